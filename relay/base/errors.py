@@ -1,0 +1,47 @@
+"""Two kinds of error: theirs (a peer, a person, a file we were given) and ours (a bug, a broken disk).
+
+A hostile camera must never be logged as our bug, nor the reverse.  `Kind` is mapped to an HTTP status in one place
+(`relay.http.middleware`) and to a process exit code in one place (`relay.app.cli`).
+"""
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What went wrong, independent of the door through which it came."""
+
+    INVALID = "invalid"  # 400: cannot be parsed or breaks a rule of the format
+    UNAUTHENTICATED = "unauthenticated"  # 401
+    FORBIDDEN = "forbidden"  # 403
+    NOT_FOUND = "not_found"  # 404
+    NOT_ACCEPTABLE = "not_acceptable"  # 406: well-formed, but nothing we can serve
+    CONFLICT = "conflict"  # 409
+    GONE = "gone"  # 410
+    STALE = "stale"  # 412: If-Match names another ETag
+    TOO_LARGE = "too_large"  # 413
+    UNSUPPORTED = "unsupported"  # 415
+    INCOMPLETE = "incomplete"  # 422: a required field (a motive, say) is missing or empty
+    PRECONDITION_REQUIRED = "precondition_required"  # 428
+    TOO_MANY = "too_many"  # 429
+    UNAVAILABLE = "unavailable"  # 503
+
+
+class RelayError(Exception):
+    """Base of both kinds; `detail` is for people, `retry_after` is in seconds."""
+
+    def __init__(self, kind: Kind, detail: str, *, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+class TheirError(RelayError):
+    """The other side's fault: answered clearly, counted, never a traceback."""
+
+
+class OurError(RelayError):
+    """Our fault or our machine's: logged with its chain."""
+
+    def __init__(self, detail: str, *, kind: Kind = Kind.UNAVAILABLE, retry_after: float | None = None) -> None:
+        super().__init__(kind, detail, retry_after=retry_after)

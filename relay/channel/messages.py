@@ -1,0 +1,511 @@
+"""Every message between control, workers and recorders, typed once.
+
+What this file owns: the vocabulary.  What it must never know: sockets, HTTP, files, the database.
+
+Two sockets per worker/recorder pair, both Unix streams carrying frames of `relay.channel.framing`:
+
+* `control -> worker` and `control -> recorder`: requests (answered by `Done`, an answer of their own, or `Refused`) and posts;
+  workers and recorders post facts back.  Control may die and come back: it asks for `Inventory` and goes on.
+* `worker -> recorder`: the tap.  Posts only; bounded; what does not fit is dropped by the worker and told as `TapLost`.
+
+Times: `*_mono` are float seconds of CLOCK_MONOTONIC (common to all processes of the machine); `*_ns` are UTC nanoseconds.
+"""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from relay.base.errors import Kind
+
+Layer: TypeAlias = Literal["high", "low", "key"]
+"""`key`: keyframes only, for a viewer that cannot keep up."""
+
+SourceState: TypeAlias = Literal["connecting", "live", "frozen", "lost", "ended"]
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Base of all messages: an array whose first item is the message's name."""
+
+
+# --- answers common to all requests -----------------------------------------------------------------------------------
+
+
+class Done(Message, frozen=True):
+    """The request was carried out and has nothing else to say."""
+
+
+class Refused(Message, frozen=True):
+    """The request was not carried out; nothing changed."""
+
+    kind: Kind
+    detail: str
+    retry_after: float | None = None
+
+
+class Ping(Message, frozen=True):
+    """Are you there?  Answered by `Pong`."""
+
+
+class Pong(Message, frozen=True):
+    """The process behind a socket says who it is."""
+
+    role: Literal["worker", "recorder"]
+    index: int
+    pid: int
+    started_ns: int
+
+
+class Shutdown(Message, frozen=True):
+    """Finish: a worker closes every peer and tells its recorder; a recorder seals, closes every recording and exits."""
+
+    reason: str
+
+
+# --- control -> worker ------------------------------------------------------------------------------------------------
+
+
+class PublishOpen(Message, frozen=True):
+    """Accept a camera's SDP offer (WHIP).  Answered by `Answer` or `Refused`.
+
+    `recording` names the recording that the tap feeds (opened at the recorder beforehand), None where the original is the
+    camera's own and only the chain of what passed is kept (the recorder still gets the tap under that id).
+    """
+
+    session: str
+    camera: str
+    offer: str
+    live_audio: bool
+    recording: str | None
+    silence_after: float
+    """Seconds without an authenticated packet after which the camera is declared lost."""
+
+
+class ViewerOpen(Message, frozen=True):
+    """Accept a viewer's SDP offer (WHEP or wall): every video m-line is a slot, one audio m-line at most.
+
+    Answered by `Answer`.  No media flows before a `SlotAssign`.  WHEP is a wall of one slot.
+    """
+
+    session: str
+    offer: str
+
+
+class PeerPatch(Message, frozen=True):
+    """Trickle or ICE restart (RFC 8840 fragment).  Answered by `Patched` or `Refused`."""
+
+    session: str
+    fragment: str
+    restart: bool
+
+
+class PeerClose(Message, frozen=True):
+    """Close a camera's or viewer's session.  Answered by `Done`, also when it is already gone."""
+
+    session: str
+    reason: str
+
+
+class SlotAssign(Message, frozen=True):
+    """Give a slot of a viewer a camera (or None to empty it), under a journalled view.  Answered by `Done`.
+
+    The caller has made the journal entry durable (I3).  The leg lives until `lease_mono` unless renewed.
+    """
+
+    session: str
+    slot: int
+    camera: str | None
+    view: str
+    layer: Layer
+    lease_mono: float
+
+
+class SlotLayer(Message, frozen=True):
+    """A tile changed size: wanted layer of a slot.  Post."""
+
+    session: str
+    slot: int
+    layer: Layer
+
+
+class AudioAssign(Message, frozen=True):
+    """Which slot of this viewer is heard (None: silence).  Answered by `Done`; refused where the source has no live audio."""
+
+    session: str
+    slot: int | None
+
+
+class LeaseRenew(Message, frozen=True):
+    """Prolong the legs of these views.  Post."""
+
+    views: tuple[str, ...]
+    lease_mono: float
+
+
+class KeyframeAsk(Message, frozen=True):
+    """Ask the camera for a keyframe (coalesced with all others).  Post; also from the recorder on the tap's way back."""
+
+    camera: str
+    cause: Literal["segment", "join", "loss", "layer"]
+
+
+class InventoryAsk(Message, frozen=True):
+    """What do you hold?  A worker answers `WorkerInventory`, a recorder `RecorderInventory`."""
+
+
+# --- worker -> control ------------------------------------------------------------------------------------------------
+
+
+class Answer(Message, frozen=True):
+    """SDP answer; `etag` names this ICE generation (ufrag), `slots` the number of video slots of a viewer."""
+
+    sdp: str
+    etag: str
+    slots: int
+    has_audio: bool
+
+
+class Patched(Message, frozen=True):
+    """Answer to `PeerPatch`: an SDP fragment and a new ETag after a restart, both None after a trickle."""
+
+    fragment: str | None
+    etag: str | None
+
+
+class PublisherHeld(Message, frozen=True):
+    """A camera session as a worker holds it."""
+
+    session: str
+    camera: str
+    recording: str | None
+    state: SourceState
+    live_audio: bool
+    etag: str
+    since_ns: int
+    silent_for: float
+
+
+class LegHeld(Message, frozen=True):
+    """A leg as a worker holds it."""
+
+    session: str
+    slot: int
+    camera: str
+    view: str
+    first_ns: int | None
+    last_ns: int | None
+
+
+class ViewerHeld(Message, frozen=True):
+    """A viewer session as a worker holds it."""
+
+    session: str
+    etag: str
+    slots: int
+    connected: bool
+
+
+class WorkerInventory(Message, frozen=True):
+    """Everything that a control which just started must know."""
+
+    publishers: tuple[PublisherHeld, ...]
+    viewers: tuple[ViewerHeld, ...]
+    legs: tuple[LegHeld, ...]
+
+
+class PublisherState(Message, frozen=True):
+    """A camera's session changed state; `reason` is for people.  `ended`/`lost` mean that the session is gone."""
+
+    session: str
+    camera: str
+    state: SourceState
+    reason: str
+    at_ns: int
+
+
+class ViewerState(Message, frozen=True):
+    """A viewer's session connected or went away."""
+
+    session: str
+    state: Literal["connected", "closed"]
+    reason: str
+
+
+class LegStarted(Message, frozen=True):
+    """The first packet of a view left."""
+
+    view: str
+    first_ns: int
+
+
+class LegEnded(Message, frozen=True):
+    """A view ended: the span that was really sent (None where nothing ever left)."""
+
+    view: str
+    first_ns: int | None
+    last_ns: int | None
+    packets: int
+    reason: str
+
+
+class SourceReport(Message, frozen=True):
+    """Once a second per camera."""
+
+    camera: str
+    state: SourceState
+    kbps: float
+    fps: float
+    loss: float
+    """Share of packets lost for good in the last second, 0..1."""
+    rtt_ms: float | None
+    width: int
+    height: int
+    clock_offset_ms: float | None
+    """Camera's wall clock minus ours, where its sender reports allow it."""
+    clock_uncertainty_ms: float | None
+    viewers: int
+    last_frame_age: float
+    layers: int
+
+
+class LegReport(Message, frozen=True):
+    """Once a second per leg."""
+
+    view: str
+    kbps: float
+    loss: float
+    rtt_ms: float | None
+    layer: Layer
+    limited: bool
+    delay_ms: float
+    """Relay's own share: arrival of a packet to its departure, median of the second."""
+
+
+class WorkerReport(Message, frozen=True):
+    """Once a second."""
+
+    index: int
+    sources: tuple[SourceReport, ...]
+    legs: tuple[LegReport, ...]
+    counters: dict[str, int]
+    cpu_seconds: float
+    tap_backlog: int
+
+
+# --- control -> recorder ----------------------------------------------------------------------------------------------
+
+
+class Plan(Message, frozen=True):
+    """What a recording is, as its signed start will say."""
+
+    recording: str
+    camera: str
+    camera_label: str
+    regime: str
+    service: str
+    original: Literal["relay", "camera"]
+    bearer: str | None
+    intervention: str
+    trigger: str
+    threat: str
+    expires_on: str
+    """ISO day on which it erases itself (Europe/Paris)."""
+    previous: str | None
+    """The recording that a dead recorder left and that this one follows."""
+    started_ns: int
+
+
+class RecordOpen(Message, frozen=True):
+    """Open a recording.  Answered by `Done` once its signed start is on disk.  `key`: 32 bytes, AES-256."""
+
+    plan: Plan
+    key: bytes
+
+
+class RecordClose(Message, frozen=True):
+    """Close a recording.  Answered by `Done` once its signed end is on disk."""
+
+    recording: str
+    reason: Literal["stopped", "lost", "shutdown", "revoked", "refused"]
+    author: str | None
+
+
+class RecordMeta(Message, frozen=True):
+    """Metadata to go into the next link (position, battery, bearer change ...).  Post."""
+
+    recording: str
+    at_ns: int
+    values: dict[str, str]
+
+
+# --- recorder -> control ----------------------------------------------------------------------------------------------
+
+
+class RecordingHeld(Message, frozen=True):
+    """A recording that a recorder holds open."""
+
+    recording: str
+    camera: str
+    links: int
+    head: bytes
+    tapped: bool
+
+
+class RecorderInventory(Message, frozen=True):
+    """Everything that a control which just started must know."""
+
+    recordings: tuple[RecordingHeld, ...]
+
+
+class SegmentSealed(Message, frozen=True):
+    """Every link of this segment is on disk: the catalogue may get its row (I1)."""
+
+    recording: str
+    segment: int
+    first_link: int
+    last_link: int
+    start_ns: int
+    end_ns: int
+    stored_bytes: int
+    head: bytes
+
+
+class GapSeen(Message, frozen=True):
+    """A gap was signed."""
+
+    recording: str
+    start_ns: int
+    length_ns: int
+    cause: str
+
+
+class RecordingClosed(Message, frozen=True):
+    """The signed end (or the recovery record of one cut short) is on disk."""
+
+    recording: str
+    reason: str
+    links: int
+    head: bytes
+    end_ns: int
+    recovered: bool
+    gaps: int
+    duration_ns: int
+    stored_bytes: int
+
+
+class RecordingReport(Message, frozen=True):
+    """Once a second per open recording."""
+
+    recording: str
+    camera: str
+    sealed_until_ns: int
+    links: int
+    gaps: int
+    stored_bytes: int
+    state: Literal["waiting", "recording", "stalled", "full"]
+
+
+class RecorderReport(Message, frozen=True):
+    """Once a second."""
+
+    index: int
+    recordings: tuple[RecordingReport, ...]
+    counters: dict[str, int]
+    cpu_seconds: float
+    disk_free: int
+    backlog_bytes: int
+
+
+# --- worker -> recorder: the tap ---------------------------------------------------------------------------------------
+
+
+class Track(Message, frozen=True):
+    """One RTP stream of the tap."""
+
+    ssrc: int
+    kind: Literal["video", "audio"]
+    payload_type: int
+    clock_rate: int
+    fmtp: str
+
+
+class TapOpen(Message, frozen=True):
+    """Packets of this recording will follow; again after a reconnection, with new SSRCs."""
+
+    recording: str
+    camera: str
+    tracks: tuple[Track, ...]
+
+
+class TapPackets(Message, frozen=True):
+    """Plain RTP packets (RTX already unwrapped, duplicates removed) in order of arrival.
+
+    Each item: arrival (CLOCK_MONOTONIC nanoseconds) and the packet.
+    """
+
+    recording: str
+    packets: list[tuple[int, bytes]]
+
+
+class TapSender(Message, frozen=True):
+    """A sender report: `ntp_ns` is the camera's wall clock (UTC ns) at `rtp`; it came at `arrival_ns` (monotonic ns)."""
+
+    recording: str
+    ssrc: int
+    ntp_ns: int
+    rtp: int
+    arrival_ns: int
+    rtt_ns: int | None
+
+
+class TapLost(Message, frozen=True):
+    """The bounded tap dropped packets: a gap of cause `tap_overflow`."""
+
+    recording: str
+    packets: int
+
+
+class TapClose(Message, frozen=True):
+    """The camera's session is over: `stopped` on purpose closes the recording, `lost` opens the 60 s window."""
+
+    recording: str
+    reason: Literal["stopped", "lost", "shutdown"]
+
+
+AnyMessage: TypeAlias = (
+    Done
+    | Refused
+    | Ping
+    | Pong
+    | Shutdown
+    | PublishOpen
+    | ViewerOpen
+    | PeerPatch
+    | PeerClose
+    | SlotAssign
+    | SlotLayer
+    | AudioAssign
+    | LeaseRenew
+    | KeyframeAsk
+    | InventoryAsk
+    | Answer
+    | Patched
+    | WorkerInventory
+    | PublisherState
+    | ViewerState
+    | LegStarted
+    | LegEnded
+    | WorkerReport
+    | RecordOpen
+    | RecordClose
+    | RecordMeta
+    | RecorderInventory
+    | SegmentSealed
+    | GapSeen
+    | RecordingClosed
+    | RecorderReport
+    | TapOpen
+    | TapPackets
+    | TapSender
+    | TapLost
+    | TapClose
+)
