@@ -152,7 +152,7 @@ def build(
     marker: bool = False,
     extension_block: bytes = b"",
 ) -> bytes:
-    """Return a header without contributing sources; the payload follows it.  `extension_block` as `build_extensions` makes it."""
+    """Return a header without contributing sources; `extension_block` as `build_extensions` makes it."""
     first = 0x90 if extension_block else 0x80
     return _pack_fixed(first, payload_type | marker << 7, sequence, timestamp, ssrc) + extension_block
 
