@@ -13,18 +13,19 @@ Times: `*_mono` are float seconds of CLOCK_MONOTONIC (common to all processes of
 
 from typing import Literal, TypeAlias
 
-import msgspec
-
 from relay.base.errors import Kind
+from relay.channel.tap import Message as Message
+from relay.channel.tap import TapClose as TapClose
+from relay.channel.tap import TapLost as TapLost
+from relay.channel.tap import TapOpen as TapOpen
+from relay.channel.tap import TapPackets as TapPackets
+from relay.channel.tap import TapSender as TapSender
+from relay.channel.tap import Track as Track
 
 Layer: TypeAlias = Literal["high", "low", "key"]
 """`key`: keyframes only, for a viewer that cannot keep up."""
 
 SourceState: TypeAlias = Literal["connecting", "live", "frozen", "lost", "ended"]
-
-
-class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Base of all messages: an array whose first item is the message's name."""
 
 
 # --- answers common to all requests -----------------------------------------------------------------------------------
@@ -413,62 +414,6 @@ class RecorderReport(Message, frozen=True):
     cpu_seconds: float
     disk_free: int
     backlog_bytes: int
-
-
-# --- worker -> recorder: the tap ---------------------------------------------------------------------------------------
-
-
-class Track(Message, frozen=True):
-    """One RTP stream of the tap."""
-
-    ssrc: int
-    kind: Literal["video", "audio"]
-    payload_type: int
-    clock_rate: int
-    fmtp: str
-
-
-class TapOpen(Message, frozen=True):
-    """Packets of this recording will follow; again after a reconnection, with new SSRCs."""
-
-    recording: str
-    camera: str
-    tracks: tuple[Track, ...]
-
-
-class TapPackets(Message, frozen=True):
-    """Plain RTP packets (RTX already unwrapped, duplicates removed) in order of arrival.
-
-    Each item: arrival (CLOCK_MONOTONIC nanoseconds) and the packet.
-    """
-
-    recording: str
-    packets: list[tuple[int, bytes]]
-
-
-class TapSender(Message, frozen=True):
-    """A sender report: `ntp_ns` is the camera's wall clock (UTC ns) at `rtp`; it came at `arrival_ns` (monotonic ns)."""
-
-    recording: str
-    ssrc: int
-    ntp_ns: int
-    rtp: int
-    arrival_ns: int
-    rtt_ns: int | None
-
-
-class TapLost(Message, frozen=True):
-    """The bounded tap dropped packets: a gap of cause `tap_overflow`."""
-
-    recording: str
-    packets: int
-
-
-class TapClose(Message, frozen=True):
-    """The camera's session is over: `stopped` on purpose closes the recording, `lost` opens the 60 s window."""
-
-    recording: str
-    reason: Literal["stopped", "lost", "shutdown"]
 
 
 AnyMessage: TypeAlias = (
