@@ -1,17 +1,28 @@
 """What must never reach a log line: addresses, tokens, names of persons (LIL art. 99; THREAT_MODEL.md)."""
 
+import ipaddress
 import re
 
 _PATTERNS = (
     (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b"), "<ipv4>"),
-    (re.compile(r"\b(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F]{0,4}\b"), "<ipv6>"),
-    (re.compile(r"\b[A-Za-z0-9_-]{43}\b"), "<token>"),
+    (re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"), "<token>"),
     (re.compile(r"(a=ice-pwd:|a=ice-ufrag:)\S+"), r"\1<secret>"),
 )
+_MAYBE_IPV6 = re.compile(r"(?<![\w:.])[0-9a-fA-F:]*:[0-9a-fA-F:.]*:(?:[0-9a-fA-F:.]*[0-9a-fA-F:])?")
+
+
+def _ipv6(match: re.Match[str]) -> str:
+    """Replace what the address parser agrees is an IPv6 address; 21:04:10 is a time."""
+    try:
+        ipaddress.IPv6Address(match.group())
+    except ValueError:
+        return match.group()
+    return "<ipv6>"
 
 
 def redact(text: str) -> str:
     """Return `text` without IP addresses, tokens and ICE credentials."""
+    text = _MAYBE_IPV6.sub(_ipv6, text)
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
