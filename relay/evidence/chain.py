@@ -1,0 +1,281 @@
+"""The chain of one recording: its records, their exact bytes, and who may come after whom.
+
+What this file owns: the layout of the file `chain` (FORMAT.md §3) and the writer that appends to it.
+What it must never know: files, the vault, whether a chain is *true* (that is `verify`).
+
+    chain  = magic version record*
+    record = length(3) type(1) sequence previous body signature(64)
+
+`length` counts everything after itself.  The signature covers a domain and every byte of the record before the signature.  The
+head after a record is the SHA-256 of the whole record; the next record repeats it in `previous`.  So no record can be altered,
+dropped, moved or repeated unseen; only the tail can be cut, which is what `End` is for.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from relay.base.errors import Kind, TheirError
+from relay.evidence.records import (
+    BODY_BY_TYPE,
+    TYPE_OF,
+    Body,
+    Cause,
+    ClockMap,
+    End,
+    Gap,
+    KeyRollover,
+    Link,
+    Original,
+    Reason,
+    Recovery,
+    Start,
+    SyncSource,
+    TrackKind,
+    TrackPart,
+)
+from relay.evidence.seal import (
+    CERTIFICATE,
+    DIGEST,
+    DOMAIN_RECORD,
+    DOMAIN_ROLLOVER,
+    NO_DIGEST,
+    SIGNATURE,
+    SessionCertificate,
+    SessionSigner,
+    Signer,
+    sha256,
+)
+from relay.evidence.wire import Cursor, Raw, UInt, encode
+
+__all__ = [
+    "Body",
+    "Cause",
+    "ChainWriter",
+    "ClockMap",
+    "End",
+    "Gap",
+    "KeyRollover",
+    "Link",
+    "Original",
+    "Reason",
+    "Record",
+    "Recovery",
+    "Start",
+    "SyncSource",
+    "Torn",
+    "TrackKind",
+    "TrackPart",
+    "frame",
+    "iterate",
+    "parse_record",
+    "record_length",
+    "recover",
+    "rollover_bytes",
+    "survey",
+]
+
+MAGIC = b"BCRCHAIN"
+VERSION = 1
+PREAMBLE = MAGIC + VERSION.to_bytes(2, "big")
+MAX_RECORD = 1 << 16
+"""Longest record, its length field apart."""
+
+_LENGTH = 3
+
+
+_SEQUENCE = UInt(0xFFFF_FFFF)
+_PREVIOUS = Raw(DIGEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as it stands in a chain."""
+
+    sequence: int
+    previous: bytes
+    body: Body
+    signature: bytes
+    signed: bytes
+    """What the signature covers, domain included."""
+    head: bytes
+    """SHA-256 of the whole record."""
+    position: int
+    """Where its length field stands in the chain."""
+    size: int
+    """Bytes of the whole record, its length field included."""
+
+
+def frame(sequence: int, previous: bytes, body: Body, signer: Signer) -> bytes:
+    """Return the exact bytes of a signed record; raises ValueError when a field is out of its bounds."""
+    out = bytearray(_LENGTH)
+    out.append(TYPE_OF[type(body)])
+    _SEQUENCE.write(out, sequence)
+    _PREVIOUS.write(out, previous)
+    BODY_BY_TYPE[TYPE_OF[type(body)]].write(out, body)
+    length = len(out) - _LENGTH + SIGNATURE
+    if length > MAX_RECORD:
+        raise ValueError(f"record of {length} bytes")
+    out[:_LENGTH] = length.to_bytes(_LENGTH, "big")
+    out += signer.sign(DOMAIN_RECORD + out)
+    return bytes(out)
+
+
+def parse_record(data: bytes, position: int = 0) -> Record:
+    """Read one whole record (its length field included); `position` is where it stands in its chain, for messages.
+
+    Raises TheirError with the position of the first byte that breaks the format.
+    """
+    cursor = Cursor(data, position)
+    if int.from_bytes(cursor.take(_LENGTH), "big") != len(data) - _LENGTH or len(data) < _LENGTH + 1 + SIGNATURE:
+        raise cursor.fail("length does not match the record")
+    code = cursor.take(1)[0]
+    if code not in BODY_BY_TYPE:
+        raise cursor.fail(f"unknown record type {code}")
+    inner = Cursor(data[:-SIGNATURE], position)
+    inner.position = cursor.position
+    sequence, previous = _SEQUENCE.read(inner), _PREVIOUS.read(inner)
+    body = BODY_BY_TYPE[code].read(inner)
+    inner.finish()
+    return Record(
+        sequence, previous, body, data[-SIGNATURE:], DOMAIN_RECORD + data[:-SIGNATURE], sha256(data), position, len(data)
+    )
+
+
+class ChainWriter:
+    """Makes the bytes of one chain, in order; the caller appends them to the file before it asks for the next.
+
+    It holds the head and the counts, nothing else.  A recording never continues after its process died: see `recover`.
+    """
+
+    def __init__(self, signer: SessionSigner, start: Start) -> None:
+        if start.certificate != signer.certificate:
+            raise ValueError("the start names another session key than the signer's")
+        self._signer: SessionSigner = signer
+        self._start = start
+        self._sequence = 0
+        self.head = NO_DIGEST
+        self.links = 0
+        self.gaps = 0
+        self.segments = 0
+        self.plain_bytes = 0
+        self.stored_bytes = 0
+        self.closed = False
+
+    def start(self) -> bytes:
+        """Return the chain's preamble and its signed start."""
+        if self._sequence:
+            raise ValueError("already started")
+        return PREAMBLE + self._append(self._start)
+
+    def link(self, link: Link) -> bytes:
+        """Return the signed link of the next fragment; raises ValueError when its number is not the next."""
+        if link.fragment != self.links:
+            raise ValueError(f"fragment {link.fragment} where {self.links} belongs")
+        record = self._append(link)
+        self.links += 1
+        self.segments = max(self.segments, link.segment + 1)
+        self.plain_bytes += link.plain_length
+        self.stored_bytes += link.stored_length
+        return record
+
+    def gap(self, gap: Gap) -> bytes:
+        """Return a signed gap."""
+        record = self._append(gap)
+        self.gaps += 1
+        return record
+
+    def rollover(self, signer: SessionSigner) -> bytes:
+        """Return the record after which `signer` signs; both keys sign it."""
+        consent = signer.sign(rollover_bytes(self.head, signer.certificate))
+        record = self._append(KeyRollover(signer.certificate, consent))
+        self._signer = signer
+        return record
+
+    def end(self, reason: Reason, author: str | None, end_ns: int) -> bytes:
+        """Return the signed end, with the counts of all that was written; nothing follows it."""
+        end = End(reason, author, end_ns, self.links, self.gaps, self.segments, self.plain_bytes, self.stored_bytes)
+        record = self._append(end)
+        self.closed = True
+        return record
+
+    def _append(self, body: Body) -> bytes:
+        if self.closed or (self._sequence == 0) != isinstance(body, Start):
+            raise ValueError(f"no {type(body).__name__} here")
+        record = frame(self._sequence, self.head, body, self._signer)
+        self._sequence += 1
+        self.head = sha256(record)
+        return record
+
+
+def rollover_bytes(head: bytes, certificate: SessionCertificate) -> bytes:
+    """Return what a new session key signs to take over a chain whose head is `head`."""
+    return DOMAIN_ROLLOVER + head + encode(CERTIFICATE, certificate)
+
+
+def iterate(data: bytes) -> Iterator[Record]:
+    """Yield the records of a whole chain held in memory; raises TheirError at the first byte that breaks the format.
+
+    Says nothing about signatures nor order: see `verify`.
+    """
+    if data[: len(PREAMBLE)] != PREAMBLE:
+        raise TheirError(Kind.INVALID, "byte 0: not a chain of a known format version")
+    position = len(PREAMBLE)
+    while position < len(data):
+        length = record_length(data[position : position + _LENGTH], position)
+        if position + length > len(data):
+            raise TheirError(Kind.INVALID, f"byte {position}: record of {length} bytes, {len(data) - position} left")
+        yield parse_record(data[position : position + length], position)
+        position += length
+
+
+def record_length(prefix: bytes, position: int) -> int:
+    """Return the size of the record whose first bytes are `prefix`, its length field included; raises TheirError."""
+    if len(prefix) < _LENGTH:
+        raise TheirError(Kind.INVALID, f"byte {position}: {len(prefix)} bytes left, a length has {_LENGTH}")
+    length = int.from_bytes(prefix[:_LENGTH], "big")
+    if not 1 + SIGNATURE <= length <= MAX_RECORD:
+        raise TheirError(Kind.INVALID, f"byte {position}: record length {length}")
+    return _LENGTH + length
+
+
+@dataclass(frozen=True, slots=True)
+class Torn:
+    """What a dead recorder left: the whole records, and where the whole part of the chain ends."""
+
+    records: int
+    chain_length: int
+    """Bytes of the chain up to the end of the last whole record."""
+    head: bytes
+    last_link: Link | None
+    links: int
+    gaps: int
+    closed: bool
+    """The chain already has its End or Recovery: there is nothing to recover."""
+
+
+def survey(data: bytes) -> Torn:
+    """Read as much of a chain as is whole; raises TheirError when not even its start is."""
+    records, length, head, last, links, gaps, closed = 0, 0, NO_DIGEST, None, 0, 0, False
+    try:
+        for record in iterate(data):
+            records, length, head = records + 1, record.position + record.size, record.head
+            if isinstance(record.body, Link):
+                last, links = record.body, links + 1
+            gaps += isinstance(record.body, Gap)
+            closed = isinstance(record.body, End | Recovery)
+    except TheirError:
+        if not records:
+            raise
+    if not records:
+        raise TheirError(Kind.INVALID, "no signed start")
+    return Torn(records, length, head, last, links, gaps, closed)
+
+
+def recover(
+    torn: Torn, signer: SessionSigner, *, cause: str, recovered_ns: int, dropped_chain_bytes: int, dropped_media_bytes: int
+) -> bytes:
+    """Return the record that closes a torn chain; the caller first cuts chain and segment to what `torn` says."""
+    if torn.closed:
+        raise ValueError("this chain is closed")
+    body = Recovery(cause, recovered_ns, dropped_chain_bytes, dropped_media_bytes, torn.links, torn.gaps, signer.certificate)
+    return frame(torn.records, torn.head, body, signer)

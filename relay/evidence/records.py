@@ -1,0 +1,311 @@
+"""What the records of a chain say: their dataclasses and, field by field, their layout.
+
+What this file owns: FORMAT.md §3.2 to §3.7, to the byte.
+What it must never know: who signs a record, which record may follow which, files.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeAlias
+
+from relay.evidence.seal import CERTIFICATE, DIGEST, SIGNATURE, SessionCertificate
+from relay.evidence.wire import Choice, Codec, Fixed, Flag, Maybe, Pairs, Raw, Repeat, SInt, Struct, Text, UInt
+
+
+class Original(Enum):
+    """Where the one recording lives: here, or in the camera (then the chain alone is kept)."""
+
+    RELAY = "relay"
+    CAMERA = "camera"
+
+
+class TrackKind(Enum):
+    """H.264 on a 90 kHz clock (RFC 6184) or Opus on a 48 kHz clock (RFC 7587); no other clock exists for them."""
+
+    VIDEO = "video"
+    AUDIO = "audio"
+
+    @property
+    def clock_rate(self) -> int:
+        """Ticks per second of RTP timestamps and of decode times."""
+        return 90_000 if self is TrackKind.VIDEO else 48_000
+
+
+class Cause(Enum):
+    """Why something was not recorded."""
+
+    RADIO = "radio"
+    RECONNECT = "reconnect"
+    TAP_OVERFLOW = "tap_overflow"
+    DISK = "disk"
+    RECORDER = "recorder"
+    CLOCK = "clock"
+    PAUSED = "paused"
+    UNKNOWN = "unknown"
+
+
+class Reason(Enum):
+    """Why a recording ended."""
+
+    STOPPED = "stopped"
+    LOST = "lost"
+    SHUTDOWN = "shutdown"
+    REVOKED = "revoked"
+    REFUSED = "refused"
+
+
+class SyncSource(Enum):
+    """How a track's clock was tied to wall time."""
+
+    SENDER_REPORT = "sender_report"
+    ARRIVAL = "arrival"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """First record: what is recorded, why, and under which session key."""
+
+    recording: str
+    camera: str
+    label: str
+    regime: str
+    service: str
+    original: Original
+    bearer: str | None
+    intervention: str
+    trigger: str
+    threat: str
+    expires_on: str
+    """ISO day on which it erases itself (Europe/Paris)."""
+    previous_recording: str | None
+    previous_head: bytes | None
+    """Head of the recording that a dead recorder left and that this one follows."""
+    started_ns: int
+    certificate: SessionCertificate
+
+    def __post_init__(self) -> None:
+        if (self.previous_recording is None) != (self.previous_head is None):
+            raise ValueError("previous recording and its head go together")
+
+
+@dataclass(frozen=True, slots=True)
+class TrackPart:
+    """What one fragment holds of one track."""
+
+    track: int
+    """The track's id in the MP4."""
+    kind: TrackKind
+    samples: int
+    digest: bytes
+    """`seal.sample_digest` of the samples in decode order."""
+    first: int
+    """Decode time of the first sample, in ticks of the track's clock, on the recording's own timeline."""
+    duration: int
+    """From the first sample to the end of the last, in ticks."""
+
+    @property
+    def end(self) -> int:
+        """Decode time at which the last sample ends."""
+        return self.first + self.duration
+
+
+@dataclass(frozen=True, slots=True)
+class ClockMap:
+    """Ties a track's RTP clock to wall time; only when it is new or changed."""
+
+    track: int
+    source: SyncSource
+    wall_ns: int
+    """The camera's wall clock at `rtp` (its sender report), or the relay's when `source` is ARRIVAL."""
+    rtp: int
+    decode_time: int
+    """The same instant on the recording's timeline, in ticks."""
+    offset_ns: int
+    """Camera's wall clock minus the relay's, as measured."""
+    uncertainty_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One per fragment and per init segment: commits to the plain bytes, the stored bytes and each track's samples (I1)."""
+
+    fragment: int
+    """0, 1, 2 … through the recording, init segments count too; also the nonce of its encryption."""
+    segment: int
+    init: bool
+    offset: int
+    """Where the stored bytes begin in the segment's file."""
+    plain_length: int
+    stored_length: int
+    plain_digest: bytes
+    stored_digest: bytes
+    tracks: tuple[TrackPart, ...]
+    arrival_start_ns: int
+    """Relay's UTC when the first packet of the fragment arrived (an init segment: when it was made)."""
+    arrival_length_ns: int
+    clocks: tuple[ClockMap, ...] = ()
+    clock_suspect: bool = False
+    """The relay's or the camera's clock stepped or drifted: the times of this fragment are not to be trusted."""
+    metadata: tuple[tuple[str, str], ...] = ()
+    """Sorted, unique; only what changed since the link before (position, battery, bearer …)."""
+
+    @property
+    def arrival_end_ns(self) -> int:
+        """Relay's UTC when the last packet of the fragment arrived."""
+        return self.arrival_start_ns + self.arrival_length_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What was not recorded (I2): written before the link that follows it, or before the end."""
+
+    start_ns: int
+    length_ns: int
+    track: int | None
+    """None: every track."""
+    cause: Cause
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Last record: nothing follows, and this much came before."""
+
+    reason: Reason
+    author: str | None
+    end_ns: int
+    links: int
+    gaps: int
+    segments: int
+    plain_bytes: int
+    stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Last record of a recording whose recorder died; signed by a later session key, whose certificate it carries."""
+
+    cause: str
+    recovered_ns: int
+    dropped_chain_bytes: int
+    """Bytes of a torn record cut from the end of the chain."""
+    dropped_media_bytes: int
+    """Bytes after the last link's fragment cut from the segment."""
+    links: int
+    gaps: int
+    certificate: SessionCertificate
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRollover:
+    """From the next record on another session key signs; this record is signed by the old one, `consent` by the new one."""
+
+    certificate: SessionCertificate
+    consent: bytes
+
+
+Body: TypeAlias = Start | Link | Gap | End | Recovery | KeyRollover
+
+_NS = Fixed(8)
+_TEXT = Text(200)
+_START = Struct(
+    Start,
+    (
+        ("recording", Text(64)),
+        ("camera", Text(64)),
+        ("label", _TEXT),
+        ("regime", Text(64)),
+        ("service", _TEXT),
+        ("original", Choice(Original)),
+        ("bearer", Maybe(_TEXT)),
+        ("intervention", Text(64)),
+        ("trigger", _TEXT),
+        ("threat", Text(2000)),
+        ("expires_on", Text(10)),
+        ("previous_recording", Maybe(Text(64))),
+        ("previous_head", Maybe(Raw(DIGEST))),
+        ("started_ns", _NS),
+        ("certificate", CERTIFICATE),
+    ),
+)
+_TRACK_PART = Struct(
+    TrackPart,
+    (
+        ("track", UInt(0xFFFF_FFFF)),
+        ("kind", Choice(TrackKind)),
+        ("samples", UInt(0xFFFF)),
+        ("digest", Raw(DIGEST)),
+        ("first", UInt()),
+        ("duration", UInt()),
+    ),
+)
+_CLOCK_MAP = Struct(
+    ClockMap,
+    (
+        ("track", UInt(0xFFFF_FFFF)),
+        ("source", Choice(SyncSource)),
+        ("wall_ns", _NS),
+        ("rtp", Fixed(4)),
+        ("decode_time", UInt()),
+        ("offset_ns", SInt()),
+        ("uncertainty_ns", UInt()),
+    ),
+)
+_LINK = Struct(
+    Link,
+    (
+        ("fragment", UInt(0xFFFF_FFFF)),
+        ("segment", UInt(99_999)),
+        ("init", Flag()),
+        ("offset", UInt(0xFFFF_FFFF)),
+        ("plain_length", UInt(0xFFFF_FFFF)),
+        ("stored_length", UInt(0xFFFF_FFFF)),
+        ("plain_digest", Raw(DIGEST)),
+        ("stored_digest", Raw(DIGEST)),
+        ("tracks", Repeat(_TRACK_PART, 8)),
+        ("arrival_start_ns", _NS),
+        ("arrival_length_ns", UInt()),
+        ("clocks", Repeat(_CLOCK_MAP, 8)),
+        ("clock_suspect", Flag()),
+        ("metadata", Pairs(32, 64, 500)),
+    ),
+)
+_GAP = Struct(
+    Gap,
+    (
+        ("start_ns", _NS),
+        ("length_ns", UInt()),
+        ("track", Maybe(UInt(0xFFFF_FFFF))),
+        ("cause", Choice(Cause)),
+        ("detail", _TEXT),
+    ),
+)
+_END = Struct(
+    End,
+    (
+        ("reason", Choice(Reason)),
+        ("author", Maybe(_TEXT)),
+        ("end_ns", _NS),
+        ("links", UInt()),
+        ("gaps", UInt()),
+        ("segments", UInt()),
+        ("plain_bytes", UInt()),
+        ("stored_bytes", UInt()),
+    ),
+)
+_RECOVERY = Struct(
+    Recovery,
+    (
+        ("cause", _TEXT),
+        ("recovered_ns", _NS),
+        ("dropped_chain_bytes", UInt()),
+        ("dropped_media_bytes", UInt()),
+        ("links", UInt()),
+        ("gaps", UInt()),
+        ("certificate", CERTIFICATE),
+    ),
+)
+_ROLLOVER = Struct(KeyRollover, (("certificate", CERTIFICATE), ("consent", Raw(SIGNATURE))))
+
+BODY_BY_TYPE: dict[int, Codec[Any]] = {1: _START, 2: _LINK, 3: _GAP, 4: _END, 5: _RECOVERY, 6: _ROLLOVER}
+TYPE_OF: dict[type[Body], int] = {Start: 1, Link: 2, Gap: 3, End: 4, Recovery: 5, KeyRollover: 6}

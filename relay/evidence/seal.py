@@ -1,0 +1,211 @@
+"""Keys, certificates, digests and the vault's cipher: everything that FORMAT.md calls "sealing" except the records themselves.
+
+What this file owns: what is signed (always domain ‖ bytes), how a session key is certified by the relay's long-term key, how a
+fragment is encrypted, how a track's samples are digested.
+What it must never know: where keys are kept, files, the order of records.
+
+Ed25519 is RFC 8032, AES-GCM is NIST SP 800-38D, SHA-256 is FIPS 180-4.  A long-term key is named by its SHA-256.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from relay.base.errors import Kind, TheirError
+from relay.evidence.wire import Fixed, Raw, Struct, Text, UInt, encode
+
+DOMAIN_CERTIFICATE = b"bodycam-relay session certificate 1\n"
+DOMAIN_RECORD = b"bodycam-relay chain record 1\n"
+DOMAIN_ROLLOVER = b"bodycam-relay session rollover 1\n"
+DOMAIN_STATEMENT = b"bodycam-relay interval statement 1\n"
+DOMAIN_SUCCESSION = b"bodycam-relay key succession 1\n"
+
+DIGEST = 32
+KEY = 32
+SIGNATURE = 64
+TAG = 16
+"""Bytes that AES-GCM adds to a fragment."""
+
+NO_DIGEST = bytes(DIGEST)
+
+
+class Signer(Protocol):
+    """Signs with Ed25519; the key may live in a file, in memory or behind PKCS#11."""
+
+    @property
+    def public_key(self) -> bytes:
+        """The 32 bytes of the public key."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the 64 bytes of the signature."""
+        ...
+
+
+class MemorySigner:
+    """A `Signer` over a private key held in memory; `MemorySigner.generate()` makes one."""
+
+    def __init__(self, private_key: bytes) -> None:
+        self._key = Ed25519PrivateKey.from_private_bytes(private_key)
+        self._public = self._key.public_key().public_bytes_raw()
+
+    @classmethod
+    def generate(cls) -> "MemorySigner":
+        """Return a signer with a new random key."""
+        return cls(Ed25519PrivateKey.generate().private_bytes_raw())
+
+    @property
+    def public_key(self) -> bytes:
+        """The 32 bytes of the public key."""
+        return self._public
+
+    @property
+    def private_bytes(self) -> bytes:
+        """The 32 bytes of the private key, for whoever has to keep it."""
+        return self._key.private_bytes_raw()
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the 64 bytes of the signature."""
+        return self._key.sign(message)
+
+
+def sha256(data: bytes | memoryview) -> bytes:
+    """Return the 32 bytes of SHA-256."""
+    return hashlib.sha256(data).digest()
+
+
+def key_id(public_key: bytes) -> bytes:
+    """Return the 32 bytes that name a long-term key."""
+    return sha256(public_key)
+
+
+def signature_holds(public_key: bytes, message: bytes, signature: bytes) -> bool:
+    """Tell whether an Ed25519 signature holds; a public key that is no point on the curve holds nothing."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+# --- session keys -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCertificate:
+    """The long-term key says that a session key of this process may sign records from `not_before_ns` to `not_after_ns`."""
+
+    session_key: bytes
+    role: str
+    index: int
+    not_before_ns: int
+    not_after_ns: int
+    issuer: bytes
+    """`key_id` of the long-term key."""
+    signature: bytes = bytes(SIGNATURE)
+
+    def signed_bytes(self) -> bytes:
+        """Return what the long-term key signs."""
+        return DOMAIN_CERTIFICATE + encode(CERTIFICATE, self)[:-SIGNATURE]
+
+    def issued_by(self, public_key: bytes) -> bool:
+        """Tell whether `public_key` (32 bytes) issued this certificate."""
+        return self.issuer == key_id(public_key) and signature_holds(public_key, self.signed_bytes(), self.signature)
+
+    def covers(self, utc_ns: int) -> bool:
+        """Tell whether the certificate is in force at that time."""
+        return self.not_before_ns <= utc_ns <= self.not_after_ns
+
+
+CERTIFICATE = Struct(
+    SessionCertificate,
+    (
+        ("session_key", Raw(KEY)),
+        ("role", Text(16)),
+        ("index", UInt(0xFFFF)),
+        ("not_before_ns", Fixed(8)),
+        ("not_after_ns", Fixed(8)),
+        ("issuer", Raw(DIGEST)),
+        ("signature", Raw(SIGNATURE)),
+    ),
+)
+
+
+def issue_certificate(
+    longterm: Signer, session_key: bytes, *, role: str, index: int, not_before_ns: int, not_after_ns: int
+) -> SessionCertificate:
+    """Return the certificate of a session key (32 bytes) for process `index` of `role`; times in UTC nanoseconds."""
+    unsigned = SessionCertificate(session_key, role, index, not_before_ns, not_after_ns, key_id(longterm.public_key))
+    return replace(unsigned, signature=longterm.sign(unsigned.signed_bytes()))
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSigner:
+    """A session key with its certificate: what a recorder holds, so that it needs nobody while it runs."""
+
+    signer: Signer
+    certificate: SessionCertificate
+
+    @property
+    def public_key(self) -> bytes:
+        """The 32 bytes of the session's public key."""
+        return self.signer.public_key
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the 64 bytes of the signature."""
+        return self.signer.sign(message)
+
+
+def new_session(longterm: Signer, *, role: str, index: int, not_before_ns: int, not_after_ns: int) -> SessionSigner:
+    """Return a new random session key, certified."""
+    signer = MemorySigner.generate()
+    certificate = issue_certificate(
+        longterm, signer.public_key, role=role, index=index, not_before_ns=not_before_ns, not_after_ns=not_after_ns
+    )
+    return SessionSigner(signer, certificate)
+
+
+# --- samples ----------------------------------------------------------------------------------------------------------
+
+
+def sample_digest(samples: Iterable[bytes | memoryview]) -> bytes:
+    """Return SHA-256 over each sample as it stands in `mdat`, its length (4 bytes, big-endian) before it.
+
+    Independent of boxes and of their order, so that a lossless remux of the fragment has the same digest.
+    """
+    digest = hashlib.sha256()
+    for sample in samples:
+        digest.update(len(sample).to_bytes(4, "big"))
+        digest.update(sample)
+    return digest.digest()
+
+
+# --- the vault's cipher -----------------------------------------------------------------------------------------------
+
+
+def nonce(fragment: int) -> bytes:
+    """Return the 12 bytes: four zeroes, then the fragment's number in its recording (I10: a number is used once)."""
+    return bytes(4) + fragment.to_bytes(8, "big")
+
+
+def associated_data(recording: str, fragment: int) -> bytes:
+    """Return what the tag covers beside the bytes: the recording's id in ASCII, then the fragment's number (8 bytes)."""
+    return recording.encode() + fragment.to_bytes(8, "big")
+
+
+def encrypt_fragment(key: bytes, recording: str, fragment: int, plain: bytes) -> bytes:
+    """Return the stored bytes, `TAG` longer than `plain`; the caller never gives a fragment's number twice under one key."""
+    return AESGCM(key).encrypt(nonce(fragment), plain, associated_data(recording, fragment))
+
+
+def decrypt_fragment(key: bytes, recording: str, fragment: int, stored: bytes) -> bytes:
+    """Return the plain bytes; raises TheirError when key, number or bytes are not those that were sealed."""
+    try:
+        return AESGCM(key).decrypt(nonce(fragment), stored, associated_data(recording, fragment))
+    except InvalidTag:
+        raise TheirError(Kind.INVALID, f"fragment {fragment} does not open with this key") from None
