@@ -149,6 +149,16 @@ class KeyframeAsk(Message, frozen=True):
     cause: Literal["segment", "join", "loss", "layer"]
 
 
+class RecordingSwitch(Message, frozen=True):
+    """From now on a camera's session feeds another recording (the one before died with its recorder).
+
+    Answered by `Done`; the worker posts `TapOpen` for the new one.  Refused NOT_FOUND where the session is gone.
+    """
+
+    session: str
+    recording: str
+
+
 class InventoryAsk(Message, frozen=True):
     """What do you hold?  A worker answers `WorkerInventory`, a recorder `RecorderInventory`."""
 
@@ -431,6 +441,7 @@ AnyMessage: TypeAlias = (
     | AudioAssign
     | LeaseRenew
     | KeyframeAsk
+    | RecordingSwitch
     | InventoryAsk
     | Answer
     | Patched
