@@ -1,0 +1,243 @@
+"""One simulated body camera: its button, its battery, its two connections to the relay.
+
+Owns whether the camera streams, and tries again until it does.  Must never know other cameras or where commands come from.
+"""
+
+import asyncio
+import dataclasses
+import logging
+import math
+import random
+import time
+from concurrent.futures import Executor
+from urllib.parse import urljoin
+
+import aiohttp
+
+from sim_cameras.encode import Unit
+from sim_cameras.impair import Network
+from sim_cameras.live import LiveSocket, Vitals
+from sim_cameras.publish import Publication, PublishFailed
+from sim_cameras.source import Film, Source
+from sim_cameras.whip import WhipClient, WhipRefused
+
+_log = logging.getLogger("sim_cameras")
+
+_FIRST_PAUSE = 0.25
+_LONGEST_PAUSE = 5.0
+_PARIS = (48.8566, 2.3522)
+_METRES_PER_DEGREE = 111_320
+_WALKING = 1.4
+
+
+@dataclasses.dataclass(frozen=True)
+class Habits:
+    """How a camera behaves."""
+
+    camera: str
+    token: str
+    relay: str
+    """Base URL."""
+    film: Film
+    network: Network = dataclasses.field(default_factory=Network)
+    seed: int = 1
+    live: bool = True
+    """Whether it holds `/live/camera`; without it, it only publishes."""
+    accepts: bool = True
+    """Whether its bearer accepts requests to stream."""
+    battery: float = 96.0
+    drain_per_hour: float = 14.0
+
+
+class Backoff:
+    """Pauses between tries: doubling from 0.25 s to 5 s, each shortened by up to a half at random; reset by success."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)  # noqa: S311 - spreading retries, not a secret
+        self._failures = 0
+
+    def succeeded(self) -> None:
+        """Start again from the shortest pause."""
+        self._failures = 0
+
+    def pause(self, retry_after: float | None = None) -> float:
+        """Return the seconds to wait after one more failure; never less than the server asked for."""
+        longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * float(2**self._failures))
+        self._failures = min(self._failures + 1, 10)
+        longest *= 1 - self._random.random() / 2
+        return max(retry_after or 0.0, longest)
+
+
+class Camera:
+    """A camera; `run` it, then `press` and `release` its button."""
+
+    def __init__(self, habits: Habits, http: aiohttp.ClientSession, executor: Executor) -> None:
+        self.habits = habits
+        self.network = habits.network
+        self.watched_by = 0
+        self.publication: Publication | None = None
+        self.publications = 0
+        self._wanted = asyncio.Event()
+        self._unwanted = asyncio.Event()
+        self._unwanted.set()
+        self._battery = habits.battery
+        self._switched_on = time.monotonic()
+        self._walk = random.Random(habits.seed)  # noqa: S311 - a walk, not a secret
+        self._place = self._walk.uniform(0, 2 * math.pi)
+        self._whip = WhipClient(http, urljoin(habits.relay, f"/whip/{habits.camera}"), habits.token)
+        live_url = urljoin(habits.relay, "/live/camera").replace("http", "ws", 1)
+        self._live = LiveSocket(http, live_url, habits.token, self)
+        self._source = Source(habits.film, executor, self._deliver)
+        self._said: set[asyncio.Task[bool]] = set()
+
+    @property
+    def streaming(self) -> bool:
+        """Whether pictures are leaving."""
+        return self.publication is not None
+
+    @property
+    def live(self) -> LiveSocket:
+        """The live socket, for its clock."""
+        return self._live
+
+    async def run(self) -> None:
+        """Live until cancelled; a publication under way is then closed properly."""
+        async with asyncio.TaskGroup() as tasks:
+            if self.habits.live:
+                tasks.create_task(self._hold_live())
+            tasks.create_task(self._keep_publishing())
+
+    def press(self, threat: str = "other", reason: str = "button") -> None:
+        """Press the button: the relay is told, and the picture starts."""
+        self._say({"t": "press", "threat": threat, "reason": reason})
+        self._want(True)
+
+    def release(self) -> None:
+        """Release the button: the picture ends."""
+        self._say({"t": "release"})
+        self._want(False)
+
+    def set_network(self, network: Network) -> None:
+        """Change the network, now and for later sessions."""
+        self.network = network
+        if self.publication is not None and self.publication.wire is not None:
+            self.publication.wire.set_network(network)
+
+    def cut(self, seconds: float) -> None:
+        """Lose every datagram in both directions for `seconds`."""
+        if self.publication is not None and self.publication.wire is not None:
+            self.publication.wire.cut(seconds)
+
+    def set_battery(self, percent: float) -> None:
+        """Change the battery's level."""
+        self._battery = percent
+        self._switched_on = time.monotonic()
+
+    def vitals(self) -> Vitals:
+        """Return battery and position: it drains; its bearer walks round a block."""
+        hours = (time.monotonic() - self._switched_on) / 3600
+        angle = self._place + hours * 3600 * _WALKING / 200
+        lat = _PARIS[0] + 200 * math.sin(angle) / _METRES_PER_DEGREE
+        lon = _PARIS[1] + 200 * math.cos(angle) / (_METRES_PER_DEGREE * math.cos(math.radians(lat)))
+        battery = max(0.0, self._battery - hours * self.habits.drain_per_hour)
+        return Vitals(round(battery, 1), round(lat, 6), round(lon, 6), round(self._walk.uniform(3, 9), 1))
+
+    def on_welcome(self, live: LiveSocket) -> None:
+        """Say again that the button is pressed: the relay may be a new one."""
+        _log.info("%s: online", self.habits.camera)
+        if self._wanted.is_set():
+            self._say({"t": "press", "threat": "other", "reason": "reconnected"})
+
+    def on_request(self, request: str, reason: str) -> None:
+        """Accept or decline, as the bearer would."""
+        _log.info("%s: asked to stream (%s): %s", self.habits.camera, reason, "yes" if self.habits.accepts else "no")
+        self._say({"t": "accept" if self.habits.accepts else "decline", "request": request})
+        if self.habits.accepts:
+            self._want(True)
+
+    def on_watched(self, by: int) -> None:
+        """Remember how many watch, as the camera's own light would show."""
+        self.watched_by = by
+
+    def on_stop(self, reason: str) -> None:
+        """Stop streaming."""
+        _log.info("%s: told to stop (%s)", self.habits.camera, reason)
+        self._want(False)
+
+    def _want(self, wanted: bool) -> None:
+        (self._wanted if wanted else self._unwanted).set()
+        (self._unwanted if wanted else self._wanted).clear()
+
+    def _say(self, message: dict[str, object]) -> None:
+        task = asyncio.ensure_future(self._live.send(message))
+        self._said.add(task)
+        task.add_done_callback(self._said.discard)
+
+    def _deliver(self, unit: Unit) -> None:
+        if self.publication is not None:
+            self.publication.put(unit)
+
+    async def _hold_live(self) -> None:
+        backoff = Backoff(self.habits.seed)
+        while True:
+            try:
+                await self._live.run()
+                backoff.succeeded()
+            except aiohttp.WSServerHandshakeError as error:
+                _log.warning("%s: live socket refused: %s", self.habits.camera, error.status)
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                _log.warning("%s: live socket lost: %s", self.habits.camera, type(error).__name__)
+            await asyncio.sleep(backoff.pause())
+
+    async def _keep_publishing(self) -> None:
+        backoff = Backoff(self.habits.seed + 1)
+        while True:
+            await self._wanted.wait()
+            pause = 0.0
+            try:
+                await self._publish(backoff)
+            except WhipRefused as refusal:
+                _log.warning("%s: refused: %s", self.habits.camera, refusal)
+                pause = backoff.pause(refusal.retry_after)
+                if refusal.final:
+                    self._want(False)
+            except (aiohttp.ClientError, OSError, TimeoutError, PublishFailed) as error:
+                _log.warning("%s: cannot publish: %s", self.habits.camera, error or type(error).__name__)
+                pause = backoff.pause()
+            await self._pause(pause)
+
+    async def _publish(self, backoff: Backoff) -> None:
+        """Publish until the button is released or the session is lost."""
+        publication = Publication(self._whip, self.network, self.habits.seed + self.publications, self.habits.film.audio)
+        await publication.open()
+        backoff.succeeded()
+        self.publications += 1
+        _log.info("%s: live", self.habits.camera)
+        publication.listen(self._source.ask_keyframe)
+        self.publication = publication
+        try:
+            async with self._source.running():
+                why = await self._until_over(publication)
+            _log.info("%s: ended (%s)", self.habits.camera, why)
+        finally:
+            self.publication = None
+            await publication.close()
+
+    async def _until_over(self, publication: Publication) -> str:
+        """Wait for the button's release or the session's end; return which."""
+        lost = asyncio.ensure_future(publication.ended())
+        released = asyncio.ensure_future(self._unwanted.wait())
+        try:
+            await asyncio.wait({lost, released}, return_when=asyncio.FIRST_COMPLETED)
+            return lost.result() if lost.done() else "released"
+        finally:
+            lost.cancel()
+            released.cancel()
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, unless the button is released meanwhile."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._unwanted.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,126 @@
+"""The camera's live socket: presence, battery and position, the button, requests, who watches, the clock.
+
+Owns the messages (msgpack maps, one per WebSocket message) and the estimate of the relay's clock.  Must never know media.
+"""
+
+import asyncio
+import dataclasses
+import time
+from typing import Any, Protocol
+
+import aiohttp
+import msgpack
+
+_BEAT_SECONDS = 5.0
+
+
+@dataclasses.dataclass
+class Vitals:
+    """What a beat says."""
+
+    battery: float
+    """Percent."""
+    lat: float
+    lon: float
+    accuracy_m: float
+
+
+class LiveHandler(Protocol):
+    """What a camera does with what its relay says."""
+
+    def vitals(self) -> Vitals:
+        """Return the present battery and position."""
+        ...
+
+    def on_welcome(self, live: "LiveSocket") -> None:
+        """The socket is up: messages may be sent through `live`."""
+        ...
+
+    def on_request(self, request: str, reason: str) -> None:
+        """Someone asks for the picture."""
+        ...
+
+    def on_watched(self, by: int) -> None:
+        """So many people watch."""
+        ...
+
+    def on_stop(self, reason: str) -> None:
+        """The relay wants the publication to end."""
+        ...
+
+
+@dataclasses.dataclass
+class RelayClock:
+    """The relay's clock as seen from here: NTP's rule, the estimate of the shortest round trip wins, ageing slowly."""
+
+    offset_ns: int | None = None
+    """Relay's clock minus ours."""
+    uncertainty_ns: int = 0
+    _taken_ns: int = 0
+
+    def update(self, sent_ns: int, server_ns: int, received_ns: int) -> None:
+        """Take one exchange: our send time, the relay's time, our receive time."""
+        half = max(0, received_ns - sent_ns) // 2
+        aged = self.uncertainty_ns + (received_ns - self._taken_ns) // 20_000
+        if self.offset_ns is None or half <= aged:
+            self.offset_ns = server_ns - (sent_ns + half)
+            self.uncertainty_ns, self._taken_ns = half, received_ns
+
+
+class LiveSocket:
+    """One connection to `/live/camera`; `run` it, again and again."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, token: str, handler: LiveHandler) -> None:
+        self._http = http
+        self._url = url
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._handler = handler
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self.clock = RelayClock()
+        self.welcomed = False
+
+    async def run(self) -> None:
+        """Hold the socket until it closes; raises aiohttp.ClientError (WSServerHandshakeError where refused)."""
+        async with self._http.ws_connect(self._url, headers=self._headers, heartbeat=10, max_msg_size=65_536) as socket:
+            self._socket = socket
+            beats = asyncio.create_task(self._beat())
+            try:
+                await self.send({"t": "hello", "firmware": "sim-cameras"})
+                async for message in socket:
+                    if message.type is aiohttp.WSMsgType.BINARY:
+                        self._on_message(msgpack.unpackb(message.data))
+            finally:
+                beats.cancel()
+                self._socket, self.welcomed = None, False
+
+    async def send(self, message: dict[str, Any]) -> bool:
+        """Send a message; False where the socket is down."""
+        if self._socket is None or self._socket.closed:
+            return False
+        try:
+            await self._socket.send_bytes(msgpack.packb(message))
+        except (ConnectionError, aiohttp.ClientError):
+            return False
+        return True
+
+    async def _beat(self) -> None:
+        while True:
+            await self.send({"t": "beat", "utc_ns": time.time_ns()} | dataclasses.asdict(self._handler.vitals()))
+            await asyncio.sleep(_BEAT_SECONDS)
+
+    def _on_message(self, message: Any) -> None:
+        """Act on one message; unknown kinds are for later cameras."""
+        match message:
+            case {"t": "welcome"}:
+                self.welcomed = True
+                self._handler.on_welcome(self)
+            case {"t": "request", "request": str(request)}:
+                self._handler.on_request(request, str(message.get("reason", "")))
+            case {"t": "watched", "by": int(by)}:
+                self._handler.on_watched(by)
+            case {"t": "stop"}:
+                self._handler.on_stop(str(message.get("reason", "")))
+            case {"t": "time", "server_ns": int(server_ns), "echo": int(echo)}:
+                self.clock.update(echo, server_ns, time.time_ns())
+            case _:
+                pass
