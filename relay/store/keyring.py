@@ -1,0 +1,258 @@
+"""The relay's keys on disk: long-term keys, day keys and wrapped recording keys (relay/DESIGN.md §5.3, invariant I5).
+
+What this file owns: `<data>/keys`, every file 0600, every folder 0700.  What it must never know: recordings' folders, the database
+(a key that was deleted there was found again in its write-ahead log), the clock.
+
+    kek.key              32 bytes: wraps the day keys
+    signing.key / .pub   Ed25519 (RFC 8032), 32 bytes each: certifies session keys; the public half is pinned in the settings
+    dtls.pem             P-256 certificate and key for DTLS (workers read it)
+    days/<day>.key       the day's key wrapped under the KEK; destroyed on that day, and with it every recording that expires then
+    wrapped/<day>/<recording>.key   a recording's key wrapped under the key of the day on which it expires
+
+Wrapping is AES-256-GCM with a random 96-bit nonce and a context as associated data, so that a wrapped key moved to another name or
+day does not open.  Everything here blocks (fsync): callers on a loop use a thread.
+"""
+
+import contextlib
+import os
+import secrets
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from relay.base.errors import Kind, OurError, TheirError
+from relay.evidence.seal import CERTIFICATE, MemorySigner, SessionSigner, Signer, new_session
+from relay.evidence.wire import encode
+from relay.store.vault import FileOps, is_recording_id, write_file
+
+_NONCE = 12
+_KEY = 32
+_WRAPPED = _NONCE + _KEY + 16
+_DTLS_YEARS = 10
+
+
+class Keyring:
+    """All keys of one installation.  One process (control) opens it; workers and recorders get what they need at start."""
+
+    def __init__(self, root: Path, ops: FileOps | None = None) -> None:
+        """Open `<data>/keys`, making what is missing at the first start; raises OurError where a key file is damaged."""
+        self._root = root
+        self._ops = ops or FileOps()
+        self._days = root / "days"
+        self._wrapped = root / "wrapped"
+        for folder in (root, self._days, self._wrapped):
+            self._ensure_folder(folder)
+        self._kek = self._long_term("kek.key")
+        self._signer = MemorySigner(self._long_term("signing.key"))
+        self._ensure_file(root / "signing.pub", self._signer.public_key)
+
+    # --- long-term keys -----------------------------------------------------------------------------------------------
+
+    @property
+    def signer(self) -> Signer:
+        """Signs with the long-term key: session certificates, journal checkpoints, interval statements."""
+        return self._signer
+
+    @property
+    def public_key(self) -> bytes:
+        """The 32 bytes to pin as `evidence.public_key`."""
+        return self._signer.public_key
+
+    def dtls_pem(self) -> Path:
+        """Return the file with the workers' DTLS certificate and key (P-256, PEM, one after the other), made once."""
+        path = self._root / "dtls.pem"
+        if not path.exists():
+            write_file(self._ops, path, _self_signed())
+        return path
+
+    def issue_session(self, role: str, index: int, not_before_ns: int, not_after_ns: int) -> tuple[bytes, bytes]:
+        """Return a new session key for one process: (private seed of 32 bytes, encoded certificate), for its configuration."""
+        session = new_session(self._signer, role=role, index=index, not_before_ns=not_before_ns, not_after_ns=not_after_ns)
+        assert isinstance(session.signer, MemorySigner)
+        return session.signer.private_bytes, encode(CERTIFICATE, session.certificate)
+
+    # --- recording keys -----------------------------------------------------------------------------------------------
+
+    def create_recording_key(self, recording: str, expires_on: str) -> bytes:
+        """Make a recording's key (32 bytes), durable under its expiry day (ISO) before it is returned.
+
+        Raises TheirError(INVALID) for a malformed id or day, TheirError(CONFLICT) when the recording has a key already.
+        """
+        _check(recording, expires_on)
+        if self._find(recording) is not None:
+            raise TheirError(Kind.CONFLICT, "this recording has a key already")
+        key = secrets.token_bytes(_KEY)
+        self._put(recording, expires_on, key)
+        return key
+
+    def recording_key(self, recording: str) -> bytes:
+        """Return a recording's key; raises TheirError(GONE) when it is destroyed or never was, OurError when damaged."""
+        path = self._find(recording)
+        if path is None:
+            raise TheirError(Kind.GONE, "the key of this recording is destroyed")
+        day = path.parent.name
+        return _unwrap(self._day_key(day, create=False), path.read_bytes(), _context(day, recording))
+
+    def expires_on(self, recording: str) -> str | None:
+        """Return the ISO day under which a recording's key is wrapped, None where it has none."""
+        path = self._find(recording)
+        return path.parent.name if path is not None else None
+
+    def recordings(self) -> dict[str, str]:
+        """Return every recording that has a wrapped key, with its expiry day."""
+        return {path.stem: path.parent.name for path in self._wrapped.glob("*/*.key")}
+
+    def days(self) -> list[str]:
+        """Return the days (ISO) that have a key or wrapped keys, oldest first: what retention has to look at."""
+        found = {path.stem for path in self._days.glob("*.key")} | {path.name for path in self._wrapped.iterdir()}
+        return sorted(found)
+
+    def rewrap(self, recording: str, day: str) -> None:
+        """Wrap a held recording's key under a later day; the new one is durable before the old one goes.  Raises TheirError."""
+        _check(recording, day)
+        old = self._find(recording)
+        if old is not None and old.parent.name == day:
+            return
+        self._put(recording, day, self.recording_key(recording))
+        if old is not None:
+            self._shred(old)
+
+    def destroy_recording(self, recording: str) -> None:
+        """Destroy one recording's key, durably; idempotent.  Raises OSError."""
+        for path in self._all(recording):
+            self._shred(path)
+
+    def destroy_day(self, day: str) -> list[str]:
+        """Destroy a day's key and all that is wrapped under it; return the recordings that became unreadable; idempotent."""
+        _check_day(day)
+        key = self._days / f"{day}.key"
+        if key.exists():
+            self._shred(key)
+        folder = self._wrapped / day
+        if not folder.is_dir():
+            return []
+        lost = sorted(path.stem for path in folder.glob("*.key"))
+        for path in folder.iterdir():
+            self._shred(path)
+        self._ops.rmdir(folder)
+        self._ops.fsync_dir(self._wrapped)
+        return lost
+
+    # --- files --------------------------------------------------------------------------------------------------------
+
+    def _put(self, recording: str, day: str, key: bytes) -> None:
+        folder = self._wrapped / day
+        day_key = self._day_key(day, create=True)
+        self._ensure_folder(folder)
+        write_file(self._ops, folder / f"{recording}.key", _wrap(day_key, key, _context(day, recording)))
+
+    def _day_key(self, day: str, *, create: bool) -> bytes:
+        path = self._days / f"{day}.key"
+        context = b"bodycam-relay day key 1\n" + day.encode()
+        if path.exists():
+            return _unwrap(self._kek, path.read_bytes(), context)
+        if not create:
+            raise TheirError(Kind.GONE, "the key of this recording is destroyed")
+        key = secrets.token_bytes(_KEY)
+        write_file(self._ops, path, _wrap(self._kek, key, context))
+        return key
+
+    def _all(self, recording: str) -> list[Path]:
+        if not is_recording_id(recording):
+            raise TheirError(Kind.NOT_FOUND, "no such recording")
+        return sorted(self._wrapped.glob(f"*/{recording}.key"))
+
+    def _find(self, recording: str) -> Path | None:
+        """Return the wrapped key of the latest day: between the two steps of `rewrap` there are two."""
+        found = self._all(recording)
+        return found[-1] if found else None
+
+    def _long_term(self, name: str) -> bytes:
+        path = self._root / name
+        if not path.exists():
+            fresh = Ed25519PrivateKey.generate().private_bytes_raw() if name == "signing.key" else secrets.token_bytes(_KEY)
+            write_file(self._ops, path, fresh)
+        key = path.read_bytes()
+        if len(key) != _KEY:
+            raise OurError(f"key file {name} has {len(key)} bytes, not {_KEY}")
+        return key
+
+    def _ensure_folder(self, path: Path) -> None:
+        if not path.is_dir():
+            self._ops.mkdir(path)
+            self._ops.fsync_dir(path.parent)
+
+    def _ensure_file(self, path: Path, data: bytes) -> None:
+        if not path.exists() or path.read_bytes() != data:
+            write_file(self._ops, path, data)
+
+    def _shred(self, path: Path) -> None:
+        """Overwrite, sync and unlink.  What SSDs and snapshots may keep is in THREAT_MODEL.md: the day key bounds it."""
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                self._ops.write(descriptor, bytes(path.stat().st_size))
+                self._ops.fsync(descriptor)
+            finally:
+                self._ops.close(descriptor)
+        self._ops.unlink(path)
+        self._ops.fsync_dir(path.parent)
+
+
+def _check(recording: str, day: str) -> None:
+    if not is_recording_id(recording):
+        raise TheirError(Kind.INVALID, "a recording's id is 32 hexadecimal digits")
+    _check_day(day)
+
+
+def _check_day(day: str) -> None:
+    try:
+        exact = date.fromisoformat(day).isoformat() == day
+    except ValueError:
+        exact = False
+    if not exact:
+        raise TheirError(Kind.INVALID, "a day is YYYY-MM-DD")
+
+
+def _context(day: str, recording: str) -> bytes:
+    return b"bodycam-relay recording key 1\n" + day.encode() + b"\n" + recording.encode()
+
+
+def _wrap(key: bytes, secret: bytes, context: bytes) -> bytes:
+    nonce = secrets.token_bytes(_NONCE)
+    return nonce + AESGCM(key).encrypt(nonce, secret, context)
+
+
+def _unwrap(key: bytes, wrapped: bytes, context: bytes) -> bytes:
+    if len(wrapped) != _WRAPPED:
+        raise OurError(f"a wrapped key has {len(wrapped)} bytes, not {_WRAPPED}")
+    try:
+        return AESGCM(key).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], context)
+    except InvalidTag as error:
+        raise OurError("a wrapped key does not open") from error
+
+
+def _self_signed() -> bytes:
+    """Return a certificate that says nothing (RFC 8827 §6.5: the fingerprint in the SDP is what is checked) and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "relay")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=365 * _DTLS_YEARS))
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
