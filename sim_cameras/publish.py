@@ -57,7 +57,7 @@ class UnitTrack(MediaStreamTrack):
         self._arrived.set()
         return True
 
-    async def recv(self) -> Packet[Any]:
+    async def recv(self) -> "Packet[Any]":
         """Return the next unit as aiortc's sender takes it."""
         while not self._units:
             if self.readyState != "live":

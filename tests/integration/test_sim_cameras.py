@@ -1,0 +1,133 @@
+"""Simulated cameras against a WHIP endpoint of stock aiortc on the loopback."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from sim_cameras.device import Camera, Habits
+from sim_cameras.impair import Network
+from sim_cameras.source import Film
+from tests.support.aiortc_whip import Endpoint, Received
+
+SMALL = Film("cam1", 320, 180, 15, 200_000)
+
+
+@contextlib.asynccontextmanager
+async def one_camera(endpoint: Endpoint, network: Network | None = None, **habits: object) -> AsyncIterator[Camera]:
+    wanted = {"camera": "cam1", "token": endpoint.token, "relay": endpoint.url, "film": SMALL, "network": network or Network()}
+    async with aiohttp.ClientSession() as http:
+        with ThreadPoolExecutor(1) as executor:
+            camera = Camera(Habits(**(wanted | habits)), http, executor)  # type: ignore[arg-type]
+            task = asyncio.create_task(camera.run())
+            try:
+                yield camera
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def endpoint() -> AsyncIterator[Endpoint]:
+    async with Endpoint("secret").serving() as serving:
+        yield serving
+
+
+async def codes(received: Received, count: int) -> list[int | None]:
+    async with asyncio.timeout(20):
+        return [(await received.pictures.get())[0] for _ in range(count)]
+
+
+async def test_pressing_the_button_brings_picture_and_sound(endpoint: Endpoint) -> None:
+    async with one_camera(endpoint) as camera:
+        camera.press()
+        received = await endpoint.sessions.get()
+        async with asyncio.timeout(20):
+            await received.sounds.get()
+        seen = await codes(received, 20)
+    now = time.time_ns() // 1_000_000
+    times = [code for code in seen if code is not None]
+    assert len(times) >= 19
+    assert times == sorted(times)
+    assert now - 60_000 < times[0] <= times[-1] <= now
+
+
+async def test_releasing_the_button_deletes_the_session(endpoint: Endpoint) -> None:
+    async with one_camera(endpoint) as camera:
+        camera.press()
+        received = await endpoint.sessions.get()
+        await codes(received, 1)
+        camera.release()
+        async with asyncio.timeout(10):
+            await received.closed.wait()
+
+
+async def test_a_keyframe_request_is_answered(endpoint: Endpoint) -> None:
+    async with one_camera(endpoint) as camera:
+        camera.press()
+        received = await endpoint.sessions.get()
+        await codes(received, 5)
+        await received.ask_keyframe()
+        await codes(received, 10)
+        assert camera.publication is not None
+        assert camera.publication.stats()["keyframes_asked"] >= 1
+
+
+async def test_losses_are_repaired_by_retransmission(endpoint: Endpoint) -> None:
+    async with one_camera(endpoint, Network(loss=0.03, delay=0.01), seed=4) as camera:
+        camera.press()
+        received = await endpoint.sessions.get()
+        await codes(received, 60)
+        assert camera.publication is not None
+        assert camera.publication.stats()["nacked"] > 0
+
+
+async def test_an_occupied_server_is_asked_again_when_it_said(endpoint: Endpoint) -> None:
+    endpoint.refusals = [web.Response(status=409, headers={"Retry-After": "1"}), web.Response(status=503)]
+    async with one_camera(endpoint) as camera:
+        camera.press()
+        started = time.monotonic()
+        await codes(await endpoint.sessions.get(), 1)
+        assert time.monotonic() - started >= 1
+    assert endpoint.posts == 3
+
+
+async def test_a_refused_token_is_not_tried_again(endpoint: Endpoint) -> None:
+    async with one_camera(endpoint, token="wrong", live=False) as camera:
+        camera.press()
+        async with asyncio.timeout(10):
+            while endpoint.posts == 0 or camera._wanted.is_set():
+                await asyncio.sleep(0.05)
+    assert endpoint.posts == 1
+
+
+async def test_a_request_wakes_an_idle_camera(endpoint: Endpoint) -> None:
+    async with one_camera(endpoint):
+        heard = [await endpoint.heard.get(), await endpoint.heard.get()]
+        assert {message["t"] for message in heard} == {"hello", "beat"}
+        await endpoint.say({"t": "request", "request": "r1", "from_role": "operator", "reason": "look"})
+        assert await endpoint.heard.get() == {"t": "accept", "request": "r1"}
+        await codes(await endpoint.sessions.get(), 1)
+
+
+async def test_a_bearer_may_decline(endpoint: Endpoint) -> None:
+    async with one_camera(endpoint, accepts=False):
+        await endpoint.heard.get(), await endpoint.heard.get()
+        await endpoint.say({"t": "request", "request": "r1", "from_role": "operator", "reason": "look"})
+        assert await endpoint.heard.get() == {"t": "decline", "request": "r1"}
+    assert endpoint.posts == 0
+
+
+async def test_a_camera_whose_session_dies_comes_back(endpoint: Endpoint) -> None:
+    async with one_camera(endpoint) as camera:
+        camera.press()
+        first = await endpoint.sessions.get()
+        await codes(first, 1)
+        await endpoint._close(first)
+        await codes(await endpoint.sessions.get(), 1)
+        assert camera.publications == 2
