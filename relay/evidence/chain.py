@@ -11,7 +11,7 @@ head after a record is the SHA-256 of the whole record; the next record repeats 
 dropped, moved or repeated unseen; only the tail can be cut, which is what `End` is for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from relay.base.errors import Kind, TheirError
@@ -253,11 +253,16 @@ class Torn:
     """The chain already has its End or Recovery: there is nothing to recover."""
 
 
-def survey(data: bytes) -> Torn:
-    """Read as much of a chain as is whole; raises TheirError when not even its start is."""
+def survey(data: bytes, available: Mapping[int, int] | None = None) -> Torn:
+    """Read as much of a chain as is whole; raises TheirError when not even its start is.
+
+    `available`: bytes on disk of each segment; the whole part then ends before the first link whose bytes are not all there.
+    """
     records, length, head, last, links, gaps, closed = 0, 0, NO_DIGEST, None, 0, 0, False
     try:
         for record in iterate(data):
+            if isinstance(record.body, Link) and available is not None and not _is_there(record.body, available):
+                break
             records, length, head = records + 1, record.position + record.size, record.head
             if isinstance(record.body, Link):
                 last, links = record.body, links + 1
@@ -269,6 +274,10 @@ def survey(data: bytes) -> Torn:
     if not records:
         raise TheirError(Kind.INVALID, "no signed start")
     return Torn(records, length, head, last, links, gaps, closed)
+
+
+def _is_there(link: Link, available: Mapping[int, int]) -> bool:
+    return link.offset + link.stored_length <= available.get(link.segment, 0)
 
 
 def recover(

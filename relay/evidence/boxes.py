@@ -1,0 +1,250 @@
+"""A bounds-checked walker over MP4 boxes (ISO/IEC 14496-12): which bytes are which sample of which track, and when.
+
+What this file owns: finding samples in fragments (`moof`) and in whole files (`moov`), whatever the boxes claim.
+What it must never know: codecs, keys, the chain.  No size, count or offset is trusted that leaves its parent: such
+bytes raise `TheirError`, in time and memory bounded by the length of the input.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from relay.base.errors import Kind, TheirError
+from relay.evidence.records import TrackKind, TrackPart
+from relay.evidence.seal import sample_digest
+
+MAX_DEPTH = 12
+MAX_BOXES = 20_000
+MAX_SAMPLES = 1 << 22
+"""Samples of one track in one file: more than 12 hours of sound in 20 ms packets."""
+
+_CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl", b"mvex", b"moof", b"traf", b"edts", b"dinf", b"udta"})
+
+
+def _fail(position: int, why: str) -> TheirError:
+    return TheirError(Kind.INVALID, f"mp4 byte {position}: {why}")
+
+
+def _number(data: bytes, at: int, width: int, end: int) -> int:
+    if at + width > end:
+        raise _fail(at, "box ends inside a field")
+    return int.from_bytes(data[at : at + width], "big")
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A box inside `data`: its four-letter type and where its payload begins and ends."""
+
+    kind: bytes
+    start: int
+    payload: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A sample: where its bytes are in the file or fragment, and its decode time and duration in the track's timescale."""
+
+    offset: int
+    size: int
+    time: int
+    duration: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrackHeader:
+    """What `moov` says of a track; the defaults are those of `trex` (0 where there is none)."""
+
+    track: int
+    timescale: int
+    handler: bytes
+    default_duration: int = 0
+    default_size: int = 0
+
+
+def box_header(data: bytes, start: int, end: int, *, origin: int = 0) -> Box:
+    """Read the header at `start`; the box must end at or before `end`.  Raises TheirError."""
+    size, payload = _number(data, start, 4, end), start + 8
+    kind = data[start + 4 : start + 8]
+    if len(kind) < 4 or payload > end:
+        raise _fail(origin + start, "box ends inside its header")
+    if size == 1:
+        size, payload = _number(data, start + 8, 8, end), start + 16
+    elif size == 0:
+        size = end - start
+    if size < payload - start or start + size > end:
+        raise _fail(origin + start, f"box of {size} bytes where {end - start} are left")
+    return Box(kind, start, payload, start + size)
+
+
+def walk(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[int, Box]]:
+    """Yield (depth, box) in order of appearance, containers before their children; without recursion.  Raises TheirError."""
+    stack = [(start, len(data) if end is None else end)]
+    seen = 0
+    while stack:
+        at, limit = stack.pop()
+        if at >= limit:
+            continue
+        box = box_header(data, at, limit)
+        seen += 1
+        if seen > MAX_BOXES:
+            raise _fail(at, f"more than {MAX_BOXES} boxes")
+        yield len(stack), box
+        stack.append((box.end, limit))
+        if box.kind in _CONTAINERS:
+            if len(stack) > MAX_DEPTH:
+                raise _fail(at, f"boxes nested deeper than {MAX_DEPTH}")
+            stack.append((box.payload, box.end))
+
+
+def _full(data: bytes, box: Box) -> tuple[int, int]:
+    """Return version and flags of a full box."""
+    return _number(data, box.payload, 1, box.end), _number(data, box.payload + 1, 3, box.end)
+
+
+# --- moov -------------------------------------------------------------------------------------------------------------
+
+
+def movie_tracks(data: bytes) -> dict[int, TrackHeader]:
+    """Return the tracks of an init segment (or of any bytes with a whole `moov`) by id.  Raises TheirError."""
+    tracks: list[dict[str, int | bytes]] = []
+    extends: dict[int, tuple[int, int]] = {}
+    for _, box in walk(data):
+        if box.kind == b"trak":
+            tracks.append({})
+        elif box.kind == b"trex":
+            extends[_number(data, box.payload + 4, 4, box.end)] = (
+                _number(data, box.payload + 12, 4, box.end),
+                _number(data, box.payload + 16, 4, box.end),
+            )
+        elif tracks and box.kind in (b"tkhd", b"mdhd", b"hdlr"):
+            _track_field(data, box, tracks[-1])
+    found = {}
+    for fields in tracks:
+        track, timescale, handler = fields.get("track", 0), fields.get("timescale", 0), fields.get("handler", b"")
+        if not (isinstance(track, int) and isinstance(timescale, int) and isinstance(handler, bytes) and track and timescale):
+            raise _fail(0, "a track without id or timescale")
+        found[track] = TrackHeader(track, timescale, handler, *extends.get(track, (0, 0)))
+    return found
+
+
+def _track_field(data: bytes, box: Box, fields: dict[str, int | bytes]) -> None:
+    long = _full(data, box)[0] == 1
+    if box.kind == b"tkhd":
+        fields["track"] = _number(data, box.payload + (20 if long else 12), 4, box.end)
+    elif box.kind == b"mdhd":
+        fields["timescale"] = _number(data, box.payload + (20 if long else 12), 4, box.end)
+    else:
+        _number(data, box.payload + 8, 4, box.end)
+        fields["handler"] = data[box.payload + 8 : box.payload + 12]
+
+
+# --- moof -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Run:
+    """State of the `traf` being read."""
+
+    track: int = 0
+    base: int = 0
+    time: int = 0
+    duration: int = 0
+    size: int = 0
+    next_offset: int | None = None
+
+
+def fragment_samples(data: bytes, headers: Mapping[int, TrackHeader], *, origin: int = 0) -> dict[int, list[Sample]]:
+    """Return the samples of every `moof` in `data` by track id, in decode order.
+
+    `data` holds whole boxes; sample offsets are relative to its beginning plus `origin` and must lie inside.  A run without a
+    data offset follows the run before.  Raises TheirError.
+    """
+    samples: dict[int, list[Sample]] = {}
+    run, moof = _Run(), 0
+    for _, box in walk(data):
+        if box.kind == b"moof":
+            moof = box.start
+        elif box.kind == b"tfhd":
+            run = _read_tfhd(data, box, headers, moof)
+        elif box.kind == b"tfdt":
+            run.time = _number(data, box.payload + 4, 8 if _full(data, box)[0] == 1 else 4, box.end)
+        elif box.kind == b"trun":
+            into = samples.setdefault(run.track, [])
+            for sample in _read_trun(data, box, run):
+                if len(into) >= MAX_SAMPLES:
+                    raise _fail(box.start, "too many samples")
+                into.append(Sample(sample.offset + origin, sample.size, sample.time, sample.duration))
+    return samples
+
+
+def _read_tfhd(data: bytes, box: Box, headers: Mapping[int, TrackHeader], moof: int) -> _Run:
+    flags = _full(data, box)[1]
+    track = _number(data, box.payload + 4, 4, box.end)
+    header = headers.get(track)
+    run = _Run(track, moof, 0, header.default_duration if header else 0, header.default_size if header else 0)
+    at = box.payload + 8
+    if flags & 0x1:
+        run.base, at = _number(data, at, 8, box.end), at + 8
+    at += 4 if flags & 0x2 else 0
+    if flags & 0x8:
+        run.duration, at = _number(data, at, 4, box.end), at + 4
+    if flags & 0x10:
+        run.size = _number(data, at, 4, box.end)
+    return run
+
+
+def _read_trun(data: bytes, box: Box, run: _Run) -> Iterator[Sample]:
+    version_flags = _full(data, box)
+    flags, count, at = version_flags[1], _number(data, box.payload + 4, 4, box.end), box.payload + 8
+    offset = run.base if run.next_offset is None else run.next_offset
+    if flags & 0x1:
+        relative = _number(data, at, 4, box.end)
+        offset, at = run.base + (relative - (1 << 32) if relative >> 31 else relative), at + 4
+    at += 4 if flags & 0x4 else 0
+    width = 4 * (flags >> 8 & 0xF).bit_count()
+    if count > MAX_SAMPLES or at + count * width > box.end or (not width and count * max(run.size, 1) > len(data)):
+        raise _fail(box.start, f"run of {count} samples does not fit")
+    for _ in range(count):
+        field, duration, size = at, run.duration, run.size
+        if flags & 0x100:
+            duration, field = int.from_bytes(data[field : field + 4], "big"), field + 4
+        if flags & 0x200:
+            size = int.from_bytes(data[field : field + 4], "big")
+        if offset < 0 or offset + size > len(data):
+            raise _fail(box.start, "a sample lies outside the fragment")
+        yield Sample(offset, size, run.time, duration)
+        offset, at, run.time = offset + size, at + width, run.time + duration
+    run.next_offset = offset
+
+
+def track_parts(init: bytes, fragment: bytes) -> tuple[TrackPart, ...]:
+    """Return what a link says of a fragment's tracks, in order of track id; `init` is its segment's init segment.
+
+    Raises TheirError where the boxes lie or a track is neither video nor sound.
+    """
+    return parts_of(movie_tracks(init), fragment)
+
+
+def parts_of(headers: Mapping[int, TrackHeader], fragment: bytes) -> tuple[TrackPart, ...]:
+    """The same with the tracks of the init segment already read (`movie_tracks`)."""
+    view = memoryview(fragment)
+    parts = []
+    for track, samples in sorted(fragment_samples(fragment, headers).items()):
+        if track not in headers:
+            raise _fail(0, f"track {track} is not in the init segment")
+        if not samples:
+            continue
+        kind, scale = track_kind(headers[track]), headers[track].timescale
+        first, end = samples[0].time, samples[-1].time + samples[-1].duration
+        start = first * kind.clock_rate // scale
+        digest = sample_digest(view[sample.offset : sample.offset + sample.size] for sample in samples)
+        parts.append(TrackPart(track, kind, len(samples), digest, start, end * kind.clock_rate // scale - start))
+    return tuple(parts)
+
+
+def track_kind(header: TrackHeader) -> TrackKind:
+    """Return video or sound by the handler of the track; raises TheirError for anything else."""
+    kinds = {b"vide": TrackKind.VIDEO, b"soun": TrackKind.AUDIO}
+    if header.handler not in kinds:
+        raise _fail(0, f"track {header.track} is neither video nor sound")
+    return kinds[header.handler]
