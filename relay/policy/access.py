@@ -1,0 +1,120 @@
+"""The one function that says yes or no: `decide(person, action, facts, now)`.
+
+Owns: the order of the rules and the requirement id each refusal cites.  Must never know: HTTP, the database, who asks why.
+"""
+
+from dataclasses import dataclass
+
+from relay.base.errors import Kind, TheirError
+from relay.policy.regimes import rules_of
+from relay.policy.roles import Action, Person, Role, grants
+
+PICTURES = frozenset({Action.VIEW_LIVE, Action.PLAY_RECORDING, Action.EXPORT_RECORDING})
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known about the object; what is unknown stays None and is then not granted where a rule needs it."""
+
+    regime: str | None = None
+    service: str | None = None
+    commune: str | None = None
+    motive: str | None = None
+    intervention_open: bool | None = None
+    """Whether the intervention named by the request is open; for playback: whether the recording's own still is."""
+    joined: bool = False
+    camera_live: bool | None = None
+    threat: str | None = None
+    recording_closed: bool | None = None
+    recording_erased: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`allowed`, or the kind of refusal, words for people and the LAW requirement that was applied."""
+
+    allowed: bool
+    kind: Kind = Kind.FORBIDDEN
+    detail: str = ""
+    requirement: str = ""
+
+    def error(self) -> TheirError:
+        """Return the refusal as the error that the doors know how to answer."""
+        return TheirError(self.kind, f"{self.detail} ({self.requirement})")
+
+
+ALLOWED = Decision(True)
+
+
+def decide(person: Person, action: Action, facts: Facts, now_ns: int) -> Decision:
+    """Apply, in order: designation, role, scope, then what the action itself needs.  First refusal wins; default deny."""
+    for rule in (_designation, _role, _scope):
+        refusal = rule(person, action, facts, now_ns)
+        if refusal is not None:
+            return refusal
+    if action is Action.VIEW_LIVE:
+        return _live(facts)
+    if action in {Action.PLAY_RECORDING, Action.EXPORT_RECORDING}:
+        return _stored(facts)
+    return ALLOWED
+
+
+def _designation(person: Person, action: Action, facts: Facts, now_ns: int) -> Decision | None:
+    """ACC-01: only a person designated today; a one-time password opens nothing but its own change."""
+    if person.disabled or now_ns < person.valid_from_ns or (person.valid_to_ns is not None and now_ns >= person.valid_to_ns):
+        return Decision(False, Kind.FORBIDDEN, "this designation is not valid now", "ACC-01")
+    if person.must_change and action is not Action.CHANGE_PASSWORD:
+        return Decision(False, Kind.FORBIDDEN, "change the one-time password first", "SEC-01")
+    return None
+
+
+def _role(person: Person, action: Action, facts: Facts, now_ns: int) -> Decision | None:
+    """ACC-01, LIV-03, ACC-04, JRN-04: the role's table; an administrator never sees a picture."""
+    if grants(person.role, action):
+        return None
+    requirement = {Action.VIEW_LIVE: "LIV-03", Action.EXPORT_RECORDING: "ACC-04", Action.READ_JOURNAL: "JRN-04"}
+    detail = f"the role {person.role.value} may not {action.value.replace('_', ' ')}"
+    return Decision(False, Kind.FORBIDDEN, detail, requirement.get(action, "ACC-01"))
+
+
+def _scope(person: Person, action: Action, facts: Facts, now_ns: int) -> Decision | None:
+    """LIV-03: no view across services; VID-03: only one's own communes."""
+    if facts.service is not None and facts.service != person.service:
+        return Decision(False, Kind.FORBIDDEN, "this belongs to another service", "LIV-03")
+    if facts.regime is None or person.communes is None or not rules_of(facts.regime).commune_scoped:
+        return None
+    if facts.commune not in person.communes:
+        return Decision(False, Kind.FORBIDDEN, "this commune is outside the person's competence", "VID-03")
+    return None
+
+
+def _live(facts: Facts) -> Decision:
+    if not facts.motive:
+        return Decision(False, Kind.INCOMPLETE, "open or join an intervention with a motive first", "JRN-02")
+    if not facts.intervention_open or not facts.joined:
+        return Decision(False, Kind.INCOMPLETE, "the intervention is not open or not joined", "JRN-02")
+    if facts.camera_live is False:
+        return Decision(False, Kind.NOT_FOUND, "this camera is not live", "LIV-02")
+    if facts.regime is None:
+        return Decision(False, Kind.FORBIDDEN, "the regime of this source is unknown", "LIV-01")
+    if rules_of(facts.regime).threat_required and not facts.threat:
+        return Decision(False, Kind.FORBIDDEN, "no threat was declared for this transmission", "LIV-01")
+    return ALLOWED
+
+
+def _stored(facts: Facts) -> Decision:
+    if not facts.motive:
+        return Decision(False, Kind.INCOMPLETE, "a motive is required", "JRN-02")
+    if facts.recording_erased:
+        return Decision(False, Kind.GONE, "this recording was erased at its term", "RET-01")
+    # ACC-03, read with DESIGN §3: for original = relay "transferred" means closed.
+    if facts.recording_closed is not True:
+        return Decision(False, Kind.CONFLICT, "this recording is still open", "ACC-03")
+    if facts.intervention_open:
+        return Decision(False, Kind.CONFLICT, "its intervention is still open", "ACC-03")
+    return ALLOWED
+
+
+def sees_pictures(role: Role) -> bool:
+    """Tell whether the role can ever be shown a picture."""
+    return any(grants(role, action) for action in PICTURES)

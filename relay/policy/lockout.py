@@ -1,0 +1,47 @@
+"""How failed sign-ins slow the next ones down (SEC-01): counts and back-off, nothing else.
+
+Owns: the arithmetic.  Must never know: passwords, people, where the counts are kept.
+"""
+
+from dataclasses import dataclass
+
+from relay.base.clock import SECOND_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Free failures, then a wait that doubles from `first_seconds` up to `longest_seconds`; then forgotten."""
+
+    free_failures: int = 5
+    first_seconds: float = 2.0
+    longest_seconds: float = 900.0
+    forget_seconds: float = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Consecutive failures of one name (or one source) and when the last one was (UTC ns)."""
+
+    count: int = 0
+    last_ns: int = 0
+
+
+def failed(state: Failures, now_ns: int, limits: Limits) -> Failures:
+    """Return the state after one more failure."""
+    return Failures(_remembered(state, now_ns, limits) + 1, now_ns)
+
+
+def wait_seconds(state: Failures, now_ns: int, limits: Limits) -> float:
+    """Return how long the next attempt must still wait; 0 when it may be made now."""
+    beyond = _remembered(state, now_ns, limits) - limits.free_failures
+    if beyond < 0:
+        return 0.0
+    # 2**64 seconds is past any limit: the exponent is clamped so that a long attack cannot overflow a float.
+    penalty = min(limits.longest_seconds, limits.first_seconds * 2.0 ** min(beyond, 64))
+    # A wall clock stepped back must not lengthen a lock beyond its own penalty.
+    elapsed = max(0.0, (now_ns - state.last_ns) / SECOND_NS)
+    return max(0.0, penalty - elapsed)
+
+
+def _remembered(state: Failures, now_ns: int, limits: Limits) -> int:
+    return 0 if now_ns - state.last_ns > limits.forget_seconds * SECOND_NS else state.count

@@ -1,0 +1,75 @@
+"""What counts as a motive (JRN-02) and as a legal basis of an extraction (EXT-01, EXT-02).
+
+Owns: the rules for free text that the law requires.  Must never know: who wrote it or where it is kept.
+"""
+
+import unicodedata
+from enum import StrEnum
+
+from relay.base.errors import Kind, TheirError
+
+LONGEST = 500
+SHORTEST = 3
+_EMPTY_PHRASES = frozenset({"test", "service", "motif", "motive", "aucun", "none", "n/a", "xxx", "..."})
+
+
+class LegalBasis(StrEnum):
+    """Why a recording may leave (R241-2 7°, EXT-01)."""
+
+    CPP_60_1 = "CPP_60-1"
+    CPP_77_1_1 = "CPP_77-1-1"
+    CPP_99_3 = "CPP_99-3"
+    ADMINISTRATIVE = "administrative"
+    DISCIPLINARY = "disciplinaire"
+    LAWFUL_ACCESS = "acces_habilite_L252-3"
+
+
+class Threat(StrEnum):
+    """Whose integrity is at immediate risk (LIV-01, R241-3 I, R241-11 I)."""
+
+    AGENTS = "agents"
+    GOODS = "biens"
+    PERSONS = "personnes"
+
+
+def clean_text(text: str, field: str, *, longest: int = LONGEST) -> str:
+    """Return the text in NFC, trimmed, inner white space folded.
+
+    Raises TheirError(INCOMPLETE) when nothing is left, TheirError(INVALID) for control characters or more than `longest`.
+    """
+    folded = " ".join(unicodedata.normalize("NFC", text).split())
+    if not folded:
+        raise TheirError(Kind.INCOMPLETE, f"{field} is required")
+    if any(unicodedata.category(char) in {"Cc", "Cs", "Co", "Cf"} for char in folded):
+        raise TheirError(Kind.INVALID, f"{field} holds control characters")
+    if len(folded) > longest:
+        raise TheirError(Kind.INVALID, f"{field} is longer than {longest} characters")
+    return folded
+
+
+def check_motive(text: str | None) -> str:
+    """JRN-02: return the cleaned motive; raises TheirError(INCOMPLETE) where it is missing, too short or says nothing."""
+    motive = clean_text(text or "", "a motive")
+    if len(motive) < SHORTEST or motive.casefold() in _EMPTY_PHRASES:
+        raise TheirError(Kind.INCOMPLETE, "the motive must say why (JRN-02: R241-5, R241-14)")
+    return motive
+
+
+def check_legal_basis(basis: str, regime: str) -> LegalBasis:
+    """EXT-01, EXT-02: return the basis; raises TheirError(INCOMPLETE) if unknown or not open to the regime."""
+    try:
+        found = LegalBasis(basis)
+    except ValueError:
+        known = ", ".join(item.value for item in LegalBasis)
+        raise TheirError(Kind.INCOMPLETE, f"legal_basis must be one of {known} (EXT-01)") from None
+    if found is LegalBasis.LAWFUL_ACCESS and regime != "videoprotection":
+        raise TheirError(Kind.INCOMPLETE, "acces_habilite_L252-3 is open to videoprotection only (EXT-02)")
+    return found
+
+
+def check_threat(threat: str) -> Threat:
+    """LIV-01: return the threat; raises TheirError(FORBIDDEN) when none of the three is named."""
+    try:
+        return Threat(threat)
+    except ValueError:
+        raise TheirError(Kind.FORBIDDEN, "a live transmission needs a threat: agents, biens or personnes (LIV-01)") from None

@@ -1,0 +1,67 @@
+"""The legal regimes a camera can belong to, as one table.
+
+Owns: what each regime allows (retention, live sound, conditions).  Must never know: cameras, people, settings, the clock.
+Source: Code de la sécurité intérieure, consolidation of 2026-04-03, articles named in each row.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from relay.base.errors import Kind, TheirError
+
+
+class Regime(StrEnum):
+    """Under which articles a source films."""
+
+    BODYCAM_PN_GN = "bodycam_pn_gn"
+    BODYCAM_PM = "bodycam_pm"
+    BODYCAM_SIS = "bodycam_sis"
+    EMBARQUEE = "embarquee"
+    VIDEOPROTECTION = "videoprotection"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a regime allows; exactly one of `retention_months` and `retention_days` is set."""
+
+    regime: Regime
+    label: str
+    article: str
+    retention_months: int | None
+    retention_days: int | None
+    sound_recorded: bool
+    live_sound: bool
+    """Whether the text lets sound be transmitted live; a camera's own `live_audio` is off by default on top of it."""
+    threat_required: bool
+    """LIV-01: live only on an immediate risk to agents, goods or persons."""
+    commune_scoped: bool
+    """VID-03: people watch only the communes they are competent for."""
+
+
+_TABLE = (
+    Rules(Regime.BODYCAM_PN_GN, "police nationale, gendarmerie", "L241-1, R241-1 à R241-7", 1, None, True, False, True, False),
+    Rules(Regime.BODYCAM_PM, "police municipale", "L241-2, R241-8 à R241-17", 1, None, True, True, True, False),
+    Rules(Regime.BODYCAM_SIS, "sapeurs-pompiers", "L241-3, R241-18 et suivants", 6, None, True, True, True, False),
+    Rules(Regime.EMBARQUEE, "caméras embarquées", "L243-1 à L243-5", None, 7, False, False, True, False),
+    Rules(Regime.VIDEOPROTECTION, "vidéoprotection", "L251-1 à L255-1, R253-1 à R253-7", 1, None, False, False, False, True),
+)
+RULES: dict[Regime, Rules] = {rules.regime: rules for rules in _TABLE}
+
+
+def rules_of(regime: str) -> Rules:
+    """Return the row of a regime; raises TheirError(INVALID) for an unknown name."""
+    try:
+        return RULES[Regime(regime)]
+    except ValueError:
+        known = ", ".join(item.value for item in Regime)
+        raise TheirError(Kind.INVALID, f"unknown regime {regime!r}; known: {known}") from None
+
+
+def check_live_audio(regime: str, live_audio: bool) -> None:
+    """LIV-04, VID-01: raise TheirError(INVALID) where the regime has no sound at all and live sound is asked for.
+
+    Where the regime records sound but its live text says only "images" (PN/GN), the service's own decision (LAW open point 2)
+    is needed: enrolling with live sound is that explicit decision, off by default, and is journalled.
+    """
+    if live_audio and not rules_of(regime).sound_recorded:
+        raise TheirError(Kind.INVALID, f"{regime}: this regime has no sound (VID-01, R253-1)")

@@ -1,0 +1,120 @@
+"""The database behind an async façade: one writer thread, a few reader threads, never the event loop.
+
+Owns: the engine, its SQLite settings (WAL, synchronous=FULL) and the bounded queue of waiting work.  Must never know: tables.
+
+API: `await Database.open(url, counters)` (migrates), `await db.write(work)`, `await db.read(work)`, `await db.close()`;
+`work` is a plain function of a SQLAlchemy Connection, run in one transaction.  Raises OurError(UNAVAILABLE) when the disk
+refuses or too much is waiting; IntegrityError becomes TheirError(CONFLICT).
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from relay.base.counters import Counters, declare
+from relay.base.errors import Kind, OurError, TheirError
+from relay.store.migrations import upgrade
+
+T = TypeVar("T")
+MOST_WAITING = 1024
+READERS = 2
+
+declare(
+    database_writes="transactions committed by the writer thread",
+    database_refused="database work refused because the queue was full or the disk failed",
+)
+
+
+class Database:
+    """One database; `open` is the only way to get one."""
+
+    def __init__(self, engine: Engine, counters: Counters) -> None:
+        self._engine = engine
+        self._counters = counters
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="db-write")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="db-read")
+        self._waiting = 0
+
+    @classmethod
+    async def open(cls, url: str, counters: Counters) -> "Database":
+        """Open (creating if needed) and migrate to the newest schema; `url` is an SQLAlchemy URL (`sqlite:////path`)."""
+        database = cls(_engine(url), counters)
+        try:
+            await database._run(database._writer, lambda: _migrate(database._engine))
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in the writer thread inside one transaction; when this returns, it is on disk (synchronous=FULL)."""
+        result = await self._run(self._writer, lambda: self._transact(work, writes=True))
+        self._counters.count("database_writes")
+        return result
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a reader thread on a consistent snapshot."""
+        return await self._run(self._readers, lambda: self._transact(work, writes=False))
+
+    async def close(self) -> None:
+        """Finish waiting work and close every connection."""
+        await asyncio.to_thread(self._shut)
+
+    def _shut(self) -> None:
+        self._writer.shutdown()
+        self._readers.shutdown()
+        self._engine.dispose()
+
+    def _transact(self, work: Callable[[Connection], T], *, writes: bool) -> T:
+        try:
+            with self._engine.connect().execution_options(relay_writes=writes) as connection, connection.begin():
+                return work(connection)
+        except IntegrityError as error:
+            raise TheirError(Kind.CONFLICT, f"already there, or refers to nothing: {error.orig}") from error
+        except DBAPIError as error:
+            self._counters.count("database_refused")
+            raise OurError(f"database: {error.orig}") from error
+
+    async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        if self._waiting >= MOST_WAITING:
+            self._counters.count("database_refused")
+            raise OurError("too much waits for the database", retry_after=1.0)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, work)
+        finally:
+            self._waiting -= 1
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite:///"):
+        raise TheirError(Kind.INVALID, "store.url: only sqlite:///PATH is supported")
+    engine = create_engine(url, pool_size=READERS + 1, max_overflow=0)
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+def _on_connect(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves: sqlite3's own transactions start too late for a snapshot
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000", "secure_delete=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _on_begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("relay_writes", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _migrate(engine: Engine) -> None:
+    try:
+        with engine.connect() as connection, connection.begin():
+            upgrade(connection)
+    except DBAPIError as error:
+        raise OurError(f"database: {error.orig}") from error

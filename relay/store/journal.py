@@ -1,0 +1,322 @@
+"""The journal of legal operations (R241-5, R241-14, LIL 101): append-only, Merkle-hashed, signed.
+
+Owns: the leaves, their order, the checkpoints.  Must never know: HTTP, who may read it (policy), what a picture is.
+
+API for callers:
+* `Entry(operation, author, role, motive=..., object_type=..., object_id=..., recipients=..., result=..., details={...})`
+* `await journal.append(entry) -> int` returns the leaf number once it is on disk (group commit: callers at the same time share
+  one transaction).  Raises OurError when it cannot be written: then nothing may be shown (I3, LIV-06).
+* `await journal.refuse(person_or_camera, role, action, decision...)` for refusals to someone identified;
+  `journal.refuse_anonymous(source, door)` for everybody else: counted, one entry per source and minute, bounded in total.
+* `await journal.read(after, limit)`, `await journal.checkpoint()`, `await journal.proof(leaf)`, `await journal.close()`;
+  `verify` lives in `relay.store.journal_check`.
+
+A leaf is SHA-256(0x00 ‖ salt ‖ body), RFC 6962 §2.1 over salted bytes: after three years body and salt go (JRN-03), the leaf
+hash stays, and nobody can guess the body back from it.  `body` is canonical JSON: UTF-8, sorted keys, no spaces.
+"""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from relay.base.clock import Clock, rfc3339
+from relay.base.counters import Counters, declare
+from relay.base.errors import Kind, OurError, TheirError
+from relay.store import journal_rows as rows
+from relay.store.anonymous import AnonymousRefusals
+from relay.store.checkpoints import Checkpoint, CheckpointFile, sign_checkpoint
+from relay.store.database import Database
+from relay.store.merkle import Frontier, inclusion_proof, leaf_hash
+
+MOST_WAITING = 4096
+MOST_PER_COMMIT = 256
+CHECKPOINT_EVERY = 256
+SALT_BYTES = 16
+
+declare(
+    journal_entries="entries written to the journal",
+    journal_commits="transactions that carried journal entries",
+    journal_refused="entries refused because the queue was full or the disk failed",
+    journal_anonymous="refusals to nobody in particular, whether or not they got an entry of their own",
+)
+
+
+class Operation(StrEnum):
+    """The five operations of R241-5 / R241-14, transfers (R241-11 V), and what LIL 99 wants known beside them."""
+
+    COLLECTE = "collecte"
+    MODIFICATION = "modification"
+    CONSULTATION = "consultation"
+    COMMUNICATION = "communication"
+    EFFACEMENT = "effacement"
+    TRANSFERT = "transfert"
+    REFUS = "refus"
+    CONNEXION = "connexion"
+    HABILITATION = "habilitation"
+    CONFIGURATION = "configuration"
+    SYSTEME = "systeme"
+
+
+NEED_MOTIVE = frozenset({Operation.CONSULTATION, Operation.COMMUNICATION})
+
+
+class Signer(Protocol):
+    """The long-term key (Ed25519), as `relay.evidence` names it."""
+
+    @property
+    def public_key(self) -> bytes:
+        """32 bytes."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """Return 64 bytes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One operation.  Never media, never a face, never a token or an address (JRN-05)."""
+
+    operation: Operation
+    author: str
+    role: str
+    motive: str = ""
+    object_type: str = ""
+    object_id: str = ""
+    recipients: Sequence[str] = ()
+    result: str = "ok"
+    details: Mapping[str, str | int | bool | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One entry as it stands in the journal; `body` is None once its three years are over."""
+
+    leaf: int
+    at_ns: int
+    body: Mapping[str, object] | None
+    leaf_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Inclusion of a leaf under a signed checkpoint (RFC 6962 §2.1.1)."""
+
+    leaf: int
+    salt: bytes
+    body: bytes
+    path: Sequence[bytes]
+    checkpoint: str
+
+
+@dataclass(slots=True)
+class _Waiting:
+    at_ns: int
+    operation: str
+    fields: dict[str, object]
+    done: "asyncio.Future[int]"
+
+
+class Journal:
+    """The one writer of the journal; `open` is the only way to get one."""
+
+    def __init__(
+        self, database: Database, signer: Signer, origin: str, file: CheckpointFile, clock: Clock, counters: Counters
+    ) -> None:
+        self._database = database
+        self._signer = signer
+        self._origin = origin
+        self._file = file
+        self._clock = clock
+        self._counters = counters
+        self._tree = Frontier()
+        self._signed_size = -1
+        self._last_ns = 0
+        self._queue: list[_Waiting] = []
+        self._pump: asyncio.Task[None] | None = None
+        self._signing = asyncio.Lock()
+        self._anonymous = AnonymousRefusals()
+
+    @classmethod
+    async def open(
+        cls, database: Database, signer: Signer, origin: str, checkpoint_path: Path, clock: Clock, counters: Counters
+    ) -> "Journal":
+        """Load the tree, sign a checkpoint of what was found, and enter the start.
+
+        `origin` names the log in its checkpoints (C2SP); `checkpoint_path` is the file beside the database.
+        """
+        journal = cls(database, signer, origin, CheckpointFile(checkpoint_path), clock, counters)
+        hashes, journal._last_ns = await database.read(rows.load)
+        for digest in hashes:
+            journal._tree.add(digest)
+        await journal.append(Entry(Operation.SYSTEME, "relay", "system", object_type="journal", details={"event": "start"}))
+        await journal.checkpoint()
+        return journal
+
+    @property
+    def size(self) -> int:
+        """Number of leaves on disk."""
+        return self._tree.size
+
+    async def append(self, entry: Entry) -> int:
+        """Write an entry; returns its leaf number once durable.
+
+        Raises TheirError(INCOMPLETE) for a consultation or communication without motive (JRN-02), OurError if the disk refuses.
+        """
+        if entry.operation in NEED_MOTIVE and not entry.motive.strip():
+            raise TheirError(Kind.INCOMPLETE, "a motive is required (JRN-02)")
+        if len(self._queue) >= MOST_WAITING:
+            self._counters.count("journal_refused")
+            raise OurError("too much waits for the journal", retry_after=1.0)
+        loop = asyncio.get_running_loop()
+        # Time in the journal never runs backwards, whatever the wall clock does; the clock's own word is kept in `at`.
+        now_ns = self._clock.utc_ns()
+        self._last_ns = max(self._last_ns + 1, now_ns)
+        waiting = _Waiting(self._last_ns, entry.operation.value, _fields(entry, now_ns), loop.create_future())
+        self._queue.append(waiting)
+        if self._pump is None or self._pump.done():
+            self._pump = loop.create_task(self._drain(), name="journal")
+        # The caller may be cancelled (a page closed): the entry is written all the same.
+        return await asyncio.shield(waiting.done)
+
+    async def refuse(
+        self,
+        author: str,
+        role: str,
+        action: str,
+        kind: str,
+        detail: str,
+        *,
+        requirement: str = "",
+        object_type: str = "",
+        object_id: str = "",
+        motive: str = "",
+    ) -> int:
+        """Enter a refusal to an identified person or camera (I3, LAW T8)."""
+        details: dict[str, str | int | bool | None] = {
+            "action": action,
+            "kind": kind,
+            "detail": detail,
+            "requirement": requirement,
+        }
+        return await self.append(
+            Entry(
+                Operation.REFUS,
+                author,
+                role,
+                motive=motive,
+                object_type=object_type,
+                object_id=object_id,
+                result="denied",
+                details=details,
+            )
+        )
+
+    def refuse_anonymous(self, source: str, door: str) -> None:
+        """Count a refusal to nobody identified; `flush_anonymous` enters them later, bounded.  Never waits, never raises."""
+        self._counters.count("journal_anonymous")
+        self._anonymous.note(source, door, self._clock.utc_ns())
+
+    async def flush_anonymous(self) -> None:
+        """Enter what was counted in minutes that are over (call every few seconds)."""
+        for details in self._anonymous.due(self._clock.utc_ns()):
+            await self.append(Entry(Operation.REFUS, "anonymous", "none", result="denied", details=details))
+
+    async def read(self, after: int = -1, limit: int = 200) -> list[Leaf]:
+        """Return up to `limit` (at most 1000) leaves numbered above `after`."""
+        found = await self._database.read(lambda connection: rows.select(connection, after, min(limit, 1000)))
+        return [Leaf(row.leaf, row.at_ns, json.loads(row.body) if row.body else None, row.leaf_hash) for row in found]
+
+    async def checkpoint(self) -> Checkpoint:
+        """Sign the tree as it stands (or return the last one when nothing was added), in the database and the file beside."""
+        async with self._signing:
+            size, root = self._tree.size, self._tree.root()
+            checkpoint = sign_checkpoint(self._signer, self._origin, size, root)
+            if size != self._signed_size:
+                at_ns = self._clock.utc_ns()
+                await self._database.write(lambda connection: rows.insert_checkpoint(connection, checkpoint, at_ns))
+                await asyncio.to_thread(self._file.append, checkpoint)
+                self._signed_size = size
+            return checkpoint
+
+    async def proof(self, leaf: int) -> Proof:
+        """Return a leaf's inclusion proof under a fresh checkpoint; TheirError NOT_FOUND, or GONE once purged."""
+        checkpoint = await self.checkpoint()
+        row, hashes = await self._database.read(lambda c: (rows.one(c, leaf), rows.hashes(c, checkpoint.size)))
+        if row is None or leaf >= checkpoint.size:
+            raise TheirError(Kind.NOT_FOUND, f"no leaf {leaf}")
+        if row.body is None or row.salt is None:
+            raise TheirError(Kind.GONE, f"leaf {leaf} is older than three years (JRN-03)")
+        path = await asyncio.to_thread(inclusion_proof, leaf, hashes)
+        return Proof(leaf, row.salt, row.body, path, checkpoint.note)
+
+    async def purge(self, before_ns: int) -> int:
+        """JRN-03: drop body and salt of entries older than `before_ns`; their leaf hashes stay and still verify."""
+        return await self._database.write(lambda connection: rows.purge(connection, before_ns))
+
+    async def close(self) -> None:
+        """Enter the stop, sign the last checkpoint."""
+        await self.append(Entry(Operation.SYSTEME, "relay", "system", object_type="journal", details={"event": "stop"}))
+        await self.checkpoint()
+
+    async def _drain(self) -> None:
+        while self._queue:
+            batch, self._queue = self._queue[:MOST_PER_COMMIT], self._queue[MOST_PER_COMMIT:]
+            try:
+                await self._commit(batch)
+            except Exception as error:
+                self._counters.count("journal_refused", len(batch))
+                for waiting in batch:
+                    _fail(waiting.done, error)
+        if self._tree.size - max(self._signed_size, 0) >= CHECKPOINT_EVERY:
+            await self.checkpoint()
+
+    async def _commit(self, batch: list[_Waiting]) -> None:
+        first = self._tree.size
+        made = [_row(first + offset, waiting) for offset, waiting in enumerate(batch)]
+        await self._database.write(lambda connection: rows.insert(connection, made))
+        self._counters.count("journal_commits")
+        self._counters.count("journal_entries", len(made))
+        for row, waiting in zip(made, batch, strict=True):
+            self._tree.add(row.leaf_hash)
+            if not waiting.done.done():
+                waiting.done.set_result(row.leaf)
+
+
+def _fields(entry: Entry, now_ns: int) -> dict[str, object]:
+    return {
+        "at": rfc3339(now_ns),
+        "author": entry.author,
+        "role": entry.role,
+        "operation": entry.operation.value,
+        "motive": entry.motive,
+        "object_type": entry.object_type,
+        "object_id": entry.object_id,
+        "recipients": list(entry.recipients),
+        "result": entry.result,
+        "details": dict(entry.details),
+    }
+
+
+def _row(leaf: int, waiting: _Waiting) -> rows.Row:
+    salt = secrets.token_bytes(SALT_BYTES)
+    # The leaf number and time stand inside the hashed bytes, so that a row moved elsewhere contradicts itself.
+    body = canonical({"leaf": leaf, "at_ns": waiting.at_ns, **waiting.fields})
+    return rows.Row(leaf, waiting.at_ns, waiting.operation, salt, body, leaf_hash(salt + body))
+
+
+def canonical(value: Mapping[str, object]) -> bytes:
+    """Return canonical JSON: sorted keys, no white space, UTF-8; raises ValueError for NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _fail(future: "asyncio.Future[int]", error: Exception) -> None:
+    if future.done():
+        return
+    future.set_exception(error if isinstance(error, OurError) else OurError(f"journal: {error}"))
+    future.exception()  # mark it retrieved: the caller may have been cancelled

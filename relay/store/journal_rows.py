@@ -1,0 +1,69 @@
+"""The journal's SQL.  Owns: statements over `journal` and `checkpoints`.  Must never know: hashing, policy."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, func
+from sqlalchemy import select as sql_select
+
+from relay.store.checkpoints import Checkpoint
+from relay.store.tables import checkpoints, journal
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of `journal`."""
+
+    leaf: int
+    at_ns: int
+    operation: str
+    salt: bytes | None
+    body: bytes | None
+    leaf_hash: bytes
+
+
+def load(connection: Connection) -> tuple[Sequence[bytes], int]:
+    """Return all leaf hashes in order and the last entry's time (0 when there is none)."""
+    last = connection.scalar(sql_select(func.max(journal.c.at_ns)))
+    return connection.scalars(sql_select(journal.c.leaf_hash).order_by(journal.c.leaf)).all(), last or 0
+
+
+def hashes(connection: Connection, size: int) -> Sequence[bytes]:
+    """Return the leaf hashes of the first `size` leaves."""
+    return connection.scalars(sql_select(journal.c.leaf_hash).where(journal.c.leaf < size).order_by(journal.c.leaf)).all()
+
+
+def insert(connection: Connection, made: Sequence[Row]) -> None:
+    """Insert rows."""
+    connection.execute(journal.insert(), [asdict(row) for row in made])
+
+
+def select(connection: Connection, after: int, limit: int) -> list[Row]:
+    """Return rows above a leaf number, in order."""
+    query = sql_select(journal).where(journal.c.leaf > after).order_by(journal.c.leaf).limit(limit)
+    return [Row(*row) for row in connection.execute(query)]
+
+
+def one(connection: Connection, leaf: int) -> Row | None:
+    """Return a row."""
+    row = connection.execute(sql_select(journal).where(journal.c.leaf == leaf)).one_or_none()
+    return None if row is None else Row(*row)
+
+
+def purge(connection: Connection, before_ns: int) -> int:
+    """Drop body and salt of old rows; returns how many."""
+    old = journal.update().where(journal.c.at_ns < before_ns, journal.c.body.is_not(None))
+    return connection.execute(old.values(body=None, salt=None)).rowcount
+
+
+def insert_checkpoint(connection: Connection, checkpoint: Checkpoint, at_ns: int) -> None:
+    """Keep a checkpoint; the same size is kept once."""
+    known = connection.scalar(sql_select(checkpoints.c.size).where(checkpoints.c.size == checkpoint.size))
+    if known is None:
+        connection.execute(checkpoints.insert().values(size=checkpoint.size, at_ns=at_ns, note=checkpoint.note))
+
+
+def all_checkpoints(connection: Connection) -> list[tuple[int, str]]:
+    """Return (size, note), smallest first."""
+    query = sql_select(checkpoints.c.size, checkpoints.c.note).order_by(checkpoints.c.size)
+    return [(row.size, row.note) for row in connection.execute(query)]
