@@ -39,7 +39,7 @@ class Http(Section):
     """The doors for people and cameras."""
 
     host: str = Field(default="127.0.0.1", description="Address to bind; without a certificate only 127.0.0.0/8 or ::1")
-    port: int = Field(default=8400, ge=0, le=65535, description="TCP port; 0 lets the system choose")
+    port: int = Field(default=8080, ge=0, le=65535, description="TCP port; 0 lets the system choose")
     tls_cert: Path | None = Field(
         default=None, description="PEM certificate chain; with `tls_key` everything is served over TLS"
     )
@@ -61,7 +61,7 @@ class Http(Section):
     door_rate: float = Field(
         default=10, gt=0, description="Requests per second that one address may make at the doors, on average"
     )
-    door_burst: int = Field(default=60, ge=1, description="Requests that one address may make at once at the doors")
+    door_burst: int = Field(default=200, ge=1, description="Requests that one address may make at once at the doors")
     sign_in_rate: float = Field(default=0.2, gt=0, description="Sign-in attempts per second from one address, on average")
     sign_in_burst: int = Field(default=10, ge=1, description="Sign-in attempts at once from one address")
     live_queue: int = Field(
@@ -131,7 +131,10 @@ class Policy(Section):
     """Who runs the relay, and how long what is allowed."""
 
     service: str = Field(default="Service", min_length=1, description="Name of the service; written in every signed start")
-    commune: str | None = Field(default=None, description="INSEE code of the commune, where the controller is a mayor")
+    communes: tuple[str, ...] = Field(
+        default=(), description="INSEE codes of the communes in the prefect's authorisation; empty: not checked"
+    )
+    max_cameras: int | None = Field(default=None, ge=1, description="Number of cameras in the prefect's authorisation")
     transmission_minutes: float = Field(
         default=120, gt=0, description="A transmission ends after this time unless confirmed again (LIV-07)"
     )

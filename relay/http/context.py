@@ -1,0 +1,112 @@
+"""What every handler needs: the services, and how a route says who may use it.
+
+What this file owns: the shape of a route and of the application's context.  What it must never know: a single route.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TypeAlias
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from relay.base.clock import Clock
+from relay.base.counters import Counters
+from relay.http.limits import Buckets
+from relay.service.enrolment import Enrolment
+from relay.service.identity import Identity, SignedIn
+from relay.service.interventions import Interventions
+from relay.service.recordings import Recordings
+from relay.service.streams import Streams
+from relay.service.viewing import Viewing
+from relay.store.journal import Journal
+
+
+class Access(Enum):
+    """Who may call a route; there is no default, so that nothing is open by accident."""
+
+    ANYONE = "anyone"
+    SIGNED_IN = "session cookie"
+    CAMERA = "Bearer token of the camera"
+    VIEWER = "session cookie or Bearer view token"
+    SECRET = "whoever holds the unguessable URL"  # noqa: S105
+    METRICS = "this machine, or an administrator"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the doors need of the settings."""
+
+    tls: bool
+    origins: frozenset[str]
+    """Origins of our own page; a browser's request with a cookie must come from one of them."""
+    allowed_origins: frozenset[str]
+    """Origins of other pages that may use the doors with tokens."""
+    ice_servers: tuple[str, ...]
+    ui_dir: Path
+    live_queue: int
+
+
+@dataclass(frozen=True)
+class Context:
+    """The services behind the routes."""
+
+    clock: Clock
+    counters: Counters
+    options: Options
+    identity: Identity
+    enrolment: Enrolment
+    interventions: Interventions
+    streams: Streams
+    viewing: Viewing
+    recordings: Recordings
+    journal: Journal
+    doors: Buckets
+    sign_ins: Buckets
+    ready: Callable[[], Mapping[str, bool]]
+    process_counters: Callable[[], Mapping[str, Mapping[str, float]]]
+
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route; `body` and `answer` are the models that OpenAPI shows and the handler uses."""
+
+    method: str
+    path: str
+    access: Access
+    handler: Handler
+    summary: str
+    body: type[BaseModel] | None = None
+    answer: type[BaseModel] | None = None
+    status: int = 200
+
+
+CONTEXT: web.AppKey[Context] = web.AppKey("context")
+ROUTES: web.AppKey[tuple[Route, ...]] = web.AppKey("routes")
+_SIGNED_IN: web.RequestKey[SignedIn] = web.RequestKey("signed_in", SignedIn)
+
+
+def context(request: web.Request) -> Context:
+    """Return the services."""
+    return request.app[CONTEXT]
+
+
+def remember(request: web.Request, signed_in: SignedIn) -> None:
+    """Note who the access check found."""
+    request[_SIGNED_IN] = signed_in
+
+
+def signed_in(request: web.Request) -> SignedIn:
+    """Return who the access check found; a KeyError here is our bug."""
+    return request[_SIGNED_IN]
+
+
+def bearer(request: web.Request) -> str | None:
+    """Return the Bearer token of a request, None without one (RFC 6750 §2.1)."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None

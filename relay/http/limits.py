@@ -1,0 +1,32 @@
+"""How often one address may knock: token buckets, bounded in number.
+
+What this file owns: the arithmetic.  What it must never know: HTTP, the clock but the `now` it is given.
+"""
+
+from collections import OrderedDict
+
+MOST_SOURCES = 10_000
+
+
+class Buckets:
+    """One bucket per source: `burst` at once, `rate` per second on average; the source unseen longest is forgotten first."""
+
+    def __init__(self, rate: float, burst: int, most: int = MOST_SOURCES) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._most = most
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def take(self, source: str, now: float) -> float:
+        """Take one; return 0 when it was there, else the seconds until it is."""
+        level, since = self._buckets.get(source, (float(self._burst), now))
+        level = min(float(self._burst), level + max(0.0, now - since) * self._rate)
+        wait = 0.0 if level >= 1 else (1 - level) / self._rate
+        self._buckets[source] = (level - 1 if wait == 0 else level, now)
+        self._buckets.move_to_end(source)
+        if len(self._buckets) > self._most:
+            self._buckets.popitem(last=False)
+        return wait

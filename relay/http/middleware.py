@@ -1,0 +1,204 @@
+"""What every request goes through: headers, errors to statuses, rate limits, who is there.
+
+What this file owns: the one table from `Kind` to HTTP status, and the default refusal.  What it must never know: a resource.
+"""
+
+import logging
+import math
+
+from aiohttp import hdrs, web
+
+from relay.base.counters import declare
+from relay.base.errors import Kind, OurError, RelayError, TheirError
+from relay.http.context import Access, Context, Handler, Route, bearer, context, remember
+
+log = logging.getLogger(__name__)
+
+COOKIE = "relay_session"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+STATUS: dict[Kind, int] = {
+    Kind.INVALID: 400,
+    Kind.UNAUTHENTICATED: 401,
+    Kind.FORBIDDEN: 403,
+    Kind.NOT_FOUND: 404,
+    Kind.NOT_ACCEPTABLE: 406,
+    Kind.CONFLICT: 409,
+    Kind.GONE: 410,
+    Kind.STALE: 412,
+    Kind.TOO_LARGE: 413,
+    Kind.UNSUPPORTED: 415,
+    Kind.INCOMPLETE: 422,
+    Kind.PRECONDITION_REQUIRED: 428,
+    Kind.TOO_MANY: 429,
+    Kind.UNAVAILABLE: 503,
+}
+_KINDS = {status: kind for kind, status in STATUS.items()}
+
+SECURITY_HEADERS = {
+    # `blob:` is what Media Source Extensions and hls.js play from; inline styles are Lit's.
+    "Content-Security-Policy": (
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; media-src 'self' blob:; worker-src 'self' blob:; "
+        "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), display-capture=()",
+}
+
+declare(
+    http_requests="HTTP requests answered",
+    http_refused="HTTP requests refused: the caller's fault",
+    http_failed="HTTP requests failed: our fault",
+    http_limited="HTTP requests refused by a rate limit",
+)
+
+
+@web.middleware
+async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every error into its status and a JSON body, add the security headers, count."""
+    counters = context(request).counters
+    counters.count("http_requests")
+    try:
+        response = await handler(request)
+    except RelayError as error:
+        counters.count("http_refused" if isinstance(error, TheirError) else "http_failed")
+        if isinstance(error, OurError):
+            log.warning("request failed", extra={"route": route_name(request), "detail": error.detail})
+        response = refusal(error)
+    except web.HTTPException as error:
+        counters.count("http_refused")
+        response = _plain(error)
+    except Exception:
+        counters.count("http_failed")
+        log.exception("request failed", extra={"route": route_name(request)})
+        response = web.json_response({"error": "internal", "detail": "the relay made a mistake"}, status=500)
+    if not response.prepared:
+        _add_headers(request, response)
+    return response
+
+
+def refusal(error: RelayError) -> web.Response:
+    """Return an error as its response."""
+    response = web.json_response({"error": error.kind.value, "detail": error.detail}, status=STATUS[error.kind])
+    if error.retry_after is not None or error.kind is Kind.UNAVAILABLE:
+        response.headers[hdrs.RETRY_AFTER] = str(max(1, math.ceil(error.retry_after or 1)))
+    if error.kind is Kind.UNAUTHENTICATED:
+        response.headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="relay"'
+    return response
+
+
+def route_name(request: web.Request) -> str:
+    """Return the route's pattern, which holds no secret, unlike the path."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "none"
+
+
+def guarded(route: Route) -> Handler:
+    """Return the route's handler behind its rate limit and access check."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        services = context(request)
+        limit(request, services, route)
+        await _ACCESS[route.access](request, services)
+        return await route.handler(request)
+
+    return handle
+
+
+def limit(request: web.Request, services: Context, route: Route) -> None:
+    """Raise TheirError(TOO_MANY) when this address knocks too often at doors or at the sign-in."""
+    source = request.remote or "?"
+    wait = 0.0
+    if (route.method, route.path) == ("POST", "/api/session"):
+        wait = services.sign_ins.take(source, services.clock.monotonic())
+    elif route.access in {Access.CAMERA, Access.VIEWER, Access.SECRET}:
+        wait = services.doors.take(source, services.clock.monotonic())
+    if wait > 0:
+        services.counters.count("http_limited")
+        raise TheirError(Kind.TOO_MANY, "too many requests from this address", retry_after=wait)
+
+
+async def _anyone(request: web.Request, services: Context) -> None:
+    if request.method not in SAFE_METHODS:
+        check_origin(request, services)
+
+
+async def _signed_in(request: web.Request, services: Context) -> None:
+    token = request.cookies.get(COOKIE)
+    if token is None:
+        services.journal.refuse_anonymous(request.remote or "?", route_name(request))
+        raise TheirError(Kind.UNAUTHENTICATED, "sign in first")
+    found = await services.identity.who(token)
+    if request.method not in SAFE_METHODS:
+        check_origin(request, services)
+        services.identity.check_csrf(found, request.headers.get("X-CSRF"))
+    elif request.headers.get(hdrs.UPGRADE):
+        # A WebSocket handshake is a GET that no CSRF header can protect: its Origin must be ours (RFC 6455 §10.2).
+        check_origin(request, services)
+    remember(request, found)
+
+
+async def _with_token(request: web.Request, services: Context) -> None:
+    if bearer(request) is None:
+        services.journal.refuse_anonymous(request.remote or "?", route_name(request))
+        raise TheirError(Kind.UNAUTHENTICATED, "a Bearer token is required")
+
+
+async def _viewer(request: web.Request, services: Context) -> None:
+    if bearer(request) is None:
+        await _signed_in(request, services)
+
+
+async def _metrics(request: web.Request, services: Context) -> None:
+    if request.remote in {"127.0.0.1", "::1"} and "X-Forwarded-For" not in request.headers:
+        return
+    await _signed_in(request, services)
+
+
+async def _secret(_request: web.Request, _services: Context) -> None:
+    """The handler finds the session by the secret in the path, or answers 404."""
+
+
+_ACCESS = {
+    Access.ANYONE: _anyone,
+    Access.SIGNED_IN: _signed_in,
+    Access.CAMERA: _with_token,
+    Access.VIEWER: _viewer,
+    Access.SECRET: _secret,
+    Access.METRICS: _metrics,
+}
+
+
+def check_origin(request: web.Request, services: Context) -> None:
+    """Raise TheirError(FORBIDDEN) when a browser says that another site's page made this request."""
+    origin = request.headers.get(hdrs.ORIGIN)
+    if origin is None or origin in services.options.origins:
+        return
+    own = f"{'https' if services.options.tls else 'http'}://{request.host}"
+    if origin != own:
+        raise TheirError(Kind.FORBIDDEN, "this Origin is not ours")
+
+
+def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.path.startswith("/api/"):
+        response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+    if context(request).options.tls:
+        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+
+
+def _plain(error: web.HTTPException) -> web.StreamResponse:
+    if error.status < 400:
+        return web.Response(status=error.status, headers=error.headers)
+    kind = _KINDS.get(error.status)
+    response = web.json_response(
+        {"error": kind.value if kind else error.reason.lower().replace(" ", "_"), "detail": error.reason}, status=error.status
+    )
+    if hdrs.ALLOW in error.headers:
+        response.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+    return response
