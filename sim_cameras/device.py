@@ -77,6 +77,8 @@ class Camera:
         self.watched_by = 0
         self.publication: Publication | None = None
         self.publications = 0
+        self.gave_up = asyncio.Event()
+        """Set when the relay refused for good (a bad token, say)."""
         self._wanted = asyncio.Event()
         self._unwanted = asyncio.Event()
         self._unwanted.set()
@@ -200,6 +202,7 @@ class Camera:
                 _log.warning("%s: refused: %s", self.habits.camera, refusal)
                 pause = backoff.pause(refusal.retry_after)
                 if refusal.final:
+                    self.gave_up.set()
                     self._want(False)
             except (aiohttp.ClientError, OSError, TimeoutError, PublishFailed) as error:
                 _log.warning("%s: cannot publish: %s", self.habits.camera, error or type(error).__name__)

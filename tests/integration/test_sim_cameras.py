@@ -101,8 +101,7 @@ async def test_a_refused_token_is_not_tried_again(endpoint: Endpoint) -> None:
     async with one_camera(endpoint, token="wrong", live=False) as camera:
         camera.press()
         async with asyncio.timeout(10):
-            while endpoint.posts == 0 or camera._wanted.is_set():
-                await asyncio.sleep(0.05)
+            await camera.gave_up.wait()
     assert endpoint.posts == 1
 
 

@@ -30,8 +30,9 @@ class Received:
         """Send a PLI."""
         for receiver in self.peer.getReceivers():
             if receiver.track.kind == "video":
-                for ssrc in list(receiver._RTCRtpReceiver__active_ssrc):
-                    await receiver._send_rtcp_pli(ssrc)
+                private: Any = receiver
+                for ssrc in list(private._RTCRtpReceiver__active_ssrc):
+                    await private._send_rtcp_pli(ssrc)
 
 
 class Endpoint:
