@@ -2,18 +2,55 @@
 
 What it owns: the socket, who is behind which address, the guard at the door (I9).  What it must never know: cameras,
 viewers, codecs, policy.
+
+Demultiplexing (RFC 7983): first byte 0-3 STUN, 20-63 DTLS, 128-191 SRTP or SRTCP, anything else is dropped.  STUN finds its
+peer by our ufrag; everything else by its source address, which must have passed an authentic check.  A datagram that fails
+changes nothing but a counter.  DTLS is queued (bounded) and worked off after the media of a drain, a few at a time: a
+handshake flight costs as much as two hundred packets.
 """
 
+import asyncio
+import logging
+import secrets
 import socket
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final
 
 from relay.base.clock import Clock
-from relay.base.counters import Counters
-from relay.transport.dtls import Identity
-from relay.transport.sdp import Fragment, Local, Remote
-from relay.transport.srtp import SrtpSession
+from relay.base.counters import Counters, declare
+from relay.transport import stun
+from relay.transport.dtls import Context, Identity
+from relay.transport.ice_lite import Address
+from relay.transport.peer import Peer, PeerHandler
+from relay.transport.sdp_types import Local, Remote
+from relay.transport.send import Sender
+
+__all__ = ["Peer", "PeerHandler", "Port", "PortSettings"]
+
+declare(
+    udp_received="datagrams read from the socket",
+    udp_empty="datagrams of no length",
+    udp_oversized="datagrams longer than any peer sends",
+    udp_class="datagrams that are neither STUN, DTLS nor SRTP by their first byte",
+    udp_stranger="DTLS or SRTP datagrams from addresses that passed no check",
+    stun_malformed="STUN datagrams that are no usable binding request",
+    stun_unknown="binding requests for a ufrag that nobody has",
+    stun_forged="binding requests that were not authentic",
+    stun_contested="authentic checks from an address that another live peer holds",
+    stun_accepted="authentic checks, answered",
+    handler_errors="packets whose handling raised an error of ours",
+    dtls_dropped="DTLS datagrams dropped because too many waited",
+)
+
+logger = logging.getLogger(__name__)
+
+MAX_DATAGRAM: Final = 1500
+MAX_DTLS_WAITING: Final = 256
+DTLS_PER_DRAIN: Final = 4
+CONTESTED_AFTER: Final = 2.0
+"""Seconds of silence after which an address may pass to another peer (a NAT gave its port away)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,91 +67,213 @@ class PortSettings:
     """Datagrams read per wake-up before legs are served."""
 
 
-class PeerHandler(Protocol):
-    """What a worker does with a peer; never called re-entrantly from within `Port.send`."""
-
-    def on_connected(self, peer: "Peer", now: float) -> None:
-        """DTLS is done: `peer.srtp` is there."""
-        ...
-
-    def on_rtp(self, peer: "Peer", packet: bytes, now: float) -> None:
-        """A plain, authenticated, replay-checked RTP packet, in order of arrival.  Header fields are NOT validated."""
-        ...
-
-    def on_rtcp(self, peer: "Peer", compound: bytes, now: float) -> None:
-        """A plain, authenticated RTCP compound.  Its contents are NOT validated."""
-        ...
-
-    def on_batch_end(self, now: float) -> None:
-        """Once after each socket drain that brought any peer of this handler something."""
-        ...
-
-    def on_closed(self, peer: "Peer", reason: str, now: float) -> None:
-        """The peer is gone (not called for one's own `Peer.close`)."""
-        ...
-
-
-class Peer(Protocol):
-    """One camera or viewer on the port."""
-
-    local: Local
-    remote: Remote
-    srtp: SrtpSession
-    """Only after `on_connected`."""
-    connected: bool
-    closed: bool
-
-    def close(self, reason: str) -> None:
-        """Forget the peer (a DTLS close_notify is sent where connected); `on_closed` is not called."""
-        ...
-
-    def restart(self, fragment: Fragment) -> Local:
-        """ICE restart: return new local credentials; the old stay valid until the new are first used."""
-        ...
-
-    def send_rtcp(self, compound: bytes, now: float) -> None:
-        """Seal and send one compound."""
-        ...
-
-    def silent_for(self, now: float) -> float:
-        """Seconds since the last authenticated packet (or since `add`)."""
-        ...
-
-
 class Port:
-    """See the module."""
+    """See the module.  Not thread-safe: lives on one event loop."""
 
     def __init__(
         self, sock: socket.socket, identity: Identity, clock: Clock, counters: Counters, settings: PortSettings
     ) -> None:
-        raise NotImplementedError
+        """Take a bound, non-blocking UDP socket; raises `OurError` where the identity is unusable."""
+        self.counters = counters
+        self.context = Context(identity)
+        self.port: int = sock.getsockname()[1]
+        self.receive_buffer, self.send_buffer = _set_buffers(sock, settings.socket_buffer)
+        self._sock = sock
+        self._clock = clock
+        self._settings = settings
+        self._sender = Sender(sock, counters)
+        self._ufrags: dict[str, Peer] = {}
+        self._addresses: dict[Address, Peer] = {}
+        self._peers: dict[Peer, None] = {}
+        self._dtls: deque[tuple[Peer, bytes, Address]] = deque()
+        self._touched: dict[PeerHandler, None] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._next_log = 0.0
 
     def start(self) -> None:
         """Begin reading: registers with the running asyncio loop."""
-        raise NotImplementedError
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._sock.fileno(), self._on_readable)
 
     def stop(self) -> None:
         """Close every peer and stop reading; the socket stays the caller's."""
-        raise NotImplementedError
+        for peer in list(self._peers):
+            peer.close("shutdown")
+        if self._loop is not None:
+            self._loop.remove_reader(self._sock.fileno())
+            self._loop = None
 
     def new_local(self) -> Local:
-        """Fresh credentials, our fingerprint and candidates, for `sdp.answer_*`."""
-        raise NotImplementedError
+        """Fresh credentials (RFC 8445 §5.3: at least 24 and 128 bits), our fingerprint and candidates, for `sdp.answer_*`."""
+        return Local(
+            ufrag=secrets.token_hex(4),
+            pwd=secrets.token_hex(16),
+            fingerprint=self.context.fingerprint,
+            candidates=tuple((host, self.port) for host in self._settings.advertise),
+        )
 
-    def add(
-        self, local: Local, remote: Remote, handler: PeerHandler, now: float, silence_after: float | None = None
-    ) -> Peer:
-        """Expect a peer."""
-        raise NotImplementedError
+    def add(self, local: Local, remote: Remote, handler: PeerHandler, now: float, silence_after: float | None = None) -> Peer:
+        """Expect a peer that holds `local`'s credentials."""
+        after = self._settings.silence_after if silence_after is None else silence_after
+        peer = Peer(self, local, remote, handler, now, after)
+        self._peers[peer] = None
+        self._ufrags[local.ufrag] = peer
+        return peer
 
     def send(self, peer: Peer, datagrams: Sequence[bytes]) -> int:
-        """Send sealed packets to the peer's selected address; returns how many the kernel took (never raises for a slow peer)."""
-        raise NotImplementedError
+        """Send sealed packets to the peer's selected address; returns how many the kernel took, never raises for that."""
+        address = peer.ice.selected
+        return 0 if address is None or peer.closed else self._sender.send(datagrams, address)
 
     def send_burst(self, peer: Peer, out: bytearray, lengths: Sequence[int], at: int = 0) -> int:
         """As `send`, from what `seal_burst` made: consecutive packets in `out` from offset `at`."""
-        raise NotImplementedError
+        address = peer.ice.selected
+        return 0 if address is None or peer.closed else self._sender.send_burst(out, lengths, address, at)
 
     def tick(self, now: float) -> None:
         """Every 20-50 ms: DTLS retransmission, silence, handshakes that never ended."""
-        raise NotImplementedError
+        for peer in list(self._peers):
+            peer.tick(now, self._settings.handshake_after)
+
+    def on_datagram(self, data: bytes, source: Address, now: float) -> None:
+        """Take one datagram; the whole of the guard."""
+        size = len(data)
+        if not 0 < size <= MAX_DATAGRAM:
+            self.counters.count("udp_oversized" if size else "udp_empty")
+            return
+        first = data[0]
+        if first < 4:
+            self._on_stun(data, source, now)
+            return
+        peer = self._addresses.get(source)
+        if peer is None:
+            self.counters.count("udp_stranger")
+        elif 128 <= first <= 191:
+            if size >= 12 and peer.on_srtp(data, source, now):
+                self._touched[peer.handler] = None
+        elif 20 <= first <= 63:
+            self._queue_dtls(peer, data, source)
+        else:
+            self.counters.count("udp_class")
+
+    def end_batch(self, now: float) -> None:
+        """After a drain: tell the handlers, then spend a bounded time on handshakes."""
+        touched, self._touched = self._touched, {}
+        for handler in touched:
+            try:
+                handler.on_batch_end(now)
+            except Exception:
+                self._our_error(now)
+        for _ in range(min(DTLS_PER_DRAIN, len(self._dtls))):
+            peer, data, source = self._dtls.popleft()
+            if not peer.closed:
+                peer.on_dtls(data, source, now)
+        if self._dtls and self._loop is not None:
+            self._loop.call_soon(self._on_readable)
+
+    def transmit(self, datagrams: Sequence[bytes], address: Address) -> int:
+        """See `PeerOwner`."""
+        return self._sender.send(datagrams, address)
+
+    def forget(self, peer: Peer) -> None:
+        """See `PeerOwner`."""
+        self._peers.pop(peer, None)
+        for ufrag in peer.ice.ufrags:
+            self._ufrags.pop(ufrag, None)
+        for address in peer.ice.validated:
+            if self._addresses.get(address) is peer:
+                del self._addresses[address]
+
+    def renew(self, peer: Peer, remote_ufrag: str) -> Local:
+        """See `PeerOwner`."""
+        local = self.new_local()
+        void = peer.ice.restart(local, remote_ufrag)
+        if void is not None:
+            self._ufrags.pop(void, None)
+        self._ufrags[local.ufrag] = peer
+        return local
+
+    def _on_readable(self) -> None:
+        if self._loop is None:
+            return
+        now = self._clock.monotonic()
+        receive = self._sock.recvfrom
+        received = 0
+        for _ in range(self._settings.batch):
+            try:
+                data, source = receive(2048)
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError:  # an ICMP error of some earlier send: nobody's packet
+                continue
+            received += 1
+            try:
+                self.on_datagram(data, source[:2], now)
+            except Exception:
+                self._our_error(now)
+        self.counters.count("udp_received", received)
+        self.end_batch(now)
+
+    def _our_error(self, now: float) -> None:
+        """A bug in a handler costs one packet, not the port; one traceback a second, so that it cannot flood the log."""
+        self.counters.count("handler_errors")
+        if now >= self._next_log:
+            self._next_log = now + 1.0
+            logger.exception("a packet's handling failed")
+
+    def _on_stun(self, data: bytes, source: Address, now: float) -> None:
+        try:
+            request = stun.parse_request(data)
+        except stun.StunError:
+            self.counters.count("stun_malformed")
+            return
+        peer = self._ufrags.get(request.username.partition(":")[0])
+        if peer is None:
+            self.counters.count("stun_unknown")
+        elif self._is_contested(peer, source, now):
+            self.counters.count("stun_contested")
+        else:
+            self._check(peer, data, request, source, now)
+
+    def _is_contested(self, peer: Peer, source: Address, now: float) -> bool:
+        """An authenticated viewer must not be able to take another peer's address from it by forging its source."""
+        holder = self._addresses.get(source)
+        if holder is None or holder is peer:
+            return False
+        return now - holder.ice.validated.get(source, 0.0) < CONTESTED_AFTER
+
+    def _check(self, peer: Peer, data: bytes, request: stun.Request, source: Address, now: float) -> None:
+        outcome = peer.ice.check(data, request, source, now)
+        if outcome is None:
+            self.counters.count("stun_forged")
+            return
+        holder = self._addresses.get(source)
+        if holder is not None and holder is not peer:
+            holder.ice.forget(source)
+        self._addresses[source] = peer
+        if outcome.evicted is not None:
+            self._addresses.pop(outcome.evicted, None)
+        if outcome.retired is not None:
+            self._ufrags.pop(outcome.retired, None)
+        self.counters.count("stun_accepted")
+        self._sender.send((outcome.answer,), source)
+        peer.validated(now)
+
+    def _queue_dtls(self, peer: Peer, data: bytes, source: Address) -> None:
+        if len(self._dtls) >= MAX_DTLS_WAITING:
+            self.counters.count("dtls_dropped")
+            return
+        self._dtls.append((peer, data, source))
+
+
+def _set_buffers(sock: socket.socket, size: int) -> tuple[int, int]:
+    """Ask for buffers (beyond the system's limit where we may) and return what the kernel really gave, in bytes."""
+    granted = []
+    for normal, forced in ((socket.SO_RCVBUF, 33), (socket.SO_SNDBUF, 32)):
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, forced, size)
+        except PermissionError:
+            sock.setsockopt(socket.SOL_SOCKET, normal, size)
+        # Linux doubles the value for its own book-keeping (socket(7)).
+        granted.append(sock.getsockopt(socket.SOL_SOCKET, normal) // 2)
+    return granted[0], granted[1]

@@ -1,155 +1,42 @@
 """What we agree with a camera or a viewer: offers in, answers out.
 
-What it owns: the session description of one peer, as frozen facts.  What it must never know: sockets, keys in use, cameras'
-names, policy.  Sources: RFC 8866, RFC 8829, RFC 8843 (BUNDLE), RFC 8839 (ICE), RFC 8842 (DTLS), RFC 8840 (fragments),
-RFC 9725 (WHIP), RFC 6184 (H.264), RFC 7587 (Opus), RFC 4588 (RTX), RFC 8853 (simulcast).
+What it owns: the names by which other floors use the SDP files beside it.  What it must never know: sockets, keys in use,
+cameras' names, policy.  Sources: RFC 8866, RFC 8829, RFC 8843 (BUNDLE), RFC 8839 (ICE), RFC 8842 (DTLS), RFC 8840
+(fragments), RFC 9725 (WHIP), RFC 6184 (H.264), RFC 7587 (Opus), RFC 4588 (RTX), RFC 8853 (simulcast).
 """
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from relay.transport.sdp_answer import answer_publisher, answer_viewer
+from relay.transport.sdp_fragment import answer_fragment, parse_fragment
+from relay.transport.sdp_types import (
+    Codec,
+    Extensions,
+    Fingerprint,
+    Fragment,
+    Local,
+    MediaIn,
+    MediaKind,
+    MediaOut,
+    PublisherAnswer,
+    Remote,
+    Setup,
+    ViewerAnswer,
+)
 
-Setup: TypeAlias = Literal["actpass", "active", "passive"]
-MediaKind: TypeAlias = Literal["video", "audio"]
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """RFC 8122: `algorithm` is sha-256, sha-384 or sha-512; `digest` raw bytes."""
-
-    algorithm: str
-    digest: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """What the transport needs of an offer."""
-
-    ufrag: str
-    pwd: str
-    fingerprints: tuple[Fingerprint, ...]
-    setup: Setup
-
-
-@dataclass(frozen=True, slots=True)
-class Local:
-    """What the transport puts into an answer; made by `Port.new_local()`.  `candidates`: (address, port) as advertised."""
-
-    ufrag: str
-    pwd: str
-    fingerprint: Fingerprint
-    candidates: tuple[tuple[str, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Codec:
-    """One chosen payload type and the RTX payload type that repairs it.  `feedback` e.g. {"nack", "nack pli"}."""
-
-    payload_type: int
-    name: str
-    clock_rate: int
-    channels: int
-    fmtp: str
-    feedback: frozenset[str]
-    rtx_payload_type: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Extensions:
-    """Header extension ids agreed (RFC 8285), None where the peer does not have it."""
-
-    mid: int | None = None
-    abs_send_time: int | None = None
-    playout_delay: int | None = None
-    transport_cc: int | None = None
-    rid: int | None = None
-    rrid: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MediaIn:
-    """One m-line of a camera.
-
-    `ssrcs`: primary streams as announced (may be empty: learn from the first packet by mid/rid or payload type);
-    `rtx`: RTX SSRC -> primary SSRC; `rids`: simulcast layers in the camera's order of preference (best first), else empty.
-    """
-
-    kind: MediaKind
-    mid: str
-    codec: Codec
-    extensions: Extensions
-    ssrcs: tuple[int, ...]
-    rtx: dict[int, int]
-    rids: tuple[str, ...]
-    cname: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class MediaOut:
-    """One m-line towards a viewer with our SSRCs; `rtx_ssrc` None where the viewer offered no RTX.
-
-    `active` is False where the viewer asked for nothing (inactive).
-    """
-
-    kind: MediaKind
-    mid: str
-    codec: Codec
-    extensions: Extensions
-    ssrc: int
-    rtx_ssrc: int | None
-    active: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PublisherAnswer:
-    """Answer to a camera (WHIP)."""
-
-    text: str
-    remote: Remote
-    video: MediaIn
-    audio: MediaIn | None
-
-
-@dataclass(frozen=True, slots=True)
-class ViewerAnswer:
-    """Answer to a viewer (WHEP or wall): slot i is `videos[i]`, in the order of the video m-lines.  `cname` for SDES."""
-
-    text: str
-    remote: Remote
-    videos: tuple[MediaOut, ...]
-    audio: MediaOut | None
-    cname: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fragment:
-    """An RFC 8840 fragment: credentials (None where it has none), number of candidates, whether more will come."""
-
-    ufrag: str | None
-    pwd: str | None
-    candidates: int
-    complete: bool
-    mids: tuple[str, ...]
-
-
-def answer_publisher(offer: str, local: Local) -> PublisherAnswer:
-    """Answer a camera.
-
-    Raises `TheirError`: INVALID (cannot be parsed or breaks WebRTC's rules), TOO_LARGE, NOT_ACCEPTABLE (two videos, no H.264
-    with packetization-mode 1, no BUNDLE ...; the detail says what is accepted).
-    """
-    raise NotImplementedError
-
-
-def answer_viewer(offer: str, local: Local, max_slots: int = 16) -> ViewerAnswer:
-    """Answer a viewer: every video m-line is a slot, one audio m-line at most.  Raises as `answer_publisher`."""
-    raise NotImplementedError
-
-
-def parse_fragment(text: str) -> Fragment:
-    """Validate a trickle-ICE or restart fragment (RFC 8840).  Raises `TheirError` INVALID or TOO_LARGE."""
-    raise NotImplementedError
-
-
-def answer_fragment(local: Local, fragment: Fragment) -> str:
-    """Return the body of the answer to an ICE restart (RFC 9725 §4.3.2): new credentials and our candidates."""
-    raise NotImplementedError
+__all__ = [
+    "Codec",
+    "Extensions",
+    "Fingerprint",
+    "Fragment",
+    "Local",
+    "MediaIn",
+    "MediaKind",
+    "MediaOut",
+    "PublisherAnswer",
+    "Remote",
+    "Setup",
+    "ViewerAnswer",
+    "answer_fragment",
+    "answer_publisher",
+    "answer_viewer",
+    "parse_fragment",
+]

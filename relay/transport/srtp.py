@@ -2,17 +2,46 @@
 
 What it owns: the session keys of one peer, its replay windows, and the law that no (key, SSRC, index) is sealed twice (I10).
 What it must never know: sockets, what is inside a payload.
+
+Two profiles.  AEAD_AES_128_GCM is ours: `cryptography` seals in 1.2 µs where libsrtp needs 2.8, opens twice as fast, and the
+index is given by the caller, not guessed.  AES128_CM_SHA1_80, for peers that know nothing better, goes through libsrtp.
 """
 
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from relay.base.errors import OurError
+from relay.base.serials import unwrap
 
 Part: TypeAlias = tuple[bytes, bytes, int]
 """(RTP header with its extensions, payload, 48-bit index = ROC << 16 | SEQ)."""
 
+GCM: Final = "SRTP_AEAD_AES_128_GCM"
+CM: Final = "SRTP_AES128_CM_SHA1_80"
+PROFILES: Final = (GCM, CM)
+"""In our order of preference, by their OpenSSL names."""
+
+WINDOW: Final = 1024
+"""Packets that may still come late (RFC 3711 §3.3.2 asks for at least 64); 1 s of a 8 Mbit/s stream."""
+
+MAX_SSRCS: Final = 64
+"""Streams that one peer may send us: 1 audio, 3 layers, their RTX, and restarts of them."""
+
+TAG: Final = 16
+_KEY: Final = 16
+_E_FLAG: Final = 1 << 31
+
 
 class SrtpError(Exception):
     """A packet that is not authentic, is replayed or is no SRTP; counted by the port, never shown."""
+
+
+class ReplayError(SrtpError):
+    """A packet whose index was seen before or lies behind the window."""
 
 
 class SrtpSession(Protocol):
@@ -44,3 +73,217 @@ class SrtpSession(Protocol):
     def open_rtcp(self, packet: bytes) -> bytes:
         """Return the plain compound.  Raises `SrtpError`."""
         ...
+
+
+def exported_size(profile: str) -> int:
+    """Bytes of keying material that a profile takes from DTLS (RFC 5764 §4.2): two keys and two salts."""
+    return 2 * (_KEY + _salt_size(profile))
+
+
+def split_exported(profile: str, exported: bytes) -> tuple[bytes, bytes]:
+    """Return (client's, server's) master key and salt, each concatenated."""
+    salt = _salt_size(profile)
+    keys, salts = exported[: 2 * _KEY], exported[2 * _KEY :]
+    return keys[:_KEY] + salts[:salt], keys[_KEY:] + salts[salt : 2 * salt]
+
+
+def make_session(profile: str, ours: bytes, theirs: bytes) -> SrtpSession:
+    """Make the session of a peer from both master keys with their salts, as `split_exported` gives them."""
+    if profile == GCM:
+        return GcmSession(ours, theirs)
+    from relay.transport.srtp_cm import CmSession  # libsrtp is loaded only where a peer needs it
+
+    return CmSession(ours, theirs)
+
+
+def derive(master: bytes, label: int, length: int) -> bytes:
+    """Derive a session key (RFC 3711 §4.3.1, AES-CM PRF, key derivation rate 0); 96-bit salts as RFC 7714 §11."""
+    key, salt = master[:_KEY], master[_KEY:].ljust(14, b"\0")
+    x = int.from_bytes(salt, "big") ^ label << 48
+    counter = (x << 16).to_bytes(16, "big")
+    return Cipher(algorithms.AES(key), modes.CTR(counter)).encryptor().update(bytes(length))
+
+
+def header_length(packet: bytes) -> int:
+    """Length of an RTP header with CSRCs and extension (RFC 3550 §5.1).  Raises `SrtpError` where the packet is shorter."""
+    first = packet[0]
+    length = 12 + 4 * (first & 0x0F)
+    if first & 0x10:
+        length += 4 + 4 * int.from_bytes(packet[length + 2 : length + 4], "big")
+    if length > len(packet):
+        raise SrtpError("header runs past the end")
+    return length
+
+
+class Window:
+    """Which indices of one stream have been used: the highest, and the holes below it that may still be filled.
+
+    Each index is claimed at most once; indices more than `WINDOW` below the highest count as used.  In order (the rule) a
+    claim costs one comparison, which callers in a hurry write out: `if index == window.last + 1: window.last = index`.
+    """
+
+    __slots__ = ("_holes", "last")
+
+    def __init__(self) -> None:
+        self.last = -1
+        self._holes: dict[int, None] = {}
+
+    def is_free(self, index: int) -> bool:
+        """Tell whether `claim` would succeed."""
+        return index > self.last or index in self._holes and index > self.last - WINDOW
+
+    def claim(self, index: int) -> bool:
+        """Use an index; False where it is used up."""
+        if index <= self.last:
+            return self.is_free(index) and self._fill(index)
+        if self.last >= 0:
+            self._leave_holes(index)
+        self.last = index
+        return True
+
+    def _fill(self, index: int) -> bool:
+        del self._holes[index]
+        return True
+
+    def _leave_holes(self, index: int) -> None:
+        holes = self._holes
+        for missing in range(max(self.last + 1, index - WINDOW + 1), index):
+            holes[missing] = None
+        while len(holes) > WINDOW:  # ascending by construction: the first is the oldest
+            del holes[next(iter(holes))]
+
+
+class GcmSession:
+    """AEAD_AES_128_GCM (RFC 7714)."""
+
+    profile = GCM
+    overhead = TAG
+
+    def __init__(self, ours: bytes, theirs: bytes) -> None:
+        self._tx, self._tx_salt = _cipher_and_salt(ours, 0, 2)
+        self._rx, self._rx_salt = _cipher_and_salt(theirs, 0, 2)
+        self._tx_rtcp, self._tx_rtcp_salt = _cipher_and_salt(ours, 3, 5)
+        self._rx_rtcp, self._rx_rtcp_salt = _cipher_and_salt(theirs, 3, 5)
+        self._sealed: dict[int, Window] = {}
+        self._opened: dict[int, Window] = {}
+        self._opened_rtcp: dict[int, Window] = {}
+        self._rtcp_index = 0
+
+    def seal(self, header: bytes, payload: bytes, index: int) -> bytes:
+        """See `SrtpSession`."""
+        ssrc = int.from_bytes(header[8:12], "big")
+        window = self._sealed.get(ssrc) or self._new_sealed(ssrc)
+        if not window.claim(index):
+            raise _twice(ssrc, index)
+        nonce = (self._tx_salt ^ ssrc << 48 ^ index).to_bytes(12, "big")
+        return header + self._tx.encrypt(nonce, payload, header)
+
+    def seal_burst(self, parts: Sequence[Part], out: bytearray, at: int = 0) -> list[int]:
+        """See `SrtpSession`."""
+        if not parts:
+            return []
+        ssrc = int.from_bytes(parts[0][0][8:12], "big")
+        window = self._sealed.get(ssrc) or self._new_sealed(ssrc)
+        base = self._tx_salt ^ ssrc << 48
+        encrypt_into = self._tx.encrypt_into
+        view = memoryview(out)
+        lengths = []
+        for header, payload, index in parts:
+            if index == window.last + 1:
+                window.last = index
+            elif not window.claim(index):
+                raise _twice(ssrc, index)
+            body = at + len(header)
+            end = body + len(payload) + TAG
+            view[at:body] = header
+            encrypt_into((base ^ index).to_bytes(12, "big"), payload, header, view[body:end])
+            lengths.append(end - at)
+            at = end
+        return lengths
+
+    def seal_rtcp(self, compound: bytes) -> bytes:
+        """See `SrtpSession`; RFC 7714 §9."""
+        index = self._rtcp_index
+        if index >= _E_FLAG:
+            raise OurError("SRTCP index exhausted")
+        self._rtcp_index = index + 1
+        trailer = (_E_FLAG | index).to_bytes(4, "big")
+        header = compound[:8]
+        nonce = (self._tx_rtcp_salt ^ int.from_bytes(header[4:8], "big") << 48 ^ index).to_bytes(12, "big")
+        return header + self._tx_rtcp.encrypt(nonce, compound[8:], header + trailer) + trailer
+
+    def open_rtp(self, packet: bytes) -> bytes:
+        """See `SrtpSession`."""
+        if len(packet) < 12 + TAG:
+            raise SrtpError("too short")
+        ssrc = int.from_bytes(packet[8:12], "big")
+        seq = packet[2] << 8 | packet[3]
+        window = self._opened.get(ssrc)
+        index = seq if window is None else unwrap(seq, window.last, 16)
+        if index < 0 or window is not None and not window.is_free(index):
+            raise ReplayError("replayed")
+        length = header_length(packet)
+        header = packet[:length]
+        nonce = (self._rx_salt ^ ssrc << 48 ^ index).to_bytes(12, "big")
+        plain = _decrypt(self._rx, nonce, packet[length:], header)
+        if window is None:
+            window = _new_window(self._opened, ssrc)
+        window.claim(index)
+        return header + plain
+
+    def open_rtcp(self, packet: bytes) -> bytes:
+        """See `SrtpSession`; RFC 7714 §9."""
+        if len(packet) < 8 + TAG + 4:
+            raise SrtpError("too short")
+        header, body, trailer = packet[:8], packet[8:-4], packet[-4:]
+        word = int.from_bytes(trailer, "big")
+        ssrc = int.from_bytes(header[4:8], "big")
+        index = word & ~_E_FLAG
+        window = self._opened_rtcp.get(ssrc)
+        if window is not None and not window.is_free(index):
+            raise ReplayError("replayed")
+        nonce = (self._rx_rtcp_salt ^ ssrc << 48 ^ index).to_bytes(12, "big")
+        plain = header + self._open_rtcp_body(nonce, word, header, body, trailer)
+        if window is None:
+            window = _new_window(self._opened_rtcp, ssrc)
+        window.claim(index)
+        return plain
+
+    def _open_rtcp_body(self, nonce: bytes, word: int, header: bytes, body: bytes, trailer: bytes) -> bytes:
+        if word & _E_FLAG:
+            return _decrypt(self._rx_rtcp, nonce, body, header + trailer)
+        # Authenticated only (RFC 7714 §9.3): everything is associated data, the tag stands before the trailer.
+        plain, tag = body[:-TAG], body[-TAG:]
+        _decrypt(self._rx_rtcp, nonce, tag, header + plain + trailer)
+        return plain
+
+    def _new_sealed(self, ssrc: int) -> Window:
+        window = self._sealed[ssrc] = Window()
+        return window
+
+
+def _cipher_and_salt(master: bytes, key_label: int, salt_label: int) -> tuple[AESGCM, int]:
+    return AESGCM(derive(master, key_label, _KEY)), int.from_bytes(derive(master, salt_label, 12), "big")
+
+
+def _decrypt(cipher: AESGCM, nonce: bytes, sealed: bytes, associated: bytes) -> bytes:
+    try:
+        return cipher.decrypt(nonce, sealed, associated)
+    except InvalidTag:
+        raise SrtpError("not authentic") from None
+
+
+def _new_window(windows: dict[int, Window], ssrc: int) -> Window:
+    """State begins only after authentication, and is bounded even for an authenticated peer."""
+    if len(windows) >= MAX_SSRCS:
+        raise SrtpError("too many SSRCs")
+    window = windows[ssrc] = Window()
+    return window
+
+
+def _salt_size(profile: str) -> int:
+    return 12 if profile == GCM else 14
+
+
+def _twice(ssrc: int, index: int) -> OurError:
+    return OurError(f"I10: SSRC {ssrc:08x} index {index} would be sealed twice")

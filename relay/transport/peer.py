@@ -1,0 +1,211 @@
+"""One camera or viewer on the port: ICE, then DTLS, then SRTP.
+
+What it owns: the life of one peer and the order of its layers.  What it must never know: the socket (it is handed a way to
+send), other peers, media.
+
+Life: waiting for an authentic check -> handshake -> connected -> closed.  Nothing but STUN is looked at before an address is
+validated, nothing but DTLS before the handshake is done.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from relay.base.counters import Counters, declare
+from relay.base.errors import Kind, TheirError
+from relay.transport.dtls import Context, Endpoint, Role
+from relay.transport.ice_lite import Address, IceLite
+from relay.transport.sdp_types import Fragment, Local, Remote
+from relay.transport.srtp import ReplayError, SrtpError, SrtpSession
+
+declare(
+    dtls_failed="DTLS handshakes that failed (certificate, profile, protocol)",
+    srtp_early="SRTP packets that came before the handshake was done",
+    srtp_forged="SRTP packets that were not authentic",
+    srtp_replayed="SRTP packets whose index had been seen before or was too old",
+)
+
+
+class PeerHandler(Protocol):
+    """What a worker does with a peer; never called re-entrantly from within `Port.send`."""
+
+    def on_connected(self, peer: "Peer", now: float) -> None:
+        """DTLS is done: `peer.srtp` is there."""
+        ...
+
+    def on_rtp(self, peer: "Peer", packet: bytes, now: float) -> None:
+        """A plain, authenticated, replay-checked RTP packet, in order of arrival.  Header fields are NOT validated."""
+        ...
+
+    def on_rtcp(self, peer: "Peer", compound: bytes, now: float) -> None:
+        """A plain, authenticated RTCP compound.  Its contents are NOT validated."""
+        ...
+
+    def on_batch_end(self, now: float) -> None:
+        """Once after each socket drain that brought any peer of this handler something."""
+        ...
+
+    def on_closed(self, peer: "Peer", reason: str, now: float) -> None:
+        """The peer is gone (not called for one's own `Peer.close`)."""
+        ...
+
+
+class PeerOwner(Protocol):
+    """What a peer needs of its port."""
+
+    counters: Counters
+    context: Context
+
+    def transmit(self, datagrams: Sequence[bytes], address: Address) -> int:
+        """Send datagrams to one address; returns how many the kernel took."""
+        ...
+
+    def forget(self, peer: "Peer") -> None:
+        """The peer is closed: drop its ufrags and addresses."""
+        ...
+
+    def renew(self, peer: "Peer", remote_ufrag: str) -> Local:
+        """Make and register credentials for an ICE restart."""
+        ...
+
+
+class Peer:
+    """See the module.  `srtp` is there after `on_connected` and must not be touched before."""
+
+    __slots__ = (
+        "_added",
+        "_dtls",
+        "_heard",
+        "_owner",
+        "closed",
+        "connected",
+        "handler",
+        "ice",
+        "remote",
+        "silence_after",
+        "srtp",
+    )
+
+    srtp: SrtpSession
+
+    def __init__(
+        self, owner: PeerOwner, local: Local, remote: Remote, handler: PeerHandler, now: float, silence_after: float
+    ) -> None:
+        self.ice = IceLite(local, remote.ufrag)
+        self.remote = remote
+        self.handler = handler
+        self.silence_after = silence_after
+        self.connected = False
+        self.closed = False
+        self._owner = owner
+        self._dtls: Endpoint | None = None
+        self._added = now
+        self._heard = now
+
+    @property
+    def local(self) -> Local:
+        """Our credentials in use."""
+        return self.ice.local
+
+    def close(self, reason: str) -> None:
+        """Forget the peer (a DTLS close_notify is sent where connected); `on_closed` is not called.
+
+        `reason` is for the caller's own record: the wire knows only the close_notify.
+        """
+        if self.closed:
+            return
+        if self._dtls is not None and self.ice.selected is not None:
+            self._owner.transmit(self._dtls.close(), self.ice.selected)
+        self.closed = True
+        self.connected = False
+        self._owner.forget(self)
+
+    def restart(self, fragment: Fragment) -> Local:
+        """ICE restart: return new local credentials; the old stay valid until the new are first used.
+
+        Raises `TheirError` INVALID where the fragment carries no credentials.
+        """
+        if fragment.ufrag is None:
+            raise TheirError(Kind.INVALID, "SDP: a restart needs ice-ufrag and ice-pwd")
+        return self._owner.renew(self, fragment.ufrag)
+
+    def send_rtcp(self, compound: bytes, now: float) -> None:
+        """Seal and send one compound; nothing happens while the peer has no address."""
+        if self.connected and self.ice.selected is not None:
+            self._owner.transmit((self.srtp.seal_rtcp(compound),), self.ice.selected)
+
+    def silent_for(self, now: float) -> float:
+        """Seconds since the last authenticated packet (or since `Port.add`)."""
+        return now - self._heard
+
+    def validated(self, now: float) -> None:
+        """An authentic check came; the first nomination of an active peer of ours begins the handshake."""
+        self._heard = now
+        if self._dtls is None and self.ice.selected is not None and self.remote.setup == "passive":
+            self._send_dtls(self._endpoint().start(now), self.ice.selected, now)
+
+    def on_dtls(self, datagram: bytes, source: Address, now: float) -> None:
+        """A DTLS datagram from a validated address."""
+        endpoint = self._endpoint()
+        self._send_dtls(endpoint.feed(datagram, now), source, now)
+
+    def on_srtp(self, packet: bytes, source: Address, now: float) -> bool:
+        """An SRTP or SRTCP packet from a validated address; tells whether the handler got it."""
+        counters = self._owner.counters
+        if not self.connected:
+            counters.count("srtp_early")
+            return False
+        is_rtcp = 192 <= packet[1] <= 223  # RFC 5761 §4
+        try:
+            plain = self.srtp.open_rtcp(packet) if is_rtcp else self.srtp.open_rtp(packet)
+        except SrtpError as error:
+            counters.count("srtp_replayed" if isinstance(error, ReplayError) else "srtp_forged")
+            return False
+        self._heard = now
+        if source != self.ice.selected:
+            self.ice.heard(source, now)
+        else:
+            self.ice.validated[source] = now
+        deliver = self.handler.on_rtcp if is_rtcp else self.handler.on_rtp
+        deliver(self, plain, now)
+        return True
+
+    def tick(self, now: float, handshake_after: float) -> None:
+        """Repeat DTLS flights; close a peer that never connected or fell silent."""
+        if self.connected:
+            if now - self._heard > self.silence_after:
+                self.lose(f"silent for {self.silence_after:g} s", now)
+            return
+        if self._dtls is not None and self.ice.selected is not None:
+            self._send_dtls(self._dtls.tick(now), self.ice.selected, now)
+        if not self.closed and now - self._added > handshake_after:
+            what = "no connectivity check arrived" if self.ice.selected is None else "the DTLS handshake did not end"
+            self.lose(f"not connected after {handshake_after:g} s: {what}", now)
+
+    def lose(self, reason: str, now: float) -> None:
+        """Close the peer for a reason that its handler does not know yet."""
+        if not self.closed:
+            self.close(reason)
+            self.handler.on_closed(self, reason, now)
+
+    def _endpoint(self) -> Endpoint:
+        if self._dtls is None:
+            role: Role = "client" if self.remote.setup == "passive" else "server"
+            self._dtls = Endpoint(self._owner.context, role, self.remote.fingerprints)
+        return self._dtls
+
+    def _send_dtls(self, datagrams: Sequence[bytes], address: Address, now: float) -> None:
+        """Send what the handshake has to say and act on what became of it."""
+        endpoint = self._endpoint()
+        if datagrams:
+            self._owner.transmit(datagrams, address)
+        if endpoint.failure is not None:
+            self._owner.counters.count("dtls_failed")
+            self.lose(endpoint.failure, now)
+        elif endpoint.closed:
+            self.lose("the peer said goodbye", now)
+        elif endpoint.session is not None and not self.connected:
+            self.srtp = endpoint.session
+            self.connected = True
+            self._heard = now
+            self.ice.heard(address, now)
+            self.handler.on_connected(self, now)

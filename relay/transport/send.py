@@ -1,0 +1,132 @@
+"""Datagrams out, as few system calls as the kernel allows.
+
+What it owns: segmentation (UDP_SEGMENT, udp(7)) and what to do when the kernel refuses.  What it must never know: who the
+datagrams are for.
+
+A run of packets of one size, the last one maybe shorter, leaves in one `sendmsg`.  Refusals cost the addressee its own
+packets only: they are dropped and counted, nothing waits.
+"""
+
+import errno
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from relay.base.counters import Counters, declare
+from relay.transport.ice_lite import Address
+
+declare(
+    udp_sent="datagrams that the kernel took",
+    send_blocked="datagrams dropped because the socket's buffer was full",
+    send_refused="datagrams dropped because the kernel refused their destination",
+    send_unsegmented="runs sent one by one because the kernel refused to segment them",
+)
+
+MAX_SEGMENTS: Final = 64
+MAX_BYTES: Final = 65_507
+_SOL_UDP: Final = 17
+_UDP_SEGMENT: Final = 103
+_BLOCKED: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM})
+_UNSEGMENTABLE: Final = frozenset({errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT})
+_GIVE_UP_AFTER: Final = 3
+"""Refusals in a row after which segmentation is not tried again on this socket."""
+
+_PACK: Final = struct.Struct("=H").pack
+
+
+class Sender:
+    """The sending half of one UDP socket."""
+
+    def __init__(self, sock: socket.socket, counters: Counters) -> None:
+        self._sock = sock
+        self._counters = counters
+        self._refusals = 0
+
+    @property
+    def is_segmenting(self) -> bool:
+        """Whether UDP_SEGMENT is (still) used."""
+        return self._refusals < _GIVE_UP_AFTER
+
+    def send(self, datagrams: Sequence[bytes], address: Address) -> int:
+        """Send datagrams to one address, in order; returns how many the kernel took."""
+        if len(datagrams) == 1:
+            return self._send_one(datagrams[0], address)
+        taken = 0
+        for first, last in runs([len(datagram) for datagram in datagrams]):
+            taken += self._send_run(datagrams[first:last], address)
+        return taken
+
+    def send_burst(self, out: bytearray, lengths: Sequence[int], address: Address, at: int = 0) -> int:
+        """Send consecutive packets of `out`, the first at offset `at`; returns how many the kernel took."""
+        view = memoryview(out)
+        taken = 0
+        for first, last in runs(lengths):
+            sizes = lengths[first:last]
+            end = at + sum(sizes)
+            if last - first > 1 and self.is_segmenting:
+                taken += self._segmented([view[at:end]], sizes, address)
+            else:
+                taken += self._one_by_one(view[at:end], sizes, address)
+            at = end
+        return taken
+
+    def _send_run(self, datagrams: Sequence[bytes], address: Address) -> int:
+        if len(datagrams) == 1 or not self.is_segmenting:
+            return sum(self._send_one(datagram, address) for datagram in datagrams)
+        return self._segmented(datagrams, [len(datagram) for datagram in datagrams], address)
+
+    def _segmented(self, parts: Sequence[bytes | memoryview], sizes: Sequence[int], address: Address) -> int:
+        control = ((_SOL_UDP, _UDP_SEGMENT, _PACK(sizes[0])),)
+        try:
+            self._sock.sendmsg(parts, control, 0, address)
+        except OSError as error:
+            return self._refused_run(error, parts, sizes, address)
+        self._refusals = 0
+        self._counters.values["udp_sent"] += len(sizes)
+        return len(sizes)
+
+    def _refused_run(self, error: OSError, parts: Sequence[bytes | memoryview], sizes: Sequence[int], address: Address) -> int:
+        if error.errno not in _UNSEGMENTABLE:
+            return self._dropped(error, len(sizes))
+        # EMSGSIZE may be this path's MTU alone; the others say that the device cannot segment at all.
+        self._refusals += error.errno != errno.EMSGSIZE
+        self._counters.count("send_unsegmented")
+        return self._one_by_one(memoryview(b"".join(parts)), sizes, address)
+
+    def _one_by_one(self, view: memoryview, sizes: Sequence[int], address: Address) -> int:
+        taken = at = 0
+        for size in sizes:
+            taken += self._send_one(view[at : at + size], address)
+            at += size
+        return taken
+
+    def _send_one(self, datagram: bytes | memoryview, address: Address) -> int:
+        try:
+            self._sock.sendto(datagram, address)
+        except OSError as error:
+            return self._dropped(error, 1)
+        self._counters.values["udp_sent"] += 1
+        return 1
+
+    def _dropped(self, error: OSError, count: int) -> int:
+        self._counters.count("send_blocked" if error.errno in _BLOCKED else "send_refused", count)
+        return 0
+
+
+def runs(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Cut a sequence of packet lengths into (first, last+1) runs that one segmented send can carry.
+
+    All but the last packet of a run have the same length, the last is not longer; at most 64 packets and 65 507 bytes.
+    """
+    first, count = 0, len(lengths)
+    while first < count:
+        size = lengths[first]
+        limit = min(count, first + max(1, min(MAX_SEGMENTS, MAX_BYTES // max(size, 1))))
+        last = first + 1
+        while last < limit and lengths[last] == size:
+            last += 1
+        if last < limit and lengths[last] < size:
+            last += 1
+        yield first, last
+        first = last
