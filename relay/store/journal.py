@@ -11,8 +11,8 @@ API for callers:
 * `await journal.read(after, limit)`, `await journal.checkpoint()`, `await journal.proof(leaf)`, `await journal.close()`;
   `verify` lives in `relay.store.journal_check`.
 
-A leaf is SHA-256(0x00 ‖ salt ‖ body), RFC 6962 §2.1 over salted bytes: after three years body and salt go (JRN-03), the leaf
-hash stays, and nobody can guess the body back from it.  `body` is canonical JSON: UTF-8, sorted keys, no spaces.
+A leaf is the RFC 6962 hash of `commitment(salt, body)` (`relay.evidence.log`): after three years body and salt go (JRN-03), the
+leaf hash stays, and nobody can guess the body back from it.  `body` is canonical JSON: UTF-8, sorted keys, no spaces.
 """
 
 import asyncio
@@ -22,21 +22,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
 
 from relay.base.clock import Clock, rfc3339
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
+from relay.evidence.log import SALT, Checkpoint, Tree, commitment, leaf_hash, sign_checkpoint
+from relay.evidence.seal import Signer
 from relay.store import journal_rows as rows
 from relay.store.anonymous import AnonymousRefusals
-from relay.store.checkpoints import Checkpoint, CheckpointFile, sign_checkpoint
+from relay.store.checkpoints import CheckpointFile
 from relay.store.database import Database
-from relay.store.merkle import Frontier, inclusion_proof, leaf_hash
 
 MOST_WAITING = 4096
 MOST_PER_COMMIT = 256
 CHECKPOINT_EVERY = 256
-SALT_BYTES = 16
 
 declare(
     journal_entries="entries written to the journal",
@@ -63,19 +62,6 @@ class Operation(StrEnum):
 
 
 NEED_MOTIVE = frozenset({Operation.CONSULTATION, Operation.COMMUNICATION})
-
-
-class Signer(Protocol):
-    """The long-term key (Ed25519), as `relay.evidence` names it."""
-
-    @property
-    def public_key(self) -> bytes:
-        """32 bytes."""
-        ...
-
-    def sign(self, message: bytes) -> bytes:
-        """Return 64 bytes."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +120,9 @@ class Journal:
         self._file = file
         self._clock = clock
         self._counters = counters
-        self._tree = Frontier()
+        self._tree = Tree()
         self._signed_size = -1
+        self._note = ""
         self._last_ns = 0
         self._queue: list[_Waiting] = []
         self._pump: asyncio.Task[None] | None = None
@@ -153,7 +140,7 @@ class Journal:
         journal = cls(database, signer, origin, CheckpointFile(checkpoint_path), clock, counters)
         hashes, journal._last_ns = await database.read(rows.load)
         for digest in hashes:
-            journal._tree.add(digest)
+            journal._tree.append(digest)
         await journal.append(Entry(Operation.SYSTEME, "relay", "system", object_type="journal", details={"event": "start"}))
         await journal.checkpoint()
         return journal
@@ -232,28 +219,31 @@ class Journal:
         found = await self._database.read(lambda connection: rows.select(connection, after, min(limit, 1000)))
         return [Leaf(row.leaf, row.at_ns, json.loads(row.body) if row.body else None, row.leaf_hash) for row in found]
 
-    async def checkpoint(self) -> Checkpoint:
-        """Sign the tree as it stands (or return the last one when nothing was added), in the database and the file beside."""
+    async def checkpoint(self) -> str:
+        """Sign the tree as it stands (C2SP note, its one extra line the time); kept in the database and the file beside.
+
+        Returns the last note again when nothing was added.  Raises OurError when the disk refuses.
+        """
         async with self._signing:
-            size, root = self._tree.size, self._tree.root()
-            checkpoint = sign_checkpoint(self._signer, self._origin, size, root)
+            size = self._tree.size
             if size != self._signed_size:
                 at_ns = self._clock.utc_ns()
-                await self._database.write(lambda connection: rows.insert_checkpoint(connection, checkpoint, at_ns))
-                await asyncio.to_thread(self._file.append, checkpoint)
-                self._signed_size = size
-            return checkpoint
+                note = sign_checkpoint(Checkpoint(self._origin, size, self._tree.root(), (rfc3339(at_ns),)), self._signer)
+                await self._database.write(lambda connection: rows.insert_checkpoint(connection, size, note, at_ns))
+                await asyncio.to_thread(self._file.append, note)
+                self._signed_size, self._note = size, note
+            return self._note
 
     async def proof(self, leaf: int) -> Proof:
         """Return a leaf's inclusion proof under a fresh checkpoint; TheirError NOT_FOUND, or GONE once purged."""
-        checkpoint = await self.checkpoint()
-        row, hashes = await self._database.read(lambda c: (rows.one(c, leaf), rows.hashes(c, checkpoint.size)))
-        if row is None or leaf >= checkpoint.size:
+        note = await self.checkpoint()
+        size = self._signed_size
+        row = await self._database.read(lambda connection: rows.one(connection, leaf))
+        if row is None or leaf >= size:
             raise TheirError(Kind.NOT_FOUND, f"no leaf {leaf}")
         if row.body is None or row.salt is None:
             raise TheirError(Kind.GONE, f"leaf {leaf} is older than three years (JRN-03)")
-        path = await asyncio.to_thread(inclusion_proof, leaf, hashes)
-        return Proof(leaf, row.salt, row.body, path, checkpoint.note)
+        return Proof(leaf, row.salt, row.body, self._tree.inclusion(leaf, size), note)
 
     async def purge(self, before_ns: int) -> int:
         """JRN-03: drop body and salt of entries older than `before_ns`; their leaf hashes stay and still verify."""
@@ -283,7 +273,7 @@ class Journal:
         self._counters.count("journal_commits")
         self._counters.count("journal_entries", len(made))
         for row, waiting in zip(made, batch, strict=True):
-            self._tree.add(row.leaf_hash)
+            self._tree.append(row.leaf_hash)
             if not waiting.done.done():
                 waiting.done.set_result(row.leaf)
 
@@ -304,10 +294,10 @@ def _fields(entry: Entry, now_ns: int) -> dict[str, object]:
 
 
 def _row(leaf: int, waiting: _Waiting) -> rows.Row:
-    salt = secrets.token_bytes(SALT_BYTES)
+    salt = secrets.token_bytes(SALT)
     # The leaf number and time stand inside the hashed bytes, so that a row moved elsewhere contradicts itself.
     body = canonical({"leaf": leaf, "at_ns": waiting.at_ns, **waiting.fields})
-    return rows.Row(leaf, waiting.at_ns, waiting.operation, salt, body, leaf_hash(salt + body))
+    return rows.Row(leaf, waiting.at_ns, waiting.operation, salt, body, leaf_hash(commitment(salt, body)))
 
 
 def canonical(value: Mapping[str, object]) -> bytes:

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Connection, func
 from sqlalchemy import select as sql_select
 
-from relay.store.checkpoints import Checkpoint
 from relay.store.tables import checkpoints, journal
 
 
@@ -26,11 +25,6 @@ def load(connection: Connection) -> tuple[Sequence[bytes], int]:
     """Return all leaf hashes in order and the last entry's time (0 when there is none)."""
     last = connection.scalar(sql_select(func.max(journal.c.at_ns)))
     return connection.scalars(sql_select(journal.c.leaf_hash).order_by(journal.c.leaf)).all(), last or 0
-
-
-def hashes(connection: Connection, size: int) -> Sequence[bytes]:
-    """Return the leaf hashes of the first `size` leaves."""
-    return connection.scalars(sql_select(journal.c.leaf_hash).where(journal.c.leaf < size).order_by(journal.c.leaf)).all()
 
 
 def insert(connection: Connection, made: Sequence[Row]) -> None:
@@ -56,11 +50,11 @@ def purge(connection: Connection, before_ns: int) -> int:
     return connection.execute(old.values(body=None, salt=None)).rowcount
 
 
-def insert_checkpoint(connection: Connection, checkpoint: Checkpoint, at_ns: int) -> None:
+def insert_checkpoint(connection: Connection, size: int, note: str, at_ns: int) -> None:
     """Keep a checkpoint; the same size is kept once."""
-    known = connection.scalar(sql_select(checkpoints.c.size).where(checkpoints.c.size == checkpoint.size))
+    known = connection.scalar(sql_select(checkpoints.c.size).where(checkpoints.c.size == size))
     if known is None:
-        connection.execute(checkpoints.insert().values(size=checkpoint.size, at_ns=at_ns, note=checkpoint.note))
+        connection.execute(checkpoints.insert().values(size=size, at_ns=at_ns, note=note))
 
 
 def all_checkpoints(connection: Connection) -> list[tuple[int, str]]:

@@ -1,0 +1,350 @@
+"""What exists: interventions, recordings with their segments and gaps, views, holds, exports.
+
+Owns: rows of those tables.  Must never know: pictures, keys, who may see a row (policy), when a row may appear (I1: the service).
+Every method is one transaction.  Times are UTC nanoseconds.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from relay.base.errors import Kind, TheirError
+from relay.store.database import Database
+from relay.store.tables import exports, gaps, holds, interventions, participants, recordings, segments, views
+
+
+@dataclass(frozen=True, slots=True)
+class Intervention:
+    """An intervention; `closed_ns` None while it is open."""
+
+    intervention: str
+    label: str
+    opened_by: str
+    opened_ns: int
+    closed_by: str | None = None
+    closed_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """A person's own motive for an intervention."""
+
+    intervention: str
+    user: str
+    motive: str
+    joined_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording's row; `state` is open, closed or erased (a tombstone: REC-08 fields stay, media and key are gone)."""
+
+    recording: str
+    camera: str
+    camera_label: str
+    regime: str
+    service: str
+    commune: str
+    original: str
+    bearer: str | None
+    intervention: str
+    trigger: str
+    threat: str
+    previous: str | None
+    started_ns: int
+    ended_ns: int | None
+    expires_on: str
+    state: str
+    reason: str | None
+    recovered: bool
+    links: int
+    gaps: int
+    duration_ns: int
+    stored_bytes: int
+    head: bytes | None
+    erased_ns: int | None
+    late_seconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A sealed segment: in the chain before this row (I1)."""
+
+    recording: str
+    segment: int
+    first_link: int
+    last_link: int
+    start_ns: int
+    end_ns: int
+    stored_bytes: int
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One person watching one camera or recording; `leased_ns` is the last moment known to be watched."""
+
+    view: str
+    kind: str
+    user: str
+    camera: str
+    recording: str | None
+    intervention: str | None
+    motive: str
+    opened_ns: int
+    leased_ns: int
+    first_ns: int | None = None
+    last_ns: int | None = None
+    closed_ns: int | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """RET-02: kept past its term for a procedure."""
+
+    hold: str
+    recording: str
+    procedure_type: str
+    procedure_no: str
+    authority: str
+    requested_by: str
+    opened_by: str
+    opened_ns: int
+    review_on: str
+    released_by: str | None = None
+    released_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An extraction (REC-09 7°, EXT-01); `state` is ready, delivering, delivered or failed."""
+
+    export: str
+    recording: str
+    from_ns: int
+    to_ns: int
+    motive: str
+    legal_basis: str
+    requesting_agent: str
+    requesting_service: str
+    procedure_no: str
+    requested_by: str
+    requested_ns: int
+    state: str
+    progress: float = 0.0
+    detail: str = ""
+    sha256: str | None = None
+    delivered_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Metadata only: REC-10 forbids anything about persons."""
+
+    camera: str | None = None
+    intervention: str | None = None
+    from_ns: int | None = None
+    to_ns: int | None = None
+    state: str | None = None
+    before: str | None = None
+    """Recordings older than this id: the next page."""
+    limit: int = 100
+
+
+class Catalogue:
+    """All statements about what exists."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # --- interventions ------------------------------------------------------------------------------------------------
+
+    async def add_intervention(self, row: Intervention, joined: Participant | None) -> None:
+        """Insert an intervention and, where a person opened it, that person's motive."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(interventions.insert().values(**asdict(row)))
+            if joined is not None:
+                connection.execute(participants.insert().values(**asdict(joined)))
+
+        await self._database.write(work)
+
+    async def join_intervention(self, row: Participant) -> None:
+        """Insert or replace a person's motive."""
+        values = asdict(row)
+        statement = upsert(participants).values(**values)
+        key = [participants.c.intervention, participants.c.user]
+        statement = statement.on_conflict_do_update(index_elements=key, set_=values)
+        await self._database.write(lambda connection: connection.execute(statement))
+
+    async def close_intervention(self, intervention: str, closed_by: str, closed_ns: int) -> bool:
+        """Close an open intervention; False when it was closed already."""
+        still = (interventions.c.intervention == intervention, interventions.c.closed_ns.is_(None))
+        statement = update(interventions).where(*still).values(closed_by=closed_by, closed_ns=closed_ns)
+        return bool(await self._database.write(lambda connection: connection.execute(statement).rowcount))
+
+    async def intervention(self, intervention: str) -> Intervention:
+        """Return an intervention; TheirError(NOT_FOUND)."""
+        found = await self._one(select(interventions).where(interventions.c.intervention == intervention))
+        if found is None:
+            raise TheirError(Kind.NOT_FOUND, "no such intervention")
+        return Intervention(*found)
+
+    async def open_interventions(self) -> list[Intervention]:
+        """Return open interventions, newest first."""
+        query = select(interventions).where(interventions.c.closed_ns.is_(None)).order_by(interventions.c.opened_ns.desc())
+        return [Intervention(*row) for row in await self._all(query)]
+
+    async def participant(self, intervention: str, user: str) -> Participant | None:
+        """Return a person's motive for an intervention."""
+        where = (participants.c.intervention == intervention, participants.c.user == user)
+        found = await self._one(select(participants).where(*where))
+        return None if found is None else Participant(*found)
+
+    async def participations(self, user: str) -> dict[str, str]:
+        """Return a person's motives by intervention."""
+        query = select(participants.c.intervention, participants.c.motive).where(participants.c.user == user)
+        return {row.intervention: row.motive for row in await self._all(query)}
+
+    # --- recordings ---------------------------------------------------------------------------------------------------
+
+    async def add_recording(self, row: Recording) -> None:
+        """Insert a recording about to be opened."""
+        await self._database.write(lambda connection: connection.execute(recordings.insert().values(**asdict(row))))
+
+    async def update_recording(self, recording: str, values: dict[str, Any]) -> bool:
+        """Change columns; False when there is no such row."""
+        statement = update(recordings).where(recordings.c.recording == recording).values(**values)
+        return bool(await self._database.write(lambda connection: connection.execute(statement).rowcount))
+
+    async def add_segment(self, row: Segment) -> None:
+        """Insert a sealed segment (again: nothing), and grow its recording."""
+        totals = {"links": row.last_link + 1, "stored_bytes": recordings.c.stored_bytes + row.stored_bytes, "head": row.head}
+        mine = (recordings.c.recording == row.recording, recordings.c.state == "open")
+
+        def work(connection: Connection) -> None:
+            statement = upsert(segments).values(**asdict(row)).on_conflict_do_nothing()
+            if connection.execute(statement).rowcount:
+                connection.execute(update(recordings).where(*mine).values(**totals))
+
+        await self._database.write(work)
+
+    async def add_gap(self, recording: str, start_ns: int, length_ns: int, cause: str) -> None:
+        """Insert a signed gap (again: nothing)."""
+        values = {"recording": recording, "start_ns": start_ns, "length_ns": length_ns, "cause": cause}
+        statement = upsert(gaps).values(**values).on_conflict_do_nothing()
+        await self._database.write(lambda connection: connection.execute(statement))
+
+    async def recording(self, recording: str) -> Recording:
+        """Return a recording; TheirError(NOT_FOUND)."""
+        found = await self._one(select(recordings).where(recordings.c.recording == recording))
+        if found is None:
+            raise TheirError(Kind.NOT_FOUND, "no such recording")
+        return Recording(*found)
+
+    async def list_recordings(self, wanted: Filter) -> list[Recording]:
+        """Return recordings, newest first, at most 500."""
+        query = select(recordings).where(*_conditions(wanted)).order_by(recordings.c.recording.desc())
+        return [Recording(*row) for row in await self._all(query.limit(min(wanted.limit, 500)))]
+
+    async def segments(self, recording: str) -> list[Segment]:
+        """Return the sealed segments in order."""
+        query = select(segments).where(segments.c.recording == recording).order_by(segments.c.segment)
+        return [Segment(*row) for row in await self._all(query)]
+
+    async def gaps(self, recording: str) -> list[tuple[int, int, str]]:
+        """Return (start, length, cause) in order."""
+        query = select(gaps.c.start_ns, gaps.c.length_ns, gaps.c.cause).where(gaps.c.recording == recording)
+        return [(row.start_ns, row.length_ns, row.cause) for row in await self._all(query.order_by(gaps.c.start_ns))]
+
+    async def expiring(self, day: str) -> list[Recording]:
+        """Return recordings not erased whose expiry day is `day` (ISO) or earlier, oldest first."""
+        query = select(recordings).where(recordings.c.expires_on <= day, recordings.c.state != "erased")
+        return [Recording(*row) for row in await self._all(query.order_by(recordings.c.expires_on))]
+
+    # --- views --------------------------------------------------------------------------------------------------------
+
+    async def open_view(self, row: View) -> None:
+        """Insert a view whose journal entry is durable (I3)."""
+        await self._database.write(lambda connection: connection.execute(views.insert().values(**asdict(row))))
+
+    async def lease_views(self, wanted: Iterable[str], leased_ns: int) -> None:
+        """Note that these views are still being watched."""
+        statement = update(views).where(views.c.view.in_(list(wanted)), views.c.closed_ns.is_(None)).values(leased_ns=leased_ns)
+        await self._database.write(lambda connection: connection.execute(statement))
+
+    async def close_view(
+        self, view: str, closed_ns: int, reason: str, first_ns: int | None = None, last_ns: int | None = None
+    ) -> bool:
+        """Close an open view with the span really seen; False when it was closed already."""
+        values = {"closed_ns": closed_ns, "reason": reason, "first_ns": first_ns, "last_ns": last_ns}
+        statement = update(views).where(views.c.view == view, views.c.closed_ns.is_(None)).values(**values)
+        return bool(await self._database.write(lambda connection: connection.execute(statement).rowcount))
+
+    async def open_views(self) -> list[View]:
+        """Return views never closed: after a restart, what no worker reports of them must be closed."""
+        query = select(views).where(views.c.closed_ns.is_(None)).order_by(views.c.opened_ns)
+        return [View(*row) for row in await self._all(query)]
+
+    # --- holds and exports --------------------------------------------------------------------------------------------
+
+    async def add_hold(self, row: Hold) -> None:
+        """Insert a hold."""
+        await self._database.write(lambda connection: connection.execute(holds.insert().values(**asdict(row))))
+
+    async def release_hold(self, hold: str, released_by: str, released_ns: int) -> bool:
+        """Release a hold; False when there is none open under that id."""
+        values = {"released_by": released_by, "released_ns": released_ns}
+        statement = update(holds).where(holds.c.hold == hold, holds.c.released_ns.is_(None)).values(**values)
+        return bool(await self._database.write(lambda connection: connection.execute(statement).rowcount))
+
+    async def hold(self, hold: str) -> Hold:
+        """Return a hold; TheirError(NOT_FOUND)."""
+        found = await self._one(select(holds).where(holds.c.hold == hold))
+        if found is None:
+            raise TheirError(Kind.NOT_FOUND, "no such hold")
+        return Hold(*found)
+
+    async def held(self) -> set[str]:
+        """Return recordings under at least one open hold."""
+        query = select(holds.c.recording).where(holds.c.released_ns.is_(None)).distinct()
+        return {row.recording for row in await self._all(query)}
+
+    async def add_export(self, row: Export) -> None:
+        """Insert an extraction."""
+        await self._database.write(lambda connection: connection.execute(exports.insert().values(**asdict(row))))
+
+    async def update_export(self, export: str, values: dict[str, Any]) -> None:
+        """Change columns of an extraction."""
+        statement = update(exports).where(exports.c.export == export).values(**values)
+        await self._database.write(lambda connection: connection.execute(statement))
+
+    async def export(self, export: str) -> Export:
+        """Return an extraction; TheirError(NOT_FOUND)."""
+        found = await self._one(select(exports).where(exports.c.export == export))
+        if found is None:
+            raise TheirError(Kind.NOT_FOUND, "no such export")
+        return Export(*found)
+
+    async def _one(self, query: Select[Any]) -> Row[Any] | None:
+        return await self._database.read(lambda connection: connection.execute(query).one_or_none())
+
+    async def _all(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        return await self._database.read(lambda connection: connection.execute(query).all())
+
+
+def _conditions(wanted: Filter) -> list[Any]:
+    table = recordings.c
+    pairs = (
+        (wanted.camera, table.camera == wanted.camera),
+        (wanted.intervention, table.intervention == wanted.intervention),
+        (wanted.from_ns, table.started_ns >= wanted.from_ns),
+        (wanted.to_ns, table.started_ns < wanted.to_ns),
+        (wanted.state, table.state == wanted.state),
+        (wanted.before, table.recording < wanted.before),
+    )
+    return [condition for value, condition in pairs if value is not None]
