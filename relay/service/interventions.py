@@ -1,10 +1,10 @@
 """Interventions: what a stream, a view and a recording belong to, and each person's own motive for looking (JRN-02).
 
-Owns: who is in which intervention and why.  Must never know: packets, HTTP, how a view is stopped (`on_closed` listeners do that).
+Owns: who is in which intervention and why.  Must never know: packets, HTTP, how a view is stopped.
 
-API: `await open(person, label, motive)`, `await join(person, id, motive)`, `await close(person, id)`, `await list_open(person)`,
-`await open_by_camera(camera, label, reason)` (the bearer's button: no person has joined yet), `await motive_of(person, id) -> str`
-(raises INCOMPLETE: 422, no picture), `await close_system(id, reason)`;
+API: `await open(person, label, motive)`, `await join(person, id, motive)`, `await close(person, id)`,
+`await list_open(person)`, `await open_by_camera(camera, label, reason)` (the bearer's button: no person has joined yet),
+`await motive_of(person, id) -> str` (raises INCOMPLETE: 422, no picture), `await close_system(id, reason)`;
 `on_changed.append(callback())`, `on_closed.append(callback(intervention))`.
 """
 

@@ -46,7 +46,7 @@ def _seconds(fragments: tuple[Link, ...]) -> float:
 
 
 def playlist(pieces: list[Piece]) -> str:
-    """Return a VOD playlist whose addresses are relative: `<n>.init.mp4`, `<n>.m4s`; TheirError(NOT_FOUND) without any piece."""
+    """Return a VOD playlist whose addresses are relative: `<n>.init.mp4`, `<n>.m4s`; TheirError(NOT_FOUND) without pieces."""
     if not pieces:
         raise TheirError(Kind.NOT_FOUND, "nothing was recorded")
     longest = max(piece.seconds for piece in pieces)

@@ -1,14 +1,15 @@
 """Recordings: begun, sealed, closed, listed, watched under a journalled view.
 
-Owns: rows about recordings (I1: a row comes after its link is on disk) and open playback views.  Must never know: HTTP, packets.
+Owns: rows about recordings (I1: a row comes after its link is on disk) and open playback views.  Must never know: packets.
 
 API for callers:
 * `await begin(camera, intervention, trigger=, threat=, bearer=, previous=) -> (Plan, key)`: journal entry, key, row; then the
   caller sends `RecordOpen(plan, key)`; `await abandoned(recording, reason)` when the recorder refused.
 * `await segment_sealed(msg)`, `await gap_seen(msg)`, `await closed(msg)`: what recorders say.
 * `await list(person, filter)`, `await get(person, id) -> Detail`.
-* `await open_view(person, id, motive, intervention) -> PlaybackView`, `await close_view(person, view)`, `playlist(person, view)`,
-  `await init(person, view, n) -> bytes`, `await media(person, view, n) -> AsyncIterator[bytes]`; `await tick()` closes forgotten views.
+* `await open_view(person, id, motive, intervention) -> PlaybackView`, `await close_view(person, view)`,
+  `playlist(person, view)`, `await init(person, view, n) -> bytes`, `await media(person, view, n) -> AsyncIterator[bytes]`;
+  `await tick()` closes forgotten views.
 * verification is `relay.service.verification`, extraction `relay.service.exports`, expiry and holds `relay.service.keeping`.
 """
 
@@ -97,7 +98,7 @@ class Recordings:
     ) -> tuple[Plan, bytes]:
         """Prepare a recording: entry in the journal, key on disk, row; returns what `RecordOpen` carries.
 
-        REC-02: needs a trigger and an intervention; LIV-01: a threat where the regime asks for one.  Raises TheirError, OurError.
+        REC-02: needs a trigger and an intervention; LIV-01: a threat where the regime asks for one.
         """
         plan = self._plan(camera, intervention, clean_text(trigger, "trigger"), threat, bearer, previous)
         await self._journal.append(

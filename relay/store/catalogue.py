@@ -1,6 +1,6 @@
 """What exists: interventions, recordings with their segments and gaps, views, holds, exports.
 
-Owns: rows of those tables.  Must never know: pictures, keys, who may see a row (policy), when a row may appear (I1: the service).
+Owns: rows of those tables.  Must never know: pictures, keys, who may see a row, when it may appear (I1).
 Every method is one transaction.  Times are UTC nanoseconds.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select, update
+from sqlalchemy import Connection, Select, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from relay.base.errors import Kind, TheirError
@@ -330,10 +330,10 @@ class Catalogue:
             raise TheirError(Kind.NOT_FOUND, "no such export")
         return Export(*found)
 
-    async def _one(self, query: Select[Any]) -> Row[Any] | None:
+    async def _one(self, query: Select[Any]) -> Any:
         return await self._database.read(lambda connection: connection.execute(query).one_or_none())
 
-    async def _all(self, query: Select[Any]) -> Sequence[Row[Any]]:
+    async def _all(self, query: Select[Any]) -> Sequence[Any]:
         return await self._database.read(lambda connection: connection.execute(query).all())
 
 
