@@ -17,7 +17,7 @@ _WORLD_WIDTHS = 3
 _BOB = 8
 _GRAIN_TILES = 4
 _GRAIN = 5
-FLASH_SECONDS = 0.1
+FLASH_NS = 100_000_000
 
 
 class Scene(Protocol):
@@ -110,7 +110,7 @@ def _house(world: Picture, left: int, wide: int, top: int, floor: int, random: n
 class Overlay:
     """What is burnt into every picture: the time code, the camera's name, a clock and, when asked, a flash.
 
-    The flash (the whole picture white for `FLASH_SECONDS` at each multiple of `flash_every` seconds of the wall clock) goes
+    The flash (the whole picture white for 0.1 s at each multiple of `flash_every` seconds of the wall clock) goes
     with the beep of `sound.Sound`: both are functions of the same wall clock, so their distance at a viewer or in a recording
     is the error of its synchronisation.
     """
@@ -136,9 +136,14 @@ class Overlay:
         _write(picture, self._name, top, picture.width - self._name.shape[1] - 8)
 
 
+def flash_phase_ns(utc_ns: int, every: float) -> int:
+    """Return the nanoseconds since the last flash began, in integers: a float second of today is too coarse for samples."""
+    return utc_ns % round(every * 1e9)
+
+
 def flashing(utc_ns: int, every: float | None) -> bool:
     """Tell whether the flash-and-beep of period `every` seconds is on at this instant."""
-    return every is not None and utc_ns / 1e9 % every < FLASH_SECONDS
+    return every is not None and flash_phase_ns(utc_ns, every) < FLASH_NS
 
 
 def _write(picture: Picture, text: npt.NDArray[np.bool_], top: int, left: int) -> None:

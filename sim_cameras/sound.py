@@ -6,7 +6,7 @@ Owns samples as functions of (seed, time).  Must never know encoders or networks
 import numpy as np
 import numpy.typing as npt
 
-from sim_cameras.scene import FLASH_SECONDS
+from sim_cameras.scene import FLASH_NS, flash_phase_ns
 
 SAMPLE_RATE = 48_000
 FRAME_SAMPLES = 960
@@ -37,8 +37,9 @@ class Sound:
     def _beep(self, utc_ns: int, times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the beep's samples within this frame, to the sample."""
         assert self._flash_every is not None
-        phase = (utc_ns / 1e9 % self._flash_every + np.arange(FRAME_SAMPLES) / SAMPLE_RATE) % self._flash_every
-        return np.where(phase < FLASH_SECONDS, 12_000 * np.sin(2 * np.pi * _BEEP_HZ * times), 0.0)
+        phase = flash_phase_ns(utc_ns, self._flash_every) + np.arange(FRAME_SAMPLES) * 1_000_000_000 // SAMPLE_RATE
+        phase %= round(self._flash_every * 1e9)
+        return np.where(phase < FLASH_NS, 12_000 * np.sin(2 * np.pi * _BEEP_HZ * times), 0.0)
 
 
 def _murmur(random: np.random.Generator) -> npt.NDArray[np.float64]:
