@@ -1,0 +1,186 @@
+"""Samples become fragments, fragments become segments: where to cut, and nothing else.
+
+What this file owns: fragments by duration, segments that begin on an IDR, when to ask for one.  What it must never know: MP4 boxes,
+packets, files.
+
+A fragment is cut when its first sample is `fragment_seconds` old by our clock, or when a sample would stretch it beyond that on its
+own track's timeline.  A segment ends at the first IDR after `segment_seconds`; when that time comes an IDR is asked for, again each
+second.  A new resolution or parameter set, or a camera that came back, begins a new segment at its IDR; pictures before it cannot be
+decoded and are not kept.  Sound never waits for a picture: a recording without an IDR begins with a segment of sound alone.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+SECOND = 1_000_000_000
+ASK_EVERY_NS = SECOND
+EARLY_NS = SECOND // 2
+"""How long before its end a segment asks for the IDR that ends it."""
+
+
+class Placed(NamedTuple):
+    """A sample on the recording's timeline, in ticks of its track."""
+
+    time: int
+    data: bytes
+    keyframe: bool
+    duration: int
+    """As the sample itself says it, else 0."""
+    arrival: int
+
+
+class Layout(NamedTuple):
+    """What the init segment of a segment describes; parameter sets are None where there is no picture."""
+
+    sps: bytes | None
+    pps: bytes | None
+    audio: bool
+
+
+@dataclass(slots=True)
+class Fragment:
+    """What becomes one `moof` and `mdat`."""
+
+    segment: int
+    opens: bool
+    """First of its segment: its init segment goes before it."""
+    layout: Layout
+    opened: int
+    video: list[Placed] = field(default_factory=list)
+    audio: list[Placed] = field(default_factory=list)
+
+
+class Cutter:
+    """Cuts the samples of one recording; `now` in monotonic nanoseconds."""
+
+    def __init__(self, fragment_ns: int, segment_ns: int, *, has_video: bool, has_audio: bool) -> None:
+        self._fragment_ns = fragment_ns
+        self._segment_ns = segment_ns
+        self._span = {True: fragment_ns * 90_000 // SECOND, False: fragment_ns * 48_000 // SECOND}
+        self.has_video = has_video
+        self._has_audio = has_audio
+        self._segment = -1
+        self._layout: Layout | None = None
+        self._segment_since = 0
+        self._restart = False
+        self._open: Fragment | None = None
+        self._opens = False
+        self._waiting: list[Placed] = []
+        self._asked: int | None = None
+
+    @property
+    def needs_keyframe(self) -> bool:
+        """Whether pictures cannot be kept before the next IDR."""
+        return self.has_video and (self._layout is None or self._layout.sps is None or self._restart)
+
+    def restart(self, *, has_video: bool, has_audio: bool) -> None:
+        """The camera came back or changed its streams: its next IDR begins a new segment."""
+        self.has_video = has_video
+        self._has_audio = has_audio or self._has_audio
+        self._restart = True
+        self._asked = None
+
+    def video(self, sample: Placed, sps: bytes | None, pps: bytes | None, now: int) -> tuple[bool, list[Fragment]]:
+        """Take an access unit; return whether it is kept, and the fragments that it closed."""
+        out: list[Fragment] = []
+        if sample.keyframe and (fresh := self._layout_of(sps, pps)) is not None and self._segment_is_due(fresh, now):
+            self._close(out)
+            self._begin_segment(fresh, now)
+        elif self.needs_keyframe:
+            return False, out
+        self._add(sample, True, now, out)
+        return True, out
+
+    def audio(self, sample: Placed, now: int) -> list[Fragment]:
+        """Take a sound packet; return the fragments that it closed."""
+        out: list[Fragment] = []
+        if self._layout is None:
+            self._waiting.append(sample)
+            self._sound_alone(now)
+        elif self._layout.audio:
+            self._add(sample, False, now, out)
+        return out
+
+    def advance(self, now: int) -> list[Fragment]:
+        """Let time pass; return what became due."""
+        out: list[Fragment] = []
+        if self._layout is None and self._waiting:
+            self._sound_alone(now)
+        if self._open is not None and now - self._open.opened >= self._fragment_ns:
+            self._close(out)
+        return out
+
+    def flush(self) -> list[Fragment]:
+        """Close what is open."""
+        out: list[Fragment] = []
+        if self._layout is None and self._waiting:
+            self._begin_segment(Layout(None, None, audio=True), self._waiting[0].arrival)
+        self._close(out)
+        return out
+
+    def wants_keyframe(self, now: int) -> bool:
+        """Tell whether an IDR should be asked for now; asks are a second apart."""
+        due = self.needs_keyframe or (self.has_video and now - self._segment_since >= self._segment_ns - EARLY_NS)
+        if not due or (self._asked is not None and now - self._asked < ASK_EVERY_NS):
+            return False
+        self._asked = now
+        return True
+
+    def _layout_of(self, sps: bytes | None, pps: bytes | None) -> Layout | None:
+        """Return what an IDR brings with it; one without parameter sets uses those of its segment, if there are any."""
+        if sps is not None and pps is not None:
+            return Layout(sps, pps, self._has_audio)
+        if self._layout is None or self._layout.sps is None:
+            return None
+        return Layout(sps or self._layout.sps, pps or self._layout.pps, self._has_audio)
+
+    def _segment_is_due(self, fresh: Layout, now: int) -> bool:
+        late = now - self._segment_since >= self._segment_ns - EARLY_NS
+        return self._restart or late or fresh != self._layout
+
+    def _begin_segment(self, layout: Layout, now: int) -> None:
+        self._segment += 1
+        self._layout = layout
+        self._segment_since = now
+        self._restart = False
+        self._asked = None
+        self._opens = True
+        waiting, self._waiting = self._waiting, []
+        for sample in waiting if layout.audio else ():
+            self._fragment(now).audio.append(sample)
+
+    def _sound_alone(self, now: int) -> None:
+        """Begin with sound where the picture's first IDR is late, or where there is no picture at all."""
+        if not self.has_video or now - self._waiting[0].arrival >= self._fragment_ns:
+            self._begin_segment(Layout(None, None, audio=True), now)
+
+    def _add(self, sample: Placed, video: bool, now: int, out: list[Fragment]) -> None:
+        current = self._open
+        if current is not None:
+            same = current.video if video else current.audio
+            if same and sample.time - same[0].time >= self._span[video]:
+                self._close(out)
+        fragment = self._fragment(now)
+        (fragment.video if video else fragment.audio).append(sample)
+
+    def _fragment(self, now: int) -> Fragment:
+        if self._open is None:
+            assert self._layout is not None
+            self._open = Fragment(self._segment, self._opens, self._layout, now)
+            self._opens = False
+        return self._open
+
+    def _close(self, out: list[Fragment]) -> None:
+        if self._open is not None:
+            out.append(self._open)
+            self._open = None
+
+
+def durations(samples: list[Placed], typical: int) -> list[int]:
+    """Return the duration of each sample in ticks: up to the next one; the last as it says itself, else like the one before.
+
+    `typical` serves where a fragment holds a single sample that says nothing.
+    """
+    out = [later.time - earlier.time for earlier, later in zip(samples, samples[1:], strict=False)]
+    last = samples[-1].duration or (out[-1] if out else typical)
+    return [*out, max(last, 1)]

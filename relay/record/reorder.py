@@ -1,0 +1,106 @@
+"""A reorder window that is bounded and timed: packets of one stream leave it in order, and nothing ever waits for ever.
+
+What this file owns: 16-bit sequence numbers of one RTP stream.  What it must never know: what a packet holds, wall time.
+
+A packet that is not the next one waits until the missing ones come, until the window has passed since the hole was noticed, or
+until too many wait; then the hole is given up and its size is told with the packet after it.  A jump that no network makes (a
+camera restarted its counter) is believed once two packets in a row confirm it (RFC 3550 A.1).
+"""
+
+from typing import Generic, NamedTuple, TypeVar
+
+from relay.base.serials import unwrap
+
+T = TypeVar("T")
+
+MAX_HELD = 2048
+MAX_JUMP = 3000
+
+
+class Delivered(NamedTuple, Generic[T]):
+    """A packet in its place; `lost` packets before it never came (a restarted counter counts as one)."""
+
+    lost: int
+    item: T
+
+
+class Reorder(Generic[T]):
+    """The window of one stream; times in nanoseconds of any monotonic clock."""
+
+    __slots__ = ("_hole_since", "_held", "_next", "_probation", "_window", "late")
+
+    def __init__(self, window_ns: int) -> None:
+        self._window = window_ns
+        self._next: int | None = None
+        self._held: dict[int, tuple[int, T]] = {}
+        self._hole_since = 0
+        self._probation: int | None = None
+        self.late = 0
+        """Packets that came after their hole was given up, or twice."""
+
+    def push(self, sequence: int, item: T, now: int) -> list[Delivered[T]]:
+        """Take a packet; return what can leave, in order."""
+        following = self._next
+        if following is None:
+            following = self._next = sequence + (1 << 16)
+        number = unwrap(sequence, following, 16)
+        if number == following:
+            self._next = number + 1
+            self._probation = None
+            return [Delivered(0, item), *self._drain()] if self._held else [Delivered(0, item)]
+        if not -MAX_JUMP < number - following < MAX_JUMP:
+            return self._jump(sequence, item, now)
+        self._probation = None
+        if number < following or number in self._held:
+            self.late += 1
+            return []
+        if not self._held:
+            self._hole_since = now
+        self._held[number] = (now, item)
+        return self._skip() if len(self._held) > MAX_HELD else self.advance(now)
+
+    def advance(self, now: int) -> list[Delivered[T]]:
+        """Give up holes whose time is over; return what can leave."""
+        out: list[Delivered[T]] = []
+        while self._held and now - self._hole_since >= self._window:
+            out += self._skip()
+        return out
+
+    def flush(self) -> list[Delivered[T]]:
+        """Give up every hole; the window is empty afterwards."""
+        out: list[Delivered[T]] = []
+        while self._held:
+            out += self._skip()
+        return out
+
+    def deadline(self) -> int | None:
+        """Return when `advance` will have something to do, None while nothing waits."""
+        return self._hole_since + self._window if self._held else None
+
+    def _jump(self, sequence: int, item: T, now: int) -> list[Delivered[T]]:
+        expected, self._probation = self._probation, (sequence + 1) & 0xFFFF
+        if sequence != expected:
+            self.late += 1
+            return []
+        out = self.flush()
+        self._probation = None
+        self._next = sequence + (1 << 16) + 1
+        return [*out, Delivered(1, item)]
+
+    def _skip(self) -> list[Delivered[T]]:
+        assert self._next is not None
+        first = min(self._held)
+        lost = first - self._next
+        _, item = self._held.pop(first)
+        self._next = first + 1
+        return [Delivered(lost, item), *self._drain()]
+
+    def _drain(self) -> list[Delivered[T]]:
+        assert self._next is not None
+        out: list[Delivered[T]] = []
+        while (found := self._held.pop(self._next, None)) is not None:
+            out.append(Delivered(0, found[1]))
+            self._next += 1
+        if self._held:
+            self._hole_since = min(since for since, _ in self._held.values())
+        return out

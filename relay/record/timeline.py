@@ -1,0 +1,143 @@
+"""One track's place in time: its RTP clock, the recording's timeline, the relay's clock and the camera's clock.
+
+What this file owns: where on the recording's timeline a sample lies, and what is known of the offset to wall time.
+What it must never know: files, other tracks, the wall clock except as numbers it is given.
+
+Each track stays on its own RTP clock.  It is anchored once, by arrival, and again only when the timestamps do what no network can
+do (run ahead of arrival by more than a second, fall behind by more than ten): then the jump is told as a discontinuity.  The
+packet that was delayed least in the last half minute is what the anchor follows, so that neither jitter nor a drifting crystal
+looks like a jump (RFC 3550 §6.4.1 for sender reports).
+"""
+
+from typing import NamedTuple
+
+SECOND = 1_000_000_000
+AHEAD_NS = SECOND
+BEHIND_NS = 10 * SECOND
+WINDOW_NS = 30 * SECOND
+REPORT_EVERY_NS = 10 * SECOND
+CHANGED_NS = 5_000_000
+UNKNOWN_RTT_NS = 100_000_000
+
+
+class Place(NamedTuple):
+    """Where a sample lies: `time` in ticks of the track; `jump` when the track was anchored anew for it."""
+
+    time: int
+    jump: bool
+
+
+class Fix(NamedTuple):
+    """One tie between the clocks of a track, to be written into the next link."""
+
+    by_report: bool
+    """From a sender report; otherwise by arrival."""
+    wall_ns: int
+    rtp: int
+    time: int
+    offset_ns: int
+    """Camera's wall clock minus the relay's."""
+    uncertainty_ns: int
+
+
+class Timeline:
+    """The clock of one track; `origin` is the monotonic instant (ns) that is 0 on the recording's timeline."""
+
+    def __init__(self, clock_rate: int, origin: int, floor: int = 0) -> None:
+        self.clock_rate = clock_rate
+        self._origin = origin
+        self._floor = floor
+        self._base: tuple[int, int] | None = None
+        self._reference = (0, 0)
+        self._candidate: tuple[int, int] | None = None
+        self._window_ends = 0
+        self._spread = 0
+        self._fix: Fix | None = None
+        self._told_at: int | None = None
+        self._told_offset = 0
+        self._new_anchor = False
+
+    @property
+    def end(self) -> int:
+        """The lowest decode time that a further sample may take."""
+        return self._floor
+
+    def place(self, timestamp: int, arrival: int) -> Place:
+        """Return where the sample of this (unwrapped) timestamp lies; times only grow."""
+        jump = self._base is None or self._impossible(timestamp, arrival)
+        if jump:
+            first = self._base is None
+            self._anchor(timestamp, arrival)
+            jump = not first
+        else:
+            self._follow(timestamp, arrival)
+        assert self._base is not None
+        time = max(timestamp - self._base[0] + self._base[1], self._floor)
+        self._floor = time + 1
+        return Place(time, jump)
+
+    def time_of(self, timestamp: int) -> int | None:
+        """Return the decode time of a timestamp under the present anchor, None before the first sample."""
+        return None if self._base is None else timestamp - self._base[0] + self._base[1]
+
+    def report(self, timestamp: int, camera_ns: int, arrival_utc_ns: int, rtt_ns: int | None) -> None:
+        """Take a sender report: the camera's clock said `camera_ns` (UTC) at `timestamp`; it came at `arrival_utc_ns`."""
+        time = self.time_of(timestamp)
+        if time is None or time < 0 or camera_ns <= 0:
+            return
+        trip = UNKNOWN_RTT_NS if rtt_ns is None else max(rtt_ns, 0)
+        offset = camera_ns + trip // 2 - arrival_utc_ns
+        self._fix = Fix(True, camera_ns, timestamp & 0xFFFFFFFF, time, offset, trip // 2 + SECOND // self.clock_rate)
+
+    def take_fix(self, now: int, utc_minus_mono: int) -> Fix | None:
+        """Return what the next link should say of this track's clock, None while nothing new is known."""
+        fix = self._fix if self._fix is not None else self._by_arrival(utc_minus_mono)
+        if fix is None or not self._worth_telling(fix, now):
+            return None
+        self._told_at, self._new_anchor = now, False
+        self._told_offset = self._tie(fix)
+        return fix
+
+    def _worth_telling(self, fix: Fix, now: int) -> bool:
+        if self._told_at is None or self._new_anchor:
+            return True
+        moved = abs(self._tie(fix) - self._told_offset) > CHANGED_NS
+        return fix.by_report and (moved or now - self._told_at >= REPORT_EVERY_NS) and now - self._told_at >= SECOND
+
+    def _tie(self, fix: Fix) -> int:
+        return fix.wall_ns - fix.time * SECOND // self.clock_rate
+
+    def _by_arrival(self, utc_minus_mono: int) -> Fix | None:
+        if self._base is None:
+            return None
+        timestamp, arrival = self._reference
+        time = self.time_of(timestamp)
+        if time is None or time < 0:
+            return None
+        spread = max(self._spread, UNKNOWN_RTT_NS)
+        return Fix(False, arrival + utc_minus_mono, timestamp & 0xFFFFFFFF, time, 0, spread)
+
+    def _lateness(self, timestamp: int, arrival: int) -> int:
+        since, came = self._reference
+        return (arrival - came) - (timestamp - since) * SECOND // self.clock_rate
+
+    def _impossible(self, timestamp: int, arrival: int) -> bool:
+        return not -AHEAD_NS <= self._lateness(timestamp, arrival) <= BEHIND_NS
+
+    def _anchor(self, timestamp: int, arrival: int) -> None:
+        ticks = max((arrival - self._origin) * self.clock_rate // SECOND, self._floor)
+        self._base = (timestamp, ticks)
+        self._reference = (timestamp, arrival)
+        self._candidate, self._window_ends = None, arrival + WINDOW_NS
+        self._fix, self._new_anchor = None, True
+
+    def _follow(self, timestamp: int, arrival: int) -> None:
+        lateness = self._lateness(timestamp, arrival)
+        self._spread = max(self._spread - self._spread // 256, lateness)
+        if lateness < 0:
+            self._reference = (timestamp, arrival)
+        elif self._candidate is None or lateness <= self._lateness(*self._candidate):
+            self._candidate = (timestamp, arrival)
+        if arrival >= self._window_ends and self._candidate is not None:
+            self._reference, self._candidate = self._candidate, None
+            self._window_ends = arrival + WINDOW_NS
