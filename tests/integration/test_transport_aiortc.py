@@ -1,0 +1,90 @@
+"""The transport against stock aiortc, as camera and as viewer, over loopback."""
+
+import asyncio
+from collections.abc import Iterator
+
+import aioice.ice
+import pytest
+from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription, VideoStreamTrack
+from aiortc.rtp import RtpPacket
+from aiortc.sdp import SessionDescription
+
+from relay.transport.port import Port
+from sim_cameras import webrtc
+from tests.support.ports import Remembering, TestSender, admit_camera, admit_viewer, encode, live_port
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only() -> Iterator[None]:
+    before = aioice.ice.get_host_addresses
+    webrtc.gather_only("127.0.0.1")
+    yield
+    aioice.ice.get_host_addresses = before
+
+
+async def _connect_camera(port: Port, handler: Remembering) -> RTCPeerConnection:
+    peer = webrtc.new_peer()
+    peer.addTrack(VideoStreamTrack())
+    await peer.setLocalDescription(await peer.createOffer())
+    _, answer = admit_camera(port, peer.localDescription.sdp, handler)
+    await peer.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
+    async with asyncio.timeout(10):
+        await handler.connected.wait()
+        while peer.connectionState != "connected":
+            await asyncio.sleep(0.01)
+    return peer
+
+
+async def test_a_camera_of_aiortc_connects_and_its_packets_arrive_plain() -> None:
+    async with live_port() as port:
+        handler = Remembering()
+        camera = await _connect_camera(port, handler)
+        await asyncio.wait_for(handler.has_rtp(5), 20)
+        packets = [RtpPacket.parse(packet) for packet in handler.rtp]
+        assert {packet.version for packet in packets} == {2}
+        assert handler.batches > 0
+        assert port.counters.values["srtp_forged"] == 0
+        await camera.close()
+
+
+async def test_a_camera_that_says_goodbye_is_reported_at_once() -> None:
+    async with live_port() as port:
+        handler = Remembering()
+        camera = await _connect_camera(port, handler)
+        await camera.close()
+        await asyncio.wait_for(handler.closed.wait(), 2)
+        assert handler.reason == "the peer said goodbye"
+
+
+async def test_a_viewer_of_aiortc_decodes_what_is_sealed_in_bursts() -> None:
+    frames = encode(30)
+    async with live_port() as port:
+        handler = Remembering()
+        viewer = webrtc.new_peer()
+        transceiver = viewer.addTransceiver("video", direction="recvonly")
+        await viewer.setLocalDescription(await viewer.createOffer())
+        peer, answer = admit_viewer(port, viewer.localDescription.sdp, handler)
+        await viewer.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
+        await asyncio.wait_for(handler.connected.wait(), 10)
+        sending = asyncio.create_task(TestSender(port, peer, answer.videos[0], frames).run())
+        picture = await asyncio.wait_for(transceiver.receiver.track.recv(), 10)
+        assert (picture.width, picture.height) == (320, 240)  # type: ignore[union-attr]
+        assert peer.srtp.profile == "SRTP_AEAD_AES_128_GCM"
+        sending.cancel()
+        await viewer.close()
+
+
+async def test_our_answers_are_understood_by_the_parser_of_aiortc() -> None:
+    viewer = webrtc.new_peer()
+    viewer.addTransceiver("video", direction="recvonly")
+    viewer.addTransceiver("audio", direction="recvonly")
+    await viewer.setLocalDescription(await viewer.createOffer())
+    async with live_port() as port:
+        _, answer = admit_viewer(port, viewer.localDescription.sdp, Remembering())
+        parsed = SessionDescription.parse(answer.text)
+    assert [media.kind for media in parsed.media] == ["video", "audio"]
+    assert parsed.media[0].rtp.codecs[0].mimeType == "video/H264"
+    assert parsed.media[0].ice.iceLite
+    assert answer.audio is not None
+    assert RTCRtpReceiver.getCapabilities("video") is not None
+    await viewer.close()
