@@ -1,0 +1,258 @@
+"""The end of a recording's life: erasure at its term, holds, what a dead process left half-erased.
+
+Owns: the order of I5: journal entry → key destroyed → unlink → tombstone; the sweep at start and at least daily (RET-01).
+Must never know: HTTP, packets.
+
+API: `await sweep() -> Swept` (at start and then every hour by `await run()`), `await hold(person, recording, ...)`,
+`await release(person, hold)`, `status() -> Status` for metrics (LAW T23: late erasures, oldest age).
+Every step is idempotent, so that a sweep after `kill -9` at any instant finishes what was begun.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import date
+
+from relay.base.clock import Clock, paris_day
+from relay.base.counters import Counters, declare
+from relay.base.errors import Kind, RelayError, TheirError
+from relay.base.ids import new_id
+from relay.policy.access import Facts
+from relay.policy.motives import clean_text
+from relay.policy.retention import JOURNAL_YEARS, add_months, due_ns, is_due, lateness_seconds
+from relay.policy.roles import Action, Person
+from relay.service.guard import Guard
+from relay.store.catalogue import Catalogue, Hold, Recording
+from relay.store.journal import Entry, Journal, Operation
+from relay.store.keyring import Keyring
+from relay.store.vault import Vault
+
+SWEEP_SECONDS = 3600.0
+PROCEDURES = ("judiciaire", "administrative", "disciplinaire")
+"""RET-02: R241-4 and R241-13 al.3 know these three."""
+HOLD_REVIEW_MONTHS = 1
+HELD_DAY_MONTHS = 12
+"""A held recording's key is wrapped again under a day this far away; released past its term it goes at the next sweep."""
+
+_log = logging.getLogger(__name__)
+
+declare(
+    erasures="recordings erased at their term",
+    erasures_late="recordings erased after the end of their expiry day (RET-01)",
+    erasures_failed="erasures that failed and will be tried again",
+    journal_purged="journal entries whose body went after three years (JRN-03)",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one sweep did."""
+
+    erased: tuple[str, ...]
+    late: int
+    held: int
+    failed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """For metrics and the page: when the last complete sweep was, and what it could not do."""
+
+    swept_ns: int | None
+    failed: int
+    late_total: int
+
+
+class Keeping:
+    """Everything about terms and holds."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        journal: Journal,
+        vault: Vault,
+        keyring: Keyring,
+        clock: Clock,
+        counters: Counters,
+        *,
+        end_views: Callable[[str, str], Awaitable[None]],
+        close_open: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
+        """`end_views(recording, reason)` ends playbacks; `close_open(recording)` has a recorder close one still open."""
+        self._catalogue = catalogue
+        self._journal = journal
+        self._vault = vault
+        self._keyring = keyring
+        self._clock = clock
+        self._counters = counters
+        self._guard = Guard(journal, clock)
+        self._end_views = end_views
+        self._close_open = close_open
+        self._sweeping = asyncio.Lock()
+        self._status = Status(None, 0, 0)
+
+    def status(self) -> Status:
+        """Return the state of keeping."""
+        return self._status
+
+    async def run(self) -> None:
+        """Sweep now and every hour until cancelled; a failing sweep is logged and tried again."""
+        while True:
+            try:
+                await self.sweep()
+            except RelayError:
+                _log.exception("retention sweep failed")
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    async def sweep(self) -> Swept:
+        """RET-01: erase every recording whose Paris expiry day has begun and that is not held; destroy due day keys.
+
+        Also drops bodies of journal entries older than three years (JRN-03).  Raises OurError when the journal cannot write.
+        """
+        async with self._sweeping:
+            now_ns = self._clock.utc_ns()
+            today = paris_day(now_ns)
+            held = await self._catalogue.held()
+            erased: list[str] = []
+            failed: list[str] = []
+            late = 0
+            for row in await self._catalogue.expiring(today.isoformat()):
+                if row.recording in held or not is_due(date.fromisoformat(row.expires_on), now_ns):
+                    continue
+                try:
+                    late += await self._erase(row, now_ns)
+                    erased.append(row.recording)
+                except OSError:
+                    _log.exception("erasure failed")
+                    self._counters.count("erasures_failed")
+                    failed.append(row.recording)
+            await self._close_days(today, held)
+            await self._purge_journal(now_ns)
+            self._status = Status(now_ns, len(failed), self._status.late_total + late)
+            return Swept(tuple(erased), late, len(held), tuple(failed))
+
+    async def _erase(self, row: Recording, now_ns: int) -> int:
+        """I5, in this order; returns 1 when it was late.  Raises OSError, OurError; every step may be repeated."""
+        if row.state == "open" and self._close_open is not None:
+            await self._close_open(row.recording)
+        await self._end_views(row.recording, "erased")
+        late_seconds = lateness_seconds(date.fromisoformat(row.expires_on), now_ns)
+        await self._journal.append(
+            Entry(
+                Operation.EFFACEMENT,
+                "relay",
+                "system",
+                motive="terme",
+                object_type="recording",
+                object_id=row.recording,
+                details={
+                    "cause": "term",
+                    "automatic": True,
+                    "expires_on": row.expires_on,
+                    "late_seconds": late_seconds,
+                    "head": row.head.hex() if row.head else None,
+                },
+            )
+        )
+        await asyncio.to_thread(self._keyring.destroy_recording, row.recording)
+        await asyncio.to_thread(self._vault.erase, row.recording)
+        values = {"state": "erased", "erased_ns": self._clock.utc_ns(), "late_seconds": late_seconds}
+        await self._catalogue.update_recording(row.recording, values)
+        self._counters.count("erasures")
+        if late_seconds:
+            self._counters.count("erasures_late")
+        return int(late_seconds > 0)
+
+    async def _close_days(self, today: date, held: set[str]) -> None:
+        """Destroy keys of days that have begun; a held recording's key is wrapped again under a later day first (I5)."""
+        wrapped = await asyncio.to_thread(self._keyring.recordings)
+        for day in await asyncio.to_thread(self._keyring.days):
+            if date.fromisoformat(day) > today:
+                continue
+            mine = [recording for recording, its in wrapped.items() if its == day]
+            for recording in mine:
+                if recording in held:
+                    later = add_months(today, HELD_DAY_MONTHS).isoformat()
+                    await asyncio.to_thread(self._keyring.rewrap, recording, later)
+            gone = [recording in held or await self._erased(recording) for recording in mine]
+            if all(gone):
+                await asyncio.to_thread(self._keyring.destroy_day, day)
+
+    async def _erased(self, recording: str) -> bool:
+        """Tell whether a due key may go: its recording is erased, or was never catalogued (a begin that never finished)."""
+        try:
+            return (await self._catalogue.recording(recording)).state == "erased"
+        except TheirError:
+            return True
+
+    async def _purge_journal(self, now_ns: int) -> None:
+        # Whole Paris days, three calendar years back: the same arithmetic as `retention.journal_purge_ns`, inverted.
+        before_ns = due_ns(add_months(paris_day(now_ns), -12 * JOURNAL_YEARS))
+        purged = await self._journal.purge(before_ns)
+        if purged:
+            self._counters.count("journal_purged", purged)
+
+    # --- holds --------------------------------------------------------------------------------------------------------
+
+    async def hold(
+        self,
+        person: Person,
+        recording: str,
+        *,
+        procedure_type: str,
+        procedure_no: str,
+        authority: str,
+        requested_by: str,
+    ) -> Hold:
+        """RET-02: keep a recording past its term for a procedure, opened before the term.
+
+        Raises TheirError INCOMPLETE (a field is missing), CONFLICT (too late or erased), FORBIDDEN, NOT_FOUND.
+        """
+        row = await self._catalogue.recording(recording)
+        facts = Facts(regime=row.regime, service=row.service, commune=row.commune)
+        await self._guard.require(person, Action.HOLD_RECORDING, facts, object_type="recording", object_id=recording)
+        if procedure_type not in PROCEDURES:
+            raise TheirError(Kind.INCOMPLETE, f"procedure_type must be one of {', '.join(PROCEDURES)} (RET-02)")
+        now_ns = self._clock.utc_ns()
+        if row.state == "erased" or is_due(date.fromisoformat(row.expires_on), now_ns):
+            raise TheirError(Kind.CONFLICT, "a hold is opened before the term (RET-02)")
+        made = Hold(
+            new_id(now_ns),
+            recording,
+            procedure_type,
+            clean_text(procedure_no, "procedure_no"),
+            clean_text(authority, "authority"),
+            clean_text(requested_by, "requested_by"),
+            person.user,
+            now_ns,
+            add_months(paris_day(now_ns), HOLD_REVIEW_MONTHS).isoformat(),
+        )
+        await self._enter_hold(person, made, "hold opened")
+        await self._catalogue.add_hold(made)
+        return made
+
+    async def release(self, person: Person, hold: str) -> None:
+        """Lift a hold; a recording past its term then goes at the next sweep (RET-02: at most 24 h)."""
+        found = await self._catalogue.hold(hold)
+        row = await self._catalogue.recording(found.recording)
+        facts = Facts(regime=row.regime, service=row.service, commune=row.commune)
+        await self._guard.require(person, Action.HOLD_RECORDING, facts, object_type="recording", object_id=found.recording)
+        if found.released_ns is not None:
+            raise TheirError(Kind.CONFLICT, "this hold is lifted already")
+        await self._enter_hold(person, found, "hold lifted")
+        await self._catalogue.release_hold(hold, person.user, self._clock.utc_ns())
+
+    async def _enter_hold(self, person: Person, hold: Hold, event: str) -> None:
+        await self._journal.append(
+            Entry(
+                Operation.MODIFICATION,
+                person.user,
+                person.role.value,
+                motive=f"{hold.procedure_type} {hold.procedure_no}",
+                object_type="recording",
+                object_id=hold.recording,
+                recipients=(hold.authority,),
+                details={"event": event, "hold": hold.hold, "requested_by": hold.requested_by},
+            )
+        )
