@@ -212,16 +212,12 @@ def _vui_reorder(bits: Bits) -> bool | None:
         bits.u(1)
     if bits.u(1):
         bits.u(4)
-        if bits.u(1):
-            bits.u(24)
+        bits.u(24 * bits.u(1))
     if bits.u(1):
         bits.ue()
         bits.ue()
-    if bits.u(1):
-        bits.u(65)
-    hypothetical = [_skip_hrd(bits) for _ in range(2) if bits.u(1)]
-    if hypothetical:
-        bits.u(1)
+    bits.u(65 * bits.u(1))
+    _skip_hrds(bits)
     bits.u(1)
     if not bits.u(1):
         return None
@@ -229,6 +225,16 @@ def _vui_reorder(bits: Bits) -> bool | None:
     for _ in range(4):
         bits.ue()
     return bits.ue() > 0
+
+
+def _skip_hrds(bits: Bits) -> None:
+    """NAL and VCL parameters, then low_delay_hrd_flag where either is there."""
+    present = False
+    for _ in range(2):
+        if bits.u(1):
+            present = True
+            _skip_hrd(bits)
+    bits.u(1 if present else 0)
 
 
 def _skip_hrd(bits: Bits) -> None:

@@ -180,7 +180,10 @@ def _sender_report(count: int, content: bytes) -> SenderReport | None:
     if len(content) < _SENDER.size:
         return None
     blocks = _blocks(content, _SENDER.size, count)
-    return None if blocks is None else SenderReport(*_SENDER.unpack_from(content), blocks)
+    if blocks is None:
+        return None
+    ssrc, ntp, rtp, packets, octets = _SENDER.unpack_from(content)
+    return SenderReport(ssrc, ntp, rtp, packets, octets, blocks)
 
 
 def _receiver_report(count: int, content: bytes) -> ReceiverReport | None:

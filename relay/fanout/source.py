@@ -1,0 +1,253 @@
+"""One camera as the relay receives it: its streams, and all that is said back to it.
+
+What this file owns: which SSRC is which layer (RFC 8843 §9.2, RFC 8853), the rhythm of RTCP towards the camera.  What it must
+never know: viewers, sockets, the recorder.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from relay.base.counters import Counters, declare
+from relay.base.errors import TheirError
+from relay.fanout.clocks import CameraClock
+from relay.fanout.feedback import ReceiveLimit, TransportFeedback
+from relay.fanout.keyframes import Ask
+from relay.fanout.stream import Stream, TrackSpec
+from relay.rtp import header as rtp
+from relay.rtp import rtcp
+
+REPORT_EVERY = 1.0
+MAX_STREAMS = 8
+MAX_REPAIR = 16
+
+declare(
+    inbound_packets="media packets accepted from cameras",
+    inbound_duplicates="media packets received twice or too late",
+    inbound_malformed="packets of cameras that could not be read",
+    inbound_unknown="packets of cameras that belong to no agreed stream",
+    nack_sent="packets asked for again at cameras",
+)
+
+
+class SenderFact(NamedTuple):
+    """A sender report of the camera, for the recorder."""
+
+    ssrc: int
+    ntp_ns: int
+    rtp: int
+    arrival: float
+
+
+class Source:
+    """See the module.  `on_packet` is told of every new packet in order of arrival (the tap)."""
+
+    def __init__(
+        self,
+        tracks: tuple[TrackSpec, ...],
+        local_ssrc: int,
+        counters: Counters,
+        max_bitrate: int,
+        on_packet: Callable[[Stream, bytes, float], None],
+    ) -> None:
+        self.clock = CameraClock()
+        self.audio: Stream | None = None
+        self.layers: dict[str, Stream] = {}
+        """Layers by rid; "" where the camera sends only one."""
+        self._tracks = tracks
+        self._local_ssrc = local_ssrc
+        self._counters = counters
+        self._on_packet = on_packet
+        self._streams: dict[int, Stream] = {}
+        self._repairs: dict[int, Stream] = {}
+        self._feedback = TransportFeedback()
+        self._limit = ReceiveLimit(max_bitrate)
+        self._report_at = 0.0
+        self._fir = 0
+        self._octets = 0
+        self.changed = False
+        """Set when an SSRC appeared: the tap must be told."""
+
+    # --- arrival -------------------------------------------------------------------------------------------------------
+
+    def receive(self, packet: bytes, now: float) -> Stream | None:
+        """Take one plain packet; returns its stream where it brought something new."""
+        try:
+            header = rtp.parse(packet)
+            return self._receive(packet, header, now)
+        except TheirError:
+            self._counters.count("inbound_malformed")
+            return None
+
+    def _receive(self, packet: bytes, header: rtp.RtpHeader, now: float) -> Stream | None:
+        stream = self._streams.get(header.ssrc)
+        repair = False
+        if stream is None:
+            stream = self._repairs.get(header.ssrc)
+            repair = stream is not None
+        if stream is None:
+            stream, repair = self._discover(packet, header)
+        if stream is None:
+            self._counters.count("inbound_unknown")
+            return None
+        self._note_transport(stream, packet, header, now)
+        if repair:
+            original = rtp.unwrap_rtx(packet, header, stream.ssrc, stream.spec.payload_type)
+            if original is None:
+                return None
+            packet, header = original, rtp.parse(original)
+        elif header.payload_type != stream.spec.payload_type or header.size == len(packet) - header.padding:
+            return self._other(stream, header, now)
+        return self._accept(stream, packet, header, now, repair=repair)
+
+    def _accept(self, stream: Stream, packet: bytes, header: rtp.RtpHeader, now: float, *, repair: bool) -> Stream | None:
+        if not stream.receive(packet, header, now, repair=repair):
+            self._counters.count("inbound_duplicates")
+            return None
+        self._counters.count("inbound_packets")
+        self._on_packet(stream, packet, now)
+        return stream
+
+    def _other(self, stream: Stream, header: rtp.RtpHeader, now: float) -> Stream | None:
+        """Padding only (a bandwidth probe): it goes on empty, since it holds a number.  Other payload types are not ours."""
+        if header.payload_type != stream.spec.payload_type:
+            self._counters.count("inbound_unknown")
+            return None
+        packet = rtp.build(
+            payload_type=header.payload_type,
+            sequence=header.sequence,
+            timestamp=header.timestamp,
+            ssrc=header.ssrc,
+            marker=header.marker,
+        )
+        return self._accept(stream, packet, rtp.parse(packet), now, repair=False)
+
+    def _note_transport(self, stream: Stream, packet: bytes, header: rtp.RtpHeader, now: float) -> None:
+        identifier = stream.spec.transport_cc_id
+        if identifier is not None:
+            value = rtp.extension(packet, header, identifier)
+            if value is not None and len(value) == 2:
+                self._feedback.arrived(value[0] << 8 | value[1], now)
+
+    # --- which stream is this? -----------------------------------------------------------------------------------------
+
+    def _discover(self, packet: bytes, header: rtp.RtpHeader) -> tuple[Stream | None, bool]:
+        for spec in self._tracks:
+            if header.payload_type == spec.payload_type and self._fits(spec, packet, header):
+                return self._new_stream(spec, _text(packet, header, spec.rid_id), header.ssrc), False
+            if header.payload_type == spec.rtx_payload_type and self._fits(spec, packet, header):
+                return self._new_repair(spec, packet, header), True
+        return None, False
+
+    def _fits(self, spec: TrackSpec, packet: bytes, header: rtp.RtpHeader) -> bool:
+        mid = _text(packet, header, spec.mid_id)
+        return not mid or mid == spec.mid
+
+    def _new_stream(self, spec: TrackSpec, rid: str, ssrc: int) -> Stream | None:
+        if rid not in spec.rids:
+            rid = ""
+        if spec.rids and not rid or len(self._streams) >= MAX_STREAMS:
+            return None
+        stream = self._streams[ssrc] = Stream(ssrc, rid, spec, self.clock)
+        self.changed = True
+        if spec.kind == "audio":
+            self.audio = stream
+        else:
+            self.layers[rid] = stream
+        return stream
+
+    def _new_repair(self, spec: TrackSpec, packet: bytes, header: rtp.RtpHeader) -> Stream | None:
+        announced = dict(spec.rtx).get(header.ssrc)
+        rid = _text(packet, header, spec.rrid_id)
+        stream = self._streams.get(announced) if announced is not None else None
+        if stream is None:
+            stream = self.layers.get(rid) if spec.kind == "video" else self.audio
+        if stream is not None and len(self._repairs) < MAX_REPAIR:
+            self._repairs[header.ssrc] = stream
+        return stream
+
+    # --- what the camera says ------------------------------------------------------------------------------------------
+
+    def receive_rtcp(self, compound: bytes, now: float) -> list[SenderFact]:
+        """Take a compound; returns the sender reports of streams we know."""
+        try:
+            packets = rtcp.parse(compound).packets
+        except TheirError:
+            self._counters.count("inbound_malformed")
+            return []
+        facts = []
+        for packet in packets:
+            stream = self._streams.get(packet.ssrc) if isinstance(packet, rtcp.SenderReport) else None
+            if stream is not None and isinstance(packet, rtcp.SenderReport) and packet.ntp:
+                ntp_ns = rtcp.ns_from_ntp(packet.ntp)
+                self.clock.add(ntp_ns / 1e9, now)
+                stream.clock.report(ntp_ns / 1e9, packet.rtp)
+                stream.last_sr = (packet.ntp >> 16 & 0xFFFFFFFF, now)
+                facts.append(SenderFact(packet.ssrc, ntp_ns, packet.rtp, now))
+        return facts
+
+    # --- what we say ---------------------------------------------------------------------------------------------------
+
+    def poll(self, now: float) -> list[bytes]:
+        """Return the RTCP compounds due now: repair, keyframe requests, feedback, and once a second the reports."""
+        out: list[bytes] = []
+        for stream in self._streams.values():
+            out += self._repair(stream, now)
+            out += self._ask_keyframe(stream, now)
+        first = next(iter(self._streams), None)
+        if first is None:
+            return []
+        out += self._feedback.poll(self._local_ssrc, first, now)
+        if now >= self._report_at:
+            self._report_at = now + REPORT_EVERY
+            return [self._reports(now) + b"".join(out)]
+        return [self._empty_report + b"".join(out)] if out else []
+
+    @property
+    def _empty_report(self) -> bytes:
+        return rtcp.build_receiver_report(rtcp.ReceiverReport(self._local_ssrc, ()))
+
+    def _repair(self, stream: Stream, now: float) -> list[bytes]:
+        before = stream.inbound.abandoned
+        wanted = stream.inbound.due(now)
+        if stream.inbound.abandoned > before and stream.spec.kind == "video":
+            stream.asker.want(now)
+        if not wanted:
+            return []
+        self._counters.count("nack_sent", len(wanted))
+        sequences = [stream.inbound.sequence(index) for index in wanted]
+        return [rtcp.build_nack(self._local_ssrc, stream.ssrc, sequences)]
+
+    def _ask_keyframe(self, stream: Stream, now: float) -> list[bytes]:
+        unanswered = stream.asker.unanswered
+        ask = stream.asker.poll(now)
+        if ask is Ask.NOTHING:
+            return []
+        self._counters.count("keyframe_asked")
+        self._counters.count("keyframe_unanswered", stream.asker.unanswered - unanswered)
+        if ask is Ask.FIR:
+            self._fir += 1
+            return [rtcp.build_fir(self._local_ssrc, stream.ssrc, self._fir)]
+        return [rtcp.build_pli(self._local_ssrc, stream.ssrc)]
+
+    def _reports(self, now: float) -> bytes:
+        blocks = []
+        for stream in self._streams.values():
+            last_sr, delay = 0, 0
+            if stream.last_sr is not None:
+                last_sr, delay = stream.last_sr[0], int((now - stream.last_sr[1]) * 65536)
+            if stream.inbound.high >= 0:
+                blocks.append(stream.inbound.report(stream.ssrc, last_sr, delay))
+        out = rtcp.build_receiver_report(rtcp.ReceiverReport(self._local_ssrc, tuple(blocks)))
+        out += rtcp.build_sdes(self._local_ssrc, "relay")
+        octets = sum(stream.octets for stream in self._streams.values())
+        loss = max((block.fraction_lost / 256 for block in blocks), default=0.0)
+        bitrate = self._limit.update(loss, 8 * (octets - self._octets))
+        self._octets = octets
+        if any(spec.remb and spec.transport_cc_id is None for spec in self._tracks):
+            out += rtcp.build_remb(self._local_ssrc, bitrate, list(self._streams))
+        return out
+
+
+def _text(packet: bytes, header: rtp.RtpHeader, identifier: int | None) -> str:
+    value = rtp.extension(packet, header, identifier) if identifier is not None else None
+    return value.decode("ascii", "replace") if value else ""
