@@ -1,0 +1,105 @@
+"""Chromium as viewer and as camera, against doors of a few lines."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Page, async_playwright
+
+from relay.transport import sdp
+from tests.support.doors import Admitted, Doors
+from tests.support.ports import TestSender, encode, live_port
+
+pytestmark = pytest.mark.e2e
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+    "--autoplay-policy=no-user-gesture-required",
+]
+
+
+@contextlib.asynccontextmanager
+async def _page(doors: Doors) -> AsyncIterator[Page]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", headless=True, args=FLAGS)
+        try:
+            page = await browser.new_page()
+            await page.goto(doors.url)
+            yield page
+        finally:
+            await browser.close()
+
+
+async def _watch(page: Page, doors: Doors, slots: int) -> tuple[Admitted, sdp.ViewerAnswer]:
+    await page.evaluate(f"watch({slots})")
+    viewer = doors.sessions[-1]
+    assert isinstance(viewer.answer, sdp.ViewerAnswer)
+    await asyncio.wait_for(viewer.handler.connected.wait(), 10)
+    return viewer, viewer.answer
+
+
+async def _decoded(page: Page, least: int, slots: int = 1) -> list[int]:
+    async with asyncio.timeout(20):
+        while True:
+            counts: list[int] = await page.evaluate("decoded()")
+            if len(counts) == slots and min(counts) >= least:
+                return counts
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("profile", ["baseline", "high"])
+async def test_chromium_decodes_any_profile_on_the_payload_type_we_choose(profile: str) -> None:
+    frames = encode(60, profile=profile)
+    async with live_port() as port, Doors(port).serving() as doors, _page(doors) as page:
+        viewer, answer = await _watch(page, doors, 1)
+        assert "42001f" in answer.videos[0].codec.fmtp
+        assert viewer.peer.srtp.profile == "SRTP_AEAD_AES_128_GCM"
+        sending = asyncio.create_task(TestSender(port, viewer.peer, answer.videos[0], frames).run())
+        await _decoded(page, 20)
+        assert viewer.handler.rtcp, "Chromium sends receiver reports"
+        sending.cancel()
+
+
+async def test_a_wall_of_four_slots_shows_all_of_them_over_one_connection() -> None:
+    frames = encode(60)
+    async with live_port() as port, Doors(port).serving() as doors, _page(doors) as page:
+        viewer, answer = await _watch(page, doors, 4)
+        senders = [TestSender(port, viewer.peer, slot, frames) for slot in answer.videos]
+        tasks = [asyncio.create_task(sender.run()) for sender in senders]
+        await _decoded(page, 15, slots=4)
+        for task in tasks:
+            task.cancel()
+
+
+async def test_an_ice_restart_by_fragment_keeps_the_picture() -> None:
+    frames = encode(60)
+    async with live_port() as port, Doors(port).serving() as doors, _page(doors) as page:
+        viewer, answer = await _watch(page, doors, 1)
+        sending = asyncio.create_task(TestSender(port, viewer.peer, answer.videos[0], frames).run())
+        before = await _decoded(page, 10)
+        ufrag = await page.evaluate("restart()")
+        async with asyncio.timeout(10):
+            while viewer.peer.local.ufrag != ufrag:
+                await asyncio.sleep(0.02)
+        await _decoded(page, before[0] + 20)
+        assert not viewer.peer.closed
+        sending.cancel()
+
+
+async def test_chromium_publishes_h264_and_its_simulcast_layers_are_told_apart() -> None:
+    async with live_port() as port, Doors(port).serving() as doors, _page(doors) as page:
+        await page.evaluate("publish([{rid: 'l', scaleResolutionDownBy: 2}, {rid: 'h'}])")
+        camera = doors.sessions[-1]
+        assert isinstance(camera.answer, sdp.PublisherAnswer)
+        assert camera.answer.video.rids == ("l", "h")
+        assert camera.answer.video.extensions.rid is not None
+        assert camera.answer.video.extensions.transport_cc is not None
+        async with asyncio.timeout(20):
+            await camera.handler.connected.wait()
+            await camera.handler.has_rtp(30)
