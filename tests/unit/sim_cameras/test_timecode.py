@@ -1,3 +1,5 @@
+import binascii
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -56,6 +58,4 @@ def test_the_layout_is_fixed() -> None:
 
 
 def test_the_checksum_is_ccitt_false() -> None:
-    import binascii
-
     assert binascii.crc_hqx(b"123456789", 0xFFFF) == 0x29B1
