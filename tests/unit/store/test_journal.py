@@ -15,7 +15,9 @@ from tests.unit.store.conftest import ORIGIN, KeySigner
 
 async def test_entries_get_consecutive_leaves_and_come_back_as_written(journal: Journal) -> None:
     first = await journal.append(Entry(Operation.CONNEXION, "alice", "operator", details={"event": "sign-in"}))
-    second = await journal.append(Entry(Operation.CONSULTATION, "alice", "operator", motive="rixe rue Haute", object_id="cam-1"))
+    second = await journal.append(
+        Entry(Operation.CONSULTATION, "alice", "operator", motive="rixe rue Haute", object_id="cam-1")
+    )
     assert second == first + 1
     leaf = (await journal.read(after=first))[0]
     assert leaf.body is not None

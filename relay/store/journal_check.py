@@ -1,0 +1,184 @@
+"""`relay journal verify`: is the journal what it was when each checkpoint was signed?
+
+Owns: the comparison of rows, checkpoints in the database and checkpoints in the file beside.  Must never know: who asks.
+
+What is found, and how it is named: a changed entry (its hash no longer fits: by number), a missing, inserted or moved one (by
+number), a rewritten one whose hash was recomputed too (by the interval between two signed checkpoints), a cut tail or a
+database rolled back (by the checkpoint that knew more), a checkpoint removed, altered or signed by another key.
+Not found: entries after the last checkpoint that are cut or rewritten by someone who holds the database; the start, every
+256 entries, every minute and the stop are signed, and the file can be copied elsewhere as it grows.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from relay.base.errors import TheirError
+from relay.evidence.log import Checkpoint, Tree, commitment, leaf_hash, open_checkpoint
+from relay.policy.retention import journal_purge_ns
+from relay.store import journal_rows
+from relay.store.checkpoints import CheckpointFile
+from relay.store.database import Database
+from relay.store.journal_rows import Row
+
+PAGE = 1000
+MOST_FINDINGS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`kind`: edited, missing, inserted, moved, rewritten, truncated, rolled_back, checkpoint; `first`..`last` leaf numbers."""
+
+    kind: str
+    first: int
+    last: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalVerdict:
+    """`intact` when nothing was found; `signed` entries stand under the last good checkpoint, `size` exist."""
+
+    size: int
+    signed: int
+    checkpoints: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def intact(self) -> bool:
+        """Tell whether nothing was found."""
+        return not self.findings
+
+
+async def verify_journal(
+    database: Database, checkpoint_path: Path, public_key: bytes, origin: str, now_ns: int
+) -> JournalVerdict:
+    """Check everything; reads all rows once, in pages (memory: 64 bytes per entry).  Raises OurError when it cannot be read."""
+    walk = Walk(now_ns)
+    after = -1
+    while rows := await database.read(partial(journal_rows.select, after=after, limit=PAGE)):
+        walk.take(rows)
+        after = rows[-1].leaf
+    kept = [note for _, note in await database.read(journal_rows.all_checkpoints)]
+    return judge(walk, kept, CheckpointFile(checkpoint_path).notes(), public_key, origin)
+
+
+class Walk:
+    """Reads rows in order of their numbers; builds the tree over what is there."""
+
+    def __init__(self, now_ns: int) -> None:
+        self._now_ns = now_ns
+        self.tree = Tree()
+        self.findings: list[Finding] = []
+        self._expected = 0
+        self._last_ns = 0
+
+    def take(self, rows: Iterable[Row]) -> None:
+        """Look at the next rows."""
+        for row in rows:
+            self._number(row)
+            self.findings.extend(_look(row, self._now_ns))
+            self._time(row)
+            whole = isinstance(row.leaf_hash, bytes) and len(row.leaf_hash) == 32
+            self.tree.append(row.leaf_hash if whole else bytes(32))
+            del self.findings[MOST_FINDINGS:]
+
+    def _time(self, row: Row) -> None:
+        # SQLite keeps whatever type it is given: a forger's text in a number's place must not stop the check.
+        at_ns = row.at_ns if isinstance(row.at_ns, int) else -1
+        if at_ns <= self._last_ns:
+            self.findings.append(Finding("moved", row.leaf, row.leaf, "its time is not after the entry before it"))
+        self._last_ns = max(self._last_ns, at_ns)
+
+    def _number(self, row: Row) -> None:
+        if row.leaf < 0:
+            self.findings.append(Finding("inserted", row.leaf, row.leaf, "a number below zero"))
+            return
+        if row.leaf != self._expected:
+            last = row.leaf - 1
+            self.findings.append(Finding("missing", self._expected, last, f"{last - self._expected + 1} entries are missing"))
+        self._expected = row.leaf + 1
+
+
+def _look(row: Row, now_ns: int) -> Iterator[Finding]:
+    if row.body is None and row.salt is None:
+        # Purged after three years (JRN-03): the hash alone stands.
+        if journal_purge_ns(row.at_ns) > now_ns:
+            yield Finding("edited", row.leaf, row.leaf, "emptied before its three years are over")
+        return
+    if not isinstance(row.body, bytes) or not isinstance(row.salt, bytes) or len(row.salt) != 32:
+        yield Finding("edited", row.leaf, row.leaf, "body or salt is missing or of another type")
+        return
+    if leaf_hash(commitment(row.salt, row.body)) != row.leaf_hash:
+        yield Finding("edited", row.leaf, row.leaf, "the entry does not fit its hash")
+    try:
+        body = json.loads(row.body)
+        said = (body["leaf"], body["at_ns"], body["operation"])
+    except (ValueError, TypeError, KeyError):
+        yield Finding("edited", row.leaf, row.leaf, "the entry is not readable")
+        return
+    if said[0] != row.leaf:
+        yield Finding("moved", row.leaf, row.leaf, f"it says that it is entry {said[0]}")
+    elif said != (row.leaf, row.at_ns, row.operation):
+        yield Finding("edited", row.leaf, row.leaf, "its columns contradict its text")
+
+
+def judge(walk: Walk, kept: Sequence[str], beside: Sequence[str], public_key: bytes, origin: str) -> JournalVerdict:
+    """Compare the tree with the checkpoints of the database (`kept`) and of the file (`beside`)."""
+    findings = list(walk.findings)
+    in_database = _open_all(kept, public_key, origin, "database", findings)
+    in_file = _open_all(beside, public_key, origin, "file", findings)
+    findings += _differences(in_database, in_file)
+    signed = 0
+    for checkpoint in sorted({**in_file, **in_database}.values(), key=lambda item: item.size):
+        if checkpoint.size > walk.tree.size:
+            lost = checkpoint.size - walk.tree.size
+            kind = "truncated" if checkpoint.size in in_database else "rolled_back"
+            findings.append(Finding(kind, walk.tree.size, checkpoint.size - 1, f"{lost} signed entries are gone"))
+        elif walk.tree.root(checkpoint.size) != checkpoint.root:
+            detail = f"not what was signed at {checkpoint.size} entries"
+            findings.append(Finding("rewritten", signed, checkpoint.size - 1, detail))
+            break
+        else:
+            signed = checkpoint.size
+    if not in_database and not in_file:
+        findings.append(Finding("checkpoint", 0, max(0, walk.tree.size - 1), "no signed checkpoint at all"))
+    return JournalVerdict(walk.tree.size, signed, len(in_database), tuple(findings[:MOST_FINDINGS]))
+
+
+def _open_all(
+    notes: Sequence[str], public_key: bytes, origin: str, place: str, findings: list[Finding]
+) -> dict[int, Checkpoint]:
+    opened: dict[int, Checkpoint] = {}
+    for number, note in enumerate(notes):
+        try:
+            checkpoint = open_checkpoint(note, public_key)
+        except TheirError as error:
+            findings.append(Finding("checkpoint", number, number, f"{place}, checkpoint {number}: {error.detail}"))
+            continue
+        if checkpoint.origin != origin:
+            findings.append(Finding("checkpoint", number, number, f"{place}, checkpoint {number}: of log {checkpoint.origin}"))
+            continue
+        other = opened.setdefault(checkpoint.size, checkpoint)
+        if other.root != checkpoint.root:
+            findings.append(
+                Finding(
+                    "checkpoint", checkpoint.size, checkpoint.size, f"{place}: two roots signed for {checkpoint.size} entries"
+                )
+            )
+    return opened
+
+
+def _differences(in_database: dict[int, Checkpoint], in_file: dict[int, Checkpoint]) -> Iterator[Finding]:
+    for size in sorted(in_database.keys() ^ in_file.keys()):
+        # A crash between the two writes leaves the newest checkpoint in the database only: harmless.
+        if size in in_database and size == max(in_database):
+            continue
+        place = "the file beside" if size in in_database else "the database"
+        kind = "checkpoint" if size in in_database or size <= max(in_database, default=0) else "rolled_back"
+        yield Finding(kind, size, size, f"the checkpoint at {size} entries is missing from {place}")
+    for size in in_database.keys() & in_file.keys():
+        if in_database[size].root != in_file[size].root:
+            yield Finding("checkpoint", size, size, f"database and file disagree at {size} entries")

@@ -1,0 +1,133 @@
+"""Whatever is done to the journal behind the relay's back is found and named."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from relay.base.clock import ManualClock
+from relay.evidence.log import commitment, inclusion_holds, leaf_hash, open_checkpoint
+from relay.store.checkpoints import CheckpointFile
+from relay.store.database import Database
+from relay.store.journal import Entry, Journal, Operation
+from relay.store.journal_check import JournalVerdict, verify_journal
+from tests.unit.store.conftest import ORIGIN, KeySigner
+
+Verify = Callable[[], Awaitable[JournalVerdict]]
+
+
+@pytest.fixture
+async def filled(journal: Journal) -> Journal:
+    for number in range(6):
+        await journal.append(Entry(Operation.CONSULTATION, f"agent{number}", "operator", motive="rixe"))
+        if number in {1, 3}:
+            await journal.checkpoint()
+    await journal.close()
+    return journal
+
+
+@pytest.fixture
+def verify(database: Database, filled: Journal, signer: KeySigner, clock: ManualClock, tmp_path: Path) -> Verify:
+    return lambda: verify_journal(database, tmp_path / "journal" / "checkpoints", signer.public_key, ORIGIN, clock.utc_ns())
+
+
+async def _sql(database: Database, *statements: str) -> None:
+    for statement in statements:
+        await database.write(lambda connection, text=statement: connection.exec_driver_sql(text))
+
+
+async def test_an_untouched_journal_is_intact_up_to_its_last_entry(verify: Verify) -> None:
+    verdict = await verify()
+    assert verdict.intact
+    assert (verdict.size, verdict.signed) == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("statements", "kind", "first"),
+    [
+        (["UPDATE journal SET body = CAST(replace(CAST(body AS TEXT), 'rixe', 'rien') AS BLOB) WHERE leaf = 4"], "edited", 4),
+        (["UPDATE journal SET body = 'text' WHERE leaf = 4"], "edited", 4),
+        (["UPDATE journal SET at_ns = 'soon' WHERE leaf = 4"], "edited", 4),
+        (["UPDATE journal SET leaf_hash = 'short' WHERE leaf = 4"], "edited", 4),
+        (["UPDATE journal SET at_ns = at_ns + 1 WHERE leaf = 4"], "edited", 4),
+        (["DELETE FROM journal WHERE leaf = 3"], "missing", 3),
+        (["DELETE FROM journal WHERE leaf = 0"], "missing", 0),
+        (["DELETE FROM journal WHERE leaf = 3", "UPDATE journal SET leaf = leaf - 1 WHERE leaf > 3"], "moved", 3),
+        (
+            [
+                "UPDATE journal SET leaf = 99 WHERE leaf = 2",
+                "UPDATE journal SET leaf = 2 WHERE leaf = 3",
+                "UPDATE journal SET leaf = 3 WHERE leaf = 99",
+            ],
+            "moved",
+            2,
+        ),
+        (["DELETE FROM journal WHERE leaf >= 6"], "truncated", 6),
+        (["DELETE FROM journal WHERE leaf >= 6", "DELETE FROM checkpoints WHERE size > 6"], "rolled_back", 6),
+        (["DELETE FROM checkpoints WHERE size = 3"], "checkpoint", 3),
+        (["UPDATE checkpoints SET note = replace(note, 'relay.test', 'relay.best') WHERE size = 3"], "checkpoint", 1),
+    ],
+)
+async def test_tampering_is_found_and_named(
+    database: Database, verify: Verify, statements: list[str], kind: str, first: int
+) -> None:
+    await _sql(database, "DROP TRIGGER journal_no_update", "DROP TRIGGER journal_no_delete", *statements)
+    verdict = await verify()
+    assert (kind, first) in {(finding.kind, finding.first) for finding in verdict.findings}
+
+
+async def test_a_rewritten_entry_with_its_hash_recomputed_is_bracketed_by_checkpoints(
+    database: Database, journal: Journal, verify: Verify
+) -> None:
+    leaf = (await journal.proof(4)).body.replace(b"rixe", b"rien")
+    salt = bytes(32)
+    values = (leaf, salt, leaf_hash(commitment(salt, leaf)))
+    await _sql(database, "DROP TRIGGER journal_no_update")
+    await database.write(
+        lambda connection: connection.exec_driver_sql("UPDATE journal SET body=?, salt=?, leaf_hash=? WHERE leaf=4", values)
+    )
+    verdict = await verify()
+    assert [(finding.kind, finding.first, finding.last) for finding in verdict.findings] == [("rewritten", 3, 4)]
+
+
+async def test_the_database_itself_refuses_to_change_or_drop_an_entry(database: Database, filled: Journal) -> None:
+    for statement in ("UPDATE journal SET body = x'00' WHERE leaf = 1", "DELETE FROM journal WHERE leaf = 1"):
+        with pytest.raises(Exception, match="append-only"):
+            await _sql(database, statement)
+
+
+async def test_a_checkpoint_of_another_key_is_named(verify: Verify, tmp_path: Path, filled: Journal) -> None:
+    path = tmp_path / "journal" / "checkpoints"
+    file = CheckpointFile(path)
+    notes = file.notes()
+    path.write_text("".join(f"{note}\n" for note in [*notes[:-1], notes[-1][:-6] + "AAAA\n"]))
+    assert "checkpoint" in {finding.kind for finding in (await verify()).findings}
+
+
+async def test_a_torn_last_checkpoint_in_the_file_does_not_stop_the_check(verify: Verify, tmp_path: Path) -> None:
+    path = tmp_path / "journal" / "checkpoints"
+    path.write_bytes(path.read_bytes()[:-30])
+    verdict = await verify()
+    assert {finding.kind for finding in verdict.findings} == {"checkpoint"}
+
+
+async def test_entries_purged_after_three_years_lose_their_words_and_still_verify(
+    journal: Journal, clock: ManualClock, verify: Verify
+) -> None:
+    clock.advance(4 * 366 * 86_400)
+    assert await journal.purge(clock.utc_ns()) == 8
+    assert all(leaf.body is None for leaf in await journal.read())
+    assert (await verify()).intact
+
+
+async def test_entries_emptied_before_three_years_are_named(journal: Journal, clock: ManualClock, verify: Verify) -> None:
+    await journal.purge(clock.utc_ns() + 10_000)
+    assert {finding.kind for finding in (await verify()).findings} == {"edited"}
+
+
+async def test_a_proof_convinces_a_stranger(filled: Journal, signer: KeySigner) -> None:
+    proof = await filled.proof(2)
+    checkpoint = open_checkpoint(proof.checkpoint, signer.public_key)
+    digest = leaf_hash(commitment(proof.salt, proof.body))
+    assert inclusion_holds(digest, 2, checkpoint.size, proof.path, checkpoint.root)
+    assert not inclusion_holds(digest, 3, checkpoint.size, proof.path, checkpoint.root)
