@@ -82,7 +82,7 @@ class Child:
             found = json.loads(self.config_file.read_bytes())
         except (OSError, ValueError):
             return False
-        return {key: found.get(key) for key in self.config} == json.loads(json.dumps(dict(self.config)))
+        return bool({key: found.get(key) for key in self.config} == json.loads(json.dumps(dict(self.config))))
 
     @property
     def socket(self) -> Path:

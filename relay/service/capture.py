@@ -1,0 +1,197 @@
+"""Opening and closing the one recording of a stream, and believing what recorders say of it.
+
+What this file owns: which recordings recorders hold open, their keys' way to the recorder, and the order in which what
+recorders say reaches the catalogue.  What it must never know: SDP, viewers, HTTP.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from relay.base.counters import Counters, declare
+from relay.base.errors import OurError, RelayError
+from relay.channel.messages import (
+    Done,
+    GapSeen,
+    InventoryAsk,
+    Message,
+    RecordClose,
+    RecorderInventory,
+    RecorderReport,
+    RecordingClosed,
+    RecordingReport,
+    RecordMeta,
+    RecordOpen,
+    SegmentSealed,
+)
+from relay.service.links import Link, Links
+from relay.service.recordings import Recordings
+from relay.store.accounts import Camera
+
+log = logging.getLogger(__name__)
+
+CloseReason: TypeAlias = Literal["stopped", "lost", "shutdown", "revoked", "refused"]
+FACTS_BOUND = 4096
+
+declare(
+    recordings_opened="recordings opened",
+    recordings_closed="recordings closed with a signed end or a recovery record",
+    recorder_facts_dropped="facts of recorders dropped because the catalogue was too slow; `relay check` finds what is missing",
+    recorder_facts_failed="facts of recorders that the catalogue refused; `relay check` finds what is missing",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """Why a stream was opened; part of the recording's signed start."""
+
+    intervention: str
+    trigger: str
+    threat: str
+    bearer: str | None
+
+
+@dataclass(slots=True)
+class Held:
+    """A recording that a recorder holds open."""
+
+    recording: str
+    camera: str
+    index: int
+    sealed_until_ns: int = 0
+    state: str = "waiting"
+
+
+class Capture:
+    """All open recordings; `on_closed` is called with the id of each that ended, `on_report` with each second's state."""
+
+    def __init__(self, links: Links, recordings: Recordings, counters: Counters) -> None:
+        self._links = links
+        self._recordings = recordings
+        self._counters = counters
+        self._held: dict[str, Held] = {}
+        self._facts: asyncio.Queue[Message] = asyncio.Queue(FACTS_BOUND)
+        self._writer: asyncio.Task[None] | None = None
+        self.on_closed: list[Callable[[str], None]] = []
+        self.disk_free: dict[int, int] = {}
+        links.on(RecorderReport, self._on_report)
+        for kind in (SegmentSealed, GapSeen, RecordingClosed):
+            links.on(kind, self._on_fact)
+
+    def start(self) -> None:
+        """Begin writing facts to the catalogue."""
+        self._writer = asyncio.create_task(self._write_facts(), name="catalogue facts")
+
+    async def stop(self) -> None:
+        """Write what has arrived and end."""
+        if self._writer is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(10):
+                    await self._facts.join()
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+
+    def held(self, recording: str | None) -> Held | None:
+        """Return what is known of an open recording, None when no recorder holds it."""
+        return self._held.get(recording) if recording is not None else None
+
+    def resumable(self, camera: str, index: int) -> str | None:
+        """Return the recording that this camera may continue on this recorder, None where a new one must begin."""
+        for held in self._held.values():
+            if held.camera == camera and held.index == index:
+                return held.recording
+        return None
+
+    async def adopt(self, link: Link) -> frozenset[str]:
+        """Learn what a recorder holds; return the ids."""
+        inventory = await link.ask(InventoryAsk(), RecorderInventory)
+        self._forget(link.index)
+        for item in inventory.recordings:
+            self._held[item.recording] = Held(item.recording, item.camera, link.index)
+        return frozenset(item.recording for item in inventory.recordings)
+
+    async def begin(self, index: int, camera: Camera, why: Circumstances, previous: str | None) -> str:
+        """Open a recording: journal entry, key and row durable, then its signed start on disk; return its id.
+
+        Raises TheirError as policy says (no threat, LIV-01) and OurError when any of it fails: then nothing is transmitted
+        (LIV-02).
+        """
+        plan, key = await self._recordings.begin(
+            camera, why.intervention, trigger=why.trigger, threat=why.threat, bearer=why.bearer, previous=previous
+        )
+        self._held[plan.recording] = Held(plan.recording, camera.camera, index)
+        try:
+            await self._links.recorders[index].ask(RecordOpen(plan, key), Done, 10.0)
+        except RelayError as error:
+            self._held.pop(plan.recording, None)
+            await self._recordings.abandoned(plan.recording, error.detail)
+            raise OurError(f"the recorder cannot open a recording: {error.detail}", retry_after=2.0) from error
+        self._counters.count("recordings_opened")
+        return plan.recording
+
+    async def finish(self, recording: str | None, reason: CloseReason, author: str | None = None) -> None:
+        """Ask the recorder to close a recording; one that is closed already, or whose recorder is away, is left to it."""
+        held = self.held(recording)
+        if held is None:
+            return
+        with contextlib.suppress(RelayError):
+            await self._links.recorders[held.index].ask(RecordClose(held.recording, reason, author), Done, 10.0)
+
+    def note(self, recording: str | None, at_ns: int, values: dict[str, str]) -> None:
+        """Have metadata (position, battery, clock offset) sealed into the recording's next link."""
+        held = self.held(recording)
+        if held is not None:
+            self._links.recorders[held.index].post(RecordMeta(held.recording, at_ns, values))
+
+    def lost(self, link: Link) -> None:
+        """Forget the states of a recorder that is away; what it holds is asked for again when it is back."""
+        for held in self._held.values():
+            if held.index == link.index:
+                held.state = "stalled"
+
+    def _forget(self, index: int) -> None:
+        for recording in [held.recording for held in self._held.values() if held.index == index]:
+            del self._held[recording]
+
+    def _on_report(self, link: Link, report: RecorderReport) -> None:
+        self.disk_free[link.index] = report.disk_free
+        for item in report.recordings:
+            self._take(link.index, item)
+
+    def _take(self, index: int, report: RecordingReport) -> None:
+        held = self._held.setdefault(report.recording, Held(report.recording, report.camera, index))
+        held.sealed_until_ns = report.sealed_until_ns
+        held.state = report.state
+
+    def _on_fact(self, _link: Link, message: Message) -> None:
+        try:
+            self._facts.put_nowait(message)
+        except asyncio.QueueFull:
+            self._counters.count("recorder_facts_dropped")
+        if isinstance(message, RecordingClosed):
+            self._held.pop(message.recording, None)
+            for listener in self.on_closed:
+                listener(message.recording)
+
+    async def _write_facts(self) -> None:
+        while True:
+            message = await self._facts.get()
+            try:
+                await self._write(message)
+            except RelayError as error:
+                self._counters.count("recorder_facts_failed")
+                log.warning("catalogue refused a fact", extra={"fact": type(message).__name__, "detail": error.detail})
+            finally:
+                self._facts.task_done()
+
+    async def _write(self, message: Message) -> None:
+        if isinstance(message, SegmentSealed):
+            await self._recordings.segment_sealed(message)
+        elif isinstance(message, GapSeen):
+            await self._recordings.gap_seen(message)
+        elif isinstance(message, RecordingClosed):
+            await self._recordings.closed(message)
+            self._counters.count("recordings_closed")

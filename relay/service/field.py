@@ -1,0 +1,278 @@
+"""The cameras' live sockets: heartbeat, button, requests, "watched by", clock.
+
+What this file owns: who is connected, what each said last, and the intent behind the next publication.  What it must never
+know: SDP, WebSockets (a connection is a function that takes one message), pictures.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from relay.base.clock import Clock
+from relay.base.counters import Counters, declare
+from relay.base.errors import Kind, TheirError
+from relay.base.ids import new_id
+from relay.policy.motives import check_threat, clean_text
+from relay.policy.roles import Action, Person
+from relay.service.clock_offset import ClockOffset, Offset
+from relay.service.guard import Guard
+from relay.service.interventions import Interventions
+from relay.store.accounts import Camera
+from relay.store.catalogue import Catalogue
+
+log = logging.getLogger(__name__)
+
+Send: TypeAlias = Callable[[Mapping[str, Any]], None]
+ASK_CLOCK_EVERY = 10.0
+INTENT_SECONDS = 120.0
+MOST_REQUESTS = 8
+DEFAULT_THREAT = "agents"
+
+declare(
+    camera_sockets="live sockets opened by cameras",
+    camera_requests="requests to stream sent to cameras",
+    camera_presses="button presses told by cameras",
+    camera_messages_refused="messages of cameras that break a rule of the live socket",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Why a camera is about to publish; `intervention` None: not known yet."""
+
+    intervention: str | None
+    trigger: str
+    threat: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a camera said of itself last; position in degrees and metres."""
+
+    at: float
+    battery: float | None = None
+    position: tuple[float, float, float] | None = None
+
+
+@dataclass(slots=True)
+class Unit:
+    """One camera's socket and memory."""
+
+    camera: Camera
+    send: Send | None = None
+    beat: Beat | None = None
+    pressed: bool = False
+    intent: Intent | None = None
+    bearer: str | None = None
+    intervention: str | None = None
+    requests: dict[str, Intent] = field(default_factory=dict)
+    clock: ClockOffset = field(default_factory=ClockOffset)
+    asked_clock: float = -math.inf
+    watched: int = 0
+
+
+class Field:
+    """All cameras with a live socket, and what is remembered of those without."""
+
+    def __init__(
+        self, interventions: Interventions, catalogue: Catalogue, guard: Guard, clock: Clock, counters: Counters
+    ) -> None:
+        self._interventions = interventions
+        self._catalogue = catalogue
+        self._opening = asyncio.Lock()
+        self._guard = guard
+        self._clock = clock
+        self._counters = counters
+        self._units: dict[str, Unit] = {}
+        self.on_change: list[Callable[[str], None]] = []
+        self.on_beat: list[Callable[[str, Beat], None]] = []
+
+    def unit(self, camera: str) -> Unit | None:
+        """Return what is known of a camera, None when it never connected."""
+        return self._units.get(camera)
+
+    def offset(self, camera: str) -> Offset | None:
+        """Return the camera's clock offset where it is known."""
+        unit = self._units.get(camera)
+        return unit.clock.best(self._mono_ns()) if unit is not None else None
+
+    def connect(self, camera: Camera, send: Send) -> None:
+        """A camera opened its live socket; a socket it had before is told to stop."""
+        unit = self._units.setdefault(camera.camera, Unit(camera))
+        if unit.send is not None:
+            unit.send({"t": "stop", "reason": "another socket of this camera took over"})
+        unit.camera, unit.send = camera, send
+        self._counters.count("camera_sockets")
+        send({"t": "welcome", "camera": camera.camera, "label": camera.label, "whip": f"/whip/{camera.camera}"})
+        send({"t": "watched", "by": unit.watched})
+        self._ask_clock(unit)
+        self._changed(camera.camera)
+
+    def disconnect(self, camera: str, send: Send) -> None:
+        """A camera's socket closed; nothing happens where another one took over."""
+        unit = self._units.get(camera)
+        if unit is not None and unit.send is send:
+            unit.send = None
+            unit.requests.clear()
+            self._changed(camera)
+
+    async def message(self, camera: str, message: Mapping[str, Any]) -> None:
+        """Take one message of a camera; raises TheirError(INVALID) when it breaks the contract."""
+        unit = self._units[camera]
+        handlers: dict[object, Callable[[Unit, Mapping[str, Any]], Awaitable[None]]] = {
+            "hello": self._hello,
+            "beat": self._beat,
+            "press": self._press,
+            "release": self._release,
+            "accept": self._accept,
+            "decline": self._decline,
+            "time": self._time,
+        }
+        handler = handlers.get(message.get("t"))
+        if handler is None:
+            self._counters.count("camera_messages_refused")
+            raise TheirError(Kind.INVALID, "unknown message")
+        try:
+            await handler(unit, message)
+        except (TypeError, ValueError, KeyError) as error:
+            self._counters.count("camera_messages_refused")
+            raise TheirError(Kind.INVALID, f"malformed {message.get('t')}") from error
+
+    async def request(self, person: Person, camera: Camera, intervention: str, threat: str, reason: str) -> str:
+        """Ask a camera to stream ("please stream"); returns the request's id.
+
+        Raises TheirError as policy says, CONFLICT when the camera has no live socket, NOT_FOUND for an intervention not open.
+        """
+        await self._guard.require(person, Action.REQUEST_STREAM, object_type="camera", object_id=camera.camera)
+        check_threat(threat)
+        if (await self._interventions.get(intervention)).closed_ns is not None:
+            raise TheirError(Kind.CONFLICT, "this intervention is closed")
+        unit = self._units.get(camera.camera)
+        if unit is None or unit.send is None:
+            raise TheirError(Kind.CONFLICT, "this camera is not connected", retry_after=5.0)
+        now_ns = self._clock.utc_ns()
+        request = new_id(now_ns)
+        trigger = "request of the command post"
+        while len(unit.requests) >= MOST_REQUESTS:
+            unit.requests.pop(next(iter(unit.requests)))
+        unit.requests[request] = Intent(intervention, trigger, threat, self._clock.monotonic() + INTENT_SECONDS)
+        unit.send({"t": "request", "request": request, "from_role": person.role.value, "reason": reason[:200]})
+        self._counters.count("camera_requests")
+        return request
+
+    async def take_intent(self, camera: Camera) -> Intent:
+        """Return why this camera publishes now; without a press or an accepted request the publication is the press itself."""
+        unit = self._units.setdefault(camera.camera, Unit(camera))
+        intent = unit.intent
+        if intent is None or intent.until < self._clock.monotonic():
+            intent = Intent(None, "publication without a live socket", DEFAULT_THREAT, math.inf)
+        intervention = await self._intervention(unit, intent.intervention, intent.trigger)
+        return Intent(intervention, intent.trigger, intent.threat, intent.until)
+
+    def watched(self, camera: str, by: int) -> None:
+        """Tell a camera how many people watch it (REC-05: whoever wears it may know)."""
+        unit = self._units.get(camera)
+        if unit is not None and unit.watched != by:
+            unit.watched = by
+            if unit.send is not None:
+                unit.send({"t": "watched", "by": by})
+
+    def stop(self, camera: str, reason: str) -> None:
+        """Tell a camera to stop streaming."""
+        unit = self._units.get(camera)
+        if unit is not None:
+            unit.pressed, unit.intent = False, None
+            if unit.send is not None:
+                unit.send({"t": "stop", "reason": reason})
+            self._changed(camera)
+
+    def republish(self, camera: str, reason: str) -> None:
+        """Tell a camera that its session is gone through no fault of its own: it publishes again, under the same intent."""
+        unit = self._units.get(camera)
+        if unit is not None and unit.send is not None:
+            unit.send({"t": "republish", "reason": reason})
+
+    def tick(self) -> None:
+        """Ask the clocks that have not been asked lately; call about once a second."""
+        now = self._clock.monotonic()
+        for unit in self._units.values():
+            if unit.send is not None and now - unit.asked_clock >= ASK_CLOCK_EVERY:
+                self._ask_clock(unit)
+
+    def _ask_clock(self, unit: Unit) -> None:
+        if unit.send is None:
+            return
+        unit.asked_clock = self._clock.monotonic()
+        unit.send({"t": "time", "server_ns": unit.clock.ask(self._clock.utc_ns(), self._mono_ns()), "echo": None})
+
+    async def _intervention(self, unit: Unit, wanted: str | None, reason: str) -> str:
+        """Return the open intervention this camera belongs to: the wanted one, its last one, the newest; else a new one."""
+        async with self._opening:
+            opened = [item.intervention for item in await self._catalogue.open_interventions()]
+            for candidate in (wanted, unit.intervention, *opened):
+                if candidate in opened:
+                    unit.intervention = candidate
+                    return unit.intervention
+            made = await self._interventions.open_by_camera(unit.camera.camera, unit.camera.label, reason)
+            unit.intervention = made.intervention
+            return unit.intervention
+
+    async def _hello(self, unit: Unit, message: Mapping[str, Any]) -> None:
+        """A greeting needs no answer: `welcome` went out when the socket opened."""
+
+    async def _beat(self, unit: Unit, message: Mapping[str, Any]) -> None:
+        battery = message.get("battery")
+        position = None
+        if message.get("lat") is not None and message.get("lon") is not None:
+            position = (_within(message["lat"], 90), _within(message["lon"], 180), _within(message.get("accuracy_m") or 0, 1e6))
+        unit.beat = Beat(self._clock.monotonic(), None if battery is None else _within(battery, 100), position)
+        for listener in self.on_beat:
+            listener(unit.camera.camera, unit.beat)
+
+    async def _press(self, unit: Unit, message: Mapping[str, Any]) -> None:
+        threat = check_threat(str(message.get("threat") or DEFAULT_THREAT))
+        reason = clean_text(str(message.get("reason") or "button pressed"), "reason", longest=200)
+        intervention = await self._intervention(unit, None, reason)
+        unit.intent = Intent(intervention, reason, threat.value, self._clock.monotonic() + INTENT_SECONDS)
+        unit.pressed = True
+        self._counters.count("camera_presses")
+        self._changed(unit.camera.camera)
+
+    async def _release(self, unit: Unit, message: Mapping[str, Any]) -> None:
+        unit.pressed, unit.intent = False, None
+        self._changed(unit.camera.camera)
+
+    async def _accept(self, unit: Unit, message: Mapping[str, Any]) -> None:
+        accepted = unit.requests.pop(str(message.get("request")), None)
+        if accepted is None or accepted.until < self._clock.monotonic():
+            raise TheirError(Kind.INVALID, "no such request")
+        unit.intent = accepted
+        self._changed(unit.camera.camera)
+
+    async def _decline(self, unit: Unit, message: Mapping[str, Any]) -> None:
+        unit.requests.pop(str(message.get("request")), None)
+
+    async def _time(self, unit: Unit, message: Mapping[str, Any]) -> None:
+        if message.get("utc_ns") is not None:
+            unit.clock.answer(int(message["echo"]), int(message["utc_ns"]), self._mono_ns())
+        elif unit.send is not None:
+            unit.send({"t": "time", "server_ns": self._clock.utc_ns(), "echo": message.get("echo")})
+
+    def _mono_ns(self) -> int:
+        return int(self._clock.monotonic() * 1e9)
+
+    def _changed(self, camera: str) -> None:
+        for listener in self.on_change:
+            listener(camera)
+
+
+def _within(value: object, limit: float) -> float:
+    """Return a finite number of at most `limit` in size; raises ValueError."""
+    number = float(value) if isinstance(value, int | float) else math.nan
+    if not math.isfinite(number) or abs(number) > limit:
+        raise ValueError("out of range")
+    return number

@@ -1,0 +1,436 @@
+"""Camera sessions: who publishes, on which worker, into which recording, and when that must end.
+
+What this file owns: one `Live` per camera, from the accepted offer to the end, and the rules that couple live picture and
+recording (LIV-02, REC-04).  What it must never know: HTTP, viewers, how a recording is written.
+
+A camera's session is named by its unguessable secret, the last part of its `Location`; after a restart of control the
+worker's inventory brings every session back, secret included.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from relay.base.clock import SECOND_NS, Clock
+from relay.base.counters import Counters, declare
+from relay.base.errors import Kind, OurError, RelayError, TheirError
+from relay.base.ids import new_token
+from relay.channel.messages import (
+    Answer,
+    Done,
+    InventoryAsk,
+    Patched,
+    PeerClose,
+    PeerPatch,
+    PublisherHeld,
+    PublisherState,
+    PublishOpen,
+    RecordingSwitch,
+    SourceReport,
+    SourceState,
+    WorkerInventory,
+    WorkerReport,
+)
+from relay.service.capture import Capture, Circumstances, CloseReason
+from relay.service.field import Beat, Field
+from relay.service.links import Link, Links
+from relay.store.accounts import Camera
+from relay.store.catalogue import Catalogue
+
+log = logging.getLogger(__name__)
+
+FindCamera: TypeAlias = Callable[[str], Awaitable[Camera | None]]
+
+TAKE_OVER_AFTER = 2.0
+"""Seconds of silence after which a session may be taken over by a new one (issue: 409 before)."""
+STICKY_SECONDS = 60.0
+META_EVERY = 5.0
+
+declare(
+    publications="camera sessions accepted",
+    publications_taken_over="camera sessions replaced because the old one was silent",
+    publications_resumed="camera sessions that continued a recording",
+    publications_ended="camera sessions that ended",
+    recordings_failed="transmissions ended because their recording did not come back in time",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the settings say, in seconds."""
+
+    silence_after: float
+    record_grace: float
+    transmission_seconds: float
+
+
+@dataclass(slots=True)
+class Live:
+    """One camera's session."""
+
+    camera: Camera
+    session: str
+    worker: int
+    recording: str | None
+    why: Circumstances
+    etag: str
+    since_ns: int
+    state: SourceState = "connecting"
+    report: SourceReport | None = None
+    noted: float = 0.0
+    grace: asyncio.Task[None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An accepted publication: its secret and the worker's answer."""
+
+    session: str
+    answer: Answer
+
+
+@dataclass(slots=True)
+class _Memory:
+    """Where a camera was last, for the sixty seconds in which it belongs there."""
+
+    worker: int
+    left: float
+    previous: str | None = None
+
+
+@dataclass(slots=True)
+class _Listeners:
+    change: list[Callable[[str], None]] = field(default_factory=list)
+    gone: list[Callable[[str, str], None]] = field(default_factory=list)
+    alarm: list[Callable[[str, str], None]] = field(default_factory=list)
+
+
+class Streams:
+    """All camera sessions.  `on.change(camera)`, `on.gone(camera, reason)` and `on.alarm(camera, reason)` tell the rest."""
+
+    def __init__(
+        self,
+        links: Links,
+        capture: Capture,
+        field_: Field,
+        catalogue: Catalogue,
+        find_camera: FindCamera,
+        rules: Rules,
+        clock: Clock,
+        counters: Counters,
+    ) -> None:
+        self._links = links
+        self._capture = capture
+        self._field = field_
+        self._catalogue = catalogue
+        self._find_camera = find_camera
+        self._rules = rules
+        self._clock = clock
+        self._counters = counters
+        self._live: dict[str, Live] = {}
+        self._memory: dict[str, _Memory] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.on = _Listeners()
+        links.on(PublisherState, self._on_state)
+        links.on(WorkerReport, self._on_report)
+        links.on_up(self._adopt)
+        links.on_down(self._on_down)
+        capture.on_closed.append(self._on_recording_closed)
+        field_.on_beat.append(self._on_beat)
+
+    # --- what others ask ----------------------------------------------------------------------------------------------
+
+    def live(self, camera: str) -> Live | None:
+        """Return a camera's session, None when it has none."""
+        return self._live.get(camera)
+
+    def all(self) -> tuple[Live, ...]:
+        """Return every session."""
+        return tuple(self._live.values())
+
+    async def publish(self, camera: Camera, offer: str) -> Opened:
+        """Accept a camera's offer.
+
+        Raises TheirError (INVALID, NOT_ACCEPTABLE from the worker; CONFLICT with `retry_after` while the camera is live) and
+        OurError (no worker, no recorder, no journal).
+        """
+        async with self._locks.setdefault(camera.camera, asyncio.Lock()):
+            await self._take_over(camera.camera)
+            index = self._place(camera.camera)
+            recording, why, resumed = await self._recording(camera, index)
+            session = new_token()
+            opening = PublishOpen(session, camera.camera, offer, camera.live_audio, recording, self._rules.silence_after)
+            try:
+                answer = await self._links.workers[index].ask(opening, Answer)
+            except RelayError:
+                if not resumed:
+                    await self._capture.finish(recording, "refused")
+                raise
+            self._live[camera.camera] = Live(camera, session, index, recording, why, answer.etag, self._clock.utc_ns())
+        self._counters.count("publications")
+        self._counters.count("publications_resumed", int(resumed))
+        self._changed(camera.camera)
+        return Opened(session, answer)
+
+    async def patch(self, camera: str, session: str, fragment: str, if_match: str | None, *, restart: bool) -> Patched:
+        """Trickle or restart ICE.  Raises TheirError NOT_FOUND, PRECONDITION_REQUIRED, STALE or as the worker says."""
+        live = self._require(camera, session)
+        if restart:
+            check_etag(live.etag, if_match)
+        patched = await self._links.workers[live.worker].ask(PeerPatch(session, fragment, restart), Patched)
+        if patched.etag is not None:
+            live.etag = patched.etag
+        return patched
+
+    async def close(self, camera: str, session: str, reason: str = "stopped by the camera") -> None:
+        """End a session on purpose: the recording closes with it.  Raises TheirError(NOT_FOUND)."""
+        live = self._require(camera, session)
+        await self._end(live, reason, "stopped", camera)
+
+    async def stop(self, camera: str, reason: str, why: CloseReason, author: str | None) -> None:
+        """End a camera's session, if it has one, whoever wants it; the camera is told."""
+        live = self._live.get(camera)
+        if live is not None:
+            await self._end(live, reason, why, author)
+        self._field.stop(camera, reason)
+
+    def revoked(self, camera: str) -> None:
+        """A camera's token was revoked: stop its publishing now."""
+        self._spawn(self.stop(camera, "token revoked", "revoked", None))
+
+    async def tick(self) -> None:
+        """End transmissions that outlived their time (LIV-07); call about once a second."""
+        self._field.tick()
+        limit = self._clock.utc_ns() - int(self._rules.transmission_seconds * SECOND_NS)
+        for live in self.all():
+            if live.since_ns < limit:
+                await self.stop(live.camera.camera, "the transmission reached its longest time", "stopped", None)
+
+    async def shut(self) -> None:
+        """Drop timers; sessions go on in their workers."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- opening ------------------------------------------------------------------------------------------------------
+
+    async def _take_over(self, camera: str) -> None:
+        live = self._live.get(camera)
+        if live is None:
+            return
+        link = self._links.workers[live.worker]
+        held = await self._held(link, live.session)
+        if held is not None and held.silent_for < TAKE_OVER_AFTER:
+            raise TheirError(Kind.CONFLICT, "this camera is live", retry_after=TAKE_OVER_AFTER)
+        # `lost` and not `stopped`: the same recording goes on, with a gap.
+        await link.ask(PeerClose(live.session, "lost: taken over"), Done)
+        self._counters.count("publications_taken_over")
+        self._forget(live, "taken over by a new session")
+
+    async def _held(self, link: Link, session: str) -> PublisherHeld | None:
+        inventory = await link.ask(InventoryAsk(), WorkerInventory)
+        return next((held for held in inventory.publishers if held.session == session), None)
+
+    def _place(self, camera: str) -> int:
+        """Return the worker for a camera: where it was a minute ago, else the one with the fewest; raises OurError."""
+        usable = [link.index for link in self._links.workers if link.up and self._links.recorders[link.index].up]
+        if not usable:
+            raise OurError("no worker with a recorder is ready", retry_after=1.0)
+        memory = self._memory.get(camera)
+        if memory is not None and memory.worker in usable and self._clock.monotonic() - memory.left < STICKY_SECONDS:
+            return memory.worker
+        load = {index: sum(live.worker == index for live in self._live.values()) for index in usable}
+        return min(usable, key=lambda index: (load[index], index))
+
+    async def _recording(self, camera: Camera, index: int) -> tuple[str, Circumstances, bool]:
+        """Return the recording to feed, why it exists, and whether it is one that goes on."""
+        found = self._capture.resumable(camera.camera, index)
+        if found is not None:
+            return found, await self._circumstances(found), True
+        intent = await self._field.take_intent(camera)
+        unit = self._field.unit(camera.camera)
+        why = Circumstances(intent.intervention or "", intent.trigger, intent.threat, unit.bearer if unit else None)
+        memory = self._memory.get(camera.camera)
+        recent = memory is not None and self._clock.monotonic() - memory.left < STICKY_SECONDS
+        previous = memory.previous if memory is not None and recent else None
+        return await self._capture.begin(index, camera, why, previous), why, False
+
+    # --- ending -------------------------------------------------------------------------------------------------------
+
+    async def _end(self, live: Live, reason: str, why: CloseReason, author: str | None) -> None:
+        link = self._links.workers[live.worker]
+        self._forget(live, reason)
+        self._memory.pop(live.camera.camera, None)
+        try:
+            await link.ask(PeerClose(live.session, reason), Done)
+        except RelayError as error:
+            log.warning("worker did not confirm an end", extra={"camera": live.camera.camera, "detail": error.detail})
+        await self._capture.finish(live.recording, why, author)
+
+    def _forget(self, live: Live, reason: str) -> None:
+        if self._live.get(live.camera.camera) is not live:
+            return
+        del self._live[live.camera.camera]
+        if live.grace is not None:
+            live.grace.cancel()
+        self._memory[live.camera.camera] = _Memory(live.worker, self._clock.monotonic(), live.recording)
+        self._counters.count("publications_ended")
+        for listener in self.on.gone:
+            listener(live.camera.camera, reason)
+
+    # --- what workers say ---------------------------------------------------------------------------------------------
+
+    def _on_state(self, link: Link, message: PublisherState) -> None:
+        live = self._live.get(message.camera)
+        if live is None or live.session != message.session:
+            return
+        live.state = message.state
+        if message.state in {"ended", "lost"}:
+            self._forget(live, message.reason)
+        else:
+            self._changed(message.camera)
+
+    def _on_report(self, link: Link, report: WorkerReport) -> None:
+        for source in report.sources:
+            live = self._live.get(source.camera)
+            if live is not None and live.worker == link.index:
+                live.report, live.state = source, source.state
+                self._changed(source.camera)
+
+    def _on_beat(self, camera: str, beat: Beat) -> None:
+        live = self._live.get(camera)
+        now = self._clock.monotonic()
+        if live is None or now - live.noted < META_EVERY:
+            return
+        live.noted = now
+        values = {} if beat.battery is None else {"battery": f"{beat.battery:g}"}
+        if beat.position is not None:
+            latitude, longitude, accuracy = beat.position
+            values |= {"lat": f"{latitude:.6f}", "lon": f"{longitude:.6f}", "accuracy_m": f"{accuracy:g}"}
+        offset = self._field.offset(camera)
+        if offset is not None:
+            values |= {"clock_offset_ms": f"{offset.offset_ms:.1f}", "clock_uncertainty_ms": f"{offset.uncertainty_ms:.1f}"}
+        if values:
+            self._capture.note(live.recording, self._clock.utc_ns(), values)
+
+    # --- restarts of the others ---------------------------------------------------------------------------------------
+
+    async def _adopt(self, link: Link) -> None:
+        if link.role == "recorder":
+            await self._adopt_recorder(link)
+            return
+        inventory = await link.ask(InventoryAsk(), WorkerInventory)
+        held = {publisher.session: publisher for publisher in inventory.publishers}
+        for live in self.all():
+            if live.worker == link.index and live.session not in held:
+                self._forget(live, "the worker restarted")
+                self._field.republish(live.camera.camera, "the relay restarted")
+        for publisher in held.values():
+            if publisher.camera not in self._live:
+                await self._adopt_publisher(link, publisher)
+
+    async def _adopt_publisher(self, link: Link, held: PublisherHeld) -> None:
+        camera = await self._find_camera(held.camera)
+        if camera is None or camera.revoked_ns is not None:
+            await link.ask(PeerClose(held.session, "token revoked"), Done)
+            return
+        why = await self._circumstances(held.recording)
+        self._live[held.camera] = Live(
+            camera, held.session, link.index, held.recording, why, held.etag, held.since_ns, held.state
+        )
+        self._changed(held.camera)
+
+    async def _circumstances(self, recording: str | None) -> Circumstances:
+        if recording is None:
+            return Circumstances("", "", "", None)
+        known = await self._catalogue.recording(recording)
+        return Circumstances(known.intervention, known.trigger, known.threat, known.bearer)
+
+    async def _adopt_recorder(self, link: Link) -> None:
+        held = await self._capture.adopt(link)
+        for live in self.all():
+            if live.worker != link.index:
+                continue
+            if live.recording in held:
+                self._calm(live)
+            else:
+                self._spawn(self._replace_recording(live, live.recording))
+
+    async def _replace_recording(self, live: Live, previous: str | None) -> None:
+        """The recorder died under a live camera: a new recording, with new keys, names the one before (DESIGN §3)."""
+        async with self._locks.setdefault(live.camera.camera, asyncio.Lock()):
+            if self._live.get(live.camera.camera) is not live or live.recording != previous:
+                return
+            try:
+                recording = await self._capture.begin(live.worker, live.camera, live.why, previous)
+                await self._links.workers[live.worker].ask(RecordingSwitch(live.session, recording), Done)
+            except RelayError as error:
+                log.warning("recording not replaced", extra={"camera": live.camera.camera, "detail": error.detail})
+                self._worry(live)
+                return
+            live.recording = recording
+        self._calm(live)
+        self._changed(live.camera.camera)
+
+    def _on_down(self, link: Link) -> None:
+        if link.role == "worker":
+            return  # the camera is told by its own transport; sessions are compared when the worker is back
+        self._capture.lost(link)
+        for live in self.all():
+            if live.worker == link.index:
+                self._worry(live)
+
+    def _on_recording_closed(self, recording: str) -> None:
+        """A recording ended under a camera that still streams: the live view may not outlive it (LIV-02)."""
+        for live in self.all():
+            if live.recording == recording:
+                self._worry(live)
+                self._spawn(self._replace_recording(live, recording))
+
+    def _worry(self, live: Live) -> None:
+        """Start the grace period of a recording that stopped; where the camera keeps the original nothing depends on it."""
+        if live.grace is None and live.camera.original == "relay":
+            live.grace = asyncio.create_task(self._grace(live), name="record grace")
+        self._changed(live.camera.camera)
+
+    def _calm(self, live: Live) -> None:
+        if live.grace is not None:
+            live.grace.cancel()
+            live.grace = None
+
+    async def _grace(self, live: Live) -> None:
+        await asyncio.sleep(self._rules.record_grace)
+        live.grace = None
+        self._counters.count("recordings_failed")
+        reason = "the recording failed"
+        for listener in self.on.alarm:
+            listener(live.camera.camera, reason)
+        await self.stop(live.camera.camera, reason, "lost", None)
+
+    # --- small things -------------------------------------------------------------------------------------------------
+
+    def _require(self, camera: str, session: str) -> Live:
+        live = self._live.get(camera)
+        if live is None or live.session != session:
+            raise TheirError(Kind.NOT_FOUND, "no such session")
+        return live
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _changed(self, camera: str) -> None:
+        for listener in self.on.change:
+            listener(camera)
+
+
+def check_etag(etag: str, if_match: str | None) -> None:
+    """RFC 9725 §4.3.2: raise PRECONDITION_REQUIRED without If-Match, STALE when it names another generation."""
+    if if_match is None:
+        raise TheirError(Kind.PRECONDITION_REQUIRED, "an ICE restart needs If-Match")
+    if if_match.strip() != "*" and etag not in {tag.strip().strip('"') for tag in if_match.split(",")}:
+        raise TheirError(Kind.STALE, "If-Match names an ICE generation that is over")

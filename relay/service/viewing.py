@@ -1,0 +1,461 @@
+"""Who watches what: sessions of viewers, their slots, and the journalled views in them.
+
+What this file owns: the order of I3 (decide, journal durable, then the leg), leases, and the end of every view with the span
+really seen.  What it must never know: HTTP, packets.
+
+A viewer's session is named by its unguessable secret.  The secret carries a digest of secret and person, so that after a
+restart of control a wall still belongs to whoever opened it, though nothing about it was stored.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from relay.base.clock import Clock
+from relay.base.counters import Counters, declare
+from relay.base.errors import Kind, OurError, RelayError, TheirError
+from relay.base.ids import new_id
+from relay.channel.messages import (
+    Answer,
+    AudioAssign,
+    Done,
+    InventoryAsk,
+    Layer,
+    LeaseRenew,
+    LegEnded,
+    LegHeld,
+    LegStarted,
+    Patched,
+    PeerClose,
+    PeerPatch,
+    SlotAssign,
+    SlotLayer,
+    ViewerOpen,
+    ViewerState,
+    WorkerInventory,
+    WorkerReport,
+)
+from relay.policy.access import Facts
+from relay.policy.roles import Action, Person
+from relay.service.guard import Guard
+from relay.service.interventions import Interventions
+from relay.service.links import Link, Links
+from relay.service.streams import Live, Streams, check_etag
+from relay.service.walls import Opened, Tell, Viewer, Wall, Watching, adopted_wall, belongs_to, make_secret, tell_ended
+from relay.store.catalogue import Catalogue, View
+from relay.store.journal import Entry, Journal, Operation
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 10.0
+RENEW_SECONDS = 3.0
+LEG_REPORT_SECONDS = 0.5
+MOST_WALLS_PER_PERSON = 32
+
+declare(
+    viewer_sessions="viewer sessions accepted",
+    views_opened="live views journalled and opened",
+    views_refused="live views refused",
+    views_closed="live views closed in the journal",
+    views_orphaned="live views that a restarted control found without a leg and closed with their last lease",
+)
+
+
+class Viewing:
+    """All viewer sessions and live views."""
+
+    def __init__(
+        self,
+        links: Links,
+        streams: Streams,
+        interventions: Interventions,
+        catalogue: Catalogue,
+        journal: Journal,
+        clock: Clock,
+        counters: Counters,
+    ) -> None:
+        self._links = links
+        self._streams = streams
+        self._interventions = interventions
+        self._catalogue = catalogue
+        self._journal = journal
+        self._guard = Guard(journal, clock)
+        self._clock = clock
+        self._counters = counters
+        self._walls: dict[str, Wall] = {}
+        self._by_view: dict[str, tuple[Wall, Watching]] = {}
+        self._orphans: dict[str, View] = {}
+        self._adopted: set[int] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.on_watched: list[Callable[[str, int], None]] = []
+        links.on(LegStarted, self._on_leg_started)
+        links.on(LegEnded, self._on_leg_ended)
+        links.on(ViewerState, self._on_viewer_state)
+        links.on(WorkerReport, self._on_report)
+        links.on_up(self._adopt)
+        streams.on.gone.append(self._on_camera_gone)
+        interventions.on_closed.append(lambda intervention: self.end_where("intervention closed", intervention=intervention))
+
+    async def start(self) -> None:
+        """Read which views were open when control last ran; workers then say which still are."""
+        self._orphans = {view.view: view for view in await self._catalogue.open_views() if view.kind == "live"}
+
+    async def shut(self) -> None:
+        """Wait for the journal entries under way; legs go on in their workers."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- sessions -----------------------------------------------------------------------------------------------------
+
+    async def open_wall(self, viewer: Viewer, worker: int, offer: str, *, single: bool = False) -> Opened:
+        """Accept a viewer's offer; no media flows before a slot is assigned.
+
+        Raises TheirError (no such worker, too many walls, INVALID, NOT_ACCEPTABLE) and OurError (worker away).
+        """
+        if not 0 <= worker < len(self._links.workers):
+            raise TheirError(Kind.NOT_FOUND, f"no worker {worker}")
+        if sum(wall.user == viewer.person.user for wall in self._walls.values()) >= MOST_WALLS_PER_PERSON:
+            raise TheirError(Kind.TOO_MANY, "too many viewer sessions of one person", retry_after=5.0)
+        secret = make_secret(viewer.person.user)
+        answer = await self._links.workers[worker].ask(ViewerOpen(secret, offer), Answer)
+        wall = Wall(secret, viewer.person.user, worker, answer.etag, answer.slots, single, viewer.session, viewer.expires_ns)
+        self._walls[secret] = wall
+        self._counters.count("viewer_sessions")
+        return Opened(secret, answer)
+
+    async def open_single(self, viewer: Viewer, camera: str, intervention: str | None, offer: str) -> Opened:
+        """Accept a WHEP viewer: a wall of one slot, assigned at once.
+
+        Raises TheirError: INCOMPLETE without a joined intervention (422), NOT_FOUND for a camera that is not live, as
+        policy says.
+        """
+        # Decided before the offer is looked at: who may not watch learns nothing about the camera from its answer.
+        live, _ = await self._decide(viewer.person, camera, intervention)
+        opened = await self.open_wall(viewer, live.worker, offer, single=True)
+        try:
+            await self.assign(viewer.person, opened.secret, 0, camera, intervention, "high")
+        except RelayError:
+            await self.close(opened.secret, "refused")
+            raise
+        return opened
+
+    async def patch(self, secret: str, fragment: str, if_match: str | None, *, restart: bool) -> Patched:
+        """Trickle or restart ICE.  Raises TheirError NOT_FOUND, PRECONDITION_REQUIRED, STALE or as the worker says."""
+        wall = self.require(secret)
+        if restart:
+            check_etag(wall.etag, if_match)
+        patched = await self._links.workers[wall.worker].ask(PeerPatch(secret, fragment, restart), Patched)
+        if patched.etag is not None:
+            wall.etag = patched.etag
+        return patched
+
+    async def close(self, secret: str, reason: str = "closed by the viewer") -> None:
+        """Close a session; its views end.  Raises TheirError(NOT_FOUND)."""
+        wall = self.require(secret)
+        try:
+            await self._links.workers[wall.worker].ask(PeerClose(secret, reason), Done)
+        except OurError as error:
+            log.warning("worker did not confirm an end", extra={"detail": error.detail})
+        await self._gone(wall, reason)
+
+    def require(self, secret: str, user: str | None = None) -> Wall:
+        """Return a session, of this person where one is named; raises TheirError(NOT_FOUND)."""
+        wall = self._walls.get(secret)
+        if wall is None or (user is not None and not belongs_to(secret, user)):
+            raise TheirError(Kind.NOT_FOUND, "no such session")
+        if user is not None:
+            wall.user = user
+        return wall
+
+    # --- views --------------------------------------------------------------------------------------------------------
+
+    async def assign(
+        self, person: Person, secret: str, slot: int, camera: str | None, intervention: str | None, layer: Layer,
+        tell: Tell | None = None,
+    ) -> Watching | None:  # fmt: skip
+        """Show a camera in a slot (None: empty it); returns the view.
+
+        I3: policy, then the journal entry durable, then the leg.  Raises TheirError (journalled as a refusal) and OurError.
+        """
+        wall = self.require(secret, person.user)
+        wall.tell = tell or wall.tell
+        if not 0 <= slot < wall.slots:
+            raise TheirError(Kind.INVALID, f"no slot {slot}")
+        async with wall.lock:
+            if camera is None:
+                await self._empty(wall, slot)
+                return None
+            return await self._show(person, wall, slot, camera, intervention, layer)
+
+    def layer(self, person: Person, secret: str, slot: int, layer: Layer) -> None:
+        """A tile changed size."""
+        wall = self.require(secret, person.user)
+        self._links.workers[wall.worker].post(SlotLayer(secret, slot, layer))
+
+    async def listen(self, person: Person, secret: str, slot: int | None) -> None:
+        """Choose the audible slot (None: silence).  Refused by the worker where the source has no live audio."""
+        wall = self.require(secret, person.user)
+        await self._links.workers[wall.worker].ask(AudioAssign(secret, slot), Done)
+
+    def forget_tell(self, tell: Tell) -> None:
+        """A page's socket closed: nobody is told any more; the views go on as long as packets are fetched."""
+        for wall in self._walls.values():
+            if wall.tell is tell:
+                wall.tell = None
+
+    def views_of(self, camera: str) -> int:
+        """Return how many views of a camera are open."""
+        return sum(watching.camera == camera for _, watching in self._by_view.values())
+
+    def end_where(
+        self, reason: str, *, user: str | None = None, session: str | None = None, intervention: str | None = None
+    ) -> None:
+        """End at once the sessions of a person or sign-in, or the views under an intervention."""
+        for wall in tuple(self._walls.values()):
+            if (user is not None and wall.user == user) or (session is not None and wall.session == session):
+                self._spawn(self._close_quietly(wall, reason))
+            elif intervention is not None:
+                slots = [slot for slot, watching in wall.views.items() if watching.intervention == intervention]
+                self._spawn(self._empty_slots(wall, slots, reason))
+
+    async def tick(self) -> None:
+        """Renew leases in workers and catalogue, end what outlived its sign-in; call every `RENEW_SECONDS`."""
+        now_ns = self._clock.utc_ns()
+        for wall in tuple(self._walls.values()):
+            if wall.expires_ns is not None and wall.expires_ns <= now_ns:
+                await self._close_quietly(wall, "the sign-in is over")
+        lease = self._clock.monotonic() + LEASE_SECONDS
+        for link in self._links.workers:
+            views = tuple(w.view for wall in self._walls.values() if wall.worker == link.index for w in wall.views.values())
+            if views:
+                link.post(LeaseRenew(views, lease))
+        if self._by_view:
+            await self._catalogue.lease_views(tuple(self._by_view), now_ns)
+        await self._bury_orphans()
+
+    async def _decide(self, person: Person, camera: str, intervention: str | None) -> tuple[Live, str]:
+        live = self._streams.live(camera)
+        try:
+            motive = await self._interventions.motive_of(person, intervention)
+        except TheirError:
+            motive = ""
+        facts = Facts(
+            regime=live.camera.regime if live else None,
+            service=live.camera.service if live else None,
+            commune=live.camera.commune if live else None,
+            motive=motive,
+            intervention_open=bool(motive),
+            joined=bool(motive),
+            camera_live=live is not None,
+            threat=live.why.threat if live else None,
+        )
+        try:
+            await self._guard.require(person, Action.VIEW_LIVE, facts, object_type="camera", object_id=camera[:40])
+        except TheirError:
+            self._counters.count("views_refused")
+            raise
+        if live is None:  # policy refuses this already; the type needs it said
+            raise TheirError(Kind.NOT_FOUND, "this camera is not live")
+        return live, motive
+
+    async def _show(
+        self, person: Person, wall: Wall, slot: int, camera: str, intervention: str | None, layer: Layer
+    ) -> Watching:
+        live, motive = await self._decide(person, camera, intervention)
+        if live.worker != wall.worker:
+            raise TheirError(Kind.CONFLICT, f"this camera is on worker {live.worker}")
+        await self._empty(wall, slot)
+        now_ns = self._clock.utc_ns()
+        watching = Watching(new_id(now_ns), person.user, camera, intervention or "", slot, now_ns)
+        await self._enter_join(person, watching, live, motive)
+        row = View(watching.view, "live", person.user, camera, live.recording, intervention, motive, now_ns, now_ns)
+        await self._catalogue.open_view(row)
+        wall.views[slot] = watching
+        self._by_view[watching.view] = (wall, watching)
+        await self._start_leg(wall, watching, layer)
+        self._counters.count("views_opened")
+        self._watched(camera)
+        return watching
+
+    async def _start_leg(self, wall: Wall, watching: Watching, layer: Layer) -> None:
+        lease = self._clock.monotonic() + LEASE_SECONDS
+        message = SlotAssign(wall.secret, watching.slot, watching.camera, watching.view, layer, lease)
+        try:
+            await self._links.workers[wall.worker].ask(message, Done)
+        except RelayError as error:
+            await self._leave(watching.view, None, None, f"not started: {error.detail}")
+            raise
+
+    async def _enter_join(self, person: Person, watching: Watching, live: Live, motive: str) -> None:
+        details: dict[str, str | int | bool | None] = {
+            "event": "view opened", "view": watching.view, "intervention": watching.intervention, "recording": live.recording,
+        }  # fmt: skip
+        await self._journal.append(
+            Entry(
+                Operation.CONSULTATION, person.user, person.role.value, motive=motive, object_type="camera",
+                object_id=watching.camera, details=details,
+            )
+        )  # fmt: skip
+
+    async def _empty(self, wall: Wall, slot: int) -> None:
+        watching = wall.views.get(slot)
+        if watching is None:
+            return
+        lease = self._clock.monotonic()
+        await self._links.workers[wall.worker].ask(SlotAssign(wall.secret, slot, None, watching.view, "high", lease), Done)
+        # The worker tells the span seen by `LegEnded`; the slot is free at once.
+        wall.views.pop(slot, None)
+
+    async def _empty_slots(self, wall: Wall, slots: Iterable[int], reason: str) -> None:
+        if wall.single and slots:
+            await self._close_quietly(wall, reason)
+            return
+        for slot in slots:
+            watching = wall.views.get(slot)
+            async with wall.lock:
+                try:
+                    await self._empty(wall, slot)
+                except RelayError as error:
+                    log.warning("slot not emptied", extra={"detail": error.detail})
+            if watching is not None:
+                tell_ended(wall, watching, reason)
+
+    async def _close_quietly(self, wall: Wall, reason: str) -> None:
+        for watching in wall.views.values():
+            tell_ended(wall, watching, reason)
+        try:
+            await self.close(wall.secret, reason)
+        except TheirError:
+            return  # gone meanwhile
+
+    async def _gone(self, wall: Wall, reason: str) -> None:
+        """A session is over: whatever view the worker did not report as ended ends here."""
+        self._walls.pop(wall.secret, None)
+        wall.views.clear()
+        for view in [view for view, (owner, _) in self._by_view.items() if owner is wall]:
+            await self._leave(view, None, None, reason)
+
+    async def _gone_soon(self, wall: Wall, reason: str) -> None:
+        # The spans of its legs may still be on their way in the same channel.
+        await asyncio.sleep(LEG_REPORT_SECONDS)
+        await self._gone(wall, reason)
+
+    async def _leave(self, view: str, first_ns: int | None, last_ns: int | None, reason: str) -> None:
+        """Journal the end of a view, once, with the span seen."""
+        found = self._by_view.pop(view, None)
+        if found is None:
+            return
+        wall, watching = found
+        if wall.views.get(watching.slot) is watching:
+            del wall.views[watching.slot]
+        await self._enter_leave(watching.view, watching.user, watching.camera, first_ns, last_ns, reason)
+        self._watched(watching.camera)
+
+    async def _enter_leave(
+        self, view: str, user: str, camera: str, first_ns: int | None, last_ns: int | None, reason: str
+    ) -> None:
+        details: dict[str, str | int | bool | None] = {
+            "event": "view closed", "view": view, "first_ns": first_ns, "last_ns": last_ns, "reason": reason, "viewer": user,
+        }  # fmt: skip
+        await self._journal.append(
+            Entry(Operation.SYSTEME, "relay", "system", object_type="camera", object_id=camera, details=details)
+        )
+        await self._catalogue.close_view(view, self._clock.utc_ns(), reason, first_ns, last_ns)
+        self._counters.count("views_closed")
+
+    # --- what workers say ---------------------------------------------------------------------------------------------
+
+    def _on_leg_started(self, link: Link, message: LegStarted) -> None:
+        found = self._by_view.get(message.view)
+        if found is not None and found[0].tell is not None:
+            found[0].tell({"t": "started", "view": message.view, "first_ns": message.first_ns})
+
+    def _on_leg_ended(self, link: Link, message: LegEnded) -> None:
+        found = self._by_view.get(message.view)
+        if found is not None and found[0].views.get(found[1].slot) is found[1]:
+            tell_ended(found[0], found[1], message.reason)
+        self._spawn(self._leave(message.view, message.first_ns, message.last_ns, message.reason))
+
+    def _on_viewer_state(self, link: Link, message: ViewerState) -> None:
+        wall = self._walls.get(message.session)
+        if wall is not None and message.state == "closed":
+            del self._walls[message.session]
+            self._spawn(self._gone_soon(wall, message.reason))
+
+    def _on_report(self, link: Link, report: WorkerReport) -> None:
+        for leg in report.legs:
+            found = self._by_view.get(leg.view)
+            if found is not None and found[0].tell is not None:
+                found[0].tell(
+                    {
+                        "t": "leg", "view": leg.view, "kbps": leg.kbps, "loss": leg.loss, "rtt_ms": leg.rtt_ms,
+                        "layer": leg.layer, "limited": leg.limited, "delay_ms": leg.delay_ms,
+                    }
+                )  # fmt: skip
+
+    def _on_camera_gone(self, camera: str, reason: str) -> None:
+        for wall, watching in tuple(self._by_view.values()):
+            if watching.camera == camera and wall.views.get(watching.slot) is watching:
+                # The worker ends the leg with the source and reports the span; the tile learns it now.
+                tell_ended(wall, watching, reason)
+
+    # --- restarts -----------------------------------------------------------------------------------------------------
+
+    async def _adopt(self, link: Link) -> None:
+        if link.role != "worker":
+            return
+        inventory = await link.ask(InventoryAsk(), WorkerInventory)
+        reported = {viewer.session for viewer in inventory.viewers}
+        for wall in [wall for wall in self._walls.values() if wall.worker == link.index and wall.secret not in reported]:
+            await self._gone(wall, "the worker restarted")
+        for viewer in inventory.viewers:
+            if viewer.session not in self._walls:
+                self._walls[viewer.session] = adopted_wall(viewer, link.index)
+        for leg in inventory.legs:
+            await self._adopt_leg(link, leg)
+        held = {leg.view for leg in inventory.legs}
+        for view in [v for v, (wall, _) in self._by_view.items() if wall.worker == link.index and v not in held]:
+            await self._leave(view, None, None, "the leg ended while control was away")
+        self._adopted.add(link.index)
+
+    async def _adopt_leg(self, link: Link, leg: LegHeld) -> None:
+        view = self._orphans.pop(leg.view, None)
+        wall = self._walls.get(leg.session)
+        if leg.view in self._by_view or wall is None:
+            return
+        if view is None:  # a leg without an open view is shown to nobody that the journal knows: end it
+            await link.ask(SlotAssign(leg.session, leg.slot, None, leg.view, "high", 0.0), Done)
+            return
+        wall.user = view.user
+        watching = Watching(leg.view, view.user, leg.camera, view.intervention or "", leg.slot, view.opened_ns)
+        wall.views[leg.slot] = watching
+        self._by_view[leg.view] = (wall, watching)
+        self._watched(leg.camera)
+
+    async def _bury_orphans(self) -> None:
+        """Once every worker has spoken, close the views that none of them holds, with their last leased second."""
+        if not self._orphans or len(self._adopted) < len(self._links.workers):
+            return
+        for view in tuple(self._orphans.values()):
+            reason = "the relay was restarted"
+            await self._enter_leave(view.view, view.user, view.camera, view.opened_ns, view.leased_ns, reason)
+            del self._orphans[view.view]
+            self._counters.count("views_orphaned")
+
+    # --- small things -------------------------------------------------------------------------------------------------
+
+    def _watched(self, camera: str) -> None:
+        for listener in self.on_watched:
+            listener(camera, self.views_of(camera))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(_logged(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except RelayError as error:
+        log.error("the end of a view could not be entered", extra={"detail": error.detail})

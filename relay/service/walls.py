@@ -1,0 +1,91 @@
+"""A viewer's session and the views in its slots, as control remembers them.
+
+What this file owns: their shape, and the secret that names a session.  What it must never know: policy, the journal, HTTP.
+"""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from relay.base.ids import new_token
+from relay.channel.messages import Answer, ViewerHeld
+from relay.policy.roles import Person
+
+Tell: TypeAlias = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """One live view: who, what, why, in which slot."""
+
+    view: str
+    user: str
+    camera: str
+    intervention: str
+    slot: int
+    opened_ns: int
+
+
+@dataclass(slots=True)
+class Wall:
+    """One viewer session.  `expires_ns`: when its person's sign-in ends, None where only a restart knows it."""
+
+    secret: str
+    user: str
+    worker: int
+    etag: str
+    slots: int
+    single: bool = False
+    session: str | None = None
+    expires_ns: int | None = None
+    views: dict[int, Watching] = field(default_factory=dict)
+    tell: Tell | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who opens a session, and until when the sign-in behind it lasts."""
+
+    person: Person
+    session: str | None
+    expires_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An accepted viewer session."""
+
+    secret: str
+    answer: Answer
+
+
+def make_secret(user: str) -> str:
+    """Return an unguessable name of a session that only `user` can claim."""
+    token = new_token()
+    return f"{token}.{_owner(token, user)}"
+
+
+def belongs_to(secret: str, user: str) -> bool:
+    """Tell whether the session of this name was opened by `user`."""
+    token, _, owner = secret.partition(".")
+    return hmac.compare_digest(owner.encode(), _owner(token, user).encode())
+
+
+def _owner(token: str, user: str) -> str:
+    return hashlib.sha256(f"{token}\0{user}".encode()).hexdigest()[:32]
+
+
+def tell_ended(wall: Wall, watching: Watching, reason: str) -> None:
+    """Tell the page that a view in one of its slots is over."""
+    if wall.tell is not None:
+        wall.tell({"t": "ended", "slot": watching.slot, "worker": wall.worker, "view": watching.view, "reason": reason})
+
+
+def adopted_wall(viewer: ViewerHeld, worker: int) -> Wall:
+    """Return a session that a worker held while control was away."""
+    # Whose it is shows when its person claims it (`belongs_to`) or when a leg's view names the person.
+    return Wall(viewer.session, "", worker, viewer.etag, viewer.slots)
