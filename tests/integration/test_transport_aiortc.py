@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import aioice.ice
 import pytest
-from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription, VideoStreamTrack
+from aiortc import RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
 from aiortc.rtp import RtpPacket
 from aiortc.sdp import SessionDescription
 
 from relay.transport.port import Port
 from sim_cameras import webrtc
-from tests.support.ports import Remembering, TestSender, admit_camera, admit_viewer, encode, live_port
+from tests.support.ports import Remembering, TestSender, admit_camera, admit_viewer, encode, live_port, until
 
 
 @pytest.fixture(autouse=True)
@@ -28,10 +28,8 @@ async def _connect_camera(port: Port, handler: Remembering) -> RTCPeerConnection
     await peer.setLocalDescription(await peer.createOffer())
     _, answer = admit_camera(port, peer.localDescription.sdp, handler)
     await peer.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
-    async with asyncio.timeout(10):
-        await handler.connected.wait()
-        while peer.connectionState != "connected":
-            await asyncio.sleep(0.01)
+    await asyncio.wait_for(handler.connected.wait(), 10)
+    await until(lambda: peer.connectionState == "connected")
     return peer
 
 
@@ -84,7 +82,7 @@ async def test_our_answers_are_understood_by_the_parser_of_aiortc() -> None:
         parsed = SessionDescription.parse(answer.text)
     assert [media.kind for media in parsed.media] == ["video", "audio"]
     assert parsed.media[0].rtp.codecs[0].mimeType == "video/H264"
+    assert parsed.media[0].ice is not None
     assert parsed.media[0].ice.iceLite
     assert answer.audio is not None
-    assert RTCRtpReceiver.getCapabilities("video") is not None
     await viewer.close()

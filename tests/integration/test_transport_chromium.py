@@ -9,7 +9,7 @@ from playwright.async_api import Page, async_playwright
 
 from relay.transport import sdp
 from tests.support.doors import Admitted, Doors
-from tests.support.ports import TestSender, encode, live_port
+from tests.support.ports import TestSender, encode, live_port, until
 
 pytestmark = pytest.mark.e2e
 
@@ -84,9 +84,7 @@ async def test_an_ice_restart_by_fragment_keeps_the_picture() -> None:
         sending = asyncio.create_task(TestSender(port, viewer.peer, answer.videos[0], frames).run())
         before = await _decoded(page, 10)
         ufrag = await page.evaluate("restart()")
-        async with asyncio.timeout(10):
-            while viewer.peer.local.ufrag != ufrag:
-                await asyncio.sleep(0.02)
+        await until(lambda: viewer.peer.local.ufrag == ufrag)
         await _decoded(page, before[0] + 20)
         assert not viewer.peer.closed
         sending.cancel()

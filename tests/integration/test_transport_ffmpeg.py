@@ -9,13 +9,14 @@ from pathlib import Path
 
 from relay.transport import dtls, sdp
 from tests.support.doors import Doors
-from tests.support.ports import live_port
+from tests.support.ports import live_port, until
 
 MUXER = """
 import sys, time, fractions, av, numpy as np
 url, cert, key = sys.argv[1:]
 out = av.open(url, "w", format="whip", options={"cert_file": cert, "key_file": key})
-video = out.add_stream("libx264", rate=15, options={"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "bf": "0"})
+options = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "bf": "0"}
+video = out.add_stream("libx264", rate=15, options=options)
 video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
 for at in range(90):
     frame = av.VideoFrame.from_ndarray(np.full((240, 320, 3), at * 2, np.uint8), format="rgb24")
@@ -44,12 +45,10 @@ def _ffmpeg(url: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 async def test_ffmpegs_whip_muxer_publishes_through_an_active_handshake_of_ours(tmp_path: Path) -> None:
     async with live_port() as port, Doors(port).serving() as doors:
         with _ffmpeg(f"{doors.url}/whip", tmp_path):
-            async with asyncio.timeout(30):
-                while not doors.sessions:
-                    await asyncio.sleep(0.02)
-                camera = doors.sessions[0]
-                await camera.handler.connected.wait()
-                await camera.handler.has_rtp(20)
+            await until(lambda: doors.sessions, 30)
+            camera = doors.sessions[0]
+            await asyncio.wait_for(camera.handler.connected.wait(), 10)
+            await camera.handler.has_rtp(20)
             assert camera.peer.remote.setup == "passive"
             assert "a=setup:active" in camera.answer.text
             kinds = {packet[1] & 0x7F for packet in camera.handler.rtp}

@@ -39,7 +39,10 @@ async function publish(encodings) {
   const canvas = document.createElement('canvas');
   canvas.width = 640; canvas.height = 480;
   const context = canvas.getContext('2d');
-  setInterval(() => { context.fillStyle = '#' + Math.random().toString(16).slice(2, 8); context.fillRect(0, 0, 640, 480); }, 33);
+  setInterval(() => {
+    context.fillStyle = '#' + Math.random().toString(16).slice(2, 8);
+    context.fillRect(0, 0, 640, 480);
+  }, 33);
   const pc = window.pc = new RTCPeerConnection();
   const track = canvas.captureStream(30).getVideoTracks()[0];
   pc.addTransceiver(track, {direction: 'sendonly', sendEncodings: encodings});
@@ -56,7 +59,8 @@ async function restart() {
   const offer = await pc.createOffer();
   await pc.setLocalDescription(offer);
   const line = (name) => offer.sdp.match(new RegExp('a=' + name + ':(.*)'))[1];
-  const body = `a=ice-ufrag:${line('ice-ufrag')}\\r\\na=ice-pwd:${line('ice-pwd')}\\r\\nm=video 9 UDP/TLS/RTP/SAVPF 0\\r\\na=mid:0\\r\\n`;
+  const body = [`a=ice-ufrag:${line('ice-ufrag')}`, `a=ice-pwd:${line('ice-pwd')}`,
+    'm=video 9 UDP/TLS/RTP/SAVPF 0', 'a=mid:0', ''].join('\\r\\n');
   const headers = {'Content-Type': 'application/trickle-ice-sdpfrag'};
   const answer = await fetch(resource, {method: 'PATCH', headers, body});
   const fragment = await answer.text();

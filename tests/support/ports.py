@@ -56,7 +56,13 @@ class Remembering:
 
     async def has_rtp(self, count: int) -> None:
         """Wait until so many packets came."""
-        while len(self.rtp) < count:
+        await until(lambda: len(self.rtp) >= count, 20)
+
+
+async def until(condition: Callable[[], object], seconds: float = 10) -> None:
+    """Wait until something of the outside world holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is awaited belongs to other programs and has no event
             await asyncio.sleep(0.01)
 
 
