@@ -1,0 +1,240 @@
+"""Two hosts on one machine, the servers under test in one and the load in the other.
+
+Owns namespaces, processes and signalling of each server: our worker (alone, over its own channel), stock aiortc, Janus.
+Where namespaces are not allowed everything runs on 127.0.0.1, without Janus, and says so.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from relay.base.counters import Counters
+from relay.channel import messages as m
+from relay.channel.framing import Connection, connect
+from relay.transport.dtls import new_identity
+from scripts.benchmarks.thin import cpu_seconds, parse_answer
+
+ROOT = Path(__file__).parents[2]
+SERVER, LOAD = "10.231.7.1", "10.231.7.2"
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+class Hosts:
+    """Two network namespaces joined by a veth pair; or loopback."""
+
+    def __init__(self) -> None:
+        tag = secrets.token_hex(2)
+        self.server_ns, self.load_ns = f"bench-s-{tag}", f"bench-l-{tag}"
+        self.namespaces = shutil.which("ip") is not None and os.geteuid() == 0 and self._make(tag)
+        self.server, self.load = (SERVER, LOAD) if self.namespaces else ("127.0.0.1", "127.0.0.1")
+
+    def _make(self, tag: str) -> bool:
+        try:
+            _ip("netns", "add", self.server_ns)
+            _ip("netns", "add", self.load_ns)
+            _ip(
+                "link",
+                "add",
+                f"bs{tag}",
+                "netns",
+                self.server_ns,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                f"bl{tag}",
+                "netns",
+                self.load_ns,
+            )
+            for space, name, address in ((self.server_ns, f"bs{tag}", SERVER), (self.load_ns, f"bl{tag}", LOAD)):
+                _ip("-n", space, "addr", "add", f"{address}/24", "dev", name)
+                _ip("-n", space, "link", "set", name, "up")
+                _ip("-n", space, "link", "set", "lo", "up")
+        except (subprocess.CalledProcessError, OSError):
+            self.close()
+            return False
+        return True
+
+    def inside(self, namespace: str, *command: str) -> list[str]:
+        """Prefix a command so that it runs on that host."""
+        return ["ip", "netns", "exec", namespace, *command] if self.namespaces else list(command)
+
+    def close(self) -> None:
+        """Remove the namespaces."""
+        for namespace in (self.server_ns, self.load_ns):
+            subprocess.run(["ip", "netns", "del", namespace], capture_output=True, check=False)
+
+
+class LoadProcess:
+    """The load generator, asked over its standard streams."""
+
+    def __init__(self, hosts: Hosts) -> None:
+        command = hosts.inside(hosts.load_ns, sys.executable, "-m", "scripts.benchmarks.load", hosts.load)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True)
+
+    async def ask(self, op: str, **arguments: Any) -> dict[str, Any]:
+        """Carry out one operation; raises RuntimeError with the load's own words."""
+        answer = await asyncio.to_thread(self._ask, json.dumps({"op": op, **arguments}))
+        if "error" in answer:
+            raise RuntimeError(f"{op}: {answer['error']}")
+        return answer
+
+    def _ask(self, line: str) -> dict[str, Any]:
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self.process.stdout.readline() or '{"error": "load died"}')
+        return answer
+
+    async def connect(self, what: str, index: int, sdp: str) -> None:
+        """Connect a peer by the server's SDP."""
+        answer = parse_answer(sdp)
+        await self.ask(
+            "connect", what=what, index=index, host=answer.host, port=answer.port, ufrag=answer.ufrag, pwd=answer.pwd
+        )
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.kill()
+        self.process.wait()
+
+
+@dataclass
+class RelayServer:
+    """One worker of ours, as its supervisor would start it, driven over the channel."""
+
+    hosts: Hosts
+    load: LoadProcess
+    name: str = "relay"
+    views: list[str] = field(default_factory=list)
+    sessions: list[str] = field(default_factory=list)
+    reports: list[m.WorkerReport] = field(default_factory=list)
+
+    @property
+    def pid(self) -> int:
+        """The worker's process."""
+        return self.process.pid
+
+    async def start(self) -> None:
+        """Start the worker and connect to its channel."""
+        self.folder = Path(tempfile.mkdtemp(prefix="bench-"))
+        certificate = self.folder / "dtls.pem"
+        identity = new_identity()
+        certificate.write_bytes(identity.certificate + identity.private_key)
+        config = self.folder / "worker-0.json"
+        config.write_text(
+            json.dumps(
+                {
+                    "index": 0,
+                    "run_dir": str(self.folder),
+                    "certificate": str(certificate),
+                    "host": self.hosts.server,
+                    "log_level": "warning",
+                }
+            )
+        )
+        command = self.hosts.inside(
+            self.hosts.server_ns, sys.executable, "-m", "relay.worker", "--config", str(config), "--index", "0"
+        )
+        self.process = subprocess.Popen(command, cwd=ROOT)
+        await self._connect(self.folder / "worker-0.sock")
+        self.tasks = [asyncio.create_task(self.channel.run()), asyncio.create_task(self._renew())]
+
+    async def _connect(self, path: Path) -> None:
+        for _ in range(200):
+            with contextlib.suppress(OSError):
+                self.channel: Connection = await connect(path, on_post=self._posted, on_ask=self._asked, counters=Counters())
+                return
+            await asyncio.sleep(0.05)
+        raise RuntimeError("the worker does not listen")
+
+    def _posted(self, _: Connection, message: m.Message) -> None:
+        if isinstance(message, m.WorkerReport):
+            self.reports.append(message)
+
+    async def _asked(self, _: Connection, message: m.Message) -> m.Message:
+        raise RuntimeError(f"unexpected {message}")
+
+    async def _renew(self) -> None:
+        while True:
+            self.channel.post(m.LeaseRenew(tuple(self.views), time.monotonic() + 10))
+            await asyncio.sleep(2)
+
+    async def publish(self, camera: str, recording: str | None = None, **source: Any) -> None:
+        """Connect one camera."""
+        made = await self.load.ask("add_source", **source)
+        request = m.PublishOpen(secrets.token_hex(8), camera, made["offer"], False, recording, 5.0)
+        answer = await self.channel.ask(request)
+        assert isinstance(answer, m.Answer)
+        await self.load.connect("source", made["index"], answer.sdp)
+
+    async def view(self, cameras: list[str]) -> int:
+        """Connect one viewer with a slot for each camera."""
+        made = await self.load.ask("add_sink", videos=len(cameras))
+        session = secrets.token_hex(8)
+        answer = await self.channel.ask(m.ViewerOpen(session, made["offer"]))
+        assert isinstance(answer, m.Answer)
+        await self.load.connect("sink", made["index"], answer.sdp)
+        self.sessions.append(session)
+        for slot, camera in enumerate(cameras):
+            await self.assign(session, slot, camera)
+        return int(made["index"])
+
+    async def assign(self, session: str, slot: int, camera: str) -> None:
+        """Give a slot a camera."""
+        view = uuid.uuid4().hex
+        self.views.append(view)
+        await self.channel.ask(m.SlotAssign(session, slot, camera, view, "high", time.monotonic() + 10))
+
+    async def stop(self) -> None:
+        """End the worker."""
+        for task in self.tasks:
+            task.cancel()
+        self.channel.close()
+        self.process.terminate()
+        try:
+            await asyncio.to_thread(self.process.wait, 10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextlib.asynccontextmanager
+async def running(kind: Callable[[Hosts, "LoadProcess"], Any], hosts: Hosts) -> AsyncIterator[tuple[Any, LoadProcess]]:
+    """A server and its load, both ended afterwards."""
+    load = LoadProcess(hosts)
+    server = kind(hosts, load)
+    await server.start()
+    try:
+        yield server, load
+    finally:
+        await server.stop()
+        load.close()
+
+
+class Meter:
+    """Whole-process CPU of a server between two instants."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.before = cpu_seconds(pid)
+
+    def used(self) -> float:
+        """CPU seconds since it was made."""
+        return cpu_seconds(self.pid) - self.before
