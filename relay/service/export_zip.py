@@ -1,0 +1,157 @@
+"""The bytes of an extraction: one zip, made while it is sent, so that no plain media ever rests on a disk.
+
+Owns: the archive's layout.  Must never know: people, the journal, the loop.  Everything here blocks; it runs in one thread.
+
+    <recording>/chain, <recording>/statement     every link, and the signed statement of the interval
+    <recording>/00000.mp4 …                      the sealed plain bytes, untouched: init segment, then the interval's fragments
+    derived/<recording>.mp4                      DERIVED playable copy, remuxed; not sealed, proves nothing
+    verify.py                                    standalone verifier (`python verify.py <recording> --key <hex>`)
+    public_key.hex, manifest.json                the key the verdict is asked against, and SHA-256 of every file above
+"""
+
+import hashlib
+import json
+import subprocess
+import threading
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from relay.base.errors import Kind, OurError, TheirError
+from relay.evidence.chain import iterate
+from relay.evidence.records import Link
+
+_PIPE_CHUNK = 1 << 18
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""A zip's own dates say nothing; the true times stand in the chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The links of an interval, by segment; `first` and `last` number its fragments, init segments apart."""
+
+    chain: bytes
+    head: bytes
+    first: int
+    last: int
+    links: tuple[Link, ...]
+
+
+def select_interval(chain: Iterable[bytes], from_ns: int, to_ns: int) -> Selection:
+    """Return what of a recording lies within [from, to] (arrival times, UTC ns), with the init segments it needs.
+
+    Raises TheirError(NOT_FOUND) where nothing does, TheirError(INVALID) where the chain cannot be read.
+    """
+    data = b"".join(chain)
+    links: list[Link] = []
+    head = b""
+    for record in iterate(data):
+        head = record.head
+        if isinstance(record.body, Link):
+            links.append(record.body)
+    inside = [link for link in links if not link.init and link.arrival_end_ns >= from_ns and link.arrival_start_ns <= to_ns]
+    if not inside:
+        raise TheirError(Kind.NOT_FOUND, "nothing was recorded in this interval")
+    first, last = inside[0].fragment, inside[-1].fragment
+    touched = {link.segment for link in inside}
+    # Everything between the first and the last goes too: a clock step inside must not make a hole in the export.
+    wanted = [link for link in links if (link.init and link.segment in touched) or first <= link.fragment <= last]
+    return Selection(data, head, first, last, tuple(wanted))
+
+
+@dataclass(slots=True)
+class Parts:
+    """What goes in beside the media."""
+
+    recording: str
+    selection: Selection
+    statement: bytes
+    public_key: bytes
+    verifier: bytes
+    derive: Sequence[str] | None
+    """Command that reads the sealed plain bytes on its standard input and writes the playable copy on its standard output."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Who asked, on what basis, for what: goes into the manifest."""
+
+
+class Archive:
+    """Writes the zip into `sink`; `read(link)` returns a link's plain bytes."""
+
+    def __init__(self, sink: IO[bytes], parts: Parts, read: Callable[[Link], bytes], progress: Callable[[float], None]) -> None:
+        self._zip = zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True)
+        self._parts = parts
+        self._read = read
+        self._progress = progress
+        self._digests: dict[str, str] = {}
+        self._done = 0
+
+    def write(self) -> bytes:
+        """Write everything; returns the manifest's SHA-256.  Raises OurError, TheirError, OSError."""
+        parts, name = self._parts, self._parts.recording
+        with self._zip:
+            self._put(f"{name}/chain", [parts.selection.chain])
+            self._put(f"{name}/statement", [parts.statement])
+            for segment, links in _by_segment(parts.selection.links):
+                self._put(f"{name}/{segment:05d}.mp4", self._plain(links))
+            if parts.derive is not None:
+                self._put(f"derived/{name}.mp4", self._derived(parts.derive))
+            self._put("verify.py", [parts.verifier])
+            self._put("public_key.hex", [parts.public_key.hex().encode() + b"\n"])
+            manifest = {**parts.facts, "files": self._digests, "derived": "derived/ is remuxed, not sealed, and proves nothing"}
+            text = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False).encode()
+            self._put("manifest.json", [text])
+        return hashlib.sha256(text).digest()
+
+    def _put(self, name: str, pieces: Iterable[bytes]) -> None:
+        digest = hashlib.sha256()
+        info = zipfile.ZipInfo(name, _EPOCH)
+        with self._zip.open(info, "w", force_zip64=True) as file:
+            for piece in pieces:
+                digest.update(piece)
+                file.write(piece)
+        self._digests[name] = digest.hexdigest()
+
+    def _plain(self, links: Sequence[Link]) -> Iterator[bytes]:
+        """Yield a segment's plain bytes, one fragment in memory at a time; a byte that is not as sealed stops the export."""
+        total = len(self._parts.selection.links) * (2 if self._parts.derive is not None else 1)
+        for link in links:
+            data = self._read(link)
+            if hashlib.sha256(data).digest() != link.plain_digest:
+                raise OurError(f"fragment {link.fragment} is not what was sealed: verify the recording")
+            self._done += 1
+            self._progress(self._done / total)
+            yield data
+
+    def _derived(self, command: Sequence[str]) -> Iterator[bytes]:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        feeder = threading.Thread(target=self._feed, args=(process.stdin,), name="derive feed")
+        feeder.start()
+        try:
+            while piece := process.stdout.read(_PIPE_CHUNK):
+                yield piece
+            if process.wait() != 0:
+                raise OurError(f"the playable copy could not be made (exit {process.returncode})")
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+            feeder.join()
+
+    def _feed(self, pipe: IO[bytes]) -> None:
+        try:
+            with pipe:
+                for _, links in _by_segment(self._parts.selection.links):
+                    for piece in self._plain(links):
+                        pipe.write(piece)
+        except OSError:
+            return  # the process ended first: its exit code is what is told
+
+
+def _by_segment(links: Sequence[Link]) -> Iterator[tuple[int, list[Link]]]:
+    found: dict[int, list[Link]] = {}
+    for link in links:
+        found.setdefault(link.segment, []).append(link)
+    yield from sorted(found.items())
