@@ -138,6 +138,62 @@ def _track_field(data: bytes, box: Box, fields: dict[str, int | bytes]) -> None:
         fields["handler"] = data[box.payload + 8 : box.payload + 12]
 
 
+def table_samples(moov: bytes) -> dict[int, list[Sample]]:
+    """Return the samples that the tables of a whole file's `moov` tell, by track id.  Raises TheirError."""
+    tables: list[dict[bytes, Box]] = []
+    for _, box in walk(moov):
+        if box.kind == b"trak":
+            tables.append({})
+        elif tables and box.kind in (b"tkhd", b"stts", b"stsz", b"stsc", b"stco", b"co64"):
+            tables[-1][box.kind] = box
+    samples = {}
+    for table in tables:
+        if table.keys() >= {b"tkhd", b"stts", b"stsz", b"stsc"} and table.keys() & {b"stco", b"co64"}:
+            header = table[b"tkhd"]
+            at = header.payload + (20 if _full(moov, header)[0] == 1 else 12)
+            samples[_number(moov, at, 4, header.end)] = _tabled(moov, table)
+    return samples
+
+
+def _rows(data: bytes, box: Box, columns: int, width: int = 4, skip: int = 4) -> list[tuple[int, ...]]:
+    """Return the rows of a table whose count stands `skip` bytes into the payload."""
+    count, at = _number(data, box.payload + skip, 4, box.end), box.payload + skip + 4
+    if count > MAX_SAMPLES or at + count * columns * width > box.end:
+        raise _fail(box.start, f"table of {count} rows does not fit")
+    numbers = [int.from_bytes(data[at + width * n : at + width * n + width], "big") for n in range(count * columns)]
+    return [tuple(numbers[columns * n : columns * n + columns]) for n in range(count)]
+
+
+def _tabled(data: bytes, table: Mapping[bytes, Box]) -> list[Sample]:
+    """Join the four tables of a track (ISO/IEC 14496-12 §8.6.1.2, §8.7)."""
+    sizes = _sizes(data, table[b"stsz"])
+    durations = [length for count, length in _rows(data, table[b"stts"], 2) for _ in range(min(count, len(sizes)))]
+    chunks = _rows(data, table[b"stco"], 1) if b"stco" in table else _rows(data, table[b"co64"], 1, 8)
+    plan = [*_rows(data, table[b"stsc"], 3), (len(chunks) + 1, 0, 0)]
+    samples: list[Sample] = []
+    time = 0
+    for (first, count, _), (after, _, _) in zip(plan, plan[1:], strict=False):
+        for chunk in range(first - 1, min(after - 1, len(chunks))):
+            if chunk < 0:
+                raise _fail(table[b"stsc"].start, "chunks count from 1")
+            offset = chunks[chunk][0]
+            for _ in range(min(count, len(sizes) - len(samples))):
+                size = sizes[len(samples)]
+                duration = durations[len(samples)] if len(samples) < len(durations) else 0
+                samples.append(Sample(offset, size, time, duration))
+                offset, time = offset + size, time + duration
+    return samples
+
+
+def _sizes(data: bytes, box: Box) -> list[int]:
+    constant, count = _number(data, box.payload + 4, 4, box.end), _number(data, box.payload + 8, 4, box.end)
+    if not constant:
+        return [size for (size,) in _rows(data, box, 1, skip=8)]
+    if count > MAX_SAMPLES:
+        raise _fail(box.start, f"{count} samples")
+    return [constant] * count
+
+
 # --- moof -------------------------------------------------------------------------------------------------------------
 
 
@@ -153,11 +209,13 @@ class _Run:
     next_offset: int | None = None
 
 
-def fragment_samples(data: bytes, headers: Mapping[int, TrackHeader], *, origin: int = 0) -> dict[int, list[Sample]]:
+def fragment_samples(
+    data: bytes, headers: Mapping[int, TrackHeader], *, origin: int = 0, limit: int | None = None
+) -> dict[int, list[Sample]]:
     """Return the samples of every `moof` in `data` by track id, in decode order.
 
-    `data` holds whole boxes; sample offsets are relative to its beginning plus `origin` and must lie inside.  A run without a
-    data offset follows the run before.  Raises TheirError.
+    `data` holds whole boxes; sample offsets are relative to its beginning plus `origin` and must lie inside (or within
+    `limit` bytes, where only the `moof` was read).  A run without a data offset follows the run before.  Raises TheirError.
     """
     samples: dict[int, list[Sample]] = {}
     run, moof = _Run(), 0
@@ -170,7 +228,7 @@ def fragment_samples(data: bytes, headers: Mapping[int, TrackHeader], *, origin:
             run.time = _number(data, box.payload + 4, 8 if _full(data, box)[0] == 1 else 4, box.end)
         elif box.kind == b"trun":
             into = samples.setdefault(run.track, [])
-            for sample in _read_trun(data, box, run):
+            for sample in _read_trun(data, box, run, len(data) if limit is None else limit):
                 if len(into) >= MAX_SAMPLES:
                     raise _fail(box.start, "too many samples")
                 into.append(Sample(sample.offset + origin, sample.size, sample.time, sample.duration))
@@ -193,7 +251,7 @@ def _read_tfhd(data: bytes, box: Box, headers: Mapping[int, TrackHeader], moof: 
     return run
 
 
-def _read_trun(data: bytes, box: Box, run: _Run) -> Iterator[Sample]:
+def _read_trun(data: bytes, box: Box, run: _Run, limit: int) -> Iterator[Sample]:
     version_flags = _full(data, box)
     flags, count, at = version_flags[1], _number(data, box.payload + 4, 4, box.end), box.payload + 8
     offset = run.base if run.next_offset is None else run.next_offset
@@ -202,7 +260,7 @@ def _read_trun(data: bytes, box: Box, run: _Run) -> Iterator[Sample]:
         offset, at = run.base + (relative - (1 << 32) if relative >> 31 else relative), at + 4
     at += 4 if flags & 0x4 else 0
     width = 4 * (flags >> 8 & 0xF).bit_count()
-    if count > MAX_SAMPLES or at + count * width > box.end or (not width and count * max(run.size, 1) > len(data)):
+    if count > MAX_SAMPLES or at + count * width > box.end or (not width and count * max(run.size, 1) > limit):
         raise _fail(box.start, f"run of {count} samples does not fit")
     for _ in range(count):
         field, duration, size = at, run.duration, run.size
@@ -210,7 +268,7 @@ def _read_trun(data: bytes, box: Box, run: _Run) -> Iterator[Sample]:
             duration, field = int.from_bytes(data[field : field + 4], "big"), field + 4
         if flags & 0x200:
             size = int.from_bytes(data[field : field + 4], "big")
-        if offset < 0 or offset + size > len(data):
+        if offset < 0 or offset + size > limit:
             raise _fail(box.start, "a sample lies outside the fragment")
         yield Sample(offset, size, run.time, duration)
         offset, at, run.time = offset + size, at + width, run.time + duration

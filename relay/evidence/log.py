@@ -4,8 +4,8 @@ What this file owns: hashes, proofs and the text of a checkpoint.
 What it must never know: what a leaf says, where leaves are kept, sign-in, SQL.
 
 A leaf's data is `commitment(salt, entry)`: to purge an entry one destroys its salt and its text; the leaf, the tree and all
-proofs stay, and nobody can try out guesses of what the entry said.  Checkpoints are C2SP `tlog-checkpoint` notes signed with Ed25519
-(`signed-note`), so that any witness of that ecosystem can read them.
+proofs stay, and nobody can try out guesses of what the entry said.  Checkpoints are C2SP `tlog-checkpoint` notes signed with
+Ed25519 (`signed-note`), so that any witness of that ecosystem can read them.
 """
 
 import base64
@@ -201,7 +201,7 @@ class Checkpoint:
     extra: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """Return the note's text, which is what is signed; raises ValueError for an origin or a line that cannot stand there."""
+        """Return the note's text, which is what is signed; raises ValueError for what cannot stand in it."""
         lines = [self.origin, str(self.size), base64.b64encode(self.root).decode(), *self.extra]
         if any(not line or "\n" in line for line in lines) or " " in self.origin or "+" in self.origin:
             raise ValueError("an origin has no space nor plus sign, a line is neither empty nor broken")

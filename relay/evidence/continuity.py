@@ -1,0 +1,122 @@
+"""Whether the times of a recording hold together: gaps that nothing explains, clocks that jump, media that was retimed.
+
+What this file owns: the tolerances and what counts as a hole.  What it must never know: bytes, digests, keys.
+
+Three clocks are compared, all signed: each track's own decode time, the relay's arrival clock, and the length of signed gaps.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from relay.evidence.notebook import Notebook
+from relay.evidence.records import Cause, Gap, Link, SyncSource, TrackPart
+from relay.evidence.verdict import Code, moment
+
+TOLERANCE_NS = 1_000_000_000
+"""Cadence, discontinuous transmission of Opus (400 ms) and reordering stay below it."""
+DRIFT_NS = 5_000_000_000
+"""Between media time and arrival since the last gap: buffers, and a camera's clock at 100 ppm over half a day."""
+
+
+@dataclass(slots=True)
+class _Track:
+    """A track as last seen, and the signed gaps since."""
+
+    end_ns: int
+    first_ns: int
+    first_arrival_ns: int
+    gap_ns: int = 0
+
+
+@dataclass(slots=True)
+class Continuity:
+    """Feed it links and gaps in order."""
+
+    book: Notebook
+    inside: Callable[[int], bool]
+    """Whether a fragment is within the interval that is judged."""
+    gaps: int = 0
+    first_ns: int | None = None
+    last_ns: int | None = None
+    _tracks: dict[int, _Track] = field(default_factory=dict)
+    _gap_ns: int = 0
+    _waiting: list[Gap] = field(default_factory=list)
+
+    def gap(self, gap: Gap) -> None:
+        """A signed gap: explains holes up to its length, unless its cause is unknown."""
+        self.gaps += 1
+        self._waiting.append(gap)
+        explains = 0 if gap.cause is Cause.UNKNOWN else gap.length_ns
+        if gap.track is None:
+            self._gap_ns += explains
+        for number, track in self._tracks.items():
+            if gap.track in (None, number):
+                track.gap_ns += explains
+                track.first_ns = -1
+
+    def link(self, link: Link) -> None:
+        """A genuine link, in its place."""
+        inside = self.inside(link.fragment)
+        self._tell_gaps(link.fragment, inside)
+        if inside and link.clock_suspect:
+            self.book.once(Code.CLOCK_SUSPECT, link.fragment)
+        for clock in link.clocks:
+            if inside and clock.source is SyncSource.ARRIVAL:
+                self.book.once(Code.SYNC_BY_ARRIVAL, link.fragment, track=clock.track)
+        if link.init:
+            return
+        hole = self._arrival(link, inside)
+        for part in link.tracks:
+            hole = max(hole, self._track(part, link, inside))
+        if hole > TOLERANCE_NS and inside:
+            at = moment(link.arrival_start_ns - hole)
+            self.book.say(Code.GAP_UNEXPLAINED, link.fragment, seconds=_seconds(hole), at=at)
+        self._gap_ns = 0
+
+    def finish(self, last_fragment: int) -> None:
+        """The chain is over: gaps after the last link are told too."""
+        self._tell_gaps(last_fragment + 1, self.inside(last_fragment))
+
+    def _tell_gaps(self, fragment: int, inside: bool) -> None:
+        for gap in self._waiting:
+            if not inside and not self.inside(fragment - 1):
+                continue
+            track = "*" if gap.track is None else str(gap.track)
+            at, seconds = moment(gap.start_ns), _seconds(gap.length_ns)
+            self.book.say(Code.GAP, fragment, seconds=seconds, at=at, cause=gap.cause.value, track=track)
+            if gap.cause is Cause.UNKNOWN:
+                self.book.say(Code.GAP_UNEXPLAINED, fragment, seconds=seconds, at=at)
+        self._waiting.clear()
+
+    def _arrival(self, link: Link, inside: bool) -> int:
+        """Return the hole in arrival before this link that no gap explains, in ns."""
+        before, self.last_ns = self.last_ns, link.arrival_end_ns
+        if self.first_ns is None:
+            self.first_ns = link.arrival_start_ns
+        if before is None:
+            return 0
+        jump = link.arrival_start_ns - before
+        if jump < -TOLERANCE_NS and not link.clock_suspect and inside:
+            self.book.say(Code.CLOCK_BACK, link.fragment, seconds=_seconds(-jump))
+        return 0 if link.clock_suspect else jump - self._gap_ns
+
+    def _track(self, part: TrackPart, link: Link, inside: bool) -> int:
+        """Return the hole in this track's decode time that no gap explains, in ns."""
+        rate = part.kind.clock_rate
+        first_ns, end_ns = part.first * 1_000_000_000 // rate, part.end * 1_000_000_000 // rate
+        track = self._tracks.get(part.track)
+        if track is None:
+            self._tracks[part.track] = _Track(end_ns, first_ns, link.arrival_start_ns)
+            return 0
+        hole = first_ns - track.end_ns - track.gap_ns
+        if track.first_ns < 0 or link.clock_suspect:
+            track.first_ns, track.first_arrival_ns = first_ns, link.arrival_start_ns
+        drift = (first_ns - track.first_ns) - (link.arrival_start_ns - track.first_arrival_ns)
+        if inside and max(abs(drift), track.end_ns - first_ns) > DRIFT_NS:
+            self.book.once(Code.RETIMED, link.fragment, seconds=_seconds(max(abs(drift), track.end_ns - first_ns)))
+        track.end_ns, track.gap_ns = end_ns, 0
+        return hole
+
+
+def _seconds(length_ns: int) -> str:
+    return f"{length_ns / 1_000_000_000:.1f}"

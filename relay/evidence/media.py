@@ -1,0 +1,212 @@
+"""Whether the bytes that were given are the bytes that were sealed, and if not, what became of them.
+
+What this file owns: reading segments in order, comparing digests, naming what is altered, missing, moved or doubled.
+What it must never know: signatures, times.  It holds one segment's list of fragments at a time, never its bytes.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from relay.base.errors import RelayError, TheirError
+from relay.evidence.notebook import Notebook
+from relay.evidence.records import Link
+from relay.evidence.seal import TAG, decrypt_fragment, sha256
+from relay.evidence.verdict import Code, Form, Mark
+
+MAX_FRAGMENT = 64 << 20
+"""A link that claims a longer fragment is not followed."""
+MAX_DIAGNOSED = 2000
+"""Fragments of one segment above which altered order is not looked into."""
+
+
+class Reader(Protocol):
+    """A folder or an archive, read only; names are relative, with `/`."""
+
+    def names(self) -> list[str]:
+        """Return every file's name."""
+        ...
+
+    def size(self, name: str) -> int:
+        """Return a file's length in bytes."""
+        ...
+
+    def read(self, name: str, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes from `offset`: fewer only at the end of the file.  Raises TheirError or OSError."""
+        ...
+
+
+@dataclass(slots=True)
+class Piece:
+    """A fragment as it should stand in its segment's file."""
+
+    fragment: int
+    offset: int
+    length: int
+    digest: bytes
+
+
+class Media:
+    """Compares fragments with the files of a vault folder (`.seg`) or of an export (`.mp4`)."""
+
+    def __init__(self, reader: Reader, book: Notebook, form: Form, recording_key: bytes | None) -> None:
+        self._reader = reader
+        self._book = book
+        self._form = form
+        self._key = recording_key
+        self._sizes = {name: reader.size(name) for name in reader.names()}
+        self._segment = -1
+        self._pieces: list[Piece] = []
+        self._whole = True
+        self._end = 0
+        self._stored_end = 0
+        self._last = -1
+        self.checked_bytes = 0
+        self.known: set[str] = set()
+
+    def name(self, segment: int) -> str:
+        """Return the file of a segment."""
+        return f"{segment:05d}.{'mp4' if self._form is Form.EXPORT else 'seg'}"
+
+    def link(self, link: Link, recording: str) -> Mark:
+        """Compare one fragment, in the order of the chain; return its mark."""
+        unseen = self._enter(link)
+        if self._form is Form.EXPORT:
+            piece = Piece(link.fragment, self._end + unseen, link.plain_length, link.plain_digest)
+        else:
+            piece = Piece(link.fragment, link.offset, link.stored_length, link.stored_digest)
+        self._end = piece.offset + piece.length
+        self._pieces.append(piece)
+        mark = self._compare(piece, link, recording)
+        self._whole = self._whole and mark is Mark.INTACT
+        return mark
+
+    def skip(self, link: Link) -> None:
+        """A genuine link whose fragment was not exported."""
+        self._enter(link)
+
+    def _enter(self, link: Link) -> int:
+        """Follow the chain into its segment; return the plain bytes before this link whose own links are lost."""
+        if link.segment != self._segment:
+            self.close_segment()
+            self._segment, self._stored_end, self._last = link.segment, link.offset, link.fragment - 1
+        lost = link.fragment - self._last - 1
+        unseen = max(link.offset - self._stored_end - TAG * lost, 0) if lost else 0
+        self._stored_end, self._last = link.offset + link.stored_length, link.fragment
+        return unseen
+
+    def close_segment(self) -> None:
+        """Everything of the segment was seen: look at what is left in its file, and into what did not fit."""
+        if self._segment < 0:
+            return
+        name, size = self.name(self._segment), self._size()
+        if self._pieces:
+            self.known.add(name)
+        if not self._whole and size and len(self._pieces) <= MAX_DIAGNOSED:
+            self._diagnose(name, size)
+        elif size > self._end:
+            self._book.say(Code.EXTRA_BYTES, file=name, count=size - self._end)
+        self._pieces, self._whole, self._end, self._segment = [], True, 0, -1
+
+    def _size(self) -> int:
+        return self._sizes.get(self.name(self._segment), 0)
+
+    def _read(self, piece_offset: int, length: int) -> bytes:
+        if piece_offset + length > self._size() or length > MAX_FRAGMENT:
+            return b""
+        try:
+            return self._reader.read(self.name(self._segment), piece_offset, length)
+        except (OSError, RelayError):
+            return b""
+
+    def _compare(self, piece: Piece, link: Link, recording: str) -> Mark:
+        data = self._read(piece.offset, piece.length)
+        if len(data) < piece.length:
+            return Mark.MISSING
+        self.checked_bytes += len(data)
+        if sha256(data) != piece.digest:
+            return Mark.ALTERED
+        if self._key is not None and self._form is Form.OPENED:
+            self._open(data, link, recording, self._key)
+        return Mark.INTACT
+
+    def _open(self, data: bytes, link: Link, recording: str, key: bytes) -> None:
+        """Bytes that are as sealed but do not open are the fault of the key that was given."""
+        try:
+            plain = decrypt_fragment(key, recording, link.fragment, data)
+        except TheirError:
+            self._book.once(Code.WRONG_RECORDING_KEY, link.fragment)
+            return
+        if sha256(plain) != link.plain_digest or len(plain) != link.plain_length:
+            self._book.say(Code.PLAIN_DIFFERS, link.fragment)
+
+    # --- what became of the fragments of a segment that does not fit --------------------------------------------------
+
+    def _diagnose(self, name: str, size: int) -> None:
+        found, strangers, end = self._scan(size)
+        order = [piece.fragment for piece in self._pieces]
+        by_number = {piece.fragment: piece for piece in self._pieces}
+        for number in by_number:
+            if number in strangers:
+                self._book.say(Code.FRAGMENT_ALTERED, number)
+                self._book.mark(number, Mark.ALTERED)
+            elif number not in found:
+                self._book.mark(number, Mark.MISSING)
+            else:
+                self._book.mark(number, Mark.INTACT)
+        self._tell_doubles(found)
+        self._tell_moves(order, found)
+        if size > end:
+            self._book.say(Code.EXTRA_BYTES, file=name, count=size - end)
+
+    def _scan(self, size: int) -> tuple[list[int], set[int], int]:
+        """Read the file from its beginning: fragments recognised in order, those whose place strangers hold, where it ends."""
+        found: list[int] = []
+        strangers: set[int] = set()
+        expected = at = 0
+        while at < size:
+            index = self._recognise(at, size, expected)
+            if index is None:
+                if expected >= len(self._pieces):
+                    break
+                piece = self._pieces[expected]
+                if piece.offset > at and self._recognise(piece.offset, size, expected) == expected:
+                    at = piece.offset  # bytes of fragments whose links are lost
+                    continue
+                if at + piece.length <= size:
+                    strangers.add(piece.fragment)
+            else:
+                piece = self._pieces[index]
+                found.append(piece.fragment)
+            at, expected = at + max(piece.length, 1), (expected if index is None else index) + 1
+        return found, strangers - set(found), min(at, size)
+
+    def _recognise(self, at: int, size: int, expected: int) -> int | None:
+        """Return the index of the fragment that stands at `at`, the expected one first."""
+        count = len(self._pieces)
+        indexes: list[int] = [*range(expected, count), *range(min(expected, count))]
+        digests: dict[int, bytes] = {}
+        for index in indexes:
+            piece = self._pieces[index]
+            if at + piece.length > size or not piece.length:
+                continue
+            if piece.length not in digests:
+                digests[piece.length] = sha256(self._read(at, piece.length))
+            if digests[piece.length] == piece.digest:
+                return index
+        return None
+
+    def _tell_doubles(self, found: list[int]) -> None:
+        seen: set[int] = set()
+        for number in found:
+            if number in seen:
+                self._book.say(Code.FRAGMENT_TWICE, number)
+                self._book.mark(number, Mark.MISPLACED)
+            seen.add(number)
+
+    def _tell_moves(self, order: list[int], found: list[int]) -> None:
+        """Compare the order of those that are there with the order in which they should stand."""
+        there = list(dict.fromkeys(found))
+        for wanted, number in zip([number for number in order if number in set(there)], there, strict=True):
+            if wanted != number:
+                self._book.say(Code.FRAGMENT_MISPLACED, wanted, other=number)
+                self._book.mark(wanted, Mark.MISPLACED)

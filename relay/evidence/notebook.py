@@ -1,0 +1,52 @@
+"""Where the parts of a verification write down what they see, bounded so that a hostile recording cannot fill the memory.
+
+What this file owns: the findings, the notes and the marks while they grow.  What it must never know: why something was seen.
+"""
+
+from relay.base.errors import Kind, TheirError
+from relay.evidence.verdict import Axis, Code, Finding, Mark
+
+MOST_SAID = 500
+MAX_FRAGMENTS = 4_000_000
+"""More than 18 days of fragments: a chain that claims more is refused."""
+
+
+class Notebook:
+    """Findings, notes and marks of one verification."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.notes: list[Finding] = []
+        self.untold = 0
+        self.against: set[Axis] = set()
+        self.codes: set[Code] = set()
+        self.marks = bytearray()
+
+    def say(self, code: Code, fragment: int | None = None, **values: object) -> None:
+        """Write down a finding or a note; beyond the bound it is only counted."""
+        self.codes.add(code)
+        if code.against:
+            self.against.add(code.axis)
+        into = self.findings if code.against else self.notes
+        if len(into) >= MOST_SAID:
+            self.untold += 1
+            return
+        into.append(Finding(code, fragment, tuple((name, str(value)) for name, value in sorted(values.items()))))
+
+    def once(self, code: Code, fragment: int | None = None, **values: object) -> None:
+        """Write it down unless the same code already stands there."""
+        if code not in self.codes:
+            self.say(code, fragment, **values)
+
+    def mark(self, fragment: int, mark: Mark) -> None:
+        """Set a fragment's mark; fragments never marked before it are missing.  Raises TheirError beyond MAX_FRAGMENTS."""
+        if fragment >= MAX_FRAGMENTS:
+            raise TheirError(Kind.TOO_LARGE, f"fragment {fragment}: more than {MAX_FRAGMENTS} fragments")
+        short = fragment + 1 - len(self.marks)
+        if short > 0:
+            self.marks += Mark.MISSING.encode() * short
+        self.marks[fragment] = ord(mark)
+
+    def marked(self, fragment: int) -> Mark:
+        """Return a fragment's mark, MISSING where it has none."""
+        return Mark(chr(self.marks[fragment])) if fragment < len(self.marks) else Mark.MISSING

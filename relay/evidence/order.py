@@ -1,0 +1,129 @@
+"""Which records of a chain are genuine and in their place.
+
+What this file owns: signatures, sequence and the link to the record before.  What it must never know: what a record means.
+
+A record is let through once the record after it repeats its digest, or its own signature holds.  Where hashes link a run of
+records to a record whose signature holds, the run is as genuine as that record (changing any bit of it, its signatures
+included, breaks a hash), so one signature in `RUN` is checked; as soon as anything is out of order, each record's own is.
+"""
+
+from collections.abc import Iterator
+
+from relay.evidence.chain import Record
+from relay.evidence.notebook import Notebook
+from relay.evidence.records import KeyRollover, Link, Recovery, Start
+from relay.evidence.seal import NO_DIGEST, signature_holds
+from relay.evidence.verdict import Code, Mark
+
+RUN = 32
+
+
+class Order:
+    """Feed it records as they stand in the file; it yields those whose content may be judged."""
+
+    def __init__(self, book: Notebook) -> None:
+        self._book = book
+        self._key: bytes | None = None
+        self._next = 0
+        self._head: bytes | None = NO_DIGEST
+        self._held: Record | None = None
+        self._run: list[Record] = []
+        self.head = NO_DIGEST
+        """Head after the last record in its place."""
+
+    def feed(self, record: Record) -> Iterator[Record]:
+        """Take the next record of the file; yield what can now be judged."""
+        if self._next == 0 and self._held is None and self._key is None:
+            self._first(record)
+        if not self._follows(record):
+            yield from self._settle()
+            if not self._follows(record) and not self._explain(record):
+                return
+        yield from self._hold(record)
+
+    def finish(self) -> Iterator[Record]:
+        """The file is over: yield what was held back."""
+        yield from self._settle()
+
+    def forget_key(self) -> None:
+        """The start proved to be forged: nothing that its key signed can be judged."""
+        self._key = None
+
+    def _first(self, record: Record) -> None:
+        if isinstance(record.body, Start):
+            self._key = record.body.certificate.session_key
+        else:
+            self._book.say(Code.NO_START)
+            self._next, self._head = record.sequence, None
+
+    def _follows(self, record: Record) -> bool:
+        return record.sequence == self._next and self._head in (None, record.previous)
+
+    def _hold(self, record: Record) -> Iterator[Record]:
+        """The record is in its place: let the one before it through and wait for the next."""
+        changes_key = isinstance(record.body, Start | KeyRollover | Recovery)
+        if changes_key:
+            yield from self._settle()
+        elif self._held is not None:
+            self._run.append(self._held)
+            yield self._held
+            if len(self._run) >= RUN:
+                self._check_run()
+        self._held, self._head, self._next = record, record.head, record.sequence + 1
+        self.head = record.head
+        if changes_key:
+            yield from self._settle()
+            if isinstance(record.body, KeyRollover) and self._head is not None:
+                self._key = record.body.certificate.session_key
+
+    def _settle(self) -> Iterator[Record]:
+        """Check the signatures of everything not yet vouched for; let the record held back through if its own holds."""
+        held, self._held = self._held, None
+        if held is not None and self._holds(held):
+            self._run.clear()
+            yield held
+            return
+        self._check_run()
+        if held is not None:
+            self._altered(held, held.sequence)
+            self._head = None
+
+    def _check_run(self) -> None:
+        run, self._run = self._run, []
+        if run and not self._holds(run[-1]):
+            for record in run:
+                if not self._holds(record):
+                    self._altered(record, record.sequence)
+
+    def _holds(self, record: Record) -> bool:
+        if isinstance(record.body, Recovery):
+            return signature_holds(record.body.certificate.session_key, record.signed, record.signature)
+        return self._key is None or signature_holds(self._key, record.signed, record.signature)
+
+    def _explain(self, record: Record) -> bool:
+        """Say why a record is not in its place; tell whether the chain goes on from it."""
+        if not self._holds(record):
+            self._altered(record, self._next)
+            self._head, self._next = None, self._next + 1
+            return False
+        if record.sequence < self._next:
+            self._book.say(Code.RECORD_MISPLACED, _fragment(record), record=record.sequence)
+            if isinstance(record.body, Link) and self._book.marked(record.body.fragment) is Mark.MISSING:
+                self._book.mark(record.body.fragment, Mark.MISPLACED)
+            return False
+        if record.sequence > self._next:
+            self._book.say(Code.RECORDS_MISSING, _fragment(record), record=record.sequence, count=record.sequence - self._next)
+        else:
+            self._book.say(Code.CHAIN_BROKEN, _fragment(record), record=record.sequence)
+        return True
+
+    def _altered(self, record: Record, sequence: int) -> None:
+        """A record is not what was signed; its own fragment number is not to be believed where its place is known."""
+        self._book.say(Code.RECORD_ALTERED, _fragment(record), record=sequence)
+        fragment = _fragment(record)
+        if fragment is not None and fragment <= len(self._book.marks):
+            self._book.mark(fragment, Mark.ALTERED)
+
+
+def _fragment(record: Record) -> int | None:
+    return record.body.fragment if isinstance(record.body, Link) else None

@@ -1,0 +1,142 @@
+"""Signed papers that travel with a recording: the statement of an exported interval, and the succession of long-term keys.
+
+What this file owns: FORMAT.md §5 and §6, to the byte.  What it must never know: files, how a long-term key is kept.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from relay.base.errors import Kind, TheirError
+from relay.evidence.seal import (
+    DIGEST,
+    DOMAIN_STATEMENT,
+    DOMAIN_SUCCESSION,
+    KEY,
+    SIGNATURE,
+    Signer,
+    key_id,
+    signature_holds,
+)
+from relay.evidence.wire import Fixed, Raw, Struct, Text, UInt, decode, encode
+
+STATEMENT_MAGIC = b"BCRSTATE\0\1"
+SUCCESSION_MAGIC = b"BCRSUCCN\0\1"
+MAX_PAPER = 4096
+"""No paper is longer than this; a reader need not read on."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """The long-term key says: this export holds fragments `first` to `last` of a recording: all those of the interval."""
+
+    recording: str
+    head: bytes
+    """Head of the whole chain as it travels with the export."""
+    from_ns: int
+    to_ns: int
+    first: int
+    last: int
+    """Number of the last fragment, included; the init segments of the segments touched are exported too."""
+    issued_ns: int
+    issuer: bytes
+    signature: bytes = bytes(SIGNATURE)
+
+    def __post_init__(self) -> None:
+        if self.from_ns > self.to_ns or self.first > self.last:
+            raise ValueError("the interval ends before it begins")
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """Both keys say: `new_key` follows `old_key`, which signed until `at_ns`."""
+
+    old_key: bytes
+    new_key: bytes
+    at_ns: int
+    reason: str
+    old_signature: bytes = bytes(SIGNATURE)
+    new_signature: bytes = bytes(SIGNATURE)
+
+
+_NS = Fixed(8)
+_STATEMENT = Struct(
+    Statement,
+    (
+        ("recording", Text(64)),
+        ("head", Raw(DIGEST)),
+        ("from_ns", _NS),
+        ("to_ns", _NS),
+        ("first", UInt(0xFFFF_FFFF)),
+        ("last", UInt(0xFFFF_FFFF)),
+        ("issued_ns", _NS),
+        ("issuer", Raw(DIGEST)),
+        ("signature", Raw(SIGNATURE)),
+    ),
+)
+_SUCCESSION = Struct(
+    Succession,
+    (
+        ("old_key", Raw(KEY)),
+        ("new_key", Raw(KEY)),
+        ("at_ns", _NS),
+        ("reason", Text(200)),
+        ("old_signature", Raw(SIGNATURE)),
+        ("new_signature", Raw(SIGNATURE)),
+    ),
+)
+
+
+def _statement_bytes(statement: Statement) -> bytes:
+    return DOMAIN_STATEMENT + encode(_STATEMENT, statement)[:-SIGNATURE]
+
+
+def _succession_bytes(succession: Succession) -> bytes:
+    return DOMAIN_SUCCESSION + encode(_SUCCESSION, succession)[: -2 * SIGNATURE]
+
+
+def _open(magic: bytes, codec: Struct[T], data: bytes) -> T:
+    if not data.startswith(magic) or len(data) > MAX_PAPER:
+        raise TheirError(Kind.INVALID, "byte 0: not a paper of a known format version")
+    return decode(codec, data[len(magic) :], len(magic))
+
+
+def sign_statement(
+    longterm: Signer, *, recording: str, head: bytes, from_ns: int, to_ns: int, first: int, last: int, issued_ns: int
+) -> bytes:
+    """Return the bytes of the file `statement` of an export."""
+    statement = Statement(recording, head, from_ns, to_ns, first, last, issued_ns, key_id(longterm.public_key))
+    return STATEMENT_MAGIC + encode(_STATEMENT, replace(statement, signature=longterm.sign(_statement_bytes(statement))))
+
+
+def read_statement(data: bytes) -> Statement:
+    """Read the file `statement`; raises TheirError with the position.  Says nothing about its signature."""
+    return _open(STATEMENT_MAGIC, _STATEMENT, data)
+
+
+def statement_holds(statement: Statement, public_key: bytes) -> bool:
+    """Tell whether the long-term key `public_key` signed this statement."""
+    return statement.issuer == key_id(public_key) and signature_holds(
+        public_key, _statement_bytes(statement), statement.signature
+    )
+
+
+def sign_succession(old: Signer, new: Signer, *, at_ns: int, reason: str) -> bytes:
+    """Return the bytes of the file `succession` with which `new` takes over from `old`."""
+    bare = Succession(old.public_key, new.public_key, at_ns, reason)
+    signed = _succession_bytes(bare)
+    return SUCCESSION_MAGIC + encode(_SUCCESSION, replace(bare, old_signature=old.sign(signed), new_signature=new.sign(signed)))
+
+
+def read_succession(data: bytes) -> Succession:
+    """Read a succession; raises TheirError with the position.  Says nothing about its signatures."""
+    return _open(SUCCESSION_MAGIC, _SUCCESSION, data)
+
+
+def succession_holds(succession: Succession) -> bool:
+    """Tell whether both keys signed."""
+    signed = _succession_bytes(succession)
+    return signature_holds(succession.old_key, signed, succession.old_signature) and signature_holds(
+        succession.new_key, signed, succession.new_signature
+    )

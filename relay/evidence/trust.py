@@ -1,0 +1,100 @@
+"""Whose seal it is: certificates, successions of long-term keys, revocation.
+
+What this file owns: when an origin is proved.  What it must never know: media, times of fragments, where keys are kept.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from relay.base.errors import TheirError
+from relay.evidence.chain import Record, rollover_bytes
+from relay.evidence.media import Reader
+from relay.evidence.notebook import Notebook
+from relay.evidence.records import KeyRollover, Recovery, Start
+from relay.evidence.seal import SessionCertificate, key_id, signature_holds
+from relay.evidence.statement import MAX_PAPER, Statement, Succession, read_succession, statement_holds, succession_holds
+from relay.evidence.verdict import Code, moment
+
+MOST_SUCCESSIONS = 32
+
+
+@dataclass(slots=True)
+class Trust:
+    """The long-term keys believed in, by id; grows by successions that a believed key signed."""
+
+    book: Notebook
+    public_key: bytes | None
+    revoked: Mapping[bytes, Collection[bytes]]
+    """Public key (long-term or session) to the chain heads that a journal checkpoint held before it was revoked."""
+    signer: str = ""
+    _keys: dict[bytes, bytes] = field(default_factory=dict)
+    _used: set[bytes] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        if self.public_key is not None:
+            self._keys[key_id(self.public_key)] = self.public_key
+
+    def learn(self, reader: Reader, names: Collection[str]) -> None:
+        """Read successions: a key attested by one that is believed is believed too, from the newest back."""
+        papers = []
+        for name in sorted(names)[:MOST_SUCCESSIONS]:
+            try:
+                papers.append(read_succession(reader.read(name, 0, MAX_PAPER + 1)))
+            except TheirError:
+                self.book.say(Code.NOT_COVERED, file=name)
+        for _ in papers:
+            for paper in papers:
+                self._learn(paper)
+
+    def _learn(self, paper: Succession) -> None:
+        old, new = key_id(paper.old_key), key_id(paper.new_key)
+        if new in self._keys and old not in self._keys and succession_holds(paper):
+            self._keys[old] = paper.old_key
+            self.book.say(Code.SUCCESSION, key=old.hex(), by=new.hex())
+
+    def record(self, record: Record) -> bool:
+        """Judge the certificate of a record that brings one; tell whether it is forged."""
+        body = record.body
+        if not isinstance(body, Start | KeyRollover | Recovery):
+            return False
+        if isinstance(body, KeyRollover):
+            self._consent(record, body)
+        return self._certificate(record.sequence, body.certificate)
+
+    def _consent(self, record: Record, body: KeyRollover) -> None:
+        signed = rollover_bytes(record.previous, body.certificate)
+        if not signature_holds(body.certificate.session_key, signed, body.consent):
+            self.book.say(Code.ROLLOVER_FORGED, record=record.sequence)
+
+    def _certificate(self, sequence: int, certificate: SessionCertificate) -> bool:
+        self.signer = self.signer or certificate.issuer.hex()
+        self._used.add(certificate.session_key)
+        key = self._keys.get(certificate.issuer)
+        if self.public_key is None:
+            self.book.once(Code.NO_PUBLIC_KEY, key=certificate.issuer.hex())
+        elif key is None:
+            wanted = key_id(self.public_key).hex()
+            self.book.once(Code.FOREIGN_KEY, key=certificate.issuer.hex(), wanted=wanted)
+        elif not certificate.issued_by(key):
+            self.book.say(Code.BAD_CERTIFICATE, record=sequence, key=certificate.issuer.hex())
+            return True
+        else:
+            self._used.add(key)
+        return False
+
+    def time(self, sequence: int, certificate: SessionCertificate, utc_ns: int, fragment: int | None = None) -> None:
+        """A record says this time: it must lie within the life of its signer's certificate."""
+        if not certificate.covers(utc_ns):
+            self.book.once(Code.CERTIFICATE_LIFE, fragment, record=sequence, at=moment(utc_ns))
+
+    def statement(self, statement: Statement) -> None:
+        """Judge the signature of an interval's statement."""
+        key = self._keys.get(statement.issuer)
+        if key is None or not statement_holds(statement, key):
+            self.book.say(Code.STATEMENT_FOREIGN)
+
+    def revocations(self, head: bytes) -> None:
+        """At the end: a revoked key vouches only for a chain whose head a checkpoint held before the revocation."""
+        for key in sorted(self._used & set(self.revoked)):
+            if head not in self.revoked[key]:
+                self.book.say(Code.KEY_REVOKED, key=key_id(key).hex())

@@ -1,0 +1,367 @@
+"""The verdict on a recording: a vault folder, a copy of it, or an export, checked against its chain and a trusted public key.
+
+What this file owns: the order in which the questions are asked, and what the answers add up to.
+What it must never know: where the recording came from, how it is shown, the network.  It is given a `Reader`, hashes the
+bytes it reads, re-encodes nothing (I6), and holds at most one fragment and one segment's list of fragments.
+
+The rules are FORMAT.md §7.  Parts: `order` (signatures and sequence), `trust` (keys), `media` (bytes), `continuity` (times),
+`derived` (remuxed copies).
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from relay.base.errors import Kind, TheirError
+from relay.evidence.chain import MAX_RECORD, PREAMBLE, Record, parse_record, record_length
+from relay.evidence.continuity import Continuity
+from relay.evidence.derived import Derived
+from relay.evidence.media import MAX_FRAGMENT, Media, Reader
+from relay.evidence.notebook import Notebook
+from relay.evidence.order import Order
+from relay.evidence.records import Body, End, Gap, KeyRollover, Link, Original, Recovery, Start
+from relay.evidence.seal import SessionCertificate
+from relay.evidence.statement import MAX_PAPER, Statement, read_statement
+from relay.evidence.trust import Trust
+from relay.evidence.verdict import Axis, Code, Form, Mark, Verdict, moment
+
+CHAIN = "chain"
+STATEMENT = "statement"
+_CHUNK = 1 << 20
+_SEGMENT = re.compile(r"\d{5}\.(seg|mp4)")
+_PLAYABLE = re.compile(r"(?:.*/)?[^/]+\.(mp4|m4v|mov)", re.IGNORECASE)
+
+Progress = Callable[[int, int], None]
+"""Called with bytes read and bytes to read."""
+
+
+def verify(
+    reader: Reader,
+    public_key: bytes | None,
+    recording_key: bytes | None = None,
+    *,
+    revoked: Mapping[bytes, Collection[bytes]] | None = None,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Judge what `reader` holds.
+
+    `public_key`: the relay's long-term public key (32 bytes), from elsewhere than the recording; None is a finding.
+    `recording_key`: the AES-256 key of the recording (32 bytes) where there is one; without it, *checked as stored*.
+    `revoked`: for each revoked public key, the chain heads that a journal checkpoint held before its revocation.
+    Raises TheirError when there is nothing that can be read as a recording (exit code 2).
+    """
+    names = reader.names()
+    if CHAIN not in names:
+        return _without_chain(names)
+    form = _form(names, recording_key)
+    return _Verification(reader, names, form, public_key, recording_key, revoked or {}, progress).run()
+
+
+def _form(names: list[str], recording_key: bytes | None) -> Form:
+    kinds = {found[1] for name in names if (found := _SEGMENT.fullmatch(name))}
+    if "seg" in kinds:
+        return Form.STORED if recording_key is None else Form.OPENED
+    if "mp4" in kinds:
+        return Form.EXPORT
+    if any(_PLAYABLE.fullmatch(name) for name in names):
+        return Form.DERIVED
+    return Form.STORED
+
+
+def _without_chain(names: list[str]) -> Verdict:
+    if not any(_PLAYABLE.fullmatch(name) or _SEGMENT.fullmatch(name) for name in names):
+        raise TheirError(Kind.INVALID, "no recording: neither a chain nor media")
+    book = Notebook()
+    book.say(Code.UNSIGNED)
+    answers = ("not judged", "not judged", "not proved", "time not proved")
+    findings, notes = tuple(book.findings), tuple(book.notes)
+    return Verdict(Form.UNSIGNED, "", "", *answers, "", findings, notes, 0, "", None, None, 0, 0, "")
+
+
+def read_records(reader: Reader, book: Notebook) -> Iterator[Record]:
+    """Yield the records of the file `chain`, reading it in pieces; what cannot be parsed is a finding and ends it.
+
+    Raises TheirError when not even its first bytes are those of a chain.
+    """
+    if reader.read(CHAIN, 0, len(PREAMBLE)) != PREAMBLE:
+        raise TheirError(Kind.INVALID, "byte 0: not a chain of a known format version")
+    position, base, buffer = len(PREAMBLE), 0, b""
+    while True:
+        at = position - base
+        if len(buffer) - at < MAX_RECORD + 3:
+            base, buffer, at = position, reader.read(CHAIN, position, _CHUNK), 0
+        if at == len(buffer):
+            return
+        try:
+            size = record_length(buffer[at : at + 3], position)
+            if at + size > len(buffer):
+                raise TheirError(Kind.INVALID, f"byte {position}: record of {size} bytes, {len(buffer) - at} left")
+            record = parse_record(buffer[at : at + size], position)
+        except TheirError as error:
+            book.say(Code.CHAIN_UNREADABLE, why=error.detail)
+            return
+        yield record
+        position += size
+
+
+@dataclass(slots=True)
+class _Verification:
+    """One verification from beginning to end."""
+
+    reader: Reader
+    names: list[str]
+    form: Form
+    public_key: bytes | None
+    recording_key: bytes | None
+    revoked: Mapping[bytes, Collection[bytes]]
+    progress: Progress | None
+    book: Notebook = field(default_factory=Notebook)
+    start: Start | None = None
+    certificate: SessionCertificate | None = None
+    close: End | Recovery | None = None
+    statement: Statement | None = None
+    links: int = 0
+    segments: int = 0
+    plain_bytes: int = 0
+    stored_bytes: int = 0
+    head: bytes = b""
+    order: Order = field(init=False)
+    trust: Trust = field(init=False)
+    media: Media = field(init=False)
+    times: Continuity = field(init=False)
+    copies: list[Derived] = field(default_factory=list)
+    _total: int = 0
+
+    def __post_init__(self) -> None:
+        self.order = Order(self.book)
+        self.trust = Trust(self.book, self.public_key, self.revoked)
+        self.media = Media(self.reader, self.book, self.form, self.recording_key)
+        self.times = Continuity(self.book, self._inside)
+        self._total = sum(self.reader.size(name) for name in self.names)
+
+    def run(self) -> Verdict:
+        """Read everything once and add it up."""
+        self._papers()
+        for record in read_records(self.reader, self.book):
+            for judged in self.order.feed(record):
+                self._judge(judged)
+        for judged in self.order.finish():
+            self._judge(judged)
+        self.head = self.order.head
+        self._finish()
+        return self._verdict()
+
+    # --- before the chain ---------------------------------------------------------------------------------------------
+
+    def _papers(self) -> None:
+        self.trust.learn(self.reader, [name for name in self.names if name.split("-")[0] == "succession"])
+        if STATEMENT in self.names:
+            try:
+                self.statement = read_statement(self.reader.read(STATEMENT, 0, MAX_PAPER + 1))
+            except TheirError as error:
+                self.book.say(Code.STATEMENT_MISMATCH, why=error.detail)
+            else:
+                self.trust.statement(self.statement)
+        for name in self.names:
+            if _PLAYABLE.fullmatch(name) and not _SEGMENT.fullmatch(name):
+                self.copies.append(Derived(self.reader, name, self.book))
+
+    def _inside(self, fragment: int) -> bool:
+        return self.statement is None or self.statement.first <= fragment <= self.statement.last
+
+    # --- record by record ---------------------------------------------------------------------------------------------
+
+    def _judge(self, record: Record) -> None:
+        body: Body = record.body
+        if self.close is not None:
+            self.book.once(Code.AFTER_END)
+            return
+        if self.trust.record(record):
+            self.order.forget_key()
+        if isinstance(body, Link):
+            self._link(record, body)
+        elif isinstance(body, Gap):
+            self.times.gap(body)
+        elif isinstance(body, Start):
+            self._start(record, body)
+        elif isinstance(body, KeyRollover):
+            self.certificate = body.certificate
+        else:
+            self.close = body
+            self._closing(record, body)
+
+    def _start(self, record: Record, body: Start) -> None:
+        if self.start is not None:
+            self.book.say(Code.CHAIN_RULE, record=record.sequence, why="a second start")
+            return
+        self.start, self.certificate = body, body.certificate
+        self.trust.time(record.sequence, body.certificate, body.started_ns)
+        if body.previous_recording is not None:
+            self.book.say(Code.FOLLOWS, recording=body.previous_recording)
+        if body.original is Original.CAMERA and self.form is not Form.DERIVED:
+            self.form = Form.CHAIN_ONLY
+
+    def _closing(self, record: Record, body: End | Recovery) -> None:
+        certificate = body.certificate if isinstance(body, Recovery) else self.certificate
+        if certificate is not None:
+            self.trust.time(record.sequence, certificate, body.recovered_ns if isinstance(body, Recovery) else body.end_ns)
+
+    def _link(self, record: Record, link: Link) -> None:
+        rule = self._broken_rule(link)
+        if rule:
+            self.book.say(Code.CHAIN_RULE, link.fragment, record=record.sequence, why=rule)
+        self.links += 1
+        self.segments = max(self.segments, link.segment + 1)
+        self.plain_bytes += link.plain_length
+        self.stored_bytes += link.stored_length
+        self.times.link(link)
+        if self.certificate is not None:
+            self.trust.time(record.sequence, self.certificate, link.arrival_start_ns, link.fragment)
+        self.book.mark(link.fragment, self._compare(link))
+        if self.progress is not None:
+            self.progress(self.media.checked_bytes, self._total)
+
+    def _broken_rule(self, link: Link) -> str | None:
+        """Say which rule of FORMAT.md §3.3 a genuine link breaks."""
+        if link.fragment < len(self.book.marks):
+            return "its fragment has a link already"
+        if max(link.plain_length, link.stored_length) > MAX_FRAGMENT:
+            return "its fragment is too long"
+        if link.segment + 1 < self.segments:
+            return "it goes back to an earlier segment"
+        if link.init and link.tracks:
+            return "an init segment has no samples"
+        return None
+
+    def _compare(self, link: Link) -> Mark:
+        for copy in self.copies:
+            if self._inside(link.fragment):
+                copy.link(link)
+        if self.start is None:
+            return Mark.UNKNOWN
+        if self.form is Form.CHAIN_ONLY:
+            return Mark.INTACT
+        if self.form is Form.DERIVED:
+            return self._derived_mark(link)
+        if self._exported(link):
+            return self.media.link(link, self.start.recording)
+        self.media.skip(link)
+        return Mark.NOT_EXPORTED
+
+    def _derived_mark(self, link: Link) -> Mark:
+        if not self._inside(link.fragment):
+            return Mark.NOT_EXPORTED
+        return Mark.ALTERED if all(copy.differs for copy in self.copies) else Mark.UNKNOWN
+
+    def _exported(self, link: Link) -> bool:
+        """Whether this fragment must be there: all of them, or the interval's and the init segments of its segments."""
+        if self._inside(link.fragment):
+            return True
+        return link.init and self.media.name(link.segment) in self.names
+
+    # --- after the chain ----------------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        if self.start is None:
+            self.book.once(Code.NO_START)
+        self.media.close_segment()
+        self.times.finish(len(self.book.marks) - 1)
+        if isinstance(self.close, End):
+            self._counts(self.close)
+        self._interruption()
+        if self.statement is not None:
+            self._interval(self.statement)
+        for copy in self.copies:
+            copy.finish(alone=self.form is Form.DERIVED)
+        if self.form is Form.DERIVED:
+            self.book.say(Code.DERIVED_ONLY)
+        self.trust.revocations(self.head)
+        self._missing()
+        self._other_files()
+
+    def _counts(self, end: End) -> None:
+        said = (end.links, end.gaps, end.segments, end.plain_bytes, end.stored_bytes)
+        if said != (self.links, self.times.gaps, self.segments, self.plain_bytes, self.stored_bytes):
+            found, gaps = self.links, self.times.gaps
+            self.book.say(Code.COUNTS_DIFFER, said=end.links, gaps_said=end.gaps, found=found, gaps_found=gaps)
+
+    def _interruption(self) -> None:
+        last = self.times.last_ns
+        if isinstance(self.close, End) or (self.statement is not None and last is not None and self.statement.to_ns <= last):
+            return
+        until = "?" if last is None else moment(last)
+        if isinstance(self.close, Recovery):
+            self.book.say(Code.RECOVERED, until=until, cause=self.close.cause)
+        else:
+            self.book.say(Code.INTERRUPTED, until=until)
+
+    def _interval(self, statement: Statement) -> None:
+        self.book.say(Code.NOT_EXPORTED, at=moment(statement.from_ns), until=moment(statement.to_ns))
+        if self.start is not None and statement.recording != self.start.recording:
+            self.book.say(Code.STATEMENT_MISMATCH, why=f"it is about {statement.recording}")
+        if statement.head != self.head:
+            self.book.say(Code.STATEMENT_MISMATCH, why="the chain is not the one it was signed for")
+        if statement.last >= len(self.book.marks):
+            self.book.say(Code.STATEMENT_MISMATCH, why=f"fragment {statement.last} is not in the chain")
+
+    def _missing(self) -> None:
+        """Tell runs of missing fragments once each."""
+        for run in re.finditer(Mark.MISSING.encode() + b"+", bytes(self.book.marks)):
+            first, last = run.start(), run.end() - 1
+            if first == last:
+                self.book.say(Code.FRAGMENT_MISSING, first)
+            else:
+                self.book.say(Code.FRAGMENTS_MISSING, first, last=last, count=last - first + 1)
+
+    def _other_files(self) -> None:
+        known = {CHAIN, STATEMENT} | self.media.known | {copy.name for copy in self.copies}
+        for name in sorted(set(self.names) - known):
+            if _SEGMENT.fullmatch(name):
+                self.book.say(Code.FOREIGN_FILE, file=name)
+            elif name.split("-")[0] != "succession":
+                self.book.say(Code.NOT_COVERED, file=name)
+
+    # --- adding up ----------------------------------------------------------------------------------------------------
+
+    def _verdict(self) -> Verdict:
+        start, times = self.start, self.times
+        return Verdict(
+            form=self.form,
+            recording=start.recording if start else "",
+            camera=start.camera if start else "",
+            integrity=self._integrity(),
+            completeness=self._completeness(),
+            origin="not proved" if start is None or Axis.ORIGIN in self.book.against else "proved",
+            time=self._time(),
+            marks=self.book.marks.decode(),
+            findings=tuple(self.book.findings),
+            notes=tuple(self.book.notes),
+            untold=self.book.untold,
+            signer=self.trust.signer,
+            start_ns=start.started_ns if start else times.first_ns,
+            end_ns=self.close.end_ns if isinstance(self.close, End) else times.last_ns,
+            fragments=len(self.book.marks),
+            checked_bytes=self.media.checked_bytes,
+            head=self.head.hex(),
+        )
+
+    def _integrity(self) -> str:
+        against = {code for code in self.book.codes if code.against and code.axis is Axis.INTEGRITY}
+        if against - {Code.DERIVED_ONLY}:
+            return "altered"
+        if against or self.start is None:
+            return "not judged"
+        return "intact as stored" if self.form is Form.STORED else "intact"
+
+    def _completeness(self) -> str:
+        against = {code for code in self.book.codes if code.against and code.axis is Axis.COMPLETENESS}
+        if against - {Code.INTERRUPTED, Code.RECOVERED}:
+            return "incomplete"
+        if against:
+            return "interrupted"
+        return "complete" if self.statement is None else "complete for this interval"
+
+    def _time(self) -> str:
+        if self.start is None or Axis.TIME in self.book.against:
+            return "time not proved"
+        return "suspect" if Code.CLOCK_SUSPECT in self.book.codes else "consistent"
