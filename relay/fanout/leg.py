@@ -90,8 +90,9 @@ class Leg:
         return self.forward(replay, now)
 
     def stop(self) -> None:
-        """The source is gone; a new one continues sequence and time."""
+        """The source is gone; a new one continues sequence and time.  Nothing of the old one is resent."""
         self.running = False
+        self.history = History()
         self._compressed = {}
         self._holes.clear()
 

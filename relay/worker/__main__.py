@@ -1,0 +1,126 @@
+"""`python -m relay.worker --config FILE --index I`: one process of the packet path.
+
+What this file owns: the process (socket, identity, loop, signals, garbage collection).  What it must never know: the
+application's settings; it is handed `relay.worker.config.WorkerConfig` in a file.
+"""
+
+import argparse
+import asyncio
+import gc
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import uvloop
+
+from relay.base.clock import SystemClock
+from relay.base.counters import Counters
+from relay.base.errors import OurError
+from relay.base.redact import redact
+from relay.transport.dtls import Identity
+from relay.transport.port import Port, PortSettings
+from relay.worker.config import WorkerConfig, load
+from relay.worker.worker import Worker
+
+GC_EVERY = 60.0
+
+
+def main() -> int:
+    """Run until told to finish; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="relay.worker")
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--index", type=int, required=True)
+    arguments = parser.parse_args()
+    config = load(arguments.config)
+    if config.index != arguments.index:
+        raise OurError(f"{arguments.config.name} is of worker {config.index}, not {arguments.index}")
+    _log(config)
+    pid_file = Path(config.run_dir) / f"worker-{config.index}.pid"
+    pid_file.write_text(str(os.getpid()))
+    try:
+        uvloop.run(serve(config))
+    finally:
+        pid_file.unlink(missing_ok=True)
+    return 0
+
+
+async def serve(config: WorkerConfig) -> None:
+    """Run one worker on the running loop until SIGTERM, SIGINT, `Shutdown` or loneliness."""
+    counters = Counters()
+    sock = _bind(config)
+    advertise = config.advertise or (config.host,)
+    settings = PortSettings(advertise=advertise, socket_buffer=config.socket_buffer)
+    worker = Worker(config, Port(sock, _identity(config), SystemClock(), counters, settings), SystemClock(), counters)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.finish, signal.Signals(number).name)
+    _calm_collector(loop)
+    try:
+        await worker.run()
+    finally:
+        sock.close()
+
+
+def _bind(config: WorkerConfig) -> socket.socket:
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    try:
+        sock.bind((config.host, config.port))
+    except OSError as error:
+        sock.close()
+        raise OurError(f"worker {config.index} cannot bind UDP port {config.port}: {error.strerror}") from error
+    return sock
+
+
+def _identity(config: WorkerConfig) -> Identity:
+    """Split the PEM file into certificate and key; raises OurError where it is missing."""
+    try:
+        text = Path(config.certificate).read_bytes()
+    except OSError as error:
+        raise OurError(f"DTLS certificate: {error.strerror}") from error
+    blocks = [block + b"-----\n" for block in text.split(b"-----\n") if block.strip()]
+    paired = [blocks[at] + blocks[at + 1] for at in range(0, len(blocks) - 1, 2)]
+    certificate = next((pair for pair in paired if b"BEGIN CERTIFICATE" in pair), b"")
+    key = next((pair for pair in paired if b"PRIVATE KEY" in pair), b"")
+    return Identity(certificate, key)
+
+
+def _calm_collector(loop: asyncio.AbstractEventLoop) -> None:
+    """Keep garbage collection out of the packet path.
+
+    Packets make no cycles, so nothing is lost by collecting rarely: young objects seldom, what lives long never (frozen),
+    cycles of closed sessions once a minute and only in the two young generations.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1_000_000)
+
+    def sweep() -> None:
+        gc.collect(1)
+        loop.call_later(GC_EVERY, sweep)
+
+    loop.call_later(GC_EVERY, sweep)
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {"at": self.formatTime(record), "level": record.levelname.lower(), "logger": record.name}
+        entry["event"] = redact(record.getMessage())
+        if record.exc_info:
+            entry["trace"] = redact(self.formatException(record.exc_info))
+        return json.dumps(entry)
+
+
+def _log(config: WorkerConfig) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines())
+    logging.basicConfig(level=config.log_level.upper(), handlers=[handler])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,283 @@
+"""One camera: what it sends goes to its legs and to the tap; what must be said to it is said.
+
+What this file owns: a camera's session.  What it must never know: who watches and why, files, HTTP.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from relay.base.clock import Clock
+from relay.base.counters import Counters
+from relay.channel.messages import Layer, PublisherHeld, PublishOpen, SourceReport, SourceState, TapClose, TapSender, Track
+from relay.fanout.media import Media
+from relay.fanout.source import Source
+from relay.fanout.stream import Stream, TrackSpec
+from relay.transport.port import Peer
+from relay.transport.sdp import MediaIn, PublisherAnswer
+from relay.worker.tap import Fed, Tap
+
+FROZEN_AFTER = 1.5
+"""Seconds without a media packet after which a connected camera counts as frozen."""
+B_FRAMES = "the stream has B-frames, which cannot be shown with low delay: turn them off in the camera's encoder"
+
+SHUTDOWN = "shutdown"
+
+
+def track_spec(media: MediaIn) -> TrackSpec:
+    """Return what the fan-out needs to know of an agreed m-line."""
+    codec, extensions = media.codec, media.extensions
+    return TrackSpec(
+        kind=media.kind,
+        mid=media.mid,
+        payload_type=codec.payload_type,
+        clock_rate=codec.clock_rate,
+        fmtp=codec.fmtp,
+        rtx_payload_type=codec.rtx_payload_type,
+        ssrcs=media.ssrcs,
+        rtx=tuple(media.rtx.items()),
+        rids=media.rids,
+        mid_id=extensions.mid,
+        rid_id=extensions.rid,
+        rrid_id=extensions.rrid,
+        transport_cc_id=extensions.transport_cc,
+        nack="nack" in codec.feedback,
+        pli="nack pli" in codec.feedback,
+        fir="ccm fir" in codec.feedback,
+        remb="goog-remb" in codec.feedback,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CameraEvents:
+    """What a camera tells its worker."""
+
+    batch: Callable[["CameraPeer", Stream, list[Media]], None]
+    changed: Callable[["CameraPeer", str], None]
+    over: Callable[["CameraPeer", SourceState, str], None]
+
+
+def _tap_close(recording: str, state: SourceState, reason: str) -> TapClose:
+    if state == "lost":
+        return TapClose(recording, "lost")
+    return TapClose(recording, "shutdown" if reason == SHUTDOWN else "stopped")
+
+
+class CameraPeer:
+    """See the module; the transport's handler of one camera."""
+
+    def __init__(
+        self,
+        request: PublishOpen,
+        answer: PublisherAnswer,
+        clock: Clock,
+        counters: Counters,
+        tap: Tap,
+        events: CameraEvents,
+        max_bitrate: int,
+    ) -> None:
+        self.session = request.session
+        self.camera = request.camera
+        self.live_audio = request.live_audio
+        self.peer: Peer | None = None
+        self.state: SourceState = "connecting"
+        self.since_ns = clock.utc_ns()
+        self.fed = Fed(request.recording, request.camera) if request.recording is not None else None
+        tracks = (answer.video, answer.audio) if answer.audio is not None else (answer.video,)
+        self.source = Source(
+            tuple(track_spec(media) for media in tracks), secrets.randbits(32), counters, max_bitrate, self._on_packet
+        )
+        self._clock = clock
+        self._tap = tap
+        self._events = events
+        self._touched: dict[Stream, None] = {}
+        self._best: Stream | None = None
+        self._last_video: float | None = None
+        self._reported = (0, 0, 0, 0)
+        self._reported_at = clock.monotonic()
+
+    # --- the transport's handler ---------------------------------------------------------------------------------------
+
+    def on_connected(self, peer: Peer, now: float) -> None:
+        """DTLS is done; the first packets decide the rest."""
+
+    def on_rtp(self, peer: Peer, packet: bytes, now: float) -> None:
+        """A packet of the camera's."""
+        stream = self.source.receive(packet, now)
+        if stream is not None:
+            self._touched[stream] = None
+
+    def on_rtcp(self, peer: Peer, compound: bytes, now: float) -> None:
+        """Sender reports."""
+        for fact in self.source.receive_rtcp(compound, now):
+            if self.fed is not None:
+                rtt = self.rtt
+                rtt_ns = None if rtt is None else int(rtt * 1e9)
+                report = TapSender(self.fed.recording, fact.ssrc, fact.ntp_ns, fact.rtp, int(now * 1e9), rtt_ns)
+                self._tap.sender(self.fed, report)
+
+    def on_batch_end(self, now: float) -> None:
+        """Hand over what this drain brought: legs first, then the tap, then what the camera must hear."""
+        touched, self._touched = self._touched, {}
+        for stream in touched:
+            if stream.reordered:
+                self._refuse(now)
+                return
+            batch = stream.take()
+            if batch:
+                self._alive(stream, now)
+                self._events.batch(self, stream, batch)
+        if self.fed is not None:
+            self._tap.flush(self.fed)
+        self._speak(now)
+
+    def on_closed(self, peer: Peer, reason: str, now: float) -> None:
+        """The camera is gone without having said so."""
+        self.finish("lost", reason)
+
+    # --- life ----------------------------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """What is due by time alone."""
+        if self.peer is not None and self.peer.connected:
+            self._speak(now)
+        if self.state == "live" and self._last_video is not None and now - self._last_video > FROZEN_AFTER:
+            self._enter("frozen", f"no picture for {FROZEN_AFTER} s")
+        if self.fed is not None and self._best is not None and self.layer("high") is not self._best:
+            self._retrack(self.fed)
+
+    def close(self, state: SourceState, reason: str) -> None:
+        """End the session from our side."""
+        if self.peer is not None:
+            self.peer.close(reason)
+        self.finish(state, reason)
+
+    def finish(self, state: SourceState, reason: str) -> None:
+        """The peer is closed: tell the recorder and the worker, once."""
+        if self.state in ("lost", "ended"):
+            return
+        self.state = state
+        if self.fed is not None:
+            self._tap.close(self.fed, _tap_close(self.fed.recording, state, reason))
+        self._events.over(self, state, reason)
+
+    def switch_recording(self, recording: str) -> None:
+        """Feed another recording from now on, beginning at a keyframe."""
+        previous, self.fed = self.fed, Fed(recording, self.camera)
+        if previous is not None:
+            self.fed.tracks = previous.tracks
+        if self._best is not None:
+            self._best.asker.want(self._clock.monotonic())
+
+    def _refuse(self, now: float) -> None:
+        self.close("ended", B_FRAMES)
+
+    def _enter(self, state: SourceState, reason: str) -> None:
+        if state != self.state:
+            self.state = state
+            self._events.changed(self, reason)
+
+    def _alive(self, stream: Stream, now: float) -> None:
+        if stream.spec.kind == "video":
+            self._last_video = now
+            self._enter("live", "")
+
+    def _speak(self, now: float) -> None:
+        peer = self.peer
+        if peer is not None and peer.connected and not peer.closed:
+            for compound in self.source.poll(now):
+                peer.send_rtcp(compound, now)
+
+    # --- layers and the tap --------------------------------------------------------------------------------------------
+
+    def layer(self, wanted: Layer) -> Stream | None:
+        """Return the stream that serves a wanted layer: the largest picture, or the smallest."""
+        layers = sorted(self.source.layers.values(), key=lambda stream: stream.width * stream.height)
+        if not layers:
+            return None
+        return layers[-1] if wanted == "high" else layers[0]
+
+    def _on_packet(self, stream: Stream, packet: bytes, now: float) -> None:
+        fed = self.fed
+        if fed is None:
+            return
+        if self.source.changed:
+            self.source.changed = False
+            self._retrack(fed)
+        if stream.spec.kind == "audio" or stream is self._best:
+            self._tap.add(fed, packet, now)
+
+    def _retrack(self, fed: Fed) -> None:
+        """The recorder takes the best picture and the sound."""
+        best = self.layer("high")
+        if best is not None and self._best is not None and best is not self._best:
+            best.asker.want(self._clock.monotonic())
+        self._best = best
+        streams = [stream for stream in (self._best, self.source.audio) if stream is not None]
+        specs = [(stream.ssrc, stream.spec) for stream in streams]
+        tracks = tuple(Track(ssrc, spec.kind, spec.payload_type, spec.clock_rate, spec.fmtp) for ssrc, spec in specs)
+        self._tap.retrack(fed, tracks)
+
+    # --- reports -------------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._clock.monotonic()
+
+    @property
+    def rtt(self) -> float | None:
+        """Round trip to the camera in seconds, as repairs show it."""
+        best = self.layer("high")
+        return None if best is None else best.inbound.rtt
+
+    def held(self, now: float) -> PublisherHeld:
+        """What control must know after its own restart."""
+        peer = self.peer
+        return PublisherHeld(
+            session=self.session,
+            camera=self.camera,
+            recording=self.fed.recording if self.fed is not None else None,
+            state=self.state,
+            live_audio=self.live_audio,
+            etag=peer.ice.local.ufrag if peer is not None else "",
+            since_ns=self.since_ns,
+            silent_for=peer.silent_for(now) if peer is not None else 0.0,
+        )
+
+    def report(self, now: float, viewers: int) -> SourceReport:
+        """What goes into the worker's report, for the time since the last one."""
+        best = self.layer("high")
+        inbound = best.inbound if best is not None else None
+        current = (
+            sum(stream.octets for stream in self.source.layers.values())
+            + (self.source.audio.octets if self.source.audio else 0),
+            best.frames if best is not None else 0,
+            inbound.abandoned if inbound is not None else 0,
+            inbound.received if inbound is not None else 0,
+        )
+        octets, frames, lost, received = (max(0, new - old) for new, old in zip(current, self._reported, strict=True))
+        seconds = max(0.001, now - self._reported_at)
+        self._reported, self._reported_at = current, now
+        return SourceReport(
+            camera=self.camera,
+            state=self.state,
+            kbps=octets * 8 / 1000 / seconds,
+            fps=frames / seconds,
+            loss=lost / (lost + received) if lost + received else 0.0,
+            rtt_ms=None if self.rtt is None else self.rtt * 1000,
+            width=best.width if best is not None else 0,
+            height=best.height if best is not None else 0,
+            clock_offset_ms=self._clock_offset(now),
+            clock_uncertainty_ms=None if self.rtt is None else self.rtt * 500,
+            viewers=viewers,
+            last_frame_age=now - self._last_video if self._last_video is not None else -1.0,
+            layers=len(self.source.layers),
+        )
+
+    def _clock_offset(self, now: float) -> float | None:
+        """Camera's wall clock minus ours, the shortest way seen halved by the round trip where one is known."""
+        transit = self.source.clock.transit
+        if transit is None:
+            return None
+        return (now - self._clock.utc_ns() / 1e9 - transit + (self.rtt or 0.0) / 2) * 1000

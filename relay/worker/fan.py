@@ -1,0 +1,110 @@
+"""Serving many legs without holding the socket: long fan-outs are cut into slices, cameras take turns, legs rotate.
+
+What this file owns: the order in which batches meet legs.  What it must never know: packets, keys.
+Serving 100 legs takes milliseconds; between two slices the loop reads the socket, so that another camera's packet waits for
+one slice only.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from relay.base.counters import Counters, declare
+from relay.fanout.media import Media
+from relay.fanout.stream import Stream
+from relay.worker.slot import Slot
+
+SLICE = 0.0015
+"""Seconds of work between two looks at the socket."""
+CHECK_EVERY = 4
+MAX_WAITING = 256
+"""Batches that may wait per camera; more means that we cannot follow."""
+
+declare(
+    fan_overrun="batches dropped because the worker could not follow",
+    leg_errors="legs restarted because of an error of ours",
+)
+
+logger = logging.getLogger(__name__)
+
+
+class _Job:
+    __slots__ = ("at", "batch", "camera", "slots", "stream")
+
+    def __init__(self, camera: str, stream: Stream, batch: Sequence[Media], slots: Sequence[Slot]) -> None:
+        self.camera = camera
+        self.stream = stream
+        self.batch = batch
+        self.slots = slots
+        self.at = 0
+
+
+class Fan:
+    """See the module.  `later` schedules `run` for the loop's next turn."""
+
+    def __init__(
+        self, monotonic: Callable[[], float], later: Callable[[Callable[[], None]], object], counters: Counters
+    ) -> None:
+        self._monotonic = monotonic
+        self._later = later
+        self._counters = counters
+        self._waiting: dict[str, deque[_Job]] = {}
+        self._scheduled = False
+        self._turn = 0
+        self._next_log = 0.0
+
+    def submit(self, camera: str, stream: Stream, batch: Sequence[Media], slots: Sequence[Slot]) -> None:
+        """Take a batch for legs that should show `stream` of `camera`."""
+        queue = self._waiting.setdefault(camera, deque())
+        if len(queue) >= MAX_WAITING:
+            self._counters.count("fan_overrun")
+            return
+        self._turn += 1
+        start = self._turn % len(slots)
+        queue.append(_Job(camera, stream, batch, [*slots[start:], *slots[:start]]))
+        if not self._scheduled:
+            self.run()
+
+    def run(self) -> None:
+        """Work for one slice; goes on in the loop's next turn where something is left."""
+        self._scheduled = False
+        end = self._monotonic() + SLICE
+        while self._waiting:
+            camera, queue = next(iter(self._waiting.items()))
+            finished = self._serve(queue[0], end)
+            if finished:
+                queue.popleft()
+            del self._waiting[camera]
+            if queue:
+                self._waiting[camera] = queue
+            if self._waiting and self._monotonic() >= end:
+                self._scheduled = True
+                self._later(self.run)
+                return
+
+    def _serve(self, job: _Job, end: float) -> bool:
+        slots = job.slots
+        arrival = job.batch[-1].arrival
+        while job.at < len(slots):
+            now = self._monotonic()
+            if now >= end and job.at:
+                return False
+            for slot in slots[job.at : job.at + CHECK_EVERY]:
+                if slot.camera == job.camera:
+                    self._deliver(slot, job, now)
+            done = self._monotonic()
+            for slot in slots[job.at : job.at + CHECK_EVERY]:
+                slot.measured(done - arrival)
+            job.at += CHECK_EVERY
+        return True
+
+    def _deliver(self, slot: Slot, job: _Job, now: float) -> None:
+        """A bug costs one leg its stream (it starts again at a keyframe), not all others theirs."""
+        try:
+            slot.deliver(job.stream, job.batch, now)
+        except Exception:
+            self._counters.count("leg_errors")
+            slot.restart()
+            if now >= self._next_log:
+                self._next_log = now + 1.0
+                logger.exception("a leg failed")

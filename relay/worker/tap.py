@@ -1,0 +1,143 @@
+"""The tap: what passes goes to the recorder beside us, never at the price of a packet on its way.
+
+What this file owns: the connection to the recorder, its bound, and which recordings it has been told of.  What it must never
+know: files, fragments, keys.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from relay.base.counters import Counters, declare
+from relay.base.errors import Kind, OurError, TheirError
+from relay.channel.framing import Connection, connect
+from relay.channel.messages import KeyframeAsk, Message, Ping, Pong, TapClose, TapLost, TapOpen, TapPackets, TapSender, Track
+
+RETRY = 0.25
+
+declare(
+    tap_packets="packets handed to the recorder",
+    tap_lost="packets that the recorder could not take, or that came while it was away",
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Fed:
+    """A recording that this worker feeds."""
+
+    __slots__ = ("camera", "lost", "opened", "pending", "recording", "tracks")
+
+    def __init__(self, recording: str, camera: str) -> None:
+        self.recording = recording
+        self.camera = camera
+        self.tracks: tuple[Track, ...] = ()
+        self.opened = False
+        self.lost = 0
+        self.pending: list[tuple[int, bytes]] = []
+
+
+class Tap:
+    """See the module.  Synchronous and never waiting; `run` keeps the connection."""
+
+    def __init__(
+        self, path: Path, bound: int, counters: Counters, on_keyframe: Callable[[KeyframeAsk], None], pong: Callable[[], Pong]
+    ) -> None:
+        self._path = path
+        self._bound = bound
+        self._counters = counters
+        self._on_keyframe = on_keyframe
+        self._pong = pong
+        self._connection: Connection | None = None
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait for the recorder."""
+        return self._connection.backlog if self._connection is not None else 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether the recorder is there."""
+        return self._connection is not None and not self._connection.closed
+
+    # --- feeding -------------------------------------------------------------------------------------------------------
+
+    def add(self, fed: Fed, packet: bytes, now: float) -> None:
+        """Take a packet; `flush` sends what was taken."""
+        fed.pending.append((int(now * 1e9), packet))
+
+    def flush(self, fed: Fed) -> None:
+        """Hand over what was taken since the last call, or count it as lost."""
+        if not fed.pending:
+            return
+        pending, fed.pending = fed.pending, []
+        if self._ready(fed) and self._post(TapPackets(fed.recording, pending)):
+            self._counters.values["tap_packets"] += len(pending)
+        else:
+            fed.lost += len(pending)
+            self._counters.count("tap_lost", len(pending))
+
+    def retrack(self, fed: Fed, tracks: tuple[Track, ...]) -> None:
+        """The streams of a recording changed."""
+        if tracks != fed.tracks:
+            self.flush(fed)
+            fed.tracks = tracks
+            fed.opened = False
+
+    def sender(self, fed: Fed, message: TapSender) -> None:
+        """Pass on a sender report."""
+        if self._ready(fed):
+            self._post(message)
+
+    def close(self, fed: Fed, message: TapClose) -> None:
+        """The session is over."""
+        self.flush(fed)
+        if self.connected:
+            self._post(message)
+
+    def _ready(self, fed: Fed) -> bool:
+        if not self.connected or not fed.tracks:
+            return False
+        if not fed.opened:
+            fed.opened = self._post(TapOpen(fed.recording, fed.camera, fed.tracks))
+        if fed.opened and fed.lost and self._post(TapLost(fed.recording, fed.lost)):
+            fed.lost = 0
+        return fed.opened
+
+    def _post(self, message: Message) -> bool:
+        return self._connection is not None and self._connection.post(message)
+
+    # --- connection ----------------------------------------------------------------------------------------------------
+
+    async def run(self, feds: Callable[[], list[Fed]]) -> None:
+        """Connect, and connect again for ever; every recording is announced anew to a recorder that came back."""
+        while True:
+            try:
+                self._connection = await connect(
+                    self._path, on_post=self._on_post, on_ask=self._on_ask, counters=self._counters, bound=self._bound
+                )
+            except OSError:
+                await asyncio.sleep(RETRY)
+                continue
+            for fed in feds():
+                fed.opened = False
+            try:
+                await self._connection.run()
+            except OurError as error:
+                logger.error("tap broken: %s", error.detail)
+            await asyncio.sleep(RETRY)
+
+    def shut(self) -> None:
+        """Close the connection; what was posted is still written."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _on_post(self, connection: Connection, message: Message) -> None:
+        if isinstance(message, KeyframeAsk):
+            self._on_keyframe(message)
+
+    async def _on_ask(self, connection: Connection, message: Message) -> Message:
+        if isinstance(message, Ping):
+            return self._pong()
+        raise TheirError(Kind.INVALID, f"a tap answers no {type(message).__name__}")
