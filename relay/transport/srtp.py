@@ -28,6 +28,9 @@ PROFILES: Final = (GCM, CM)
 WINDOW: Final = 1024
 """Packets that may still come late (RFC 3711 §3.3.2 asks for at least 64); 1 s of a 8 Mbit/s stream."""
 
+BEFORE_FIRST: Final = 64
+"""Packets before the first one seen that may still come: a stream's start can be reordered too."""
+
 MAX_SSRCS: Final = 64
 """Streams that one peer may send us: 1 audio, 3 layers, their RTX, and restarts of them."""
 
@@ -136,8 +139,7 @@ class Window:
         """Use an index; False where it is used up."""
         if index <= self.last:
             return self.is_free(index) and self._fill(index)
-        if self.last >= 0:
-            self._leave_holes(index)
+        self._leave_holes(index, self.last + 1 if self.last >= 0 else max(0, index - BEFORE_FIRST))
         self.last = index
         return True
 
@@ -145,9 +147,9 @@ class Window:
         del self._holes[index]
         return True
 
-    def _leave_holes(self, index: int) -> None:
+    def _leave_holes(self, index: int, since: int) -> None:
         holes = self._holes
-        for missing in range(max(self.last + 1, index - WINDOW + 1), index):
+        for missing in range(max(since, index - WINDOW + 1), index):
             holes[missing] = None
         while len(holes) > WINDOW:  # ascending by construction: the first is the oldest
             del holes[next(iter(holes))]
