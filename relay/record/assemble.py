@@ -1,8 +1,8 @@
 """RTP packets of one track become samples: H.264 access units or Opus packets, or a hole.  Never a stall.
 
-What this file owns: order, depacketising (RFC 6184, RFC 7587), noticing what is missing.  What it must never know: wall time, files,
-the other track.  A malformed packet is counted and treated as lost; an access unit that lacks a packet is dropped whole, and what
-lies between the good samples on either side of it is one `Hole`.
+What this file owns: order, depacketising (RFC 6184, RFC 7587), noticing what is missing.  What it must never know: wall time,
+files, the other track.  A malformed packet is counted and treated as lost; an access unit that lacks a packet is dropped whole,
+and what lies between the good samples on either side of it is one `Hole`.
 """
 
 from typing import NamedTuple
@@ -221,7 +221,8 @@ class H264Track(_Track):
 
 
 def _begins_picture(payload: bytes) -> bool:
-    """Tell whether a payload can be the first of its access unit (H.264 §7.4.1.2.3): AUD, parameter sets, SEI, or macroblock 0."""
+    """Tell whether a payload can be the first of its access unit (H.264 §7.4.1.2.3): AUD, parameter sets, SEI, or macroblock
+    0."""
     unit = units(payload)[0]
     if unit.kind in (SLICE, IDR):
         return unit.start and len(unit.data) > 1 and bool(unit.data[1] & 0x80)

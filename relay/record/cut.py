@@ -1,12 +1,13 @@
 """Samples become fragments, fragments become segments: where to cut, and nothing else.
 
-What this file owns: fragments by duration, segments that begin on an IDR, when to ask for one.  What it must never know: MP4 boxes,
-packets, files.
+What this file owns: fragments by duration, segments that begin on an IDR, when to ask for one.  What it must never know: MP4
+boxes, packets, files.
 
-A fragment is cut when its first sample is `fragment_seconds` old by our clock, or when a sample would stretch it beyond that on its
-own track's timeline.  A segment ends at the first IDR after `segment_seconds`; when that time comes an IDR is asked for, again each
-second.  A new resolution or parameter set, or a camera that came back, begins a new segment at its IDR; pictures before it cannot be
-decoded and are not kept.  Sound never waits for a picture: a recording without an IDR begins with a segment of sound alone.
+A fragment is cut when its first sample is `fragment_seconds` old by our clock, or when a sample would stretch it beyond that on
+its own track's timeline.  A segment ends at the first IDR after `segment_seconds`; when that time comes an IDR is asked for,
+again each second.  A new resolution or parameter set, or a camera that came back, begins a new segment at its IDR; pictures
+before it cannot be decoded and are not kept.  Sound never waits for a picture: a recording without an IDR begins with a segment
+of sound alone.
 """
 
 from dataclasses import dataclass, field

@@ -1,7 +1,8 @@
 """One recording's line from packets to fragments: two tracks, one timeline, one cutter.
 
-What this file owns: how the parts of `record` work together.  What it must never know: sockets, MP4, keys, files, wall time except
-as the number it is given.  Everything comes in with `now` (monotonic nanoseconds) and leaves as `Fragment`, `Missing` or `Ask`.
+What this file owns: how the parts of `record` work together.  What it must never know: sockets, MP4, keys, files, wall time
+except as the number it is given.  Everything comes in with `now` (monotonic nanoseconds) and leaves as `Fragment`, `Missing` or
+`Ask`.
 """
 
 from collections.abc import Sequence

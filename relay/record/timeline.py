@@ -3,10 +3,10 @@
 What this file owns: where on the recording's timeline a sample lies, and what is known of the offset to wall time.
 What it must never know: files, other tracks, the wall clock except as numbers it is given.
 
-Each track stays on its own RTP clock.  It is anchored once, by arrival, and again only when the timestamps do what no network can
-do (run ahead of arrival by more than a second, fall behind by more than ten): then the jump is told as a discontinuity.  The
-packet that was delayed least in the last half minute is what the anchor follows, so that neither jitter nor a drifting crystal
-looks like a jump (RFC 3550 §6.4.1 for sender reports).
+Each track stays on its own RTP clock.  It is anchored once, by arrival, and again only when the timestamps do what no network
+can do (run ahead of arrival by more than a second, fall behind by more than ten): then the jump is told as a discontinuity.
+The packet that was delayed least in the last half minute is what the anchor follows, so that neither jitter nor a drifting
+crystal looks like a jump (RFC 3550 §6.4.1 for sender reports).
 """
 
 from typing import NamedTuple

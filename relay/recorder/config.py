@@ -1,8 +1,8 @@
 """What a recorder is told at start, and nothing else.
 
-What this file owns: the shape of `<data>/run/recorder-<i>.json`, which the supervisor writes anew at each start (UTF-8 JSON, mode
-0600) and `python -m relay.recorder --config FILE --index I` reads.  What it must never know: the application's settings file, the
-long-term keys (the file carries a session key and its certificate, so that a recorder needs nobody while it runs).
+What this file owns: the shape of `<data>/run/recorder-<i>.json`, which the supervisor writes anew at each start (UTF-8 JSON,
+mode 0600) and `python -m relay.recorder --config FILE --index I` reads.  What it must never know: the application's settings
+file, the long-term keys (the file carries a session key and its certificate, so that a recorder needs nobody while it runs).
 """
 
 from pathlib import Path

@@ -1,11 +1,13 @@
 """Fragmented MP4 (ISO/IEC 14496-12) out of samples, with PyAV and without touching a coded byte.
 
-What this file owns: the init segment of a layout, one `moof` + `mdat` per fragment.  What it must never know: packets, keys, files.
+What this file owns: the init segment of a layout, one `moof` + `mdat` per fragment.  What it must never know: packets, keys,
+files.
 
-FFmpeg's muxer decides by itself when a fragment ends and holds packets back to interleave them (one fragment for 132 frames was seen,
-and a silent track stalls the others).  So each fragment gets a muxer of its own, opened from the streams of its init segment and
-closed at once: the boundaries are ours, the bytes depend on nothing but the samples, and no state can go bad.  `frag_discont` makes
-it write the decode times that it is given.  Opus needs its dOps box, which only an opened libopus context yields.
+FFmpeg's muxer decides by itself when a fragment ends and holds packets back to interleave them (one fragment for 132 frames was
+seen, and a silent track stalls the others).  So each fragment gets a muxer of its own, opened from the streams of its init
+segment and closed at once: the boundaries are ours, the bytes depend on nothing but the samples, and no state can go bad.
+`frag_discont` makes it write the decode times that it is given.  Opus needs its dOps box, which only an opened libopus context
+yields.
 """
 
 import io

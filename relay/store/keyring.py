@@ -1,16 +1,16 @@
 """The relay's keys on disk: long-term keys, day keys and wrapped recording keys (relay/DESIGN.md §5.3, invariant I5).
 
-What this file owns: `<data>/keys`, every file 0600, every folder 0700.  What it must never know: recordings' folders, the database
-(a key that was deleted there was found again in its write-ahead log), the clock.
+What this file owns: `<data>/keys`, every file 0600, every folder 0700.  What it must never know: recordings' folders, the
+database (a key that was deleted there was found again in its write-ahead log), the clock.
 
     kek.key              32 bytes: wraps the day keys
     signing.key / .pub   Ed25519 (RFC 8032), 32 bytes each: certifies session keys; the public half is pinned in the settings
     dtls.pem             P-256 certificate and key for DTLS (workers read it)
-    days/<day>.key       the day's key wrapped under the KEK; destroyed on that day, and with it every recording that expires then
-    wrapped/<day>/<recording>.key   a recording's key wrapped under the key of the day on which it expires
+    days/<day>.key       the day's key wrapped under the KEK; destroyed on that day, and with it every recording that expires
+    then wrapped/<day>/<recording>.key   a recording's key wrapped under the key of the day on which it expires
 
-Wrapping is AES-256-GCM with a random 96-bit nonce and a context as associated data, so that a wrapped key moved to another name or
-day does not open.  Everything here blocks (fsync): callers on a loop use a thread.
+Wrapping is AES-256-GCM with a random 96-bit nonce and a context as associated data, so that a wrapped key moved to another name
+or day does not open.  Everything here blocks (fsync): callers on a loop use a thread.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from relay.base.errors import Kind, OurError, TheirError
-from relay.evidence.seal import CERTIFICATE, MemorySigner, SessionSigner, Signer, new_session
+from relay.evidence.seal import CERTIFICATE, MemorySigner, Signer, new_session
 from relay.evidence.wire import encode
 from relay.store.vault import FileOps, is_recording_id, write_file
 

@@ -1,7 +1,7 @@
 """The vault: one folder per recording, holding its chain and its stored (encrypted) segments (relay/DESIGN.md §5.3).
 
-What this file owns: paths, appending, the order of writes and fsyncs, reading back.  What it must never know: what a link means,
-long-term keys, the database.
+What this file owns: paths, appending, the order of writes and fsyncs, reading back.  What it must never know: what a link
+means, long-term keys, the database.
 
 Everything that changes the disk goes through one small object, `FileOps`, so that a test can fail, stall, tear or kill at each
 single operation.  Order of one fragment: stored bytes into the segment, then its link into the chain; a grouped fsync (at least

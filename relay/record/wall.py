@@ -1,0 +1,33 @@
+"""Wall time of one recording: monotonic time plus an offset that never jumps, and the knowledge that somebody stepped the
+clock.
+
+What this file owns: when the relay's wall clock is not to be trusted.  What it must never know: where time is read.
+
+Small corrections (NTP slewing) are followed.  A step is not: within a recording time runs on evenly, and from then on
+everything is marked suspect, because nobody can say which side of the step was right.
+"""
+
+STEP_NS = 200_000_000
+
+
+class WallClock:
+    """Translates monotonic nanoseconds into UTC nanoseconds for one recording."""
+
+    def __init__(self, utc_ns: int, mono_ns: int) -> None:
+        self.offset = utc_ns - mono_ns
+        """UTC minus monotonic, in nanoseconds."""
+        self.suspect = False
+
+    def utc(self, mono_ns: int) -> int:
+        """Return the UTC nanoseconds of a monotonic instant."""
+        return mono_ns + self.offset
+
+    def observe(self, utc_ns: int, mono_ns: int) -> bool:
+        """Compare with both clocks, read together; return True when a step was seen just now for the first time."""
+        difference = utc_ns - mono_ns - self.offset
+        if abs(difference) < STEP_NS:
+            if not self.suspect:
+                self.offset += difference
+            return False
+        first, self.suspect = not self.suspect, True
+        return first

@@ -1,0 +1,60 @@
+"""`python -m relay.recorder --config FILE --index I`: one recorder process.
+
+What this file owns: the process (signals, pid file, event loop).  What it must never know: what a recorder does.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+
+from relay.base.errors import RelayError
+from relay.recorder.config import RecorderConfig, load
+from relay.recorder.recorder import Recorder
+
+
+def main() -> int:
+    """Run until SIGTERM, SIGINT, a Shutdown or a minute without control; return the exit code."""
+    parser = argparse.ArgumentParser(prog="relay.recorder", description="record, seal and store what a worker taps")
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--index", type=int, required=True)
+    arguments = parser.parse_args()
+    try:
+        config = load(arguments.config)
+        _prepare_logs(config, arguments.index)
+        uvloop.run(_serve(config, arguments.index))
+    except RelayError as error:
+        print(f"recorder {arguments.index}: {error.detail}", file=sys.stderr)  # noqa: T201 - before or after logs exist
+        return 1
+    return 0
+
+
+async def _serve(config: RecorderConfig, index: int) -> None:
+    recorder = Recorder(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, recorder.stop, signal.Signals(number).name)
+    pid_file = Path(config.run_dir) / f"recorder-{index}.pid"
+    pid_file.write_text(f"{os.getpid()}\n")
+    try:
+        await recorder.run()
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            pid_file.unlink()
+
+
+def _prepare_logs(config: RecorderConfig, index: int) -> None:
+    logging.basicConfig(
+        level=config.log_level.upper(), stream=sys.stderr, format=f"%(asctime)s recorder-{index} %(levelname)s %(message)s"
+    )
+    logging.getLogger("libav").setLevel(logging.ERROR)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""What the recorder's loop hands to the vault thread, and what comes back.
+
+What this file owns: the words between the two.  What it must never know: how either does its work.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from relay.channel.messages import Plan
+from relay.evidence.chain import Cause, ClockMap, Reason, TrackPart
+
+
+@dataclass(slots=True)
+class Media:
+    """One init segment or fragment, in plain; times in UTC nanoseconds."""
+
+    recording: str
+    segment: int
+    init: bool
+    plain: bytes
+    tracks: tuple[TrackPart, ...]
+    start_ns: int
+    length_ns: int
+    queued: float
+    """Monotonic seconds at which it was handed over."""
+    clocks: tuple[ClockMap, ...] = ()
+    suspect: bool = False
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class Lack:
+    """Something was not recorded."""
+
+    recording: str
+    start_ns: int
+    length_ns: int
+    track: int | None
+    cause: Cause
+    detail: str
+
+
+@dataclass(slots=True)
+class Open:
+    """Begin a recording; `done` gets None once its signed start is durable, or what went wrong."""
+
+    plan: Plan
+    key: bytes = field(repr=False)
+    done: Callable[[Exception | None], None]
+
+    @property
+    def recording(self) -> str:
+        """The recording's id."""
+        return self.plan.recording
+
+
+@dataclass(slots=True)
+class Finish:
+    """End a recording."""
+
+    recording: str
+    reason: Reason
+    author: str | None
+    end_ns: int
+
+
+Job: TypeAlias = Media | Lack | Open | Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Every link of a segment is durable (I1)."""
+
+    recording: str
+    segment: int
+    first_link: int
+    last_link: int
+    start_ns: int
+    end_ns: int
+    stored_bytes: int
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a recording is sealed."""
+
+    recording: str
+    links: int
+    gaps: int
+    stored_bytes: int
+    sealed_until_ns: int
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Lacked:
+    """A gap was signed."""
+
+    lack: Lack
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The signed end is durable."""
+
+    recording: str
+    reason: Reason
+    links: int
+    gaps: int
+    head: bytes
+    end_ns: int
+    stored_bytes: int
+    duration_ns: int
+
+
+Fact: TypeAlias = Sealed | Progress | Lacked | Finished

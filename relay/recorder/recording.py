@@ -1,0 +1,171 @@
+"""One open recording on the recorder's loop: its line, its muxer, its wall clock; it hands jobs to the vault thread.
+
+What this file owns: from tapped packets to jobs.  What it must never know: sockets, files, keys.
+"""
+
+import logging
+from collections.abc import Callable
+
+from relay.base.counters import Counters, declare
+from relay.base.errors import OurError
+from relay.channel.messages import Plan, RecordMeta, TapOpen, TapPackets, TapSender
+from relay.evidence.chain import Cause, ClockMap, Reason, SyncSource
+from relay.record.cut import Fragment, Layout
+from relay.record.line import AUDIO, VIDEO, Ask, Line, LineSettings, Missing, Output, Stream
+from relay.record.wall import WallClock
+from relay.recorder.jobs import Finish, Job, Lack, Media, Progress
+from relay.recorder.mux import Muxer
+
+log = logging.getLogger(__name__)
+
+MAX_METADATA = 32
+
+declare(
+    record_unmuxable="fragments that could not be muxed (absurd parameter sets); each lies in a signed gap",
+    record_unknown_packets="tapped packets of a stream that their recording does not know",
+    record_clock_steps="recordings during which the relay's wall clock was stepped (marked suspect)",
+)
+
+
+class Recording:
+    """Takes what the tap brings; `put` takes jobs, `ask` requests for a keyframe.  Times in monotonic nanoseconds."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        settings: LineSettings,
+        wall: WallClock,
+        now: int,
+        put: Callable[[Job], None],
+        counters: Counters,
+    ) -> None:
+        self.plan = plan
+        self._wall = wall
+        self._put = put
+        self._counters = counters
+        self._line = Line(settings, now)
+        self._muxer: tuple[Layout, Muxer] | None = None
+        self._metadata: dict[str, str] = {}
+        self.lost_since: int | None = now
+        """Since when no camera feeds it; None while one does."""
+        self.progress = Progress(plan.recording, 0, 0, 0, plan.started_ns, b"")
+        self.wants: str | None = None
+        """Why a keyframe is wanted; whoever owns the tap takes it."""
+        self.seen_media = False
+
+    def open(self, tap: TapOpen, now: int) -> None:
+        """The camera is there (again)."""
+        self.lost_since = None
+        streams = [Stream(track.ssrc, VIDEO if track.kind == "video" else AUDIO) for track in tap.tracks]
+        self._handle(self._line.open(streams, now), now)
+
+    def packets(self, tap: TapPackets, now: int) -> None:
+        """Packets came."""
+        self._handle(self._line.packets(tap.packets, now), now)
+
+    def sender(self, tap: TapSender) -> None:
+        """A sender report came."""
+        self._line.sender(tap.ssrc, tap.ntp_ns, tap.rtp, self._wall.utc(tap.arrival_ns), tap.rtt_ns)
+
+    def overflow(self, packets: int) -> None:
+        """The tap dropped packets."""
+        self._line.overflow(packets)
+
+    def lost(self, now: int) -> None:
+        """The camera is gone; it may come back."""
+        if self.lost_since is None:
+            self._handle(self._line.close(now), now)
+            self.lost_since = now
+
+    def meta(self, message: RecordMeta) -> None:
+        """Keep metadata for the next link; beyond 32 keys new ones are dropped."""
+        for key, value in message.values.items():
+            if key in self._metadata or len(self._metadata) < MAX_METADATA:
+                self._metadata[key[:64]] = value[:500]
+
+    def advance(self, now: int) -> None:
+        """Let time pass."""
+        output = self._line.advance(now)
+        if output:
+            self._handle(output, now)
+
+    def observe(self, utc_ns: int, now: int) -> None:
+        """Compare the clocks, once a second."""
+        if self._wall.observe(utc_ns, now):
+            self._counters.count("record_clock_steps")
+            log.warning("the wall clock was stepped; a recording is marked suspect from here")
+
+    def finish(self, reason: Reason, author: str | None, now: int) -> None:
+        """Give out what waits and end."""
+        self._handle(self._line.close(now), now)
+        if self._line.unknown_packets:
+            self._counters.count("record_unknown_packets", self._line.unknown_packets)
+        self._put(Finish(self.plan.recording, reason, author, self._wall.utc(now)))
+        if self._muxer is not None:
+            self._muxer[1].close()
+            self._muxer = None
+
+    def _handle(self, outputs: list[Output], now: int) -> None:
+        for output in outputs:
+            if isinstance(output, Fragment):
+                self._fragment(output, now)
+            elif isinstance(output, Missing):
+                start = self._wall.utc(output.start)
+                self._put(Lack(self.plan.recording, start, output.length, output.track, Cause(output.cause), output.detail))
+            elif isinstance(output, Ask):
+                self.wants = output.cause
+
+    def _fragment(self, fragment: Fragment, now: int) -> None:
+        arrivals = [sample.arrival for sample in (*fragment.video, *fragment.audio)]
+        start, end = self._wall.utc(min(arrivals)), self._wall.utc(max(arrivals))
+        try:
+            muxer = self._muxer_of(fragment, start, now)
+            muxed = muxer.fragment(fragment)
+        except OurError as error:
+            self._counters.count("record_unmuxable")
+            detail = f"not muxable: {error.detail}"[:200]
+            self._put(Lack(self.plan.recording, start, end - start, None, Cause.RECORDER, detail))
+            return
+        self.seen_media = True
+        metadata, self._metadata = tuple(sorted(self._metadata.items())), {}
+        self._put(
+            Media(
+                recording=self.plan.recording,
+                segment=fragment.segment,
+                init=False,
+                plain=muxed.data,
+                tracks=muxed.tracks,
+                start_ns=start,
+                length_ns=end - start,
+                queued=now / 1e9,
+                clocks=self._clock_maps(now),
+                suspect=self._wall.suspect,
+                metadata=metadata,
+            )
+        )
+
+    def _muxer_of(self, fragment: Fragment, start_ns: int, now: int) -> Muxer:
+        """Return the segment's muxer; a segment's first fragment brings its init segment before it."""
+        if self._muxer is None or self._muxer[0] != fragment.layout:
+            fresh = Muxer(fragment.layout)
+            if self._muxer is not None:
+                self._muxer[1].close()
+            self._muxer = (fragment.layout, fresh)
+        muxer = self._muxer[1]
+        if fragment.opens:
+            self._put(Media(self.plan.recording, fragment.segment, True, muxer.init, (), start_ns, 0, now / 1e9))
+        return muxer
+
+    def _clock_maps(self, now: int) -> tuple[ClockMap, ...]:
+        return tuple(
+            ClockMap(
+                track=track,
+                source=SyncSource.SENDER_REPORT if fix.by_report else SyncSource.ARRIVAL,
+                wall_ns=fix.wall_ns,
+                rtp=fix.rtp,
+                decode_time=fix.time,
+                offset_ns=fix.offset_ns,
+                uncertainty_ns=fix.uncertainty_ns,
+            )
+            for track, fix in self._line.fixes(now, self._wall.offset)
+        )

@@ -1,0 +1,185 @@
+"""What a recorder that died left behind: cut back to what is whole, and closed with a signed record of its own.
+
+What this file owns: recovery of the recordings that one recorder had open.  What it must never know: sockets, PyAV, live
+recordings.
+
+A recording never continues after its process died (its key must not seal again).  A chain is cut after its last whole record
+whose bytes are all on disk and are those that were linked (a power cut may leave a file long enough but empty); a segment is
+cut where its last link ends.  The recovery record says how much was cut; it names no gap, because nobody knows what never
+reached the disk.
+"""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from relay.base.errors import TheirError
+from relay.evidence.chain import End, Link, Torn, iterate, recover, survey
+from relay.evidence.seal import SessionSigner, sha256
+from relay.recorder.jobs import Sealed
+from relay.recorder.writer import mark_closed, open_marks
+from relay.store.vault import CHAIN, AppendFile, FileOps, Vault, is_recording_id, segment_name
+
+log = logging.getLogger(__name__)
+
+CHECKED_LINKS = 64
+"""How many of the last links are compared with their bytes: more than any grouped fsync can leave behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A recording that was cut short and is closed now."""
+
+    recording: str
+    reason: str
+    """`interrupted`, or the reason of an End that was signed but perhaps never told."""
+    segments: tuple[Sealed, ...]
+    links: int
+    gaps: int
+    head: bytes
+    end_ns: int
+    duration_ns: int
+    stored_bytes: int
+
+
+def recover_all(ops: FileOps, root: Path, index: int, signer: SessionSigner, utc_ns: Callable[[], int]) -> Iterator[Recovered]:
+    """Close every recording that recorder `index` left open; one that cannot be closed is logged and left for the next
+    start."""
+    marks = open_marks(root, index)
+    for path in sorted(marks.iterdir()) if marks.is_dir() else ():
+        recording = path.name
+        try:
+            done = recover_one(ops, Vault(root, ops), recording, signer, utc_ns()) if is_recording_id(recording) else None
+        except OSError as error:
+            log.error("recording %s cannot be recovered now: %s", recording, error.strerror)
+            continue
+        mark_closed(ops, root, index, recording)
+        if done is not None:
+            yield done
+
+
+def recover_one(ops: FileOps, vault: Vault, recording: str, signer: SessionSigner, utc_ns: int) -> Recovered | None:
+    """Close one recording; None where nothing of it is there or where only its closing is to be told.  Raises OSError.
+
+    A folder without a whole signed start holds no sealed byte: it is removed.
+    """
+    folder = vault.folder(recording)
+    if not folder.is_dir():
+        return None
+    try:
+        data = (folder / CHAIN).read_bytes()
+        torn = _whole(vault, recording, data)
+    except (FileNotFoundError, TheirError):
+        vault.erase(recording)
+        return None
+    if not torn.closed:
+        media = _cut_segments(ops, vault, recording, torn)
+        _close_chain(ops, folder / CHAIN, len(data), torn, signer, utc_ns, media)
+        ops.fsync_dir(folder)
+        data = (folder / CHAIN).read_bytes()
+    return _describe(recording, data)
+
+
+def _whole(vault: Vault, recording: str, data: bytes) -> Torn:
+    """Return what is whole of a chain: every link's bytes are on disk and, for the last ones, are the right ones."""
+    available = {
+        number: (vault.folder(recording) / segment_name(number)).stat().st_size for number in vault.segments(recording)
+    }
+    torn = survey(data, available)
+    links = _links(data[: torn.chain_length])
+    for link in links[-CHECKED_LINKS:]:
+        if not link.stored_length:
+            continue
+        if sha256(vault.read_stored(recording, link.segment, link.offset, link.stored_length)) != link.stored_digest:
+            available[link.segment] = link.offset
+            return survey(data, available)
+    return torn
+
+
+def _links(data: bytes) -> list[Link]:
+    return [record.body for record in iterate(data) if isinstance(record.body, Link)]
+
+
+def _cut_segments(ops: FileOps, vault: Vault, recording: str, torn: Torn) -> int:
+    """Cut segments back to the last link; return how many bytes went."""
+    last = torn.last_link
+    dropped = 0
+    for number in vault.segments(recording):
+        path = vault.folder(recording) / segment_name(number)
+        size = path.stat().st_size
+        if last is None or number > last.segment:
+            ops.unlink(path)
+            dropped += size
+        elif number == last.segment and size > last.offset + last.stored_length:
+            keep = last.offset + last.stored_length
+            _cut(ops, path, keep)
+            dropped += size - keep
+    return dropped
+
+
+def _cut(ops: FileOps, path: Path, size: int) -> None:
+    descriptor = ops.open_append(path)
+    try:
+        ops.truncate(descriptor, size)
+        ops.fsync(descriptor)
+    finally:
+        ops.close(descriptor)
+
+
+def _close_chain(ops: FileOps, path: Path, size: int, torn: Torn, signer: SessionSigner, utc_ns: int, media: int) -> None:
+    record = recover(
+        torn,
+        signer,
+        cause="the recorder's process died",
+        recovered_ns=utc_ns,
+        dropped_chain_bytes=size - torn.chain_length,
+        dropped_media_bytes=media,
+    )
+    _cut(ops, path, torn.chain_length)
+    file = AppendFile(ops, path)
+    try:
+        file.append(record)
+        file.sync()
+    finally:
+        with contextlib.suppress(OSError):
+            file.close()
+
+
+def _describe(recording: str, data: bytes) -> Recovered:
+    torn = survey(data)
+    segments: dict[int, list[Link]] = {}
+    for link in _links(data):
+        segments.setdefault(link.segment, []).append(link)
+    links = [link for found in segments.values() for link in found]
+    parts = (max((p.duration * 10**9 // p.kind.clock_rate for p in link.tracks), default=0) for link in links)
+    return Recovered(
+        recording=recording,
+        reason=_reason(data),
+        segments=tuple(_sealed(recording, number, found, torn.head) for number, found in segments.items()),
+        links=torn.links,
+        gaps=torn.gaps,
+        head=torn.head,
+        end_ns=links[-1].arrival_end_ns if links else 0,
+        duration_ns=sum(parts),
+        stored_bytes=sum(link.stored_length for link in links),
+    )
+
+
+def _reason(data: bytes) -> str:
+    ends = [record.body.reason.value for record in iterate(data) if isinstance(record.body, End)]
+    return ends[0] if ends else "interrupted"
+
+
+def _sealed(recording: str, number: int, links: list[Link], head: bytes) -> Sealed:
+    return Sealed(
+        recording=recording,
+        segment=number,
+        first_link=links[0].fragment,
+        last_link=links[-1].fragment,
+        start_ns=links[0].arrival_start_ns,
+        end_ns=max(link.arrival_end_ns for link in links),
+        stored_bytes=sum(link.stored_length for link in links),
+        head=head,
+    )

@@ -1,0 +1,191 @@
+"""One recording on its way to disk: encrypt, hash, link, sign, append.  Used by the vault thread only.
+
+What this file owns: the order of the steps of one job, and resuming them where a write failed.  What it must never know:
+queues, sockets, MP4.
+
+A fragment is encrypted once; a failed write repeats the same bytes, never the cipher (I10).  Its link is made once its bytes
+are in the segment, and a record that could not be appended is appended before anything else.
+"""
+
+import contextlib
+from pathlib import Path
+
+from relay.channel.messages import Plan
+from relay.evidence.chain import ChainWriter, Gap, Link, Original, Start
+from relay.evidence.seal import SessionSigner, encrypt_fragment, sha256
+from relay.recorder.jobs import Fact, Finish, Finished, Lack, Lacked, Media, Progress, Sealed
+from relay.store.vault import FileOps, RecordingWriter
+
+__all__ = ["SealedRecording", "start_of"]
+
+
+def start_of(plan: Plan, previous_head: bytes | None, signer: SessionSigner) -> Start:
+    """Return the signed start's body for a plan; the recording before is named only where its head is known."""
+    return Start(
+        recording=plan.recording,
+        camera=plan.camera,
+        label=plan.camera_label,
+        regime=plan.regime,
+        service=plan.service,
+        original=Original(plan.original),
+        bearer=plan.bearer,
+        intervention=plan.intervention,
+        trigger=plan.trigger,
+        threat=plan.threat,
+        expires_on=plan.expires_on,
+        previous_recording=plan.previous if previous_head is not None else None,
+        previous_head=previous_head,
+        started_ns=plan.started_ns,
+        certificate=signer.certificate,
+    )
+
+
+class _Segment:
+    """Counts of the segment that is being written."""
+
+    def __init__(self, number: int, first_link: int, start_ns: int) -> None:
+        self.number = number
+        self.first_link = first_link
+        self.start_ns = start_ns
+        self.end_ns = start_ns
+        self.bytes = 0
+
+
+class SealedRecording:
+    """The chain and the segments of one open recording."""
+
+    def __init__(self, ops: FileOps, root: Path, start: Start, key: bytes, signer: SessionSigner) -> None:
+        """Make the folder and append the signed start; raises OSError."""
+        self.recording = start.recording
+        self._key = key
+        self._stores_media = start.original is Original.RELAY
+        self._chain = ChainWriter(signer, start)
+        self._files = RecordingWriter(ops, root / start.recording)
+        self._owed: list[bytes] = [self._chain.start()]
+        """Records that are signed but not yet in the file; each call writes them before it does anything else."""
+        self._facts: list[Fact] = []
+        self._segment: _Segment | None = None
+        self._stored: bytes | None = None
+        self._started_ns = start.started_ns
+        self._until_ns = start.started_ns
+        self._media_ns = 0
+        self.dirty = True
+        self._pay()
+
+    @property
+    def committed(self) -> bool:
+        """A fragment is encrypted but not stored: its number is spent, so it must be stored before any other (I10)."""
+        return self._stored is not None
+
+    def media(self, job: Media) -> None:
+        """Store one fragment and link it.
+
+        Raises OSError where it is not stored yet: the same call with the same job goes on where it failed.  Once its link is
+        made the job is done, even if the link itself waits to be written.
+        """
+        self._pay()
+        fragment = self._chain.links
+        stored, offset = b"", 0
+        if self._stores_media:
+            if self._stored is None:
+                self._stored = encrypt_fragment(self._key, self.recording, fragment, job.plain)
+            stored = self._stored
+            offset = self._files.append_stored(job.segment, stored)
+            self._stored = None
+        link = Link(
+            fragment=fragment,
+            segment=job.segment,
+            init=job.init,
+            offset=offset,
+            plain_length=len(job.plain),
+            stored_length=len(stored),
+            plain_digest=sha256(job.plain),
+            stored_digest=sha256(stored),
+            tracks=job.tracks,
+            arrival_start_ns=job.start_ns,
+            arrival_length_ns=job.length_ns,
+            clocks=job.clocks,
+            clock_suspect=job.suspect,
+            metadata=job.metadata,
+        )
+        self._account(link)
+        self._owe(self._chain.link(link))
+
+    def lack(self, job: Lack) -> None:
+        """Sign a gap; raises OSError."""
+        self._pay()
+        self._facts.append(Lacked(job))
+        self._owe(self._chain.gap(Gap(job.start_ns, max(job.length_ns, 0), job.track, job.cause, job.detail[:200])))
+
+    def finish(self, job: Finish) -> None:
+        """Sign the end; raises OSError; repeated calls only write what is still owed."""
+        self._pay()
+        if self._chain.closed:
+            return
+        self._close_segment()
+        chain = self._chain
+        record = chain.end(job.reason, job.author, job.end_ns)
+        self._facts.append(
+            Finished(
+                recording=self.recording,
+                reason=job.reason,
+                links=chain.links,
+                gaps=chain.gaps,
+                head=chain.head,
+                end_ns=job.end_ns,
+                stored_bytes=chain.stored_bytes,
+                duration_ns=self._media_ns,
+            )
+        )
+        self._owe(record)
+
+    def sync(self) -> list[Fact]:
+        """Make everything durable; return what may now be told.  Raises OSError."""
+        self._pay()
+        self._files.sync()
+        self.dirty = False
+        told, self._facts = self._facts, []
+        progress = Progress(
+            self.recording, self._chain.links, self._chain.gaps, self._chain.stored_bytes, self._until_ns, self._chain.head
+        )
+        return [*told, progress]
+
+    def close(self) -> None:
+        """Close the files."""
+        self._files.close()
+
+    def _owe(self, record: bytes) -> None:
+        self._owed.append(record)
+        self.dirty = True
+        with contextlib.suppress(OSError):
+            self._pay()
+
+    def _pay(self) -> None:
+        while self._owed:
+            self._files.append_chain(self._owed[0])
+            del self._owed[0]
+
+    def _account(self, link: Link) -> None:
+        if self._segment is None or self._segment.number != link.segment:
+            self._close_segment()
+            self._segment = _Segment(link.segment, link.fragment, link.arrival_start_ns)
+        self._segment.bytes += link.stored_length
+        self._segment.end_ns = self._until_ns = max(self._until_ns, link.arrival_end_ns)
+        longest = max((part.duration * 1_000_000_000 // part.kind.clock_rate for part in link.tracks), default=0)
+        self._media_ns += longest
+
+    def _close_segment(self) -> None:
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            self._facts.append(
+                Sealed(
+                    self.recording,
+                    segment.number,
+                    segment.first_link,
+                    self._chain.links - 1,
+                    segment.start_ns,
+                    segment.end_ns,
+                    segment.bytes,
+                    self._chain.head,
+                )
+            )

@@ -1,0 +1,353 @@
+"""The vault thread: the only place of a recorder that waits for a disk.
+
+What this file owns: the bounded backlog, the grouped fsync, retrying, what happens when the disk is slow, full or gone.
+What it must never know: packets, sockets, MP4.
+
+Jobs are carried out in order.  Where the disk refuses, the job waits in memory and is tried again; media that waited longer
+than the backlog allows becomes a signed gap.  When the disk is full a preallocated reserve is given up, so that gaps and ends
+(and the one fragment whose number is already spent) still find room; media is taken again once there is room for a new reserve.
+"""
+
+import contextlib
+import errno
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from relay.base.clock import Clock
+from relay.base.counters import Counters, declare
+from relay.base.errors import OurError, RelayError
+from relay.evidence.chain import Cause, survey
+from relay.evidence.seal import SessionSigner
+from relay.recorder.jobs import Fact, Job, Lack, Media, Open
+from relay.recorder.sealing import SealedRecording, start_of
+from relay.store.vault import CHAIN, RESERVE, FileOps, Vault
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.25
+MAX_BYTES = 256 << 20
+MAX_JOBS = 65_536
+ROOM = 64 << 20
+"""Free bytes beyond the reserve at which a disk that was full takes media again."""
+
+declare(
+    vault_errors="operations of the vault that the disk refused (they are repeated)",
+    vault_dropped="fragments given up because the disk was stalled, full or gone; each lies in a signed gap",
+    vault_jobs_refused="jobs refused because the vault thread's queue was full",
+)
+
+DiskState: TypeAlias = Literal["ok", "stalled", "full"]
+
+
+@dataclass(frozen=True)
+class WriterSettings:
+    """Seconds and bytes."""
+
+    root: Path
+    index: int
+    sync_seconds: float
+    backlog_seconds: float
+    reserve_bytes: int
+
+
+class VaultThread:
+    """Owns the folders of all open recordings of one recorder."""
+
+    def __init__(
+        self,
+        settings: WriterSettings,
+        signer: SessionSigner,
+        clock: Clock,
+        counters: Counters,
+        tell: Callable[[Fact], None],
+        ops: FileOps | None = None,
+    ) -> None:
+        """`tell` is called on this thread with each fact once it is durable."""
+        self._settings = settings
+        self._signer = signer
+        self._clock = clock
+        self._counters = counters
+        self._tell = tell
+        self._ops = ops or FileOps()
+        self._jobs: deque[Job] = deque()
+        self._bytes = 0
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._open: dict[str, SealedRecording] = {}
+        self._synced = clock.monotonic()
+        self._busy_since: float | None = None
+        self._reserve_held = False
+        self.state: DiskState = "ok"
+        self._thread = threading.Thread(target=self._run, name="vault", daemon=True)
+
+    # --- called by the loop -------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def put(self, job: Job) -> None:
+        """Hand over a job; never waits.  Media beyond the backlog becomes a gap."""
+        with self._wake:
+            if isinstance(job, Media) and (self._behind() or self._bytes + len(job.plain) > MAX_BYTES):
+                self._lose(job)
+            elif len(self._jobs) >= MAX_JOBS:
+                self._counters.count("vault_jobs_refused")
+            else:
+                self._jobs.append(job)
+                self._bytes += len(job.plain) if isinstance(job, Media) else 0
+            self._wake.notify()
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Plain bytes that wait in memory."""
+        return self._bytes
+
+    def stalled(self) -> bool:
+        """Tell whether the oldest job has been waiting for more than a second."""
+        since = self._busy_since
+        return since is not None and self._clock.monotonic() - since > 1.0
+
+    def stop(self, seconds: float) -> bool:
+        """Carry out what waits, sync and end; return False where the disk did not let it finish in time."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    # --- the thread ---------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        self._hold_reserve()
+        while True:
+            job = self._next()
+            if job is None and self._stopping and not self._dirty():
+                break
+            if job is not None and not self._try(job):
+                self._pause()
+            if self._due():
+                self._sync()
+        for recording in self._open.values():
+            recording.close()
+
+    def _next(self) -> Job | None:
+        """Return the first job without taking it away; wait at most until the next sync is due."""
+        with self._wake:
+            if not self._jobs and not self._stopping:
+                self._busy_since = None
+                self._wake.wait(self._settings.sync_seconds / 2)
+            return self._jobs[0] if self._jobs else None
+
+    def _try(self, job: Job) -> bool:
+        """Carry out the first job and take it away; return False where the disk refused."""
+        if self._busy_since is None:
+            self._busy_since = self._clock.monotonic()
+        try:
+            if not self._give_up(job):
+                self._carry_out(job)
+        except OSError as error:
+            self._refused(error)
+            return False
+        except (RelayError, ValueError):
+            log.exception("a job of the vault thread failed")
+        with self._wake:
+            self._jobs.popleft()
+            self._bytes -= len(job.plain) if isinstance(job, Media) else 0
+        self._busy_since = None
+        return True
+
+    def _carry_out(self, job: Job) -> None:
+        if isinstance(job, Open):
+            self._begin(job)
+            return
+        recording = self._open.get(job.recording)
+        if recording is None:
+            return
+        if isinstance(job, Media):
+            recording.media(job)
+        elif isinstance(job, Lack):
+            recording.lack(job)
+        else:
+            recording.finish(job)
+            self._end(recording)
+
+    def _begin(self, job: Open) -> None:
+        """Open a recording; a disk that refuses is told to the caller, who asks again when he likes."""
+        try:
+            start = start_of(job.plan, self._head_of(job.plan.previous), self._signer)
+            mark_open(self._ops, self._settings.root, self._settings.index, job.recording)
+            recording = SealedRecording(self._ops, self._settings.root, start, job.key, self._signer)
+            facts = recording.sync()
+        except OSError as error:
+            self._refused(error)
+            self._undo(job.recording)
+            job.done(OurError(f"the vault cannot be written: {error.strerror}"))
+            return
+        except ValueError as error:
+            job.done(OurError(f"not a plan that can be signed: {error}"))
+            return
+        self._open[job.recording] = recording
+        self._tell_all(facts)
+        job.done(None)
+
+    def _undo(self, recording: str) -> None:
+        """Remove what a refused opening left: nothing of it is sealed."""
+        with contextlib.suppress(OSError, RelayError):
+            Vault(self._settings.root, self._ops).erase(recording)
+            mark_closed(self._ops, self._settings.root, self._settings.index, recording)
+
+    def _end(self, recording: SealedRecording) -> None:
+        facts = recording.sync()
+        recording.close()
+        del self._open[recording.recording]
+        mark_closed(self._ops, self._settings.root, self._settings.index, recording.recording)
+        self._tell_all(facts)
+
+    def _head_of(self, previous: str | None) -> bytes | None:
+        if previous is None:
+            return None
+        try:
+            return survey((self._settings.root / previous / CHAIN).read_bytes()).head
+        except (OSError, RelayError):
+            return None
+
+    # --- syncing ------------------------------------------------------------------------------------------------------
+
+    def _dirty(self) -> bool:
+        return any(recording.dirty for recording in self._open.values())
+
+    def _due(self) -> bool:
+        waited = self._clock.monotonic() - self._synced
+        return waited >= self._settings.sync_seconds or (self._stopping and self._dirty())
+
+    def _sync(self) -> None:
+        """Sync every recording that changed; a refusal leaves it for the next time."""
+        self._synced = self._clock.monotonic()
+        for recording in list(self._open.values()):
+            if recording.dirty:
+                try:
+                    self._tell_all(recording.sync())
+                except OSError as error:
+                    self._refused(error)
+        if self.state == "full":
+            self._hold_reserve()
+
+    def _tell_all(self, facts: list[Fact]) -> None:
+        for fact in facts:
+            self._tell(fact)
+
+    # --- a disk in trouble --------------------------------------------------------------------------------------------
+
+    def _refused(self, error: OSError) -> None:
+        self._counters.count("vault_errors")
+        if self.state == "ok":
+            log.error("the vault cannot be written: %s", error.strerror)
+            self.state = "stalled"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            self.state = "full"
+
+    def _pause(self) -> None:
+        if self.state == "full" and self._reserve_held and self._should_spend():
+            self._spend_reserve()
+            return
+        with self._wake:
+            self._wake.wait(RETRY_SECONDS)
+
+    def _should_spend(self) -> bool:
+        """Give the reserve up once media is being lost or an end waits: before, the disk may still recover."""
+        with self._wake:
+            return self._behind() or any(not isinstance(job, Media) for job in self._jobs) or self._stopping
+
+    def _give_up(self, job: Job) -> bool:
+        """Turn media that cannot be stored any more into a gap, unless its number is already spent."""
+        if not isinstance(job, Media):
+            return False
+        recording = self._open.get(job.recording)
+        if recording is None or recording.committed:
+            return False
+        spent = self.state == "full" and not self._reserve_held
+        if not spent and not (self.state != "ok" and self._too_old(job)):
+            self._recovered()
+            return False
+        recording.lack(_lack_of(job))
+        self._counters.count("vault_dropped")
+        return True
+
+    def _recovered(self) -> None:
+        if self.state == "stalled":
+            self.state = "ok"
+
+    def _behind(self) -> bool:
+        return bool(self._jobs) and isinstance(self._jobs[0], Media) and self._too_old(self._jobs[0])
+
+    def _too_old(self, job: Media) -> bool:
+        return self._clock.monotonic() - job.queued > self._settings.backlog_seconds
+
+    def _lose(self, job: Media) -> None:
+        """Turn media into a gap at its place in the queue; the lock is held."""
+        self._counters.count("vault_dropped")
+        last = self._jobs[-1] if self._jobs else None
+        if isinstance(last, Lack) and last.recording == job.recording and last.cause is Cause.DISK:
+            last.length_ns = max(last.length_ns, job.start_ns + job.length_ns - last.start_ns)
+        elif len(self._jobs) < MAX_JOBS:
+            self._jobs.append(_lack_of(job))
+
+    def _reserve_path(self) -> Path:
+        return self._settings.root / f"{RESERVE}-{self._settings.index}"
+
+    def _hold_reserve(self) -> None:
+        """Take the reserve where there is room for it and more; then media is stored again."""
+        try:
+            free = os.statvfs(self._settings.root)
+            path = self._reserve_path()
+            held = path.exists() and path.stat().st_size >= self._settings.reserve_bytes
+            if not held and free.f_bavail * free.f_frsize < self._settings.reserve_bytes + ROOM:
+                return
+            descriptor = self._ops.open_append(path)
+            try:
+                self._ops.allocate(descriptor, self._settings.reserve_bytes)
+            finally:
+                self._ops.close(descriptor)
+        except OSError as error:
+            self._refused(error)
+            return
+        self._reserve_held = True
+        self.state = "ok"
+
+    def _spend_reserve(self) -> None:
+        self._reserve_held = False
+        with contextlib.suppress(OSError):
+            self._ops.unlink(self._reserve_path())
+            log.error("the disk is full: the reserve is given up, gaps and ends are still signed, media is not kept")
+
+
+def _lack_of(job: Media) -> Lack:
+    return Lack(job.recording, job.start_ns, job.length_ns, None, Cause.DISK, "the disk did not take it")
+
+
+def open_marks(root: Path, index: int) -> Path:
+    """Return the folder that names the open recordings of one recorder: what recovery looks at after a death."""
+    return root / f"open-{index}"
+
+
+def mark_open(ops: FileOps, root: Path, index: int, recording: str) -> None:
+    """Durably note that a recording is open, before anything of it is written; raises OSError."""
+    folder = open_marks(root, index)
+    if not folder.is_dir():
+        ops.mkdir(folder)
+        ops.fsync_dir(root)
+    ops.close(ops.open_append(folder / recording))
+    ops.fsync_dir(folder)
+
+
+def mark_closed(ops: FileOps, root: Path, index: int, recording: str) -> None:
+    """Forget an open recording; not synced, because a stale note does no harm.  Never raises OSError."""
+    with contextlib.suppress(OSError):
+        ops.unlink(open_marks(root, index) / recording)
