@@ -1,0 +1,323 @@
+"""From the tap's socket to a sealed folder that decrypts, plays and survives the recorder's death."""
+
+import asyncio
+import base64
+import contextlib
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+import pytest
+
+from relay.base.counters import Counters
+from relay.base.errors import Kind, TheirError
+from relay.base.ids import new_id
+from relay.channel import framing, messages
+from relay.channel.framing import Connection
+from relay.channel.messages import Message
+from relay.evidence.chain import End, Gap, Link, Reason, Record, Recovery, Start, iterate
+from relay.evidence.seal import sha256
+from relay.recorder.config import RecorderConfig
+from relay.recorder.recorder import Recorder
+from relay.store.keyring import Keyring
+from relay.store.vault import CHAIN, Vault
+from tests.support.rtp_source import AUDIO_SSRC, VIDEO_SSRC, Timed, encode_video, scene, video
+
+KEY = bytes(range(32))
+TRACKS = (
+    messages.Track(VIDEO_SSRC, "video", 102, 90000, "packetization-mode=1"),
+    messages.Track(AUDIO_SSRC, "audio", 111, 48000, ""),
+)
+
+
+@dataclass
+class Place:
+    """The folders of one installation."""
+
+    root: Path
+    heard: list[Message] = field(default_factory=list)
+    asked: list[Message] = field(default_factory=list)
+
+    def config(self, **changes: object) -> RecorderConfig:
+        now = time.time_ns()
+        seed, certificate = Keyring(self.root / "keys").issue_session("recorder", 0, now - 10**9, now + 10**15)
+        values: dict[str, object] = {
+            "index": 0,
+            "run_dir": str(self.root),
+            "vault": str(self.root / "vault"),
+            "session_seed": seed,
+            "session_certificate": certificate,
+            "reserve_bytes": 1 << 16,
+        }
+        return RecorderConfig(**{**values, **changes})  # type: ignore[arg-type]
+
+    async def connect(self) -> Connection:
+        async def refuse(_connection: Connection, _message: Message) -> Message:
+            raise TheirError(Kind.INVALID, "nothing is asked here")
+
+        for _ in range(400):
+            try:
+                connection = await framing.connect(
+                    self.root / "recorder-0.sock",
+                    on_post=lambda _connection, message: self.heard.append(message),
+                    on_ask=refuse,
+                    counters=Counters(),
+                )
+            except OSError:
+                await asyncio.sleep(0.02)
+                continue
+            self._task = asyncio.create_task(connection.run())
+            return connection
+        raise AssertionError("the recorder does not listen")
+
+    def chain(self, recording: str) -> list[Record]:
+        return list(iterate((self.root / "vault" / recording / CHAIN).read_bytes()))
+
+    def bodies(self, recording: str, kind: type) -> list[Record]:
+        return [record for record in self.chain(recording) if isinstance(record.body, kind)]
+
+    def plain(self, recording: str) -> bytes:
+        """Decrypt everything, checking every digest on the way."""
+        vault = Vault(self.root / "vault")
+        out = []
+        for record in self.bodies(recording, Link):
+            link = record.body
+            assert isinstance(link, Link)
+            stored = vault.read_stored(recording, link.segment, link.offset, link.stored_length)
+            assert sha256(stored) == link.stored_digest
+            plain = vault.read_plain(recording, KEY, link.fragment, link.segment, link.offset, link.stored_length)
+            assert sha256(plain) == link.plain_digest
+            out.append(plain)
+        return b"".join(out)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+@contextlib.asynccontextmanager
+async def running(config: RecorderConfig) -> AsyncIterator[Recorder]:
+    recorder = Recorder(config)
+    task = asyncio.create_task(recorder.run())
+    try:
+        yield recorder
+    finally:
+        recorder.stop("test")
+        await task
+
+
+def plan(recording: str, **changes: object) -> messages.Plan:
+    values: dict[str, object] = {
+        "recording": recording,
+        "camera": "cam-1",
+        "camera_label": "Camera 1",
+        "regime": "police_municipale",
+        "service": "PM Ville",
+        "original": "relay",
+        "bearer": None,
+        "intervention": "1",
+        "trigger": "bearer",
+        "threat": "a crowd",
+        "expires_on": "2027-01-01",
+        "previous": None,
+        "started_ns": time.time_ns(),
+    }
+    return messages.Plan(**{**values, **changes})  # type: ignore[arg-type]
+
+
+async def feed(connection: Connection, recording: str, packets: list[Timed], *, realtime: float = 0.0) -> None:
+    """Post packets in batches; `realtime` seconds per second of media, arrival times always as if in real time."""
+    origin = time.monotonic_ns()
+    batch: list[tuple[int, bytes]] = []
+    until = 0.02
+    for timed in packets:
+        if timed.at >= until:
+            connection.post(messages.TapPackets(recording, batch))
+            batch, until = [], timed.at + 0.02
+            await asyncio.sleep(0.02 * realtime)
+        batch.append((origin + int(timed.at * 1e9), timed.packet))
+    connection.post(messages.TapPackets(recording, batch))
+    await connection.drain()
+
+
+def decoded(data: bytes) -> dict[str, int]:
+    with av.open(io.BytesIO(data)) as container:
+        frames = {"video": 0, "audio": 0}
+        for frame in container.decode():
+            frames["video" if isinstance(frame, av.VideoFrame) else "audio"] += 1
+        return frames
+
+
+async def test_real_media_becomes_a_folder_that_decrypts_and_plays(place: Place) -> None:
+    recording = new_id(time.time_ns())
+    async with running(place.config()):
+        control, tap = await place.connect(), await place.connect()
+        await control.ask(messages.RecordOpen(plan(recording), KEY))
+        tap.post(messages.TapOpen(recording, "cam-1", TRACKS))
+        await feed(tap, recording, scene(2.0))
+        control.post(messages.RecordMeta(recording, time.time_ns(), {"battery": "0.8"}))
+        await asyncio.sleep(0.1)
+        await control.ask(messages.RecordClose(recording, "stopped", "agent"))
+    start, *_, end = [record.body for record in place.chain(recording)]
+    assert isinstance(start, Start)
+    assert isinstance(end, End)
+    assert end.reason is Reason.STOPPED
+    assert end.gaps == 0
+    assert decoded(place.plain(recording)) == {"video": 60, "audio": 100}
+    closed = [message for message in place.heard if isinstance(message, messages.RecordingClosed)]
+    sealed = [message for message in place.heard if isinstance(message, messages.SegmentSealed)]
+    assert [(item.reason, item.recovered, item.head) for item in closed] == [
+        (
+            "stopped",
+            False,
+            sha256(
+                place.chain(recording)[-1].signed[len(b"bodycam-relay chain record 1\n") :]
+                + place.chain(recording)[-1].signature
+            ),
+        )
+    ]
+    assert [item.segment for item in sealed] == [0]
+
+
+async def test_ffprobe_finds_picture_and_sound_in_the_plain_file(place: Place, tmp_path: Path) -> None:
+    recording = new_id(time.time_ns())
+    async with running(place.config()):
+        control, tap = await place.connect(), await place.connect()
+        await control.ask(messages.RecordOpen(plan(recording), KEY))
+        tap.post(messages.TapOpen(recording, "cam-1", TRACKS))
+        await feed(tap, recording, scene(1.0))
+        await asyncio.sleep(0.05)
+        await control.ask(messages.RecordClose(recording, "stopped", None))
+    path = tmp_path / "plain.mp4"
+    path.write_bytes(place.plain(recording))
+    listed = subprocess.run(
+        [
+            "ffprobe",
+            "-v",
+            "error",
+            "-count_packets",
+            "-show_entries",
+            "stream=codec_name,nb_read_packets,width",
+            "-of",
+            "json",
+            path,
+        ],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert json.loads(listed.stdout)["streams"] == [
+        {"codec_name": "h264", "width": 320, "nb_read_packets": "30"},
+        {"codec_name": "opus", "nb_read_packets": "50"},
+    ]
+
+
+async def test_camera_that_comes_back_continues_its_recording_after_a_signed_gap(place: Place) -> None:
+    recording = new_id(time.time_ns())
+    async with running(place.config()):
+        control, tap = await place.connect(), await place.connect()
+        await control.ask(messages.RecordOpen(plan(recording), KEY))
+        tap.post(messages.TapOpen(recording, "cam-1", TRACKS[:1]))
+        await feed(tap, recording, list(video(encode_video(30))))
+        tap.post(messages.TapClose(recording, "lost"))
+        await asyncio.sleep(0.1)
+        again = messages.Track(7, "video", 102, 90000, "")
+        tap.post(messages.TapOpen(recording, "cam-1", (again,)))
+        await feed(tap, recording, list(video(encode_video(30), ssrc=7, sequence=5, timestamp=9)))
+        await asyncio.sleep(0.05)
+        await control.ask(messages.RecordClose(recording, "stopped", None))
+    gaps = [record.body for record in place.bodies(recording, Gap)]
+    assert [gap.cause.value for gap in gaps if isinstance(gap, Gap)] == ["reconnect"]
+    links = [record.body for record in place.bodies(recording, Link)]
+    assert {link.segment for link in links if isinstance(link, Link)} == {0, 1}
+    assert decoded(place.plain(recording))["video"] == 60
+
+
+async def test_camera_that_stays_away_ends_lost(place: Place) -> None:
+    recording = new_id(time.time_ns())
+    async with running(place.config(resume_seconds=0.2)):
+        control, tap = await place.connect(), await place.connect()
+        await control.ask(messages.RecordOpen(plan(recording), KEY))
+        tap.post(messages.TapOpen(recording, "cam-1", TRACKS))
+        await feed(tap, recording, scene(1.0))
+        tap.close()
+        for _ in range(100):
+            if any(isinstance(message, messages.RecordingClosed) for message in place.heard):
+                break
+            await asyncio.sleep(0.05)
+    end = place.chain(recording)[-1].body
+    assert isinstance(end, End)
+    assert end.reason is Reason.LOST
+
+
+async def test_camera_that_keeps_its_own_original_leaves_a_chain_and_no_media(place: Place) -> None:
+    recording = new_id(time.time_ns())
+    async with running(place.config()):
+        control, tap = await place.connect(), await place.connect()
+        await control.ask(messages.RecordOpen(plan(recording, original="camera"), KEY))
+        tap.post(messages.TapOpen(recording, "cam-1", TRACKS))
+        await feed(tap, recording, scene(1.0))
+        await asyncio.sleep(0.05)
+        await control.ask(messages.RecordClose(recording, "stopped", None))
+    assert [path.name for path in (place.root / "vault" / recording).iterdir()] == [CHAIN]
+    links = [record.body for record in place.bodies(recording, Link)]
+    assert all(isinstance(link, Link) and link.stored_length == 0 and link.plain_length > 0 for link in links)
+
+
+async def test_recorder_without_control_seals_and_ends(place: Place) -> None:
+    recording = new_id(time.time_ns())
+    recorder = Recorder(place.config(orphan_after=0.3))
+    task = asyncio.create_task(recorder.run())
+    control, tap = await place.connect(), await place.connect()
+    await control.ask(messages.RecordOpen(plan(recording), KEY))
+    tap.post(messages.TapOpen(recording, "cam-1", TRACKS))
+    await feed(tap, recording, scene(1.0))
+    control.close()
+    async with asyncio.timeout(10):
+        await task
+    end = place.chain(recording)[-1].body
+    assert isinstance(end, End)
+    assert end.reason is Reason.SHUTDOWN
+
+
+async def test_killed_recorder_leaves_what_plays_and_the_next_one_signs_a_recovery(place: Place) -> None:
+    recording = new_id(time.time_ns())
+    config = place.config()
+    file = place.root / "recorder-0.json"
+    raw = {name: getattr(config, name) for name in config.__struct_fields__}
+    file.write_text(json.dumps(raw, default=lambda value: base64.b64encode(value).decode()))
+    process = subprocess.Popen([sys.executable, "-m", "relay.recorder", "--config", str(file), "--index", "0"])
+    try:
+        control, tap = await place.connect(), await place.connect()
+        await control.ask(messages.RecordOpen(plan(recording), KEY))
+        tap.post(messages.TapOpen(recording, "cam-1", TRACKS))
+        await feed(tap, recording, scene(3.0), realtime=0.5)
+        await asyncio.sleep(0.3)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    before = place.chain(recording)
+    assert not any(isinstance(record.body, End) for record in before)
+    with (place.root / "vault" / recording / CHAIN).open("ab") as chain:
+        chain.write(b"\x00\x01\x00torn")
+    with (place.root / "vault" / recording / "00000.seg").open("ab") as segment:
+        segment.write(b"half a fragment")
+    place.heard.clear()
+    async with running(place.config()):
+        control = await place.connect()
+        await control.ask(messages.InventoryAsk())
+        await asyncio.sleep(0.1)
+    recovery = place.chain(recording)[-1].body
+    assert isinstance(recovery, Recovery)
+    assert (recovery.dropped_chain_bytes, recovery.dropped_media_bytes) == (7, 15)
+    assert decoded(place.plain(recording))["video"] >= 60
+    told = [message for message in place.heard if isinstance(message, messages.RecordingClosed)]
+    assert [(item.recording, item.recovered) for item in told] == [(recording, True)]
