@@ -157,7 +157,9 @@ class Keeping:
         )
         await asyncio.to_thread(self._keyring.destroy_recording, row.recording)
         await asyncio.to_thread(self._vault.erase, row.recording)
-        values = {"state": "erased", "erased_ns": self._clock.utc_ns(), "late_seconds": late_seconds}
+        # The tombstone keeps no person: the bearer is data of the recording (R241-2 3°) and goes with it.
+        gone = {"bearer": None, "trigger": ""}
+        values = {"state": "erased", "erased_ns": self._clock.utc_ns(), "late_seconds": late_seconds, **gone}
         await self._catalogue.update_recording(row.recording, values)
         self._counters.count("erasures")
         if late_seconds:

@@ -1,0 +1,89 @@
+"""The verdict on a recording, asked from the page: what `relay verify --json` says of it, with the pinned public key.
+
+Owns: one verification at a time, off the loop, and its entry in the journal.  Must never know: how a verdict is reached.
+
+API: `await verify(person, recording) -> dict` (the verdict's JSON), for commanders and auditors (INT-01).
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from relay.base.clock import Clock
+from relay.base.errors import Kind, TheirError
+from relay.evidence.media import Reader
+from relay.evidence.verify import verify
+from relay.policy.access import Facts
+from relay.policy.roles import Action, Person
+from relay.service.guard import Guard
+from relay.store.catalogue import Catalogue
+from relay.store.journal import Entry, Journal, Operation
+from relay.store.keyring import Keyring
+from relay.store.vault import Vault
+
+MOST_WAITING = 4
+
+
+class Verification:
+    """Verifies recordings on request; `reader_of` opens a folder read-only."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        journal: Journal,
+        vault: Vault,
+        keyring: Keyring,
+        clock: Clock,
+        *,
+        public_key: bytes,
+        reader_of: Callable[[Path], Reader],
+    ) -> None:
+        """`public_key`: the long-term key pinned in the settings (32 bytes), never one found beside the recording."""
+        self._catalogue = catalogue
+        self._journal = journal
+        self._vault = vault
+        self._keyring = keyring
+        self._public_key = public_key
+        self._reader_of = reader_of
+        self._guard = Guard(journal, clock)
+        self._one = asyncio.Lock()
+        self._waiting = 0
+
+    async def verify(self, person: Person, recording: str) -> dict[str, Any]:
+        """Return the verdict; raises TheirError FORBIDDEN, NOT_FOUND, GONE (erased), TOO_MANY, INVALID (unreadable)."""
+        row = await self._catalogue.recording(recording)
+        facts = Facts(regime=row.regime, service=row.service, commune=row.commune)
+        await self._guard.require(person, Action.VERIFY_RECORDING, facts, object_type="recording", object_id=recording)
+        if row.state == "erased":
+            raise TheirError(Kind.GONE, "this recording was erased at its term (RET-01)")
+        if self._waiting >= MOST_WAITING:
+            raise TheirError(Kind.TOO_MANY, "verifications are waiting", retry_after=10.0)
+        self._waiting += 1
+        try:
+            async with self._one:
+                verdict = await asyncio.to_thread(self._judge, recording)
+        finally:
+            self._waiting -= 1
+        await self._enter(person, recording, verdict)
+        return verdict
+
+    def _judge(self, recording: str) -> dict[str, Any]:
+        try:
+            key = self._keyring.recording_key(recording)
+        except TheirError:
+            key = None
+        return verify(self._reader_of(self._vault.folder(recording)), self._public_key, key).as_json()
+
+    async def _enter(self, person: Person, recording: str, verdict: dict[str, Any]) -> None:
+        details: dict[str, str | int | bool | None] = {"event": "verified", "exit_code": int(verdict["exit_code"])}
+        await self._journal.append(
+            Entry(
+                Operation.SYSTEME,
+                person.user,
+                person.role.value,
+                object_type="recording",
+                object_id=recording,
+                details=details,
+            )
+        )
