@@ -4,7 +4,7 @@ Owns: rows of those tables.  Must never know: pictures, keys, who may see a row,
 Every method is one transaction.  Times are UTC nanoseconds.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -339,12 +339,12 @@ class Catalogue:
 
 def _conditions(wanted: Filter) -> list[Any]:
     table = recordings.c
-    pairs = (
-        (wanted.camera, table.camera == wanted.camera),
-        (wanted.intervention, table.intervention == wanted.intervention),
-        (wanted.from_ns, table.started_ns >= wanted.from_ns),
-        (wanted.to_ns, table.started_ns < wanted.to_ns),
-        (wanted.state, table.state == wanted.state),
-        (wanted.before, table.recording < wanted.before),
+    pairs: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+        (wanted.camera, table.camera.__eq__),
+        (wanted.intervention, table.intervention.__eq__),
+        (wanted.from_ns, table.started_ns.__ge__),
+        (wanted.to_ns, table.started_ns.__lt__),
+        (wanted.state, table.state.__eq__),
+        (wanted.before, table.recording.__lt__),
     )
-    return [condition for value, condition in pairs if value is not None]
+    return [compare(value) for value, compare in pairs if value is not None]

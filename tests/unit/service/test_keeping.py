@@ -1,0 +1,167 @@
+"""Recordings erase themselves at their term, in the order of I5, and finish after a crash at any step."""
+
+from datetime import date
+
+import pytest
+
+from relay.base.errors import Kind, TheirError
+from relay.policy.retention import due_ns
+from relay.service.keeping import Keeping
+from relay.store.keyring import Keyring
+from relay.store.vault import Vault
+from tests.unit.service.conftest import COMMANDER, DAY, OPERATOR, House
+
+TERM = date(2026, 2, 1)
+HOLD = {
+    "procedure_type": "judiciaire",
+    "procedure_no": "PV 12/2026",
+    "authority": "Parquet de Rennes",
+    "requested_by": "OPJ B.",
+}
+
+
+def _go_to(house: House, day: date, seconds: float = 0) -> None:
+    house.clock.advance((due_ns(day) - house.clock.utc_ns()) / 1e9 + seconds)
+
+
+async def test_nothing_goes_before_the_paris_day_of_its_term_and_everything_on_it(house: House) -> None:
+    recording = await house.record()
+    _go_to(house, TERM, -1)
+    assert (await house.keeping.sweep()).erased == ()
+    _go_to(house, TERM)
+    swept = await house.keeping.sweep()
+    assert (swept.erased, swept.late) == ((recording,), 0)
+    assert not house.vault.folder(recording).exists()
+    assert house.keyring.recordings() == {}
+    assert "2026-02-01" not in house.keyring.days()
+    row = await house.catalogue.recording(recording)
+    assert (row.state, row.bearer, row.late_seconds) == ("erased", None, 0)
+    assert "effacement/None" in await house.events()
+
+
+async def test_the_entry_stands_before_the_key_goes_and_the_key_goes_before_the_files(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = await house.record()
+    order: list[str] = []
+    destroy, erase, append = Keyring.destroy_recording, Vault.erase, type(house.journal).append
+
+    async def entered(journal, entry):  # type: ignore[no-untyped-def]
+        order.append(f"entry {entry.operation.value}")
+        return await append(journal, entry)
+
+    monkeypatch.setattr(type(house.journal), "append", entered)
+    monkeypatch.setattr(Keyring, "destroy_recording", lambda ring, name: (order.append("key"), destroy(ring, name))[1])
+    monkeypatch.setattr(Vault, "erase", lambda vault, name: (order.append("files"), erase(vault, name))[1])
+    _go_to(house, TERM)
+    await house.keeping.sweep()
+    assert order == ["entry effacement", "key", "files"]
+    assert (await house.catalogue.recording(recording)).state == "erased"
+
+
+@pytest.mark.parametrize("dies_in", ["destroy_recording", "erase", "update_recording"])
+async def test_a_sweep_that_died_half_way_is_finished_by_the_next(
+    house: House, monkeypatch: pytest.MonkeyPatch, dies_in: str
+) -> None:
+    recording = await house.record()
+    _go_to(house, TERM)
+    owner = {"destroy_recording": Keyring, "erase": Vault, "update_recording": type(house.catalogue)}[dies_in]
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, dies_in, die)
+        with pytest.raises(KeyboardInterrupt):
+            await house.keeping.sweep()
+    assert (await house.keeping.sweep()).erased == (recording,)
+    assert not house.vault.folder(recording).exists()
+    assert house.keyring.recordings() == {}
+
+
+async def test_an_erasure_that_the_disk_refuses_is_counted_and_tried_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = await house.record()
+    _go_to(house, TERM)
+    with monkeypatch.context() as patch:
+        patch.setattr(Vault, "erase", _read_only)
+        swept = await house.keeping.sweep()
+    assert (swept.erased, swept.failed) == ((), (recording,))
+    assert house.keeping.status().failed == 1
+    assert (await house.keeping.sweep()).erased == (recording,)
+
+
+def _read_only(*_: object) -> None:
+    raise OSError(30, "Read-only file system")
+
+
+async def test_an_erasure_after_the_relay_was_off_is_late_and_says_so(house: House) -> None:
+    await house.record()
+    _go_to(house, TERM, 3 * DAY)
+    swept = await house.keeping.sweep()
+    assert swept.late == 1
+    assert house.counters.values["erasures_late"] == 1
+
+
+async def test_playing_stops_when_the_recording_goes(house: House) -> None:
+    recording = await house.record()
+    view = await house.recordings.open_view(COMMANDER, recording, "procédure 12")
+    _go_to(house, TERM)
+    await house.keeping.sweep()
+    with pytest.raises(TheirError):
+        house.recordings.playlist(COMMANDER, view.view)
+    with pytest.raises(TheirError) as refused:
+        await house.recordings.open_view(COMMANDER, recording, "procédure 12")
+    assert refused.value.kind is Kind.GONE
+
+
+async def test_a_held_recording_outlives_its_term_and_goes_once_released(house: House) -> None:
+    recording, other = await house.record(), await house.record()
+    hold = await house.keeping.hold(COMMANDER, recording, **HOLD)
+    _go_to(house, TERM)
+    assert (await house.keeping.sweep()).erased == (other,)
+    assert len(house.keyring.recording_key(recording)) == 32
+    assert "2026-02-01" not in house.keyring.days()
+    await house.keeping.release(COMMANDER, hold.hold)
+    assert (await house.keeping.sweep()).erased == (recording,)
+    assert house.keyring.recordings() == {}
+
+
+@pytest.mark.parametrize("missing", ["procedure_type", "procedure_no", "authority", "requested_by"])
+async def test_a_hold_without_its_procedure_is_refused(house: House, missing: str) -> None:
+    recording = await house.record()
+    with pytest.raises(TheirError) as refused:
+        await house.keeping.hold(COMMANDER, recording, **{**HOLD, missing: " "})
+    assert refused.value.kind is Kind.INCOMPLETE
+
+
+async def test_a_hold_comes_before_the_term_and_from_a_commander(house: House) -> None:
+    recording = await house.record()
+    with pytest.raises(TheirError, match="ACC-01"):
+        await house.keeping.hold(OPERATOR, recording, **HOLD)
+    _go_to(house, TERM)
+    with pytest.raises(TheirError, match="RET-02"):
+        await house.keeping.hold(COMMANDER, recording, **HOLD)
+
+
+async def test_the_journal_loses_the_words_of_entries_three_years_old(house: House) -> None:
+    await house.journal.checkpoint()
+    old = house.journal.size
+    house.clock.advance(3 * 366 * DAY)
+    await house.keeping.sweep()
+    leaves = await house.journal.read()
+    assert [leaf.body is None for leaf in leaves][:old] == [True] * old
+
+
+def test_keeping_says_when_it_never_ran(house: House) -> None:
+    fresh = Keeping(
+        house.catalogue,
+        house.journal,
+        house.vault,
+        house.keyring,
+        house.clock,
+        house.counters,
+        end_views=house.recordings.end_views_of_recording,
+    )
+    assert fresh.status().swept_ns is None

@@ -1,0 +1,119 @@
+"""A recording's row follows its chain; its picture is shown within a journalled view and nowhere else."""
+
+import pytest
+
+from relay.base.errors import Kind, TheirError
+from relay.policy.roles import Person
+from relay.service.identity import CONSOLE
+from tests.unit.service.conftest import ADMINISTRATOR, AUDITOR, COMMANDER, OPERATOR, House, seal
+
+
+async def _refused(kind: Kind, awaitable: object) -> TheirError:
+    with pytest.raises(TheirError) as refused:
+        await awaitable  # type: ignore[misc]
+    assert refused.value.kind is kind
+    return refused.value
+
+
+async def test_a_recording_needs_a_declared_threat_where_its_regime_asks_for_one(house: House) -> None:
+    await house.enrolment.enrol(CONSOLE, "cam-1", "Un", "bodycam_pm")
+    camera = await house.enrolment.camera("cam-1")
+    its = await house.interventions.open_by_camera("cam-1", "Rixe", "appel")
+    await _refused(Kind.FORBIDDEN, house.recordings.begin(camera, its.intervention, trigger="bouton", threat=""))
+    assert house.keyring.recordings() == {}
+
+
+async def test_the_journal_knows_of_a_recording_before_its_key_and_row_exist(house: House) -> None:
+    recording = await house.record()
+    events = await house.events()
+    assert events.index("collecte/recording begun") < events.index("systeme/recording closed")
+    detail = await house.recordings.get(OPERATOR, recording)
+    assert (detail.recording.state, detail.recording.links, len(detail.segments)) == ("closed", 4, 1)
+    assert detail.recording.expires_on == "2026-02-01"
+
+
+async def test_a_commander_plays_what_was_recorded_within_a_journalled_view(house: House) -> None:
+    recording = await house.record()
+    view = await house.recordings.open_view(COMMANDER, recording, "procédure 12/2026")
+    assert "consultation/playback opened" in await house.events()
+    text = house.recordings.playlist(COMMANDER, view.view)
+    assert '#EXT-X-MAP:URI="0.init.mp4"' in text
+    assert "#EXTINF:3.000,\n0.m4s" in text
+    assert await house.recordings.init(COMMANDER, view.view, 0) == b"init"
+    pieces = [piece async for piece in await house.recordings.media(COMMANDER, view.view, 0)]
+    assert [len(piece) for piece in pieces] == [2_000] * 3
+    await house.recordings.close_view(COMMANDER, view.view)
+    assert (await house.events())[-1] == "systeme/playback closed"
+    assert await house.catalogue.open_views() == []
+
+
+@pytest.mark.parametrize("person", [OPERATOR, AUDITOR, ADMINISTRATOR])
+async def test_only_commanders_play_recordings_and_the_refusal_is_entered(house: House, person: Person) -> None:
+    recording = await house.record()
+    await _refused(Kind.FORBIDDEN, house.recordings.open_view(person, recording, "curiosité"))
+    assert (await house.events())[-1] == "refus/play_recording"
+
+
+@pytest.mark.parametrize("motive", [None, "", "  ", "x", "test"])
+async def test_without_a_motive_there_is_no_picture(house: House, motive: str | None) -> None:
+    recording = await house.record()
+    await _refused(Kind.INCOMPLETE, house.recordings.open_view(COMMANDER, recording, motive))
+    assert (await house.events())[-1] == "refus/play_recording"
+
+
+async def test_a_view_is_nobody_elses(house: House) -> None:
+    view = await house.recordings.open_view(COMMANDER, await house.record(), "procédure 12")
+    other = Person("cora", "Cora", COMMANDER.role, COMMANDER.service)
+    with pytest.raises(TheirError):
+        house.recordings.playlist(other, view.view)
+
+
+async def test_a_view_that_ends_serves_not_one_fragment_more(house: House) -> None:
+    view = await house.recordings.open_view(COMMANDER, await house.record(), "procédure 12")
+    served = []
+    async for piece in await house.recordings.media(COMMANDER, view.view, 0):
+        served.append(piece)
+        await house.recordings.end_views_of("carl", "signed out")
+    assert len(served) == 1
+
+
+async def test_an_idle_view_closes_itself(house: House) -> None:
+    view = await house.recordings.open_view(COMMANDER, await house.record(), "procédure 12")
+    house.clock.advance(599)
+    await house.recordings.tick()
+    house.recordings.playlist(COMMANDER, view.view)
+    house.clock.advance(601)
+    await house.recordings.tick()
+    await _refused(Kind.NOT_FOUND, house.recordings.close_view(COMMANDER, view.view))
+
+
+async def test_a_recording_in_progress_is_not_played(house: House) -> None:
+    await house.enrolment.enrol(CONSOLE, "cam-1", "Un", "bodycam_pm")
+    its = await house.interventions.open_by_camera("cam-1", "Rixe", "appel")
+    camera = await house.enrolment.camera("cam-1")
+    plan, _ = await house.recordings.begin(camera, its.intervention, trigger="bouton", threat="agents")
+    refusal = await _refused(Kind.CONFLICT, house.recordings.open_view(COMMANDER, plan.recording, "procédure 12"))
+    assert "ACC-03" in refusal.detail
+
+
+async def test_another_services_recording_is_neither_listed_nor_played(house: House) -> None:
+    recording = await house.record()
+    stranger = Person("sam", "Sam", COMMANDER.role, "Gendarmerie")
+    assert await house.recordings.list(stranger) == []
+    await _refused(Kind.FORBIDDEN, house.recordings.open_view(stranger, recording, "procédure 12"))
+
+
+async def test_facts_about_an_unknown_recording_are_counted_and_stop_nothing(house: House) -> None:
+    await house.enrolment.enrol(CONSOLE, "cam-1", "Un", "bodycam_pm")
+    its = await house.interventions.open_by_camera("cam-1", "Rixe", "appel")
+    camera = await house.enrolment.camera("cam-1")
+    plan, key = await house.recordings.begin(camera, its.intervention, trigger="bouton", threat="agents")
+    sealed, _ = seal(house, plan, key, 1)
+    await house.recordings.segment_sealed(
+        type(sealed)("0" * 32, *[getattr(sealed, name) for name in sealed.__struct_fields__[1:]])
+    )
+    await house.recordings.segment_sealed(sealed)
+    await house.recordings.segment_sealed(sealed)
+    row = await house.catalogue.recording(plan.recording)
+    assert row.stored_bytes == sealed.stored_bytes
+    assert house.counters.values["recorder_facts_unknown"] == 1
