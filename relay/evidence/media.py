@@ -35,6 +35,30 @@ class Reader(Protocol):
         ...
 
 
+class Within:
+    """A reader seen from one of its folders: names in it lose the folder, all others get `../` before them."""
+
+    def __init__(self, reader: Reader, folder: str) -> None:
+        self._reader = reader
+        self._names = {_seen_from(folder, name): name for name in reader.names()}
+
+    def names(self) -> list[str]:
+        """Return every file's name as seen from the folder."""
+        return sorted(self._names)
+
+    def size(self, name: str) -> int:
+        """Return a file's length in bytes."""
+        return self._reader.size(self._names[name])
+
+    def read(self, name: str, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes from `offset`."""
+        return self._reader.read(self._names[name], offset, size)
+
+
+def _seen_from(folder: str, name: str) -> str:
+    return name.removeprefix(f"{folder}/") if name.startswith(f"{folder}/") else f"../{name}"
+
+
 @dataclass(slots=True)
 class Piece:
     """A fragment as it should stand in its segment's file."""

@@ -16,7 +16,7 @@ from relay.base.errors import Kind, TheirError
 from relay.evidence.chain import MAX_RECORD, PREAMBLE, Record, parse_record, record_length
 from relay.evidence.continuity import Continuity
 from relay.evidence.derived import Derived
-from relay.evidence.media import MAX_FRAGMENT, Media, Reader
+from relay.evidence.media import MAX_FRAGMENT, Media, Reader, Within
 from relay.evidence.notebook import Notebook
 from relay.evidence.order import Order
 from relay.evidence.records import Body, End, Gap, KeyRollover, Link, Original, Recovery, Start
@@ -50,11 +50,26 @@ def verify(
     `revoked`: for each revoked public key, the chain heads that a journal checkpoint held before its revocation.
     Raises TheirError when there is nothing that can be read as a recording (exit code 2).
     """
+    reader = locate(reader)
     names = reader.names()
     if CHAIN not in names:
         return _without_chain(names)
     form = _form(names, recording_key)
     return _Verification(reader, names, form, public_key, recording_key, revoked or {}, progress).run()
+
+
+def locate(reader: Reader) -> Reader:
+    """Return a reader whose `chain` is at the top: exports put the sealed files in a folder named after the recording.
+
+    Raises TheirError when several recordings are there: each has a verdict of its own.
+    """
+    names = reader.names()
+    folders = [name.removesuffix(f"/{CHAIN}") for name in names if name.endswith(f"/{CHAIN}")]
+    if CHAIN in names or not folders:
+        return reader
+    if len(folders) > 1:
+        raise TheirError(Kind.INVALID, f"{len(folders)} recordings: verify one at a time")
+    return Within(reader, folders[0])
 
 
 def _form(names: list[str], recording_key: bytes | None) -> Form:

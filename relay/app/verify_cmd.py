@@ -1,0 +1,86 @@
+"""`relay verify`: the verdict on a recording, offline.
+
+Owns: arguments, progress and exit codes of the command (0: nothing speaks against it, 1: something does, 2: unreadable).
+Must never know: how anything is judged (`relay.evidence.verify`), nor a running relay.  The trusted key comes from `--key` or
+from this installation's settings, never from the recording.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from relay.app.settings import load
+from relay.base.errors import RelayError
+from relay.evidence.keys import key_from, public_key_from
+from relay.evidence.standalone import key_argument, single_file
+from relay.evidence.verdict import Language, Verdict, report
+from relay.evidence.verify import verify as judge
+from relay.store.readers import open_reader
+
+UNREADABLE = 2
+
+
+def verify(
+    path: Annotated[Path | None, typer.Argument(help="Vault folder, copy of it, or export (folder or zip)")] = None,
+    key: Annotated[str | None, typer.Option(help="Relay's long-term public key: file (raw, hex, PEM) or 64 hex digits")] = None,
+    recording_key: Annotated[str | None, typer.Option(help="Decryption key of the recording: file or 64 hex digits")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON")] = False,
+    lang: Annotated[Literal["fr", "en"] | None, typer.Option(help="Language of the verdict; default: that of LANG")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings file that pins the public key")] = None,
+    emit_standalone: Annotated[Path | None, typer.Option(help="Write the single-file verifier there")] = None,
+) -> None:
+    """Say whether a recording is intact, complete, of proved origin and consistent time, fragment by fragment."""
+    language: Language = lang or ("fr" if os.environ.get("LANG", "fr").startswith("fr") else "en")
+    errors = Console(stderr=True)
+    try:
+        if emit_standalone is not None:
+            emit_standalone.write_text(single_file(), encoding="utf-8")
+            errors.print(escape(f"{emit_standalone}"))
+        if path is None:
+            raise typer.Exit(0 if emit_standalone is not None else UNREADABLE)
+        verdict = _judge(path, _public_key(key, config), recording_key, errors)
+    except (RelayError, OSError) as error:
+        errors.print(f"{'illisible' if language == 'fr' else 'unreadable'} : {escape(str(error))}", style="red")
+        raise typer.Exit(UNREADABLE) from None
+    _show(verdict, language, as_json=as_json)
+    raise typer.Exit(verdict.exit_code)
+
+
+def _public_key(key: str | None, config: Path | None) -> bytes | None:
+    """Return the trusted key: the one given, else the one pinned by this installation, else none (a finding)."""
+    if key is not None:
+        return key_argument(key, public_key_from)
+    settings = load(config)
+    pinned = settings.evidence.public_key or settings.data / "keys" / "signing.pub"
+    return public_key_from(pinned.read_bytes()) if pinned.is_file() else None
+
+
+def _judge(path: Path, public_key: bytes | None, recording_key: str | None, errors: Console) -> Verdict:
+    opener = None if recording_key is None else key_argument(recording_key, lambda data: key_from(data, "recording key"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        task = bar.add_task(escape(path.name), total=None)
+        return judge(
+            open_reader(path), public_key, opener, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+
+
+def _show(verdict: Verdict, language: Language, *, as_json: bool) -> None:
+    output = Console()
+    if as_json:
+        output.file.write(json.dumps(verdict.as_json(), ensure_ascii=False, indent=1) + "\n")
+        return
+    for line in report(verdict, language, width=min(output.width, 100)):
+        output.print(escape(line), style="red" if line.startswith("! ") else None, highlight=False, soft_wrap=True)
