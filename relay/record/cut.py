@@ -81,16 +81,18 @@ class Cutter:
         self._restart = True
         self._asked = None
 
-    def video(self, sample: Placed, sps: bytes | None, pps: bytes | None, now: int) -> tuple[bool, list[Fragment]]:
-        """Take an access unit; return whether it is kept, and the fragments that it closed."""
+    def keeps(self, keyframe: bool, sps: bytes | None, pps: bytes | None) -> bool:
+        """Tell whether an access unit can be kept: pictures before the first IDR of a new beginning cannot be decoded."""
+        return not self.needs_keyframe or (keyframe and self._layout_of(sps, pps) is not None)
+
+    def video(self, sample: Placed, sps: bytes | None, pps: bytes | None, now: int) -> list[Fragment]:
+        """Take an access unit that can be kept; return the fragments that it closed."""
         out: list[Fragment] = []
         if sample.keyframe and (fresh := self._layout_of(sps, pps)) is not None and self._segment_is_due(fresh, now):
             self._close(out)
             self._begin_segment(fresh, now)
-        elif self.needs_keyframe:
-            return False, out
         self._add(sample, True, now, out)
-        return True, out
+        return out
 
     def audio(self, sample: Placed, now: int) -> list[Fragment]:
         """Take a sound packet; return the fragments that it closed."""

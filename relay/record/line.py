@@ -18,8 +18,10 @@ SECOND = 1_000_000_000
 VIDEO, AUDIO = 1, 2
 """Track ids, in the MP4 and in the chain."""
 CLOCKS = {VIDEO: 90_000, AUDIO: 48_000}
-PAUSE_NS = {VIDEO: SECOND, AUDIO: SECOND}
-"""A silence of the sender longer than this is told as a gap, so that no hole in time stays unexplained."""
+PAUSE_NS = SECOND * 9 // 10
+"""A silence of the sender longer than this is told as a gap, so that no hole in time stays unexplained (FORMAT.md: 1 s)."""
+RESIDUE_NS = SECOND // 10
+"""After a silence of all, the tracks come back one after the other: what is shorter than this is not told again."""
 
 MissingCause: TypeAlias = Literal["radio", "reconnect", "tap_overflow", "clock", "paused"]
 
@@ -61,6 +63,16 @@ class LineSettings:
     segment: int = 60 * SECOND
 
 
+@dataclass(slots=True)
+class _Wound:
+    """A hole in one track that the next sample to be kept will close."""
+
+    start: int
+    until: int
+    cause: MissingCause
+    detail: str
+
+
 class _Source:
     """One track of the camera as it is connected now."""
 
@@ -68,9 +80,18 @@ class _Source:
         self.track = track
         self.assembler = assembler
         self.timeline = timeline
-        self.last: tuple[Sample, int] | None = None
-        """Last sample and its decode time."""
-        self.last_timestamp = 0
+        self.last: Sample | None = None
+        """The last sample that was kept."""
+        self.seen: Sample | None = None
+        """The last sample at all: sender reports are unwrapped beside it."""
+        self.wound: _Wound | None = None
+
+    def hurt(self, start: int, until: int, cause: MissingCause, detail: str) -> None:
+        """Remember that something is missing; what was missing already goes on."""
+        if self.wound is None:
+            self.wound = _Wound(start, until, cause, detail)
+        else:
+            self.wound.until = max(self.wound.until, until)
 
 
 class Line:
@@ -84,8 +105,10 @@ class Line:
         self._cutter: Cutter | None = None
         self._floors = {VIDEO: 0, AUDIO: 0}
         self._overflow = 0
-        self._undecodable: tuple[int, int] | None = None
-        self._silent_since: int | None = None
+        self._kept: dict[int, int] = {}
+        """Arrival of the last sample that was kept, per track."""
+        self._silence: tuple[int, int] | None = None
+        """The last time during which nothing at all came, already told as one gap of every track."""
         self._next_timer = 0
         self.unknown_packets = 0
 
@@ -94,23 +117,21 @@ class Line:
         out = self._settle() if self._sources else []
         self._sources = {stream.ssrc: self._source(stream.track) for stream in streams}
         tracks = {stream.track for stream in streams}
+        has_video, has_audio = VIDEO in tracks, AUDIO in tracks
         if self._cutter is None:
-            self._cutter = Cutter(
-                self._settings.fragment, self._settings.segment, has_video=VIDEO in tracks, has_audio=AUDIO in tracks
-            )
+            self._cutter = Cutter(self._settings.fragment, self._settings.segment, has_video=has_video, has_audio=has_audio)
         else:
-            since = self._silent_since if self._silent_since is not None else now
-            out.append(Missing(since, max(now - since, 0), None, "reconnect", "the camera reconnected"))
-            self._cutter.restart(has_video=VIDEO in tracks, has_audio=AUDIO in tracks)
-        self._silent_since = None
+            self._cutter.restart(has_video=has_video, has_audio=has_audio)
+        for source in self._sources.values():
+            if source.track in self._kept:
+                since = self._kept[source.track]
+                source.hurt(since, since, "reconnect", "the camera reconnected")
         return out + self._asks(now)
 
-    def close(self, now: int) -> list[Output]:
+    def close(self) -> list[Output]:
         """The camera is gone (for now): give out everything that waits."""
         out = self._settle()
         self._sources = {}
-        if self._silent_since is None:
-            self._silent_since = now
         return out
 
     def packets(self, packets: Sequence[tuple[int, bytes]], now: int) -> list[Output]:
@@ -130,8 +151,8 @@ class Line:
     def sender(self, ssrc: int, camera_ns: int, rtp: int, arrival_utc_ns: int, rtt_ns: int | None) -> None:
         """Take a sender report of one stream (RFC 3550 §6.4.1)."""
         source = self._sources.get(ssrc)
-        if source is not None and source.last is not None:
-            source.timeline.report(unwrap(rtp, source.last[0].timestamp, 32), camera_ns, arrival_utc_ns, rtt_ns)
+        if source is not None and source.seen is not None:
+            source.timeline.report(unwrap(rtp, source.seen.timestamp, 32), camera_ns, arrival_utc_ns, rtt_ns)
 
     def overflow(self, packets: int) -> None:
         """The tap dropped packets: the holes that follow are its fault, not the radio's."""
@@ -164,15 +185,14 @@ class Line:
     def _settle(self) -> list[Output]:
         out: list[Output] = []
         for source in self._sources.values():
-            now = source.last[0].arrival if source.last is not None else self._origin
+            now = source.seen.arrival if source.seen is not None else self._origin
             self._events(source, source.assembler.flush(), now, out)
             self._floors[source.track] = max(source.timeline.end, self._floors[source.track])
-            if source.last is not None:
-                self._silent_since = max(self._silent_since or 0, source.last[0].arrival)
-        if self._undecodable is not None:
-            out.append(self._undecoded(self._undecodable[1]))
         if self._cutter is not None:
             out += self._cutter.flush()
+        for source in self._sources.values():
+            if source.wound is not None and source.wound.until > source.wound.start:
+                self._heal(source, source.wound, source.wound.until, out)
         return out
 
     def _asks(self, now: int) -> list[Output]:
@@ -183,47 +203,58 @@ class Line:
     def _events(self, source: _Source, events: list[Event], now: int, out: list[Output]) -> None:
         for event in events:
             if isinstance(event, Hole):
-                out.append(self._missing(source, event))
+                self._hole(source, event)
                 if source.track == VIDEO and not event.after.keyframe:
                     out.append(Ask("loss"))
             else:
                 self._sample(source, event, now, out)
 
-    def _sample(self, source: _Source, sample: Sample, now: int, out: list[Output]) -> None:
-        assert self._cutter is not None
-        time, jump = source.timeline.place(sample.timestamp, sample.arrival)
-        if jump:
-            out.append(Missing(sample.arrival, 0, source.track, "clock", "the camera's RTP clock jumped"))
-        self._notice_pause(source, sample, time, out)
-        source.last = (sample, time)
-        placed = Placed(time, sample.data, sample.keyframe, sample.duration, sample.arrival)
-        if source.track == AUDIO:
-            out += self._cutter.audio(placed, now)
-            return
-        kept, fragments = self._cutter.video(placed, sample.sps, sample.pps, now)
-        if not kept:
-            since = self._undecodable[0] if self._undecodable else sample.arrival
-            self._undecodable = (since, sample.arrival)
-        elif self._undecodable is not None:
-            out.append(self._undecoded(sample.arrival))
-        out += fragments
-
-    def _undecoded(self, until: int) -> Missing:
-        assert self._undecodable is not None
-        since, self._undecodable = self._undecodable[0], None
-        return Missing(since, max(until - since, 0), VIDEO, "reconnect", "pictures before the first keyframe")
-
-    def _notice_pause(self, source: _Source, sample: Sample, time: int, out: list[Output]) -> None:
-        if source.last is None:
-            return
-        before, before_time = source.last
-        elapsed = (time - before_time) * SECOND // CLOCKS[source.track]
-        if elapsed > PAUSE_NS[source.track]:
-            out.append(Missing(before.arrival, elapsed, source.track, "paused", "the camera sent nothing"))
-
-    def _missing(self, source: _Source, hole: Hole) -> Missing:
+    def _hole(self, source: _Source, hole: Hole) -> None:
         cause: MissingCause = "radio"
         if self._overflow:
             cause, self._overflow = "tap_overflow", 0
-        start = hole.before.arrival if hole.before is not None else hole.after.arrival
-        return Missing(start, max(hole.after.arrival - start, 0), source.track, cause, f"{hole.packets} packets")
+        until = hole.after.arrival
+        source.hurt(source.last.arrival if source.last is not None else until, until, cause, f"{hole.packets} packets")
+
+    def _sample(self, source: _Source, sample: Sample, now: int, out: list[Output]) -> None:
+        assert self._cutter is not None
+        time, jump = source.timeline.place(sample.timestamp, sample.arrival)
+        source.seen = sample
+        if jump:
+            out.append(Missing(sample.arrival, 0, source.track, "clock", "the camera's RTP clock jumped"))
+        placed = Placed(time, sample.data, sample.keyframe, sample.duration, sample.arrival)
+        if source.track == VIDEO and not self._cutter.keeps(sample.keyframe, sample.sps, sample.pps):
+            source.hurt(sample.arrival, sample.arrival, "reconnect", "pictures before a keyframe")
+            return
+        self._notice(source, sample, out)
+        if source.track == VIDEO:
+            out += self._cutter.video(placed, sample.sps, sample.pps, now)
+        else:
+            out += self._cutter.audio(placed, now)
+        source.last = sample
+        self._kept[source.track] = max(sample.arrival, self._kept.get(source.track, 0))
+
+    def _notice(self, source: _Source, sample: Sample, out: list[Output]) -> None:
+        """Tell what is missing before a sample that is kept."""
+        assert self._cutter is not None
+        arrival, wound = sample.arrival, source.wound
+        if wound is None and source.last is not None and arrival - source.last.arrival > PAUSE_NS:
+            wound = _Wound(source.last.arrival, arrival, "paused", "the camera sent nothing")
+        last = max(self._kept.values(), default=arrival)
+        if arrival - last > PAUSE_NS:
+            cause: MissingCause = wound.cause if wound is not None else "paused"
+            out += self._cutter.flush()
+            out.append(Missing(last, arrival - last, None, cause, wound.detail if wound is not None else "nothing came"))
+            self._silence = (last, arrival)
+        if wound is not None:
+            self._heal(source, wound, arrival, out)
+
+    def _heal(self, source: _Source, wound: _Wound, until: int, out: list[Output]) -> None:
+        """Tell a hole of one track, without the part that was told as a silence of all."""
+        source.wound = None
+        start = wound.start
+        if self._silence is not None and self._silence[0] - PAUSE_NS <= start < self._silence[1]:
+            start = self._silence[1]
+            if until - start < RESIDUE_NS:
+                return
+        out.append(Missing(start, max(until - start, 0), source.track, wound.cause, wound.detail))

@@ -74,7 +74,7 @@ class Recording:
     def lost(self, now: int) -> None:
         """The camera is gone; it may come back."""
         if self.lost_since is None:
-            self._handle(self._line.close(now), now)
+            self._handle(self._line.close(), now)
             self.lost_since = now
 
     def meta(self, message: RecordMeta) -> None:
@@ -97,7 +97,7 @@ class Recording:
 
     def finish(self, reason: Reason, author: str | None, now: int) -> None:
         """Give out what waits and end."""
-        self._handle(self._line.close(now), now)
+        self._handle(self._line.close(), now)
         if self._line.unknown_packets:
             self._counters.count("record_unknown_packets", self._line.unknown_packets)
         self._put(Finish(self.plan.recording, reason, author, self._wall.utc(now)))
