@@ -3,8 +3,11 @@
 What it owns: handshakes and exported keys.  What it must never know: sockets, addresses, media.
 
 `Endpoint` holds one handshake.  It is handed only datagrams from addresses that passed an authenticated STUN check (I9), so
-no cookie exchange is needed.  OpenSSL runs over memory BIOs; its records are packed into datagrams here, and the last flight
-is repeated here, by `now`, so that no thread or timer of OpenSSL's is needed.
+no cookie exchange is needed.  OpenSSL runs over memory BIOs; its records are packed into datagrams here.
+
+A lost flight is repeated in two ways.  As it was, by `now`, soon: that is enough where the flight itself was lost.  And anew,
+by OpenSSL when its own timer (1 s, doubling, on the machine's clock) allows: a peer whose *answer* was lost takes only
+records that it has not seen.  A server repeats its last flight when the client says its own again.
 """
 
 import datetime
@@ -30,6 +33,7 @@ _CIPHERS: Final = b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:
 _DTLS1_2: Final = 0xFEFD
 _EXPORTER: Final = b"EXTRACTOR-dtls_srtp"
 _MTU: Final = 1200
+_HANDSHAKE: Final = 22
 _FIRST_REPEAT: Final = 0.4
 """Seconds until a flight is repeated; doubles each time (RFC 6347 §4.2.4 asks 1 s of those who know nothing of the path)."""
 _LAST_REPEAT: Final = 3.2
@@ -113,6 +117,7 @@ class Endpoint:
         self._flight: list[bytes] = []
         self._repeat_at: float | None = None
         self._repeat_after = _FIRST_REPEAT
+        self._last_at = 0.0
 
     @property
     def is_over(self) -> bool:
@@ -128,15 +133,23 @@ class Endpoint:
         if self.is_over:
             return []
         self._ssl.bio_write(datagram)
-        return self._shake(now) if self.session is None else self._read(now)
+        return self._shake(now) if self.session is None else self._read(datagram, now)
 
     def tick(self, now: float) -> list[bytes]:
         """Repeat the last flight where the peer has not answered it."""
         if self.session is not None or self.is_over or self._repeat_at is None or now < self._repeat_at:
             return []
         self._repeat_after = min(self._repeat_after * 2, _LAST_REPEAT)
-        self._repeat_at = now + self._repeat_after
-        return self._flight
+        self._repeat_at += self._repeat_after
+        return self._renewed() or self._flight
+
+    def _renewed(self) -> list[bytes]:
+        """The flight under new record numbers, where OpenSSL thinks that it is time."""
+        try:
+            self._ssl.DTLSv1_handle_timeout()
+        except SSL.Error as error:
+            self.failure = _reason(error)
+        return self._take()
 
     def close(self) -> list[bytes]:
         """Say goodbye (close_notify) where there is a session."""
@@ -160,7 +173,7 @@ class Endpoint:
             self._finish()
         return self._sent(self._take(), now)
 
-    def _read(self, now: float) -> list[bytes]:
+    def _read(self, datagram: bytes, now: float) -> list[bytes]:
         """After the handshake only alerts and a lost last flight matter; there are no data channels."""
         try:
             self._ssl.recv(2048)
@@ -170,7 +183,14 @@ class Endpoint:
             self.closed = True
         except SSL.Error as error:
             self.failure = _reason(error)
-        return self._take()
+        return self._take() or self._last_flight(datagram, now)
+
+    def _last_flight(self, datagram: bytes, now: float) -> list[bytes]:
+        """A client that still shakes has not got our last flight; at most one repetition per interval."""
+        if self.is_over or self.role == "client" or datagram[0] != _HANDSHAKE or now < self._last_at:
+            return []
+        self._last_at = now + _FIRST_REPEAT
+        return self._flight
 
     def _finish(self) -> None:
         profile = self._ssl.get_selected_srtp_profile().decode()
