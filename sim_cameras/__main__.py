@@ -4,6 +4,8 @@ Owns the options.  Must never know how cameras work.
 """
 
 import asyncio
+import dataclasses
+import enum
 import logging
 import signal
 from pathlib import Path
@@ -13,15 +15,32 @@ import typer
 import uvloop
 
 from sim_cameras import fleet, scenario
+from sim_cameras.clip import film_video, record_audio
 from sim_cameras.device import Habits
 from sim_cameras.impair import Network
+from sim_cameras.replay import Reel
 from sim_cameras.source import Film
+
+_REELS = 4
+_REEL_SECONDS = 4.0
+
+
+class Mode(enum.Enum):
+    """What a camera sends."""
+
+    film = "film"
+    replay = "replay"
+
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
 def cameras(
+    mode: Annotated[
+        Mode, typer.Argument(help="`film` encodes live; `replay` sends clips encoded at the start: for fleets.")
+    ] = Mode.film,
+    *,
     tokens: Annotated[Path, typer.Option(help="File of lines `camera token`, as `relay camera enrol` shows them.")],
     url: Annotated[str, typer.Option(help="Base URL of the relay.")] = "http://127.0.0.1:8080",
     count: Annotated[int, typer.Option("--cameras", help="How many cameras of the file (0: all).")] = 0,
@@ -40,6 +59,7 @@ def cameras(
     delay: Annotated[float, typer.Option(help="Seconds of delay each way.")] = 0.0,
     jitter: Annotated[float, typer.Option(help="Seconds of jitter each way.")] = 0.0,
     ca: Annotated[Path | None, typer.Option(help="Certificate that signs the relay's.")] = None,
+    layers: Annotated[int, typer.Option(min=1, max=3, help="Simulcast layers (replay only).")] = 1,
     seed: Annotated[int, typer.Option(help="Same seed, same streets, same losses.")] = 1,
 ) -> None:
     """Run simulated body cameras against a relay until Ctrl-C."""
@@ -55,29 +75,36 @@ def cameras(
         raise typer.BadParameter(str(error)) from error
     if not known or count > len(known):
         raise typer.BadParameter(f"{tokens} holds {len(known)} cameras, {count or 'at least one'} wanted")
+    names = list(known)[: count or None]
     everyone = None if scene == "patrol" else Path(scene)
-    habits = [
-        Habits(
-            camera=camera,
-            token=known[camera],
-            relay=url,
-            film=Film(camera, width, height, fps, bitrate, seed + index, films.get(camera, everyone), flash, audio),
-            network=network,
-            seed=seed + index,
-            live=live,
-            accepts=not decline,
-            battery=96.0 - 7 * index % 50,
-        )
-        for index, camera in enumerate(list(known)[: count or None])
+    shots = [
+        Film(name, width, height, fps, bitrate, seed + index, films.get(name, everyone), flash, audio)
+        for index, name in enumerate(names)
     ]
-    uvloop.run(_run(habits, steps, idle, ca))
+    habits = [
+        Habits(name, known[name], url, network, seed + index, live, not decline, 96.0 - 7 * index % 50)
+        for index, name in enumerate(names)
+    ]
+    uvloop.run(_run(mode, fleet.Fleet(habits, steps, idle, ca), shots, layers))
 
 
-async def _run(habits: list[Habits], steps: tuple[scenario.Step, ...], idle: bool, ca: Path | None) -> None:
+async def _run(mode: Mode, crew: fleet.Fleet, films: list[Film], layers: int) -> None:
     until = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, until.set)
-    await fleet.run(habits, steps, idle=idle, ca=ca, until=until)
+    if mode is Mode.film:
+        await fleet.film(crew, films, until)
+    else:
+        reels = [await asyncio.to_thread(_reel, film, layers) for film in films[:_REELS]]
+        await fleet.replay(crew, reels, until)
+
+
+def _reel(film: Film, layers: int) -> Reel:
+    """Encode the clips of a reel, each layer half as wide and high as the one before and a quarter of its bitrate."""
+    sizes = [(film.width >> layer & ~1, film.height >> layer & ~1, film.bitrate >> 2 * layer) for layer in range(layers)]
+    shots = [dataclasses.replace(film, width=width, height=height, bitrate=rate) for width, height, rate in sizes]
+    sound = record_audio(film.seed, _REEL_SECONDS) if film.audio else None
+    return Reel(tuple(film_video(shot, _REEL_SECONDS) for shot in shots), sound)
 
 
 def _films(options: list[str]) -> dict[str, Path]:

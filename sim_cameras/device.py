@@ -9,16 +9,15 @@ import logging
 import math
 import random
 import time
-from concurrent.futures import Executor
+from collections.abc import Callable, Coroutine
+from typing import TypeAlias
 from urllib.parse import urljoin
 
 import aiohttp
 
-from sim_cameras.encode import Unit
 from sim_cameras.impair import Network
 from sim_cameras.live import LiveSocket, Vitals
-from sim_cameras.publish import Publication, PublishFailed
-from sim_cameras.source import Film, Source
+from sim_cameras.session import PublishFailed, Session
 from sim_cameras.whip import WhipClient, WhipRefused
 
 _log = logging.getLogger("sim_cameras")
@@ -38,7 +37,6 @@ class Habits:
     token: str
     relay: str
     """Base URL."""
-    film: Film
     network: Network = dataclasses.field(default_factory=Network)
     seed: int = 1
     live: bool = True
@@ -68,14 +66,18 @@ class Backoff:
         return max(retry_after or 0.0, longest)
 
 
+Publisher: TypeAlias = Callable[[WhipClient, Network, int], Session]
+"""Makes a session: given where to publish, the network it suffers and a seed of its own."""
+
+
 class Camera:
     """A camera; `run` it, then `press` and `release` its button."""
 
-    def __init__(self, habits: Habits, http: aiohttp.ClientSession, executor: Executor) -> None:
+    def __init__(self, habits: Habits, http: aiohttp.ClientSession, publish: Publisher) -> None:
         self.habits = habits
         self.network = habits.network
         self.watched_by = 0
-        self.publication: Publication | None = None
+        self.session: Session | None = None
         self.publications = 0
         self.gave_up = asyncio.Event()
         """Set when the relay refused for good (a bad token, say)."""
@@ -89,13 +91,13 @@ class Camera:
         self._whip = WhipClient(http, urljoin(habits.relay, f"/whip/{habits.camera}"), habits.token)
         live_url = urljoin(habits.relay, "/live/camera").replace("http", "ws", 1)
         self._live = LiveSocket(http, live_url, habits.token, self)
-        self._source = Source(habits.film, executor, self._deliver)
+        self._new_session = publish
         self._said: set[asyncio.Task[bool]] = set()
 
     @property
     def streaming(self) -> bool:
         """Whether pictures are leaving."""
-        return self.publication is not None
+        return self.session is not None
 
     @property
     def live(self) -> LiveSocket:
@@ -122,13 +124,13 @@ class Camera:
     def set_network(self, network: Network) -> None:
         """Change the network, now and for later sessions."""
         self.network = network
-        if self.publication is not None and self.publication.wire is not None:
-            self.publication.wire.set_network(network)
+        if self.session is not None and self.session.wire is not None:
+            self.session.wire.set_network(network)
 
     def cut(self, seconds: float) -> None:
         """Lose every datagram in both directions for `seconds`."""
-        if self.publication is not None and self.publication.wire is not None:
-            self.publication.wire.cut(seconds)
+        if self.session is not None and self.session.wire is not None:
+            self.session.wire.cut(seconds)
 
     def set_battery(self, percent: float) -> None:
         """Change the battery's level."""
@@ -175,10 +177,6 @@ class Camera:
         self._said.add(task)
         task.add_done_callback(self._said.discard)
 
-    def _deliver(self, unit: Unit) -> None:
-        if self.publication is not None:
-            self.publication.put(unit)
-
     async def _hold_live(self) -> None:
         backoff = Backoff(self.habits.seed)
         while True:
@@ -211,31 +209,29 @@ class Camera:
 
     async def _publish(self, backoff: Backoff) -> None:
         """Publish until the button is released or the session is lost."""
-        publication = Publication(self._whip, self.network, self.habits.seed + self.publications, self.habits.film.audio)
-        await publication.open()
+        session = self._new_session(self._whip, self.network, self.habits.seed + 1000 * self.publications)
+        await session.open()
         backoff.succeeded()
         self.publications += 1
+        self.session = session
         _log.info("%s: live", self.habits.camera)
-        publication.listen(self._source.ask_keyframe)
-        self.publication = publication
         try:
-            async with self._source.running():
-                why = await self._until_over(publication)
-            _log.info("%s: ended (%s)", self.habits.camera, why)
+            _log.info("%s: ended (%s)", self.habits.camera, await self._until_over(session))
         finally:
-            self.publication = None
-            await publication.close()
+            self.session = None
+            await _to_the_end(session.close())
 
-    async def _until_over(self, publication: Publication) -> str:
-        """Wait for the button's release or the session's end; return which."""
-        lost = asyncio.ensure_future(publication.ended())
+    async def _until_over(self, session: Session) -> str:
+        """Play until the button is released or the session is lost; return which."""
+        playing = asyncio.ensure_future(session.play())
         released = asyncio.ensure_future(self._unwanted.wait())
         try:
-            await asyncio.wait({lost, released}, return_when=asyncio.FIRST_COMPLETED)
-            return lost.result() if lost.done() else "released"
+            await asyncio.wait({playing, released}, return_when=asyncio.FIRST_COMPLETED)
+            return playing.result() if playing.done() else "released"
         finally:
-            lost.cancel()
+            playing.cancel()
             released.cancel()
+            await asyncio.wait({playing, released})
 
     async def _pause(self, seconds: float) -> None:
         """Wait, unless the button is released meanwhile."""
@@ -244,3 +240,13 @@ class Camera:
                 await self._unwanted.wait()
         except TimeoutError:
             pass
+
+
+async def _to_the_end(closing: Coroutine[None, None, None]) -> None:
+    """Run a clean-up to its end even where we are cancelled meanwhile: half-closed sockets would stay open."""
+    task = asyncio.ensure_future(closing)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise

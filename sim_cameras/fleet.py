@@ -4,6 +4,7 @@ Owns their tasks.  Must never know the command line.
 """
 
 import asyncio
+import dataclasses
 import ssl
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +13,11 @@ from pathlib import Path
 import aiohttp
 
 from sim_cameras import webrtc
-from sim_cameras.device import Camera, Habits
+from sim_cameras.device import Camera, Habits, Publisher
+from sim_cameras.publish import Publication
+from sim_cameras.replay import Projector, Reel, ReplaySession
 from sim_cameras.scenario import Step
+from sim_cameras.source import Film
 
 _HTTP_SECONDS = 10
 
@@ -65,28 +69,59 @@ def apply(camera: Camera, step: Step) -> None:
             camera.set_battery(step.level or 0.0)
 
 
-async def run(habits: Sequence[Habits], steps: Sequence[Step], *, idle: bool, ca: Path | None, until: asyncio.Event) -> None:
-    """Run the cameras until `until` is set; unless `idle`, each presses its own button at the start.
+@dataclasses.dataclass(frozen=True)
+class Fleet:
+    """Cameras, what their script says, and how the relay is trusted."""
 
-    Every publication is closed (DELETE) before this returns.  `ca` is the certificate that signs the relay's.
-    """
-    webrtc.gather_only(webrtc.local_address(habits[0].relay))
-    context = ssl.create_default_context(cafile=str(ca)) if ca is not None else ssl.create_default_context()
+    habits: Sequence[Habits]
+    steps: Sequence[Step] = ()
+    idle: bool = False
+    """Wait for requests or the script; otherwise each camera presses its own button at the start."""
+    ca: Path | None = None
+    """Certificate that signs the relay's."""
+
+
+async def film(fleet: Fleet, films: Sequence[Film], until: asyncio.Event) -> None:
+    """Run cameras that film, one film each, until `until` is set; every publication is closed before this returns."""
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="encode") as executor:
+
+        def publisher(film: Film) -> Publisher:
+            return lambda whip, network, seed: Publication(whip, film, executor, network, seed)
+
+        await _run(fleet, [publisher(each) for each in films], until)
+
+
+async def replay(fleet: Fleet, reels: Sequence[Reel], until: asyncio.Event) -> None:
+    """Run cameras that send clips, taking the reels in turn, until `until` is set."""
+    projector = Projector()
+
+    def publisher(reel: Reel) -> Publisher:
+        return lambda whip, network, seed: ReplaySession(whip, reel, projector, network, seed)
+
+    projecting = asyncio.create_task(projector.run())
+    try:
+        await _run(fleet, [publisher(reels[index % len(reels)]) for index in range(len(fleet.habits))], until)
+    finally:
+        projecting.cancel()
+
+
+async def _run(fleet: Fleet, publishers: Sequence[Publisher], until: asyncio.Event) -> None:
+    webrtc.gather_only(webrtc.local_address(fleet.habits[0].relay))
+    context = ssl.create_default_context(cafile=str(fleet.ca) if fleet.ca is not None else None)
     connector = aiohttp.TCPConnector(ssl=context, limit=0)
     timeout = aiohttp.ClientTimeout(total=None, connect=_HTTP_SECONDS, sock_read=_HTTP_SECONDS)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
-        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="encode") as executor:
-            cameras = [Camera(each, http, executor) for each in habits]
-            await _live(cameras, steps, idle, until)
+        pairs = zip(fleet.habits, publishers, strict=True)
+        await _live([Camera(habits, http, publisher) for habits, publisher in pairs], fleet, until)
 
 
-async def _live(cameras: Sequence[Camera], steps: Sequence[Step], idle: bool, until: asyncio.Event) -> None:
-    if not idle:
+async def _live(cameras: Sequence[Camera], fleet: Fleet, until: asyncio.Event) -> None:
+    if not fleet.idle:
         for camera in cameras:
             camera.press()
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(camera.run()) for camera in cameras]
-        running.append(tasks.create_task(act(cameras, steps)))
+        running.append(tasks.create_task(act(cameras, fleet.steps)))
         await until.wait()
         for task in running:
             task.cancel()

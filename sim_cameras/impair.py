@@ -41,6 +41,9 @@ class Network:
             raise ValueError(f"times must not be negative and bandwidth must be positive: {self}")
 
 
+PERFECT = Network()
+
+
 @dataclasses.dataclass
 class Tally:
     """What was done to the datagrams of one direction."""
@@ -71,6 +74,11 @@ class Impairment(Generic[T]):
         self._cut_until = float("-inf")
         self._pipe_free_at = float("-inf")
         self._last_due = float("-inf")
+
+    @property
+    def transparent(self) -> bool:
+        """Whether there is nothing to do to a datagram: a perfect network, never cut, with nothing on its way."""
+        return self.network == PERFECT and not self._held and self._cut_until == float("-inf")
 
     def cut(self, now: float, seconds: float) -> None:
         """Lose everything pushed from `now` on, for `seconds`."""

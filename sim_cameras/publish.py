@@ -6,7 +6,7 @@ Owns the peer connection of one session, from offer to close.  Must never know s
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from concurrent.futures import Executor
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -17,19 +17,14 @@ from av.packet import Packet
 from sim_cameras import webrtc
 from sim_cameras.encode import VIDEO_CLOCK, Unit
 from sim_cameras.impair import Network
+from sim_cameras.session import PublishFailed, gone
 from sim_cameras.sound import SAMPLE_RATE
+from sim_cameras.source import Film, Source
 from sim_cameras.whip import WhipClient, WhipSession
 
 CLOCK_RATES = {"video": VIDEO_CLOCK, "audio": SAMPLE_RATE}
 _MOST_WAITING = 64
 _CONNECT_SECONDS = 10.0
-_SILENCE = 4.0
-_SILENCE_WITHOUT_REPORTS = 15.0
-"""aioice asks for consent every 5 s +- 20 %: two missed answers."""
-
-
-class PublishFailed(Exception):
-    """The session was accepted but no connection came of it."""
 
 
 class UnitTrack(MediaStreamTrack):
@@ -77,17 +72,19 @@ class UnitTrack(MediaStreamTrack):
 
 
 class Publication:
-    """A live session.  `open` it, `put` units, wait for `ended`, `close` it."""
+    """A publication of what a camera films while it is published."""
 
-    def __init__(self, whip: WhipClient, network: Network, seed: int, audio: bool) -> None:
+    def __init__(self, whip: WhipClient, film: Film, executor: Executor, network: Network, seed: int) -> None:
         self._whip = whip
+        self._source = Source(film, executor, self._put)
         self._network = network
         self._seed = seed
         self._peer: RTCPeerConnection = webrtc.new_peer()
-        self._tracks = {"video": UnitTrack("video")} | ({"audio": UnitTrack("audio")} if audio else {})
+        self._tracks = {"video": UnitTrack("video")} | ({"audio": UnitTrack("audio")} if film.audio else {})
         self._hooks = {kind: self._add(track) for kind, track in self._tracks.items()}
         self._session: WhipSession | None = None
         self._over = asyncio.Event()
+        self._hooks["video"].on_keyframe = self._source.ask_keyframe
         self.wire: webrtc.Wire | None = None
 
     async def open(self) -> None:
@@ -102,26 +99,10 @@ class Publication:
             await self.close()
             raise
 
-    def listen(self, on_keyframe: Callable[[], None]) -> None:
-        """Call `on_keyframe` whenever the other side asks for a keyframe, or ours was lost on the way to the network."""
-        self._hooks["video"].on_keyframe = on_keyframe
-
-    def put(self, unit: Unit) -> None:
-        """Send a unit (dropped, and counted by its track, where the sender is behind)."""
-        track = self._tracks.get(unit.kind)
-        if track is not None and not track.put(unit) and unit.kind == "video":
-            self._hooks["video"].on_keyframe()
-
-    async def ended(self) -> str:
-        """Wait for the end of a session that nobody here closed; return why it ended."""
-        while not self._over.is_set():
-            try:
-                async with asyncio.timeout(0.5):
-                    await self._over.wait()
-            except TimeoutError:
-                if self._silent():
-                    return "silence"
-        return self._peer.connectionState
+    async def play(self) -> str:
+        """Film and send until the session is lost; return why it ended.  Errors of the encoder or the footage end it too."""
+        async with self._source.running():
+            return await self._lost()
 
     async def close(self) -> None:
         """End the session: DELETE, then close the connection."""
@@ -134,8 +115,9 @@ class Publication:
 
     def stats(self) -> dict[str, int]:
         """Return what the other side asked for so far."""
-        hooks = self._hooks["video"]
-        return {"keyframes_asked": hooks.keyframes_asked, "nacked": hooks.nacked, "reports": hooks.reports_heard}
+        video = self._hooks["video"]
+        reports = sum(hooks.reports_heard for hooks in self._hooks.values())
+        return {"keyframes_asked": video.keyframes_asked, "nacked": video.nacked, "reports": reports}
 
     def _add(self, track: UnitTrack) -> webrtc.SenderHooks:
         transceiver = self._peer.addTransceiver(track, direction="sendonly")
@@ -158,12 +140,22 @@ class Publication:
         if peer.connectionState != "connected":
             raise PublishFailed(f"connection {peer.connectionState}")
 
+    def _put(self, unit: Unit) -> None:
+        """Send a unit (dropped, and counted by its track, where the sender is behind)."""
+        track = self._tracks.get(unit.kind)
+        if track is not None and not track.put(unit) and unit.kind == "video":
+            self._source.ask_keyframe()
+
+    async def _lost(self) -> str:
+        while not self._over.is_set():
+            try:
+                async with asyncio.timeout(0.5):
+                    await self._over.wait()
+            except TimeoutError:
+                if self.wire is not None and gone(self.wire.heard_at, self.stats()["reports"]):
+                    return "silence"
+        return self._peer.connectionState
+
     def _on_state(self) -> None:
         if self._peer.connectionState in ("failed", "closed"):
             self._over.set()
-
-    def _silent(self) -> bool:
-        """Say whether the other side is gone: no datagram at all, although it reports about once a second."""
-        heard = self.wire.heard_at if self.wire is not None else 0.0
-        reports = any(hooks.reports_heard for hooks in self._hooks.values())
-        return time.monotonic() - heard > (_SILENCE if reports else _SILENCE_WITHOUT_REPORTS)

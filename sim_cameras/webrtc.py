@@ -26,8 +26,8 @@ from aiortc.rtp import (
 
 from sim_cameras.impair import Network
 from sim_cameras.link import Link
+from sim_cameras.ntp import ntp64
 
-_NTP_EPOCH = 2_208_988_800
 _HISTORY = 1024
 
 # A second of history at 8 Mbit/s; aiortc's own 128 packets are a tenth of that.
@@ -57,12 +57,6 @@ def gather_only(address: str) -> None:
 def new_peer() -> RTCPeerConnection:
     """Return a peer connection with one transport and no STUN server (aiortc's default would wait 5 s for one)."""
     return RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
-
-
-def ntp64(utc_ns: int) -> int:
-    """Return a UTC time as a 64-bit NTP timestamp (RFC 5905)."""
-    seconds, rest = divmod(utc_ns, 1_000_000_000)
-    return (seconds + _NTP_EPOCH) << 32 | (rest << 32) // 1_000_000_000
 
 
 class SenderHooks:

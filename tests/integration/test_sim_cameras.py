@@ -10,8 +10,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from sim_cameras.device import Camera, Habits
+from sim_cameras.clip import film_video, record_audio
+from sim_cameras.device import Camera, Habits, Publisher
 from sim_cameras.impair import Network
+from sim_cameras.publish import Publication
+from sim_cameras.replay import Projector, Reel, ReplaySession
 from sim_cameras.source import Film
 from tests.support.aiortc_whip import Endpoint, Received
 
@@ -20,16 +23,39 @@ SMALL = Film("cam1", 320, 180, 15, 200_000)
 
 @contextlib.asynccontextmanager
 async def one_camera(endpoint: Endpoint, network: Network | None = None, **habits: object) -> AsyncIterator[Camera]:
-    wanted = {"camera": "cam1", "token": endpoint.token, "relay": endpoint.url, "film": SMALL, "network": network or Network()}
+    """A camera that films."""
+    with ThreadPoolExecutor(1) as executor:
+        films = lambda whip, network, seed: Publication(whip, SMALL, executor, network, seed)  # noqa: E731
+        async with some_camera(endpoint, films, network, **habits) as camera:
+            yield camera
+
+
+@contextlib.asynccontextmanager
+async def one_replay(endpoint: Endpoint, network: Network | None = None) -> AsyncIterator[Camera]:
+    """A camera that sends a clip."""
+    reel, projector = Reel((film_video(SMALL, 2.0),), record_audio(1, 2.0)), Projector()
+    projecting = asyncio.create_task(projector.run())
+    replays = lambda whip, network, seed: ReplaySession(whip, reel, projector, network, seed)  # noqa: E731
+    try:
+        async with some_camera(endpoint, replays, network) as camera:
+            yield camera
+    finally:
+        projecting.cancel()
+
+
+@contextlib.asynccontextmanager
+async def some_camera(
+    endpoint: Endpoint, publisher: Publisher, network: Network | None, **habits: object
+) -> AsyncIterator[Camera]:
+    wanted = {"camera": "cam1", "token": endpoint.token, "relay": endpoint.url, "network": network or Network()}
     async with aiohttp.ClientSession() as http:
-        with ThreadPoolExecutor(1) as executor:
-            camera = Camera(Habits(**(wanted | habits)), http, executor)  # type: ignore[arg-type]
-            task = asyncio.create_task(camera.run())
-            try:
-                yield camera
-            finally:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        camera = Camera(Habits(**(wanted | habits)), http, publisher)  # type: ignore[arg-type]
+        task = asyncio.create_task(camera.run())
+        try:
+            yield camera
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.fixture
@@ -74,8 +100,8 @@ async def test_a_keyframe_request_is_answered(endpoint: Endpoint) -> None:
         await codes(received, 5)
         await received.ask_keyframe()
         await codes(received, 10)
-        assert camera.publication is not None
-        assert camera.publication.stats()["keyframes_asked"] >= 1
+        assert camera.session is not None
+        assert camera.session.stats()["keyframes_asked"] >= 1
 
 
 async def test_losses_are_repaired_by_retransmission(endpoint: Endpoint) -> None:
@@ -83,8 +109,8 @@ async def test_losses_are_repaired_by_retransmission(endpoint: Endpoint) -> None
         camera.press()
         received = await endpoint.sessions.get()
         await codes(received, 60)
-        assert camera.publication is not None
-        assert camera.publication.stats()["nacked"] > 0
+        assert camera.session is not None
+        assert camera.session.stats()["nacked"] > 0
 
 
 async def test_an_occupied_server_is_asked_again_when_it_said(endpoint: Endpoint) -> None:
@@ -130,3 +156,38 @@ async def test_a_camera_whose_session_dies_comes_back(endpoint: Endpoint) -> Non
         await endpoint._close(first)
         await codes(await endpoint.sessions.get(), 1)
         assert camera.publications == 2
+
+
+async def test_a_replay_is_decoded_and_loops(endpoint: Endpoint) -> None:
+    async with one_replay(endpoint) as camera:
+        camera.press()
+        received = await endpoint.sessions.get()
+        seen = await codes(received, 40)
+        async with asyncio.timeout(5):
+            await received.sounds.get()
+    assert None not in seen
+    assert seen[:30] == sorted(code for code in seen[:30] if code is not None)
+    assert min(code for code in seen[20:] if code is not None) == 0
+
+
+async def test_a_replay_answers_keyframe_requests_and_losses(endpoint: Endpoint) -> None:
+    async with one_replay(endpoint, Network(loss=0.03, delay=0.01)) as camera:
+        camera.press()
+        received = await endpoint.sessions.get()
+        await codes(received, 5)
+        await received.ask_keyframe()
+        await codes(received, 45)
+        assert camera.session is not None
+        stats = camera.session.stats()
+    assert stats["keyframes_asked"] >= 1
+    assert stats["nacked"] >= 1
+
+
+async def test_a_replay_is_taken_down_on_release(endpoint: Endpoint) -> None:
+    async with one_replay(endpoint) as camera:
+        camera.press()
+        received = await endpoint.sessions.get()
+        await codes(received, 1)
+        camera.release()
+        async with asyncio.timeout(10):
+            await received.closed.wait()

@@ -10,10 +10,11 @@ from aiortc import RTCRtpSender, rtcrtpsender
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim_cameras import font, webrtc
+from sim_cameras import font
 from sim_cameras.device import Backoff
 from sim_cameras.fleet import TokensError, read_tokens
 from sim_cameras.live import RelayClock
+from sim_cameras.ntp import ntp64
 from sim_cameras.whip import WhipRefused
 
 SECOND = 1_000_000_000
@@ -77,7 +78,7 @@ def test_a_missing_tokens_file_is_named(tmp_path: Path) -> None:
 
 
 def test_ntp_of_a_known_instant() -> None:
-    assert webrtc.ntp64(SECOND // 2) == 2_208_988_800 << 32 | 1 << 31
+    assert ntp64(SECOND // 2) == 2_208_988_800 << 32 | 1 << 31
 
 
 def test_text_is_drawn_to_scale() -> None:
