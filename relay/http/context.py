@@ -14,12 +14,19 @@ from pydantic import BaseModel
 
 from relay.base.clock import Clock
 from relay.base.counters import Counters
+from relay.http.hub import LiveHub
 from relay.http.limits import Buckets
 from relay.service.enrolment import Enrolment
+from relay.service.exports import Exports
+from relay.service.field import Field
+from relay.service.guard import Guard
 from relay.service.identity import Identity, SignedIn
 from relay.service.interventions import Interventions
+from relay.service.links import Links
+from relay.service.picture import Pictures
 from relay.service.recordings import Recordings
 from relay.service.streams import Streams
+from relay.service.verification import Verification
 from relay.service.viewing import Viewing
 from relay.store.journal import Journal
 
@@ -56,16 +63,24 @@ class Context:
     clock: Clock
     counters: Counters
     options: Options
+    guard: Guard
     identity: Identity
     enrolment: Enrolment
     interventions: Interventions
+    field: Field
     streams: Streams
     viewing: Viewing
+    pictures: Pictures
     recordings: Recordings
+    verification: Verification
+    exports: Exports
+    live: LiveHub
     journal: Journal
     doors: Buckets
     sign_ins: Buckets
+    links: Links
     ready: Callable[[], Mapping[str, bool]]
+    gauges: Callable[[], Mapping[str, Mapping[str, float]]]
     process_counters: Callable[[], Mapping[str, Mapping[str, float]]]
 
 
@@ -87,7 +102,7 @@ class Route:
 
 
 CONTEXT: web.AppKey[Context] = web.AppKey("context")
-ROUTES: web.AppKey[tuple[Route, ...]] = web.AppKey("routes")
+ROUTES: web.AppKey[tuple[Route, ...]] = web.AppKey("routes", tuple[Route, ...])
 _SIGNED_IN: web.RequestKey[SignedIn] = web.RequestKey("signed_in", SignedIn)
 
 
@@ -104,6 +119,11 @@ def remember(request: web.Request, signed_in: SignedIn) -> None:
 def signed_in(request: web.Request) -> SignedIn:
     """Return who the access check found; a KeyError here is our bug."""
     return request[_SIGNED_IN]
+
+
+def signed_in_or_none(request: web.Request) -> SignedIn | None:
+    """Return who the access check found, None where it let a caller pass without a session."""
+    return request.get(_SIGNED_IN)
 
 
 def bearer(request: web.Request) -> str | None:

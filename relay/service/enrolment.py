@@ -151,6 +151,17 @@ class Enrolment:
             raise TheirError(Kind.FORBIDDEN, "this token belongs to another camera (REC-03)")
         return found
 
+    async def enrolled(self) -> "list[Camera]":
+        """Return every camera, revoked or not, for the relay itself (no person is asking)."""
+        return await self._accounts.list_cameras()
+
+    async def camera_of(self, token: str) -> Camera:
+        """Return the camera a token belongs to, at a door that names none; raises TheirError(UNAUTHENTICATED)."""
+        found = await self._accounts.camera_of_token(token_digest(token))
+        if found is None or found.revoked_ns is not None:
+            raise TheirError(Kind.UNAUTHENTICATED, "this camera token is not valid (REC-03)")
+        return found
+
     def _check_commune(self, commune: str) -> None:
         if self._communes and commune not in self._communes:
             raise TheirError(Kind.FORBIDDEN, f"commune {commune!r} is not in the authorisation (REC-03, R241-8)")

@@ -35,6 +35,7 @@ from relay.channel.messages import (
 )
 from relay.service.capture import Capture, Circumstances, CloseReason
 from relay.service.field import Beat, Field
+from relay.service.generations import check_etag, is_restart, ufrag_of
 from relay.service.links import Link, Links
 from relay.store.accounts import Camera
 from relay.store.catalogue import Catalogue
@@ -78,6 +79,7 @@ class Live:
     etag: str
     since_ns: int
     state: SourceState = "connecting"
+    ufrag: str | None = None
     report: SourceReport | None = None
     noted: float = 0.0
     grace: asyncio.Task[None] | None = None
@@ -169,20 +171,23 @@ class Streams:
                 if not resumed:
                     await self._capture.finish(recording, "refused")
                 raise
-            self._live[camera.camera] = Live(camera, session, index, recording, why, answer.etag, self._clock.utc_ns())
+            self._live[camera.camera] = Live(
+                camera, session, index, recording, why, answer.etag, self._clock.utc_ns(), ufrag=ufrag_of(offer)
+            )
         self._counters.count("publications")
         self._counters.count("publications_resumed", int(resumed))
         self._changed(camera.camera)
         return Opened(session, answer)
 
-    async def patch(self, camera: str, session: str, fragment: str, if_match: str | None, *, restart: bool) -> Patched:
+    async def patch(self, camera: str, session: str, fragment: str, if_match: str | None) -> Patched:
         """Trickle or restart ICE.  Raises TheirError NOT_FOUND, PRECONDITION_REQUIRED, STALE or as the worker says."""
         live = self._require(camera, session)
+        restart = is_restart(fragment, live.ufrag, if_match)
         if restart:
             check_etag(live.etag, if_match)
         patched = await self._links.workers[live.worker].ask(PeerPatch(session, fragment, restart), Patched)
         if patched.etag is not None:
-            live.etag = patched.etag
+            live.etag, live.ufrag = patched.etag, ufrag_of(fragment)
         return patched
 
     async def close(self, camera: str, session: str, reason: str = "stopped by the camera") -> None:
@@ -426,11 +431,3 @@ class Streams:
     def _changed(self, camera: str) -> None:
         for listener in self.on.change:
             listener(camera)
-
-
-def check_etag(etag: str, if_match: str | None) -> None:
-    """RFC 9725 §4.3.2: raise PRECONDITION_REQUIRED without If-Match, STALE when it names another generation."""
-    if if_match is None:
-        raise TheirError(Kind.PRECONDITION_REQUIRED, "an ICE restart needs If-Match")
-    if if_match.strip() != "*" and etag not in {tag.strip().strip('"') for tag in if_match.split(",")}:
-        raise TheirError(Kind.STALE, "If-Match names an ICE generation that is over")

@@ -38,10 +38,11 @@ from relay.channel.messages import (
 )
 from relay.policy.access import Facts
 from relay.policy.roles import Action, Person
+from relay.service.generations import check_etag, is_restart, ufrag_of
 from relay.service.guard import Guard
 from relay.service.interventions import Interventions
 from relay.service.links import Link, Links
-from relay.service.streams import Live, Streams, check_etag
+from relay.service.streams import Live, Streams
 from relay.service.walls import Opened, Tell, Viewer, Wall, Watching, adopted_wall, belongs_to, make_secret, tell_ended
 from relay.store.catalogue import Catalogue, View
 from relay.store.journal import Entry, Journal, Operation
@@ -119,6 +120,7 @@ class Viewing:
         secret = make_secret(viewer.person.user)
         answer = await self._links.workers[worker].ask(ViewerOpen(secret, offer), Answer)
         wall = Wall(secret, viewer.person.user, worker, answer.etag, answer.slots, single, viewer.session, viewer.expires_ns)
+        wall.ufrag = ufrag_of(offer)
         self._walls[secret] = wall
         self._counters.count("viewer_sessions")
         return Opened(secret, answer)
@@ -139,14 +141,15 @@ class Viewing:
             raise
         return opened
 
-    async def patch(self, secret: str, fragment: str, if_match: str | None, *, restart: bool) -> Patched:
+    async def patch(self, secret: str, fragment: str, if_match: str | None) -> Patched:
         """Trickle or restart ICE.  Raises TheirError NOT_FOUND, PRECONDITION_REQUIRED, STALE or as the worker says."""
         wall = self.require(secret)
+        restart = is_restart(fragment, wall.ufrag, if_match)
         if restart:
             check_etag(wall.etag, if_match)
         patched = await self._links.workers[wall.worker].ask(PeerPatch(secret, fragment, restart), Patched)
         if patched.etag is not None:
-            wall.etag = patched.etag
+            wall.etag, wall.ufrag = patched.etag, ufrag_of(fragment)
         return patched
 
     async def close(self, secret: str, reason: str = "closed by the viewer") -> None:

@@ -41,6 +41,7 @@ class Wall:
     single: bool = False
     session: str | None = None
     expires_ns: int | None = None
+    ufrag: str | None = None
     views: dict[int, Watching] = field(default_factory=dict)
     tell: Tell | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -1,0 +1,43 @@
+"""The application: every route of every resource, behind one guard.
+
+What this file owns: which resources there are.  What it must never know: what they do.
+"""
+
+from aiohttp import web
+
+from relay.http import (
+    cameras,
+    exports,
+    interventions,
+    journal,
+    live,
+    recordings,
+    session,
+    system,
+    users,
+    wall,
+    whep,
+    whip,
+)
+from relay.http.bodies import MAX_BODY
+from relay.http.context import CONTEXT, ROUTES, Context, Route
+from relay.http.doors import cors
+from relay.http.middleware import answer, guarded
+
+RESOURCES = (session, interventions, cameras, recordings, exports, journal, users, whip, whep, wall, live, system)
+
+
+def all_routes() -> tuple[Route, ...]:
+    """Return every route."""
+    return tuple(route for resource in RESOURCES for route in resource.ROUTES)
+
+
+def make_app(services: Context) -> web.Application:
+    """Return the application; every route is behind its access check, and there is no other way to add one."""
+    app = web.Application(middlewares=[answer, cors], client_max_size=MAX_BODY)
+    routes = all_routes()
+    app[CONTEXT] = services
+    app[ROUTES] = routes
+    for route in routes:
+        app.router.add_route(route.method, route.path, guarded(route))
+    return app

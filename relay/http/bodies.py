@@ -1,0 +1,102 @@
+"""Reading bodies and writing answers, the same way in every resource.
+
+What this file owns: content types, sizes, and how a body that breaks a rule is refused.  What it must never know: a resource.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from aiohttp import hdrs, web
+from pydantic import BaseModel, ValidationError
+
+from relay.base.errors import Kind, TheirError
+
+M = TypeVar("M", bound=BaseModel)
+
+MAX_BODY = 64 << 10
+SDP = "application/sdp"
+FRAGMENT = "application/trickle-ice-sdpfrag"
+
+
+async def read_text(request: web.Request, content_type: str) -> str:
+    """Return a body of this type.
+
+    Raises TheirError UNSUPPORTED (another type), TOO_LARGE (over 64 KiB), INVALID (empty, or not UTF-8).
+    """
+    if request.content_type != content_type:
+        raise TheirError(Kind.UNSUPPORTED, f"the body must be {content_type}")
+    if (request.content_length or 0) > MAX_BODY:
+        raise TheirError(Kind.TOO_LARGE, f"a body is at most {MAX_BODY} bytes")
+    try:
+        data = await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise TheirError(Kind.TOO_LARGE, f"a body is at most {MAX_BODY} bytes") from error
+    if not data.strip():
+        raise TheirError(Kind.INVALID, "the body is empty")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise TheirError(Kind.INVALID, "the body is not UTF-8") from error
+
+
+async def read_body(request: web.Request, model: type[M]) -> M:
+    """Return a JSON body as its model.
+
+    Raises TheirError as `read_text` does, INCOMPLETE for a missing field, INVALID for a wrong one.
+    """
+    text = await read_text(request, "application/json")
+    return parse(text, model)
+
+
+def parse(text: str, model: type[M]) -> M:
+    """Return JSON text as a model; raises TheirError INCOMPLETE or INVALID."""
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        missing = [".".join(map(str, problem["loc"])) for problem in problems if problem["type"] == "missing"]
+        if missing and len(missing) == len(problems):
+            raise TheirError(Kind.INCOMPLETE, f"missing: {', '.join(missing)}") from error
+        detail = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems[:5])
+        raise TheirError(Kind.INVALID, detail) from error
+
+
+def answer(model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return a model as JSON."""
+    return web.Response(text=model.model_dump_json(), status=status, content_type="application/json", headers=headers)
+
+
+def plain(value: Mapping[str, Any] | list[Any], status: int = 200) -> web.Response:
+    """Return plain values as JSON."""
+    return web.Response(text=json.dumps(value), status=status, content_type="application/json")
+
+
+def number(request: web.Request, name: str, default: int, least: int, most: int) -> int:
+    """Return a whole number of the query; raises TheirError(INVALID) out of bounds."""
+    text = request.query.get(name)
+    if text is None:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        raise TheirError(Kind.INVALID, f"{name} must be a whole number") from None
+    if not least <= value <= most:
+        raise TheirError(Kind.INVALID, f"{name} must be between {least} and {most}")
+    return value
+
+
+def quoted(etag: str) -> str:
+    """Return an entity tag as a strong one (RFC 9110 §8.8.3)."""
+    return f'"{etag}"'
+
+
+def created(sdp: str, location: str, etag: str, links: tuple[str, ...]) -> web.Response:
+    """Return the 201 of RFC 9725 §4.2: the SDP answer, where the session is, its ICE generation, ICE servers."""
+    response = web.Response(text=sdp, status=201, content_type=SDP)
+    response.headers[hdrs.LOCATION] = location
+    response.headers[hdrs.ETAG] = quoted(etag)
+    response.headers["Accept-Patch"] = FRAGMENT
+    for url in links:
+        response.headers.add(hdrs.LINK, f'<{url}>; rel="ice-server"')
+    return response

@@ -1,0 +1,56 @@
+"""What WHIP, WHEP and the wall share: PATCH, OPTIONS and CORS (RFC 9725 §4.3, draft-ietf-wish-whep).
+
+What this file owns: the answers that do not depend on whose session it is.  What it must never know: cameras, viewers.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from aiohttp import hdrs, web
+
+from relay.channel.messages import Patched
+from relay.http.bodies import FRAGMENT, SDP, quoted, read_text
+from relay.http.context import context
+
+Patch: TypeAlias = Callable[[str, str | None], Awaitable[Patched]]
+
+
+async def patched(request: web.Request, patch: Patch) -> web.Response:
+    """Answer a PATCH: 204 for a trickle, 200 with our fragment and a new ETag for an ICE restart.
+
+    A trickle with a stale If-Match is still answered 204: its candidates are not needed (the relay is ICE-lite).
+    """
+    fragment = await read_text(request, FRAGMENT)
+    result = await patch(fragment, request.headers.get(hdrs.IF_MATCH))
+    if result.fragment is None or result.etag is None:
+        return web.Response(status=204)
+    response = web.Response(text=result.fragment, content_type=FRAGMENT)
+    response.headers[hdrs.ETAG] = quoted(result.etag)
+    return response
+
+
+async def options(request: web.Request) -> web.StreamResponse:
+    """Answer OPTIONS at a door: what may be posted; to a preflight also what another origin may send."""
+    response = web.Response(status=204)
+    response.headers["Accept-Post"] = SDP
+    response.headers[hdrs.ALLOW] = "OPTIONS, POST, PATCH, DELETE"
+    if hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers:
+        response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = "OPTIONS, POST, PATCH, DELETE"
+        response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = "Authorization, Content-Type, If-Match"
+        response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = "600"
+    return response
+
+
+@web.middleware
+async def cors(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+    """Let pages of the configured origins use WHIP and WHEP with tokens, never with cookies."""
+    response = await handler(request)
+    origin = request.headers.get(hdrs.ORIGIN)
+    if not request.path.startswith(("/whip/", "/whep/")) or response.prepared:
+        return response
+    response.headers.add(hdrs.VARY, hdrs.ORIGIN)
+    if origin is not None and origin in context(request).options.allowed_origins:
+        response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+        response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "Location, ETag, Link, Accept-Patch, Retry-After"
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response

@@ -1,0 +1,152 @@
+"""The pages' live sockets: who is connected, what each must be told, and what happens to the slow.
+
+What this file owns: one bounded queue per socket and what every page is told.  What it must never know: how a message came.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgpack
+from aiohttp import WSCloseCode, web
+
+from relay.base.counters import Counters, declare
+from relay.policy.roles import Person
+from relay.service.enrolment import Enrolment, in_scope
+from relay.service.picture import Pictures
+from relay.store.accounts import Camera
+
+declare(
+    live_sockets="live sockets opened by pages",
+    live_messages="messages sent over live sockets",
+    live_dropped="live sockets closed because they did not take their messages in time",
+)
+
+
+class Outbox:
+    """What waits to be sent over one socket: bounded; whoever does not take it in time is disconnected and comes back."""
+
+    def __init__(self, socket: web.WebSocketResponse, bound: int, counters: Counters) -> None:
+        self._socket = socket
+        self._queue: asyncio.Queue[bytes] = asyncio.Queue(bound)
+        self._counters = counters
+        self._overflowed = False
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Queue a message; never waits."""
+        try:
+            self._queue.put_nowait(msgpack.packb(message))
+        except asyncio.QueueFull:
+            if not self._overflowed:
+                self._overflowed = True
+                self._counters.count("live_dropped")
+
+    @property
+    def overflowed(self) -> bool:
+        """Whether a message did not fit."""
+        return self._overflowed
+
+    async def run(self) -> None:
+        """Send until the socket goes away or the queue has overflowed."""
+        with contextlib.suppress(ConnectionError):
+            while not self._overflowed:
+                await self._socket.send_bytes(await self._queue.get())
+                self._counters.count("live_messages")
+        await self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow")
+
+
+class Page:
+    """One page's socket."""
+
+    def __init__(self, person: Person, session: str, outbox: Outbox) -> None:
+        self.person = person
+        self.session = session
+        self.outbox = outbox
+
+    def tell(self, message: Mapping[str, Any]) -> None:
+        """Queue a message for this page."""
+        self.outbox.send(message)
+
+
+class LiveHub:
+    """All pages."""
+
+    def __init__(self, enrolment: Enrolment, pictures: Pictures, counters: Counters) -> None:
+        self._enrolment = enrolment
+        self._pictures = pictures
+        self._counters = counters
+        self._pages: set[Page] = set()
+        self._cameras: dict[str, Camera] = {}
+        self._stale = asyncio.Event()
+        self._changed: set[str] = set()
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Coalesce changes: each camera's map goes out at most ten times a second; until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if self._stale.is_set():
+                self._stale.clear()
+                await self.refresh()
+            changed, self._changed = self._changed, set()
+            for name in changed:
+                self._send_camera(name)
+            await asyncio.sleep(0.1)
+
+    async def refresh(self) -> None:
+        """Read the enrolled cameras again and tell pages which went away."""
+        known = {camera.camera: camera for camera in await self._enrolment.enrolled() if camera.revoked_ns is None}
+        for gone in self._cameras.keys() - known.keys():
+            self.tell_all({"t": "gone", "camera": gone})
+        self._changed |= known.keys()
+        self._cameras = known
+
+    def enrolment_changed(self) -> None:
+        """A camera was enrolled, changed or revoked."""
+        self._stale.set()
+        self._wake.set()
+
+    def camera_changed(self, camera: str) -> None:
+        """Something about a camera changed: pages are told soon."""
+        self._changed.add(camera)
+        self._wake.set()
+
+    def add(self, page: Page) -> None:
+        """A page connected: it gets the whole list."""
+        self._pages.add(page)
+        self._counters.count("live_sockets")
+        cameras = [self._pictures.of(camera) for camera in self._visible(page)]
+        page.tell({"t": "cameras", "cameras": cameras})
+
+    def remove(self, page: Page) -> None:
+        """A page went away."""
+        self._pages.discard(page)
+
+    def tell_all(self, message: Mapping[str, Any]) -> None:
+        """Tell every page."""
+        for page in self._pages:
+            page.tell(message)
+
+    def sign_out(self, user: str, reason: str) -> None:
+        """Tell a person's pages that they are signed out, and let go of them."""
+        for page in [page for page in self._pages if page.person.user == user]:
+            page.tell({"t": "bye", "reason": reason})
+            self._pages.discard(page)
+
+    def is_connected(self, page: Page) -> bool:
+        """Whether the page still belongs to someone signed in."""
+        return page in self._pages
+
+    def _visible(self, page: Page) -> Iterable[Camera]:
+        return (camera for camera in self._cameras.values() if in_scope(page.person, camera))
+
+    def _send_camera(self, name: str) -> None:
+        camera = self._cameras.get(name)
+        if camera is None:
+            return
+        message = {"t": "camera", **self._pictures.of(camera)}
+        for page in self._pages:
+            if in_scope(page.person, camera):
+                page.tell(message)

@@ -1,0 +1,372 @@
+"""Bodies and answers of the JSON routes, typed once; OpenAPI is made from them.
+
+What this file owns: names and bounds of fields.  What it must never know: what a handler does.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SLUG = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"
+ID = r"^[0-9a-f]{32}$"
+
+
+class Body(BaseModel):
+    """A request's body: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Out(BaseModel):
+    """An answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Problem(Out):
+    """Any refusal."""
+
+    error: str
+    detail: str
+
+
+class SignIn(Body):
+    """A sign-in."""
+
+    user: str = Field(max_length=100)
+    password: str = Field(max_length=1000)
+
+
+class Session(Out):
+    """Who is signed in."""
+
+    user: str
+    name: str
+    role: str
+    csrf: str
+    expires_at: str
+    must_change: bool
+
+
+class PasswordChange(Body):
+    """A change of one's own password."""
+
+    old: str = Field(max_length=1000)
+    new: str = Field(max_length=1000)
+
+
+class InterventionOpen(Body):
+    """A new intervention."""
+
+    label: str = Field(max_length=200)
+    motive: str | None = Field(default=None, max_length=2000)
+
+
+class Motive(Body):
+    """Why."""
+
+    motive: str | None = Field(default=None, max_length=2000)
+
+
+class InterventionOut(Out):
+    """An intervention as one person sees it; `motive` None where that person has not joined."""
+
+    intervention: str
+    label: str
+    opened_by: str
+    opened_at: str
+    motive: str | None
+
+
+class InterventionList(Out):
+    """Open interventions, newest first."""
+
+    interventions: list[InterventionOut]
+
+
+class CameraState(Out):
+    """A camera as the page shows it; the same map as in `/live`."""
+
+    camera: str
+    label: str
+    state: Literal["offline", "idle", "connecting", "live", "frozen", "lost", "ended"]
+    worker: int | None
+    regime: str
+    live_audio: bool
+    recording: str | None
+    original: str
+    bearer: str | None
+    intervention: str | None
+    kbps: float
+    fps: float
+    loss: float
+    width: int
+    height: int
+    last_frame_age: float | None
+    clock_offset_ms: float | None
+    clock_uncertainty_ms: float | None
+    rec: Literal["none", "waiting", "recording", "stalled", "full"]
+    sealed_age: float | None
+    battery: float | None
+    viewers: int
+    online: bool
+    pressed: bool
+
+
+class CameraEnrolment(Out):
+    """A camera as an administrator sees it: no live state, no picture."""
+
+    camera: str
+    label: str
+    regime: str
+    service: str
+    commune: str
+    original: str
+    live_audio: bool
+    enrolled_at: str
+    revoked_at: str | None
+
+
+class CameraList(Out):
+    """Cameras: states for those who watch, enrolments for administrators."""
+
+    cameras: list[CameraState | CameraEnrolment]
+
+
+class CameraEnrol(Body):
+    """A camera to enrol."""
+
+    camera: str = Field(pattern=SLUG)
+    label: str = Field(max_length=200)
+    regime: str = "bodycam_pm"
+    original: Literal["relay", "camera"] = "relay"
+    live_audio: bool = False
+    commune: str = ""
+
+
+class CameraChange(Body):
+    """What may change of an enrolled camera."""
+
+    label: str | None = Field(default=None, max_length=200)
+    live_audio: bool | None = None
+    commune: str | None = None
+    original: Literal["relay", "camera"] | None = None
+
+
+class Token(Out):
+    """A secret, shown once."""
+
+    token: str
+
+
+class StreamRequest(Body):
+    """Please stream."""
+
+    intervention: str = Field(pattern=ID)
+    threat: str = "agents"
+    reason: str = Field(default="", max_length=200)
+
+
+class StreamRequested(Out):
+    """The request that went to the camera."""
+
+    request: str
+
+
+class ViewTokenAsk(Body):
+    """A token for a standard WHEP client."""
+
+    camera: str = Field(pattern=SLUG)
+    intervention: str = Field(pattern=ID)
+
+
+class ViewTokenOut(Out):
+    """A short-lived token, shown once."""
+
+    token: str
+    expires_at: str
+
+
+class RecordingOut(Out):
+    """A recording's row; never a picture."""
+
+    recording: str
+    camera: str
+    camera_label: str
+    regime: str
+    original: str
+    bearer: str | None
+    intervention: str
+    trigger: str
+    threat: str
+    previous: str | None
+    started_at: str
+    ended_at: str | None
+    expires_on: str
+    state: str
+    reason: str | None
+    recovered: bool
+    links: int
+    gaps: int
+    duration_s: float
+    stored_bytes: int
+
+
+class RecordingList(Out):
+    """Recordings, newest first; `next` is the `before` of the next page."""
+
+    recordings: list[RecordingOut]
+    next: str | None
+
+
+class SegmentOut(Out):
+    """A sealed segment."""
+
+    segment: int
+    start_at: str
+    end_at: str
+    stored_bytes: int
+
+
+class GapOut(Out):
+    """A signed hole."""
+
+    start_at: str
+    seconds: float
+    cause: str
+
+
+class RecordingDetail(RecordingOut):
+    """A recording with its segments and gaps."""
+
+    segments: list[SegmentOut]
+    gap_list: list[GapOut]
+    held: bool
+
+
+class ViewOpen(Body):
+    """A playback."""
+
+    motive: str | None = Field(default=None, max_length=2000)
+    intervention: str | None = Field(default=None, pattern=ID)
+
+
+class ViewOpened(Out):
+    """A journalled playback view and its HLS playlist."""
+
+    view: str
+    playlist: str
+
+
+class ExportAsk(Body):
+    """An extraction (R241-2 7°, EXT-01); the interval in UTC nanoseconds, `to` excluded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    from_ns: int = Field(alias="from", ge=0)
+    to_ns: int = Field(alias="to", ge=0)
+    motive: str = Field(max_length=2000)
+    legal_basis: str = Field(max_length=40)
+    requesting_agent: str = Field(max_length=200)
+    requesting_service: str = Field(max_length=200)
+    procedure_no: str = Field(max_length=200)
+
+
+class ExportOut(Out):
+    """An extraction."""
+
+    export: str
+    recording: str
+    state: str
+    progress: float
+    detail: str
+    sha256: str | None
+    requested_at: str
+    file: str
+
+
+class JournalLeaf(Out):
+    """One entry; `body` None once its three years are over."""
+
+    leaf: int
+    at: str
+    body: dict[str, object] | None
+    leaf_hash: str
+
+
+class JournalPage(Out):
+    """Entries in order."""
+
+    size: int
+    leaves: list[JournalLeaf]
+
+
+class CheckpointOut(Out):
+    """A signed checkpoint of the journal (C2SP note)."""
+
+    note: str
+
+
+class ProofOut(Out):
+    """Inclusion of a leaf under a signed checkpoint (RFC 6962 §2.1.1); bytes in hexadecimal."""
+
+    leaf: int
+    salt: str
+    body: str
+    path: list[str]
+    checkpoint: str
+
+
+class UserAdd(Body):
+    """A person to designate."""
+
+    user: str = Field(pattern=SLUG)
+    name: str = Field(max_length=200)
+    role: Literal["operator", "commander", "auditor", "administrator"]
+    communes: list[str] | None = None
+    act_ref: str = Field(default="", max_length=200)
+
+
+class UserChange(Body):
+    """What may change of a person."""
+
+    name: str | None = Field(default=None, max_length=200)
+    role: Literal["operator", "commander", "auditor", "administrator"] | None = None
+    communes: list[str] | None = None
+    disabled: bool | None = None
+    act_ref: str | None = Field(default=None, max_length=200)
+    reset_password: bool = False
+
+
+class UserOut(Out):
+    """A person as an administrator sees them; `password` only right after it was made, once."""
+
+    user: str
+    name: str
+    role: str
+    communes: list[str] | None
+    disabled: bool
+    must_change: bool
+    granted_by: str
+    act_ref: str
+    created_at: str
+    password: str | None = None
+
+
+class UserList(Out):
+    """Everybody."""
+
+    users: list[UserOut]
+
+
+class SignedOut(Out):
+    """How many sessions ended."""
+
+    ended: int
+
+
+class Health(Out):
+    """Whether each part is there."""
+
+    ok: bool
+    parts: dict[str, bool]

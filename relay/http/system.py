@@ -1,0 +1,105 @@
+"""Running it: health, metrics, OpenAPI, and the page itself.
+
+What this file owns: what a machine asks of the relay.  What it must never know: a person.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from aiohttp import hdrs, web
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from relay.base.counters import DECLARED
+from relay.base.errors import Kind, TheirError
+from relay.http import schemas
+from relay.http.bodies import answer, plain
+from relay.http.context import ROUTES as ALL_ROUTES
+from relay.http.context import Access, Context, Route, context, signed_in_or_none
+from relay.http.openapi import document
+from relay.policy.roles import Action
+
+GAUGES = {
+    "relay_live_cameras": "cameras with a session",
+    "relay_open_views": "live views open",
+    "relay_cpu_seconds": "CPU seconds used by a process",
+    "relay_disk_free_bytes": "bytes free where the vault is",
+    "relay_retention_late": "recordings erased later than their day since the start",
+}
+
+
+class RelayCollector(Collector):
+    """Reads counters when asked; nothing is done for metrics on the packet path."""
+
+    def __init__(self, services: Context) -> None:
+        self._services = services
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield every declared counter by process, and a few gauges."""
+        by_process = self._services.process_counters()
+        for name, meaning in sorted(DECLARED.items()):
+            family = CounterMetricFamily(f"relay_{name}", meaning, labels=["process"])
+            for process, values in by_process.items():
+                family.add_metric([process], values.get(name, 0))
+            yield family
+        yield from self._gauges()
+
+    def _gauges(self) -> Iterator[Metric]:
+        for name, values in self._services.gauges().items():
+            family = GaugeMetricFamily(name, GAUGES[name], labels=["process"])
+            for process, value in values.items():
+                family.add_metric([process], value)
+            yield family
+
+
+async def metrics(request: web.Request) -> web.StreamResponse:
+    """Return Prometheus metrics."""
+    found = signed_in_or_none(request)
+    services = context(request)
+    if found is not None:
+        await services.guard.require(found.person, Action.READ_METRICS, object_type="metrics")
+    registry = CollectorRegistry()
+    registry.register(RelayCollector(services))
+    return web.Response(body=generate_latest(registry), headers={hdrs.CONTENT_TYPE: "text/plain; version=0.0.4; charset=utf-8"})
+
+
+async def healthz(request: web.Request) -> web.StreamResponse:
+    """Say that control answers."""
+    return answer(schemas.Health(ok=True, parts={}))
+
+
+async def readyz(request: web.Request) -> web.StreamResponse:
+    """Say whether a camera could publish and a person watch now; 503 when not."""
+    parts = dict(context(request).ready())
+    ok = all(parts.values())
+    return answer(schemas.Health(ok=ok, parts=parts), 200 if ok else 503)
+
+
+async def openapi(request: web.Request) -> web.StreamResponse:
+    """Return the OpenAPI description of the routes."""
+    found: dict[str, Any] = document(request.app[ALL_ROUTES])
+    return plain(found)
+
+
+async def page(request: web.Request) -> web.StreamResponse:
+    """Return the page, or one of its files; nothing outside its folder."""
+    root = context(request).options.ui_dir.resolve()
+    wanted = (root / (request.match_info.get("file") or "index.html")).resolve()
+    if not wanted.is_relative_to(root) or not wanted.is_file():
+        raise TheirError(Kind.NOT_FOUND, "no such file (is the page built?)")
+    response = web.FileResponse(wanted)
+    # Built files carry their digest in their name; the entry page must always be asked for.
+    hashed = wanted.parent.name == "assets"
+    response.headers[hdrs.CACHE_CONTROL] = "public, max-age=31536000, immutable" if hashed else "no-cache"
+    return response
+
+
+ROUTES = (
+    Route("GET", "/healthz", Access.ANYONE, healthz, "Control answers", None, schemas.Health),
+    Route("GET", "/readyz", Access.ANYONE, readyz, "A camera could publish now", None, schemas.Health),
+    Route("GET", "/metrics", Access.METRICS, metrics, "Prometheus metrics"),
+    Route("GET", "/openapi.json", Access.ANYONE, openapi, "This description"),
+    Route("GET", "/", Access.ANYONE, page, "The page"),
+    Route("GET", r"/{file:(?:assets/)?[A-Za-z0-9_.-]+}", Access.ANYONE, page, "Files of the page"),
+)

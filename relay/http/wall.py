@@ -1,0 +1,53 @@
+"""`/wall`: one connection per worker with a pool of slots; `/live` says which camera stands in which.
+
+What this file owns: status codes and headers of this door.  What it must never know: which camera is shown.
+"""
+
+from aiohttp import web
+
+from relay.channel.messages import Patched
+from relay.http.bodies import SDP, created, number, read_text
+from relay.http.context import Access, Route, context, signed_in
+from relay.http.doors import options, patched
+from relay.policy.roles import Action
+from relay.service.walls import Viewer
+
+
+async def open_wall(request: web.Request) -> web.StreamResponse:
+    """Accept an offer of slots; nothing is shown before a slot is assigned."""
+    services = context(request)
+    found = signed_in(request)
+    await services.guard.require(found.person, Action.LIST_INTERVENTIONS, object_type="wall")
+    worker = number(request, "worker", 0, 0, 63)
+    offer = await read_text(request, SDP)
+    opened = await services.viewing.open_wall(Viewer(found.person, found.session, found.expires_ns), worker, offer)
+    return created(opened.answer.sdp, f"/wall/{opened.secret}", opened.answer.etag, services.options.ice_servers)
+
+
+async def patch(request: web.Request) -> web.StreamResponse:
+    """Trickle or restart ICE."""
+    services = context(request)
+    secret = request.match_info["secret"]
+    services.viewing.require(secret, signed_in(request).person.user)
+
+    async def send(fragment: str, if_match: str | None) -> Patched:
+        return await services.viewing.patch(secret, fragment, if_match)
+
+    return await patched(request, send)
+
+
+async def delete(request: web.Request) -> web.StreamResponse:
+    """Close the wall; its views end."""
+    services = context(request)
+    secret = request.match_info["secret"]
+    services.viewing.require(secret, signed_in(request).person.user)
+    await services.viewing.close(secret)
+    return web.Response(status=200)
+
+
+ROUTES = (
+    Route("POST", "/wall", Access.SIGNED_IN, open_wall, "Open a pool of slots on one worker (SDP in, SDP out)", status=201),
+    Route("OPTIONS", "/wall", Access.ANYONE, options, "What may be posted", status=204),
+    Route("PATCH", "/wall/{secret}", Access.SIGNED_IN, patch, "Trickle or restart ICE", status=204),
+    Route("DELETE", "/wall/{secret}", Access.SIGNED_IN, delete, "Close the wall"),
+)

@@ -1,0 +1,62 @@
+"""`/whep/{camera}`: where any standard client watches (draft-ietf-wish-whep); a wall of one slot.
+
+What this file owns: status codes and headers of this door.  What it must never know: workers, the journal.
+"""
+
+from aiohttp import web
+
+from relay.base.errors import Kind, TheirError
+from relay.channel.messages import Patched
+from relay.http.bodies import SDP, created, read_text
+from relay.http.context import Access, Route, bearer, context, signed_in
+from relay.http.doors import options, patched
+from relay.service.walls import Viewer
+
+
+async def _viewer(request: web.Request) -> tuple[Viewer, str | None]:
+    """Return who wants to watch and under which intervention: by view token, which names it, or by cookie and query."""
+    wanted = request.query.get("intervention")
+    token = bearer(request)
+    if token is None:
+        found = signed_in(request)
+        return Viewer(found.person, found.session, found.expires_ns), wanted
+    grant = await context(request).identity.redeem_view_token(token, request.match_info["camera"])
+    if wanted is not None and wanted != grant.intervention:
+        raise TheirError(Kind.FORBIDDEN, "this view token is for another intervention")
+    return Viewer(grant.person, None, None), grant.intervention
+
+
+async def watch(request: web.Request) -> web.StreamResponse:
+    """Accept an offer: 201; 422 without an intervention; 404 when the camera is not live."""
+    viewer, intervention = await _viewer(request)
+    offer = await read_text(request, SDP)
+    services = context(request)
+    camera = request.match_info["camera"]
+    opened = await services.viewing.open_single(viewer, camera, intervention, offer)
+    location = f"/whep/{camera}/{opened.secret}"
+    return created(opened.answer.sdp, location, opened.answer.etag, services.options.ice_servers)
+
+
+async def patch(request: web.Request) -> web.StreamResponse:
+    """Trickle or restart ICE."""
+
+    async def send(fragment: str, if_match: str | None) -> Patched:
+        secret = request.match_info["secret"]
+        return await context(request).viewing.patch(secret, fragment, if_match)
+
+    return await patched(request, send)
+
+
+async def delete(request: web.Request) -> web.StreamResponse:
+    """Stop watching."""
+    await context(request).viewing.close(request.match_info["secret"])
+    return web.Response(status=200)
+
+
+ROUTES = (
+    Route("POST", "/whep/{camera}", Access.VIEWER, watch, "Watch one camera (WHEP offer in, answer out)", status=201),
+    Route("OPTIONS", "/whep/{camera}", Access.ANYONE, options, "What may be posted; CORS preflight", status=204),
+    Route("PATCH", "/whep/{camera}/{secret}", Access.SECRET, patch, "Trickle or restart ICE", status=204),
+    Route("DELETE", "/whep/{camera}/{secret}", Access.SECRET, delete, "Stop watching"),
+    Route("OPTIONS", "/whep/{camera}/{secret}", Access.ANYONE, options, "CORS preflight", status=204),
+)

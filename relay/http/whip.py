@@ -1,0 +1,76 @@
+"""`/whip/{camera}`: where cameras publish (RFC 9725).
+
+What this file owns: status codes and headers of this door.  What it must never know: workers, recordings.
+"""
+
+from aiohttp import web
+
+from relay.base.errors import Kind, TheirError
+from relay.base.ids import is_slug
+from relay.channel.messages import Patched
+from relay.http.bodies import SDP, created, read_text
+from relay.http.context import Access, Route, bearer, context
+from relay.http.doors import options, patched
+from relay.store.accounts import Camera
+
+
+async def _camera(request: web.Request) -> Camera:
+    services = context(request)
+    name = request.match_info["camera"]
+    token = bearer(request)
+    if token is None:
+        raise TheirError(Kind.UNAUTHENTICATED, "a camera token is required")
+    try:
+        camera = await services.enrolment.recognise(token, name)
+    except TheirError as error:
+        if error.kind is Kind.UNAUTHENTICATED:
+            services.journal.refuse_anonymous(request.remote or "?", "whip")
+        if error.kind is Kind.FORBIDDEN and (not is_slug(name) or await _unknown(request, name)):
+            raise TheirError(Kind.NOT_FOUND, "no such camera") from error
+        raise
+    return camera
+
+
+async def _unknown(request: web.Request, name: str) -> bool:
+    try:
+        await context(request).enrolment.camera(name)
+    except TheirError:
+        return True
+    return False
+
+
+async def publish(request: web.Request) -> web.StreamResponse:
+    """Accept an offer: 201; 409 while this camera is live; 406 when nothing of it can be taken."""
+    camera = await _camera(request)
+    offer = await read_text(request, SDP)
+    services = context(request)
+    opened = await services.streams.publish(camera, offer)
+    location = f"/whip/{camera.camera}/{opened.session}"
+    return created(opened.answer.sdp, location, opened.answer.etag, services.options.ice_servers)
+
+
+async def patch(request: web.Request) -> web.StreamResponse:
+    """Trickle or restart ICE."""
+    camera = await _camera(request)
+
+    async def send(fragment: str, if_match: str | None) -> Patched:
+        secret = request.match_info["secret"]
+        return await context(request).streams.patch(camera.camera, secret, fragment, if_match)
+
+    return await patched(request, send)
+
+
+async def delete(request: web.Request) -> web.StreamResponse:
+    """End the publication: the recording is closed with it."""
+    camera = await _camera(request)
+    await context(request).streams.close(camera.camera, request.match_info["secret"])
+    return web.Response(status=200)
+
+
+ROUTES = (
+    Route("POST", "/whip/{camera}", Access.CAMERA, publish, "Publish (WHIP offer in, answer out)", status=201),
+    Route("OPTIONS", "/whip/{camera}", Access.ANYONE, options, "What may be posted; CORS preflight", status=204),
+    Route("PATCH", "/whip/{camera}/{secret}", Access.CAMERA, patch, "Trickle or restart ICE", status=204),
+    Route("DELETE", "/whip/{camera}/{secret}", Access.CAMERA, delete, "End the publication"),
+    Route("OPTIONS", "/whip/{camera}/{secret}", Access.ANYONE, options, "CORS preflight", status=204),
+)

@@ -1,0 +1,84 @@
+"""A camera's state in one map, as the page shows it.
+
+What this file owns: how what streams, capture, the field and viewing know becomes one truth per tile.  What it must never
+know: sockets, HTTP, positions and civil identities (LIV-04: neither is shown beside a live picture).
+"""
+
+from typing import Any
+
+from relay.base.clock import SECOND_NS, Clock
+from relay.service.capture import Capture
+from relay.service.field import Field
+from relay.service.streams import Live, Streams
+from relay.service.viewing import Viewing
+from relay.store.accounts import Camera
+
+
+class Pictures:
+    """Answers what is known of a camera now."""
+
+    def __init__(self, streams: Streams, capture: Capture, field: Field, viewing: Viewing, clock: Clock) -> None:
+        self._streams = streams
+        self._capture = capture
+        self._field = field
+        self._viewing = viewing
+        self._clock = clock
+
+    def of(self, camera: Camera) -> dict[str, Any]:
+        """Return the map of one camera; times in seconds, offsets in milliseconds, loss 0..1."""
+        live = self._streams.live(camera.camera)
+        unit = self._field.unit(camera.camera)
+        online = unit is not None and unit.send is not None
+        return {
+            "camera": camera.camera,
+            "label": camera.label,
+            "regime": camera.regime,
+            "live_audio": camera.live_audio,
+            "original": camera.original,
+            "bearer": unit.bearer if unit is not None else None,
+            "battery": unit.beat.battery if unit is not None and unit.beat is not None else None,
+            "viewers": self._viewing.views_of(camera.camera),
+            "online": online,
+            "pressed": unit is not None and unit.pressed,
+            "state": live.state if live is not None else ("idle" if online else "offline"),
+            "worker": live.worker if live is not None else None,
+            "recording": live.recording if live is not None else None,
+            "intervention": live.why.intervention if live is not None else None,
+            **self._clock_of(camera.camera, live),
+            **self._recording_of(live),
+            **_numbers(live),
+        }
+
+    def _clock_of(self, camera: str, live: Live | None) -> dict[str, Any]:
+        offset = self._field.offset(camera)
+        if offset is not None:
+            return {"clock_offset_ms": offset.offset_ms, "clock_uncertainty_ms": offset.uncertainty_ms}
+        report = live.report if live is not None else None
+        return {
+            "clock_offset_ms": report.clock_offset_ms if report is not None else None,
+            "clock_uncertainty_ms": report.clock_uncertainty_ms if report is not None else None,
+        }
+
+    def _recording_of(self, live: Live | None) -> dict[str, Any]:
+        if live is None:
+            return {"rec": "none", "sealed_age": None}
+        held = self._capture.held(live.recording)
+        if held is None:
+            return {"rec": "stalled", "sealed_age": None}
+        sealed = held.sealed_until_ns
+        age = max(0.0, (self._clock.utc_ns() - sealed) / SECOND_NS) if sealed else None
+        return {"rec": held.state, "sealed_age": age}
+
+
+def _numbers(live: Live | None) -> dict[str, Any]:
+    report = live.report if live is not None else None
+    if report is None:
+        return {"kbps": 0.0, "fps": 0.0, "loss": 0.0, "width": 0, "height": 0, "last_frame_age": None}
+    return {
+        "kbps": report.kbps,
+        "fps": report.fps,
+        "loss": report.loss,
+        "width": report.width,
+        "height": report.height,
+        "last_frame_age": report.last_frame_age,
+    }
