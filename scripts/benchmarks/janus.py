@@ -56,7 +56,8 @@ class JanusServer:
         (self.folder / "janus.jcfg").write_text(_CONFIG.format(folder=self.folder, lib=library, plugins=plugins, subnet=subnet))
         path = self.folder / "api.sock"
         (self.folder / "janus.transport.pfunix.jcfg").write_text(
-            f'general: {{ enabled = true, json = "compact", path = "{path}", type = "SOCK_SEQPACKET" }}\nadmin: {{ admin_enabled = false }}\n'
+            f'general: {{ enabled = true, json = "compact", path = "{path}", type = "SOCK_SEQPACKET" }}\n'
+            "admin: { admin_enabled = false }\n"
         )
         (self.folder / "janus.plugin.videoroom.jcfg").write_text(_ROOM)
         with (self.folder / "log").open("wb") as log:
