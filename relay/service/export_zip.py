@@ -2,11 +2,12 @@
 
 Owns: the archive's layout.  Must never know: people, the journal, the loop.  Everything here blocks; it runs in one thread.
 
-    <recording>/chain, <recording>/statement     every link, and the signed statement of the interval
-    <recording>/00000.mp4 …                      the sealed plain bytes, untouched: init segment, then the interval's fragments
-    derived/<recording>.mp4                      DERIVED playable copy, remuxed; not sealed, proves nothing
-    verify.py                                    standalone verifier (`python verify.py <recording> --key <hex>`)
-    public_key.hex, manifest.json                the key the verdict is asked against, and SHA-256 of every file above
+    <recording>/chain, statement          every link, and the signed statement of the interval
+    <recording>/00000.mp4 …               the sealed plain bytes, untouched: init segment, then the interval's fragments
+    <recording>/derived/playable.mp4      DERIVED playable copy, remuxed; not sealed, proves nothing
+    <recording>/verify.py                 standalone verifier (Python and `cryptography`)
+    <recording>/public_key.hex            for convenience: a verdict is only worth something with a key from elsewhere
+    <recording>/manifest.json             who asked, on what basis, and SHA-256 of every file above
 """
 
 import hashlib
@@ -88,14 +89,14 @@ class Archive:
 
     def write(self) -> bytes:
         """Write everything; returns the manifest's SHA-256.  Raises OurError, TheirError, OSError."""
-        parts, name = self._parts, self._parts.recording
+        parts = self._parts
         with self._zip:
-            self._put(f"{name}/chain", [parts.selection.chain])
-            self._put(f"{name}/statement", [parts.statement])
+            self._put("chain", [parts.selection.chain])
+            self._put("statement", [parts.statement])
             for segment, links in _by_segment(parts.selection.links):
-                self._put(f"{name}/{segment:05d}.mp4", self._plain(links))
+                self._put(f"{segment:05d}.mp4", self._plain(links))
             if parts.derive is not None:
-                self._put(f"derived/{name}.mp4", self._derived(parts.derive))
+                self._put("derived/playable.mp4", self._derived(parts.derive))
             self._put("verify.py", [parts.verifier])
             self._put("public_key.hex", [parts.public_key.hex().encode() + b"\n"])
             manifest = {**parts.facts, "files": self._digests, "derived": "derived/ is remuxed, not sealed, and proves nothing"}
@@ -105,7 +106,7 @@ class Archive:
 
     def _put(self, name: str, pieces: Iterable[bytes]) -> None:
         digest = hashlib.sha256()
-        info = zipfile.ZipInfo(name, _EPOCH)
+        info = zipfile.ZipInfo(f"{self._parts.recording}/{name}", _EPOCH)
         with self._zip.open(info, "w", force_zip64=True) as file:
             for piece in pieces:
                 digest.update(piece)

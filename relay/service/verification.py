@@ -6,13 +6,11 @@ API: `await verify(person, recording) -> dict` (the verdict's JSON), for command
 """
 
 import asyncio
-from collections.abc import Callable
-from pathlib import Path
+from contextlib import closing
 from typing import Any
 
 from relay.base.clock import Clock
 from relay.base.errors import Kind, TheirError
-from relay.evidence.media import Reader
 from relay.evidence.verify import verify
 from relay.policy.access import Facts
 from relay.policy.roles import Action, Person
@@ -20,13 +18,14 @@ from relay.service.guard import Guard
 from relay.store.catalogue import Catalogue
 from relay.store.journal import Entry, Journal, Operation
 from relay.store.keyring import Keyring
+from relay.store.readers import FolderReader
 from relay.store.vault import Vault
 
 MOST_WAITING = 4
 
 
 class Verification:
-    """Verifies recordings on request; `reader_of` opens a folder read-only."""
+    """Verifies recordings on request."""
 
     def __init__(
         self,
@@ -37,7 +36,6 @@ class Verification:
         clock: Clock,
         *,
         public_key: bytes,
-        reader_of: Callable[[Path], Reader],
     ) -> None:
         """`public_key`: the long-term key pinned in the settings (32 bytes), never one found beside the recording."""
         self._catalogue = catalogue
@@ -45,7 +43,6 @@ class Verification:
         self._vault = vault
         self._keyring = keyring
         self._public_key = public_key
-        self._reader_of = reader_of
         self._guard = Guard(journal, clock)
         self._one = asyncio.Lock()
         self._waiting = 0
@@ -73,7 +70,8 @@ class Verification:
             key = self._keyring.recording_key(recording)
         except TheirError:
             key = None
-        return verify(self._reader_of(self._vault.folder(recording)), self._public_key, key).as_json()
+        with closing(FolderReader(self._vault.folder(recording))) as reader:
+            return verify(reader, self._public_key, key).as_json()
 
     async def _enter(self, person: Person, recording: str, verdict: dict[str, Any]) -> None:
         details: dict[str, str | int | bool | None] = {"event": "verified", "exit_code": int(verdict["exit_code"])}
