@@ -11,6 +11,9 @@ selected address is
 2. another validated address from which authentic packets come while the selected one has been silent for `QUIET` (stacks
    such as aioice nominate once and then check without USE-CANDIDATE; FFmpeg stops checking altogether).
 
+A check that was seen before counts only from where it came first: a recorded one, authentic for ever, must not carry the
+stream to whoever replays it.
+
 A second interface that is merely kept warm by checks thus never takes the stream away from a live selected address.
 """
 
@@ -26,6 +29,8 @@ Address: TypeAlias = tuple[str, int]
 
 MAX_ADDRESSES: Final = 8
 """Validated addresses kept per peer: every interface of a phone, twice."""
+MAX_TRANSACTIONS: Final = 256
+"""Checks remembered per peer: minutes of Chromium's."""
 QUIET: Final = 0.5
 """Seconds without an authentic packet from the selected address before another one may take its place unasked."""
 
@@ -54,6 +59,7 @@ class IceLite:
         """Address -> time of the latest authentic packet."""
         self._remote_ufrag = remote_ufrag
         self._next: tuple[Local, str] | None = None
+        self._transactions: dict[bytes, Address] = {}
 
     @property
     def ufrags(self) -> tuple[str, ...]:
@@ -70,13 +76,13 @@ class IceLite:
         return void
 
     def check(self, data: bytes, request: stun.Request, source: Address, now: float) -> Outcome | None:
-        """Take a binding request; None where it is not authentic (it gets no answer: I9)."""
+        """Take a binding request; None where it is not authentic or replayed (it gets no answer: I9)."""
         credentials = self._credentials_of(request.username)
         if credentials is None:
             return None
         local, is_next = credentials
         password = local.pwd.encode()
-        if not stun.is_authentic(data, request, password):
+        if not stun.is_authentic(data, request, password) or not self._is_new(request.transaction, source):
             return None
         retired = self._adopt() if is_next else None
         evicted = self._validate(source, now)
@@ -96,6 +102,12 @@ class IceLite:
         self.validated.pop(address, None)
         if self.selected == address:
             self.selected = None
+
+    def _is_new(self, transaction: bytes, source: Address) -> bool:
+        first = self._transactions.setdefault(transaction, source)
+        if len(self._transactions) > MAX_TRANSACTIONS:
+            del self._transactions[next(iter(self._transactions))]
+        return first == source
 
     def _credentials_of(self, username: str) -> tuple[Local, bool] | None:
         """Match `<ours>:<theirs>` in constant time per generation."""

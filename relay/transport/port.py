@@ -37,7 +37,7 @@ declare(
     udp_stranger="DTLS or SRTP datagrams from addresses that passed no check",
     stun_malformed="STUN datagrams that are no usable binding request",
     stun_unknown="binding requests for a ufrag that nobody has",
-    stun_forged="binding requests that were not authentic",
+    stun_forged="binding requests that were not authentic, or replayed from another address",
     stun_contested="authentic checks from an address that another live peer holds",
     stun_accepted="authentic checks, answered",
     handler_errors="packets whose handling raised an error of ours",

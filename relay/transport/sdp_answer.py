@@ -47,8 +47,8 @@ def answer_publisher(offer: str, local: Local) -> PublisherAnswer:
     audio = _media_in(audios[0]) if audios else None
     by_mid = {entry.mid: entry for entry in (video, audio) if entry is not None}
     lines = _session(local, parsed.media)
-    for at, media in enumerate(parsed.media):
-        lines += _transport(media, local, parsed.remote, by_mid[media.mid].codec, with_candidates=at == 0)
+    for media in parsed.media:
+        lines += _transport(media, local, parsed.remote, by_mid[media.mid].codec)
         lines += _received(by_mid[media.mid])
     return PublisherAnswer(_text(lines), parsed.remote, video, audio)
 
@@ -65,8 +65,8 @@ def answer_viewer(offer: str, local: Local, max_slots: int = 16) -> ViewerAnswer
     ssrcs = _new_ssrcs(2 * len(parsed.media))
     out = [_media_out(media, ssrcs) for media in parsed.media]
     lines = _session(local, parsed.media)
-    for at, (media, entry) in enumerate(zip(parsed.media, out, strict=True)):
-        lines += _transport(media, local, parsed.remote, entry.codec, with_candidates=at == 0)
+    for media, entry in zip(parsed.media, out, strict=True):
+        lines += _transport(media, local, parsed.remote, entry.codec)
         # Chromium plays sound and picture of one stream id in step: right for a single camera, wrong across a wall's slots.
         stream = "relay" if kinds.count("video") == 1 else f"relay-{entry.mid}"
         lines += _sent(entry, stream, cname)
@@ -143,13 +143,14 @@ def _session(local: Local, media: tuple[MediaOffer, ...]) -> list[str]:
     ]
 
 
-def _transport(media: MediaOffer, local: Local, remote: Remote, codec: Codec, with_candidates: bool) -> list[str]:
+def _transport(media: MediaOffer, local: Local, remote: Remote, codec: Codec) -> list[str]:
+    """Candidates stand in every section, not in the bundle's first alone: aiortc takes those of the last one."""
     host, port = local.candidates[0]
     formats = [codec.payload_type] if codec.rtx_payload_type is None else [codec.payload_type, codec.rtx_payload_type]
     return [
         f"m={media.kind} {port} {media.protocol} {' '.join(map(str, formats))}",
         f"c=IN {'IP6' if ':' in host else 'IP4'} {host}",
-        *(candidate_lines(local) if with_candidates else []),
+        *candidate_lines(local),
         *credential_lines(local),
         f"a=fingerprint:{_fingerprint(local.fingerprint)}",
         f"a=setup:{setup_for(remote)}",

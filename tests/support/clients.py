@@ -115,6 +115,11 @@ class Client:
 
     def connect(self) -> None:
         """Check and shake hands."""
+        self.shake()
+        assert self.peer.connected, self.handler.reason
+
+    def shake(self) -> None:
+        """Check and run the handshake to whatever end."""
         answers = self.check()
         flights = [*self.dtls.start(self.now)]
         incoming = [datagram for datagram in answers if datagram[0] >= 20]
@@ -124,7 +129,6 @@ class Client:
             incoming += [datagram for datagram in self.received() if datagram[0] >= 20]
             flights = [out for datagram in incoming for out in self.dtls.feed(datagram, self.now)]
             incoming = []
-        assert self.peer.connected, self.handler.reason
 
     def rtp(self, seq: int, payload: bytes = b"picture", ssrc: int = 1111) -> bytes:
         """A sealed RTP packet."""

@@ -1,0 +1,280 @@
+"""One socket for all peers: who gets what, and when a peer is gone."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from relay.base.clock import ManualClock
+from relay.base.errors import TheirError
+from relay.transport.port import DTLS_PER_DRAIN, MAX_DTLS_WAITING, Peer, Port
+from relay.transport.sdp import Fingerprint, Fragment, Setup
+from tests.support.clients import Client, binding_request, still_port
+from tests.support.ports import Remembering, live_port
+
+
+@pytest.fixture
+def still() -> Iterator[tuple[Port, ManualClock]]:
+    with still_port() as found:
+        yield found
+
+
+def counted(port: Port, name: str) -> int:
+    return port.counters.values[name]
+
+
+@pytest.mark.parametrize("setup", ["actpass", "active", "passive"])
+def test_a_peer_connects_whatever_its_dtls_role(still: tuple[Port, ManualClock], setup: Setup) -> None:
+    with Client(*still, setup=setup) as client:
+        client.connect()
+        assert client.handler.connected.is_set()
+        client.deliver(client.rtp(1))
+        assert [packet[12:] for packet in client.handler.rtp] == [b"picture"]
+
+
+def test_packets_come_plain_in_order_with_one_batch_end_per_drain(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(port, clock) as client:
+        client.connect()
+        before = client.handler.batches
+        for seq in (5, 3, 4):
+            port.on_datagram(client.rtp(seq, b"%d" % seq), client.address, clock.monotonic())
+        report = b"\x80\xc9\0\1" + bytes(4)
+        port.on_datagram(client.srtp.seal_rtcp(report), client.address, clock.monotonic())
+        port.end_batch(clock.monotonic())
+        assert [packet[12:] for packet in client.handler.rtp] == [b"5", b"3", b"4"]
+        assert client.handler.rtcp == [report]
+        assert client.handler.batches == before + 1
+        port.end_batch(clock.monotonic())
+        assert client.handler.batches == before + 1
+
+
+def test_what_is_sent_reaches_the_selected_address_sealed(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(port, clock) as client:
+        client.connect()
+        header = b"\x80\x60\0\7" + bytes(8)
+        assert port.send(client.peer, [client.peer.srtp.seal(header, b"down", 7)]) == 1
+        out = bytearray(2000)
+        lengths = client.peer.srtp.seal_burst([(b"\x80\x60\0\x08" + bytes(8), b"burst", 8)], out)
+        assert port.send_burst(client.peer, out, lengths) == 1
+        client.peer.send_rtcp(b"\x80\xc9\0\1" + bytes(4), clock.monotonic())
+        rtp, burst, rtcp = client.received()
+        assert client.srtp.open_rtp(rtp) == header + b"down"
+        assert client.srtp.open_rtp(burst)[12:] == b"burst"
+        assert client.srtp.open_rtcp(rtcp) == b"\x80\xc9\0\1" + bytes(4)
+
+
+def test_nothing_is_sent_to_a_peer_without_an_address_or_after_its_end(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(port, clock) as client:
+        assert port.send(client.peer, [b"x"]) == 0
+        client.peer.send_rtcp(b"x", clock.monotonic())
+        client.connect()
+        client.peer.close("done")
+        client.received()
+        assert port.send(client.peer, [b"x"]) == 0
+        assert port.send_burst(client.peer, bytearray(1), [1]) == 0
+        client.peer.send_rtcp(b"x", clock.monotonic())
+        assert client.received() == []
+
+
+def test_closing_a_peer_says_goodbye_and_forgets_it_without_telling_its_owner(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(port, clock) as client:
+        client.connect()
+        client.received()
+        client.peer.close("done")
+        client.peer.close("done")
+        for datagram in client.received():
+            client.dtls.feed(datagram, clock.monotonic())
+        assert client.dtls.closed
+        assert not client.handler.closed.is_set()
+        client.deliver(client.rtp(1))
+        assert counted(port, "udp_stranger") == 1
+        assert client.check() == []
+        assert counted(port, "stun_unknown") == 1
+
+
+def test_a_peers_goodbye_ends_it(still: tuple[Port, ManualClock]) -> None:
+    with Client(*still) as client:
+        client.connect()
+        for datagram in client.dtls.close():
+            client.deliver(datagram)
+        assert client.handler.reason == "the peer said goodbye"
+        assert client.peer.closed
+
+
+def test_a_silent_peer_is_lost_after_its_own_time(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(port, clock, silence_after=2.0) as client:
+        client.connect()
+        clock.advance(1.9)
+        client.deliver(client.rtp(1))
+        assert client.peer.silent_for(clock.monotonic()) == 0
+        clock.advance(1.9)
+        port.tick(clock.monotonic())
+        assert client.peer.silent_for(clock.monotonic()) == pytest.approx(1.9)
+        assert not client.peer.closed
+        clock.advance(0.2)
+        port.tick(clock.monotonic())
+        assert client.handler.reason == "silent for 2 s"
+
+
+def test_checks_alone_keep_a_peer_alive(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(port, clock, silence_after=2.0) as client:
+        client.connect()
+        for _ in range(5):
+            clock.advance(1.5)
+            client.check()
+            port.tick(clock.monotonic())
+        assert not client.peer.closed
+
+
+def test_a_peer_that_never_comes_is_lost_with_what_was_missing(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(port, clock) as absent, Client(port, clock) as mute:
+        mute.check()
+        clock.advance(10.1)
+        port.tick(clock.monotonic())
+        assert absent.handler.reason == "not connected after 10 s: no connectivity check arrived"
+        assert mute.handler.reason == "not connected after 10 s: the DTLS handshake did not end"
+
+
+def test_a_failed_handshake_is_reported_with_its_reason(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(port, clock) as client:
+        client.peer.remote = replace(client.peer.remote, fingerprints=(Fingerprint("sha-256", bytes(32)),))
+        client.shake()
+        assert client.handler.reason == "the certificate is not the one whose fingerprint the offer named"
+        assert client.peer.closed
+        assert counted(port, "dtls_failed") == 1
+
+
+def test_our_client_repeats_its_hello_until_answered(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(port, clock, setup="passive") as client:
+        client.check()
+        clock.advance(0.45)
+        port.tick(clock.monotonic())
+        hellos = [datagram for datagram in client.received() if datagram[0] == 22]
+        assert len(hellos) == 1
+
+
+def test_roaming_moves_the_picture_with_the_first_check_from_the_new_address(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(port, clock) as client:
+        client.connect()
+        old = client.sockets[-1]
+        client.open_socket()
+        client.deliver(client.rtp(1))
+        assert client.handler.rtp == []
+        client.received(old)
+        client.check()
+        client.deliver(client.rtp(2))
+        assert len(client.handler.rtp) == 1
+        port.send(client.peer, [b"sealed"])
+        assert client.received() == [b"sealed"]
+        assert client.received(old) == []
+
+
+def test_an_ice_restart_keeps_media_flowing_until_and_after_the_new_credentials_are_used(
+    still: tuple[Port, ManualClock],
+) -> None:
+    port, clock = still
+    with Client(port, clock) as client:
+        client.connect()
+        fresh = client.peer.restart(Fragment("them2", "p" * 22, 0, False, ("0",)))
+        assert client.peer.local == client.local
+        client.deliver(client.rtp(1))
+        old = client.local
+        client.local, client.ufrag = fresh, "them2"
+        client.open_socket()
+        assert client.check() != []
+        assert client.peer.local == fresh
+        client.deliver(client.rtp(2))
+        assert len(client.handler.rtp) == 2
+        client.deliver(binding_request(f"{old.ufrag}:them", old.pwd))
+        assert counted(port, "stun_unknown") == 1
+        client.peer.close("done")
+        assert not port._ufrags
+        assert not port._addresses
+
+
+def test_an_abandoned_restart_leaves_nothing_behind(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(port, clock) as client:
+        client.connect()
+        for at in range(5):
+            client.peer.restart(Fragment(f"them{at}", "p" * 22, 0, False, ()))
+        assert len(port._ufrags) == 2
+        client.peer.close("done")
+        assert not port._ufrags
+
+
+def test_a_restart_without_credentials_is_theirs_to_mend(still: tuple[Port, ManualClock]) -> None:
+    with Client(*still) as client, pytest.raises(TheirError):
+        client.peer.restart(Fragment(None, None, 1, False, ()))
+
+
+def test_handshakes_are_queued_bounded_and_worked_off_a_few_per_drain(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(port, clock) as client:
+        client.check()
+        for _ in range(MAX_DTLS_WAITING + 50):
+            port.on_datagram(b"\x16\xfe\xfdjunk", client.address, clock.monotonic())
+        assert counted(port, "dtls_dropped") == 50
+        port.end_batch(clock.monotonic())
+        assert len(port._dtls) == MAX_DTLS_WAITING - DTLS_PER_DRAIN
+
+
+def test_a_handlers_bug_costs_one_packet_and_one_log_line_a_second(
+    still: tuple[Port, ManualClock], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Remembering):
+        def on_rtp(self, peer: Peer, packet: bytes, now: float) -> None:
+            raise ZeroDivisionError
+
+        def on_batch_end(self, now: float) -> None:
+            raise ZeroDivisionError
+
+    async def scene() -> None:
+        async with live_port() as port:
+            clock = ManualClock()
+            with Client(port, clock) as client:
+                client.connect()
+                client.peer.handler = Broken()
+                for seq in range(20):
+                    client.sockets[-1].sendto(client.rtp(seq), ("127.0.0.1", port.port))
+                for _ in range(50):
+                    await asyncio.sleep(0)
+                    if counted(port, "handler_errors") >= 20:
+                        break
+            assert counted(port, "handler_errors") >= 20
+
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(scene())
+    assert len(caplog.records) == 1
+
+
+def test_the_port_says_which_buffers_the_kernel_gave(still: tuple[Port, ManualClock]) -> None:
+    port, _ = still
+    assert port.receive_buffer > 100_000
+    assert port.send_buffer > 100_000
+
+
+def test_candidates_are_those_advertised() -> None:
+    with still_port(advertise=("203.0.113.5", "2001:db8::5")) as (port, _):
+        assert port.new_local().candidates == (("203.0.113.5", port.port), ("2001:db8::5", port.port))
+
+
+def test_stopping_closes_every_peer(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(port, clock) as one, Client(port, clock) as two:
+        one.connect()
+        port.stop()
+        assert one.peer.closed
+        assert two.peer.closed
