@@ -63,10 +63,10 @@ async def test_an_archive_verifies_for_its_interval_with_nothing_but_the_public_
             "manifest.json",
         }
         assert archive.testzip() is None
+        archive.extractall(tmp_path)
         for name, digest in manifest["files"].items():
             assert hashlib.sha256(archive.read(f"{recording}/{name}")).hexdigest() == digest
     assert (manifest["procedure_no"], manifest["requesting_agent"]) == ("PV 12/2026", "OPJ Bernard")
-        archive.extractall(tmp_path)
     with closing(FolderReader(tmp_path / recording)) as reader:
         verdict = verify(reader, house.keyring.public_key)
     assert verdict.findings == ()
