@@ -1,0 +1,175 @@
+"""Camera, worker, viewers: stock aiortc at both ends, the channel's sockets between, one process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aioice.ice
+import pytest
+
+from relay.base.clock import SystemClock
+from relay.base.errors import Kind, TheirError
+from relay.channel import messages as m
+from sim_cameras.impair import Network
+from tests.support.ports import until
+from tests.support.worker_line import Line, camera, film, viewer
+
+FILM = film()
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only() -> Iterator[None]:
+    before = aioice.ice.get_host_addresses
+    yield
+    aioice.ice.get_host_addresses = before
+
+
+@pytest.fixture
+async def line(tmp_path: Path) -> AsyncIterator[Line]:
+    async with Line(tmp_path).serving() as serving:
+        yield serving
+
+
+async def test_a_viewer_sees_the_camera_and_the_recorder_gets_every_packet(line: Line) -> None:
+    async with camera(line, "cam", FILM, sound=True), viewer(line, "v") as watching:
+        await line.assign("v", 0, "cam", "view-1")
+        picture = await watching.picture()
+        assert (picture.width, picture.height) == (320, 240)
+        await until(lambda: line.recorder.packets > 50 and line.of(m.WorkerReport))
+    opened = line.recorder.of(m.TapOpen)[-1]
+    assert {track.kind for track in opened.tracks} == {"video", "audio"}
+    assert opened.recording == "r-cam"
+    assert line.counters.values["tap_lost"] == 0
+    assert [fact.view for fact in line.of(m.LegStarted)] == ["view-1"]
+
+
+async def test_no_packet_leaves_before_a_view_is_assigned(line: Line) -> None:
+    async with camera(line, "cam", FILM), viewer(line, "v"):
+        await until(lambda: line.recorder.packets > 50)
+        assert line.counters.values["leg_packets"] == 0
+
+
+async def test_a_late_viewer_starts_from_the_cache_of_a_camera_that_answers_no_keyframe_request(line: Line) -> None:
+    async with camera(line, "cam", film(4, key_every=90)) as filming:
+        filming.answers_keyframes = False
+        await until(lambda: line.recorder.packets > 60)
+        async with viewer(line, "v") as watching:
+            await line.assign("v", 0, "cam", "view-1")
+            await watching.picture(0, 2)
+
+
+async def test_sound_is_heard_only_where_it_is_allowed(line: Line) -> None:
+    async with camera(line, "loud", FILM, sound=True), viewer(line, "v") as watching:
+        await line.assign("v", 0, "loud", "view-1")
+        await line.ask(m.AudioAssign("v", 0))
+        frame = await asyncio.wait_for(watching.sound.recv(), 10)
+        assert frame.sample_rate == 48_000
+
+
+async def test_sound_of_a_camera_without_live_audio_is_recorded_and_never_sent(line: Line) -> None:
+    async with camera(line, "mute", FILM, sound=True, live_audio=False), viewer(line, "v") as watching:
+        await line.assign("v", 0, "mute", "view-1")
+        with pytest.raises(TheirError) as refused:
+            await line.ask(m.AudioAssign("v", 0))
+        assert refused.value.kind is Kind.FORBIDDEN
+        await watching.picture()
+        sound = next(track.ssrc for track in line.recorder.of(m.TapOpen)[-1].tracks if track.kind == "audio")
+        await until(lambda: _tapped(line, sound))
+        slot = line.worker.viewers["v"].audio
+        assert slot is not None
+        assert slot.leg.packets == 0
+
+
+def _tapped(line: Line, ssrc: int) -> bool:
+    packets = (packet for message in line.recorder.of(m.TapPackets) for _, packet in message.packets)
+    return any(int.from_bytes(packet[8:12], "big") == ssrc for packet in packets)
+
+
+async def test_a_slot_changes_its_camera_without_renegotiation(line: Line) -> None:
+    large = film(2, width=640, height=360)
+    async with camera(line, "one", FILM), camera(line, "two", large), viewer(line, "v") as watching:
+        await line.assign("v", 0, "one", "view-1")
+        assert (await watching.picture()).width == 320
+        await line.assign("v", 0, "two", "view-2")
+        async with asyncio.timeout(10):
+            while (await watching.picture()).width != 640:
+                pass
+    ended = line.of(m.LegEnded)[0]
+    assert (ended.view, ended.reason) == ("view-1", "assigned")
+    assert ended.first_ns is not None
+    assert ended.last_ns is not None
+    assert ended.packets > 0
+
+
+async def test_a_wall_shows_two_cameras_on_one_connection(line: Line) -> None:
+    async with camera(line, "one", FILM), camera(line, "two", FILM), viewer(line, "wall", slots=2) as watching:
+        await line.assign("wall", 0, "one", "view-1")
+        await line.assign("wall", 1, "two", "view-2")
+        await watching.picture(0)
+        await watching.picture(1)
+
+
+async def test_a_leg_dies_with_its_lease_and_lives_on_renewal(line: Line) -> None:
+    async with camera(line, "cam", FILM), viewer(line, "v", slots=2):
+        await line.assign("v", 0, "cam", "short", lease=1.0)
+        await line.assign("v", 1, "cam", "renewed", lease=1.0)
+        line.control.post(m.LeaseRenew(("renewed",), SystemClock().monotonic() + 30))
+        await until(lambda: line.of(m.LegEnded))
+        inventory = await line.ask(m.InventoryAsk())
+        assert [leg.view for leg in inventory.legs] == ["renewed"]
+        assert line.of(m.LegEnded)[0].reason == "lease over"
+
+
+async def test_losses_on_the_way_from_the_camera_are_repaired_before_the_recorder_sees_them(line: Line) -> None:
+    network = Network(loss=0.05, delay=0.02)
+    async with camera(line, "cam", FILM, network=network), viewer(line, "v") as watching:
+        await line.assign("v", 0, "cam", "view-1")
+        await watching.picture()
+        await until(lambda: line.recorder.packets > 250, 25)
+        source = line.worker.cameras["cam"].source.layers[""]
+        assert source.inbound.recovered > 0
+        assert source.inbound.abandoned == 0
+
+
+async def test_losses_on_the_way_to_the_viewer_are_resent(line: Line) -> None:
+    async with camera(line, "cam", FILM), viewer(line, "v", network=Network(loss=0.05, delay=0.01)) as watching:
+        await line.assign("v", 0, "cam", "view-1")
+        await watching.picture()
+        await until(lambda: line.counters.values["leg_resent"] > 0, 20)
+        await watching.picture()
+
+
+async def test_a_stream_with_b_frames_is_closed_with_the_reason(line: Line) -> None:
+    async with camera(line, "cam", film(2, bframes=2)):
+        await until(lambda: [fact for fact in line.of(m.PublisherState) if fact.state == "ended"])
+        assert "B-frames" in line.of(m.PublisherState)[-1].reason
+    assert line.recorder.of(m.TapClose)[-1].reason == "stopped"
+
+
+async def test_a_camera_that_hangs_up_is_lost_and_its_recording_waits(line: Line) -> None:
+    async with camera(line, "cam", FILM):
+        await until(lambda: line.recorder.packets > 10)
+    await until(lambda: line.of(m.PublisherState)[-1].state == "lost")
+    await until(lambda: line.recorder.of(m.TapClose))
+    assert line.recorder.of(m.TapClose)[-1].reason == "lost"
+
+
+async def test_a_new_control_finds_everything_again(line: Line) -> None:
+    async with camera(line, "cam", FILM), viewer(line, "v") as watching:
+        await line.assign("v", 0, "cam", "view-1")
+        await watching.picture()
+        line.control.close()
+        await line.connect_control()
+        inventory = await line.ask(m.InventoryAsk())
+        assert [held.camera for held in inventory.publishers] == ["cam"]
+        assert [held.session for held in inventory.viewers] == ["v"]
+        assert [held.view for held in inventory.legs] == ["view-1"]
+        await watching.picture()
+
+
+async def test_nobody_asking_for_the_worker_ends_it(tmp_path: Path) -> None:
+    async with Line(tmp_path, orphan_after=0.3).serving() as line, camera(line, "cam", FILM):
+        await until(lambda: line.recorder.packets > 10)
+        line.control.close()
+        await until(lambda: line.recorder.of(m.TapClose))
+        assert line.recorder.of(m.TapClose)[-1].reason == "shutdown"
