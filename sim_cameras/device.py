@@ -4,6 +4,7 @@ Owns whether the camera streams, and tries again until it does.  Must never know
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import math
@@ -27,6 +28,7 @@ _LONGEST_PAUSE = 5.0
 _PARIS = (48.8566, 2.3522)
 _METRES_PER_DEGREE = 111_320
 _WALKING = 1.4
+_TELLING_SECONDS = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +85,8 @@ class Camera:
         """Set when the relay refused for good (a bad token, say)."""
         self._wanted = asyncio.Event()
         self._unwanted = asyncio.Event()
+        self._again = asyncio.Event()
+        self._pressed: dict[str, object] | None = None
         self._unwanted.set()
         self._battery = habits.battery
         self._switched_on = time.monotonic()
@@ -111,13 +115,15 @@ class Camera:
                 tasks.create_task(self._hold_live())
             tasks.create_task(self._keep_publishing())
 
-    def press(self, threat: str = "other", reason: str = "button") -> None:
-        """Press the button: the relay is told, and the picture starts."""
-        self._say({"t": "press", "threat": threat, "reason": reason})
+    def press(self, threat: str = "agents", reason: str = "button pressed") -> None:
+        """Press the button: the relay is told, and the picture starts.  Threats: agents, biens, personnes."""
+        self._pressed = {"t": "press", "threat": threat, "reason": reason}
+        self._say(self._pressed)
         self._want(True)
 
     def release(self) -> None:
         """Release the button: the picture ends."""
+        self._pressed = None
         self._say({"t": "release"})
         self._want(False)
 
@@ -149,8 +155,8 @@ class Camera:
     def on_welcome(self, live: LiveSocket) -> None:
         """Say again that the button is pressed: the relay may be a new one."""
         _log.info("%s: online", self.habits.camera)
-        if self._wanted.is_set():
-            self._say({"t": "press", "threat": "other", "reason": "reconnected"})
+        if self._pressed is not None:
+            self._say(self._pressed)
 
     def on_request(self, request: str, reason: str) -> None:
         """Accept or decline, as the bearer would."""
@@ -166,7 +172,13 @@ class Camera:
     def on_stop(self, reason: str) -> None:
         """Stop streaming."""
         _log.info("%s: told to stop (%s)", self.habits.camera, reason)
+        self._pressed = None
         self._want(False)
+
+    def on_republish(self, reason: str) -> None:
+        """Give up the session that the relay no longer knows; the next one is opened at once."""
+        _log.info("%s: told to publish again (%s)", self.habits.camera, reason)
+        self._again.set()
 
     def _want(self, wanted: bool) -> None:
         (self._wanted if wanted else self._unwanted).set()
@@ -209,6 +221,7 @@ class Camera:
 
     async def _publish(self, backoff: Backoff) -> None:
         """Publish until the button is released or the session is lost."""
+        await self._tell()
         session = self._new_session(self._whip, self.network, self.habits.seed + 1000 * self.publications)
         await session.open()
         backoff.succeeded()
@@ -221,17 +234,27 @@ class Camera:
             self.session = None
             await _to_the_end(session.close())
 
+    async def _tell(self) -> None:
+        """Let the relay know why before it sees the picture; a relay that cannot be told within 2 s gets the picture anyway."""
+        if self.habits.live:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TELLING_SECONDS):
+                    await self._live.welcomed.wait()
+                    await self._live.round_trip()
+
     async def _until_over(self, session: Session) -> str:
         """Play until the button is released or the session is lost; return which."""
         playing = asyncio.ensure_future(session.play())
-        released = asyncio.ensure_future(self._unwanted.wait())
+        self._again.clear()
+        others = [asyncio.ensure_future(event.wait()) for event in (self._unwanted, self._again)]
+        everything = {playing, *others}
         try:
-            await asyncio.wait({playing, released}, return_when=asyncio.FIRST_COMPLETED)
-            return playing.result() if playing.done() else "released"
+            await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
+            return playing.result() if playing.done() else "released" if others[0].done() else "asked to publish again"
         finally:
-            playing.cancel()
-            released.cancel()
-            await asyncio.wait({playing, released})
+            for task in everything:
+                task.cancel()
+            await asyncio.wait(everything)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, unless the button is released meanwhile."""

@@ -48,6 +48,10 @@ class LiveHandler(Protocol):
         """The relay wants the publication to end."""
         ...
 
+    def on_republish(self, reason: str) -> None:
+        """The relay lost the session through no fault of the camera: publish again."""
+        ...
+
 
 @dataclasses.dataclass
 class RelayClock:
@@ -77,7 +81,8 @@ class LiveSocket:
         self._handler = handler
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self.clock = RelayClock()
-        self.welcomed = False
+        self.welcomed = asyncio.Event()
+        self._asked: dict[int, asyncio.Future[None]] = {}
 
     async def run(self) -> None:
         """Hold the socket until it closes; raises aiohttp.ClientError (WSServerHandshakeError where refused)."""
@@ -88,10 +93,11 @@ class LiveSocket:
                 await self.send({"t": "hello", "firmware": "sim-cameras"})
                 async for message in socket:
                     if message.type is aiohttp.WSMsgType.BINARY:
-                        self._on_message(msgpack.unpackb(message.data))
+                        await self._on_message(msgpack.unpackb(message.data))
             finally:
                 beats.cancel()
-                self._socket, self.welcomed = None, False
+                self._socket = None
+                self.welcomed.clear()
 
     async def send(self, message: dict[str, Any]) -> bool:
         """Send a message; False where the socket is down."""
@@ -103,16 +109,30 @@ class LiveSocket:
             return False
         return True
 
+    async def round_trip(self) -> None:
+        """Ask the relay's time and wait for the answer: whatever was sent before has then been handled.
+
+        Waits for ever where the socket is down: the caller has a timeout.
+        """
+        asked = time.time_ns()
+        answered = self._asked[asked] = asyncio.get_running_loop().create_future()
+        try:
+            await self.send({"t": "time", "echo": asked})
+            await answered
+        finally:
+            del self._asked[asked]
+
     async def _beat(self) -> None:
         while True:
             await self.send({"t": "beat", "utc_ns": time.time_ns()} | dataclasses.asdict(self._handler.vitals()))
+            await self.send({"t": "time", "echo": time.time_ns()})
             await asyncio.sleep(_BEAT_SECONDS)
 
-    def _on_message(self, message: Any) -> None:
+    async def _on_message(self, message: Any) -> None:
         """Act on one message; unknown kinds are for later cameras."""
         match message:
             case {"t": "welcome"}:
-                self.welcomed = True
+                self.welcomed.set()
                 self._handler.on_welcome(self)
             case {"t": "request", "request": str(request)}:
                 self._handler.on_request(request, str(message.get("reason", "")))
@@ -121,6 +141,16 @@ class LiveSocket:
             case {"t": "stop"}:
                 self._handler.on_stop(str(message.get("reason", "")))
             case {"t": "time", "server_ns": int(server_ns), "echo": int(echo)}:
-                self.clock.update(echo, server_ns, time.time_ns())
+                self._on_time(server_ns, echo)
+            case {"t": "time", "server_ns": int(server_ns)}:
+                await self.send({"t": "time", "echo": server_ns, "utc_ns": time.time_ns()})
+            case {"t": "republish"}:
+                self._handler.on_republish(str(message.get("reason", "")))
             case _:
                 pass
+
+    def _on_time(self, server_ns: int, echo: int) -> None:
+        self.clock.update(echo, server_ns, time.time_ns())
+        asked = self._asked.get(echo)
+        if asked is not None and not asked.done():
+            asked.set_result(None)

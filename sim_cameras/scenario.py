@@ -6,7 +6,7 @@ Owns the format.  Must never know cameras: it yields steps.
     at = 2.0             # seconds from the start
     camera = "cam1"      # or "*"; default "*"
     do = "press"         # press | release | network | cut | battery
-    threat = "assault"   # press only
+    threat = "agents"    # press only: agents, biens or personnes
     reason = "shouting"  # press only
 
     [[step]]
@@ -48,7 +48,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     at: float
     do: Literal["press", "release", "network", "cut", "battery"]
     camera: str = "*"
-    threat: str = "other"
+    threat: str = "agents"
     reason: str = "scenario"
     seconds: float | None = None
     level: float | None = None

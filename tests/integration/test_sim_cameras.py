@@ -191,3 +191,30 @@ async def test_a_replay_is_taken_down_on_release(endpoint: Endpoint) -> None:
         camera.release()
         async with asyncio.timeout(10):
             await received.closed.wait()
+
+
+async def test_the_relay_is_told_why_before_it_sees_the_picture(endpoint: Endpoint) -> None:
+    async with one_camera(endpoint) as camera:
+        camera.press("personnes", "shouting")
+        await endpoint.sessions.get()
+        heard = [endpoint.heard.get_nowait() for _ in range(endpoint.heard.qsize())]
+    assert {"t": "press", "threat": "personnes", "reason": "shouting"} in heard
+
+
+async def test_a_camera_publishes_again_when_told(endpoint: Endpoint) -> None:
+    async with one_camera(endpoint) as camera:
+        camera.press()
+        first = await endpoint.sessions.get()
+        await codes(first, 1)
+        await endpoint.say({"t": "republish", "reason": "worker died"})
+        await codes(await endpoint.sessions.get(), 1)
+        assert first.closed.is_set()
+
+
+async def test_both_clocks_learn_of_each_other(endpoint: Endpoint) -> None:
+    async with one_camera(endpoint) as camera:
+        camera.press()
+        await endpoint.sessions.get()
+        clock = camera.live.clock
+    assert clock.offset_ns is not None
+    assert abs(clock.offset_ns) <= clock.uncertainty_ns + 1_000_000

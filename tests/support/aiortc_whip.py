@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -109,8 +110,14 @@ class Endpoint:
         await socket.send_bytes(msgpack.packb({"t": "welcome", "camera": "cam1", "label": "", "whip": "/whip/cam1"}))
         async for message in socket:
             if message.type is WSMsgType.BINARY:
-                self.heard.put_nowait(msgpack.unpackb(message.data))
+                await self._hear(socket, msgpack.unpackb(message.data))
         return socket
+
+    async def _hear(self, socket: web.WebSocketResponse, message: dict[str, Any]) -> None:
+        if message["t"] == "time":
+            await socket.send_bytes(msgpack.packb({"t": "time", "server_ns": time.time_ns(), "echo": message["echo"]}))
+        else:
+            self.heard.put_nowait(message)
 
 
 async def _drain(track: Any, received: Received) -> None:
