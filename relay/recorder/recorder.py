@@ -44,6 +44,8 @@ REPORT_SECONDS = 1.0
 OPEN_SECONDS = 8.0
 FACTS_BOUND = 4096
 STOP_SECONDS = 15.0
+CLOSE_SECONDS = 0.05
+"""For the last answers to leave and the connections' readers to see their end."""
 
 declare(
     recorder_taps_unknown="tap messages for a recording that is not open",
@@ -69,6 +71,7 @@ class Recorder:
         )
         self._recordings: dict[str, Recording] = {}
         self._taps: dict[str, Connection] = {}
+        self._connections: list[Connection] = []
         self._controls: list[Connection] = []
         self._controlled = self._clock.monotonic()
         self._unheard: deque[Message] = deque(maxlen=FACTS_BOUND)
@@ -130,16 +133,18 @@ class Recorder:
         if not await asyncio.to_thread(self._vault.stop, STOP_SECONDS):
             log.error("the disk did not let every recording be closed; recovery will")
         await asyncio.sleep(0)
-        for connection in (*self._controls, *self._taps.values()):
+        for connection in self._connections:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):
                     await connection.drain()
             connection.close()
+        await asyncio.sleep(CLOSE_SECONDS)
 
     # --- connections --------------------------------------------------------------------------------------------------
 
-    async def _on_connection(self, _connection: Connection) -> None:
+    async def _on_connection(self, connection: Connection) -> None:
         """Who it is shows with its first message."""
+        self._connections = [known for known in self._connections if not known.closed] + [connection]
 
     def _on_post(self, connection: Connection, message: Message) -> None:
         if isinstance(message, messages.TapPackets):
