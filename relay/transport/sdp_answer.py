@@ -25,6 +25,8 @@ from relay.transport.sdp_types import (
 
 _FROM_CAMERA: Final = frozenset({"nack", "nack pli", "ccm fir", "goog-remb", "transport-cc"})
 _FROM_VIEWER: Final = frozenset({"nack", "nack pli", "ccm fir", "goog-remb"})
+_VIEWERS_PROFILE: Final = "42001f"
+"""Chromium never offers High, yet decodes it, and anything else, on this one's payload type."""
 _CAMERA_EXTENSIONS: Final = frozenset({"mid", "abs_send_time", "transport_cc", "rid", "rrid"})
 _VIEWER_EXTENSIONS: Final = frozenset({"mid", "abs_send_time", "playout_delay"})
 
@@ -111,7 +113,7 @@ def _media_in(media: MediaOffer) -> MediaIn:
 
 
 def _media_out(media: MediaOffer, ssrcs: list[int]) -> MediaOut:
-    codec = choose_codec(media, _FROM_VIEWER)
+    codec = choose_codec(media, _FROM_VIEWER, _VIEWERS_PROFILE)
     return MediaOut(
         kind=media.kind,
         mid=media.mid,

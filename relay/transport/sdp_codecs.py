@@ -43,20 +43,19 @@ class _Format:
         return None
 
 
-def choose_codec(media: MediaOffer, feedback: frozenset[str]) -> Codec:
-    """Choose the payload type to use and its RTX.
+def choose_codec(media: MediaOffer, feedback: frozenset[str], first_choice: str = "") -> Codec:
+    """Choose the payload type to use and its RTX: H.264 with packetization-mode 1, or Opus, in the offerer's order.
 
-    H.264: the first with packetization-mode 1 whose profile is 42001f (what Chromium decodes anything on), else the first
-    with packetization-mode 1, in the offerer's order; the profile is not matched, since the relay never decodes.
-    Raises `TheirError` NOT_ACCEPTABLE naming what was offered and what is accepted.
+    H.264's profile is not matched, since the relay never decodes; among those usable one whose profile-level-id is
+    `first_choice` goes first.  Raises `TheirError` NOT_ACCEPTABLE naming what was offered and what is accepted.
     """
     formats = _formats(media)
     usable = [pt for pt in media.payload_types if pt in formats and _is_ours(media.kind, formats[pt])]
     if not usable:
         offered = sorted({entry.name for entry in formats.values()})[:8]
         raise not_acceptable(f"{media.kind}: offered {', '.join(offered) or 'nothing'}; {ACCEPTED}")
-    baseline = [pt for pt in usable if (formats[pt].parameter("profile-level-id") or "").lower() == "42001f"]
-    chosen = (baseline or usable)[0]
+    wanted = [pt for pt in usable if (formats[pt].parameter("profile-level-id") or "").lower() == first_choice]
+    chosen = (wanted or usable)[0]
     entry = formats[chosen]
     rtx = [pt for pt in media.payload_types if pt in formats and _repairs(formats[pt], chosen)]
     return Codec(
