@@ -1,18 +1,23 @@
 """Camera, worker, viewers: stock aiortc at both ends, the channel's sockets between, one process."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aioice.ice
+import msgspec
 import pytest
 
 from relay.base.clock import SystemClock
+from relay.base.counters import Counters
 from relay.base.errors import Kind, TheirError
 from relay.channel import messages as m
+from relay.channel.framing import connect
+from relay.worker.config import WorkerConfig
 from sim_cameras.impair import Network
-from tests.support.ports import until
-from tests.support.worker_line import Line, camera, film, viewer
+from tests.support.ports import IDENTITY, until
+from tests.support.worker_line import Line, camera, film, no_questions, viewer
 
 FILM = film()
 
@@ -173,3 +178,24 @@ async def test_nobody_asking_for_the_worker_ends_it(tmp_path: Path) -> None:
         line.control.close()
         await until(lambda: line.recorder.of(m.TapClose))
         assert line.recorder.of(m.TapClose)[-1].reason == "shutdown"
+
+
+async def test_the_process_answers_on_its_socket_and_ends_on_sigterm(tmp_path: Path) -> None:
+    certificate = tmp_path / "dtls.pem"
+    certificate.write_bytes(IDENTITY.private_key + IDENTITY.certificate)
+    config = WorkerConfig(index=3, run_dir=str(tmp_path), certificate=str(certificate))
+    (tmp_path / "worker-3.json").write_bytes(msgspec.json.encode(config))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "relay.worker", "--config", str(tmp_path / "worker-3.json"), "--index", "3"
+    )
+    await until((tmp_path / "worker-3.sock").exists)
+    control = await connect(tmp_path / "worker-3.sock", on_post=lambda *_: None, on_ask=no_questions, counters=Counters())
+    reading = asyncio.create_task(control.run())
+    pong = await control.ask(m.Ping())
+    assert isinstance(pong, m.Pong)
+    assert (pong.role, pong.index, pong.pid) == ("worker", 3, process.pid)
+    assert (tmp_path / "worker-3.pid").read_text() == str(process.pid)
+    process.terminate()
+    assert await asyncio.wait_for(process.wait(), 10) == 0
+    await reading
+    assert not (tmp_path / "worker-3.pid").exists()

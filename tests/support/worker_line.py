@@ -171,7 +171,7 @@ class Line:
         self.control = await connect(
             self.folder / "worker-0.sock",
             on_post=lambda _, fact: self.facts.append(fact),
-            on_ask=_no_questions,
+            on_ask=no_questions,
             counters=self.counters,
         )
         self._reading = asyncio.create_task(self.control.run())
@@ -184,12 +184,13 @@ class Line:
             self.folder / "recorder-0.sock",
             connected,
             on_post=lambda _, message: self.recorder.messages.append(message),
-            on_ask=_no_questions,
+            on_ask=no_questions,
             counters=self.counters,
         )
 
 
-async def _no_questions(_: Connection, message: m.Message) -> m.Message:
+async def no_questions(_: Connection, message: m.Message) -> m.Message:
+    """Answer nothing: neither control nor recorder is ever asked."""
     raise AssertionError(f"nobody asks {message}")
 
 
