@@ -120,7 +120,7 @@ class JanusServer:
     async def view(self, cameras: list[str]) -> int:
         """Connect one subscriber to the last published camera."""
         handle = await self._attach()
-        made = await self.load.ask("add_sink", videos=len(cameras), setup="active", audio=False)
+        made = await self.load.ask("add_sink", videos=len(cameras), setup="active", audio=False, controlling=False)
         body = {"request": "join", "room": 1, "ptype": "subscriber", "streams": [{"feed": self.feed, "mid": "0"}]}
         event = await self._message(handle, body)
         await self._message(handle, {"request": "start"}, {"type": "answer", "sdp": made["offer"]})

@@ -159,9 +159,9 @@ class Load:
         self.sources.append(source)
         return {"index": len(self.sources) - 1, "offer": source.peer.offer("active")}
 
-    def add_sink(self, videos: int = 1, setup: str = "actpass", audio: bool = True) -> dict[str, Any]:
+    def add_sink(self, videos: int = 1, setup: str = "actpass", audio: bool = True, controlling: bool = True) -> dict[str, Any]:
         """Make a viewer; answers with its offer."""
-        sink = Sink(self.host, videos, audio, controlling=setup != "active")
+        sink = Sink(self.host, videos, audio, controlling=controlling)
         self.sinks.append(sink)
         return {"index": len(self.sinks) - 1, "offer": sink.peer.offer(setup)}
 

@@ -47,7 +47,7 @@ class StockAiortc:
 
     async def view(self, cameras: list[str]) -> int:
         """Connect one viewer."""
-        made = await self.load.ask("add_sink", videos=len(cameras), audio=False)
+        made = await self.load.ask("add_sink", videos=len(cameras), audio=False, setup="active")
         await self.load.connect("sink", made["index"], await self._ask("view", made["offer"]))
         return int(made["index"])
 
