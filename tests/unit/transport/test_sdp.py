@@ -1,4 +1,4 @@
-"""Offers of Chromium 156, FFmpeg's WHIP muxer and aiortc, and what is wrong with others; aiortc's parser is the second opinion."""
+"""Offers of Chromium 156, FFmpeg and aiortc, and what is wrong with others; the parser of aiortc is the second opinion."""
 
 import contextlib
 import random
