@@ -5,17 +5,41 @@ What this file owns: the tolerances and what counts as a hole.  What it must nev
 Three clocks are compared, all signed: each track's own decode time, the relay's arrival clock, and the length of signed gaps.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from relay.evidence.notebook import Notebook
 from relay.evidence.records import Cause, Gap, Link, SyncSource, TrackPart
+from relay.evidence.statement import Statement
 from relay.evidence.verdict import Code, moment
 
 TOLERANCE_NS = 1_000_000_000
 """Cadence, discontinuous transmission of Opus (400 ms) and reordering stay below it."""
 DRIFT_NS = 5_000_000_000
 """Between media time and arrival since the last gap: buffers, and a camera's clock at 100 ppm over half a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is judged: everything, or the interval of a statement."""
+
+    statement: Statement | None
+
+    def has(self, fragment: int) -> bool:
+        """Whether a fragment is judged."""
+        return self.statement is None or self.statement.first <= fragment <= self.statement.last
+
+    def touches(self, fragment: int, start_ns: int, end_ns: int) -> bool:
+        """Whether a hole from `start_ns` to `end_ns`, before `fragment`, is judged."""
+        if self.statement is None or self.statement.first < fragment <= self.statement.last:
+            return True
+        edge = fragment in (self.statement.first, self.statement.last + 1)
+        return edge and start_ns < self.statement.to_ns and self.statement.from_ns < end_ns
+
+    def forgets(self, link: Link) -> bool:
+        """Whether a fragment of the interval is outside the statement's numbers."""
+        if self.statement is None or link.init or link.clock_suspect or self.has(link.fragment):
+            return False
+        return link.arrival_start_ns < self.statement.to_ns and self.statement.from_ns < link.arrival_end_ns
 
 
 @dataclass(slots=True)
@@ -33,8 +57,7 @@ class Continuity:
     """Feed it links and gaps in order."""
 
     book: Notebook
-    inside: Callable[[int], bool]
-    """Whether a fragment is within the interval that is judged."""
+    scope: Scope
     gaps: int = 0
     first_ns: int | None = None
     last_ns: int | None = None
@@ -56,8 +79,8 @@ class Continuity:
 
     def link(self, link: Link) -> None:
         """A genuine link, in its place."""
-        inside = self.inside(link.fragment)
-        self._tell_gaps(link.fragment, inside)
+        inside = self.scope.has(link.fragment)
+        self._tell_gaps(link.fragment)
         if inside and link.clock_suspect:
             self.book.once(Code.CLOCK_SUSPECT, link.fragment)
         for clock in link.clocks:
@@ -68,18 +91,18 @@ class Continuity:
         hole = self._arrival(link, inside)
         for part in link.tracks:
             hole = max(hole, self._track(part, link, inside))
-        if hole > TOLERANCE_NS and inside:
-            at = moment(link.arrival_start_ns - hole)
-            self.book.say(Code.GAP_UNEXPLAINED, link.fragment, seconds=_seconds(hole), at=at)
+        start_ns = link.arrival_start_ns - hole
+        if hole > TOLERANCE_NS and self.scope.touches(link.fragment, start_ns, link.arrival_start_ns):
+            self.book.say(Code.GAP_UNEXPLAINED, link.fragment, seconds=_seconds(hole), at=moment(start_ns))
         self._gap_ns = 0
 
     def finish(self, last_fragment: int) -> None:
         """The chain is over: gaps after the last link are told too."""
-        self._tell_gaps(last_fragment + 1, self.inside(last_fragment))
+        self._tell_gaps(last_fragment + 1)
 
-    def _tell_gaps(self, fragment: int, inside: bool) -> None:
+    def _tell_gaps(self, fragment: int) -> None:
         for gap in self._waiting:
-            if not inside and not self.inside(fragment - 1):
+            if not self.scope.touches(fragment, gap.start_ns, gap.start_ns + gap.length_ns):
                 continue
             track = "*" if gap.track is None else str(gap.track)
             at, seconds = moment(gap.start_ns), _seconds(gap.length_ns)
@@ -90,14 +113,15 @@ class Continuity:
 
     def _arrival(self, link: Link, inside: bool) -> int:
         """Return the hole in arrival before this link that no gap explains, in ns."""
-        before, self.last_ns = self.last_ns, link.arrival_end_ns
+        before = self.last_ns
+        self.last_ns = max(link.arrival_end_ns, before or 0)
         if self.first_ns is None:
             self.first_ns = link.arrival_start_ns
         if before is None:
             return 0
         jump = link.arrival_start_ns - before
         if jump < -TOLERANCE_NS and not link.clock_suspect and inside:
-            self.book.say(Code.CLOCK_BACK, link.fragment, seconds=_seconds(-jump))
+            self.book.once(Code.CLOCK_BACK, link.fragment, seconds=_seconds(-jump))
         return 0 if link.clock_suspect else jump - self._gap_ns
 
     def _track(self, part: TrackPart, link: Link, inside: bool) -> int:

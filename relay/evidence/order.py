@@ -28,6 +28,7 @@ class Order:
         self._head: bytes | None = NO_DIGEST
         self._held: Record | None = None
         self._run: list[Record] = []
+        self._foreign = False
         self.head = NO_DIGEST
         """Head after the last record in its place."""
 
@@ -45,10 +46,6 @@ class Order:
         """The file is over: yield what was held back."""
         yield from self._settle()
 
-    def forget_key(self) -> None:
-        """The start proved to be forged: nothing that its key signed can be judged."""
-        self._key = None
-
     def _first(self, record: Record) -> None:
         if isinstance(record.body, Start):
             self._key = record.body.certificate.session_key
@@ -61,6 +58,9 @@ class Order:
 
     def _hold(self, record: Record) -> Iterator[Record]:
         """The record is in its place: let the one before it through and wait for the next."""
+        if self._foreign:
+            self._disown(record)
+            return
         changes_key = isinstance(record.body, Start | KeyRollover | Recovery)
         if changes_key:
             yield from self._settle()
@@ -69,12 +69,23 @@ class Order:
             yield self._held
             if len(self._run) >= RUN:
                 self._check_run()
-        self._held, self._head, self._next = record, record.head, record.sequence + 1
-        self.head = record.head
+        self._held = record
+        self._advance(record)
         if changes_key:
             yield from self._settle()
             if isinstance(record.body, KeyRollover) and self._head is not None:
                 self._key = record.body.certificate.session_key
+
+    def _advance(self, record: Record) -> None:
+        self._head = self.head = record.head
+        self._next = record.sequence + 1
+
+    def _disown(self, record: Record) -> None:
+        """A record of a stretch that does not follow from the start: genuine perhaps, but of another chain."""
+        self._advance(record)
+        fragment = _fragment(record)
+        if fragment is not None and fragment <= len(self._book.marks):
+            self._book.mark(fragment, Mark.ALTERED)
 
     def _settle(self) -> Iterator[Record]:
         """Check the signatures of everything not yet vouched for; let the record held back through if its own holds."""
@@ -87,6 +98,8 @@ class Order:
         if held is not None:
             self._altered(held, held.sequence)
             self._head = None
+            if isinstance(held.body, Start):
+                self._key = None
 
     def _check_run(self) -> None:
         run, self._run = self._run, []
@@ -115,6 +128,7 @@ class Order:
             self._book.say(Code.RECORDS_MISSING, _fragment(record), record=record.sequence, count=record.sequence - self._next)
         else:
             self._book.say(Code.CHAIN_BROKEN, _fragment(record), record=record.sequence)
+            self._foreign = not self._foreign and self._key is not None
         return True
 
     def _altered(self, record: Record, sequence: int) -> None:

@@ -52,21 +52,20 @@ class Trust:
             self._keys[old] = paper.old_key
             self.book.say(Code.SUCCESSION, key=old.hex(), by=new.hex())
 
-    def record(self, record: Record) -> bool:
-        """Judge the certificate of a record that brings one; tell whether it is forged."""
+    def record(self, record: Record) -> None:
+        """Judge the certificate of a record that brings one."""
         body = record.body
-        if not isinstance(body, Start | KeyRollover | Recovery):
-            return False
         if isinstance(body, KeyRollover):
             self._consent(record, body)
-        return self._certificate(record.sequence, body.certificate)
+        if isinstance(body, Start | KeyRollover | Recovery):
+            self._certificate(record.sequence, body.certificate)
 
     def _consent(self, record: Record, body: KeyRollover) -> None:
         signed = rollover_bytes(record.previous, body.certificate)
         if not signature_holds(body.certificate.session_key, signed, body.consent):
             self.book.say(Code.ROLLOVER_FORGED, record=record.sequence)
 
-    def _certificate(self, sequence: int, certificate: SessionCertificate) -> bool:
+    def _certificate(self, sequence: int, certificate: SessionCertificate) -> None:
         self.signer = self.signer or certificate.issuer.hex()
         self._used.add(certificate.session_key)
         key = self._keys.get(certificate.issuer)
@@ -77,10 +76,8 @@ class Trust:
             self.book.once(Code.FOREIGN_KEY, key=certificate.issuer.hex(), wanted=wanted)
         elif not certificate.issued_by(key):
             self.book.say(Code.BAD_CERTIFICATE, record=sequence, key=certificate.issuer.hex())
-            return True
         else:
             self._used.add(key)
-        return False
 
     def time(self, sequence: int, certificate: SessionCertificate, utc_ns: int, fragment: int | None = None) -> None:
         """A record says this time: it must lie within the life of its signer's certificate."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from relay.base.errors import Kind, TheirError
 from relay.evidence.chain import MAX_RECORD, PREAMBLE, Record, parse_record, record_length
-from relay.evidence.continuity import Continuity
+from relay.evidence.continuity import Continuity, Scope
 from relay.evidence.derived import Derived
 from relay.evidence.media import MAX_FRAGMENT, Media, Reader, Within
 from relay.evidence.notebook import Notebook
@@ -30,6 +30,9 @@ STATEMENT = "statement"
 _CHUNK = 1 << 20
 _SEGMENT = re.compile(r"\d{5}\.(seg|mp4)")
 _PLAYABLE = re.compile(r"(?:.*/)?[^/]+\.(mp4|m4v|mov)", re.IGNORECASE)
+
+_EXPLAINS_COUNTS = {Code.RECORD_ALTERED, Code.RECORDS_MISSING, Code.RECORD_MISPLACED, Code.CHAIN_BROKEN, Code.NO_START}
+"""Where records are missing or wrong, that the end counts others is no news."""
 
 Progress = Callable[[int, int], None]
 """Called with bytes read and bytes to read."""
@@ -151,7 +154,6 @@ class _Verification:
         self.order = Order(self.book)
         self.trust = Trust(self.book, self.public_key, self.revoked)
         self.media = Media(self.reader, self.book, self.form, self.recording_key)
-        self.times = Continuity(self.book, self._inside)
         self._total = sum(self.reader.size(name) for name in self.names)
 
     def run(self) -> Verdict:
@@ -181,8 +183,10 @@ class _Verification:
             if _PLAYABLE.fullmatch(name) and not _SEGMENT.fullmatch(name):
                 self.copies.append(Derived(self.reader, name, self.book))
 
+        self.times = Continuity(self.book, Scope(self.statement))
+
     def _inside(self, fragment: int) -> bool:
-        return self.statement is None or self.statement.first <= fragment <= self.statement.last
+        return self.times.scope.has(fragment)
 
     # --- record by record ---------------------------------------------------------------------------------------------
 
@@ -191,8 +195,7 @@ class _Verification:
         if self.close is not None:
             self.book.once(Code.AFTER_END)
             return
-        if self.trust.record(record):
-            self.order.forget_key()
+        self.trust.record(record)
         if isinstance(body, Link):
             self._link(record, body)
         elif isinstance(body, Gap):
@@ -230,6 +233,8 @@ class _Verification:
         self.plain_bytes += link.plain_length
         self.stored_bytes += link.stored_length
         self.times.link(link)
+        if self.times.scope.forgets(link):
+            self.book.once(Code.STATEMENT_MISMATCH, why=f"fragment {link.fragment} lies in the interval but is left out")
         if self.certificate is not None:
             self.trust.time(record.sequence, self.certificate, link.arrival_start_ns, link.fragment)
         self.book.mark(link.fragment, self._compare(link))
@@ -295,6 +300,8 @@ class _Verification:
         self._other_files()
 
     def _counts(self, end: End) -> None:
+        if self.book.codes & _EXPLAINS_COUNTS:
+            return
         said = (end.links, end.gaps, end.segments, end.plain_bytes, end.stored_bytes)
         if said != (self.links, self.times.gaps, self.segments, self.plain_bytes, self.stored_bytes):
             found, gaps = self.links, self.times.gaps
@@ -331,6 +338,8 @@ class _Verification:
     def _other_files(self) -> None:
         known = {CHAIN, STATEMENT} | self.media.known | {copy.name for copy in self.copies}
         for name in sorted(set(self.names) - known):
+            if _SEGMENT.fullmatch(name) and self.start is None:
+                continue
             if _SEGMENT.fullmatch(name):
                 self.book.say(Code.FOREIGN_FILE, file=name)
             elif name.split("-")[0] != "succession":

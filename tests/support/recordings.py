@@ -161,14 +161,14 @@ class Built:
             files["statement"] = self.statement(first, last)
         return files
 
-    def statement(self, first: int, last: int, longterm: MemorySigner | None = None) -> bytes:
-        """Return the signed statement of an interval given by its fragments."""
+    def statement(self, first: int, last: int, longterm: MemorySigner | None = None, later_ns: int = 0) -> bytes:
+        """Return the signed statement of an interval given by its fragments; `later_ns` prolongs what it claims."""
         return sign_statement(
             longterm or self.longterm,
             recording=self.recording,
             head=self.records()[-1].head,
             from_ns=self.links[first].arrival_start_ns,
-            to_ns=self.links[last].arrival_end_ns,
+            to_ns=self.links[last].arrival_end_ns + later_ns,
             first=first,
             last=last,
             issued_ns=T0 + DAY,

@@ -1,0 +1,40 @@
+"""Every vector gets exactly its verdict."""
+
+import pytest
+
+from relay.base.errors import TheirError
+from relay.evidence.verdict import Verdict
+from relay.evidence.verify import verify
+from tests.evidence.vectors import ANSWERS, VECTORS, Vector
+from tests.support.recordings import MemoryReader
+
+
+def judge(vector: Vector) -> Verdict:
+    return verify(MemoryReader(vector.files()), vector.public_key, vector.recording_key, revoked=vector.revoked)
+
+
+def said(verdict: Verdict) -> str:
+    return " ".join(
+        finding.code.name.lower() + ("" if finding.fragment is None else f"@{finding.fragment}") for finding in verdict.findings
+    )
+
+
+def letters(verdict: Verdict) -> str:
+    return "".join(
+        next(letter for letter, word in words.items() if word == getattr(verdict, axis)) for axis, words in ANSWERS.items()
+    )
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=[vector.name for vector in VECTORS])
+def test_the_verdict_is_exactly_the_vectors(vector: Vector) -> None:
+    if vector.exit_code == 2:
+        with pytest.raises(TheirError):
+            judge(vector)
+        return
+    verdict = judge(vector)
+    assert (verdict.marks, letters(verdict), said(verdict)) == (vector.marks, vector.answers, vector.said)
+    assert verdict.exit_code == vector.exit_code
+
+
+def test_there_are_at_least_fifty_and_each_has_a_name_of_its_own() -> None:
+    assert len({vector.name for vector in VECTORS}) == len(VECTORS) >= 50
