@@ -51,14 +51,14 @@ class AnonymousRefusals:
         minute = now_ns // MINUTE_NS
         if minute == self._minute:
             return
-        if now_ns // DAY_NS != self._day:
-            self._day, self._spent = now_ns // DAY_NS, 0
         for (source, door), count in self._counts.items():
             self._emit({"source": source, "door": door, "count": count}, count)
         if self._others:
             self._emit({"source": "others", "door": "any", "count": self._others}, self._others)
         self._counts.clear()
         self._others = 0
+        if now_ns // DAY_NS != self._day:
+            self._day, self._spent = now_ns // DAY_NS, 0
         self._minute = minute
         if self._over_budget and now_ns // HOUR_NS != self._hour:
             self._hour = now_ns // HOUR_NS

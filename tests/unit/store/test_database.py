@@ -1,0 +1,86 @@
+"""The database: migrated, durable, never on the loop, errors of two kinds."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from relay.base.counters import Counters
+from relay.base.errors import Kind, OurError, TheirError
+from relay.store import database as module
+from relay.store.database import Database
+from relay.store.tables import metadata
+
+
+async def test_the_migrated_schema_is_the_one_the_code_expects(database: Database) -> None:
+    def compare(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata))
+
+    assert await database.read(compare) == []
+
+
+async def test_opening_again_changes_nothing(database: Database, tmp_path: Path) -> None:
+    await database.write(lambda c: c.execute(text("INSERT INTO checkpoints VALUES (1, 2, 'note')")))
+    again = await Database.open(f"sqlite:///{tmp_path}/relay.db", Counters())
+    assert await again.read(lambda c: c.execute(text("SELECT note FROM checkpoints")).scalar()) == "note"
+    await again.close()
+
+
+async def test_writes_wait_for_the_disk_and_readers_see_a_snapshot(database: Database) -> None:
+    pragma = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
+    for name, value in pragma.items():
+        assert await database.write(lambda c, name=name: c.execute(text(f"PRAGMA {name}")).scalar()) == value
+
+
+async def test_work_runs_in_other_threads_writes_always_in_the_same(database: Database) -> None:
+    writers = {await database.write(lambda c: threading.get_ident()) for _ in range(5)}
+    reader = await database.read(lambda c: threading.get_ident())
+    assert len(writers) == 1
+    assert threading.get_ident() not in writers | {reader}
+
+
+async def test_a_failing_transaction_leaves_nothing(database: Database) -> None:
+    def work(connection: Connection) -> None:
+        connection.execute(text("INSERT INTO checkpoints VALUES (1, 2, 'note')"))
+        connection.execute(text("INSERT INTO nowhere VALUES (1)"))
+
+    with pytest.raises(OurError, match="nowhere"):
+        await database.write(work)
+    assert await database.read(lambda c: c.execute(text("SELECT count(*) FROM checkpoints")).scalar()) == 0
+
+
+async def test_a_broken_constraint_is_theirs(database: Database) -> None:
+    statement = text("INSERT INTO sessions VALUES ('d', 'nobody', 1, 2)")
+    with pytest.raises(TheirError) as refused:
+        await database.write(lambda c: c.execute(statement))
+    assert refused.value.kind is Kind.CONFLICT
+
+
+async def test_the_queue_is_bounded_and_the_refusal_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    counters = Counters()
+    database = await Database.open(f"sqlite:///{tmp_path}/relay.db", counters)
+    gate = threading.Event()
+    slow = [asyncio.create_task(database.write(lambda c: gate.wait())) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(OurError, match="waits"):
+        await database.read(lambda c: None)
+    gate.set()
+    await asyncio.gather(*slow)
+    assert counters.values["database_refused"] == 1
+    await database.close()
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "relay.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(OurError):
+        await Database.open(f"sqlite:///{tmp_path}/relay.db", Counters())
+
+
+async def test_other_databases_are_refused_clearly() -> None:
+    with pytest.raises(TheirError, match="sqlite"):
+        await Database.open("postgresql://x", Counters())
