@@ -17,6 +17,7 @@ import uvloop
 from sim_cameras import fleet, scenario
 from sim_cameras.clip import film_video, record_audio
 from sim_cameras.device import Habits
+from sim_cameras.footage import Footage
 from sim_cameras.impair import Network
 from sim_cameras.replay import Reel
 from sim_cameras.source import Film
@@ -69,6 +70,7 @@ def cameras(
         known = fleet.read_tokens(tokens)
         steps = scenario.load(script) if script is not None else ()
         films = _films(footage or [])
+        everyone = None if scene == "patrol" else _readable(Path(scene))
         width, height = _size(size)
         network = Network(loss=loss, delay=delay, jitter=jitter)
     except (fleet.TokensError, scenario.ScenarioError, OSError, ValueError) as error:
@@ -76,7 +78,6 @@ def cameras(
     if not known or count > len(known):
         raise typer.BadParameter(f"{tokens} holds {len(known)} cameras, {count or 'at least one'} wanted")
     names = list(known)[: count or None]
-    everyone = None if scene == "patrol" else Path(scene)
     shots = [
         Film(name, width, height, fps, bitrate, seed + index, films.get(name, everyone), flash, audio)
         for index, name in enumerate(names)
@@ -112,10 +113,16 @@ def _films(options: list[str]) -> dict[str, Path]:
     films = {}
     for option in options:
         camera, separator, path = option.partition("=")
-        if not separator or not Path(path).is_file():
+        if not separator:
             raise ValueError(f"--footage wants CAMERA=FILE, not {option}")
-        films[camera] = Path(path)
+        films[camera] = _readable(Path(path))
     return films
+
+
+def _readable(path: Path) -> Path:
+    """Return `path` if it holds a picture; raises OSError or ValueError now rather than when the button is pressed."""
+    Footage(path, 64, 64)
+    return path
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -2,14 +2,19 @@
 
 import asyncio
 import contextlib
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
+from typer.testing import CliRunner
 
+from sim_cameras.__main__ import app
 from sim_cameras.clip import film_video, record_audio
 from sim_cameras.device import Camera, Habits, Publisher
 from sim_cameras.impair import Network
@@ -218,3 +223,37 @@ async def test_both_clocks_learn_of_each_other(endpoint: Endpoint) -> None:
         clock = camera.live.clock
     assert clock.offset_ns is not None
     assert abs(clock.offset_ns) <= clock.uncertainty_ns + 1_000_000
+
+
+@pytest.mark.parametrize("mode", [("film", "--fps", "10"), ("replay", "--layers", "1")])
+async def test_the_command_runs_a_fleet_and_ends_it_cleanly(endpoint: Endpoint, tmp_path: Path, mode: tuple[str, ...]) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("cam1 secret\ncam2 secret\ncam3 secret\n")
+    arguments = (*mode, "--url", endpoint.url, "--tokens", str(tokens), "--cameras", "2", "--size", "320x180")
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "sim_cameras", *arguments)
+    async with asyncio.timeout(30):
+        sessions = [await endpoint.sessions.get(), await endpoint.sessions.get()]
+        for received in sessions:
+            await codes(received, 3)
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 0
+    assert {received.camera for received in sessions} == {"cam1", "cam2"}
+    assert all(received.closed.is_set() for received in sessions)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--cameras", "9"), "1 cameras, 9 wanted"),
+        (("--footage", "cam1=/nowhere.mp4"), "nowhere"),
+        (("--footage", "cam1"), "CAMERA=FILE"),
+        (("--size", "7x7"), "even"),
+        (("--loss", "2"), "0..1"),
+        (("--script", "/nowhere.toml"), "nowhere"),
+    ],
+)
+def test_wrong_options_are_named(tmp_path: Path, arguments: tuple[str, ...], why: str) -> None:
+    (tmp_path / "tokens").write_text("cam1 secret\n")
+    result = CliRunner().invoke(app, ["--tokens", str(tmp_path / "tokens"), *arguments])
+    assert result.exit_code == 2
+    assert why in " ".join(result.output.replace("\u2502", "").split())

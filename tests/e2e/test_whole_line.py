@@ -1,0 +1,170 @@
+"""The whole line for real: cameras of three makes, three Chromium pages at once, recordings that a stranger checks."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Scene
+from tests.support.chromium import Chromium, Viewer, until
+from tests.support.ffmpeg_whip import ffmpeg_whip
+from tests.support.relay import Person
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+
+async def watching(browser: Chromium, scene: Scene, person: Person, camera: str, intervention: str) -> Viewer:
+    """Open a page of this person that watches one camera; wait until it plays."""
+    viewer = await browser.viewer(scene.relay.url, person.cookies())
+    posted = await viewer.watch(camera, scene.whep(camera, intervention), headers=person.headers())
+    assert posted.status == 201, posted.body
+    await viewer.connected(camera)
+    await viewer.frames(camera)
+    return viewer
+
+
+async def test_three_makes_of_camera_watched_recorded_verified_and_tampered_with(
+    scene: Scene, browser: Chromium, footage: Path, tmp_path: Path
+) -> None:
+    cameras = ("cam1", "cam2", "cam3")
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(scene.simulated("cam1", flags=("--footage", f"cam1={footage}")))
+        await stack.enter_async_context(ffmpeg_whip(scene.whip("cam2"), scene.tokens["cam2"], tmp_path))
+        publisher = await browser.viewer(scene.relay.url)
+        posted = await publisher.publish("cam3", scene.whip("cam3"), scene.tokens["cam3"])
+        assert posted.status == 201, posted.body
+        marie = await stack.enter_async_context(scene.person("marie"))
+        await asyncio.gather(*(marie.sees_live(camera) for camera in cameras))
+        intervention = await marie.intervention()
+        pages = await asyncio.gather(*(watching(browser, scene, marie, camera, intervention) for camera in cameras * 3))
+        for camera, page in zip(cameras * 3, pages, strict=True):
+            before = (await page.report(camera, "inbound-rtp", "video"))["framesDecoded"]
+            await page.frames(camera, before + 20)
+            assert (await page.report(camera, "inbound-rtp", "audio")).get("packetsReceived", 0) > 0
+        codes = await pages[0].sees("cam1")
+        assert abs(time.time() * 1000 - codes[-1]) < 5000
+        await publisher.close("cam3", token=scene.tokens["cam3"])
+    assert await scene.relay.stop() == 0
+    folders = scene.relay.recordings()
+    assert len(folders) == 3
+    for folder in folders:
+        code, verdict = scene.relay.verify(folder)
+        assert code == 0, verdict
+    tampered = folders[0] / "00000.seg"
+    data = bytearray(tampered.read_bytes())
+    data[len(data) // 2] ^= 1
+    tampered.write_bytes(data)
+    assert scene.relay.verify(folders[0])[0] == 1
+
+
+async def test_without_live_audio_no_sound_leaves_but_it_is_recorded(scene: Scene, browser: Chromium) -> None:
+    async with scene.simulated("mute"), scene.person("marie") as marie:
+        await marie.sees_live("mute")
+        page = await watching(browser, scene, marie, "mute", await marie.intervention())
+        await page.sees("mute", 30)
+        assert (await page.report("mute", "inbound-rtp", "audio")).get("packetsReceived", 0) == 0
+
+
+async def test_a_view_without_motive_is_refused_and_shows_nothing(scene: Scene, browser: Chromium) -> None:
+    async with scene.simulated("cam1"), scene.person("marie") as marie:
+        await marie.sees_live("cam1")
+        page = await browser.viewer(scene.relay.url, marie.cookies())
+        posted = await page.watch("cam1", scene.whep("cam1", None), headers=marie.headers())
+        assert posted.status == 422
+        assert await page.stats("cam1") is not None
+        assert (await page.report("cam1", "inbound-rtp", "video")) == {}
+
+
+async def test_a_stranger_sees_nothing(scene: Scene, browser: Chromium) -> None:
+    async with scene.simulated("cam1"), scene.person("marie") as marie:
+        await marie.sees_live("cam1")
+        intervention = await marie.intervention()
+        page = await browser.viewer(scene.relay.url)
+        posted = await page.watch("cam1", scene.whep("cam1", intervention))
+        assert posted.status == 401
+
+
+async def test_an_administrator_sees_no_picture(scene: Scene, browser: Chromium) -> None:
+    async with scene.simulated("cam1"), scene.person("marie") as marie, scene.person("alice") as alice:
+        await marie.sees_live("cam1")
+        intervention = await marie.intervention()
+        page = await browser.viewer(scene.relay.url, alice.cookies())
+        posted = await page.watch("cam1", scene.whep("cam1", intervention), headers=alice.headers())
+        assert posted.status == 403
+
+
+async def test_killing_control_stops_neither_picture_nor_recording(scene: Scene, browser: Chromium) -> None:
+    async with scene.simulated("cam1"), scene.person("marie") as marie:
+        await marie.sees_live("cam1")
+        page = await watching(browser, scene, marie, "cam1", await marie.intervention())
+        (control,) = scene.relay.pids("control")
+        (folder,) = scene.relay.recordings()
+        os.kill(control, signal.SIGKILL)
+        killed_at = time.time() * 1000
+        size = (folder / "chain").stat().st_size
+        shown = await page.sees("cam1", 60)
+        assert max(b - a for a, b in zip(shown, shown[1:], strict=False)) < 500
+        assert shown[-1] > killed_at + 2000
+
+        async def grew() -> bool:
+            return (folder / "chain").stat().st_size > size
+
+        await until(grew, 5, "the chain to grow")
+
+        async def back() -> bool:
+            return scene.relay.pids("control") not in ([control], [])
+
+        await until(back, 15, "a new control")
+        await marie.sees_live("cam1")
+        assert (await page.sees("cam1", 30))[-1] > killed_at + 3000
+        assert scene.relay.recordings() == [folder]
+    assert await scene.relay.stop() == 0
+    assert scene.relay.verify(folder)[0] == 0
+
+
+async def test_a_revoked_camera_stops_within_a_second(scene: Scene, browser: Chromium) -> None:
+    async with scene.simulated("cam1"), scene.person("marie") as marie, scene.person("alice") as alice:
+        await marie.sees_live("cam1")
+        page = await watching(browser, scene, marie, "cam1", await marie.intervention())
+        await page.sees("cam1")
+        await alice.call("DELETE", "/api/cameras/cam1")
+        revoked_at = time.time() * 1000
+        await asyncio.sleep(3)
+        shown = [each.code for each in await page.shown("cam1") if each.code is not None]
+        assert max(shown) < revoked_at + 1000
+
+        async def refused() -> bool:
+            viewer = await browser.viewer(scene.relay.url)
+            return (await viewer.publish("cam1", scene.whip("cam1"), scene.tokens["cam1"])).status in (401, 403)
+
+        await until(refused, 5, "the token to be refused")
+
+
+async def test_ctrl_c_closes_every_recording(scene: Scene, footage: Path) -> None:
+    async with scene.simulated("cam1", "cam2", flags=("--footage", f"cam2={footage}")), scene.person("marie") as marie:
+        await marie.sees_live("cam1")
+        await marie.sees_live("cam2")
+        await asyncio.sleep(3)
+        assert await scene.relay.stop() == 0
+        folders = scene.relay.recordings()
+        assert len(folders) == 2
+        assert [scene.relay.verify(folder)[0] for folder in folders] == [0, 0]
+
+
+async def test_an_idle_camera_streams_on_request(scene: Scene) -> None:
+    async with scene.simulated("cam1", flags=("--idle",)), scene.person("olivier") as olivier:
+
+        async def online() -> bool:
+            return bool((await olivier.camera("cam1"))["online"])
+
+        await until(online, 10, "cam1 to be online")
+        intervention = await olivier.intervention()
+        await olivier.call("POST", "/api/cameras/cam1/request", {"intervention": intervention})
+        await olivier.sees_live("cam1")
+        camera = await olivier.camera("cam1")
+        assert camera["intervention"] == intervention
+        assert camera["battery"] is not None
