@@ -5,6 +5,7 @@ files, the other track.  A malformed packet is counted and treated as lost; an a
 and what lies between the good samples on either side of it is one `Hole`.
 """
 
+import struct
 from typing import NamedTuple
 
 from relay.base.errors import TheirError
@@ -12,7 +13,7 @@ from relay.base.serials import Unwrapper
 from relay.record.reorder import Delivered, Reorder
 from relay.rtp import header as rtp
 from relay.rtp import opus
-from relay.rtp.h264 import AUD, IDR, PPS, SLICE, SPS, units
+from relay.rtp.h264 import AUD, FU_A, IDR, PPS, SLICE, SPS, units
 
 MAX_UNIT_BYTES = 8 << 20
 """An access unit beyond this is dropped: no camera we accept makes one."""
@@ -44,10 +45,21 @@ class Hole(NamedTuple):
 Event = Sample | Hole
 
 
-class _Packet(NamedTuple):
-    header: rtp.RtpHeader
-    packet: bytes
-    arrival: int
+_Packet = tuple[int, bool, bytes, int]
+"""RTP timestamp, marker, payload, arrival: what is left of a packet once its sequence number has done its work."""
+
+_fixed = struct.Struct(">BBHI").unpack_from
+
+
+def _split(packet: bytes) -> tuple[int, _Packet]:
+    """Return sequence number and `_Packet` without arrival.  Plain headers are taken apart here: this runs for every packet."""
+    if len(packet) > rtp.FIXED + 4 and packet[0] & 0xEF == 0x80:
+        first, second, sequence, timestamp = _fixed(packet)
+        start = rtp.FIXED if first == 0x80 else rtp.FIXED + 4 + 4 * int.from_bytes(packet[14:16], "big")
+        if start <= len(packet):
+            return sequence, (timestamp, second > 127, packet[start:], 0)
+    header = rtp.parse(packet)
+    return header.sequence, (header.timestamp, header.marker, header.payload(packet), 0)
 
 
 class _Track:
@@ -68,37 +80,48 @@ class _Track:
     def push(self, packet: bytes, arrival: int, now: int) -> list[Event]:
         """Take one plain RTP packet; times in monotonic nanoseconds.  Return what became complete, in order."""
         try:
-            header = rtp.parse(packet)
+            sequence, (timestamp, marker, payload, _) = _split(packet)
         except TheirError:
             self.malformed += 1
             return []
-        return self._take(self._reorder.push(header.sequence, _Packet(header, packet, arrival), now))
+        item = (timestamp, marker, payload, arrival)
+        out: list[Event] = []
+        if self._reorder.accept(sequence):
+            self._one(item, False, out)
+        else:
+            self._take(self._reorder.push(sequence, item, now), out)
+        return out
 
     def advance(self, now: int) -> list[Event]:
         """Let time pass; return what became complete."""
-        return self._take(self._reorder.advance(now))
+        out: list[Event] = []
+        self._take(self._reorder.advance(now), out)
+        return out
 
     def flush(self) -> list[Event]:
         """Give out everything that waits; the unfinished rest is lost."""
-        return self._take(self._reorder.flush())
+        out: list[Event] = []
+        self._take(self._reorder.flush(), out)
+        return out
 
     def deadline(self) -> int | None:
         """Return when `advance` will have something to do."""
         return self._reorder.deadline()
 
-    def _take(self, delivered: list[Delivered[_Packet]]) -> list[Event]:
-        out: list[Event] = []
+    def _take(self, delivered: list[Delivered[_Packet]], out: list[Event]) -> None:
         for lost, item in delivered:
             if lost:
                 self._lost += lost
                 self._interrupted()
-            try:
-                self._depacketise(item, bool(lost), out)
-            except TheirError:
-                self.malformed += 1
-                self._lost += 1
-                self._interrupted()
-        return out
+            self._one(item, bool(lost), out)
+
+    def _one(self, item: _Packet, after_loss: bool, out: list[Event]) -> None:
+        try:
+            self._depacketise(item, after_loss, out)
+        except TheirError:
+            self.malformed += 1
+            self._lost += 1
+            self._interrupted()
 
     def _complete(self, sample: Sample, out: list[Event]) -> None:
         if self._lost:
@@ -118,12 +141,12 @@ class OpusTrack(_Track):
     """Opus: every packet is a sample; silence that the encoder does not send (DTX) is no hole."""
 
     def _depacketise(self, item: _Packet, after_loss: bool, out: list[Event]) -> None:
-        payload = item.header.payload(item.packet)
+        ticks, _, payload, arrival = item
         if not payload:
             return
         duration = opus.samples(payload)
-        timestamp = self._clock.extend(item.header.timestamp)
-        self._complete(Sample(timestamp, item.arrival, payload, True, duration, None, None), out)
+        timestamp = self._clock.extend(ticks)
+        self._complete(Sample(timestamp, arrival, payload, True, duration, None, None), out)
 
 
 class H264Track(_Track):
@@ -154,16 +177,18 @@ class H264Track(_Track):
         self._pieces = None
 
     def _depacketise(self, item: _Packet, after_loss: bool, out: list[Event]) -> None:
-        header = item.header
-        payload = header.payload(item.packet)
+        timestamp, marker, payload, arrival = item
         if not payload:
             return
-        if header.timestamp != self._timestamp or self._ended:
+        if timestamp != self._timestamp or self._ended:
             self._finish(out)
-            self._begin(header.timestamp, item.arrival)
+            self._begin(timestamp, arrival)
             self._damaged = after_loss and not _begins_picture(payload)
-        self._add(payload)
-        if header.marker:
+        if payload[0] & 31 == FU_A and len(payload) > 2 and not payload[1] & 0x80:
+            self._continue(payload)
+        else:
+            self._add(payload)
+        if marker:
             self._finish(out)
 
     def _begin(self, timestamp: int, arrival: int) -> None:
@@ -172,24 +197,30 @@ class H264Track(_Track):
         self._sps = self._pps = None
         self._keyframe = False
 
+    def _continue(self, payload: bytes) -> None:
+        """Take a later piece of a fragmented unit: most packets are this."""
+        self._bytes += len(payload)
+        pieces = self._pieces
+        if pieces is None or self._bytes > MAX_UNIT_BYTES:
+            self._damaged, self._pieces = True, None
+            return
+        pieces.append(payload[2:])
+        if payload[1] & 0x40:
+            self._pieces = None
+            self._unit(payload[1] & 31, b"".join(pieces))
+
     def _add(self, payload: bytes) -> None:
+        self._bytes += len(payload)
         for kind, _, start, end, data in units(payload):
-            self._bytes += len(data)
-            if self._bytes > MAX_UNIT_BYTES:
-                self._damaged = True
-            elif start and end:
+            if start and end:
                 self._unit(kind, data)
             elif start:
                 self._pieces = [data]
-            elif self._pieces is None:
-                self._damaged = True
-            else:
-                self._pieces.append(data)
-            if end and not start and self._pieces is not None:
-                self._unit(kind, b"".join(self._pieces))
-                self._pieces = None
 
     def _unit(self, kind: int, data: bytes) -> None:
+        if self._bytes > MAX_UNIT_BYTES:
+            self._damaged, self._units = True, []
+            return
         if kind == IDR:
             self._keyframe = True
         elif kind == SPS:
