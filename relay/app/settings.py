@@ -94,6 +94,10 @@ class Workers(Section):
     silence_after: float = Field(
         default=4.0, ge=1, le=60, description="Seconds without a packet after which a camera is declared lost"
     )
+    max_camera_kbps: int = Field(default=8000, ge=100, description="Bit rate that a camera is asked not to exceed (REMB)")
+    playout_delay_max_ms: int = Field(
+        default=400, ge=0, le=10000, description="Upper bound of a viewer's buffer (playout-delay extension)"
+    )
 
 
 class Recorder(Section):

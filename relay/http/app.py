@@ -7,6 +7,7 @@ from aiohttp import web
 
 from relay.http import (
     cameras,
+    check,
     exports,
     interventions,
     journal,
@@ -24,7 +25,7 @@ from relay.http.context import CONTEXT, ROUTES, Context, Route
 from relay.http.doors import cors
 from relay.http.middleware import answer, guarded
 
-RESOURCES = (session, interventions, cameras, recordings, exports, journal, users, whip, whep, wall, live, system)
+RESOURCES = (session, interventions, cameras, recordings, exports, journal, users, check, whip, whep, wall, live, system)
 
 
 def all_routes() -> tuple[Route, ...]:

@@ -16,6 +16,7 @@ from relay.base.clock import Clock
 from relay.base.counters import Counters
 from relay.http.hub import LiveHub
 from relay.http.limits import Buckets
+from relay.service.check import Check
 from relay.service.enrolment import Enrolment
 from relay.service.exports import Exports
 from relay.service.field import Field
@@ -74,6 +75,7 @@ class Context:
     recordings: Recordings
     verification: Verification
     exports: Exports
+    check: Check
     live: LiveHub
     journal: Journal
     doors: Buckets

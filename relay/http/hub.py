@@ -42,18 +42,22 @@ class Outbox:
                 self._overflowed = True
                 self._counters.count("live_dropped")
 
-    @property
-    def overflowed(self) -> bool:
-        """Whether a message did not fit."""
-        return self._overflowed
+    def close(self) -> None:
+        """Close the socket once what waits is sent."""
+        with contextlib.suppress(asyncio.QueueFull):
+            self._queue.put_nowait(b"")
 
     async def run(self) -> None:
-        """Send until the socket goes away or the queue has overflowed."""
+        """Send until the socket goes away, is to be closed, or the queue has overflowed."""
         with contextlib.suppress(ConnectionError):
             while not self._overflowed:
-                await self._socket.send_bytes(await self._queue.get())
+                message = await self._queue.get()
+                if not message:
+                    break
+                await self._socket.send_bytes(message)
                 self._counters.count("live_messages")
-        await self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow")
+        code = WSCloseCode.TRY_AGAIN_LATER if self._overflowed else WSCloseCode.GOING_AWAY
+        await self._socket.close(code=code)
 
 
 class Page:
@@ -133,7 +137,14 @@ class LiveHub:
         """Tell a person's pages that they are signed out, and let go of them."""
         for page in [page for page in self._pages if page.person.user == user]:
             page.tell({"t": "bye", "reason": reason})
+            page.outbox.close()
             self._pages.discard(page)
+
+    def close(self, reason: str) -> None:
+        """Say good-bye to every page: the relay stops."""
+        for page in tuple(self._pages):
+            page.tell({"t": "bye", "reason": reason})
+            page.outbox.close()
 
     def is_connected(self, page: Page) -> bool:
         """Whether the page still belongs to someone signed in."""

@@ -142,7 +142,7 @@ async def camera_socket(request: web.Request) -> web.StreamResponse:
     outbox = Outbox(socket, services.options.live_queue, services.counters)
     sending = asyncio.create_task(outbox.run(), name="camera socket")
     send = outbox.send
-    services.field.connect(camera, send)
+    services.field.connect(camera, send, outbox.close)
     try:
         await _read(socket, services, lambda message: services.field.message(camera.camera, message))
     finally:

@@ -5,12 +5,14 @@ What this file owns: the one table from `Kind` to HTTP status, and the default r
 
 import logging
 import math
+import socket
 
 from aiohttp import hdrs, web
 
 from relay.base.counters import declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.http.context import Access, Context, Handler, Route, bearer, context, remember
+from relay.service.identity import CONSOLE, SignedIn
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +132,9 @@ async def _anyone(request: web.Request, services: Context) -> None:
 
 async def _signed_in(request: web.Request, services: Context) -> None:
     token = request.cookies.get(COOKIE)
+    if token is None and is_console(request):
+        remember(request, SignedIn(CONSOLE, "", 0, "console"))
+        return
     if token is None:
         services.journal.refuse_anonymous(request.remote or "?", route_name(request))
         raise TheirError(Kind.UNAUTHENTICATED, "sign in first")
@@ -141,6 +146,12 @@ async def _signed_in(request: web.Request, services: Context) -> None:
         # A WebSocket handshake is a GET that no CSRF header can protect: its Origin must be ours (RFC 6455 §10.2).
         check_origin(request, services)
     remember(request, found)
+
+
+def is_console(request: web.Request) -> bool:
+    """Tell whether the request came over our own Unix socket (mode 0600): whoever can open it has the data folder."""
+    sock = request.transport.get_extra_info("socket") if request.transport is not None else None
+    return sock is not None and sock.family == socket.AF_UNIX
 
 
 async def _with_token(request: web.Request, services: Context) -> None:

@@ -370,3 +370,18 @@ class Health(Out):
 
     ok: bool
     parts: dict[str, bool]
+
+
+class DisagreementOut(Out):
+    """One thing on which vault, catalogue, keys and journal differ."""
+
+    kind: str
+    object_id: str
+    detail: str
+    safe: bool
+
+
+class CheckOut(Out):
+    """All of them; empty when everything agrees."""
+
+    disagreements: list[DisagreementOut]

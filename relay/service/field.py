@@ -64,6 +64,7 @@ class Unit:
 
     camera: Camera
     send: Send | None = None
+    close: Callable[[], None] | None = None
     beat: Beat | None = None
     pressed: bool = False
     intent: Intent | None = None
@@ -100,12 +101,12 @@ class Field:
         unit = self._units.get(camera)
         return unit.clock.best(self._mono_ns()) if unit is not None else None
 
-    def connect(self, camera: Camera, send: Send) -> None:
-        """A camera opened its live socket; a socket it had before is told to stop."""
+    def connect(self, camera: Camera, send: Send, close: Callable[[], None]) -> None:
+        """A camera opened its live socket; `close` closes it.  A socket it had before is closed."""
         unit = self._units.setdefault(camera.camera, Unit(camera))
-        if unit.send is not None:
-            unit.send({"t": "stop", "reason": "another socket of this camera took over"})
-        unit.camera, unit.send = camera, send
+        if unit.close is not None:
+            unit.close()
+        unit.camera, unit.send, unit.close = camera, send, close
         self._counters.count("camera_sockets")
         send({"t": "welcome", "camera": camera.camera, "label": camera.label, "whip": f"/whip/{camera.camera}"})
         send({"t": "watched", "by": unit.watched})
@@ -116,7 +117,7 @@ class Field:
         """A camera's socket closed; nothing happens where another one took over."""
         unit = self._units.get(camera)
         if unit is not None and unit.send is send:
-            unit.send = None
+            unit.send = unit.close = None
             unit.requests.clear()
             self._changed(camera)
 
@@ -195,6 +196,12 @@ class Field:
         unit = self._units.get(camera)
         if unit is not None and unit.send is not None:
             unit.send({"t": "republish", "reason": reason})
+
+    def drop(self, camera: str) -> None:
+        """Close a camera's socket: its token is worth nothing any more."""
+        unit = self._units.get(camera)
+        if unit is not None and unit.close is not None:
+            unit.close()
 
     def tick(self) -> None:
         """Ask the clocks that have not been asked lately; call about once a second."""

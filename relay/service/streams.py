@@ -204,7 +204,17 @@ class Streams:
 
     def revoked(self, camera: str) -> None:
         """A camera's token was revoked: stop its publishing now."""
-        self._spawn(self.stop(camera, "token revoked", "revoked", None))
+        self._spawn(self._revoke(camera))
+
+    async def _revoke(self, camera: str) -> None:
+        await self.stop(camera, "token revoked", "revoked", None)
+        self._field.drop(camera)
+
+    def end_intervention(self, intervention: str) -> None:
+        """An intervention was closed: its transmissions end (LIV-07)."""
+        for live in self.all():
+            if live.why.intervention == intervention:
+                self._spawn(self.stop(live.camera.camera, "the intervention was closed", "stopped", None))
 
     async def tick(self) -> None:
         """End transmissions that outlived their time (LIV-07); call about once a second."""
@@ -347,6 +357,8 @@ class Streams:
             camera, held.session, link.index, held.recording, why, held.etag, held.since_ns, held.state
         )
         self._changed(held.camera)
+        if self._links.recorders[link.index].up and self._capture.held(held.recording) is None:
+            self._spawn(self._replace_recording(self._live[held.camera], held.recording))
 
     async def _circumstances(self, recording: str | None) -> Circumstances:
         if recording is None:

@@ -157,24 +157,27 @@ async def find(child: Child, counters: Counters) -> Process | None:
     return None
 
 
-def lock_pid_file(path: Path) -> int:
-    """Write our number into `path` and hold a lock on it until the process ends; return the descriptor.
+class PidLock:
+    """A pid file locked by this process for as long as it lives."""
 
-    Raises OurError when another process holds it.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise OurError(f"{path.name}: another process is running") from error
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, str(os.getpid()).encode())
-    return descriptor
+    def __init__(self, path: Path) -> None:
+        """Write our number into `path` and lock it; raises OurError when another process holds it."""
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._descriptor)
+            raise OurError(f"{path.name}: another process is running") from error
+        os.ftruncate(self._descriptor, 0)
+        os.write(self._descriptor, str(os.getpid()).encode())
+
+    def release(self) -> None:
+        """Let another process take it."""
+        os.close(self._descriptor)
 
 
 def is_locked(path: Path) -> bool:
-    """Tell whether a living process holds the lock of `lock_pid_file`."""
+    """Tell whether a living process holds a `PidLock` on this file."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -206,6 +206,11 @@ class Viewing:
             if wall.tell is tell:
                 wall.tell = None
 
+    @property
+    def open_views(self) -> int:
+        """How many live views are open."""
+        return len(self._by_view)
+
     def views_of(self, camera: str) -> int:
         """Return how many views of a camera are open."""
         return sum(watching.camera == camera for _, watching in self._by_view.values())

@@ -1,0 +1,90 @@
+"""What each process of the relay is told at start.
+
+What this file owns: the translation of the settings into the workers' and recorders' own configurations.  What it must never
+know: how processes are kept alive.
+"""
+
+import base64
+import sys
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from relay.app.settings import Settings
+from relay.base.clock import SECOND_NS, Clock
+from relay.recorder.config import RecorderConfig
+from relay.service.supervise import Child
+from relay.store.keyring import Keyring
+from relay.worker.config import WorkerConfig
+
+SESSION_DAYS = 31
+"""Longest life of a recorder's session key; a recorder that lives longer is restarted by its administrator."""
+
+
+def children(settings: Settings, keyring: Keyring, clock: Clock) -> list[Child]:
+    """Return recorders, workers and control, in the order in which they are best started."""
+    indexes = range(settings.workers.count)
+    return [
+        *(_recorder(settings, keyring, clock, index) for index in indexes),
+        *(_worker(settings, keyring, index) for index in indexes),
+        _control(settings),
+    ]
+
+
+def _command(module: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module)
+
+
+def _worker(settings: Settings, keyring: Keyring, index: int) -> Child:
+    workers = settings.workers
+    config = WorkerConfig(
+        index=index,
+        run_dir=str(settings.run.resolve()),
+        certificate=str(keyring.dtls_pem().resolve()),
+        host=workers.host,
+        port=workers.port_base + index if workers.port_base else 0,
+        advertise=workers.advertise,
+        socket_buffer=workers.socket_buffer,
+        max_camera_kbps=workers.max_camera_kbps,
+        playout_delay_max_ms=workers.playout_delay_max_ms,
+        log_level=settings.log.level,
+    )
+    return Child("worker", index, _command("relay.worker"), settings.run.resolve(), msgspec.to_builtins(config))
+
+
+def _recorder(settings: Settings, keyring: Keyring, clock: Clock, index: int) -> Child:
+    recorder = settings.recorder
+    config = RecorderConfig(
+        index=index,
+        run_dir=str(settings.run.resolve()),
+        vault=str((settings.data / "vault").resolve()),
+        session_seed=b"",
+        session_certificate=b"",
+        fragment_seconds=recorder.fragment_seconds,
+        segment_seconds=recorder.segment_seconds,
+        reorder_ms=recorder.reorder_ms,
+        resume_seconds=recorder.resume_seconds,
+        log_level=settings.log.level,
+    )
+    fixed = msgspec.to_builtins(config)
+    del fixed["session_seed"], fixed["session_certificate"]
+    return Child("recorder", index, _command("relay.recorder"), settings.run.resolve(), fixed, _session(keyring, clock, index))
+
+
+def _session(keyring: Keyring, clock: Clock, index: int) -> Callable[[], Mapping[str, object]]:
+    def fresh() -> Mapping[str, object]:
+        now_ns = clock.utc_ns()
+        # A wall clock that is stepped back a little must not make the first signatures look premature.
+        not_before = now_ns - 3600 * SECOND_NS
+        seed, certificate = keyring.issue_session("recorder", index, not_before, now_ns + SESSION_DAYS * 86_400 * SECOND_NS)
+        return {
+            "session_seed": base64.b64encode(seed).decode(),
+            "session_certificate": base64.b64encode(certificate).decode(),
+        }
+
+    return fresh
+
+
+def _control(settings: Settings) -> Child:
+    config = settings.model_dump(mode="json")
+    return Child("control", 0, _command("relay.app.control"), settings.run.resolve(), config)

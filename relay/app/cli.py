@@ -1,0 +1,331 @@
+"""`relay`: the command line.
+
+What this file owns: commands, their words, and the one table from `Kind` to exit code.  What it must never know: how anything
+is done.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console as Screen
+from rich.table import Table
+
+from relay.app import logs, verify_cmd
+from relay.app.console import Console, console
+from relay.app.extract import extract
+from relay.app.serve import serve as run_relay
+from relay.app.settings import Settings, documentation, load
+from relay.app.tls import ensure_certificate
+from relay.app.wiring import database_url, journal_origin
+from relay.base.clock import SystemClock
+from relay.base.counters import Counters
+from relay.base.errors import Kind, RelayError, TheirError
+from relay.policy.roles import Role
+from relay.store.database import Database
+from relay.store.journal_check import JournalVerdict, verify_journal
+from relay.store.keyring import Keyring
+
+EXIT: dict[Kind, int] = {
+    Kind.INVALID: 64,
+    Kind.INCOMPLETE: 64,
+    Kind.NOT_FOUND: 66,
+    Kind.GONE: 66,
+    Kind.UNAVAILABLE: 69,
+    Kind.CONFLICT: 73,
+    Kind.TOO_MANY: 75,
+    Kind.UNAUTHENTICATED: 77,
+    Kind.FORBIDDEN: 77,
+}
+"""Exit codes as in sysexits.h; what is not listed is 70."""
+SOFTWARE = 70
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Live relay for body cameras.")
+user_app = typer.Typer(no_args_is_help=True, help="People.")
+camera_app = typer.Typer(no_args_is_help=True, help="Cameras.")
+journal_app = typer.Typer(no_args_is_help=True, help="The journal.")
+app.add_typer(user_app, name="user")
+app.add_typer(camera_app, name="camera")
+app.add_typer(journal_app, name="journal")
+app.command("verify")(verify_cmd.verify)
+
+screen = Screen()
+errors = Screen(stderr=True)
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; default: settings.toml in the data folder")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Data folder")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
+
+TEMPLATE = """# Settings of this relay; `relay settings` documents all of them.  Unknown keys are refused.
+[policy]
+service = "{service}"
+
+[evidence]
+public_key = "{public_key}"
+"""
+
+
+def main() -> None:
+    """Run the command line; errors become one line and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except RelayError as error:
+        errors.print(error.detail, style="red", markup=False, highlight=False)
+        raise SystemExit(EXIT.get(error.kind, SOFTWARE)) from None
+
+
+def settings_of(config: Path | None, data: Path | None, http: dict[str, object] | None = None) -> Settings:
+    """Return the settings: the file named, else `settings.toml` in the data folder; options win.  Raises TheirError."""
+    if config is None:
+        beside = (data or load(None).data) / "settings.toml"
+        config = beside if beside.exists() else None
+    override: dict[str, object] = {"http": http or {}}
+    if data is not None:
+        override["data"] = data
+    return load(config, override)
+
+
+def ask(settings: Settings, work: Callable[[Console], Awaitable[Any]]) -> Any:
+    """Run one exchange with the relay and return what it returns."""
+
+    async def run() -> Any:
+        async with console(settings) as found:
+            return await work(found)
+
+    logs.configure("warning", settings.log.format, "console")
+    return asyncio.run(run())
+
+
+@app.command()
+def serve(
+    config: ConfigOption = None,
+    data: DataOption = None,
+    in_process: Annotated[bool, typer.Option("--in-process", help="Everything in one process, for debugging")] = False,
+    host: Annotated[str | None, typer.Option(help="Address to bind")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port")] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="Serve over TLS; a certificate is made unless settings name one")] = False,
+) -> None:
+    """Run the relay until Ctrl-C: workers end first, then recorders close their recordings, then control."""
+    http: dict[str, object] = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
+    settings = tls_settings(config, data, http) if tls else settings_of(config, data, http)
+    logs.configure(settings.log.level, settings.log.format, "supervisor")
+    run_relay(settings, one_process=in_process)
+
+
+def tls_settings(config: Path | None, data: Path | None, http: dict[str, object]) -> Settings:
+    """Return the settings with a certificate, made in the data folder where none is named."""
+    host = http.pop("host", None)
+    base = settings_of(config, data, http)
+    name = str(host or base.http.host)
+    certificate, key = base.http.tls_cert, base.http.tls_key
+    if certificate is None or key is None:
+        certificate, key = ensure_certificate(base.data / "keys", name)
+    return settings_of(config, data, {**http, "host": name, "tls_cert": certificate, "tls_key": key})
+
+
+@app.command()
+def init(
+    data: DataOption = None,
+    service: Annotated[str, typer.Option(help="Name of the service, written in every signed start")] = "Service",
+) -> None:
+    """Make the data folder, the keys, the database and a settings file that pins the public key.  No account exists yet."""
+    settings = settings_of(None, data)
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keyring = Keyring(settings.data / "keys")
+    keyring.dtls_pem()
+    path = settings.data / "settings.toml"
+    if not path.exists():
+        public_key = (settings.data / "keys" / "signing.pub").resolve()
+        path.write_text(TEMPLATE.format(service=_toml(service), public_key=_toml(str(public_key))), encoding="utf-8")
+    ask(settings_of(None, data), lambda found: found.call("GET", "/healthz"))
+    screen.print(f"{settings.data}: ready; public key {keyring.public_key.hex()}", highlight=False, soft_wrap=True)
+
+
+def _toml(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+@app.command()
+def settings(as_json: AsJson = False) -> None:
+    """Print the documentation of every setting."""
+    if as_json:
+        screen.print_json(json.dumps(Settings.model_json_schema()))
+    else:
+        typer.echo(documentation())
+
+
+@user_app.command("add")
+def user_add(
+    user: str,
+    role: Annotated[Role, typer.Option(help="What the person is designated for")],
+    name: Annotated[str, typer.Option(help="Name of the person; default: the account's")] = "",
+    act_ref: Annotated[str, typer.Option(help="Reference of the act of designation")] = "",
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Designate a person; prints a one-time password, which must be changed at the first sign-in."""
+    body = {"user": user, "name": name or user, "role": role.value, "act_ref": act_ref}
+    found = ask(settings_of(config, data), lambda made: made.call("POST", "/api/users", body))
+    typer.echo(found["password"])
+
+
+@user_app.command("list")
+def user_list(config: ConfigOption = None, data: DataOption = None, as_json: AsJson = False) -> None:
+    """List people."""
+    found = ask(settings_of(config, data), lambda made: made.call("GET", "/api/users"))
+    _show(found["users"], ("user", "name", "role", "disabled", "must_change", "created_at"), as_json=as_json)
+
+
+@user_app.command("remove")
+def user_remove(user: str, config: ConfigOption = None, data: DataOption = None) -> None:
+    """Remove a person; what they watch ends, the journal keeps their name."""
+    ask(settings_of(config, data), lambda made: made.call("DELETE", f"/api/users/{user}"))
+
+
+@user_app.command("sign-out")
+def user_sign_out(user: str, config: ConfigOption = None, data: DataOption = None) -> None:
+    """Sign a person out everywhere; what they watch ends at once."""
+    found = ask(settings_of(config, data), lambda made: made.call("POST", f"/api/users/{user}/sign-out"))
+    typer.echo(f"{found['ended']} sessions ended")
+
+
+@user_app.command("reset-password")
+def user_reset(user: str, config: ConfigOption = None, data: DataOption = None) -> None:
+    """Give a person a new one-time password."""
+    found = ask(settings_of(config, data), lambda made: made.call("PATCH", f"/api/users/{user}", {"reset_password": True}))
+    typer.echo(found["password"])
+
+
+class Original(StrEnum):
+    """Where the one recording lives."""
+
+    RELAY = "relay"
+    CAMERA = "camera"
+
+
+@camera_app.command("enrol")
+def camera_enrol(
+    camera: str,
+    label: Annotated[str, typer.Option(help="What people call it; default: its name")] = "",
+    regime: Annotated[str, typer.Option(help="Legal regime")] = "bodycam_pm",
+    original: Annotated[Original, typer.Option(help="Where the one recording lives")] = Original.RELAY,
+    live_audio: Annotated[bool, typer.Option("--live-audio", help="Its sound may be heard live")] = False,
+    commune: Annotated[str, typer.Option(help="INSEE code of the commune")] = "",
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Enrol a camera; prints its token, once."""
+    body = {
+        "camera": camera,
+        "label": label or camera,
+        "regime": regime,
+        "original": original.value,
+        "live_audio": live_audio,
+        "commune": commune,
+    }
+    found = ask(settings_of(config, data), lambda made: made.call("POST", "/api/cameras", body))
+    typer.echo(found["token"])
+
+
+@camera_app.command("list")
+def camera_list(config: ConfigOption = None, data: DataOption = None, as_json: AsJson = False) -> None:
+    """List cameras."""
+    found = ask(settings_of(config, data), lambda made: made.call("GET", "/api/cameras"))
+    _show(found["cameras"], ("camera", "label", "regime", "original", "live_audio", "revoked_at"), as_json=as_json)
+
+
+@camera_app.command("revoke")
+def camera_revoke(camera: str, config: ConfigOption = None, data: DataOption = None) -> None:
+    """Revoke a camera: its publishing stops within a second."""
+    ask(settings_of(config, data), lambda made: made.call("DELETE", f"/api/cameras/{camera}"))
+
+
+@journal_app.command("verify")
+def journal_verify(config: ConfigOption = None, data: DataOption = None, as_json: AsJson = False) -> None:
+    """Check the journal against its signed checkpoints; exit 1 on any finding."""
+    verdict = asyncio.run(_verify_journal(settings_of(config, data)))
+    findings = [f"{item.kind} {item.first}-{item.last}: {item.detail}" for item in verdict.findings]
+    shown = {
+        "intact": verdict.intact,
+        "size": verdict.size,
+        "signed": verdict.signed,
+        "checkpoints": verdict.checkpoints,
+        "findings": findings,
+    }
+    if as_json:
+        typer.echo(json.dumps(shown))
+    else:
+        typer.echo(
+            f"{'intact' if verdict.intact else 'NOT INTACT'}: {verdict.size} entries, {verdict.signed} under a checkpoint"
+        )
+        for finding in shown["findings"]:  # type: ignore[attr-defined]
+            typer.echo(f"  {finding}")
+    raise typer.Exit(0 if verdict.intact else 1)
+
+
+async def _verify_journal(settings: Settings) -> JournalVerdict:
+    keyring = Keyring(settings.data / "keys")
+    pinned = settings.evidence.public_key
+    public_key = pinned.read_bytes() if pinned is not None else keyring.public_key
+    database = await Database.open(database_url(settings), Counters())
+    try:
+        checkpoints = settings.data / "journal" / "checkpoints"
+        return await verify_journal(database, checkpoints, public_key, journal_origin(keyring), SystemClock().utc_ns())
+    finally:
+        await database.close()
+
+
+@app.command()
+def check(config: ConfigOption = None, data: DataOption = None, as_json: AsJson = False) -> None:
+    """Compare vault, catalogue, keys and journal; exit 1 where they disagree."""
+    found = ask(settings_of(config, data), lambda made: made.call("POST", "/api/check"))["disagreements"]
+    if as_json or found:
+        _show(found, ("kind", "object_id", "detail", "safe"), as_json=as_json)
+    else:
+        typer.echo("vault, catalogue, keys and journal agree")
+    raise typer.Exit(1 if found else 0)
+
+
+@app.command()
+def export(
+    recording: str,
+    out: Annotated[Path, typer.Argument(help="Zip file to write")],
+    user: Annotated[str, typer.Option(help="Commander who extracts; the password is asked for")],
+    motive: Annotated[str, typer.Option(help="Why")],
+    legal_basis: Annotated[str, typer.Option(help="CPP_60-1, CPP_77-1-1, CPP_99-3, administrative, disciplinaire ...")],
+    requesting_agent: Annotated[str, typer.Option(help="Who asks")],
+    requesting_service: Annotated[str, typer.Option(help="Of which service")],
+    procedure_no: Annotated[str, typer.Option(help="Number of the procedure")],
+    from_ns: Annotated[int, typer.Option("--from", help="Start of the interval, UTC nanoseconds")] = 0,
+    to_ns: Annotated[int, typer.Option("--to", help="End of the interval, UTC nanoseconds")] = (1 << 62),
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Extract a recording: sealed bytes, chain, statement, verifier.  Entered in the journal like any extraction."""
+    if out.exists():
+        raise TheirError(Kind.CONFLICT, f"{out} exists")
+    password = typer.prompt("Password", hide_input=True)
+    body = {
+        "from": from_ns,
+        "to": to_ns,
+        "motive": motive,
+        "legal_basis": legal_basis,
+        "requesting_agent": requesting_agent,
+        "requesting_service": requesting_service,
+        "procedure_no": procedure_no,
+    }
+    ask(settings_of(config, data), lambda found: extract(found, user, password, recording, body, out, errors))
+
+
+def _show(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*("" if row.get(column) is None else str(row[column]) for column in columns))
+    screen.print(table)

@@ -1,0 +1,80 @@
+"""What the command line asks of the relay: over control's own Unix socket where it runs, else of a control opened for it.
+
+What this file owns: finding or lending a control.  What it must never know: what is asked.  There is only ever one writer of
+journal and database: a console that finds no control takes control's place for the moment.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from relay.app.control import shut
+from relay.app.server import CONSOLE_SOCKET, serving
+from relay.app.settings import Settings
+from relay.app.wiring import wire
+from relay.base.errors import Kind, OurError, RelayError, TheirError
+from relay.service.supervise import PidLock, is_locked
+
+WAIT_SECONDS = 10.0
+
+
+class Console:
+    """JSON requests as the machine's console; errors become the errors they were."""
+
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        self.http = http
+
+    async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Return the answer's JSON (None where it has none); raises TheirError or OurError as the relay refused."""
+        async with self.http.request(method, f"http://relay{path}", json=body) as response:
+            found = await response.json() if response.content_type == "application/json" else None
+            if response.status >= 400:
+                raise _error(found, response.status)
+            return found
+
+
+def _error(found: Any, status: int) -> RelayError:
+    detail = found.get("detail", "") if isinstance(found, dict) else f"status {status}"
+    name = found.get("error") if isinstance(found, dict) else None
+    kind = next((kind for kind in Kind if kind.value == name), None)
+    return TheirError(kind, detail) if kind is not None and kind is not Kind.UNAVAILABLE else OurError(detail)
+
+
+@asynccontextmanager
+async def console(settings: Settings) -> AsyncIterator[Console]:
+    """Yield a console; raises OurError when neither a control is there nor one can be opened."""
+    pid_file = settings.run / "control.pid"
+    if pid_file.exists() and is_locked(pid_file):
+        await _wait_for_socket(settings)
+        async with _client(settings) as found:
+            yield found
+        return
+    settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = PidLock(pid_file)
+    try:
+        control = await wire(settings, processes=0)
+        try:
+            async with serving(control.context, settings, public=False), _client(settings) as made:
+                yield made
+        finally:
+            await shut(control)
+    finally:
+        lock.release()
+
+
+async def _wait_for_socket(settings: Settings) -> None:
+    deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
+    while not (settings.run / CONSOLE_SOCKET).exists():
+        if asyncio.get_running_loop().time() > deadline:
+            raise OurError("the relay runs but does not answer")
+        await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def _client(settings: Settings) -> AsyncIterator[Console]:
+    connector = aiohttp.UnixConnector(path=str(settings.run / CONSOLE_SOCKET))
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+        yield Console(http)

@@ -1,0 +1,129 @@
+"""`python -m relay.app.control --config FILE --index 0`: the control process.
+
+What this file owns: its life and its timers.  What it must never know: packets, media.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import uvloop
+
+from relay.app import logs
+from relay.app.server import serving
+from relay.app.settings import Settings
+from relay.app.wiring import Control, wire
+from relay.base.counters import Counters, declare
+from relay.base.errors import RelayError
+from relay.service.supervise import PidLock, write_private
+from relay.service.viewing import RENEW_SECONDS
+
+log = logging.getLogger(__name__)
+
+URL_FILE = "control.url"
+
+declare(timer_failures="runs of a periodic task of control that failed; it is tried again")
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; return the exit code."""
+    parser = argparse.ArgumentParser(prog="relay.app.control", description="the relay's control process")
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--index", type=int, default=0)
+    arguments = parser.parse_args()
+    settings = Settings.model_validate_json(arguments.config.read_text(encoding="utf-8"))
+    logs.configure(settings.log.level, settings.log.format, "control")
+    try:
+        uvloop.run(_main(settings))
+    except RelayError as error:
+        log.error("control ends", extra={"detail": error.detail})
+        return 1
+    return 0
+
+
+async def _main(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run(settings, stop)
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run control until `stop`; everything is on disk when this returns.  Raises OurError when it cannot start."""
+    settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = PidLock(settings.run / "control.pid")
+    try:
+        control = await wire(settings)
+        try:
+            await _serve(control, settings, stop)
+        finally:
+            await shut(control)
+    finally:
+        lock.release()
+
+
+async def _serve(control: Control, settings: Settings, stop: asyncio.Event) -> None:
+    services = control.context
+    await services.live.refresh()
+    await services.viewing.start()
+    control.capture.start()
+    control.links.start()
+    timers = _timers(control)
+    try:
+        async with serving(services, settings, public=True) as url:
+            write_private(settings.run / URL_FILE, f"{url}\n".encode())
+            log.info("serving", extra={"port": url.rpartition(":")[2]})
+            await stop.wait()
+    finally:
+        (settings.run / URL_FILE).unlink(missing_ok=True)
+        for timer in timers:
+            timer.cancel()
+        await asyncio.gather(*timers, return_exceptions=True)
+
+
+def _timers(control: Control) -> list[asyncio.Task[None]]:
+    services, journal = control.context, control.stores.journal
+
+    async def checkpoint() -> None:
+        await journal.checkpoint()
+
+    periodic: tuple[tuple[float, Callable[[], Awaitable[None]]], ...] = (
+        (1.0, services.streams.tick),
+        (RENEW_SECONDS, services.viewing.tick),
+        (5.0, journal.flush_anonymous),
+        (30.0, services.recordings.tick),
+        (60.0, checkpoint),
+    )
+    timers = [asyncio.create_task(_every(seconds, work, services.counters)) for seconds, work in periodic]
+    return [*timers, asyncio.create_task(control.keeping.run()), asyncio.create_task(services.live.run())]
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]], counters: Counters) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except RelayError as error:
+            counters.count("timer_failures")
+            log.error("periodic task failed", extra={"task": getattr(work, "__qualname__", "?"), "detail": error.detail})
+
+
+async def shut(control: Control) -> None:
+    """End in order: links, what is being entered, the journal's last checkpoint, the database."""
+    await control.links.stop()
+    await control.context.streams.shut()
+    await control.context.viewing.shut()
+    await asyncio.gather(*control.background, return_exceptions=True)
+    await control.capture.stop()
+    with contextlib.suppress(RelayError):
+        await control.stores.journal.close()
+    await control.stores.database.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,277 @@
+"""Which service is given what: the one place where everything of control is put together.
+
+What this file owns: construction and the few lines by which services hear of each other.  What it must never know: what any
+of them does.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from relay.app.settings import Settings
+from relay.base.clock import Clock, SystemClock
+from relay.base.counters import Counters
+from relay.channel.messages import RecorderReport, WorkerReport
+from relay.evidence.keys import public_key_from
+from relay.evidence.standalone import single_file
+from relay.http.context import Context, Options
+from relay.http.hub import LiveHub
+from relay.http.limits import Buckets
+from relay.policy.lockout import Limits
+from relay.service.capture import Capture
+from relay.service.check import Check
+from relay.service.enrolment import Enrolment
+from relay.service.exports import Exports
+from relay.service.field import Field
+from relay.service.guard import Guard
+from relay.service.identity import Identity
+from relay.service.interventions import Interventions
+from relay.service.keeping import Keeping
+from relay.service.links import Link, Links
+from relay.service.picture import Pictures
+from relay.service.recordings import Recordings
+from relay.service.streams import Rules, Streams
+from relay.service.verification import Verification
+from relay.service.viewing import Viewing
+from relay.store.accounts import Accounts
+from relay.store.catalogue import Catalogue
+from relay.store.database import Database
+from relay.store.journal import Journal
+from relay.store.keyring import Keyring
+from relay.store.vault import Vault
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What is on disk, opened."""
+
+    database: Database
+    keyring: Keyring
+    journal: Journal
+    accounts: Accounts
+    catalogue: Catalogue
+    vault: Vault
+
+
+@dataclass(frozen=True)
+class Control:
+    """Everything that control runs."""
+
+    context: Context
+    stores: Stores
+    links: Links
+    capture: Capture
+    keeping: Keeping
+    background: set["asyncio.Task[None]"]
+
+
+def journal_origin(keyring: Keyring) -> str:
+    """Return the name under which the journal's checkpoints are signed (C2SP: unique to this log)."""
+    return f"bodycam-relay/{hashlib.sha256(keyring.public_key).hexdigest()[:16]}"
+
+
+def database_url(settings: Settings) -> str:
+    """Return the database's URL."""
+    return settings.store.url or f"sqlite:///{settings.data.resolve() / 'relay.db'}"
+
+
+async def open_stores(settings: Settings, clock: Clock, counters: Counters) -> Stores:
+    """Open keys, database, journal and vault, making what is missing; raises OurError."""
+    await asyncio.to_thread(settings.data.mkdir, mode=0o700, parents=True, exist_ok=True)
+    await asyncio.to_thread(settings.run.mkdir, mode=0o700, exist_ok=True)
+    keyring = await asyncio.to_thread(Keyring, settings.data / "keys")
+    vault = Vault(settings.data / "vault")
+    await asyncio.to_thread(vault.prepare)
+    database = await Database.open(database_url(settings), counters)
+    checkpoints = settings.data / "journal" / "checkpoints"
+    journal = await Journal.open(database, keyring.signer, journal_origin(keyring), checkpoints, clock, counters)
+    return Stores(database, keyring, journal, Accounts(database), Catalogue(database), vault)
+
+
+async def wire(settings: Settings, *, processes: int | None = None) -> Control:
+    """Open everything and put it together; `processes` 0 for a console without workers.  Raises OurError."""
+    clock, counters = SystemClock(), Counters()
+    stores = await open_stores(settings, clock, counters)
+    links = Links(settings.run, settings.workers.count if processes is None else processes, counters)
+    guard = Guard(stores.journal, clock)
+    identity, enrolment = _people(settings, stores, clock, counters), _cameras(settings, stores, clock)
+    interventions = Interventions(stores.catalogue, stores.journal, clock)
+    recordings = Recordings(stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters)
+    capture = Capture(links, recordings, counters)
+    field = Field(interventions, stores.catalogue, guard, clock, counters)
+    rules = Rules(settings.workers.silence_after, settings.recorder.record_grace, settings.policy.transmission_minutes * 60)
+    streams = Streams(links, capture, field, stores.catalogue, stores.accounts.camera, rules, clock, counters)
+    viewing = Viewing(links, streams, interventions, stores.catalogue, stores.journal, clock, counters)
+    pictures = Pictures(streams, capture, field, viewing, clock)
+    live = LiveHub(enrolment, pictures, counters)
+    keeping = Keeping(
+        stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters,
+        end_views=recordings.end_views_of_recording, close_open=lambda recording: capture.finish(recording, "stopped"),
+    )  # fmt: skip
+    reports = _Reports(links, counters, capture, streams, viewing, keeping)
+    context = Context(
+        clock=clock,
+        counters=counters,
+        options=_options(settings),
+        guard=guard,
+        identity=identity,
+        enrolment=enrolment,
+        interventions=interventions,
+        field=field,
+        streams=streams,
+        viewing=viewing,
+        pictures=pictures,
+        recordings=recordings,
+        verification=_verification(settings, stores, clock),
+        exports=_exports(stores, clock, counters),
+        check=Check(stores.catalogue, stores.journal, stores.vault, stores.keyring, clock),
+        live=live,
+        journal=stores.journal,
+        doors=Buckets(settings.http.door_rate, settings.http.door_burst),
+        sign_ins=Buckets(settings.http.sign_in_rate, settings.http.sign_in_burst),
+        links=links,
+        ready=reports.ready,
+        gauges=reports.gauges,
+        process_counters=reports.counters,
+    )
+    control = Control(context, stores, links, capture, keeping, set())
+    _introduce(control)
+    return control
+
+
+def _people(settings: Settings, stores: Stores, clock: Clock, counters: Counters) -> Identity:
+    lockout = settings.lockout
+    limits = Limits(lockout.free_failures, lockout.first_seconds, lockout.longest_seconds, lockout.forget_seconds)
+    return Identity(
+        stores.accounts,
+        stores.journal,
+        clock,
+        counters,
+        service=settings.policy.service,
+        limits=limits,
+        session_seconds=int(settings.http.session_hours * 3600),
+    )
+
+
+def _cameras(settings: Settings, stores: Stores, clock: Clock) -> Enrolment:
+    policy = settings.policy
+    return Enrolment(
+        stores.accounts,
+        stores.journal,
+        clock,
+        service=policy.service,
+        communes=policy.communes,
+        max_cameras=policy.max_cameras,
+    )
+
+
+def _verification(settings: Settings, stores: Stores, clock: Clock) -> Verification:
+    pinned = settings.evidence.public_key or settings.data / "keys" / "signing.pub"
+    public_key = public_key_from(pinned.read_bytes())
+    return Verification(stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, public_key=public_key)
+
+
+def _exports(stores: Stores, clock: Clock, counters: Counters) -> Exports:
+    verifier = single_file().encode()
+    return Exports(
+        stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters, verifier=verifier, derive=None
+    )
+
+
+def _options(settings: Settings) -> Options:
+    http = settings.http
+    return Options(
+        tls=http.tls_cert is not None,
+        origins=frozenset({http.public_origin} if http.public_origin else ()),
+        allowed_origins=frozenset(http.allowed_origins),
+        ice_servers=http.ice_servers,
+        ui_dir=http.ui_dir,
+        live_queue=http.live_queue,
+    )
+
+
+def _introduce(control: Control) -> None:
+    """Let services hear of each other."""
+    services = control.context
+
+    def signed_out(user: str) -> None:
+        services.viewing.end_where("signed out", user=user)
+        services.live.sign_out(user, "signed out")
+        spawn(control, services.recordings.end_views_of(user, "signed out"))
+
+    def changed(camera: str) -> None:
+        services.live.camera_changed(camera)
+
+    services.identity.on_signed_out.append(signed_out)
+    services.enrolment.on_revoked.append(services.streams.revoked)
+    services.interventions.on_changed.append(lambda: services.live.tell_all({"t": "interventions"}))
+    services.interventions.on_closed.append(services.streams.end_intervention)
+    services.streams.on.change.append(changed)
+    services.field.on_change.append(changed)
+    services.streams.on.gone.append(lambda camera, reason: changed(camera))
+    services.streams.on.alarm.append(
+        lambda camera, reason: services.live.tell_all({"t": "alarm", "camera": camera, "reason": reason})
+    )
+    services.viewing.on_watched.append(services.field.watched)
+    services.viewing.on_watched.append(lambda camera, count: changed(camera))
+    services.links.on_down(lambda link: _tell_worker(services, link, up=False))
+
+    async def worker_up(link: Link) -> None:
+        _tell_worker(services, link, up=True)
+
+    services.links.on_up(worker_up)
+
+
+def _tell_worker(services: Context, link: Link, *, up: bool) -> None:
+    if link.role == "worker":
+        services.live.tell_all({"t": "worker", "worker": link.index, "up": up})
+
+
+def spawn(control: Control, work: Coroutine[Any, Any, None]) -> None:
+    """Run something that nobody waits for; control's end does."""
+    task = asyncio.create_task(work)
+    control.background.add(task)
+    task.add_done_callback(control.background.discard)
+
+
+class _Reports:
+    """What metrics and readiness are read from."""
+
+    def __init__(
+        self, links: Links, counters: Counters, capture: Capture, streams: Streams, viewing: Viewing, keeping: Keeping
+    ) -> None:
+        self._links = links
+        self._own = counters
+        self._capture = capture
+        self._streams = streams
+        self._viewing = viewing
+        self._keeping = keeping
+        self._counters: dict[str, dict[str, int]] = {}
+        self._cpu: dict[str, float] = {}
+        links.on(WorkerReport, self._take)
+        links.on(RecorderReport, self._take)
+
+    def _take(self, link: Link, report: WorkerReport | RecorderReport) -> None:
+        self._counters[link.name] = report.counters
+        self._cpu[link.name] = report.cpu_seconds
+
+    def ready(self) -> dict[str, bool]:
+        """Return what must be there for a camera to publish and a person to watch."""
+        return {link.name: link.up for link in (*self._links.workers, *self._links.recorders)}
+
+    def counters(self) -> dict[str, dict[str, float]]:
+        """Return every process's counters as last reported."""
+        found: dict[str, dict[str, float]] = {"control": dict(self._own.values)}
+        return found | {name: dict(values) for name, values in self._counters.items()}
+
+    def gauges(self) -> dict[str, dict[str, float]]:
+        """Return gauges by name and process."""
+        return {
+            "relay_live_cameras": {"control": len(self._streams.all())},
+            "relay_open_views": {"control": self._viewing.open_views},
+            "relay_cpu_seconds": dict(self._cpu),
+            "relay_disk_free_bytes": {f"recorder-{index}": free for index, free in self._capture.disk_free.items()},
+            "relay_retention_late": {"control": self._keeping.status().late_total},
+        }
