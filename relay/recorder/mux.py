@@ -1,24 +1,20 @@
-"""Fragmented MP4 (ISO/IEC 14496-12) out of samples, with PyAV and without touching a coded byte.
+"""Fragmented MP4 (ISO/IEC 14496-12) out of samples, without touching a coded byte.
 
 What this file owns: the init segment of a layout, one `moof` + `mdat` per fragment.  What it must never know: packets, keys,
 files.
 
-FFmpeg's muxer decides by itself when a fragment ends and holds packets back to interleave them (one fragment for 132 frames was
-seen, and a silent track stalls the others).  So each fragment gets a muxer of its own, opened from the streams of its init
-segment and closed at once: the boundaries are ours, the bytes depend on nothing but the samples, and no state can go bad.
-`frag_discont` makes it write the decode times that it is given.  Opus needs its dOps box, which only an opened libopus context
-yields.
+The init segment is FFmpeg's: it knows how parameter sets become `avcC`, and Opus needs a dOps box that only an opened libopus
+context yields.  The fragments are ours: FFmpeg decides by itself when a fragment ends and holds packets back to interleave them
+(one fragment for 132 frames was seen, and a silent track stalls the other), and a muxer opened anew for each fragment costs 600
+µs where these few boxes cost 60.  So boundaries and bytes depend on nothing but the samples.
 """
 
 import io
+import struct
 from fractions import Fraction
 from typing import NamedTuple
 
 import av
-from av.audio.stream import AudioStream
-from av.container import InputContainer, OutputContainer
-from av.stream import Stream
-from av.video.stream import VideoStream
 
 from relay.base.errors import OurError, RelayError
 from relay.evidence.chain import TrackKind, TrackPart
@@ -29,8 +25,21 @@ from relay.rtp.h264 import parse_sps
 
 _BASES = {track: Fraction(1, rate) for track, rate in CLOCKS.items()}
 _TYPICAL = {VIDEO: 3000, AUDIO: 960}
-_FLAGS = "empty_moov+default_base_moof+frag_custom+frag_discont+skip_trailer"
 _START_CODE = b"\x00\x00\x00\x01"
+_OPTIONS = {
+    "movflags": "empty_moov+default_base_moof+frag_custom+skip_trailer",
+    "fflags": "+bitexact",
+    "video_track_timescale": str(CLOCKS[VIDEO]),
+    "use_stream_ids_as_track_ids": "1",
+    "use_editlist": "0",
+}
+
+_BASE_IS_MOOF = 0x020000
+_DEFAULT_FLAGS = 0x000020
+_TRUN = 0x000001 | 0x000100 | 0x000200 | 0x000400
+"""Data offset; duration, size and flags of each sample (ISO/IEC 14496-12 §8.8.8)."""
+_SYNC = 0x02000000
+_NOT_SYNC = 0x01010000
 
 
 class Muxed(NamedTuple):
@@ -47,67 +56,60 @@ class Muxer:
         """Raises OurError where FFmpeg refuses the parameter sets."""
         try:
             self.init = _init_segment(layout)
-            self._template: InputContainer = av.open(io.BytesIO(self.init), "r", format="mp4")
         except (av.FFmpegError, ValueError) as error:
             raise OurError(f"no init segment from these parameter sets: {error}") from error
-        self._number = 0
 
-    def fragment(self, fragment: Fragment) -> Muxed:
-        """Return `moof` + `mdat` of one fragment and its tracks' digests; raises OurError where FFmpeg refuses it."""
-        self._number += 1
-        sink = io.BytesIO()
-        tracks = [(VIDEO, fragment.video), (AUDIO, fragment.audio)]
-        try:
-            container = av.open(sink, "w", format="mp4", options=_options(self._number))
-            streams = {found.id: _copy(container, found) for found in self._template.streams}
-            parts = [self._track(container, streams[track], track, samples) for track, samples in tracks if samples]
-            container.close()
-        except (av.FFmpegError, ValueError, KeyError) as error:
-            raise OurError(f"fragment does not mux: {error}") from error
-        return Muxed(_after_moov(sink.getvalue()), tuple(parts))
-
-    def close(self) -> None:
-        """Free FFmpeg's memory."""
-        self._template.close()
-
-    def _track(self, container: OutputContainer, stream: Stream, track: int, samples: list[Placed]) -> TrackPart:
-        base = _BASES[track]
-        lengths = durations(samples, _TYPICAL[track])
-        for sample, length in zip(samples, lengths, strict=True):
-            packet = av.Packet(sample.data)
-            packet.stream = stream
-            packet.time_base = base
-            packet.pts = packet.dts = sample.time
-            packet.duration = length
-            packet.is_keyframe = sample.keyframe
-            container.mux_one(packet)
-        kind = TrackKind.VIDEO if track == VIDEO else TrackKind.AUDIO
-        digest = sample_digest(sample.data for sample in samples)
-        return TrackPart(track, kind, len(samples), digest, samples[0].time, sum(lengths))
+    def fragment(self, fragment: Fragment, number: int) -> Muxed:
+        """Return `moof` + `mdat` of one fragment, `number` (from 1) in its segment, and its tracks' digests."""
+        tracks = [(track, samples) for track, samples in ((VIDEO, fragment.video), (AUDIO, fragment.audio)) if samples]
+        runs = [(track, samples, durations(samples, _TYPICAL[track])) for track, samples in tracks]
+        payload = [sample.data for _, samples, _ in runs for sample in samples]
+        size = len(_moof(number, runs, 0))
+        moof = _moof(number, runs, size + 8)
+        mdat = struct.pack(">I4s", 8 + sum(map(len, payload)), b"mdat")
+        return Muxed(b"".join((moof, mdat, *payload)), tuple(_part(*run) for run in runs))
 
 
-def _options(number: int) -> dict[str, str]:
-    return {
-        "movflags": _FLAGS,
-        "fflags": "+bitexact",
-        "fragment_index": str(number),
-        "video_track_timescale": str(CLOCKS[VIDEO]),
-        "use_stream_ids_as_track_ids": "1",
-        "use_editlist": "0",
-        "avoid_negative_ts": "disabled",
-    }
+_Run = tuple[int, list[Placed], list[int]]
+"""Track, its samples, their durations in ticks."""
 
 
-def _copy(container: OutputContainer, stream: Stream) -> Stream:
-    assert isinstance(stream, VideoStream | AudioStream)
-    copied = container.add_stream_from_template(stream, opaque=True)
-    copied.id = stream.id
-    return copied
+def _part(track: int, samples: list[Placed], lengths: list[int]) -> TrackPart:
+    kind = TrackKind.VIDEO if track == VIDEO else TrackKind.AUDIO
+    digest = sample_digest(sample.data for sample in samples)
+    return TrackPart(track, kind, len(samples), digest, samples[0].time, sum(lengths))
+
+
+def _moof(number: int, runs: list[_Run], offset: int) -> bytes:
+    """Return the `moof`; `offset` is where the first sample's bytes lie, counted from its own beginning (§8.8.4)."""
+    boxes = [_full(b"mfhd", 0, 0, struct.pack(">I", number))]
+    for track, samples, lengths in runs:
+        boxes.append(_traf(track, samples, lengths, offset))
+        offset += sum(len(sample.data) for sample in samples)
+    return _box(b"moof", b"".join(boxes))
+
+
+def _traf(track: int, samples: list[Placed], lengths: list[int], offset: int) -> bytes:
+    table: list[int] = []
+    for sample, length in zip(samples, lengths, strict=True):
+        table += (length, len(sample.data), _SYNC if sample.keyframe else _NOT_SYNC)
+    header = _full(b"tfhd", 0, _BASE_IS_MOOF | _DEFAULT_FLAGS, struct.pack(">II", track, _SYNC))
+    decode_time = _full(b"tfdt", 1, 0, struct.pack(">Q", samples[0].time))
+    run = _full(b"trun", 0, _TRUN, struct.pack(f">II{len(table)}I", len(samples), offset, *table))
+    return _box(b"traf", header + decode_time + run)
+
+
+def _box(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(body), kind) + body
+
+
+def _full(kind: bytes, version: int, flags: int, body: bytes) -> bytes:
+    return struct.pack(">I4sI", 12 + len(body), kind, version << 24 | flags) + body
 
 
 def _init_segment(layout: Layout) -> bytes:
     sink = io.BytesIO()
-    container = av.open(sink, "w", format="mp4", options=_options(1))
+    container = av.open(sink, "w", format="mp4", options=_OPTIONS)
     if layout.sps is not None and layout.pps is not None:
         width, height = _size(layout.sps)
         video = container.add_mux_stream("h264", width=width, height=height, time_base=_BASES[VIDEO])
@@ -124,8 +126,7 @@ def _init_segment(layout: Layout) -> bytes:
     else:
         container.start_encoding()
     container.close()
-    whole = sink.getvalue()
-    return whole[: _moof(whole)]
+    return _before_moof(sink.getvalue())
 
 
 def _size(sps: bytes) -> tuple[int, int]:
@@ -136,13 +137,8 @@ def _size(sps: bytes) -> tuple[int, int]:
     return parsed.width, parsed.height
 
 
-def _after_moov(data: bytes) -> bytes:
-    return data[_moof(data) :]
-
-
-def _moof(data: bytes) -> int:
-    """Return where the first `moof` begins, the end where there is none."""
+def _before_moof(data: bytes) -> bytes:
     at = 0
     while at + 8 <= len(data) and data[at + 4 : at + 8] != b"moof":
         at += int.from_bytes(data[at : at + 4], "big") or len(data)
-    return min(at, len(data))
+    return data[:at]

@@ -45,6 +45,8 @@ class Recording:
         self._counters = counters
         self._line = Line(settings, now)
         self._muxer: tuple[Layout, Muxer] | None = None
+        self._number = 0
+        """Fragments of the segment so far: the sequence number of its `mfhd`."""
         self._metadata: dict[str, str] = {}
         self.lost_since: int | None = now
         """Since when no camera feeds it; None while one does."""
@@ -101,9 +103,6 @@ class Recording:
         if self._line.unknown_packets:
             self._counters.count("record_unknown_packets", self._line.unknown_packets)
         self._put(Finish(self.plan.recording, reason, author, self._wall.utc(now)))
-        if self._muxer is not None:
-            self._muxer[1].close()
-            self._muxer = None
 
     def _handle(self, outputs: list[Output], now: int) -> None:
         for output in outputs:
@@ -120,7 +119,8 @@ class Recording:
         start, end = self._wall.utc(min(arrivals)), self._wall.utc(max(arrivals))
         try:
             muxer = self._muxer_of(fragment, start, now)
-            muxed = muxer.fragment(fragment)
+            self._number += 1
+            muxed = muxer.fragment(fragment, self._number)
         except OurError as error:
             self._counters.count("record_unmuxable")
             detail = f"not muxable: {error.detail}"[:200]
@@ -148,11 +148,10 @@ class Recording:
         """Return the segment's muxer; a segment's first fragment brings its init segment before it."""
         if self._muxer is None or self._muxer[0] != fragment.layout:
             fresh = Muxer(fragment.layout)
-            if self._muxer is not None:
-                self._muxer[1].close()
             self._muxer = (fragment.layout, fresh)
         muxer = self._muxer[1]
         if fragment.opens:
+            self._number = 0
             self._put(Media(self.plan.recording, fragment.segment, True, muxer.init, (), start_ns, 0, now / 1e9))
         return muxer
 
