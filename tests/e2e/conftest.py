@@ -53,16 +53,22 @@ class Scene:
         return f"{self.relay.url}/whep/{camera}" + ("" if intervention is None else f"?intervention={intervention}")
 
 
-@pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    relay = RelayUnderTest(tmp_path / "data")
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """A relay that was set up by its commands and never started; tests get copies."""
+    relay = RelayUnderTest(tmp_path_factory.mktemp("installed") / "data")
     relay.init()
     tokens = {camera: relay.enrol(camera, *(() if camera == "mute" else ("--live-audio",))) for camera in CAMERAS}
     roles = {"marie": "commander", "olivier": "operator", "alice": "administrator"}
-    passwords = {user: relay.add_user(user, role) for user, role in roles.items()}
+    return Scene(relay, tokens, {user: relay.add_user(user, role) for user, role in roles.items()})
+
+
+@pytest.fixture
+async def scene(installed: Scene, tmp_path: Path) -> AsyncIterator[Scene]:
+    relay = installed.relay.copy(tmp_path / "data")
     try:
         await relay.start()
-        yield Scene(relay, tokens, passwords)
+        yield Scene(relay, installed.tokens, installed.passwords)
     finally:
         await relay.discard()
 

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ import aiohttp
 
 from tests.support.chromium import until
 
-_COMMAND = (sys.executable, "-m", "relay.app.cli")
+_COMMAND = str(Path(sys.executable).with_name("relay"))
 _READY_SECONDS = 30
 _STOP_SECONDS = 30
 
@@ -48,12 +49,19 @@ class RelayUnderTest:
 
     def run_any(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run `relay ARGUMENTS` to its end."""
-        command = [*_COMMAND, *arguments]
+        command = [_COMMAND, *arguments]
         return subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=60, check=False)
 
     def init(self) -> None:
         """Make keys, database and settings."""
         self.run("init", "--data", str(self.data))
+
+    def copy(self, data: Path) -> "RelayUnderTest":
+        """Return another relay with the same keys, people and cameras, in another folder; this one must be stopped."""
+        shutil.copytree(self.data, data)
+        settings = data / "settings.toml"
+        settings.write_text(settings.read_text().replace(str(self.data), str(data)))
+        return RelayUnderTest(data)
 
     def enrol(self, camera: str, *flags: str) -> str:
         """Enrol a camera; return its token."""
@@ -71,7 +79,7 @@ class RelayUnderTest:
 
     def recordings(self) -> list[Path]:
         """Return the vault's folders, oldest first."""
-        return sorted(path for path in (self.data / "vault").iterdir() if path.is_dir())
+        return sorted(path for path in (self.data / "vault").iterdir() if re.fullmatch("[0-9a-f]{32}", path.name))
 
     def pids(self, name: str) -> list[int]:
         """Return the process ids of `control`, `worker` or `recorder`."""
@@ -81,7 +89,7 @@ class RelayUnderTest:
         """Start `relay serve` and wait until it is ready."""
         log = (self.data / "serve.log").open("ab")
         self._process = await asyncio.create_subprocess_exec(
-            *_COMMAND, "serve", "--data", str(self.data), env=self._environment, stdout=log, stderr=log
+            _COMMAND, "serve", "--data", str(self.data), env=self._environment, stdout=log, stderr=log
         )
         log.close()
         await until(self._ready, _READY_SECONDS, f"readiness; its log ends with {self.log()[-2000:]}")
@@ -194,7 +202,6 @@ def _free_port(kind: socket.SocketKind) -> int:
 
 
 def _secret(printed: str) -> str:
-    """Return the one secret in what a command printed: its longest URL-safe word."""
-    words: list[str] = re.findall(r"[A-Za-z0-9_-]{16,}", printed)
-    assert words, f"no secret in {printed!r}"
-    return max(words, key=len)
+    """Return the one secret that a command printed."""
+    assert re.fullmatch(r"[A-Za-z0-9_-]{16,}\n", printed), f"not just a secret: {printed!r}"
+    return printed.strip()
