@@ -17,7 +17,6 @@ from relay.rtp import header as rtp
 from relay.rtp import rtcp
 
 REPORT_EVERY = 1.0
-MAX_STREAMS = 8
 MAX_REPAIR = 16
 
 declare(
@@ -145,8 +144,9 @@ class Source:
     def _new_stream(self, spec: TrackSpec, rid: str, ssrc: int) -> Stream | None:
         if rid not in spec.rids:
             rid = ""
-        if spec.rids and not rid or len(self._streams) >= MAX_STREAMS:
+        if spec.rids and not rid:
             return None
+        self._forget(self.audio if spec.kind == "audio" else self.layers.get(rid))
         stream = self._streams[ssrc] = Stream(ssrc, rid, spec, self.clock)
         self.changed = True
         if spec.kind == "audio":
@@ -154,6 +154,12 @@ class Source:
         else:
             self.layers[rid] = stream
         return stream
+
+    def _forget(self, replaced: Stream | None) -> None:
+        """The camera began anew under another SSRC: there are never more streams than layers and one sound."""
+        if replaced is not None:
+            del self._streams[replaced.ssrc]
+            self._repairs = {ssrc: stream for ssrc, stream in self._repairs.items() if stream is not replaced}
 
     def _new_repair(self, spec: TrackSpec, packet: bytes, header: rtp.RtpHeader) -> Stream | None:
         announced = dict(spec.rtx).get(header.ssrc)

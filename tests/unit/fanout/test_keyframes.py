@@ -1,0 +1,115 @@
+"""The cache since the last IDR, and the rhythm of keyframe requests."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.fanout import keyframes as rules
+from relay.fanout.keyframes import Ask, KeyframeAsker, KeyframeCache
+from relay.fanout.media import Media
+
+
+def packet(index: int, timestamp: int, *, key: bool = False, size: int = 100, at: float = 0.0) -> Media:
+    """A packet of a picture."""
+    return Media(index, timestamp, False, bytes(size), at, keyframe=key)
+
+
+def indices(cache: KeyframeCache) -> list[int]:
+    """What a viewer would be replayed."""
+    return [media.index for media in cache.replay()]
+
+
+def test_nothing_is_replayed_before_a_keyframe() -> None:
+    cache = KeyframeCache()
+    cache.add(packet(1, 10))
+    assert not cache.ready
+    assert cache.replay() == []
+
+
+def test_a_replay_begins_at_the_last_keyframe() -> None:
+    cache = KeyframeCache()
+    for index, (timestamp, key) in enumerate([(10, True), (10, False), (20, False), (30, True), (30, True), (40, False)]):
+        cache.add(packet(index, timestamp, key=key))
+    assert indices(cache) == [3, 4, 5]
+
+
+def test_the_delimiter_before_the_parameter_sets_belongs_to_the_keyframe() -> None:
+    cache = KeyframeCache()
+    for index, (timestamp, key) in enumerate([(10, False), (20, False), (20, True), (20, True)]):
+        cache.add(packet(index, timestamp, key=key))
+    assert indices(cache) == [1, 2, 3]
+
+
+def test_late_packets_find_their_place() -> None:
+    cache = KeyframeCache()
+    for index in (5, 8, 7, 6):
+        cache.add(packet(index, 10 if index < 7 else 20, key=index == 5))
+    assert indices(cache) == [5, 6, 7, 8]
+
+
+def test_a_late_packet_of_an_older_keyframe_does_not_restart_the_cache() -> None:
+    cache = KeyframeCache()
+    cache.add(packet(5, 20, key=True))
+    cache.add(packet(3, 10, key=True))
+    assert indices(cache) == [5]
+
+
+def test_a_cache_over_its_size_or_age_is_dropped_and_counted() -> None:
+    cache = KeyframeCache()
+    cache.add(packet(1, 10, key=True))
+    cache.add(packet(2, 20, at=rules.MAX_SECONDS + 0.1))
+    assert not cache.ready
+    cache.add(packet(3, 30, key=True))
+    cache.add(packet(4, 40, size=rules.MAX_BYTES))
+    assert not cache.ready
+    assert cache.overruns == 2
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.booleans(), st.integers(0, 600_000)), max_size=60, unique_by=lambda p: p[0]))
+def test_whatever_comes_the_cache_is_ordered_bounded_and_starts_with_its_keyframe(
+    packets: list[tuple[int, bool, int]],
+) -> None:
+    cache = KeyframeCache()
+    for index, key, size in packets:
+        cache.add(packet(index, index // 3, key=key, size=size, at=index / 10))
+        replay = cache.replay()
+        assert indices(cache) == sorted(indices(cache))
+        assert sum(len(media.payload) for media in replay) <= rules.MAX_BYTES
+        if replay:
+            start = replay[0].timestamp
+            assert any(media.keyframe for media in replay if media.timestamp == start)
+
+
+def test_twenty_wishes_cost_one_request() -> None:
+    asker = KeyframeAsker()
+    for _ in range(20):
+        asker.want(1.0)
+    assert [asker.poll(1.0) for _ in range(20)].count(Ask.PLI) == 1
+
+
+def test_wishes_after_an_answer_wait_for_the_pause() -> None:
+    asker = KeyframeAsker()
+    asker.want(1.0)
+    asker.poll(1.0)
+    asker.seen(1.1)
+    asker.want(1.2)
+    assert asker.poll(1.2) is Ask.NOTHING
+    assert asker.poll(1.0 + rules.MIN_PAUSE) is Ask.PLI
+
+
+def test_a_camera_that_never_answers_is_asked_ever_less_and_in_other_words() -> None:
+    asker = KeyframeAsker()
+    asker.want(0.0)
+    asked = [(step / 100, ask) for step in range(6000) if (ask := asker.poll(step / 100)) is not Ask.NOTHING]
+    pauses = [after[0] - before[0] for before, after in zip(asked, asked[1:], strict=False)]
+    assert pauses == sorted(pauses)
+    assert max(pauses) <= rules.MAX_RETRY + 0.02
+    assert {ask for _, ask in asked} == {Ask.PLI, Ask.FIR}
+    assert asker.unanswered == len(asked) - 1
+
+
+def test_nothing_is_asked_once_the_keyframe_came() -> None:
+    asker = KeyframeAsker()
+    asker.want(0.0)
+    asker.poll(0.0)
+    asker.seen(0.2)
+    assert all(asker.poll(step / 10) is Ask.NOTHING for step in range(100))

@@ -1,0 +1,239 @@
+"""A leg: what it rewrites, and that it never gives the same index twice (I10), whatever its sources do."""
+
+import struct
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from relay.fanout.leg import REPLAY_STEP, Leg, LegSpec, Part
+from relay.fanout.media import Media
+from relay.rtp import header as rtp
+
+SPEC = LegSpec(ssrc=7, payload_type=100, clock_rate=90_000, mid="1", rtx_ssrc=8, rtx_payload_type=101, mid_id=3)
+
+
+def leg(spec: LegSpec = SPEC, first: int = 1000) -> Leg:
+    """A fresh leg."""
+    return Leg(spec, first, 5_000, 2000)
+
+
+def picture(index: int, timestamp: int, at: float = 0.0) -> Media:
+    """One packet of a picture."""
+    return Media(index, timestamp, True, b"picture %d" % index, at)
+
+
+def headers(parts: list[Part]) -> list[rtp.RtpHeader]:
+    """The headers of parts."""
+    return [rtp.parse(header + payload) for header, payload, _ in parts]
+
+
+def test_a_leg_speaks_with_its_own_ssrc_type_and_sequence() -> None:
+    parts = leg().start([picture(70_000, 9)], 1.0)
+    (header,) = headers(parts)
+    assert (header.ssrc, header.payload_type, header.sequence, header.marker) == (7, 100, 1000, True)
+    assert parts[0][1:] == (b"picture 70000", 1000)
+
+
+def test_sequence_and_index_go_on_over_the_wrap() -> None:
+    running = leg(first=0x7FFF)
+    running.start([picture(10, 0)], 0.0)
+    parts = running.forward([picture(index, 0) for index in range(11, 40_000)], 0.0)
+    assert [part[2] for part in parts] == list(range(0x8000, 0x8000 + len(parts)))
+    assert all(header.sequence == part[2] & 0xFFFF for header, part in zip(headers(parts), parts, strict=True))
+
+
+def test_a_switch_of_camera_leaves_no_hole_and_time_goes_on_with_our_clock() -> None:
+    running = leg()
+    first = running.start([picture(10, 4_000_000_000)], 1.0)
+    running.stop()
+    second = running.start([picture(99_999, 17)], 3.0)
+    assert second[0][2] == first[0][2] + 1
+    elapsed = (headers(second)[0].timestamp - headers(first)[0].timestamp) & 0xFFFFFFFF
+    assert elapsed == 2 * 90_000
+
+
+def test_a_replay_carries_compressed_timestamps_and_live_packets_follow_on() -> None:
+    running = leg()
+    replay = [picture(index, 3000 * index) for index in range(10, 40)]
+    stamps = [header.timestamp for header in headers(running.start(replay, 1.0))]
+    assert [after - before for before, after in zip(stamps, stamps[1:], strict=False)] == [REPLAY_STEP] * 29
+    (live,) = headers(running.forward([picture(40, 3000 * 40)], 1.03))
+    assert live.timestamp - stamps[-1] == 3000
+
+
+def test_a_late_packet_of_a_replayed_picture_has_that_pictures_timestamp() -> None:
+    running = leg()
+    stamps = [h.timestamp for h in headers(running.start([picture(10, 0), picture(12, 3000), picture(13, 6000)], 1.0))]
+    (late,) = headers(running.forward([picture(11, 3000)], 1.1))
+    assert late.timestamp == stamps[1]
+
+
+def test_a_hole_left_by_the_camera_stays_open_and_is_filled_once() -> None:
+    running = leg()
+    running.start([picture(10, 0)], 0.0)
+    assert [part[2] for part in running.forward([picture(13, 0)], 0.0)] == [1003]
+    assert [part[2] for part in running.forward([picture(11, 0)], 0.1)] == [1001]
+    assert running.forward([picture(11, 0)], 0.2) == []
+    assert running.forward([picture(13, 0)], 0.2) == []
+
+
+def test_packets_from_before_the_start_are_not_sent() -> None:
+    running = leg()
+    running.start([picture(10, 0)], 0.0)
+    assert running.forward([picture(9, 0)], 0.0) == []
+
+
+def test_what_is_left_out_on_purpose_leaves_no_hole() -> None:
+    running = leg()
+    running.start([picture(10, 0)], 0.0)
+    running.skip(picture(11, 3000))
+    running.skip(picture(12, 3000))
+    parts = running.forward([picture(13, 6000)], 0.1)
+    assert [part[2] for part in parts] == [1001]
+    assert headers(parts)[0].timestamp - 5_000 - REPLAY_STEP == 6000
+
+
+def test_a_stopped_leg_sends_and_resends_nothing() -> None:
+    running = leg()
+    running.start([picture(10, 0)], 0.0)
+    running.stop()
+    assert running.forward([picture(11, 0)], 0.0) == []
+    assert running.resend([1000], 0.0) == []
+
+
+def test_a_nack_is_answered_by_rtx() -> None:
+    running = leg()
+    (sent,) = running.start([picture(10, 0)], 0.0)
+    (repair,) = running.resend([1000], 0.1)
+    packet = repair[0] + repair[1]
+    header = rtp.parse(packet)
+    assert (header.ssrc, header.payload_type, header.sequence) == (8, 101, 2000)
+    assert rtp.unwrap_rtx(packet, header, 7, 100) == sent[0] + sent[1]
+
+
+def test_a_nack_for_what_was_never_sent_is_not_answered() -> None:
+    running = leg()
+    running.start([picture(10, 0), picture(12, 0)], 0.0)
+    assert running.resend([1001, 1003, 999, 40_000], 0.1) == []
+
+
+def test_a_leg_without_rtx_leaves_resending_to_the_sealed_bytes() -> None:
+    running = leg(LegSpec(ssrc=7, payload_type=100, clock_rate=90_000, mid="1"))
+    running.start([picture(10, 0)], 0.0)
+    assert running.resend([1000], 0.1) == []
+
+
+def test_extensions_are_those_of_the_viewer() -> None:
+    spec = LegSpec(
+        ssrc=7,
+        payload_type=100,
+        clock_rate=90_000,
+        mid="slot",
+        mid_id=4,
+        abs_send_time_id=2,
+        playout_delay_id=6,
+        playout_delay_max_ms=400,
+    )
+    (part,) = leg(spec).start([picture(10, 0)], 2.5)
+    packet = part[0] + part[1]
+    header = rtp.parse(packet)
+    assert rtp.extension(packet, header, 4) == b"slot"
+    assert rtp.extension(packet, header, 2) == struct.pack(">I", int(2.5 * 2**18))[1:]
+    assert rtp.extension(packet, header, 6) == (40).to_bytes(3, "big")
+    assert rtp.parse(leg(LegSpec(7, 100, 90_000, "1")).start([picture(1, 0)], 0.0)[0][0]).extension_profile == 0
+
+
+class AnyLife(RuleBasedStateMachine):
+    """Cameras come, lose, repeat and repair packets, viewers are slow and ask again: I10 holds throughout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leg = leg(first=0x7FF0)
+        self.sealed: set[tuple[int, int]] = set()
+        self.now = 0.0
+        self.next = 100
+        self.absent: list[int] = []
+        self.last_timestamp: int | None = None
+
+    def _take(self, parts: list[Part]) -> None:
+        for header, _, index in parts:
+            key = (int.from_bytes(header[8:12], "big"), index)
+            assert key not in self.sealed
+            assert index & 0xFFFF == int.from_bytes(header[2:4], "big")
+            assert 0 <= index < 1 << 48
+            self.sealed.add(key)
+
+    @rule(first=st.integers(0, 1 << 20), count=st.integers(1, 80), pictures=st.integers(1, 8), later=st.floats(0, 100))
+    def begin(self, first: int, count: int, pictures: int, later: float) -> None:
+        """A camera, or another layer, is given."""
+        self.now += later
+        replay = [picture(first + at, at // pictures * 3000) for at in range(count)]
+        self.absent = []
+        parts = self.leg.start(replay, self.now)
+        assert len(parts) == count
+        self._take(parts)
+        newest = headers(parts)[-1].timestamp
+        if self.last_timestamp is not None:
+            assert (newest - self.last_timestamp) & 0xFFFFFFFF > 0
+        self.last_timestamp = newest
+        self.next = first + count
+
+    @precondition(lambda self: self.leg.running)
+    @rule(lost=st.lists(st.booleans(), min_size=1, max_size=100))
+    def packets(self, lost: list[bool]) -> None:
+        """A batch with losses."""
+        batch = []
+        for gone in lost:
+            if gone:
+                self.absent.append(self.next)
+            else:
+                batch.append(picture(self.next, self.next * 3000))
+            self.next += 1
+        self._take(self.leg.forward(batch, self.now))
+
+    @precondition(lambda self: self.leg.running)
+    @rule(data=st.data())
+    def repairs(self, data: Any) -> None:
+        """Anything at all comes late or twice."""
+        known = st.integers(max(0, self.next - 700), self.next - 1)
+        late = data.draw(st.lists(st.one_of(known, st.sampled_from(self.absent or [0])), max_size=30))
+        self._take(self.leg.forward([picture(index, 0) for index in late], self.now))
+
+    @precondition(lambda self: self.leg.running)
+    @rule(count=st.integers(1, 5))
+    def leave_out(self, count: int) -> None:
+        """The viewer is slow."""
+        for _ in range(count):
+            self.leg.skip(picture(self.next, 0))
+            self.next += 1
+
+    @rule(back=st.lists(st.integers(0, 3000), max_size=40), later=st.floats(0, 2))
+    def asked_again(self, back: list[int], later: float) -> None:
+        """The viewer NACKs."""
+        self.now += later
+        self._take(self.leg.resend([(self.leg.high - step) & 0xFFFF for step in back], self.now))
+
+    @rule()
+    def end(self) -> None:
+        """The camera is taken away."""
+        self.leg.stop()
+
+    @invariant()
+    def memory_is_bounded(self) -> None:
+        """Holes are few, whatever came."""
+        assert len(self.leg._holes) <= 512
+
+
+AnyLife.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+test_no_index_is_ever_sealed_twice = AnyLife.TestCase
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=120), st.integers(0, 0x7FFF))
+def test_sequence_numbers_have_a_hole_only_where_the_camera_had_one(kept: list[bool], first: int) -> None:
+    running = leg(first=first)
+    running.start([picture(0, 0)], 0.0)
+    batch = [picture(at + 1, 0) for at, keep in enumerate(kept) if keep]
+    parts = running.forward(batch, 0.0)
+    assert [part[2] - first for part in parts] == [media.index for media in batch]
