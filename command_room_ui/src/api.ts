@@ -1,0 +1,295 @@
+/**
+ * Every HTTP call of the page.  No call throws: each returns one of four answers and the caller must look which.
+ *
+ * Owns: addresses, the CSRF header, how a failure is told apart.  Must never know: elements, the wall, the live socket.
+ */
+
+import { DecodeError, fields, textOr } from "./decode";
+import {
+  type Camera,
+  type Intervention,
+  type JournalEntry,
+  type Person,
+  type Recording,
+  readCamera,
+  readIntervention,
+  readJournalEntry,
+  readList,
+  readPerson,
+  readRecording,
+  readSession,
+  type Session,
+} from "./model";
+import { readVerdict, type Verdict } from "./verdict";
+
+/** The relay refused: `error` is the kind of relay/base/errors.py, `detail` is for people. */
+export interface Refused {
+  readonly kind: "refused";
+  readonly status: number;
+  readonly error: string;
+  readonly detail: string;
+  readonly retryAfter: number | null;
+}
+
+export type Answer<T> =
+  | { readonly kind: "ok"; readonly value: T }
+  | Refused
+  | { readonly kind: "unreachable" }
+  | { readonly kind: "garbled"; readonly detail: string };
+
+export type Failure = Exclude<Answer<never>, { kind: "ok" }>;
+
+export interface WallAnswer {
+  readonly sdp: string;
+  readonly location: string;
+  readonly secret: string;
+}
+
+export interface Playback {
+  readonly view: string;
+  readonly playlist: string;
+}
+
+export interface ExportRequest {
+  readonly from: string;
+  readonly to: string;
+  readonly motive: string;
+  readonly legal_basis: string;
+  readonly requesting_agent: string;
+  readonly requesting_service: string;
+  readonly procedure_no: string;
+}
+
+export interface ExportState {
+  readonly id: string;
+  readonly state: string;
+  readonly progress: number | null;
+  readonly detail: string;
+}
+
+type Body = Readonly<Record<string, unknown>>;
+const path = (part: string): string => encodeURIComponent(part);
+
+export class Api {
+  #csrf = "";
+  /** Called when the relay says that nobody is signed in any more. */
+  onSignedOut: () => void = () => {};
+
+  constructor(private readonly base = "") {}
+
+  async signIn(user: string, password: string): Promise<Answer<Session>> {
+    return this.#keepCsrf(await this.#call("POST", "/api/session", readSession, { user, password }));
+  }
+
+  async session(): Promise<Answer<Session>> {
+    return this.#keepCsrf(await this.#call("GET", "/api/session", readSession));
+  }
+
+  signOut(): Promise<Answer<null>> {
+    return this.#call("DELETE", "/api/session", nothing);
+  }
+
+  changePassword(old: string, fresh: string): Promise<Answer<null>> {
+    return this.#call("POST", "/api/session/password", nothing, { old, new: fresh });
+  }
+
+  interventions(): Promise<Answer<Intervention[]>> {
+    return this.#call("GET", "/api/interventions", (value) => readList(value, "interventions", readIntervention));
+  }
+
+  openIntervention(label: string, motive: string): Promise<Answer<Intervention>> {
+    return this.#call("POST", "/api/interventions", readIntervention, { label, motive });
+  }
+
+  joinIntervention(id: string, motive: string): Promise<Answer<Intervention>> {
+    return this.#call("POST", `/api/interventions/${path(id)}/join`, readIntervention, { motive });
+  }
+
+  closeIntervention(id: string): Promise<Answer<null>> {
+    return this.#call("POST", `/api/interventions/${path(id)}/close`, nothing, {});
+  }
+
+  cameras(): Promise<Answer<Camera[]>> {
+    return this.#call("GET", "/api/cameras", (value) => readList(value, "cameras", readCamera));
+  }
+
+  requestStream(camera: string, intervention: string, threat: string, reason: string): Promise<Answer<null>> {
+    return this.#call("POST", `/api/cameras/${path(camera)}/request`, nothing, { intervention, threat, reason });
+  }
+
+  enrolCamera(body: Body): Promise<Answer<string>> {
+    return this.#call("POST", "/api/cameras", (value) => textOr(fields(value), "token", ""), body);
+  }
+
+  changeCamera(camera: string, body: Body): Promise<Answer<null>> {
+    return this.#call("PATCH", `/api/cameras/${path(camera)}`, nothing, body);
+  }
+
+  revokeCamera(camera: string): Promise<Answer<null>> {
+    return this.#call("DELETE", `/api/cameras/${path(camera)}`, nothing);
+  }
+
+  users(): Promise<Answer<Person[]>> {
+    return this.#call("GET", "/api/users", (value) => readList(value, "users", readPerson));
+  }
+
+  addUser(body: Body): Promise<Answer<string>> {
+    return this.#call("POST", "/api/users", (value) => textOr(fields(value), "password", ""), body);
+  }
+
+  changeUser(user: string, body: Body): Promise<Answer<string>> {
+    return this.#call("PATCH", `/api/users/${path(user)}`, (value) => textOr(fields(value ?? {}), "password", ""), body);
+  }
+
+  removeUser(user: string): Promise<Answer<null>> {
+    return this.#call("DELETE", `/api/users/${path(user)}`, nothing);
+  }
+
+  signOutUser(user: string): Promise<Answer<null>> {
+    return this.#call("POST", `/api/users/${path(user)}/sign-out`, nothing, {});
+  }
+
+  recordings(query: Readonly<Record<string, string>>): Promise<Answer<Recording[]>> {
+    const wanted = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== ""));
+    return this.#call("GET", `/api/recordings?${wanted}`, (value) => readList(value, "recordings", readRecording));
+  }
+
+  recording(id: string): Promise<Answer<Recording>> {
+    return this.#call("GET", `/api/recordings/${path(id)}`, readRecording);
+  }
+
+  openPlayback(id: string, motive: string, intervention: string | null): Promise<Answer<Playback>> {
+    const body = intervention === null ? { motive } : { motive, intervention };
+    return this.#call("POST", `/api/recordings/${path(id)}/views`, readPlayback, body);
+  }
+
+  closePlayback(view: string): Promise<Answer<null>> {
+    return this.#call("DELETE", `/api/views/${path(view)}`, nothing, undefined, true);
+  }
+
+  verify(id: string): Promise<Answer<Verdict>> {
+    return this.#call("POST", `/api/recordings/${path(id)}/verify`, readVerdict, {});
+  }
+
+  startExport(id: string, body: ExportRequest): Promise<Answer<ExportState>> {
+    return this.#call("POST", `/api/recordings/${path(id)}/exports`, readExport, { ...body });
+  }
+
+  exportState(id: string): Promise<Answer<ExportState>> {
+    return this.#call("GET", `/api/exports/${path(id)}`, readExport);
+  }
+
+  exportFile(id: string): string {
+    return `${this.base}/api/exports/${path(id)}/file`;
+  }
+
+  journal(after: number, limit: number): Promise<Answer<JournalEntry[]>> {
+    const route = `/api/journal?after=${after}&limit=${limit}`;
+    return this.#call("GET", route, (value) => readList(value, "leaves", readJournalEntry));
+  }
+
+  checkpoint(): Promise<Answer<string>> {
+    return this.#call("GET", "/api/journal/checkpoint", readCheckpoint);
+  }
+
+  /** Offer a wall to a worker: SDP in, SDP out; `secret` names the wall in `/live` messages. */
+  async openWall(worker: number, offer: string): Promise<Answer<WallAnswer>> {
+    const headers = { "Content-Type": "application/sdp", "X-CSRF": this.#csrf };
+    const response = await this.#fetch(`/wall?worker=${worker}`, { method: "POST", headers, body: offer });
+    if (response === null) return { kind: "unreachable" };
+    if (!response.ok) return this.#refusal(response);
+    const location = response.headers.get("Location");
+    if (location === null) return { kind: "garbled", detail: "no Location" };
+    const secret = new URL(location, globalThis.location?.href ?? "http://localhost").pathname.split("/").pop() ?? "";
+    return { kind: "ok", value: { sdp: await response.text(), location, secret } };
+  }
+
+  /** Close a wall; also works while the page is going away. */
+  async closeWall(location: string): Promise<void> {
+    await this.#fetch(location, { method: "DELETE", headers: { "X-CSRF": this.#csrf }, keepalive: true });
+  }
+
+  #keepCsrf(answer: Answer<Session>): Answer<Session> {
+    if (answer.kind === "ok") this.#csrf = answer.value.csrf;
+    return answer;
+  }
+
+  async #call<T>(
+    method: string,
+    route: string,
+    read: (value: unknown) => T,
+    body?: Body,
+    keepalive = false,
+  ): Promise<Answer<T>> {
+    const headers: Record<string, string> = { Accept: "application/json" };
+    if (method !== "GET") headers["X-CSRF"] = this.#csrf;
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    const init: RequestInit = { method, headers, keepalive };
+    if (body !== undefined) init.body = JSON.stringify(body);
+    const response = await this.#fetch(route, init);
+    if (response === null) return { kind: "unreachable" };
+    return response.ok ? decoded(response, read) : this.#refusal(response);
+  }
+
+  async #fetch(route: string, init: RequestInit): Promise<Response | null> {
+    try {
+      return await fetch(this.base + route, { credentials: "same-origin", cache: "no-store", ...init });
+    } catch {
+      return null;
+    }
+  }
+
+  async #refusal(response: Response): Promise<Refused> {
+    if (response.status === 401) this.onSignedOut();
+    const retry = Number.parseFloat(response.headers.get("Retry-After") ?? "");
+    const common = { kind: "refused", status: response.status, retryAfter: Number.isNaN(retry) ? null : retry } as const;
+    try {
+      const body = fields(await response.json());
+      return { ...common, error: textOr(body, "error", "unknown"), detail: textOr(body, "detail", response.statusText) };
+    } catch {
+      return { ...common, error: "unknown", detail: response.statusText };
+    }
+  }
+}
+
+async function decoded<T>(response: Response, read: (value: unknown) => T): Promise<Answer<T>> {
+  try {
+    const body = await response.text();
+    return { kind: "ok", value: read(parsed(body, response.headers.get("Content-Type") ?? "")) };
+  } catch (error) {
+    if (error instanceof DecodeError || error instanceof SyntaxError) return { kind: "garbled", detail: error.message };
+    throw error;
+  }
+}
+
+function parsed(body: string, contentType: string): unknown {
+  if (body === "") return null;
+  return contentType.includes("json") ? JSON.parse(body) : body;
+}
+
+function nothing(): null {
+  return null;
+}
+
+function readPlayback(value: unknown): Playback {
+  const from = fields(value, "a view");
+  const view = textOr(from, "view", "");
+  return { view, playlist: textOr(from, "playlist", `/api/views/${path(view)}/index.m3u8`) };
+}
+
+function readExport(value: unknown): ExportState {
+  const from = fields(value, "an export");
+  const progress = from.progress;
+  return {
+    id: textOr(from, "export", null) ?? textOr(from, "id", ""),
+    state: textOr(from, "state", "unknown"),
+    progress: typeof progress === "number" ? progress : null,
+    detail: textOr(from, "detail", textOr(from, "error", "")),
+  };
+}
+
+function readCheckpoint(value: unknown): string {
+  if (typeof value === "string") return value;
+  const from = fields(value, "a checkpoint");
+  return textOr(from, "note", textOr(from, "checkpoint", ""));
+}

@@ -1,0 +1,106 @@
+/**
+ * How late a picture is.  From relay to screen always; from camera to screen only where the camera's clock is known.
+ *
+ * Owns: the arithmetic over clocks.  Must never know: sockets, elements, the clock but the times given.
+ */
+
+/** Offset between the relay's clock and ours, from `{t:"time"}` echoes: the echo with the shortest round trip wins (RFC 5905 §10). */
+export class ServerClock {
+  #samples: { offset: number; trip: number; at: number }[] = [];
+  static readonly KEEP_MS = 120_000;
+  static readonly MOST = 32;
+
+  /** `sent` and `received` are our milliseconds, `server` the relay's UTC milliseconds. */
+  sample(sent: number, received: number, server: number): void {
+    const trip = received - sent;
+    if (trip < 0) return;
+    const offset = server - (sent + trip / 2);
+    this.#samples = this.#samples.filter((item) => received - item.at < ServerClock.KEEP_MS).slice(1 - ServerClock.MOST);
+    this.#samples.push({ offset, trip, at: received });
+  }
+
+  /** Milliseconds to add to our clock to get the relay's, with the bound of its error; null before the first echo. */
+  get offset(): { readonly ms: number; readonly uncertaintyMs: number } | null {
+    const best = this.#samples.reduce<{ offset: number; trip: number } | null>(
+      (left, right) => (left === null || right.trip < left.trip ? right : left),
+      null,
+    );
+    return best === null ? null : { ms: best.offset, uncertaintyMs: best.trip / 2 };
+  }
+
+  /** The relay's UTC in milliseconds at our `now`, null while unknown. */
+  at(now: number): number | null {
+    const offset = this.offset;
+    return offset === null ? null : now + offset.ms;
+  }
+}
+
+export interface DelayParts {
+  /** The relay's own share (leg report). */
+  readonly relayMs: number | null;
+  /** Round trip between relay and page (RTCP or ICE). */
+  readonly tripMs: number | null;
+  /** From the last packet of a frame to its presentation here. */
+  readonly screenMs: number | null;
+}
+
+/** Relay to screen in milliseconds: relay's share + half a round trip + reassembly, decoding and display; null while a part is unknown. */
+export function relayToScreen(parts: DelayParts): number | null {
+  if (parts.screenMs === null || parts.tripMs === null) return null;
+  return Math.max(0, (parts.relayMs ?? 0) + parts.tripMs / 2 + parts.screenMs);
+}
+
+export interface Uncertain {
+  readonly ms: number;
+  readonly uncertaintyMs: number;
+}
+
+/**
+ * Camera to screen, where both clocks are known.  `shownMs` is the time from the frame's own stamp in the relay's clock (that of the
+ * leg's sender reports, which count from the quickest way camera to relay) to its presentation; `uplinkMs` is that quickest way, known
+ * to the relay only where the camera's clock offset is.  Null where a part is unknown or the parts contradict each other.
+ */
+export function endToEnd(
+  shown: Uncertain | null,
+  uplinkMs: number | null,
+  cameraUncertaintyMs: number | null,
+): Uncertain | null {
+  if (shown === null || uplinkMs === null || cameraUncertaintyMs === null) return null;
+  const ms = shown.ms + uplinkMs;
+  const uncertaintyMs = shown.uncertaintyMs + cameraUncertaintyMs;
+  return ms < -uncertaintyMs ? null : { ms: Math.max(0, ms), uncertaintyMs };
+}
+
+/** Seconds between 1900 (NTP, and Chromium's `estimatedPlayoutTimestamp`) and 1970. */
+const NTP_EPOCH_S = 2_208_988_800;
+
+/** From the frame's stamp to now in the relay's clock; both in milliseconds, `playoutNtpMs` since 1900 or since 1970. */
+export function sinceStamp(playoutNtpMs: number | null, clock: ServerClock, now: number): Uncertain | null {
+  const server = clock.at(now);
+  const offset = clock.offset;
+  if (playoutNtpMs === null || playoutNtpMs <= 0 || server === null || offset === null) return null;
+  const utc = playoutNtpMs > NTP_EPOCH_S * 1000 ? playoutNtpMs - NTP_EPOCH_S * 1000 : playoutNtpMs;
+  const ms = server - utc;
+  return Math.abs(ms) > 60_000 ? null : { ms, uncertaintyMs: offset.uncertaintyMs };
+}
+
+/** Running median of the last few values: one late frame does not make the figure jump. */
+export class Median {
+  #values: number[] = [];
+
+  constructor(private readonly most = 15) {}
+
+  add(value: number): void {
+    this.#values.push(value);
+    if (this.#values.length > this.most) this.#values.shift();
+  }
+
+  clear(): void {
+    this.#values = [];
+  }
+
+  get value(): number | null {
+    const sorted = [...this.#values].sort((left, right) => left - right);
+    return sorted[Math.floor(sorted.length / 2)] ?? null;
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * The work place of a person who may watch: live socket, what it told, the wall.
+ *
+ * Owns: the life of these three and their meeting.  Must never know: elements.
+ */
+
+import type { Api } from "./api";
+import { Listeners } from "./listeners";
+import { LiveSocket, type SocketState } from "./live";
+import { acknowledge, type LiveMessage, type LiveState, NOTHING_KNOWN, reduce } from "./live_state";
+import { Wall } from "./wall";
+
+export class Desk {
+  state: LiveState = NOTHING_KNOWN;
+  readonly changed = new Listeners();
+  readonly socket: LiveSocket;
+  readonly wall: Wall;
+  /** Called when the relay ended the socket on purpose (a sign-out, say). */
+  onBye: (reason: string) => void = () => {};
+
+  constructor(readonly api: Api) {
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    this.socket = new LiveSocket(`${scheme}://${location.host}/live`, {
+      message: (message) => this.#onMessage(message),
+      state: (state) => this.#onState(state),
+    });
+    this.wall = new Wall(api, this.socket, () => this.state);
+  }
+
+  start(): void {
+    this.socket.start();
+    this.wall.start();
+    addEventListener("pagehide", this.#leave);
+  }
+
+  stop(): void {
+    removeEventListener("pagehide", this.#leave);
+    this.wall.stop();
+    this.socket.stop();
+  }
+
+  acknowledge(camera: string): void {
+    this.state = acknowledge(this.state, camera);
+    this.changed.fire();
+  }
+
+  readonly #leave = (): void => this.wall.stop();
+
+  #onMessage(message: LiveMessage): void {
+    this.state = reduce(this.state, message, Date.now());
+    if (message.t === "bye") this.onBye(message.reason);
+    this.wall.take(message);
+    if (message.t !== "time" && message.t !== "leg") this.changed.fire();
+  }
+
+  #onState(state: SocketState): void {
+    // A socket that closes at once, again and again, may mean that the sign-in is over: the relay then says so over HTTP.
+    if (state === "closed") void this.api.session();
+    this.wall.refresh();
+    this.changed.fire();
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * The list of cameras: what needs a person first, search by name, put on the wall.
+ *
+ * Owns: the search and the rows.  Must never know: the wall (it says which camera was chosen).
+ */
+
+import { css, html, nothing, type TemplateResult } from "lit";
+import { customElement, property, query, state } from "lit/decorators.js";
+import { repeat } from "lit/directives/repeat.js";
+import { type Key, t, tCode } from "../i18n";
+import { isOnAir, type LiveState, type Standing, sorted, standing } from "../live_state";
+import type { Camera } from "../model";
+import { controls, Spoken } from "./base";
+
+/** Shape first, colour second: each state has a sign of its own. */
+export const SIGNS: Readonly<Record<Standing, string>> = { alarm: "▲", live: "●", online: "○", offline: "✕" };
+export const CAMERA_TYPE = "application/x-relay-camera";
+
+@customElement("camera-list")
+export class CameraList extends Spoken {
+  static override styles = [
+    controls,
+    css`
+      :host {
+        display: flex;
+        flex-direction: column;
+        min-height: 0;
+        background: var(--panel);
+        border-right: 1px solid var(--line);
+      }
+      .head {
+        padding: 0.8em;
+        display: grid;
+        gap: 0.5em;
+      }
+      ul {
+        list-style: none;
+        margin: 0;
+        padding: 0 0.4em 0.8em;
+        overflow-y: auto;
+        flex: 1;
+      }
+      li {
+        display: grid;
+        grid-template-columns: 1fr auto;
+        align-items: center;
+        gap: 0.2em;
+      }
+      .camera {
+        display: grid;
+        grid-template-columns: 1.6em 1fr auto;
+        gap: 0 0.3em;
+        text-align: left;
+        justify-content: start;
+        width: 100%;
+        background: none;
+        border-color: transparent;
+        padding: 0.45em 0.4em;
+      }
+      .camera:hover:not(:disabled) {
+        background: var(--raised);
+      }
+      .sign {
+        grid-row: span 2;
+        font-size: 1.2em;
+        text-align: center;
+      }
+      .name {
+        font-weight: 600;
+        overflow-wrap: anywhere;
+      }
+      .state {
+        grid-column: 2 / 4;
+        font-size: 0.85em;
+        color: var(--soft);
+      }
+      .tile {
+        font-size: 0.85em;
+        border: 1px solid var(--accent);
+        border-radius: var(--radius);
+        padding: 0 0.4em;
+        align-self: start;
+      }
+      .alarm .sign,
+      .alarm .state {
+        color: var(--bad);
+        font-weight: 700;
+      }
+      .live .sign {
+        color: var(--good);
+      }
+      .offline .name,
+      .offline .sign {
+        color: var(--soft);
+        font-weight: 400;
+      }
+      .request {
+        grid-column: 1 / 3;
+        margin: 0 0.4em 0.5em 2.3em;
+        font-size: 0.85em;
+      }
+      .bad {
+        color: var(--bad);
+        font-weight: 700;
+      }
+      .hint {
+        font-size: 0.8em;
+      }
+    `,
+  ];
+
+  @property({ attribute: false }) live!: LiveState;
+  @property({ attribute: false }) onTile: ReadonlyMap<string, number> = new Map();
+  @state() private search = "";
+  @query("input") private field!: HTMLInputElement;
+
+  /** Put the cursor into the search. */
+  seek(): void {
+    this.field.focus();
+    this.field.select();
+  }
+
+  /** The camera whose row has the focus: a digit key puts it on that tile. */
+  get focused(): string | null {
+    const active = this.shadowRoot?.activeElement;
+    return active instanceof HTMLElement ? (active.dataset.camera ?? null) : null;
+  }
+
+  protected override render(): TemplateResult {
+    const cameras = sorted(this.live, this.search);
+    const live = [...this.live.cameras.values()].filter(isOnAir).length;
+    return html`<div class="head">
+        <h2>${t("list.title")}</h2>
+        <input type="search" .value=${this.search} @input=${this.#onSearch} @keydown=${this.#onSearchKey}
+          placeholder=${t("list.search")} aria-label=${t("list.search")} data-testid="camera-search" />
+        <p class="soft hint" data-testid="camera-count">${t("list.count", { live, all: this.live.cameras.size })} · ${t("list.hint")}</p>
+      </div>
+      <ul data-testid="camera-list" aria-label=${t("list.title")}>
+        ${repeat(
+          cameras,
+          (camera) => camera.camera,
+          (camera) => this.#row(camera),
+        )}
+        ${cameras.length === 0 ? html`<li class="soft" style="padding:0.8em">${t(this.search === "" ? "list.noneYet" : "list.empty")}</li>` : nothing}
+      </ul>`;
+  }
+
+  #row(camera: Camera): TemplateResult {
+    const stands = standing(camera, this.live.alarms);
+    const tile = this.onTile.get(camera.camera);
+    const ask = camera.online && !isOnAir(camera);
+    return html`<li class=${stands} data-testid="camera" data-camera=${camera.camera} data-standing=${stands}>
+      <button class="camera" draggable="true" data-camera=${camera.camera}
+        @click=${() => this.#say("camera-chosen", camera.camera)}
+        @dragstart=${(event: DragEvent) => this.#onDrag(event, camera.camera)}>
+        <span class="sign" aria-hidden="true">${SIGNS[stands]}</span>
+        <span class="name">${camera.label}</span>
+        ${tile === undefined ? html`<span></span>` : html`<span class="tile">${t("list.onTile", { tile: tile + 1 })}</span>`}
+        <span class="state">${this.#words(camera, stands)}</span>
+      </button>
+      ${ask ? html`<button class="request" @click=${() => this.#say("camera-request", camera.camera)} data-testid="request">${t("list.request")}</button>` : nothing}
+    </li>`;
+  }
+
+  #words(camera: Camera, stands: Standing): TemplateResult {
+    const broken =
+      isOnAir(camera) &&
+      camera.original === "relay" &&
+      (camera.rec === "stalled" || camera.rec === "full" || camera.rec === "none");
+    const battery = camera.battery === null ? "" : ` · ${t("list.battery", { percent: Math.round(camera.battery) })}`;
+    const still = camera.state === "frozen" || camera.state === "lost" ? ` · ${tCode("cause", `camera_${camera.state}`)}` : "";
+    return html`${t(`standing.${stands}` as Key)}${still}${camera.rec === "recording" ? html` · REC` : nothing}${
+      broken ? html` · <span class="bad">${t(`rec.${camera.rec}` as Key)}</span>` : nothing
+    }${battery}`;
+  }
+
+  #onSearch(event: Event): void {
+    this.search = (event.target as HTMLInputElement).value;
+  }
+
+  #onSearchKey(event: KeyboardEvent): void {
+    if (event.key === "Escape") {
+      this.search = "";
+      this.field.blur();
+    }
+    if (event.key !== "Enter" && event.key !== "ArrowDown") return;
+    event.preventDefault();
+    const first = this.renderRoot.querySelector<HTMLButtonElement>("button.camera");
+    if (event.key === "Enter") first?.click();
+    else first?.focus();
+  }
+
+  #onDrag(event: DragEvent, camera: string): void {
+    event.dataTransfer?.setData(CAMERA_TYPE, camera);
+    event.dataTransfer?.setData("text/plain", camera);
+  }
+
+  #say(name: string, camera: string): void {
+    this.dispatchEvent(new CustomEvent<string>(name, { detail: camera }));
+  }
+}

@@ -1,0 +1,306 @@
+/**
+ * The live work place: list, wall, alarms, the intervention under which everything is watched, the keyboard.
+ *
+ * Owns: which intervention is current, what each key does.  Must never know: sockets, peer connections.
+ */
+
+import { css, html, nothing, type TemplateResult } from "lit";
+import { customElement, property, query, state } from "lit/decorators.js";
+import type { Desk } from "../desk";
+import { type Key, t } from "../i18n";
+import { type KeyMeaning, KeyReader } from "../keys";
+import * as layout from "../layout";
+import type { Intervention, Session } from "../model";
+import { controls, explain, Spoken } from "./base";
+import type { CameraList } from "./camera_list";
+import type { RequestDialog, StreamRequest } from "./request_dialog";
+import type { WallGrid } from "./wall_grid";
+import "./alarms";
+import "./camera_list";
+import "./intervention";
+import "./request_dialog";
+import "./wall_grid";
+
+const KEPT_AS = "relay.intervention";
+
+@customElement("live-view")
+export class LiveView extends Spoken {
+  static override styles = [
+    controls,
+    css`
+      :host {
+        display: flex;
+        flex-direction: column;
+        height: 100%;
+        min-height: 0;
+      }
+      .desk {
+        flex: 1;
+        min-height: 0;
+        display: grid;
+        grid-template-columns: minmax(15rem, 19%) minmax(0, 1fr);
+      }
+      .desk.alone {
+        grid-template-columns: minmax(0, 1fr);
+      }
+      .desk > * {
+        min-height: 0;
+      }
+      intervention-gate {
+        flex: 1;
+      }
+      .status {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 0.2em 1.4em;
+        align-items: center;
+        padding: 0.25em 0.9em;
+        background: var(--panel);
+        border-top: 1px solid var(--line);
+        font-size: 0.9em;
+      }
+      .status button {
+        min-height: 1.9em;
+        padding: 0.1em 0.7em;
+      }
+      .status .what {
+        font-weight: 600;
+      }
+      .status .space {
+        flex: 1;
+      }
+      .up {
+        color: var(--good);
+      }
+      .down {
+        color: var(--warn);
+        font-weight: 700;
+      }
+    `,
+  ];
+
+  @property({ attribute: false }) desk!: Desk;
+  @property({ attribute: false }) session!: Session;
+  /** Shown now; the keyboard belongs to it only then. */
+  @property({ type: Boolean }) active = false;
+  @state() private current: Intervention | null = null;
+  @state() private closed = false;
+  @state() private listed = true;
+  @state() private turn = 0;
+  @state() private message = "";
+  @query("camera-list") private list!: CameraList | null;
+  @query("wall-grid") private grid!: WallGrid | null;
+  @query("request-dialog") private request!: RequestDialog;
+  readonly #keys = new KeyReader();
+  #stops: (() => void)[] = [];
+  #interventions = 0;
+  #messageTimer: ReturnType<typeof setTimeout> | undefined;
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    addEventListener("keydown", this.#onKey);
+    const redraw = (): void => {
+      this.turn += 1;
+    };
+    this.#stops = [
+      this.desk.changed.add(redraw),
+      this.desk.changed.add(() => this.#onChange()),
+      this.desk.wall.changed.add(redraw),
+    ];
+    this.desk.wall.onMotiveNeeded = () => void this.#check();
+    void this.#resume();
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    removeEventListener("keydown", this.#onKey);
+    for (const stop of this.#stops) stop();
+  }
+
+  protected override render(): TemplateResult {
+    return html`<alarm-banner .live=${this.desk.state} .now=${Date.now()} @alarm-show=${this.#onAlarmShow} @alarm-seen=${this.#onAlarmSeen}></alarm-banner>
+      ${
+        this.current === null
+          ? html`<intervention-gate .api=${this.desk.api} .turn=${this.desk.state.interventions} .closed=${this.closed} @entered=${this.#onEntered}></intervention-gate>`
+          : this.#workplace()
+      }
+      ${this.#status()}
+      <request-dialog @stream-request=${this.#onRequest}></request-dialog>`;
+  }
+
+  #workplace(): TemplateResult {
+    const wall = this.desk.wall.layout;
+    const onTile = new Map(layout.visible(wall).map(({ camera, tile }) => [camera, tile]));
+    return html`<div class="desk ${this.listed ? "" : "alone"}">
+      ${this.listed ? html`<camera-list .live=${this.desk.state} .onTile=${onTile} @camera-chosen=${this.#onChosen} @camera-request=${this.#onAsk}></camera-list>` : nothing}
+      <wall-grid .desk=${this.desk} .turn=${this.turn}>
+        <button slot="bar" @click=${this.#toggleList} aria-pressed=${this.listed} data-testid="toggle-list">☰ ${t("list.toggle")}</button>
+      </wall-grid>
+    </div>`;
+  }
+
+  #status(): TemplateResult {
+    const socket = this.desk.socket.state;
+    const broken = [...this.desk.wall.links.values()].filter((link) => !link.mediaUp).length;
+    return html`<footer class="status">
+      ${this.current === null ? nothing : this.#interventionStatus(this.current)}
+      <span role="status" data-testid="message">${this.message}</span>
+      <span class="space"></span>
+      ${broken > 0 && socket === "open" ? html`<span class="down" data-testid="media-state">⚠ ${t("link.media", { count: broken })}</span>` : nothing}
+      <span role="status" class=${socket === "open" ? "up" : "down"} data-testid="socket-state" data-state=${socket}>${socket === "open" ? "✓" : "⚠"} ${t(`link.${socket}` as Key)}</span>
+    </footer>`;
+  }
+
+  #interventionStatus(current: Intervention): TemplateResult {
+    return html`<span class="what" data-testid="current-intervention">${t("intervention.current", { label: current.label })}</span>
+      <span class="soft">${t("intervention.yourMotive", { motive: current.motive ?? "" })}</span>
+      <button @click=${() => this.#leave(false)} data-testid="change-intervention">${t("intervention.change")}</button>
+      <button @click=${this.#close} data-testid="close-intervention">${t("intervention.close")}</button>`;
+  }
+
+  // --- the intervention ------------------------------------------------------------------------------------------------
+
+  /** After a reload the intervention that was joined goes on, if it is still open. */
+  async #resume(): Promise<void> {
+    const kept = sessionStorage.getItem(KEPT_AS);
+    const answer = await this.desk.api.interventions();
+    if (answer.kind !== "ok" || kept === null) return;
+    const found = answer.value.find((item) => item.id === kept && item.motive !== null);
+    if (found !== undefined) this.#enter(found);
+  }
+
+  /** The list changed: is ours still open? */
+  async #check(): Promise<void> {
+    const answer = await this.desk.api.interventions();
+    if (answer.kind !== "ok" || this.current === null) return;
+    if (!answer.value.some((item) => item.id === this.current?.id && item.motive !== null)) this.#leave(true);
+  }
+
+  #onChange(): void {
+    if (this.desk.state.interventions === this.#interventions) return;
+    this.#interventions = this.desk.state.interventions;
+    void this.#check();
+  }
+
+  #onEntered(event: CustomEvent<Intervention>): void {
+    this.#enter(event.detail);
+  }
+
+  #enter(item: Intervention): void {
+    this.current = item;
+    this.closed = false;
+    sessionStorage.setItem(KEPT_AS, item.id);
+    this.desk.wall.setIntervention(item.id);
+  }
+
+  #leave(closed: boolean): void {
+    this.current = null;
+    this.closed = closed;
+    sessionStorage.removeItem(KEPT_AS);
+    this.desk.wall.setIntervention(null);
+  }
+
+  async #close(): Promise<void> {
+    const { current } = this;
+    if (current === null || !confirm(t("intervention.closeSure", { label: current.label }))) return;
+    const answer = await this.desk.api.closeIntervention(current.id);
+    if (answer.kind === "ok") this.#leave(true);
+    else this.#say(explain(answer));
+  }
+
+  // --- cameras and alarms ----------------------------------------------------------------------------------------------
+
+  #onChosen(event: CustomEvent<string>): void {
+    this.desk.wall.arrange(layout.placeAnywhere(this.desk.wall.layout, event.detail));
+  }
+
+  #onAsk(event: CustomEvent<string>): void {
+    const camera = this.desk.state.cameras.get(event.detail);
+    if (camera !== undefined) void this.request.open(camera);
+  }
+
+  async #onRequest(event: CustomEvent<StreamRequest>): Promise<void> {
+    if (this.current === null) return;
+    const { camera, threat, reason } = event.detail;
+    const answer = await this.desk.api.requestStream(camera.camera, this.current.id, threat, reason);
+    this.#say(answer.kind === "ok" ? t("list.requested", { label: camera.label }) : explain(answer));
+  }
+
+  #onAlarmSeen(event: CustomEvent<string>): void {
+    this.desk.acknowledge(event.detail);
+  }
+
+  /** Pull-up: the camera stands large, the others beside it. */
+  #onAlarmShow(event: CustomEvent<string>): void {
+    this.#pullUp(event.detail);
+  }
+
+  #pullUp(camera: string): void {
+    this.desk.acknowledge(camera);
+    const placed = layout.placeAnywhere(this.desk.wall.layout, camera);
+    this.desk.wall.arrange(placed.spotlight ? placed : layout.toggleSpotlight(placed));
+  }
+
+  #latestAlarm(): string | null {
+    const alarms = [...this.desk.state.alarms.values()].sort(
+      (left, right) => Number(left.seen) - Number(right.seen) || right.at - left.at,
+    );
+    return alarms[0]?.camera ?? null;
+  }
+
+  #say(message: string): void {
+    this.message = message;
+    clearTimeout(this.#messageTimer);
+    this.#messageTimer = setTimeout(() => {
+      this.message = "";
+    }, 8000);
+  }
+
+  readonly #toggleList = (): void => {
+    this.listed = !this.listed;
+  };
+
+  // --- keyboard --------------------------------------------------------------------------------------------------------
+
+  readonly #onKey = (event: KeyboardEvent): void => {
+    if (!this.active || this.current === null || document.querySelector("dialog[open]") !== null) return;
+    const meaning = this.#keys.read(event, this.desk.wall.layout.size, performance.now());
+    if (meaning === null) return;
+    event.preventDefault();
+    this.#do(meaning);
+  };
+
+  #do(meaning: KeyMeaning): void {
+    const { wall } = this.desk;
+    const { selected } = wall.layout;
+    if (meaning.does === "tile") this.#onDigit(meaning.tile);
+    else if (meaning.does === "size") wall.arrange(layout.resize(wall.layout, meaning.size));
+    else if (meaning.does === "move") wall.arrange(layout.move(wall.layout, meaning.dx, meaning.dy));
+    else if (meaning.does === "enlarge") this.grid?.enlarge(selected);
+    else if (meaning.does === "hear") this.grid?.hear(selected);
+    else if (meaning.does === "remove") wall.arrange(layout.clear(wall.layout, selected));
+    else this.#doElse(meaning.does);
+  }
+
+  #doElse(does: "fullScreen" | "search" | "alarm" | "escape"): void {
+    const { wall } = this.desk;
+    if (does === "fullScreen") void this.grid?.toggleFullScreen();
+    if (does === "search") this.#seek();
+    if (does === "escape" && wall.layout.spotlight) wall.arrange(layout.toggleSpotlight(wall.layout));
+    const latest = does === "alarm" ? this.#latestAlarm() : null;
+    if (latest !== null) this.#pullUp(latest);
+  }
+
+  async #seek(): Promise<void> {
+    this.listed = true;
+    await this.updateComplete;
+    this.list?.seek();
+  }
+
+  /** With the focus on a camera of the list, a number puts that camera there; else it selects the tile. */
+  #onDigit(tile: number): void {
+    const { wall } = this.desk;
+    const camera = this.list?.focused ?? null;
+    wall.arrange(camera === null ? layout.select(wall.layout, tile) : layout.place(wall.layout, camera, tile));
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * One tile: the picture and the truth about it.
+ *
+ * Owns: the video element and its frame callbacks.  Must never know: slots, sockets, the wall's layout.
+ *
+ * A picture is shown plainly only while `liveness` says *live*.  Before its first frame nothing is shown (it could be another
+ * camera's); once it stands still it is grey, hatched and dated.
+ */
+
+import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
+import { customElement, property, query } from "lit/decorators.js";
+import { age, type Key, t } from "../i18n";
+import type { Presented } from "../liveness";
+import type { Camera } from "../model";
+import type { TileView } from "../wall";
+import { controls, Spoken } from "./base";
+import { CAMERA_TYPE } from "./camera_list";
+import { tileStyles } from "./wall_tile_styles";
+
+/** A seal younger than this is in time: a fragment is under 0.45 s, the window before it at most 0.4 s. */
+const SEAL_LATE_AFTER_S = 3;
+const SIGNS: Readonly<Record<string, string>> = { live: "●", frozen: "❚❚", waiting: "◌", asleep: "○", refused: "✕", empty: "" };
+
+@customElement("wall-tile")
+export class WallTile extends Spoken {
+  static override styles = [controls, tileStyles];
+
+  @property({ attribute: false }) view!: TileView;
+  @property({ type: Boolean }) large = false;
+  @property({ type: Boolean, reflect: true }) selected = false;
+  @property({ type: Boolean, reflect: true }) alarm = false;
+  @property({ type: Boolean }) spotlight = false;
+  @query("video") private video!: HTMLVideoElement | null;
+  #callback = 0;
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.video?.cancelVideoFrameCallback(this.#callback);
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    if (this.hasUpdated) this.#watch();
+  }
+
+  protected override render(): TemplateResult {
+    const { view } = this;
+    const kind = view.liveness.kind;
+    if (view.id === null) return this.#empty();
+    return html`<div class="tile ${kind} ${this.large ? "large" : "small"}" data-testid="tile" data-tile=${view.tile} data-camera=${view.id}
+        data-kind=${kind} @dblclick=${() => this.#say("tile-enlarge")}>
+      <video muted autoplay playsinline disablepictureinpicture tabindex="-1" aria-hidden="true"></video>
+      ${kind === "live" ? nothing : this.#cover(view)}
+      <div class="top">
+        <span class="number" aria-hidden="true">${view.tile + 1}</span>
+        <span class="name">${view.camera?.label ?? view.id}</span>
+        <span class="state">${SIGNS[kind]} ${t(`tile.${kind}` as Key)}</span>
+      </div>
+      ${this.large || this.selected ? this.#figures(view) : this.#shortFigures(view)}
+      <div class="tools">${this.#tools(view)}</div>
+    </div>`;
+  }
+
+  protected override firstUpdated(): void {
+    this.#watch();
+  }
+
+  protected override updated(changed: PropertyValues<this>): void {
+    if (!changed.has("view") || this.video === null) return;
+    const { stream, id } = this.view;
+    if (this.video.srcObject !== stream) this.video.srcObject = stream;
+    // Until the first frame of this camera nothing may be seen: the slot may still carry the picture of the one before.
+    this.video.classList.toggle("unseen", id === null || this.view.liveness.age === null);
+    if (stream !== null && this.video.paused) this.video.play().catch(() => undefined);
+    if (this.#callback === 0) this.#watch();
+  }
+
+  #empty(): TemplateResult {
+    const { tile } = this.view;
+    return html`<div class="tile empty" data-testid="tile" data-tile=${tile} data-kind="empty">
+      <span class="number">${tile + 1}</span><span class="soft">${t("tile.emptyHint")}</span>
+    </div>`;
+  }
+
+  #cover(view: TileView): TemplateResult {
+    const { kind, cause, age: seconds } = view.liveness;
+    return html`<div class="cover">
+      <span class="big">${SIGNS[kind]} ${t(`tile.${kind}` as Key)}</span>
+      ${kind === "frozen" && seconds !== null ? html`<span class="when" data-testid="frozen-age">${t("tile.frozenAge", { age: age(seconds) })}</span>` : nothing}
+      <span class="why">${kind === "refused" ? view.refusal : t(`cause.${cause}` as Key)}</span>
+      ${kind === "refused" ? html`<button @click=${() => this.#say("tile-retry")}>${t("tile.retry")}</button>` : nothing}
+    </div>`;
+  }
+
+  /** Large tiles, and a small one while it is selected. */
+  #figures(view: TileView): TemplateResult {
+    const live = view.liveness.kind === "live";
+    return html`<div class="bottom">
+      ${this.#recording(view.camera)}
+      ${live ? html`<span data-testid="delay">${this.#delay(view)}</span>` : nothing}
+      ${live && view.stats !== null ? html`<span data-testid="bitrate">${t("tile.bitrate", { kbps: Math.round(view.stats.kbps) })}</span>` : nothing}
+      ${live && view.stats !== null ? html`<span data-testid="loss" class=${view.stats.loss > 0.02 ? "warn" : ""}>${t("tile.loss", { percent: (view.stats.loss * 100).toFixed(1) })}</span>` : nothing}
+      ${this.#limits(view)}
+    </div>`;
+  }
+
+  /** Small tiles carry what must not be missed: sound, a broken recording, a reduced picture. */
+  #shortFigures(view: TileView): TemplateResult {
+    const broken = isBroken(view.camera);
+    return html`<div class="bottom">
+      ${broken ? this.#recording(view.camera) : nothing} ${this.#limits(view)}
+    </div>`;
+  }
+
+  #limits(view: TileView): TemplateResult {
+    const key = view.leg?.layer === "key";
+    return html`${view.audible ? html`<span class="heard" data-testid="heard">♪ ${t("tile.heard")}</span>` : nothing}
+      ${key ? html`<span class="warn">⚠ ${t("tile.keyOnly")}</span>` : nothing}
+      ${!key && view.leg?.limited ? html`<span class="warn">⚠ ${t("tile.limited")}</span>` : nothing}`;
+  }
+
+  #delay(view: TileView): string {
+    if (view.endToEnd !== null) {
+      return t("tile.endToEnd", { ms: Math.round(view.endToEnd.ms), uncertainty: Math.ceil(view.endToEnd.uncertaintyMs) });
+    }
+    return view.delayMs === null ? t("tile.delayUnknown") : t("tile.delay", { ms: Math.round(view.delayMs) });
+  }
+
+  #recording(camera: Camera | null): TemplateResult {
+    if (camera === null) return html``;
+    if (camera.original === "camera") return html`<span class="rec" data-testid="rec">${t("rec.onCamera")}</span>`;
+    const on = camera.rec === "recording";
+    return html`<span class="rec ${on ? "on" : "off"}" data-testid="rec" data-rec=${camera.rec}>${on ? "⏺" : "⚠"} ${t(`rec.${camera.rec}` as Key)}</span>
+      ${on ? html`<span class=${sealIsLate(camera) ? "warn" : ""} data-testid="seal">${seal(camera)}</span>` : nothing}`;
+  }
+
+  #tools(view: TileView): TemplateResult {
+    const canHear = view.camera?.liveAudio === true;
+    const hear = canHear ? t(view.audible ? "tile.mute" : "tile.hear") : t("tile.noAudio");
+    return html`<button title=${hear} aria-label=${hear} aria-pressed=${view.audible} ?disabled=${!canHear} data-testid="hear" tabindex="-1"
+        @click=${() => this.#say("tile-hear")}>${view.audible ? "♪" : "♪̸"}</button>
+      <button title=${t(this.spotlight ? "tile.shrink" : "tile.enlarge")} aria-label=${t(this.spotlight ? "tile.shrink" : "tile.enlarge")}
+        data-testid="enlarge" tabindex="-1" @click=${() => this.#say("tile-enlarge")}>${this.spotlight ? "⤡" : "⤢"}</button>
+      <button title=${t("tile.remove")} aria-label=${t("tile.remove")} data-testid="remove" tabindex="-1" @click=${() => this.#say("tile-remove")}>✕</button>`;
+  }
+
+  /** Every presented frame is told to the wall, with the time its last packet came in. */
+  #watch(): void {
+    const { video } = this;
+    if (video === null || this.view.id === null) {
+      this.#callback = 0;
+      return;
+    }
+    const camera = this.view.id;
+    this.#callback = video.requestVideoFrameCallback((now, metadata) => {
+      const frame: Presented = { at: Math.max(now, metadata.expectedDisplayTime), received: metadata.receiveTime ?? null };
+      this.dispatchEvent(
+        new CustomEvent<{ camera: string; frame: Presented }>("tile-frame", {
+          detail: { camera, frame },
+          bubbles: true,
+          composed: true,
+        }),
+      );
+      this.#watch();
+    });
+  }
+
+  #say(name: string): void {
+    this.dispatchEvent(new CustomEvent<number>(name, { detail: this.view.tile, bubbles: true, composed: true }));
+  }
+
+  constructor() {
+    super();
+    this.addEventListener("dragstart", (event) => {
+      if (this.view.id === null) return;
+      event.dataTransfer?.setData(CAMERA_TYPE, this.view.id);
+    });
+  }
+}
+
+function isBroken(camera: Camera | null): boolean {
+  return (
+    camera !== null && camera.worker !== null && camera.original === "relay" && !["recording", "waiting"].includes(camera.rec)
+  );
+}
+
+function sealIsLate(camera: Camera): boolean {
+  return camera.sealedAge === null || camera.sealedAge > SEAL_LATE_AFTER_S;
+}
+
+function seal(camera: Camera): string {
+  if (camera.sealedAge === null) return `⚠ ${t("seal.none")}`;
+  return sealIsLate(camera) ? `⚠ ${t("seal.late", { age: age(camera.sealedAge) })}` : `✓ ${t("seal.ok")}`;
+}

@@ -1,0 +1,182 @@
+/** How a tile looks.  Sizes follow the tile (container units), so that a name is readable on a wall as on a laptop. */
+
+import { css } from "lit";
+
+export const tileStyles = css`
+  :host {
+    position: relative;
+    min-width: 0;
+    min-height: 0;
+    overflow: hidden;
+    background: #000;
+    border: 2px solid var(--line);
+    container-type: size;
+    cursor: pointer;
+  }
+  :host([selected]) {
+    border-color: var(--accent);
+    box-shadow: inset 0 0 0 2px var(--accent);
+  }
+  :host([alarm]) {
+    border-color: var(--bad);
+    border-width: 6px;
+    border-style: double;
+  }
+  .tile {
+    position: absolute;
+    inset: 0;
+    font-size: clamp(11px, min(6cqh, 4cqw), 40px);
+  }
+  .tile.large {
+    font-size: clamp(13px, min(4cqh, 2.6cqw), 40px);
+  }
+  video {
+    position: absolute;
+    inset: 0;
+    width: 100%;
+    height: 100%;
+    object-fit: contain;
+    background: #000;
+  }
+  video.unseen {
+    visibility: hidden;
+  }
+  .frozen video,
+  .refused video {
+    filter: grayscale(1) brightness(0.45);
+  }
+  .cover {
+    position: absolute;
+    inset: 0;
+    display: flex;
+    flex-direction: column;
+    align-items: center;
+    justify-content: center;
+    gap: 0.3em;
+    text-align: center;
+    padding: 2.2em 0.6em;
+    text-shadow: 0 0 4px #000;
+  }
+  .frozen .cover {
+    background: repeating-linear-gradient(45deg, rgb(0 0 0 / 0%) 0 1.2em, rgb(255 255 255 / 9%) 1.2em 1.6em);
+  }
+  .cover .big {
+    font-size: 1.35em;
+    font-weight: 700;
+  }
+  .frozen .big,
+  .frozen .when,
+  .refused .big {
+    color: var(--warn);
+  }
+  .cover .when {
+    font-size: 1.2em;
+    font-weight: 600;
+  }
+  .cover .why {
+    color: var(--soft);
+    overflow: hidden;
+  }
+  .waiting .big,
+  .asleep .big {
+    color: var(--soft);
+  }
+  .top,
+  .bottom {
+    position: absolute;
+    left: 0;
+    right: 0;
+    display: flex;
+    align-items: center;
+    gap: 0.35em 0.7em;
+    padding: 0.2em 0.5em;
+    background: rgb(5 9 13 / 78%);
+    min-width: 0;
+  }
+  .top {
+    top: 0;
+  }
+  .bottom {
+    bottom: 0;
+    flex-wrap: wrap;
+    font-size: 0.85em;
+    font-variant-numeric: tabular-nums;
+  }
+  .bottom:not(:has(span)) {
+    display: none;
+  }
+  .number {
+    border: 1px solid currentcolor;
+    border-radius: 0.25em;
+    padding: 0 0.35em;
+    font-weight: 700;
+    color: var(--soft);
+  }
+  .name {
+    flex: 1;
+    min-width: 0;
+    font-weight: 700;
+    white-space: nowrap;
+    overflow: hidden;
+    text-overflow: ellipsis;
+  }
+  .state {
+    white-space: nowrap;
+    font-weight: 700;
+  }
+  .live .state {
+    color: var(--good);
+  }
+  .frozen .state,
+  .refused .state {
+    color: var(--warn);
+  }
+  .waiting .state,
+  .asleep .state {
+    color: var(--soft);
+  }
+  .small:not(.live) .state {
+    overflow: hidden;
+    text-overflow: clip;
+    width: 1.4em;
+  }
+  .rec.on {
+    color: var(--bad);
+    font-weight: 700;
+  }
+  .rec.off,
+  .warn {
+    color: var(--warn);
+    font-weight: 700;
+  }
+  .heard {
+    color: var(--accent);
+    font-weight: 700;
+  }
+  .empty {
+    display: flex;
+    align-items: center;
+    justify-content: center;
+    gap: 0.8em;
+    color: var(--soft);
+    background: var(--ground);
+  }
+  .tools {
+    position: absolute;
+    top: 2.3em;
+    right: 0.3em;
+    display: none;
+    gap: 0.3em;
+  }
+  :host(:hover) .tools,
+  :host(:focus-within) .tools,
+  :host([selected]) .tools {
+    display: flex;
+  }
+  .tools button {
+    background: rgb(5 9 13 / 78%);
+    min-height: 2em;
+    min-width: 2em;
+    padding: 0.1em 0.4em;
+  }
+`;

@@ -1,0 +1,97 @@
+/**
+ * Words in two languages.  French first; the browser's language or the person's choice decides.
+ *
+ * Owns: which language is spoken, how a string is filled in, how times and ages are written.  Must never know: elements.
+ */
+
+import { Listeners } from "./listeners";
+import { en } from "./words/en";
+import { fr } from "./words/fr";
+
+export type Key = keyof typeof fr;
+export type Catalogue = Readonly<Record<Key, string>>;
+export const LANGUAGES = ["fr", "en"] as const;
+export type Language = (typeof LANGUAGES)[number];
+
+export const CATALOGUES: Readonly<Record<Language, Catalogue>> = { fr, en };
+const KEPT_AS = "relay.language";
+
+let spoken: Language = "fr";
+export const languageChanged = new Listeners();
+
+export function language(): Language {
+  return spoken;
+}
+
+/** Return the language to begin with: the person's choice, else English where the browser prefers it to French, else French. */
+export function chooseLanguage(kept: string | null, preferred: readonly string[]): Language {
+  const known = (tag: string): Language | undefined => LANGUAGES.find((name) => tag.toLowerCase().split("-")[0] === name);
+  if (kept !== null && known(kept) !== undefined) return known(kept) as Language;
+  return preferred.map(known).find((name) => name !== undefined) ?? "fr";
+}
+
+export function startLanguage(): void {
+  setLanguage(chooseLanguage(localStorage.getItem(KEPT_AS), navigator.languages));
+}
+
+/** Speak another language from now on; `keep` remembers it for the next visit. */
+export function setLanguage(name: Language, keep = false): void {
+  spoken = name;
+  document.documentElement.lang = name;
+  document.title = t("app.title");
+  if (keep) localStorage.setItem(KEPT_AS, name);
+  languageChanged.fire();
+}
+
+/** Return a string of the spoken language with its places filled in. */
+export function t(key: Key, values: Readonly<Record<string, string | number>> = {}): string {
+  return fill(CATALOGUES[spoken][key], values);
+}
+
+/** Return the string of a key made from a code, or the code itself where the catalogue does not know it. */
+export function tCode(prefix: string, code: string): string {
+  const catalogue: Readonly<Record<string, string>> = CATALOGUES[spoken];
+  return catalogue[`${prefix}.${code}`] ?? code;
+}
+
+export function fill(pattern: string, values: Readonly<Record<string, string | number>>): string {
+  return pattern.replace(/\{(\w+)\}/g, (place, name: string) => String(values[name] ?? place));
+}
+
+/** An age that a person reads at a glance: `4 s`, `2 min 05 s`, `3 h 12 min`. */
+export function age(seconds: number): string {
+  const whole = Math.max(0, Math.floor(seconds));
+  if (whole < 60) return t("age.seconds", { n: whole });
+  const two = (value: number): string => String(value).padStart(2, "0");
+  if (whole < 3600) return t("age.minutes", { m: Math.floor(whole / 60), s: two(whole % 60) });
+  return t("age.hours", { h: Math.floor(whole / 3600), m: two(Math.floor((whole % 3600) / 60)) });
+}
+
+/** Date and time to the second on a 24-hour clock, with the zone. */
+export function dateTime(ms: number | null): string {
+  if (ms === null) return "—";
+  const format = new Intl.DateTimeFormat(spoken === "fr" ? "fr-FR" : "en-GB", {
+    year: "numeric",
+    month: "2-digit",
+    day: "2-digit",
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+    hourCycle: "h23",
+    timeZoneName: "short",
+  });
+  return format.format(ms);
+}
+
+/** Time of day to the second. */
+export function clock(ms: number | null): string {
+  if (ms === null) return "—";
+  return new Intl.DateTimeFormat(spoken === "fr" ? "fr-FR" : "en-GB", { timeStyle: "medium", hourCycle: "h23" }).format(ms);
+}
+
+export function bytes(count: number): string {
+  const units = spoken === "fr" ? ["o", "ko", "Mo", "Go", "To"] : ["B", "kB", "MB", "GB", "TB"];
+  const step = count > 0 ? Math.min(units.length - 1, Math.floor(Math.log10(count) / 3)) : 0;
+  const number = new Intl.NumberFormat(spoken, { maximumFractionDigits: step === 0 ? 0 : 1 });
+  return `${number.format(count / 1000 ** step)} ${units[step]}`;
+}

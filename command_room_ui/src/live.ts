@@ -1,0 +1,141 @@
+/**
+ * The page's live socket: msgpack maps both ways, reconnecting by itself, noticing silence.
+ *
+ * Owns: the WebSocket and the measurement of the relay's clock over it.  Must never know: what the messages mean to the wall.
+ */
+
+import { decode, encode } from "@msgpack/msgpack";
+import { Backoff } from "./backoff";
+import { ServerClock } from "./delay";
+import { type LiveMessage, readMessage } from "./live_state";
+
+export type SocketState = "connecting" | "open" | "closed";
+
+export interface LiveEvents {
+  message(message: LiveMessage): void;
+  state(state: SocketState): void;
+}
+
+const TIME_EVERY_MS = 2000;
+/** The relay answers each `time`; three unanswered mean that nobody is there, whatever TCP believes. */
+const SILENT_AFTER_MS = 6500;
+
+export class LiveSocket {
+  readonly clock = new ServerClock();
+  #socket: WebSocket | null = null;
+  #state: SocketState = "closed";
+  #wanted = false;
+  #heard = 0;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #beat: ReturnType<typeof setInterval> | undefined;
+  readonly #backoff = new Backoff();
+  /** Messages that broke the contract; shown in the debug object. */
+  garbled = 0;
+
+  constructor(
+    private readonly url: string,
+    private readonly events: LiveEvents,
+  ) {}
+
+  get state(): SocketState {
+    return this.#state;
+  }
+
+  start(): void {
+    this.#wanted = true;
+    this.#beat = setInterval(() => this.#onBeat(), TIME_EVERY_MS);
+    this.#connect();
+  }
+
+  stop(): void {
+    this.#wanted = false;
+    clearInterval(this.#beat);
+    clearTimeout(this.#retry);
+    this.#drop();
+    this.#socket = null;
+    this.#become("closed");
+  }
+
+  /** Send a map; false where nobody listens (the caller says it again once the socket is open). */
+  send(message: Readonly<Record<string, unknown>>): boolean {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(encode(message));
+    return true;
+  }
+
+  #connect(): void {
+    if (!this.#wanted) return;
+    this.#become("connecting");
+    const socket = new WebSocket(this.url);
+    socket.binaryType = "arraybuffer";
+    this.#socket = socket;
+    this.#heard = performance.now();
+    socket.onopen = () => this.#onOpen(socket);
+    socket.onmessage = (event) => this.#onMessage(socket, event.data);
+    socket.onclose = () => this.#onClose(socket);
+  }
+
+  #onOpen(socket: WebSocket): void {
+    if (socket !== this.#socket) return;
+    this.#heard = performance.now();
+    this.#become("open");
+    this.#askTime();
+  }
+
+  #onMessage(socket: WebSocket, data: unknown): void {
+    if (socket !== this.#socket || !(data instanceof ArrayBuffer)) return;
+    this.#heard = performance.now();
+    this.#backoff.reset();
+    const message = this.#read(data);
+    if (message === null) return;
+    if (message.t === "time") this.clock.sample(message.echo, this.#heard, message.serverMs);
+    this.events.message(message);
+  }
+
+  #read(data: ArrayBuffer): LiveMessage | null {
+    try {
+      return readMessage(decode(data));
+    } catch (error) {
+      // msgpack throws RangeError, DecodeError and plain Errors on bytes that it cannot read; all are the other side's.
+      if (!(error instanceof Error)) throw error;
+      this.garbled += 1;
+      return null;
+    }
+  }
+
+  #onClose(socket: WebSocket): void {
+    if (socket !== this.#socket) return;
+    this.#socket = null;
+    this.#become("closed");
+    if (!this.#wanted) return;
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => this.#connect(), this.#backoff.next());
+  }
+
+  #onBeat(): void {
+    const socket = this.#socket;
+    if (socket !== null && performance.now() - this.#heard > SILENT_AFTER_MS) {
+      this.#drop();
+      this.#onClose(socket);
+      return;
+    }
+    this.#askTime();
+  }
+
+  #askTime(): void {
+    this.send({ t: "time", echo: performance.now() });
+  }
+
+  #drop(): void {
+    const socket = this.#socket;
+    if (socket === null) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+  }
+
+  #become(state: SocketState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.events.state(state);
+  }
+}

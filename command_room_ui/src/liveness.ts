@@ -1,0 +1,165 @@
+/**
+ * Whether a tile's picture is live: the one place where the page decides what it may claim.
+ *
+ * Owns: the states of a tile and the rules between them.  Must never know: elements, sockets, the clock but the `now` given.
+ *
+ * Rules: (1) *live* is said only while frames of the wanted camera are being presented; (2) a picture that stands still is
+ * *frozen*, with the age of its last frame, whatever any socket claims; (3) after a switch nothing of the camera before is
+ * shown under the new name: a frame counts only when it was received after the relay had said `assigned`; (4) a cause that
+ * the relay knows (lost, ended, refused) is named, a frozen picture stays frozen under it.
+ */
+
+import type { Layer, SourceState } from "./model";
+
+export type TileKind = "empty" | "asleep" | "waiting" | "live" | "frozen" | "refused";
+
+/** Why a tile is not live, as far as anyone knows. */
+export type Cause =
+  | "none"
+  | "relay"
+  | "media"
+  | "camera_lost"
+  | "camera_ended"
+  | "camera_frozen"
+  | "camera_offline"
+  | "camera_idle"
+  | "stalled";
+
+export interface Liveness {
+  readonly kind: TileKind;
+  readonly cause: Cause;
+  /** Seconds since the last frame was presented; null where none was. */
+  readonly age: number | null;
+}
+
+export interface TileFacts {
+  readonly camera: string | null;
+  readonly source: SourceState;
+  readonly refused: boolean;
+  readonly socketUp: boolean;
+  readonly mediaUp: boolean;
+  readonly layer: Layer;
+  /** Milliseconds; null: no frame of this camera was presented yet. */
+  readonly lastFrame: number | null;
+  /** Usual time between two frames in milliseconds, null while unknown. */
+  readonly interval: number | null;
+}
+
+/** A picture that has not moved for this long is not live. */
+export const FREEZE_AFTER_MS = 1000;
+/** With keyframes only, one arrives about every two seconds. */
+export const FREEZE_AFTER_KEY_MS = 4500;
+const FRAMES_MISSED = 4;
+const LONGEST_TOLERATED_MS = 2500;
+
+/** Return after how many milliseconds without a frame a picture is called frozen. */
+export function freezeAfter(layer: Layer, interval: number | null): number {
+  if (layer === "key") return FREEZE_AFTER_KEY_MS;
+  const slow = Math.min(LONGEST_TOLERATED_MS, (interval ?? 0) * FRAMES_MISSED);
+  return Math.max(FREEZE_AFTER_MS, slow);
+}
+
+/** Decide what a tile may claim at `now` (milliseconds, same clock as `lastFrame`). */
+export function judge(facts: TileFacts, now: number): Liveness {
+  if (facts.camera === null) return { kind: "empty", cause: "none", age: null };
+  if (facts.refused) return { kind: "refused", cause: "none", age: null };
+  if (facts.lastFrame === null) return notYet(facts);
+  const still = now - facts.lastFrame;
+  if (still < freezeAfter(facts.layer, facts.interval)) return { kind: "live", cause: "none", age: still / 1000 };
+  return { kind: "frozen", cause: whyStill(facts), age: still / 1000 };
+}
+
+function notYet(facts: TileFacts): Liveness {
+  const cause = whyStill(facts);
+  const idle = facts.source === "offline" || facts.source === "idle" || facts.source === "ended";
+  return { kind: idle && facts.socketUp ? "asleep" : "waiting", cause: cause === "stalled" ? "none" : cause, age: null };
+}
+
+const CAUSES: Readonly<Partial<Record<SourceState, Cause>>> = {
+  lost: "camera_lost",
+  ended: "camera_ended",
+  offline: "camera_offline",
+  idle: "camera_idle",
+  frozen: "camera_frozen",
+};
+
+function whyStill(facts: TileFacts): Cause {
+  if (!facts.socketUp) return "relay";
+  return CAUSES[facts.source] ?? (facts.mediaUp ? "stalled" : "media");
+}
+
+/** What a presented frame says (from requestVideoFrameCallback), milliseconds. */
+export interface Presented {
+  readonly at: number;
+  /** When its last packet came in, where the browser tells. */
+  readonly received: number | null;
+}
+
+/** The frames of one tile: which belong to the wanted camera, when the last came, how often they come. */
+export class FrameWatch {
+  #since: number | null = null;
+  #last: number | null = null;
+  #interval: number | null = null;
+  #frames = 0;
+  #freezes = 0;
+  #longest = 0;
+
+  /** Without the browser's receive time, a frame this much later than `assigned` cannot be one of the camera before. */
+  static readonly SETTLE_MS = 450;
+
+  get lastFrame(): number | null {
+    return this.#last;
+  }
+
+  get interval(): number | null {
+    return this.#interval;
+  }
+
+  get frames(): number {
+    return this.#frames;
+  }
+
+  /** Pauses of more than 500 ms between two frames, and the longest of them. */
+  get freezes(): { readonly count: number; readonly longestMs: number } {
+    return { count: this.#freezes, longestMs: this.#longest };
+  }
+
+  /** Another camera is wanted: nothing seen so far counts. */
+  expect(): void {
+    this.#since = null;
+    this.#last = null;
+    this.#interval = null;
+    this.#frames = 0;
+    this.#freezes = 0;
+    this.#longest = 0;
+  }
+
+  /** The relay said `assigned` at `now`. */
+  assigned(now: number): void {
+    this.#since ??= now;
+  }
+
+  /** A frame was presented; return whether it is the wanted camera's. */
+  presented(frame: Presented): boolean {
+    if (!this.#belongs(frame)) return false;
+    if (this.#last !== null) this.#pace(Math.max(0, frame.at - this.#last));
+    this.#last = frame.at;
+    this.#frames += 1;
+    return true;
+  }
+
+  #belongs(frame: Presented): boolean {
+    if (this.#since === null) return false;
+    if (frame.received !== null) return frame.received >= this.#since;
+    return frame.at >= this.#since + FrameWatch.SETTLE_MS;
+  }
+
+  #pace(pause: number): void {
+    if (pause > 500) {
+      this.#freezes += 1;
+      this.#longest = Math.max(this.#longest, pause);
+      return;
+    }
+    this.#interval = this.#interval === null ? pause : this.#interval + (pause - this.#interval) / 8;
+  }
+}

@@ -1,0 +1,296 @@
+/**
+ * The page's words: cameras, legs, people, recordings, as the relay tells them (relay/DESIGN.md §5.4).
+ *
+ * Owns: the types and how each is read.  Must never know: how it travelled or how it is shown.
+ */
+
+import { type Fields, fields, flag, list, moment, number, numberOr, oneOf, text, textOr } from "./decode";
+
+export const ROLES = ["operator", "commander", "auditor", "administrator"] as const;
+export type Role = (typeof ROLES)[number];
+
+export const SOURCE_STATES = ["offline", "idle", "connecting", "live", "frozen", "lost", "ended"] as const;
+export type SourceState = (typeof SOURCE_STATES)[number];
+
+export const REC_STATES = ["none", "waiting", "recording", "stalled", "full"] as const;
+export type RecState = (typeof REC_STATES)[number];
+
+export type Layer = "high" | "low" | "key";
+
+export interface Session {
+  readonly user: string;
+  readonly name: string;
+  readonly role: Role;
+  readonly csrf: string;
+  readonly expiresAt: number | null;
+  /** The password was given once: it must be changed before anything else is answered. */
+  readonly mustChange: boolean;
+}
+
+export interface Camera {
+  readonly camera: string;
+  readonly label: string;
+  readonly state: SourceState;
+  readonly worker: number | null;
+  readonly regime: string;
+  readonly commune: string;
+  readonly liveAudio: boolean;
+  readonly recording: string | null;
+  readonly original: "relay" | "camera";
+  readonly bearer: string | null;
+  readonly intervention: string | null;
+  readonly kbps: number | null;
+  readonly fps: number | null;
+  readonly loss: number | null;
+  readonly width: number | null;
+  readonly height: number | null;
+  readonly lastFrameAge: number | null;
+  readonly clockOffsetMs: number | null;
+  readonly clockUncertaintyMs: number | null;
+  /** Quickest way from camera to relay, where the camera's clock is known. */
+  readonly uplinkMs: number | null;
+  readonly rec: RecState;
+  readonly sealedAge: number | null;
+  readonly battery: number | null;
+  readonly viewers: number;
+  readonly online: boolean;
+  readonly pressed: boolean;
+  readonly revoked: boolean;
+}
+
+export interface Intervention {
+  readonly id: string;
+  readonly label: string;
+  readonly openedBy: string;
+  readonly openedAt: number | null;
+  /** The signed-in person's own motive; null where that person has not joined. */
+  readonly motive: string | null;
+}
+
+export interface Leg {
+  readonly view: string;
+  readonly kbps: number;
+  readonly loss: number;
+  readonly rttMs: number | null;
+  readonly layer: Layer;
+  readonly limited: boolean;
+  readonly delayMs: number;
+}
+
+export interface Recording {
+  readonly id: string;
+  readonly camera: string;
+  readonly label: string;
+  readonly regime: string;
+  readonly original: string;
+  readonly bearer: string | null;
+  readonly intervention: string | null;
+  readonly trigger: string;
+  readonly threat: string;
+  readonly startedAt: number | null;
+  readonly endedAt: number | null;
+  readonly expiresOn: string;
+  readonly state: "open" | "closed" | "erased" | "unknown";
+  readonly reason: string | null;
+  readonly recovered: boolean;
+  readonly durationMs: number;
+  readonly storedBytes: number;
+  readonly gaps: number;
+  /** Told for one recording, not in lists. */
+  readonly segments: readonly Segment[];
+  readonly gapList: readonly Gap[];
+  readonly held: boolean;
+}
+
+export interface Segment {
+  readonly startAt: number | null;
+  readonly endAt: number | null;
+}
+
+export interface Gap {
+  readonly startAt: number | null;
+  readonly seconds: number;
+  readonly cause: string;
+}
+
+export interface Person {
+  readonly user: string;
+  readonly name: string;
+  readonly role: Role;
+  readonly disabled: boolean;
+  readonly mustChange: boolean;
+  readonly actRef: string;
+}
+
+export interface JournalEntry {
+  readonly leaf: number;
+  readonly at: number | null;
+  readonly hash: string;
+  /** Null once its three years are over: only the hash stays. */
+  readonly body: JournalBody | null;
+}
+
+export interface JournalBody {
+  readonly operation: string;
+  readonly author: string;
+  readonly role: string;
+  readonly motive: string;
+  readonly objectType: string;
+  readonly objectId: string;
+  readonly result: string;
+  readonly recipients: readonly string[];
+  readonly details: Readonly<Record<string, string>>;
+}
+
+export function readSession(value: unknown): Session {
+  const from = fields(value, "a session");
+  const role = oneOf(from, "role", ROLES, null);
+  return {
+    user: text(from, "user"),
+    name: textOr(from, "name", text(from, "user")),
+    role: role ?? "auditor",
+    csrf: text(from, "csrf"),
+    expiresAt: moment(from, "expires"),
+    mustChange: flag(from, "must_change"),
+  };
+}
+
+export function readCamera(value: unknown): Camera {
+  const from = fields(value, "a camera");
+  const camera = text(from, "camera");
+  return {
+    camera,
+    label: textOr(from, "label", camera),
+    state: oneOf(from, "state", SOURCE_STATES, "offline"),
+    worker: numberOr(from, "worker", null),
+    regime: textOr(from, "regime", ""),
+    commune: textOr(from, "commune", ""),
+    liveAudio: flag(from, "live_audio"),
+    recording: textOr(from, "recording", null),
+    original: oneOf(from, "original", ["relay", "camera"], "relay"),
+    bearer: textOr(from, "bearer", null),
+    intervention: textOr(from, "intervention", null),
+    kbps: numberOr(from, "kbps", null),
+    fps: numberOr(from, "fps", null),
+    loss: numberOr(from, "loss", null),
+    width: numberOr(from, "width", null),
+    height: numberOr(from, "height", null),
+    lastFrameAge: numberOr(from, "last_frame_age", null),
+    clockOffsetMs: numberOr(from, "clock_offset_ms", null),
+    clockUncertaintyMs: numberOr(from, "clock_uncertainty_ms", null),
+    uplinkMs: numberOr(from, "uplink_ms", null),
+    rec: oneOf(from, "rec", REC_STATES, "none"),
+    sealedAge: numberOr(from, "sealed_age", null),
+    battery: numberOr(from, "battery", null),
+    viewers: numberOr(from, "viewers", 0),
+    online: flag(from, "online"),
+    pressed: flag(from, "pressed"),
+    revoked: flag(from, "revoked") || moment(from, "revoked") !== null,
+  };
+}
+
+export function readIntervention(value: unknown): Intervention {
+  const from = fields(value, "an intervention");
+  return {
+    id: textOr(from, "intervention", null) ?? text(from, "id"),
+    label: textOr(from, "label", ""),
+    openedBy: textOr(from, "opened_by", ""),
+    openedAt: moment(from, "opened"),
+    motive: textOr(from, "motive", null),
+  };
+}
+
+export function readLeg(value: unknown): Leg {
+  const from = fields(value, "a leg");
+  return {
+    view: text(from, "view"),
+    kbps: numberOr(from, "kbps", 0),
+    loss: numberOr(from, "loss", 0),
+    rttMs: numberOr(from, "rtt_ms", null),
+    layer: oneOf(from, "layer", ["high", "low", "key"], "high"),
+    limited: flag(from, "limited"),
+    delayMs: numberOr(from, "delay_ms", 0),
+  };
+}
+
+export function readRecording(value: unknown): Recording {
+  const from = fields(value, "a recording");
+  const camera = text(from, "camera");
+  return {
+    id: textOr(from, "recording", null) ?? text(from, "id"),
+    camera,
+    label: textOr(from, "camera_label", camera),
+    regime: textOr(from, "regime", ""),
+    original: textOr(from, "original", "relay"),
+    bearer: textOr(from, "bearer", null),
+    intervention: textOr(from, "intervention", null),
+    trigger: textOr(from, "trigger", ""),
+    threat: textOr(from, "threat", ""),
+    startedAt: moment(from, "started"),
+    endedAt: moment(from, "ended"),
+    expiresOn: textOr(from, "expires_on", ""),
+    state: oneOf(from, "state", ["open", "closed", "erased"], "unknown"),
+    reason: textOr(from, "reason", null),
+    recovered: flag(from, "recovered"),
+    durationMs: numberOr(from, "duration_s", 0) * 1000,
+    storedBytes: numberOr(from, "stored_bytes", 0),
+    gaps: numberOr(from, "gaps", 0),
+    segments: list(from, "segments", readSegment),
+    gapList: list(from, "gap_list", readGap),
+    held: flag(from, "held"),
+  };
+}
+
+function readSegment(value: unknown): Segment {
+  const from = fields(value, "a segment");
+  return { startAt: moment(from, "start"), endAt: moment(from, "end") };
+}
+
+function readGap(value: unknown): Gap {
+  const from = fields(value, "a gap");
+  return { startAt: moment(from, "start"), seconds: numberOr(from, "seconds", 0), cause: textOr(from, "cause", "") };
+}
+
+export function readPerson(value: unknown): Person {
+  const from = fields(value, "a person");
+  const user = text(from, "user");
+  return {
+    user,
+    name: textOr(from, "name", user),
+    role: oneOf(from, "role", ROLES, "operator"),
+    disabled: flag(from, "disabled"),
+    mustChange: flag(from, "must_change"),
+    actRef: textOr(from, "act_ref", ""),
+  };
+}
+
+export function readJournalEntry(value: unknown): JournalEntry {
+  const from = fields(value, "an entry");
+  return {
+    leaf: number(from, "leaf"),
+    at: moment(from, "at"),
+    hash: textOr(from, "leaf_hash", ""),
+    body: from.body == null ? null : readJournalBody(fields(from.body, "a body")),
+  };
+}
+
+function readJournalBody(from: Fields): JournalBody {
+  const details = Object.entries(fields(from.details ?? {}, "details"));
+  return {
+    operation: textOr(from, "operation", "?"),
+    author: textOr(from, "author", ""),
+    role: textOr(from, "role", ""),
+    motive: textOr(from, "motive", ""),
+    objectType: textOr(from, "object_type", ""),
+    objectId: textOr(from, "object_id", ""),
+    result: textOr(from, "result", ""),
+    recipients: list(from, "recipients", String),
+    details: Object.fromEntries(details.filter(([, said]) => said !== null).map(([key, said]) => [key, String(said)])),
+  };
+}
+
+/** Read a list that came bare or under one of the usual names. */
+export function readList<T>(value: unknown, key: string, read: (item: unknown) => T): T[] {
+  if (Array.isArray(value)) return value.map(read);
+  return list(fields(value, key), key, read);
+}

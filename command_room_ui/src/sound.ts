@@ -1,0 +1,55 @@
+/**
+ * The alert sound: two tones, made here, repeated until somebody has seen the alarm.
+ *
+ * Owns: the audio context.  Must never know: what the alarm is about.
+ */
+
+const REPEAT_MS = 2500;
+const TONES_HZ = [880, 1175];
+
+export class AlertSound {
+  #context: AudioContext | null = null;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  /** Whether the browser holds the sound back until the person touches the page. */
+  get blocked(): boolean {
+    return this.#context !== null && this.#context.state !== "running";
+  }
+
+  /** Sound or be silent; saying the same again changes nothing. */
+  ring(wanted: boolean): void {
+    if (!wanted) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+      return;
+    }
+    if (this.#timer !== undefined) return;
+    this.#context ??= new AudioContext();
+    this.#play();
+    this.#timer = setInterval(() => this.#play(), REPEAT_MS);
+  }
+
+  /** Called from a touch of the person. */
+  async unblock(): Promise<void> {
+    this.#context ??= new AudioContext();
+    await this.#context.resume();
+  }
+
+  #play(): void {
+    const context = this.#context;
+    if (context?.state !== "running") return;
+    for (const [index, hertz] of TONES_HZ.entries()) tone(context, hertz, context.currentTime + index * 0.22);
+  }
+}
+
+function tone(context: AudioContext, hertz: number, at: number): void {
+  const oscillator = context.createOscillator();
+  const gain = context.createGain();
+  oscillator.frequency.value = hertz;
+  gain.gain.setValueAtTime(0.0001, at);
+  gain.gain.exponentialRampToValueAtTime(0.25, at + 0.02);
+  gain.gain.exponentialRampToValueAtTime(0.0001, at + 0.2);
+  oscillator.connect(gain).connect(context.destination);
+  oscillator.start(at);
+  oscillator.stop(at + 0.21);
+}

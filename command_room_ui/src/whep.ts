@@ -1,0 +1,258 @@
+/**
+ * One wall connection to one worker: sixteen pictures and one sound, receive only, offered by HTTP and kept alive.
+ *
+ * Owns: the peer connection, its tracks by slot, its statistics, and opening it again when it died.  Must never know: cameras,
+ * tiles, the live socket.  The relay is ICE-lite and answers with all its candidates, so nothing is gathered or trickled.
+ */
+
+import type { Answer, WallAnswer } from "./api";
+import { Backoff } from "./backoff";
+import { SLOTS } from "./slots";
+
+export type LinkState = "idle" | "opening" | "connecting" | "up" | "interrupted" | "down";
+
+/** The part of `Api` that a connection needs. */
+export interface WallDoor {
+  openWall(worker: number, offer: string): Promise<Answer<WallAnswer>>;
+  closeWall(location: string): Promise<void>;
+}
+
+export interface SlotStats {
+  readonly framesDecoded: number;
+  readonly freezeCount: number;
+  readonly freezeSeconds: number;
+  readonly framesDropped: number;
+  readonly packetsReceived: number;
+  readonly packetsLost: number;
+  readonly kbps: number;
+  readonly loss: number;
+  readonly width: number;
+  readonly height: number;
+  /** NTP time of the frame on screen in the relay's clock, milliseconds. */
+  readonly playoutNtpMs: number | null;
+}
+
+/** How long an interrupted connection may take to come back by itself before it is opened anew. */
+const INTERRUPTED_FOR_MS = 1500;
+const CONNECT_WITHIN_MS = 5000;
+
+export class WallLink {
+  state: LinkState = "idle";
+  /** Name of this wall in `/live` messages; null while there is none. */
+  secret: string | null = null;
+  /** How often it was opened; a new number means that every slot is empty again. */
+  generation = 0;
+  tripMs: number | null = null;
+  readonly stats = new Map<number, SlotStats>();
+  #peer: RTCPeerConnection | null = null;
+  #location: string | null = null;
+  #streams: (MediaStream | null)[] = [];
+  #audio: MediaStream | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+  readonly #backoff = new Backoff(200, 3000);
+
+  constructor(
+    readonly worker: number,
+    private readonly door: WallDoor,
+    private readonly changed: () => void,
+  ) {}
+
+  /** The stream of a slot: one video track. */
+  stream(slot: number): MediaStream | null {
+    return this.#streams[slot] ?? null;
+  }
+
+  get audio(): MediaStream | null {
+    return this.#audio;
+  }
+
+  get usable(): boolean {
+    return this.secret !== null;
+  }
+
+  get mediaUp(): boolean {
+    return this.state === "up";
+  }
+
+  start(): void {
+    if (this.state === "idle") void this.#open();
+  }
+
+  /** Open anew at once: the relay no longer knows this wall. */
+  reopen(): void {
+    if (this.#closed || this.state === "opening") return;
+    this.#tearDown();
+    this.#become("down");
+    this.#retryIn(this.#backoff.next());
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#tearDown();
+    this.#become("idle");
+  }
+
+  async #open(): Promise<void> {
+    this.#become("opening");
+    const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+    this.#peer = peer;
+    this.#streams = addReceivers(peer);
+    this.#audio = this.#streams.pop() ?? null;
+    peer.onconnectionstatechange = () => this.#onState(peer);
+    const answered = await this.#negotiate(peer);
+    if (peer !== this.#peer) {
+      peer.close();
+      return;
+    }
+    if (!answered) {
+      this.#tearDown();
+      this.#become("down");
+      this.#retryIn(this.#backoff.next());
+      return;
+    }
+    this.generation += 1;
+    if (this.state === "opening") this.#become("connecting");
+    this.#retryIn(CONNECT_WITHIN_MS);
+  }
+
+  /** Offer, answer; true when the relay accepted. */
+  async #negotiate(peer: RTCPeerConnection): Promise<boolean> {
+    try {
+      await peer.setLocalDescription(await peer.createOffer());
+      const answer = await this.door.openWall(this.worker, peer.localDescription?.sdp ?? "");
+      if (answer.kind !== "ok") return false;
+      if (peer !== this.#peer) {
+        void this.door.closeWall(answer.value.location);
+        return true;
+      }
+      this.#location = answer.value.location;
+      this.secret = answer.value.secret;
+      await peer.setRemoteDescription({ type: "answer", sdp: answer.value.sdp });
+      return true;
+    } catch {
+      // The peer was closed meanwhile, or the answer is not one: both mean to try again.
+      return false;
+    }
+  }
+
+  #onState(peer: RTCPeerConnection): void {
+    if (peer !== this.#peer) return;
+    const state = peer.connectionState;
+    if (state === "connected") {
+      clearTimeout(this.#timer);
+      this.#backoff.reset();
+      this.#become("up");
+    } else if (state === "disconnected") {
+      this.#become("interrupted");
+      this.#retryIn(INTERRUPTED_FOR_MS);
+    } else if (state === "failed" || state === "closed") {
+      this.reopen();
+    }
+  }
+
+  /** After a while, open anew unless the connection is up by then. */
+  #retryIn(wait: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      if (this.#closed || this.state === "up") return;
+      this.#tearDown();
+      void this.#open();
+    }, wait);
+  }
+
+  #tearDown(): void {
+    clearTimeout(this.#timer);
+    const peer = this.#peer;
+    this.#peer = null;
+    peer?.close();
+    if (this.#location !== null) void this.door.closeWall(this.#location);
+    this.#location = null;
+    this.secret = null;
+    this.stats.clear();
+    this.tripMs = null;
+  }
+
+  #become(state: LinkState): void {
+    if (state === this.state) return;
+    this.state = state;
+    this.changed();
+  }
+
+  /** Read the browser's statistics; call about once a second. */
+  async poll(): Promise<void> {
+    const peer = this.#peer;
+    if (peer === null || this.state === "idle") return;
+    const report = await peer.getStats();
+    if (peer !== this.#peer) return;
+    for (const item of report.values()) this.#takeStat(item as Record<string, unknown>);
+  }
+
+  readonly #before = new Map<number, { at: number; bytes: number; received: number; lost: number }>();
+
+  #takeStat(item: Record<string, unknown>): void {
+    if (item.type === "candidate-pair" && item.nominated === true) {
+      const trip = numeric(item.currentRoundTripTime);
+      if (trip !== null) this.tripMs = trip * 1000;
+    }
+    if (item.type !== "inbound-rtp" || item.kind !== "video") return;
+    const slot = this.#slotOf(item.mid);
+    if (slot !== null) this.stats.set(slot, this.#slotStats(slot, item));
+  }
+
+  #slotOf(mid: unknown): number | null {
+    const index = this.#peer?.getTransceivers().findIndex((transceiver) => transceiver.mid === mid) ?? -1;
+    return index >= 0 && index < SLOTS ? index : null;
+  }
+
+  #slotStats(slot: number, item: Record<string, unknown>): SlotStats {
+    const value = (key: string): number => numeric(item[key]) ?? 0;
+    const now = {
+      at: value("timestamp"),
+      bytes: value("bytesReceived"),
+      received: value("packetsReceived"),
+      lost: value("packetsLost"),
+    };
+    const before = this.#before.get(slot) ?? now;
+    this.#before.set(slot, now);
+    const received = now.received - before.received;
+    const lost = Math.max(0, now.lost - before.lost);
+    const elapsed = now.at - before.at;
+    return {
+      framesDecoded: value("framesDecoded"),
+      freezeCount: value("freezeCount"),
+      freezeSeconds: value("totalFreezesDuration"),
+      framesDropped: value("framesDropped"),
+      packetsReceived: now.received,
+      packetsLost: now.lost,
+      kbps: elapsed > 0 ? ((now.bytes - before.bytes) * 8) / elapsed : 0,
+      loss: received + lost > 0 ? lost / (received + lost) : 0,
+      width: value("frameWidth"),
+      height: value("frameHeight"),
+      playoutNtpMs: numeric(item.estimatedPlayoutTimestamp),
+    };
+  }
+}
+
+/** Add the m-lines of the contract: sixteen pictures, then one sound; returns their streams in this order. */
+function addReceivers(peer: RTCPeerConnection): MediaStream[] {
+  const streams: MediaStream[] = [];
+  for (let slot = 0; slot <= SLOTS; slot += 1) {
+    const kind = slot < SLOTS ? "video" : "audio";
+    const transceiver = peer.addTransceiver(kind, { direction: "recvonly" });
+    const codecs = wantedCodecs(kind);
+    if (codecs.length > 0) transceiver.setCodecPreferences(codecs);
+    streams.push(new MediaStream([transceiver.receiver.track]));
+  }
+  return streams;
+}
+
+/** The relay forwards H.264 and Opus only; anything else would make the offer long for nothing. */
+function wantedCodecs(kind: "video" | "audio"): RTCRtpCodec[] {
+  const all = RTCRtpReceiver.getCapabilities(kind)?.codecs ?? [];
+  return all.filter((codec) => /^(video\/(h264|rtx)|audio\/opus)$/i.test(codec.mimeType));
+}
+
+function numeric(value: unknown): number | null {
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
+}
