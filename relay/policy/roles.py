@@ -17,7 +17,7 @@ class Role(StrEnum):
 
 
 class Action(StrEnum):
-    """Everything a signed-in person can ask for."""
+    """Everything a signed-in person can ask for.  Nothing here deletes a recording or an entry (RET-03)."""
 
     CHANGE_PASSWORD = "change_password"  # noqa: S105
     LIST_CAMERAS = "list_cameras"
@@ -54,6 +54,7 @@ GRANTS: dict[Role, frozenset[Action]] = {
     Role.COMMANDER: frozenset(
         _EVERYONE | _LIVE | {Action.PLAY_RECORDING, Action.VERIFY_RECORDING, Action.EXPORT_RECORDING, Action.HOLD_RECORDING}
     ),
+    # JRN-04: the journal is read for lawfulness and integrity only, by a role of its own.
     Role.AUDITOR: frozenset(_EVERYONE | {Action.READ_JOURNAL, Action.VERIFY_RECORDING}),
     Role.ADMINISTRATOR: frozenset(_EVERYONE | {Action.MANAGE_PEOPLE, Action.MANAGE_CAMERAS, Action.READ_METRICS}),
 }

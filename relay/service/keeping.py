@@ -101,7 +101,7 @@ class Keeping:
         while True:
             try:
                 await self.sweep()
-            except RelayError:
+            except (RelayError, OSError):
                 _log.exception("retention sweep failed")
             await asyncio.sleep(SWEEP_SECONDS)
 

@@ -8,8 +8,8 @@ API for callers:
   one transaction).  Raises OurError when it cannot be written: then nothing may be shown (I3, LIV-06).
 * `await journal.refuse(person_or_camera, role, action, decision...)` for refusals to someone identified;
   `journal.refuse_anonymous(source, door)` for everybody else: counted, one entry per source and minute, bounded in total.
-* `await journal.read(after, limit)`, `await journal.checkpoint()`, `await journal.proof(leaf)`, `await journal.run()`
-  (a task beside: flushes refusals, signs each minute), `await journal.close()`;
+* `await journal.read(after, limit)`, `await journal.checkpoint()`, `await journal.proof(leaf)`, `await journal.close()`;
+  whoever owns the timers calls `flush_anonymous` every few seconds and `checkpoint` every minute;
   `verify` lives in `relay.store.journal_check`.
 
 A leaf is the RFC 6962 hash of `commitment(salt, body)` (`relay.evidence.log`): after three years body and salt go (JRN-03), the
@@ -38,8 +38,6 @@ from relay.store.database import Database
 MOST_WAITING = 4096
 MOST_PER_COMMIT = 256
 CHECKPOINT_EVERY = 256
-CHECKPOINT_SECONDS = 60.0
-FLUSH_SECONDS = 5.0
 
 declare(
     journal_entries="entries written to the journal",
@@ -248,17 +246,6 @@ class Journal:
         if row.body is None or row.salt is None:
             raise TheirError(Kind.GONE, f"leaf {leaf} is older than three years (JRN-03)")
         return Proof(leaf, row.salt, row.body, self._tree.inclusion(leaf, size), note)
-
-    async def run(self) -> None:
-        """Until cancelled: every few seconds enter counted refusals, every minute sign what was added."""
-        signed = self._clock.monotonic()
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            with contextlib.suppress(OurError, OSError):
-                await self.flush_anonymous()
-                if self._clock.monotonic() - signed >= CHECKPOINT_SECONDS:
-                    await self.checkpoint()
-                    signed = self._clock.monotonic()
 
     async def purge(self, before_ns: int) -> int:
         """JRN-03: drop body and salt of entries older than `before_ns`; their leaf hashes stay and still verify."""

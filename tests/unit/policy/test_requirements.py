@@ -1,0 +1,69 @@
+"""The table of legal requirements points at things that exist, and leaves none out."""
+
+import ast
+import importlib
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from relay.policy.requirements import ENFORCED, OUTSIDE
+from relay.policy.roles import Action
+from relay.store.catalogue import Filter
+
+ROOT = Path(__file__).parents[3]
+_ID = re.compile(r"\b(?:REC|LIV|ACC|TRF|INT|SEC|JRN|RET|EXT|RGT|AI|GOV|VID)-\d\d\b")
+
+
+@pytest.mark.parametrize("place", sorted({place for item in ENFORCED.values() for place in item.places}))
+def test_every_place_exists(place: str) -> None:
+    module, _, path = place.partition(":")
+    found: object = importlib.import_module(module)
+    for name in path.split("."):
+        found = getattr(found, name)
+
+
+@pytest.mark.parametrize("test", sorted({test for item in ENFORCED.values() for test in item.tests}))
+def test_every_test_exists(test: str) -> None:
+    file, _, name = test.partition("::")
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+def test_every_requirement_has_a_place_and_a_test_or_a_reason() -> None:
+    assert not ENFORCED.keys() & OUTSIDE.keys()
+    assert all(item.places and item.tests and item.article and item.words for item in ENFORCED.values())
+    assert all(OUTSIDE.values())
+
+
+def test_every_requirement_cited_in_the_code_stands_in_the_table() -> None:
+    cited = {found for path in (ROOT / "relay").rglob("*.py") for found in _ID.findall(path.read_text(encoding="utf-8"))}
+    assert cited - ENFORCED.keys() - OUTSIDE.keys() == set()
+
+
+def test_every_enforced_requirement_is_cited_where_it_is_applied() -> None:
+    silent = {
+        name
+        for name, item in ENFORCED.items()
+        if not any(
+            name in Path(importlib.import_module(place.partition(":")[0]).__file__ or "").read_text() for place in item.places
+        )
+    }
+    assert silent == set()
+
+
+def test_recordings_are_searched_by_metadata_only() -> None:
+    assert {field.name for field in fields(Filter)} == {
+        "camera",
+        "intervention",
+        "from_ns",
+        "to_ns",
+        "state",
+        "before",
+        "limit",
+    }
+
+
+def test_no_role_can_delete_a_recording_or_an_entry() -> None:
+    assert not [action for action in Action if re.search("delete|erase|purge|edit", action.value)]
