@@ -52,7 +52,7 @@ def unpack(body: bytes) -> tuple[FrameKind, int, Message]:
     """Return kind, request number and message of a frame's body; raises OurError when it does not decode."""
     try:
         return _decode(body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:  # the latter for a text that is no UTF-8
         raise OurError(f"channel frame does not decode: {error}") from error
 
 

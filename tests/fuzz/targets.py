@@ -1,0 +1,143 @@
+"""One tiny target per parser that meets hostile bytes: whatever comes in, only the documented errors may come out.
+
+Each target takes bytes and returns; a seed of each kind lets a fuzzer begin beyond the first check.
+"""
+
+import contextlib
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from relay.base.counters import Counters
+from relay.base.errors import Kind, OurError, TheirError
+from relay.channel import framing, messages
+from relay.evidence import boxes
+from relay.rtp import h264, header, opus, rtcp
+from relay.transport import dtls, sdp, srtp, stun
+from tests.support.clients import CLIENT_IDENTITY, Client, binding_request, still_port
+
+OFFERS: Final = Path(__file__).parent.parent / "unit" / "transport" / "offers"
+LOCAL: Final = sdp.Local("abcd1234", "p" * 32, sdp.Fingerprint("sha-256", bytes(32)), (("127.0.0.1", 4000),))
+CONTEXT: Final = dtls.Context(CLIENT_IDENTITY)
+KEYS: Final = {profile: bytes(srtp.exported_size(profile) // 2) for profile in srtp.PROFILES}
+
+RTP: Final = struct.pack("!BBHII", 0x90, 0x60, 7, 9000, 0x1234) + b"\xbe\xde\0\2\x10\xaa\x32\1\2\3\0\0" + b"\x65payload"
+SENDER_REPORT: Final = struct.pack("!BBHIQIII", 0x80, 200, 6, 0x1234, 1 << 40, 9000, 10, 1000)
+NACK: Final = struct.pack("!BBHIIHH", 0x81, 205, 3, 1, 2, 65530, 0xFFFF)
+PLI: Final = struct.pack("!BBHII", 0x81, 206, 2, 1, 2)
+REMB: Final = struct.pack("!BBHII4sII", 0x8F, 206, 5, 1, 0, b"REMB", 0x01010000, 2)
+SPS: Final = bytes.fromhex("6742c01fda014016e840000003004000000c83c60ca8")
+BOX: Final = b"\0\0\0\x10moof\0\0\0\x08mfhd"
+
+
+def fuzz_stun(data: bytes) -> None:
+    """Binding requests."""
+    with contextlib.suppress(stun.StunError):
+        stun.is_authentic(data, stun.parse_request(data), b"password")
+
+
+def fuzz_rtp(data: bytes) -> None:
+    """RTP headers, extensions, RTX."""
+    with contextlib.suppress(TheirError):
+        parsed = header.parse(data)
+        header.unwrap_rtx(data, parsed, 1, 96)
+        for identifier, start, length in header.extensions(data, parsed):
+            assert 0 <= start <= start + length <= len(data), identifier
+
+
+def fuzz_rtcp(data: bytes) -> None:
+    """RTCP compounds."""
+    with contextlib.suppress(TheirError):
+        rtcp.parse(data)
+
+
+def fuzz_h264(data: bytes) -> None:
+    """H.264 payloads and parameter sets."""
+    for parse in (h264.units, h264.inspect, h264.parse_sps, h264.is_b_slice):
+        with contextlib.suppress(TheirError):
+            parse(data)
+
+
+def fuzz_opus(data: bytes) -> None:
+    """Opus packets."""
+    with contextlib.suppress(TheirError):
+        opus.samples(data)
+
+
+def fuzz_sdp(data: bytes) -> None:
+    """Offers of cameras and viewers."""
+    text = data.decode("latin-1")
+    for answer in (sdp.answer_publisher, sdp.answer_viewer):
+        with contextlib.suppress(TheirError):
+            answer(text, LOCAL)
+
+
+def fuzz_fragment(data: bytes) -> None:
+    """Trickle and restart fragments."""
+    with contextlib.suppress(TheirError):
+        sdp.answer_fragment(LOCAL, sdp.parse_fragment(data.decode("latin-1")))
+
+
+def fuzz_srtp(data: bytes) -> None:
+    """SRTP and SRTCP under both profiles."""
+    for profile, key in KEYS.items():
+        session = srtp.make_session(profile, key, key)
+        for unseal in (session.open_rtp, session.open_rtcp):
+            with contextlib.suppress(srtp.SrtpError):
+                unseal(data)
+
+
+def fuzz_dtls(data: bytes) -> None:
+    """Handshakes, datagrams cut at every 0xff."""
+    for role in ("client", "server"):
+        endpoint = dtls.Endpoint(CONTEXT, role, ())
+        endpoint.start(0.0)
+        for datagram in filter(None, data.split(b"\xff")):
+            endpoint.feed(datagram, 0.0)
+
+
+def fuzz_datagram(data: bytes) -> None:
+    """The port's demultiplexing: from a stranger, and from a peer that shakes hands."""
+    with still_port() as (port, clock), Client(port, clock) as client:
+        client.check()
+        client.deliver(data, ("127.0.0.1", 9))
+        client.deliver(data)
+        assert isinstance(port.counters, Counters)
+
+
+def fuzz_channel(data: bytes) -> None:
+    """Frames between our own processes: what does not decode is our error."""
+    with contextlib.suppress(OurError):
+        framing.unpack(data)
+
+
+def fuzz_boxes(data: bytes) -> None:
+    """MP4 boxes of a recording that somebody hands to the verifier."""
+    for parse in (lambda: list(boxes.walk(data)), lambda: boxes.movie_tracks(data), lambda: boxes.table_samples(data)):
+        with contextlib.suppress(TheirError):
+            parse()
+
+
+TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
+    name.removeprefix("fuzz_"): target for name, target in list(globals().items()) if name.startswith("fuzz_")
+}
+
+FRAGMENT: Final = (
+    b"a=ice-ufrag:EsAw\r\na=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\na=end-of-candidates\r\n"
+)
+
+SEEDS: Final[dict[str, list[bytes]]] = {
+    "stun": [binding_request("abcd:them", "password", transaction=bytes(12))],
+    "rtp": [RTP],
+    "rtcp": [SENDER_REPORT + NACK, PLI, REMB],
+    "h264": [b"\x7c\x85" + bytes(20), b"\x78\0\4\x67abc\0\2\x68a", b"\x65\x88", SPS],
+    "opus": [b"\xfc" + bytes(20), b"\x7b\x83" + bytes(20)],
+    "sdp": [path.read_bytes() for path in sorted(OFFERS.glob("*.sdp"))],
+    "fragment": [FRAGMENT],
+    "srtp": [srtp.make_session(profile, key, key).seal(RTP[:24], RTP[24:], 7) for profile, key in KEYS.items()],
+    "dtls": dtls.Endpoint(CONTEXT, "client", ()).start(0.0),
+    "datagram": [binding_request("abcd:them", "password", transaction=bytes(12)), RTP, b"\x16\xfe\xfd" + bytes(20)],
+    "channel": [framing.pack(framing.FrameKind.ASK, 1, messages.Refused(Kind.GONE, "x"))[4:]],
+    "boxes": [BOX],
+}
