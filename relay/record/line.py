@@ -232,14 +232,17 @@ class Line:
         else:
             out += self._cutter.audio(placed, now)
         source.last = sample
-        self._kept[source.track] = max(sample.arrival, self._kept.get(source.track, 0))
+        self._kept[source.track] = sample.arrival
 
     def _notice(self, source: _Source, sample: Sample, out: list[Output]) -> None:
         """Tell what is missing before a sample that is kept."""
-        assert self._cutter is not None
         arrival, wound = sample.arrival, source.wound
-        if wound is None and source.last is not None and arrival - source.last.arrival > PAUSE_NS:
-            wound = _Wound(source.last.arrival, arrival, "paused", "the camera sent nothing")
+        before = source.last
+        if wound is None and before is not None:
+            if arrival - before.arrival <= PAUSE_NS:
+                return  # then it was less than a pause for all tracks together, too
+            wound = _Wound(before.arrival, arrival, "paused", "the camera sent nothing")
+        assert self._cutter is not None
         last = max(self._kept.values(), default=arrival)
         if arrival - last > PAUSE_NS:
             cause: MissingCause = wound.cause if wound is not None else "paused"

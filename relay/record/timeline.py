@@ -47,11 +47,17 @@ class Timeline:
         self.clock_rate = clock_rate
         self._origin = origin
         self._floor = floor
-        self._base: tuple[int, int] | None = None
+        self._tick = SECOND / clock_rate
+        self._base: int | None = None
+        """The timestamp at which the track was anchored."""
+        self._shift = 0
+        """Decode time minus timestamp."""
         self._reference = (0, 0)
-        self._candidate: tuple[int, int] | None = None
+        """Timestamp and arrival of the packet that was delayed least."""
+        self._candidate: tuple[int, int, float] | None = None
+        """The same for the window that runs, with its lateness against the reference."""
         self._window_ends = 0
-        self._spread = 0
+        self._spread = 0.0
         self._fix: Fix | None = None
         self._told_at: int | None = None
         self._told_offset = 0
@@ -64,21 +70,26 @@ class Timeline:
 
     def place(self, timestamp: int, arrival: int) -> Place:
         """Return where the sample of this (unwrapped) timestamp lies; times only grow."""
-        jump = self._base is None or self._impossible(timestamp, arrival)
-        if jump:
-            first = self._base is None
+        jump = False
+        if self._base is None:
             self._anchor(timestamp, arrival)
-            jump = not first
         else:
-            self._follow(timestamp, arrival)
-        assert self._base is not None
-        time = max(timestamp - self._base[0] + self._base[1], self._floor)
+            since, came = self._reference
+            lateness = arrival - came - (timestamp - since) * self._tick
+            if -AHEAD_NS <= lateness <= BEHIND_NS:
+                self._follow(timestamp, arrival, lateness)
+            else:
+                self._anchor(timestamp, arrival)
+                jump = True
+        time = timestamp + self._shift
+        if time < self._floor:
+            time = self._floor
         self._floor = time + 1
         return Place(time, jump)
 
     def time_of(self, timestamp: int) -> int | None:
         """Return the decode time of a timestamp under the present anchor, None before the first sample."""
-        return None if self._base is None else timestamp - self._base[0] + self._base[1]
+        return None if self._base is None else timestamp + self._shift
 
     def report(self, timestamp: int, camera_ns: int, arrival_utc_ns: int, rtt_ns: int | None) -> None:
         """Take a sender report: the camera's clock said `camera_ns` (UTC) at `timestamp`; it came at `arrival_utc_ns`."""
@@ -114,30 +125,27 @@ class Timeline:
         time = self.time_of(timestamp)
         if time is None or time < 0:
             return None
-        spread = max(self._spread, UNKNOWN_RTT_NS)
+        spread = max(int(self._spread), UNKNOWN_RTT_NS)
         return Fix(False, arrival + utc_minus_mono, timestamp & 0xFFFFFFFF, time, 0, spread)
 
-    def _lateness(self, timestamp: int, arrival: int) -> int:
-        since, came = self._reference
-        return (arrival - came) - (timestamp - since) * SECOND // self.clock_rate
-
-    def _impossible(self, timestamp: int, arrival: int) -> bool:
-        return not -AHEAD_NS <= self._lateness(timestamp, arrival) <= BEHIND_NS
-
     def _anchor(self, timestamp: int, arrival: int) -> None:
-        ticks = max((arrival - self._origin) * self.clock_rate // SECOND, self._floor)
-        self._base = (timestamp, ticks)
+        self._base = timestamp
+        self._shift = max((arrival - self._origin) * self.clock_rate // SECOND, self._floor) - timestamp
         self._reference = (timestamp, arrival)
         self._candidate, self._window_ends = None, arrival + WINDOW_NS
         self._fix, self._new_anchor = None, True
 
-    def _follow(self, timestamp: int, arrival: int) -> None:
-        lateness = self._lateness(timestamp, arrival)
-        self._spread = max(self._spread - self._spread // 256, lateness)
+    def _follow(self, timestamp: int, arrival: int, lateness: float) -> None:
+        """Keep the least delayed packet as the reference, a new one each window; `lateness` in nanoseconds."""
+        if lateness > self._spread:
+            self._spread = lateness
         if lateness < 0:
             self._reference = (timestamp, arrival)
-        elif self._candidate is None or lateness <= self._lateness(*self._candidate):
-            self._candidate = (timestamp, arrival)
-        if arrival >= self._window_ends and self._candidate is not None:
-            self._reference, self._candidate = self._candidate, None
+            self._candidate = None
+        elif self._candidate is None or lateness <= self._candidate[2]:
+            self._candidate = (timestamp, arrival, lateness)
+        if arrival >= self._window_ends:
+            if self._candidate is not None:
+                self._reference = self._candidate[:2]
+            self._candidate, self._spread = None, 0.0
             self._window_ends = arrival + WINDOW_NS
