@@ -1,0 +1,756 @@
+"""A second checker, written from FORMAT.md alone: it shares no code with the relay.  Section numbers are FORMAT.md's.
+
+It says less than `relay verify` (no words, no file names), but the same: exit code, the four answers, the marks.
+"""
+
+import hashlib
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+Files = dict[str, bytes]
+S = 1_000_000_000
+I_CODES = set(
+    [
+        "chain_unreadable",
+        "record_altered",
+        "record_misplaced",
+        "chain_broken",
+        "after_end",
+        "chain_rule",
+        "fragment_altered",
+        "fragment_misplaced",
+        "extra_bytes",
+        "foreign_file",
+        "wrong_recording_key",
+        "plain_differs",
+        "derived_differs",
+        "derived_unreadable",
+    ]
+)
+C_CODES = set(
+    [
+        "no_start",
+        "records_missing",
+        "counts_differ",
+        "interrupted",
+        "recovered",
+        "fragment_missing",
+        "gap_unexplained",
+        "statement_mismatch",
+    ]
+)
+O_CODES = frozenset(["no_public_key", "foreign_key", "bad_certificate", "rollover_forged", "key_revoked", "statement_foreign"])
+T_CODES = {"certificate_life", "clock_back", "retimed", "derived_time"}
+
+
+class Bad(Exception):
+    """The bytes are not of the format."""
+
+
+def sha(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def signed(key: bytes, message: bytes, signature: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+# --- §2 ---------------------------------------------------------------------------------------------------------------
+
+
+class In:
+    """Reads the encodings of §2."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def raw(self, n: int) -> bytes:
+        if self.at + n > len(self.data):
+            raise Bad("short")
+        self.at += n
+        return self.data[self.at - n : self.at]
+
+    def u(self, n: int) -> int:
+        return int.from_bytes(self.raw(n), "big")
+
+    def var(self, most: int = 2**64 - 1) -> int:
+        value = shift = 0
+        while True:
+            byte = self.u(1)
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+            if shift >= 70:
+                raise Bad("long var")
+        if (byte == 0 and shift > 7) or value > most:
+            raise Bad("var")
+        return value
+
+    def svar(self) -> int:
+        n = self.var()
+        return n // 2 if n % 2 == 0 else -(n + 1) // 2
+
+    def text(self, n: int) -> str:
+        try:
+            return self.raw(self.var(n)).decode()
+        except UnicodeDecodeError:
+            raise Bad("utf-8") from None
+
+    def flag(self) -> bool:
+        n = self.u(1)
+        if n > 1:
+            raise Bad("flag")
+        return n == 1
+
+    def opt(self, read: Any) -> Any:
+        return read() if self.flag() else None
+
+    def code(self, names: str) -> str:
+        n = self.u(1)
+        if not 1 <= n <= len(names.split()):
+            raise Bad("code")
+        return names.split()[n - 1]
+
+    def pairs(self) -> list[tuple[bytes, str]]:
+        found: list[tuple[bytes, str]] = []
+        for _ in range(self.var(32)):
+            key = self.text(64).encode()
+            if found and key <= found[-1][0]:
+                raise Bad("pairs")
+            found.append((key, self.text(500)))
+        return found
+
+    def done(self) -> None:
+        if self.at != len(self.data):
+            raise Bad("too long")
+
+
+# --- §3 ---------------------------------------------------------------------------------------------------------------
+
+N32 = 2**32 - 1
+
+
+@dataclass
+class Cert:
+    key: bytes
+    begin: int
+    end: int
+    issuer: bytes
+    signature: bytes
+    body: bytes
+
+    def whole(self) -> bytes:
+        return self.body + self.signature
+
+
+def cert(r: In) -> Cert:
+    at = r.at
+    key, _, _, begin, end, issuer = r.raw(32), r.text(16), r.var(65535), r.u(8), r.u(8), r.raw(32)
+    body = r.data[at : r.at]
+    return Cert(key, begin, end, issuer, r.raw(64), body)
+
+
+def start(r: In) -> dict[str, Any]:
+    out: dict[str, Any] = {"recording": r.text(64), "camera": r.text(64), "label": r.text(200), "regime": r.text(64)}
+    out |= {"service": r.text(200), "original": r.code("relay camera"), "bearer": r.opt(lambda: r.text(200))}
+    out |= {"intervention": r.text(64), "trigger": r.text(200), "threat": r.text(2000), "expires": r.text(10)}
+    out |= {"previous": r.opt(lambda: r.text(64)), "previous_head": r.opt(lambda: r.raw(32)), "time": r.u(8), "cert": cert(r)}
+    if (out["previous"] is None) != (out["previous_head"] is None):
+        raise Bad("previous")
+    return out
+
+
+def link(r: In) -> dict[str, Any]:
+    out: dict[str, Any] = {"fragment": r.var(N32), "segment": r.var(99_999), "init": r.flag(), "offset": r.var(N32)}
+    out |= {"plain": r.var(N32), "stored": r.var(N32), "plain_digest": r.raw(32), "stored_digest": r.raw(32)}
+    out["tracks"] = [
+        {
+            "track": r.var(N32),
+            "kind": r.code("video audio"),
+            "samples": r.var(65535),
+            "digest": r.raw(32),
+            "first": r.var(),
+            "duration": r.var(),
+        }
+        for _ in range(r.var(8))
+    ]
+    out |= {"time": r.u(8), "span": r.var()}
+    for _ in range(r.var(8)):
+        r.var(N32), r.code("sender_report arrival"), r.u(8), r.u(4), r.var(), r.svar(), r.var()
+    return out | {"suspect": r.flag(), "metadata": r.pairs()}
+
+
+def gap(r: In) -> dict[str, Any]:
+    causes = "radio reconnect tap_overflow disk recorder clock paused unknown"
+    return {
+        "at": r.u(8),
+        "length": r.var(),
+        "track": r.opt(lambda: r.var(N32)),
+        "cause": r.code(causes),
+        "detail": r.text(200),
+    }
+
+
+def end(r: In) -> dict[str, Any]:
+    head = {"reason": r.code("stopped lost shutdown revoked refused"), "author": r.opt(lambda: r.text(200)), "time": r.u(8)}
+    return head | {"totals": [r.var() for _ in range(5)]}
+
+
+def recovery(r: In) -> dict[str, Any]:
+    return {"cause": r.text(200), "time": r.u(8), "counts": [r.var() for _ in range(4)], "cert": cert(r)}
+
+
+def rollover(r: In) -> dict[str, Any]:
+    return {"cert": cert(r), "consent": r.raw(64)}
+
+
+TYPES = {
+    1: ("start", start),
+    2: ("link", link),
+    3: ("gap", gap),
+    4: ("end", end),
+    5: ("recovery", recovery),
+    6: ("rollover", rollover),
+}
+
+
+@dataclass
+class Rec:
+    kind: str
+    sequence: int
+    previous: bytes
+    body: dict[str, Any]
+    raw: bytes
+
+    @property
+    def head(self) -> bytes:
+        return sha(self.raw)
+
+    def holds(self, key: bytes) -> bool:
+        return signed(key, b"bodycam-relay chain record 1\n" + self.raw[:-64], self.raw[-64:])
+
+
+def records(chain: bytes) -> Iterator[Rec]:
+    at = 10
+    while at < len(chain):
+        length = int.from_bytes(chain[at : at + 3], "big")
+        if at + 3 > len(chain) or not 65 <= length <= 65536 or at + 3 + length > len(chain):
+            raise Bad("length")
+        raw = chain[at : at + 3 + length]
+        r = In(raw[3:-64])
+        code = r.u(1)
+        if code not in TYPES:
+            raise Bad("type")
+        sequence, previous, (kind, read) = r.var(N32), r.raw(32), TYPES[code]
+        body = read(r)
+        r.done()
+        yield Rec(kind, sequence, previous, body, raw)
+        at += 3 + length
+
+
+def explained(gaps: list[dict[str, Any]], track: int | None) -> int:
+    """How much of a hole these Gap records explain, in ns: those of every track, and those of this one."""
+    return sum(one["length"] for one in gaps if one["cause"] != "unknown" and one["track"] in (None, track))
+
+
+# --- §7 ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Check:
+    files: Files
+    trusted: bytes | None
+    opener: bytes | None
+    revoked: dict[bytes, frozenset[bytes]]
+    said: set[str] = field(default_factory=set)
+    marks: dict[int, str] = field(default_factory=dict)
+    good: list[Rec] = field(default_factory=list)
+    head: bytes = bytes(32)
+    statement: dict[str, Any] | None = None
+    suspect: bool = False
+
+    def run(self) -> tuple[int, str, str, str, str, str]:
+        chain = self.files["chain"]
+        if chain[:10] != b"BCRCHAIN\0\1":
+            raise Bad("magic")
+        keys = self.keys()
+        if "statement" in self.files:
+            self.read_statement(keys)
+        self.order(chain)
+        self.certificates(keys)
+        self.ends()
+        self.times()
+        self.fragments()
+        return self.result()
+
+    # §5, §6
+    def keys(self) -> dict[bytes, bytes]:
+        if self.trusted is None:
+            return {}
+        keys = {sha(self.trusted): self.trusted}
+        for _ in range(9):
+            for name, data in self.files.items():
+                if name.startswith("succession-") and data[:10] == b"BCRSUCCN\0\1" and len(data) <= 4096:
+                    r = In(data[10:])
+                    old, new, _, _ = r.raw(32), r.raw(32), r.u(8), r.text(200)
+                    body = b"bodycam-relay key succession 1\n" + data[10 : 10 + r.at]
+                    if sha(new) in keys and signed(old, body, r.raw(64)) and signed(new, body, r.raw(64)):
+                        keys[sha(old)] = old
+        return keys
+
+    def read_statement(self, keys: dict[bytes, bytes]) -> None:
+        data = self.files["statement"]
+        try:
+            r = In(data[10:])
+            out: dict[str, Any] = {"recording": r.text(64), "head": r.raw(32), "from": r.u(8), "to": r.u(8)}
+            out |= {"first": r.var(N32), "last": r.var(N32), "issued": r.u(8), "issuer": r.raw(32)}
+            body, signature = data[10 : 10 + r.at], r.raw(64)
+            r.done()
+            if data[:10] != b"BCRSTATE\0\1" or len(data) > 4096 or out["from"] > out["to"] or out["first"] > out["last"]:
+                raise Bad("statement")
+        except Bad:
+            self.said.add("statement_mismatch")
+            return
+        self.statement = out
+        key = keys.get(out["issuer"])
+        if key is None or not signed(key, b"bodycam-relay interval statement 1\n" + body, signature):
+            self.said.add("statement_foreign")
+
+    # §7.1
+    def order(self, chain: bytes) -> None:
+        every = []
+        try:
+            for rec in records(chain):
+                every.append(rec)
+        except Bad:
+            self.said.add("chain_unreadable")
+        key: bytes | None = None
+        expected: int = 0
+        previous: bytes | None = bytes(32)
+        foreign = closed = False
+        for place, rec in enumerate(every):
+            if place == 0 and rec.kind == "start":
+                key = rec.body["cert"].key
+            if place == 0 and rec.kind != "start":
+                self.said.add("no_start")
+                expected, previous = rec.sequence, None
+            signer = rec.body["cert"].key if rec.kind == "recovery" else key
+            if signer is not None and not rec.holds(signer):
+                self.said.add("record_altered")
+                if rec.kind == "link" and rec.body["fragment"] <= self.next_fragment():
+                    self.marks[rec.body["fragment"]] = "X"
+                expected, previous = expected + 1, None
+                if rec.kind == "start":
+                    key = None
+                    self.said.add("no_start")
+                continue
+            if rec.sequence < expected:
+                self.said.add("record_misplaced")
+                if rec.kind == "link" and self.marks.get(rec.body["fragment"], "M") == "M":
+                    self.marks[rec.body["fragment"]] = "D"
+                continue
+            if rec.sequence > expected:
+                self.said.add("records_missing")
+            elif previous is not None and rec.previous != previous:
+                self.said.add("chain_broken")
+                foreign = foreign != (key is not None)
+            expected, previous = rec.sequence + 1, rec.head
+            self.head = rec.head
+            if foreign:
+                if rec.kind == "link":
+                    self.marks[rec.body["fragment"]] = "X"
+                continue
+            if closed:
+                self.said.add("after_end")
+                continue
+            closed = rec.kind in ("end", "recovery")
+            if rec.kind == "rollover":
+                key = rec.body["cert"].key
+            if rec.kind == "link":
+                self.marks[rec.body["fragment"]] = "?"
+            self.good.append(rec)
+
+    def next_fragment(self) -> int:
+        return max(self.marks, default=-1) + 1
+
+    # §7.2
+    def certificates(self, keys: dict[bytes, bytes]) -> None:
+        used = set()
+        for rec in self.good:
+            if rec.kind not in ("start", "rollover", "recovery"):
+                continue
+            c: Cert = rec.body["cert"]
+            used.add(c.key)
+            if self.trusted is None:
+                self.said.add("no_public_key")
+            elif c.issuer not in keys:
+                self.said.add("foreign_key")
+            elif not signed(keys[c.issuer], b"bodycam-relay session certificate 1\n" + c.body, c.signature):
+                self.said.add("bad_certificate")
+            else:
+                used.add(keys[c.issuer])
+            taken = b"bodycam-relay session rollover 1\n" + rec.previous + c.whole()
+            if rec.kind == "rollover" and not signed(c.key, taken, rec.body["consent"]):
+                self.said.add("rollover_forged")
+        if any(self.head not in self.revoked[key] for key in used if key in self.revoked):
+            self.said.add("key_revoked")
+
+    # §7.1, §7.5: the ends
+    def ends(self) -> None:
+        links = [rec.body for rec in self.good if rec.kind == "link"]
+        last = max((one["time"] + one["span"] for one in links if not one["init"]), default=None)
+        kinds = {rec.kind: rec for rec in self.good}
+        short = self.statement is not None and last is not None and self.statement["to"] <= last
+        if "end" not in kinds and not short:
+            self.said.add("recovered" if "recovery" in kinds else "interrupted")
+        if "start" not in kinds:
+            self.said.add("no_start")
+        explained = {"record_altered", "records_missing", "record_misplaced", "chain_broken", "no_start"}
+        if "end" in kinds and not self.said & explained:
+            gaps = sum(rec.kind == "gap" for rec in self.good)
+            segments = max((one["segment"] + 1 for one in links), default=0)
+            sums = [sum(one[what] for one in links) for what in ("plain", "stored")]
+            if kinds["end"].body["totals"] != [len(links), gaps, segments, *sums]:
+                self.said.add("counts_differ")
+        if self.statement is not None:
+            fits = self.statement["head"] == self.head and self.statement["last"] <= max(self.marks, default=-1)
+            if not fits or ("start" in kinds and kinds["start"].body["recording"] != self.statement["recording"]):
+                self.said.add("statement_mismatch")
+
+    def inside(self, fragment: int) -> bool:
+        return self.statement is None or self.statement["first"] <= fragment <= self.statement["last"]
+
+    def touches(self, fragment: int, begin: int, finish: int) -> bool:
+        s = self.statement
+        if s is None or s["first"] < fragment <= s["last"]:
+            return True
+        return fragment in (s["first"], s["last"] + 1) and begin < s["to"] and s["from"] < finish
+
+    # §7.4
+    def times(self) -> None:
+        certificate: Cert | None = None
+        latest: int | None = None
+        gaps: list[dict[str, Any]] = []
+        ends: dict[int, int] = {}
+        base: dict[int, tuple[int, int]] = {}
+        since: dict[int, list[dict[str, Any]]] = {}
+        unknown: list[dict[str, Any]] = []
+        for rec in self.good:
+            body = rec.body
+            if "cert" in body:
+                certificate = body["cert"]
+            if certificate is not None and "time" in body and not certificate.begin <= body["time"] <= certificate.end:
+                self.said.add("certificate_life")
+            if rec.kind == "gap":
+                gaps.append(body)
+                for track in ends:
+                    since.setdefault(track, []).append(body)
+                    if body["track"] in (None, track):
+                        base.pop(track, None)
+                if body["cause"] == "unknown":
+                    unknown.append(body)
+            if rec.kind != "link":
+                continue
+            for one in unknown:
+                if self.touches(body["fragment"], one["at"], one["at"] + one["length"]):
+                    self.said.add("gap_unexplained")
+            unknown = []
+            inside = self.inside(body["fragment"])
+            self.suspect |= inside and body["suspect"]
+            if body["init"]:
+                continue
+            hole = 0
+            if latest is not None:
+                if latest - body["time"] > S and not body["suspect"] and inside:
+                    self.said.add("clock_back")
+                hole = 0 if body["suspect"] else body["time"] - latest - explained(gaps, None)
+            latest, gaps = max(latest or 0, body["time"] + body["span"]), []
+            for part in body["tracks"]:
+                rate, track = (90_000 if part["kind"] == "video" else 48_000), part["track"]
+                first, over = part["first"] * S // rate, (part["first"] + part["duration"]) * S // rate
+                if track in ends:
+                    hole = max(hole, first - ends[track] - explained(since.pop(track, []), track))
+                    if track not in base or body["suspect"]:
+                        base[track] = first, body["time"]
+                    drift = abs((first - base[track][0]) - (body["time"] - base[track][1]))
+                    if inside and max(drift, ends[track] - first) > 5 * S:
+                        self.said.add("retimed")
+                else:
+                    base[track] = first, body["time"]
+                ends[track] = over
+            if hole > S and self.touches(body["fragment"], body["time"] - hole, body["time"]):
+                self.said.add("gap_unexplained")
+            s = self.statement
+            if s is not None and not inside and not body["suspect"] and s["from"] < body["time"] + body["span"]:
+                self.said.update({"statement_mismatch"} if body["time"] < s["to"] else ())
+        if unknown:
+            self.said.add("gap_unexplained")
+
+    # §7.3
+    def fragments(self) -> None:
+        links = [rec.body for rec in self.good if rec.kind == "link"]
+        begin = next((rec.body for rec in self.good if rec.kind == "start"), None)
+        if begin is None:
+            return
+        kinds = {name[5:] for name in self.files if re.fullmatch(r"\d{5}\.(seg|mp4)", name)}
+        copies = [name for name in self.files if re.search(r"[^/]\.(mp4|m4v|mov)$", name, re.I) and name[5:] not in kinds]
+        copies = [name for name in copies if not re.fullmatch(r"\d{5}\.mp4", name)]
+        for name in copies:
+            self.copy(name, links, alone=not kinds and begin["original"] == "relay")
+        if not kinds and copies:
+            self.said.add("derived_only")
+            return
+        if begin["original"] == "camera":
+            self.marks |= {one["fragment"]: "." for one in links}
+            return
+        suffix = ".mp4" if kinds == {".mp4"} else ".seg"
+        known = set()
+        for segment in sorted({one["segment"] for one in links}):
+            name = f"{segment:05d}{suffix}"
+            members = [one for one in links if one["segment"] == segment]
+            there = [one for one in members if self.inside(one["fragment"]) or (one["init"] and name in self.files)]
+            for one in members:
+                if one not in there:
+                    self.marks[one["fragment"]] = "-"
+            if there:
+                known.add(name)
+                self.segment(name, members, there, begin["recording"])
+        if any(re.fullmatch(r"\d{5}\.(seg|mp4)", name) and name not in known for name in self.files):
+            self.said.add("foreign_file")
+
+    def segment(self, name: str, members: list[dict[str, Any]], there: list[dict[str, Any]], recording: str) -> None:
+        data, plain = self.files.get(name, b""), name.endswith("mp4")
+        places, at, before = {}, 0, None
+        for one in members:
+            lost = 0 if before is None else one["fragment"] - before["fragment"] - 1
+            if plain and lost and before is not None:
+                at += max(one["offset"] - before["offset"] - before["stored"] - 16 * lost, 0)
+            if one in there:
+                places[one["fragment"]] = at if plain else one["offset"]
+                at += one["plain"]
+            before = one
+        size, digest = ("plain", "plain_digest") if plain else ("stored", "stored_digest")
+
+        def fits(one: dict[str, Any], place: int) -> bool:
+            piece = data[place : place + one[size]]
+            return bool(len(piece) == one[size] > 0 and sha(piece) == one[digest])
+
+        whole = all(fits(one, places[one["fragment"]]) for one in there)
+        if whole:
+            for one in there:
+                self.marks[one["fragment"]] = "."
+                self.open(data, one, recording, plain)
+            stop = max(places[one["fragment"]] + one[size] for one in there)
+        elif not data:
+            self.marks |= {one["fragment"]: "M" for one in there}
+            return
+        else:
+            stop = self.scan(data, there, places, fits, size)
+        if len(data) > stop:
+            self.said.add("extra_bytes")
+
+    def open(self, data: bytes, one: dict[str, Any], recording: str, plain: bool) -> None:
+        if self.opener is None or plain:
+            return
+        number = one["fragment"].to_bytes(8, "big")
+        piece = data[one["offset"] : one["offset"] + one["stored"]]
+        try:
+            opened = AESGCM(self.opener).decrypt(bytes(4) + number, piece, recording.encode() + number)
+        except InvalidTag:
+            self.said.add("wrong_recording_key")
+            return
+        if sha(opened) != one["plain_digest"]:
+            self.said.add("plain_differs")
+
+    def scan(self, data: bytes, there: list[dict[str, Any]], places: dict[int, int], fits: Any, size: str) -> int:
+        at = expected = 0
+        found: list[int] = []
+        strangers: set[int] = set()
+        while at < len(data):
+            tried = [*range(expected, len(there)), *range(min(expected, len(there)))]
+            index = next((n for n in tried if fits(there[n], at)), None)
+            if index is not None:
+                found.append(there[index]["fragment"])
+                at, expected = at + there[index][size], index + 1
+                continue
+            if expected >= len(there):
+                break
+            one = there[expected]
+            if places[one["fragment"]] > at and fits(one, places[one["fragment"]]):
+                at = places[one["fragment"]]
+                continue
+            if at + one[size] <= len(data):
+                strangers.add(one["fragment"])
+            at, expected = at + one[size], expected + 1
+        wanted = [one["fragment"] for one in there]
+        once = list(dict.fromkeys(found))
+        for number in wanted:
+            self.marks[number] = "." if number in once else "X" if number in strangers else "M"
+            if found.count(number) > 1:
+                self.marks[number] = "D"
+        for mine, theirs in zip([number for number in wanted if number in once], once, strict=True):
+            if mine != theirs:
+                self.marks[mine] = "D"
+        if "X" in self.marks.values():
+            self.said.add("fragment_altered")
+        if "D" in self.marks.values():
+            self.said.add("fragment_misplaced")
+        return at
+
+    # §7.6
+    def copy(self, name: str, links: list[dict[str, Any]], *, alone: bool) -> None:
+        bad = False
+        try:
+            samples = list(mp4_samples(self.files[name]))
+        except Bad:
+            samples, bad = [], True
+            self.said.add("derived_unreadable")
+        queues = {kind: [one for one in samples if one[0] == kind] for kind in ("video", "audio")}
+        shift: dict[str, float] = {}
+        for one in links:
+            if not self.inside(one["fragment"]):
+                if alone:
+                    self.marks[one["fragment"]] = "-"
+                continue
+            for part in one["tracks"]:
+                bad = bad or self.part(part, queues, shift)
+            if alone:
+                self.marks[one["fragment"]] = "X" if bad and one["tracks"] else "?"
+        if not bad and any(queues.values()):
+            self.said.add("extra_bytes")
+
+    def part(self, part: dict[str, Any], queues: dict[str, Any], shift: dict[str, float]) -> bool:
+        queue, rate = queues[part["kind"]], 90_000 if part["kind"] == "video" else 48_000
+        taken: list[tuple[str, float, bytes]]
+        taken, queues[part["kind"]] = queue[: part["samples"]], queue[part["samples"] :]
+        if sha(b"".join(struct.pack(">I", len(data)) + data for _, _, data in taken)) != part["digest"]:
+            self.said.add("derived_differs")
+            return True
+        if taken:
+            late: float = taken[0][1] - part["first"] / rate
+            if abs(late - shift.setdefault(part["kind"], late)) > 0.5:
+                self.said.add("derived_time")
+                return True
+        return False
+
+    def result(self) -> tuple[int, str, str, str, str, str]:
+        count = max(self.marks, default=-1) + 1
+        marks = "".join(self.marks.get(number, "M") for number in range(count))
+        if "M" in marks:
+            self.said.add("fragment_missing")
+        begun = any(rec.kind == "start" for rec in self.good)
+        stored = any(name.endswith(".seg") for name in self.files) and self.opener is None
+        camera = begun and self.good[0].body["original"] == "camera"
+        nothing = not any(re.search(r"\.(seg|mp4|m4v|mov)$", name) for name in self.files)
+        integrity = "intact as stored" if (stored or nothing) and not camera else "intact"
+        if not begun or "derived_only" in self.said:
+            integrity = "not judged"
+        if self.said & I_CODES:
+            integrity = "altered"
+        completeness = "complete" if self.statement is None else "complete for this interval"
+        if found := self.said & C_CODES:
+            completeness = "interrupted" if found <= {"interrupted", "recovered"} else "incomplete"
+        origin = "proved" if begun and not self.said & O_CODES else "not proved"
+        time = "suspect" if self.suspect else "consistent"
+        if not begun or self.said & T_CODES:
+            time = "time not proved"
+        return (1 if self.said else 0), integrity, completeness, origin, time, marks
+
+
+def boxes(data: bytes, at: int, stop: int, depth: int = 0) -> Iterator[tuple[str, int, int]]:
+    """Yield (path's last name, payload, end) of all boxes, containers before their children."""
+    while at < stop:
+        if at + 8 > stop or depth > 12:
+            raise Bad("box")
+        size, kind = struct.unpack(">I4s", data[at : at + 8])
+        payload = at + 8
+        if size == 1:
+            size, payload = int.from_bytes(data[at + 8 : at + 16], "big"), at + 16
+        size = stop - at if size == 0 else size
+        if size < payload - at or at + size > stop:
+            raise Bad("box size")
+        yield kind.decode("latin-1"), payload, at + size
+        if kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"mvex", b"moof", b"traf"):
+            yield from boxes(data, payload, at + size, depth + 1)
+        at += size
+
+
+def mp4_samples(data: bytes) -> Iterator[tuple[str, float, bytes]]:
+    """Yield (kind, decode time in seconds, bytes), each track in decode order."""
+    scale: dict[int, int] = {}
+    kinds: dict[int, str] = {}
+    tables: dict[int, dict[str, int]] = {}
+    track = moof = clock = at = 0
+
+    def u32(place: int) -> int:
+        if place + 4 > len(data):
+            raise Bad("field")
+        return int.from_bytes(data[place : place + 4], "big")
+
+    for name, p, _ in boxes(data, 0, len(data)):
+        if name == "tkhd":
+            track = u32(p + (20 if data[p] else 12))
+        elif name == "mdhd":
+            scale[track] = u32(p + (20 if data[p] else 12))
+        elif name == "hdlr":
+            kinds[track] = {b"vide": "video", b"soun": "audio"}.get(data[p + 8 : p + 12], "other")
+        elif name in ("stts", "stsz", "stsc", "stco"):
+            tables.setdefault(track, {})[name] = p
+        elif name == "moof":
+            moof = p - 8
+        elif name == "tfhd":
+            track = u32(p + 4)
+        elif name == "tfdt":
+            clock = int.from_bytes(data[p + 4 : p + 12], "big") if data[p] else u32(p + 4)
+        elif name == "trun":
+            flags, count, row = u32(p) & 0xFFFFFF, u32(p + 4), p + 8
+            if flags & 0xF01 != 0x301:
+                raise Bad("this checker knows runs with offset, duration and size")
+            at, row = moof + u32(row), row + 4
+            for n in range(count):
+                duration, size = u32(row + 8 * n), u32(row + 8 * n + 4)
+                yield kinds[track], clock / scale[track], data[at : at + size]
+                at, clock = at + size, clock + duration
+    for track, table in tables.items():
+        yield from progressive(data, table, kinds[track], scale[track], u32)
+
+
+def progressive(data: bytes, table: dict[str, int], kind: str, scale: int, u32: Any) -> Iterator[tuple[str, float, bytes]]:
+    durations = [
+        u32(table["stts"] + 12 + 8 * n) for n in range(u32(table["stts"] + 4)) for _ in range(u32(table["stts"] + 8 + 8 * n))
+    ]
+    sizes = [u32(table["stsz"] + 12 + 4 * n) for n in range(u32(table["stsz"] + 8))]
+    chunks = [u32(table["stco"] + 8 + 4 * n) for n in range(u32(table["stco"] + 4))]
+    runs = [(u32(table["stsc"] + 8 + 12 * n), u32(table["stsc"] + 12 + 12 * n)) for n in range(u32(table["stsc"] + 4))]
+    number = clock = 0
+    for index, at in enumerate(chunks, 1):
+        for _ in range([count for first, count in runs if first <= index][-1]):
+            yield kind, clock / scale, data[at : at + sizes[number]]
+            at, clock, number = at + sizes[number], clock + durations[number], number + 1
+
+
+def check(
+    files: Files, trusted: bytes | None, opener: bytes | None = None, revoked: dict[bytes, frozenset[bytes]] | None = None
+) -> tuple[int, str, str, str, str, str]:
+    """Return exit code, integrity, completeness, origin, time and marks; raises Bad where the exit code is 2."""
+    folders = {name.rsplit("/", 1)[0] for name in files if name.endswith("/chain")}
+    if "chain" not in files and len(folders) == 1:
+        folder = folders.pop() + "/"
+        files = {name.removeprefix(folder) if name.startswith(folder) else f"../{name}": data for name, data in files.items()}
+    if "chain" not in files:
+        if folders or not any(re.search(r"\.(mp4|m4v|mov|seg)$", name, re.I) for name in files):
+            raise Bad("nothing here")
+        return 1, "not judged", "not judged", "not proved", "time not proved", ""
+    return Check(files, trusted, opener, revoked or {}).run()
