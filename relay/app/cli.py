@@ -18,7 +18,6 @@ from rich.table import Table
 from relay.app import logs, verify_cmd
 from relay.app.console import Console, console
 from relay.app.extract import extract
-from relay.app.serve import serve as run_relay
 from relay.app.settings import Settings, documentation, load
 from relay.app.tls import ensure_certificate
 from relay.app.wiring import database_url, journal_origin
@@ -113,6 +112,9 @@ def serve(
     http: dict[str, object] = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     settings = tls_settings(config, data, http) if tls else settings_of(config, data, http)
     logs.configure(settings.log.level, settings.log.format, "supervisor")
+    # Only here: other commands need no process of their own.
+    from relay.app.serve import serve as run_relay
+
     run_relay(settings, one_process=in_process)
 
 

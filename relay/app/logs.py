@@ -55,7 +55,7 @@ def configure(level: str, form: str, process: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(_LEVELS[level])
-    logging.getLogger("aiohttp.access").disabled = True
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def _stamp(process: str) -> structlog.types.Processor:

@@ -151,9 +151,9 @@ class Enrolment:
             raise TheirError(Kind.FORBIDDEN, "this token belongs to another camera (REC-03)")
         return found
 
-    async def enrolled(self) -> "list[Camera]":
+    async def enrolled(self) -> tuple[Camera, ...]:
         """Return every camera, revoked or not, for the relay itself (no person is asking)."""
-        return await self._accounts.list_cameras()
+        return tuple(await self._accounts.list_cameras())
 
     async def camera_of(self, token: str) -> Camera:
         """Return the camera a token belongs to, at a door that names none; raises TheirError(UNAUTHENTICATED)."""
