@@ -55,7 +55,7 @@ GRANTS: dict[Role, frozenset[Action]] = {
         _EVERYONE | _LIVE | {Action.PLAY_RECORDING, Action.VERIFY_RECORDING, Action.EXPORT_RECORDING, Action.HOLD_RECORDING}
     ),
     # JRN-04: the journal is read for lawfulness and integrity only, by a role of its own.
-    Role.AUDITOR: frozenset(_EVERYONE | {Action.READ_JOURNAL, Action.VERIFY_RECORDING}),
+    Role.AUDITOR: frozenset(_EVERYONE | {Action.READ_JOURNAL, Action.LIST_RECORDINGS, Action.VERIFY_RECORDING}),
     Role.ADMINISTRATOR: frozenset(_EVERYONE | {Action.MANAGE_PEOPLE, Action.MANAGE_CAMERAS, Action.READ_METRICS}),
 }
 

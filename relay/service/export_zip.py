@@ -1,6 +1,7 @@
 """The bytes of an extraction: one zip, made while it is sent, so that no plain media rests on a disk (LIV-05).
 
-Owns: the archive's layout (EXT-03).  Must never know: people, the journal, the loop.  Everything here blocks; it runs in one thread.
+Owns: the archive's layout (EXT-03).  Must never know: people, the journal, the loop.
+Everything here blocks; it runs in one thread.
 
     <recording>/chain, statement          every link, and the signed statement of the interval
     <recording>/00000.mp4 …               the sealed plain bytes, untouched: init segment, then the interval's fragments

@@ -4,8 +4,11 @@ Owns: the file.  Must never know: leaves, SQL, what a checkpoint says (`relay.ev
 Format: C2SP notes one after the other, each followed by an empty line; every append is synced before it counts.
 """
 
+import fcntl
 import os
 from pathlib import Path
+
+from relay.base.errors import OurError
 
 
 class CheckpointFile:
@@ -13,6 +16,27 @@ class CheckpointFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock: int | None = None
+
+    def lock(self) -> None:
+        """Be the journal's only writer until `unlock` or the process ends; raises OurError where another one is.
+
+        Two writers would give the same number to two entries, and the second one's entries would all be refused.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(self._path.with_name("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(handle)
+            raise OurError("another process writes this journal: is the relay running?") from error
+        self._lock = handle
+
+    def unlock(self) -> None:
+        """Let another process write; idempotent."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def append(self, note: str) -> None:
         """Append a note and fsync; raises OSError."""

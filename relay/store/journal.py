@@ -19,6 +19,7 @@ leaf hash stays, and nobody can guess the body back from it.  `body` is canonica
 import asyncio
 import contextlib
 import json
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,12 +29,14 @@ from pathlib import Path
 from relay.base.clock import Clock, rfc3339
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
-from relay.evidence.log import SALT, Checkpoint, Tree, commitment, leaf_hash, sign_checkpoint
+from relay.evidence.log import SALT, Checkpoint, Tree, commitment, leaf_hash, open_checkpoint, sign_checkpoint
 from relay.evidence.seal import Signer
 from relay.store import journal_rows as rows
 from relay.store.anonymous import AnonymousRefusals
 from relay.store.checkpoints import CheckpointFile
 from relay.store.database import Database
+
+_log = logging.getLogger(__name__)
 
 MOST_WAITING = 4096
 MOST_PER_COMMIT = 256
@@ -140,12 +143,36 @@ class Journal:
         `origin` names the log in its checkpoints (C2SP); `checkpoint_path` is the file beside the database.
         """
         journal = cls(database, signer, origin, CheckpointFile(checkpoint_path), clock, counters)
-        hashes, journal._last_ns = await database.read(rows.load)
-        for digest in hashes:
-            journal._tree.append(digest)
-        await journal.append(Entry(Operation.SYSTEME, "relay", "system", object_type="journal", details={"event": "start"}))
-        await journal.checkpoint()
+        await asyncio.to_thread(journal._file.lock)
+        try:
+            await journal._begin()
+        except BaseException:
+            journal._file.unlock()
+            raise
         return journal
+
+    async def _begin(self) -> None:
+        hashes, self._last_ns = await self._database.read(rows.load)
+        for digest in hashes:
+            self._tree.append(digest)
+        disagrees = await asyncio.to_thread(self._disagrees)
+        details: dict[str, str | int | bool | None] = {"event": "start", "disagrees_at": disagrees}
+        await self.append(Entry(Operation.SYSTEME, "relay", "system", object_type="journal", details=details))
+        await self.checkpoint()
+
+    def _disagrees(self) -> int | None:
+        """Return the size of the last checkpoint in the file beside if the tree found is not the one it was signed for.
+
+        A database that was rolled back must not pass in silence: the start entry says so, for ever.
+        """
+        for note in reversed(self._file.notes()):
+            with contextlib.suppress(TheirError):
+                signed = open_checkpoint(note, self._signer.public_key)
+                agrees = signed.size <= self._tree.size and self._tree.root(signed.size) == signed.root
+                if not agrees:
+                    _log.error("the journal is not the one that was signed", extra={"signed_size": signed.size})
+                return None if agrees else signed.size
+        return None
 
     @property
     def size(self) -> int:
@@ -252,9 +279,12 @@ class Journal:
         return await self._database.write(lambda connection: rows.purge(connection, before_ns))
 
     async def close(self) -> None:
-        """Enter the stop, sign the last checkpoint."""
-        await self.append(Entry(Operation.SYSTEME, "relay", "system", object_type="journal", details={"event": "stop"}))
-        await self.checkpoint()
+        """Enter the stop, sign the last checkpoint, let another process write."""
+        try:
+            await self.append(Entry(Operation.SYSTEME, "relay", "system", object_type="journal", details={"event": "stop"}))
+            await self.checkpoint()
+        finally:
+            self._file.unlock()
 
     async def _drain(self) -> None:
         while self._queue:

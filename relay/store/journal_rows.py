@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Connection, func
 from sqlalchemy import select as sql_select
 
+from relay.base.errors import OurError
 from relay.store.tables import checkpoints, journal
 
 
@@ -22,9 +23,17 @@ class Row:
 
 
 def load(connection: Connection) -> tuple[Sequence[bytes], int]:
-    """Return all leaf hashes in order and the last entry's time (0 when there is none)."""
-    last = connection.scalar(sql_select(func.max(journal.c.at_ns)))
-    return connection.scalars(sql_select(journal.c.leaf_hash).order_by(journal.c.leaf)).all(), last or 0
+    """Return all leaf hashes in order and the last entry's time (0 when there is none).
+
+    Raises OurError where numbers are missing or a hash is none: nothing can be added to such a journal.
+    """
+    last, count, highest = connection.execute(
+        sql_select(func.max(journal.c.at_ns), func.count(), func.max(journal.c.leaf))
+    ).one()
+    found = connection.scalars(sql_select(journal.c.leaf_hash).order_by(journal.c.leaf)).all()
+    if count != (-1 if highest is None else highest) + 1 or any(len(digest) != 32 for digest in found):
+        raise OurError("the journal is damaged: `relay journal verify` names where; restore it before going on")
+    return found, last or 0
 
 
 def insert(connection: Connection, made: Sequence[Row]) -> None:

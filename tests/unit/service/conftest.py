@@ -156,5 +156,6 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         recordings,
         Keeping(catalogue, journal, vault, keyring, clock, counters, end_views=recordings.end_views_of_recording),
     )
+    await journal.close()
     passwords.close()
     await database.close()

@@ -43,5 +43,8 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def journal(database: Database, signer: KeySigner, clock: ManualClock, tmp_path: Path) -> Journal:
-    return await Journal.open(database, signer, ORIGIN, tmp_path / "journal" / "checkpoints", clock, Counters())
+async def journal(database: Database, signer: KeySigner, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Journal]:
+    path = tmp_path / "journal" / "checkpoints"
+    opened = await Journal.open(database, signer, ORIGIN, path, clock, Counters())
+    yield opened
+    opened._file.unlock()

@@ -55,6 +55,16 @@ async def test_a_journal_that_cannot_be_written_refuses(database: Database, jour
     assert await journal.append(Entry(Operation.SYSTEME, "a", "system")) == 1
 
 
+async def test_a_second_writer_is_refused_until_the_first_one_is_done(
+    database: Database, journal: Journal, signer: KeySigner, clock: ManualClock, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal" / "checkpoints"
+    with pytest.raises(OurError, match="another process"):
+        await Journal.open(database, signer, ORIGIN, path, clock, Counters())
+    await journal.close()
+    await (await Journal.open(database, signer, ORIGIN, path, clock, Counters())).close()
+
+
 async def test_a_reopened_journal_continues_the_same_tree(
     database: Database, journal: Journal, signer: KeySigner, clock: ManualClock, tmp_path: Path
 ) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from relay.base.clock import ManualClock
+from relay.base.counters import Counters
+from relay.base.errors import OurError
 from relay.evidence.log import commitment, inclusion_holds, leaf_hash, open_checkpoint
 from relay.store.checkpoints import CheckpointFile
 from relay.store.database import Database
@@ -94,6 +96,30 @@ async def test_the_database_itself_refuses_to_change_or_drop_an_entry(database: 
     for statement in ("UPDATE journal SET body = x'00' WHERE leaf = 1", "DELETE FROM journal WHERE leaf = 1"):
         with pytest.raises(Exception, match="append-only"):
             await _sql(database, statement)
+
+
+async def test_a_rolled_back_journal_says_so_in_its_next_start_and_stays_found(
+    database: Database, filled: Journal, signer: KeySigner, clock: ManualClock, tmp_path: Path, verify: Verify
+) -> None:
+    await _sql(
+        database,
+        "DROP TRIGGER journal_no_delete",
+        "DELETE FROM journal WHERE leaf >= 4",
+        "DELETE FROM checkpoints WHERE size > 4",
+    )
+    again = await Journal.open(database, signer, ORIGIN, tmp_path / "journal" / "checkpoints", clock, Counters())
+    start = (await again.read(after=3))[0]
+    assert start.body is not None
+    assert start.body["details"] == {"event": "start", "disagrees_at": 8}
+    assert "rolled_back" in {finding.kind for finding in (await verify()).findings}
+
+
+async def test_a_journal_with_a_missing_entry_is_not_gone_on_with(
+    database: Database, filled: Journal, signer: KeySigner, clock: ManualClock, tmp_path: Path
+) -> None:
+    await _sql(database, "DROP TRIGGER journal_no_delete", "DELETE FROM journal WHERE leaf = 4")
+    with pytest.raises(OurError, match="damaged"):
+        await Journal.open(database, signer, ORIGIN, tmp_path / "journal" / "checkpoints", clock, Counters())
 
 
 async def test_a_checkpoint_of_another_key_is_named(verify: Verify, tmp_path: Path, filled: Journal) -> None:
