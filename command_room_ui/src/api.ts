@@ -4,7 +4,7 @@
  * Owns: addresses, the CSRF header, how a failure is told apart.  Must never know: elements, the wall, the live socket.
  */
 
-import { DecodeError, fields, textOr } from "./decode";
+import { DecodeError, fields, numberOr, textOr } from "./decode";
 import {
   type Camera,
   type Intervention,
@@ -51,8 +51,9 @@ export interface Playback {
 }
 
 export interface ExportRequest {
-  readonly from: string;
-  readonly to: string;
+  /** UTC nanoseconds; a JavaScript number is exact to 256 ns here, which is less than a frame. */
+  readonly from_ns: number;
+  readonly to_ns: number;
   readonly motive: string;
   readonly legal_basis: string;
   readonly requesting_agent: string;
@@ -65,6 +66,11 @@ export interface ExportState {
   readonly state: string;
   readonly progress: number | null;
   readonly detail: string;
+}
+
+export interface JournalPage {
+  readonly size: number;
+  readonly leaves: readonly JournalEntry[];
 }
 
 type Body = Readonly<Record<string, unknown>>;
@@ -183,9 +189,8 @@ export class Api {
     return `${this.base}/api/exports/${path(id)}/file`;
   }
 
-  journal(after: number, limit: number): Promise<Answer<JournalEntry[]>> {
-    const route = `/api/journal?after=${after}&limit=${limit}`;
-    return this.#call("GET", route, (value) => readList(value, "leaves", readJournalEntry));
+  journal(after: number, limit: number): Promise<Answer<JournalPage>> {
+    return this.#call("GET", `/api/journal?after=${after}&limit=${limit}`, readJournalPage);
   }
 
   checkpoint(): Promise<Answer<string>> {
@@ -286,6 +291,12 @@ function readExport(value: unknown): ExportState {
     progress: typeof progress === "number" ? progress : null,
     detail: textOr(from, "detail", textOr(from, "error", "")),
   };
+}
+
+function readJournalPage(value: unknown): JournalPage {
+  const from = fields(value, "a page");
+  const leaves = readList(from, "leaves", readJournalEntry);
+  return { size: numberOr(from, "size", leaves.length), leaves };
 }
 
 function readCheckpoint(value: unknown): string {

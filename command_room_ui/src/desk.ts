@@ -15,8 +15,6 @@ export class Desk {
   readonly changed = new Listeners();
   readonly socket: LiveSocket;
   readonly wall: Wall;
-  /** Called when the relay ended the socket on purpose (a sign-out, say). */
-  onBye: (reason: string) => void = () => {};
 
   constructor(readonly api: Api) {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
@@ -48,7 +46,6 @@ export class Desk {
 
   #onMessage(message: LiveMessage): void {
     this.state = reduce(this.state, message, Date.now());
-    if (message.t === "bye") this.onBye(message.reason);
     this.wall.take(message);
     if (message.t !== "time" && message.t !== "leg") this.changed.fire();
   }

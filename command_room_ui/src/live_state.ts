@@ -76,7 +76,9 @@ const READERS: Readonly<Record<string, (from: Fields) => LiveMessage>> = {
   }),
   refused: (from) => ({
     t: "refused",
-    ...slotFact(from),
+    // A refused `layer` or `listen` names no worker.
+    worker: numberOr(from, "worker", -1),
+    slot: numberOr(from, "slot", -1),
     camera: textOr(from, "camera", null),
     kind: textOr(from, "kind", "unknown"),
     detail: textOr(from, "detail", ""),

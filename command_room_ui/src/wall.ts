@@ -169,8 +169,9 @@ export class Wall {
   }
 
   #onRefused(message: Extract<LiveMessage, { t: "refused" }>): void {
+    if (message.camera === null) return;
     const said = this.#slot(message.worker, message.slot);
-    if (message.camera !== null && message.camera !== said.camera) return;
+    if (message.camera !== said.camera) return;
     const camera = this.live().cameras.get(said.camera ?? "");
     if (message.kind === "not_found" && camera !== undefined && isOnAir(camera) && camera.worker === message.worker) {
       this.links.get(message.worker)?.reopen();

@@ -47,8 +47,10 @@ export class AlarmBanner extends Spoken {
           border-color: #fff;
         }
       }
-      .alarm:not(.seen) {
-        animation: pulse 1s infinite;
+      @media (prefers-reduced-motion: no-preference) {
+        .alarm:not(.seen) {
+          animation: pulse 1s infinite;
+        }
       }
     `,
   ];

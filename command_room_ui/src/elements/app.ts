@@ -166,7 +166,7 @@ export class RelayApp extends Spoken {
   #views(session: Session): TemplateResult {
     const desk = this.#desk;
     return html`${desk === null ? nothing : html`<live-view .desk=${desk} .session=${session} ?hidden=${this.view !== "live"} .active=${this.view === "live"}></live-view>`}
-    ${this.view === "recordings" ? html`<recordings-view .api=${this.#api} .role=${session.role} .intervention=${desk?.wall.intervention ?? null}></recordings-view>` : nothing}
+    ${this.view === "recordings" ? html`<recordings-view .api=${this.#api} .duty=${session.role} .intervention=${desk?.wall.intervention ?? null}></recordings-view>` : nothing}
     ${this.view === "journal" ? html`<journal-view .api=${this.#api}></journal-view>` : nothing}
     ${this.view === "people" ? html`<people-view .api=${this.#api} .me=${session.user}></people-view>` : nothing}
     ${this.view === "cameras" ? html`<cameras-view .api=${this.#api}></cameras-view>` : nothing}`;
