@@ -1,0 +1,198 @@
+"""`python -m relay.recorder.derive [--sound-offset-ns N] [IN...]`: plain segments in, one playable H.264 + Opus MP4 out.
+
+What this file owns: remuxing for an export.  What it must never know: keys, chains, folders.  It reads files, or standard input
+where none is named (segments one after the other, each beginning with its init segment), writes standard output and leaves
+nothing on disk.
+
+The copy is derived: it proves nothing, and nothing is re-encoded.  It begins at zero; the sound is moved by the offset that the
+chain measured.  It is fragmented, because a pipe cannot be rewound to complete an index.
+"""
+
+import argparse
+import contextlib
+import io
+import itertools
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+MAX_BOX = 1 << 30
+HELD_SEGMENTS = 16
+"""How many segments of sound alone may come before the first picture."""
+
+_OPTIONS = {
+    "movflags": "frag_keyframe+empty_moov+default_base_moof+delay_moov",
+    "fflags": "+bitexact",
+    "video_track_timescale": "90000",
+}
+_SECOND = 1_000_000_000
+
+
+class Source(io.RawIOBase):
+    """One segment of a stream of boxes, as a file that cannot be rewound: it ends where the next `ftyp` begins."""
+
+    def __init__(self, stream: BinaryIO, head: bytes) -> None:
+        super().__init__()
+        self._stream = stream
+        self._ready = head
+        self._left = _size(head) - len(head)
+        self.next_head: bytes | None = None
+        """The first bytes of the segment after this one, once this one has ended."""
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Fill a buffer as far as one box reaches."""
+        if not self._ready and self._left == 0 and not self._next_box():
+            return 0
+        piece = self._ready[: len(buffer)] if self._ready else self._stream.read(min(len(buffer), self._left))
+        if self._ready:
+            self._ready = self._ready[len(piece) :]
+        else:
+            self._left = self._left - len(piece) if piece else 0
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def _next_box(self) -> bool:
+        if self.next_head is not None:
+            return False
+        head = self._stream.read(8)
+        if len(head) < 8 or head[4:] == b"ftyp":
+            self.next_head = head if len(head) == 8 else b""
+            return False
+        self._ready, self._left = head, _size(head) - 8
+        return True
+
+    def drain(self) -> bytes:
+        """Read to the end of this segment; return the head of the next one, b"" where there is none."""
+        while self.read(1 << 20):
+            pass
+        return self.next_head or b""
+
+
+def _size(head: bytes) -> int:
+    size = int.from_bytes(head[:4], "big")
+    if not 8 <= size <= MAX_BOX:
+        raise ValueError(f"box of {size} bytes")
+    return size
+
+
+def segments(stream: BinaryIO) -> Iterator[InputContainer]:
+    """Yield each segment of a stream opened for demuxing; raises ValueError where it does not begin with one."""
+    head = stream.read(8)
+    if head[4:] != b"ftyp":
+        raise ValueError("does not begin with an init segment")
+    while head:
+        source = Source(stream, head)
+        with av.open(source, "r", format="mp4") as container:
+            yield container
+        head = source.drain()
+
+
+class Remuxer:
+    """Writes packets of many segments into one file."""
+
+    def __init__(self, out: BinaryIO, sound_offset_ns: int) -> None:
+        self._out = out
+        self._offset_ns = sound_offset_ns
+        self._container: OutputContainer | None = None
+        self._streams: dict[str, Stream] = {}
+        self._origin: Fraction | None = None
+        self._last: dict[str, int] = {}
+        self._held: list[list[Packet[Stream]]] = []
+        self._sound: Stream | None = None
+
+    def segment(self, container: InputContainer) -> None:
+        """Take one segment; the first with a picture decides what the file holds."""
+        if self._container is not None:
+            for packet in container.demux():
+                self._write(packet)
+            return
+        if container.streams.video or len(self._held) >= HELD_SEGMENTS:
+            self._begin(container)
+            for packet in itertools.chain(*self._held, container.demux()):
+                self._write(packet)
+            self._held.clear()
+            return
+        self._held.append([packet for packet in container.demux() if packet.dts is not None])
+
+    def finish(self) -> None:
+        """Write what is left; raises ValueError where nothing was given."""
+        if self._container is None and self._held:
+            first = next((packet for held in self._held for packet in held), None)
+            if first is not None:
+                self._open([first.stream])
+                for held in self._held:
+                    for packet in held:
+                        self._write(packet)
+        if self._container is None:
+            raise ValueError("nothing to remux")
+        self._container.close()
+
+    def _begin(self, container: InputContainer) -> None:
+        self._open(list(container.streams))
+
+    def _open(self, streams: list[Stream]) -> None:
+        self._container = av.open(self._out, "w", format="mp4", options=_OPTIONS)
+        for stream in streams:
+            assert isinstance(stream, VideoStream | AudioStream)
+            self._streams[stream.type] = self._container.add_stream_from_template(stream, opaque=True)
+
+    def _write(self, packet: Packet[Stream]) -> None:
+        target = self._streams.get(packet.stream.type)
+        if packet.dts is None or packet.time_base is None or target is None or self._container is None:
+            return
+        base = packet.time_base
+        shift = Fraction(self._offset_ns, _SECOND) if packet.stream.type == "audio" else Fraction(0)
+        if self._origin is None:
+            self._origin = packet.dts * base - abs(Fraction(self._offset_ns, _SECOND))
+        time = round((packet.dts * base + shift - self._origin) / base)
+        time = max(time, self._last.get(packet.stream.type, -1) + 1)
+        self._last[packet.stream.type] = time
+        copy = av.Packet(bytes(packet))
+        copy.dts = copy.pts = time
+        copy.duration = packet.duration
+        copy.time_base = base
+        copy.is_keyframe = packet.is_keyframe
+        copy.stream = target
+        self._container.mux_one(copy)
+
+
+def derive(inputs: Iterator[BinaryIO], out: BinaryIO, sound_offset_ns: int = 0) -> None:
+    """Remux everything in `inputs` into `out`; raises ValueError or av.FFmpegError for what is not ours."""
+    remuxer = Remuxer(out, sound_offset_ns)
+    for stream in inputs:
+        for container in segments(stream):
+            remuxer.segment(container)
+    remuxer.finish()
+
+
+def main() -> int:
+    """Return the exit code: 0, or 2 for input that cannot be read."""
+    parser = argparse.ArgumentParser(prog="relay.recorder.derive", description="remux plain segments into one playable MP4")
+    parser.add_argument("--sound-offset-ns", type=int, default=0)
+    parser.add_argument("inputs", nargs="*", type=Path)
+    arguments = parser.parse_args()
+    try:
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context(path.open("rb")) for path in arguments.inputs]
+            derive(iter(files or [sys.stdin.buffer]), sys.stdout.buffer, arguments.sound_offset_ns)
+    except (ValueError, OSError, av.FFmpegError) as error:
+        print(f"derive: {error}", file=sys.stderr)  # noqa: T201 - a command
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
