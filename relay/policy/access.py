@@ -27,6 +27,8 @@ class Facts:
     threat: str | None = None
     recording_closed: bool | None = None
     recording_erased: bool = False
+    recording_here: bool = True
+    """False where the original is the camera's own and only its chain is kept (DEC-1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,8 @@ def _stored(facts: Facts) -> Decision:
         return Decision(False, Kind.INCOMPLETE, "a motive is required", "JRN-02")
     if facts.recording_erased:
         return Decision(False, Kind.GONE, "this recording was erased at its term", "RET-01")
+    if not facts.recording_here:
+        return Decision(False, Kind.CONFLICT, "the original is the camera's; only its chain is kept here", "LIV-05")
     # ACC-03, read with DESIGN §3: for original = relay "transferred" means closed.
     if facts.recording_closed is not True:
         return Decision(False, Kind.CONFLICT, "this recording is still open", "ACC-03")

@@ -71,7 +71,7 @@ class Check:
             if journal_purge_ns(row.started_ns) > self._clock.utc_ns():
                 found += _against_journal(row, entries)
             if row.recording in folders and row.state == "closed":
-                segments = await self._catalogue.segments(row.recording)
+                segments = await self._catalogue.segments(row.recording) if row.original == "relay" else []
                 found += await asyncio.to_thread(self._against_disk, row, segments)
         found += await self._views(entries)
         return found

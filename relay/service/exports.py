@@ -215,6 +215,7 @@ class Exports:
             intervention_open=its.closed_ns is None,
             recording_closed=row.state == "closed",
             recording_erased=row.state == "erased",
+            recording_here=row.original == "relay",
         )
         await self._guard.require(person, Action.EXPORT_RECORDING, facts, object_type="recording", object_id=row.recording)
 

@@ -308,6 +308,7 @@ class Recordings:
             intervention_open=its.closed_ns is None,
             recording_closed=row.state == "closed",
             recording_erased=row.state == "erased",
+            recording_here=row.original == "relay",
         )
         await self._guard.require(person, Action.PLAY_RECORDING, facts, object_type="recording", object_id=row.recording)
         return reason

@@ -91,6 +91,7 @@ def test_a_live_view_is_refused_for_each_thing_that_lacks(change: dict[str, obje
         ({"recording_closed": None}, Kind.CONFLICT, "ACC-03"),
         ({"intervention_open": True}, Kind.CONFLICT, "ACC-03"),
         ({"recording_erased": True}, Kind.GONE, "RET-01"),
+        ({"recording_here": False}, Kind.CONFLICT, "LIV-05"),
     ],
 )
 @pytest.mark.parametrize("action", [Action.PLAY_RECORDING, Action.EXPORT_RECORDING])
