@@ -31,8 +31,37 @@ MAX_ADDRESSES: Final = 8
 """Validated addresses kept per peer: every interface of a phone, twice."""
 MAX_TRANSACTIONS: Final = 256
 """Checks remembered per peer: minutes of Chromium's."""
+FORGED_BY_STRANGERS: Final = 100.0
+"""Checks a second that may fail for one peer from addresses that are not its own: whoever read a ufrag off the wire must not
+be able to keep us at HMACs.  Beyond that only the peer's own addresses are heard; a walk to a new one waits."""
+FORGED_FROM_OWN: Final = 1000.0
+"""The same for the peer's own addresses, which can be forged too."""
 QUIET: Final = 0.5
 """Seconds without an authentic packet from the selected address before another one may take its place unasked."""
+
+
+class Budget:
+    """So many failures a second, and as many at once; what is over is not even looked at."""
+
+    __slots__ = ("_at", "_left", "_rate")
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._left = rate
+        self._at = 0.0
+
+    def is_spent(self, now: float) -> bool:
+        """Tell whether no failure is left at `now`."""
+        if self._left < 1:
+            self._left = min(self._rate, self._left + max(0.0, now - self._at) * self._rate)
+            self._at = now
+        return self._left < 1
+
+    def spend(self, now: float) -> None:
+        """A failure happened."""
+        if self._left >= self._rate:
+            self._at = now
+        self._left -= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,47 +78,65 @@ class Outcome:
     retired: str | None
 
 
+class _Generation:
+    """Credentials of one ICE generation, ready for checks."""
+
+    __slots__ = ("key", "local", "username")
+
+    def __init__(self, local: Local, remote_ufrag: str) -> None:
+        self.local = local
+        self.username = f"{local.ufrag}:{remote_ufrag}".encode()
+        self.key = stun.Key(local.pwd.encode())
+
+
 class IceLite:
     """One peer's ICE state."""
 
     def __init__(self, local: Local, remote_ufrag: str) -> None:
-        self.local = local
         self.selected: Address | None = None
         self.validated: dict[Address, float] = {}
         """Address -> time of the latest authentic packet."""
-        self._remote_ufrag = remote_ufrag
-        self._next: tuple[Local, str] | None = None
+        self._current = _Generation(local, remote_ufrag)
+        self._next: _Generation | None = None
         self._transactions: dict[bytes, Address] = {}
+        self._strangers = Budget(FORGED_BY_STRANGERS)
+        self._own = Budget(FORGED_FROM_OWN)
+
+    @property
+    def local(self) -> Local:
+        """Our credentials in use."""
+        return self._current.local
 
     @property
     def ufrags(self) -> tuple[str, ...]:
         """Ours that are valid now: two during a restart."""
-        return (self.local.ufrag,) if self._next is None else (self.local.ufrag, self._next[0].ufrag)
+        return tuple(each.local.ufrag for each in (self._current, self._next) if each is not None)
 
     def restart(self, local: Local, remote_ufrag: str) -> str | None:
         """Begin an ICE restart (RFC 8445 §9); return the ufrag of an unfinished earlier one, which is void now.
 
         The credentials in use and the selected address stay until the new credentials are first used.
         """
-        void = None if self._next is None else self._next[0].ufrag
-        self._next = (local, remote_ufrag)
+        void = None if self._next is None else self._next.local.ufrag
+        self._next = _Generation(local, remote_ufrag)
         return void
+
+    def is_deaf(self, source: Address, now: float) -> bool:
+        """Too many checks failed lately for this one to be looked at."""
+        return (self._own if source in self.validated else self._strangers).is_spent(now)
 
     def check(self, data: bytes, request: stun.Request, source: Address, now: float) -> Outcome | None:
         """Take a binding request; None where it is not authentic or replayed (it gets no answer: I9)."""
-        credentials = self._credentials_of(request.username)
-        if credentials is None:
+        generation = self._generation_of(request.username)
+        if generation is None or not self._is_genuine(data, request, source, generation):
+            (self._own if source in self.validated else self._strangers).spend(now)
             return None
-        local, is_next = credentials
-        password = local.pwd.encode()
-        if not stun.is_authentic(data, request, password) or not self._is_new(request.transaction, source):
-            return None
-        retired = self._adopt() if is_next else None
+        retired = self._adopt() if generation is self._next else None
         evicted = self._validate(source, now)
         nominated = request.use_candidate or self._is_quiet(now)
         if nominated:
             self.selected = source
-        return Outcome(stun.success(request.transaction, source, password), nominated, evicted, retired)
+        return Outcome(stun.success(request.transaction, source, generation.key), nominated, evicted, retired)
 
     def heard(self, source: Address, now: float) -> None:
         """An authentic DTLS, SRTP or SRTCP packet came from a validated address."""
@@ -103,29 +150,26 @@ class IceLite:
         if self.selected == address:
             self.selected = None
 
+    def _is_genuine(self, data: bytes, request: stun.Request, source: Address, generation: "_Generation") -> bool:
+        return stun.is_authentic(data, request, generation.key) and self._is_new(request.transaction, source)
+
     def _is_new(self, transaction: bytes, source: Address) -> bool:
         first = self._transactions.setdefault(transaction, source)
         if len(self._transactions) > MAX_TRANSACTIONS:
             del self._transactions[next(iter(self._transactions))]
         return first == source
 
-    def _credentials_of(self, username: str) -> tuple[Local, bool] | None:
-        """Match `<ours>:<theirs>` in constant time per generation."""
-        for local, remote_ufrag, is_next in self._generations():
-            if hmac.compare_digest(username, f"{local.ufrag}:{remote_ufrag}"):
-                return local, is_next
+    def _generation_of(self, username: bytes) -> "_Generation | None":
+        for generation in (self._next, self._current):
+            if generation is not None and hmac.compare_digest(username, generation.username):
+                return generation
         return None
-
-    def _generations(self) -> list[tuple[Local, str, bool]]:
-        current = (self.local, self._remote_ufrag, False)
-        return [current] if self._next is None else [(*self._next, True), current]
 
     def _adopt(self) -> str:
         """The restart's credentials are used: they are the only ones from now on."""
         assert self._next is not None
-        retired = self.local.ufrag
-        self.local, self._remote_ufrag = self._next
-        self._next = None
+        retired = self._current.local.ufrag
+        self._current, self._next = self._next, None
         return retired
 
     def _validate(self, source: Address, now: float) -> Address | None:

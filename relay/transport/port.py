@@ -20,6 +20,7 @@ from typing import Final
 
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
+from relay.fanout.burst import Layout
 from relay.transport import stun
 from relay.transport.dtls import Context, Identity
 from relay.transport.ice_lite import Address
@@ -38,6 +39,7 @@ declare(
     stun_malformed="STUN datagrams that are no usable binding request",
     stun_unknown="binding requests for a ufrag that nobody has",
     stun_forged="binding requests that were not authentic, or replayed from another address",
+    stun_unheard="binding requests not looked at because too many for this peer had just been forged",
     stun_contested="authentic checks from an address that another live peer holds",
     stun_accepted="authentic checks, answered",
     handler_errors="packets whose handling raised an error of ours",
@@ -82,7 +84,7 @@ class Port:
         self._clock = clock
         self._settings = settings
         self._sender = Sender(sock, counters)
-        self._ufrags: dict[str, Peer] = {}
+        self._ufrags: dict[bytes, Peer] = {}
         self._addresses: dict[Address, Peer] = {}
         self._peers: dict[Peer, None] = {}
         self._dtls: deque[tuple[Peer, bytes, Address]] = deque()
@@ -117,7 +119,7 @@ class Port:
         after = self._settings.silence_after if silence_after is None else silence_after
         peer = Peer(self, local, remote, handler, now, after)
         self._peers[peer] = None
-        self._ufrags[local.ufrag] = peer
+        self._ufrags[local.ufrag.encode()] = peer
         return peer
 
     def send(self, peer: Peer, datagrams: Sequence[bytes]) -> int:
@@ -129,6 +131,11 @@ class Port:
         """As `send`, from what `seal_burst` made: consecutive packets in `out` from offset `at`."""
         address = peer.ice.selected
         return 0 if address is None or peer.closed else self._sender.send_burst(out, lengths, address, at)
+
+    def send_layout(self, peer: Peer, layout: Layout) -> int:
+        """As `send`, from what `seal_layout` made."""
+        address = peer.ice.selected
+        return 0 if address is None or peer.closed else self._sender.send_layout(layout, address)
 
     def tick(self, now: float) -> None:
         """Every 20-50 ms: DTLS retransmission, silence, handshakes that never ended."""
@@ -179,7 +186,7 @@ class Port:
         """See `PeerOwner`."""
         self._peers.pop(peer, None)
         for ufrag in peer.ice.ufrags:
-            self._ufrags.pop(ufrag, None)
+            self._ufrags.pop(ufrag.encode(), None)
         for address in peer.ice.validated:
             if self._addresses.get(address) is peer:
                 del self._addresses[address]
@@ -189,8 +196,8 @@ class Port:
         local = self.new_local()
         void = peer.ice.restart(local, remote_ufrag)
         if void is not None:
-            self._ufrags.pop(void, None)
-        self._ufrags[local.ufrag] = peer
+            self._ufrags.pop(void.encode(), None)
+        self._ufrags[local.ufrag.encode()] = peer
         return local
 
     def _on_readable(self) -> None:
@@ -223,17 +230,17 @@ class Port:
 
     def _on_stun(self, data: bytes, source: Address, now: float) -> None:
         try:
-            request = stun.parse_request(data)
+            peer = self._ufrags.get(stun.ufrag_of(data))
+            if peer is None:
+                self.counters.count("stun_unknown")
+            elif peer.ice.is_deaf(source, now):
+                self.counters.count("stun_unheard")
+            elif self._is_contested(peer, source, now):
+                self.counters.count("stun_contested")
+            else:
+                self._check(peer, data, stun.parse_request(data), source, now)
         except stun.StunError:
             self.counters.count("stun_malformed")
-            return
-        peer = self._ufrags.get(request.username.partition(":")[0])
-        if peer is None:
-            self.counters.count("stun_unknown")
-        elif self._is_contested(peer, source, now):
-            self.counters.count("stun_contested")
-        else:
-            self._check(peer, data, request, source, now)
 
     def _is_contested(self, peer: Peer, source: Address, now: float) -> bool:
         """An authenticated viewer must not be able to take another peer's address from it by forging its source."""
@@ -254,7 +261,7 @@ class Port:
         if outcome.evicted is not None:
             self._addresses.pop(outcome.evicted, None)
         if outcome.retired is not None:
-            self._ufrags.pop(outcome.retired, None)
+            self._ufrags.pop(outcome.retired.encode(), None)
         self.counters.count("stun_accepted")
         self._sender.send((outcome.answer,), source)
         peer.validated(now)

@@ -11,9 +11,10 @@ import errno
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from relay.base.counters import Counters, declare
+from relay.fanout.burst import Layout
 from relay.transport.ice_lite import Address
 
 declare(
@@ -33,6 +34,9 @@ _GIVE_UP_AFTER: Final = 3
 """Refusals in a row after which segmentation is not tried again on this socket."""
 
 _PACK: Final = struct.Struct("=H").pack
+
+_Run: TypeAlias = tuple[tuple[memoryview], tuple[tuple[int, int, bytes]] | None, Sequence[int]]
+"""(what to send, how the kernel cuts it, the packets' sizes)."""
 
 
 class Sender:
@@ -69,6 +73,26 @@ class Sender:
             else:
                 taken += self._one_by_one(view[at:end], sizes, address)
             at = end
+        return taken
+
+    def send_layout(self, layout: Layout, address: Address) -> int:
+        """Send a sealed burst from where it is laid out; how it is cut into runs is remembered with it."""
+        prepared = layout.prepared
+        if not isinstance(prepared, list):
+            prepared = layout.prepared = _prepare(layout)
+        taken = 0
+        for parts, control, sizes in prepared:
+            if control is None or self._refusals >= _GIVE_UP_AFTER:
+                taken += self._one_by_one(parts[0], sizes, address)
+                continue
+            try:
+                self._sock.sendmsg(parts, control, 0, address)
+            except OSError as error:
+                taken += self._refused_run(error, parts, sizes, address)
+            else:
+                self._refusals = 0
+                taken += len(sizes)
+                self._counters.values["udp_sent"] += len(sizes)
         return taken
 
     def _send_run(self, datagrams: Sequence[bytes], address: Address) -> int:
@@ -112,6 +136,19 @@ class Sender:
     def _dropped(self, error: OSError, count: int) -> int:
         self._counters.count("send_blocked" if error.errno in _BLOCKED else "send_refused", count)
         return 0
+
+
+def _prepare(layout: Layout) -> list[_Run]:
+    view = memoryview(layout.buffer)
+    found: list[_Run] = []
+    at = 0
+    for first, last in runs(layout.lengths):
+        sizes = layout.lengths[first:last]
+        end = at + sum(sizes)
+        control = ((_SOL_UDP, _UDP_SEGMENT, _PACK(sizes[0])),) if len(sizes) > 1 else None
+        found.append(((view[at:end],), control, sizes))
+        at = end
+    return found
 
 
 def runs(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:

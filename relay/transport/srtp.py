@@ -8,6 +8,7 @@ index is given by the caller, not guessed.  AES128_CM_SHA1_80, for peers that kn
 """
 
 from collections.abc import Sequence
+from struct import Struct
 from typing import Final, Protocol, TypeAlias
 
 from cryptography.exceptions import InvalidTag
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from relay.base.errors import OurError
 from relay.base.serials import unwrap
+from relay.fanout.burst import Layout
 
 Part: TypeAlias = tuple[bytes, bytes, int]
 """(RTP header with its extensions, payload, 48-bit index = ROC << 16 | SEQ)."""
@@ -37,6 +39,7 @@ MAX_SSRCS: Final = 64
 TAG: Final = 16
 _KEY: Final = 16
 _E_FLAG: Final = 1 << 31
+_write_header: Final = Struct(">HII").pack_into
 
 
 class SrtpError(Exception):
@@ -62,6 +65,13 @@ class SrtpSession(Protocol):
         """Seal packets of ONE SSRC one after the other into `out` from offset `at`; return their lengths.
 
         `out` must have room: sum of header + payload + overhead.  Raises like `seal` (nothing of `out` is then valid).
+        """
+        ...
+
+    def seal_layout(self, layout: Layout, ssrc: int, shift: int, timestamp_shift: int) -> None:
+        """Seal a burst in the place where it is laid out, for one SSRC: index + shift, timestamp + timestamp_shift.
+
+        Raises like `seal` (nothing of the layout is then valid).
         """
         ...
 
@@ -202,6 +212,27 @@ class GcmSession:
             lengths.append(end - at)
             at = end
         return lengths
+
+    def seal_layout(self, layout: Layout, ssrc: int, shift: int, timestamp_shift: int) -> None:
+        """See `SrtpSession`.  This loop is what a viewer costs."""
+        self._claim_all(layout, ssrc, shift)
+        base = self._tx_salt ^ ssrc << 48
+        encrypt_into = self._tx.encrypt_into
+        buffer = layout.buffer
+        for index, timestamp, at, header, payload, sealed in layout.items:
+            index += shift  # noqa: PLW2901 - the leg's index from here on
+            _write_header(buffer, at, index & 0xFFFF, timestamp + timestamp_shift & 0xFFFFFFFF, ssrc)
+            encrypt_into((base ^ index).to_bytes(12, "big"), payload, header, sealed)
+
+    def _claim_all(self, layout: Layout, ssrc: int, shift: int) -> None:
+        """Claim every index of a burst, all before the first is used."""
+        window = self._sealed.get(ssrc) or self._new_sealed(ssrc)
+        if layout.first + shift == window.last + 1 and not layout.gapped:
+            window.last = layout.last + shift
+            return
+        for item in layout.items:
+            if not window.claim(item[0] + shift):
+                raise _twice(ssrc, item[0] + shift)
 
     def seal_rtcp(self, compound: bytes) -> bytes:
         """See `SrtpSession`; RFC 7714 §9."""

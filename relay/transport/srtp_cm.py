@@ -10,6 +10,8 @@ from pylibsrtp import Policy, Session
 from pylibsrtp._binding import ffi
 
 from relay.base.errors import OurError
+from relay.fanout.burst import Layout
+from relay.rtp.header import patch
 from relay.transport.srtp import CM, MAX_SSRCS, WINDOW, Part, ReplayError, SrtpError, Window
 
 _BUFFER = 2048
@@ -49,6 +51,13 @@ class CmSession:
             at += len(packet)
             lengths.append(len(packet))
         return lengths
+
+    def seal_layout(self, layout: Layout, ssrc: int, shift: int, timestamp_shift: int) -> None:
+        """See `SrtpSession`."""
+        for index, timestamp, at, header, payload, sealed in layout.items:
+            patch(layout.buffer, at - 2, index + shift & 0xFFFF, timestamp + timestamp_shift & 0xFFFFFFFF, ssrc)
+            packet = self.seal(bytes(header), payload, index + shift)
+            sealed[:] = packet[len(header) :]
 
     def seal_rtcp(self, compound: bytes) -> bytes:
         """See `SrtpSession`."""

@@ -34,7 +34,8 @@ BOX: Final = b"\0\0\0\x10moof\0\0\0\x08mfhd"
 def fuzz_stun(data: bytes) -> None:
     """Binding requests."""
     with contextlib.suppress(stun.StunError):
-        stun.is_authentic(data, stun.parse_request(data), b"password")
+        stun.is_authentic(data, stun.parse_request(data), stun.Key(b"password"))
+        stun.ufrag_of(data)
 
 
 def fuzz_rtp(data: bytes) -> None:

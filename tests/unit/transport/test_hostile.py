@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.base.clock import ManualClock
-from relay.transport.ice_lite import MAX_ADDRESSES, MAX_TRANSACTIONS
+from relay.transport.ice_lite import FORGED_BY_STRANGERS, FORGED_FROM_OWN, MAX_ADDRESSES, MAX_TRANSACTIONS
 from relay.transport.port import MAX_DATAGRAM, Port
 from tests.support.clients import Client, binding_request, still_port
 
@@ -115,6 +115,21 @@ def test_a_forged_check_for_a_known_ufrag_gets_no_answer_and_leaves_no_state(sti
         assert client.received() == []
         assert state(port) == before
         assert counted(port, "stun_forged") == 2
+
+
+def test_a_flood_of_forged_checks_for_a_known_ufrag_is_soon_not_even_looked_at(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(*still) as client:
+        client.connect()
+        forged = binding_request(f"{client.local.ufrag}:{client.ufrag}", "guessed password")
+        for source in (STRANGER, client.address):
+            for _ in range(5000):
+                port.on_datagram(forged, source, clock.monotonic())
+        assert counted(port, "stun_forged") == FORGED_BY_STRANGERS + FORGED_FROM_OWN
+        assert counted(port, "stun_unheard") == 10_000 - counted(port, "stun_forged")
+        clock.advance(0.1)
+        client.open_socket()
+        assert client.check() != [], "a true check from a new address is heard once the flood is over"
 
 
 def test_a_check_for_an_unknown_ufrag_gets_no_answer(still: tuple[Port, ManualClock]) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.transport import stun
-from relay.transport.ice_lite import MAX_ADDRESSES, QUIET, Address, IceLite, Outcome
+from relay.transport.ice_lite import MAX_ADDRESSES, QUIET, Address, Budget, IceLite, Outcome
 from relay.transport.sdp import Fingerprint, Local
 from tests.support.clients import binding_request
 
@@ -140,6 +140,18 @@ def test_an_address_that_now_belongs_to_someone_else_is_forgotten() -> None:
     agent.ice.forget(HOME)
     assert agent.ice.selected is None
     assert not agent.ice.validated
+
+
+@given(st.lists(st.tuples(st.floats(0, 3), st.integers(0, 200)), max_size=20))
+def test_a_budget_never_gives_more_than_its_rate_and_one_second_ahead(steps: list[tuple[float, int]]) -> None:
+    budget, now, spent = Budget(10.0), 0.0, 0
+    for pause, tries in steps:
+        now += pause
+        for _ in range(tries):
+            if not budget.is_spent(now):
+                budget.spend(now)
+                spent += 1
+    assert spent <= 10 + 10 * now + 1
 
 
 @given(
