@@ -149,7 +149,7 @@ class Remuxer:
             assert isinstance(stream, VideoStream | AudioStream)
             self._streams[stream.type] = self._container.add_stream_from_template(stream, opaque=True)
 
-    def _write(self, packet: Packet[Stream]) -> None:
+    def _write(self, packet: "Packet[Stream]") -> None:
         target = self._streams.get(packet.stream.type)
         if packet.dts is None or packet.time_base is None or target is None or self._container is None:
             return
