@@ -13,6 +13,7 @@ import asyncio
 import logging
 import secrets
 import socket
+import sys
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ __all__ = ["Peer", "PeerHandler", "Port", "PortSettings"]
 
 declare(
     udp_received="datagrams read from the socket",
+    udp_overflow="datagrams that the kernel dropped because the socket's buffer was full",
     udp_empty="datagrams of no length",
     udp_oversized="datagrams longer than any peer sends",
     udp_class="datagrams that are neither STUN, DTLS nor SRTP by their first byte",
@@ -51,6 +53,7 @@ logger = logging.getLogger(__name__)
 MAX_DATAGRAM: Final = 1500
 MAX_DTLS_WAITING: Final = 256
 DTLS_PER_DRAIN: Final = 4
+_SO_MEMINFO: Final = 55
 CONTESTED_AFTER: Final = 2.0
 """Seconds of silence after which an address may pass to another peer (a NAT gave its port away)."""
 
@@ -91,6 +94,8 @@ class Port:
         self._touched: dict[PeerHandler, None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next_log = 0.0
+        self._next_look = 0.0
+        self._overflow_before = _overflow(sock)
 
     def start(self) -> None:
         """Begin reading: registers with the running asyncio loop."""
@@ -141,6 +146,9 @@ class Port:
         """Every 20-50 ms: DTLS retransmission, silence, handshakes that never ended."""
         for peer in list(self._peers):
             peer.tick(now, self._settings.handshake_after)
+        if now >= self._next_look:
+            self._next_look = now + 1.0
+            self.counters.values["udp_overflow"] = _overflow(self._sock) - self._overflow_before
 
     def on_datagram(self, data: bytes, source: Address, now: float) -> None:
         """Take one datagram; the whole of the guard."""
@@ -271,6 +279,15 @@ class Port:
             self.counters.count("dtls_dropped")
             return
         self._dtls.append((peer, data, source))
+
+
+def _overflow(sock: socket.socket) -> int:
+    """Datagrams that the kernel dropped on this socket (SO_MEMINFO, SK_MEMINFO_DROPS), 0 where it does not say."""
+    try:
+        words = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64)
+    except OSError:
+        return 0
+    return int.from_bytes(words[32:36], sys.byteorder)
 
 
 def _set_buffers(sock: socket.socket, size: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from relay.base.counters import Counters, declare
+from relay.fanout.burst import Burst, bursts
 from relay.fanout.media import Media
 from relay.fanout.stream import Stream
 from relay.worker.slot import Slot
@@ -18,7 +19,7 @@ SLICE = 0.0015
 """Seconds of work between two looks at the socket."""
 CHECK_EVERY = 4
 MAX_WAITING = 256
-"""Batches that may wait per camera; more means that we cannot follow."""
+"""Bursts that may wait per camera; more means that we cannot follow."""
 
 declare(
     fan_overrun="batches dropped because the worker could not follow",
@@ -29,12 +30,12 @@ logger = logging.getLogger(__name__)
 
 
 class _Job:
-    __slots__ = ("at", "batch", "camera", "slots", "stream")
+    __slots__ = ("at", "burst", "camera", "slots", "stream")
 
-    def __init__(self, camera: str, stream: Stream, batch: Sequence[Media], slots: Sequence[Slot]) -> None:
+    def __init__(self, camera: str, stream: Stream, burst: Burst, slots: Sequence[Slot]) -> None:
         self.camera = camera
         self.stream = stream
-        self.batch = batch
+        self.burst = burst
         self.slots = slots
         self.at = 0
 
@@ -61,7 +62,9 @@ class Fan:
             return
         self._turn += 1
         start = self._turn % len(slots)
-        queue.append(_Job(camera, stream, batch, [*slots[start:], *slots[:start]]))
+        rotated = [*slots[start:], *slots[:start]]
+        for burst in bursts(batch):
+            queue.append(_Job(camera, stream, burst, rotated))
         if not self._scheduled:
             self.run()
 
@@ -84,7 +87,7 @@ class Fan:
 
     def _serve(self, job: _Job, end: float) -> bool:
         slots = job.slots
-        arrival = job.batch[-1].arrival
+        arrival = job.burst.arrival
         while job.at < len(slots):
             now = self._monotonic()
             if now >= end and job.at:
@@ -96,12 +99,13 @@ class Fan:
             for slot in slots[job.at : job.at + CHECK_EVERY]:
                 slot.measured(done - arrival)
             job.at += CHECK_EVERY
+        job.burst.forget_layouts()
         return True
 
     def _deliver(self, slot: Slot, job: _Job, now: float) -> None:
         """A bug costs one leg its stream (it starts again at a keyframe), not all others theirs."""
         try:
-            slot.deliver(job.stream, job.batch, now)
+            slot.deliver(job.stream, job.burst, now)
         except Exception:
             self._counters.count("leg_errors")
             slot.restart()

@@ -103,20 +103,24 @@ class Legs:
             return
         _remove(self._video, slot)
         self._views.pop(slot.view, None)
-        self._post(LegEnded(slot.view, slot.first_ns, slot.last_ns, slot.packets, reason))
+        self._post(LegEnded(slot.view, *self._span(slot), slot.packets, reason))
         slot.clear()
 
     # --- telling -------------------------------------------------------------------------------------------------------
 
-    def started(self, slot: Slot, first_ns: int) -> None:
-        """The first packet of a view left."""
-        self._post(LegStarted(slot.view, first_ns))
+    def started(self, slot: Slot) -> None:
+        """The first packet of a view left (sound belongs to the view of its picture)."""
+        if slot.view:
+            self._post(LegStarted(slot.view, self._clock.utc_ns()))
+
+    def _span(self, slot: Slot) -> tuple[int | None, int | None]:
+        return slot.span(self._clock.utc_ns(), self._clock.monotonic())
 
     def held(self, viewer: ViewerPeer) -> Iterator[LegHeld]:
         """Yield the legs of a viewer, for a control that just started."""
         for slot in viewer.slots:
             if slot.camera is not None:
-                yield LegHeld(viewer.session, slot.number, slot.camera, slot.view, slot.first_ns, slot.last_ns)
+                yield LegHeld(viewer.session, slot.number, slot.camera, slot.view, *self._span(slot))
 
 
 def _shows(slot: Slot, camera: CameraPeer, stream: Stream) -> bool:

@@ -10,8 +10,8 @@ from statistics import median
 from typing import Protocol
 
 from relay.channel.messages import Layer, LegReport
-from relay.fanout.leg import Leg, Part
-from relay.fanout.media import Media
+from relay.fanout.burst import Burst
+from relay.fanout.leg import Leg
 from relay.fanout.stream import Stream
 from relay.rtp.rtcp import ReportBlock
 
@@ -21,17 +21,19 @@ MAX_SAMPLES = 128
 class Outlet(Protocol):
     """Where a slot's packets go: the viewer."""
 
-    @property
-    def connected(self) -> bool:
-        """Whether packets can be sent."""
+    connected: bool
+    """Whether packets can be sent."""
+
+    def send(self, slot: "Slot", burst: Burst, now: float) -> None:
+        """Seal and send a burst that the slot's leg took, or nothing where others wait before it."""
         ...
 
-    def send(self, slot: "Slot", parts: Sequence[Part], now: float) -> None:
-        """Seal and send parts in order."""
+    def replay(self, slot: "Slot", bursts: Sequence[Burst], now: float) -> None:
+        """Send what a leg begins with, in pieces."""
         ...
 
-    def first_packet(self, slot: "Slot") -> int:
-        """The first packet of a view left; returns UTC nanoseconds."""
+    def first_packet(self, slot: "Slot") -> None:
+        """The first packet of a view left."""
         ...
 
 
@@ -55,8 +57,8 @@ class Slot:
         self.wanted: Layer = "high"
         self.lease = 0.0
         self.stream: Stream | None = None
-        self.first_ns: int | None = None
-        self.last_ns: int | None = None
+        self.first_at = 0.0
+        self.last_at = 0.0
         self.packets = 0
         self.heard = Heard()
         self._octets = 0
@@ -72,9 +74,15 @@ class Slot:
     def clear(self) -> None:
         """Show nothing; the caller has said how the view ended."""
         self.leg.stop()
-        self.camera = self.stream = self.first_ns = self.last_ns = None
+        self.camera = self.stream = None
         self.view = ""
         self.packets = 0
+
+    def span(self, utc_ns: int, now: float) -> tuple[int | None, int | None]:
+        """Return when the first and the last packet of this view left, UTC nanoseconds; None where none did."""
+        if not self.packets:
+            return None, None
+        return utc_ns - round((now - self.first_at) * 1e9), utc_ns - round((now - self.last_at) * 1e9)
 
     def restart(self) -> None:
         """Begin again at a keyframe."""
@@ -83,26 +91,37 @@ class Slot:
 
     # --- packets -------------------------------------------------------------------------------------------------------
 
-    def deliver(self, stream: Stream, batch: Sequence[Media], now: float) -> None:
-        """Send a batch of `stream`, which is the one this slot should show."""
+    def deliver(self, stream: Stream, burst: Burst, now: float) -> None:
+        """Send a burst of `stream`, which is the one this slot should show."""
+        outlet = self.outlet
+        if not outlet.connected:
+            return
+        if stream is not self.stream:
+            self.begin(stream, burst, now)
+            return
+        admitted = self.leg.admit(burst, now)
+        if admitted is not None:
+            outlet.send(self, admitted, now)
+
+    def begin(self, stream: Stream, burst: Burst | None, now: float) -> None:
+        """Start, or change layer: a picture from the last keyframe on, sound from its newest packet on."""
         if not self.outlet.connected:
             return
-        parts = self.leg.forward(batch, now) if stream is self.stream else self._begin(stream, batch, now)
-        if not parts:
-            return
-        self.outlet.send(self, parts, now)
-        if self.first_ns is None and self.view:
-            self.first_ns = self.outlet.first_packet(self)
-        self.packets += len(parts)
-
-    def _begin(self, stream: Stream, batch: Sequence[Media], now: float) -> list[Part]:
-        """Start, or change layer: from the last keyframe on; sound from its newest packet on."""
-        replay = list(batch[-1:]) if stream.spec.kind == "audio" else stream.cache.replay()
+        newest = list(burst.packets[-1:]) if burst is not None else []
+        replay = stream.cache.replay() if stream.spec.kind == "video" else newest
         if not replay:
             stream.asker.want(now)
-            return []
+            return
         self.stream = stream
-        return self.leg.start(replay, now)
+        self.outlet.replay(self, self.leg.start(replay, now), now)
+
+    def sent(self, packets: int, now: float) -> None:
+        """Packets left."""
+        if not self.packets:
+            self.first_at = now
+            self.outlet.first_packet(self)
+        self.packets += packets
+        self.last_at = now
 
     def measured(self, delay: float) -> None:
         """Relay's own share of the delay of a batch, seconds."""

@@ -8,22 +8,24 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
+from weakref import WeakValueDictionary
 
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
 from relay.base.errors import TheirError
-from relay.fanout.leg import Leg, LegSpec, Part
-from relay.fanout.resend import History
+from relay.fanout.burst import Burst, Dress, Layout
+from relay.fanout.leg import Leg, LegSpec
+from relay.fanout.resend import Ring
 from relay.rtp import rtcp
 from relay.transport.port import Peer, Port
 from relay.transport.sdp import MediaOut, ViewerAnswer
 from relay.worker.slot import Slot
 
-BURST = 60
-"""Packets sealed into the scratch buffer at once."""
-PACED = 64
-"""A longer run (a keyframe cache) is sent in pieces, so that it does not overflow the viewer's socket buffer."""
-MAX_BACKLOG = 4096
+PACED = 2
+"""Bursts of a longer run (a keyframe cache) that are sent at once, so that it does not overflow the viewer's socket buffer."""
+MAX_BACKLOG = 512
+"""Bursts that may wait per slot."""
 
 declare(
     leg_packets="packets sealed for viewers",
@@ -33,21 +35,29 @@ declare(
 )
 
 
+_DRESSES: WeakValueDictionary[tuple[object, ...], Dress] = WeakValueDictionary()
+
+
 def leg_spec(media: MediaOut, playout_delay_max_ms: int) -> LegSpec:
     """Return what a leg needs to know of an agreed m-line."""
     extensions = media.extensions
-    return LegSpec(
-        ssrc=media.ssrc,
-        payload_type=media.codec.payload_type,
-        clock_rate=media.codec.clock_rate,
-        mid=media.mid,
-        rtx_ssrc=media.rtx_ssrc,
-        rtx_payload_type=media.codec.rtx_payload_type,
-        mid_id=extensions.mid,
-        abs_send_time_id=extensions.abs_send_time,
-        playout_delay_id=extensions.playout_delay if media.kind == "video" else None,
-        playout_delay_max_ms=playout_delay_max_ms,
+    dress = _dress(
+        media.codec.payload_type,
+        media.mid.encode(),
+        extensions.mid,
+        extensions.abs_send_time,
+        extensions.playout_delay if media.kind == "video" else None,
+        (playout_delay_max_ms // 10).to_bytes(3, "big"),
     )
+    return LegSpec(media.ssrc, media.codec.clock_rate, dress, media.rtx_ssrc, media.codec.rtx_payload_type)
+
+
+def _dress(*fields: Any) -> Dress:
+    """Equal dresses are one object, so that their legs share one layout per burst."""
+    found = _DRESSES.get(fields)
+    if found is None:
+        found = _DRESSES[fields] = Dress(*fields)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +66,7 @@ class ViewerEvents:
 
     connected: Callable[["ViewerPeer"], None]
     closed: Callable[["ViewerPeer", str], None]
-    started: Callable[[Slot, int], None]
+    started: Callable[[Slot], None]
 
 
 class ViewerPeer:
@@ -77,16 +87,15 @@ class ViewerPeer:
         self.slots = [self._slot(number, media, playout_delay_max_ms) for number, media in enumerate(answer.videos)]
         self.audio = self._slot(-1, answer.audio, playout_delay_max_ms) if answer.audio is not None else None
         self.heard_slot: int | None = None
-        self.backlogged: set[Slot] = set()
         self._legs = {slot.leg.spec.ssrc: slot for slot in self.all_slots}
-        self._sealed = {slot.leg.spec.ssrc: History[bytes]() for slot in self.all_slots if slot.leg.spec.rtx_ssrc is None}
-        self._backlog: dict[Slot, deque[Part]] = {}
+        self._sealed = {slot: Ring[bytes]() for slot in self.all_slots if slot.leg.spec.rtx_ssrc is None}
+        self._backlog: dict[Slot, deque[tuple[Burst, int, int]]] = {}
         self._cname = answer.cname
         self._port = port
         self._clock = clock
         self._counters = counters
         self._events = events
-        self._scratch = bytearray(BURST * 1700)
+        self.connected = False
         self.bitrate_limit: int | None = None
 
     def _slot(self, number: int, media: MediaOut, playout_delay_max_ms: int) -> Slot:
@@ -99,11 +108,6 @@ class ViewerPeer:
         return [*self.slots, self.audio] if self.audio is not None else list(self.slots)
 
     @property
-    def connected(self) -> bool:
-        """Whether packets can be sent."""
-        return self.peer is not None and self.peer.connected and not self.peer.closed
-
-    @property
     def etag(self) -> str:
         """Name of the current ICE generation."""
         return self.peer.ice.local.ufrag if self.peer is not None else ""
@@ -112,6 +116,7 @@ class ViewerPeer:
 
     def on_connected(self, peer: Peer, now: float) -> None:
         """DTLS is done."""
+        self.connected = True
         self._events.connected(self)
 
     def on_rtp(self, peer: Peer, packet: bytes, now: float) -> None:
@@ -122,6 +127,7 @@ class ViewerPeer:
 
     def on_closed(self, peer: Peer, reason: str, now: float) -> None:
         """The viewer went away."""
+        self.connected = False
         self._events.closed(self, reason)
 
     def on_rtcp(self, peer: Peer, compound: bytes, now: float) -> None:
@@ -158,74 +164,74 @@ class ViewerPeer:
 
     # --- sending -------------------------------------------------------------------------------------------------------
 
-    def send(self, slot: Slot, parts: Sequence[Part], now: float) -> None:
-        """Seal and send; long runs go into the slot's backlog, which `drain` empties in pieces."""
-        backlog = self._backlog.get(slot)
-        if not backlog and len(parts) <= PACED:
-            self._send_now(slot, parts)
-            return
-        if backlog is None:
-            backlog = self._backlog[slot] = deque()
-        if len(backlog) + len(parts) > MAX_BACKLOG:
-            self._overrun(slot, backlog)
-            return
-        backlog.extend(parts)
-        self.drain(slot)
+    def send(self, slot: Slot, burst: Burst, now: float) -> None:
+        """See `Outlet`."""
+        if self._backlog and slot in self._backlog:
+            self._wait(slot, burst)
+        else:
+            self._send_now(slot, burst, slot.leg.shift, slot.leg.timestamp_shift, now)
 
-    def drain(self, slot: Slot) -> None:
+    def replay(self, slot: Slot, bursts: Sequence[Burst], now: float) -> None:
+        """See `Outlet`."""
+        self.forget_backlog(slot)
+        for burst in bursts:
+            self._wait(slot, burst)
+        self.drain(slot, now)
+
+    def drain(self, slot: Slot, now: float) -> None:
         """Send the next piece of a slot's backlog."""
         backlog = self._backlog.get(slot)
+        for _ in range(PACED):
+            if backlog:
+                self._send_now(slot, *backlog.popleft(), now)
         if not backlog:
-            self.backlogged.discard(slot)
-            return
-        piece = [backlog.popleft() for _ in range(min(PACED, len(backlog)))]
-        self._send_now(slot, piece)
-        if backlog:
-            self.backlogged.add(slot)
+            self._backlog.pop(slot, None)
+
+    @property
+    def backlogged(self) -> list[Slot]:
+        """Slots whose packets wait to be drained."""
+        return list(self._backlog)
+
+    def _wait(self, slot: Slot, burst: Burst) -> None:
+        backlog = self._backlog.setdefault(slot, deque())
+        if len(backlog) >= MAX_BACKLOG:
+            self._counters.count("leg_overrun")
+            self.forget_backlog(slot)
+            slot.restart()
         else:
-            self.backlogged.discard(slot)
+            backlog.append((burst, slot.leg.shift, slot.leg.timestamp_shift))
 
     def forget_backlog(self, slot: Slot) -> None:
         """What waited for a slot that shows something else now is not sent (its indices stay unused)."""
         self._backlog.pop(slot, None)
-        self.backlogged.discard(slot)
-        if slot.leg.spec.ssrc in self._sealed:
-            self._sealed[slot.leg.spec.ssrc] = History()
+        if slot in self._sealed:
+            self._sealed[slot] = Ring()
 
-    def first_packet(self, slot: Slot) -> int:
+    def first_packet(self, slot: Slot) -> None:
         """See `Outlet`."""
-        first_ns = self._clock.utc_ns()
-        self._events.started(slot, first_ns)
-        return first_ns
+        self._events.started(slot)
 
-    def _overrun(self, slot: Slot, backlog: deque[Part]) -> None:
-        backlog.clear()
-        self._counters.count("leg_overrun")
-        slot.restart()
-
-    def _send_now(self, slot: Slot, parts: Sequence[Part]) -> None:
+    def _send_now(self, slot: Slot, burst: Burst, shift: int, timestamp_shift: int, now: float) -> None:
         peer = self.peer
         if peer is None or not self.connected:
             return
-        scratch = self._scratch
-        for at in range(0, len(parts), BURST):
-            piece = parts[at : at + BURST]
-            lengths = peer.srtp.seal_burst(piece, scratch)
-            self._port.send_burst(peer, scratch, lengths)
-            history = self._sealed.get(slot.leg.spec.ssrc)
-            if history is not None:
-                _keep_sealed(history, piece, lengths, scratch)
-        self._counters.values["leg_packets"] += len(parts)
-        slot.last_ns = self._clock.utc_ns()
+        spec, srtp = slot.leg.spec, peer.srtp
+        layout = burst.layout(spec.dress, srtp.overhead, now)
+        srtp.seal_layout(layout, spec.ssrc, shift, timestamp_shift)
+        self._port.send_layout(peer, layout)
+        if spec.rtx_ssrc is None:
+            _keep_sealed(self._sealed[slot], layout, shift)
+        packets = len(layout.items)
+        self._counters.values["leg_packets"] += packets
+        slot.sent(packets, now)
 
     def _resend(self, nack: rtcp.Nack, now: float) -> None:
         slot = self._legs.get(nack.media)
         peer = self.peer
         if slot is None or peer is None or not self.connected or slot.camera is None:
             return
-        history = self._sealed.get(nack.media)
-        if history is not None:
-            packets = list(history.answer(nack.lost, slot.leg.high, now))
+        if slot in self._sealed:
+            packets = list(self._sealed[slot].answer(nack.lost, slot.leg.high, now))
         else:
             packets = [peer.srtp.seal(*part) for part in slot.leg.resend(nack.lost, now)]
         if packets:
@@ -253,8 +259,8 @@ def _sender_report(slot: Slot, ntp: int, now: float) -> rtcp.SenderReport | None
     return rtcp.SenderReport(leg.spec.ssrc, ntp, (rtp_now + leg.timestamp_shift) & 0xFFFFFFFF, leg.packets, leg.octets, ())
 
 
-def _keep_sealed(history: History[bytes], parts: Sequence[Part], lengths: Sequence[int], scratch: bytearray) -> None:
+def _keep_sealed(ring: Ring[bytes], layout: Layout, shift: int) -> None:
     at = 0
-    for part, length in zip(parts, lengths, strict=True):
-        history.keep(part[2], bytes(scratch[at : at + length]))
+    for item, length in zip(layout.items, layout.lengths, strict=True):
+        ring.keep(item[0] + shift, bytes(layout.buffer[at : at + length]))
         at += length

@@ -128,9 +128,10 @@ class Worker:
     async def _pace(self) -> None:
         """Empty what is sent in pieces; looks rarely while nothing waits."""
         while True:
-            waiting = [(viewer, slot) for viewer in self.viewers.values() for slot in list(viewer.backlogged)]
+            now = self._clock.monotonic()
+            waiting = [(viewer, slot) for viewer in self.viewers.values() for slot in viewer.backlogged]
             for viewer, slot in waiting:
-                viewer.drain(slot)
+                viewer.drain(slot, now)
             await asyncio.sleep(PACE)
 
     async def _reports(self) -> None:
@@ -282,7 +283,7 @@ class Worker:
         camera = self.cameras.get(slot.camera) if slot.camera is not None else None
         stream = camera.layer(slot.wanted) if camera is not None else None
         if stream is not None and viewer.connected:
-            slot.deliver(stream, (), self._clock.monotonic())
+            slot.begin(stream, None, self._clock.monotonic())
 
     def _on_audio(self, message: m.AudioAssign) -> m.Message:
         viewer = self._viewer(message.session)

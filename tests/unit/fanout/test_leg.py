@@ -1,22 +1,65 @@
 """A leg: what it rewrites, and that it never gives the same index twice (I10), whatever its sources do."""
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from relay.fanout.burst import Burst, Dress, bursts
 from relay.fanout.leg import REPLAY_STEP, Leg, LegSpec, Part
 from relay.fanout.media import Media
 from relay.rtp import header as rtp
 
-SPEC = LegSpec(ssrc=7, payload_type=100, clock_rate=90_000, mid="1", rtx_ssrc=8, rtx_payload_type=101, mid_id=3)
+DRESS = Dress(100, b"1", mid_id=3)
+SPEC = LegSpec(ssrc=7, clock_rate=90_000, dress=DRESS, rtx_ssrc=8, rtx_payload_type=101)
 
 
-def leg(spec: LegSpec = SPEC, first: int = 1000) -> Leg:
+class Running:
+    """A leg whose bursts are turned into the packets that would be sealed."""
+
+    def __init__(self, spec: LegSpec = SPEC, first: int = 1000) -> None:
+        self.leg = Leg(spec, first, 5_000, 2000)
+
+    def start(self, replay: list[Media], now: float) -> list[Part]:
+        """Begin with a source."""
+        return [part for burst in self.leg.start(replay, now) for part in self._parts(burst, now)]
+
+    def forward(self, batch: list[Media], now: float) -> list[Part]:
+        """Send a batch."""
+        admitted = [self.leg.admit(burst, now) for burst in bursts(batch)]
+        return [part for burst in admitted if burst is not None for part in self._parts(burst, now)]
+
+    def thin(self, batch: list[Media], wanted: Callable[[Media], bool]) -> list[Part]:
+        """Send what is wanted of a batch."""
+        thinned = [burst for burst in (self.leg.thin(one, wanted, 0.0) for one in bursts(batch)) if burst is not None]
+        return [part for burst in thinned for part in self._parts(burst, 0.0)]
+
+    def resend(self, sequences: list[int], now: float) -> list[Part]:
+        """Answer a NACK."""
+        return self.leg.resend(sequences, now)
+
+    def stop(self) -> None:
+        """Take the source away."""
+        self.leg.stop()
+
+    def _parts(self, burst: Burst, now: float) -> list[Part]:
+        """Do what an SRTP session does with a layout, but for the cipher."""
+        layout = burst.layout(self.leg.spec.dress, 16, now)
+        parts = []
+        for index, timestamp, at, header, payload, _ in layout.items:
+            own = index + self.leg.shift
+            time = (timestamp + self.leg.timestamp_shift) & 0xFFFFFFFF
+            rtp.patch(layout.buffer, at - 2, own & 0xFFFF, time, self.leg.spec.ssrc)
+            parts.append((bytes(header), payload, own))
+        return parts
+
+
+def leg(spec: LegSpec = SPEC, first: int = 1000) -> Running:
     """A fresh leg."""
-    return Leg(spec, first, 5_000, 2000)
+    return Running(spec, first)
 
 
 def picture(index: int, timestamp: int, at: float = 0.0) -> Media:
@@ -88,8 +131,7 @@ def test_packets_from_before_the_start_are_not_sent() -> None:
 def test_what_is_left_out_on_purpose_leaves_no_hole() -> None:
     running = leg()
     running.start([picture(10, 0)], 0.0)
-    running.skip(picture(11, 3000))
-    running.skip(picture(12, 3000))
+    assert running.thin([picture(11, 3000), picture(12, 3000)], lambda media: False) == []
     parts = running.forward([picture(13, 6000)], 0.1)
     assert [part[2] for part in parts] == [1001]
     assert headers(parts)[0].timestamp - 5_000 - REPLAY_STEP == 6000
@@ -120,29 +162,49 @@ def test_a_nack_for_what_was_never_sent_is_not_answered() -> None:
 
 
 def test_a_leg_without_rtx_leaves_resending_to_the_sealed_bytes() -> None:
-    running = leg(LegSpec(ssrc=7, payload_type=100, clock_rate=90_000, mid="1"))
+    running = leg(LegSpec(7, 90_000, DRESS))
     running.start([picture(10, 0)], 0.0)
     assert running.resend([1000], 0.1) == []
 
 
 def test_extensions_are_those_of_the_viewer() -> None:
-    spec = LegSpec(
-        ssrc=7,
-        payload_type=100,
-        clock_rate=90_000,
-        mid="slot",
-        mid_id=4,
-        abs_send_time_id=2,
-        playout_delay_id=6,
-        playout_delay_max_ms=400,
-    )
-    (part,) = leg(spec).start([picture(10, 0)], 2.5)
+    dress = Dress(100, b"slot", mid_id=4, abs_send_time_id=2, playout_delay_id=6, playout_delay=b"\0\0\x28")
+    (part,) = leg(LegSpec(7, 90_000, dress)).start([picture(10, 0)], 2.5)
     packet = part[0] + part[1]
     header = rtp.parse(packet)
     assert rtp.extension(packet, header, 4) == b"slot"
     assert rtp.extension(packet, header, 2) == struct.pack(">I", int(2.5 * 2**18))[1:]
     assert rtp.extension(packet, header, 6) == (40).to_bytes(3, "big")
-    assert rtp.parse(leg(LegSpec(7, 100, 90_000, "1")).start([picture(1, 0)], 0.0)[0][0]).extension_profile == 0
+    bare = leg(LegSpec(7, 90_000, Dress(100))).start([picture(1, 0)], 0.0)
+    assert headers(bare)[0].extension_profile == 0
+
+
+def test_a_thinned_batch_is_contiguous_and_live_packets_follow_on() -> None:
+    running = leg()
+    running.start([picture(10, 0)], 0.0)
+    parts = running.thin([picture(index, 3000 * index) for index in range(11, 21)], lambda media: media.index % 3 == 0)
+    parts += running.forward([picture(21, 63_000), picture(22, 66_000)], 0.1)
+    assert [part[2] for part in parts] == [1001, 1002, 1003, 1004, 1005]
+    assert [part[1] for part in parts] == [b"picture %d" % index for index in (12, 15, 18, 21, 22)]
+    stamps = [header.timestamp for header in headers(parts)]
+    assert [after - stamps[0] for after in stamps] == [0, 9000, 18_000, 27_000, 30_000]
+
+
+def test_what_was_thinned_is_resent_under_the_number_it_had() -> None:
+    running = leg()
+    running.start([picture(10, 0)], 0.0)
+    sent = running.thin([picture(index, 0) for index in range(11, 21)], lambda media: media.index % 3 == 0)
+    for part in sent:
+        (repair,) = running.resend([part[2]], 0.5)
+        packet = repair[0] + repair[1]
+        assert rtp.unwrap_rtx(packet, rtp.parse(packet), 7, 100) == part[0] + part[1]
+
+
+def test_a_burst_that_a_replay_covered_already_is_sent_only_as_far_as_it_is_new() -> None:
+    running = leg()
+    running.start([picture(10, 0), picture(11, 0)], 0.0)
+    parts = running.forward([picture(index, 0) for index in (9, 10, 11, 12, 13)], 0.1)
+    assert [part[1] for part in parts] == [b"picture 12", b"picture 13"]
 
 
 class AnyLife(RuleBasedStateMachine):
@@ -150,7 +212,8 @@ class AnyLife(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.leg = leg(first=0x7FF0)
+        self.running = leg(first=0x7FF0)
+        self.leg = self.running.leg
         self.sealed: set[tuple[int, int]] = set()
         self.now = 0.0
         self.next = 100
@@ -162,6 +225,7 @@ class AnyLife(RuleBasedStateMachine):
             key = (int.from_bytes(header[8:12], "big"), index)
             assert key not in self.sealed
             assert index & 0xFFFF == int.from_bytes(header[2:4], "big")
+            assert index <= max(self.leg.high, self.leg.rtx_high)
             assert 0 <= index < 1 << 48
             self.sealed.add(key)
 
@@ -171,7 +235,7 @@ class AnyLife(RuleBasedStateMachine):
         self.now += later
         replay = [picture(first + at, at // pictures * 3000) for at in range(count)]
         self.absent = []
-        parts = self.leg.start(replay, self.now)
+        parts = self.running.start(replay, self.now)
         assert len(parts) == count
         self._take(parts)
         newest = headers(parts)[-1].timestamp
@@ -191,7 +255,7 @@ class AnyLife(RuleBasedStateMachine):
             else:
                 batch.append(picture(self.next, self.next * 3000))
             self.next += 1
-        self._take(self.leg.forward(batch, self.now))
+        self._take(self.running.forward(batch, self.now))
 
     @precondition(lambda self: self.leg.running)
     @rule(data=st.data())
@@ -199,15 +263,16 @@ class AnyLife(RuleBasedStateMachine):
         """Anything at all comes late or twice."""
         known = st.integers(max(0, self.next - 700), self.next - 1)
         late = data.draw(st.lists(st.one_of(known, st.sampled_from(self.absent or [0])), max_size=30))
-        self._take(self.leg.forward([picture(index, 0) for index in late], self.now))
+        self._take(self.running.forward([picture(index, 0) for index in late], self.now))
 
     @precondition(lambda self: self.leg.running)
-    @rule(count=st.integers(1, 5))
-    def leave_out(self, count: int) -> None:
-        """The viewer is slow."""
-        for _ in range(count):
-            self.leg.skip(picture(self.next, 0))
-            self.next += 1
+    @rule(kept=st.lists(st.booleans(), min_size=1, max_size=40), back=st.integers(0, 20))
+    def slow_viewer(self, kept: list[bool], back: int) -> None:
+        """Some of a batch, which may overlap with what was, is left out."""
+        first = max(0, self.next - back)
+        batch = [picture(first + at, 0) for at in range(len(kept))]
+        self._take(self.running.thin(batch, lambda media: kept[media.index - first]))
+        self.next = max(self.next, first + len(kept))
 
     @rule(back=st.lists(st.integers(0, 3000), max_size=40), later=st.floats(0, 2))
     def asked_again(self, back: list[int], later: float) -> None:

@@ -1,0 +1,167 @@
+"""What one drain brought of one stream, laid out once so that serving a leg costs only what differs between legs.
+
+What this file owns: the layout of a burst in memory.  What it must never know: keys, addresses, which legs there are.
+
+A hundred legs send the same payloads in the same places; SSRC, sequence number, timestamp and ciphertext differ.  So a burst is
+laid out once per kind of leg (payload type, extensions, bytes of the tag) in one buffer, and every leg writes its own values
+into that buffer, seals into it and sends from it, one leg after the other: nothing is allocated per packet.  Packets that are
+a few bytes shorter than their neighbours are padded (RFC 3550 §5.1), so that more of them fit into one segmented send.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from struct import Struct
+from typing import TypeAlias
+
+from relay.fanout.media import Media
+from relay.rtp.header import ONE_BYTE, build_extensions
+
+LIMIT = 32
+"""Packets per burst: what fits into one send, and the longest that one leg is served at a stretch."""
+PAD_MOST = 24
+"""Bytes of padding per packet, at most."""
+STAMP_EVERY = 0.001
+"""Seconds for which an abs-send-time may be reused."""
+
+Item: TypeAlias = tuple[int, int, int, memoryview, bytes, memoryview]
+"""(index, timestamp, where sequence/timestamp/SSRC are written, header, payload, place of the sealed payload)."""
+
+_ONE_BYTE = ONE_BYTE.to_bytes(2, "big")
+_pack = Struct(">BB").pack_into
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Dress:
+    """What legs of a kind have in common; ids are None where the viewer does not have the extension.
+
+    Compared by identity, since it is looked up for every burst and leg: whoever makes legs gives equal ones the same object.
+    """
+
+    payload_type: int
+    mid: bytes = b""
+    mid_id: int | None = None
+    abs_send_time_id: int | None = None
+    playout_delay_id: int | None = None
+    playout_delay: bytes = b""
+
+    def extensions(self, now: float) -> bytes:
+        """Return the extension block at `now`; abs-send-time counts 1/262144 s in 24 bits and comes first."""
+        values: dict[int, bytes] = {}
+        if self.abs_send_time_id is not None:
+            values[self.abs_send_time_id] = send_time(now)
+        if self.mid_id is not None:
+            values[self.mid_id] = self.mid
+        if self.playout_delay_id is not None:
+            values[self.playout_delay_id] = self.playout_delay
+        return build_extensions(values)
+
+
+def send_time(now: float) -> bytes:
+    """Return an abs-send-time value."""
+    return (int(now * 262144) & 0xFFFFFF).to_bytes(3, "big")
+
+
+class Layout:
+    """One burst in one buffer for legs of one kind.  `prepared` belongs to the sender, which caches its runs there."""
+
+    __slots__ = ("_stamp_at", "_stamps", "buffer", "first", "gapped", "items", "last", "lengths", "prepared")
+
+    def __init__(self, burst: "Burst", dress: Dress, overhead: int, now: float) -> None:
+        block = dress.extensions(now)
+        stamped = 17 if block[:2] == _ONE_BYTE else 18
+        size = 12 + len(block)
+        self.lengths = [size + len(payload) + overhead for payload in burst.payloads]
+        self.buffer = bytearray(sum(self.lengths))
+        self.items: list[Item] = []
+        self.prepared: object = None
+        self.first, self.last, self.gapped = burst.first, burst.last, burst.gapped
+        self._stamps: list[int] = []
+        self._stamp_at = now
+        view = memoryview(self.buffer)
+        at = 0
+        for media, payload, length in zip(burst.packets, burst.payloads, self.lengths, strict=True):
+            first = 0x80 | (0x10 if block else 0) | (0x20 if payload is not media.payload else 0)
+            _pack(self.buffer, at, first, dress.payload_type | 0x80 if media.marker else dress.payload_type)
+            view[at + 12 : at + size] = block
+            sealed = view[at + size : at + length]
+            self.items.append((media.index, media.timestamp, at + 2, view[at : at + size], payload, sealed))
+            if dress.abs_send_time_id is not None:
+                self._stamps.append(at + stamped)
+            at += length
+
+    def stamp(self, now: float) -> None:
+        """Renew abs-send-time before another slice of legs is served."""
+        if self._stamps and now - self._stamp_at >= STAMP_EVERY:
+            value = send_time(now)
+            for at in self._stamps:
+                self.buffer[at : at + 3] = value
+            self._stamp_at = now
+
+
+class Burst:
+    """Packets with strictly rising indices, at most `LIMIT` of them."""
+
+    __slots__ = ("_layouts", "arrival", "first", "gapped", "last", "octets", "packets", "payloads")
+
+    def __init__(self, packets: Sequence[Media]) -> None:
+        self.packets = packets
+        self.first = packets[0].index
+        self.last = packets[-1].index
+        self.gapped = self.last - self.first >= len(packets)
+        """Whether indices between the first and the last are missing."""
+        self.arrival = packets[-1].arrival
+        self.payloads = _padded(packets)
+        self.octets = sum(map(len, self.payloads))
+        self._layouts: dict[tuple[Dress, int], Layout] = {}
+
+    def layout(self, dress: Dress, overhead: int, now: float) -> Layout:
+        """Return this burst laid out for legs of a kind; `overhead` is what sealing adds to a packet."""
+        key = (dress, overhead)
+        layout = self._layouts.get(key)
+        if layout is None:
+            layout = self._layouts[key] = Layout(self, dress, overhead, now)
+        else:
+            layout.stamp(now)
+        return layout
+
+    def forget_layouts(self) -> None:
+        """Every leg has been served: only the payloads are kept, for resending."""
+        self._layouts.clear()
+
+    def find(self, index: int) -> Media | None:
+        """Return a packet by its index."""
+        if not self.gapped:
+            return self.packets[index - self.first] if self.first <= index <= self.last else None
+        return next((media for media in self.packets if media.index == index), None)
+
+
+def bursts(batch: Sequence[Media]) -> list[Burst]:
+    """Cut what came in order of arrival into bursts: late packets, which came out of order, stand apart."""
+    if _rises(batch):
+        return [Burst(batch[at : at + LIMIT]) for at in range(0, len(batch), LIMIT)]
+    found: list[Burst] = []
+    start = 0
+    for at in range(1, len(batch) + 1):
+        if at == len(batch) or batch[at].index <= batch[at - 1].index or at - start == LIMIT:
+            found.append(Burst(batch[start:at]))
+            start = at
+    return found
+
+
+def _rises(batch: Sequence[Media]) -> bool:
+    return all(after.index > before.index for before, after in zip(batch, batch[1:], strict=False))
+
+
+def _padded(packets: Sequence[Media]) -> list[bytes]:
+    """Return the payloads, those a few bytes short of the longest padded to its length; the last may stay shorter."""
+    if len(packets) < 3:
+        return [media.payload for media in packets]
+    longest = max(len(media.payload) for media in packets)
+    payloads = [_pad(media.payload, longest - len(media.payload)) for media in packets[:-1]]
+    return [*payloads, packets[-1].payload]
+
+
+def _pad(payload: bytes, missing: int) -> bytes:
+    if 0 < missing <= PAD_MOST and payload:
+        return payload + bytes(missing - 1) + bytes((missing,))
+    return payload
