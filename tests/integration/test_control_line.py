@@ -1,0 +1,457 @@
+"""Control between doors and processes: publish, view, lose, restart; the other processes are fakes that speak the channel."""
+
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from relay.base.errors import Kind, TheirError
+from relay.channel import messages as m
+from relay.http.bodies import FRAGMENT
+from tests.support.control_line import OFFER, Line, Page, control_line, serving, until
+
+
+async def _intervention(person: Page) -> str:
+    status, made = await person.call("POST", "/api/interventions", {"label": "demo", "motive": "assistance"})
+    assert status == 201
+    return str(made["intervention"])
+
+
+async def _live(line: Line, camera: str = "pm-1") -> str:
+    await line.enrol(camera)
+    response = await line.publish(camera)
+    assert response.status == 201
+    return response.headers["Location"]
+
+
+def _views(entries: list[dict[str, object]], event: str) -> list[dict[str, object]]:
+    return [entry for entry in entries if entry["details"]["event"] == event]  # type: ignore[index]
+
+
+# --- cameras ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_publication_opens_its_recording_before_the_worker_is_asked(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line:
+        location = await _live(line)
+        opened, published = line.recorder.all(m.RecordOpen)[0], line.worker.all(m.PublishOpen)[0]
+        assert published.recording == opened.plan.recording
+        assert opened.plan.camera == "pm-1"
+        assert len(opened.key) == 32
+        assert location == f"/whip/pm-1/{published.session}"
+        assert (await line.control.stores.catalogue.recording(opened.plan.recording)).state == "open"
+
+
+async def test_a_live_camera_is_not_taken_over_before_it_was_silent_for_two_seconds(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line:
+        await _live(line)
+        refused = await line.publish("pm-1")
+        assert refused.status == 409
+        assert refused.headers["Retry-After"] == "2"
+        line.worker.silent_for = 2.1
+        accepted = await line.publish("pm-1")
+        assert accepted.status == 201
+        first, second = line.worker.all(m.PublishOpen)
+        assert first.session != second.session
+        assert first.recording == second.recording
+        assert len(line.recorder.all(m.RecordOpen)) == 1
+
+
+async def test_a_camera_lost_and_back_continues_its_recording_and_a_stopped_one_does_not(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line:
+        location = await _live(line)
+        session = location.rpartition("/")[2]
+        line.worker.tell(m.PublisherState(session, "pm-1", "lost", "silent", 1))
+        await until(lambda: line.control.context.streams.live("pm-1") is None, "lost")
+        location = (await line.publish("pm-1")).headers["Location"]
+        assert len(line.recorder.all(m.RecordOpen)) == 1
+        async with aiohttp.ClientSession() as http:
+            headers = {"Authorization": f"Bearer {line.tokens['pm-1']}"}
+            assert (await http.delete(line.url + location, headers=headers)).status == 200
+            assert (await http.delete(line.url + location, headers=headers)).status == 404
+        await line.publish("pm-1")
+        first, second = line.recorder.all(m.RecordOpen)
+        assert first.plan.recording != second.plan.recording
+        assert second.plan.previous is None
+
+
+async def test_a_refused_offer_leaves_no_open_recording(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line:
+        await line.enrol("pm-1")
+        line.worker.refusals[m.PublishOpen] = TheirError(Kind.NOT_ACCEPTABLE, "H.264 is accepted")
+        refused = await line.publish("pm-1")
+        assert refused.status == 406
+        assert line.recorder.open == {}
+        assert line.recorder.all(m.RecordClose)[0].reason == "refused"
+
+
+async def test_without_a_recorder_nothing_is_transmitted(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line:
+        await line.enrol("pm-1")
+        line.recorder.refusals[m.RecordOpen] = TheirError(Kind.UNAVAILABLE, "disk")
+        refused = await line.publish("pm-1")
+        assert refused.status == 503
+        assert "Retry-After" in refused.headers
+        assert line.worker.all(m.PublishOpen) == []
+
+
+async def test_a_dead_recorder_is_followed_by_a_new_recording_that_names_the_one_before(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line:
+        await _live(line)
+        (first,) = line.recorder.open
+        await line.recorder.stop()
+        line.recorder.open.clear()
+        await line.recorder.start()
+        switch = await line.worker.next(m.RecordingSwitch)
+        second = line.recorder.all(m.RecordOpen)[-1].plan
+        assert switch.recording == second.recording != first
+        assert second.previous == first
+        live = line.control.context.streams.live("pm-1")
+        assert live is not None
+        await until(lambda: live.recording == second.recording, "switched")
+
+
+async def test_a_recording_that_does_not_come_back_ends_the_transmission_with_an_alarm(tmp_path: Path) -> None:
+    async with control_line(tmp_path, recorder={"record_grace": 0.2}) as line, line.person("olga", "operator") as olga:
+        await _live(line)
+        async with line.page(olga) as socket:
+            await line.recorder.stop()
+            alarm = await socket.hear("alarm")
+            assert alarm["camera"] == "pm-1"
+        closed = await line.worker.next(m.PeerClose)
+        assert closed.reason == "the recording failed"
+
+
+async def test_a_camera_that_keeps_its_own_original_does_not_depend_on_the_recorder(tmp_path: Path) -> None:
+    async with control_line(tmp_path, recorder={"record_grace": 0}) as line:
+        await line.enrol("pm-1", original="camera")
+        await line.publish("pm-1")
+        await line.recorder.stop()
+        await until(lambda: not line.control.links.recorders[0].up, "recorder away")
+        live = line.control.context.streams.live("pm-1")
+        assert live is not None
+        assert live.grace is None
+
+
+async def test_revoking_stops_publishing_and_closes_the_cameras_socket(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, line.person("ada", "administrator") as ada:
+        await _live(line)
+        async with line.camera("pm-1") as socket:
+            await socket.hear("welcome")
+            status, _ = await ada.call("DELETE", "/api/cameras/pm-1")
+            assert status == 204
+            assert (await socket.hear("stop"))["reason"] == "token revoked"
+        assert (await line.worker.next(m.PeerClose)).reason == "token revoked"
+        assert (await line.recorder.next(m.RecordClose)).reason == "revoked"
+        assert (await line.publish("pm-1")).status == 401
+
+
+async def test_a_press_opens_an_intervention_when_none_is_open_and_a_second_press_joins_it(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line:
+        for camera in ("pm-1", "pm-2"):
+            await line.enrol(camera)
+            async with line.camera(camera) as socket:
+                await socket.say(t="press", threat="personnes", reason="altercation")
+                await until(lambda c=camera: line.control.context.field.unit(c).pressed, "press")
+                await line.publish(camera)
+        first, second = [opened.plan for opened in line.recorder.all(m.RecordOpen)]
+        assert first.intervention == second.intervention
+        assert (first.threat, first.trigger) == ("personnes", "altercation")
+
+
+async def test_a_request_accepted_puts_the_stream_into_its_intervention(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        await line.enrol("pm-1")
+        await _intervention(olga)
+        wanted = await _intervention(olga)
+        path = "/api/cameras/pm-1/request"
+        assert (await olga.call("POST", path, {"intervention": wanted}))[0] == 409
+        async with line.camera("pm-1") as socket:
+            await socket.hear("welcome")
+            assert (await olga.call("POST", path, {"intervention": wanted}))[0] == 202
+            request = await socket.hear("request")
+            await socket.say(t="accept", request=request["request"])
+            await until(lambda: line.control.context.field.unit("pm-1").intent is not None, "accept")
+        await line.publish("pm-1")
+        assert line.recorder.all(m.RecordOpen)[0].plan.intervention == wanted
+
+
+async def test_a_malformed_message_costs_a_camera_nothing_but_that_message(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line:
+        await line.enrol("pm-1")
+        async with line.camera("pm-1") as socket:
+            for bad in (
+                {"t": "beat", "battery": "full"},
+                {"t": "accept", "request": "x"},
+                {"t": "?"},
+                {"t": "time", "utc_ns": 1},
+            ):
+                await socket.say(**bad)
+            await socket.raw.send_bytes(b"\xc1")
+            await socket.raw.send_str("text")
+            await socket.say(t="time", echo=7)
+            assert (await socket.hear("time", echo=7))["server_ns"] > 0
+
+
+async def test_closing_an_intervention_ends_its_transmissions(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        intervention = await _intervention(olga)
+        await _live(line)
+        assert (await olga.call("POST", f"/api/interventions/{intervention}/close"))[0] == 204
+        assert (await line.recorder.next(m.RecordClose)).reason == "stopped"
+
+
+# --- ICE --------------------------------------------------------------------------------------------------------------
+
+
+async def _patch(line: Line, location: str, fragment: str, **headers: str) -> aiohttp.ClientResponse:
+    every = {"Authorization": f"Bearer {line.tokens['pm-1']}", "Content-Type": FRAGMENT, **headers}
+    async with aiohttp.ClientSession() as http:
+        return await http.patch(line.url + location, data=fragment, headers=every)
+
+
+async def test_trickle_is_204_and_a_restart_needs_the_right_etag(tmp_path: Path) -> None:
+    trickle = "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\na=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n"
+    restart = "a=ice-ufrag:wxyz\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\n"
+    async with control_line(tmp_path) as line:
+        location = await _live(line)
+        assert (await _patch(line, location, trickle)).status == 204
+        assert (await _patch(line, location, restart)).status == 428
+        assert (await _patch(line, location, restart, **{"If-Match": '"other"'})).status == 412
+        done = await _patch(line, location, restart, **{"If-Match": '"etag-1"'})
+        assert done.status == 200
+        assert done.headers["ETag"] == '"etag-2"'
+        again = restart.replace("wxyz", "aaaa")
+        assert (await _patch(line, location, again, **{"If-Match": '"etag-1"'})).status == 412
+        assert (await _patch(line, location, again, **{"If-Match": '"*"'})).status == 200
+
+
+# --- viewers ----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_join_is_in_the_journal_before_the_worker_hears_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        await _live(line)
+        intervention = await _intervention(olga)
+        sizes: list[int] = []
+        answer = line.worker.answer
+
+        def watch(message: m.Message) -> m.Message:
+            if isinstance(message, m.SlotAssign):
+                sizes.append(line.control.stores.journal.size)
+            return answer(message)
+
+        monkeypatch.setattr(line.worker, "answer", watch)
+        assert (await olga.post_offer(f"/whep/pm-1?intervention={intervention}")).status == 201
+        entries = await line.entries()
+        (joined,) = _views(entries, "view opened")
+        assert joined["author"] == "olga"
+        assert joined["motive"] == "assistance"
+        assert joined["leaf"] < sizes[0]
+
+
+@pytest.mark.parametrize("query", ["", "?intervention=", "?intervention=" + "0" * 32])
+async def test_without_a_joined_intervention_there_is_no_picture(tmp_path: Path, query: str) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        await _live(line)
+        refused = await olga.post_offer("/whep/pm-1" + query)
+        assert refused.status == 422
+        assert line.worker.all(m.ViewerOpen) == []
+        assert any(entry["operation"] == "refus" and entry["author"] == "olga" for entry in await line.entries())
+
+
+async def test_when_the_journal_cannot_be_written_nothing_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        await _live(line)
+        intervention = await _intervention(olga)
+
+        async def broken(_work: object) -> None:
+            raise OSError("read-only file system")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(line.control.stores.database, "write", broken)
+            refused = await olga.post_offer(f"/whep/pm-1?intervention={intervention}")
+        assert refused.status == 503
+        assert line.worker.all(m.SlotAssign) == []
+
+
+@pytest.mark.parametrize("role", ["administrator", "auditor"])
+async def test_administrators_and_auditors_see_no_picture(tmp_path: Path, role: str) -> None:
+    async with control_line(tmp_path) as line, line.person("ada", role) as ada:
+        await _live(line)
+        assert (await ada.post_offer("/whep/pm-1?intervention=" + "0" * 32)).status == 403
+        assert (await ada.post_offer("/wall")).status == 403
+        assert line.worker.all(m.ViewerOpen) == []
+
+
+async def test_a_slot_switches_camera_over_the_live_socket_and_each_view_has_its_own_span(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        await _live(line, "pm-1")
+        await _live(line, "pm-2")
+        intervention = await _intervention(olga)
+        wall = (await olga.post_offer("/wall?worker=0")).headers["Location"].rpartition("/")[2]
+        async with line.page(olga) as page:
+            assert (await page.hear("hello"))["workers"] == [0]
+            base = {"t": "assign", "wall": wall, "worker": 0, "slot": 1, "intervention": intervention, "layer": "high"}
+            await page.say(**base, camera="pm-1")
+            first = await page.hear("assigned", slot=1, camera="pm-1")
+            await page.say(**base, camera="pm-2")
+            second = await page.hear("assigned", slot=1, camera="pm-2")
+            await page.say(**base, camera=None)
+            await page.hear("assigned", slot=1, camera=None)
+            assert first["view"] != second["view"]
+        await until(lambda: line.control.context.viewing.open_views == 0, "views closed")
+        left = _views(await line.entries(), "view closed")
+        assert [(entry["details"]["first_ns"], entry["details"]["last_ns"]) for entry in left] == [(5, 7), (5, 7)]  # type: ignore[index]
+
+
+async def test_a_wall_belongs_to_who_opened_it(tmp_path: Path) -> None:
+    async with (
+        control_line(tmp_path) as line,
+        line.person("olga", "operator") as olga,
+        line.person("carl", "commander") as carl,
+    ):
+        await _live(line)
+        intervention = await _intervention(carl)
+        location = (await olga.post_offer("/wall")).headers["Location"]
+        async with line.page(carl) as page:
+            wall = location.rpartition("/")[2]
+            await page.say(t="assign", wall=wall, worker=0, slot=0, camera="pm-1", intervention=intervention, layer="high")
+            assert (await page.hear("refused"))["kind"] == "not_found"
+        assert (await carl.call("DELETE", location))[0] == 404
+        assert (await olga.call("DELETE", location))[0] == 200
+
+
+async def test_a_forced_sign_out_ends_every_view_and_socket_at_once(tmp_path: Path) -> None:
+    async with (
+        control_line(tmp_path) as line,
+        line.person("olga", "operator") as olga,
+        line.person("ada", "administrator") as ada,
+    ):
+        await _live(line)
+        intervention = await _intervention(olga)
+        await olga.post_offer(f"/whep/pm-1?intervention={intervention}")
+        async with line.page(olga) as page:
+            await page.hear("hello")
+            assert (await ada.call("POST", "/api/users/olga/sign-out"))[0] == 200
+            assert (await page.hear("bye"))["reason"] == "signed out"
+            assert (await page.raw.receive()).type in {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED}
+        await line.worker.next(m.PeerClose)
+        await until(lambda: line.control.context.viewing.open_views == 0, "views closed")
+        assert (await olga.call("GET", "/api/session"))[0] == 401
+
+
+async def test_a_lost_role_ends_the_views_under_it(tmp_path: Path) -> None:
+    async with (
+        control_line(tmp_path) as line,
+        line.person("olga", "operator") as olga,
+        line.person("ada", "administrator") as ada,
+    ):
+        await _live(line)
+        await olga.post_offer(f"/whep/pm-1?intervention={await _intervention(olga)}")
+        assert (await ada.call("PATCH", "/api/users/olga", {"role": "auditor"}))[0] == 200
+        assert (await line.worker.next(m.PeerClose)).reason == "signed out"
+
+
+async def test_a_view_token_opens_one_camera_without_a_cookie_and_nothing_else(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        await _live(line, "pm-1")
+        await _live(line, "pm-2")
+        intervention = await _intervention(olga)
+        status, made = await olga.call("POST", "/api/view-tokens", {"camera": "pm-1", "intervention": intervention})
+        assert status == 201
+        headers = {"Authorization": f"Bearer {made['token']}", "Content-Type": "application/sdp"}
+        async with aiohttp.ClientSession() as http:
+            other = await http.post(f"{line.url}/whep/pm-2", data=OFFER, headers=headers)
+            assert other.status == 401
+            opened = await http.post(f"{line.url}/whep/pm-1", data=OFFER, headers=headers)
+            assert opened.status == 201
+            assert (await http.delete(line.url + opened.headers["Location"])).status == 200
+            assert (await http.get(f"{line.url}/api/cameras", headers=headers)).status == 401
+
+
+async def test_a_camera_is_told_how_many_watch_it(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        await _live(line)
+        async with line.camera("pm-1") as socket:
+            await socket.hear("watched", by=0)
+            opened = await olga.post_offer(f"/whep/pm-1?intervention={await _intervention(olga)}")
+            await socket.hear("watched", by=1)
+            await olga.call("DELETE", opened.headers["Location"])
+            await socket.hear("watched", by=0)
+
+
+async def test_leases_are_renewed_for_what_is_watched(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        await _live(line)
+        await olga.post_offer(f"/whep/pm-1?intervention={await _intervention(olga)}")
+        (view,) = line.worker.legs
+        before = line.worker.all(m.SlotAssign)[-1].lease_mono
+        await line.control.context.viewing.tick()
+        renewed = await line.worker.next(m.LeaseRenew)
+        assert renewed.views == (view,)
+        assert renewed.lease_mono >= before
+
+
+# --- restarts ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_restarted_control_finds_streams_and_views_again_and_closes_only_what_no_worker_holds(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line:
+        async with line.person("olga", "operator") as olga:
+            location = await _live(line)
+            intervention = await _intervention(olga)
+            await olga.post_offer(f"/whep/pm-1?intervention={intervention}")
+            wall = (await olga.post_offer("/wall")).headers["Location"].rpartition("/")[2]
+            async with line.page(olga) as page:
+                await page.say(t="assign", wall=wall, worker=0, slot=0, camera="pm-1", intervention=intervention, layer="low")
+                await page.hear("assigned")
+            held, gone = line.worker.legs
+            await line.control.context.viewing.tick()
+        await _restart_and_check(line, location, held, gone)
+
+
+async def _restart_and_check(line: Line, location: str, held: str, gone: str) -> None:
+    # As a kill would: nothing of the first control may run or write from here on.
+    await line.control.links.stop()
+    line.worker.legs.pop(gone)
+    await line.control.stores.journal.close()
+    async with serving(line.settings, line.worker, line.recorder) as again:
+        live = again.control.context.streams.live("pm-1")
+        assert live is not None
+        assert location == f"/whip/pm-1/{live.session}"
+        assert live.why.intervention
+        assert again.control.context.viewing.open_views == 1
+        await again.control.context.viewing.tick()
+        (closed,) = [entry for entry in _views(await again.entries(), "view closed") if entry["details"]["view"] == gone]  # type: ignore[index]
+        assert closed["details"]["reason"] == "the relay was restarted"  # type: ignore[index]
+        assert closed["details"]["last_ns"] > closed["details"]["first_ns"]  # type: ignore[index]
+        assert (await again.worker.next(m.LeaseRenew, 2)).views == (held,)
+        async with again.person("olga", "operator") as olga:
+            refused = await again_publish(line, again)
+            assert refused.status == 409
+            wall = next(session for session in again.worker.viewers if again.worker.legs[held].session != session)
+            async with again.page(olga) as page:
+                await page.hear("cameras")
+                await page.say(t="assign", wall=wall, worker=0, slot=0, camera=None, intervention=None, layer="high")
+                await page.hear("assigned")
+
+
+async def again_publish(before: Line, again: Line) -> aiohttp.ClientResponse:
+    """Publish at the second control with the token of the first."""
+    again.tokens.update(before.tokens)
+    return await again.publish("pm-1")
+
+
+async def test_a_worker_that_restarted_empty_leaves_no_live_camera_and_asks_it_to_publish_again(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line:
+        await _live(line)
+        async with line.camera("pm-1") as socket:
+            await socket.hear("welcome")
+            await line.worker.stop()
+            line.worker.publishers.clear()
+            await line.worker.start()
+            await socket.hear("republish")
+        assert line.control.context.streams.live("pm-1") is None

@@ -1,0 +1,171 @@
+"""A control with all its services and doors in this process, beside a fake worker and a fake recorder.
+
+Owns the control of one test.  Must never know media.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgpack
+from aiohttp.test_utils import TestServer
+from argon2 import PasswordHasher
+
+from relay.app import control as process
+from relay.app.settings import Settings
+from relay.app.wiring import Control, wire
+from relay.http.app import make_app
+from relay.service.identity import CONSOLE
+from relay.service.passwords import Passwords
+from tests.support.fake_peers import FakeRecorder, FakeWorker
+
+PASSWORD = "une longue phrase de passe 42"
+OFFER = "v=0\r\na=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n"
+
+
+@dataclass
+class Page:
+    """A signed-in person: JSON routes, doors and the live socket."""
+
+    url: str
+    http: aiohttp.ClientSession
+    csrf: str
+
+    async def call(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
+        """Call a JSON route; return status and decoded answer."""
+        async with self.http.request(method, self.url + path, json=body, headers={"X-CSRF": self.csrf, **headers}) as response:
+            found = await response.json() if response.content_type == "application/json" else None
+            return response.status, found
+
+    async def post_offer(self, path: str, offer: str = OFFER) -> aiohttp.ClientResponse:
+        """POST an SDP offer with the cookie."""
+        headers = {"X-CSRF": self.csrf, "Content-Type": "application/sdp"}
+        return await self.http.post(self.url + path, data=offer, headers=headers)
+
+
+class Socket:
+    """A live socket's messages."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.raw = socket
+
+    async def say(self, **message: object) -> None:
+        """Send a map."""
+        await self.raw.send_bytes(msgpack.packb(message))
+
+    async def hear(self, kind: str, **wanted: object) -> dict[str, Any]:
+        """Return the next message of a kind that has the wanted values; others are passed over."""
+        async with asyncio.timeout(10):
+            while True:
+                message = msgpack.unpackb(await self.raw.receive_bytes())
+                if message["t"] == kind and all(message.get(key) == value for key, value in wanted.items()):
+                    return dict(message)
+
+
+@dataclass
+class Line:
+    """Control with its doors."""
+
+    control: Control
+    worker: FakeWorker
+    recorder: FakeRecorder
+    url: str
+    settings: Settings
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    async def enrol(self, camera: str, **more: Any) -> str:
+        """Enrol a camera; return its token."""
+        enrolment = self.control.context.enrolment
+        self.tokens[camera] = await enrolment.enrol(CONSOLE, camera, camera.upper(), "bodycam_pm", **more)
+        await self.control.context.live.refresh()
+        return self.tokens[camera]
+
+    async def publish(self, camera: str, offer: str = OFFER) -> aiohttp.ClientResponse:
+        """POST a camera's offer."""
+        headers = {"Authorization": f"Bearer {self.tokens[camera]}", "Content-Type": "application/sdp"}
+        async with aiohttp.ClientSession() as http:
+            response = await http.post(f"{self.url}/whip/{camera}", data=offer, headers=headers)
+            await response.read()
+            return response
+
+    @contextlib.asynccontextmanager
+    async def person(self, user: str, role: str) -> AsyncIterator[Page]:
+        """Make a person and sign in."""
+        identity = self.control.context.identity
+        with contextlib.suppress(Exception):
+            await identity.add_user(CONSOLE, user, user, role, password=PASSWORD, must_change=False)
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+            async with http.post(f"{self.url}/api/session", json={"user": user, "password": PASSWORD}) as response:
+                assert response.status == 200, await response.text()
+                yield Page(self.url, http, (await response.json())["csrf"])
+
+    @contextlib.asynccontextmanager
+    async def page(self, person: Page) -> AsyncIterator[Socket]:
+        """Open a page's live socket."""
+        async with person.http.ws_connect(f"{self.url}/live") as socket:
+            yield Socket(socket)
+
+    @contextlib.asynccontextmanager
+    async def camera(self, camera: str) -> AsyncIterator[Socket]:
+        """Open a camera's live socket."""
+        headers = {"Authorization": f"Bearer {self.tokens[camera]}"}
+        async with aiohttp.ClientSession() as http, http.ws_connect(f"{self.url}/live/camera", headers=headers) as socket:
+            yield Socket(socket)
+
+    async def entries(self) -> list[dict[str, Any]]:
+        """Return the journal's bodies."""
+        leaves = await self.control.stores.journal.read(limit=1000)
+        return [dict(leaf.body) for leaf in leaves if leaf.body is not None]
+
+
+async def until(condition: Any, what: str) -> None:
+    """Wait until a condition holds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
+            await asyncio.sleep(0.01)
+    assert condition(), what
+
+
+@contextlib.asynccontextmanager
+async def control_line(data: Path, *, peers: bool = True, **settings: dict[str, Any]) -> AsyncIterator[Line]:
+    """Open a control on `data`, with a fake worker and recorder unless they run already."""
+    made = Settings.model_validate({"data": data, **settings})
+    made.run.mkdir(parents=True, exist_ok=True)
+    worker, recorder = FakeWorker(made.run), FakeRecorder(made.run)
+    if peers:
+        await recorder.start()
+        await worker.start()
+    try:
+        async with serving(made, worker, recorder) as line:
+            yield line
+    finally:
+        await worker.stop()
+        await recorder.stop()
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: Settings, worker: FakeWorker, recorder: FakeRecorder) -> AsyncIterator[Line]:
+    """Run control against peers that outlive it."""
+    control = await wire(settings)
+    # Argon2's real cost would be most of the tests' time; its own test uses it.
+    control.context.identity._passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    services = control.context
+    await services.viewing.start()
+    control.capture.start()
+    control.links.start()
+    timer = asyncio.create_task(services.live.run())
+    server = TestServer(make_app(services), host="127.0.0.1")
+    await server.start_server()
+    try:
+        await until(lambda: all(services.ready().values()), "links")
+        yield Line(control, worker, recorder, str(server.make_url("")).rstrip("/"), settings)
+    finally:
+        services.live.close("test over")
+        timer.cancel()
+        await asyncio.gather(timer, return_exceptions=True)
+        await server.close()
+        await process.shut(control)

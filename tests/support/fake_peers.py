@@ -1,0 +1,163 @@
+"""A worker and a recorder that speak the channel and do nothing else: what control says to them is kept, what they say is told.
+
+Owns two listening Unix sockets.  Must never know media; the real processes are used wherever packets matter.
+"""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import TypeVar
+
+from relay.base.counters import Counters
+from relay.base.errors import TheirError
+from relay.channel import framing
+from relay.channel import messages as m
+
+M = TypeVar("M", bound=m.Message)
+
+
+class _Peer:
+    role: str
+
+    def __init__(self, run_dir: Path, index: int = 0) -> None:
+        self.path = run_dir / f"{self.role}-{index}.sock"
+        self.index = index
+        self.heard: list[m.Message] = []
+        self.refusals: dict[type[m.Message], TheirError] = {}
+        self.arrived = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._connections: set[framing.Connection] = set()
+
+    async def start(self) -> None:
+        self._server = await framing.listen(
+            self.path, self._register, on_post=self._on_post, on_ask=self._on_ask, counters=Counters()
+        )
+
+    async def stop(self) -> None:
+        """Go away as a killed process does."""
+        if self._server is not None:
+            self._server.close()
+        for connection in self._connections:
+            connection.close()
+        self._connections.clear()
+        self.path.unlink(missing_ok=True)  # noqa: ASYNC240
+        await asyncio.sleep(0)
+
+    def tell(self, message: m.Message) -> None:
+        """Post a fact to every control connected."""
+        for connection in self._connections:
+            connection.post(message)
+
+    def all(self, kind: type[M]) -> list[M]:
+        """Return what was heard of a kind."""
+        return [message for message in self.heard if isinstance(message, kind)]
+
+    async def next(self, kind: type[M], count: int = 1) -> M:
+        """Wait until `count` messages of a kind were heard; return the last."""
+        async with asyncio.timeout(10):
+            while len(self.all(kind)) < count:
+                self.arrived.clear()
+                await self.arrived.wait()
+        return self.all(kind)[count - 1]
+
+    def answer(self, message: m.Message) -> m.Message:
+        raise NotImplementedError
+
+    async def _register(self, connection: framing.Connection) -> None:
+        self._connections.add(connection)
+
+    def _on_post(self, _connection: framing.Connection, message: m.Message) -> None:
+        self._hear(message)
+
+    async def _on_ask(self, _connection: framing.Connection, message: m.Message) -> m.Message:
+        if isinstance(message, m.Ping):
+            return m.Pong("worker" if self.role == "worker" else "recorder", self.index, 1, 0)
+        refused = self.refusals.get(type(message))
+        if refused is not None:
+            raise refused
+        answer = self.answer(message)
+        self._hear(message)
+        return answer
+
+    def _hear(self, message: m.Message) -> None:
+        self.heard.append(message)
+        self.arrived.set()
+
+
+class FakeWorker(_Peer):
+    """Accepts everything; `publishers`, `viewers` and `legs` are what its inventory says."""
+
+    role = "worker"
+
+    def __init__(self, run_dir: Path, index: int = 0) -> None:
+        super().__init__(run_dir, index)
+        self.publishers: dict[str, m.PublisherHeld] = {}
+        self.viewers: dict[str, m.ViewerHeld] = {}
+        self.legs: dict[str, m.LegHeld] = {}
+        self.silent_for = 0.0
+        self.end_legs = True
+
+    def answer(self, message: m.Message) -> m.Message:
+        if isinstance(message, m.PublishOpen):
+            self.publishers[message.session] = m.PublisherHeld(
+                message.session, message.camera, message.recording, "live", message.live_audio, "etag-1", time.time_ns(), 0.0
+            )
+            return m.Answer("v=0\r\n", "etag-1", 0, True)
+        if isinstance(message, m.ViewerOpen):
+            self.viewers[message.session] = m.ViewerHeld(message.session, "etag-1", 4, True)
+            return m.Answer("v=0\r\n", "etag-1", 4, True)
+        if isinstance(message, m.InventoryAsk):
+            return self._inventory()
+        if isinstance(message, m.PeerPatch):
+            return m.Patched("a=ice-ufrag:new\r\n", "etag-2") if message.restart else m.Patched(None, None)
+        return self._change(message)
+
+    def _change(self, message: m.Message) -> m.Message:
+        if isinstance(message, m.PeerClose):
+            self.publishers.pop(message.session, None)
+            self.viewers.pop(message.session, None)
+            for leg in [leg for leg in self.legs.values() if leg.session == message.session]:
+                self._end(leg, message.reason)
+        if isinstance(message, m.SlotAssign):
+            for leg in [leg for leg in self.legs.values() if (leg.session, leg.slot) == (message.session, message.slot)]:
+                self._end(leg, "slot emptied")
+            if message.camera is not None:
+                self.legs[message.view] = m.LegHeld(message.session, message.slot, message.camera, message.view, 5, 7)
+        return m.Done()
+
+    def _end(self, leg: m.LegHeld, reason: str) -> None:
+        del self.legs[leg.view]
+        if self.end_legs:
+            self.tell(m.LegEnded(leg.view, 5, 7, 3, reason))
+
+    def _inventory(self) -> m.WorkerInventory:
+        held = [
+            m.PublisherHeld(p.session, p.camera, p.recording, p.state, p.live_audio, p.etag, p.since_ns, self.silent_for)
+            for p in self.publishers.values()
+        ]
+        return m.WorkerInventory(tuple(held), tuple(self.viewers.values()), tuple(self.legs.values()))
+
+
+class FakeRecorder(_Peer):
+    """Opens and closes what it is told to."""
+
+    role = "recorder"
+
+    def __init__(self, run_dir: Path, index: int = 0) -> None:
+        super().__init__(run_dir, index)
+        self.open: dict[str, m.Plan] = {}
+
+    def answer(self, message: m.Message) -> m.Message:
+        if isinstance(message, m.RecordOpen):
+            self.open[message.plan.recording] = message.plan
+        if isinstance(message, m.RecordClose) and self.open.pop(message.recording, None) is not None:
+            self.close(message.recording, message.reason)
+        if isinstance(message, m.InventoryAsk):
+            held = [m.RecordingHeld(plan.recording, plan.camera, 1, b"", True) for plan in self.open.values()]
+            return m.RecorderInventory(tuple(held))
+        return m.Done()
+
+    def close(self, recording: str, reason: str) -> None:
+        """Tell that a recording is closed."""
+        self.open.pop(recording, None)
+        self.tell(m.RecordingClosed(recording, reason, 3, b"h" * 32, time.time_ns(), False, 0, 10**9, 100))
