@@ -278,3 +278,11 @@ def test_stopping_closes_every_peer(still: tuple[Port, ManualClock]) -> None:
         port.stop()
         assert one.peer.closed
         assert two.peer.closed
+
+
+def test_what_the_kernel_dropped_for_want_of_room_is_counted() -> None:
+    with still_port(socket_buffer=4096) as (port, clock), Client(port, clock) as client:
+        for _ in range(300):
+            client.sockets[-1].sendto(bytes(1000), ("127.0.0.1", port.port))
+        port.tick(clock.monotonic())
+        assert counted(port, "udp_overflow") > 100
