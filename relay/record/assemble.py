@@ -32,6 +32,7 @@ class Sample(NamedTuple):
     """In ticks where the packet itself says it (Opus), else 0."""
     sps: bytes | None
     pps: bytes | None
+    """With a keyframe the parameter sets that came last, in it or before it."""
 
 
 class Hole(NamedTuple):
@@ -162,12 +163,14 @@ class H264Track(_Track):
         self._damaged = False
         self._sps: bytes | None = None
         self._pps: bytes | None = None
-        self._keyframe = False
+        self._keyframe = self._pictured = self._marks = False
         self._ended = True
 
     def flush(self) -> list[Event]:
-        """Give out everything that waits, the last access unit included where nothing of it is known to be missing."""
+        """Give out everything that waits; the last access unit only where its camera is known never to mark their ends."""
         out = super().flush()
+        if self._marks or self._last is None:
+            self._damaged = True
         self._finish(out)
         return out
 
@@ -189,13 +192,13 @@ class H264Track(_Track):
         else:
             self._add(payload)
         if marker:
+            self._marks = True
             self._finish(out)
 
     def _begin(self, timestamp: int, arrival: int) -> None:
         self._timestamp, self._arrival, self._ended = timestamp, arrival, False
         self._units, self._pieces, self._bytes = [], None, 0
-        self._sps = self._pps = None
-        self._keyframe = False
+        self._keyframe = self._pictured = False
 
     def _continue(self, payload: bytes) -> None:
         """Take a later piece of a fragmented unit: most packets are this."""
@@ -221,8 +224,9 @@ class H264Track(_Track):
         if self._bytes > MAX_UNIT_BYTES:
             self._damaged, self._units = True, []
             return
-        if kind == IDR:
-            self._keyframe = True
+        if kind <= IDR:
+            self._pictured = True
+            self._keyframe = self._keyframe or kind == IDR
         elif kind == SPS:
             self._sps = data
         elif kind == PPS:
@@ -237,15 +241,15 @@ class H264Track(_Track):
         if self._damaged or self._pieces is not None:
             self._lost = self._lost or 1
             self._pieces = None
-        elif self._units and self._timestamp is not None:
+        elif self._pictured and self._timestamp is not None:
             sample = Sample(
                 self._clock.extend(self._timestamp),
                 self._arrival,
                 b"".join(self._units),
                 self._keyframe,
                 0,
-                self._sps,
-                self._pps,
+                self._sps if self._keyframe else None,
+                self._pps if self._keyframe else None,
             )
             self._complete(sample, out)
         self._units = []

@@ -1,0 +1,191 @@
+"""Packets to samples: whatever the network does, a sample is exactly what was sent, or it lies in a hole."""
+
+import random
+from operator import itemgetter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay.record.assemble import H264Track, Hole, OpusTrack, Sample
+from tests.support.rtp_source import encode_audio, encode_video, h264_payloads, rtp
+
+WINDOW = 400
+SPS, PPS, IDR, SLICE = b"\x67\x42\x00\x1f\xaa", b"\x68\xce\x3c\x80", 0x65, 0x41
+
+
+def unit(kind: int, size: int, seed: int) -> bytes:
+    """A slice that begins its picture: first_mb_in_slice is 0."""
+    return bytes((kind, 0x80, 1 + seed // 100, 1 + seed % 100)) + b"\x01" * size
+
+
+def picture(index: int, sizes: list[int]) -> bytes:
+    """One access unit in Annex B: an IDR with parameter sets first, then plain pictures of one or more slices."""
+    kind = IDR if index == 0 else SLICE
+    slices = [unit(kind, size, 100 * index + number) for number, size in enumerate(sizes)]
+    slices[1:] = [bytes((one[0], 0x40)) + one[2:] for one in slices[1:]]
+    return b"".join(b"\x00\x00\x00\x01" + one for one in ([SPS, PPS] if index == 0 else []) + slices)
+
+
+def avc(access_unit: bytes) -> bytes:
+    """The same with lengths."""
+    units = [one for one in access_unit.split(b"\x00\x00\x00\x01") if one]
+    return b"".join(len(one).to_bytes(4, "big") + one for one in units)
+
+
+def packets_of(pictures: list[bytes], sequence: int, timestamp: int) -> list[bytes]:
+    out = []
+    for index, one in enumerate(pictures):
+        payloads = h264_payloads(one)
+        for number, payload in enumerate(payloads):
+            out.append(rtp(96, sequence + len(out), timestamp + 3000 * index, 5, number == len(payloads) - 1, payload))
+    return out
+
+
+SIZES = st.lists(st.lists(st.sampled_from((2, 900, 1101, 3500)), min_size=1, max_size=2), min_size=1, max_size=8)
+
+
+@given(sizes=SIZES, sequence=st.integers(0, 65535), timestamp=st.integers(0, (1 << 32) - 1))
+@settings(max_examples=30, deadline=None)
+def test_everything_that_arrives_comes_out_as_it_was_sent_across_both_wraps(
+    sizes: list[list[int]], sequence: int, timestamp: int
+) -> None:
+    pictures = [picture(index, each) for index, each in enumerate(sizes)]
+    track = H264Track(WINDOW)
+    out = [event for packet in packets_of(pictures, sequence, timestamp) for event in track.push(packet, 7, 7)]
+    samples = [event for event in [*out, *track.flush()] if isinstance(event, Sample)]
+    assert [sample.data for sample in samples] == [avc(one) for one in pictures]
+    assert [sample.keyframe for sample in samples] == [index == 0 for index in range(len(pictures))]
+    assert samples[0].sps == SPS
+    assert samples[0].pps == PPS
+    assert [sample.timestamp - samples[0].timestamp for sample in samples] == [3000 * i for i in range(len(samples))]
+
+
+@given(
+    sizes=SIZES,
+    network=st.randoms(use_true_random=False),
+    share=st.sampled_from((0.0, 0.02, 0.2)),
+    sequence=st.integers(0, 65535),
+)
+@settings(max_examples=60, deadline=None)
+def test_loss_doubling_and_reordering_never_make_a_sample_that_was_not_sent(
+    sizes: list[list[int]], network: random.Random, share: float, sequence: int
+) -> None:
+    pictures = [picture(index, each) for index, each in enumerate(sizes)]
+    sent = packets_of(pictures, sequence, 4294960000)
+    lost = {number for number in range(1, len(sent)) if network.random() < share}
+    wire = [
+        (number + network.randrange(8), packet)
+        for number, packet in enumerate(sent)
+        if number not in lost
+        for _ in range(1 + (network.random() < share))
+    ]
+    wire[1:] = sorted(wire[1:], key=itemgetter(0))
+    track = H264Track(WINDOW)
+    out = [event for now, (_, packet) in enumerate(wire) for event in track.push(packet, now, now)] + track.flush()
+    truth = {avc(one): index for index, one in enumerate(pictures)}
+    seen: list[int] = []
+    holes = 0
+    for event in out:
+        if isinstance(event, Hole):
+            holes += 1
+            continue
+        index = truth[event.data]
+        before = seen[-1] if seen else -1
+        assert index > before
+        assert index == before + 1 or holes, "pictures are missing and nothing says so"
+        seen.append(index)
+        holes = 0
+    if not lost:
+        assert seen == list(range(len(pictures)))
+
+
+def test_lost_middle_of_a_picture_loses_that_picture_only() -> None:
+    pictures = [picture(index, [3000]) for index in range(3)]
+    sent = packets_of(pictures, 0, 0)
+    of_second = [index for index, packet in enumerate(sent) if packet[4:8] == (3000).to_bytes(4, "big")]
+    del sent[of_second[1]]
+    track = H264Track(WINDOW)
+    out = [event for now, packet in enumerate(sent) for event in track.push(packet, now, now)] + track.flush()
+    assert [type(event) for event in out] == [Sample, Hole, Sample]
+    hole = out[1]
+    assert isinstance(hole, Hole)
+    assert hole.before is out[0]
+    assert hole.after is out[2]
+    assert hole.packets == 1
+
+
+def test_picture_waits_no_longer_than_the_window() -> None:
+    sent = packets_of([picture(index, [10]) for index in range(3)], 0, 0)
+    track = H264Track(WINDOW)
+    out = [event for packet in (*sent[:2], sent[3]) for event in track.push(packet, 0, 0)]
+    assert len(out) == 1
+    assert track.advance(WINDOW - 1) == []
+    assert [type(event) for event in track.advance(WINDOW)] == [Hole, Sample]
+
+
+def test_camera_that_sets_no_marker_is_understood_by_its_timestamps() -> None:
+    sent = [
+        bytes((packet[0], packet[1] & 0x7F)) + packet[2:] for packet in packets_of([picture(i, [10]) for i in range(3)], 0, 0)
+    ]
+    track = H264Track(WINDOW)
+    out = [event for packet in sent for event in track.push(packet, 0, 0)]
+    assert len(out) == 2
+    assert len(track.flush()) == 1
+
+
+@given(st.lists(st.binary(max_size=60), max_size=40))
+def test_any_bytes_raise_nothing(packets: list[bytes]) -> None:
+    track, sound = H264Track(WINDOW), OpusTrack(WINDOW)
+    for now, packet in enumerate(packets):
+        track.push(packet, now, now)
+        sound.push(packet, now, now)
+    track.flush()
+    sound.flush()
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.binary(max_size=40)), max_size=60))
+def test_any_payloads_raise_nothing_and_count_as_lost(payloads: list[tuple[int, bytes]]) -> None:
+    track = H264Track(WINDOW)
+    for number, (ticks, payload) in enumerate(payloads):
+        track.push(rtp(96, number, ticks, 5, bool(ticks & 1), payload), number, number)
+    track.flush()
+
+
+def test_unit_without_end_is_given_up_at_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.record.assemble.MAX_UNIT_BYTES", 10_000)
+    track = H264Track(WINDOW)
+    for number in range(100):
+        track.push(rtp(96, number, 0, 5, False, bytes((0x7C, 0x85 if number == 0 else 0x05)) + bytes(1000)), 0, 0)
+    assert sum(map(len, track._pieces or [])) <= 10_000
+    assert track.flush() == []
+
+
+def test_sound_with_silence_that_is_not_sent_has_no_hole() -> None:
+    track = OpusTrack(WINDOW)
+    sound = encode_audio(3)
+    out = [
+        event
+        for number, (ticks, payload) in enumerate(zip((0, 960, 20160), sound, strict=True))
+        for event in track.push(rtp(111, number, ticks, 6, False, payload), number, number)
+    ]
+    assert [type(event) for event in out] == [Sample] * 3
+    assert [event.duration for event in out if isinstance(event, Sample)] == [960] * 3
+
+
+def test_header_extensions_and_padding_are_stripped() -> None:
+    payload = encode_audio(1)[0]
+    plain = rtp(111, 1, 5, 6, False, payload)
+    extended = bytes((plain[0] | 0x10,)) + plain[1:12] + b"\xbe\xde\x00\x01\x10\xff\x00\x00" + payload
+    padded = bytes((extended[0] | 0x20,)) + extended[1:] + b"\x00\x00\x03"
+    for packet in (plain, extended, padded):
+        (sample,) = OpusTrack(WINDOW).push(packet, 0, 0)
+        assert isinstance(sample, Sample)
+        assert sample.data == payload
+
+
+def test_real_encoder_output_survives() -> None:
+    frames = encode_video(30)
+    track = H264Track(WINDOW)
+    out = [event for packet in packets_of(list(frames), 65530, 0) for event in track.push(packet, 0, 0)]
+    assert len(out) == 30

@@ -1,0 +1,134 @@
+"""Where fragments and segments are cut."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.record.cut import Cutter, Fragment, Placed, durations
+
+MS = 1_000_000
+SPS, PPS = b"sps", b"pps"
+
+
+def cutter(segment_ms: int = 2000, *, video: bool = True, audio: bool = True) -> Cutter:
+    return Cutter(400 * MS, segment_ms * MS, has_video=video, has_audio=audio)
+
+
+def frame(ms: int, *, key: bool = False) -> Placed:
+    return Placed(90 * ms, b"v", key, 0, ms * MS)
+
+
+def sound(ms: int) -> Placed:
+    return Placed(48 * ms, b"a", True, 960, ms * MS)
+
+
+def play(cut: Cutter, until: int, *, keys: set[int], fps_ms: int = 40, sound_ms: int = 20) -> list[Fragment]:
+    """Feed `until` ms of both tracks; IDRs at the times in `keys`."""
+    out: list[Fragment] = []
+    for ms in range(0, until, 10):
+        if ms % fps_ms == 0:
+            key = ms in keys
+            if cut.keeps(key, SPS if key else None, PPS if key else None):
+                out += cut.video(frame(ms, key=key), SPS if key else None, PPS if key else None, ms * MS)
+        if ms % sound_ms == 0:
+            out += cut.audio(sound(ms), ms * MS)
+        out += cut.advance(ms * MS)
+    return out + cut.flush()
+
+
+def test_fragments_never_last_longer_than_the_bound_and_nothing_is_lost() -> None:
+    out = play(cutter(), 6000, keys={0, 1000, 2000, 3000, 4000, 5000})
+    for fragment in out:
+        assert fragment.video[-1].time - fragment.video[0].time < 90 * 400
+        assert fragment.audio[-1].time - fragment.audio[0].time < 48 * 400
+    assert [sample.time for fragment in out for sample in fragment.video] == [90 * ms for ms in range(0, 6000, 40)]
+    assert [sample.time for fragment in out for sample in fragment.audio] == [48 * ms for ms in range(0, 6000, 20)]
+
+
+def test_segments_begin_with_an_idr_and_only_the_first_fragment_opens_them() -> None:
+    out = play(cutter(), 7000, keys=set(range(0, 7000, 1000)))
+    opening = [fragment for fragment in out if fragment.opens]
+    assert [fragment.segment for fragment in opening] == [0, 1, 2, 3]
+    assert all(fragment.video[0].keyframe for fragment in opening)
+    assert [fragment.segment for fragment in out] == sorted(fragment.segment for fragment in out)
+
+
+def test_keyframe_is_asked_before_the_segment_is_over_then_each_second() -> None:
+    cut = cutter(2000)
+    cut.video(frame(0, key=True), SPS, PPS, 0)
+    asked = [ms for ms in range(0, 4000, 100) if cut.wants_keyframe(ms * MS)]
+    assert asked == [1500, 2500, 3500]
+
+
+def test_new_parameter_sets_begin_a_new_segment_at_once() -> None:
+    cut = cutter()
+    cut.video(frame(0, key=True), SPS, PPS, 0)
+    cut.video(frame(40, key=True), SPS, PPS, 40 * MS)
+    closed = cut.video(frame(80, key=True), b"other", PPS, 80 * MS)
+    assert [(fragment.segment, len(fragment.video)) for fragment in closed] == [(0, 2)]
+    (last,) = cut.flush()
+    assert (last.segment, last.opens, last.layout.sps) == (1, True, b"other")
+
+
+def test_idr_without_parameter_sets_uses_those_of_its_segment() -> None:
+    cut = cutter()
+    assert not cut.keeps(True, None, None)
+    cut.video(frame(0, key=True), SPS, PPS, 0)
+    assert cut.keeps(True, None, None)
+    assert cut.video(frame(40, key=True), None, None, 40 * MS) == []
+
+
+def test_pictures_before_the_first_idr_are_not_kept_and_sound_does_not_wait_for_it() -> None:
+    out = play(cutter(10_000), 2000, keys={1200})
+    assert out[0].layout.sps is None
+    assert out[0].audio[0].time == 0
+    assert [sample.time for fragment in out for sample in fragment.audio] == [48 * ms for ms in range(0, 2000, 20)]
+    first = next(fragment for fragment in out if fragment.video)
+    assert (first.segment, first.opens, first.video[0].time) == (1, True, 90 * 1200)
+
+
+def test_camera_that_came_back_begins_a_new_segment_at_its_idr_while_sound_goes_on() -> None:
+    cut = cutter()
+    cut.video(frame(0, key=True), SPS, PPS, 0)
+    cut.restart(has_video=True, has_audio=True)
+    assert cut.wants_keyframe(10 * MS)
+    assert not cut.keeps(False, None, None)
+    cut.audio(sound(20), 20 * MS)
+    closed = cut.video(frame(40, key=True), SPS, PPS, 40 * MS)
+    assert [(fragment.segment, len(fragment.audio)) for fragment in closed] == [(0, 1)]
+
+
+def test_recording_of_sound_alone_has_segments_too() -> None:
+    cut = cutter(video=False)
+    out = [fragment for ms in range(0, 1000, 20) for fragment in (*cut.audio(sound(ms), ms * MS), *cut.advance(ms * MS))]
+    assert sum(len(fragment.audio) for fragment in (*out, *cut.flush())) == 50
+    assert not cut.wants_keyframe(10**12)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 700), st.booleans()), max_size=150))
+def test_any_cadence_keeps_every_sample_once_and_in_order(steps: list[tuple[bool, int, bool]]) -> None:
+    cut = cutter()
+    cut.video(frame(0, key=True), SPS, PPS, 0)
+    out: list[Fragment] = []
+    ms, pictures, sounds = 0, [0], []
+    for is_video, later, key in steps:
+        ms += later
+        out += cut.advance(ms * MS)
+        if is_video:
+            out += cut.video(frame(ms, key=key), SPS if key else None, PPS if key else None, ms * MS)
+            pictures.append(90 * ms)
+        else:
+            out += cut.audio(sound(ms), ms * MS)
+            sounds.append(48 * ms)
+    out += cut.flush()
+    assert [sample.time for fragment in out for sample in fragment.video] == pictures
+    assert [sample.time for fragment in out for sample in fragment.audio] == sounds
+    assert all(fragment.video or fragment.audio for fragment in out)
+    opening = [fragment.segment for fragment in out if fragment.opens]
+    assert opening == list(range(len(opening)))
+    assert all(fragment.video[0].keyframe for fragment in out if fragment.opens)
+
+
+def test_durations_reach_to_the_next_sample_and_the_last_repeats() -> None:
+    assert durations([frame(0), frame(40), frame(100)], 3000) == [3600, 5400, 5400]
+    assert durations([sound(0)], 3000) == [960]
+    assert durations([frame(0)], 3000) == [3000]

@@ -1,0 +1,89 @@
+"""A track's place in time: jitter and drift are followed, nonsense is told, nothing runs backwards."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.record.timeline import SECOND, Timeline
+
+MS = 1_000_000
+UTC_MINUS_MONO = 1_700_000_000 * SECOND
+
+
+def test_timeline_begins_at_arrival_and_runs_on_the_tracks_own_clock() -> None:
+    line = Timeline(48_000, origin=5 * SECOND)
+    places = [line.place(1000 + 960 * index, 6 * SECOND + index * 20 * MS + (index % 7) * 9 * MS) for index in range(100)]
+    assert [place.time for place in places] == [48_000 + 960 * index for index in range(100)]
+    assert not any(place.jump for place in places)
+
+
+@given(st.lists(st.tuples(st.integers(0, (1 << 32) - 1), st.integers(0, 3 * SECOND)), max_size=60))
+def test_any_timestamps_give_growing_times(steps: list[tuple[int, int]]) -> None:
+    line = Timeline(90_000, 0)
+    now, last = 0, -1
+    for timestamp, later in steps:
+        now += later
+        place = line.place(timestamp, now)
+        assert place.time > last
+        last = place.time
+
+
+def test_timestamps_ahead_of_time_are_a_jump_and_the_track_lies_by_arrival_again() -> None:
+    line = Timeline(90_000, 0)
+    line.place(0, SECOND)
+    jumped = line.place(90_000 * 500, 2 * SECOND)
+    assert jumped == (2 * 90_000, True)
+    assert line.place(90_000 * 501, 3 * SECOND) == (3 * 90_000, False)
+
+
+def test_stall_of_the_radio_followed_by_a_burst_is_no_jump() -> None:
+    line = Timeline(90_000, 0)
+    line.place(0, 0)
+    places = [line.place(90_000 * second, 8 * SECOND) for second in range(1, 9)]
+    assert [place.time for place in places] == [90_000 * second for second in range(1, 9)]
+    assert not any(place.jump for place in places)
+
+
+def test_drift_of_a_poor_crystal_is_followed_for_hours() -> None:
+    line = Timeline(90_000, 0)
+    for second in range(0, 6 * 3600, 5):
+        place = line.place(round(second * 90_000 * 1.0002), second * SECOND)
+        assert not place.jump
+
+
+def test_first_fix_is_by_arrival_and_reports_take_over() -> None:
+    line = Timeline(90_000, 0)
+    assert line.take_fix(0, UTC_MINUS_MONO) is None
+    line.place(0, SECOND)
+    first = line.take_fix(SECOND, UTC_MINUS_MONO)
+    assert first is not None
+    assert (first.by_report, first.wall_ns, first.time, first.offset_ns) == (False, UTC_MINUS_MONO + SECOND, 90_000, 0)
+    assert line.take_fix(2 * SECOND, UTC_MINUS_MONO) is None
+    line.report(90_000, camera_ns=UTC_MINUS_MONO + 7 * SECOND, arrival_utc_ns=UTC_MINUS_MONO + 2 * SECOND, rtt_ns=60 * MS)
+    fix = line.take_fix(3 * SECOND, UTC_MINUS_MONO)
+    assert fix is not None
+    assert (fix.by_report, fix.time, fix.rtp) == (True, 180_000, 90_000)
+    assert fix.offset_ns == 5 * SECOND + 30 * MS
+    assert 30 * MS <= fix.uncertainty_ns < 31 * MS
+
+
+def test_unchanged_reports_are_told_seldom_and_changed_ones_at_once() -> None:
+    line = Timeline(90_000, 0)
+    line.place(0, 0)
+    told = []
+    for second in range(1, 40):
+        moved = 20 * MS if second > 25 else 0
+        line.report(90_000 * second, UTC_MINUS_MONO + second * SECOND + moved, UTC_MINUS_MONO + second * SECOND, 0)
+        if line.take_fix(second * SECOND, UTC_MINUS_MONO) is not None:
+            told.append(second)
+    assert told == [1, 11, 21, 26, 36]
+
+
+def test_absurd_reports_are_ignored() -> None:
+    line = Timeline(90_000, 0)
+    line.report(0, 1, 1, 0)
+    line.place(100_000, SECOND)
+    line.report(0, UTC_MINUS_MONO, UTC_MINUS_MONO, 0)
+    line.report(100_000, 0, UTC_MINUS_MONO, 0)
+    fix = line.take_fix(SECOND, UTC_MINUS_MONO)
+    assert fix is not None
+    assert not fix.by_report
