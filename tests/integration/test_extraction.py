@@ -1,0 +1,150 @@
+"""From real media sealed by the real recorder to what a commander watches and what a court receives."""
+
+import asyncio
+import io
+import sys
+import zipfile
+from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import pytest
+
+from relay.base.clock import SystemClock
+from relay.base.counters import Counters
+from relay.channel import messages
+from relay.evidence.keys import public_key_from
+from relay.evidence.standalone import single_file
+from relay.evidence.verdict import Verdict
+from relay.evidence.verify import verify
+from relay.policy.roles import Person, Role
+from relay.service.check import Check
+from relay.service.enrolment import Enrolment
+from relay.service.export_zip import DERIVE
+from relay.service.exports import Exports, Request
+from relay.service.identity import CONSOLE
+from relay.service.interventions import Interventions
+from relay.service.recordings import Recordings
+from relay.store.accounts import Accounts
+from relay.store.catalogue import Catalogue
+from relay.store.database import Database
+from relay.store.journal import Journal
+from relay.store.keyring import Keyring
+from relay.store.readers import FolderReader
+from relay.store.vault import Vault
+from tests.integration.test_recorder_line import TRACKS, Place, feed, running
+from tests.support.rtp_source import scene
+
+SERVICE = "PM Ville"
+COMMANDER = Person("carl", "Carl", Role.COMMANDER, SERVICE)
+
+
+@dataclass(frozen=True)
+class Post:
+    """A command post with one closed recording of two seconds of real picture and sound."""
+
+    recording: str
+    recordings: Recordings
+    exports: Exports
+    check: Check
+    keyring: Keyring
+    started_ns: int
+
+
+@pytest.fixture
+async def post(tmp_path: Path) -> AsyncIterator[Post]:
+    clock, counters, place = SystemClock(), Counters(), Place(tmp_path)
+    database = await Database.open(f"sqlite:///{tmp_path}/relay.db", counters)
+    keyring, vault = Keyring(tmp_path / "keys"), Vault(tmp_path / "vault")
+    vault.prepare()
+    journal = await Journal.open(database, keyring.signer, "test/journal", tmp_path / "checkpoints", clock, counters)
+    accounts, catalogue = Accounts(database), Catalogue(database)
+    enrolment = Enrolment(accounts, journal, clock, service=SERVICE)
+    interventions = Interventions(catalogue, journal, clock)
+    recordings = Recordings(catalogue, journal, vault, keyring, clock, counters)
+    await enrolment.enrol(CONSOLE, "cam-1", "Patrouille 1", "bodycam_pm")
+    its = await interventions.open_by_camera("cam-1", "Rixe", "appel 17")
+    camera = await enrolment.camera("cam-1")
+    plan, key = await recordings.begin(camera, its.intervention, trigger="bouton", threat="personnes")
+    await _record(place, plan, key, recordings)
+    await interventions.close_system(its.intervention, "over")
+    exports = Exports(catalogue, journal, vault, keyring, clock, counters, verifier=single_file().encode(), derive=DERIVE)
+    check = Check(catalogue, journal, vault, keyring, clock)
+    yield Post(plan.recording, recordings, exports, check, keyring, plan.started_ns)
+    await journal.close()
+    await database.close()
+
+
+async def _record(place: Place, plan: messages.Plan, key: bytes, recordings: Recordings) -> None:
+    async with running(place.config()):
+        control, tap = await place.connect(), await place.connect()
+        await control.ask(messages.RecordOpen(plan, key))
+        tap.post(messages.TapOpen(plan.recording, "cam-1", TRACKS))
+        await feed(tap, plan.recording, scene(2.0))
+        await asyncio.sleep(0.1)
+        await control.ask(messages.RecordClose(plan.recording, "stopped", "agent"))
+    for message in place.heard:
+        if isinstance(message, messages.SegmentSealed):
+            await recordings.segment_sealed(message)
+        elif isinstance(message, messages.RecordingClosed):
+            await recordings.closed(message)
+
+
+def _frames(data: bytes) -> dict[str, int]:
+    with av.open(io.BytesIO(data)) as container:
+        found = {"video": 0, "audio": 0}
+        for frame in container.decode():
+            found["video" if isinstance(frame, av.VideoFrame) else "audio"] += 1
+        return found
+
+
+async def test_what_the_playlist_names_decodes_in_full(post: Post) -> None:
+    view = await post.recordings.open_view(COMMANDER, post.recording, "procédure 12/2026")
+    assert "#EXTINF:2.0" in post.recordings.playlist(COMMANDER, view.view)
+    data = await post.recordings.init(COMMANDER, view.view, 0)
+    async for piece in await post.recordings.media(COMMANDER, view.view, 0):
+        data += piece
+    assert _frames(data) == {"video": 60, "audio": 100}
+
+
+async def _archive(post: Post, seconds: float = 60) -> bytes:
+    span = (post.started_ns, post.started_ns + int(seconds * 1e9))
+    wanted = Request(*span, "réquisition du parquet", "CPP_60-1", "OPJ Bernard", "SRPJ", "PV 12/2026")
+    made = await post.exports.request(COMMANDER, post.recording, wanted)
+    return b"".join([chunk async for chunk in await post.exports.deliver(COMMANDER, made.export)])
+
+
+async def test_an_extraction_verifies_and_its_derived_copy_plays_the_same_samples(post: Post, tmp_path: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(await _archive(post))) as archive:
+        archive.extractall(tmp_path / "out")
+        assert _frames(archive.read(f"{post.recording}/derived/playable.mp4")) == {"video": 60, "audio": 100}
+        assert _frames(archive.read(f"{post.recording}/00000.mp4")) == {"video": 60, "audio": 100}
+    with closing(FolderReader(tmp_path / "out" / post.recording)) as reader:
+        verdict: Verdict = verify(reader, post.keyring.public_key)
+    assert [str(finding.code) for finding in verdict.findings] == []
+    assert verdict.completeness == "complete for this interval"
+
+
+async def test_the_verifier_in_the_archive_says_so_to_a_stranger(post: Post, tmp_path: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(await _archive(post))) as archive:
+        archive.extractall(tmp_path / "out")
+    folder = tmp_path / "out" / post.recording
+    assert public_key_from((folder / "public_key.hex").read_bytes()) == post.keyring.public_key
+    verdicts = []
+    for _ in range(2):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", folder / "verify.py", folder, "--key", folder / "public_key.hex",
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        await process.communicate()
+        verdicts.append(process.returncode)
+        media = bytearray((folder / "00000.mp4").read_bytes())
+        media[len(media) // 2] ^= 1
+        (folder / "00000.mp4").write_bytes(media)
+    assert verdicts == [0, 1]
+
+
+async def test_vault_catalogue_keys_and_journal_agree_on_it(post: Post) -> None:
+    assert await post.check.run() == []
