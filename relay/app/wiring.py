@@ -23,6 +23,7 @@ from relay.policy.lockout import Limits
 from relay.service.capture import Capture
 from relay.service.check import Check
 from relay.service.enrolment import Enrolment
+from relay.service.export_zip import DERIVE
 from relay.service.exports import Exports
 from relay.service.field import Field
 from relay.service.guard import Guard
@@ -176,7 +177,7 @@ def _verification(settings: Settings, stores: Stores, clock: Clock) -> Verificat
 def _exports(stores: Stores, clock: Clock, counters: Counters) -> Exports:
     verifier = single_file().encode()
     return Exports(
-        stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters, verifier=verifier, derive=None
+        stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters, verifier=verifier, derive=DERIVE
     )
 
 
