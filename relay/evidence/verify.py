@@ -103,23 +103,23 @@ def read_records(reader: Reader, book: Notebook) -> Iterator[Record]:
     """
     if reader.read(CHAIN, 0, len(PREAMBLE)) != PREAMBLE:
         raise TheirError(Kind.INVALID, "byte 0: not a chain of a known format version")
-    position, base, buffer = len(PREAMBLE), 0, b""
+    position, base, buffer, size = len(PREAMBLE), 0, b"", reader.size(CHAIN)
     while True:
         at = position - base
-        if len(buffer) - at < MAX_RECORD + 3:
+        if len(buffer) - at < min(MAX_RECORD + 3, size - position):
             base, buffer, at = position, reader.read(CHAIN, position, _CHUNK), 0
         if at == len(buffer):
             return
         try:
-            size = record_length(buffer[at : at + 3], position)
-            if at + size > len(buffer):
-                raise TheirError(Kind.INVALID, f"byte {position}: record of {size} bytes, {len(buffer) - at} left")
-            record = parse_record(buffer[at : at + size], position)
+            length = record_length(buffer[at : at + 3], position)
+            if at + length > len(buffer):
+                raise TheirError(Kind.INVALID, f"byte {position}: record of {length} bytes, {len(buffer) - at} left")
+            record = parse_record(buffer[at : at + length], position)
         except TheirError as error:
             book.say(Code.CHAIN_UNREADABLE, why=error.detail)
             return
         yield record
-        position += size
+        position += length
 
 
 @dataclass(slots=True)

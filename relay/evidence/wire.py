@@ -8,6 +8,7 @@ first byte that breaks the format; writing raises `ValueError`, because a value 
 """
 
 from collections.abc import Sequence
+from dataclasses import fields as dataclass_fields
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -17,6 +18,7 @@ T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
 
 U64_MAX = (1 << 64) - 1
+_FLAGS = (b"\0", b"\1")
 
 
 class Cursor:
@@ -77,17 +79,20 @@ class UInt:
 
     def read(self, cursor: Cursor) -> int:
         """Read 1 to 10 bytes; a padded or too large number is refused."""
-        value = 0
-        for shift in range(0, 70, 7):
-            byte = cursor.take(1)[0]
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                if byte == 0 and shift:
-                    raise cursor.fail("number not in its shortest form")
-                if value > self._maximum:
-                    raise cursor.fail(f"number {value} above {self._maximum}")
-                return value
-        raise cursor.fail("number longer than 10 bytes")
+        data, position = cursor.data, cursor.position  # indexed directly: a link holds about twenty numbers
+        value = shift = 0
+        try:
+            while (byte := data[position]) > 0x7F and shift < 63:
+                value |= (byte & 0x7F) << shift
+                shift += 7
+                position += 1
+        except IndexError:
+            raise cursor.fail("number without an end") from None
+        value |= byte << shift
+        if value > self._maximum or (byte == 0 and shift):
+            raise cursor.fail("number too large or not in its shortest form")
+        cursor.position = position + 1
+        return value
 
 
 class SInt:
@@ -171,10 +176,9 @@ class Flag:
 
     def read(self, cursor: Cursor) -> bool:
         """Read one byte; anything but 0 and 1 is refused."""
-        byte = cursor.take(1)[0]
-        if byte > 1:
-            raise cursor.fail(f"flag is {byte}")
-        return byte == 1
+        if (byte := cursor.take(1)) not in _FLAGS:
+            raise cursor.fail(f"flag is {byte[0]}")
+        return byte == b"\1"
 
 
 class Maybe(Generic[T]):
@@ -209,7 +213,8 @@ class Repeat(Generic[T]):
 
     def read(self, cursor: Cursor) -> tuple[T, ...]:
         """Read count and values."""
-        return tuple(self._codec.read(cursor) for _ in range(self._count.read(cursor)))
+        count = self._count.read(cursor)
+        return tuple([self._codec.read(cursor) for _ in range(count)]) if count else ()
 
 
 class Pairs:
@@ -264,6 +269,10 @@ class Struct(Generic[T]):
     def __init__(self, make: type[T], fields: Sequence[tuple[str, Codec[Any]]]) -> None:
         self._make = make
         self._fields = tuple(fields)
+        self._codecs = tuple(codec for _, codec in fields)
+        names = [name for name, _ in fields]
+        if names != [field.name for field in dataclass_fields(make)]:  # type: ignore[arg-type]
+            raise ValueError(f"{make.__name__} and its layout name other fields")
 
     def write(self, out: bytearray, value: T) -> None:
         """Append every field."""
@@ -272,9 +281,9 @@ class Struct(Generic[T]):
 
     def read(self, cursor: Cursor) -> T:
         """Read every field."""
-        values = {name: codec.read(cursor) for name, codec in self._fields}
+        values = [codec.read(cursor) for codec in self._codecs]
         try:
-            return self._make(**values)
+            return self._make(*values)
         except ValueError as error:
             raise cursor.fail(str(error)) from None
 
