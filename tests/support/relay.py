@@ -83,7 +83,8 @@ class RelayUnderTest:
 
     def pids(self, name: str) -> list[int]:
         """Return the process ids of `control`, `worker` or `recorder`."""
-        return [int(path.read_text()) for path in sorted((self.data / "run").glob(f"{name}*.pid"))]
+        written = [path.read_text() for path in sorted((self.data / "run").glob(f"{name}*.pid"))]
+        return [int(text) for text in written if text.strip()]
 
     async def start(self) -> None:
         """Start `relay serve` and wait until it is ready."""
@@ -92,7 +93,10 @@ class RelayUnderTest:
             _COMMAND, "serve", "--data", str(self.data), env=self._environment, stdout=log, stderr=log
         )
         log.close()
-        await until(self._ready, _READY_SECONDS, f"readiness; its log ends with {self.log()[-2000:]}")
+        try:
+            await until(self.ready, _READY_SECONDS, "readiness")
+        except TimeoutError as error:
+            raise AssertionError(f"{error}; its log ends with {self.log()[-3000:]}") from error
 
     async def stop(self, how: signal.Signals = signal.SIGINT) -> int:
         """Stop it as Ctrl-C does; return its exit code."""
@@ -121,7 +125,8 @@ class RelayUnderTest:
         path = self.data / "serve.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    async def _ready(self) -> bool:
+    async def ready(self) -> bool:
+        """Say whether /readyz says so; raises AssertionError where `relay serve` has ended."""
         process = self._process
         if process is None or process.returncode is not None:
             raise AssertionError(f"relay serve ended; its log: {self.log()[-4000:]}")
