@@ -1,0 +1,232 @@
+"""The whole line of one recording: every hole in time is told, nothing a camera sends stops it for good."""
+
+import random
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay.record.line import AUDIO, VIDEO, Ask, Fragment, Line, LineSettings, Missing, Output, Stream
+from tests.support.rtp_source import AUDIO_SSRC, VIDEO_SSRC, Timed, encode_audio, encode_video, interleave, rtp, scene, video
+from tests.support.rtp_source import audio as sound_packets
+
+SECOND = 1_000_000_000
+BOTH = [Stream(VIDEO_SSRC, VIDEO), Stream(AUDIO_SSRC, AUDIO)]
+START = 100 * SECOND
+
+
+@dataclass
+class Tape:
+    """Drives a line in simulated time and keeps what comes out."""
+
+    line: Line = field(default_factory=lambda: Line(LineSettings(), START))
+    out: list[Output] = field(default_factory=list)
+    now: int = START
+
+    def open(self, streams: list[Stream]) -> None:
+        self.out += self.line.open(streams, self.now)
+
+    def play(self, packets: list[Timed], since: int | None = None) -> None:
+        """Feed packets at their times, advancing every 20 ms."""
+        base = self.now if since is None else since
+        for timed in packets:
+            at = base + int(timed.at * SECOND)
+            self.wait_until(at)
+            self.out += self.line.packets([(at, timed.packet)], at)
+
+    def wait_until(self, at: int) -> None:
+        while self.now + SECOND // 50 < at:
+            self.now += SECOND // 50
+            self.out += self.line.advance(self.now)
+        self.now = max(self.now, at)
+
+    def close(self) -> None:
+        self.out += self.line.close()
+
+    @property
+    def missing(self) -> list[Missing]:
+        return [item for item in self.out if isinstance(item, Missing)]
+
+    @property
+    def fragments(self) -> list[Fragment]:
+        return [item for item in self.out if isinstance(item, Fragment)]
+
+    def pictures(self) -> int:
+        return sum(len(fragment.video) for fragment in self.fragments)
+
+    def sounds(self) -> int:
+        return sum(len(fragment.audio) for fragment in self.fragments)
+
+
+def test_whole_scene_comes_out_whole_with_nothing_missing() -> None:
+    tape = Tape()
+    tape.open(BOTH)
+    tape.play(scene(3.0))
+    tape.close()
+    assert (tape.pictures(), tape.sounds(), tape.missing) == (90, 150, [])
+    assert [fragment.opens for fragment in tape.fragments].count(True) == 1
+
+
+def test_silence_of_the_radio_is_one_gap_of_all_tracks() -> None:
+    tape = Tape()
+    tape.open(BOTH)
+    tape.play([timed for timed in scene(6.0) if not 2.0 < timed.at < 4.5])
+    tape.close()
+    (gap,) = tape.missing
+    assert (gap.track, gap.cause) == (None, "radio")
+    assert 2.4 * SECOND < gap.length < 2.7 * SECOND
+
+
+def test_picture_that_pauses_while_sound_goes_on_is_a_gap_of_the_picture() -> None:
+    tape = Tape()
+    tape.open(BOTH)
+    frames = encode_video(60)
+    late = [Timed(timed.at + 3.0, shifted(timed.packet, 3 * 90_000)) for timed in video(frames[30:], sequence=65000 + 400)]
+    first = list(video(frames[:30]))
+    gone = len(first)
+    late = [Timed(timed.at + 1.0, renumbered(timed.packet, 65000 + gone + index)) for index, timed in enumerate(late)]
+    late = [Timed(timed.at, shifted(timed.packet, 90_000)) for timed in late]
+    tape.play(interleave(iter(first), iter(late), sound_packets(encode_audio(250))))
+    tape.close()
+    (gap,) = tape.missing
+    assert (gap.track, gap.cause) == (VIDEO, "paused")
+    assert 2.9 * SECOND < gap.length < 3.2 * SECOND
+    assert tape.sounds() == 250
+
+
+def shifted(packet: bytes, ticks: int) -> bytes:
+    timestamp = int.from_bytes(packet[4:8], "big") + ticks & 0xFFFFFFFF
+    return packet[:4] + timestamp.to_bytes(4, "big") + packet[8:]
+
+
+def renumbered(packet: bytes, sequence: int) -> bytes:
+    return packet[:2] + (sequence & 0xFFFF).to_bytes(2, "big") + packet[4:]
+
+
+def test_lost_packets_are_a_gap_of_their_track_before_the_fragment_that_follows() -> None:
+    tape = Tape()
+    tape.open(BOTH)
+    packets = [
+        timed for timed in scene(3.0) if not (timed.packet[8:12] == VIDEO_SSRC.to_bytes(4, "big") and 1.0 < timed.at < 1.3)
+    ]
+    tape.play(packets)
+    tape.close()
+    (gap,) = tape.missing
+    assert (gap.track, gap.cause) == (VIDEO, "radio")
+    assert tape.sounds() == 150
+    after = tape.out[tape.out.index(gap) :]
+    resumed = START + int(1.3 * SECOND)
+    assert any(isinstance(item, Fragment) and any(one.arrival >= resumed for one in item.video) for item in after)
+    assert Ask("loss") in tape.out
+
+
+def test_tap_that_overflowed_is_blamed_for_the_hole_that_follows() -> None:
+    tape = Tape()
+    tape.open(BOTH[:1])
+    packets = list(video(encode_video(60)))
+    middle = len(packets) // 2
+    tape.play(packets[:middle])
+    tape.line.overflow(20)
+    tape.play(packets[middle + 20 :], START)
+    tape.close()
+    assert [gap.cause for gap in tape.missing] == ["tap_overflow"]
+
+
+def test_camera_that_comes_back_leaves_one_gap_and_begins_a_new_segment() -> None:
+    tape = Tape()
+    tape.open(BOTH)
+    tape.play(scene(1.0))
+    tape.close()
+    tape.wait_until(START + 11 * SECOND)
+    tape.open([Stream(7, VIDEO), Stream(8, AUDIO)])
+    tape.play(interleave(video(encode_video(30), ssrc=7), sound_packets(encode_audio(50), ssrc=8)))
+    tape.close()
+    (gap,) = tape.missing
+    assert (gap.track, gap.cause) == (None, "reconnect")
+    assert 9.9 * SECOND < gap.length < 10.2 * SECOND
+    assert {fragment.segment for fragment in tape.fragments} == {0, 1}
+    times = [sample.time for fragment in tape.fragments for sample in fragment.video]
+    assert times == sorted(set(times))
+    assert abs(times[30] / 90_000 - 11) < 0.1
+
+
+def test_pictures_that_cannot_be_decoded_yet_are_told() -> None:
+    tape = Tape()
+    tape.open(BOTH[:1])
+    frames = encode_video(60)
+    tape.play(list(video(frames[10:])))
+    tape.close()
+    (gap,) = tape.missing
+    assert (gap.track, gap.cause, gap.detail) == (VIDEO, "reconnect", "pictures before a keyframe")
+    assert tape.pictures() == 30
+    assert tape.out.count(Ask("segment")) >= 1
+
+
+def test_jump_of_the_cameras_clock_is_told_and_recording_goes_on() -> None:
+    tape = Tape()
+    tape.open(BOTH[:1])
+    packets = list(video(encode_video(60)))
+    middle = next(index for index, timed in enumerate(packets) if timed.at >= 1.0)
+    wild = [Timed(timed.at, shifted(timed.packet, 1 << 30)) for timed in packets[middle:]]
+    tape.play(packets[:middle] + wild)
+    tape.close()
+    assert [(gap.cause, gap.track) for gap in tape.missing] == [("clock", VIDEO)]
+    assert tape.pictures() == 60
+    times = [sample.time for fragment in tape.fragments for sample in fragment.video]
+    assert times[-1] - times[0] < 90_000 * 2.2
+
+
+def test_packets_of_unknown_streams_are_counted_and_dropped() -> None:
+    tape = Tape()
+    tape.open(BOTH[:1])
+    tape.play([Timed(0.0, rtp(96, 1, 1, 99, True, b"\x65\x88")), Timed(0.0, b"")])
+    assert tape.line.unknown_packets == 2
+
+
+def test_sender_reports_become_fixes() -> None:
+    tape = Tape()
+    tape.open(BOTH)
+    tape.play(scene(1.0))
+    tape.line.sender(VIDEO_SSRC, 10**18, 4294000000, 10**18 - SECOND, 0)
+    fixes = dict(tape.line.fixes(tape.now, 0))
+    assert fixes[VIDEO].by_report
+    assert fixes[VIDEO].offset_ns == SECOND
+    assert not fixes[AUDIO].by_report
+
+
+@given(chaos=st.randoms(use_true_random=False), rounds=st.integers(1, 4))
+@settings(max_examples=12, deadline=None)
+def test_whatever_happens_the_next_clean_second_is_recorded(chaos: random.Random, rounds: int) -> None:
+    """Loss, garbage, wild clocks, restarts: afterwards a camera that behaves is recorded within its first keyframe."""
+    tape = Tape()
+    for number in range(rounds):
+        tape.open([Stream(number, VIDEO), Stream(100 + number, AUDIO)])
+        packets = interleave(video(encode_video(30), ssrc=number), sound_packets(encode_audio(50), ssrc=100 + number))
+        tape.play([mangled(chaos, timed) for timed in packets if chaos.random() > 0.1])
+        if chaos.random() < 0.5:
+            tape.close()
+            tape.wait_until(tape.now + chaos.randrange(5 * SECOND))
+    before = tape.pictures(), tape.sounds()
+    tape.close()
+    tape.open([Stream(50, VIDEO), Stream(150, AUDIO)])
+    at = len(tape.out)
+    tape.play(interleave(video(encode_video(30), ssrc=50), sound_packets(encode_audio(50), ssrc=150)))
+    tape.close()
+    clean = [item for item in tape.out[at:] if isinstance(item, Fragment)]
+    assert sum(len(fragment.video) for fragment in clean) >= 30
+    assert sum(len(fragment.audio) for fragment in clean) >= 50
+    assert before <= (tape.pictures(), tape.sounds())
+    for track in (VIDEO, AUDIO):
+        times = [
+            sample.time for fragment in tape.fragments for sample in (fragment.video if track == VIDEO else fragment.audio)
+        ]
+        assert times == sorted(set(times))
+
+
+def mangled(chaos: random.Random, timed: Timed) -> Timed:
+    packet = bytearray(timed.packet)
+    if chaos.random() < 0.05:
+        packet[chaos.randrange(2, 8)] ^= 1 << chaos.randrange(8)
+    if chaos.random() < 0.02:
+        packet[12:] = chaos.randbytes(chaos.randrange(40))
+    return Timed(timed.at, bytes(packet))
