@@ -105,6 +105,7 @@ class CameraState(Out):
     last_frame_age: float | None
     clock_offset_ms: float | None
     clock_uncertainty_ms: float | None
+    uplink_ms: float | None
     rec: Literal["none", "waiting", "recording", "stalled", "full"]
     sealed_age: float | None
     battery: float | None

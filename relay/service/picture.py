@@ -7,6 +7,7 @@ know: sockets, HTTP, positions and civil identities (LIV-04: neither is shown be
 from typing import Any
 
 from relay.base.clock import SECOND_NS, Clock
+from relay.channel.messages import SourceReport
 from relay.service.capture import Capture
 from relay.service.field import Field
 from relay.service.streams import Live, Streams
@@ -51,13 +52,14 @@ class Pictures:
 
     def _clock_of(self, camera: str, live: Live | None) -> dict[str, Any]:
         offset = self._field.offset(camera)
-        if offset is not None:
-            return {"clock_offset_ms": offset.offset_ms, "clock_uncertainty_ms": offset.uncertainty_ms}
         report = live.report if live is not None else None
-        return {
+        known = {
             "clock_offset_ms": report.clock_offset_ms if report is not None else None,
             "clock_uncertainty_ms": report.clock_uncertainty_ms if report is not None else None,
         }
+        if offset is not None:
+            known = {"clock_offset_ms": offset.offset_ms, "clock_uncertainty_ms": offset.uncertainty_ms}
+        return {**known, "uplink_ms": _uplink(known["clock_offset_ms"], report)}
 
     def _recording_of(self, live: Live | None) -> dict[str, Any]:
         if live is None:
@@ -68,6 +70,14 @@ class Pictures:
         sealed = held.sealed_until_ns
         age = max(0.0, (self._clock.utc_ns() - sealed) / SECOND_NS) if sealed else None
         return {"rec": held.state, "sealed_age": age}
+
+
+def _uplink(offset_ms: float | None, report: SourceReport | None) -> float | None:
+    """Return the quickest way from camera to relay that its sender reports took, given the camera's clock offset."""
+    if offset_ms is None or report is None or report.clock_offset_ms is None:
+        return None
+    # The report's offset supposes half a round trip; without that supposition it is the true offset minus the way.
+    return max(0.0, offset_ms - report.clock_offset_ms + (report.rtt_ms or 0.0) / 2)
 
 
 def _numbers(live: Live | None) -> dict[str, Any]:

@@ -188,6 +188,11 @@ class Viewing:
             if camera is None:
                 await self._empty(wall, slot)
                 return None
+            held = wall.views.get(slot)
+            if held is not None and (held.camera, held.intervention) == (camera, intervention or ""):
+                # A page whose live socket came back says everything again: the view goes on, nothing blinks.
+                self.layer(person, secret, slot, layer)
+                return held
             return await self._show(person, wall, slot, camera, intervention, layer)
 
     def layer(self, person: Person, secret: str, slot: int, layer: Layer) -> None:
