@@ -6,9 +6,13 @@ Format: C2SP notes one after the other, each followed by an empty line; every ap
 
 import fcntl
 import os
+import re
 from pathlib import Path
 
 from relay.base.errors import OurError
+
+_END = b"\n\n"
+_NOTE = re.compile(r"(?:[^\n]+\n){3,20}\n(?:— [^\n]+\n)+")
 
 
 class CheckpointFile:
@@ -52,12 +56,34 @@ class CheckpointFile:
             _sync_folder(self._path.parent)
 
     def notes(self) -> list[str]:
-        """Return the notes in order of writing; a torn last one comes back as it is (and will not verify)."""
+        """Return the notes in order of writing; what is no whole note comes back as it is (and will not verify)."""
         if not self._path.exists():
             return []
-        blocks = self._path.read_text(errors="replace").split("\n\n")
-        pairs = [blocks[at : at + 2] for at in range(0, len(blocks), 2)]
-        return ["\n\n".join(pair) + "\n" for pair in pairs if any(part.strip() for part in pair)]
+        text = self._path.read_text(errors="replace")
+        found: list[str] = []
+        end = 0
+        for match in _NOTE.finditer(text):
+            found += [rest for rest in [text[end : match.start()]] if rest.strip()]
+            found.append(match[0])
+            end = match.end()
+        return found + [rest for rest in [text[end:]] if rest.strip()]
+
+    def cut_torn(self) -> None:
+        """Cut off the note that a crash left half-written at the end, so that the next one stands by itself."""
+        if not self._path.exists():
+            return
+        data = self._path.read_bytes()
+        if data and not data.endswith(_END):
+            whole = data.rfind(_END) + len(_END) if _END in data else 0
+            # An empty line also stands inside a note, before its signature: go back to the end of a whole one.
+            while whole and not _ends_note(data[:whole]):
+                whole = data.rfind(_END, 0, whole - 1) + len(_END) if _END in data[: whole - 1] else 0
+            os.truncate(self._path, whole)
+
+
+def _ends_note(data: bytes) -> bool:
+    last = data.rstrip(b"\n").rpartition(b"\n")[2]
+    return last.startswith("— ".encode())
 
 
 def _sync_folder(folder: Path) -> None:

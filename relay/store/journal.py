@@ -156,9 +156,19 @@ class Journal:
         for digest in hashes:
             self._tree.append(digest)
         disagrees = await asyncio.to_thread(self._disagrees)
+        await self._mend_file()
         details: dict[str, str | int | bool | None] = {"event": "start", "disagrees_at": disagrees}
         await self.append(Entry(Operation.SYSTEME, "relay", "system", object_type="journal", details=details))
         await self.checkpoint()
+
+    async def _mend_file(self) -> None:
+        """A crash between the two writes of a checkpoint left it in the database only: bring the file up to it."""
+        await asyncio.to_thread(self._file.cut_torn)
+        kept = await self._database.read(rows.all_checkpoints)
+        known = set(await asyncio.to_thread(self._file.notes))
+        for _, note in kept:
+            if note not in known:
+                await asyncio.to_thread(self._file.append, note)
 
     def _disagrees(self) -> int | None:
         """Return the size of the last checkpoint in the file beside if the tree found is not the one it was signed for.

@@ -9,6 +9,7 @@ Not found: entries after the last checkpoint that are cut or rewritten by someon
 256 entries, every minute and the stop are signed, and the file can be copied elsewhere as it grows.
 """
 
+import asyncio
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -56,13 +57,15 @@ async def verify_journal(
     database: Database, checkpoint_path: Path, public_key: bytes, origin: str, now_ns: int
 ) -> JournalVerdict:
     """Check everything; reads all rows once, in pages (memory: 64 bytes per entry).  Raises OurError when it cannot be read."""
+    # Read in this order, a journal that is being written while we look never seems to have lost anything.
+    beside = await asyncio.to_thread(CheckpointFile(checkpoint_path).notes)
+    kept = [note for _, note in await database.read(journal_rows.all_checkpoints)]
     walk = Walk(now_ns)
     after = -1
     while rows := await database.read(partial(journal_rows.select, after=after, limit=PAGE)):
         walk.take(rows)
         after = rows[-1].leaf
-    kept = [note for _, note in await database.read(journal_rows.all_checkpoints)]
-    return judge(walk, kept, CheckpointFile(checkpoint_path).notes(), public_key, origin)
+    return judge(walk, kept, beside, public_key, origin)
 
 
 class Walk:
@@ -173,8 +176,8 @@ def _open_all(
 
 def _differences(in_database: dict[int, Checkpoint], in_file: dict[int, Checkpoint]) -> Iterator[Finding]:
     for size in sorted(in_database.keys() ^ in_file.keys()):
-        # A crash between the two writes leaves the newest checkpoint in the database only: harmless.
-        if size in in_database and size == max(in_database):
+        # Written to the database first: newer ones are on their way to the file, or a crash came between.
+        if size in in_database and size > max(in_file, default=-1):
             continue
         place = "the file beside" if size in in_database else "the database"
         kind = "checkpoint" if size in in_database or size <= max(in_database, default=0) else "rolled_back"

@@ -130,6 +130,28 @@ async def test_a_checkpoint_of_another_key_is_named(verify: Verify, tmp_path: Pa
     assert "checkpoint" in {finding.kind for finding in (await verify()).findings}
 
 
+async def test_a_crash_between_the_two_writes_of_a_checkpoint_is_no_finding_before_nor_after_the_next_start(
+    database: Database, filled: Journal, signer: KeySigner, clock: ManualClock, tmp_path: Path, verify: Verify
+) -> None:
+    path = tmp_path / "journal" / "checkpoints"
+    path.write_text("".join(f"{note}\n" for note in CheckpointFile(path).notes()[:-1]))
+    assert (await verify()).intact
+    await (await Journal.open(database, signer, ORIGIN, path, clock, Counters())).close()
+    verdict = await verify()
+    assert verdict.findings == ()
+    assert verdict.signed == verdict.size == 10
+
+
+@pytest.mark.parametrize("cut", [1, 2, 30, 90, 130, 200, 250])
+async def test_a_checkpoint_torn_by_a_crash_is_mended_by_the_next_start(
+    database: Database, filled: Journal, signer: KeySigner, clock: ManualClock, tmp_path: Path, verify: Verify, cut: int
+) -> None:
+    path = tmp_path / "journal" / "checkpoints"
+    path.write_bytes(path.read_bytes()[:-cut])
+    await (await Journal.open(database, signer, ORIGIN, path, clock, Counters())).close()
+    assert (await verify()).findings == ()
+
+
 async def test_a_torn_last_checkpoint_in_the_file_does_not_stop_the_check(verify: Verify, tmp_path: Path) -> None:
     path = tmp_path / "journal" / "checkpoints"
     path.write_bytes(path.read_bytes()[:-30])
