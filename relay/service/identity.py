@@ -166,7 +166,7 @@ class Identity:
         hashed = await self._passwords.hash(new, forbidden=(person.user, old))
         await self._enter(person, Operation.MODIFICATION, person.user, event="password changed")
         await self._accounts.update_user(person.user, {"password": hashed, "must_change": False})
-        await self._accounts.end_sessions(person.user)
+        await self._end_all(person.user)
         await self._accounts.add_session(
             signed_in.session, person.user, self._clock.utc_ns(), signed_in.expires_ns, SESSIONS_PER_USER
         )

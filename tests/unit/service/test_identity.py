@@ -86,7 +86,12 @@ async def test_a_one_time_password_opens_nothing_but_its_own_change(house: House
     assert await _kind(house.identity.list_users(signed_in.person)) is Kind.FORBIDDEN
     assert await _kind(house.identity.change_password(token, one_time, one_time)) is Kind.INVALID
     assert await _kind(house.identity.change_password(token, "wrong", PASSWORD)) is Kind.UNAUTHENTICATED
+    other, _ = await house.identity.sign_in("olga", one_time, "10.0.0.2")
+    told: list[str] = []
+    house.identity.on_signed_out.append(told.append)
     await house.identity.change_password(token, one_time, PASSWORD)
+    assert told == ["olga"]
+    assert await _kind(house.identity.who(other)) is Kind.UNAUTHENTICATED
     person = (await house.identity.who(token)).person
     assert [account.person.user for account in await house.identity.list_users(person)] == ["olga"]
 
