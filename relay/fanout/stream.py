@@ -60,6 +60,12 @@ class Stream:
         self.overrun = 0
         self.width = 0
         self.height = 0
+        self.droppables = 0
+        """Pictures seen that no other refers to."""
+        self.heard_at = 0.0
+        """When the last packet came."""
+        self.keyed_at = 0.0
+        """When the last keyframe began to arrive."""
         self.reordered = False
         """B pictures were seen: such a stream cannot be shown with low delay and is refused."""
         self.last_sr: tuple[int, float] | None = None
@@ -74,6 +80,7 @@ class Stream:
             return False
         media = Media(index, header.timestamp, header.marker, header.payload(packet), now)
         self.octets += len(packet)
+        self.heard_at = now
         self.frames += header.marker
         if not repair:
             self.clock.packet(header.timestamp, now)
@@ -107,8 +114,10 @@ class Stream:
             return
         media.keyframe = found.keyframe
         media.droppable = found.droppable
+        self.droppables += found.droppable and found.slice is not None
         if found.keyframe and media.timestamp != self._key_timestamp:
             self._key_timestamp = media.timestamp
+            self.keyed_at = now
             self.asker.seen(now)
         if found.sps is not None:
             self._measure(found.sps)

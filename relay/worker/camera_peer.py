@@ -19,6 +19,8 @@ from relay.worker.tap import Fed, Tap
 
 FROZEN_AFTER = 1.5
 """Seconds without a media packet after which a connected camera counts as frozen."""
+LAYER_SILENT = 1.5
+"""Seconds after which a layer counts as no longer sent: browsers stop the large one when their way is too narrow."""
 B_FRAMES = "the stream has B-frames, which cannot be shown with low delay: turn them off in the camera's encoder"
 
 SHUTDOWN = "shutdown"
@@ -191,8 +193,12 @@ class CameraPeer:
     # --- layers and the tap --------------------------------------------------------------------------------------------
 
     def layer(self, wanted: Layer) -> Stream | None:
-        """Return the stream that serves a wanted layer: the largest picture, or the smallest."""
-        layers = sorted(self.source.layers.values(), key=lambda stream: stream.width * stream.height)
+        """Return the stream that serves a wanted layer: the largest picture, or the smallest, of those that are being sent."""
+        layers = list(self.source.layers.values())
+        if len(layers) > 1:
+            newest = max(stream.heard_at for stream in layers)
+            sent = [stream for stream in layers if newest - stream.heard_at < LAYER_SILENT]
+            layers = sorted(sent, key=lambda stream: stream.width * stream.height)
         if not layers:
             return None
         return layers[-1] if wanted == "high" else layers[0]

@@ -69,7 +69,7 @@ class Legs:
     def relayer(self, viewer: ViewerPeer | None, message: SlotLayer) -> None:
         """A tile changed size."""
         if viewer is not None and 0 <= message.slot < len(viewer.slots):
-            viewer.slots[message.slot].wanted = message.layer
+            viewer.slots[message.slot].want(message.layer)
 
     def renew(self, message: LeaseRenew) -> None:
         """Prolong views."""
@@ -125,7 +125,8 @@ class Legs:
 
 def _shows(slot: Slot, camera: CameraPeer, stream: Stream) -> bool:
     """The wanted layer where it can start, else the layer the slot shows already."""
-    wanted = camera.layer(slot.wanted)
+    slot.layered = True
+    wanted = camera.layer(slot.layer)
     if wanted is not None and wanted is not slot.stream and not wanted.cache.ready and slot.stream is not None:
         wanted.asker.want(camera.now)
         return stream is slot.stream

@@ -4,7 +4,7 @@ What this file owns: what a slot shows and for how long it may.  What it must ne
 sockets (it hands sealed bursts to its viewer).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Protocol
@@ -12,10 +12,31 @@ from typing import Protocol
 from relay.channel.messages import Layer, LegReport
 from relay.fanout.burst import Burst
 from relay.fanout.leg import Leg
+from relay.fanout.limit import Load, Rung
+from relay.fanout.media import Media
 from relay.fanout.stream import Stream
 from relay.rtp.rtcp import ReportBlock
 
 MAX_SAMPLES = 128
+
+
+def _all_but_droppable(media: Media) -> bool:
+    return not media.droppable
+
+
+def _of_a_keyframe(media: Media) -> bool:
+    return media.idr
+
+
+def _any(media: Media) -> bool:
+    return True
+
+
+_WANTED: dict[Rung, Callable[[Media], bool]] = {
+    Rung.NO_DROPPABLE: _all_but_droppable,
+    Rung.SMALL: _any,
+    Rung.KEYFRAMES: _of_a_keyframe,
+}
 
 
 class Outlet(Protocol):
@@ -61,6 +82,10 @@ class Slot:
         self.last_at = 0.0
         self.packets = 0
         self.heard = Heard()
+        self.rung = Rung.ALL
+        self.kbps = 0.0
+        self.layered = False
+        """Its camera sends more than one layer."""
         self._octets = 0
         self._delays: list[float] = []
 
@@ -69,12 +94,14 @@ class Slot:
     def assign(self, camera: str, view: str, layer: Layer, lease: float) -> None:
         """Show a camera from now on, under a view."""
         self.clear()
-        self.camera, self.view, self.wanted, self.lease = camera, view, layer, lease
+        self.camera, self.view, self.lease = camera, view, lease
+        self.want(layer)
 
     def clear(self) -> None:
         """Show nothing; the caller has said how the view ended."""
         self.leg.stop()
         self.camera = self.stream = None
+        self.rung = Rung.ALL
         self.view = ""
         self.packets = 0
 
@@ -89,6 +116,34 @@ class Slot:
         self.leg.stop()
         self.stream = None
 
+    @property
+    def layer(self) -> Layer:
+        """Which layer it shows: the wanted one, or a smaller one where the viewer cannot keep up."""
+        if self.rung is Rung.KEYFRAMES:
+            return "key"
+        return "low" if self.rung is Rung.SMALL else self.wanted
+
+    def want(self, layer: Layer) -> None:
+        """The tile changed size."""
+        self.wanted = layer
+        if (layer == "key") != (self.rung is Rung.KEYFRAMES):
+            self.move(Rung.KEYFRAMES if layer == "key" else Rung.ALL)
+
+    def move(self, rung: Rung) -> None:
+        """Send more or less from now on; from keyframes only it begins again at a keyframe."""
+        if self.rung is Rung.KEYFRAMES and rung is not Rung.KEYFRAMES:
+            self.restart()
+        self.rung = rung
+
+    def load(self) -> Load:
+        """What this leg costs, measured since the last call (a second ago)."""
+        octets = self.leg.octets - self._octets
+        self._octets = self.leg.octets
+        self.kbps = octets * 8 / 1000
+        stream = self.stream
+        droppable = stream is not None and stream.droppables > 0
+        return Load(self.rung, self.kbps, self.heard.loss, droppable=droppable, layered=self.layered)
+
     # --- packets -------------------------------------------------------------------------------------------------------
 
     def deliver(self, stream: Stream, burst: Burst, now: float) -> None:
@@ -99,7 +154,8 @@ class Slot:
         if stream is not self.stream:
             self.begin(stream, burst, now)
             return
-        admitted = self.leg.admit(burst, now)
+        rung = self.rung
+        admitted = self.leg.admit(burst, now) if rung is Rung.ALL else self.leg.thin(burst, _WANTED[rung], now)
         if admitted is not None:
             outlet.send(self, admitted, now)
 
@@ -140,16 +196,14 @@ class Slot:
 
     def report(self) -> LegReport:
         """What goes into the worker's report, for the last second."""
-        octets = self.leg.octets - self._octets
-        self._octets = self.leg.octets
         delays, self._delays = self._delays, []
         rtt = self.heard.rtt
         return LegReport(
             view=self.view,
-            kbps=octets * 8 / 1000,
+            kbps=self.kbps,
             loss=self.heard.loss,
             rtt_ms=None if rtt is None else rtt * 1000,
-            layer=self.wanted,
-            limited=False,
+            layer=self.layer,
+            limited=self.rung is not Rung.ALL,
             delay_ms=median(delays) * 1000 if delays else 0.0,
         )

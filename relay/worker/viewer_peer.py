@@ -16,6 +16,7 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import TheirError
 from relay.fanout.burst import Burst, Dress, Layout
 from relay.fanout.leg import Leg, LegSpec
+from relay.fanout.limit import Rung, ViewerLimit
 from relay.fanout.resend import Ring
 from relay.rtp import rtcp
 from relay.transport.port import Peer, Port
@@ -24,6 +25,8 @@ from relay.worker.slot import Slot
 
 PACED = 2
 """Bursts of a longer run (a keyframe cache) that are sent at once, so that it does not overflow the viewer's socket buffer."""
+KEYFRAME_EVERY = 2.0
+"""Seconds between keyframes asked of a camera for viewers that get nothing else."""
 MAX_BACKLOG = 512
 """Bursts that may wait per slot."""
 
@@ -96,7 +99,8 @@ class ViewerPeer:
         self._counters = counters
         self._events = events
         self.connected = False
-        self.bitrate_limit: int | None = None
+        self.limit = ViewerLimit()
+        self._remb: int | None = None
 
     def _slot(self, number: int, media: MediaOut, playout_delay_max_ms: int) -> Slot:
         first, rtx, timestamp = secrets.randbits(15), secrets.randbits(15), secrets.randbits(32)
@@ -149,7 +153,7 @@ class ViewerPeer:
             for ssrc, _ in packet.entries:
                 self._want_keyframe(ssrc, now)
         elif isinstance(packet, rtcp.Remb):
-            self.bitrate_limit = packet.bitrate
+            self._remb = packet.bitrate
         elif isinstance(packet, rtcp.ReceiverReport | rtcp.SenderReport):
             ntp_now = rtcp.ntp_from_ns(self._clock.utc_ns()) >> 16 & 0xFFFFFFFF
             for block in packet.reports:
@@ -237,6 +241,16 @@ class ViewerPeer:
         if packets:
             self._counters.count("leg_resent", len(packets))
             self._port.send(peer, packets)
+
+    def adapt(self, now: float) -> None:
+        """Once a second: obey what the viewer says it can take."""
+        showing = [slot for slot in self.slots if slot.camera is not None]
+        move = self.limit.update(self._remb, [slot.load() for slot in showing], now)
+        if move is not None:
+            showing[move[0]].move(move[1])
+        for slot in showing:
+            if slot.rung is Rung.KEYFRAMES and slot.stream is not None and now - slot.stream.keyed_at > KEYFRAME_EVERY:
+                slot.stream.asker.want(now)
 
     def send_reports(self, now: float) -> None:
         """Send a sender report of every running leg: the camera's own clocks, so that sound and picture stay together."""

@@ -140,6 +140,7 @@ class Worker:
             now = self._clock.monotonic()
             for viewer in self.viewers.values():
                 viewer.send_reports(now)
+                viewer.adapt(now)
             self._post(self._report(now))
 
     def _watch_control(self, now: float) -> None:
@@ -281,7 +282,7 @@ class Worker:
     def _show(self, viewer: ViewerPeer, slot: Slot) -> None:
         """Replay the keyframe cache now: the next live packet may be a frame away."""
         camera = self.cameras.get(slot.camera) if slot.camera is not None else None
-        stream = camera.layer(slot.wanted) if camera is not None else None
+        stream = camera.layer(slot.layer) if camera is not None else None
         if stream is not None and viewer.connected:
             slot.begin(stream, None, self._clock.monotonic())
 

@@ -1,0 +1,111 @@
+"""What a viewer that cannot keep up is still sent: less, never later.
+
+What this file owns: the ladder (all, without droppable frames, the small layer, keyframes only) and when a leg moves on it.
+What it must never know: packets, sockets.  It obeys what the viewer says, REMB and the loss in receiver reports; it is no
+congestion controller of its own.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+
+class Rung(IntEnum):
+    """What a leg sends, from all to almost nothing."""
+
+    ALL = 0
+    NO_DROPPABLE = 1
+    SMALL = 2
+    KEYFRAMES = 3
+
+
+LOSS_TOO_HIGH = 0.10
+LOSS_FINE = 0.02
+SHORT = 0.8
+"""A REMB below this share of what is sent says that the way is too narrow; Chromium's own starts low and grows quickly."""
+ROOM = 1.3
+"""A REMB this many times what is sent leaves room for a step up."""
+PATIENCE = 3
+"""Seconds of complaint before a step down."""
+FIRST_REST = 5.0
+LONGEST_REST = 60.0
+"""Seconds between a step down and the next try up; doubles each time the try fails."""
+
+
+class Load:
+    """One leg of a viewer: where it stands and what it could do instead."""
+
+    __slots__ = ("droppable", "kbps", "layered", "loss", "rung")
+
+    def __init__(self, rung: Rung, kbps: float, loss: float, *, droppable: bool, layered: bool) -> None:
+        self.rung = rung
+        self.kbps = kbps
+        self.loss = loss
+        self.droppable = droppable
+        """The stream has frames that no other refers to."""
+        self.layered = layered
+        """The camera sends a small layer as well."""
+
+    def lower(self) -> Rung | None:
+        """The next rung down that changes anything."""
+        if self.rung < Rung.NO_DROPPABLE and self.droppable:
+            return Rung.NO_DROPPABLE
+        if self.rung < Rung.SMALL and self.layered:
+            return Rung.SMALL
+        return Rung.KEYFRAMES if self.rung < Rung.KEYFRAMES else None
+
+    def higher(self) -> Rung:
+        """The next rung up that changes anything."""
+        if self.rung > Rung.SMALL and self.layered:
+            return Rung.SMALL
+        if self.rung > Rung.NO_DROPPABLE and self.droppable:
+            return Rung.NO_DROPPABLE
+        return Rung.ALL
+
+
+class ViewerLimit:
+    """One viewer's ladder; `update` once a second."""
+
+    def __init__(self) -> None:
+        self._complaints = 0
+        self._rest = FIRST_REST
+        self._up_at = 0.0
+        self._tried_at: float | None = None
+
+    def update(self, remb: int | None, loads: Sequence[Load], now: float) -> tuple[int, Rung] | None:
+        """Return which leg moves to which rung, or None.
+
+        `remb` is the viewer's limit for all legs together in bit/s, None where it never said.
+        """
+        sent = sum(load.kbps for load in loads) * 1000
+        loss = max((load.loss for load in loads), default=0.0)
+        narrow = remb is not None and sent > 0 and remb < SHORT * sent
+        self._complaints = self._complaints + 1 if narrow or loss > LOSS_TOO_HIGH else 0
+        if self._complaints >= PATIENCE:
+            self._complaints = 0
+            return self._down(loads, now)
+        if not self._complaints and loss < LOSS_FINE and now >= self._up_at and (remb is None or remb > ROOM * sent):
+            return self._up(loads, now)
+        return None
+
+    def _down(self, loads: Sequence[Load], now: float) -> tuple[int, Rung] | None:
+        """The leg that costs most gives way first."""
+        if self._tried_at is not None and now - self._tried_at < 2 * FIRST_REST:
+            self._rest = min(LONGEST_REST, 2 * self._rest)
+        self._tried_at = None
+        self._up_at = now + self._rest
+        for index in sorted(range(len(loads)), key=lambda index: -loads[index].kbps):
+            rung = loads[index].lower()
+            if rung is not None:
+                return index, rung
+        return None
+
+    def _up(self, loads: Sequence[Load], now: float) -> tuple[int, Rung] | None:
+        """The leg that lost most comes back first."""
+        limited = [index for index, load in enumerate(loads) if load.rung > Rung.ALL]
+        if not limited:
+            self._rest = FIRST_REST
+            return None
+        self._tried_at = now
+        self._up_at = now + self._rest
+        index = max(limited, key=lambda index: loads[index].rung)
+        return index, loads[index].higher()

@@ -1,0 +1,83 @@
+"""Chromium as camera and as viewer of a worker: what browsers really make of our packets."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.channel import messages as m
+from tests.support.chromium import Viewer, chromium, until
+from tests.support.worker_doors import doors
+from tests.support.worker_line import Line, camera, film
+
+pytestmark = pytest.mark.e2e
+
+FILM = film(4, width=640, height=360)
+
+
+@pytest.fixture
+async def line(tmp_path: Path) -> AsyncIterator[Line]:
+    async with Line(tmp_path).serving() as serving:
+        yield serving
+
+
+async def _width(page: Viewer, name: str) -> int:
+    return int((await page.report(name, "inbound-rtp", "video")).get("frameWidth", 0))
+
+
+async def test_chromium_shows_picture_and_sound_in_step_and_freezes_nothing(line: Line) -> None:
+    async with camera(line, "cam", FILM, sound=True), doors(line) as origin, chromium() as browser:
+        page = await browser.viewer(origin)
+        await page.watch("me", f"{origin}/whep/me")
+        await page.connected("me")
+        await line.assign("me", 0, "cam", "view-1")
+        await line.ask(m.AudioAssign("me", 0))
+        await page.frames("me", 120)
+        video: dict[str, Any] = await page.report("me", "inbound-rtp", "video")
+        sound: dict[str, Any] = await page.report("me", "inbound-rtp", "audio")
+        assert video["packetsLost"] == 0
+        assert video["pliCount"] == 0
+        assert sound["packetsReceived"] > 50
+        slot = line.worker.viewers["me"].slots[0]
+        assert slot.heard.rtt is not None
+        assert slot.heard.rtt < 0.2
+        apart = abs(video["estimatedPlayoutTimestamp"] - sound["estimatedPlayoutTimestamp"])
+        assert apart < 500
+
+
+async def test_chromium_shows_what_was_cached_of_a_camera_that_answers_no_request(line: Line) -> None:
+    async with camera(line, "cam", film(4, key_every=100)) as filming, doors(line) as origin, chromium() as browser:
+        filming.answers_keyframes = False
+        page = await browser.viewer(origin)
+        await page.watch("me", f"{origin}/whep/me")
+        await page.connected("me")
+        await line.assign("me", 0, "cam", "view-1")
+        await page.frames("me", 10)
+
+
+async def test_layers_of_a_browser_are_chosen_by_the_size_of_the_tile(line: Line) -> None:
+    encodings = [{"rid": "l", "scaleResolutionDownBy": 4}, {"rid": "h"}]
+    async with doors(line) as origin, chromium() as browser:
+        filming = await browser.viewer(origin)
+        watching = await browser.viewer(origin)
+        await filming.publish("cam", f"{origin}/whip/cam", "", width=640, height=480, encodings=encodings)
+        await filming.connected("cam")
+        await watching.watch("me", f"{origin}/whep/me")
+        await watching.connected("me")
+        await line.assign("me", 0, "cam", "view-1")
+
+        async def is_large() -> bool:
+            return await _width(watching, "me") == 640
+
+        async def is_small() -> bool:
+            return 0 < await _width(watching, "me") < 640
+
+        await until(is_large, 30, "the large layer")
+        line.control.post(m.SlotLayer("me", 0, "low"))
+        await until(is_small, 15, "the small layer")
+        line.control.post(m.SlotLayer("me", 0, "high"))
+        await until(is_large, 15, "the large layer again")
+        tapped = line.recorder.of(m.TapOpen)[-1]
+        sizes = {stream.ssrc: stream.width for stream in line.worker.cameras["cam"].source.layers.values()}
+        assert sizes[tapped.tracks[0].ssrc] == 640
