@@ -75,7 +75,8 @@ def measure(name: str, path: Path, key: bytes | None, count: int, size: int) -> 
 
     def once() -> float:
         begun = time.process_time()
-        verdict = verify(open_reader(path), LONGTERM.public_key, key)
+        with open_reader(path) as reader:
+            verdict = verify(reader, LONGTERM.public_key, key)
         if verdict.exit_code:
             raise SystemExit(f"{name}: {verdict.findings[:3]}")
         return time.process_time() - begun
@@ -109,9 +110,8 @@ def main() -> None:
         measure("as stored", folder, None, count, stored)
         measure("with key", folder, RECORDING_KEY, count, stored)
         measure("export", plain, None, count, media)
-        print(
-            f"sealing    {chain / media * 100:.3f} % of the media ({chain / count:.0f} bytes per link); cipher tags {(stored - media) / media * 100:.3f} %"
-        )
+        added, tags = chain / media * 100, (stored - media) / media * 100
+        print(f"sealing    {added:.3f} % of the media ({chain / count:.0f} bytes per link); cipher tags {tags:.3f} %")
         print(f"sealing    {spent / count * 1e6:.0f} µs of CPU per fragment (encrypt, four digests, link, sign)")
         block = bytes(1 << 20)
         print(f"this machine now: SHA-256 {(1 << 20) / timed(lambda: sha256(block), 200):.0f} MB/s")

@@ -72,9 +72,8 @@ def _judge(path: Path, public_key: bytes | None, recording_key: str | None, erro
     )
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task(escape(path.name), total=None)
-        return judge(
-            open_reader(path), public_key, opener, progress=lambda done, total: bar.update(task, completed=done, total=total)
-        )
+        with open_reader(path) as reader:
+            return judge(reader, public_key, opener, progress=lambda done, total: bar.update(task, completed=done, total=total))
 
 
 def _show(verdict: Verdict, language: Language, *, as_json: bool) -> None:

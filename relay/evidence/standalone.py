@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,6 +29,7 @@ MODULES = (
     "relay.evidence.chain",
     "relay.evidence.statement",
     "relay.evidence.boxes",
+    "relay.evidence.codes",
     "relay.evidence.verdict",
     "relay.evidence.notebook",
     "relay.evidence.media",
@@ -99,7 +101,7 @@ def key_argument(text: str, read: Callable[[bytes], bytes]) -> bytes:
     return read(Path(text).read_bytes())
 
 
-def main(arguments: list[str], open_reader: Callable[[Path], Reader]) -> int:
+def main(arguments: list[str], open_reader: Callable[[Path], AbstractContextManager[Reader]]) -> int:
     """Verify from a command line and return the exit code."""
     options = _options().parse_args(arguments)
     language: Language = "en" if options.lang == "en" else "fr"
@@ -107,7 +109,8 @@ def main(arguments: list[str], open_reader: Callable[[Path], Reader]) -> int:
         public_key = None if options.key is None else key_argument(options.key, public_key_from)
         opener = options.recording_key
         recording_key = None if opener is None else key_argument(opener, lambda data: key_from(data, "recording key"))
-        verdict = verify(open_reader(Path(options.path)), public_key, recording_key)
+        with open_reader(Path(options.path)) as reader:
+            verdict = verify(reader, public_key, recording_key)
     except (RelayError, OSError) as error:
         sys.stderr.write(f"{'illisible' if language == 'fr' else 'unreadable'}: {error}\n")
         return 2

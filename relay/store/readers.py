@@ -6,6 +6,7 @@ What this file owns: opening files for reading, refusing what leaves the folder.
 import os
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -92,7 +93,7 @@ class ZipReader:
         """Return up to `size` bytes from `offset`; raises TheirError when the archive is damaged there."""
         try:
             if self._open is None or self._open[0] != name:
-                self.close()
+                self._close_file()
                 file = self._archive.open(self._entries[name])
                 assert isinstance(file, zipfile.ZipExtFile)
                 self._open = name, file
@@ -103,19 +104,26 @@ class ZipReader:
             raise TheirError(Kind.INVALID, f"{name}: {error}") from None
 
     def close(self) -> None:
-        """Close the file last read."""
+        """Close the archive."""
+        self._close_file()
+        self._archive.close()
+
+    def _close_file(self) -> None:
         if self._open is not None:
             self._open[1].close()
             self._open = None
 
 
-def open_reader(path: Path) -> Reader:
-    """Return a reader over a folder or a zip archive; raises TheirError where it is neither."""
-    if path.is_dir():
-        return FolderReader(path)
-    if not path.is_file():
+@contextmanager
+def open_reader(path: Path) -> Iterator[Reader]:
+    """Open a folder or a zip archive; raises TheirError where it is neither."""
+    if not path.exists():
         raise TheirError(Kind.NOT_FOUND, f"{path} is not there")
-    return ZipReader(path)
+    reader = FolderReader(path) if path.is_dir() else ZipReader(path)
+    try:
+        yield reader
+    finally:
+        reader.close()
 
 
 def _common_top(names: list[str]) -> str:

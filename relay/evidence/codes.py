@@ -1,0 +1,297 @@
+"""Everything that a verdict can say: its question, whether it speaks against the recording, and the words.
+
+What this file owns: findings and notes of FORMAT.md §7, in French and English.  What it must never know: how they are found.
+"""
+
+from enum import Enum, StrEnum
+
+
+class Axis(StrEnum):
+    """The four questions."""
+
+    INTEGRITY = "integrity"
+    COMPLETENESS = "completeness"
+    ORIGIN = "origin"
+    TIME = "time"
+
+
+class Code(Enum):
+    """What can be said: its axis, whether it speaks against the recording, and the words (French, English)."""
+
+    RECORD_ALTERED = (
+        Axis.INTEGRITY,
+        True,
+        "l'inscription {record} de la chaîne a été altérée",
+        "record {record} of the chain was altered",
+    )
+    RECORD_MISPLACED = (
+        Axis.INTEGRITY,
+        True,
+        "l'inscription {record} de la chaîne est répétée ou déplacée",
+        "record {record} of the chain is repeated or out of place",
+    )
+    RECORDS_MISSING = (
+        Axis.COMPLETENESS,
+        True,
+        "{count} inscription(s) manquent dans la chaîne avant l'inscription {record}",
+        "{count} record(s) are missing from the chain before record {record}",
+    )
+    CHAIN_BROKEN = (
+        Axis.INTEGRITY,
+        True,
+        "l'inscription {record} ne suit pas celle qui la précède",
+        "record {record} does not follow the one before it",
+    )
+    CHAIN_UNREADABLE = (
+        Axis.INTEGRITY,
+        True,
+        "la chaîne est illisible à partir de là : {why}",
+        "the chain cannot be read from there on: {why}",
+    )
+    CHAIN_RULE = (
+        Axis.INTEGRITY,
+        True,
+        "l'inscription {record} enfreint une règle du format : {why}",
+        "record {record} breaks a rule of the format: {why}",
+    )
+    NO_START = (
+        Axis.COMPLETENESS,
+        True,
+        "le début signé manque",
+        "the signed start is missing",
+    )
+    AFTER_END = (
+        Axis.INTEGRITY,
+        True,
+        "quelque chose suit la fin signée",
+        "something follows the signed end",
+    )
+    COUNTS_DIFFER = (
+        Axis.COMPLETENESS,
+        True,
+        "la fin signée annonce {said} fragments et {gaps_said} lacunes ; la chaîne en porte {found} et {gaps_found}",
+        "the signed end counts {said} fragments and {gaps_said} gaps; the chain holds {found} and {gaps_found}",
+    )
+    INTERRUPTED = (
+        Axis.COMPLETENESS,
+        True,
+        "enregistrement interrompu, sans fin signée : il est couvert jusqu'au {until}",
+        "recording interrupted, without a signed end: it is covered until {until}",
+    )
+    RECOVERED = (
+        Axis.COMPLETENESS,
+        True,
+        "enregistrement interrompu ({cause}), clos par une reprise signée : il est couvert jusqu'au {until}",
+        "recording interrupted ({cause}), closed by a signed recovery: it is covered until {until}",
+    )
+    FRAGMENT_ALTERED = (
+        Axis.INTEGRITY,
+        True,
+        "fragment {fragment} altéré ou remplacé",
+        "fragment {fragment} was altered or replaced",
+    )
+    FRAGMENT_MISSING = (
+        Axis.COMPLETENESS,
+        True,
+        "fragment {fragment} manquant",
+        "fragment {fragment} is missing",
+    )
+    FRAGMENTS_MISSING = (
+        Axis.COMPLETENESS,
+        True,
+        "{count} fragments manquants, du {fragment} au {last}",
+        "{count} fragments are missing, from {fragment} to {last}",
+    )
+    FRAGMENT_NOT_SEALED = (
+        Axis.INTEGRITY,
+        True,
+        "l'inscription {record} du fragment {fragment} a été altérée : le fragment ne peut être jugé",
+        "record {record} of fragment {fragment} was altered: the fragment cannot be judged",
+    )
+    FRAGMENT_MISPLACED = (
+        Axis.INTEGRITY,
+        True,
+        "le fragment {other} se trouve à la place du fragment {fragment}",
+        "fragment {other} stands in the place of fragment {fragment}",
+    )
+    FRAGMENT_TWICE = (
+        Axis.INTEGRITY,
+        True,
+        "le fragment {fragment} figure plusieurs fois",
+        "fragment {fragment} stands there more than once",
+    )
+    PLAIN_DIFFERS = (
+        Axis.INTEGRITY,
+        True,
+        "le fragment {fragment}, déchiffré, n'est pas celui qui a été scellé",
+        "fragment {fragment}, once decrypted, is not what was sealed",
+    )
+    WRONG_RECORDING_KEY = (
+        Axis.INTEGRITY,
+        True,
+        "la clé de déchiffrement donnée n'est pas celle de cet enregistrement",
+        "the decryption key given is not this recording's",
+    )
+    EXTRA_BYTES = (
+        Axis.INTEGRITY,
+        True,
+        "le fichier {file} porte {count} octets qu'aucun maillon ne couvre",
+        "file {file} holds {count} bytes that no link covers",
+    )
+    FOREIGN_FILE = (
+        Axis.INTEGRITY,
+        True,
+        "le fichier {file} porte des images que la chaîne ne connaît pas",
+        "file {file} holds media that the chain does not know",
+    )
+    GAP_UNEXPLAINED = (
+        Axis.COMPLETENESS,
+        True,
+        "lacune inexpliquée de {seconds} s le {at}",
+        "unexplained gap of {seconds} s at {at}",
+    )
+    NO_PUBLIC_KEY = (
+        Axis.ORIGIN,
+        True,
+        "aucune clé publique de confiance n'a été donnée ; le signataire se dit certifié par la clé {key}",
+        "no trusted public key was given; the signer claims to be certified by key {key}",
+    )
+    FOREIGN_KEY = (
+        Axis.ORIGIN,
+        True,
+        "le signataire est certifié par la clé {key}, qui n'est pas la clé de confiance {wanted}",
+        "the signer is certified by key {key}, which is not the trusted key {wanted}",
+    )
+    BAD_CERTIFICATE = (
+        Axis.ORIGIN,
+        True,
+        "le certificat du signataire (inscription {record}) se réclame de la clé {key} mais n'est pas signé par elle",
+        "the signer's certificate (record {record}) names key {key} but is not signed by it",
+    )
+    ROLLOVER_FORGED = (
+        Axis.ORIGIN,
+        True,
+        "le changement de clé de l'inscription {record} n'est pas signé par la nouvelle clé",
+        "the change of key at record {record} is not signed by the new key",
+    )
+    KEY_REVOKED = (
+        Axis.ORIGIN,
+        True,
+        "la clé {key} est révoquée et rien n'atteste que la chaîne existait avant",
+        "key {key} is revoked and nothing attests that the chain existed before",
+    )
+    CERTIFICATE_LIFE = (
+        Axis.TIME,
+        True,
+        "l'inscription {record} se date du {at}, hors de la vie du certificat de son signataire",
+        "record {record} says {at}, outside the life of its signer's certificate",
+    )
+    CLOCK_BACK = (
+        Axis.TIME,
+        True,
+        "l'horloge recule de {seconds} s au fragment {fragment} sans être déclarée suspecte",
+        "the clock goes back by {seconds} s at fragment {fragment} without being declared suspect",
+    )
+    RETIMED = (
+        Axis.TIME,
+        True,
+        "au fragment {fragment}, la durée des images et l'heure d'arrivée divergent de {seconds} s",
+        "at fragment {fragment} the media's own time and its arrival differ by {seconds} s",
+    )
+    STATEMENT_FOREIGN = (
+        Axis.ORIGIN,
+        True,
+        "l'attestation d'intervalle n'est pas signée par la clé de confiance",
+        "the statement of the interval is not signed by the trusted key",
+    )
+    STATEMENT_MISMATCH = (
+        Axis.COMPLETENESS,
+        True,
+        "l'attestation d'intervalle ne correspond pas à cette chaîne : {why}",
+        "the statement of the interval does not fit this chain: {why}",
+    )
+    DERIVED_ONLY = (
+        Axis.INTEGRITY,
+        True,
+        "copie dérivée : seules les empreintes des pistes ont été comparées, l'original n'est pas là",
+        "derived copy: only the tracks' digests were compared, the original is not here",
+    )
+    DERIVED_DIFFERS = (
+        Axis.INTEGRITY,
+        True,
+        "la copie dérivée {file} diffère de l'original ({track}) au fragment {fragment}",
+        "the derived copy {file} differs from the original ({track}) at fragment {fragment}",
+    )
+    DERIVED_UNREADABLE = (
+        Axis.INTEGRITY,
+        True,
+        "la copie dérivée {file} est illisible : {why}",
+        "the derived copy {file} cannot be read: {why}",
+    )
+    DERIVED_TIME = (
+        Axis.TIME,
+        True,
+        "la copie dérivée {file} n'a pas la cadence de l'original ({track}) au fragment {fragment}",
+        "the derived copy {file} does not keep the original's pace ({track}) at fragment {fragment}",
+    )
+    UNSIGNED = (
+        Axis.ORIGIN,
+        True,
+        "aucune chaîne n'accompagne ces images : rien ne peut en être prouvé",
+        "no chain comes with this media: nothing about it can be proved",
+    )
+    # --- notes
+    GAP = (
+        Axis.COMPLETENESS,
+        False,
+        "lacune de {seconds} s le {at} ({cause} ; piste : {track})",
+        "gap of {seconds} s at {at} ({cause}; track: {track})",
+    )
+    CLOCK_SUSPECT = (
+        Axis.TIME,
+        False,
+        "l'horloge est déclarée suspecte au fragment {fragment}",
+        "the clock is declared suspect at fragment {fragment}",
+    )
+    SYNC_BY_ARRIVAL = (
+        Axis.TIME,
+        False,
+        "piste {track} synchronisée par l'heure d'arrivée, faute de rapport de la caméra",
+        "track {track} is synchronised by arrival, for want of a report from the camera",
+    )
+    NOT_COVERED = (
+        Axis.INTEGRITY,
+        False,
+        "le fichier {file} n'est pas couvert par le sceau",
+        "file {file} is not covered by the seal",
+    )
+    NOT_EXPORTED = (
+        Axis.COMPLETENESS,
+        False,
+        "non exporté : tout ce qui est hors de l'intervalle du {at} au {until}",
+        "not exported: everything outside the interval from {at} to {until}",
+    )
+    DERIVED_SAME = (
+        Axis.INTEGRITY,
+        False,
+        "la copie dérivée {file} porte les mêmes images et sons que l'original",
+        "the derived copy {file} holds the same pictures and sound as the original",
+    )
+    SUCCESSION = (
+        Axis.ORIGIN,
+        False,
+        "la clé {key} est attestée par celle qui lui succède, {by}",
+        "key {key} is attested by the key that follows it, {by}",
+    )
+    FOLLOWS = (
+        Axis.COMPLETENESS,
+        False,
+        "cet enregistrement fait suite à {recording}, interrompu",
+        "this recording follows {recording}, which was interrupted",
+    )
+
+    def __init__(self, axis: Axis, against: bool, french: str, english: str) -> None:
+        self.axis = axis
+        self.against = against
+        self.french = french
+        self.english = english

@@ -1,0 +1,77 @@
+"""`relay verify` from its command line: exit codes, words, JSON, where the trusted key comes from."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from relay.app.verify_cmd import verify
+from tests.support.recordings import LONGTERM, RECORDING_KEY, build
+
+app = typer.Typer()
+app.command()(verify)
+KEY = LONGTERM.public_key.hex()
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return build("SIPPGPE").write(tmp_path / "rec")
+
+
+def test_an_intact_recording_exits_0_and_says_so_in_both_languages(folder: Path) -> None:
+    english, french = run(folder, "--key", KEY, "--lang", "en"), run(folder, "--key", KEY, "--lang", "fr")
+    assert (english.exit_code, french.exit_code) == (0, 0)
+    assert "checked as stored" in english.output
+    assert "contrôlé tel que conservé" in french.output
+    assert "radio link" in english.output
+
+
+def test_with_the_decryption_key_it_is_no_longer_as_stored(folder: Path) -> None:
+    result = run(folder, "--key", KEY, "--recording-key", RECORDING_KEY.hex(), "--json")
+    assert json.loads(result.stdout)["integrity"] == "intact"
+
+
+def test_an_altered_recording_exits_1_and_names_the_fragment(folder: Path) -> None:
+    data = bytearray((folder / "00000.seg").read_bytes())
+    data[-20] ^= 1
+    (folder / "00000.seg").write_bytes(data)
+    result = run(folder, "--key", KEY, "--lang", "en")
+    assert result.exit_code == 1
+    assert "! fragment 3 was altered or replaced" in result.output
+
+
+def test_without_any_key_origin_is_not_proved(folder: Path) -> None:
+    result = run(folder, "--lang", "en")
+    assert result.exit_code == 1
+    assert "no trusted public key was given" in result.output
+
+
+def test_the_pinned_key_of_this_installation_is_the_default(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "data" / "keys").mkdir(parents=True)
+    (tmp_path / "data" / "keys" / "signing.pub").write_bytes(LONGTERM.public_key)
+    assert run(folder).exit_code == 0
+
+
+def test_a_key_beside_the_recording_is_not_believed(folder: Path) -> None:
+    (folder / "signing.pub").write_bytes(LONGTERM.public_key)
+    assert run(folder).exit_code == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"-----BEGIN PUBLIC KEY-----\nnonsense\n-----END PUBLIC KEY-----\n"])
+def test_an_unreadable_key_or_recording_exits_2(folder: Path, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "key").write_bytes(content)
+    assert run(folder, "--key", tmp_path / "key").exit_code == 2
+    assert run(tmp_path / "nowhere", "--key", KEY).exit_code == 2
+    assert run().exit_code == 2
+
+
+def test_the_standalone_verifier_is_written(tmp_path: Path) -> None:
+    assert run("--emit-standalone", tmp_path / "verify.py").exit_code == 0
+    compile((tmp_path / "verify.py").read_text(), "verify.py", "exec")
