@@ -1,0 +1,130 @@
+"""The tap: announced, bounded, and what was lost is told."""
+
+import asyncio
+from pathlib import Path
+
+from relay.base.counters import Counters
+from relay.channel import messages as m
+from relay.channel.framing import Connection, listen
+from relay.worker.tap import Fed, Tap
+from tests.support.ports import until
+
+TRACK = m.Track(1, "video", 96, 90_000, "")
+
+
+class Side:
+    """A tap, and the recorder at its other end."""
+
+    def __init__(self, folder: Path, bound: int = 1 << 20) -> None:
+        self.path = folder / "recorder-0.sock"
+        self.counters = Counters()
+        self.asked: list[m.KeyframeAsk] = []
+        self.heard: list[m.Message] = []
+        self.connections: list[Connection] = []
+        self.fed = Fed("recording", "cam")
+        self.tap = Tap(self.path, bound, self.counters, self.asked.append, lambda: m.Pong("worker", 0, 1, 1))
+
+    async def listen(self) -> asyncio.Server:
+        """Start the recorder."""
+
+        async def connected(connection: Connection) -> None:
+            self.connections.append(connection)
+
+        async def nothing(_: Connection, message: m.Message) -> m.Message:
+            return m.Done()
+
+        return await listen(
+            self.path, connected, on_post=lambda _, message: self.heard.append(message), on_ask=nothing, counters=self.counters
+        )
+
+    def feed(self, *packets: bytes) -> None:
+        """Let packets pass."""
+        for packet in packets:
+            self.tap.add(self.fed, packet, 1.5)
+        self.tap.flush(self.fed)
+
+
+async def test_a_recording_is_announced_before_its_first_packet(tmp_path: Path) -> None:
+    side = Side(tmp_path)
+    server = await side.listen()
+    running = asyncio.create_task(side.tap.run(lambda: [side.fed]))
+    await until(lambda: side.tap.connected)
+    side.tap.retrack(side.fed, (TRACK,))
+    side.feed(b"one", b"two")
+    await until(lambda: len(side.heard) == 2)
+    assert side.heard == [
+        m.TapOpen("recording", "cam", (TRACK,)),
+        m.TapPackets("recording", [(1_500_000_000, b"one"), (1_500_000_000, b"two")]),
+    ]
+    running.cancel()
+    side.tap.shut()
+    server.close()
+
+
+async def test_what_came_while_the_recorder_was_away_is_told_as_lost_when_it_is_back(tmp_path: Path) -> None:
+    side = Side(tmp_path)
+    side.tap.retrack(side.fed, (TRACK,))
+    running = asyncio.create_task(side.tap.run(lambda: [side.fed]))
+    side.feed(b"one", b"two")
+    server = await side.listen()
+    await until(lambda: side.tap.connected)
+    side.feed(b"three")
+    await until(lambda: len(side.heard) == 3)
+    assert [type(message) for message in side.heard] == [m.TapOpen, m.TapLost, m.TapPackets]
+    assert side.heard[1] == m.TapLost("recording", 2)
+    assert side.counters.values["tap_lost"] == 2
+    running.cancel()
+    side.tap.shut()
+    server.close()
+
+
+async def test_a_recorder_that_came_back_is_told_again(tmp_path: Path) -> None:
+    side = Side(tmp_path)
+    server = await side.listen()
+    running = asyncio.create_task(side.tap.run(lambda: [side.fed]))
+    await until(lambda: side.tap.connected)
+    side.tap.retrack(side.fed, (TRACK,))
+    side.feed(b"one")
+    await until(lambda: len(side.heard) == 2)
+    side.connections[-1].close()
+    await until(lambda: len(side.connections) == 2)
+    await until(lambda: side.tap.connected)
+    side.feed(b"two")
+    await until(lambda: len(side.heard) == 4)
+    assert isinstance(side.heard[2], m.TapOpen)
+    running.cancel()
+    side.tap.shut()
+    server.close()
+
+
+async def test_a_recorder_that_does_not_read_costs_packets_and_never_time(tmp_path: Path) -> None:
+    side = Side(tmp_path, bound=100_000)
+    server = await side.listen()
+    running = asyncio.create_task(side.tap.run(lambda: [side.fed]))
+    await until(lambda: side.tap.connected)
+    side.tap.retrack(side.fed, (TRACK,))
+    for _ in range(3000):
+        side.feed(bytes(1000))
+    assert side.tap.backlog < 300_000
+    lost = side.counters.values["tap_lost"]
+    assert 0 < lost < 3000
+    await until(lambda: side.tap.backlog == 0)
+    side.feed(b"last")
+    await until(lambda: m.TapPackets("recording", [(1_500_000_000, b"last")]) in side.heard)
+    assert m.TapLost("recording", lost) in side.heard
+    running.cancel()
+    side.tap.shut()
+    server.close()
+
+
+async def test_the_recorders_wish_for_a_keyframe_is_passed_on(tmp_path: Path) -> None:
+    side = Side(tmp_path)
+    server = await side.listen()
+    running = asyncio.create_task(side.tap.run(lambda: [side.fed]))
+    await until(lambda: side.connections)
+    side.connections[-1].post(m.KeyframeAsk("cam", "segment"))
+    await until(lambda: side.asked)
+    assert side.asked == [m.KeyframeAsk("cam", "segment")]
+    running.cancel()
+    side.tap.shut()
+    server.close()
