@@ -136,6 +136,9 @@ class Viewing:
         opened = await self.open_wall(viewer, live.worker, offer, single=True)
         try:
             await self.assign(viewer.person, opened.secret, 0, camera, intervention, "high")
+            if opened.answer.has_audio and live.camera.live_audio:
+                # A standard client has no other way to say which slot it listens to.
+                await self.listen(viewer.person, opened.secret, 0)
         except RelayError:
             await self.close(opened.secret, "refused")
             raise
