@@ -24,7 +24,7 @@ from relay.store.vault import CHAIN, AppendFile, FileOps, Vault, is_recording_id
 
 log = logging.getLogger(__name__)
 
-CHECKED_LINKS = 64
+CHECKED_LINKS = 256
 """How many of the last links are compared with their bytes: more than any grouped fsync can leave behind."""
 
 

@@ -117,11 +117,11 @@ class Keyring:
         """Wrap a held recording's key under a later day; the new one is durable before the old one goes.  Raises TheirError."""
         _check(recording, day)
         old = self._find(recording)
-        if old is not None and old.parent.name == day:
-            return
-        self._put(recording, day, self.recording_key(recording))
-        if old is not None:
-            self._shred(old)
+        if old is None or old.parent.name != day:
+            self._put(recording, day, self.recording_key(recording))
+        for path in self._all(recording):
+            if path.parent.name != day:
+                self._shred(path)
 
     def destroy_recording(self, recording: str) -> None:
         """Destroy one recording's key, durably; idempotent.  Raises OSError."""
@@ -137,12 +137,12 @@ class Keyring:
         folder = self._wrapped / day
         if not folder.is_dir():
             return []
-        lost = sorted(path.stem for path in folder.glob("*.key"))
+        gone = sorted(path.stem for path in folder.glob("*.key"))
         for path in folder.iterdir():
             self._shred(path)
         self._ops.rmdir(folder)
         self._ops.fsync_dir(self._wrapped)
-        return lost
+        return [recording for recording in gone if self._find(recording) is None]
 
     # --- files --------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,165 @@
+"""I1, I7, I10: die or lose power at any single operation; what is left plays, verifies, and is closed by a signed record."""
+
+import contextlib
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay.evidence.chain import End, Link, Recovery, iterate
+from relay.recorder.recover import Recovered, recover_all
+from relay.recorder.sealing import SealedRecording, start_of
+from relay.recorder.writer import mark_closed, mark_open, open_marks
+from relay.store.vault import CHAIN, FileOps
+from tests.support.faulty_disk import FaultyOps, Killed, killing, never
+from tests.support.power import Medium
+from tests.support.sealing import KEY, RECORDING, T0, finish, judge, lack, media, plan, session
+
+FRAGMENTS = 8
+
+
+@dataclass
+class Run:
+    """How far a recording came before it was cut off."""
+
+    linked: int = 0
+    synced: int = 0
+    finished: bool = False
+
+
+def record(ops: FileOps, root: Path, run: Run) -> None:
+    """Open, store eight fragments in two segments with a gap between, sync now and then, end."""
+    mark_open(ops, root, 0, RECORDING)
+    signer = session()
+    recording = SealedRecording(ops, root, start_of(plan(), None, signer), KEY, signer)
+    recording.sync()
+    for number in range(FRAGMENTS):
+        if number == 4:
+            recording.lack(lack(number))
+        recording.media(media(number, segment=number // 4, size=2000))
+        run.linked = number + 1
+        if number % 3 == 2:
+            recording.sync()
+            run.synced = number + 1
+    recording.finish(finish(FRAGMENTS))
+    recording.sync()
+    run.synced, run.finished = FRAGMENTS, True
+    recording.close()
+    mark_closed(ops, root, 0, RECORDING)
+
+
+def recover(root: Path, ops: FileOps | None = None) -> list[Recovered]:
+    return list(recover_all(ops or FileOps(), root, 0, session(), lambda: T0 + 10**12))
+
+
+def check(root: Path, at_least: int, finished: bool) -> None:
+    """After recovery: nothing speaks against what is there but that it was cut short, and nothing promised is missing."""
+    folder = root / RECORDING
+    if not folder.is_dir():
+        assert at_least == 0
+        return
+    verdict = judge(root)
+    assert verdict.integrity in ("intact", "intact as stored"), verdict
+    assert verdict.origin == "proved", verdict
+    assert verdict.fragments >= at_least
+    bodies = [one.body for one in iterate((folder / CHAIN).read_bytes())]
+    assert isinstance(bodies[-1], End | Recovery)
+    assert sum(isinstance(body, Link) for body in bodies) == verdict.fragments
+    if finished:
+        assert verdict.exit_code == 0, verdict
+    assert not open_marks(root, 0).is_dir() or not list(open_marks(root, 0).iterdir())
+
+
+def operations(root: Path) -> int:
+    ops = FaultyOps(never)
+    record(ops, root, Run())
+    return ops.operations
+
+
+def test_death_at_every_single_operation(tmp_path: Path) -> None:
+    (tmp_path / "count").mkdir()
+    total = operations(tmp_path / "count")
+    assert total >= 40
+    for at in range(1, total + 1):
+        root = tmp_path / str(at)
+        root.mkdir()
+        run = Run()
+        with contextlib.suppress(Killed):
+            record(FaultyOps(killing(at)), root, run)
+        recover(root)
+        check(root, run.linked, run.finished)
+
+
+def test_death_at_every_operation_of_the_recovery_itself(tmp_path: Path) -> None:
+    def torn(root: Path) -> Path:
+        root.mkdir()
+        with contextlib.suppress(Killed):
+            record(FaultyOps(killing(27)), root, Run())
+        with (root / RECORDING / CHAIN).open("ab") as chain:
+            chain.write(b"\x00\x01\x33torn")
+        return root
+
+    counting = FaultyOps(never)
+    recover(torn(tmp_path / "count"), counting)
+    assert counting.operations >= 6
+    for at in range(1, counting.operations + 1):
+        root = torn(tmp_path / str(at))
+        with contextlib.suppress(Killed):
+            recover(root, FaultyOps(killing(at)))
+        recover(root)
+        check(root, 1, False)
+        bodies = [one.body for one in iterate((root / RECORDING / CHAIN).read_bytes())]
+        assert sum(isinstance(body, Recovery) for body in bodies) == 1
+
+
+@given(at=st.integers(1, 60), chance=st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+def test_power_cut_at_any_operation_loses_at_most_what_was_not_synced(
+    tmp_path_factory: pytest.TempPathFactory, at: int, chance: random.Random
+) -> None:
+    root = tmp_path_factory.mktemp("medium")
+    medium = Medium(root)
+    medium.plan = killing(at)
+    run = Run()
+    with contextlib.suppress(Killed):
+        record(medium, root, run)
+    left = root.parent / f"{root.name}-after"
+    medium.after_power_cut(left, chance)
+    recover(left)
+    check(left, run.synced, run.finished)
+
+
+def test_what_recovery_tells_is_what_is_there(tmp_path: Path) -> None:
+    with contextlib.suppress(Killed):
+        record(FaultyOps(killing(34)), tmp_path, Run())
+    (told,) = recover(tmp_path)
+    verdict = judge(tmp_path)
+    assert (told.links, told.head.hex(), told.reason) == (verdict.fragments, verdict.head, "interrupted")
+    assert [segment.segment for segment in told.segments] == [0, 1][: len(told.segments)]
+    assert sum(segment.stored_bytes for segment in told.segments) == told.stored_bytes
+    assert told.end_ns == verdict.end_ns
+    assert recover(tmp_path) == []
+
+
+def test_end_that_was_signed_but_never_told_is_told_as_what_it_is(tmp_path: Path) -> None:
+    record(FileOps(), tmp_path, Run())
+    mark_open(FileOps(), tmp_path, 0, RECORDING)
+    (told,) = recover(tmp_path)
+    assert told.reason == "stopped"
+    assert judge(tmp_path).exit_code == 0
+
+
+def test_other_recorders_recordings_are_left_alone(tmp_path: Path) -> None:
+    with contextlib.suppress(Killed):
+        record(FaultyOps(killing(30)), tmp_path, Run())
+    assert list(recover_all(FileOps(), tmp_path, 1, session(), lambda: T0)) == []
+    assert len(recover(tmp_path)) == 1
+
+
+def test_stranger_in_the_marks_is_ignored(tmp_path: Path) -> None:
+    mark_open(FileOps(), tmp_path, 0, RECORDING)
+    (open_marks(tmp_path, 0) / "README").write_text("not a recording")
+    assert recover(tmp_path) == []

@@ -1,0 +1,152 @@
+"""The keyring: what is wrapped opens where it was put and nowhere else; what is destroyed is gone from the disk."""
+
+import contextlib
+import shutil
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay.base.errors import Kind, OurError, TheirError
+from relay.evidence.seal import CERTIFICATE, MemorySigner, signature_holds
+from relay.evidence.wire import decode
+from relay.store.keyring import Keyring
+from relay.store.vault import FileOps
+from tests.support.faulty_disk import FaultyOps, Killed, killing
+
+ONE, TWO = "1" * 32, "2" * 32
+DAY, LATER = "2026-12-22", "2027-06-01"
+
+
+@pytest.fixture
+def ring(tmp_path: Path) -> Keyring:
+    return Keyring(tmp_path / "keys")
+
+
+def everything(root: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in root.rglob("*") if path.is_file())
+
+
+def test_keys_survive_a_restart_and_are_private(ring: Keyring, tmp_path: Path) -> None:
+    key = ring.create_recording_key(ONE, DAY)
+    ring.dtls_pem()
+    again = Keyring(tmp_path / "keys")
+    assert again.recording_key(ONE) == key
+    assert again.public_key == ring.public_key == (tmp_path / "keys" / "signing.pub").read_bytes()
+    for path in (tmp_path / "keys").rglob("*"):
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600)
+
+
+def test_plain_key_is_nowhere_on_disk(ring: Keyring, tmp_path: Path) -> None:
+    assert ring.create_recording_key(ONE, DAY) not in everything(tmp_path)
+
+
+def test_destroyed_recording_leaves_neither_plain_nor_wrapped_bytes(ring: Keyring, tmp_path: Path) -> None:
+    key, other = ring.create_recording_key(ONE, DAY), ring.create_recording_key(TWO, DAY)
+    wrapped = (tmp_path / "keys" / "wrapped" / DAY / f"{ONE}.key").read_bytes()
+    ring.destroy_recording(ONE)
+    ring.destroy_recording(ONE)
+    assert key not in everything(tmp_path)
+    assert wrapped not in everything(tmp_path)
+    assert ring.recording_key(TWO) == other
+    with pytest.raises(TheirError) as caught:
+        ring.recording_key(ONE)
+    assert caught.value.kind is Kind.GONE
+
+
+def test_destroyed_day_takes_all_its_recordings_even_those_copied_aside(ring: Keyring, tmp_path: Path) -> None:
+    ring.create_recording_key(ONE, DAY)
+    ring.create_recording_key(TWO, LATER)
+    shutil.copytree(tmp_path / "keys" / "wrapped", tmp_path / "backup")
+    assert ring.destroy_day(DAY) == [ONE]
+    assert ring.destroy_day(DAY) == []
+    assert ring.days() == [LATER]
+    shutil.copytree(tmp_path / "backup", tmp_path / "keys" / "wrapped", dirs_exist_ok=True)
+    with pytest.raises(TheirError) as caught:
+        ring.recording_key(ONE)
+    assert caught.value.kind is Kind.GONE
+    assert ring.recording_key(TWO)
+
+
+def test_held_recording_outlives_its_first_day(ring: Keyring) -> None:
+    key = ring.create_recording_key(ONE, DAY)
+    ring.rewrap(ONE, LATER)
+    ring.rewrap(ONE, LATER)
+    assert ring.destroy_day(DAY) == []
+    assert ring.recording_key(ONE) == key
+    assert ring.recordings() == {ONE: LATER}
+    assert ring.expires_on(ONE) == LATER
+    assert ring.expires_on(TWO) is None
+
+
+def test_wrapped_key_opens_only_under_its_own_name_and_day(ring: Keyring, tmp_path: Path) -> None:
+    ring.create_recording_key(ONE, DAY)
+    ring.create_recording_key("3" * 32, LATER)
+    folder = tmp_path / "keys" / "wrapped"
+    shutil.copy(folder / DAY / f"{ONE}.key", folder / DAY / f"{TWO}.key")
+    shutil.copy(folder / DAY / f"{ONE}.key", folder / LATER / f"{'4' * 32}.key")
+    for moved in (TWO, "4" * 32):
+        with pytest.raises(OurError):
+            ring.recording_key(moved)
+
+
+def test_damaged_files_are_named_as_our_fault(ring: Keyring, tmp_path: Path) -> None:
+    ring.create_recording_key(ONE, DAY)
+    path = tmp_path / "keys" / "wrapped" / DAY / f"{ONE}.key"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(OurError):
+        ring.recording_key(ONE)
+    (tmp_path / "keys" / "kek.key").write_bytes(b"short")
+    with pytest.raises(OurError):
+        Keyring(tmp_path / "keys")
+
+
+def test_second_key_for_a_recording_and_nonsense_are_refused(ring: Keyring) -> None:
+    ring.create_recording_key(ONE, DAY)
+    with pytest.raises(TheirError) as caught:
+        ring.create_recording_key(ONE, LATER)
+    assert caught.value.kind is Kind.CONFLICT
+    for recording, day in (("../x", DAY), (TWO, "2026-13-01"), (TWO, "20261222"), (TWO, "../..")):
+        with pytest.raises(TheirError):
+            ring.create_recording_key(recording, day)
+    with pytest.raises(TheirError):
+        ring.destroy_day("../wrapped")
+
+
+def test_session_key_is_certified_by_the_long_term_key(ring: Keyring) -> None:
+    seed, encoded = ring.issue_session("recorder", 3, 10, 20)
+    certificate = decode(CERTIFICATE, encoded)
+    assert certificate.issued_by(ring.public_key)
+    assert (certificate.role, certificate.index) == ("recorder", 3)
+    signer = MemorySigner(seed)
+    assert signature_holds(certificate.session_key, b"x", signer.sign(b"x"))
+    assert ring.issue_session("recorder", 3, 10, 20)[0] != seed
+
+
+def test_dtls_certificate_is_p256_and_made_once(ring: Keyring) -> None:
+    path = ring.dtls_pem()
+    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    key = certificate.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    assert isinstance(key.curve, ec.SECP256R1)
+    before = path.read_bytes()
+    assert ring.dtls_pem().read_bytes() == before
+
+
+@given(at=st.integers(1, 40))
+@settings(max_examples=25, deadline=None)
+def test_death_at_any_operation_of_a_rewrap_never_loses_the_key(tmp_path_factory: pytest.TempPathFactory, at: int) -> None:
+    root = tmp_path_factory.mktemp("ring") / "keys"
+    key = Keyring(root).create_recording_key(ONE, DAY)
+    ring = Keyring(root)
+    ring._ops = FaultyOps(killing(at))
+    with contextlib.suppress(Killed):
+        ring.rewrap(ONE, LATER)
+    survivor = Keyring(root, FileOps())
+    assert survivor.recording_key(ONE) == key
+    survivor.rewrap(ONE, LATER)
+    assert survivor.destroy_day(DAY) == []
+    assert survivor.recording_key(ONE) == key
