@@ -93,7 +93,8 @@ def quoted(etag: str) -> str:
 
 def created(sdp: str, location: str, etag: str, links: tuple[str, ...]) -> web.Response:
     """Return the 201 of RFC 9725 §4.2: the SDP answer, where the session is, its ICE generation, ICE servers."""
-    response = web.Response(text=sdp, status=201, content_type=SDP)
+    # As bytes: `text` would add a charset that RFC 9725's media type does not have.
+    response = web.Response(body=sdp.encode(), status=201, content_type=SDP)
     response.headers[hdrs.LOCATION] = location
     response.headers[hdrs.ETAG] = quoted(etag)
     response.headers["Accept-Patch"] = FRAGMENT

@@ -24,7 +24,7 @@ async def patched(request: web.Request, patch: Patch) -> web.Response:
     result = await patch(fragment, request.headers.get(hdrs.IF_MATCH))
     if result.fragment is None or result.etag is None:
         return web.Response(status=204)
-    response = web.Response(text=result.fragment, content_type=FRAGMENT)
+    response = web.Response(body=result.fragment.encode(), content_type=FRAGMENT)
     response.headers[hdrs.ETAG] = quoted(result.etag)
     return response
 

@@ -1,0 +1,253 @@
+"""The doors: no route is open by accident, every answer carries its headers, nobody knocks without bound."""
+
+import re
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from relay.http.app import all_routes
+from relay.http.bodies import MAX_BODY, SDP
+from relay.http.context import Access, Route
+from relay.http.openapi import plain_path
+from relay.policy.roles import Role
+from tests.support.control_line import OFFER, PASSWORD, control_line
+
+OPEN = {
+    "POST /api/session",
+    "GET /healthz",
+    "GET /readyz",
+    "GET /openapi.json",
+    "GET /",
+    "GET /{file}",
+    "OPTIONS /whip/{camera}",
+    "OPTIONS /whip/{camera}/{secret}",
+    "OPTIONS /whep/{camera}",
+    "OPTIONS /whep/{camera}/{secret}",
+    "OPTIONS /wall",
+}
+"""Everything that answers anybody; adding to it is a decision, not an accident."""
+
+MANY = {"door_burst": 100000, "sign_in_burst": 1000}
+
+
+def _name(route: Route) -> str:
+    return f"{route.method} {plain_path(route.path)}"
+
+
+def _path(route: Route) -> str:
+    return re.sub(r"\{\w+\}", "1", plain_path(route.path))
+
+
+async def test_every_route_refuses_whoever_shows_no_credentials(tmp_path: Path) -> None:
+    async with control_line(tmp_path, http=MANY) as line, aiohttp.ClientSession() as http:
+        for route in all_routes():
+            if route.access is Access.METRICS or _name(route) in OPEN:
+                continue
+            headers = {"Content-Type": SDP, "Upgrade": "websocket", "Connection": "Upgrade"} if route.status == 101 else {}
+            async with http.request(route.method, line.url + _path(route), headers=headers) as response:
+                # A secret in the path is its own credential: a wrong one names nothing.
+                wanted = {404, 415} if route.access is Access.SECRET else {401}
+                assert response.status in wanted, (_name(route), response.status)
+
+
+async def test_what_is_open_is_exactly_what_is_listed() -> None:
+    assert {_name(route) for route in all_routes() if route.access is Access.ANYONE} == OPEN
+
+
+@pytest.mark.parametrize("credentials", [{"Authorization": "Bearer x"}, {"Cookie": "relay_session=x"}])
+async def test_wrong_credentials_open_nothing_either(tmp_path: Path, credentials: dict[str, str]) -> None:
+    async with control_line(tmp_path, http=MANY) as line, aiohttp.ClientSession() as http:
+        await line.enrol("pm-1")
+        for route in all_routes():
+            if route.access in {Access.METRICS, Access.ANYONE, Access.SECRET}:
+                continue
+            path = _path(route).replace("/whip/1", "/whip/pm-1").replace("/whep/1", "/whep/pm-1")
+            headers = {**credentials, "Content-Type": SDP}
+            async with http.request(route.method, line.url + path, headers=headers, data=OFFER) as response:
+                assert response.status == 401, (_name(route), response.status)
+
+
+@pytest.mark.parametrize("role", [role.value for role in Role])
+async def test_an_unsafe_request_needs_the_csrf_header_and_our_origin(tmp_path: Path, role: str) -> None:
+    async with control_line(tmp_path, http=MANY) as line, line.person("ada", role) as ada:
+        for route in all_routes():
+            if route.access is not Access.SIGNED_IN or route.method == "GET":
+                continue
+            status, found = await ada.call(route.method, _path(route), {}, **{"X-CSRF": "0" * 64})
+            assert status == 403, _name(route)
+            assert "X-CSRF" in found["detail"]
+            status, found = await ada.call(route.method, _path(route), {}, Origin="https://elsewhere.example")
+            assert status == 403, _name(route)
+            assert "Origin" in found["detail"]
+
+
+async def test_a_live_socket_opened_by_another_sites_page_is_refused(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await olga.http.ws_connect(f"{line.url}/live", origin="https://elsewhere.example")
+        assert refused.value.status == 403
+
+
+async def test_every_answer_carries_the_security_headers(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, aiohttp.ClientSession() as http:
+        for path, status in (("/healthz", 200), ("/api/cameras", 401), ("/no/such/thing", 404), ("/nothing.js", 404)):
+            async with http.get(line.url + path) as response:
+                assert response.status == status
+                assert "default-src 'self'" in response.headers["Content-Security-Policy"]
+                assert response.headers["X-Content-Type-Options"] == "nosniff"
+                assert response.headers["X-Frame-Options"] == "DENY"
+                if status >= 400:
+                    assert set(await response.json()) == {"error", "detail"}
+
+
+async def test_the_session_cookie_is_out_of_reach_of_scripts_and_other_sites(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator"), aiohttp.ClientSession() as http:
+        body = {"user": "olga", "password": PASSWORD}
+        async with http.post(f"{line.url}/api/session", json=body) as response:
+            cookie = response.headers["Set-Cookie"]
+            assert "HttpOnly" in cookie
+            assert "SameSite=Strict" in cookie
+            assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status"),
+    [
+        ("text/plain", OFFER, 415),
+        (SDP, "", 400),
+        (SDP, " \r\n", 400),
+        (SDP, b"\xff\xfe", 400),
+        (SDP, "v" * (MAX_BODY + 1), 413),
+    ],
+)
+async def test_what_is_no_offer_never_reaches_a_worker(
+    tmp_path: Path, content_type: str, body: str | bytes, status: int
+) -> None:
+    async with control_line(tmp_path) as line, aiohttp.ClientSession() as http:
+        token = await line.enrol("pm-1")
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": content_type}
+        async with http.post(f"{line.url}/whip/pm-1", data=body, headers=headers) as response:
+            assert response.status == status
+        assert line.worker.heard[1:] == [] or all(type(m).__name__ == "InventoryAsk" for m in line.worker.heard)
+
+
+async def test_a_camera_at_anothers_door_is_told_403_and_at_no_door_404(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, aiohttp.ClientSession() as http:
+        token = await line.enrol("pm-1")
+        await line.enrol("pm-2")
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": SDP}
+        for camera, status in (("pm-2", 403), ("pm-3", 404), ("PM%201", 404)):
+            async with http.post(f"{line.url}/whip/{camera}", data=OFFER, headers=headers) as response:
+                assert response.status == status, camera
+
+
+async def test_a_door_knocked_at_too_often_answers_429_with_a_time(tmp_path: Path) -> None:
+    async with (
+        control_line(tmp_path, http={"door_burst": 3, "door_rate": 0.01}) as line,
+        aiohttp.ClientSession() as http,
+    ):
+        statuses = []
+        for _ in range(5):
+            async with http.delete(f"{line.url}/whep/pm-1/x") as response:
+                statuses.append(response.status)
+                retry = response.headers.get("Retry-After")
+        assert statuses == [404, 404, 404, 429, 429]
+        assert retry is not None
+        assert int(retry) > 1
+
+
+async def test_sign_in_has_a_limit_of_its_own(tmp_path: Path) -> None:
+    async with (
+        control_line(tmp_path, http={"sign_in_burst": 2, "sign_in_rate": 0.01}) as line,
+        aiohttp.ClientSession() as http,
+    ):
+        statuses = []
+        for attempt in range(4):
+            body = {"user": f"nobody-{attempt}", "password": "x"}
+            async with http.post(f"{line.url}/api/session", json=body) as response:
+                statuses.append(response.status)
+        assert statuses == [401, 401, 429, 429]
+
+
+async def test_options_says_what_may_be_posted_and_cors_is_for_named_origins_only(tmp_path: Path) -> None:
+    http_settings = {"allowed_origins": ("https://viewer.example",), "ice_servers": ("stun:stun.example:3478",)}
+    async with control_line(tmp_path, http=http_settings) as line, aiohttp.ClientSession() as http:
+        await line.enrol("pm-1")
+        async with http.options(f"{line.url}/whip/pm-1", headers={"Access-Control-Request-Method": "POST"}) as response:
+            assert response.status == 204
+            assert response.headers["Accept-Post"] == SDP
+            assert "Access-Control-Allow-Origin" not in response.headers
+        for origin, allowed in (("https://viewer.example", True), ("https://other.example", False)):
+            headers = {"Origin": origin, "Access-Control-Request-Method": "PATCH"}
+            async with http.options(f"{line.url}/whep/pm-1/x", headers=headers) as response:
+                assert (response.headers.get("Access-Control-Allow-Origin") == origin) is allowed
+                assert "If-Match" in response.headers["Access-Control-Allow-Headers"]
+        answer = await line.publish("pm-1")
+        assert answer.headers["Link"] == '<stun:stun.example:3478>; rel="ice-server"'
+        assert answer.headers["Content-Type"] == SDP
+
+
+async def test_the_page_is_served_from_its_folder_and_nothing_beside_it(tmp_path: Path) -> None:
+    ui = tmp_path / "ui"
+    (ui / "assets").mkdir(parents=True)
+    (ui / "index.html").write_text("<!doctype html>page")
+    (ui / "assets" / "app-123.js").write_text("1")
+    (tmp_path / "secret.txt").write_text("secret")
+    (ui / "out.txt").symlink_to(tmp_path / "secret.txt")
+    async with control_line(tmp_path / "data", http={"ui_dir": ui}) as line, aiohttp.ClientSession() as http:
+        async with http.get(f"{line.url}/") as response:
+            assert "page" in await response.text()
+            assert response.headers["Cache-Control"] == "no-cache"
+        async with http.get(f"{line.url}/assets/app-123.js") as response:
+            assert "immutable" in response.headers["Cache-Control"]
+        for path in ("/..%2Fsecret.txt", "/%2e%2e/secret.txt", "/out.txt", "/assets/..%2f..%2fsecret.txt", "/assets"):
+            async with http.get(line.url + path) as response:
+                assert response.status == 404, path
+
+
+async def test_metrics_name_every_process_and_readiness_follows_the_links(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, aiohttp.ClientSession() as http:
+        async with http.get(f"{line.url}/metrics") as response:
+            text = await response.text()
+            assert 'relay_http_requests_total{process="control"}' in text
+        async with http.get(f"{line.url}/readyz") as response:
+            assert response.status == 200
+        await line.worker.stop()
+        async with http.get(f"{line.url}/readyz") as response:
+            assert response.status == 503
+            assert (await response.json())["parts"] == {"worker-0": False, "recorder-0": True}
+
+
+async def test_a_socket_that_takes_nothing_is_closed_and_counted_and_others_go_on(tmp_path: Path) -> None:
+    async with control_line(tmp_path, http={"live_queue": 16}) as line, line.person("olga", "operator") as olga:
+        live = line.control.context.live
+        async with line.page(olga) as page:
+            await page.hear("cameras")
+            for _ in range(200):
+                live.tell_all({"t": "interventions"})
+            assert line.control.context.counters.values["live_dropped"] == 1
+            while (message := await page.raw.receive()).type is aiohttp.WSMsgType.BINARY:
+                pass
+            assert message.type in {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED}
+            assert page.raw.close_code == 1013
+        async with line.page(olga) as page:
+            await page.hear("cameras")
+
+
+async def test_the_journal_is_read_by_auditors_and_its_reading_is_an_entry(tmp_path: Path) -> None:
+    async with (
+        control_line(tmp_path) as line,
+        line.person("aude", "auditor") as aude,
+        line.person("carl", "commander") as carl,
+    ):
+        assert (await carl.call("GET", "/api/journal"))[0] == 403
+        status, found = await aude.call("GET", "/api/journal?limit=1000")
+        assert status == 200
+        last = found["leaves"][-1]["body"]
+        assert (last["author"], last["operation"]) == ("aude", "consultation")
+        status, proof = await aude.call("GET", "/api/journal/proof?leaf=1")
+        assert status == 200
+        assert proof["checkpoint"] == (await aude.call("GET", "/api/journal/checkpoint"))[1]["note"] or proof["path"]
+        for query in ("?after=x", "?limit=0", "?limit=1001"):
+            assert (await aude.call("GET", "/api/journal" + query))[0] == 400
