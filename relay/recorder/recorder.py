@@ -297,15 +297,20 @@ class Recorder:
 
     def _report(self) -> messages.RecorderReport:
         assert self._vault is not None
-        free = os.statvfs(self._root)
         return messages.RecorderReport(
             index=self._config.index,
             recordings=tuple(self._report_of(recording) for recording in self._recordings.values()),
             counters=dict(self.counters.snapshot()),
             cpu_seconds=time.process_time(),
-            disk_free=free.f_bavail * free.f_frsize,
+            disk_free=self._disk_free(),
             backlog_bytes=self._vault.backlog_bytes,
         )
+
+    def _disk_free(self) -> int:
+        try:
+            return self._ops.free(self._root)
+        except OSError:
+            return 0  # the disk is gone
 
     def _report_of(self, recording: Recording) -> messages.RecordingReport:
         progress = recording.progress

@@ -11,7 +11,6 @@ than the backlog allows becomes a signed gap.  When the disk is full a prealloca
 import contextlib
 import errno
 import logging
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -305,10 +304,9 @@ class VaultThread:
     def _hold_reserve(self) -> None:
         """Take the reserve where there is room for it and more; then media is stored again."""
         try:
-            free = os.statvfs(self._settings.root)
             path = self._reserve_path()
             held = path.exists() and path.stat().st_size >= self._settings.reserve_bytes
-            if not held and free.f_bavail * free.f_frsize < self._settings.reserve_bytes + ROOM:
+            if not held and self._ops.free(self._settings.root) < self._settings.reserve_bytes + ROOM:
                 return
             descriptor = self._ops.open_append(path)
             try:

@@ -50,6 +50,11 @@ class FileOps:
         """Reserve `size` bytes on the medium for the file."""
         os.posix_fallocate(descriptor, 0, size)
 
+    def free(self, path: Path) -> int:
+        """Return the bytes that are free on the medium below `path`."""
+        found = os.statvfs(path)
+        return found.f_bavail * found.f_frsize
+
     def close(self, descriptor: int) -> None:
         """Close a descriptor."""
         os.close(descriptor)

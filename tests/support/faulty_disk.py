@@ -83,3 +83,26 @@ def killing(at: int) -> Callable[[int, str], int | None]:
         return None
 
     return plan
+
+
+class SmallDisk(FileOps):
+    """A disk of `capacity` bytes below `root`: it fills, and it empties again."""
+
+    def __init__(self, root: Path, capacity: int) -> None:
+        self.root = root
+        self.capacity = capacity
+
+    def free(self, path: Path) -> int:
+        used = sum(one.stat().st_size for one in self.root.rglob("*") if one.is_file())
+        return max(self.capacity - used, 0)
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        room = self.free(self.root)
+        if not room:
+            raise OSError(errno.ENOSPC, "full")
+        return super().write(descriptor, data[:room])
+
+    def allocate(self, descriptor: int, size: int) -> None:
+        if self.free(self.root) < size:
+            raise OSError(errno.ENOSPC, "full")
+        super().allocate(descriptor, size)

@@ -1,0 +1,276 @@
+"""The vault thread with a slow, a full and a vanished disk: nothing waits for it, nothing is lost unsaid, no nonce twice."""
+
+import errno
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from relay.base.clock import Clock, SystemClock
+from relay.base.counters import Counters
+from relay.evidence.chain import Cause, Gap, iterate
+from relay.recorder import sealing, writer
+from relay.recorder.jobs import Fact, Finished, Job, Lacked, Open, Progress, Sealed
+from relay.recorder.writer import VaultThread, WriterSettings
+from relay.store.vault import CHAIN, FileOps
+from tests.support.faulty_disk import FaultyOps, SmallDisk, never
+from tests.support.sealing import KEY, RECORDING, finish, judge, lack, media, plan, session
+
+
+class Jumping(SystemClock):
+    """The machine's clock, which a test may put forward."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+    def advance(self, seconds: float) -> None:
+        self.ahead += seconds
+
+
+class Bench:
+    """A vault thread and what it told."""
+
+    def __init__(self, root: Path, ops: FileOps, clock: Clock, *, reserve: int = 4096) -> None:
+        self.root = root
+        self.facts: queue.Queue[Fact] = queue.Queue()
+        self.counters = Counters()
+        settings = WriterSettings(root, 0, sync_seconds=0.01, backlog_seconds=10.0, reserve_bytes=reserve)
+        self.thread = VaultThread(settings, session(), clock, self.counters, self.facts.put, ops)
+        self.thread.start()
+
+    def open(self, recording: str = RECORDING, previous: str | None = None) -> Exception | None:
+        answered: queue.Queue[Exception | None] = queue.Queue()
+        self.thread.put(Open(plan(recording, previous=previous), KEY, answered.put))
+        return answered.get(timeout=20)
+
+    def put(self, *jobs: Job) -> None:
+        for job in jobs:
+            self.thread.put(job)
+
+    def wait(self, kind: type, when: Callable[[Fact], bool] = lambda _fact: True) -> Fact:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            fact = self.facts.get(timeout=20)
+            if isinstance(fact, kind) and when(fact):
+                return fact
+        raise AssertionError(f"no {kind.__name__}")
+
+    def gaps(self) -> list[Gap]:
+        bodies = [record.body for record in iterate((self.root / RECORDING / CHAIN).read_bytes())]
+        return [body for body in bodies if isinstance(body, Gap)]
+
+
+@pytest.fixture
+def encrypted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, str, int]]:
+    """Every (key, recording, number) that was given to the cipher."""
+    used: list[tuple[bytes, str, int]] = []
+    real = sealing.encrypt_fragment
+
+    def noting(key: bytes, recording: str, fragment: int, plain: bytes) -> bytes:
+        used.append((key, recording, fragment))
+        return real(key, recording, fragment, plain)
+
+    monkeypatch.setattr(sealing, "encrypt_fragment", noting)
+    return used
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
+    made: list[Bench] = []
+
+    def make(ops: FileOps | None = None, clock: Clock | None = None, **options: int) -> Bench:
+        made.append(Bench(tmp_path, ops or FileOps(), clock or SystemClock(), **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.thread.stop(10)
+
+
+def test_recording_is_written_sealed_and_told(bench: Callable[..., Bench], tmp_path: Path) -> None:
+    one = bench()
+    assert one.open() is None
+    one.put(*(media(number, segment=number // 2) for number in range(4)), lack(4), finish(5))
+    finished = one.wait(Finished)
+    told = []
+    while not one.facts.empty():
+        told.append(one.facts.get())
+    assert isinstance(finished, Finished)
+    assert (finished.links, finished.gaps, finished.duration_ns) == (4, 1, 1_600_000_000)
+    verdict = judge(tmp_path)
+    assert (verdict.exit_code, verdict.fragments, verdict.head) == (0, 4, finished.head.hex())
+
+
+def test_segment_is_told_only_when_it_is_whole_and_synced(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    one.open()
+    one.put(media(0), media(1), media(2, segment=1))
+    sealed = one.wait(Sealed)
+    assert isinstance(sealed, Sealed)
+    assert (sealed.segment, sealed.first_link, sealed.last_link) == (0, 0, 1)
+    one.put(finish(3))
+    last = one.wait(Sealed)
+    assert isinstance(last, Sealed)
+    assert (last.segment, last.first_link, last.last_link) == (1, 2, 2)
+
+
+def test_start_names_the_recording_before_where_its_head_is_known(bench: Callable[..., Bench], tmp_path: Path) -> None:
+    one = bench()
+    one.open()
+    one.put(finish(0))
+    finished = one.wait(Finished)
+    assert isinstance(finished, Finished)
+    following, orphan = "0" * 31 + "2", "0" * 31 + "3"
+    assert one.open(following, RECORDING) is None
+    assert one.open(orphan, "f" * 32) is None
+    starts = [next(iterate((tmp_path / name / CHAIN).read_bytes())).body for name in (following, orphan)]
+    assert [(getattr(start, "previous_recording"), getattr(start, "previous_head")) for start in starts] == [  # noqa: B009
+        (RECORDING, finished.head),
+        (None, None),
+    ]
+
+
+def test_stalled_disk_holds_nobody_up_and_what_waited_is_stored_when_it_is_back(
+    bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    stalled, released = threading.Event(), threading.Event()
+
+    class Stalling(FileOps):
+        def write(self, descriptor: int, data: bytes) -> int:
+            if stalled.is_set():
+                assert released.wait(20)
+            return super().write(descriptor, data)
+
+    one = bench(Stalling())
+    one.open()
+    stalled.set()
+    one.put(*(media(number) for number in range(20)))
+    assert one.thread.backlog_bytes >= 19 * 200
+    released.set()
+    one.put(finish(20))
+    one.wait(Finished)
+    assert judge(tmp_path).fragments == 20
+    assert one.gaps() == []
+
+
+def test_media_that_waited_longer_than_the_backlog_becomes_one_signed_gap(bench: Callable[..., Bench], tmp_path: Path) -> None:
+    clock = Jumping()
+    broken = threading.Event()
+    ops = FaultyOps(lambda _number, name: errno.EIO if broken.is_set() and name == "write" else None)
+    one = bench(ops, clock)
+    one.open()
+    one.put(media(0, queued=clock.monotonic()))
+    one.wait(Progress, lambda fact: isinstance(fact, Progress) and fact.links == 1)
+    broken.set()
+    one.put(*(media(number, queued=clock.monotonic()) for number in range(1, 6)))
+    clock.advance(11)
+    one.put(*(media(number, queued=clock.monotonic()) for number in range(30, 40)))
+    clock.advance(1)
+    broken.clear()
+    one.put(media(40, queued=clock.monotonic()), finish(41))
+    one.wait(Finished)
+    assert {gap.cause for gap in one.gaps()} == {Cause.DISK}
+    assert one.counters.values["vault_dropped"] >= 10
+    verdict = judge(tmp_path)
+    assert (verdict.exit_code, verdict.integrity) == (0, "intact")
+
+
+def test_full_disk_still_takes_gaps_and_the_end_and_media_again_once_there_is_room(
+    bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encrypted: list[tuple[bytes, str, int]]
+) -> None:
+    monkeypatch.setattr(writer, "ROOM", 20_000)
+    clock = Jumping()
+    disk = SmallDisk(tmp_path, 100_000)
+    one = bench(disk, clock, reserve=16_000)
+    one.open()
+    stored = 0
+    for number in range(40):
+        one.put(media(number, queued=clock.monotonic(), size=4000))
+        clock.advance(0.4)
+    clock.advance(11)
+    one.put(lack(41))
+    one.wait(Lacked, lambda fact: isinstance(fact, Lacked) and fact.lack.cause is Cause.RADIO)
+    assert one.thread.state == "full"
+    assert not (tmp_path / "reserve-0").exists()
+    disk.capacity = 400_000
+    while one.thread.state == "full":
+        one.wait(Progress) if not one.facts.empty() else one.put(lack(42))
+    stored = one.counters.values["vault_dropped"]
+    one.put(*(media(number, queued=clock.monotonic(), size=4000) for number in range(50, 60)), finish(60))
+    one.wait(Finished)
+    assert stored > 0
+    assert {gap.cause for gap in one.gaps()} >= {Cause.DISK}
+    verdict = judge(tmp_path)
+    assert (verdict.exit_code, verdict.integrity) == (0, "intact")
+    assert len(set(encrypted)) == len(encrypted)
+    assert (tmp_path / "reserve-0").stat().st_size == 16_000
+
+
+def test_faults_anywhere_never_use_a_nonce_twice_nor_leave_an_unexplained_hole(
+    bench: Callable[..., Bench], tmp_path: Path, encrypted: list[tuple[bytes, str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every third write, fsync and open fails once, each in its turn."""
+    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.001)
+    failing = threading.Event()
+    codes = (errno.EIO, errno.ENOSPC, errno.EROFS)
+
+    def plan_of(number: int, name: str) -> int | None:
+        refused = failing.is_set() and number % 3 == 0 and name in ("write", "fsync", "open", "truncate")
+        return codes[number % 2] if refused else None
+
+    one = bench(FaultyOps(plan_of))
+    one.open()
+    failing.set()
+    one.put(*(media(number, segment=number // 7) for number in range(40)), finish(40))
+    one.wait(Finished)
+    failing.clear()
+    assert len(set(encrypted)) == len(encrypted)
+    verdict = judge(tmp_path)
+    assert (verdict.exit_code, verdict.integrity) == (0, "intact")
+    assert one.counters.values["vault_errors"] > 0
+
+
+def test_opening_on_a_dead_disk_is_refused_and_leaves_nothing(bench: Callable[..., Bench], tmp_path: Path) -> None:
+    dead = threading.Event()
+    ops = FaultyOps(lambda _number, name: errno.EROFS if dead.is_set() and name in ("mkdir", "open") else None)
+    one = bench(ops)
+    dead.set()
+    assert one.open() is not None
+    dead.clear()
+    assert one.open() is None
+    assert [path.name for path in tmp_path.glob("open-0/*")] == [RECORDING]
+
+
+def test_backlog_is_bounded_in_bytes(bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "MAX_BYTES", 1000)
+    held = threading.Event()
+
+    class Stalling(FileOps):
+        def write(self, descriptor: int, data: bytes) -> int:
+            if not held.is_set() and len(data) == 216:
+                assert held.wait(20)
+            return super().write(descriptor, data)
+
+    one = bench(Stalling())
+    one.open()
+    one.put(*(media(number) for number in range(50)))
+    assert one.thread.backlog_bytes <= 1000
+    assert len(one.thread._jobs) <= 7
+    held.set()
+    one.put(finish(50))
+    one.wait(Finished)
+    (gap,) = one.gaps()
+    assert gap.cause is Cause.DISK
+
+
+def test_stop_carries_out_what_waits(bench: Callable[..., Bench], tmp_path: Path) -> None:
+    one = bench(FaultyOps(never))
+    one.open()
+    one.put(*(media(number) for number in range(10)), finish(10))
+    assert one.thread.stop(20)
+    assert judge(tmp_path).exit_code == 0
