@@ -289,6 +289,8 @@ class LegReport(Message, frozen=True):
     limited: bool
     delay_ms: float
     """Relay's own share: arrival of a packet to its departure, median of the second."""
+    stamp: tuple[int, int] | None = None
+    """The leg's last sender report: our UTC ns and the leg's RTP time then; a page dates the frames it shows by it."""
 
 
 class WorkerReport(Message, frozen=True):

@@ -406,6 +406,7 @@ class Viewing:
                     {
                         "t": "leg", "view": leg.view, "kbps": leg.kbps, "loss": leg.loss, "rtt_ms": leg.rtt_ms,
                         "layer": leg.layer, "limited": leg.limited, "delay_ms": leg.delay_ms,
+                        "stamp_ns": leg.stamp[0] if leg.stamp else None, "stamp_rtp": leg.stamp[1] if leg.stamp else None,
                     }
                 )  # fmt: skip
 

@@ -84,6 +84,8 @@ class Slot:
         self.heard = Heard()
         self.rung = Rung.ALL
         self.kbps = 0.0
+        self.stamp: tuple[int, int] | None = None
+        """Of its last sender report: our UTC ns, and the leg's RTP time then."""
         self.layered = False
         """Its camera sends more than one layer."""
         self._octets = 0
@@ -100,7 +102,7 @@ class Slot:
     def clear(self) -> None:
         """Show nothing; the caller has said how the view ended."""
         self.leg.stop()
-        self.camera = self.stream = None
+        self.camera = self.stream = self.stamp = None
         self.rung = Rung.ALL
         self.view = ""
         self.packets = 0
@@ -114,7 +116,7 @@ class Slot:
     def restart(self) -> None:
         """Begin again at a keyframe."""
         self.leg.stop()
-        self.stream = None
+        self.stream = self.stamp = None
 
     @property
     def layer(self) -> Layer:
@@ -206,4 +208,5 @@ class Slot:
             layer=self.layer,
             limited=self.rung is not Rung.ALL,
             delay_ms=median(delays) * 1000 if delays else 0.0,
+            stamp=self.stamp,
         )

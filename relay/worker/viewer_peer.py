@@ -14,13 +14,14 @@ from weakref import WeakValueDictionary
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
 from relay.base.errors import TheirError
-from relay.fanout.burst import Burst, Dress, Layout
+from relay.fanout.burst import Burst, Dress, Kind, Layout
 from relay.fanout.leg import Leg, LegSpec
 from relay.fanout.limit import Rung, ViewerLimit
 from relay.fanout.resend import Ring
 from relay.rtp import rtcp
 from relay.transport.port import Peer, Port
 from relay.transport.sdp import MediaOut, ViewerAnswer
+from relay.transport.srtp import SrtpSession
 from relay.worker.slot import Slot
 
 PACED = 2
@@ -99,6 +100,8 @@ class ViewerPeer:
         self._counters = counters
         self._events = events
         self.connected = False
+        self._srtp: SrtpSession
+        self._kinds: dict[Slot, Kind] = {}
         self.limit = ViewerLimit()
         self._remb: int | None = None
 
@@ -121,6 +124,8 @@ class ViewerPeer:
     def on_connected(self, peer: Peer, now: float) -> None:
         """DTLS is done."""
         self.connected = True
+        self._srtp = peer.srtp
+        self._kinds = {slot: (slot.leg.spec.dress, peer.srtp.overhead) for slot in self.all_slots}
         self._events.connected(self)
 
     def on_rtp(self, peer: Peer, packet: bytes, now: float) -> None:
@@ -219,15 +224,14 @@ class ViewerPeer:
         peer = self.peer
         if peer is None or not self.connected:
             return
-        spec, srtp = slot.leg.spec, peer.srtp
-        layout = burst.layout(spec.dress, srtp.overhead, now)
-        srtp.seal_layout(layout, spec.ssrc, shift, timestamp_shift)
+        spec = slot.leg.spec
+        layout = burst.layout(self._kinds[slot], now)
+        self._srtp.seal_layout(layout, spec.ssrc, shift, timestamp_shift)
         self._port.send_layout(peer, layout)
         if spec.rtx_ssrc is None:
             _keep_sealed(self._sealed[slot], layout, shift)
-        packets = len(layout.items)
-        self._counters.values["leg_packets"] += packets
-        slot.sent(packets, now)
+        self._counters.values["leg_packets"] += burst.count
+        slot.sent(burst.count, now)
 
     def _resend(self, nack: rtcp.Nack, now: float) -> None:
         slot = self._legs.get(nack.media)
@@ -237,18 +241,18 @@ class ViewerPeer:
         if slot in self._sealed:
             packets = list(self._sealed[slot].answer(nack.lost, slot.leg.high, now))
         else:
-            packets = [peer.srtp.seal(*part) for part in slot.leg.resend(nack.lost, now)]
+            packets = [self._srtp.seal(*part) for part in slot.leg.resend(nack.lost, now)]
         if packets:
             self._counters.count("leg_resent", len(packets))
             self._port.send(peer, packets)
 
     def adapt(self, now: float) -> None:
         """Once a second: obey what the viewer says it can take."""
-        showing = [slot for slot in self.slots if slot.camera is not None]
+        showing = [slot for slot in self.slots if slot.camera is not None and slot.wanted != "key"]
         move = self.limit.update(self._remb, [slot.load() for slot in showing], now)
         if move is not None:
             showing[move[0]].move(move[1])
-        for slot in showing:
+        for slot in self.slots:
             if slot.rung is Rung.KEYFRAMES and slot.stream is not None and now - slot.stream.keyed_at > KEYFRAME_EVERY:
                 slot.stream.asker.want(now)
 
@@ -257,10 +261,12 @@ class ViewerPeer:
         peer = self.peer
         if peer is None or not self.connected:
             return
-        ntp = rtcp.ntp_from_ns(self._clock.utc_ns())
+        utc_ns = self._clock.utc_ns()
+        ntp = rtcp.ntp_from_ns(utc_ns)
         for slot in self.all_slots:
             report = _sender_report(slot, ntp, now)
             if report is not None:
+                slot.stamp = (utc_ns, report.rtp)
                 compound = rtcp.build_sender_report(report) + rtcp.build_sdes(report.ssrc, self._cname)
                 peer.send_rtcp(compound, now)
 
