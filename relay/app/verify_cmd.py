@@ -7,6 +7,7 @@ from this installation's settings, never from the recording.
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -72,8 +73,14 @@ def _judge(path: Path, public_key: bytes | None, recording_key: str | None, erro
     )
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task(escape(path.name), total=None)
-        with open_reader(path) as reader:
-            return judge(reader, public_key, opener, progress=lambda done, total: bar.update(task, completed=done, total=total))
+        with open_reader(path) as reader, ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="verify") as pool:
+            return judge(
+                reader,
+                public_key,
+                opener,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+                submit=pool.submit,
+            )
 
 
 def _show(verdict: Verdict, language: Language, *, as_json: bool) -> None:

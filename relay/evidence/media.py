@@ -1,11 +1,14 @@
 """Whether the bytes that were given are the bytes that were sealed, and if not, what became of them.
 
 What this file owns: reading segments in order, comparing digests, naming what is altered, missing, moved or doubled.
-What it must never know: signatures, times.  It holds one segment's list of fragments at a time, never its bytes.
+What it must never know: signatures, times.  It holds one segment's list of fragments at a time, and the bytes of a few.
 """
 
+import hashlib
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from relay.base.errors import RelayError, TheirError
 from relay.evidence.notebook import Notebook
@@ -61,26 +64,63 @@ def _seen_from(folder: str, name: str) -> str:
 
 @dataclass(slots=True)
 class Piece:
-    """A fragment as it should stand in its segment's file."""
+    """A fragment as it should stand in its segment's file, and what was found there."""
 
     fragment: int
     offset: int
     length: int
     digest: bytes
+    mark: Mark = Mark.UNKNOWN
+
+
+Outcome: TypeAlias = tuple[Mark, Code | None]
+
+
+class Later(Protocol):
+    """The outcome of a comparison that may still be running (a `concurrent.futures.Future`, say)."""
+
+    def result(self) -> Outcome:
+        """Wait for it."""
+        ...
+
+
+Submit = Callable[[Callable[[], Outcome]], Later]
+"""Runs a comparison, here and now or on another core (hashing releases the interpreter's lock)."""
+
+AHEAD = 8
+"""Fragments being compared at once: bounds the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """An outcome that is there already."""
+
+    outcome: Outcome
+
+    def result(self) -> Outcome:
+        return self.outcome
+
+
+def at_once(work: Callable[[], Outcome]) -> Later:
+    """Compare in the caller's thread."""
+    return _Now(work())
 
 
 class Media:
     """Compares fragments with the files of a vault folder (`.seg`) or of an export (`.mp4`)."""
 
-    def __init__(self, reader: Reader, book: Notebook, form: Form, recording_key: bytes | None) -> None:
+    def __init__(
+        self, reader: Reader, book: Notebook, form: Form, recording_key: bytes | None, submit: Submit = at_once
+    ) -> None:
         self._reader = reader
         self._book = book
         self._form = form
-        self._key = recording_key
+        self._key = recording_key if form is Form.OPENED else None
+        self._submit = submit
+        self._running: deque[tuple[Piece, Later]] = deque()
         self._sizes = {name: reader.size(name) for name in reader.names()}
         self._segment = -1
         self._pieces: list[Piece] = []
-        self._whole = True
         self._end = 0
         self._stored_end = 0
         self._last = -1
@@ -91,8 +131,8 @@ class Media:
         """Return the file of a segment."""
         return f"{segment:05d}.{'mp4' if self._form is Form.EXPORT else 'seg'}"
 
-    def link(self, link: Link, recording: str) -> Mark:
-        """Compare one fragment, in the order of the chain; return its mark."""
+    def link(self, link: Link, recording: str) -> None:
+        """Compare one fragment, in the order of the chain; its mark follows, at the latest when its segment is closed."""
         unseen = self._enter(link)
         if self._form is Form.EXPORT:
             piece = Piece(link.fragment, self._end + unseen, link.plain_length, link.plain_digest)
@@ -100,9 +140,12 @@ class Media:
             piece = Piece(link.fragment, link.offset, link.stored_length, link.stored_digest)
         self._end = piece.offset + piece.length
         self._pieces.append(piece)
-        mark = self._compare(piece, link, recording)
-        self._whole = self._whole and mark is Mark.INTACT
-        return mark
+        self._book.mark(piece.fragment, Mark.UNKNOWN)
+        data = self._read(piece.offset, piece.length)
+        self.checked_bytes += len(data)
+        key = self._key
+        self._running.append((piece, self._submit(lambda: compare(data, piece, link, recording, key))))
+        self._settle(AHEAD)
 
     def skip(self, link: Link) -> None:
         """A genuine link whose fragment was not exported."""
@@ -120,16 +163,36 @@ class Media:
 
     def close_segment(self) -> None:
         """Everything of the segment was seen: look at what is left in its file, and into what did not fit."""
-        if self._segment < 0:
-            return
-        name, size = self.name(self._segment), self._size()
+        self._settle(0)
         if self._pieces:
-            self.known.add(name)
-        if not self._whole and size and len(self._pieces) <= MAX_DIAGNOSED:
+            self._judge_segment(self.name(self._segment), self._size())
+        self._pieces, self._end, self._segment = [], 0, -1
+
+    def _judge_segment(self, name: str, size: int) -> None:
+        self.known.add(name)
+        whole = all(piece.mark is Mark.INTACT for piece in self._pieces)
+        if not whole and size and len(self._pieces) <= MAX_DIAGNOSED:
             self._diagnose(name, size)
-        elif size > self._end:
+        else:
+            self._tell_plainly(name, size)
+
+    def _settle(self, most: int) -> None:
+        """Wait until no more than `most` comparisons are running."""
+        while len(self._running) > most:
+            piece, later = self._running.popleft()
+            piece.mark, code = later.result()
+            self._book.mark(piece.fragment, piece.mark)
+            if code is Code.WRONG_RECORDING_KEY:
+                self._book.once(code, piece.fragment)
+            elif code is not None:
+                self._book.say(code, piece.fragment)
+
+    def _tell_plainly(self, name: str, size: int) -> None:
+        for piece in self._pieces:
+            if piece.mark is Mark.ALTERED:
+                self._book.say(Code.FRAGMENT_ALTERED, piece.fragment)
+        if size > self._end:
             self._book.say(Code.EXTRA_BYTES, file=name, count=size - self._end)
-        self._pieces, self._whole, self._end, self._segment = [], True, 0, -1
 
     def _size(self) -> int:
         return self._sizes.get(self.name(self._segment), 0)
@@ -141,27 +204,6 @@ class Media:
             return self._reader.read(self.name(self._segment), piece_offset, length)
         except (OSError, RelayError):
             return b""
-
-    def _compare(self, piece: Piece, link: Link, recording: str) -> Mark:
-        data = self._read(piece.offset, piece.length)
-        if len(data) < piece.length:
-            return Mark.MISSING
-        self.checked_bytes += len(data)
-        if sha256(data) != piece.digest:
-            return Mark.ALTERED
-        if self._key is not None and self._form is Form.OPENED:
-            self._open(data, link, recording, self._key)
-        return Mark.INTACT
-
-    def _open(self, data: bytes, link: Link, recording: str, key: bytes) -> None:
-        """Bytes that are as sealed but do not open are the fault of the key that was given."""
-        try:
-            plain = decrypt_fragment(key, recording, link.fragment, data)
-        except TheirError:
-            self._book.once(Code.WRONG_RECORDING_KEY, link.fragment)
-            return
-        if sha256(plain) != link.plain_digest or len(plain) != link.plain_length:
-            self._book.say(Code.PLAIN_DIFFERS, link.fragment)
 
     # --- what became of the fragments of a segment that does not fit --------------------------------------------------
 
@@ -193,7 +235,7 @@ class Media:
                 if expected >= len(self._pieces):
                     break
                 piece = self._pieces[expected]
-                if piece.offset > at and self._recognise(piece.offset, size, expected) == expected:
+                if piece.offset > at and self._stands(piece, piece.offset):
                     at = piece.offset  # bytes of fragments whose links are lost
                     continue
                 if at + piece.length <= size:
@@ -205,19 +247,23 @@ class Media:
         return found, strangers - set(found), min(at, size)
 
     def _recognise(self, at: int, size: int, expected: int) -> int | None:
-        """Return the index of the fragment that stands at `at`, the expected one first."""
-        count = len(self._pieces)
-        indexes: list[int] = [*range(expected, count), *range(min(expected, count))]
-        digests: dict[int, bytes] = {}
-        for index in indexes:
-            piece = self._pieces[index]
-            if at + piece.length > size or not piece.length:
-                continue
-            if piece.length not in digests:
-                digests[piece.length] = sha256(self._read(at, piece.length))
-            if digests[piece.length] == piece.digest:
-                return index
-        return None
+        """Return the index of the fragment that stands at `at`: the expected one, or one after it, or one before it."""
+        if expected < len(self._pieces) and self._stands(self._pieces[expected], at):
+            return expected
+        by_length: dict[int, list[int]] = {}
+        for index, piece in enumerate(self._pieces):
+            by_length.setdefault(piece.length, []).append(index)
+        longest = max((length for length in by_length if at + length <= size), default=0)
+        view, hasher, done, matches = memoryview(self._read(at, longest)), hashlib.sha256(), 0, []
+        for length in sorted(by_length):
+            if 0 < length <= len(view):
+                hasher.update(view[done:length])
+                digest, done = hasher.copy().digest(), length
+                matches += [index for index in by_length[length] if self._pieces[index].digest == digest]
+        return min(matches, key=lambda index: (index < expected, index), default=None)
+
+    def _stands(self, piece: Piece, at: int) -> bool:
+        return piece.length > 0 and sha256(self._read(at, piece.length)) == piece.digest
 
     def _tell_doubles(self, found: list[int]) -> None:
         seen: set[int] = set()
@@ -234,3 +280,19 @@ class Media:
             if wanted != number:
                 self._book.say(Code.FRAGMENT_MISPLACED, wanted, other=number)
                 self._book.mark(wanted, Mark.MISPLACED)
+
+
+def compare(data: bytes, piece: Piece, link: Link, recording: str, key: bytes | None) -> Outcome:
+    """Return the mark of one fragment and what else is to be said of it; touches nothing, so that any thread may run it."""
+    if len(data) < piece.length:
+        return Mark.MISSING, None
+    if sha256(data) != piece.digest:
+        return Mark.ALTERED, None
+    if key is None:
+        return Mark.INTACT, None
+    try:
+        plain = decrypt_fragment(key, recording, link.fragment, data)
+    except TheirError:  # bytes that are as sealed but do not open are the fault of the key that was given
+        return Mark.INTACT, Code.WRONG_RECORDING_KEY
+    same = sha256(plain) == link.plain_digest and len(plain) == link.plain_length
+    return Mark.INTACT, None if same else Code.PLAIN_DIFFERS

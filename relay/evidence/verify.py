@@ -2,7 +2,7 @@
 
 What this file owns: the order in which the questions are asked, and what the answers add up to.
 What it must never know: where the recording came from, how it is shown, the network.  It is given a `Reader`, hashes the
-bytes it reads, re-encodes nothing (I6), and holds at most one fragment and one segment's list of fragments.
+bytes it reads, re-encodes nothing (I6), and holds at most a few fragments and one segment's list of them.
 
 The rules are FORMAT.md §7.  Parts: `order` (signatures and sequence), `trust` (keys), `media` (bytes), `continuity` (times),
 `derived` (remuxed copies).
@@ -16,7 +16,7 @@ from relay.base.errors import Kind, TheirError
 from relay.evidence.chain import MAX_RECORD, PREAMBLE, Record, parse_record, record_length
 from relay.evidence.continuity import Continuity, Scope
 from relay.evidence.derived import Derived
-from relay.evidence.media import MAX_FRAGMENT, Media, Reader, Within
+from relay.evidence.media import MAX_FRAGMENT, Media, Reader, Submit, Within, at_once
 from relay.evidence.notebook import Notebook
 from relay.evidence.order import Order
 from relay.evidence.records import Body, End, Gap, KeyRollover, Link, Original, Recovery, Start
@@ -45,12 +45,14 @@ def verify(
     *,
     revoked: Mapping[bytes, Collection[bytes]] | None = None,
     progress: Progress | None = None,
+    submit: Submit = at_once,
 ) -> Verdict:
     """Judge what `reader` holds.
 
     `public_key`: the relay's long-term public key (32 bytes), from elsewhere than the recording; None is a finding.
     `recording_key`: the AES-256 key of the recording (32 bytes) where there is one; without it, *checked as stored*.
     `revoked`: for each revoked public key, the chain heads that a journal checkpoint held before its revocation.
+    `submit`: runs the comparison of a fragment, on another core perhaps (`ThreadPoolExecutor.submit`).
     Raises TheirError when there is nothing that can be read as a recording (exit code 2).
     """
     reader = locate(reader)
@@ -58,7 +60,7 @@ def verify(
     if CHAIN not in names:
         return _without_chain(names)
     form = _form(names, recording_key)
-    return _Verification(reader, names, form, public_key, recording_key, revoked or {}, progress).run()
+    return _Verification(reader, names, form, public_key, recording_key, revoked or {}, progress, submit).run()
 
 
 def locate(reader: Reader) -> Reader:
@@ -133,6 +135,7 @@ class _Verification:
     recording_key: bytes | None
     revoked: Mapping[bytes, Collection[bytes]]
     progress: Progress | None
+    submit: Submit
     book: Notebook = field(default_factory=Notebook)
     start: Start | None = None
     certificate: SessionCertificate | None = None
@@ -153,7 +156,7 @@ class _Verification:
     def __post_init__(self) -> None:
         self.order = Order(self.book)
         self.trust = Trust(self.book, self.public_key, self.revoked)
-        self.media = Media(self.reader, self.book, self.form, self.recording_key)
+        self.media = Media(self.reader, self.book, self.form, self.recording_key, self.submit)
         self._total = sum(self.reader.size(name) for name in self.names)
 
     def run(self) -> Verdict:
@@ -237,7 +240,7 @@ class _Verification:
             self.book.once(Code.STATEMENT_MISMATCH, why=f"fragment {link.fragment} lies in the interval but is left out")
         if self.certificate is not None:
             self.trust.time(record.sequence, self.certificate, link.arrival_start_ns, link.fragment)
-        self.book.mark(link.fragment, self._compare(link))
+        self._compare(link)
         if self.progress is not None:
             self.progress(self.media.checked_bytes, self._total)
 
@@ -253,20 +256,23 @@ class _Verification:
             return "an init segment has no samples"
         return None
 
-    def _compare(self, link: Link) -> Mark:
+    def _compare(self, link: Link) -> None:
         for copy in self.copies:
             if self._inside(link.fragment):
                 copy.link(link)
+        if self.start is not None and self.form not in (Form.CHAIN_ONLY, Form.DERIVED) and self._exported(link):
+            self.media.link(link, self.start.recording)
+        else:
+            self.media.skip(link)
+            self.book.mark(link.fragment, self._mark(link))
+
+    def _mark(self, link: Link) -> Mark:
+        """Return the mark of a fragment whose bytes are not compared."""
         if self.start is None:
             return Mark.UNKNOWN
         if self.form is Form.CHAIN_ONLY:
             return Mark.INTACT
-        if self.form is Form.DERIVED:
-            return self._derived_mark(link)
-        if self._exported(link):
-            return self.media.link(link, self.start.recording)
-        self.media.skip(link)
-        return Mark.NOT_EXPORTED
+        return self._derived_mark(link) if self.form is Form.DERIVED else Mark.NOT_EXPORTED
 
     def _derived_mark(self, link: Link) -> Mark:
         if not self._inside(link.fragment):

@@ -1,8 +1,11 @@
 """Every vector gets exactly its verdict."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from relay.base.errors import TheirError
+from relay.evidence import media
 from relay.evidence.verdict import Verdict
 from relay.evidence.verify import verify
 from tests.evidence.vectors import ANSWERS, VECTORS, Vector
@@ -34,6 +37,21 @@ def test_the_verdict_is_exactly_the_vectors(vector: Vector) -> None:
     verdict = judge(vector)
     assert (verdict.marks, letters(verdict), said(verdict)) == (vector.marks, vector.answers, vector.said)
     assert verdict.exit_code == vector.exit_code
+
+
+def test_on_many_cores_the_verdicts_are_the_same() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for vector in VECTORS:
+            if vector.exit_code < 2:
+                reader = MemoryReader(vector.files())
+                there = verify(reader, vector.public_key, vector.recording_key, revoked=vector.revoked, submit=pool.submit)
+                assert there == judge(vector)
+
+
+def test_a_segment_too_long_to_be_diagnosed_is_still_spoken_against(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media, "MAX_DIAGNOSED", 2)
+    verdict = judge(next(vector for vector in VECTORS if vector.name == "bit flip in a fragment"))
+    assert (verdict.marks, said(verdict)) == ("..X..", "fragment_altered@2")
 
 
 def test_there_are_at_least_fifty_and_each_has_a_name_of_its_own() -> None:
