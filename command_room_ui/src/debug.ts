@@ -5,6 +5,8 @@
  */
 
 import type { Desk } from "./desk";
+import type { TileView } from "./wall";
+import type { SlotStats } from "./whep";
 
 export interface TileFacts {
   readonly tile: number;
@@ -30,6 +32,7 @@ export interface TileFacts {
   readonly kbps: number;
   readonly delayMs: number | null;
   readonly endToEndMs: number | null;
+  readonly endToEndUncertaintyMs: number | null;
   readonly audible: boolean;
   readonly layer: string | null;
 }
@@ -68,9 +71,8 @@ export function expose(desk: Desk): void {
   };
 }
 
-function tileFacts(desk: Desk, view: ReturnType<Desk["wall"]["tiles"]>[number]): TileFacts {
+function tileFacts(desk: Desk, view: TileView): TileFacts {
   const watch = view.id === null ? null : desk.wall.frames(view.id);
-  const { stats } = view;
   return {
     tile: view.tile,
     camera: view.id,
@@ -85,6 +87,17 @@ function tileFacts(desk: Desk, view: ReturnType<Desk["wall"]["tiles"]>[number]):
     lastFrameAt: watch?.lastFrame ?? null,
     pauses: watch?.freezes.count ?? 0,
     longestPauseMs: watch?.freezes.longestMs ?? 0,
+    ...received(view.stats),
+    delayMs: view.delayMs,
+    endToEndMs: view.endToEnd?.ms ?? null,
+    endToEndUncertaintyMs: view.endToEnd?.uncertaintyMs ?? null,
+    audible: view.audible,
+    layer: view.leg?.layer ?? null,
+  };
+}
+
+function received(stats: SlotStats | null) {
+  return {
     framesDecoded: stats?.framesDecoded ?? 0,
     freezeCount: stats?.freezeCount ?? 0,
     freezeSeconds: stats?.freezeSeconds ?? 0,
@@ -93,9 +106,5 @@ function tileFacts(desk: Desk, view: ReturnType<Desk["wall"]["tiles"]>[number]):
     width: stats?.width ?? 0,
     height: stats?.height ?? 0,
     kbps: stats?.kbps ?? 0,
-    delayMs: view.delayMs,
-    endToEndMs: view.endToEnd?.ms ?? null,
-    audible: view.audible,
-    layer: view.leg?.layer ?? null,
   };
 }

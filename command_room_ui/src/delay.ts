@@ -71,18 +71,18 @@ export function endToEnd(
   return ms < -uncertaintyMs ? null : { ms: Math.max(0, ms), uncertaintyMs };
 }
 
-/** Seconds between 1900 (NTP, and Chromium's `estimatedPlayoutTimestamp`) and 1970. */
-const NTP_EPOCH_S = 2_208_988_800;
-
-/** From the frame's stamp to now in the relay's clock; both in milliseconds, `playoutNtpMs` since 1900 or since 1970. */
-export function sinceStamp(playoutNtpMs: number | null, clock: ServerClock, now: number): Uncertain | null {
-  const server = clock.at(now);
-  const offset = clock.offset;
-  if (playoutNtpMs === null || playoutNtpMs <= 0 || server === null || offset === null) return null;
-  const utc = playoutNtpMs > NTP_EPOCH_S * 1000 ? playoutNtpMs - NTP_EPOCH_S * 1000 : playoutNtpMs;
-  const ms = server - utc;
-  return Math.abs(ms) > 60_000 ? null : { ms, uncertaintyMs: offset.uncertaintyMs };
+/**
+ * Milliseconds from a frame's stamp to its presentation.  `stamp` pairs the relay's clock with the leg's RTP time, `rtp` is the
+ * frame's, `shownAt` the presentation in the relay's clock.  Null where the two are more than a minute apart: not the same stream.
+ */
+export function sinceStamp(stamp: { readonly ms: number; readonly rtp: number }, rtp: number, shownAt: number): number | null {
+  // The difference of two 32-bit RTP times, as a signed number.
+  const ticks = (rtp - stamp.rtp) | 0;
+  const ms = shownAt - (stamp.ms + ticks / VIDEO_TICKS_PER_MS);
+  return Math.abs(ms) > 60_000 ? null : ms;
 }
+
+const VIDEO_TICKS_PER_MS = 90;
 
 /** Running median of the last few values: one late frame does not make the figure jump. */
 export class Median {

@@ -93,6 +93,8 @@ export interface Presented {
   readonly at: number;
   /** When its last packet came in, where the browser tells. */
   readonly received: number | null;
+  /** The frame's RTP time, where the browser tells. */
+  readonly rtp: number | null;
 }
 
 /** The frames of one tile: which belong to the wanted camera, when the last came, how often they come. */

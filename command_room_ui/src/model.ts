@@ -75,6 +75,14 @@ export interface Leg {
   readonly layer: Layer;
   readonly limited: boolean;
   readonly delayMs: number;
+  /** The leg's last sender report; null before one. */
+  readonly stamp: Stamp | null;
+}
+
+/** A moment in the relay's clock (UTC milliseconds) and in the leg's RTP time (90 kHz, 32 bits). */
+export interface Stamp {
+  readonly ms: number;
+  readonly rtp: number;
 }
 
 export interface Recording {
@@ -210,7 +218,14 @@ export function readLeg(value: unknown): Leg {
     layer: oneOf(from, "layer", ["high", "low", "key"], "high"),
     limited: flag(from, "limited"),
     delayMs: numberOr(from, "delay_ms", 0),
+    stamp: readStamp(from),
   };
+}
+
+function readStamp(from: Fields): Stamp | null {
+  const nanoseconds = numberOr(from, "stamp_ns", null);
+  const rtp = numberOr(from, "stamp_rtp", null);
+  return nanoseconds === null || rtp === null ? null : { ms: nanoseconds / 1e6, rtp };
 }
 
 export function readRecording(value: unknown): Recording {

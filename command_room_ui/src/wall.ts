@@ -51,6 +51,8 @@ interface Said {
 interface Eye {
   readonly watch: FrameWatch;
   readonly screen: Median;
+  /** From a frame's stamp to its presentation. */
+  readonly stamped: Median;
 }
 
 const RETRY_AFTER_END_MS = 300;
@@ -130,7 +132,17 @@ export class Wall {
     const first = eye.watch.lastFrame === null;
     if (!eye.watch.presented(frame)) return;
     if (frame.received !== null) eye.screen.add(Math.max(0, frame.at - frame.received));
+    this.#date(camera, eye, frame);
     if (first) this.changed.fire();
+  }
+
+  #date(camera: string, eye: Eye, frame: Presented): void {
+    const view = [...this.#said.values()].find((said) => said.camera === camera)?.view ?? "";
+    const stamp = this.live().legs.get(view)?.stamp ?? null;
+    const shownAt = this.socket.clock.at(frame.at);
+    if (stamp === null || frame.rtp === null || shownAt === null) return;
+    const ms = sinceStamp(stamp, frame.rtp, shownAt);
+    if (ms !== null) eye.stamped.add(ms);
   }
 
   /** Bring plan, relay and screen together. */
@@ -204,7 +216,8 @@ export class Wall {
     const shown = new Set(layout.visible(this.layout).map((item) => item.camera));
     for (const camera of this.#eyes.keys()) if (!shown.has(camera)) this.#eyes.delete(camera);
     for (const camera of shown) {
-      if (!this.#eyes.has(camera)) this.#eyes.set(camera, { watch: new FrameWatch(), screen: new Median() });
+      if (!this.#eyes.has(camera))
+        this.#eyes.set(camera, { watch: new FrameWatch(), screen: new Median(), stamped: new Median() });
     }
   }
 
@@ -319,7 +332,7 @@ export class Wall {
       stream: link?.stream(slot) ?? null,
       leg,
       stats,
-      ...this.#delays(id, camera, link, leg, stats),
+      ...this.#delays(id, camera, link, leg),
       worker,
       slot,
       view: said.view,
@@ -355,11 +368,13 @@ export class Wall {
     camera: Camera | null,
     link: WallLink | undefined,
     leg: Leg | null,
-    stats: SlotStats | null,
-  ): { delayMs: number | null; endToEnd: Uncertain | null } {
-    const screenMs = this.#eyes.get(id)?.screen.value ?? null;
-    const delayMs = relayToScreen({ relayMs: leg?.delayMs ?? null, tripMs: leg?.rttMs ?? link?.tripMs ?? null, screenMs });
-    const shown = sinceStamp(stats?.playoutNtpMs ?? null, this.socket.clock, this.now());
+  ): Pick<TileView, "delayMs" | "endToEnd"> {
+    const eye = this.#eyes.get(id);
+    const tripMs = leg?.rttMs ?? link?.tripMs ?? null;
+    const delayMs = relayToScreen({ relayMs: leg?.delayMs ?? null, tripMs, screenMs: eye?.screen.value ?? null });
+    const ms = eye?.stamped.value ?? null;
+    const uncertaintyMs = this.socket.clock.offset?.uncertaintyMs ?? null;
+    const shown = ms === null || uncertaintyMs === null ? null : { ms, uncertaintyMs };
     return { delayMs, endToEnd: endToEnd(shown, camera?.uplinkMs ?? null, camera?.clockUncertaintyMs ?? null) };
   }
 

@@ -28,8 +28,6 @@ export interface SlotStats {
   readonly loss: number;
   readonly width: number;
   readonly height: number;
-  /** NTP time of the frame on screen in the relay's clock, milliseconds. */
-  readonly playoutNtpMs: number | null;
 }
 
 /** How long an interrupted connection may take to come back by itself before it is opened anew. */
@@ -229,7 +227,6 @@ export class WallLink {
       loss: received + lost > 0 ? lost / (received + lost) : 0,
       width: value("frameWidth"),
       height: value("frameHeight"),
-      playoutNtpMs: numeric(item.estimatedPlayoutTimestamp),
     };
   }
 }

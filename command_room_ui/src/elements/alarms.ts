@@ -16,20 +16,34 @@ export class AlarmBanner extends Spoken {
   static override styles = [
     controls,
     css`
-      .alarm {
+      .alarms {
         display: flex;
         flex-wrap: wrap;
+        gap: 0.35em;
+        padding: 0.35em;
+        background: #2a0d0b;
+        max-height: 30vh;
+        overflow: auto;
+      }
+      .alarm {
+        display: flex;
         align-items: center;
-        gap: 0.4em 1em;
-        padding: 0.5em 0.9em;
+        white-space: nowrap;
+        gap: 0.3em 0.7em;
+        padding: 0.25em 0.6em;
         background: var(--bad-ground);
         border: 2px solid var(--bad);
-        border-left-width: 0.8em;
-        font-size: 1.1rem;
+        border-left-width: 0.7em;
+        font-size: 1.05rem;
       }
       .alarm.seen {
-        background: #2e1413;
-        font-size: 1rem;
+        background: none;
+        border-left-width: 2px;
+        font-size: 0.95rem;
+      }
+      .alarm button {
+        min-height: 2em;
+        padding: 0.15em 0.7em;
       }
       .who {
         font-weight: 700;
@@ -40,7 +54,6 @@ export class AlarmBanner extends Spoken {
       }
       .why {
         flex: 1;
-        min-width: 8em;
       }
       @keyframes pulse {
         50% {
@@ -56,6 +69,8 @@ export class AlarmBanner extends Spoken {
   ];
 
   @property({ attribute: false }) live!: LiveState;
+  /** Cameras on the wall: one that was seen and stands there needs no banner any more. */
+  @property({ attribute: false }) shown: ReadonlySet<string> = new Set();
   /** Our clock, milliseconds; given so that ages move. */
   @property({ type: Number }) now = 0;
   readonly #sound = new AlertSound();
@@ -66,11 +81,10 @@ export class AlarmBanner extends Spoken {
   }
 
   protected override render(): TemplateResult {
-    const alarms = [...this.live.alarms.values()].sort(
-      (left, right) => Number(left.seen) - Number(right.seen) || right.at - left.at,
-    );
+    const told = [...this.live.alarms.values()].filter((alarm) => !alarm.seen || !this.shown.has(alarm.camera));
+    const alarms = told.sort((left, right) => Number(left.seen) - Number(right.seen) || right.at - left.at);
     return html`<div role="alert" class="hidden">${alarms.filter((alarm) => !alarm.seen).map((alarm) => html`<p>${t("alarm.announce", { label: this.#label(alarm) })}</p>`)}</div>
-      ${alarms.map((alarm) => this.#row(alarm))}`;
+      ${alarms.length === 0 ? nothing : html`<div class="alarms">${alarms.map((alarm) => this.#row(alarm))}</div>`}`;
   }
 
   protected override updated(): void {
@@ -83,14 +97,17 @@ export class AlarmBanner extends Spoken {
 
   #row(alarm: Alarm): TemplateResult {
     const ago = t("alarm.ago", { age: age((this.now - alarm.at) / 1000) });
-    const say = (name: string) => this.dispatchEvent(new CustomEvent<string>(name, { detail: alarm.camera }));
-    return html`<div class="alarm ${alarm.seen ? "seen" : ""}" data-testid="alarm" data-camera=${alarm.camera}>
-      <span class="who">${t("alarm.title")} — ${this.#label(alarm)}</span>
-      <span class="why">${alarm.reason || t("alarm.pressed")}, ${ago}</span>
-      ${this.#sound.blocked ? html`<button @click=${this.#unblock}>${t("alarm.sound")}</button>` : nothing}
-      <button class="danger" @click=${() => say("alarm-show")} data-testid="alarm-show">${t("alarm.show")}</button>
-      ${alarm.seen ? nothing : html`<button @click=${() => say("alarm-seen")} data-testid="alarm-seen">${t("alarm.seen")}</button>`}
+    return html`<div class="alarm ${alarm.seen ? "seen" : ""}" data-testid="alarm" data-camera=${alarm.camera} data-seen=${alarm.seen}>
+      <span class="who">${alarm.seen ? "" : `${t("alarm.title")} — `}${this.#label(alarm)}</span>
+      <span class="why">${alarm.seen ? "" : `${alarm.reason || t("alarm.pressed")}, `}${ago}</span>
+      ${this.#sound.blocked && !alarm.seen ? html`<button @click=${this.#unblock}>${t("alarm.sound")}</button>` : nothing}
+      <button class=${alarm.seen ? "" : "danger"} @click=${() => this.#say("alarm-show", alarm)} data-testid="alarm-show">${t("alarm.show")}</button>
+      ${alarm.seen ? nothing : html`<button @click=${() => this.#say("alarm-seen", alarm)} data-testid="alarm-seen">${t("alarm.seen")}</button>`}
     </div>`;
+  }
+
+  #say(name: string, alarm: Alarm): void {
+    this.dispatchEvent(new CustomEvent<string>(name, { detail: alarm.camera }));
   }
 
   async #unblock(): Promise<void> {

@@ -82,7 +82,7 @@ export class CameraList extends Spoken {
         align-self: start;
       }
       .alarm .sign,
-      .alarm .state {
+      .alarm .stands {
         color: var(--bad);
         font-weight: 700;
       }
@@ -169,7 +169,7 @@ export class CameraList extends Spoken {
       (camera.rec === "stalled" || camera.rec === "full" || camera.rec === "none");
     const battery = camera.battery === null ? "" : ` · ${t("list.battery", { percent: Math.round(camera.battery) })}`;
     const still = camera.state === "frozen" || camera.state === "lost" ? ` · ${tCode("cause", `camera_${camera.state}`)}` : "";
-    return html`${t(`standing.${stands}` as Key)}${still}${camera.rec === "recording" ? html` · REC` : nothing}${
+    return html`<span class="stands">${t(`standing.${stands}` as Key)}</span>${still}${camera.rec === "recording" ? html` · REC` : nothing}${
       broken ? html` · <span class="bad">${t(`rec.${camera.rec}` as Key)}</span>` : nothing
     }${battery}`;
   }

@@ -118,7 +118,7 @@ export class LiveView extends Spoken {
   }
 
   protected override render(): TemplateResult {
-    return html`<alarm-banner .live=${this.desk.state} .now=${Date.now()} @alarm-show=${this.#onAlarmShow} @alarm-seen=${this.#onAlarmSeen}></alarm-banner>
+    return html`<alarm-banner .live=${this.desk.state} .shown=${new Set(this.desk.wall.layout.tiles.filter((camera) => camera !== null))} .now=${Date.now()} @alarm-show=${this.#onAlarmShow} @alarm-seen=${this.#onAlarmSeen}></alarm-banner>
       ${
         this.current === null
           ? html`<intervention-gate .api=${this.desk.api} .turn=${this.desk.state.interventions} .closed=${this.closed} @entered=${this.#onEntered}></intervention-gate>`
@@ -210,7 +210,9 @@ export class LiveView extends Spoken {
 
   // --- cameras and alarms ----------------------------------------------------------------------------------------------
 
+  /** Whoever puts a camera on the wall has seen its alarm. */
   #onChosen(event: CustomEvent<string>): void {
+    this.desk.acknowledge(event.detail);
     this.desk.wall.arrange(layout.placeAnywhere(this.desk.wall.layout, event.detail));
   }
 

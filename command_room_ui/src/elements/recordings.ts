@@ -23,7 +23,7 @@ export class RecordingsView extends Spoken {
     css`
       :host {
         display: grid;
-        grid-template-columns: minmax(20rem, 42%) minmax(0, 1fr);
+        grid-template-columns: minmax(24rem, 40%) minmax(0, 1fr);
         height: 100%;
       }
       .list {
@@ -35,7 +35,7 @@ export class RecordingsView extends Spoken {
       }
       form {
         display: grid;
-        grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr));
+        grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr));
         padding: 0.9em;
         align-items: end;
         gap: 0.6em;
@@ -137,7 +137,7 @@ export class RecordingsView extends Spoken {
       <td><button class="plain" @click=${choose}>${recording.label}</button><span class="soft">${bytes(recording.storedBytes)}</span></td>
       <td>${dateTime(recording.startedAt)}</td>
       <td>${recording.state === "open" ? "…" : age(recording.durationMs / 1000)}</td>
-      <td><span class=${recording.state}>${recording.state === "open" ? "⏺ " : ""}${t(`recording.${recording.state}` as Key)}</span>
+      <td><span class=${recording.state}>${recording.state === "open" ? "◉ " : ""}${t(`recording.${recording.state}` as Key)}</span>
         ${recording.recovered ? html`<br /><span class="warn">⚠ ${t("recording.recovered")}</span>` : nothing}
         ${recording.gaps > 0 ? html`<br /><span class="soft">${t("recordings.gaps")} : ${recording.gaps}</span>` : nothing}</td>
     </tr>`;

@@ -101,7 +101,7 @@ export class WallGrid extends Spoken {
     const wall = this.desk.wall.layout;
     const place = layout.placeOf(wall, view.tile);
     return html`<wall-tile .view=${view} .large=${layout.isLarge(wall, view.tile)} .spotlight=${wall.spotlight && wall.selected === view.tile}
-      ?selected=${wall.selected === view.tile} ?alarm=${view.id !== null && this.desk.state.alarms.has(view.id)}
+      ?selected=${wall.selected === view.tile} .alarm=${this.#alarm(view)}
       class=${this.over === view.tile ? "over" : nothing} draggable=${view.id === null ? "false" : "true"}
       style=${styleMap({ "grid-column": place.column, "grid-row": place.row })}
       role="group" aria-label=${label(view)}
@@ -111,6 +111,12 @@ export class WallGrid extends Spoken {
       @tile-hear=${() => this.hear(view.tile)} @tile-enlarge=${() => this.enlarge(view.tile)}
       @tile-remove=${() => this.#arrange(layout.clear(this.desk.wall.layout, view.tile))}
       @tile-retry=${() => this.desk.wall.retry(view.id ?? "")}></wall-tile>`;
+  }
+
+  #alarm(view: TileView): "" | "seen" | "unseen" {
+    const alarm = this.desk.state.alarms.get(view.id ?? "");
+    if (alarm === undefined) return "";
+    return alarm.seen ? "seen" : "unseen";
   }
 
   /** Listen to a tile, or stop listening to it. */

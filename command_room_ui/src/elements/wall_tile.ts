@@ -28,7 +28,8 @@ export class WallTile extends Spoken {
   @property({ attribute: false }) view!: TileView;
   @property({ type: Boolean }) large = false;
   @property({ type: Boolean, reflect: true }) selected = false;
-  @property({ type: Boolean, reflect: true }) alarm = false;
+  /** The button is pressed; `unseen` while nobody at this post has seen it. */
+  @property({ reflect: true }) alarm: "" | "seen" | "unseen" = "";
   @property({ type: Boolean }) spotlight = false;
   @query("video") private video!: HTMLVideoElement | null;
   #callback = 0;
@@ -49,15 +50,17 @@ export class WallTile extends Spoken {
     if (view.id === null) return this.#empty();
     return html`<div class="tile ${kind} ${this.large ? "large" : "small"}" data-testid="tile" data-tile=${view.tile} data-camera=${view.id}
         data-kind=${kind} @dblclick=${() => this.#say("tile-enlarge")}>
-      <video muted autoplay playsinline disablepictureinpicture tabindex="-1" aria-hidden="true"></video>
-      ${kind === "live" ? nothing : this.#cover(view)}
       <div class="top">
         <span class="number" aria-hidden="true">${view.tile + 1}</span>
-        <span class="name">${view.camera?.label ?? view.id}</span>
-        <span class="state">${SIGNS[kind]} ${t(`tile.${kind}` as Key)}</span>
+        <span class="name">${this.alarm !== "" ? html`<span class="urgent">▲</span> ` : nothing}${view.camera?.label ?? view.id}</span>
+        <span class="state">${SIGNS[kind]} <span class="word">${t(`tile.${kind}` as Key)}</span></span>
+      </div>
+      <div class="picture">
+        <video muted autoplay playsinline disablepictureinpicture tabindex="-1" aria-hidden="true"></video>
+        ${kind === "live" ? nothing : this.#cover(view)}
+        <div class="tools">${this.#tools(view)}</div>
       </div>
       ${this.large || this.selected ? this.#figures(view) : this.#shortFigures(view)}
-      <div class="tools">${this.#tools(view)}</div>
     </div>`;
   }
 
@@ -130,7 +133,7 @@ export class WallTile extends Spoken {
     if (camera === null) return html``;
     if (camera.original === "camera") return html`<span class="rec" data-testid="rec">${t("rec.onCamera")}</span>`;
     const on = camera.rec === "recording";
-    return html`<span class="rec ${on ? "on" : "off"}" data-testid="rec" data-rec=${camera.rec}>${on ? "⏺" : "⚠"} ${t(`rec.${camera.rec}` as Key)}</span>
+    return html`<span class="rec ${on ? "on" : "off"}" data-testid="rec" data-rec=${camera.rec}>${on ? "◉" : "⚠"} ${t(`rec.${camera.rec}` as Key)}</span>
       ${on ? html`<span class=${sealIsLate(camera) ? "warn" : ""} data-testid="seal">${seal(camera)}</span>` : nothing}`;
   }
 
@@ -153,7 +156,11 @@ export class WallTile extends Spoken {
     }
     const camera = this.view.id;
     this.#callback = video.requestVideoFrameCallback((now, metadata) => {
-      const frame: Presented = { at: Math.max(now, metadata.expectedDisplayTime), received: metadata.receiveTime ?? null };
+      const frame: Presented = {
+        at: Math.max(now, metadata.expectedDisplayTime),
+        received: metadata.receiveTime ?? null,
+        rtp: metadata.rtpTimestamp ?? null,
+      };
       this.dispatchEvent(
         new CustomEvent<{ camera: string; frame: Presented }>("tile-frame", {
           detail: { camera, frame },

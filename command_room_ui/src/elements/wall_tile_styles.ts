@@ -17,18 +17,29 @@ export const tileStyles = css`
     border-color: var(--accent);
     box-shadow: inset 0 0 0 2px var(--accent);
   }
-  :host([alarm]) {
+  :host([alarm="unseen"]) {
     border-color: var(--bad);
-    border-width: 6px;
+    border-width: 4px;
     border-style: double;
   }
   .tile {
     position: absolute;
     inset: 0;
-    font-size: clamp(11px, min(6cqh, 4cqw), 40px);
+    display: flex;
+    flex-direction: column;
+    font-size: clamp(12px, min(6.5cqh, 4.2cqw), 40px);
+    line-height: 1.35;
   }
   .tile.large {
-    font-size: clamp(13px, min(4cqh, 2.6cqw), 40px);
+    font-size: clamp(13px, min(4.2cqh, 2.6cqw), 40px);
+  }
+  .picture {
+    position: relative;
+    flex: 1;
+    min-height: 0;
+  }
+  .urgent {
+    color: var(--bad);
   }
   video {
     position: absolute;
@@ -54,7 +65,7 @@ export const tileStyles = css`
     justify-content: center;
     gap: 0.3em;
     text-align: center;
-    padding: 2.2em 0.6em;
+    padding: 0.3em 0.6em;
     text-shadow: 0 0 4px #000;
   }
   .frozen .cover {
@@ -83,21 +94,14 @@ export const tileStyles = css`
   }
   .top,
   .bottom {
-    position: absolute;
-    left: 0;
-    right: 0;
     display: flex;
     align-items: center;
-    gap: 0.35em 0.7em;
-    padding: 0.2em 0.5em;
-    background: rgb(5 9 13 / 78%);
+    gap: 0 0.7em;
+    padding: 0.05em 0.45em;
+    background: #0a1117;
     min-width: 0;
   }
-  .top {
-    top: 0;
-  }
   .bottom {
-    bottom: 0;
     flex-wrap: wrap;
     font-size: 0.85em;
     font-variant-numeric: tabular-nums;
@@ -135,10 +139,9 @@ export const tileStyles = css`
   .asleep .state {
     color: var(--soft);
   }
-  .small:not(.live) .state {
-    overflow: hidden;
-    text-overflow: clip;
-    width: 1.4em;
+  /* The cover says it in full over the picture. */
+  .small:not(.live) .word {
+    display: none;
   }
   .rec.on {
     color: var(--bad);
@@ -163,7 +166,7 @@ export const tileStyles = css`
   }
   .tools {
     position: absolute;
-    top: 2.3em;
+    top: 0.3em;
     right: 0.3em;
     display: none;
     gap: 0.3em;
