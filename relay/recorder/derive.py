@@ -95,8 +95,7 @@ def segments(stream: BinaryIO) -> Iterator[InputContainer]:
         raise ValueError("does not begin with an init segment")
     while head:
         source = Source(stream, head)
-        with av.open(source, "r", format="mp4") as container:
-            yield container
+        yield av.open(source, "r", format="mp4")  # packets that are held keep it open
         head = source.drain()
 
 

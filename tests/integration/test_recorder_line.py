@@ -149,7 +149,7 @@ async def feed(connection: Connection, recording: str, packets: list[Timed], *, 
 
 
 def decoded(data: bytes) -> dict[str, int]:
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         frames = {"video": 0, "audio": 0}
         for frame in container.decode():
             frames["video" if isinstance(frame, av.VideoFrame) else "audio"] += 1

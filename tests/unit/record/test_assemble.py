@@ -34,7 +34,7 @@ def avc(access_unit: bytes) -> bytes:
 
 
 def packets_of(pictures: list[bytes], sequence: int, timestamp: int) -> list[bytes]:
-    out = []
+    out: list[bytes] = []
     for index, one in enumerate(pictures):
         payloads = h264_payloads(one)
         for number, payload in enumerate(payloads):

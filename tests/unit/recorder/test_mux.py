@@ -1,0 +1,179 @@
+"""Fragments of our own boxes, judged by FFmpeg and by our own reader; the derived copy too."""
+
+import io
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import av
+import pytest
+
+from relay.base.errors import OurError
+from relay.evidence.chain import TrackKind
+from relay.evidence.seal import sample_digest
+from relay.record.cut import Fragment, Layout, Placed
+from relay.record.line import Line, LineSettings, Stream
+from relay.recorder.mux import Muxed, Muxer
+from tests.support.rtp_source import AUDIO_SSRC, VIDEO_SSRC, Timed, encode_audio, encode_video, interleave, scene, video
+from tests.support.rtp_source import audio as sound
+
+SECOND = 1_000_000_000
+BOTH = [Stream(VIDEO_SSRC, 1), Stream(AUDIO_SSRC, 2)]
+
+
+@dataclass
+class Segment:
+    init: bytes
+    fragments: list[tuple[Fragment, Muxed]]
+
+    @property
+    def data(self) -> bytes:
+        return self.init + b"".join(muxed.data for _, muxed in self.fragments)
+
+
+def mux(packets: list[Timed], streams: list[Stream], segment_seconds: int = 60) -> list[Segment]:
+    line = Line(LineSettings(segment=segment_seconds * SECOND), 0)
+    out = line.open(streams, 0)
+    for timed in packets:
+        now = int(timed.at * SECOND)
+        out += line.packets([(now, timed.packet)], now)
+    segments: list[Segment] = []
+    muxer: Muxer | None = None
+    for item in [*out, *line.close()]:
+        if isinstance(item, Fragment):
+            if item.opens or muxer is None:
+                muxer = Muxer(item.layout)
+                segments.append(Segment(muxer.init, []))
+            fragments = segments[-1].fragments
+            fragments.append((item, muxer.fragment(item, len(fragments) + 1)))
+    return segments
+
+
+def read(data: bytes) -> dict[str, list[tuple[int, int, bool, bytes]]]:
+    """Return (decode time, duration, keyframe, bytes) of every sample, as FFmpeg reads them."""
+    found: dict[str, list[tuple[int, int, bool, bytes]]] = {}
+    with av.open(io.BytesIO(data), "r", format="mp4") as container:
+        for packet in container.demux():
+            if packet.dts is not None:
+                item = (packet.dts, packet.duration or 0, packet.is_keyframe, bytes(packet))
+                found.setdefault(packet.stream.type, []).append(item)
+    return found
+
+
+def test_ffmpeg_reads_every_sample_where_and_as_it_was_put() -> None:
+    (segment,) = mux(scene(2.0), BOTH)
+    found = read(segment.data)
+    for kind, samples in (
+        ("video", [one for fragment, _ in segment.fragments for one in fragment.video]),
+        ("audio", [one for fragment, _ in segment.fragments for one in fragment.audio]),
+    ):
+        assert [data for *_, data in found[kind]] == [one.data for one in samples]
+        assert [key for _, _, key, _ in found[kind]] == [one.keyframe for one in samples]
+        padding = found[kind][0][0] - samples[0].time
+        assert [time - padding for time, *_ in found[kind]] == [one.time for one in samples]
+        assert abs(padding) <= 312, "at most the pre-skip of Opus"
+
+
+def test_every_frame_and_sound_decodes() -> None:
+    (segment,) = mux(scene(1.0), BOTH)
+    with av.open(io.BytesIO(segment.data), "r") as container:
+        frames = [frame for frame in container.decode()]
+    assert sum(isinstance(frame, av.VideoFrame) for frame in frames) == 30
+    assert sum(isinstance(frame, av.AudioFrame) for frame in frames) == 50
+
+
+def test_parts_say_what_the_fragment_holds() -> None:
+    (segment,) = mux(scene(1.0), BOTH)
+    for fragment, muxed in segment.fragments:
+        for part in muxed.tracks:
+            samples = fragment.video if part.kind is TrackKind.VIDEO else fragment.audio
+            assert (part.samples, part.first) == (len(samples), samples[0].time)
+            assert part.digest == sample_digest(one.data for one in samples)
+    video_parts = [part for _, muxed in segment.fragments for part in muxed.tracks if part.kind is TrackKind.VIDEO]
+    assert all(late.first == early.end for early, late in zip(video_parts, video_parts[1:], strict=False))
+
+
+def test_bytes_depend_on_nothing_but_the_samples() -> None:
+    first, second = mux(scene(1.0), BOTH), mux(scene(1.0), BOTH)
+    assert [segment.data for segment in first] == [segment.data for segment in second]
+
+
+def test_sound_alone_and_picture_alone() -> None:
+    (sounds,) = mux(list(sound(encode_audio(50))), [BOTH[1]])
+    assert list(read(sounds.data)) == ["audio"]
+    (pictures,) = mux(list(video(encode_video(30))), [BOTH[0]])
+    assert list(read(pictures.data)) == ["video"]
+
+
+def test_size_of_the_picture_is_in_the_init_segment() -> None:
+    (segment,) = mux(list(video(encode_video(5, 642, 362))), [BOTH[0]])
+    with av.open(io.BytesIO(segment.data), "r") as container:
+        assert (container.streams.video[0].width, container.streams.video[0].height) == (642, 362)
+
+
+@pytest.mark.parametrize("sps", [b"", b"\x67", b"\x67\xff\xff\xff\xff", b"\x67\x42\x00\x1f"])
+def test_parameter_sets_that_say_nothing_are_refused(sps: bytes) -> None:
+    with pytest.raises(OurError):
+        Muxer(Layout(sps, b"\x68\xce", True))
+
+
+def test_time_beyond_32_bits_is_written_whole() -> None:
+    (segment,) = mux(list(sound(encode_audio(5))), [BOTH[1]])
+    layout = segment.fragments[0][0].layout
+    late = Fragment(
+        0, True, layout, 0, [], [Placed((1 << 40) + 960 * number, b"\xfc\xff\xfe", True, 960, 0) for number in range(3)]
+    )
+    data = Muxer(layout).fragment(late, 1).data
+    assert [time for time, *_ in read(segment.init + data)["audio"]][1:] == [(1 << 40) + 960, (1 << 40) + 1920]
+
+
+def derive(data: bytes, *options: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "relay.recorder.derive", *options], input=data, capture_output=True, check=False
+    )
+
+
+def test_derived_copy_of_several_segments_is_one_film_that_begins_at_zero() -> None:
+    segments = mux(scene(4.0), BOTH, segment_seconds=1)
+    assert len(segments) > 2
+    made = derive(b"".join(segment.data for segment in segments[1:]))
+    assert (made.returncode, made.stderr) == (0, b"")
+    found = read(made.stdout)
+    expected = [one.data for segment in segments[1:] for fragment, _ in segment.fragments for one in fragment.video]
+    assert [data for *_, data in found["video"]] == expected
+    assert found["video"][0][0] <= 90_000 // 10
+    with av.open(io.BytesIO(made.stdout), "r") as container:
+        assert sum(isinstance(frame, av.VideoFrame) for frame in container.decode()) == len(expected)
+
+
+@pytest.mark.parametrize("offset_ms", [-200, 0, 200])
+def test_derived_copy_moves_the_sound_by_the_measured_offset(offset_ms: int) -> None:
+    (segment,) = mux(scene(1.0), BOTH)
+    made = derive(segment.data, "--sound-offset-ns", str(offset_ms * 1_000_000))
+    found = read(made.stdout)
+    apart = found["audio"][0][0] / 48_000 - found["video"][0][0] / 90_000
+    assert abs(apart - offset_ms / 1000) < 0.01
+
+
+def test_derived_copy_begins_with_sound_where_the_picture_came_later() -> None:
+    late = [Timed(timed.at + 1.0, timed.packet) for timed in video(encode_video(30))]
+    segments = mux(interleave(sound(encode_audio(100)), iter(late)), BOTH)
+    assert len(segments) == 2
+    found = read(derive(b"".join(segment.data for segment in segments)).stdout)
+    assert (len(found["audio"]), len(found["video"])) == (100, 30)
+
+
+def test_derived_copy_of_sound_alone() -> None:
+    (segment,) = mux(list(sound(encode_audio(50))), [BOTH[1]])
+    made = derive(segment.data)
+    assert made.returncode == 0
+    assert len(read(made.stdout)["audio"]) == 50
+
+
+@pytest.mark.parametrize(
+    "junk", [b"", b"junk that is no film", b"\x00\x00\x00\x08ftyp", b"\xff\xff\xff\xffftyp", b"\0\0\0\x01ftyp"]
+)
+def test_derive_refuses_what_is_no_film(junk: bytes) -> None:
+    made = derive(junk)
+    assert made.returncode == 2
+    assert made.stderr.startswith(b"derive: ")
