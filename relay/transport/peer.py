@@ -78,11 +78,14 @@ class Peer:
         "_owner",
         "closed",
         "connected",
+        "demoted_until",
+        "dtls_waiting",
         "handler",
         "ice",
         "remote",
         "silence_after",
         "srtp",
+        "useless",
     )
 
     srtp: SrtpSession
@@ -96,6 +99,10 @@ class Peer:
         self.silence_after = silence_after
         self.connected = False
         self.closed = False
+        self.useless = 0
+        """Datagrams from this peer's addresses that could not be used, since the port last looked."""
+        self.demoted_until: float | None = None
+        self.dtls_waiting = 0
         self._owner = owner
         self._dtls: Endpoint | None = None
         self._added = now
@@ -152,12 +159,14 @@ class Peer:
         """An SRTP or SRTCP packet from a validated address; tells whether the handler got it."""
         counters = self._owner.counters
         if not self.connected:
+            self.useless += 1
             counters.count("srtp_early")
             return False
         is_rtcp = 192 <= packet[1] <= 223  # RFC 5761 §4
         try:
             plain = self.srtp.open_rtcp(packet) if is_rtcp else self.srtp.open_rtp(packet)
         except SrtpError as error:
+            self.useless += 1
             counters.count("srtp_replayed" if isinstance(error, ReplayError) else "srtp_forged")
             return False
         self._heard = now

@@ -5,8 +5,12 @@ viewers, codecs, policy.
 
 Demultiplexing (RFC 7983): first byte 0-3 STUN, 20-63 DTLS, 128-191 SRTP or SRTCP, anything else is dropped.  STUN finds its
 peer by our ufrag; everything else by its source address, which must have passed an authentic check.  A datagram that fails
-changes nothing but a counter.  DTLS is queued (bounded) and worked off after the media of a drain, a few at a time: a
-handshake flight costs as much as two hundred packets.
+changes nothing but a counter.
+
+Three things keep one from hurting the others.  Strangers' datagrams wait in a queue of their own (`sieve`).  An address of a
+peer that sends mostly what cannot be used (replays, forgeries: anyone can forge a source) queues with strangers for a while.
+DTLS is queued, bounded, and worked off after the media of a drain, a few at a time: a handshake flight costs as much as two
+hundred packets.
 """
 
 import asyncio
@@ -28,12 +32,14 @@ from relay.transport.ice_lite import Address
 from relay.transport.peer import Peer, PeerHandler
 from relay.transport.sdp_types import Local, Remote
 from relay.transport.send import Sender
+from relay.transport.sieve import Sieve
 
 __all__ = ["Peer", "PeerHandler", "Port", "PortSettings"]
 
 declare(
     udp_received="datagrams read from the socket",
     udp_overflow="datagrams that the kernel dropped because the socket's buffer was full",
+    udp_strangers_overflow="datagrams that the kernel dropped because too many came from addresses that passed no check",
     udp_empty="datagrams of no length",
     udp_oversized="datagrams longer than any peer sends",
     udp_class="datagrams that are neither STUN, DTLS nor SRTP by their first byte",
@@ -46,13 +52,24 @@ declare(
     stun_accepted="authentic checks, answered",
     handler_errors="packets whose handling raised an error of ours",
     dtls_dropped="DTLS datagrams dropped because too many waited",
+    peers_demoted="peers whose addresses brought so much rubbish that they queued with strangers for a while",
 )
 
 logger = logging.getLogger(__name__)
 
 MAX_DATAGRAM: Final = 1500
 MAX_DTLS_WAITING: Final = 256
+MAX_DTLS_OF_ONE: Final = 16
+"""Datagrams of one peer: a flight is at most six."""
+ABUSE_PER_TICK: Final = 100
+"""Useless datagrams from one peer's addresses between two ticks after which it queues with strangers; a network that repeats
+every packet of a camera makes ten."""
+DEMOTED_FOR: Final = 5.0
 DTLS_PER_DRAIN: Final = 4
+STRANGERS_BUFFER: Final = 256 << 10
+STRANGERS_BATCH: Final = 32
+STRANGERS_PAUSE: Final = 0.001
+"""With the batch: at most 32 000 datagrams a second from addresses that passed no check."""
 _SO_MEMINFO: Final = 55
 CONTESTED_AFTER: Final = 2.0
 """Seconds of silence after which an address may pass to another peer (a NAT gave its port away)."""
@@ -96,11 +113,20 @@ class Port:
         self._next_log = 0.0
         self._next_look = 0.0
         self._overflow_before = _overflow(sock)
+        self._sieve: Sieve | None = None
+        self._moved = False
+        """Addresses came or went since the sieve was told."""
 
     def start(self) -> None:
         """Begin reading: registers with the running asyncio loop."""
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._sock.fileno(), self._on_readable)
+        try:
+            self._sieve = Sieve(self._sock, STRANGERS_BUFFER)
+        except OSError:  # an old kernel, or a port that others share already: one queue for all then
+            logger.warning("strangers cannot be queued apart on this system")
+        else:
+            self._loop.add_reader(self._sieve.strangers.fileno(), self._on_strangers)
 
     def stop(self) -> None:
         """Close every peer and stop reading; the socket stays the caller's."""
@@ -108,7 +134,10 @@ class Port:
             peer.close("shutdown")
         if self._loop is not None:
             self._loop.remove_reader(self._sock.fileno())
-            self._loop = None
+            if self._sieve is not None:
+                self._loop.remove_reader(self._sieve.strangers.fileno())
+                self._sieve.close()
+            self._loop = self._sieve = None
 
     def new_local(self) -> Local:
         """Fresh credentials (RFC 8445 §5.3: at least 24 and 128 bits), our fingerprint and candidates, for `sdp.answer_*`."""
@@ -146,9 +175,24 @@ class Port:
         """Every 20-50 ms: DTLS retransmission, silence, handshakes that never ended."""
         for peer in list(self._peers):
             peer.tick(now, self._settings.handshake_after)
+            self._judge(peer, now)
+        if self._sieve is not None and self._moved:
+            self._moved = False
+            self._sieve.know(address for address, peer in self._addresses.items() if peer.demoted_until is None)
         if now >= self._next_look:
             self._next_look = now + 1.0
-            self.counters.values["udp_overflow"] = _overflow(self._sock) - self._overflow_before
+            self._look_at_overflow()
+
+    def _judge(self, peer: Peer, now: float) -> None:
+        """Send a peer whose addresses bring mostly rubbish to the strangers' queue, and take it back."""
+        useless, peer.useless = peer.useless, 0
+        if useless > ABUSE_PER_TICK:
+            self._moved |= peer.demoted_until is None
+            self.counters.count("peers_demoted", peer.demoted_until is None)
+            peer.demoted_until = now + DEMOTED_FOR
+        elif peer.demoted_until is not None and now >= peer.demoted_until:
+            peer.demoted_until = None
+            self._moved = True
 
     def on_datagram(self, data: bytes, source: Address, now: float) -> None:
         """Take one datagram; the whole of the guard."""
@@ -163,12 +207,13 @@ class Port:
         peer = self._addresses.get(source)
         if peer is None:
             self.counters.count("udp_stranger")
-        elif 128 <= first <= 191:
-            if size >= 12 and peer.on_srtp(data, source, now):
+        elif 128 <= first <= 191 and size >= 12:
+            if peer.on_srtp(data, source, now):
                 self._touched[peer.handler] = None
         elif 20 <= first <= 63:
             self._queue_dtls(peer, data, source)
         else:
+            peer.useless += 1
             self.counters.count("udp_class")
 
     def end_batch(self, now: float) -> None:
@@ -181,6 +226,7 @@ class Port:
                 self._our_error(now)
         for _ in range(min(DTLS_PER_DRAIN, len(self._dtls))):
             peer, data, source = self._dtls.popleft()
+            peer.dtls_waiting -= 1
             if not peer.closed:
                 peer.on_dtls(data, source, now)
         if self._dtls and self._loop is not None:
@@ -195,6 +241,7 @@ class Port:
         self._peers.pop(peer, None)
         for ufrag in peer.ice.ufrags:
             self._ufrags.pop(ufrag.encode(), None)
+        self._moved = True
         for address in peer.ice.validated:
             if self._addresses.get(address) is peer:
                 del self._addresses[address]
@@ -209,12 +256,28 @@ class Port:
         return local
 
     def _on_readable(self) -> None:
-        if self._loop is None:
+        if self._loop is not None:
+            self._drain(self._sock, self._settings.batch)
+
+    def _on_strangers(self) -> None:
+        """A little at a time, and after a full batch not for a while: a flood must not buy our time."""
+        if self._loop is None or self._sieve is None:
             return
+        descriptor = self._sieve.strangers.fileno()
+        if self._drain(self._sieve.strangers, STRANGERS_BATCH) == STRANGERS_BATCH:
+            self._loop.remove_reader(descriptor)
+            self._loop.call_later(STRANGERS_PAUSE, self._hear_strangers)
+
+    def _hear_strangers(self) -> None:
+        if self._loop is not None and self._sieve is not None:
+            self._loop.add_reader(self._sieve.strangers.fileno(), self._on_strangers)
+
+    def _drain(self, sock: socket.socket, batch: int) -> int:
+        """Read up to a batch of datagrams; returns how many there were."""
         now = self._clock.monotonic()
-        receive = self._sock.recvfrom
+        receive = sock.recvfrom
         received = 0
-        for _ in range(self._settings.batch):
+        for _ in range(batch):
             try:
                 data, source = receive(2048)
             except (BlockingIOError, InterruptedError):
@@ -228,6 +291,12 @@ class Port:
                 self._our_error(now)
         self.counters.count("udp_received", received)
         self.end_batch(now)
+        return received
+
+    def _look_at_overflow(self) -> None:
+        self.counters.values["udp_overflow"] = _overflow(self._sock) - self._overflow_before
+        if self._sieve is not None:
+            self.counters.values["udp_strangers_overflow"] = _overflow(self._sieve.strangers)
 
     def _our_error(self, now: float) -> None:
         """A bug in a handler costs one packet, not the port; one traceback a second, so that it cannot flood the log."""
@@ -242,6 +311,7 @@ class Port:
             if peer is None:
                 self.counters.count("stun_unknown")
             elif peer.ice.is_deaf(source, now):
+                peer.useless += source in peer.ice.validated
                 self.counters.count("stun_unheard")
             elif self._is_contested(peer, source, now):
                 self.counters.count("stun_contested")
@@ -260,12 +330,15 @@ class Port:
     def _check(self, peer: Peer, data: bytes, request: stun.Request, source: Address, now: float) -> None:
         outcome = peer.ice.check(data, request, source, now)
         if outcome is None:
+            peer.useless += source in peer.ice.validated
             self.counters.count("stun_forged")
             return
         holder = self._addresses.get(source)
         if holder is not None and holder is not peer:
             holder.ice.forget(source)
-        self._addresses[source] = peer
+        if holder is not peer:
+            self._addresses[source] = peer
+            self._moved = True
         if outcome.evicted is not None:
             self._addresses.pop(outcome.evicted, None)
         if outcome.retired is not None:
@@ -275,9 +348,11 @@ class Port:
         peer.validated(now)
 
     def _queue_dtls(self, peer: Peer, data: bytes, source: Address) -> None:
-        if len(self._dtls) >= MAX_DTLS_WAITING:
+        if len(self._dtls) >= MAX_DTLS_WAITING or peer.dtls_waiting >= MAX_DTLS_OF_ONE:
+            peer.useless += 1
             self.counters.count("dtls_dropped")
             return
+        peer.dtls_waiting += 1
         self._dtls.append((peer, data, source))
 
 

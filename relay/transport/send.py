@@ -80,20 +80,23 @@ class Sender:
         prepared = layout.prepared
         if not isinstance(prepared, list):
             prepared = layout.prepared = _prepare(layout)
-        taken = 0
+        sent = taken = 0
         for parts, control, sizes in prepared:
-            if control is None or self._refusals >= _GIVE_UP_AFTER:
+            if self._refusals >= _GIVE_UP_AFTER:
                 taken += self._one_by_one(parts[0], sizes, address)
                 continue
             try:
-                self._sock.sendmsg(parts, control, 0, address)
+                if control is None:
+                    self._sock.sendto(parts[0], address)
+                else:
+                    self._sock.sendmsg(parts, control, 0, address)
+                    self._refusals = 0
             except OSError as error:
-                taken += self._refused_run(error, parts, sizes, address)
+                taken += self._refused_run(error, parts, sizes, address) if control else self._dropped(error, 1)
             else:
-                self._refusals = 0
-                taken += len(sizes)
-                self._counters.values["udp_sent"] += len(sizes)
-        return taken
+                sent += len(sizes)
+        self._counters.values["udp_sent"] += sent
+        return sent + taken
 
     def _send_run(self, datagrams: Sequence[bytes], address: Address) -> int:
         if len(datagrams) == 1 or not self.is_segmenting:

@@ -215,7 +215,11 @@ class GcmSession:
 
     def seal_layout(self, layout: Layout, ssrc: int, shift: int, timestamp_shift: int) -> None:
         """See `SrtpSession`.  This loop is what a viewer costs."""
-        self._claim_all(layout, ssrc, shift)
+        window = self._sealed.get(ssrc) or self._new_sealed(ssrc)
+        if layout.first + shift == window.last + 1 and not layout.gapped:
+            window.last = layout.last + shift
+        else:
+            _claim_all(window, layout, ssrc, shift)
         base = self._tx_salt ^ ssrc << 48
         encrypt_into = self._tx.encrypt_into
         buffer = layout.buffer
@@ -223,16 +227,6 @@ class GcmSession:
             index += shift  # noqa: PLW2901 - the leg's index from here on
             _write_header(buffer, at, index & 0xFFFF, timestamp + timestamp_shift & 0xFFFFFFFF, ssrc)
             encrypt_into((base ^ index).to_bytes(12, "big"), payload, header, sealed)
-
-    def _claim_all(self, layout: Layout, ssrc: int, shift: int) -> None:
-        """Claim every index of a burst, all before the first is used."""
-        window = self._sealed.get(ssrc) or self._new_sealed(ssrc)
-        if layout.first + shift == window.last + 1 and not layout.gapped:
-            window.last = layout.last + shift
-            return
-        for item in layout.items:
-            if not window.claim(item[0] + shift):
-                raise _twice(ssrc, item[0] + shift)
 
     def seal_rtcp(self, compound: bytes) -> bytes:
         """See `SrtpSession`; RFC 7714 §9."""
@@ -316,6 +310,13 @@ def _new_window(windows: dict[int, Window], ssrc: int) -> Window:
 
 def _salt_size(profile: str) -> int:
     return 12 if profile == GCM else 14
+
+
+def _claim_all(window: Window, layout: Layout, ssrc: int, shift: int) -> None:
+    """Claim every index of a burst, all before the first is used."""
+    for item in layout.items:
+        if not window.claim(item[0] + shift):
+            raise _twice(ssrc, item[0] + shift)
 
 
 def _twice(ssrc: int, index: int) -> OurError:

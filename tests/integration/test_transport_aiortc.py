@@ -11,7 +11,7 @@ from aiortc.sdp import SessionDescription
 
 from relay.transport.port import Port
 from sim_cameras import webrtc
-from tests.support.ports import Remembering, TestSender, admit_camera, admit_viewer, encode, live_port, until
+from tests.support.ports import Remembering, TestSender, admit_camera, admit_viewer, bound_socket, encode, live_port, until
 
 
 @pytest.fixture(autouse=True)
@@ -86,3 +86,18 @@ async def test_our_answers_are_understood_by_the_parser_of_aiortc() -> None:
     assert parsed.media[0].ice.iceLite
     assert answer.audio is not None
     await viewer.close()
+
+
+async def test_strangers_queue_apart_from_those_who_stream() -> None:
+    async with live_port() as port:
+        handler = Remembering()
+        camera = await _connect_camera(port, handler)
+        assert port._sieve is not None
+        await until(lambda: not port._moved)
+        with bound_socket() as stranger:
+            for _ in range(300):
+                stranger.sendto(b"\x80" + bytes(100), ("127.0.0.1", port.port))
+            before = len(handler.rtp)
+            await handler.has_rtp(before + 5)
+            await until(lambda: port.counters.values["udp_stranger"] == 300)
+        await camera.close()

@@ -1,6 +1,7 @@
 """One socket for all peers: who gets what, and when a peer is gone."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,7 +10,15 @@ import pytest
 
 from relay.base.clock import ManualClock
 from relay.base.errors import TheirError
-from relay.transport.port import DTLS_PER_DRAIN, MAX_DTLS_WAITING, Peer, Port
+from relay.transport.port import (
+    ABUSE_PER_TICK,
+    DEMOTED_FOR,
+    DTLS_PER_DRAIN,
+    MAX_DTLS_OF_ONE,
+    MAX_DTLS_WAITING,
+    Peer,
+    Port,
+)
 from relay.transport.sdp import Fingerprint, Fragment, Setup
 from tests.support.clients import Client, binding_request, still_port
 from tests.support.ports import Remembering, live_port
@@ -220,15 +229,62 @@ def test_a_restart_without_credentials_is_theirs_to_mend(still: tuple[Port, Manu
         client.peer.restart(Fragment(None, None, 1, False, ()))
 
 
-def test_handshakes_are_queued_bounded_and_worked_off_a_few_per_drain(still: tuple[Port, ManualClock]) -> None:
+def test_handshakes_are_queued_bounded_per_peer_and_worked_off_a_few_per_drain(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(port, clock) as client, Client(port, clock) as other:
+        client.check()
+        other.check()
+        for _ in range(500):
+            port.on_datagram(b"\x16\xfe\xfdjunk", client.address, clock.monotonic())
+        assert counted(port, "dtls_dropped") == 500 - MAX_DTLS_OF_ONE
+        port.on_datagram(b"\x16\xfe\xfdjunk", other.address, clock.monotonic())
+        assert len(port._dtls) == MAX_DTLS_OF_ONE + 1
+        port.end_batch(clock.monotonic())
+        assert len(port._dtls) == MAX_DTLS_OF_ONE + 1 - DTLS_PER_DRAIN
+
+
+def test_all_handshakes_together_are_bounded(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Client(port, clock)) for _ in range(MAX_DTLS_WAITING // MAX_DTLS_OF_ONE + 1)]
+        for client in clients:
+            client.check()
+        for client in clients:
+            for _ in range(MAX_DTLS_OF_ONE):
+                port.on_datagram(b"\x16\xfe\xfdjunk", client.address, clock.monotonic())
+        assert len(port._dtls) == MAX_DTLS_WAITING
+        assert counted(port, "dtls_dropped") == MAX_DTLS_OF_ONE
+
+
+def test_an_address_that_brings_rubbish_queues_with_strangers_for_a_while(still: tuple[Port, ManualClock]) -> None:
     port, clock = still
     with Client(port, clock) as client:
+        client.connect()
+        packet = client.rtp(1)
+        for _ in range(ABUSE_PER_TICK + 2):
+            client.deliver(packet)
+        port.tick(clock.monotonic())
+        assert client.peer.demoted_until is not None
+        assert counted(port, "peers_demoted") == 1
+        client.deliver(client.rtp(2))
+        assert len(client.handler.rtp) == 2, "what is true of it is still taken"
+        clock.advance(DEMOTED_FOR + 0.1)
         client.check()
-        for _ in range(MAX_DTLS_WAITING + 50):
-            port.on_datagram(b"\x16\xfe\xfdjunk", client.address, clock.monotonic())
-        assert counted(port, "dtls_dropped") == 50
-        port.end_batch(clock.monotonic())
-        assert len(port._dtls) == MAX_DTLS_WAITING - DTLS_PER_DRAIN
+        port.tick(clock.monotonic())
+        assert client.peer.demoted_until is None
+
+
+def test_a_network_that_repeats_packets_demotes_nobody(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(port, clock) as client:
+        client.connect()
+        for seq in range(200):
+            packet = client.rtp(seq)
+            client.deliver(packet)
+            client.deliver(packet)
+            if seq % 10 == 0:
+                port.tick(clock.monotonic())
+        assert client.peer.demoted_until is None
 
 
 def test_a_handlers_bug_costs_one_packet_and_one_log_line_a_second(
