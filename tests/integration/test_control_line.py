@@ -1,6 +1,7 @@
 """Control between doors and processes: publish, view, lose, restart; the other processes are fakes that speak the channel."""
 
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from relay.base.errors import Kind, TheirError
 from relay.channel import messages as m
 from relay.http.bodies import FRAGMENT
+from relay.service.field import Unit
 from tests.support.control_line import OFFER, Line, Page, control_line, serving, until
 
 
@@ -24,8 +26,14 @@ async def _live(line: Line, camera: str = "pm-1") -> str:
     return response.headers["Location"]
 
 
-def _views(entries: list[dict[str, object]], event: str) -> list[dict[str, object]]:
-    return [entry for entry in entries if entry["details"]["event"] == event]  # type: ignore[index]
+def _unit(line: Line, camera: str) -> Unit:
+    unit = line.control.context.field.unit(camera)
+    assert unit is not None
+    return unit
+
+
+def _views(entries: list[dict[str, Any]], event: str) -> list[dict[str, Any]]:
+    return [entry for entry in entries if entry["details"]["event"] == event]
 
 
 # --- cameras ----------------------------------------------------------------------------------------------------------
@@ -152,7 +160,7 @@ async def test_a_press_opens_an_intervention_when_none_is_open_and_a_second_pres
             await line.enrol(camera)
             async with line.camera(camera) as socket:
                 await socket.say(t="press", threat="personnes", reason="altercation")
-                await until(lambda c=camera: line.control.context.field.unit(c).pressed, "press")
+                await until(lambda name=camera: _unit(line, name).pressed, "press")
                 await line.publish(camera)
         first, second = [opened.plan for opened in line.recorder.all(m.RecordOpen)]
         assert first.intervention == second.intervention
@@ -171,7 +179,7 @@ async def test_a_request_accepted_puts_the_stream_into_its_intervention(tmp_path
             assert (await olga.call("POST", path, {"intervention": wanted}))[0] == 202
             request = await socket.hear("request")
             await socket.say(t="accept", request=request["request"])
-            await until(lambda: line.control.context.field.unit("pm-1").intent is not None, "accept")
+            await until(lambda: _unit(line, "pm-1").intent is not None, "accept")
         await line.publish("pm-1")
         assert line.recorder.all(m.RecordOpen)[0].plan.intervention == wanted
 
@@ -304,7 +312,7 @@ async def test_a_slot_switches_camera_over_the_live_socket_and_each_view_has_its
             assert first["view"] != second["view"]
         await until(lambda: line.control.context.viewing.open_views == 0, "views closed")
         left = _views(await line.entries(), "view closed")
-        assert [(entry["details"]["first_ns"], entry["details"]["last_ns"]) for entry in left] == [(5, 7), (5, 7)]  # type: ignore[index]
+        assert [(entry["details"]["first_ns"], entry["details"]["last_ns"]) for entry in left] == [(5, 7), (5, 7)]
 
 
 async def test_a_wall_belongs_to_who_opened_it(tmp_path: Path) -> None:
@@ -425,9 +433,9 @@ async def _restart_and_check(line: Line, location: str, held: str, gone: str) ->
         assert live.why.intervention
         assert again.control.context.viewing.open_views == 1
         await again.control.context.viewing.tick()
-        (closed,) = [entry for entry in _views(await again.entries(), "view closed") if entry["details"]["view"] == gone]  # type: ignore[index]
-        assert closed["details"]["reason"] == "the relay was restarted"  # type: ignore[index]
-        assert closed["details"]["last_ns"] > closed["details"]["first_ns"]  # type: ignore[index]
+        (closed,) = [entry for entry in _views(await again.entries(), "view closed") if entry["details"]["view"] == gone]
+        assert closed["details"]["reason"] == "the relay was restarted"
+        assert closed["details"]["last_ns"] > closed["details"]["first_ns"]
         assert (await again.worker.next(m.LeaseRenew, 2)).views == (held,)
         async with again.person("olga", "operator") as olga:
             refused = await again_publish(line, again)

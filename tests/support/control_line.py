@@ -98,10 +98,13 @@ class Line:
         identity = self.control.context.identity
         with contextlib.suppress(Exception):
             await identity.add_user(CONSOLE, user, user, role, password=PASSWORD, must_change=False)
-        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
-            async with http.post(f"{self.url}/api/session", json={"user": user, "password": PASSWORD}) as response:
-                assert response.status == 200, await response.text()
-                yield Page(self.url, http, (await response.json())["csrf"])
+        body = {"user": user, "password": PASSWORD}
+        async with (
+            aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http,
+            http.post(f"{self.url}/api/session", json=body) as response,
+        ):
+            assert response.status == 200, await response.text()
+            yield Page(self.url, http, (await response.json())["csrf"])
 
     @contextlib.asynccontextmanager
     async def page(self, person: Page) -> AsyncIterator[Socket]:
