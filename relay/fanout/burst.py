@@ -56,6 +56,10 @@ class Dress:
         return build_extensions(values)
 
 
+Kind: TypeAlias = tuple[Dress, int]
+"""(dress, what sealing adds to a packet in bytes): legs of one kind share a layout."""
+
+
 def send_time(now: float) -> bytes:
     """Return an abs-send-time value."""
     return (int(now * 262144) & 0xFFFFFF).to_bytes(3, "big")
@@ -101,7 +105,7 @@ class Layout:
 class Burst:
     """Packets with strictly rising indices, at most `LIMIT` of them."""
 
-    __slots__ = ("_layouts", "arrival", "first", "gapped", "last", "octets", "packets", "payloads")
+    __slots__ = ("_layouts", "arrival", "count", "first", "gapped", "last", "octets", "packets", "payloads", "timestamp")
 
     def __init__(self, packets: Sequence[Media]) -> None:
         self.packets = packets
@@ -109,20 +113,24 @@ class Burst:
         self.last = packets[-1].index
         self.gapped = self.last - self.first >= len(packets)
         """Whether indices between the first and the last are missing."""
+        self.count = len(packets)
         self.arrival = packets[-1].arrival
+        self.timestamp = packets[-1].timestamp
         self.payloads = _padded(packets)
         self.octets = sum(map(len, self.payloads))
-        self._layouts: dict[tuple[Dress, int], Layout] = {}
+        self._layouts: dict[Kind, Layout] = {}
 
-    def layout(self, dress: Dress, overhead: int, now: float) -> Layout:
-        """Return this burst laid out for legs of a kind; `overhead` is what sealing adds to a packet."""
-        key = (dress, overhead)
-        layout = self._layouts.get(key)
+    def layout(self, kind: Kind, now: float) -> Layout:
+        """Return this burst laid out for legs of a kind."""
+        layout = self._layouts.get(kind)
         if layout is None:
-            layout = self._layouts[key] = Layout(self, dress, overhead, now)
-        else:
-            layout.stamp(now)
+            layout = self._layouts[kind] = Layout(self, *kind, now)
         return layout
+
+    def stamp(self, now: float) -> None:
+        """Renew abs-send-time before another group of legs is served."""
+        for layout in self._layouts.values():
+            layout.stamp(now)
 
     def forget_layouts(self) -> None:
         """Every leg has been served: only the payloads are kept, for resending."""

@@ -60,6 +60,7 @@ class Leg:
         self.shift = 0
         self.timestamp_shift = 0
         self.history = History()
+        self._keeps = spec.rtx_ssrc is not None
         self._holes: dict[int, None] = {}
         self._first = 0
         self._compressed: dict[int, int] = {}
@@ -114,7 +115,7 @@ class Leg:
             for media in burst.packets:
                 self._claim(media.index + self.shift)
         self.high = burst.last + self.shift
-        self._last_timestamp = burst.packets[-1].timestamp + self.timestamp_shift & _M32
+        self._last_timestamp = burst.timestamp + self.timestamp_shift & _M32
         return self._note(burst, now)
 
     def thin(self, burst: Burst, wanted: Callable[[Media], bool], now: float) -> Burst | None:
@@ -137,11 +138,11 @@ class Leg:
         return self._note(Burst([self._renumbered(index, media) for index, media in kept]), now) if kept else None
 
     def _note(self, burst: Burst, now: float) -> Burst:
-        self.packets += len(burst.packets)
+        self.packets += burst.count
         self.octets += burst.octets
         self._last_at = now
-        if self.spec.rtx_ssrc is not None:
-            self.history.keep(burst, self.shift, self.timestamp_shift)
+        if self._keeps:
+            self.history.keep((burst, self.shift, self.timestamp_shift))
         return burst
 
     def _own(self, packets: Sequence[Media], wanted: Callable[[Media], bool]) -> list[Burst]:

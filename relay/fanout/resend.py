@@ -59,10 +59,8 @@ class History:
     def __init__(self) -> None:
         self._bursts: deque[tuple[Burst, int, int]] = deque(maxlen=BURSTS)
         self.allowance = Allowance()
-
-    def keep(self, burst: Burst, shift: int, timestamp_shift: int) -> None:
-        """Remember a burst."""
-        self._bursts.append((burst, shift, timestamp_shift))
+        self.keep = self._bursts.append
+        """Remember a burst, its shift and its timestamp shift."""
 
     def clear(self) -> None:
         """Forget everything."""

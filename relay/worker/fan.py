@@ -17,7 +17,10 @@ from relay.worker.slot import Slot
 
 SLICE = 0.0015
 """Seconds of work between two looks at the socket."""
-CHECK_EVERY = 4
+CHECK_EVERY = 6
+"""Legs served between two looks at the clock."""
+SAMPLE_EVERY = 4
+"""Every so many batches the delay is measured."""
 MAX_WAITING = 256
 """Bursts that may wait per camera; more means that we cannot follow."""
 
@@ -30,9 +33,10 @@ logger = logging.getLogger(__name__)
 
 
 class _Job:
-    __slots__ = ("at", "burst", "camera", "slots", "stream")
+    __slots__ = ("at", "burst", "camera", "is_sample", "slots", "stream")
 
-    def __init__(self, camera: str, stream: Stream, burst: Burst, slots: Sequence[Slot]) -> None:
+    def __init__(self, camera: str, stream: Stream, burst: Burst, slots: Sequence[Slot], is_sample: bool) -> None:
+        self.is_sample = is_sample
         self.camera = camera
         self.stream = stream
         self.burst = burst
@@ -64,7 +68,7 @@ class Fan:
         start = self._turn % len(slots)
         rotated = [*slots[start:], *slots[:start]]
         for burst in bursts(batch):
-            queue.append(_Job(camera, stream, burst, rotated))
+            queue.append(_Job(camera, stream, burst, rotated, self._turn % SAMPLE_EVERY == 0))
         if not self._scheduled:
             self.run()
 
@@ -86,29 +90,32 @@ class Fan:
                 return
 
     def _serve(self, job: _Job, end: float) -> bool:
-        slots = job.slots
-        arrival = job.burst.arrival
+        """Serve legs until none is left (True) or the slice is over."""
+        slots, camera, stream, burst = job.slots, job.camera, job.stream, job.burst
         while job.at < len(slots):
             now = self._monotonic()
             if now >= end and job.at:
                 return False
-            for slot in slots[job.at : job.at + CHECK_EVERY]:
-                if slot.camera == job.camera:
-                    self._deliver(slot, job, now)
-            done = self._monotonic()
-            for slot in slots[job.at : job.at + CHECK_EVERY]:
-                slot.measured(done - arrival)
+            burst.stamp(now)
+            group = slots[job.at : job.at + CHECK_EVERY]
+            for slot in group:
+                if slot.camera == camera:
+                    try:
+                        slot.deliver(stream, burst, now)
+                    except Exception:
+                        self._failed(slot, now)
             job.at += CHECK_EVERY
-        job.burst.forget_layouts()
+            if job.is_sample:
+                delay = self._monotonic() - burst.arrival
+                for slot in group:
+                    slot.measured(delay)
+        burst.forget_layouts()
         return True
 
-    def _deliver(self, slot: Slot, job: _Job, now: float) -> None:
+    def _failed(self, slot: Slot, now: float) -> None:
         """A bug costs one leg its stream (it starts again at a keyframe), not all others theirs."""
-        try:
-            slot.deliver(job.stream, job.burst, now)
-        except Exception:
-            self._counters.count("leg_errors")
-            slot.restart()
-            if now >= self._next_log:
-                self._next_log = now + 1.0
-                logger.exception("a leg failed")
+        self._counters.count("leg_errors")
+        slot.restart()
+        if now >= self._next_log:
+            self._next_log = now + 1.0
+            logger.exception("a leg failed")

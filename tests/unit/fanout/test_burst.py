@@ -44,7 +44,7 @@ def test_legs_of_a_kind_share_a_layout_and_each_opens_as_the_camera_sent_it(
         size = srtp.exported_size(profile) // 2
         ours, theirs = os.urandom(size), os.urandom(size)
         sealing, opening = srtp.make_session(profile, ours, theirs), srtp.make_session(profile, theirs, ours)
-        layout = burst.layout(dress, sealing.overhead, 7.0)
+        layout = burst.layout((dress, sealing.overhead), 7.0)
         sealing.seal_layout(layout, ssrc, shift, timestamp_shift)
         at = 0
         for packet, length in zip(burst.packets, layout.lengths, strict=True):
@@ -60,7 +60,7 @@ def test_legs_of_a_kind_share_a_layout_and_each_opens_as_the_camera_sent_it(
             if dress.mid_id is not None:
                 assert rtp.extension(plain, header, dress.mid_id) == dress.mid
         assert at == len(layout.buffer)
-    assert burst.layout(dress, 16, 7.0) is burst.layout(dress, 16, 7.0)
+    assert burst.layout((dress, 16), 7.0) is burst.layout((dress, 16), 7.0)
 
 
 def test_packets_a_few_bytes_short_are_padded_to_one_size_and_the_last_is_not() -> None:
@@ -71,11 +71,12 @@ def test_packets_a_few_bytes_short_are_padded_to_one_size_and_the_last_is_not() 
 
 def test_the_send_time_is_renewed_between_slices_and_nothing_else_changes() -> None:
     burst = Burst([media(index) for index in range(4)])
-    layout = burst.layout(DRESS, 16, 1.0)
+    layout = burst.layout((DRESS, 16), 1.0)
     before = bytes(layout.buffer)
-    assert burst.layout(DRESS, 16, 1.0 + rules.STAMP_EVERY / 2) is layout
+    burst.stamp(1.0 + rules.STAMP_EVERY / 2)
     assert bytes(layout.buffer) == before
-    burst.layout(DRESS, 16, 2.0)
+    burst.stamp(2.0)
+    assert burst.layout((DRESS, 16), 2.0) is layout
     starts = [index * layout.lengths[0] for index in range(4)]
     assert all(layout.buffer[at + 17 : at + 20] == rules.send_time(2.0) for at in starts)
     restored = bytearray(layout.buffer)

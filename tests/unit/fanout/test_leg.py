@@ -47,7 +47,7 @@ class Running:
 
     def _parts(self, burst: Burst, now: float) -> list[Part]:
         """Do what an SRTP session does with a layout, but for the cipher."""
-        layout = burst.layout(self.leg.spec.dress, 16, now)
+        layout = burst.layout((self.leg.spec.dress, 16), now)
         parts = []
         for index, timestamp, at, header, payload, _ in layout.items:
             own = index + self.leg.shift

@@ -51,8 +51,8 @@ def burst(*indices: int) -> Burst:
 
 def test_packets_of_bursts_are_found_with_the_shifts_of_their_time() -> None:
     history = History()
-    history.keep(burst(10, 11, 12), 65_520, 7)
-    history.keep(burst(14, 16), 65_519, 8)
+    history.keep((burst(10, 11, 12), 65_520, 7))
+    history.keep((burst(14, 16), 65_519, 8))
     found = list(history.answer([65_531, 65_533, 65_534, 65_535], 65_535, 1.0))
     assert [(media.payload, index, timestamp) for media, index, timestamp in found] == [
         (b"11", 65_531, 33_007),
@@ -64,7 +64,7 @@ def test_packets_of_bursts_are_found_with_the_shifts_of_their_time() -> None:
 def test_bursts_are_forgotten_in_order_and_all_at_once() -> None:
     history = History()
     for index in range(rules.BURSTS + 1):
-        history.keep(burst(index), 0, 0)
+        history.keep((burst(index), 0, 0))
     assert list(history.answer([0], rules.BURSTS, 1.0)) == []
     assert len(list(history.answer([1], rules.BURSTS, 1.0))) == 1
     history.clear()
