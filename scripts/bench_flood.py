@@ -43,6 +43,21 @@ MEANINGS = {
 }
 
 
+HEADINGS = (
+    "flood",
+    "datagrams/s read",
+    "relay CPU",
+    "sent",
+    "lost",
+    "p50 ms",
+    "p99 ms",
+    "max ms",
+    "kernel dropped",
+    "lost of the attacked",
+    "strangers dropped",
+)
+
+
 class Forwarding:
     """The smallest leg there is: seals what a camera sends for its viewer."""
 
@@ -319,10 +334,7 @@ def main() -> None:
     pairs = [Traffic(End(pipe, f"cam{at}", target), End(pipe, f"view{at}", target)) for at in range(2)]
     run(pairs, 1.0)
     print(f"socket buffer granted: {buffer} bytes")
-    print(
-        "| flood | datagrams/s read | relay CPU | sent | lost | p50 ms | p99 ms | max ms | kernel dropped | lost of the attacked | strangers dropped |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    print(f"| {' | '.join(HEADINGS)} |\n|{'---|' * len(HEADINGS)}")
     rows = []
     for kind in arguments.kinds.split(","):
         row = measure(kind, pipe, pairs, arguments.rate, arguments.seconds)
