@@ -6,7 +6,6 @@ application's settings; it is handed `relay.worker.config.WorkerConfig` in a fil
 
 import argparse
 import asyncio
-import gc
 import json
 import logging
 import os
@@ -23,10 +22,9 @@ from relay.base.errors import OurError
 from relay.base.redact import redact
 from relay.transport.dtls import Identity
 from relay.transport.port import Port, PortSettings
+from relay.worker.collector import EVERY, Collector
 from relay.worker.config import WorkerConfig, load
 from relay.worker.worker import Worker
-
-GC_EVERY = 60.0
 
 
 def main() -> int:
@@ -42,27 +40,40 @@ def main() -> int:
     pid_file = Path(config.run_dir) / f"worker-{config.index}.pid"
     pid_file.write_text(str(os.getpid()))
     try:
-        uvloop.run(serve(config))
+        uvloop.run(serve(config, own_process=True))
     finally:
         pid_file.unlink(missing_ok=True)
     return 0
 
 
-async def serve(config: WorkerConfig) -> None:
-    """Run one worker on the running loop until SIGTERM, SIGINT, `Shutdown` or loneliness."""
+async def serve(config: WorkerConfig, *, own_process: bool = False) -> None:
+    """Run one worker on the running loop until it is told to finish or is left alone.
+
+    In a process of its own it also takes SIGTERM and SIGINT, and garbage collection, into its hands.
+    """
     counters = Counters()
     sock = _bind(config)
     advertise = config.advertise or (config.host,)
     settings = PortSettings(advertise=advertise, socket_buffer=config.socket_buffer)
     worker = Worker(config, Port(sock, _identity(config), SystemClock(), counters, settings), SystemClock(), counters)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, worker.finish, signal.Signals(number).name)
-    _calm_collector(loop)
+    tasks = [asyncio.create_task(_own(worker, counters))] if own_process else []
     try:
         await worker.run()
     finally:
+        for task in tasks:
+            task.cancel()
         sock.close()
+
+
+async def _own(worker: Worker, counters: Counters) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.finish, signal.Signals(number).name)
+    collector = Collector(lambda: worker.is_idle, counters)
+    collector.start()
+    while True:
+        await asyncio.sleep(EVERY)
+        collector.poll()
 
 
 def _bind(config: WorkerConfig) -> socket.socket:
@@ -88,23 +99,6 @@ def _identity(config: WorkerConfig) -> Identity:
     certificate = next((pair for pair in paired if b"BEGIN CERTIFICATE" in pair), b"")
     key = next((pair for pair in paired if b"PRIVATE KEY" in pair), b"")
     return Identity(certificate, key)
-
-
-def _calm_collector(loop: asyncio.AbstractEventLoop) -> None:
-    """Keep garbage collection out of the packet path.
-
-    Packets make no cycles, so nothing is lost by collecting rarely: young objects seldom, what lives long never (frozen),
-    cycles of closed sessions once a minute and only in the two young generations.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 1_000_000)
-
-    def sweep() -> None:
-        gc.collect(1)
-        loop.call_later(GC_EVERY, sweep)
-
-    loop.call_later(GC_EVERY, sweep)
 
 
 class _JsonLines(logging.Formatter):

@@ -109,6 +109,11 @@ class Worker:
         logger.info("worker %d ends: %s", self._config.index, reason)
         self._finish.set()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no camera streams."""
+        return not self.cameras
+
     def _close_all(self) -> None:
         for viewer in list(self.viewers.values()):
             self._drop_viewer(viewer, SHUTDOWN)
