@@ -11,6 +11,7 @@ from aiortc.sdp import SessionDescription
 
 from relay.transport.port import Port
 from sim_cameras import webrtc
+from tests.support.nat import Nat
 from tests.support.ports import Remembering, TestSender, admit_camera, admit_viewer, bound_socket, encode, live_port, until
 
 
@@ -86,6 +87,25 @@ async def test_our_answers_are_understood_by_the_parser_of_aiortc() -> None:
     assert parsed.media[0].ice.iceLite
     assert answer.audio is not None
     await viewer.close()
+
+
+async def test_a_camera_behind_a_nat_that_changes_its_mapping_is_followed() -> None:
+    """aioice nominates once; later it is followed by its checks and its media."""
+    async with live_port() as port, Nat(("127.0.0.1", port.port)).running() as nat:
+        handler = Remembering()
+        camera = webrtc.new_peer()
+        camera.addTrack(VideoStreamTrack())
+        await camera.setLocalDescription(await camera.createOffer())
+        peer, answer = admit_camera(port, camera.localDescription.sdp, handler)
+        behind = answer.text.replace(f" {port.port} ", f" {nat.port} ")
+        await camera.setRemoteDescription(RTCSessionDescription(behind, "answer"))
+        await handler.has_rtp(5)
+        assert peer.ice.selected == nat.outside
+        nat.rebind()
+        before = len(handler.rtp)
+        await until(lambda: peer.ice.selected == nat.outside, 15)
+        await handler.has_rtp(before + 10)
+        await camera.close()
 
 
 async def test_strangers_queue_apart_from_those_who_stream() -> None:

@@ -9,6 +9,7 @@ from playwright.async_api import Page, async_playwright
 
 from relay.transport import sdp
 from tests.support.doors import Admitted, Doors
+from tests.support.nat import Nat
 from tests.support.ports import TestSender, encode, live_port, until
 
 pytestmark = pytest.mark.e2e
@@ -88,6 +89,22 @@ async def test_an_ice_restart_by_fragment_keeps_the_picture() -> None:
         await _decoded(page, before[0] + 20)
         assert not viewer.peer.closed
         sending.cancel()
+
+
+async def test_a_viewer_whose_nat_changes_its_mapping_gets_its_picture_back() -> None:
+    frames = encode(60)
+    async with live_port() as port, Nat(("127.0.0.1", port.port)).running() as nat:
+        doors = Doors(port, rewrite=lambda text: text.replace(f" {port.port} ", f" {nat.port} "))
+        async with doors.serving(), _page(doors) as page:
+            viewer, answer = await _watch(page, doors, 1)
+            sending = asyncio.create_task(TestSender(port, viewer.peer, answer.videos[0], frames).run())
+            await _decoded(page, 10)
+            assert viewer.peer.ice.selected == nat.outside
+            nat.rebind()
+            await until(lambda: viewer.peer.ice.selected == nat.outside, 15)
+            before = await _decoded(page, 1)
+            await _decoded(page, before[0] + 20)
+            sending.cancel()
 
 
 async def test_chromium_publishes_h264_and_its_simulcast_layers_are_told_apart() -> None:

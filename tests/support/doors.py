@@ -1,7 +1,7 @@
 """The smallest possible WHIP and WHEP doors in front of a port, for FFmpeg and Chromium."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -91,6 +91,8 @@ class Doors:
     url: str = ""
     sessions: list[Admitted] = field(default_factory=list)
     refusals: list[TheirError] = field(default_factory=list)
+    rewrite: Callable[[str], str] = str
+    """Applied to every answer: a NAT's address, say."""
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator["Doors"]:
@@ -144,7 +146,7 @@ class Doors:
     def _created(self, admitted: Admitted, text: str) -> web.Response:
         self.sessions.append(admitted)
         headers = {"Location": f"/session/{len(self.sessions) - 1}", "ETag": f'"{admitted.peer.local.ufrag}"'}
-        return web.Response(status=201, text=text, content_type="application/sdp", headers=headers)
+        return web.Response(status=201, text=self.rewrite(text), content_type="application/sdp", headers=headers)
 
     def _refuse(self, error: TheirError) -> web.Response:
         self.refusals.append(error)
