@@ -104,7 +104,7 @@ class Recorder(Section):
     """How recordings are cut and kept going."""
 
     fragment_seconds: float = Field(
-        default=0.4, gt=0.05, lt=0.45, description="Length of a fragment, the unit that is hashed and signed"
+        default=0.44, gt=0.05, lt=0.45, description="Length of a fragment, the unit that is hashed and signed"
     )
     segment_seconds: float = Field(default=60, ge=5, le=600, description="Length of a file, extended to the next keyframe")
     reorder_ms: int = Field(default=400, ge=0, le=2000, description="Time given to late packets before a hole becomes a gap")

@@ -161,8 +161,8 @@ class Cutter:
         current = self._open
         if current is not None:
             same = current.video if video else current.audio
-            if same and sample.time - same[0].time >= self._span[video]:
-                self._close(out)
+            if same and 2 * sample.time - same[0].time - same[-1].time > self._span[video]:
+                self._close(out)  # it would end, if it lasts as long as the one before it, beyond the bound
         fragment = self._fragment(now)
         (fragment.video if video else fragment.audio).append(sample)
 

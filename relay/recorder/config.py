@@ -24,7 +24,7 @@ class RecorderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Ed25519 private key (RFC 8032, 32 bytes) of this process's life; `store.keyring.Keyring.issue_session` makes it."""
     session_certificate: bytes
     """The same key certified by the relay's long-term key, as `evidence.chain` wants it."""
-    fragment_seconds: float = 0.4
+    fragment_seconds: float = 0.44
     segment_seconds: float = 60.0
     reorder_ms: int = 400
     resume_seconds: float = 60.0
