@@ -63,6 +63,7 @@ class Continuity:
     last_ns: int | None = None
     _tracks: dict[int, _Track] = field(default_factory=dict)
     _gap_ns: int = 0
+    _synced: dict[int, set[SyncSource]] = field(default_factory=dict)
     _waiting: list[Gap] = field(default_factory=list)
 
     def gap(self, gap: Gap) -> None:
@@ -84,8 +85,8 @@ class Continuity:
         if inside and link.clock_suspect:
             self.book.once(Code.CLOCK_SUSPECT, link.fragment)
         for clock in link.clocks:
-            if inside and clock.source is SyncSource.ARRIVAL:
-                self.book.once(Code.SYNC_BY_ARRIVAL, link.fragment, track=clock.track)
+            if inside:
+                self._synced.setdefault(clock.track, set()).add(clock.source)
         if link.init:
             return
         hole = self._arrival(link, inside)
@@ -97,8 +98,10 @@ class Continuity:
         self._gap_ns = 0
 
     def finish(self, last_fragment: int) -> None:
-        """The chain is over: gaps after the last link are told too."""
+        """The chain is over: gaps after the last link are told too, and tracks that no sender report ever tied to wall time."""
         self._tell_gaps(last_fragment + 1)
+        for track in sorted(track for track, sources in self._synced.items() if sources == {SyncSource.ARRIVAL}):
+            self.book.say(Code.SYNC_BY_ARRIVAL, track=track)
 
     def _tell_gaps(self, fragment: int) -> None:
         for gap in self._waiting:

@@ -5,6 +5,7 @@ What this file owns: opening files for reading, refusing what leaves the folder.
 
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,7 +74,7 @@ class ZipReader:
         try:
             self._archive = zipfile.ZipFile(path)
             entries = [entry for entry in self._archive.infolist() if not entry.is_dir()]
-        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, ValueError, RuntimeError) as error:
             raise TheirError(Kind.INVALID, f"{path.name}: {error}") from None
         top = _common_top([entry.filename for entry in entries])
         self._entries = {entry.filename.removeprefix(top): entry for entry in entries}
@@ -99,7 +100,7 @@ class ZipReader:
                 self._open = name, file
             self._open[1].seek(offset)
             return self._open[1].read(size)
-        except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:
             self._open = None
             raise TheirError(Kind.INVALID, f"{name}: {error}") from None
 

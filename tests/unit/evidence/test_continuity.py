@@ -95,11 +95,15 @@ def test_a_clock_that_goes_back_is_said_unless_declared(suspect: bool, wanted: l
     assert said(*links) == wanted
 
 
-def test_synchronisation_by_arrival_is_a_note() -> None:
-    book = Notebook()
-    clock = ClockMap(1, SyncSource.ARRIVAL, T0, 0, 0, 0, 0)
-    Continuity(book, Scope(None)).link(replace(link(0, 0), clocks=(clock,)))
-    assert ([note.code.name for note in book.notes], book.findings) == (["SYNC_BY_ARRIVAL"], [])
+def test_a_track_that_no_sender_report_ever_tied_is_noted() -> None:
+    def clock(track: int, source: SyncSource) -> ClockMap:
+        return ClockMap(track, source, T0, 0, 0, 0, 0)
+
+    continuity = Continuity(Notebook(), Scope(None))
+    continuity.link(replace(link(0, 0), clocks=(clock(1, SyncSource.ARRIVAL), clock(2, SyncSource.ARRIVAL))))
+    continuity.link(replace(link(1, 0.4), clocks=(clock(2, SyncSource.SENDER_REPORT),)))
+    continuity.finish(1)
+    assert [(note.code.name, note.values) for note in continuity.book.notes] == [("SYNC_BY_ARRIVAL", (("track", "1"),))]
 
 
 @pytest.mark.parametrize(

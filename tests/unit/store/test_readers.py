@@ -78,3 +78,12 @@ def test_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
         archive.writestr("chain", b"two")
     with pytest.raises(TheirError, match="stands twice"):
         ZipReader(path)
+
+
+def test_damaged_compression_is_refused(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x.zip", {"chain": bytes(range(256)) * 40}, zipfile.ZIP_DEFLATED)
+    data = bytearray(path.read_bytes())
+    data[60:90] = bytes(30)
+    path.write_bytes(data)
+    with closing(ZipReader(path)) as reader, pytest.raises(TheirError, match="chain"):
+        reader.read("chain", 0, 10_240)
