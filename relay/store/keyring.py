@@ -10,12 +10,13 @@ database (a key that was deleted there was found again in its write-ahead log), 
     then wrapped/<day>/<recording>.key   a recording's key wrapped under the key of the day on which it expires
 
 Wrapping is AES-256-GCM with a random 96-bit nonce and a context as associated data, so that a wrapped key moved to another name
-or day does not open.  Everything here blocks (fsync): callers on a loop use a thread.
+or day does not open.  Everything here blocks (fsync): callers on a loop use a thread, so changes exclude each other.
 """
 
 import contextlib
 import os
 import secrets
+import threading
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -44,6 +45,8 @@ class Keyring:
         """Open `<data>/keys`, making what is missing at the first start; raises OurError where a key file is damaged."""
         self._root = root
         self._ops = ops or FileOps()
+        # Two cameras pressed at once on a new day: without it each would make the day's key, and one recording be lost.
+        self._changing = threading.RLock()
         self._days = root / "days"
         self._wrapped = root / "wrapped"
         for folder in (root, self._days, self._wrapped):
@@ -85,10 +88,11 @@ class Keyring:
         Raises TheirError(INVALID) for a malformed id or day, TheirError(CONFLICT) when the recording has a key already.
         """
         _check(recording, expires_on)
-        if self._find(recording) is not None:
-            raise TheirError(Kind.CONFLICT, "this recording has a key already")
-        key = secrets.token_bytes(_KEY)
-        self._put(recording, expires_on, key)
+        with self._changing:
+            if self._find(recording) is not None:
+                raise TheirError(Kind.CONFLICT, "this recording has a key already")
+            key = secrets.token_bytes(_KEY)
+            self._put(recording, expires_on, key)
         return key
 
     def recording_key(self, recording: str) -> bytes:
@@ -116,33 +120,36 @@ class Keyring:
     def rewrap(self, recording: str, day: str) -> None:
         """Wrap a held recording's key under a later day; the new one is durable before the old one goes.  Raises TheirError."""
         _check(recording, day)
-        old = self._find(recording)
-        if old is None or old.parent.name != day:
-            self._put(recording, day, self.recording_key(recording))
-        for path in self._all(recording):
-            if path.parent.name != day:
-                self._shred(path)
+        with self._changing:
+            old = self._find(recording)
+            if old is None or old.parent.name != day:
+                self._put(recording, day, self.recording_key(recording))
+            for path in self._all(recording):
+                if path.parent.name != day:
+                    self._shred(path)
 
     def destroy_recording(self, recording: str) -> None:
         """Destroy one recording's key, durably; idempotent.  Raises OSError."""
-        for path in self._all(recording):
-            self._shred(path)
+        with self._changing:
+            for path in self._all(recording):
+                self._shred(path)
 
     def destroy_day(self, day: str) -> list[str]:
         """Destroy a day's key and all that is wrapped under it; return the recordings that became unreadable; idempotent."""
         _check_day(day)
-        key = self._days / f"{day}.key"
-        if key.exists():
-            self._shred(key)
-        folder = self._wrapped / day
-        if not folder.is_dir():
-            return []
-        gone = sorted(path.stem for path in folder.glob("*.key"))
-        for path in folder.iterdir():
-            self._shred(path)
-        self._ops.rmdir(folder)
-        self._ops.fsync_dir(self._wrapped)
-        return [recording for recording in gone if self._find(recording) is None]
+        with self._changing:
+            key = self._days / f"{day}.key"
+            if key.exists():
+                self._shred(key)
+            folder = self._wrapped / day
+            if not folder.is_dir():
+                return []
+            gone = sorted(path.stem for path in folder.glob("*.key"))
+            for path in folder.iterdir():
+                self._shred(path)
+            self._ops.rmdir(folder)
+            self._ops.fsync_dir(self._wrapped)
+            return [recording for recording in gone if self._find(recording) is None]
 
     # --- files --------------------------------------------------------------------------------------------------------
 

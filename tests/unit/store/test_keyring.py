@@ -2,6 +2,8 @@
 
 import contextlib
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -114,6 +116,19 @@ def test_second_key_for_a_recording_and_nonsense_are_refused(ring: Keyring) -> N
             ring.create_recording_key(recording, day)
     with pytest.raises(TheirError):
         ring.destroy_day("../wrapped")
+
+
+def test_cameras_that_press_at_once_on_a_new_day_all_keep_their_keys(ring: Keyring) -> None:
+    recordings = [f"{number:032x}" for number in range(8)]
+    together = threading.Barrier(len(recordings))
+
+    def create(recording: str) -> bytes:
+        together.wait(10)
+        return ring.create_recording_key(recording, DAY)
+
+    with ThreadPoolExecutor(len(recordings)) as pool:
+        made = list(pool.map(create, recordings))
+    assert [ring.recording_key(recording) for recording in recordings] == made
 
 
 def test_session_key_is_certified_by_the_long_term_key(ring: Keyring) -> None:
