@@ -24,6 +24,8 @@ LAYER_SILENT = 1.5
 B_FRAMES = "the stream has B-frames, which cannot be shown with low delay: turn them off in the camera's encoder"
 
 SHUTDOWN = "shutdown"
+TAP_BATCH = 32
+"""Packets that wait for the next tick at most before they are handed to the recorder."""
 
 
 def track_spec(media: MediaIn) -> TrackSpec:
@@ -129,8 +131,8 @@ class CameraPeer:
             if batch:
                 self._alive(stream, now)
                 self._events.batch(self, stream, batch)
-        if self.fed is not None:
-            self._tap.flush(self.fed)
+        if self.fed is not None and len(self.fed.pending) >= TAP_BATCH:
+            self._tap.flush(self.fed)  # otherwise with the next tick: a message to the recorder costs more than its packets
         self._speak(now)
 
     def on_closed(self, peer: Peer, reason: str, now: float) -> None:
@@ -141,6 +143,8 @@ class CameraPeer:
 
     def tick(self, now: float) -> None:
         """What is due by time alone."""
+        if self.fed is not None:
+            self._tap.flush(self.fed)
         if self.peer is not None and self.peer.connected:
             self._speak(now)
         if self.state == "live" and self._last_video is not None and now - self._last_video > FROZEN_AFTER:

@@ -104,6 +104,7 @@ class Slot:
         self.leg.stop()
         self.camera = self.stream = self.stamp = None
         self.rung = Rung.ALL
+        self.layered = False
         self.view = ""
         self.packets = 0
 

@@ -71,6 +71,8 @@ class ViewerEvents:
     connected: Callable[["ViewerPeer"], None]
     closed: Callable[["ViewerPeer", str], None]
     started: Callable[[Slot], None]
+    waiting: Callable[["ViewerPeer"], None]
+    """Packets wait: call `drain_all` soon."""
 
 
 class ViewerPeer:
@@ -185,21 +187,23 @@ class ViewerPeer:
         self.forget_backlog(slot)
         for burst in bursts:
             self._wait(slot, burst)
-        self.drain(slot, now)
+        self._drain(slot, now)
+        if self._backlog:
+            self._events.waiting(self)
 
-    def drain(self, slot: Slot, now: float) -> None:
-        """Send the next piece of a slot's backlog."""
+    def drain_all(self, now: float) -> bool:
+        """Send the next piece of every backlog; tell whether anything still waits."""
+        for slot in list(self._backlog):
+            self._drain(slot, now)
+        return bool(self._backlog)
+
+    def _drain(self, slot: Slot, now: float) -> None:
         backlog = self._backlog.get(slot)
         for _ in range(PACED):
             if backlog:
                 self._send_now(slot, *backlog.popleft(), now)
         if not backlog:
             self._backlog.pop(slot, None)
-
-    @property
-    def backlogged(self) -> list[Slot]:
-        """Slots whose packets wait to be drained."""
-        return list(self._backlog)
 
     def _wait(self, slot: Slot, burst: Burst) -> None:
         backlog = self._backlog.setdefault(slot, deque())
@@ -217,8 +221,9 @@ class ViewerPeer:
             self._sealed[slot] = Ring()
 
     def first_packet(self, slot: Slot) -> None:
-        """See `Outlet`."""
+        """See `Outlet`.  The clocks are told at once, so that sound and picture are together from the start."""
         self._events.started(slot)
+        self._send_report(slot, self._clock.monotonic())
 
     def _send_now(self, slot: Slot, burst: Burst, shift: int, timestamp_shift: int, now: float) -> None:
         peer = self.peer
@@ -258,17 +263,16 @@ class ViewerPeer:
 
     def send_reports(self, now: float) -> None:
         """Send a sender report of every running leg: the camera's own clocks, so that sound and picture stay together."""
-        peer = self.peer
-        if peer is None or not self.connected:
-            return
-        utc_ns = self._clock.utc_ns()
-        ntp = rtcp.ntp_from_ns(utc_ns)
         for slot in self.all_slots:
-            report = _sender_report(slot, ntp, now)
-            if report is not None:
-                slot.stamp = (utc_ns, report.rtp)
-                compound = rtcp.build_sender_report(report) + rtcp.build_sdes(report.ssrc, self._cname)
-                peer.send_rtcp(compound, now)
+            self._send_report(slot, now)
+
+    def _send_report(self, slot: Slot, now: float) -> None:
+        peer, utc_ns = self.peer, self._clock.utc_ns()
+        report = _sender_report(slot, rtcp.ntp_from_ns(utc_ns), now)
+        if report is not None and peer is not None and self.connected:
+            slot.stamp = (utc_ns, report.rtp)
+            compound = rtcp.build_sender_report(report) + rtcp.build_sdes(report.ssrc, self._cname)
+            peer.send_rtcp(compound, now)
 
 
 def _sender_report(slot: Slot, ntp: int, now: float) -> rtcp.SenderReport | None:

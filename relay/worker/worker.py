@@ -8,12 +8,12 @@ import asyncio
 import logging
 import os
 import resource
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from relay.base.clock import Clock
-from relay.base.counters import Counters
+from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, TheirError
 from relay.channel import messages as m
 from relay.channel.framing import Connection, listen
@@ -33,6 +33,10 @@ TICK = 0.025
 PACE = 0.002
 """Seconds between two pieces of a paced replay."""
 REPORT = 1.0
+TOLD_AT_ONCE = 8
+"""Viewers that get their reports before the loop has a turn."""
+
+declare(worker_errors="rounds of a worker that failed because of an error of ours")
 
 logger = logging.getLogger(__name__)
 
@@ -55,13 +59,16 @@ class Worker:
         """By camera: one live session each."""
         self.viewers: dict[str, ViewerPeer] = {}
         self.legs = Legs(clock, self._post)
-        loop = asyncio.get_running_loop()
-        self._fan = Fan(clock.monotonic, loop.call_soon, counters)
+        self._loop = asyncio.get_running_loop()
+        self._fan = Fan(clock.monotonic, self._loop.call_soon, counters)
+        self._paced: dict[ViewerPeer, None] = {}
         run_dir = Path(config.run_dir)
         self._socket_path = run_dir / f"worker-{config.index}.sock"
         self._tap = Tap(run_dir / f"recorder-{config.index}.sock", config.tap_bound, counters, self._on_keyframe, self._pong)
         self._camera_events = CameraEvents(self._on_batch, self._on_changed, self._on_camera_over)
-        self._viewer_events = ViewerEvents(self._on_viewer_connected, self._on_viewer_closed, self.legs.started)
+        self._viewer_events = ViewerEvents(
+            self._on_viewer_connected, self._on_viewer_closed, self.legs.started, self._on_waiting
+        )
         self._answerers: dict[type[m.Message], _Answerer] = {
             m.Ping: lambda _: self._pong(),
             m.Shutdown: self._on_shutdown,
@@ -87,9 +94,8 @@ class Worker:
             on_ask=self._on_ask,
             counters=self._counters,
         )
-        tasks = [
-            asyncio.create_task(part) for part in (self._tap.run(self._feds), self._ticks(), self._reports(), self._pace())
-        ]
+        rounds = (self._tap.run(self._feds), self._guarded(self._tick, TICK), self._guarded(self._tell, REPORT))
+        tasks = [asyncio.create_task(round_) for round_ in rounds]
         try:
             await self._finish.wait()
         finally:
@@ -120,33 +126,46 @@ class Worker:
         for camera in list(self.cameras.values()):
             camera.close("ended", SHUTDOWN)
 
-    async def _ticks(self) -> None:
+    async def _guarded(self, step: Callable[[], Awaitable[None]], every: float) -> None:
+        """Do something again and again; an error of ours costs one round, not the worker."""
         while True:
-            now = self._clock.monotonic()
-            self._port.tick(now)
-            for camera in list(self.cameras.values()):
-                camera.tick(now)
-            self.legs.expire(now)
-            self._watch_control(now)
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(every)
+            try:
+                await step()
+            except Exception:
+                self._counters.count("worker_errors")
+                logger.exception("a round failed")
 
-    async def _pace(self) -> None:
-        """Empty what is sent in pieces; looks rarely while nothing waits."""
-        while True:
-            now = self._clock.monotonic()
-            waiting = [(viewer, slot) for viewer in self.viewers.values() for slot in viewer.backlogged]
-            for viewer, slot in waiting:
-                viewer.drain(slot, now)
-            await asyncio.sleep(PACE)
+    async def _tick(self) -> None:
+        now = self._clock.monotonic()
+        self._port.tick(now)
+        for camera in list(self.cameras.values()):
+            camera.tick(now)
+        self.legs.expire(now)
+        self._watch_control(now)
 
-    async def _reports(self) -> None:
-        while True:
-            await asyncio.sleep(REPORT)
+    async def _tell(self) -> None:
+        """Reports to viewers and to control, a few viewers at a time: packets go first."""
+        for at, viewer in enumerate(list(self.viewers.values())):
             now = self._clock.monotonic()
-            for viewer in self.viewers.values():
-                viewer.send_reports(now)
-                viewer.adapt(now)
-            self._post(self._report(now))
+            viewer.send_reports(now)
+            viewer.adapt(now)
+            if at % TOLD_AT_ONCE == TOLD_AT_ONCE - 1:
+                await asyncio.sleep(0)
+        self._post(self._report(self._clock.monotonic()))
+
+    def _on_waiting(self, viewer: ViewerPeer) -> None:
+        """A viewer's packets are sent in pieces: come back for the next one."""
+        if not self._paced:
+            self._loop.call_later(PACE, self._drain)
+        self._paced[viewer] = None
+
+    def _drain(self) -> None:
+        paced, self._paced = self._paced, {}
+        now = self._clock.monotonic()
+        for viewer in paced:
+            if viewer.drain_all(now):
+                self._on_waiting(viewer)
 
     def _watch_control(self, now: float) -> None:
         self._controls = {connection for connection in self._controls if not connection.closed}
@@ -182,7 +201,7 @@ class Worker:
         return m.Pong("worker", self._config.index, os.getpid(), self._started_ns)
 
     def _on_shutdown(self, message: m.Shutdown) -> m.Message:
-        asyncio.get_running_loop().call_soon(self.finish, message.reason)
+        self._loop.call_soon(self.finish, message.reason)
         return m.Done()
 
     # --- cameras -------------------------------------------------------------------------------------------------------
