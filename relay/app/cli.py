@@ -9,25 +9,24 @@ import json
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console as Screen
 from rich.table import Table
 
 from relay.app import logs, verify_cmd
-from relay.app.console import Console, console
-from relay.app.extract import extract
 from relay.app.settings import Settings, documentation, load
 from relay.app.tls import ensure_certificate
-from relay.app.wiring import database_url, journal_origin
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
 from relay.base.errors import Kind, RelayError, TheirError
 from relay.policy.roles import Role
-from relay.store.database import Database
-from relay.store.journal_check import JournalVerdict, verify_journal
 from relay.store.keyring import Keyring
+
+if TYPE_CHECKING:
+    from relay.app.console import Console
+    from relay.store.journal_check import JournalVerdict
 
 EXIT: dict[Kind, int] = {
     Kind.INVALID: 64,
@@ -88,8 +87,11 @@ def settings_of(config: Path | None, data: Path | None, http: dict[str, object] 
     return load(config, override)
 
 
-def ask(settings: Settings, work: Callable[[Console], Awaitable[Any]]) -> Any:
+def ask(settings: Settings, work: Callable[["Console"], Awaitable[Any]]) -> Any:
     """Run one exchange with the relay and return what it returns."""
+
+    # Only here: a supervisor, a verifier and `--help` start faster without everything that control needs.
+    from relay.app.console import console
 
     async def run() -> Any:
         async with console(settings) as found:
@@ -269,7 +271,11 @@ def journal_verify(config: ConfigOption = None, data: DataOption = None, as_json
     raise typer.Exit(0 if verdict.intact else 1)
 
 
-async def _verify_journal(settings: Settings) -> JournalVerdict:
+async def _verify_journal(settings: Settings) -> "JournalVerdict":
+    from relay.app.wiring import database_url, journal_origin
+    from relay.store.database import Database
+    from relay.store.journal_check import verify_journal
+
     keyring = Keyring(settings.data / "keys")
     pinned = settings.evidence.public_key
     public_key = pinned.read_bytes() if pinned is not None else keyring.public_key
@@ -310,6 +316,8 @@ def export(
     """Extract a recording: sealed bytes, chain, statement, verifier.  Entered in the journal like any extraction."""
     if out.exists():
         raise TheirError(Kind.CONFLICT, f"{out} exists")
+    from relay.app.extract import extract
+
     password = typer.prompt("Password", hide_input=True)
     body = {
         "from": from_ns,

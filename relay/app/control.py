@@ -92,10 +92,18 @@ def _timers(control: Control) -> list[asyncio.Task[None]]:
     async def checkpoint() -> None:
         await journal.checkpoint()
 
+    async def tidy() -> None:
+        await services.interventions.tidy(services.streams.interventions())
+
+    async def second() -> None:
+        services.live.expire(services.clock.utc_ns())
+        await services.streams.tick()
+
     periodic: tuple[tuple[float, Callable[[], Awaitable[None]]], ...] = (
-        (1.0, services.streams.tick),
+        (1.0, second),
         (RENEW_SECONDS, services.viewing.tick),
         (5.0, journal.flush_anonymous),
+        (10.0, tidy),
         (30.0, services.recordings.tick),
         (60.0, checkpoint),
     )

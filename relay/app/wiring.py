@@ -199,7 +199,7 @@ def _introduce(control: Control) -> None:
 
     def signed_out(user: str) -> None:
         services.viewing.end_where("signed out", user=user)
-        services.live.sign_out(user, "signed out")
+        services.live.sign_out("signed out", user=user)
         spawn(control, services.recordings.end_views_of(user, "signed out"))
 
     def changed(camera: str) -> None:

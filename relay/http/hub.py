@@ -12,8 +12,8 @@ import msgpack
 from aiohttp import WSCloseCode, web
 
 from relay.base.counters import Counters, declare
-from relay.policy.roles import Person
 from relay.service.enrolment import Enrolment, in_scope
+from relay.service.identity import SignedIn
 from relay.service.picture import Pictures
 from relay.store.accounts import Camera
 
@@ -63,9 +63,10 @@ class Outbox:
 class Page:
     """One page's socket."""
 
-    def __init__(self, person: Person, session: str, outbox: Outbox) -> None:
-        self.person = person
-        self.session = session
+    def __init__(self, found: SignedIn, outbox: Outbox) -> None:
+        self.person = found.person
+        self.session = found.session
+        self.expires_ns = found.expires_ns
         self.outbox = outbox
 
     def tell(self, message: Mapping[str, Any]) -> None:
@@ -133,18 +134,23 @@ class LiveHub:
         for page in self._pages:
             page.tell(message)
 
-    def sign_out(self, user: str, reason: str) -> None:
-        """Tell a person's pages that they are signed out, and let go of them."""
-        for page in [page for page in self._pages if page.person.user == user]:
-            page.tell({"t": "bye", "reason": reason})
-            page.outbox.close()
-            self._pages.discard(page)
+    def sign_out(self, reason: str, *, user: str | None = None, session: str | None = None) -> None:
+        """Tell the pages of a person or of one sign-in that they are signed out, and let go of them."""
+        self._dismiss([page for page in self._pages if page.person.user == user or page.session == session], reason)
+
+    def expire(self, now_ns: int) -> None:
+        """Let go of pages whose sign-in is over; call about once a second."""
+        self._dismiss([page for page in self._pages if page.expires_ns <= now_ns], "the sign-in is over")
 
     def close(self, reason: str) -> None:
         """Say good-bye to every page: the relay stops."""
-        for page in tuple(self._pages):
+        self._dismiss(list(self._pages), reason)
+
+    def _dismiss(self, pages: Iterable[Page], reason: str) -> None:
+        for page in pages:
             page.tell({"t": "bye", "reason": reason})
             page.outbox.close()
+            self._pages.discard(page)
 
     def is_connected(self, page: Page) -> bool:
         """Whether the page still belongs to someone signed in."""

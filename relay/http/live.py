@@ -32,7 +32,7 @@ async def page_socket(request: web.Request) -> web.StreamResponse:
     await services.guard.require(found.person, Action.LIST_INTERVENTIONS, object_type="live")
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=MAX_MESSAGE)
     await socket.prepare(request)
-    page = Page(found.person, found.session, Outbox(socket, services.options.live_queue, services.counters))
+    page = Page(found, Outbox(socket, services.options.live_queue, services.counters))
     sending = asyncio.create_task(page.outbox.run(), name="live socket")
     workers = [link.index for link in services.links.workers]
     page.tell(
@@ -132,11 +132,7 @@ async def camera_socket(request: web.Request) -> web.StreamResponse:
     token = bearer(request)
     if token is None:
         raise TheirError(Kind.UNAUTHENTICATED, "a camera token is required")
-    try:
-        camera = await services.enrolment.camera_of(token)
-    except TheirError:
-        services.journal.refuse_anonymous(request.remote or "?", "live camera")
-        raise
+    camera = await services.enrolment.camera_of(token)
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=MAX_MESSAGE)
     await socket.prepare(request)
     outbox = Outbox(socket, services.options.live_queue, services.counters)

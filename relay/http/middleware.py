@@ -17,6 +17,7 @@ from relay.service.identity import CONSOLE, SignedIn
 log = logging.getLogger(__name__)
 
 COOKIE = "relay_session"
+SIGN_IN = "/api/session"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 STATUS: dict[Kind, int] = {
@@ -69,6 +70,9 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await handler(request)
     except RelayError as error:
         counters.count("http_refused" if isinstance(error, TheirError) else "http_failed")
+        if error.kind is Kind.UNAUTHENTICATED and (request.method, route_name(request)) != ("POST", SIGN_IN):
+            # Who is nobody is counted, and entered once per source and minute (I3); the sign-in does so itself, by name.
+            context(request).journal.refuse_anonymous(request.remote or "?", route_name(request))
         if isinstance(error, OurError):
             log.warning("request failed", extra={"route": route_name(request), "detail": error.detail})
         response = refusal(error)
@@ -116,7 +120,7 @@ def limit(request: web.Request, services: Context, route: Route) -> None:
     """Raise TheirError(TOO_MANY) when this address knocks too often at doors or at the sign-in."""
     source = request.remote or "?"
     wait = 0.0
-    if (route.method, route.path) == ("POST", "/api/session"):
+    if (route.method, route.path) == ("POST", SIGN_IN):
         wait = services.sign_ins.take(source, services.clock.monotonic())
     elif route.access in {Access.CAMERA, Access.VIEWER, Access.SECRET}:
         wait = services.doors.take(source, services.clock.monotonic())
@@ -136,7 +140,6 @@ async def _signed_in(request: web.Request, services: Context) -> None:
         remember(request, SignedIn(CONSOLE, "", 0, "console"))
         return
     if token is None:
-        services.journal.refuse_anonymous(request.remote or "?", route_name(request))
         raise TheirError(Kind.UNAUTHENTICATED, "sign in first")
     found = await services.identity.who(token)
     if request.method not in SAFE_METHODS:
@@ -156,7 +159,6 @@ def is_console(request: web.Request) -> bool:
 
 async def _with_token(request: web.Request, services: Context) -> None:
     if bearer(request) is None:
-        services.journal.refuse_anonymous(request.remote or "?", route_name(request))
         raise TheirError(Kind.UNAUTHENTICATED, "a Bearer token is required")
 
 

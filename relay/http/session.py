@@ -44,7 +44,9 @@ async def show(request: web.Request) -> web.StreamResponse:
 async def sign_out(request: web.Request) -> web.StreamResponse:
     """Sign out: the session and everything watched under it end."""
     services = context(request)
-    services.viewing.end_where("signed out", session=signed_in(request).session)
+    session = signed_in(request).session
+    services.viewing.end_where("signed out", session=session)
+    services.live.sign_out("signed out", session=session)
     await services.identity.sign_out(request.cookies[COOKIE])
     response = web.Response(status=204)
     response.del_cookie(COOKIE, path="/")

@@ -23,8 +23,6 @@ async def _camera(request: web.Request) -> Camera:
     try:
         camera = await services.enrolment.recognise(token, name)
     except TheirError as error:
-        if error.kind is Kind.UNAUTHENTICATED:
-            services.journal.refuse_anonymous(request.remote or "?", "whip")
         if error.kind is Kind.FORBIDDEN and (not is_slug(name) or await _unknown(request, name)):
             raise TheirError(Kind.NOT_FOUND, "no such camera") from error
         raise

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from relay.base.counters import Counters, declare
-from relay.base.errors import OurError, RelayError
+from relay.base.errors import OurError, RelayError, TheirError
 from relay.channel.messages import (
     Done,
     GapSeen,
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 CloseReason: TypeAlias = Literal["stopped", "lost", "shutdown", "revoked", "refused"]
 FACTS_BOUND = 4096
+RETRY_SECONDS = 1.0
 
 declare(
     recordings_opened="recordings opened",
@@ -180,12 +181,23 @@ class Capture:
         while True:
             message = await self._facts.get()
             try:
-                await self._write(message)
-            except RelayError as error:
-                self._counters.count("recorder_facts_failed")
-                log.warning("catalogue refused a fact", extra={"fact": type(message).__name__, "detail": error.detail})
+                await self._write_until_done(message)
             finally:
                 self._facts.task_done()
+
+    async def _write_until_done(self, message: Message) -> None:
+        """Write a fact; while the disk refuses, the facts wait here, in order and bounded."""
+        while True:
+            try:
+                await self._write(message)
+                return
+            except TheirError as error:
+                self._counters.count("recorder_facts_failed")
+                log.warning("catalogue refused a fact", extra={"fact": type(message).__name__, "detail": error.detail})
+                return
+            except OurError as error:
+                log.error("catalogue cannot be written", extra={"detail": error.detail})
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _write(self, message: Message) -> None:
         if isinstance(message, SegmentSealed):

@@ -96,6 +96,12 @@ class Field:
         """Return what is known of a camera, None when it never connected."""
         return self._units.get(camera)
 
+    def intended(self) -> frozenset[str]:
+        """Return the interventions that a camera is about to publish into."""
+        now = self._clock.monotonic()
+        intents = (unit.intent for unit in self._units.values() if unit.intent is not None)
+        return frozenset(intent.intervention for intent in intents if intent.until > now and intent.intervention is not None)
+
     def offset(self, camera: str) -> Offset | None:
         """Return the camera's clock offset where it is known."""
         unit = self._units.get(camera)
@@ -172,7 +178,15 @@ class Field:
         if intent is None or intent.until < self._clock.monotonic():
             intent = Intent(None, "publication without a live socket", DEFAULT_THREAT, math.inf)
         intervention = await self._intervention(unit, intent.intervention, intent.trigger)
-        return Intent(intervention, intent.trigger, intent.threat, intent.until)
+        # Kept for a moment, so that nobody takes the intervention for abandoned before the camera is live.
+        unit.intent = Intent(intervention, intent.trigger, intent.threat, self._clock.monotonic() + INTENT_SECONDS)
+        return unit.intent
+
+    def finished(self, camera: str) -> None:
+        """A transmission ended on purpose: the next one needs a press or a request of its own."""
+        unit = self._units.get(camera)
+        if unit is not None:
+            unit.intent = None
 
     def watched(self, camera: str, by: int) -> None:
         """Tell a camera how many people watch it (REC-05: whoever wears it may know)."""

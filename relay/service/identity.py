@@ -68,6 +68,9 @@ class ViewGrant:
     person: Person
     camera: str
     intervention: str
+    session: str
+    """The sign-in behind it: what was opened with the token ends with that."""
+    expires_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +271,7 @@ class Identity:
         session = await self._accounts.session(granted.session, now_ns)
         if session is None or not _valid(session[0], now_ns):
             raise TheirError(Kind.UNAUTHENTICATED, "the session behind this view token is over")
-        return ViewGrant(session[0], granted.camera, granted.intervention)
+        return ViewGrant(session[0], granted.camera, granted.intervention, granted.session, session[1])
 
     async def _begin_session(self, person: Person, key: str, now_ns: int) -> tuple[str, SignedIn]:
         self._failures.pop(key, None)

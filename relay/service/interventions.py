@@ -8,7 +8,7 @@ API: `await open(person, label, motive)`, `await join(person, id, motive)`, `awa
 `on_changed.append(callback())`, `on_closed.append(callback(intervention))`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from relay.base.clock import Clock
@@ -96,6 +96,12 @@ class Interventions:
             Entry(Operation.SYSTEME, "relay", "system", object_type="intervention", object_id=intervention, details=details)
         )
         await self._finish(intervention, "relay")
+
+    async def tidy(self, busy: Collection[str]) -> None:
+        """Close what a camera opened, nobody joined and no camera is in any more; `busy` are those with a camera."""
+        for intervention in await self._catalogue.unattended_interventions():
+            if intervention not in busy:
+                await self.close_system(intervention, "its last transmission ended and no person joined")
 
     async def list_open(self, person: Person) -> list[Joined]:
         """Return open interventions, newest first, each with the person's own motive."""

@@ -98,6 +98,9 @@ class Link:
             await reading
         except RelayError as error:
             log.warning("link broken", extra={"peer": self.name, "detail": error.detail})
+        except Exception:
+            # Our bug in taking over what the other side holds: said loudly, and tried again.
+            log.exception("link broken", extra={"peer": self.name})
         finally:
             self._lost(connection)
             reading.cancel()
@@ -160,7 +163,11 @@ class Links:
 
     def _dispatch(self, link: Link, message: Message) -> None:
         for listener in self._listeners.get(type(message), ()):
-            listener(link, message)
+            try:
+                listener(link, message)
+            except Exception:
+                # One listener's bug must not cost the connection that all of them need.
+                log.exception("message not taken", extra={"peer": link.name, "kind": type(message).__name__})
 
     async def _adopt(self, link: Link) -> None:
         for adopter in self._adopters:

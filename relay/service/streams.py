@@ -100,6 +100,7 @@ class _Memory:
     worker: int
     left: float
     previous: str | None = None
+    intervention: str = ""
 
 
 @dataclass(slots=True)
@@ -152,6 +153,12 @@ class Streams:
     def all(self) -> tuple[Live, ...]:
         """Return every session."""
         return tuple(self._live.values())
+
+    def interventions(self) -> frozenset[str]:
+        """Return the interventions that a camera is in, or was a minute ago and may come back to."""
+        recent = self._clock.monotonic() - STICKY_SECONDS
+        waiting = {memory.intervention for memory in self._memory.values() if memory.left > recent}
+        return frozenset({live.why.intervention for live in self._live.values()} | waiting | self._field.intended())
 
     async def publish(self, camera: Camera, offer: str) -> Opened:
         """Accept a camera's offer.
@@ -279,6 +286,7 @@ class Streams:
         link = self._links.workers[live.worker]
         self._forget(live, reason)
         self._memory.pop(live.camera.camera, None)
+        self._field.finished(live.camera.camera)
         try:
             await link.ask(PeerClose(live.session, reason), Done)
         except RelayError as error:
@@ -291,7 +299,7 @@ class Streams:
         del self._live[live.camera.camera]
         if live.grace is not None:
             live.grace.cancel()
-        self._memory[live.camera.camera] = _Memory(live.worker, self._clock.monotonic(), live.recording)
+        self._memory[live.camera.camera] = _Memory(live.worker, self._clock.monotonic(), live.recording, live.why.intervention)
         self._counters.count("publications_ended")
         for listener in self.on.gone:
             listener(live.camera.camera, reason)
@@ -436,10 +444,17 @@ class Streams:
         return live
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(_logged(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _changed(self, camera: str) -> None:
         for listener in self.on.change:
             listener(camera)
+
+
+async def _logged(work: Coroutine[None, None, None]) -> None:
+    try:
+        await work
+    except RelayError as error:
+        log.warning("a camera session could not be changed", extra={"detail": error.detail})

@@ -43,7 +43,7 @@ from relay.service.guard import Guard
 from relay.service.interventions import Interventions
 from relay.service.links import Link, Links
 from relay.service.streams import Live, Streams
-from relay.service.walls import Opened, Tell, Viewer, Wall, Watching, adopted_wall, belongs_to, make_secret, tell_ended
+from relay.service.walls import Leave, Opened, Tell, Viewer, Wall, Watching, adopted_wall, belongs_to, make_secret, tell_ended
 from relay.store.catalogue import Catalogue, View
 from relay.store.journal import Entry, Journal, Operation
 
@@ -87,6 +87,7 @@ class Viewing:
         self._walls: dict[str, Wall] = {}
         self._by_view: dict[str, tuple[Wall, Watching]] = {}
         self._orphans: dict[str, View] = {}
+        self._unentered: dict[str, Leave] = {}
         self._adopted: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.on_watched: list[Callable[[str, int], None]] = []
@@ -247,6 +248,7 @@ class Viewing:
                 link.post(LeaseRenew(views, lease))
         if self._by_view:
             await self._catalogue.lease_views(tuple(self._by_view), now_ns)
+        await self._enter_again()
         await self._bury_orphans()
 
     async def _decide(self, person: Person, camera: str, intervention: str | None) -> tuple[Live, str]:
@@ -364,20 +366,28 @@ class Viewing:
         wall, watching = found
         if wall.views.get(watching.slot) is watching:
             del wall.views[watching.slot]
-        await self._enter_leave(watching.view, watching.user, watching.camera, first_ns, last_ns, reason)
         self._watched(watching.camera)
+        await self._enter_leave(Leave(watching.view, watching.user, watching.camera, first_ns, last_ns, reason))
 
-    async def _enter_leave(
-        self, view: str, user: str, camera: str, first_ns: int | None, last_ns: int | None, reason: str
-    ) -> None:
+    async def _enter_leave(self, leave: Leave) -> None:
+        """Journal the end of a view; what the disk refuses is kept and entered at the next tick."""
         details: dict[str, str | int | bool | None] = {
-            "event": "view closed", "view": view, "first_ns": first_ns, "last_ns": last_ns, "reason": reason, "viewer": user,
+            "event": "view closed", "view": leave.view, "first_ns": leave.first_ns, "last_ns": leave.last_ns,
+            "reason": leave.reason, "viewer": leave.user,
         }  # fmt: skip
-        await self._journal.append(
-            Entry(Operation.SYSTEME, "relay", "system", object_type="camera", object_id=camera, details=details)
-        )
-        await self._catalogue.close_view(view, self._clock.utc_ns(), reason, first_ns, last_ns)
+        try:
+            await self._journal.append(
+                Entry(Operation.SYSTEME, "relay", "system", object_type="camera", object_id=leave.camera, details=details)
+            )
+        except OurError:
+            self._unentered[leave.view] = leave
+            raise
+        await self._catalogue.close_view(leave.view, self._clock.utc_ns(), leave.reason, leave.first_ns, leave.last_ns)
         self._counters.count("views_closed")
+
+    async def _enter_again(self) -> None:
+        for view in tuple(self._unentered):
+            await self._enter_leave(self._unentered.pop(view))
 
     # --- what workers say ---------------------------------------------------------------------------------------------
 
@@ -454,9 +464,9 @@ class Viewing:
         if not self._orphans or len(self._adopted) < len(self._links.workers):
             return
         for view in tuple(self._orphans.values()):
-            reason = "the relay was restarted"
-            await self._enter_leave(view.view, view.user, view.camera, view.opened_ns, view.leased_ns, reason)
             del self._orphans[view.view]
+            reason = "the relay was restarted"
+            await self._enter_leave(Leave(view.view, view.user, view.camera, view.opened_ns, view.leased_ns, reason))
             self._counters.count("views_orphaned")
 
     # --- small things -------------------------------------------------------------------------------------------------

@@ -29,6 +29,18 @@ class Watching:
     opened_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The end of a view, with the span really sent (None where nothing ever left)."""
+
+    view: str
+    user: str
+    camera: str
+    first_ns: int | None
+    last_ns: int | None
+    reason: str
+
+
 @dataclass(slots=True)
 class Wall:
     """One viewer session.  `expires_ns`: when its person's sign-in ends, None where only a restart knows it."""
@@ -54,6 +66,12 @@ class Viewer:
     person: Person
     session: str | None
     expires_ns: int | None
+
+
+def viewer_of(person: Person, session: str, expires_ns: int) -> Viewer:
+    """Return a viewer whose sessions end with the sign-in or with the person's designation, whichever is first (ACC-01)."""
+    until = expires_ns if person.valid_to_ns is None else min(expires_ns, person.valid_to_ns)
+    return Viewer(person, session, until)
 
 
 @dataclass(frozen=True, slots=True)

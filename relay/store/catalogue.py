@@ -199,6 +199,16 @@ class Catalogue:
         query = select(interventions).where(interventions.c.closed_ns.is_(None)).order_by(interventions.c.opened_ns.desc())
         return [Intervention(*row) for row in await self._all(query)]
 
+    async def unattended_interventions(self) -> list[str]:
+        """Return open interventions that a camera opened and no person has joined."""
+        joined = select(participants.c.intervention)
+        query = select(interventions.c.intervention).where(
+            interventions.c.closed_ns.is_(None),
+            interventions.c.opened_by.startswith("camera:"),
+            interventions.c.intervention.not_in(joined),
+        )
+        return [row.intervention for row in await self._all(query)]
+
     async def participant(self, intervention: str, user: str) -> Participant | None:
         """Return a person's motive for an intervention."""
         where = (participants.c.intervention == intervention, participants.c.user == user)

@@ -209,6 +209,29 @@ async def test_closing_an_intervention_ends_its_transmissions(tmp_path: Path) ->
         assert (await line.recorder.next(m.RecordClose)).reason == "stopped"
 
 
+async def test_an_intervention_that_a_camera_opened_and_nobody_joined_closes_itself(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        location = await _live(line)
+        services = line.control.context
+        await services.interventions.tidy(services.streams.interventions())
+        (opened,) = (await olga.call("GET", "/api/interventions"))[1]["interventions"]
+        assert opened["opened_by"] == "camera:pm-1"
+        await services.streams.close("pm-1", location.rpartition("/")[2])
+        await services.interventions.tidy(services.streams.interventions())
+        assert (await olga.call("GET", "/api/interventions"))[1]["interventions"] == []
+
+
+async def test_an_intervention_that_somebody_joined_stays_open(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        location = await _live(line)
+        services = line.control.context
+        (opened,) = (await olga.call("GET", "/api/interventions"))[1]["interventions"]
+        assert (await olga.call("POST", f"/api/interventions/{opened['intervention']}/join", {"motive": "renfort"}))[0] == 200
+        await services.streams.close("pm-1", location.rpartition("/")[2])
+        await services.interventions.tidy(services.streams.interventions())
+        assert len((await olga.call("GET", "/api/interventions"))[1]["interventions"]) == 1
+
+
 # --- ICE --------------------------------------------------------------------------------------------------------------
 
 
@@ -310,7 +333,7 @@ async def test_a_slot_switches_camera_over_the_live_socket_and_each_view_has_its
             await page.say(**base, camera=None)
             await page.hear("assigned", slot=1, camera=None)
             assert first["view"] != second["view"]
-        await until(lambda: line.control.context.viewing.open_views == 0, "views closed")
+        await until(lambda: line.control.context.counters.values["views_closed"] == 2, "views closed")
         left = _views(await line.entries(), "view closed")
         assert [(entry["details"]["first_ns"], entry["details"]["last_ns"]) for entry in left] == [(5, 7), (5, 7)]
 
@@ -349,6 +372,56 @@ async def test_a_forced_sign_out_ends_every_view_and_socket_at_once(tmp_path: Pa
         await line.worker.next(m.PeerClose)
         await until(lambda: line.control.context.viewing.open_views == 0, "views closed")
         assert (await olga.call("GET", "/api/session"))[0] == 401
+
+
+async def test_a_sign_in_that_is_over_ends_views_and_sockets(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        await _live(line)
+        await olga.post_offer(f"/whep/pm-1?intervention={await _intervention(olga)}")
+        services = line.control.context
+        async with line.page(olga) as page:
+            await page.hear("hello")
+            for wall in services.viewing._walls.values():
+                wall.expires_ns = 1
+            await services.viewing.tick()
+            services.live.expire(1 << 62)
+            assert (await page.hear("bye"))["reason"] == "the sign-in is over"
+        assert (await line.worker.next(m.PeerClose)).reason == "the sign-in is over"
+
+
+async def test_ones_own_sign_out_ends_what_was_opened_under_it(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        await _live(line)
+        intervention = await _intervention(olga)
+        _, made = await olga.call("POST", "/api/view-tokens", {"camera": "pm-1", "intervention": intervention})
+        headers = {"Authorization": f"Bearer {made['token']}", "Content-Type": "application/sdp"}
+        async with aiohttp.ClientSession() as http:
+            assert (await http.post(f"{line.url}/whep/pm-1", data=OFFER, headers=headers)).status == 201
+        async with line.page(olga) as page:
+            await page.hear("hello")
+            assert (await olga.call("DELETE", "/api/session"))[0] == 204
+            await page.hear("bye")
+        assert (await line.worker.next(m.PeerClose)).reason == "signed out"
+
+
+async def test_the_end_of_a_view_that_could_not_be_entered_is_entered_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        await _live(line)
+        await olga.post_offer(f"/whep/pm-1?intervention={await _intervention(olga)}")
+        (view,) = line.worker.legs
+
+        async def broken(_work: object) -> None:
+            raise OSError("read-only file system")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(line.control.stores.database, "write", broken)
+            line.worker.tell(m.LegEnded(view, 5, 9, 3, "viewer left"))
+            await until(lambda: view in line.control.context.viewing._unentered, "refused by the disk")
+        await line.control.context.viewing.tick()
+        (left,) = _views(await line.entries(), "view closed")
+        assert left["details"]["last_ns"] == 9
 
 
 async def test_a_lost_role_ends_the_views_under_it(tmp_path: Path) -> None:

@@ -93,6 +93,8 @@ async def test_the_command_line_and_the_running_relay_are_one_writer(tmp_path: P
         assert "agree" in relay.run("check", "--data", str(relay.data))
         assert await relay.stop() == 0
         assert relay.run_any("journal", "verify", "--data", str(relay.data)).returncode == 0
+        for personal in ("127.0.0.1", "marie", token, password):
+            assert personal not in relay.log(), "personal data, an address or a secret in the log"
 
 
 @pytest.mark.timeout(120)
