@@ -63,6 +63,7 @@ class Leg:
         self._keeps = spec.rtx_ssrc is not None
         self._holes: dict[int, None] = {}
         self._first = 0
+        self._replayed = -1
         self._compressed: dict[int, int] = {}
         self._last_timestamp = first_timestamp & _M32
         self._last_at: float | None = None
@@ -82,6 +83,7 @@ class Leg:
         }
         self._first = replay[0].index
         self.shift = self.high + 1 - self._first
+        self._replayed = replay[-1].index + self.shift
         self._holes.clear()
         self._last_timestamp = newest
         self.running = True
@@ -151,7 +153,9 @@ class Leg:
 
     def _renumbered(self, index: int, media: Media) -> Media:
         """Return the packet such that both shifts give `index` and, where its picture was replayed, that picture's time."""
-        timestamp = self._compressed.get(media.timestamp, media.timestamp)
+        timestamp = media.timestamp
+        if index <= self._replayed:
+            timestamp = self._compressed.get(timestamp, timestamp)
         if timestamp == media.timestamp and index - self.shift == media.index:
             return media
         return Media(index - self.shift, timestamp, media.marker, media.payload, media.arrival)

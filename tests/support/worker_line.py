@@ -79,6 +79,7 @@ class LoopTrack(MediaStreamTrack):
         self._start = time.monotonic()
         self._jump = False
         self.answers_keyframes = True
+        self.paused = False
 
     def ask_keyframe(self) -> None:
         """Skip to a keyframe."""
@@ -89,6 +90,8 @@ class LoopTrack(MediaStreamTrack):
         wait = self._start + self._sent * self._step - time.monotonic()
         if wait > 0:
             await asyncio.sleep(wait)
+        while self.paused:  # noqa: ASYNC110 - the test sets a plain flag
+            await asyncio.sleep(0.02)
         data, key = self._units[next(self._at)]
         while self._jump and not key:
             data, key = self._units[next(self._at)]
