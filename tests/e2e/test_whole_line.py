@@ -16,7 +16,7 @@ from tests.support.chromium import Chromium, Viewer, until
 from tests.support.ffmpeg_whip import ffmpeg_whip
 from tests.support.relay import Person
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
 async def watching(browser: Chromium, scene: Scene, person: Person, cameras: Sequence[str], intervention: str) -> Viewer:
@@ -47,7 +47,7 @@ async def test_three_makes_of_camera_watched_recorded_verified_and_tampered_with
         pages = await asyncio.gather(*(watching(browser, scene, marie, cameras, intervention) for _ in range(3)))
         for camera, page in itertools.product(cameras, pages):
             before = (await page.report(camera, "inbound-rtp", "video"))["framesDecoded"]
-            await page.frames(camera, before + 20)
+            await page.frames(camera, before + 20, 60)
             assert (await page.report(camera, "inbound-rtp", "audio")).get("packetsReceived", 0) > 0
         await pages[0].shown("cam1")
         codes = await pages[0].sees("cam1")
@@ -74,32 +74,16 @@ async def test_without_live_audio_no_sound_leaves_but_it_is_recorded(scene: Scen
         assert (await page.report("mute", "inbound-rtp", "audio")).get("packetsReceived", 0) == 0
 
 
-async def test_a_view_without_motive_is_refused_and_shows_nothing(scene: Scene, browser: Chromium) -> None:
-    async with scene.simulated("cam1"), scene.person("marie") as marie:
-        await marie.sees_live("cam1")
-        page = await browser.viewer(scene.relay.url, marie.cookies())
-        posted = await page.watch("cam1", scene.whep("cam1", None), headers=marie.headers())
-        assert posted.status == 422
-        assert await page.stats("cam1") is not None
-        assert (await page.report("cam1", "inbound-rtp", "video")) == {}
-
-
-async def test_a_stranger_sees_nothing(scene: Scene, browser: Chromium) -> None:
-    async with scene.simulated("cam1"), scene.person("marie") as marie:
-        await marie.sees_live("cam1")
-        intervention = await marie.intervention()
-        page = await browser.viewer(scene.relay.url)
-        posted = await page.watch("cam1", scene.whep("cam1", intervention))
-        assert posted.status == 401
-
-
-async def test_an_administrator_sees_no_picture(scene: Scene, browser: Chromium) -> None:
+async def test_who_may_not_watch_sees_nothing(scene: Scene, browser: Chromium) -> None:
     async with scene.simulated("cam1"), scene.person("marie") as marie, scene.person("alice") as alice:
         await marie.sees_live("cam1")
         intervention = await marie.intervention()
-        page = await browser.viewer(scene.relay.url, alice.cookies())
-        posted = await page.watch("cam1", scene.whep("cam1", intervention), headers=alice.headers())
-        assert posted.status == 403
+        for who, under, status in ((marie, None, 422), (None, intervention, 401), (alice, intervention, 403)):
+            page = await browser.viewer(scene.relay.url, who.cookies() if who is not None else None)
+            headers = who.headers() if who is not None else {}
+            posted = await page.watch("cam1", scene.whep("cam1", under), headers=headers)
+            assert posted.status == status, posted.body
+            assert await page.report("cam1", "inbound-rtp", "video") == {}
 
 
 async def test_killing_control_stops_neither_picture_nor_recording(scene: Scene, browser: Chromium) -> None:
@@ -140,7 +124,7 @@ async def test_a_revoked_camera_stops_within_a_second(scene: Scene, browser: Chr
         revoked_at = time.time() * 1000
         await asyncio.sleep(3)
         shown = [each.code for each in await page.shown("cam1") if each.code is not None]
-        assert max(shown) < revoked_at + 1000
+        assert max(shown, default=0) < revoked_at + 1000
 
         async def refused() -> bool:
             viewer = await browser.viewer(scene.relay.url)

@@ -14,6 +14,18 @@ from typing import Any
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 _SCRIPT = Path(__file__).with_name("peer.js").read_text(encoding="utf-8")
+_TELLING = (
+    "packetsReceived",
+    "packetsLost",
+    "nackCount",
+    "pliCount",
+    "framesReceived",
+    "framesDecoded",
+    "framesDropped",
+    "keyFramesDecoded",
+    "freezeCount",
+    "totalFreezesDuration",
+)
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _FLAGS = (
     "--no-sandbox",
@@ -110,7 +122,11 @@ class Viewer:
         async def enough() -> bool:
             return int((await self.report(name, "inbound-rtp", "video")).get("framesDecoded", 0)) >= count
 
-        await until(enough, seconds, f"{name} to decode {count} pictures")
+        try:
+            await until(enough, seconds, f"{name} to decode {count} pictures")
+        except TimeoutError as error:
+            report = await self.report(name, "inbound-rtp", "video")
+            raise TimeoutError(f"{error}: { ({key: report.get(key) for key in _TELLING}) }") from None
 
     async def close(self, name: str, **options: Any) -> int | None:
         """DELETE the session and close the peer; return the status of the DELETE.  Options: token, headers."""

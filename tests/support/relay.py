@@ -22,8 +22,10 @@ import aiohttp
 from tests.support.chromium import until
 
 _COMMAND = str(Path(sys.executable).with_name("relay"))
-_READY_SECONDS = 30
-_STOP_SECONDS = 30
+PASSWORD = "une longue phrase de passe 42"
+"""What everybody changes their one-time password to."""
+_READY_SECONDS = 60
+_STOP_SECONDS = 60
 
 
 class RelayUnderTest:
@@ -58,7 +60,7 @@ class RelayUnderTest:
 
     def copy(self, data: Path) -> "RelayUnderTest":
         """Return another relay with the same keys, people and cameras, in another folder; this one must be stopped."""
-        shutil.copytree(self.data, data)
+        shutil.copytree(self.data, data, ignore=shutil.ignore_patterns("run", "serve.log"))
         settings = data / "settings.toml"
         settings.write_text(settings.read_text().replace(str(self.data), str(data)))
         return RelayUnderTest(data)
@@ -196,7 +198,7 @@ async def signed_in(relay: RelayUnderTest, user: str, password: str) -> AsyncIte
             session = await response.json()
         person = Person(relay, http, session["csrf"])
         if session["must_change"]:
-            await person.call("POST", "/api/session/password", {"old": password, "new": "une longue phrase de passe 42"})
+            await person.call("POST", "/api/session/password", {"old": password, "new": PASSWORD})
         yield person
 
 
