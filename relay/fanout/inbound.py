@@ -64,7 +64,7 @@ class Inbound:
         `repair`: it came on the RTX stream, which does not count as reception (RFC 4588 §4).  Indices start at 65536 plus the
         first sequence number and go on rising over restarts of the sender.
         """
-        index = self._index(sequence)
+        index = self._index(sequence, repair)
         if index is None:
             return None
         if index > self.high:
@@ -81,14 +81,17 @@ class Inbound:
             self._measure_jitter(timestamp, now)
         return index
 
-    def _index(self, sequence: int) -> int | None:
+    def _index(self, sequence: int, repair: bool) -> int | None:
         if self._last_sequence is None:
+            if repair:
+                return None
             self._base = index = sequence + 65536
             self.high = index - 1
         else:
             index = self.high + unwrap(sequence, self._last_sequence, 16) - self._last_sequence
             if abs(index - self.high) > MAX_GAP:
-                return self._restart(sequence)
+                # Browsers probe their way with repairs of packets long past: those say nothing about the sender.
+                return None if repair else self._restart(sequence)
         if index > self.high:
             self._last_sequence = sequence
         self._suspect = None

@@ -94,6 +94,20 @@ def test_a_single_stray_packet_does_not_move_the_stream() -> None:
     assert flow.accept(101, 0, 1.0) == before + 1
 
 
+def test_probes_that_repair_packets_long_past_do_not_look_like_a_restart() -> None:
+    flow = stream(20_000)
+    before = flow.high
+    assert [flow.accept(sequence, 0, 1.0, repair=True) for sequence in (10_000, 10_001, 10_002)] == [None] * 3
+    assert flow.accept(20_001, 0, 1.0) == before + 1
+
+
+def test_a_stream_does_not_begin_with_a_repair() -> None:
+    flow = Inbound(90_000, nack=True)
+    assert flow.accept(5, 0, 0.0, repair=True) is None
+    assert flow.accept(9, 0, 0.0) is not None
+    assert not flow.missing
+
+
 def test_reports_tell_the_loss_before_repair() -> None:
     flow = stream(100)
     flow.accept(104, 0, 1.0)
