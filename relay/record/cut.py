@@ -85,6 +85,10 @@ class Cutter:
         """Tell whether an access unit can be kept: pictures before the first IDR of a new beginning cannot be decoded."""
         return not self.needs_keyframe or (keyframe and self._layout_of(sps, pps) is not None)
 
+    def keeps_sound(self) -> bool:
+        """Tell whether sound can be kept: the segment that is open may have been laid out without."""
+        return self._layout is None or self._layout.audio
+
     def video(self, sample: Placed, sps: bytes | None, pps: bytes | None, now: int) -> list[Fragment]:
         """Take an access unit that can be kept; return the fragments that it closed."""
         out: list[Fragment] = []
@@ -95,12 +99,12 @@ class Cutter:
         return out
 
     def audio(self, sample: Placed, now: int) -> list[Fragment]:
-        """Take a sound packet; return the fragments that it closed."""
+        """Take a sound packet that can be kept; return the fragments that it closed."""
         out: list[Fragment] = []
         if self._layout is None:
             self._waiting.append(sample)
             self._sound_alone(now)
-        elif self._layout.audio:
+        else:
             self._add(sample, False, now, out)
         return out
 

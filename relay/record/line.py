@@ -111,10 +111,12 @@ class Line:
         """The last time during which nothing at all came, already told as one gap of every track."""
         self._next_timer = 0
         self.unknown_packets = 0
+        self._late = 0
+        self._malformed = 0
 
     def open(self, streams: Sequence[Stream], now: int) -> list[Output]:
         """The camera is connected (again) with these streams."""
-        out = self._settle() if self._sources else []
+        out = self.close()
         self._sources = {stream.ssrc: self._source(stream.track) for stream in streams}
         tracks = {stream.track for stream in streams}
         has_video, has_audio = VIDEO in tracks, AUDIO in tracks
@@ -131,6 +133,7 @@ class Line:
     def close(self) -> list[Output]:
         """The camera is gone (for now): give out everything that waits."""
         out = self._settle()
+        self._late, self._malformed = self.late, self.malformed
         self._sources = {}
         return out
 
@@ -171,6 +174,16 @@ class Line:
         if self._cutter is not None:
             out += self._cutter.advance(now)
         return out + self._asks(now)
+
+    @property
+    def late(self) -> int:
+        """Packets that came after their hole was given up, or twice."""
+        return self._late + sum(source.assembler.late for source in self._sources.values())
+
+    @property
+    def malformed(self) -> int:
+        """Packets that broke the rules of RTP, H.264 or Opus."""
+        return self._malformed + sum(source.assembler.malformed for source in self._sources.values())
 
     def fixes(self, now: int, utc_minus_mono: int) -> list[tuple[int, Fix]]:
         """Return what the next link should say of the tracks' clocks: (track, fix)."""
@@ -223,8 +236,8 @@ class Line:
         if jump:
             out.append(Missing(sample.arrival, 0, source.track, "clock", "the camera's RTP clock jumped"))
         placed = Placed(time, sample.data, sample.keyframe, sample.duration, sample.arrival)
-        if source.track == VIDEO and not self._cutter.keeps(sample.keyframe, sample.sps, sample.pps):
-            source.hurt(sample.arrival, sample.arrival, "reconnect", "pictures before a keyframe")
+        if not self._keeps(source.track, sample):
+            source.hurt(sample.arrival, sample.arrival, "reconnect", "before a keyframe")
             return
         self._notice(source, sample, out)
         if source.track == VIDEO:
@@ -233,6 +246,12 @@ class Line:
             out += self._cutter.audio(placed, now)
         source.last = sample
         self._kept[source.track] = sample.arrival
+
+    def _keeps(self, track: int, sample: Sample) -> bool:
+        assert self._cutter is not None
+        if track == VIDEO:
+            return self._cutter.keeps(sample.keyframe, sample.sps, sample.pps)
+        return self._cutter.keeps_sound()
 
     def _notice(self, source: _Source, sample: Sample, out: list[Output]) -> None:
         """Tell what is missing before a sample that is kept."""

@@ -28,14 +28,13 @@ def main() -> int:
     try:
         config = load(arguments.config)
         _prepare_logs(config, arguments.index)
-        uvloop.run(_serve(config, arguments.index))
+        return uvloop.run(_serve(config, arguments.index))
     except RelayError as error:
         print(f"recorder {arguments.index}: {error.detail}", file=sys.stderr)  # noqa: T201 - before or after logs exist
         return 1
-    return 0
 
 
-async def _serve(config: RecorderConfig, index: int) -> None:
+async def _serve(config: RecorderConfig, index: int) -> int:
     recorder = Recorder(config)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -47,6 +46,7 @@ async def _serve(config: RecorderConfig, index: int) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             pid_file.unlink()
+    return 1 if recorder.failed else 0
 
 
 def _prepare_logs(config: RecorderConfig, index: int) -> None:

@@ -79,6 +79,8 @@ class Recorder:
         self._started_ns = self._clock.utc_ns()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._vault: VaultThread | None = None
+        self.failed = False
+        """A bug ended the vault thread: the process has to end, and the next one recovers."""
         self.done = asyncio.Event()
         """Set when the recorder should end: asked to, or orphaned."""
 
@@ -130,7 +132,7 @@ class Recorder:
         for recording in list(self._recordings.values()):
             self._finish(recording, Reason.SHUTDOWN, None)
         assert self._vault is not None
-        if not await asyncio.to_thread(self._vault.stop, STOP_SECONDS):
+        if not await asyncio.to_thread(self._vault.stop, STOP_SECONDS) or self.failed:
             log.error("the disk did not let every recording be closed; recovery will")
         await asyncio.sleep(0)
         for connection in self._connections:
@@ -287,6 +289,9 @@ class Recorder:
             self._controlled = self._clock.monotonic()
         elif self._clock.monotonic() - self._controlled >= self._config.orphan_after:
             self.stop("no control")
+        if self._vault is not None and not self._vault.alive:
+            self.failed = True
+            self.stop("the vault thread died")
         utc_ns = self._clock.utc_ns()
         for recording in self._recordings.values():
             recording.observe(utc_ns, now)
@@ -302,15 +307,9 @@ class Recorder:
             recordings=tuple(self._report_of(recording) for recording in self._recordings.values()),
             counters=dict(self.counters.snapshot()),
             cpu_seconds=time.process_time(),
-            disk_free=self._disk_free(),
+            disk_free=self._vault.free_bytes,
             backlog_bytes=self._vault.backlog_bytes,
         )
-
-    def _disk_free(self) -> int:
-        try:
-            return self._ops.free(self._root)
-        except OSError:
-            return 0  # the disk is gone
 
     def _report_of(self, recording: Recording) -> messages.RecordingReport:
         progress = recording.progress

@@ -23,6 +23,8 @@ MAX_METADATA = 32
 declare(
     record_unmuxable="fragments that could not be muxed (absurd parameter sets); each lies in a signed gap",
     record_unknown_packets="tapped packets of a stream that their recording does not know",
+    record_late_packets="tapped packets that came after their hole was given up, or twice",
+    record_malformed_packets="tapped packets that broke the rules of RTP, H.264 or Opus; each counts as lost",
     record_clock_steps="recordings during which the relay's wall clock was stepped (marked suspect)",
 )
 
@@ -100,8 +102,9 @@ class Recording:
     def finish(self, reason: Reason, author: str | None, now: int) -> None:
         """Give out what waits and end."""
         self._handle(self._line.close(), now)
-        if self._line.unknown_packets:
-            self._counters.count("record_unknown_packets", self._line.unknown_packets)
+        self._counters.count("record_unknown_packets", self._line.unknown_packets)
+        self._counters.count("record_late_packets", self._line.late)
+        self._counters.count("record_malformed_packets", self._line.malformed)
         self._put(Finish(self.plan.recording, reason, author, self._wall.utc(now)))
 
     def _handle(self, outputs: list[Output], now: int) -> None:

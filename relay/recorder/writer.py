@@ -83,6 +83,8 @@ class VaultThread:
         self._busy_since: float | None = None
         self._reserve_held = False
         self.state: DiskState = "ok"
+        self.free_bytes = 0
+        """Room on the disk when it was last looked at, about a second ago; 0 while it is gone."""
         self._thread = threading.Thread(target=self._run, name="vault", daemon=True)
 
     # --- called by the loop -------------------------------------------------------------------------------------------
@@ -113,6 +115,11 @@ class VaultThread:
         since = self._busy_since
         return since is not None and self._clock.monotonic() - since > 1.0
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs: a bug that ended it must end the process, so that recovery takes over."""
+        return self._thread.is_alive()
+
     def stop(self, seconds: float) -> bool:
         """Carry out what waits, sync and end; return False where the disk did not let it finish in time."""
         with self._wake:
@@ -125,6 +132,7 @@ class VaultThread:
 
     def _run(self) -> None:
         self._hold_reserve()
+        self.free_bytes = self._free()
         while True:
             job = self._next()
             if job is None and self._stopping and not self._dirty():
@@ -229,6 +237,7 @@ class VaultThread:
     def _sync(self) -> None:
         """Sync every recording that changed; a refusal leaves it for the next time."""
         self._synced = self._clock.monotonic()
+        self.free_bytes = self._free()
         for recording in list(self._open.values()):
             if recording.dirty:
                 try:
@@ -237,6 +246,12 @@ class VaultThread:
                     self._refused(error)
         if self.state == "full":
             self._hold_reserve()
+
+    def _free(self) -> int:
+        try:
+            return self._ops.free(self._settings.root)
+        except OSError:
+            return 0
 
     def _tell_all(self, facts: list[Fact]) -> None:
         for fact in facts:
@@ -306,7 +321,7 @@ class VaultThread:
         try:
             path = self._reserve_path()
             held = path.exists() and path.stat().st_size >= self._settings.reserve_bytes
-            if not held and self._ops.free(self._settings.root) < self._settings.reserve_bytes + ROOM:
+            if not held and self._free() < self._settings.reserve_bytes + ROOM:
                 return
             descriptor = self._ops.open_append(path)
             try:

@@ -5,8 +5,6 @@ import base64
 import contextlib
 import io
 import json
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -27,7 +25,7 @@ from relay.evidence.seal import sha256
 from relay.recorder.config import RecorderConfig
 from relay.recorder.recorder import Recorder
 from relay.store.keyring import Keyring
-from relay.store.vault import CHAIN, Vault
+from relay.store.vault import CHAIN, FileOps, Vault
 from tests.support.rtp_source import AUDIO_SSRC, VIDEO_SSRC, Timed, encode_video, scene, video
 
 KEY = bytes(range(32))
@@ -198,23 +196,10 @@ async def test_ffprobe_finds_picture_and_sound_in_the_plain_file(place: Place, t
         await control.ask(messages.RecordClose(recording, "stopped", None))
     path = tmp_path / "plain.mp4"
     path.write_bytes(place.plain(recording))
-    listed = subprocess.run(
-        [
-            "ffprobe",
-            "-v",
-            "error",
-            "-count_packets",
-            "-show_entries",
-            "stream=codec_name,nb_read_packets,width",
-            "-of",
-            "json",
-            path,
-        ],
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    assert json.loads(listed.stdout)["streams"] == [
+    probe = ("-v", "error", "-count_packets", "-show_entries", "stream=codec_name,nb_read_packets,width", "-of", "json")
+    process = await asyncio.create_subprocess_exec("ffprobe", *probe, path, stdout=asyncio.subprocess.PIPE)
+    listed, _ = await process.communicate()
+    assert json.loads(listed)["streams"] == [
         {"codec_name": "h264", "width": 320, "nb_read_packets": "30"},
         {"codec_name": "opus", "nb_read_packets": "50"},
     ]
@@ -294,7 +279,8 @@ async def test_killed_recorder_leaves_what_plays_and_the_next_one_signs_a_recove
     file = place.root / "recorder-0.json"
     raw = {name: getattr(config, name) for name in config.__struct_fields__}
     file.write_text(json.dumps(raw, default=lambda value: base64.b64encode(value).decode()))
-    process = subprocess.Popen([sys.executable, "-m", "relay.recorder", "--config", str(file), "--index", "0"])
+    command = (sys.executable, "-m", "relay.recorder", "--config", str(file), "--index", "0")
+    process = await asyncio.create_subprocess_exec(*command)
     try:
         control, tap = await place.connect(), await place.connect()
         await control.ask(messages.RecordOpen(plan(recording), KEY))
@@ -302,8 +288,8 @@ async def test_killed_recorder_leaves_what_plays_and_the_next_one_signs_a_recove
         await feed(tap, recording, scene(3.0), realtime=0.5)
         await asyncio.sleep(0.3)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        await process.wait()
     before = place.chain(recording)
     assert not any(isinstance(record.body, End) for record in before)
     with (place.root / "vault" / recording / CHAIN).open("ab") as chain:
@@ -321,3 +307,30 @@ async def test_killed_recorder_leaves_what_plays_and_the_next_one_signs_a_recove
     assert decoded(place.plain(recording))["video"] >= 60
     told = [message for message in place.heard if isinstance(message, messages.RecordingClosed)]
     assert [(item.recording, item.recovered) for item in told] == [(recording, True)]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_bug_in_the_vault_thread_ends_the_process_so_that_the_next_one_recovers(place: Place) -> None:
+    class Broken(FileOps):
+        broken = False
+
+        def write(self, descriptor: int, data: bytes) -> int:
+            if self.broken:
+                raise RuntimeError("a bug")
+            return super().write(descriptor, data)
+
+    ops = Broken()
+    recording = new_id(time.time_ns())
+    recorder = Recorder(place.config(), ops=ops)
+    task = asyncio.create_task(recorder.run())
+    control, tap = await place.connect(), await place.connect()
+    await control.ask(messages.RecordOpen(plan(recording), KEY))
+    tap.post(messages.TapOpen(recording, "cam-1", TRACKS))
+    ops.broken = True
+    await feed(tap, recording, scene(1.0))
+    async with asyncio.timeout(10):
+        await task
+    assert recorder.failed
+    async with running(place.config()):
+        await place.connect()
+    assert isinstance(place.chain(recording)[-1].body, Recovery)

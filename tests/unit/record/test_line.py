@@ -157,7 +157,7 @@ def test_pictures_that_cannot_be_decoded_yet_are_told() -> None:
     tape.play(list(video(frames[10:])))
     tape.close()
     (gap,) = tape.missing
-    assert (gap.track, gap.cause, gap.detail) == (VIDEO, "reconnect", "pictures before a keyframe")
+    assert (gap.track, gap.cause, gap.detail) == (VIDEO, "reconnect", "before a keyframe")
     assert tape.pictures() == 30
     assert tape.out.count(Ask("segment")) >= 1
 
@@ -230,3 +230,27 @@ def mangled(chaos: random.Random, timed: Timed) -> Timed:
     if chaos.random() < 0.02:
         packet[12:] = chaos.randbytes(chaos.randrange(40))
     return Timed(timed.at, bytes(packet))
+
+
+def test_sound_that_comes_only_with_a_reconnection_is_told_until_its_segment_begins() -> None:
+    tape = Tape()
+    tape.open([Stream(5, VIDEO)])
+    tape.play(list(video(encode_video(30), ssrc=5)))
+    tape.open([Stream(6, VIDEO), Stream(7, AUDIO)])
+    late = [Timed(timed.at + 0.5, timed.packet) for timed in video(encode_video(30), ssrc=6)]
+    tape.play(interleave(iter(late), sound_packets(encode_audio(75), ssrc=7)))
+    tape.close()
+    assert tape.sounds() == 50
+    told = {gap.track: gap for gap in tape.missing}
+    assert 0.4 * SECOND < told[AUDIO].length < 0.6 * SECOND
+
+
+def test_what_is_late_or_malformed_is_counted_across_reconnections() -> None:
+    tape = Tape()
+    for _ in range(2):
+        tape.open(BOTH)
+        packets = scene(1.0)
+        tape.play([*packets, Timed(1.0, packets[0].packet), Timed(1.0, rtp(96, 1, 1, VIDEO_SSRC, True, b"")[:12] + b"")])
+        tape.play([Timed(0.0, b"\x00" * 8 + VIDEO_SSRC.to_bytes(4, "big"))])
+    assert tape.line.late >= 2
+    assert tape.line.malformed == 2
