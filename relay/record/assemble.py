@@ -6,6 +6,7 @@ and what lies between the good samples on either side of it is one `Hole`.
 """
 
 import struct
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 from relay.base.errors import TheirError
@@ -63,7 +64,7 @@ def _split(packet: bytes) -> tuple[int, _Packet]:
     return header.sequence, (header.timestamp, header.marker, header.payload(packet), 0)
 
 
-class _Track:
+class _Track(ABC):
     """What both kinds share: the window, the unwrapped clock, and holes between good samples."""
 
     def __init__(self, window_ns: int) -> None:
@@ -131,11 +132,12 @@ class _Track:
         out.append(sample)
         self._last = sample
 
-    def _interrupted(self) -> None:
+    def _interrupted(self) -> None:  # noqa: B027 - sound has nothing to give up
         """Packets are missing here."""
 
+    @abstractmethod
     def _depacketise(self, item: _Packet, after_loss: bool, out: list[Event]) -> None:
-        raise NotImplementedError
+        """Take the next packet in order; raises TheirError where it breaks the rules of its codec."""
 
 
 class OpusTrack(_Track):
