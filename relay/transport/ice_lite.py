@@ -9,7 +9,8 @@ selected address is
 1. the one of the latest check with USE-CANDIDATE (the peer's nomination; Chromium repeats it, so that a NAT rebinding or a
    walk to another network is followed with the first check from there);
 2. another validated address from which authentic packets come while the selected one has been silent for `QUIET` (stacks
-   such as aioice nominate once and then check without USE-CANDIDATE; FFmpeg stops checking altogether).
+   such as aioice nominate once and then check without USE-CANDIDATE; FFmpeg stops checking altogether);
+3. before any nomination, the one from which the handshake or media came (Chromium over TCP nominates later).
 
 A check that was seen before counts only from where it came first: a recorded one, authentic for ever, must not carry the
 stream to whoever replays it.
@@ -140,15 +141,15 @@ class IceLite:
 
     def heard(self, source: Address, now: float) -> None:
         """An authentic DTLS, SRTP or SRTCP packet came from a validated address."""
-        if source != self.selected and self._is_quiet(now):
+        if self.selected is None or source != self.selected and self._is_quiet(now):
             self.selected = source
         self.validated[source] = now
 
     def forget(self, address: Address) -> None:
-        """The address belongs to someone else now."""
+        """The address belongs to someone else now, or its connection is gone: the next best is the one heard last."""
         self.validated.pop(address, None)
         if self.selected == address:
-            self.selected = None
+            self.selected = max(self.validated, key=lambda other: self.validated[other], default=None)
 
     def _is_genuine(self, data: bytes, request: stun.Request, source: Address, generation: "_Generation") -> bool:
         return stun.is_authentic(data, request, generation.key) and self._is_new(request.transaction, source)

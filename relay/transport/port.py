@@ -25,8 +25,9 @@ from typing import Final
 
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
+from relay.base.errors import OurError
 from relay.fanout.burst import Layout
-from relay.transport import stun
+from relay.transport import stun, tcp
 from relay.transport.dtls import Context, Identity
 from relay.transport.ice_lite import Address
 from relay.transport.peer import Peer, PeerHandler
@@ -114,6 +115,7 @@ class Port:
         self._next_look = 0.0
         self._overflow_before = _overflow(sock)
         self._sieve: Sieve | None = None
+        self._door: tcp.Door | None = None
         self._moved = False
         """Addresses came or went since the sieve was told."""
 
@@ -128,10 +130,30 @@ class Port:
         else:
             self._loop.add_reader(self._sieve.strangers.fileno(), self._on_strangers)
 
+    async def start_tcp(self) -> None:
+        """Also take ICE over TCP on the same address and port number; from then on candidates say so.
+
+        Raises `OurError` where that TCP port is taken.
+        """
+        listening = socket.socket(self._sock.family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setblocking(False)
+        try:
+            listening.bind(self._sock.getsockname())
+        except OSError as error:
+            listening.close()
+            raise OurError(f"TCP port {self.port} cannot be bound: {error.strerror}") from error
+        self._door = tcp.Door(self, self._clock.monotonic, self.counters)
+        self._sender.streams = self._door.connections
+        await self._door.listen(listening)
+
     def stop(self) -> None:
         """Close every peer and stop reading; the socket stays the caller's."""
         for peer in list(self._peers):
             peer.close("shutdown")
+        if self._door is not None:
+            self._door.close()
+            self._door = None
         if self._loop is not None:
             self._loop.remove_reader(self._sock.fileno())
             if self._sieve is not None:
@@ -146,6 +168,7 @@ class Port:
             pwd=secrets.token_hex(16),
             fingerprint=self.context.fingerprint,
             candidates=tuple((host, self.port) for host in self._settings.advertise),
+            has_tcp=self._door is not None,
         )
 
     def add(self, local: Local, remote: Remote, handler: PeerHandler, now: float, silence_after: float | None = None) -> Peer:
@@ -178,7 +201,13 @@ class Port:
             self._judge(peer, now)
         if self._sieve is not None and self._moved:
             self._moved = False
-            self._sieve.know(address for address, peer in self._addresses.items() if peer.demoted_until is None)
+            self._sieve.know(
+                address
+                for address, peer in self._addresses.items()
+                if peer.demoted_until is None and not address[0].startswith(tcp.PREFIX)
+            )
+        if self._door is not None:
+            self._door.expire(self._addresses.__contains__, now)
         if now >= self._next_look:
             self._next_look = now + 1.0
             self._look_at_overflow()
@@ -231,6 +260,12 @@ class Port:
                 peer.on_dtls(data, source, now)
         if self._dtls and self._loop is not None:
             self._loop.call_soon(self._on_readable)
+
+    def on_lost(self, address: Address) -> None:
+        """The TCP connection behind an address is gone."""
+        peer = self._addresses.pop(address, None)
+        if peer is not None:
+            peer.ice.forget(address)
 
     def transmit(self, datagrams: Sequence[bytes], address: Address) -> int:
         """See `PeerOwner`."""

@@ -27,6 +27,8 @@ _FROM_CAMERA: Final = frozenset({"nack", "nack pli", "ccm fir", "goog-remb", "tr
 _FROM_VIEWER: Final = frozenset({"nack", "nack pli", "ccm fir", "goog-remb"})
 _VIEWERS_PROFILE: Final = "42001f"
 """Chromium never offers High, yet decodes it, and anything else, on this one's payload type."""
+_HOST: Final = 126
+_HOST_TCP: Final = 90
 _CAMERA_EXTENSIONS: Final = frozenset({"mid", "abs_send_time", "transport_cc", "rid", "rrid"})
 _VIEWER_EXTENSIONS: Final = frozenset({"mid", "abs_send_time", "playout_delay"})
 
@@ -83,12 +85,21 @@ def setup_for(remote: Remote) -> str:
 
 
 def candidate_lines(local: Local) -> list[str]:
-    """Our host candidates (RFC 8839 §5.1, RFC 8445 §5.1.2.1), and that there are no more."""
+    """Our host candidates (RFC 8839 §5.1, RFC 8445 §5.1.2.1; TCP below all of UDP), and that there are no more."""
     lines = [
-        f"a=candidate:{at + 1} 1 udp {126 << 24 | (65535 - at) << 8 | 255} {host} {port} typ host"
+        f"a=candidate:{at + 1} 1 udp {_priority(_HOST, 65535 - at)} {host} {port} typ host"
         for at, (host, port) in enumerate(local.candidates)
     ]
+    if local.has_tcp:
+        lines += [
+            f"a=candidate:{at + 101} 1 tcp {_priority(_HOST_TCP, 65535 - at)} {host} {port} typ host tcptype passive"
+            for at, (host, port) in enumerate(local.candidates)
+        ]
     return [*lines, "a=end-of-candidates"]
+
+
+def _priority(kind: int, preference: int) -> int:
+    return kind << 24 | preference << 8 | 255
 
 
 def credential_lines(local: Local) -> list[str]:

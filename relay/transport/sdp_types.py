@@ -30,12 +30,16 @@ class Remote:
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """What the transport puts into an answer; made by `Port.new_local()`.  `candidates`: (address, port) as advertised."""
+    """What the transport puts into an answer; made by `Port.new_local()`.  `candidates`: (address, port) as advertised.
+
+    `has_tcp`: the same addresses and port also take ICE over TCP (RFC 6544, passive).
+    """
 
     ufrag: str
     pwd: str
     fingerprint: Fingerprint
     candidates: tuple[tuple[str, int], ...]
+    has_tcp: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,15 @@ packets only: they are dropped and counted, nothing waits.
 import errno
 import socket
 import struct
-from collections.abc import Iterator, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Protocol, TypeAlias
 
 from relay.base.counters import Counters, declare
 from relay.fanout.burst import Layout
 from relay.transport.ice_lite import Address
 
 declare(
-    udp_sent="datagrams that the kernel took",
+    udp_sent="datagrams that the kernel took (over TCP: that a connection took)",
     send_blocked="datagrams dropped because the socket's buffer was full",
     send_refused="datagrams dropped because the kernel refused their destination",
     send_unsegmented="runs sent one by one because the kernel refused to segment them",
@@ -39,10 +39,19 @@ _Run: TypeAlias = tuple[tuple[memoryview], tuple[tuple[int, int, bytes]] | None,
 """(what to send, how the kernel cuts it, the packets' sizes)."""
 
 
+class Stream(Protocol):
+    """A connection that carries datagrams (`relay.transport.tcp`)."""
+
+    def send(self, datagram: bytes | memoryview) -> bool:
+        """Send one, or drop it and say False."""
+        ...
+
+
 class Sender:
-    """The sending half of one UDP socket."""
+    """The sending half of one UDP socket; addresses in `streams` go over their connections instead."""
 
     def __init__(self, sock: socket.socket, counters: Counters) -> None:
+        self.streams: Mapping[Address, Stream] = {}
         self._sock = sock
         self._counters = counters
         self._refusals = 0
@@ -54,6 +63,8 @@ class Sender:
 
     def send(self, datagrams: Sequence[bytes], address: Address) -> int:
         """Send datagrams to one address, in order; returns how many the kernel took."""
+        if self.streams and (stream := self.streams.get(address)) is not None:
+            return self._counted(sum(stream.send(datagram) for datagram in datagrams))
         if len(datagrams) == 1:
             return self._send_one(datagrams[0], address)
         taken = 0
@@ -64,6 +75,8 @@ class Sender:
     def send_burst(self, out: bytearray, lengths: Sequence[int], address: Address, at: int = 0) -> int:
         """Send consecutive packets of `out`, the first at offset `at`; returns how many the kernel took."""
         view = memoryview(out)
+        if self.streams and (stream := self.streams.get(address)) is not None:
+            return self._streamed(stream, view[at:], lengths)
         taken = 0
         for first, last in runs(lengths):
             sizes = lengths[first:last]
@@ -77,6 +90,8 @@ class Sender:
 
     def send_layout(self, layout: Layout, address: Address) -> int:
         """Send a sealed burst from where it is laid out; how it is cut into runs is remembered with it."""
+        if self.streams and (stream := self.streams.get(address)) is not None:
+            return self._streamed(stream, memoryview(layout.buffer), layout.lengths)
         prepared = layout.prepared
         if not isinstance(prepared, list):
             prepared = layout.prepared = _prepare(layout)
@@ -97,6 +112,17 @@ class Sender:
                 sent += len(sizes)
         self._counters.values["udp_sent"] += sent
         return sent + taken
+
+    def _streamed(self, stream: Stream, view: memoryview, sizes: Sequence[int]) -> int:
+        taken = at = 0
+        for size in sizes:
+            taken += stream.send(view[at : at + size])
+            at += size
+        return self._counted(taken)
+
+    def _counted(self, taken: int) -> int:
+        self._counters.count("udp_sent", taken)
+        return taken
 
     def _send_run(self, datagrams: Sequence[bytes], address: Address) -> int:
         if len(datagrams) == 1 or not self.is_segmenting:

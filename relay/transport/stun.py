@@ -185,8 +185,8 @@ def _xor_mapped(transaction: bytes, address: tuple[str, int]) -> bytes:
 
 @functools.lru_cache(maxsize=1024)
 def _packed(host: str) -> bytes:
-    """An IPv4 peer seen through an IPv6 socket is told its IPv4 address."""
-    ip = ipaddress.ip_address(host.partition("%")[0])
+    """An IPv4 peer seen through an IPv6 socket is told its IPv4 address; one over TCP the address behind the prefix."""
+    ip = ipaddress.ip_address(host.rpartition("!")[2].partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
         return ip.ipv4_mapped.packed
     return ip.packed

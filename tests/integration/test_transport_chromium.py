@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -118,3 +119,17 @@ async def test_chromium_publishes_h264_and_its_simulcast_layers_are_told_apart()
         async with asyncio.timeout(20):
             await camera.handler.connected.wait()
             await camera.handler.has_rtp(30)
+
+
+async def test_chromium_watches_over_tcp_where_udp_is_blocked() -> None:
+    frames = encode(60)
+    async with live_port() as port:
+        await port.start_tcp()
+        doors = Doors(port, rewrite=lambda text: re.sub(r"a=candidate:\S+ 1 udp .*\r\n", "", text))
+        async with doors.serving(), _page(doors) as page:
+            viewer, answer = await _watch(page, doors, 1)
+            assert viewer.peer.ice.selected is not None
+            assert viewer.peer.ice.selected[0] == "tcp!127.0.0.1"
+            sending = asyncio.create_task(TestSender(port, viewer.peer, answer.videos[0], frames).run())
+            await _decoded(page, 20)
+            sending.cancel()

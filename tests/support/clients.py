@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from aioice import stun as oracle
 
-from relay.base.clock import ManualClock
+from relay.base.clock import Clock, ManualClock
 from relay.base.counters import Counters
 from relay.transport import dtls
 from relay.transport.ice_lite import Address
@@ -50,7 +50,7 @@ class Client:
     """One remote peer of a still port; `setup` as its offer says."""
 
     port: Port
-    clock: ManualClock
+    clock: Clock
     setup: Setup = "actpass"
     silence_after: float | None = None
     sockets: list[socket.socket] = field(default_factory=list)

@@ -89,6 +89,13 @@ def test_a_rebound_peer_that_never_nominates_again_is_followed_when_the_old_addr
     assert agent.ice.selected == STREET
 
 
+def test_what_comes_before_any_nomination_chooses_its_own_way_back() -> None:
+    agent = Agent()
+    agent.check(HOME, 0.0, nominate=False)
+    agent.ice.heard(HOME, 0.1)
+    assert agent.ice.selected == HOME
+
+
 def test_media_from_a_validated_address_is_followed_when_the_selected_one_is_quiet() -> None:
     agent = Agent()
     agent.check(STREET, 0.0, nominate=False)
@@ -140,6 +147,15 @@ def test_an_address_that_now_belongs_to_someone_else_is_forgotten() -> None:
     agent.ice.forget(HOME)
     assert agent.ice.selected is None
     assert not agent.ice.validated
+
+
+def test_when_the_selected_address_is_lost_the_one_heard_last_takes_over() -> None:
+    agent = Agent()
+    agent.check(("203.0.113.9", 9), 0.0, nominate=False)
+    agent.check(STREET, 0.1, nominate=False)
+    agent.check(HOME, 0.2)
+    agent.ice.forget(HOME)
+    assert agent.ice.selected == STREET
 
 
 @given(st.lists(st.tuples(st.floats(0, 3), st.integers(0, 200)), max_size=20))

@@ -1,0 +1,149 @@
+"""ICE over TCP, for networks that block UDP (RFC 6544, passive only; framing of RFC 4571).
+
+What it owns: the listening socket, the connections, their framing and bounds.  What it must never know: peers, STUN, what a
+datagram says.
+
+A connection looks to the rest of the transport like an address, `("tcp!192.0.2.1", 50000)`, whose datagrams come and go in
+frames of a 16-bit length.  TCP makes state before anybody has proved anything, so that state is small and short: few
+connections from strangers, fewer from each host, closed after seconds unless a check from there was authentic.  What a slow
+connection does not take is dropped, never queued beyond a bound.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from relay.base.counters import Counters, declare
+from relay.transport.ice_lite import Address
+
+declare(
+    tcp_refused="TCP connections refused because too many were open",
+    tcp_expired="TCP connections closed because no authentic check came in time",
+    tcp_malformed="TCP connections closed for a frame of an impossible length",
+    tcp_blocked="datagrams dropped because a TCP connection did not take them fast enough",
+)
+
+PREFIX: Final = "tcp!"
+MAX_CONNECTIONS: Final = 512
+MAX_PER_HOST: Final = 32
+"""Peers behind one NAT that all have UDP blocked."""
+PROVE_WITHIN: Final = 5.0
+MAX_UNSENT: Final = 256 << 10
+"""Bytes that may wait in a connection: half a second of 4 Mbit/s; who is further behind sees a gap, not a late picture."""
+MAX_FRAME: Final = 1500
+
+
+class Receiver(Protocol):
+    """Who takes the datagrams."""
+
+    def on_datagram(self, data: bytes, source: Address, now: float) -> None:
+        """One datagram."""
+        ...
+
+    def end_batch(self, now: float) -> None:
+        """No more for the moment."""
+        ...
+
+    def on_lost(self, address: Address) -> None:
+        """The connection behind an address is gone."""
+        ...
+
+
+class Door:
+    """The listening side.  `monotonic` reads the clock of the port."""
+
+    def __init__(self, receiver: Receiver, monotonic: Callable[[], float], counters: Counters) -> None:
+        self.receiver = receiver
+        self.monotonic = monotonic
+        self.counters = counters
+        self.connections: dict[Address, Connection] = {}
+        self._server: asyncio.Server | None = None
+
+    async def listen(self, sock: socket.socket) -> None:
+        """Accept on a bound TCP socket, which is ours from now on."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self), sock=sock)
+
+    def close(self) -> None:
+        """Stop listening and drop every connection."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections.values()):
+            connection.abort()
+
+    def is_full_for(self, host: str) -> bool:
+        """Tell whether another connection from this host would be one too many."""
+        if len(self.connections) >= MAX_CONNECTIONS:
+            return True
+        return sum(address[0] == host for address in self.connections) >= MAX_PER_HOST
+
+    def expire(self, proved: Callable[[Address], bool], now: float) -> None:
+        """Close connections that are old enough to have proved themselves and have not."""
+        for address, connection in list(self.connections.items()):
+            if now - connection.since > PROVE_WITHIN and not proved(address):
+                self.counters.count("tcp_expired")
+                connection.abort()
+
+
+class Connection(asyncio.Protocol):
+    """One TCP connection."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._transport: asyncio.Transport | None = None
+        self._unread = b""
+        self.address: Address = ("", 0)
+        self.since = door.monotonic()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Admit or refuse."""
+        assert isinstance(transport, asyncio.Transport)
+        host, port = transport.get_extra_info("peername")[:2]
+        self.address = (PREFIX + host, port)
+        if self._door.is_full_for(self.address[0]):
+            self._door.counters.count("tcp_refused")
+            transport.abort()
+            return
+        self._transport = transport
+        self._door.connections[self.address] = self
+
+    def data_received(self, data: bytes) -> None:
+        """Cut into frames and hand each over."""
+        now = self._door.monotonic()
+        unread = self._unread + data
+        at = 0
+        while len(unread) - at >= 2 and self._transport is not None:
+            size = int.from_bytes(unread[at : at + 2], "big")
+            if not 0 < size <= MAX_FRAME:
+                self._door.counters.count("tcp_malformed")
+                self.abort()
+                break
+            if len(unread) - at - 2 < size:
+                break
+            self._door.receiver.on_datagram(unread[at + 2 : at + 2 + size], self.address, now)
+            at += 2 + size
+        self._unread = unread[at:]
+        self._door.receiver.end_batch(now)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the address; also the answer to a reset."""
+        if self._transport is not None:
+            self._transport = None
+            self._door.connections.pop(self.address, None)
+            self._door.receiver.on_lost(self.address)
+
+    def send(self, datagram: bytes | memoryview) -> bool:
+        """Frame and write one datagram; False where it was dropped."""
+        transport = self._transport
+        if transport is None or transport.get_write_buffer_size() > MAX_UNSENT:
+            self._door.counters.count("tcp_blocked")
+            return False
+        transport.write(len(datagram).to_bytes(2, "big") + datagram)
+        return True
+
+    def abort(self) -> None:
+        """Drop the connection now."""
+        if self._transport is not None:
+            self._transport.abort()
+            self.connection_lost(None)

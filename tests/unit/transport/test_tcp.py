@@ -1,0 +1,207 @@
+"""ICE over TCP on real loopback connections: framing, bounds, and peers that arrive that way."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay.base.clock import ManualClock, SystemClock
+from relay.base.counters import Counters
+from relay.base.errors import OurError
+from relay.transport import tcp
+from relay.transport.ice_lite import Address
+from relay.transport.port import Port
+from relay.transport.sdp import answer_viewer
+from relay.transport.tcp import MAX_FRAME, MAX_PER_HOST, MAX_UNSENT, PROVE_WITHIN, Connection, Door
+from tests.support.clients import Client, binding_request
+from tests.support.ports import live_port, until
+from tests.unit.transport.test_sdp import VIEWER
+
+
+def frame(datagram: bytes) -> bytes:
+    return len(datagram).to_bytes(2, "big") + datagram
+
+
+class Heard:
+    """A receiver that remembers."""
+
+    def __init__(self) -> None:
+        self.datagrams: list[bytes] = []
+        self.lost: list[Address] = []
+
+    def on_datagram(self, data: bytes, source: Address, now: float) -> None:
+        self.datagrams.append(data)
+
+    def end_batch(self, now: float) -> None:
+        pass
+
+    def on_lost(self, address: Address) -> None:
+        self.lost.append(address)
+
+
+class Wire(asyncio.Transport):
+    """The transport half of a connection, by hand."""
+
+    def __init__(self, peer: Address = ("192.0.2.1", 5000)) -> None:
+        super().__init__({"peername": peer})
+        self.aborted = False
+        self.waiting = 0
+        self.written: list[bytes] = []
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written.append(bytes(data))
+
+
+def connected(door: Door, peer: Address = ("192.0.2.1", 5000)) -> tuple[Connection, Wire]:
+    connection, wire = Connection(door), Wire(peer)
+    connection.connection_made(wire)
+    return connection, wire
+
+
+def door() -> tuple[Door, Heard, ManualClock]:
+    heard, clock = Heard(), ManualClock()
+    return Door(heard, clock.monotonic, Counters()), heard, clock
+
+
+@given(st.lists(st.binary(min_size=1, max_size=MAX_FRAME), max_size=8), st.integers(1, 700))
+def test_frames_are_cut_out_of_the_stream_however_it_is_chopped(datagrams: list[bytes], step: int) -> None:
+    opened, heard, _ = door()
+    connection, _ = connected(opened)
+    stream = b"".join(map(frame, datagrams))
+    for at in range(0, len(stream), step):
+        connection.data_received(stream[at : at + step])
+    assert heard.datagrams == datagrams
+
+
+@pytest.mark.parametrize("size", [0, MAX_FRAME + 1, 0xFFFF])
+def test_a_frame_of_an_impossible_length_ends_the_connection(size: int) -> None:
+    opened, heard, _ = door()
+    connection, wire = connected(opened)
+    connection.data_received(frame(b"good") + size.to_bytes(2, "big") + bytes(100))
+    assert heard.datagrams == [b"good"]
+    assert wire.aborted
+    assert heard.lost == [connection.address]
+    assert not opened.connections
+
+
+@settings(max_examples=50)
+@given(st.lists(st.binary(max_size=200), max_size=10))
+def test_arbitrary_bytes_never_raise_nor_pile_up(chunks: list[bytes]) -> None:
+    opened, _, _ = door()
+    connection, _ = connected(opened)
+    for chunk in chunks:
+        connection.data_received(chunk)
+        assert len(connection._unread) < MAX_FRAME + 2
+
+
+def test_connections_of_one_host_and_of_all_are_bounded() -> None:
+    opened, _, _ = door()
+    wires = [connected(opened, ("192.0.2.1", port))[1] for port in range(MAX_PER_HOST + 3)]
+    assert [wire.aborted for wire in wires] == [False] * MAX_PER_HOST + [True] * 3
+    for host in range(1000):
+        connected(opened, (f"10.0.{host >> 8}.{host & 255}", 1))
+    assert len(opened.connections) == tcp.MAX_CONNECTIONS
+
+
+def test_who_proves_nothing_in_time_is_closed() -> None:
+    opened, heard, clock = door()
+    proved, _ = connected(opened, ("192.0.2.1", 1))
+    idle, wire = connected(opened, ("192.0.2.1", 2))
+    aborted = []
+    for _ in range(2):
+        clock.advance(PROVE_WITHIN * 0.6)
+        opened.expire(lambda address: address == proved.address, clock.monotonic())
+        aborted.append(wire.aborted)
+    assert aborted == [False, True]
+    assert heard.lost == [idle.address]
+
+
+def test_a_slow_connection_loses_packets_instead_of_queueing_them() -> None:
+    opened, _, _ = door()
+    connection, wire = connected(opened)
+    assert connection.send(b"one")
+    wire.waiting = MAX_UNSENT + 1
+    assert not connection.send(b"two")
+    wire.waiting = 0
+    assert connection.send(memoryview(b"three"))
+    assert wire.written == [frame(b"one"), frame(b"three")]
+    connection.connection_lost(None)
+    assert not connection.send(b"four")
+
+
+@contextlib.asynccontextmanager
+async def _over_tcp(port: Port, client: Client) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Lead a client's datagrams over a TCP connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+async def _shake(client: Client, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(frame(binding_request(f"{client.local.ufrag}:{client.ufrag}", client.local.pwd)))
+    for datagram in client.dtls.start(client.now):
+        writer.write(frame(datagram))
+    async with asyncio.timeout(10):
+        while client.dtls.session is None:
+            size = int.from_bytes(await reader.readexactly(2), "big")
+            datagram = await reader.readexactly(size)
+            if datagram[0] >= 20:
+                for out in client.dtls.feed(datagram, client.now):
+                    writer.write(frame(out))
+
+
+async def test_a_peer_that_comes_over_tcp_connects_and_media_goes_both_ways() -> None:
+    async with live_port() as port:
+        await port.start_tcp()
+        with Client(port, SystemClock()) as client:
+            async with _over_tcp(port, client) as (reader, writer):
+                await _shake(client, reader, writer)
+                writer.write(frame(client.rtp(1)))
+                await until(lambda: client.handler.rtp)
+                out = bytearray(100)
+                parts = [(b"\x80\x60\0" + bytes([seq]) + bytes(8), b"down", seq) for seq in range(2)]
+                port.send_burst(client.peer, out, client.peer.srtp.seal_burst(parts, out))
+                for _ in range(2):
+                    size = int.from_bytes(await reader.readexactly(2), "big")
+                    assert client.srtp.open_rtp(await reader.readexactly(size))[12:] == b"down"
+                assert client.peer.ice.selected is not None
+                assert client.peer.ice.selected[0] == "tcp!127.0.0.1"
+            await until(lambda: client.peer.ice.selected is None)
+            assert not client.peer.closed, "it may come back by another way"
+            assert port.send(client.peer, [b"x"]) == 0
+
+
+async def test_candidates_over_tcp_stand_below_those_over_udp_once_the_port_listens() -> None:
+    async with live_port() as port:
+        assert " tcp " not in answer_viewer(VIEWER, port.new_local()).text
+        await port.start_tcp()
+        text = answer_viewer(VIEWER, port.new_local()).text
+        lines = dict.fromkeys(line for line in text.splitlines() if line.startswith("a=candidate"))
+        candidates = [line.split() for line in lines]
+        assert [words[2] for words in candidates] == ["udp", "tcp"]
+        assert int(candidates[0][3]) > int(candidates[1][3])
+        assert candidates[1][5] == str(port.port)
+        assert candidates[1][-2:] == ["tcptype", "passive"]
+
+
+async def test_a_taken_tcp_port_is_our_error() -> None:
+    async with live_port() as port:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as taken:
+            taken.bind(("127.0.0.1", port.port))
+            taken.listen()
+            with pytest.raises(OurError):
+                await port.start_tcp()
