@@ -169,6 +169,14 @@ export class Api {
     return this.#call("POST", `/api/recordings/${path(id)}/views`, readPlayback, body);
   }
 
+  /** A playlist or an init segment of one's own playback. */
+  async media(address: string): Promise<Answer<Uint8Array>> {
+    const response = await this.#fetch(address, {});
+    if (response === null) return { kind: "unreachable" };
+    if (!response.ok) return refusal(response);
+    return { kind: "ok", value: new Uint8Array(await response.arrayBuffer()) };
+  }
+
   closePlayback(view: string): Promise<Answer<null>> {
     return this.#call("DELETE", `/api/views/${path(view)}`, nothing, undefined, true);
   }
@@ -202,7 +210,8 @@ export class Api {
     const headers = { "Content-Type": "application/sdp", "X-CSRF": this.#csrf };
     const response = await this.#fetch(`/wall?worker=${worker}`, { method: "POST", headers, body: offer });
     if (response === null) return { kind: "unreachable" };
-    if (!response.ok) return this.#refusal(response);
+    if (response.status === 401) this.onSignedOut();
+    if (!response.ok) return refusal(response);
     const location = response.headers.get("Location");
     if (location === null) return { kind: "garbled", detail: "no Location" };
     const secret = new URL(location, globalThis.location?.href ?? "http://localhost").pathname.split("/").pop() ?? "";
@@ -233,27 +242,32 @@ export class Api {
     if (body !== undefined) init.body = JSON.stringify(body);
     const response = await this.#fetch(route, init);
     if (response === null) return { kind: "unreachable" };
-    return response.ok ? decoded(response, read) : this.#refusal(response);
+    // A wrong password is no sign that the sign-in is over.
+    if (response.status === 401 && route !== "/api/session/password") this.onSignedOut();
+    return response.ok ? decoded(response, read) : refusal(response);
   }
 
   async #fetch(route: string, init: RequestInit): Promise<Response | null> {
     try {
-      return await fetch(this.base + route, { credentials: "same-origin", cache: "no-store", ...init });
+      return await fetch(route.startsWith("/") ? this.base + route : route, {
+        credentials: "same-origin",
+        cache: "no-store",
+        ...init,
+      });
     } catch {
       return null;
     }
   }
+}
 
-  async #refusal(response: Response): Promise<Refused> {
-    if (response.status === 401) this.onSignedOut();
-    const retry = Number.parseFloat(response.headers.get("Retry-After") ?? "");
-    const common = { kind: "refused", status: response.status, retryAfter: Number.isNaN(retry) ? null : retry } as const;
-    try {
-      const body = fields(await response.json());
-      return { ...common, error: textOr(body, "error", "unknown"), detail: textOr(body, "detail", response.statusText) };
-    } catch {
-      return { ...common, error: "unknown", detail: response.statusText };
-    }
+async function refusal(response: Response): Promise<Refused> {
+  const retry = Number.parseFloat(response.headers.get("Retry-After") ?? "");
+  const common = { kind: "refused", status: response.status, retryAfter: Number.isNaN(retry) ? null : retry } as const;
+  try {
+    const body = fields(await response.json());
+    return { ...common, error: textOr(body, "error", "unknown"), detail: textOr(body, "detail", response.statusText) };
+  } catch {
+    return { ...common, error: "unknown", detail: response.statusText };
   }
 }
 

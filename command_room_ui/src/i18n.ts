@@ -7,6 +7,7 @@
 import { Listeners } from "./listeners";
 import { en } from "./words/en";
 import { fr } from "./words/fr";
+import { refusalInFrench } from "./words/refusals";
 
 export type Key = keyof typeof fr;
 export type Catalogue = Readonly<Record<Key, string>>;
@@ -52,6 +53,11 @@ export function t(key: Key, values: Readonly<Record<string, string | number>> = 
 export function tCode(prefix: string, code: string): string {
   const catalogue: Readonly<Record<string, string>> = CATALOGUES[spoken];
   return catalogue[`${prefix}.${code}`] ?? code;
+}
+
+/** Return why the relay refused, in the spoken language. */
+export function refusal(detail: string): string {
+  return spoken === "fr" ? refusalInFrench(detail) : detail;
 }
 
 export function fill(pattern: string, values: Readonly<Record<string, string | number>>): string {

@@ -111,6 +111,7 @@ export interface Recording {
 }
 
 export interface Segment {
+  readonly segment: number;
   readonly startAt: number | null;
   readonly endAt: number | null;
 }
@@ -258,7 +259,7 @@ export function readRecording(value: unknown): Recording {
 
 function readSegment(value: unknown): Segment {
   const from = fields(value, "a segment");
-  return { startAt: moment(from, "start"), endAt: moment(from, "end") };
+  return { segment: number(from, "segment"), startAt: moment(from, "start"), endAt: moment(from, "end") };
 }
 
 function readGap(value: unknown): Gap {

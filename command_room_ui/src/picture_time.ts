@@ -4,14 +4,13 @@ import type { Segment } from "./model";
 
 /** A segment as the player has it on its time line, seconds. */
 export interface Span {
+  readonly segment: number;
   readonly start: number;
-  readonly seconds: number;
 }
 
 /** Return UTC milliseconds of what is shown at `mediaTime`, null where the segment or its start is unknown. */
 export function pictureTime(mediaTime: number, spans: readonly Span[], segments: readonly Segment[]): number | null {
-  const index = spans.findLastIndex((span) => span.start <= mediaTime + 0.001);
-  const span = spans[index];
-  const startAt = segments[index]?.startAt ?? null;
+  const span = spans.findLast((candidate) => candidate.start <= mediaTime + 0.001);
+  const startAt = segments.find((segment) => segment.segment === span?.segment)?.startAt ?? null;
   return span === undefined || startAt === null ? null : startAt + (mediaTime - span.start) * 1000;
 }

@@ -6,7 +6,7 @@
 
 import { type CSSResultGroup, css, LitElement } from "lit";
 import type { Failure } from "../api";
-import { languageChanged, t } from "../i18n";
+import { languageChanged, refusal, t } from "../i18n";
 
 export const controls = css`
   :host {
@@ -210,7 +210,7 @@ export function explain(failure: Failure): string {
   if (failure.kind === "unreachable") return t("error.unreachable");
   if (failure.kind === "garbled") return t("error.garbled");
   if (failure.status === 429) return t("error.tooMany", { seconds: Math.ceil(failure.retryAfter ?? 1) });
-  return t("error.other", { detail: failure.detail });
+  return t("error.other", { detail: refusal(failure.detail) });
 }
 
 /** The value of a form's field, trimmed. */

@@ -125,7 +125,8 @@ export class InterventionGate extends Spoken {
             ${this.#motiveField()}<button class="primary" ?disabled=${this.busy} data-testid="join">${t("intervention.joinSubmit")}</button>
           </form>`
           : html`<div class="row"><span class="soft">${t("intervention.yourMotive", { motive: item.motive })}</span>
-            <button class="primary" @click=${() => this.#enter(item)} data-testid="resume">${t("intervention.resume")}</button></div>`
+            <button class="primary" @click=${() => this.#enter(item)} data-testid="resume">${t("intervention.resume")}</button>
+            <button @click=${() => this.#close(item)} data-testid="close">${t("intervention.close")}</button></div>`
       }
     </li>`;
   }
@@ -154,6 +155,13 @@ export class InterventionGate extends Spoken {
     this.busy = false;
     if (answer.kind === "ok") this.#enter(answer.value);
     else this.message = explain(answer);
+  }
+
+  async #close(item: Intervention): Promise<void> {
+    if (!confirm(t("intervention.closeSure", { label: item.label }))) return;
+    const answer = await this.api.closeIntervention(item.id);
+    this.message = answer.kind === "ok" ? "" : explain(answer);
+    await this.#fetch();
   }
 
   #enter(item: Intervention): void {

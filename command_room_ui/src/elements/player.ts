@@ -4,12 +4,15 @@
  * Owns: hls.js and the keys of the player.  Must never know: why it may be played.
  */
 
-import { css, html, type PropertyValues, type TemplateResult } from "lit";
+import type { Loader, LoaderCallbacks, LoaderConfiguration, LoaderContext, LoaderStats, PlaylistLoaderContext } from "hls.js";
+import { css, html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
-import { dateTime, t } from "../i18n";
+import type { Api } from "../api";
+import { age, dateTime, t } from "../i18n";
 import type { Segment } from "../model";
+import { firstPart, gather, type Part, readPlaylist, type Tracks, tracksOf, writePlaylist } from "../parts";
 import { pictureTime, type Span } from "../picture_time";
-import { controls, Spoken } from "./base";
+import { controls, explain, Spoken } from "./base";
 
 /** Until two frames have been seen. */
 const FRAME_GUESS_S = 1 / 30;
@@ -22,7 +25,7 @@ export class RecordingPlayer extends Spoken {
     css`
       video {
         width: 100%;
-        max-height: 70vh;
+        max-height: 56vh;
         background: #000;
         display: block;
       }
@@ -33,13 +36,20 @@ export class RecordingPlayer extends Spoken {
         font-variant-numeric: tabular-nums;
         font-weight: 600;
       }
+      button[aria-pressed="true"] {
+        background: var(--accent-ground);
+        border-color: var(--accent);
+      }
     `,
   ];
 
+  @property({ attribute: false }) api!: Api;
   @property() playlist = "";
   @property({ attribute: false }) segments: readonly Segment[] = [];
   @state() private message = "";
   @state() private at: number | null = null;
+  @state() private parts: readonly Part[] = [];
+  @state() private playing = 0;
   @query("video") private video!: HTMLVideoElement;
   #close: () => void = () => {};
   #spans: readonly Span[] = [];
@@ -52,29 +62,61 @@ export class RecordingPlayer extends Spoken {
   }
 
   protected override render(): TemplateResult {
-    return html`<video controls playsinline tabindex="0" data-testid="player" @keydown=${this.#onKey}></video>
+    return html`${this.parts.length > 1 ? this.#partButtons() : nothing}
+      <video controls playsinline tabindex="0" data-testid="player" @keydown=${this.#onKey} @ended=${this.#onEnded}></video>
       <div class="row">
         <button @click=${() => this.#skip(-SKIP_S)}>${t("play.back")}</button>
         <button @click=${() => this.#step(-1)} data-testid="frame-back">${t("play.frameBack")}</button>
         <button @click=${() => this.#step(1)} data-testid="frame-forward">${t("play.frameForward")}</button>
         <button @click=${() => this.#skip(SKIP_S)}>${t("play.forward")}</button>
-        <span class="soft">${t("play.at")} :</span> <span class="at" data-testid="picture-time">${dateTime(this.at)}</span>
+        <span><span class="soft">${t("play.at")} :</span> <span class="at" data-testid="picture-time">${dateTime(this.at)}</span></span>
       </div>
       <p class="error" role="alert" ?hidden=${this.message === ""}>${this.message}</p>`;
+  }
+
+  #partButtons(): TemplateResult {
+    return html`<div class="row" role="group" aria-label=${t("play.parts")}>${this.parts.map((part, index) => {
+      const words = { n: index + 1, length: age(part.seconds) };
+      return html`<button aria-pressed=${index === this.playing} @click=${() => this.#play(index)}>${t(part.tracks === "picture" ? "play.part" : "play.soundPart", words)}</button>`;
+    })}</div>`;
   }
 
   protected override updated(changed: PropertyValues<this>): void {
     if (changed.has("playlist") && this.playlist !== "") void this.#open();
   }
 
-  /** hls.js is loaded only here: who never plays a recording never fetches it. */
   async #open(): Promise<void> {
+    const answer = await this.api.media(this.playlist);
+    if (answer.kind !== "ok") {
+      this.message = explain(answer);
+      return;
+    }
+    const pieces = readPlaylist(new TextDecoder().decode(answer.value), new URL(this.playlist, location.href).href);
+    const tracks = new Map<string, Tracks>();
+    for (const map of new Set(pieces.map((piece) => piece.map))) {
+      const init = await this.api.media(map);
+      if (init.kind === "ok") tracks.set(map, tracksOf(init.value));
+    }
+    this.parts = gather(pieces, tracks);
+    await this.#play(firstPart(this.parts));
+  }
+
+  /** hls.js is loaded only here: who never plays a recording never fetches it. */
+  async #play(index: number): Promise<void> {
+    const part = this.parts[index];
+    if (part === undefined) return;
     this.#close();
+    this.playing = index;
+    this.message = "";
     const { default: Hls } = await import("hls.js/light");
-    const hls = new Hls({ enableWorker: false, maxBufferLength: 60 });
+    const text = writePlaylist(part);
+    const hls = new Hls({ enableWorker: false, maxBufferLength: 60, pLoader: textLoader(text) });
     this.#close = () => hls.destroy();
     hls.on(Hls.Events.LEVEL_UPDATED, (_event, data) => {
-      this.#spans = data.details.fragments.map((fragment) => ({ start: fragment.start, seconds: fragment.duration }));
+      this.#spans = data.details.fragments.map((fragment, at) => ({
+        segment: part.pieces[at]?.segment ?? -1,
+        start: fragment.start,
+      }));
     });
     hls.on(Hls.Events.ERROR, (_event, data) => {
       if (data.fatal) this.message = t("play.failed", { detail: data.details });
@@ -85,8 +127,16 @@ export class RecordingPlayer extends Spoken {
     await this.video.play().catch(() => undefined);
   }
 
+  /** One part after the other. */
+  #onEnded(): void {
+    if (this.playing + 1 < this.parts.length) void this.#play(this.playing + 1);
+  }
+
+  #watching = 0;
+
   #watch(): void {
-    this.video.requestVideoFrameCallback((_now, metadata) => {
+    this.video.cancelVideoFrameCallback(this.#watching);
+    this.#watching = this.video.requestVideoFrameCallback((_now, metadata) => {
       const apart = metadata.mediaTime - this.#shown;
       if (apart > 0.005 && apart < 0.25) this.#frame = apart;
       this.#shown = metadata.mediaTime;
@@ -97,8 +147,10 @@ export class RecordingPlayer extends Spoken {
 
   #step(frames: number): void {
     this.video.pause();
+    // While a step is still under way the next one counts from its target, which is half a frame into a frame already.
+    const from = this.video.seeking ? this.video.currentTime - this.#frame / 2 : this.#shown;
     // Half a frame further, so that rounding lands on the frame that is meant.
-    this.video.currentTime = Math.max(0, this.#shown + this.#frame * (frames + 0.5));
+    this.video.currentTime = Math.max(0, from + this.#frame * (frames + 0.5));
   }
 
   #skip(seconds: number): void {
@@ -117,4 +169,35 @@ export class RecordingPlayer extends Spoken {
     event.preventDefault();
     action();
   }
+}
+
+/** A loader that answers every playlist request with this text: the part's playlist exists only here. */
+function textLoader(text: string): new () => Loader<PlaylistLoaderContext> {
+  return class implements Loader<PlaylistLoaderContext> {
+    context: PlaylistLoaderContext | null = null;
+    readonly stats: LoaderStats = {
+      aborted: false,
+      loaded: 0,
+      retry: 0,
+      total: 0,
+      chunkCount: 0,
+      bwEstimate: 0,
+      loading: { start: 0, first: 0, end: 0 },
+      parsing: { start: 0, end: 0 },
+      buffering: { start: 0, first: 0, end: 0 },
+    };
+
+    load(context: PlaylistLoaderContext, _config: LoaderConfiguration, callbacks: LoaderCallbacks<LoaderContext>): void {
+      this.context = context;
+      const now = performance.now();
+      this.stats.loading = { start: now, first: now, end: now };
+      queueMicrotask(() => callbacks.onSuccess({ url: context.url, data: text }, this.stats, context, null));
+    }
+
+    abort(): void {}
+
+    destroy(): void {
+      this.context = null;
+    }
+  };
 }

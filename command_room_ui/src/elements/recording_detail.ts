@@ -119,7 +119,7 @@ export class RecordingDetail extends Spoken {
       return html`<section class="panel">
         <div class="row"><h2>${t("play.title")}</h2><span class="done" role="status">${t("play.logged")}</span>
           <button @click=${this.#stop} data-testid="play-stop">${t("play.stop")}</button></div>
-        <recording-player .playlist=${this.playback.playlist} .segments=${recording.segments}></recording-player>
+        <recording-player .api=${this.api} .playlist=${this.playback.playlist} .segments=${recording.segments}></recording-player>
       </section>`;
     }
     return html`<section class="panel"><h2>${t("play.title")}</h2>

@@ -9,7 +9,7 @@
 
 import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, query } from "lit/decorators.js";
-import { age, type Key, t } from "../i18n";
+import { age, type Key, refusal, t } from "../i18n";
 import type { Presented } from "../liveness";
 import type { Camera } from "../model";
 import type { TileView } from "../wall";
@@ -90,7 +90,7 @@ export class WallTile extends Spoken {
     return html`<div class="cover">
       <span class="big">${SIGNS[kind]} ${t(`tile.${kind}` as Key)}</span>
       ${kind === "frozen" && seconds !== null ? html`<span class="when" data-testid="frozen-age">${t("tile.frozenAge", { age: age(seconds) })}</span>` : nothing}
-      <span class="why">${kind === "refused" ? view.refusal : t(`cause.${cause}` as Key)}</span>
+      <span class="why">${kind === "refused" ? refusal(view.refusal ?? "") : t(`cause.${cause}` as Key)}</span>
       ${kind === "refused" ? html`<button @click=${() => this.#say("tile-retry")}>${t("tile.retry")}</button>` : nothing}
     </div>`;
   }

@@ -199,6 +199,9 @@ export const en: Catalogue = {
   "play.back": "− 10 s (J)",
   "play.forward": "+ 10 s (L)",
   "play.failed": "Cannot play: {detail}",
+  "play.parts": "Parts",
+  "play.part": "Part {n} ({length})",
+  "play.soundPart": "Part {n}: sound only ({length})",
   "play.at": "Time of the picture",
 
   "verify.title": "Verification",

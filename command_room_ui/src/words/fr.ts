@@ -194,6 +194,9 @@ export const fr = {
   "play.back": "− 10 s (J)",
   "play.forward": "+ 10 s (L)",
   "play.failed": "Lecture impossible : {detail}",
+  "play.parts": "Parties",
+  "play.part": "Partie {n} ({length})",
+  "play.soundPart": "Partie {n} : son seul ({length})",
   "play.at": "Heure de l'image",
 
   "verify.title": "Vérification",

@@ -1,0 +1,58 @@
+/**
+ * What the relay says when it refuses, in French.  The relay speaks English; a sentence that is not here is shown as it came.
+ *
+ * Owns: the translations.  Must never know: who was refused.
+ */
+
+const FRENCH: readonly (readonly [english: string, french: string])[] = [
+  ["its intervention is still open", "son intervention est encore ouverte : il faut d'abord la clore"],
+  ["this recording is still open", "cet enregistrement est encore en cours"],
+  ["this recording was erased at its term", "cet enregistrement a été effacé à son terme"],
+  ["the key of this recording is destroyed", "la clé de cet enregistrement est détruite"],
+  [
+    "the original is the camera's; only its chain is kept here",
+    "l'original est sur la caméra ; seule sa chaîne de sceaux est ici",
+  ],
+  ["open or join an intervention with a motive first", "il faut d'abord ouvrir ou rejoindre une intervention, avec un motif"],
+  ["the intervention is not open or not joined", "l'intervention n'est pas ouverte, ou pas rejointe"],
+  ["this intervention is closed", "cette intervention est close"],
+  ["the motive must say why", "le motif doit dire pourquoi"],
+  ["a motive is required", "un motif est nécessaire"],
+  ["this camera is not connected", "cette caméra n'est pas connectée"],
+  ["this camera is not live", "cette caméra ne transmet pas"],
+  ["this camera is live", "cette caméra transmet déjà"],
+  ["no threat was declared for this transmission", "aucune menace n'a été déclarée pour cette transmission"],
+  ["this designation is not valid now", "cette désignation n'est pas valable maintenant"],
+  ["this belongs to another service", "cela relève d'un autre service"],
+  ["this commune is outside the person's competence", "cette commune n'est pas de votre compétence"],
+  ["change the one-time password first", "il faut d'abord changer le mot de passe provisoire"],
+  ["the old password is wrong", "l'ancien mot de passe est faux"],
+  ["and is not an old one", "le mot de passe est trop court, trop long ou déjà utilisé"],
+  ["wrong name or password", "identifiant ou mot de passe refusé"],
+  ["too many failed sign-ins", "trop de connexions refusées"],
+  ["nothing was recorded in this interval", "rien n'a été enregistré dans cet intervalle"],
+  ["nothing was recorded", "rien n'a été enregistré"],
+  ["the interval ends before it begins", "l'intervalle finit avant de commencer"],
+  ["two extractions are being made", "deux extractions sont déjà en cours"],
+  ["verifications are waiting", "d'autres vérifications attendent"],
+  ["too many playbacks are open", "trop de consultations sont ouvertes"],
+  ["holds control characters", "le texte porte des caractères de commande"],
+  ["is longer than", "le texte est trop long"],
+  ["no such recording", "enregistrement inconnu"],
+  ["no such intervention", "intervention inconnue"],
+  ["the authorisation covers", "le nombre de caméras autorisé est atteint"],
+  ["is not in the authorisation", "cette commune n'est pas dans l'autorisation"],
+  ["this regime has no sound", "ce régime ne transmet aucun son"],
+  ["exists", "existe déjà"],
+];
+
+/** `(ACC-03)`, `(JRN-02: R241-5, R241-14)`: which rule was applied. */
+const RULE = /\(([A-Z]{3}-\d\d[^)]*)\)/;
+
+/** Return a refusal in French, with the rule it cites; unknown sentences as they came. */
+export function refusalInFrench(detail: string): string {
+  const known = FRENCH.find(([english]) => detail.includes(english));
+  if (known === undefined) return detail;
+  const rule = RULE.exec(detail)?.[1];
+  return rule === undefined ? known[1] : `${known[1]} (${rule})`;
+}
