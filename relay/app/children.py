@@ -44,6 +44,7 @@ def _worker(settings: Settings, keyring: Keyring, index: int) -> Child:
         host=workers.host,
         port=workers.port_base + index if workers.port_base else 0,
         advertise=workers.advertise,
+        tcp=workers.tcp,
         socket_buffer=workers.socket_buffer,
         max_camera_kbps=workers.max_camera_kbps,
         playout_delay_max_ms=workers.playout_delay_max_ms,

@@ -88,6 +88,9 @@ class Workers(Section):
         default=8500, ge=0, le=65000, description="UDP port of worker 0; worker i uses the i-th port after it; 0: any"
     )
     advertise: tuple[str, ...] = Field(default=(), description="Addresses announced as ICE candidates (NAT); default: `host`")
+    tcp: bool = Field(
+        default=True, description="Also take media over TCP on the same port numbers, for networks that block UDP"
+    )
     socket_buffer: int = Field(
         default=4 << 20, ge=65536, description="Bytes asked for as kernel buffer of each UDP socket, each way"
     )

@@ -25,6 +25,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """UDP port; 0 lets the kernel choose."""
     advertise: tuple[str, ...] = ()
     """Addresses put into candidates; empty means `host`."""
+    tcp: bool = False
+    """Whether ICE over TCP is taken too, on the same port number."""
     socket_buffer: int = 4 << 20
     """Wanted SO_RCVBUF and SO_SNDBUF, bytes."""
     orphan_after: float = 60.0

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
-from relay.base.errors import Kind, TheirError
+from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import messages as m
 from relay.channel.framing import Connection, listen
 from relay.fanout.media import Media
@@ -87,6 +87,7 @@ class Worker:
     async def run(self) -> None:
         """Serve.  Raises OSError where the socket of the channel cannot be made."""
         self._port.start()
+        await self._start_tcp()
         server = await listen(
             self._socket_path,
             self._on_control,
@@ -109,6 +110,14 @@ class Worker:
                 connection.close()
             server.close()
             self._port.stop()
+
+    async def _start_tcp(self) -> None:
+        """Without TCP there is still UDP: a port that somebody else holds ends nothing."""
+        if self._config.tcp:
+            try:
+                await self._port.start_tcp()
+            except OurError as error:
+                logger.warning("no ICE over TCP: %s", error.detail)
 
     def finish(self, reason: str) -> None:
         """End in order: sessions are closed, views told, the recorder sees `shutdown`."""
