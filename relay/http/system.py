@@ -3,7 +3,9 @@
 What this file owns: what a machine asks of the relay.  What it must never know: a person.
 """
 
+import asyncio
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from aiohttp import hdrs, web
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -82,12 +84,17 @@ async def openapi(request: web.Request) -> web.StreamResponse:
     return plain(document(routes))
 
 
-async def page(request: web.Request) -> web.StreamResponse:
-    """Return the page, or one of its files; nothing outside its folder."""
-    root = context(request).options.ui_dir.resolve()
-    wanted = (root / (request.match_info.get("file") or "index.html")).resolve()
+def _find(folder: Path, name: str) -> Path:
+    root = folder.resolve()
+    wanted = (root / name).resolve()
     if not wanted.is_relative_to(root) or not wanted.is_file():
         raise TheirError(Kind.NOT_FOUND, "no such file (is the page built?)")
+    return wanted
+
+
+async def page(request: web.Request) -> web.StreamResponse:
+    """Return the page, or one of its files; nothing outside its folder."""
+    wanted = await asyncio.to_thread(_find, context(request).options.ui_dir, request.match_info.get("file") or "index.html")
     response = web.FileResponse(wanted)
     # Built files carry their digest in their name; the entry page must always be asked for.
     hashed = wanted.parent.name == "assets"

@@ -135,6 +135,7 @@ class Streams:
         self._live: dict[str, Live] = {}
         self._memory: dict[str, _Memory] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._placing: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.on = _Listeners()
         links.on(PublisherState, self._on_state)
@@ -168,23 +169,16 @@ class Streams:
         """
         async with self._locks.setdefault(camera.camera, asyncio.Lock()):
             await self._take_over(camera.camera)
-            index = self._place(camera.camera)
-            recording, why, resumed = await self._recording(camera, index)
-            session = new_token()
-            opening = PublishOpen(session, camera.camera, offer, camera.live_audio, recording, self._rules.silence_after)
+            # Counted from now on, so that cameras that press at the same moment do not all choose the same worker.
+            index = self._placing[camera.camera] = self._place(camera.camera)
             try:
-                answer = await self._links.workers[index].ask(opening, Answer)
-            except RelayError:
-                if not resumed:
-                    await self._capture.finish(recording, "refused")
-                raise
-            self._live[camera.camera] = Live(
-                camera, session, index, recording, why, answer.etag, self._clock.utc_ns(), ufrag=ufrag_of(offer)
-            )
+                live, opened = await self._open(camera, index, offer)
+            finally:
+                del self._placing[camera.camera]
+            self._live[camera.camera] = live
         self._counters.count("publications")
-        self._counters.count("publications_resumed", int(resumed))
         self._changed(camera.camera)
-        return Opened(session, answer)
+        return opened
 
     async def patch(self, camera: str, session: str, fragment: str, if_match: str | None) -> Patched:
         """Trickle or restart ICE.  Raises TheirError NOT_FOUND, PRECONDITION_REQUIRED, STALE or as the worker says."""
@@ -239,6 +233,20 @@ class Streams:
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
+    async def _open(self, camera: Camera, index: int, offer: str) -> tuple[Live, Opened]:
+        recording, why, resumed = await self._recording(camera, index)
+        session = new_token()
+        opening = PublishOpen(session, camera.camera, offer, camera.live_audio, recording, self._rules.silence_after)
+        try:
+            answer = await self._links.workers[index].ask(opening, Answer)
+        except RelayError:
+            if not resumed:
+                await self._capture.finish(recording, "refused")
+            raise
+        self._counters.count("publications_resumed", int(resumed))
+        now_ns, ufrag = self._clock.utc_ns(), ufrag_of(offer)
+        return Live(camera, session, index, recording, why, answer.etag, now_ns, ufrag=ufrag), Opened(session, answer)
+
     async def _take_over(self, camera: str) -> None:
         live = self._live.get(camera)
         if live is None:
@@ -264,8 +272,8 @@ class Streams:
         memory = self._memory.get(camera)
         if memory is not None and memory.worker in usable and self._clock.monotonic() - memory.left < STICKY_SECONDS:
             return memory.worker
-        load = {index: sum(live.worker == index for live in self._live.values()) for index in usable}
-        return min(usable, key=lambda index: (load[index], index))
+        taken = [live.worker for live in self._live.values()] + list(self._placing.values())
+        return min(usable, key=lambda index: (taken.count(index), index))
 
     async def _recording(self, camera: Camera, index: int) -> tuple[str, Circumstances, bool]:
         """Return the recording to feed, why it exists, and whether it is one that goes on."""
