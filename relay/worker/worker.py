@@ -355,7 +355,8 @@ class Worker:
             self._drop_viewer(viewer, message.reason)
         camera = self._camera_of(message.session)
         if camera is not None:
-            camera.close("ended", message.reason)
+            # A session that another one takes over was lost, not stopped: its recording goes on with the next one.
+            camera.close("lost" if message.reason.startswith("lost") else "ended", message.reason)
         return m.Done()
 
     def _inventory(self) -> m.WorkerInventory:
