@@ -220,7 +220,8 @@ class Load:
     def _delays(self) -> tuple[list[float], dict[str, list[float]]]:
         sent_at = self.sources[0].sent_at if self.sources else []
         keys = {n for low, high in self.sources[0].key_ranges for n in range(low, high)} if self.sources else set()
-        delays, worst = [], {}
+        delays: list[float] = []
+        worst: dict[int, float] = {}
         for sink in self.sinks:
             for number, stamp in sink.delays:
                 if number < len(sent_at) and stamp:

@@ -21,7 +21,7 @@ def frames(
 ) -> list[list[bytes]]:
     """Return access units as lists of RTP payloads (single NAL or FU-A); the first is an IDR with SPS and PPS."""
     encoder = av.CodecContext.create("libx264", "w")
-    encoder.width, encoder.height, encoder.pix_fmt, encoder.framerate = width, height, "yuv420p", fps
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.framerate = width, height, "yuv420p", Fraction(fps)
     encoder.time_base = Fraction(1, fps)
     encoder.bit_rate = kbps * 1000
     encoder.options = {

@@ -93,7 +93,7 @@ async def _record(place: Place, plan: messages.Plan, key: bytes, recordings: Rec
 
 
 def _frames(data: bytes) -> dict[str, int]:
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         found = {"video": 0, "audio": 0}
         for frame in container.decode():
             found["video" if isinstance(frame, av.VideoFrame) else "audio"] += 1

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -73,7 +74,7 @@ async def _silent_erasure(house: House, recording: str) -> None:
 
 async def _silent_begin(house: House, recording: str) -> None:
     row = await house.catalogue.recording(recording)
-    await house.catalogue.add_recording(type(row)(**{**_fields(row), "recording": "0" * 32}))
+    await house.catalogue.add_recording(replace(row, recording="0" * 32))
 
 
 async def _strange_folder(house: House, recording: str) -> None:
@@ -91,10 +92,6 @@ async def _silent_view(house: House, recording: str) -> None:
 
 async def _sleeping(house: House, recording: str) -> None:
     house.clock.advance(40 * 86_400)
-
-
-def _fields(row: object) -> dict[str, object]:
-    return {name: getattr(row, name) for name in type(row).__slots__}  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,17 @@ async def test_the_entry_stands_before_the_key_goes_and_the_key_goes_before_the_
         return await append(journal, entry)
 
     monkeypatch.setattr(type(house.journal), "append", entered)
-    monkeypatch.setattr(Keyring, "destroy_recording", lambda ring, name: (order.append("key"), destroy(ring, name))[1])
-    monkeypatch.setattr(Vault, "erase", lambda vault, name: (order.append("files"), erase(vault, name))[1])
+
+    def destroyed(ring: Keyring, name: str) -> object:
+        order.append("key")
+        return destroy(ring, name)
+
+    def erased(vault: Vault, name: str) -> object:
+        order.append("files")
+        return erase(vault, name)
+
+    monkeypatch.setattr(Keyring, "destroy_recording", destroyed)
+    monkeypatch.setattr(Vault, "erase", erased)
     _go_to(house, TERM)
     await house.keeping.sweep()
     assert order == ["entry effacement", "key", "files"]

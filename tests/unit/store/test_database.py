@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,11 @@ async def test_opening_again_changes_nothing(database: Database, tmp_path: Path)
 async def test_writes_wait_for_the_disk_and_readers_see_a_snapshot(database: Database) -> None:
     pragma = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
     for name, value in pragma.items():
-        assert await database.write(lambda c, name=name: c.execute(text(f"PRAGMA {name}")).scalar()) == value
+        assert await database.write(partial(_pragma, name)) == value
+
+
+def _pragma(name: str, connection: Connection) -> object:
+    return connection.execute(text(f"PRAGMA {name}")).scalar()
 
 
 async def test_work_runs_in_other_threads_writes_always_in_the_same(database: Database) -> None:

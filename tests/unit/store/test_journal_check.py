@@ -1,9 +1,11 @@
 """Whatever is done to the journal behind the relay's back is found and named."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from relay.base.clock import ManualClock
 from relay.base.counters import Counters
@@ -33,9 +35,13 @@ def verify(database: Database, filled: Journal, signer: KeySigner, clock: Manual
     return lambda: verify_journal(database, tmp_path / "journal" / "checkpoints", signer.public_key, ORIGIN, clock.utc_ns())
 
 
+def _execute(statement: str, connection: Connection) -> None:
+    connection.exec_driver_sql(statement)
+
+
 async def _sql(database: Database, *statements: str) -> None:
     for statement in statements:
-        await database.write(lambda connection, text=statement: connection.exec_driver_sql(text))
+        await database.write(partial(_execute, statement))
 
 
 async def test_an_untouched_journal_is_intact_up_to_its_last_entry(verify: Verify) -> None:

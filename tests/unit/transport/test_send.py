@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.base.counters import Counters
+from relay.fanout.burst import Burst, Dress
+from relay.fanout.media import Media
 from relay.transport.send import MAX_BYTES, MAX_SEGMENTS, Sender, runs
 from tests.support.ports import bound_socket
 
@@ -104,6 +106,22 @@ def test_a_path_of_a_small_mtu_does_not_end_segmentation_for_all() -> None:
         for _ in range(10):
             assert sender.send(packets([1000, 1000]), receiver.getsockname()) == 2
         assert sender.is_segmenting
+
+
+def test_a_laid_out_burst_is_sent_as_it_lies_also_where_the_kernel_cannot_segment() -> None:
+    burst = Burst([Media(index, 0, False, bytes([index]) * 500, 0.0) for index in range(5)])
+    layout = burst.layout((Dress(96), 16), 0.0)
+    counters = Counters()
+    for refusal in (None, errno.EIO, errno.EAGAIN):
+        with bound_socket() as receiver, Refusing(segmented=refusal) as sock:
+            sender = Sender(sock, counters)
+            taken = [sender.send_layout(layout, receiver.getsockname()) for _ in range(5)]
+            assert set(taken) == ({0} if refusal == errno.EAGAIN else {5})
+            arrived = drain(receiver)
+            assert b"".join(arrived) == bytes(layout.buffer) * (0 if refusal == errno.EAGAIN else 5)
+            assert {len(packet) for packet in arrived} <= {528}
+    assert counters.values["udp_sent"] == 50
+    assert counters.values["send_blocked"] == 25
 
 
 @pytest.mark.parametrize(
