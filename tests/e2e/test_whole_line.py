@@ -59,6 +59,8 @@ async def test_three_makes_of_camera_watched_recorded_verified_and_tampered_with
     for folder in folders:
         code, verdict = scene.relay.verify(folder)
         assert code == 0, verdict
+    scene.relay.run("journal", "verify")
+    scene.relay.run("check")
     tampered = folders[0] / "00000.seg"
     data = bytearray(tampered.read_bytes())
     data[len(data) // 2] ^= 1
@@ -157,3 +159,69 @@ async def test_an_idle_camera_streams_on_request(scene: Scene) -> None:
         camera = await olivier.camera("cam1")
         assert camera["intervention"] == intervention
         assert camera["battery"] is not None
+
+
+async def test_a_camera_that_falls_and_comes_back_continues_its_recording(scene: Scene) -> None:
+    async with scene.person("marie") as marie:
+        async with scene.simulated("cam1") as camera:
+            await marie.sees_live("cam1")
+            await asyncio.sleep(2)
+            camera.kill()
+            await camera.wait()
+
+            async def missed() -> bool:
+                return bool((await marie.camera("cam1"))["state"] != "live")
+
+            await until(missed, 10, "cam1 to be missed")
+        async with scene.simulated("cam1"):
+            await marie.sees_live("cam1", 30)
+            await asyncio.sleep(3)
+    assert await scene.relay.stop() == 0
+    (folder,) = scene.relay.recordings()
+    code, verdict = scene.relay.verify(folder)
+    assert code == 0, verdict
+    gaps = [note["values"] for note in verdict["notes"] if note["code"] == "gap"]
+    assert max(float(gap["seconds"]) for gap in gaps) > 1
+
+
+async def test_killing_the_worker_costs_seconds_and_no_recording(scene: Scene) -> None:
+    async with scene.simulated("cam1"), scene.person("marie") as marie:
+        await marie.sees_live("cam1")
+        await asyncio.sleep(2)
+        (worker,) = scene.relay.pids("worker")
+        os.kill(worker, signal.SIGKILL)
+
+        async def replaced() -> bool:
+            return scene.relay.pids("worker") not in ([worker], [])
+
+        await until(replaced, 20, "a new worker")
+        await marie.sees_live("cam1", 30)
+        await asyncio.sleep(3)
+    assert await scene.relay.stop() == 0
+    (folder,) = scene.relay.recordings()
+    code, verdict = scene.relay.verify(folder)
+    assert code == 0, verdict
+
+
+async def test_killing_the_recorder_keeps_the_picture_and_begins_a_new_recording(scene: Scene, browser: Chromium) -> None:
+    async with scene.simulated("cam1"), scene.person("marie") as marie:
+        await marie.sees_live("cam1")
+        page = await watching(browser, scene, marie, ["cam1"], await marie.intervention())
+        (recorder,) = scene.relay.pids("recorder")
+        os.kill(recorder, signal.SIGKILL)
+
+        async def second() -> bool:
+            return len(scene.relay.recordings()) == 2
+
+        await until(second, 30, "a second recording")
+        killed_at = time.time() * 1000
+        await page.shown("cam1")
+        shown = await page.sees("cam1", 20)
+        assert shown[-1] > killed_at
+        await asyncio.sleep(2)
+    assert await scene.relay.stop() == 0
+    first, following = scene.relay.recordings()
+    code, verdict = scene.relay.verify(first)
+    assert code == 1
+    assert "interrupted" in str(verdict)
+    assert scene.relay.verify(following)[0] == 0
