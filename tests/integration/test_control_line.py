@@ -1,5 +1,6 @@
 """Control between doors and processes: publish, view, lose, restart; the other processes are fakes that speak the channel."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from relay.channel import messages as m
 from relay.http.bodies import FRAGMENT
 from relay.service.field import Unit
 from tests.support.control_line import OFFER, Line, Page, control_line, serving, until
+from tests.support.fake_peers import FakeRecorder, FakeWorker
 
 
 async def _intervention(person: Page) -> str:
@@ -182,6 +184,36 @@ async def test_a_request_accepted_puts_the_stream_into_its_intervention(tmp_path
             await until(lambda: _unit(line, "pm-1").intent is not None, "accept")
         await line.publish("pm-1")
         assert line.recorder.all(m.RecordOpen)[0].plan.intervention == wanted
+
+
+async def test_cameras_that_press_at_the_same_moment_spread_over_the_workers_and_come_back_to_theirs(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    worker, recorder = FakeWorker(run, 1), FakeRecorder(run, 1)
+    await worker.start()
+    await recorder.start()
+    try:
+        async with control_line(tmp_path, workers={"count": 2}) as line:
+            cameras = [f"pm-{number}" for number in range(4)]
+            for camera in cameras:
+                await line.enrol(camera)
+            answers = await asyncio.gather(*(line.publish(camera) for camera in cameras))
+            assert {answer.status for answer in answers} == {201}
+            streams = line.control.context.streams
+            at = {camera: live.worker for camera in cameras if (live := streams.live(camera)) is not None}
+            assert sorted(at.values()) == [0, 0, 1, 1]
+            back = next(camera for camera, index in at.items() if index == 1)
+            session = worker.all(m.PublishOpen)[[opened.camera for opened in worker.all(m.PublishOpen)].index(back)].session
+            worker.tell(m.PublisherState(session, back, "lost", "silent", 1))
+            await until(lambda: streams.live(back) is None, "lost")
+            await line.publish(back)
+            live = streams.live(back)
+            assert live is not None
+            assert live.worker == 1
+            assert len(recorder.all(m.RecordOpen)) == 2, "it continues its recording"
+    finally:
+        await worker.stop()
+        await recorder.stop()
 
 
 async def test_a_malformed_message_costs_a_camera_nothing_but_that_message(tmp_path: Path) -> None:
