@@ -1,6 +1,6 @@
 """Measure `relay verify` on one core: a synthetic recording, as stored, with its key, and as an export; and what sealing costs.
 
-    python scripts/bench_verify.py [--minutes 30] [--mbit 2]
+    scripts/bench verify [--minutes 30] [--mbit 2]
 
 Prints MB/s, µs per fragment, peak memory, bytes added by sealing.  The machine should be idle; say so when quoting numbers.
 """

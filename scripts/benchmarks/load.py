@@ -182,13 +182,15 @@ class Load:
             for sink in self.sinks:
                 sink.reset()
         sent = sum(source.number for source in self.sources)
+        busy = time.process_time()
         poll = select.epoll()
         by_fd = {sink.peer.sock.fileno(): sink for sink in self.sinks}
         for fd in by_fd:
             poll.register(fd, select.EPOLLIN)
         self._loop(seconds, poll, by_fd)
         poll.close()
-        return self._report(sum(source.number for source in self.sources) - sent)
+        report = self._report(sum(source.number for source in self.sources) - sent)
+        return {**report, "busy": (time.process_time() - busy) / seconds}
 
     def _loop(self, seconds: float, poll: select.epoll, by_fd: dict[int, Sink]) -> None:
         now = time.monotonic()
