@@ -152,7 +152,7 @@ class Demo:
 
 
 def main(
-    port: Annotated[int, typer.Option(help="TCP port of the page.")] = 8400,
+    port: Annotated[int, typer.Option(help="TCP port of the page.")] = 8080,
     data: Annotated[Path, typer.Option(help="Data folder.")] = Path("data/demo"),
     cameras: Annotated[int, typer.Option(min=1, max=64, help="How many simulated cameras.")] = 4,
     footage: Annotated[Path | None, typer.Option(help="Film that the last camera plays.")] = None,
