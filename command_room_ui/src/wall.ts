@@ -37,6 +37,25 @@ export interface TileView {
   readonly view: string | null;
 }
 
+/** How a link to a worker is made. */
+export type Connect = (worker: number, changed: () => void) => Link;
+export type Link = Pick<
+  WallLink,
+  | "worker"
+  | "state"
+  | "secret"
+  | "generation"
+  | "tripMs"
+  | "stats"
+  | "mediaUp"
+  | "audio"
+  | "stream"
+  | "start"
+  | "reopen"
+  | "close"
+  | "poll"
+>;
+
 interface Said {
   camera: string | null;
   view: string | null;
@@ -65,7 +84,7 @@ export class Wall {
   layout: layout.WallState = layout.EMPTY_WALL;
   intervention: string | null = null;
   readonly changed = new Listeners();
-  readonly links = new Map<number, WallLink>();
+  readonly links = new Map<number, Link>();
   /** Called when the relay wants a motive again (the intervention was closed, say). */
   onMotiveNeeded: () => void = () => {};
   #pools: Pools = new Map();
@@ -77,10 +96,11 @@ export class Wall {
   #timers: ReturnType<typeof setInterval>[] = [];
 
   constructor(
-    private readonly door: WallDoor,
+    door: WallDoor,
     private readonly socket: Pick<LiveSocket, "send" | "state" | "clock">,
     private readonly live: () => LiveState,
     private readonly now: () => number = () => performance.now(),
+    private readonly connect: Connect = (worker, changed) => new WallLink(worker, door, changed),
   ) {}
 
   start(): void {
@@ -162,7 +182,7 @@ export class Wall {
   #onHello(workers: readonly number[]): void {
     for (const worker of workers) {
       if (this.links.has(worker)) continue;
-      const link = new WallLink(worker, this.door, () => this.refresh());
+      const link = this.connect(worker, () => this.refresh());
       this.links.set(worker, link);
       link.start();
     }
@@ -253,7 +273,7 @@ export class Wall {
     this.#heard.delete(worker);
   }
 
-  #saySlot(link: WallLink, slot: number, use: string | null, tile: number): void {
+  #saySlot(link: Link, slot: number, use: string | null, tile: number): void {
     const camera = this.intervention === null ? null : use;
     const said = this.#slot(link.worker, slot);
     const layer: Layer = layout.isLarge(this.layout, tile) ? "high" : "low";
@@ -273,7 +293,7 @@ export class Wall {
   }
 
   /** Whether nothing more has to be said of the camera of a slot; a wanted change of layer is said in passing. */
-  #settled(link: WallLink, slot: number, said: Said, layer: Layer): boolean {
+  #settled(link: Link, slot: number, said: Said, layer: Layer): boolean {
     if (said.camera === null) return true;
     if (said.stale) return false;
     if (said.view !== null && said.layer !== layer) this.#sayLayer(link, slot, said, layer);
@@ -287,7 +307,7 @@ export class Wall {
     return other || said.stale || said.holdUntil <= this.now();
   }
 
-  #sayLayer(link: WallLink, slot: number, said: Said, layer: Layer): void {
+  #sayLayer(link: Link, slot: number, said: Said, layer: Layer): void {
     if (this.socket.send({ t: "layer", wall: link.secret, slot, layer })) said.layer = layer;
   }
 
@@ -348,7 +368,7 @@ export class Wall {
     return { tile, id, camera, liveness, ...nothing, audible: id !== null && this.layout.audible === id, ...nowhere };
   }
 
-  #judge(id: string | null, camera: Camera | null, refused: boolean, link: WallLink | undefined, leg: Leg | null): Liveness {
+  #judge(id: string | null, camera: Camera | null, refused: boolean, link: Link | undefined, leg: Leg | null): Liveness {
     const watch = this.#eyes.get(id ?? "")?.watch;
     const facts = {
       camera: id,
@@ -363,12 +383,7 @@ export class Wall {
     return judge(facts, this.now());
   }
 
-  #delays(
-    id: string,
-    camera: Camera | null,
-    link: WallLink | undefined,
-    leg: Leg | null,
-  ): Pick<TileView, "delayMs" | "endToEnd"> {
+  #delays(id: string, camera: Camera | null, link: Link | undefined, leg: Leg | null): Pick<TileView, "delayMs" | "endToEnd"> {
     const eye = this.#eyes.get(id);
     const tripMs = leg?.rttMs ?? link?.tripMs ?? null;
     const delayMs = relayToScreen({ relayMs: leg?.delayMs ?? null, tripMs, screenMs: eye?.screen.value ?? null });

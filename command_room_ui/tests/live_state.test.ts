@@ -1,0 +1,188 @@
+import { describe, expect, it } from "vitest";
+import { DecodeError } from "../src/decode";
+import {
+  acknowledge,
+  isOnAir,
+  type LiveMessage,
+  type LiveState,
+  NOTHING_KNOWN,
+  readMessage,
+  reduce,
+  sorted,
+  standing,
+} from "../src/live_state";
+import { camera } from "./support";
+
+const told = (...messages: LiveMessage[]): LiveState =>
+  messages.reduce((state, message, at) => reduce(state, message, 1000 + at), NOTHING_KNOWN);
+const listed = (...cameras: ReturnType<typeof camera>[]): LiveMessage => ({ t: "cameras", cameras });
+
+describe("reading messages", () => {
+  it("reads each message of the contract", () => {
+    expect(readMessage({ t: "hello", workers: [0, 1], user: "u", role: "operator", server_ns: 1_000_000 })).toEqual({
+      t: "hello",
+      workers: [0, 1],
+      serverMs: 1,
+    });
+    expect(readMessage({ t: "assigned", slot: 3, worker: 1, camera: "a", view: "v" })).toEqual({
+      t: "assigned",
+      slot: 3,
+      worker: 1,
+      camera: "a",
+      view: "v",
+    });
+    expect(readMessage({ t: "ended", slot: 3, worker: 1, view: "v", reason: "r" })).toEqual({
+      t: "ended",
+      slot: 3,
+      worker: 1,
+      view: "v",
+      reason: "r",
+    });
+    expect(readMessage({ t: "gone", camera: "a" })).toEqual({ t: "gone", camera: "a" });
+    expect(readMessage({ t: "time", server_ns: 2n * 10n ** 18n, echo: 5.5 })).toEqual({ t: "time", serverMs: 2e12, echo: 5.5 });
+    expect(readMessage({ t: "interventions" })).toEqual({ t: "interventions" });
+    expect(
+      readMessage({
+        t: "leg",
+        view: "v",
+        kbps: 1,
+        loss: 0,
+        rtt_ms: 2,
+        layer: "low",
+        limited: true,
+        delay_ms: 3,
+        stamp_ns: 4e6,
+        stamp_rtp: 5,
+      }),
+    ).toEqual({
+      t: "leg",
+      leg: { view: "v", kbps: 1, loss: 0, rttMs: 2, layer: "low", limited: true, delayMs: 3, stamp: { ms: 4, rtp: 5 } },
+    });
+  });
+
+  it("reads a refusal that names no worker: of a layer or a sound", () => {
+    expect(readMessage({ t: "refused", slot: 1, worker: null, camera: null, kind: "not_found", detail: "d" })).toMatchObject({
+      worker: -1,
+      slot: 1,
+      camera: null,
+    });
+  });
+
+  it("keeps a message that is not known yet out of the way", () => {
+    expect(readMessage({ t: "started", view: "v" })).toEqual({ t: "unknown", name: "started" });
+    expect(reduce(NOTHING_KNOWN, { t: "unknown", name: "started" }, 0)).toBe(NOTHING_KNOWN);
+  });
+
+  it.each([
+    [null],
+    [7],
+    [[]],
+    [{}],
+    [{ t: "camera" }],
+    [{ t: "assigned", slot: "x", worker: 0 }],
+    [{ t: "hello", workers: [1.5] }],
+    [{ t: "cameras", cameras: 3 }],
+  ])("refuses %j", (value) => {
+    expect(() => readMessage(value)).toThrow(DecodeError);
+  });
+});
+
+describe("cameras", () => {
+  it("come as a list, change one by one, and go", () => {
+    const state = told(
+      listed(camera("a"), camera("b")),
+      { t: "camera", camera: camera("b", { state: "lost" }) },
+      { t: "gone", camera: "a" },
+    );
+    expect([...state.cameras.keys()]).toEqual(["b"]);
+    expect(state.cameras.get("b")?.state).toBe("lost");
+  });
+
+  it("a whole list replaces what was known before the socket was cut", () => {
+    expect([...told(listed(camera("a")), listed(camera("b"))).cameras.keys()]).toEqual(["b"]);
+  });
+
+  it("are on air only with a worker and a session that may still bring a picture", () => {
+    expect(isOnAir(camera("a"))).toBe(true);
+    expect(isOnAir(camera("a", { state: "frozen" }))).toBe(true);
+    expect(isOnAir(camera("a", { state: "lost" }))).toBe(false);
+    expect(isOnAir(camera("a", { worker: null }))).toBe(false);
+    expect(isOnAir(camera("a", { state: "idle", worker: null }))).toBe(false);
+  });
+});
+
+describe("alarms", () => {
+  const pressed = camera("a", { pressed: true });
+
+  it("are raised by a pressed button, once, with the time it was first seen", () => {
+    const state = told(listed(pressed), { t: "camera", camera: pressed }, { t: "camera", camera: pressed });
+    expect(state.alarms.get("a")).toEqual({ camera: "a", reason: "", at: 1000, seen: false });
+  });
+
+  it("take the reason from the relay's message, whichever came first", () => {
+    expect(told(listed(pressed), { t: "alarm", camera: "a", reason: "knife" }).alarms.get("a")).toMatchObject({
+      reason: "knife",
+      at: 1000,
+    });
+    expect(told({ t: "alarm", camera: "a", reason: "knife" }, listed(pressed)).alarms.get("a")).toMatchObject({
+      reason: "knife",
+      at: 1000,
+    });
+  });
+
+  it("stay marked while pressed, go once seen and released", () => {
+    const seen = acknowledge(told(listed(pressed)), "a");
+    expect(seen.alarms.get("a")?.seen).toBe(true);
+    expect(reduce(seen, { t: "camera", camera: pressed }, 2000).alarms.get("a")?.seen).toBe(true);
+    expect(reduce(seen, { t: "camera", camera: camera("a") }, 2000).alarms.size).toBe(0);
+  });
+
+  it("are not lost because the button was released before anybody looked", () => {
+    const released = reduce(told(listed(pressed)), { t: "camera", camera: camera("a") }, 2000);
+    expect(released.alarms.get("a")?.seen).toBe(false);
+    expect(acknowledge(released, "a").alarms.size).toBe(0);
+  });
+
+  it("ring again when the button is pressed again", () => {
+    const seen = acknowledge(told(listed(pressed)), "a");
+    const again = reduce(seen, { t: "alarm", camera: "a", reason: "again" }, 3000);
+    expect(again.alarms.get("a")).toEqual({ camera: "a", reason: "again", at: 3000, seen: false });
+  });
+});
+
+describe("the list", () => {
+  const state = told(
+    listed(
+      camera("off", { label: "Alpha", state: "offline", worker: null, online: false }),
+      camera("on", { label: "Beta", state: "idle", worker: null }),
+      camera("live10", { label: "Gamma 10" }),
+      camera("live9", { label: "Gamma 9" }),
+      camera("help", { label: "Éclair", pressed: true }),
+    ),
+  );
+
+  it("puts what needs a person first, then counts as people do", () => {
+    expect(sorted(state, "").map((item) => item.camera)).toEqual(["help", "live9", "live10", "on", "off"]);
+    expect(sorted(state, "").map((item) => standing(item, state.alarms))).toEqual([
+      "alarm",
+      "live",
+      "live",
+      "online",
+      "offline",
+    ]);
+  });
+
+  it("finds by every word, without accents or capitals", () => {
+    expect(sorted(state, "gamma 9").map((item) => item.camera)).toEqual(["live9"]);
+    expect(sorted(state, "ECLAIR").map((item) => item.camera)).toEqual(["help"]);
+    expect(sorted(state, "zzz")).toEqual([]);
+  });
+});
+
+describe("legs", () => {
+  it("are known while their view runs", () => {
+    const leg = readMessage({ t: "leg", view: "v", kbps: 1 });
+    expect(told(leg).legs.get("v")?.kbps).toBe(1);
+    expect(told(leg, { t: "ended", view: "v", worker: 0, slot: 0, reason: "" }).legs.size).toBe(0);
+  });
+});

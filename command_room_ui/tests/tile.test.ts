@@ -1,0 +1,108 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import "../src/elements/wall_tile";
+import type { WallTile } from "../src/elements/wall_tile";
+import { setLanguage } from "../src/i18n";
+import type { TileView } from "../src/wall";
+import { camera } from "./support";
+
+const LIVE: TileView = {
+  tile: 2,
+  id: "a",
+  camera: camera("a", { label: "Patrouille 7", sealed_age: 0.5 }),
+  liveness: { kind: "live", cause: "none", age: 0.03 },
+  refusal: null,
+  stream: null,
+  leg: null,
+  stats: {
+    framesDecoded: 1,
+    freezeCount: 0,
+    freezeSeconds: 0,
+    framesDropped: 0,
+    packetsReceived: 1,
+    packetsLost: 0,
+    kbps: 1234.4,
+    loss: 0.05,
+    width: 1,
+    height: 1,
+  },
+  delayMs: 71.6,
+  endToEnd: null,
+  audible: false,
+  worker: 0,
+  slot: 0,
+  view: "v",
+};
+
+let tile: WallTile;
+
+async function shown(view: TileView, large = true): Promise<string> {
+  tile.view = view;
+  tile.large = large;
+  document.body.append(tile);
+  await tile.updateComplete;
+  return (tile.shadowRoot?.textContent ?? "").replace(/\s+/g, " ");
+}
+
+beforeEach(() => {
+  // happy-dom has no frames; the element only needs to be able to ask for them.
+  Object.assign(HTMLVideoElement.prototype, { requestVideoFrameCallback: () => 1, cancelVideoFrameCallback: () => undefined });
+  setLanguage("fr");
+  tile = document.createElement("wall-tile") as WallTile;
+});
+
+afterEach(() => {
+  tile.remove();
+});
+
+describe("a tile", () => {
+  it("says DIRECT, delay, bitrate, loss, REC and seal when it is live and large", async () => {
+    const text = await shown(LIVE);
+    for (const words of ["Patrouille 7", "DIRECT", "relais → écran 72 ms", "1234 kbit/s", "perte 5.0 %", "REC", "scellé"])
+      expect(text).toContain(words);
+  });
+
+  it("never says DIRECT nor a delay once its picture stands still, and says since when", async () => {
+    const text = await shown({ ...LIVE, liveness: { kind: "frozen", cause: "camera_lost", age: 65 } });
+    expect(text).not.toContain("DIRECT");
+    expect(text).not.toContain("relais → écran");
+    expect(text).toContain("IMAGE FIGÉE");
+    expect(text).toContain("dernière image il y a 1 min 05 s");
+    expect(text).toContain("caméra perdue");
+    expect(tile.shadowRoot?.querySelector('[data-kind="frozen"] video')).not.toBeNull();
+  });
+
+  it("hides the video until a frame of its own camera was shown", async () => {
+    await shown({ ...LIVE, liveness: { kind: "waiting", cause: "none", age: null } });
+    expect(tile.shadowRoot?.querySelector("video")?.classList.contains("unseen")).toBe(true);
+    await shown({ ...LIVE });
+    expect(tile.shadowRoot?.querySelector("video")?.classList.contains("unseen")).toBe(false);
+  });
+
+  it("keeps to name and state when small, but never hides a recording that is broken", async () => {
+    expect(await shown(LIVE, false)).not.toContain("kbit/s");
+    const text = await shown({ ...LIVE, camera: camera("a", { rec: "stalled" }) }, false);
+    expect(text).toContain("REC INTERROMPU");
+  });
+
+  it("tells camera to screen with its uncertainty where that is known", async () => {
+    expect(await shown({ ...LIVE, endToEnd: { ms: 118.4, uncertaintyMs: 6.2 } })).toContain("caméra → écran 118 ± 7 ms");
+  });
+
+  it("tells a late seal, a refusal in the person's language, a reduced picture", async () => {
+    expect(await shown({ ...LIVE, camera: camera("a", { sealed_age: 12 }) })).toContain("sceau en retard de 12 s");
+    expect(
+      await shown({
+        ...LIVE,
+        liveness: { kind: "refused", cause: "none", age: null },
+        refusal: "this camera is not live (LIV-02)",
+      }),
+    ).toContain("cette caméra ne transmet pas (LIV-02)");
+    const leg = { view: "v", kbps: 1, loss: 0, rttMs: null, layer: "key" as const, limited: true, delayMs: 1, stamp: null };
+    expect(await shown({ ...LIVE, leg }, false)).toContain("IMAGES CLÉS SEULES");
+  });
+
+  it("offers no sound where the source has none", async () => {
+    await shown({ ...LIVE, camera: camera("a", { live_audio: false }) });
+    expect(tile.shadowRoot?.querySelector<HTMLButtonElement>('[data-testid="hear"]')?.disabled).toBe(true);
+  });
+});

@@ -1,0 +1,316 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { ServerClock } from "../src/delay";
+import * as layout from "../src/layout";
+import { type LiveMessage, type LiveState, NOTHING_KNOWN, reduce } from "../src/live_state";
+import type { Leg } from "../src/model";
+import { type Link, Wall } from "../src/wall";
+import { camera } from "./support";
+
+type Sent = Readonly<Record<string, unknown>>;
+
+/** A post with its wall, whose socket and links are played by the test. */
+class Post {
+  now = 1000;
+  sent: Sent[] = [];
+  state: LiveState = NOTHING_KNOWN;
+  reopened = 0;
+  readonly socket = {
+    state: "open" as "open" | "closed" | "connecting",
+    clock: new ServerClock(),
+    send: (message: Sent): boolean => this.socket.state === "open" && this.sent.push(message) > 0,
+  };
+  readonly links = new Map<number, { -readonly [K in keyof Link]: Link[K] }>();
+  readonly wall = new Wall(
+    { openWall: () => Promise.reject(new Error("no")), closeWall: () => Promise.resolve() },
+    this.socket,
+    () => this.state,
+    () => this.now,
+    (worker) => this.#link(worker),
+  );
+
+  #link(worker: number): Link {
+    const link = {
+      worker,
+      state: "up" as const,
+      secret: `wall${worker}`,
+      generation: 1,
+      tripMs: 10,
+      stats: new Map(),
+      mediaUp: true,
+      audio: null,
+      stream: () => null,
+      start: () => undefined,
+      reopen: () => {
+        this.reopened += 1;
+      },
+      close: () => undefined,
+      poll: () => Promise.resolve(),
+    };
+    this.links.set(worker, link);
+    return link;
+  }
+
+  tell(message: LiveMessage): void {
+    this.state = reduce(this.state, message, this.now);
+    this.wall.take(message);
+  }
+
+  /** What was said since the last time, without the parts that never change. */
+  said(): Sent[] {
+    return this.sent.splice(0).map(({ wall: _wall, ...rest }) => rest);
+  }
+
+  assign(slot: number, name: string | null, view = `view-${name}`, worker = 0): void {
+    this.tell({ t: "assigned", worker, slot, camera: name, view });
+  }
+
+  place(name: string, tile: number): void {
+    this.wall.arrange(layout.place(this.wall.layout, name, tile));
+  }
+
+  kind(tile: number): string | undefined {
+    return this.wall.tiles()[tile]?.liveness.kind;
+  }
+}
+
+const assign = (slot: number, name: string | null, more: Sent = {}): Sent => ({
+  t: "assign",
+  worker: 0,
+  slot,
+  camera: name,
+  intervention: "i",
+  layer: "high",
+  ...more,
+});
+
+let post: Post;
+
+beforeEach(() => {
+  post = new Post();
+  post.tell({ t: "hello", workers: [0], serverMs: null });
+  post.tell({
+    t: "cameras",
+    cameras: [camera("a"), camera("b"), camera("far", { worker: 1 }), camera("idle", { state: "idle", worker: null })],
+  });
+  post.wall.setIntervention("i");
+});
+
+describe("what is said to the relay", () => {
+  it("is nothing before an intervention was joined", () => {
+    post.wall.setIntervention(null);
+    post.place("a", 0);
+    expect(post.said()).toEqual([]);
+    post.wall.setIntervention("i");
+    expect(post.said()).toEqual([assign(0, "a")]);
+  });
+
+  it("is each difference once", () => {
+    post.place("a", 0);
+    post.wall.refresh();
+    post.wall.refresh();
+    expect(post.said()).toEqual([assign(0, "a")]);
+    post.assign(0, "a");
+    expect(post.said()).toEqual([]);
+  });
+
+  it("is a release when a tile is emptied, and when the intervention is left", () => {
+    post.place("a", 0);
+    post.place("b", 1);
+    post.said();
+    post.wall.arrange(layout.clear(post.wall.layout, 0));
+    expect(post.said()).toEqual([assign(0, null)]);
+    post.wall.setIntervention(null);
+    expect(post.said()).toEqual([assign(1, null, { intervention: null })]);
+  });
+
+  it("is everything again once the live socket is back", () => {
+    post.place("a", 0);
+    post.assign(0, "a");
+    post.socket.state = "closed";
+    post.place("b", 1);
+    expect(post.said()).toEqual([assign(0, "a")]);
+    post.socket.state = "open";
+    post.tell({ t: "hello", workers: [0], serverMs: null });
+    expect(post.said()).toEqual([assign(0, "a"), assign(1, "b")]);
+  });
+
+  it("is everything again when the link was opened anew", () => {
+    post.place("a", 0);
+    post.assign(0, "a");
+    post.said();
+    const link = post.links.get(0);
+    if (link !== undefined) Object.assign(link, { secret: "wall0b", generation: 2 });
+    post.wall.refresh();
+    expect(post.sent[0]).toMatchObject({ wall: "wall0b", camera: "a" });
+  });
+
+  it("waits while a link has no name", () => {
+    const link = post.links.get(0);
+    if (link !== undefined) link.secret = null;
+    post.place("a", 0);
+    expect(post.said()).toEqual([]);
+  });
+
+  it("does not ask for a camera that is not on air, asks once it is, on its worker", () => {
+    post.place("idle", 0);
+    expect(post.said()).toEqual([]);
+    post.tell({ t: "camera", camera: camera("idle") });
+    expect(post.said()).toEqual([assign(0, "idle")]);
+  });
+
+  it("follows a camera to another worker", () => {
+    post.place("a", 0);
+    post.said();
+    post.tell({ t: "hello", workers: [0, 1], serverMs: null });
+    post.said();
+    post.tell({ t: "camera", camera: camera("a", { worker: 1 }) });
+    expect(post.said()).toEqual([assign(0, null), assign(0, "a", { worker: 1 })]);
+  });
+
+  it("tells a layer when a tile changes size, not before its view runs", () => {
+    post.place("a", 0);
+    post.assign(0, "a");
+    post.said();
+    post.wall.arrange(layout.resize(post.wall.layout, 9));
+    expect(post.said()).toEqual([{ t: "layer", slot: 0, layer: "low" }]);
+  });
+});
+
+describe("ends and refusals", () => {
+  beforeEach(() => {
+    post.place("a", 0);
+    post.said();
+  });
+
+  it("asks again soon after a view ended while its camera is on air", () => {
+    post.assign(0, "a", "v1");
+    post.tell({ t: "ended", worker: 0, slot: 0, view: "v1", reason: "lease" });
+    expect(post.said()).toEqual([]);
+    post.now += 400;
+    post.wall.refresh();
+    expect(post.said()).toEqual([assign(0, "a")]);
+  });
+
+  it("ignores the end of a view that is not the current one", () => {
+    post.assign(0, "a", "v2");
+    post.tell({ t: "ended", worker: 0, slot: 0, view: "v1", reason: "" });
+    post.now += 5000;
+    post.wall.refresh();
+    expect(post.said()).toEqual([]);
+  });
+
+  it("waits for a lost camera and asks when it is back", () => {
+    post.assign(0, "a", "v1");
+    post.tell({ t: "camera", camera: camera("a", { state: "lost", worker: null }) });
+    post.tell({ t: "ended", worker: 0, slot: 0, view: "v1", reason: "lost" });
+    post.now += 10_000;
+    post.wall.refresh();
+    expect(post.said()).toEqual([]);
+    post.tell({ t: "camera", camera: camera("a") });
+    expect(post.said()).toEqual([assign(0, "a")]);
+  });
+
+  it("shows a refusal and does not insist where only a person can change it", () => {
+    post.tell({ t: "refused", worker: 0, slot: 0, camera: "a", kind: "forbidden", detail: "no" });
+    post.now += 60_000;
+    post.wall.refresh();
+    expect(post.said()).toEqual([]);
+    expect(post.kind(0)).toBe("refused");
+    expect(post.wall.tiles()[0]?.refusal).toBe("no");
+    post.wall.retry("a");
+    expect(post.said()).toEqual([assign(0, "a")]);
+  });
+
+  it("tries again by itself after a refusal that passes", () => {
+    post.tell({ t: "refused", worker: 0, slot: 0, camera: "a", kind: "unavailable", detail: "busy" });
+    post.now += 1000;
+    post.wall.refresh();
+    expect(post.said()).toEqual([]);
+    post.now += 1100;
+    post.wall.refresh();
+    expect(post.said()).toEqual([assign(0, "a")]);
+  });
+
+  it("asks for a motive when the relay wants one", () => {
+    let asked = 0;
+    post.wall.onMotiveNeeded = () => {
+      asked += 1;
+    };
+    post.tell({ t: "refused", worker: 0, slot: 0, camera: "a", kind: "incomplete", detail: "" });
+    expect(asked).toBe(1);
+  });
+
+  it("opens a link anew when the relay no longer knows it though the camera is there", () => {
+    post.tell({ t: "refused", worker: 0, slot: 0, camera: "a", kind: "not_found", detail: "no such session" });
+    expect(post.reopened).toBe(1);
+    expect(post.kind(0)).toBe("waiting");
+  });
+
+  it("is not confused by the refusal of a camera that was wanted before", () => {
+    post.place("b", 0);
+    post.tell({ t: "refused", worker: 0, slot: 0, camera: "a", kind: "forbidden", detail: "no" });
+    expect(post.kind(0)).toBe("waiting");
+  });
+});
+
+describe("sound", () => {
+  it("is asked for once the view runs, moved, and ended", () => {
+    post.place("a", 0);
+    post.wall.arrange(layout.listen(post.wall.layout, "a"));
+    expect(post.said()).toEqual([assign(0, "a")]);
+    post.assign(0, "a");
+    expect(post.said()).toEqual([{ t: "listen", slot: 0 }]);
+    post.wall.arrange(layout.listen(post.wall.layout, "a"));
+    expect(post.said()).toEqual([{ t: "listen", slot: null }]);
+  });
+});
+
+describe("tiles", () => {
+  const frame = (at: number) => ({ at, received: at - 30, rtp: 90_000 });
+
+  it("are live with frames of their camera, frozen without, and forget at a switch", () => {
+    post.place("a", 0);
+    expect(post.kind(0)).toBe("waiting");
+    post.wall.presented("a", frame(1040));
+    expect(post.kind(0)).toBe("waiting");
+    post.assign(0, "a");
+    post.now = 1100;
+    post.wall.presented("a", frame(1100));
+    expect(post.kind(0)).toBe("live");
+    post.now = 3100;
+    expect(post.wall.tiles()[0]?.liveness).toEqual({ kind: "frozen", cause: "stalled", age: 2 });
+    post.place("b", 0);
+    expect(post.kind(0)).toBe("waiting");
+  });
+
+  it("keep the last picture of a camera that was lost, with its slot", () => {
+    post.place("a", 0);
+    post.assign(0, "a");
+    post.wall.presented("a", frame(1100));
+    post.tell({ t: "camera", camera: camera("a", { state: "lost", worker: null }) });
+    post.now = 6100;
+    expect(post.wall.tiles()[0]).toMatchObject({ slot: 0, liveness: { kind: "frozen", cause: "camera_lost", age: 5 } });
+  });
+
+  it("tell both delays once every part is known", () => {
+    post.place("a", 0);
+    post.assign(0, "a", "v");
+    post.socket.clock.sample(0, 10, 100_005);
+    const leg: Leg = {
+      view: "v",
+      kbps: 1,
+      loss: 0,
+      rttMs: 20,
+      layer: "high",
+      limited: false,
+      delayMs: 2,
+      stamp: { ms: 101_000, rtp: 90_000 },
+    };
+    post.tell({ t: "leg", leg });
+    post.tell({ t: "camera", camera: camera("a", { uplink_ms: 15, clock_uncertainty_ms: 4 }) });
+    post.wall.presented("a", frame(1080));
+    const view = post.wall.tiles()[0];
+    expect(view?.delayMs).toBe(2 + 10 + 30);
+    expect(view?.endToEnd).toEqual({ ms: 80 + 15, uncertaintyMs: 5 + 4 });
+  });
+});
