@@ -208,10 +208,10 @@ def test_no_index_is_sealed_twice_by_way_of_layouts_either(profile: str, wishes:
         except OurError:
             assert wanted & seen
             # What was claimed before the refusal stays claimed.
-            seen |= set(itertools.takewhile(lambda index: index not in seen, sorted(wanted)))
+            seen.update(list(itertools.takewhile(lambda index: index not in seen, sorted(wanted))))
         else:
             assert not wanted & seen
-            seen |= wanted
+            seen.update(wanted)
 
 
 def test_an_index_behind_the_window_is_not_sealed() -> None:
