@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Page, async_playwright
 
 from relay.transport import sdp
+from tests.support.chromium import executable
 from tests.support.doors import Admitted, Doors
 from tests.support.nat import Nat
 from tests.support.ports import TestSender, encode, live_port, until
@@ -29,7 +30,7 @@ FLAGS = [
 @contextlib.asynccontextmanager
 async def _page(doors: Doors) -> AsyncIterator[Page]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", headless=True, args=FLAGS)
+        browser = await playwright.chromium.launch(executable_path=executable(), headless=True, args=FLAGS)
         try:
             page = await browser.new_page()
             await page.goto(doors.url)
