@@ -26,13 +26,13 @@ from scripts.benchmarks import crash_report
 from scripts.benchmarks.crash_report import Checked, Kill, Span, Taken
 from scripts.benchmarks.load import Sink
 from scripts.benchmarks.thin import parse_answer
-from tests.support.relay import Person, RelayUnderTest, signed_in
+from tests.support.relay import RelayUnderTest, signed_in
 
 ROLES = ("supervisor", "control", "worker", "recorder")
 HOST = "127.0.0.1"
 BACK_SECONDS = 60
-SILENCE = 1.0
-"""Seconds without a packet after which a viewer asks again, as a page does."""
+SILENCE = 2.0
+"""Seconds without a packet after which a viewer asks again."""
 RETRY = 0.25
 MAX_LOST = 1.0
 """Seconds of what had arrived that a kill may cost (I7)."""
@@ -50,7 +50,7 @@ class Eye(Sink):
     """One viewer's socket: the kernel's stamp of each video packet goes to `saw`."""
 
     def __init__(self, saw: Callable[[int], None]) -> None:
-        super().__init__(HOST, 1, audio=False)
+        super().__init__(HOST, 1, audio=False, controlling=True)
         self._saw = saw
 
     def _count(self, size: int, segment: int, stamp: int) -> None:
@@ -99,6 +99,7 @@ class Watcher:
         begun = checked = time.time()
         while time.time() - max(begun, self.last_ns / 1e9) < SILENCE:
             await asyncio.sleep(0.1)
+            eye.read()  # what waits while this process is late was not missing
             if time.time() - checked > 2:
                 checked = time.time()
                 eye.peer.check()
@@ -211,22 +212,24 @@ class Scene:
         index = choice.randrange(len(pids)) if pids else 0
         chains = self.open_recordings(role, index)
         cameras = [crash_report.taken(name, chain.read_bytes()).camera for name, chain in chains.items() if chain.exists()]
-        dead = pids[index] if pids else None
         at_ns = time.time_ns()
-        if dead is not None:
+        if pids:
+            dead = pids[index]
             os.kill(dead, signal.SIGKILL)
-        else:
+        else:  # a service manager starts it again; it adopts workers and recorders, and starts control anew
+            dead = self.relay.pids("control")[0]
             await self.relay.stop(signal.SIGKILL)
             await self.relay.start()
         back = await self.back(dead)
         return Kill(role, at_ns, tuple(chains), tuple(name for name in cameras if name), back)
 
 
-async def killing(scene: Scene, kills: int, choice: random.Random) -> list[Kill]:
-    """Kill `kills` times, roles in shuffled rounds, each at a random instant of one to four seconds after all is well."""
+async def killing(scene: Scene, kills: int, seconds: float, choice: random.Random) -> list[Kill]:
+    """Kill so often or for so long, roles in shuffled rounds, each one to four seconds (at random) after all is well."""
     done: list[Kill] = []
     order: list[str] = []
-    while len(done) < kills:
+    end = time.monotonic() + seconds
+    while len(done) < kills and time.monotonic() < end:
         if not order:
             order = choice.sample(ROLES, len(ROLES))
         await asyncio.sleep(choice.uniform(1, 4))
@@ -257,17 +260,24 @@ def conclude(scene: Scene, kills: list[Kill], end_ns: int) -> tuple[str, dict[st
     interrupted = sum(each.recovery for each in found.values())
     asked = {command: scene.relay.run_any(*command.split()) for command in ("journal verify", "check")}
     lines = [crash_report.markdown(table), ""]
+    complete = len(found) - interrupted - len(bad)
     lines.append(
-        f"{len(found)} recordings: {len(found) - interrupted - len(bad)} complete, {interrupted} interrupted and closed"
+        f"{len(found)} recordings: {complete} complete, {interrupted} interrupted and closed by a signed recovery, "
+        f"{len(bad)} with any other finding; relay serve ended with {scene.stopped}."
     )
-    lines[-1] += f" by a signed recovery, {len(bad)} with any other finding; relay serve ended with {scene.stopped}."
     lines += [f"- {name}: exit {each.exit_code}, {', '.join(each.findings)}" for name, each in bad.items()]
     for command, done in asked.items():
         lines.append(f"`relay {command}`: exit {done.returncode}: {(done.stdout + done.stderr).strip()}")
     good = not bad and not scene.stopped and all(not done.returncode for done in asked.values())
     good = good and all(not row.not_back and row.recovered == row.recordings for row in table)
     good = good and all(max(row.lost, default=0) <= MAX_LOST for row in table)
-    data = {"rows": [asdict(row) for row in table], "kills": [asdict(kill) for kill in kills]}
+    everything = {name: {**asdict(each), **asdict(checked[name])} for name, each in found.items()}
+    data = {
+        "outages": outages,
+        "recordings": everything,
+        "rows": [asdict(row) for row in table],
+        "kills": [asdict(kill) for kill in kills],
+    }
     return "\n".join(lines), data, good
 
 
@@ -275,12 +285,11 @@ def arguments() -> argparse.Namespace:
     """Return the options."""
     parser = argparse.ArgumentParser(prog="scripts/crash", description=__doc__)
     parser.add_argument("--kills", type=int, default=12)
+    parser.add_argument("--seconds", type=float, default=86_400.0, help="kill no longer than that")
     parser.add_argument("--cameras", type=int, default=4)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--data", type=Path, help="a new folder, kept; default: a temporary one, removed unless something is wrong"
-    )
+    parser.add_argument("--data", type=Path, help="a new folder, kept; default: a temporary one, kept if something is wrong")
     parser.add_argument("--json", type=Path, help="write every figure to this file")
     return parser.parse_args()
 
@@ -291,11 +300,11 @@ async def run(options: argparse.Namespace, data: Path) -> bool:
     async with scene.running():
         if not await scene.back(None):
             raise SystemExit(f"the cameras are not live and watched; see {data}")
-        kills = await killing(scene, options.kills, random.Random(options.seed))
+        kills = await killing(scene, options.kills, options.seconds, random.Random(options.seed))
         end_ns = time.time_ns()
     text, figures, good = await asyncio.to_thread(conclude, scene, kills, end_ns)
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    print(f"{options.kills} kills, {options.cameras} cameras, {options.workers} worker(s), seed {options.seed}; "
+    print(f"{len(kills)} kills, {options.cameras} cameras, {options.workers} worker(s), seed {options.seed}; "
           f"{os.cpu_count()} CPUs, load {load}\n\n{text}")  # fmt: skip
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1))

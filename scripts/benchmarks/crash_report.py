@@ -17,6 +17,8 @@ HOLE_NS = SECOND_NS // 4
 """Two fragments whose arrivals are further apart are no continuous recording: cameras send every 50 ms."""
 OUTAGE_NS = SECOND_NS // 2
 """A viewer that gets nothing for longer was interrupted."""
+BEFORE_NS = SECOND_NS // 4
+"""The last packet before a kill may have come that much earlier."""
 
 Span = tuple[int, int]
 
@@ -140,7 +142,8 @@ def _add(row: Row, at_ns: int, until_ns: int, spans: Sequence[Span], outages: Se
     row.lost.append(0.0 if hole is None else (at_ns - hole[0]) / SECOND_NS)
     row.holes.append(0.0 if hole is None else ((hole[1] or until_ns) - at_ns) / SECOND_NS)
     row.views += 1
-    felt = [end - start for start, end in outages if end > at_ns and start < until_ns and end - start > OUTAGE_NS]
+    begun = (at_ns - BEFORE_NS, until_ns - BEFORE_NS)
+    felt = [end - start for start, end in outages if begun[0] <= start < begun[1] and end - start > OUTAGE_NS]
     if felt:
         row.outages.append(max(felt) / SECOND_NS)
 
