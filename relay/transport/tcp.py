@@ -12,7 +12,7 @@ connection does not take is dropped, never queued beyond a bound.
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from relay.base.counters import Counters, declare
 from relay.transport.ice_lite import Address
@@ -98,14 +98,14 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Admit or refuse."""
-        assert isinstance(transport, asyncio.Transport)
-        host, port = transport.get_extra_info("peername")[:2]
+        stream = cast(asyncio.Transport, transport)  # uvloop's is one without descending from it
+        host, port = stream.get_extra_info("peername")[:2]
         self.address = (PREFIX + host, port)
         if self._door.is_full_for(self.address[0]):
             self._door.counters.count("tcp_refused")
-            transport.abort()
+            stream.abort()
             return
-        self._transport = transport
+        self._transport = stream
         self._door.connections[self.address] = self
 
     def data_received(self, data: bytes) -> None:
