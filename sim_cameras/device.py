@@ -29,6 +29,7 @@ _PARIS = (48.8566, 2.3522)
 _METRES_PER_DEGREE = 111_320
 _WALKING = 1.4
 _TELLING_SECONDS = 2.0
+_RELEASED = "released"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,11 +229,14 @@ class Camera:
         self.publications += 1
         self.session = session
         _log.info("%s: live", self.habits.camera)
+        goodbye = True
         try:
-            _log.info("%s: ended (%s)", self.habits.camera, await self._until_over(session))
+            why = await self._until_over(session)
+            goodbye = why == _RELEASED
+            _log.info("%s: ended (%s)", self.habits.camera, why)
         finally:
             self.session = None
-            await _to_the_end(session.close())
+            await _to_the_end(session.close(goodbye=goodbye))
 
     async def _tell(self) -> None:
         """Let the relay know why before it sees the picture; a relay that cannot be told within 2 s gets the picture anyway."""
@@ -250,7 +254,7 @@ class Camera:
         everything = {playing, *others}
         try:
             await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
-            return playing.result() if playing.done() else "released" if others[0].done() else "asked to publish again"
+            return playing.result() if playing.done() else _RELEASED if others[0].done() else "asked to publish again"
         finally:
             for task in everything:
                 task.cancel()

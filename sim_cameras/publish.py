@@ -93,10 +93,10 @@ class Publication:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await self._connect()
         except TimeoutError:
-            await self.close()
+            await self.close(goodbye=True)
             raise PublishFailed("no connection within 10 s") from None
         except BaseException:
-            await self.close()
+            await self.close(goodbye=True)
             raise
 
     async def play(self) -> str:
@@ -104,10 +104,10 @@ class Publication:
         async with self._source.running():
             return await self._lost()
 
-    async def close(self) -> None:
-        """End the session: DELETE, then close the connection."""
+    async def close(self, *, goodbye: bool) -> None:
+        """End the session: DELETE where this is goodbye, then close the connection."""
         session, self._session = self._session, None
-        if session is not None:
+        if session is not None and goodbye:
             await self._whip.close(session)
         await self._peer.close()
         if self.wire is not None:

@@ -123,10 +123,10 @@ class ReplaySession:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await self._connect()
         except TimeoutError:
-            await self.close()
+            await self.close(goodbye=True)
             raise PublishFailed("no connection within 20 s") from None
         except BaseException:
-            await self.close()
+            await self.close(goodbye=True)
             raise
 
     async def play(self) -> str:
@@ -145,13 +145,14 @@ class ReplaySession:
                     return "silence"
         return str(self._dtls.state)
 
-    async def close(self) -> None:
-        """Say BYE, DELETE the session, close the transports."""
-        if not self.over:
-            self._over.set()
+    async def close(self, *, goodbye: bool) -> None:
+        """Say BYE and DELETE the session where this is goodbye; close the transports."""
+        was_over = self.over
+        self._over.set()
+        if goodbye and not was_over:
             self._send_rtcp([stream.bye() for stream in self.streams])
         session, self._session = self._session, None
-        if session is not None:
+        if session is not None and goodbye:
             await self._whip.close(session)
         await self._dtls.stop()
         await self._ice.stop()

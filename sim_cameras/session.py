@@ -30,8 +30,11 @@ class Session(Protocol):
         """Send until the session is lost; return why it ended."""
         ...
 
-    async def close(self) -> None:
-        """End the session, politely where the other side is still there."""
+    async def close(self, *, goodbye: bool) -> None:
+        """End the session.  With `goodbye` the relay is told (DELETE): this is the end, and its recording ends with it.
+
+        Without, as after a loss, the session is only forgotten: the next one goes on where this one broke off.
+        """
         ...
 
     def stats(self) -> dict[str, int]:

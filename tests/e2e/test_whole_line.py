@@ -23,7 +23,8 @@ async def watching(browser: Chromium, scene: Scene, person: Person, cameras: Seq
     """Open a page of this person that watches these cameras; wait until all of them play."""
     viewer = await browser.viewer(scene.relay.url, person.cookies())
     for camera in cameras:
-        posted = await viewer.watch(camera, scene.whep(camera, intervention), headers=person.headers())
+        reads = len(cameras) == 1
+        posted = await viewer.watch(camera, scene.whep(camera, intervention), headers=person.headers(), codes=reads)
         assert posted.status == 201, posted.body
     for camera in cameras:
         await viewer.connected(camera)
@@ -49,9 +50,6 @@ async def test_three_makes_of_camera_watched_recorded_verified_and_tampered_with
             before = (await page.report(camera, "inbound-rtp", "video"))["framesDecoded"]
             await page.frames(camera, before + 20, 60)
             assert (await page.report(camera, "inbound-rtp", "audio")).get("packetsReceived", 0) > 0
-        await pages[0].shown("cam1")
-        codes = await pages[0].sees("cam1")
-        assert abs(time.time() * 1000 - codes[-1]) < 5000
         await publisher.close("cam3", token=scene.tokens["cam3"])
     assert await scene.relay.stop() == 0
     folders = scene.relay.recordings()

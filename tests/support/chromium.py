@@ -81,7 +81,7 @@ class Viewer:
         return _posted(await self._call("publish", name, {"url": url, "token": token, **options}))
 
     async def watch(self, name: str, url: str, **options: Any) -> Posted:
-        """Watch by WHEP.  Options: token, headers, audio, slots, ports."""
+        """Watch by WHEP.  Options: token, headers, audio, slots, ports, codes (read time codes)."""
         return _posted(await self._call("watch", name, {"url": url, **options}))
 
     async def state(self, name: str) -> str:

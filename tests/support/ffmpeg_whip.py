@@ -91,6 +91,10 @@ def _film(container: OutputContainer, video: VideoStream, audio: AudioStream, st
     start, pictures, sounds = time.monotonic(), 0, 0
     while not stopping:
         time.sleep(max(0.0, start + pictures / _FPS - time.monotonic()))
+        late = int((time.monotonic() - start) * _FPS) - pictures
+        if late > _FPS:  # a starved camera skips, it does not send the past
+            pictures += late
+            sounds = int(pictures * _SOUNDS_PER_PICTURE)
         scene.render(picture, pictures / _FPS)
         overlay.draw(picture, time.time_ns())
         frame = av.VideoFrame.from_ndarray(picture.data, format="yuv420p")

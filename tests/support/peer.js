@@ -99,6 +99,7 @@ globalThis.peers = (() => {
     const pc = new RTCPeerConnection();
     const video = document.createElement("video");
     Object.assign(video, { muted: true, autoplay: true, playsInline: true });
+    video.style.width = "160px"; // painting large pictures without a graphics card costs more than decoding them
     document.body.append(video);
     const stream = new MediaStream();
     video.srcObject = stream;
@@ -114,7 +115,7 @@ globalThis.peers = (() => {
       if (peer.codes.length > 5000) peer.codes.shift();
       video.requestVideoFrameCallback(onFrame);
     };
-    video.requestVideoFrameCallback(onFrame);
+    if (options.codes ?? true) video.requestVideoFrameCallback(onFrame);
     return finish(peer, result, options);
   }
 
