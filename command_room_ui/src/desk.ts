@@ -13,6 +13,8 @@ import { Wall } from "./wall";
 export class Desk {
   state: LiveState = NOTHING_KNOWN;
   readonly changed = new Listeners();
+  /** Since when the live socket has been down (our milliseconds); null while it is up. */
+  downSince: number | null = null;
   readonly socket: LiveSocket;
   readonly wall: Wall;
 
@@ -53,6 +55,8 @@ export class Desk {
   #onState(state: SocketState): void {
     // A socket that closes at once, again and again, may mean that the sign-in is over: the relay then says so over HTTP.
     if (state === "closed") void this.api.session();
+    if (state === "open") this.downSince = null;
+    else this.downSince ??= Date.now();
     this.wall.refresh();
     this.changed.fire();
   }

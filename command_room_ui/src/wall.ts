@@ -25,7 +25,10 @@ export interface TileView {
   readonly id: string | null;
   readonly camera: Camera | null;
   readonly liveness: Liveness;
+  /** What the relay said when it refused; shown as *refused* where only a person can change it. */
   readonly refusal: string | null;
+  /** What the relay says of the camera (recording, seal) is of now: the live socket is up and the camera on air. */
+  readonly fresh: boolean;
   readonly stream: MediaStream | null;
   readonly leg: Leg | null;
   readonly stats: SlotStats | null;
@@ -63,6 +66,8 @@ interface Said {
   /** Not before this time again (milliseconds); after a refusal that may pass, or an end. */
   holdUntil: number;
   refusal: string | null;
+  /** The refusal stands until a person changes something. */
+  final: boolean;
   /** Say it again even though it is the same: the relay may have forgotten, or the motive changed. */
   stale: boolean;
 }
@@ -211,7 +216,8 @@ export class Wall {
     }
     said.refusal = message.detail || message.kind;
     said.view = null;
-    said.holdUntil = FINAL.has(message.kind) ? Number.POSITIVE_INFINITY : this.now() + RETRY_AFTER_REFUSAL_MS;
+    said.final = FINAL.has(message.kind);
+    said.holdUntil = said.final ? Number.POSITIVE_INFINITY : this.now() + RETRY_AFTER_REFUSAL_MS;
     if (message.kind === "incomplete") this.onMotiveNeeded();
   }
 
@@ -226,7 +232,7 @@ export class Wall {
     const key = `${worker}/${slot}`;
     const known = this.#said.get(key);
     if (known !== undefined) return known;
-    const made: Said = { camera: null, view: null, layer: "high", holdUntil: 0, refusal: null, stale: false };
+    const made: Said = { camera: null, view: null, layer: "high", holdUntil: 0, refusal: null, final: false, stale: false };
     this.#said.set(key, made);
     return made;
   }
@@ -289,7 +295,7 @@ export class Wall {
       layer,
     };
     if (!this.socket.send(message)) return;
-    Object.assign(said, { camera, view: null, layer, holdUntil: 0, refusal: null, stale: false });
+    Object.assign(said, { camera, view: null, layer, holdUntil: 0, refusal: null, final: false, stale: false });
   }
 
   /** Whether nothing more has to be said of the camera of a slot; a wanted change of layer is said in passing. */
@@ -347,7 +353,7 @@ export class Wall {
     const refusal = said.camera === id ? said.refusal : null;
     return {
       ...this.#unheld(tile, id),
-      liveness: this.#judge(id, camera, refusal !== null, link, leg),
+      liveness: this.#judge(id, camera, refusal !== null && said.final, link, leg),
       refusal,
       stream: link?.stream(slot) ?? null,
       leg,
@@ -365,7 +371,8 @@ export class Wall {
     const nothing = { refusal: null, stream: null, leg: null, stats: null, delayMs: null, endToEnd: null };
     const nowhere = { worker: null, slot: null, view: null };
     const liveness = this.#judge(id, camera, false, undefined, null);
-    return { tile, id, camera, liveness, ...nothing, audible: id !== null && this.layout.audible === id, ...nowhere };
+    const fresh = this.socket.state === "open" && camera !== null && isOnAir(camera);
+    return { tile, id, camera, liveness, fresh, ...nothing, audible: id !== null && this.layout.audible === id, ...nowhere };
   }
 
   #judge(id: string | null, camera: Camera | null, refused: boolean, link: Link | undefined, leg: Leg | null): Liveness {
@@ -404,5 +411,5 @@ export class Wall {
 }
 
 function forget(said: Said): void {
-  Object.assign(said, { camera: null, view: null, holdUntil: 0, refusal: null, stale: false });
+  Object.assign(said, { camera: null, view: null, holdUntil: 0, refusal: null, final: false, stale: false });
 }

@@ -31,7 +31,7 @@ export interface SlotStats {
 }
 
 /** How long an interrupted connection may take to come back by itself before it is opened anew. */
-const INTERRUPTED_FOR_MS = 1500;
+const INTERRUPTED_FOR_MS = 1000;
 const CONNECT_WITHIN_MS = 5000;
 
 export class WallLink {

@@ -31,7 +31,8 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-const header = (at: number, name: string): string | undefined => (calls[at]?.init.headers as Record<string, string>)[name];
+const header = (at: number, name: string): string | undefined =>
+  (calls[at]?.init.headers as Record<string, string> | undefined)?.[name];
 
 describe("answers", () => {
   it("are values that were read", async () => {

@@ -11,6 +11,7 @@ const LIVE: TileView = {
   camera: camera("a", { label: "Patrouille 7", sealed_age: 0.5 }),
   liveness: { kind: "live", cause: "none", age: 0.03 },
   refusal: null,
+  fresh: true,
   stream: null,
   leg: null,
   stats: {
@@ -82,6 +83,12 @@ describe("a tile", () => {
     expect(await shown(LIVE, false)).not.toContain("kbit/s");
     const text = await shown({ ...LIVE, camera: camera("a", { rec: "stalled" }) }, false);
     expect(text).toContain("REC INTERROMPU");
+  });
+
+  it("claims nothing of the recording while the relay cannot be heard", async () => {
+    const text = await shown({ ...LIVE, fresh: false });
+    expect(text).toContain("REC inconnu");
+    expect(text).not.toContain("scellé");
   });
 
   it("tells camera to screen with its uncertainty where that is known", async () => {

@@ -223,6 +223,7 @@ describe("ends and refusals", () => {
 
   it("tries again by itself after a refusal that passes", () => {
     post.tell({ t: "refused", worker: 0, slot: 0, camera: "a", kind: "unavailable", detail: "busy" });
+    expect(post.kind(0)).toBe("waiting");
     post.now += 1000;
     post.wall.refresh();
     expect(post.said()).toEqual([]);

@@ -135,7 +135,7 @@ export class CameraList extends Spoken {
           placeholder=${t("list.search")} aria-label=${t("list.search")} data-testid="camera-search" />
         <p class="soft hint" data-testid="camera-count">${t("list.count", { live, all: this.live.cameras.size })} · ${t("list.hint")}</p>
       </div>
-      <ul data-testid="camera-list" aria-label=${t("list.title")}>
+      <ul data-testid="camera-list" aria-label=${t("list.title")} @keydown=${this.#onListKey}>
         ${repeat(
           cameras,
           (camera) => camera.camera,
@@ -188,6 +188,19 @@ export class CameraList extends Spoken {
     const first = this.renderRoot.querySelector<HTMLButtonElement>("button.camera");
     if (event.key === "Enter") first?.click();
     else first?.focus();
+  }
+
+  /** Up and down walk through the list; elsewhere they move the selection on the wall. */
+  #onListKey(event: KeyboardEvent): void {
+    if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+    const rows = [...this.renderRoot.querySelectorAll<HTMLButtonElement>("button.camera")];
+    const at = rows.indexOf(this.shadowRoot?.activeElement as HTMLButtonElement);
+    if (at < 0) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const next = rows[at + (event.key === "ArrowDown" ? 1 : -1)];
+    if (next === undefined) this.field.focus();
+    else next.focus();
   }
 
   #onDrag(event: DragEvent, camera: string): void {

@@ -7,7 +7,7 @@
 import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
 import type { Desk } from "../desk";
-import { type Key, t } from "../i18n";
+import { age, type Key, t } from "../i18n";
 import { type KeyMeaning, KeyReader } from "../keys";
 import * as layout from "../layout";
 import type { Intervention, Session } from "../model";
@@ -22,6 +22,8 @@ import "./request_dialog";
 import "./wall_grid";
 
 const KEPT_AS = "relay.intervention";
+/** A socket that is back this soon needs no banner. */
+const STALE_AFTER_S = 2;
 
 @customElement("live-view")
 export class LiveView extends Spoken {
@@ -68,6 +70,12 @@ export class LiveView extends Spoken {
       }
       .status .space {
         flex: 1;
+      }
+      .stale {
+        padding: 0.4em 0.9em;
+        background: #4a3500;
+        border-bottom: 2px solid var(--warn);
+        font-weight: 600;
       }
       .up {
         color: var(--good);
@@ -119,6 +127,7 @@ export class LiveView extends Spoken {
 
   protected override render(): TemplateResult {
     return html`<alarm-banner .live=${this.desk.state} .shown=${new Set(this.desk.wall.layout.tiles.filter((camera) => camera !== null))} .now=${Date.now()} @alarm-show=${this.#onAlarmShow} @alarm-seen=${this.#onAlarmSeen}></alarm-banner>
+      ${this.#staleBanner()}
       ${
         this.current === null
           ? html`<intervention-gate .api=${this.desk.api} .turn=${this.desk.state.interventions} .closed=${this.closed} @entered=${this.#onEntered}></intervention-gate>`
@@ -126,6 +135,13 @@ export class LiveView extends Spoken {
       }
       ${this.#status()}
       <request-dialog @stream-request=${this.#onRequest}></request-dialog>`;
+  }
+
+  #staleBanner(): TemplateResult | typeof nothing {
+    const { downSince } = this.desk;
+    const seconds = downSince === null ? 0 : (Date.now() - downSince) / 1000;
+    if (seconds < STALE_AFTER_S) return nothing;
+    return html`<p class="stale" role="alert" data-testid="stale">⚠ ${t("link.stale", { age: age(seconds) })}</p>`;
   }
 
   #workplace(): TemplateResult {

@@ -90,7 +90,7 @@ export class WallTile extends Spoken {
     return html`<div class="cover">
       <span class="big">${SIGNS[kind]} ${t(`tile.${kind}` as Key)}</span>
       ${kind === "frozen" && seconds !== null ? html`<span class="when" data-testid="frozen-age">${t("tile.frozenAge", { age: age(seconds) })}</span>` : nothing}
-      <span class="why">${kind === "refused" ? refusal(view.refusal ?? "") : t(`cause.${cause}` as Key)}</span>
+      <span class="why">${view.refusal === null ? t(`cause.${cause}` as Key) : refusal(view.refusal)}</span>
       ${kind === "refused" ? html`<button @click=${() => this.#say("tile-retry")}>${t("tile.retry")}</button>` : nothing}
     </div>`;
   }
@@ -99,8 +99,8 @@ export class WallTile extends Spoken {
   #figures(view: TileView): TemplateResult {
     const live = view.liveness.kind === "live";
     return html`<div class="bottom">
-      ${this.#recording(view.camera)}
-      ${live ? html`<span data-testid="delay">${this.#delay(view)}</span>` : nothing}
+      ${this.#recording(view)}
+      ${live ? this.#delay(view) : nothing}
       ${live && view.stats !== null ? html`<span data-testid="bitrate">${t("tile.bitrate", { kbps: Math.round(view.stats.kbps) })}</span>` : nothing}
       ${live && view.stats !== null ? html`<span data-testid="loss" class=${view.stats.loss > 0.02 ? "warn" : ""}>${t("tile.loss", { percent: (view.stats.loss * 100).toFixed(1) })}</span>` : nothing}
       ${this.#limits(view)}
@@ -109,9 +109,9 @@ export class WallTile extends Spoken {
 
   /** Small tiles carry what must not be missed: sound, a broken recording, a reduced picture. */
   #shortFigures(view: TileView): TemplateResult {
-    const broken = isBroken(view.camera);
+    const broken = view.fresh && isBroken(view.camera);
     return html`<div class="bottom">
-      ${broken ? this.#recording(view.camera) : nothing} ${this.#limits(view)}
+      ${broken ? this.#recording(view) : nothing} ${this.#limits(view)}
     </div>`;
   }
 
@@ -122,16 +122,22 @@ export class WallTile extends Spoken {
       ${!key && view.leg?.limited ? html`<span class="warn">⚠ ${t("tile.limited")}</span>` : nothing}`;
   }
 
-  #delay(view: TileView): string {
-    if (view.endToEnd !== null) {
-      return t("tile.endToEnd", { ms: Math.round(view.endToEnd.ms), uncertainty: Math.ceil(view.endToEnd.uncertaintyMs) });
-    }
-    return view.delayMs === null ? t("tile.delayUnknown") : t("tile.delay", { ms: Math.round(view.delayMs) });
+  #delay(view: TileView): TemplateResult {
+    const relay = view.delayMs === null ? t("tile.delayUnknown") : t("tile.delay", { ms: Math.round(view.delayMs) });
+    const whole = view.endToEnd;
+    if (whole === null) return html`<span data-testid="delay">${relay}</span>`;
+    const words = t("tile.endToEnd", { ms: Math.round(whole.ms), uncertainty: Math.ceil(whole.uncertaintyMs) });
+    return html`<span data-testid="delay">${relay}</span><span data-testid="end-to-end">${words}</span>`;
   }
 
-  #recording(camera: Camera | null): TemplateResult {
+  /** Nothing is claimed of a recording while the relay cannot be heard. */
+  #recording({ camera, fresh, liveness }: TileView): TemplateResult {
     if (camera === null) return html``;
     if (camera.original === "camera") return html`<span class="rec" data-testid="rec">${t("rec.onCamera")}</span>`;
+    if (!fresh)
+      return liveness.kind === "asleep"
+        ? html``
+        : html`<span class="soft" data-testid="rec" data-rec="unknown">? ${t("rec.unknown")}</span>`;
     const on = camera.rec === "recording";
     return html`<span class="rec ${on ? "on" : "off"}" data-testid="rec" data-rec=${camera.rec}>${on ? "◉" : "⚠"} ${t(`rec.${camera.rec}` as Key)}</span>
       ${on ? html`<span class=${sealIsLate(camera) ? "warn" : ""} data-testid="seal">${seal(camera)}</span>` : nothing}`;

@@ -137,6 +137,7 @@ export const en: Catalogue = {
   "rec.recording": "REC",
   "rec.stalled": "REC INTERRUPTED",
   "rec.full": "REC: DISK FULL",
+  "rec.unknown": "REC unknown",
   "rec.onCamera": "original on the camera",
 
   "seal.ok": "sealed",
@@ -152,6 +153,7 @@ export const en: Catalogue = {
   "link.open": "Relay: connected",
   "link.connecting": "Relay: reconnecting…",
   "link.closed": "Relay: DISCONNECTED",
+  "link.stale": "The relay has not answered for {age}. The states shown are from before; pictures may go on.",
   "link.media": "Pictures: reconnecting ({count})",
 
   "recordings.title": "Recordings",

@@ -135,6 +135,7 @@ export const fr = {
   "rec.recording": "REC",
   "rec.stalled": "REC INTERROMPU",
   "rec.full": "REC : DISQUE PLEIN",
+  "rec.unknown": "REC inconnu",
   "rec.onCamera": "original sur la caméra",
   "seal.ok": "scellé",
   "seal.late": "sceau en retard de {age}",
@@ -149,6 +150,7 @@ export const fr = {
   "link.open": "Relais : connecté",
   "link.connecting": "Relais : reconnexion…",
   "link.closed": "Relais : DÉCONNECTÉ",
+  "link.stale": "Le relais ne répond plus depuis {age}. Les états affichés datent d'avant ; les images peuvent continuer.",
   "link.media": "Images : reconnexion ({count})",
 
   "recordings.title": "Enregistrements",
