@@ -290,11 +290,15 @@ class Streams:
 
     # --- ending -------------------------------------------------------------------------------------------------------
 
-    async def _end(self, live: Live, reason: str, why: CloseReason, author: str | None) -> None:
+    async def _end(
+        self, live: Live, reason: str, why: CloseReason, author: str | None, *, on_purpose: bool = True
+    ) -> None:
+        """End a session; where nobody wanted it, what the camera was pressed or asked for is remembered."""
         link = self._links.workers[live.worker]
         self._forget(live, reason)
-        self._memory.pop(live.camera.camera, None)
-        self._field.finished(live.camera.camera)
+        if on_purpose:
+            self._memory.pop(live.camera.camera, None)
+            self._field.finished(live.camera.camera)
         try:
             await link.ask(PeerClose(live.session, reason), Done)
         except RelayError as error:
@@ -441,7 +445,11 @@ class Streams:
         reason = "the recording failed"
         for listener in self.on.alarm:
             listener(live.camera.camera, reason)
-        await self.stop(live.camera.camera, reason, "lost", None)
+        if self._live.get(live.camera.camera) is not live:
+            return
+        await self._end(live, reason, "lost", None, on_purpose=False)
+        # The bearer's press holds: the camera knocks until there is a recorder again (503 before), and nothing leaves until then.
+        self._field.republish(live.camera.camera, reason)
 
     # --- small things -------------------------------------------------------------------------------------------------
 

@@ -132,6 +132,27 @@ async def test_a_recording_that_does_not_come_back_ends_the_transmission_with_an
         assert closed.reason == "the recording failed"
 
 
+async def test_a_pressed_camera_whose_recording_failed_publishes_again_when_a_recorder_is_back(tmp_path: Path) -> None:
+    async with control_line(tmp_path, recorder={"record_grace": 0.2}) as line:
+        await line.enrol("pm-1")
+        async with line.camera("pm-1") as socket:
+            await socket.say(t="press", threat="personnes", reason="altercation")
+            await until(lambda: _unit(line, "pm-1").pressed, "press")
+            await line.publish("pm-1")
+            (first,) = line.recorder.open
+            await line.recorder.stop()
+            line.recorder.open.clear()
+            assert (await socket.hear("republish"))["reason"] == "the recording failed"
+            assert (await line.worker.next(m.PeerClose)).reason == "the recording failed"
+            refused = await line.publish("pm-1")
+            assert (refused.status, "Retry-After" in refused.headers) == (503, True)
+            await line.recorder.start()
+            await until(lambda: line.control.links.recorders[0].up, "recorder back")
+            assert (await line.publish("pm-1")).status == 201
+            again = line.recorder.all(m.RecordOpen)[-1].plan
+            assert (again.previous, again.threat, again.trigger) == (first, "personnes", "altercation")
+
+
 async def test_a_camera_that_keeps_its_own_original_does_not_depend_on_the_recorder(tmp_path: Path) -> None:
     async with control_line(tmp_path, recorder={"record_grace": 0}) as line:
         await line.enrol("pm-1", original="camera")
