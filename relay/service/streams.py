@@ -290,9 +290,7 @@ class Streams:
 
     # --- ending -------------------------------------------------------------------------------------------------------
 
-    async def _end(
-        self, live: Live, reason: str, why: CloseReason, author: str | None, *, on_purpose: bool = True
-    ) -> None:
+    async def _end(self, live: Live, reason: str, why: CloseReason, author: str | None, *, on_purpose: bool = True) -> None:
         """End a session; where nobody wanted it, what the camera was pressed or asked for is remembered."""
         link = self._links.workers[live.worker]
         self._forget(live, reason)
