@@ -20,7 +20,7 @@ export class ExportForm extends Spoken {
     controls,
     css`
       form {
-        grid-template-columns: repeat(auto-fit, minmax(14rem, 1fr));
+        grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr));
         align-items: end;
       }
       .wide {

@@ -134,6 +134,7 @@ export class RecordingDetail extends Spoken {
       <div class="row"><h2>${t("verify.title")}</h2>
         <button @click=${this.#verify} ?disabled=${this.verifying} data-testid="verify">${t("verify.submit")}</button>
         ${this.verifying ? html`<span class="soft" role="status">${t("verify.running")}</span>` : nothing}</div>
+      ${this.recording.state === "open" && this.verdict !== null ? html`<p class="held">⚠ ${t("verify.open")}</p>` : nothing}
       ${this.verdict === null ? nothing : html`<verdict-strip .verdict=${this.verdict}></verdict-strip>`}
     </section>`;
   }

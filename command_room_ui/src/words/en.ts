@@ -209,6 +209,7 @@ export const en: Catalogue = {
   "verify.title": "Verification",
   "verify.submit": "Verify integrity",
   "verify.running": "Verifying…",
+  "verify.open": "The recording is open: its signed end will come when it is closed.",
   "verify.good": "Nothing speaks against this recording.",
   "verify.bad": "Something speaks against this recording.",
   "verify.integrity": "Integrity",

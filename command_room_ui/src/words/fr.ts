@@ -204,6 +204,7 @@ export const fr = {
   "verify.title": "Vérification",
   "verify.submit": "Vérifier l'intégrité",
   "verify.running": "Vérification en cours…",
+  "verify.open": "L'enregistrement est en cours : sa fin signée viendra à sa clôture.",
   "verify.good": "Rien ne s'oppose à cet enregistrement.",
   "verify.bad": "Quelque chose s'oppose à cet enregistrement.",
   "verify.integrity": "Intégrité",
