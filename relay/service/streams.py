@@ -446,7 +446,7 @@ class Streams:
         if self._live.get(live.camera.camera) is not live:
             return
         await self._end(live, reason, "lost", None, on_purpose=False)
-        # The bearer's press holds: the camera knocks until there is a recorder again (503 before), and nothing leaves until then.
+        # The bearer's press holds: the camera knocks until there is a recorder again, and nothing leaves before.
         self._field.republish(live.camera.camera, reason)
 
     # --- small things -------------------------------------------------------------------------------------------------
