@@ -89,9 +89,11 @@ class Continuity:
                 self._synced.setdefault(clock.track, set()).add(clock.source)
         if link.init:
             return
-        hole = self._arrival(link, inside)
-        for part in link.tracks:
-            hole = max(hole, self._track(part, link, inside))
+        goes_on = any(part.track in self._tracks for part in link.tracks)
+        stall = self._arrival(link, inside)
+        holes = [self._track(part, link, inside) for part in link.tracks]
+        # What a radio delivers late but whole is no hole: arrival decides only where no track runs through.
+        hole = max(holes) if goes_on else stall
         start_ns = link.arrival_start_ns - hole
         if hole > TOLERANCE_NS and self.scope.touches(link.fragment, start_ns, link.arrival_start_ns):
             self.book.say(Code.GAP_UNEXPLAINED, link.fragment, seconds=_seconds(hole), at=moment(start_ns))

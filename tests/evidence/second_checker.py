@@ -475,7 +475,8 @@ class Check:
             if latest is not None:
                 if latest - body["time"] > S and not body["suspect"] and inside:
                     self.said.add("clock_back")
-                hole = 0 if body["suspect"] else body["time"] - latest - explained(gaps, None)
+                if not any(part["track"] in ends for part in body["tracks"]) and not body["suspect"]:
+                    hole = body["time"] - latest - explained(gaps, None)
             latest, gaps = max(latest or 0, body["time"] + body["span"]), []
             for part in body["tracks"]:
                 rate, track = (90_000 if part["kind"] == "video" else 48_000), part["track"]

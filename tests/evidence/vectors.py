@@ -646,6 +646,14 @@ VECTORS = [
     Vector("a segment that no link knows", "SIPPE", stored(append("00001.seg", b"more")), "...", "ACPC", "foreign_file"),
     # --- time ---------------------------------------------------------------------------------------------------------
     Vector("a hole that nobody signed", "SIPPhPPE", nothing, ".....", "SMPC", "gap_unexplained@3"),
+    Vector(
+        "a radio that stalled and brought everything late",
+        "SIPPPE",
+        nothing,
+        "....",
+        "SCPC",
+        start={"overrides": {2: {"arrival_start_ns": T0 + 4 * SECOND}, 3: {"arrival_start_ns": T0 + 4 * SECOND + SECOND // 2}}},
+    ),
     Vector("a gap whose cause is unknown", "SIPPgPPE", nothing, ".....", "SMPC", "gap_unexplained@3 gap_unexplained@3"),
     Vector("a gap shorter than the hole", "SIPPGhPPE", nothing, ".....", "SMPC", "gap_unexplained@3"),
     Vector(
