@@ -82,6 +82,10 @@ class _Source:
         self.timeline = timeline
         self.last: Sample | None = None
         """The last sample that was kept."""
+        self.reached = 0
+        """Its time on the track, in ticks."""
+        self.told = 0
+        """Nanoseconds that were told as missing from this track since then."""
         self.seen: Sample | None = None
         """The last sample at all: sender reports are unwrapped beside it."""
         self.wound: _Wound | None = None
@@ -239,12 +243,14 @@ class Line:
         if not self._keeps(source.track, sample):
             source.hurt(sample.arrival, sample.arrival, "reconnect", "before a keyframe")
             return
+        since = len(out)
         self._notice(source, sample, out)
+        self._explain(source, placed, out, since)
         if source.track == VIDEO:
             out += self._cutter.video(placed, sample.sps, sample.pps, now)
         else:
             out += self._cutter.audio(placed, now)
-        source.last = sample
+        source.last, source.reached = sample, time
         self._kept[source.track] = sample.arrival
 
     def _keeps(self, track: int, sample: Sample) -> bool:
@@ -270,6 +276,20 @@ class Line:
             self._silence = (last, arrival)
         if wound is not None:
             self._heal(source, wound, arrival, out)
+
+    def _explain(self, source: _Source, placed: Placed, out: list[Output], since: int) -> None:
+        """Tell what the track skips beyond what was told by arrival: delays before a pause make it look shorter than it was."""
+        for item in out[since:]:
+            if isinstance(item, Missing):
+                for each in self._sources.values():
+                    each.told += item.length if item.track in (None, each.track) else 0
+        rest = (placed.time - source.reached) * SECOND // CLOCKS[source.track] - source.told
+        if source.last is not None and rest > PAUSE_NS:
+            assert self._cutter is not None
+            out += self._cutter.flush()
+            detail = "the camera's timestamps go on after a pause that delays made shorter"
+            out.append(Missing(placed.arrival - rest, rest, source.track, "paused", detail))
+        source.told = 0
 
     def _heal(self, source: _Source, wound: _Wound, until: int, out: list[Output]) -> None:
         """Tell a hole of one track, without the part that was told as a silence of all."""

@@ -94,6 +94,26 @@ def test_picture_that_pauses_while_sound_goes_on_is_a_gap_of_the_picture() -> No
     assert tape.sounds() == 250
 
 
+def test_pause_that_delays_made_shorter_is_told_in_the_time_of_the_camera() -> None:
+    """What was sent before the pause came 0.8 s late: by arrival there is hardly a pause, in the track there is a hole."""
+    tape = Tape()
+    tape.open(BOTH)
+    frames = encode_video(60)
+    before = list(video(frames[:30]))
+    after = video(frames[30:], sequence=65000 + len(before))
+    late = [Timed(timed.at + 2.5, shifted(timed.packet, 5 * 45_000)) for timed in after]
+    held = [Timed(timed.at + (0.8 if timed.at > 0.9 else 0.0), timed.packet) for timed in before]
+    tape.play(interleave(iter(held), iter(late), sound_packets(encode_audio(200))))
+    tape.close()
+    (gap,) = tape.missing
+    assert (gap.track, gap.cause) == (VIDEO, "paused")
+    assert 1.4 * SECOND < gap.length < 1.6 * SECOND
+    place = tape.out.index(gap)
+    fragments = [index for index, item in enumerate(tape.out) if isinstance(item, Fragment) and item.video]
+    pictures = [tape.out[index].video for index in fragments]  # type: ignore[union-attr]
+    assert sum(len(some) for index, some in zip(fragments, pictures, strict=True) if index < place) == 30
+
+
 def shifted(packet: bytes, ticks: int) -> bytes:
     timestamp = int.from_bytes(packet[4:8], "big") + ticks & 0xFFFFFFFF
     return packet[:4] + timestamp.to_bytes(4, "big") + packet[8:]
