@@ -85,7 +85,14 @@ async def until_ready(url: str, certificate: Path | None, process: "subprocess.P
                         if response.status == 200:
                             return
                 await asyncio.sleep(0.05)
-    raise OurError(f"the relay did not start; see {log}")
+    raise OurError(f"the relay did not start{last_words(log)}; see {log}")
+
+
+def last_words(log: Path) -> str:
+    """Return what the last process that could not start said (a port that is taken, say), "" where none said anything."""
+    marks = f"{OurError.__module__}.{OurError.__name__}: "
+    told = [line.split(marks, 1)[1] for line in log.read_text(errors="replace").splitlines() if line.startswith(marks)]
+    return f": {told[-1]}" if told else ""
 
 
 async def end(process: "subprocess.Popen[bytes] | None") -> None:

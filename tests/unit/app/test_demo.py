@@ -1,0 +1,21 @@
+"""What `scripts/run` says when the relay does not come up."""
+
+from pathlib import Path
+
+from relay.app.demo import last_words
+
+
+def test_the_reason_why_the_relay_did_not_start_is_said_and_not_only_where_to_look(tmp_path: Path) -> None:
+    log = tmp_path / "relay.log"
+    log.write_text(
+        "Traceback (most recent call last):\n"
+        "relay.base.errors.OurError: worker 0 cannot bind UDP port 8500: Address already in use\n"
+        '{"event": "process died", "child": "worker-0"}\n'
+    )
+    assert last_words(log) == ": worker 0 cannot bind UDP port 8500: Address already in use"
+
+
+def test_a_relay_that_said_nothing_is_not_quoted(tmp_path: Path) -> None:
+    log = tmp_path / "relay.log"
+    log.write_text('{"event": "process started"}\n')
+    assert last_words(log) == ""
