@@ -36,6 +36,10 @@ SILENCE = 2.0
 RETRY = 0.25
 MAX_LOST = 1.0
 """Seconds of what had arrived that a kill may cost (I7)."""
+NOTE = (
+    "A picture goes on for 8 to 10 s without control (the lease of its view): it is interrupted by the death of control or "
+    "supervisor only where the new control needs longer to start."
+)
 FAILURES = (AssertionError, aiohttp.ClientError, OSError, TimeoutError, ValueError)
 Ask = Callable[[str, str], Awaitable[tuple[str, str]]]
 """Given a camera and an offer, return the answer and the address of the session."""
@@ -259,7 +263,7 @@ def conclude(scene: Scene, kills: list[Kill], end_ns: int) -> tuple[str, dict[st
     bad = {name: each for name, each in checked.items() if not each.sound(found[name].recovery)}
     interrupted = sum(each.recovery for each in found.values())
     asked = {command: scene.relay.run_any(*command.split()) for command in ("journal verify", "check")}
-    lines = [crash_report.markdown(table), ""]
+    lines = [crash_report.markdown(table), "", NOTE]
     complete = len(found) - interrupted - len(bad)
     lines.append(
         f"{len(found)} recordings: {complete} complete, {interrupted} interrupted and closed by a signed recovery, "
