@@ -5,10 +5,14 @@
  */
 
 import type { Api } from "./api";
+import { restore, save, type WallState } from "./layout";
 import { Listeners } from "./listeners";
 import { LiveSocket, type SocketState } from "./live";
 import { acknowledge, type LiveMessage, type LiveState, NOTHING_KNOWN, reduce } from "./live_state";
 import { Wall } from "./wall";
+
+/** In the tab's own memory: gone with the tab, and with a sign-out. */
+const WALL_KEPT_AS = "relay.wall";
 
 export class Desk {
   state: LiveState = NOTHING_KNOWN;
@@ -25,6 +29,8 @@ export class Desk {
       state: (state) => this.#onState(state),
     });
     this.wall = new Wall(api, this.socket, () => this.state);
+    this.wall.layout = restore(sessionStorage.getItem(WALL_KEPT_AS));
+    this.wall.changed.add(() => this.#keep());
   }
 
   start(): void {
@@ -39,9 +45,23 @@ export class Desk {
     this.socket.stop();
   }
 
+  /** The person signed out: the next one begins with an empty wall and no intervention. */
+  forget(): void {
+    this.stop();
+    sessionStorage.clear();
+  }
+
   acknowledge(camera: string): void {
     this.state = acknowledge(this.state, camera);
     this.changed.fire();
+  }
+
+  #kept: WallState | null = null;
+
+  #keep(): void {
+    if (this.#kept === this.wall.layout) return;
+    this.#kept = this.wall.layout;
+    sessionStorage.setItem(WALL_KEPT_AS, save(this.#kept));
   }
 
   readonly #leave = (): void => this.wall.stop();

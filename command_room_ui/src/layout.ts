@@ -27,6 +27,32 @@ export const EMPTY_WALL: WallState = {
   audible: null,
 };
 
+/** What a reload of the page keeps: size and cameras; sound and spotlight are asked for anew. */
+export function save(wall: WallState): string {
+  return JSON.stringify({ size: wall.size, tiles: wall.tiles, selected: wall.selected });
+}
+
+/** Read what `save` wrote; anything else is an empty wall. */
+export function restore(saved: string | null): WallState {
+  const from = parse(saved);
+  const size = SIZES.find((known) => known === from.size) ?? EMPTY_WALL.size;
+  const names = Array.isArray(from.tiles)
+    ? from.tiles.filter((name, at, all) => all.indexOf(name) === at || name === null)
+    : [];
+  const tiles = EMPTY_WALL.tiles.map((_, tile) => (typeof names[tile] === "string" ? names[tile] : null));
+  const selected = typeof from.selected === "number" && Number.isInteger(from.selected) ? from.selected : 0;
+  return select({ ...EMPTY_WALL, size, tiles }, selected);
+}
+
+function parse(saved: string | null): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(saved ?? "{}");
+    return typeof value === "object" && value !== null ? { ...value } : {};
+  } catch {
+    return {};
+  }
+}
+
 /** Cameras that are on screen now, with their tile; only these are views. */
 export function visible(wall: WallState): { readonly tile: number; readonly camera: string }[] {
   return wall.tiles.slice(0, wall.size).flatMap((camera, tile) => (camera === null ? [] : [{ tile, camera }]));

@@ -128,3 +128,28 @@ describe("keys", () => {
     expect(layout.move(layout.select(wall, 4), 0, 1).selected).toBe(7);
   });
 });
+
+describe("what a reload keeps", () => {
+  it("is size, cameras and selection", () => {
+    const wall = layout.select(filled(9, "a", "b", "c"), 1);
+    expect(layout.restore(layout.save(wall))).toEqual(wall);
+  });
+
+  it("is neither sound nor spotlight", () => {
+    const wall = layout.toggleSpotlight(layout.listen(filled(4, "a"), "a"));
+    expect(layout.restore(layout.save(wall))).toMatchObject({ audible: null, spotlight: false });
+  });
+
+  it.each([[null], ["nonsense"], ["[]"], ["7"], ['{"size":5,"tiles":"x","selected":99}'], ['{"tiles":[{"a":1},7]}']])(
+    "is an empty wall for %s",
+    (saved) => {
+      expect(layout.restore(saved)).toEqual(layout.EMPTY_WALL);
+    },
+  );
+
+  it("never shows a camera twice", () => {
+    expect(cameras(layout.restore('{"size":4,"tiles":["a","a",null,null,"b"]}')).filter((name) => name === "a")).toHaveLength(
+      1,
+    );
+  });
+});

@@ -207,7 +207,7 @@ export class RelayApp extends Spoken {
   }
 
   async #signOut(): Promise<void> {
-    this.#desk?.stop();
+    this.#desk?.forget();
     await this.#api.signOut();
     this.#end();
     this.ended = false;
