@@ -75,7 +75,8 @@ def start(*arguments: str, log: Path) -> "subprocess.Popen[bytes]":
 
 
 async def until_ready(url: str, certificate: Path | None, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Wait for `/readyz`; raises OurError with the place of the log when the relay ends or stays silent."""
+    """Wait for `/readyz`; raises OurError with the reason and the place of the log when the relay ends or stays silent."""
+    earlier = log.stat().st_size
     tls: ssl.SSLContext | bool = ssl.create_default_context(cafile=str(certificate)) if certificate else True
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(READY_SECONDS), aiohttp.ClientSession() as http:
@@ -85,13 +86,17 @@ async def until_ready(url: str, certificate: Path | None, process: "subprocess.P
                         if response.status == 200:
                             return
                 await asyncio.sleep(0.05)
-    raise OurError(f"the relay did not start{last_words(log)}; see {log}")
+    raise OurError(f"the relay did not start{last_words(log, earlier)}; see {log}")
 
 
-def last_words(log: Path) -> str:
-    """Return what the last process that could not start said (a port that is taken, say), "" where none said anything."""
+def last_words(log: Path, since: int) -> str:
+    """Return what the last process that could not start said (a port that is taken, say) behind byte `since`, else ""."""
     marks = f"{OurError.__module__}.{OurError.__name__}: "
-    told = [line.split(marks, 1)[1] for line in log.read_text(errors="replace").splitlines() if line.startswith(marks)]
+    told = [
+        line.split(marks, 1)[1]
+        for line in log.read_bytes()[since:].decode(errors="replace").splitlines()
+        if line.startswith(marks)
+    ]
     return f": {told[-1]}" if told else ""
 
 

@@ -12,10 +12,16 @@ def test_the_reason_why_the_relay_did_not_start_is_said_and_not_only_where_to_lo
         "relay.base.errors.OurError: worker 0 cannot bind UDP port 8500: Address already in use\n"
         '{"event": "process died", "child": "worker-0"}\n'
     )
-    assert last_words(log) == ": worker 0 cannot bind UDP port 8500: Address already in use"
+    assert last_words(log, 0) == ": worker 0 cannot bind UDP port 8500: Address already in use"
 
 
 def test_a_relay_that_said_nothing_is_not_quoted(tmp_path: Path) -> None:
     log = tmp_path / "relay.log"
     log.write_text('{"event": "process started"}\n')
-    assert last_words(log) == ""
+    assert last_words(log, 0) == ""
+
+
+def test_what_an_earlier_run_died_of_is_not_said_of_this_one(tmp_path: Path) -> None:
+    log = tmp_path / "relay.log"
+    log.write_text("relay.base.errors.OurError: of yesterday\n")
+    assert last_words(log, log.stat().st_size) == ""
