@@ -76,7 +76,7 @@ def start(*arguments: str, log: Path) -> "subprocess.Popen[bytes]":
 
 async def until_ready(url: str, certificate: Path | None, process: "subprocess.Popen[bytes]", log: Path) -> None:
     """Wait for `/readyz`; raises OurError with the reason and the place of the log when the relay ends or stays silent."""
-    earlier = log.stat().st_size
+    earlier = await asyncio.to_thread(lambda: log.stat().st_size)
     tls: ssl.SSLContext | bool = ssl.create_default_context(cafile=str(certificate)) if certificate else True
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(READY_SECONDS), aiohttp.ClientSession() as http:
