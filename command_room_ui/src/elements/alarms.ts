@@ -6,7 +6,7 @@
 
 import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import { age, t } from "../i18n";
+import { age, t, tCode } from "../i18n";
 import type { Alarm, LiveState } from "../live_state";
 import { AlertSound } from "../sound";
 import { controls, Spoken } from "./base";
@@ -99,7 +99,7 @@ export class AlarmBanner extends Spoken {
     const ago = t("alarm.ago", { age: age((this.now - alarm.at) / 1000) });
     return html`<div class="alarm ${alarm.seen ? "seen" : ""}" data-testid="alarm" data-camera=${alarm.camera} data-seen=${alarm.seen}>
       <span class="who">${alarm.seen ? "" : `${t("alarm.title")} — `}${this.#label(alarm)}</span>
-      <span class="why">${alarm.seen ? "" : `${alarm.reason || t("alarm.pressed")}, `}${ago}</span>
+      <span class="why">${alarm.seen ? "" : `${alarm.reason === "" ? t("alarm.pressed") : tCode("trigger", alarm.reason)}, `}${ago}</span>
       ${this.#sound.blocked && !alarm.seen ? html`<button @click=${this.#unblock}>${t("alarm.sound")}</button>` : nothing}
       <button class=${alarm.seen ? "" : "danger"} @click=${() => this.#say("alarm-show", alarm)} data-testid="alarm-show">${t("alarm.show")}</button>
       ${alarm.seen ? nothing : html`<button @click=${() => this.#say("alarm-seen", alarm)} data-testid="alarm-seen">${t("alarm.seen")}</button>`}

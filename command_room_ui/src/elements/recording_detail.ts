@@ -100,7 +100,7 @@ export class RecordingDetail extends Spoken {
       ["recordings.size", bytes(recording.storedBytes)],
       ["recordings.gaps", this.#gaps(recording)],
       ["recordings.expires", recording.held ? html`<span class="held">⚠ ${t("recording.held")}</span>` : recording.expiresOn],
-      ["recording.trigger", recording.trigger],
+      ["recording.trigger", tCode("trigger", recording.trigger)],
       ["recording.threat", tCode("threat", recording.threat)],
       ["recording.bearer", recording.bearer ?? "—"],
       ["cams.regime", tCode("regime", recording.regime)],
@@ -111,7 +111,7 @@ export class RecordingDetail extends Spoken {
 
   #gaps(recording: Recording): TemplateResult {
     if (recording.gapList.length === 0) return html`${recording.gaps}`;
-    return html`${recording.gapList.map((gap) => html`<div>${dateTime(gap.startAt)} : ${gap.seconds.toFixed(1)} s (${gap.cause})</div>`)}`;
+    return html`${recording.gapList.map((gap) => html`<div>${dateTime(gap.startAt)} : ${gap.seconds.toFixed(1)} s (${tCode("gap", gap.cause)})</div>`)}`;
   }
 
   #playback(recording: Recording): TemplateResult {

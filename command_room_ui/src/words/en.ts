@@ -191,6 +191,17 @@ export const en: Catalogue = {
   "reason.revoked": "camera revoked",
   "reason.refused": "refused",
 
+  "gap.radio": "radio link",
+  "gap.reconnect": "camera reconnecting",
+  "gap.tap_overflow": "queue overflow",
+  "gap.disk": "disk",
+  "gap.recorder": "recorder",
+  "gap.clock": "clock",
+  "gap.paused": "pause",
+  "gap.unknown": "cause unknown",
+  "trigger.button pressed": "button pressed",
+  "trigger.request of the command post": "request of the command post",
+
   "play.title": "Playback",
   "play.motive": "Motive of the view",
   "play.submit": "Play",

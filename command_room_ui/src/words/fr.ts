@@ -186,6 +186,17 @@ export const fr = {
   "reason.revoked": "caméra révoquée",
   "reason.refused": "refusé",
 
+  "gap.radio": "liaison radio",
+  "gap.reconnect": "reconnexion de la caméra",
+  "gap.tap_overflow": "file d'attente pleine",
+  "gap.disk": "disque",
+  "gap.recorder": "enregistreur",
+  "gap.clock": "horloge",
+  "gap.paused": "pause",
+  "gap.unknown": "cause inconnue",
+  "trigger.button pressed": "bouton pressé",
+  "trigger.request of the command post": "demande du poste de commandement",
+
   "play.title": "Consultation",
   "play.motive": "Motif de la consultation",
   "play.submit": "Consulter",
