@@ -97,11 +97,20 @@ export interface Presented {
   readonly rtp: number | null;
 }
 
+/** What a browser may hold back to play smoothly; a frame held longer is old when it is shown. */
+export const BUFFER_MS = 500;
+
+/** Return when a frame counts as shown, for a callback at `now`: never in the future, never young because it was held back. */
+export function shownAt(now: number, received: number | null): number {
+  return received === null ? now : Math.min(now, received + BUFFER_MS);
+}
+
 /** The frames of one tile: which belong to the wanted camera, when the last came, how often they come. */
 export class FrameWatch {
   #since: number | null = null;
   #last: number | null = null;
   #interval: number | null = null;
+  #before: Presented | null = null;
   #frames = 0;
   #freezes = 0;
   #longest = 0;
@@ -131,6 +140,7 @@ export class FrameWatch {
     this.#since = null;
     this.#last = null;
     this.#interval = null;
+    this.#before = null;
     this.#frames = 0;
     this.#freezes = 0;
     this.#longest = 0;
@@ -143,7 +153,8 @@ export class FrameWatch {
 
   /** A frame was presented; return whether it is the wanted camera's. */
   presented(frame: Presented): boolean {
-    if (!this.#belongs(frame)) return false;
+    if (!this.#belongs(frame) || !this.#isNew(frame)) return false;
+    this.#before = frame;
     if (this.#last !== null) this.#pace(Math.max(0, frame.at - this.#last));
     this.#last = frame.at;
     this.#frames += 1;
@@ -154,6 +165,17 @@ export class FrameWatch {
     if (this.#since === null) return false;
     if (frame.received !== null) return frame.received >= this.#since;
     return frame.at >= this.#since + FrameWatch.SETTLE_MS;
+  }
+
+  /**
+   * A browser paints once more when a track ends or an element changes.  Such a painting brings nothing new: it has the times of
+   * the frame before, or none although the browser tells them otherwise.
+   */
+  #isNew(frame: Presented): boolean {
+    const before = this.#before;
+    if (before === null || before.received === null) return true;
+    if (frame.received === null) return false;
+    return frame.received !== before.received || frame.rtp !== before.rtp;
   }
 
   #pace(pause: number): void {

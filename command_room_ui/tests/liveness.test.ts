@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { FREEZE_AFTER_KEY_MS, FREEZE_AFTER_MS, FrameWatch, freezeAfter, judge, type TileFacts } from "../src/liveness";
+import { FREEZE_AFTER_KEY_MS, FREEZE_AFTER_MS, FrameWatch, freezeAfter, judge, shownAt, type TileFacts } from "../src/liveness";
 
 const playing: TileFacts = {
   camera: "a",
@@ -11,6 +11,14 @@ const playing: TileFacts = {
   lastFrame: 10_000,
   interval: 33,
 };
+
+describe("when a frame counts as shown", () => {
+  it("is never in the future, and not young because the browser held it back", () => {
+    expect(shownAt(1000, null)).toBe(1000);
+    expect(shownAt(1000, 900)).toBe(1000);
+    expect(shownAt(21_000, 1000)).toBe(1500);
+  });
+});
 
 describe("judging a tile", () => {
   it("says live only while frames are presented", () => {
@@ -109,6 +117,23 @@ describe("watching frames", () => {
     watch.presented(frame(40));
     watch.assigned(1000);
     expect(watch.presented(frame(1001, 990))).toBe(true);
+  });
+
+  it("is not fooled by a browser that paints the last frame once more, or an ended track", () => {
+    const watch = new FrameWatch();
+    watch.assigned(0);
+    expect(watch.presented({ at: 100, received: 80, rtp: 9000 })).toBe(true);
+    expect(watch.presented({ at: 900, received: 80, rtp: 9000 })).toBe(false);
+    expect(watch.presented({ at: 1800, received: null, rtp: null })).toBe(false);
+    expect(watch.lastFrame).toBe(100);
+    expect(watch.presented({ at: 1900, received: 1880, rtp: 12000 })).toBe(true);
+  });
+
+  it("counts two frames that came in the same packet burst", () => {
+    const watch = new FrameWatch();
+    watch.assigned(0);
+    watch.presented({ at: 100, received: 80, rtp: 9000 });
+    expect(watch.presented({ at: 133, received: 80, rtp: 12000 })).toBe(true);
   });
 
   it("learns the pace and counts pauses over half a second", () => {

@@ -49,7 +49,7 @@ from relay.store.journal import Entry, Journal, Operation
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 10.0
+LEASE_SECONDS = 20.0
 RENEW_SECONDS = 3.0
 LEG_REPORT_SECONDS = 0.5
 MOST_WALLS_PER_PERSON = 32

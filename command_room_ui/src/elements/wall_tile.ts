@@ -10,7 +10,7 @@
 import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, query } from "lit/decorators.js";
 import { age, type Key, refusal, t } from "../i18n";
-import type { Presented } from "../liveness";
+import { type Presented, shownAt } from "../liveness";
 import type { Camera } from "../model";
 import type { TileView } from "../wall";
 import { controls, Spoken } from "./base";
@@ -162,9 +162,10 @@ export class WallTile extends Spoken {
     }
     const camera = this.view.id;
     this.#callback = video.requestVideoFrameCallback((now, metadata) => {
+      const received = metadata.receiveTime ?? null;
       const frame: Presented = {
-        at: Math.max(now, metadata.expectedDisplayTime),
-        received: metadata.receiveTime ?? null,
+        at: shownAt(now, received),
+        received,
         rtp: metadata.rtpTimestamp ?? null,
       };
       this.dispatchEvent(
