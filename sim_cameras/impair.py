@@ -65,24 +65,34 @@ class Impairment(Generic[T]):
     """
 
     def __init__(self, network: Network, seed: int) -> None:
-        self.network = network
+        self.network = network  # through its setter
         self.tally = Tally()
         self._random = random.Random(seed)  # noqa: S311 - a repeatable network, not a secret
         self._held: list[tuple[float, int, T]] = []
         self._order = 0
         self._in_burst = False
-        self._cut_until = float("-inf")
+        self._cut_until, self._was_cut = float("-inf"), False
         self._pipe_free_at = float("-inf")
         self._last_due = float("-inf")
 
     @property
+    def network(self) -> Network:
+        """What is done to the datagrams from now on."""
+        return self._network
+
+    @network.setter
+    def network(self, network: Network) -> None:
+        self._network = network
+        self._perfect = network == PERFECT
+
+    @property
     def transparent(self) -> bool:
         """Whether there is nothing to do to a datagram: a perfect network, never cut, with nothing on its way."""
-        return self.network == PERFECT and not self._held and self._cut_until == float("-inf")
+        return self._perfect and not self._held and not self._was_cut
 
     def cut(self, now: float, seconds: float) -> None:
         """Lose everything pushed from `now` on, for `seconds`."""
-        self._cut_until = now + seconds
+        self._cut_until, self._was_cut = now + seconds, True
 
     def push(self, datagram: T, size: int, now: float) -> None:
         """Send a datagram of `size` bytes at `now`."""

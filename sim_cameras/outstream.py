@@ -41,6 +41,8 @@ class OutStream:
         start = random.Random(seed)  # noqa: S311 - repeatable beginnings, not secrets
         self.identity = identity
         self.clip = clip
+        self._first = _extensions(identity, RID_EXTENSION)
+        self._again = _extensions(identity, REPAIRED_RID_EXTENSION)
         self._sequence = start.randrange(1 << 15)
         self._rtx_sequence = start.randrange(1 << 15)
         self._timestamp = start.randrange(1 << 32)
@@ -62,7 +64,7 @@ class OutStream:
         self._next = (self._next + 1) % len(self.clip.frames)
         self._timestamp = (self._timestamp + self.clip.step) & 0xFFFFFFFF
         self._sent_at_ns = utc_ns
-        identity, extensions = self.identity, self._extensions(utc_ns, RID_EXTENSION)
+        identity, extensions = self.identity, self._with_time(self._first, utc_ns)
         out, last = [], len(frame.payloads) - 1
         for index, payload in enumerate(frame.payloads):
             marker = 0x80 if index == last and self.clip.kind == "video" else 0
@@ -88,7 +90,7 @@ class OutStream:
         header = struct.pack("!BBH", 0x90, kind, self._rtx_sequence) + timestamp + struct.pack("!I", identity.rtx_ssrc)
         self._rtx_sequence = (self._rtx_sequence + 1) & 0xFFFF
         body = packet[16 + 4 * int.from_bytes(packet[14:16], "big") :]
-        return header + self._extensions(utc_ns, REPAIRED_RID_EXTENSION) + struct.pack("!H", sequence) + body
+        return header + self._with_time(self._again, utc_ns) + struct.pack("!H", sequence) + body
 
     def report(self, utc_ns: int) -> bytes:
         """Return a sender report and its CNAME (RFC 3550 §6.4.1), for now."""
@@ -108,15 +110,18 @@ class OutStream:
         chunk += bytes(4 - len(chunk) % 4)
         return struct.pack("!BBH", 0x81, 202, len(chunk) // 4) + chunk
 
-    def _extensions(self, utc_ns: int, rid_id: int) -> bytes:
-        """Return the header extension (RFC 8285 one-byte form): mid, abs-send-time and, with simulcast, rid."""
-        identity = self.identity
-        body = _element(MID_EXTENSION, identity.mid.encode())
-        body += _element(TIME_EXTENSION, (ntp64(utc_ns) >> 14 & 0xFFFFFF).to_bytes(3, "big"))
-        if identity.rid is not None:
-            body += _element(rid_id, identity.rid.encode())
-        body += bytes(-len(body) % 4)
-        return struct.pack("!HH", _ONE_BYTE, len(body) // 4) + body
+    def _with_time(self, extensions: bytes, utc_ns: int) -> bytes:
+        """Return the header extension with the time of sending filled in; its element comes first (`_extensions`)."""
+        return extensions[:5] + (ntp64(utc_ns) >> 14 & 0xFFFFFF).to_bytes(3, "big") + extensions[8:]
+
+
+def _extensions(identity: StreamId, rid_id: int) -> bytes:
+    """Return the header extension (RFC 8285 one-byte form): abs-send-time (zero yet), mid and, with simulcast, rid."""
+    body = _element(TIME_EXTENSION, bytes(3)) + _element(MID_EXTENSION, identity.mid.encode())
+    if identity.rid is not None:
+        body += _element(rid_id, identity.rid.encode())
+    body += bytes(-len(body) % 4)
+    return struct.pack("!HH", _ONE_BYTE, len(body) // 4) + body
 
 
 def _element(number: int, value: bytes) -> bytes:

@@ -28,6 +28,8 @@ from sim_cameras.whip import WhipClient, WhipSession
 
 _CONNECT_SECONDS = 20.0
 _REPORT_SECONDS = 1.0
+_TOGETHER = 0.002
+"""Frames due within this time are sent in one go: a fleet of a hundred would wake for each otherwise."""
 _RIDS = ("h", "m", "l")
 
 
@@ -80,7 +82,7 @@ class Projector:
                 self._more.clear()
                 await self._more.wait()
             await asyncio.sleep(max(0.0, self._due[0][0] - time.monotonic()))
-            self._send_due(time.monotonic())
+            self._send_due(time.monotonic() + _TOGETHER)
 
     def _send_due(self, now: float) -> None:
         while self._due and self._due[0][0] <= now:
