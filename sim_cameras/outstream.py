@@ -53,6 +53,11 @@ class OutStream:
         self.keyframes_asked = 0
         self.nacked = 0
 
+    @property
+    def started(self) -> bool:
+        """Whether a frame was sent; before that there is nothing to report."""
+        return self._packets > 0
+
     def ask_keyframe(self) -> None:
         """Go back to the first frame, which is a keyframe."""
         self.keyframes_asked += 1
@@ -94,7 +99,7 @@ class OutStream:
 
     def report(self, utc_ns: int) -> bytes:
         """Return a sender report and its CNAME (RFC 3550 §6.4.1), for now."""
-        elapsed = (utc_ns - self._sent_at_ns) * self.clip.clock_rate // _BILLION if self._sent_at_ns else 0
+        elapsed = (utc_ns - self._sent_at_ns) * self.clip.clock_rate // _BILLION
         ntp, timestamp = ntp64(utc_ns), (self._timestamp + elapsed) & 0xFFFFFFFF
         counts = self._packets & 0xFFFFFFFF, self._octets & 0xFFFFFFFF
         sender = struct.pack("!BBHIQIII", 0x80, 200, 6, self.identity.ssrc, ntp, timestamp, *counts)

@@ -138,7 +138,7 @@ class ReplaySession:
         while not self.over:
             if time.monotonic() >= next_report:
                 next_report = time.monotonic() + _REPORT_SECONDS
-                self._send_rtcp([stream.report(time.time_ns()) for stream in self.streams])
+                self._send_rtcp([stream.report(time.time_ns()) for stream in self.streams if stream.started])
             try:
                 async with asyncio.timeout(0.5):
                     await self._over.wait()
