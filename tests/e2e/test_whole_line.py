@@ -32,6 +32,13 @@ async def watching(browser: Chromium, scene: Scene, person: Person, cameras: Seq
     return viewer
 
 
+async def plays_on(page: Viewer, camera: str) -> None:
+    """Wait for twenty more pictures, and find sound beside them."""
+    before = (await page.report(camera, "inbound-rtp", "video"))["framesDecoded"]
+    await page.frames(camera, before + 20, 60)
+    assert (await page.report(camera, "inbound-rtp", "audio")).get("packetsReceived", 0) > 0
+
+
 async def test_three_makes_of_camera_watched_recorded_verified_and_tampered_with(
     scene: Scene, browser: Chromium, footage: Path, tmp_path: Path
 ) -> None:
@@ -46,10 +53,7 @@ async def test_three_makes_of_camera_watched_recorded_verified_and_tampered_with
         await asyncio.gather(*(marie.sees_live(camera) for camera in cameras))
         intervention = await marie.intervention()
         pages = await asyncio.gather(*(watching(browser, scene, marie, cameras, intervention) for _ in range(3)))
-        for camera, page in itertools.product(cameras, pages):
-            before = (await page.report(camera, "inbound-rtp", "video"))["framesDecoded"]
-            await page.frames(camera, before + 20, 60)
-            assert (await page.report(camera, "inbound-rtp", "audio")).get("packetsReceived", 0) > 0
+        await asyncio.gather(*(plays_on(page, camera) for camera, page in itertools.product(cameras, pages)))
         await publisher.close("cam3", token=scene.tokens["cam3"])
     assert await scene.relay.stop() == 0
     folders = scene.relay.recordings()
