@@ -61,7 +61,7 @@ def test_every_module_says_what_it_owns() -> None:
 @pytest.mark.parametrize("name", LOCKS)
 def test_locks_name_no_host(name: str) -> None:
     text = (ROOT / name).read_text()
-    assert not re.search(r"https?://(?!github\.com|opencollective\.com|[\w.]*tidelift)", text)
+    assert not re.search(r"https?://", text)
     assert '"resolved"' not in text
 
 
@@ -74,7 +74,7 @@ def test_every_locked_package_has_a_hash(name: str) -> None:
 
 
 def test_no_file_names_a_home_or_a_work_folder() -> None:
-    pattern = re.compile(r"/(?:home|Users)/[a-z]+/|/work/(?:main|shared)\b")
+    pattern = re.compile(r"/(?:home|Users)/[a-z]+/|/" + r"work/(?:main|shared)\b")
     named = [
         str(path)
         for path in tracked()
