@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import socket
-import struct
 import time
 from dataclasses import dataclass, field
 
@@ -209,20 +208,6 @@ class ThinPeer:
         """From now on the socket is non-blocking and hands over whole bursts."""
         self.sock.setblocking(False)
         self.sock.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
-
-
-def read_burst(sock: socket.socket, buffer: bytearray) -> list[memoryview]:
-    """Read what one system call gives: the datagrams of one segmented burst; empty when nothing waits."""
-    try:
-        size, ancillary, _, _ = sock.recvmsg_into([buffer], 64)
-    except BlockingIOError:
-        return []
-    segment = size
-    for level, kind, data in ancillary:
-        if level == socket.IPPROTO_UDP and kind == UDP_GRO:
-            segment = struct.unpack_from("=H", data)[0] or size
-    view = memoryview(buffer)
-    return [view[at : min(at + segment, size)] for at in range(0, size, segment)]
 
 
 def cpu_seconds(pid: int) -> float:
