@@ -23,6 +23,32 @@ URIS: Final = {
 MAX_LAYERS: Final = 3
 MAX_SSRCS: Final = 16
 _FMTP: Final = re.compile(r"[A-Za-z0-9 =;,+/._-]{0,256}")
+# Of RFC 6184 §8.1, RFC 7587 §6.1 and RFC 4588 §8.6: the parameters whose value is a number.
+_NUMBERS: Final = frozenset(
+    [
+        "packetization-mode",
+        "level-asymmetry-allowed",
+        "max-mbps",
+        "max-fs",
+        "max-cpb",
+        "max-dpb",
+        "max-br",
+        "max-fr",
+        "minptime",
+        "maxptime",
+        "ptime",
+        "maxplaybackrate",
+        "sprop-maxcapturerate",
+        "maxaveragebitrate",
+        "stereo",
+        "sprop-stereo",
+        "cbr",
+        "useinbandfec",
+        "usedtx",
+        "apt",
+        "rtx-time",
+    ]
+)
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,24}")
 _RID: Final = re.compile(r"[A-Za-z0-9]{1,16}")
 _CNAME: Final = re.compile(r"[!-~]{1,255}")
@@ -63,7 +89,7 @@ def choose_codec(media: MediaOffer, feedback: frozenset[str], first_choice: str 
         name=entry.name,
         clock_rate=entry.clock_rate,
         channels=entry.channels,
-        fmtp=entry.fmtp,
+        fmtp=_well_formed(entry.fmtp),
         feedback=_feedback(media, chosen) & feedback,
         rtx_payload_type=rtx[0] if rtx else None,
     )
@@ -159,6 +185,16 @@ def _is_ours(kind: str, entry: _Format) -> bool:
     if kind == "video":
         return entry.name.lower() == "h264" and entry.clock_rate == 90000 and entry.parameter("packetization-mode") == "1"
     return entry.name.lower() == "opus" and entry.clock_rate == 48000
+
+
+def _well_formed(fmtp: str) -> str:
+    """Without the items whose value must be a number and is not: they would come back in our answer, and break its reader."""
+    items = (item.strip() for item in fmtp.split(";"))
+    return ";".join(item for item in items if not _is_malformed(*item.partition("=")[::2]))
+
+
+def _is_malformed(name: str, value: str) -> bool:
+    return name.lower() in _NUMBERS and not (value.isascii() and value.isdigit())
 
 
 def _repairs(entry: _Format, payload_type: int) -> bool:

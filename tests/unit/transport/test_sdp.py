@@ -389,6 +389,13 @@ def test_the_answer_to_a_restart_carries_our_new_credentials_and_is_itself_a_fra
     assert sdp.parse_fragment(bare).mids == ("0",)
 
 
+def test_an_answer_repeats_no_parameter_whose_value_is_malformed() -> None:
+    offer = OFFERS["chromium_simulcast"].replace("useinbandfec=1", "useinbandfec=1-")
+    text = sdp.answer_publisher(offer, LOCAL).text
+    assert "a=fmtp:111 minptime=10\r\n" in text
+    SessionDescription.parse(text)
+
+
 def mangle(text: str, seed: int, count: int) -> str:
     """Drop, repeat, cut and scramble lines, as no honest peer would."""
     dice = random.Random(seed)
