@@ -56,6 +56,9 @@ class ImpairProxy:
         try:
             yield self
         finally:
+            for task in self._opening:
+                task.cancel()
+            await asyncio.gather(*self._opening, return_exceptions=True)
             self._front.close()
             for client in self._clients.values():
                 client.close()

@@ -22,8 +22,10 @@ class Link(Generic[T]):
         self._timer: asyncio.TimerHandle | None = None
 
     def send(self, datagram: T, size: int) -> None:
-        """Send a datagram of `size` bytes; a perfect network delivers before this returns, and counts nothing."""
+        """Send a datagram of `size` bytes; a perfect network delivers before this returns."""
         if self.impairment.transparent:
+            self.impairment.tally.offered += 1
+            self.impairment.tally.delivered += 1
             self._deliver(datagram)
             return
         self.impairment.push(datagram, size, self._loop.time())

@@ -1,6 +1,8 @@
 """The UDP proxy between two real sockets of the loopback."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from sim_cameras.impair import Network
@@ -27,26 +29,39 @@ class Client(asyncio.DatagramProtocol):
         self.arrived.set()
 
 
+@contextlib.asynccontextmanager
+async def endpoint(protocol: Callable[[], Any], **where: Any) -> AsyncIterator[tuple[Any, Any]]:
+    """A datagram endpoint that is closed whatever happens."""
+    transport, made = await asyncio.get_running_loop().create_datagram_endpoint(protocol, **where)
+    try:
+        yield transport, made
+    finally:
+        transport.close()
+        await asyncio.sleep(0)
+
+
+async def until_met(proxy: ImpairProxy, count: int) -> None:
+    """Wait until the proxy has given its network `count` datagrams for the target: none waits in a kernel buffer."""
+    while not proxy.tallies() or proxy.tallies()[0][0].offered < count:  # noqa: ASYNC110 - the proxy tells nobody
+        await asyncio.sleep(0)
+
+
 async def exchange(up: Network, down: Network, count: int) -> tuple[list[int], ImpairProxy]:
     """Send `count` numbered datagrams to an echo behind the proxy, then a last one without losses; return what came back."""
-    loop = asyncio.get_running_loop()
-    echo, _ = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", 0))
-    async with ImpairProxy(echo.get_extra_info("sockname"), up, down, 7).running() as proxy:
-        transport, client = await loop.create_datagram_endpoint(Client, remote_addr=("127.0.0.1", proxy.port))
+    async with (
+        endpoint(Echo, local_addr=("127.0.0.1", 0)) as (echo, _),
+        ImpairProxy(echo.get_extra_info("sockname"), up, down, 7).running() as proxy,
+        endpoint(Client, remote_addr=("127.0.0.1", proxy.port)) as (transport, client),
+    ):
         for number in range(count):
             transport.sendto(number.to_bytes(4, "big"))
-            if number % 20 == 0:
-                await asyncio.sleep(0.001)
-        while not proxy.tallies() or proxy.tallies()[0][0].offered < count:  # noqa: ASYNC110 - the proxy tells nobody
-            await asyncio.sleep(0.001)  # what still waits in the socket must meet its network
+            await until_met(proxy, number + 1)
         proxy.set_network(Network(), Network())
+        transport.sendto(b"last")
+        await until_met(proxy, count + 1)
         while not client.got or client.got[-1] != b"last":
             client.arrived.clear()
-            transport.sendto(b"last")
             await client.arrived.wait()
-        transport.close()
-    echo.close()
-    await asyncio.sleep(0)
     return [int.from_bytes(data, "big") for data in client.got if data != b"last"], proxy
 
 
