@@ -6,8 +6,8 @@ boxes, packets, files.
 A fragment is cut when its first sample is `fragment_seconds` old by our clock, or when a sample would stretch it beyond that on
 its own track's timeline.  A segment ends at the first IDR after `segment_seconds`; when that time comes an IDR is asked for,
 again each second.  A new resolution or parameter set, or a camera that came back, begins a new segment at its IDR; pictures
-before it cannot be decoded and are not kept.  Sound never waits for a picture: a recording without an IDR begins with a segment
-of sound alone.
+before it cannot be decoded and are not kept.  Where a picture was negotiated, the first sound waits for its first IDR, so that
+a recording begins with both; but no longer than `FIRST_IDR_NS`: then it begins with a segment of sound alone.
 """
 
 from dataclasses import dataclass, field
@@ -17,6 +17,8 @@ SECOND = 1_000_000_000
 ASK_EVERY_NS = SECOND
 EARLY_NS = SECOND // 2
 """How long before its end a segment asks for the IDR that ends it."""
+FIRST_IDR_NS = 2 * SECOND
+"""How long the first sound waits for the first picture: less than a camera's usual distance of IDRs, asked for at once."""
 
 
 class Placed(NamedTuple):
@@ -158,7 +160,7 @@ class Cutter:
 
     def _sound_alone(self, now: int) -> None:
         """Begin with sound where the picture's first IDR is late, or where there is no picture at all."""
-        if not self.has_video or now - self._waiting[0].arrival >= self._fragment_ns:
+        if not self.has_video or now - self._waiting[0].arrival >= FIRST_IDR_NS:
             self._begin_segment(Layout(None, None, audio=True), now)
 
     def _add(self, sample: Placed, video: bool, now: int, out: list[Fragment]) -> None:

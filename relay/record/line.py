@@ -141,6 +141,21 @@ class Line:
         self._sources = {}
         return out
 
+    def finish(self, now: int) -> list[Output]:
+        """The recording ends: give out everything that waits, and tell the silence at its end, of all tracks and of each."""
+        connected = bool(self._sources)
+        out = self.close()
+        if not self._kept:
+            return out
+        cause: MissingCause = "paused" if connected else "radio"
+        last = max(self._kept.values())
+        if now - last > PAUSE_NS:
+            out.append(Missing(last, now - last, None, cause, "nothing came until the end"))
+        for track, since in self._kept.items():
+            if last - since > PAUSE_NS:
+                out.append(Missing(since, last - since, track, "paused", "nothing of this track came until the end"))
+        return out
+
     def packets(self, packets: Sequence[tuple[int, bytes]], now: int) -> list[Output]:
         """Take (arrival, packet) pairs in order of arrival."""
         out: list[Output] = []
@@ -295,6 +310,8 @@ class Line:
         """Tell a hole of one track, without the part that was told as a silence of all."""
         source.wound = None
         start = wound.start
+        if source.track not in self._kept and until - start < RESIDUE_NS:
+            return  # a track begins with its first whole sample; a packet or two before it is no hole in anything
         if self._silence is not None and self._silence[0] - PAUSE_NS <= start < self._silence[1]:
             start = self._silence[1]
             if until - start < RESIDUE_NS:

@@ -61,6 +61,7 @@ class Timeline:
         self._fix: Fix | None = None
         self._told_at: int | None = None
         self._told_offset = 0
+        self._told_by_report = False
         self._new_anchor = False
 
     @property
@@ -105,13 +106,15 @@ class Timeline:
         fix = self._fix if self._fix is not None else self._by_arrival(utc_minus_mono)
         if fix is None or not self._worth_telling(fix, now):
             return None
-        self._told_at, self._new_anchor = now, False
+        self._told_at, self._told_by_report, self._new_anchor = now, fix.by_report, False
         self._told_offset = self._tie(fix)
         return fix
 
     def _worth_telling(self, fix: Fix, now: int) -> bool:
         if self._told_at is None or self._new_anchor:
             return True
+        if fix.by_report and not self._told_by_report:
+            return True  # however little it moves: the recording is no longer synchronised by arrival
         moved = abs(self._tie(fix) - self._told_offset) > CHANGED_NS
         return fix.by_report and (moved or now - self._told_at >= REPORT_EVERY_NS) and now - self._told_at >= SECOND
 

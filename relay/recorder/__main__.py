@@ -14,6 +14,7 @@ from pathlib import Path
 
 import uvloop
 
+from relay.base import logs
 from relay.base.errors import RelayError
 from relay.recorder.config import RecorderConfig, load
 from relay.recorder.recorder import Recorder
@@ -27,7 +28,8 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         config = load(arguments.config)
-        _prepare_logs(config, arguments.index)
+        logs.configure(config.log_level, f"recorder-{arguments.index}")
+        logging.getLogger("libav").setLevel(logging.ERROR)
         return uvloop.run(_serve(config, arguments.index))
     except RelayError as error:
         print(f"recorder {arguments.index}: {error.detail}", file=sys.stderr)  # noqa: T201 - before or after logs exist
@@ -47,13 +49,6 @@ async def _serve(config: RecorderConfig, index: int) -> int:
         with contextlib.suppress(FileNotFoundError):
             pid_file.unlink()
     return 1 if recorder.failed else 0
-
-
-def _prepare_logs(config: RecorderConfig, index: int) -> None:
-    logging.basicConfig(
-        level=config.log_level.upper(), stream=sys.stderr, format=f"%(asctime)s recorder-{index} %(levelname)s %(message)s"
-    )
-    logging.getLogger("libav").setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from relay.record.wall import WallClock
 from relay.recorder.config import RecorderConfig
 from relay.recorder.jobs import Fact, Finish, Finished, Lacked, Open, Progress, Sealed
 from relay.recorder.recording import Recording
-from relay.recorder.recover import Recovered, recover_all
+from relay.recorder.recover import Recovered, left_behind, recover_all
 from relay.recorder.writer import VaultThread, WriterSettings
 from relay.store.vault import FileOps, Vault
 
@@ -117,7 +117,15 @@ class Recorder:
         self.done.set()
 
     def _recover(self) -> list[Recovered]:
-        return list(recover_all(self._ops, self._root, self._config.index, self._signer, self._clock.utc_ns))
+        config = self._config
+        indexes = [config.index]
+        if config.index == 0 and config.recorders:
+            indexes += left_behind(self._root, Path(config.run_dir), config.recorders)
+        return [
+            recovered
+            for index in indexes
+            for recovered in recover_all(self._ops, self._root, index, self._signer, self._clock.utc_ns)
+        ]
 
     def _make_vault(self) -> VaultThread:
         config = self._config

@@ -101,7 +101,7 @@ class Recording:
 
     def finish(self, reason: Reason, author: str | None, now: int) -> None:
         """Give out what waits and end."""
-        self._handle(self._line.close(), now)
+        self._handle(self._line.finish(now), now)
         self._counters.count("record_unknown_packets", self._line.unknown_packets)
         self._counters.count("record_late_packets", self._line.late)
         self._counters.count("record_malformed_packets", self._line.malformed)

@@ -11,6 +11,7 @@ reached the disk.
 
 import contextlib
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from relay.base.errors import TheirError
 from relay.evidence.chain import End, Link, Torn, iterate, recover, survey
 from relay.evidence.seal import SessionSigner, sha256
 from relay.recorder.jobs import Sealed
+from relay.recorder.sealing import Span
 from relay.recorder.writer import mark_closed, open_marks
 from relay.store.vault import CHAIN, AppendFile, FileOps, Vault, is_recording_id, segment_name
 
@@ -58,6 +60,25 @@ def recover_all(ops: FileOps, root: Path, index: int, signer: SessionSigner, utc
         mark_closed(ops, root, index, recording)
         if done is not None:
             yield done
+
+
+def left_behind(root: Path, run_dir: Path, count: int) -> list[int]:
+    """Return the recorders beyond `count` (there are fewer now) that left open recordings and do not run any more.
+
+    One that still answers on its socket closes its recordings itself, once no control talks to it.
+    """
+    found = (int(path.name[5:]) for path in root.glob("open-*") if path.name[5:].isdecimal() and any(path.iterdir()))
+    return sorted(index for index in found if index >= count and not _answers(run_dir / f"recorder-{index}.sock"))
+
+
+def _answers(path: Path) -> bool:
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
+        try:
+            probe.settimeout(1.0)
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def recover_one(ops: FileOps, vault: Vault, recording: str, signer: SessionSigner, utc_ns: int) -> Recovered | None:
@@ -153,7 +174,9 @@ def _describe(recording: str, data: bytes) -> Recovered:
     for link in _links(data):
         segments.setdefault(link.segment, []).append(link)
     links = [link for found in segments.values() for link in found]
-    parts = (max((p.duration * 10**9 // p.kind.clock_rate for p in link.tracks), default=0) for link in links)
+    span = Span()
+    for link in links:
+        span.add(link.tracks)
     return Recovered(
         recording=recording,
         reason=_reason(data),
@@ -162,7 +185,7 @@ def _describe(recording: str, data: bytes) -> Recovered:
         gaps=torn.gaps,
         head=torn.head,
         end_ns=links[-1].arrival_end_ns if links else 0,
-        duration_ns=sum(parts),
+        duration_ns=span.length_ns,
         stored_bytes=sum(link.stored_length for link in links),
     )
 

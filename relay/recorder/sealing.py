@@ -8,15 +8,16 @@ are in the segment, and a record that could not be appended is appended before a
 """
 
 import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from relay.channel.messages import Plan
-from relay.evidence.chain import ChainWriter, Gap, Link, Original, Start
+from relay.evidence.chain import ChainWriter, Gap, Link, Original, Start, TrackPart
 from relay.evidence.seal import SessionSigner, encrypt_fragment, sha256
 from relay.recorder.jobs import Fact, Finish, Finished, Lack, Lacked, Media, Progress, Sealed
 from relay.store.vault import FileOps, RecordingWriter
 
-__all__ = ["SealedRecording", "start_of"]
+__all__ = ["SealedRecording", "Span", "start_of"]
 
 
 def start_of(plan: Plan, previous_head: bytes | None, signer: SessionSigner) -> Start:
@@ -38,6 +39,26 @@ def start_of(plan: Plan, previous_head: bytes | None, signer: SessionSigner) -> 
         started_ns=plan.started_ns,
         certificate=signer.certificate,
     )
+
+
+class Span:
+    """How long a recording lasts on its own timeline, from its first sample to its last, holes included."""
+
+    def __init__(self) -> None:
+        self._first: int | None = None
+        self._last = 0
+
+    def add(self, parts: Iterable[TrackPart]) -> None:
+        """Take the tracks of one link."""
+        for part in parts:
+            first, last = (ticks * 1_000_000_000 // part.kind.clock_rate for ticks in (part.first, part.end))
+            self._first = first if self._first is None else min(self._first, first)
+            self._last = max(self._last, last)
+
+    @property
+    def length_ns(self) -> int:
+        """Nanoseconds; 0 where nothing was recorded."""
+        return 0 if self._first is None else self._last - self._first
 
 
 class _Segment:
@@ -68,7 +89,7 @@ class SealedRecording:
         self._stored: bytes | None = None
         self._started_ns = start.started_ns
         self._until_ns = start.started_ns
-        self._media_ns = 0
+        self._span = Span()
         self.dirty = True
         self._pay()
 
@@ -134,7 +155,7 @@ class SealedRecording:
                 head=chain.head,
                 end_ns=job.end_ns,
                 stored_bytes=chain.stored_bytes,
-                duration_ns=self._media_ns,
+                duration_ns=self._span.length_ns,
             )
         )
         self._owe(record)
@@ -171,8 +192,7 @@ class SealedRecording:
             self._segment = _Segment(link.segment, link.fragment, link.arrival_start_ns)
         self._segment.bytes += link.stored_length
         self._segment.end_ns = self._until_ns = max(self._until_ns, link.arrival_end_ns)
-        longest = max((part.duration * 1_000_000_000 // part.kind.clock_rate for part in link.tracks), default=0)
-        self._media_ns += longest
+        self._span.add(link.tracks)
 
     def _close_segment(self) -> None:
         segment, self._segment = self._segment, None

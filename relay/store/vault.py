@@ -113,38 +113,64 @@ def segment_name(segment: int) -> str:
 class AppendFile:
     """One growing file that always ends where the last complete append ended.
 
-    A write that fails half-way is cut off before the next one, so a retried append never leaves a torn middle.
+    A write that fails half-way is cut off before the next one, so a retried append never leaves a torn middle.  A failed fsync
+    may have dropped what it was to write and is not told twice (fsync(2)): what was appended since the last good one is kept in
+    memory, and is cut off and written again before another fsync is believed; until then nothing more is taken.
     """
 
     def __init__(self, ops: FileOps, path: Path) -> None:
         self._ops = ops
         self._descriptor = ops.open_append(path)
-        self.size = os.fstat(self._descriptor).st_size
-        self._torn = False
-        self.dirty = False
+        self.size = self._durable = os.fstat(self._descriptor).st_size
+        self._pending: list[bytes] = []
+        """What was appended since the last good fsync."""
+        self._bad_from: int | None = None
+        """Where the file has to be cut and written again; None while it is as it should be."""
+        self._distrusted = False
+
+    @property
+    def dirty(self) -> bool:
+        """Whether anything was appended that is not durable."""
+        return bool(self._pending)
 
     def append(self, data: bytes) -> None:
         """Append all of `data` or (raising OSError) none of it."""
-        if self._torn:
-            self._ops.truncate(self._descriptor, self.size)
-            self._torn = False
-        self._torn = True
+        if self._distrusted:
+            self.sync()
+        self._mend()
+        self._bad_from = self.size
         write_all(self._ops, self._descriptor, data)
-        self._torn = False
+        self._bad_from = None
         self.size += len(data)
-        self.dirty = True
+        self._pending.append(data)
 
     def sync(self) -> None:
         """Make it durable, where anything was appended since the last time; raises OSError."""
-        if self.dirty:
+        if not self._pending:
+            return
+        if self._distrusted:
+            self._mend()
+        try:
             self._ops.fsync(self._descriptor)
-            self.dirty = False
+        except OSError:
+            self._distrusted, self._bad_from = True, self._durable
+            raise
+        self._durable, self._distrusted = self.size, False
+        self._pending.clear()
+
+    def _mend(self) -> None:
+        """Cut off what is torn or not to be trusted and write again what belongs there; raises OSError."""
+        if self._bad_from is None:
+            return
+        self._ops.truncate(self._descriptor, self._bad_from)
+        if self._bad_from < self.size:
+            write_all(self._ops, self._descriptor, b"".join(self._pending))
+        self._bad_from = None
 
     def close(self) -> None:
-        """Cut off a torn tail where possible and close."""
+        """Mend what is torn where possible and close."""
         with contextlib.suppress(OSError):
-            if self._torn:
-                self._ops.truncate(self._descriptor, self.size)
+            self._mend()
         self._ops.close(self._descriptor)
 
 

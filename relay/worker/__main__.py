@@ -6,8 +6,6 @@ application's settings; it is handed `relay.worker.config.WorkerConfig` in a fil
 
 import argparse
 import asyncio
-import json
-import logging
 import os
 import signal
 import socket
@@ -16,10 +14,10 @@ from pathlib import Path
 
 import uvloop
 
+from relay.base import logs
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
 from relay.base.errors import OurError
-from relay.base.redact import redact
 from relay.transport.dtls import Identity
 from relay.transport.port import Port, PortSettings
 from relay.worker.collector import EVERY, Collector
@@ -36,7 +34,7 @@ def main() -> int:
     config = load(arguments.config)
     if config.index != arguments.index:
         raise OurError(f"{arguments.config.name} is of worker {config.index}, not {arguments.index}")
-    _log(config)
+    logs.configure(config.log_level, f"worker-{config.index}")
     pid_file = Path(config.run_dir) / f"worker-{config.index}.pid"
     pid_file.write_text(str(os.getpid()))
     try:
@@ -99,21 +97,6 @@ def _identity(config: WorkerConfig) -> Identity:
     certificate = next((pair for pair in paired if b"BEGIN CERTIFICATE" in pair), b"")
     key = next((pair for pair in paired if b"PRIVATE KEY" in pair), b"")
     return Identity(certificate, key)
-
-
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        entry = {"at": self.formatTime(record), "level": record.levelname.lower(), "logger": record.name}
-        entry["event"] = redact(record.getMessage())
-        if record.exc_info:
-            entry["trace"] = redact(self.formatException(record.exc_info))
-        return json.dumps(entry)
-
-
-def _log(config: WorkerConfig) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonLines())
-    logging.basicConfig(level=config.log_level.upper(), handlers=[handler])
 
 
 if __name__ == "__main__":

@@ -182,6 +182,47 @@ def test_pictures_that_cannot_be_decoded_yet_are_told() -> None:
     assert tape.out.count(Ask("segment")) >= 1
 
 
+def test_nothing_is_missing_from_a_recording_whose_first_picture_comes_a_moment_late() -> None:
+    tape = Tape()
+    tape.open(BOTH)
+    tape.play(interleave(iter(video(encode_video(62)[28:])), sound_packets(encode_audio(68))))
+    tape.close()
+    assert tape.missing == []
+    assert (tape.pictures(), tape.sounds()) == (32, 68)
+    assert {fragment.segment for fragment in tape.fragments} == {0}
+
+
+def test_silence_until_the_end_is_told() -> None:
+    tape = Tape()
+    tape.open(BOTH)
+    tape.play(scene(1.0))
+    tape.wait_until(START + 5 * SECOND)
+    tape.out += tape.line.finish(tape.now)
+    (gap,) = tape.missing
+    assert (gap.track, gap.cause) == (None, "paused")
+    assert abs(gap.start + gap.length - tape.now) < SECOND // 100
+    assert gap.length > 3.9 * SECOND
+
+
+def test_silence_until_the_end_of_a_camera_that_was_lost_is_the_radios() -> None:
+    tape = Tape()
+    tape.open(BOTH)
+    tape.play(scene(1.0))
+    tape.close()
+    tape.out += tape.line.finish(tape.now + 60 * SECOND)
+    assert [(gap.track, gap.cause) for gap in tape.missing] == [(None, "radio")]
+
+
+def test_picture_that_stops_before_the_end_is_told_for_its_track() -> None:
+    tape = Tape()
+    tape.open(BOTH)
+    tape.play(interleave(video(encode_video(30)), sound_packets(encode_audio(150))))
+    tape.out += tape.line.finish(tape.now)
+    (gap,) = tape.missing
+    assert gap.track == VIDEO
+    assert 1.8 * SECOND < gap.length < 2.1 * SECOND
+
+
 def test_jump_of_the_cameras_clock_is_told_and_recording_goes_on() -> None:
     tape = Tape()
     tape.open(BOTH[:1])

@@ -78,6 +78,16 @@ def test_unchanged_reports_are_told_seldom_and_changed_ones_at_once() -> None:
     assert told == [1, 11, 21, 26, 36]
 
 
+def test_first_report_is_told_however_little_it_moves() -> None:
+    line = Timeline(90_000, 0)
+    line.place(0, 0)
+    assert line.take_fix(0, UTC_MINUS_MONO) is not None
+    line.report(45_000, UTC_MINUS_MONO + SECOND // 2, UTC_MINUS_MONO + SECOND // 2, 0)
+    fix = line.take_fix(SECOND // 2, UTC_MINUS_MONO)
+    assert fix is not None
+    assert fix.by_report
+
+
 def test_absurd_reports_are_ignored() -> None:
     line = Timeline(90_000, 0)
     line.report(0, 1, 1, 0)

@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.evidence.chain import End, Link, Recovery, iterate
-from relay.recorder.recover import Recovered, recover_all
+from relay.recorder.recover import Recovered, left_behind, recover_all
 from relay.recorder.sealing import SealedRecording, start_of
 from relay.recorder.writer import mark_closed, mark_open, open_marks
 from relay.store.vault import CHAIN, FileOps
@@ -157,6 +158,18 @@ def test_other_recorders_recordings_are_left_alone(tmp_path: Path) -> None:
         record(FaultyOps(killing(30)), tmp_path, Run())
     assert list(recover_all(FileOps(), tmp_path, 1, session(), lambda: T0)) == []
     assert len(recover(tmp_path)) == 1
+
+
+def test_recorders_that_are_no_more_leave_nothing_unclosed(tmp_path: Path) -> None:
+    for index, recording in enumerate(("a" * 32, "b" * 32, "c" * 32)):
+        mark_open(FileOps(), tmp_path, index, recording)
+    (tmp_path / "open-old").mkdir()
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as alive:
+        alive.bind(str(tmp_path / "recorder-2.sock"))
+        alive.listen()
+        assert left_behind(tmp_path, tmp_path, 1) == [1]
+    assert left_behind(tmp_path, tmp_path, 1) == [1, 2]
+    assert left_behind(tmp_path, tmp_path, 3) == []
 
 
 def test_stranger_in_the_marks_is_ignored(tmp_path: Path) -> None:

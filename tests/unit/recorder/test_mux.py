@@ -156,11 +156,11 @@ def test_derived_copy_moves_the_sound_by_the_measured_offset(offset_ms: int) -> 
 
 
 def test_derived_copy_begins_with_sound_where_the_picture_came_later() -> None:
-    late = [Timed(timed.at + 1.0, timed.packet) for timed in video(encode_video(30))]
-    segments = mux(interleave(sound(encode_audio(100)), iter(late)), BOTH)
+    late = [Timed(timed.at + 2.5, timed.packet) for timed in video(encode_video(30))]
+    segments = mux(interleave(sound(encode_audio(175)), iter(late)), BOTH)
     assert len(segments) == 2
     found = read(derive(b"".join(segment.data for segment in segments)).stdout)
-    assert (len(found["audio"]), len(found["video"])) == (100, 30)
+    assert (len(found["audio"]), len(found["video"])) == (175, 30)
 
 
 def test_derived_copy_of_sound_alone() -> None:

@@ -110,6 +110,18 @@ def test_recording_is_written_sealed_and_told(bench: Callable[..., Bench], tmp_p
     assert (verdict.exit_code, verdict.fragments, verdict.head) == (0, 4, finished.head.hex())
 
 
+def test_recording_lasts_from_its_first_sample_to_its_last_at_whatever_cadence(
+    bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    one = bench()
+    one.open()
+    one.put(*(media(number) for number in (2, 3, 9)))
+    one.put(finish(10))
+    finished = one.wait(Finished)
+    assert isinstance(finished, Finished)
+    assert finished.duration_ns == 8 * 400_000_000
+
+
 def test_segment_is_told_only_when_it_is_whole_and_synced(bench: Callable[..., Bench]) -> None:
     one = bench()
     one.open()
@@ -221,13 +233,13 @@ def test_full_disk_still_takes_gaps_and_the_end_and_media_again_once_there_is_ro
 def test_faults_anywhere_never_use_a_nonce_twice_nor_leave_an_unexplained_hole(
     bench: Callable[..., Bench], tmp_path: Path, encrypted: list[tuple[bytes, str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every third write, fsync and open fails once, each in its turn."""
+    """Every fifth write, fsync and open fails once, each in its turn."""
     monkeypatch.setattr(writer, "RETRY_SECONDS", 0.001)
     failing = threading.Event()
     codes = (errno.EIO, errno.ENOSPC, errno.EROFS)
 
     def plan_of(number: int, name: str) -> int | None:
-        refused = failing.is_set() and number % 3 == 0 and name in ("write", "fsync", "open", "truncate")
+        refused = failing.is_set() and number % 5 == 0 and name in ("write", "fsync", "open", "truncate")
         return codes[number % 2] if refused else None
 
     one = bench(FaultyOps(plan_of))

@@ -1,0 +1,34 @@
+"""Log lines of the processes that have no application around them (workers, recorders): one JSON object each, redacted.
+
+What this file owns: their form.  What it must never know: who logs what.
+"""
+
+import json
+import logging
+import sys
+
+from relay.base.redact import redact
+
+
+class JsonLines(logging.Formatter):
+    """Formats a record as one line of JSON; addresses and secrets are struck out."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, without its end."""
+        entry = {"at": self.formatTime(record), "level": record.levelname.lower(), "logger": record.name}
+        entry["process"] = self._process
+        entry["event"] = redact(record.getMessage())
+        if record.exc_info:
+            entry["trace"] = redact(self.formatException(record.exc_info))
+        return json.dumps(entry)
+
+
+def configure(level: str, process: str) -> None:
+    """Install the one handler of this process, on standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines(process))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
