@@ -93,6 +93,15 @@ class Layout:
                 self._stamps.append(at + stamped)
             at += length
 
+    def place(self, index: int) -> slice | None:
+        """Return where in the buffer the packet of an index (without a leg's shift) lies."""
+        at = 0
+        for item, length in zip(self.items, self.lengths, strict=True):
+            if item[0] == index:
+                return slice(at, at + length)
+            at += length
+        return None
+
     def stamp(self, now: float) -> None:
         """Renew abs-send-time before another slice of legs is served."""
         if self._stamps and now - self._stamp_at >= STAMP_EVERY:
@@ -161,12 +170,28 @@ def _rises(batch: Sequence[Media]) -> bool:
 
 
 def _padded(packets: Sequence[Media]) -> list[bytes]:
-    """Return the payloads, those a few bytes short of the longest padded to its length; the last may stay shorter."""
-    if len(packets) < 3:
-        return [media.payload for media in packets]
-    longest = max(len(media.payload) for media in packets)
-    payloads = [_pad(media.payload, longest - len(media.payload)) for media in packets[:-1]]
-    return [*payloads, packets[-1].payload]
+    """Return the payloads, neighbours of nearly one length padded to the longest; the last of a run may stay shorter."""
+    payloads = [media.payload for media in packets]
+    start = 0
+    while start < len(payloads):
+        end, longest = _run(payloads, start)
+        for at in range(start, end - 1):
+            payloads[at] = _pad(payloads[at], longest - len(payloads[at]))
+        start = end
+    return payloads
+
+
+def _run(payloads: Sequence[bytes], start: int) -> tuple[int, int]:
+    """Return where the run of nearly equal lengths that begins at `start` ends, and its longest."""
+    shortest = longest = len(payloads[start])
+    for at in range(start + 1, len(payloads)):
+        length = len(payloads[at])
+        if length < longest - PAD_MOST:  # the short end of a run; a run of its own where others follow
+            return at + 1, longest
+        if length > shortest + PAD_MOST:
+            return at, longest
+        shortest, longest = min(shortest, length), max(longest, length)
+    return len(payloads), longest
 
 
 def _pad(payload: bytes, missing: int) -> bytes:

@@ -5,22 +5,18 @@ What this file owns: the bounded history of one leg and how often a packet is re
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Generic, TypeVar
 
-from relay.fanout.burst import Burst
+from relay.fanout.burst import Burst, Layout
 from relay.fanout.media import Media
 
 BURSTS = 1024
-"""Bursts remembered: 4 s of 250 packets/s that come one by one, a second of 1000 packets/s."""
-SIZE = 2048
-"""Sealed packets remembered where the viewer has no RTX."""
-_MASK = SIZE - 1
+"""Bursts remembered at most: 4 s of 250 packets/s that come one by one, a second of 1000 packets/s."""
+REMEMBERED = 2.0
+"""Seconds that a burst is remembered; no viewer waits longer for a picture."""
 MIN_AGAIN = 0.015
 """Seconds before the same packet is resent again: viewers ask twice when the first answer is under way."""
 PER_SECOND = 600
 """Resends per second and leg: a hostile viewer must not make work without end."""
-
-Kept = TypeVar("Kept")
 
 
 class Allowance:
@@ -62,6 +58,12 @@ class History:
         self.keep = self._bursts.append
         """Remember a burst, its shift and its timestamp shift."""
 
+    def expire(self, now: float) -> None:
+        """Forget what is older than anybody asks for; call it once a second."""
+        bursts = self._bursts
+        while bursts and now - bursts[0][0].arrival > REMEMBERED:
+            bursts.popleft()
+
     def clear(self) -> None:
         """Forget everything."""
         self._bursts.clear()
@@ -83,21 +85,39 @@ class History:
         return None
 
 
-class Ring(Generic[Kept]):
-    """Sealed packets by index, for viewers without RTX."""
+class SealedHistory:
+    """What was sealed for a viewer without RTX, a burst in one piece; repeated as the very bytes that were sealed (I10)."""
 
     def __init__(self) -> None:
-        self._ring: list[tuple[int, Kept] | None] = [None] * SIZE
+        self._bursts: deque[tuple[int, Layout, bytes, float]] = deque(maxlen=BURSTS)
         self.allowance = Allowance()
 
-    def keep(self, index: int, kept: Kept) -> None:
-        """Remember what went out under `index`."""
-        self._ring[index & _MASK] = (index, kept)
+    def keep(self, layout: Layout, shift: int, now: float) -> None:
+        """Remember a burst as it lies sealed in its layout, and the shift of its indices."""
+        self._bursts.append((shift, layout, bytes(layout.buffer), now))
 
-    def answer(self, sequences: Iterable[int], high: int, now: float) -> Iterator[Kept]:
+    def expire(self, now: float) -> None:
+        """Forget what is older than anybody asks for; call it once a second."""
+        bursts = self._bursts
+        while bursts and now - bursts[0][3] > REMEMBERED:
+            bursts.popleft()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._bursts.clear()
+
+    def answer(self, sequences: Iterable[int], high: int, now: float) -> Iterator[bytes]:
         """Yield what to resend for NACKed 16-bit sequence numbers, given the highest index sent."""
         for sequence in sequences:
             index = _index(sequence, high)
-            entry = self._ring[index & _MASK]
-            if entry is not None and entry[0] == index and self.allowance.grant(index, now):
-                yield entry[1]
+            found = self._find(index)
+            if found is not None and self.allowance.grant(index, now):
+                yield found
+
+    def _find(self, index: int) -> bytes | None:
+        for shift, layout, sealed, _ in reversed(self._bursts):
+            if layout.first <= index - shift <= layout.last:
+                place = layout.place(index - shift)
+                if place is not None:
+                    return sealed[place]
+        return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from relay.base.errors import TheirError
+from relay.fanout.burst import LIMIT
 from relay.fanout.clocks import CameraClock, TrackClock
 from relay.fanout.inbound import Inbound
 from relay.fanout.keyframes import KeyframeAsker, KeyframeCache
@@ -15,6 +16,9 @@ from relay.rtp import h264
 from relay.rtp.header import RtpHeader
 
 MAX_PENDING = 2048
+HOLD = 0.001
+"""Seconds that packets may wait for the rest of their picture: a leg is served for a whole picture at little more than the
+price of one packet.  Encoders send a picture within less; on a radio that spreads it the wait is lost time, hence so short."""
 _B_SLICES_BELIEVED = 2
 
 
@@ -91,6 +95,15 @@ class Stream:
         else:
             self.overrun += 1
         return True
+
+    def gathering(self, now: float) -> float:
+        """Return for how many seconds to wait for the rest of a picture that is still coming in; 0 where there is none."""
+        pending = self.pending
+        if not pending or self.spec.kind != "video" or len(pending) >= LIMIT or pending[-1].marker:
+            return 0.0
+        if pending[-1].index < self.inbound.high:  # repaired: late enough already
+            return 0.0
+        return max(0.0, pending[0].arrival + HOLD - now)
 
     def take(self) -> list[Media]:
         """Return what came since the last call."""

@@ -4,8 +4,10 @@ What this file owns: a camera's session.  What it must never know: who watches a
 """
 
 import secrets
+from asyncio import TimerHandle
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from relay.base.clock import Clock
 from relay.base.counters import Counters
@@ -22,6 +24,9 @@ FROZEN_AFTER = 1.5
 LAYER_SILENT = 1.5
 """Seconds after which a layer counts as no longer sent: browsers stop the large one when their way is too narrow."""
 B_FRAMES = "the stream has B-frames, which cannot be shown with low delay: turn them off in the camera's encoder"
+
+SPEAK_EVERY = 0.004
+"""Seconds between two looks at what the camera must be told while its packets come."""
 
 SHUTDOWN = "shutdown"
 TAP_BATCH = 32
@@ -59,6 +64,8 @@ class CameraEvents:
     batch: Callable[["CameraPeer", Stream, list[Media]], None]
     changed: Callable[["CameraPeer", str], None]
     over: Callable[["CameraPeer", SourceState, str], None]
+    later: Callable[[float, Callable[[], None]], TimerHandle]
+    """Call something after so many seconds."""
 
 
 def _tap_close(recording: str, state: SourceState, reason: str) -> TapClose:
@@ -95,6 +102,9 @@ class CameraPeer:
         self._tap = tap
         self._events = events
         self._touched: dict[Stream, None] = {}
+        self._gathering: dict[Stream, TimerHandle] = {}
+        """Streams whose newest picture is still coming in, and until when we wait for it."""
+        self._speak_at = 0.0
         self._best: Stream | None = None
         self._last_video: float | None = None
         self._reported = (0, 0, 0, 0)
@@ -127,13 +137,35 @@ class CameraPeer:
             if stream.reordered:
                 self._refuse(now)
                 return
-            batch = stream.take()
-            if batch:
-                self._alive(stream, now)
-                self._events.batch(self, stream, batch)
+            self._serve(stream, now)
         if self.fed is not None and len(self.fed.pending) >= TAP_BATCH:
             self._tap.flush(self.fed)  # otherwise with the next tick: a message to the recorder costs more than its packets
-        self._speak(now)
+        if now >= self._speak_at:
+            self._speak_at = now + SPEAK_EVERY
+            self._speak(now)
+
+    def _serve(self, stream: Stream, now: float) -> None:
+        """Hand a stream's packets to the legs, now or when its picture is whole."""
+        pause = stream.gathering(now)
+        if pause:
+            if stream not in self._gathering:
+                self._gathering[stream] = self._events.later(pause, partial(self._gathered, stream))
+            return
+        timer = self._gathering.pop(stream, None)
+        if timer is not None:
+            timer.cancel()
+        batch = stream.take()
+        if batch:
+            self._alive(stream, now)
+            self._events.batch(self, stream, batch)
+
+    def _gathered(self, stream: Stream) -> None:
+        """The rest of the picture did not come in time."""
+        del self._gathering[stream]
+        batch = stream.take()
+        if batch and self.state not in ("lost", "ended"):
+            self._alive(stream, self.now)
+            self._events.batch(self, stream, batch)
 
     def on_closed(self, peer: Peer, reason: str, now: float) -> None:
         """The camera is gone without having said so."""

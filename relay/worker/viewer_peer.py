@@ -14,10 +14,10 @@ from weakref import WeakValueDictionary
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
 from relay.base.errors import TheirError
-from relay.fanout.burst import Burst, Dress, Kind, Layout
+from relay.fanout.burst import Burst, Dress, Kind
 from relay.fanout.leg import Leg, LegSpec
 from relay.fanout.limit import Rung, ViewerLimit
-from relay.fanout.resend import Ring
+from relay.fanout.resend import SealedHistory
 from relay.rtp import rtcp
 from relay.transport.port import Peer, Port
 from relay.transport.sdp import MediaOut, ViewerAnswer
@@ -94,7 +94,7 @@ class ViewerPeer:
         self.audio = self._slot(-1, answer.audio, playout_delay_max_ms) if answer.audio is not None else None
         self.heard_slot: int | None = None
         self._legs = {slot.leg.spec.ssrc: slot for slot in self.all_slots}
-        self._sealed = {slot: Ring[bytes]() for slot in self.all_slots if slot.leg.spec.rtx_ssrc is None}
+        self._sealed = {slot: SealedHistory() for slot in self.all_slots if slot.leg.spec.rtx_ssrc is None}
         self._backlog: dict[Slot, deque[tuple[Burst, int, int]]] = {}
         self._cname = answer.cname
         self._port = port
@@ -218,7 +218,7 @@ class ViewerPeer:
         """What waited for a slot that shows something else now is not sent (its indices stay unused)."""
         self._backlog.pop(slot, None)
         if slot in self._sealed:
-            self._sealed[slot] = Ring()
+            self._sealed[slot].clear()
 
     def first_packet(self, slot: Slot) -> None:
         """See `Outlet`.  The clocks are told at once, so that sound and picture are together from the start."""
@@ -234,7 +234,7 @@ class ViewerPeer:
         self._srtp.seal_layout(layout, spec.ssrc, shift, timestamp_shift)
         self._port.send_layout(peer, layout)
         if spec.rtx_ssrc is None:
-            _keep_sealed(self._sealed[slot], layout, shift)
+            self._sealed[slot].keep(layout, shift, now)
         self._counters.values["leg_packets"] += burst.count
         slot.sent(burst.count, now)
 
@@ -252,7 +252,11 @@ class ViewerPeer:
             self._port.send(peer, packets)
 
     def adapt(self, now: float) -> None:
-        """Once a second: obey what the viewer says it can take."""
+        """Once a second: obey what the viewer says it can take, and forget what it will not ask for again."""
+        for slot in self.all_slots:
+            slot.leg.history.expire(now)
+        for sealed in self._sealed.values():
+            sealed.expire(now)
         showing = [slot for slot in self.slots if slot.camera is not None and slot.wanted != "key"]
         move = self.limit.update(self._remb, [slot.load() for slot in showing], now)
         if move is not None:
@@ -281,10 +285,3 @@ def _sender_report(slot: Slot, ntp: int, now: float) -> rtcp.SenderReport | None
     if rtp_now is None:
         return None
     return rtcp.SenderReport(leg.spec.ssrc, ntp, (rtp_now + leg.timestamp_shift) & 0xFFFFFFFF, leg.packets, leg.octets, ())
-
-
-def _keep_sealed(ring: Ring[bytes], layout: Layout, shift: int) -> None:
-    at = 0
-    for item, length in zip(layout.items, layout.lengths, strict=True):
-        ring.keep(item[0] + shift, bytes(layout.buffer[at : at + length]))
-        at += length

@@ -65,7 +65,7 @@ class Worker:
         run_dir = Path(config.run_dir)
         self._socket_path = run_dir / f"worker-{config.index}.sock"
         self._tap = Tap(run_dir / f"recorder-{config.index}.sock", config.tap_bound, counters, self._on_keyframe, self._pong)
-        self._camera_events = CameraEvents(self._on_batch, self._on_changed, self._on_camera_over)
+        self._camera_events = CameraEvents(self._on_batch, self._on_changed, self._on_camera_over, self._loop.call_later)
         self._viewer_events = ViewerEvents(
             self._on_viewer_connected, self._on_viewer_closed, self.legs.started, self._on_waiting
         )

@@ -19,11 +19,15 @@ MARK = struct.Struct("!Q")
 def frames(
     kbps: int = 2000, fps: int = 30, seconds: int = 4, width: int = 1280, height: int = 720, gop: int = 60
 ) -> list[list[bytes]]:
-    """Return access units as lists of RTP payloads (single NAL or FU-A); the first is an IDR with SPS and PPS."""
+    """Return access units as lists of RTP payloads (single NAL or FU-A); the first is an IDR with SPS and PPS.
+
+    One slice a picture and no SEI, as a browser's OpenH264 and the encoders of cameras make them.
+    """
     encoder = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt, encoder.framerate = width, height, "yuv420p", Fraction(fps)
     encoder.time_base = Fraction(1, fps)
     encoder.bit_rate = kbps * 1000
+    encoder.thread_count = 1  # otherwise zerolatency makes a slice per core
     encoder.options = {
         "preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "g": str(gop), "keyint_min": str(gop),
         "x264-params": f"vbv-maxrate={kbps}:vbv-bufsize={kbps // 4}:nal-hrd=cbr:force-cfr=1:slices=1",
@@ -44,7 +48,7 @@ def packetize(annexb: bytes) -> list[bytes]:
     payloads: list[bytes] = []
     for piece in annexb.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1"):
         nal = piece.rstrip(b"\0")
-        if not nal or nal[0] & 31 in (9, 12):
+        if not nal or nal[0] & 31 in (6, 9, 12):
             continue
         payloads += [nal] if len(nal) <= MTU else _fragments(nal)
     return payloads

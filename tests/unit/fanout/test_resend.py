@@ -1,52 +1,80 @@
 """What a leg remembers, and how often it repeats itself."""
 
+from collections.abc import Iterable
+
 from relay.fanout import resend as rules
-from relay.fanout.burst import Burst
+from relay.fanout.burst import Burst, Dress
 from relay.fanout.media import Media
-from relay.fanout.resend import History, Ring
+from relay.fanout.resend import History, SealedHistory
 
-
-def full(count: int = rules.SIZE * 2) -> Ring[int]:
-    """A ring in which `count` packets were kept."""
-    history: Ring[int] = Ring()
-    for index in range(count):
-        history.keep(index, index)
-    return history
-
-
-def test_what_was_sent_is_found_over_the_wrap() -> None:
-    history: Ring[str] = Ring()
-    for index in (65_534, 65_535, 65_536, 65_537):
-        history.keep(index, f"packet {index}")
-    found = list(history.answer([65_535, 0, 1], 65_537, 1.0))
-    assert found == ["packet 65535", "packet 65536", "packet 65537"]
-
-
-def test_what_is_older_than_the_ring_is_not_found() -> None:
-    high = rules.SIZE * 2 - 1
-    assert list(full().answer([high - rules.SIZE], high, 1.0)) == []
-    assert list(full().answer([high - rules.SIZE + 1], high, 1.0)) == [high - rules.SIZE + 1]
-
-
-def test_the_same_packet_is_not_repeated_while_the_first_answer_is_on_its_way() -> None:
-    history = full(10)
-    assert list(history.answer([5, 5], 9, 1.0)) == [5]
-    assert list(history.answer([5], 9, 1.0 + rules.MIN_AGAIN / 2)) == []
-    assert list(history.answer([5], 9, 1.001 + rules.MIN_AGAIN)) == [5]
-
-
-def test_a_greedy_viewer_is_bounded_and_served_again_a_second_later() -> None:
-    history = full()
-    high = rules.SIZE * 2 - 1
-    wanted = range(high - 1500, high)
-    assert len(list(history.answer(wanted, high, 10.0))) == rules.PER_SECOND
-    assert history.allowance.refused == 1500 - rules.PER_SECOND
-    assert len(list(history.answer(wanted, high, 11.0))) == rules.PER_SECOND
+DRESS = Dress(96)
 
 
 def burst(*indices: int) -> Burst:
     """A burst of packets that carry their index."""
     return Burst([Media(index, 3000 * index, False, b"%d" % index, 0.0) for index in indices])
+
+
+def sealed(first: int, count: int, size: int = 8) -> SealedHistory:
+    """What remembers `count` packets from `first` on, `size` in a burst, each sealed over with its own index."""
+    history = SealedHistory()
+    for start in range(first, first + count, size):
+        keep(history, burst(*range(start, min(start + size, first + count))), 0)
+    return history
+
+
+def keep(history: SealedHistory, packets: Burst, shift: int, now: float = 0.0) -> None:
+    """Write every index in place of its payload, as if that were its ciphertext, and have it remembered."""
+    layout = packets.layout((DRESS, 16), now)
+    for index, _, _, _, payload, place in layout.items:
+        place[:] = str(index + shift).encode().ljust(len(payload) + 16)
+    history.keep(layout, shift, now)
+
+
+def indices(history: SealedHistory, sequences: Iterable[int], high: int, now: float) -> list[int]:
+    """Which indices come back."""
+    return [int(packet[12:]) for packet in history.answer(sequences, high, now)]
+
+
+def test_what_was_sent_is_found_over_the_wrap_and_beside_holes() -> None:
+    history = SealedHistory()
+    keep(history, burst(34, 35, 37), 65_500)
+    keep(history, burst(38, 39), 65_501)
+    assert indices(history, [65_535, 0, 1, 3, 4], 65_540, 1.0) == [65_535, 65_537, 65_539, 65_540]
+
+
+def test_what_is_too_old_is_forgotten() -> None:
+    history = SealedHistory()
+    keep(history, burst(1, 2), 0, now=10.0)
+    keep(history, burst(3, 4), 0, now=11.0)
+    history.expire(10.1 + rules.REMEMBERED)
+    assert indices(history, [2, 3], 4, 12.0) == [3]
+    history.clear()
+    assert indices(history, [4], 4, 13.0) == []
+
+
+def test_bursts_of_a_leg_are_forgotten_by_age() -> None:
+    history = History()
+    history.keep((burst(10, 11), 0, 0))
+    history.expire(rules.REMEMBERED - 0.1)
+    assert list(history.answer([10], 11, 1.0))
+    history.expire(rules.REMEMBERED + 0.1)
+    assert not list(history.answer([11], 11, 1.0))
+
+
+def test_the_same_packet_is_not_repeated_while_the_first_answer_is_on_its_way() -> None:
+    history = sealed(0, 10)
+    assert indices(history, [5, 5], 9, 1.0) == [5]
+    assert indices(history, [5], 9, 1.0 + rules.MIN_AGAIN / 2) == []
+    assert indices(history, [5], 9, 1.001 + rules.MIN_AGAIN) == [5]
+
+
+def test_a_greedy_viewer_is_bounded_and_served_again_a_second_later() -> None:
+    history = sealed(0, 2000)
+    wanted = range(400, 1900)
+    assert len(indices(history, wanted, 1999, 10.0)) == rules.PER_SECOND
+    assert history.allowance.refused == 1500 - rules.PER_SECOND
+    assert len(indices(history, wanted, 1999, 11.0)) == rules.PER_SECOND
 
 
 def test_packets_of_bursts_are_found_with_the_shifts_of_their_time() -> None:
