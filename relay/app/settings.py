@@ -10,12 +10,13 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from relay.base.errors import Kind, TheirError
+from relay.policy.regimes import Regime
 
 ENV_PREFIX = "RELAY_"
 _REPOSITORY = Path(__file__).resolve().parents[2]
@@ -115,7 +116,12 @@ class Recorder(Section):
         default=60, ge=1, le=600, description="A camera back within this time continues its recording"
     )
     record_grace: float = Field(
-        default=10, ge=0, description="Seconds that a failed recording has to come back before the live view ends"
+        default=10,
+        ge=-1,
+        description="Seconds that a failed recording has to come back before the live view ends; -1: it goes on unrecorded",
+    )
+    record_grace_by_regime: dict[Regime, Annotated[float, Field(ge=-1)]] = Field(
+        default={}, description="The same for single regimes: `{bodycam_pm = 5}`"
     )
 
 

@@ -31,9 +31,10 @@ from relay.service.identity import Identity
 from relay.service.interventions import Interventions
 from relay.service.keeping import Keeping
 from relay.service.links import Link, Links
+from relay.service.live_rules import Rules
 from relay.service.picture import Pictures
 from relay.service.recordings import Recordings
-from relay.service.streams import Rules, Streams
+from relay.service.streams import Streams
 from relay.service.verification import Verification
 from relay.service.viewing import Viewing
 from relay.store.accounts import Accounts
@@ -102,7 +103,12 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
     recordings = Recordings(stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters)
     capture = Capture(links, recordings, counters)
     field = Field(interventions, stores.catalogue, guard, clock, counters)
-    rules = Rules(settings.workers.silence_after, settings.recorder.record_grace, settings.policy.transmission_minutes * 60)
+    rules = Rules(
+        settings.workers.silence_after,
+        settings.recorder.record_grace,
+        settings.policy.transmission_minutes * 60,
+        {str(regime): seconds for regime, seconds in settings.recorder.record_grace_by_regime.items()},
+    )
     streams = Streams(links, capture, field, stores.catalogue, stores.accounts.camera, rules, clock, counters)
     viewing = Viewing(links, streams, interventions, stores.catalogue, stores.journal, clock, counters)
     pictures = Pictures(streams, capture, field, viewing, clock)

@@ -426,6 +426,8 @@ class RecorderReport(Message, frozen=True):
     cpu_seconds: float
     disk_free: int
     backlog_bytes: int
+    unheld: tuple[str, ...] = ()
+    """Recordings that a worker tapped into since the last report although they are not open here: nothing of them is kept."""
 
 
 AnyMessage: TypeAlias = (

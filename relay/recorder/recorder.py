@@ -43,6 +43,7 @@ TICK_SECONDS = 0.05
 REPORT_SECONDS = 1.0
 OPEN_SECONDS = 8.0
 FACTS_BOUND = 4096
+UNHELD_BOUND = 256
 STOP_SECONDS = 15.0
 CLOSE_SECONDS = 0.05
 """For the last answers to leave and the connections' readers to see their end."""
@@ -75,6 +76,8 @@ class Recorder:
         self._controls: list[Connection] = []
         self._controlled = self._clock.monotonic()
         self._unheard: deque[Message] = deque(maxlen=FACTS_BOUND)
+        self._unheld: set[str] = set()
+        """Recordings that are tapped but not open, since the last report."""
         self._ends: dict[str, asyncio.Future[None]] = {}
         self._started_ns = self._clock.utc_ns()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -160,7 +163,7 @@ class Recorder:
         if isinstance(message, messages.TapPackets):
             recording = self._recordings.get(message.recording)
             if recording is None:
-                self.counters.count("recorder_taps_unknown")
+                self._not_open(message.recording)
                 return
             recording.packets(message, self._now())
             self._pass_on(recording)
@@ -174,7 +177,7 @@ class Recorder:
         named = getattr(message, "recording", None)
         recording = self._recordings.get(named) if isinstance(named, str) else None
         if recording is None:
-            self.counters.count("recorder_taps_unknown")
+            self._not_open(named if isinstance(message, messages.TapOpen) else None)
         elif isinstance(message, messages.TapOpen):
             self._taps[message.recording] = connection
             recording.open(message, self._now())
@@ -188,6 +191,12 @@ class Recorder:
             self._tap_closed(recording, message.reason)
         elif isinstance(message, messages.RecordMeta):
             recording.meta(message)
+
+    def _not_open(self, recording: str | None) -> None:
+        """Somebody taps into a recording that is not open: control is told, because nothing of it is kept."""
+        self.counters.count("recorder_taps_unknown")
+        if recording is not None and len(self._unheld) < UNHELD_BOUND:
+            self._unheld.add(recording)
 
     async def _on_ask(self, connection: Connection, message: Message) -> Message:
         self._controlled = self._clock.monotonic()
@@ -217,6 +226,8 @@ class Recorder:
             raise TheirError(Kind.UNAVAILABLE, "the recorder cannot open a recording")
         assert self._loop is not None
         assert self._vault is not None
+        if self._vault.troubled:
+            raise OurError("the vault cannot be written", retry_after=2.0)
         loop, opened = self._loop, self._new_future()
 
         def answer(error: Exception | None) -> None:
@@ -310,7 +321,9 @@ class Recorder:
 
     def _report(self) -> messages.RecorderReport:
         assert self._vault is not None
+        unheld, self._unheld = tuple(sorted(self._unheld)), set()
         return messages.RecorderReport(
+            unheld=unheld,
             index=self._config.index,
             recordings=tuple(self._report_of(recording) for recording in self._recordings.values()),
             counters=dict(self.counters.snapshot()),
@@ -335,7 +348,7 @@ class Recorder:
         assert self._vault is not None
         if self._vault.state == "full":
             return "full"
-        if self._vault.state == "stalled" or self._vault.stalled():
+        if self._vault.troubled:
             return "stalled"
         return "recording" if recording.seen_media and recording.lost_since is None else "waiting"
 

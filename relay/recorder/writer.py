@@ -110,10 +110,11 @@ class VaultThread:
         """Plain bytes that wait in memory."""
         return self._bytes
 
-    def stalled(self) -> bool:
-        """Tell whether the oldest job has been waiting for more than a second."""
+    @property
+    def troubled(self) -> bool:
+        """Whether the disk refuses, or has let the oldest job wait for more than a second."""
         since = self._busy_since
-        return since is not None and self._clock.monotonic() - since > 1.0
+        return self.state != "ok" or (since is not None and self._clock.monotonic() - since > 1.0)
 
     @property
     def alive(self) -> bool:
@@ -159,6 +160,7 @@ class VaultThread:
         try:
             if not self._give_up(job):
                 self._carry_out(job)
+                self._recovered()
         except OSError as error:
             self._refused(error)
             return False
@@ -244,8 +246,8 @@ class VaultThread:
                     self._tell_all(recording.sync())
                 except OSError as error:
                     self._refused(error)
-        if self.state == "full":
-            self._hold_reserve()
+        if self.state == "full" or (self.state == "stalled" and not self._jobs):
+            self._hold_reserve()  # where nothing else would try whether the disk is back
 
     def _free(self) -> int:
         try:
@@ -288,7 +290,6 @@ class VaultThread:
             return False
         spent = self.state == "full" and not self._reserve_held
         if not spent and not (self.state != "ok" and self._too_old(job)):
-            self._recovered()
             return False
         recording.lack(_lack_of(job))
         self._counters.count("vault_dropped")

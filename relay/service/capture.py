@@ -34,6 +34,8 @@ from relay.store.accounts import Camera
 log = logging.getLogger(__name__)
 
 CloseReason: TypeAlias = Literal["stopped", "lost", "shutdown", "revoked", "refused"]
+State: TypeAlias = Literal["written", "failing", "not open"]
+"""What is open is written, or the disk does not take it; or it is tapped although its recorder does not hold it."""
 FACTS_BOUND = 4096
 RETRY_SECONDS = 1.0
 
@@ -64,10 +66,12 @@ class Held:
     index: int
     sealed_until_ns: int = 0
     state: str = "waiting"
+    closing: bool = False
+    """Its end was asked for, and waits perhaps for a disk: nobody goes on in it."""
 
 
 class Capture:
-    """All open recordings; `on_closed` is called with the id of each that ended, `on_report` with each second's state."""
+    """All open recordings; `on_closed` is called with the id of each that ended, `on_state` each second with each state."""
 
     def __init__(self, links: Links, recordings: Recordings, counters: Counters) -> None:
         self._links = links
@@ -77,6 +81,7 @@ class Capture:
         self._facts: asyncio.Queue[Message] = asyncio.Queue(FACTS_BOUND)
         self._writer: asyncio.Task[None] | None = None
         self.on_closed: list[Callable[[str], None]] = []
+        self.on_state: list[Callable[[str, State], None]] = []
         self.disk_free: dict[int, int] = {}
         links.on(RecorderReport, self._on_report)
         for kind in (SegmentSealed, GapSeen, RecordingClosed):
@@ -102,7 +107,7 @@ class Capture:
     def resumable(self, camera: str, index: int) -> str | None:
         """Return the recording that this camera may continue on this recorder, None where a new one must begin."""
         for held in self._held.values():
-            if held.camera == camera and held.index == index:
+            if held.camera == camera and held.index == index and not held.closing:
                 return held.recording
         return None
 
@@ -138,6 +143,7 @@ class Capture:
         held = self.held(recording)
         if held is None:
             return
+        held.closing = True
         with contextlib.suppress(RelayError):
             await self._links.recorders[held.index].ask(RecordClose(held.recording, reason, author), Done, 10.0)
 
@@ -161,6 +167,13 @@ class Capture:
         self.disk_free[link.index] = report.disk_free
         for item in report.recordings:
             self._take(link.index, item)
+            self._say(item.recording, "failing" if item.state in ("stalled", "full") else "written")
+        for recording in report.unheld:
+            self._say(recording, "not open")
+
+    def _say(self, recording: str, state: State) -> None:
+        for listener in self.on_state:
+            listener(recording, state)
 
     def _take(self, index: int, report: RecordingReport) -> None:
         held = self._held.setdefault(report.recording, Held(report.recording, report.camera, index))

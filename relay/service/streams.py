@@ -33,10 +33,11 @@ from relay.channel.messages import (
     WorkerInventory,
     WorkerReport,
 )
-from relay.service.capture import Capture, Circumstances, CloseReason
+from relay.service.capture import Capture, Circumstances, CloseReason, State
 from relay.service.field import Beat, Field
 from relay.service.generations import check_etag, is_restart, ufrag_of
 from relay.service.links import Link, Links
+from relay.service.live_rules import Rules
 from relay.store.accounts import Camera
 from relay.store.catalogue import Catalogue
 
@@ -58,15 +59,6 @@ declare(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the settings say, in seconds."""
-
-    silence_after: float
-    record_grace: float
-    transmission_seconds: float
-
-
 @dataclass(slots=True)
 class Live:
     """One camera's session."""
@@ -83,6 +75,8 @@ class Live:
     report: SourceReport | None = None
     noted: float = 0.0
     grace: asyncio.Task[None] | None = None
+    unheld: str | None = None
+    """The recording of which an alarm said that no recorder holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +137,7 @@ class Streams:
         links.on_up(self._adopt)
         links.on_down(self._on_down)
         capture.on_closed.append(self._on_recording_closed)
+        capture.on_state.append(self._on_recording_state)
         field_.on_beat.append(self._on_beat)
 
     # --- what others ask ----------------------------------------------------------------------------------------------
@@ -396,7 +391,7 @@ class Streams:
 
     async def _replace_recording(self, live: Live, previous: str | None) -> None:
         """The recorder died under a live camera: a new recording, with new keys, names the one before (DESIGN §3)."""
-        async with self._locks.setdefault(live.camera.camera, asyncio.Lock()):
+        async with self._lock(live):
             if self._live.get(live.camera.camera) is not live or live.recording != previous:
                 return
             try:
@@ -425,10 +420,26 @@ class Streams:
                 self._worry(live)
                 self._spawn(self._replace_recording(live, recording))
 
+    def _on_recording_state(self, recording: str, state: State) -> None:
+        """What is not written has its grace to come back; what nobody holds is an alarm, and begins anew."""
+        for live in self.all():
+            if live.recording != recording:
+                continue
+            if state == "written":
+                self._calm(live)
+                continue
+            self._worry(live)
+            if state == "not open" and not self._lock(live).locked():
+                if live.unheld != recording:
+                    self._alarm(live, "the recording is not open")
+                live.unheld = recording
+                self._spawn(self._replace_recording(live, recording))
+
     def _worry(self, live: Live) -> None:
         """Start the grace period of a recording that stopped; where the camera keeps the original nothing depends on it."""
-        if live.grace is None and live.camera.original == "relay":
-            live.grace = asyncio.create_task(self._grace(live), name="record grace")
+        seconds = self._rules.grace_of(live.camera.regime)
+        if live.grace is None and live.camera.original == "relay" and seconds >= 0:
+            live.grace = asyncio.create_task(self._grace(live, seconds), name="record grace")
         self._changed(live.camera.camera)
 
     def _calm(self, live: Live) -> None:
@@ -436,13 +447,19 @@ class Streams:
             live.grace.cancel()
             live.grace = None
 
-    async def _grace(self, live: Live) -> None:
-        await asyncio.sleep(self._rules.record_grace)
+    def _lock(self, live: Live) -> asyncio.Lock:
+        return self._locks.setdefault(live.camera.camera, asyncio.Lock())
+
+    def _alarm(self, live: Live, reason: str) -> None:
+        for listener in self.on.alarm:
+            listener(live.camera.camera, reason)
+
+    async def _grace(self, live: Live, seconds: float) -> None:
+        await asyncio.sleep(seconds)
         live.grace = None
         self._counters.count("recordings_failed")
         reason = "the recording failed"
-        for listener in self.on.alarm:
-            listener(live.camera.camera, reason)
+        self._alarm(live, reason)
         if self._live.get(live.camera.camera) is not live:
             return
         await self._end(live, reason, "lost", None, on_purpose=False)

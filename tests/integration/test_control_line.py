@@ -153,6 +153,67 @@ async def test_a_pressed_camera_whose_recording_failed_publishes_again_when_a_re
             assert (again.previous, again.threat, again.trigger) == (first, "personnes", "altercation")
 
 
+async def test_a_disk_that_does_not_take_the_recording_ends_the_transmission_after_the_grace_of_its_regime(
+    tmp_path: Path,
+) -> None:
+    grace = {"record_grace": 100, "record_grace_by_regime": {"bodycam_pm": 0.2}}
+    async with control_line(tmp_path, recorder=grace) as line, line.person("olga", "operator") as olga:
+        await _live(line)
+        async with line.page(olga) as socket:
+            line.recorder.report("full")
+            assert (await socket.hear("alarm"))["reason"] == "the recording failed"
+        assert (await line.worker.next(m.PeerClose)).reason == "the recording failed"
+
+
+async def test_a_disk_that_is_back_in_time_interrupts_nothing(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line:
+        await _live(line)
+        live = line.control.context.streams.live("pm-1")
+        assert live is not None
+        line.recorder.report("stalled")
+        await until(lambda: live.grace is not None, "grace")
+        line.recorder.report("recording")
+        await until(lambda: live.grace is None, "calm")
+        assert line.worker.all(m.PeerClose) == []
+
+
+def _rec(line: Line) -> str | None:
+    (held,) = line.control.context.streams._capture._held.values()
+    return held.state
+
+
+async def test_where_the_setting_says_so_a_transmission_goes_on_unrecorded(tmp_path: Path) -> None:
+    async with control_line(tmp_path, recorder={"record_grace_by_regime": {"bodycam_pm": -1}}) as line:
+        await _live(line)
+        live = line.control.context.streams.live("pm-1")
+        assert live is not None
+        line.recorder.report("full")
+        await until(lambda: _rec(line) == "full", "told")
+        assert live.grace is None
+
+
+async def test_a_recording_that_is_tapped_but_not_open_is_an_alarm_and_begins_anew(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        await _live(line)
+        (first,) = line.recorder.open
+        line.recorder.open.clear()
+        async with line.page(olga) as socket:
+            line.recorder.report("recording", first)
+            assert (await socket.hear("alarm"))["reason"] == "the recording is not open"
+        switch = await line.worker.next(m.RecordingSwitch)
+        assert line.recorder.open[switch.recording].previous == first
+
+
+async def test_a_recording_whose_end_waits_for_the_disk_is_not_continued(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line:
+        await _live(line)
+        (first,) = line.recorder.open
+        line.recorder.refusals[m.RecordClose] = TheirError(Kind.UNAVAILABLE, "disk")
+        await line.control.context.streams.stop("pm-1", "test", "lost", None)
+        assert (await line.publish("pm-1")).status == 201
+        assert line.recorder.all(m.RecordOpen)[-1].plan.recording != first
+
+
 async def test_a_camera_that_keeps_its_own_original_does_not_depend_on_the_recorder(tmp_path: Path) -> None:
     async with control_line(tmp_path, recorder={"record_grace": 0}) as line:
         await line.enrol("pm-1", original="camera")

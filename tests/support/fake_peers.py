@@ -6,7 +6,7 @@ Owns two listening Unix sockets.  Must never know media; the real processes are 
 import asyncio
 import time
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from relay.base.counters import Counters
 from relay.base.errors import TheirError
@@ -161,3 +161,8 @@ class FakeRecorder(_Peer):
         """Tell that a recording is closed."""
         self.open.pop(recording, None)
         self.tell(m.RecordingClosed(recording, reason, 3, b"h" * 32, time.time_ns(), False, 0, 10**9, 100))
+
+    def report(self, state: Literal["recording", "stalled", "full"], *unheld: str) -> None:
+        """Tell the second's state of every open recording."""
+        found = tuple(m.RecordingReport(plan.recording, plan.camera, 0, 1, 0, 100, state) for plan in self.open.values())
+        self.tell(m.RecorderReport(self.index, found, {}, 0.0, 10**9, 0, unheld))

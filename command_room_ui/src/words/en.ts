@@ -201,6 +201,8 @@ export const en: Catalogue = {
   "gap.unknown": "cause unknown",
   "trigger.button pressed": "button pressed",
   "trigger.request of the command post": "request of the command post",
+  "trigger.the recording failed": "recording failed: transmission ended",
+  "trigger.the recording is not open": "recording missing: a new one begins",
 
   "play.title": "Playback",
   "play.motive": "Motive of the view",

@@ -196,6 +196,8 @@ export const fr = {
   "gap.unknown": "cause inconnue",
   "trigger.button pressed": "bouton pressé",
   "trigger.request of the command post": "demande du poste de commandement",
+  "trigger.the recording failed": "enregistrement interrompu : transmission arrêtée",
+  "trigger.the recording is not open": "enregistrement absent : un nouveau commence",
 
   "play.title": "Consultation",
   "play.motive": "Motif de la consultation",
