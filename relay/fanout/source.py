@@ -209,6 +209,11 @@ class Source:
         return [self._empty_report + b"".join(out)] if out else []
 
     @property
+    def has_holes(self) -> bool:
+        """Whether packets are missing that may still come."""
+        return any(stream.inbound.missing for stream in self._streams.values())
+
+    @property
     def _empty_report(self) -> bytes:
         return rtcp.build_receiver_report(rtcp.ReceiverReport(self._local_ssrc, ()))
 

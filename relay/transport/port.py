@@ -20,7 +20,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -138,6 +138,7 @@ class Port:
         self._dtls: deque[tuple[Peer, bytes, Address]] = deque()
         self._touched: dict[PeerHandler, None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._on_turn: Callable[[float], None]
         self._next_log = 0.0
         self._next_look = 0.0
         self._overflow_before = _overflow(sock)
@@ -149,9 +150,10 @@ class Port:
         self._moved = False
         """Addresses came or went since the sieve was told."""
 
-    def start(self) -> None:
-        """Begin reading: registers with the running asyncio loop."""
+    def start(self, on_turn: Callable[[float], None] = lambda now: None) -> None:
+        """Begin reading: registers with the running asyncio loop.  `on_turn(now)` is called after every drain."""
         self._loop = asyncio.get_running_loop()
+        self._on_turn = on_turn
         self._loop.add_reader(self._sock.fileno(), self._on_readable)
         try:
             self._sieve = Sieve(self._sock, STRANGERS_BUFFER)
@@ -351,6 +353,7 @@ class Port:
             received += more
         self.counters.count("udp_received", received)
         self.end_batch(now)
+        self._on_turn(now)
         return received
 
     def _read(self, sock: socket.socket, batch: int, now: float) -> int:

@@ -12,6 +12,7 @@ from functools import partial
 from relay.base.clock import Clock
 from relay.base.counters import Counters
 from relay.channel.messages import Layer, PublisherHeld, PublishOpen, SourceReport, SourceState, TapClose, TapSender, Track
+from relay.fanout.inbound import MIN_RETRY, REORDER_SLACK
 from relay.fanout.media import Media
 from relay.fanout.source import Source
 from relay.fanout.stream import Stream, TrackSpec
@@ -105,6 +106,7 @@ class CameraPeer:
         self._gathering: dict[Stream, TimerHandle] = {}
         """Streams whose newest picture is still coming in, and until when we wait for it."""
         self._speak_at = 0.0
+        self._repairing: TimerHandle | None = None
         self._best: Stream | None = None
         self._last_video: float | None = None
         self._reported = (0, 0, 0, 0)
@@ -144,6 +146,8 @@ class CameraPeer:
         if now >= self._speak_at:
             self._speak_at = now + SPEAK_EVERY
             self._speak(now)
+            if self._repairing is None and self.source.has_holes:
+                self._repairing = self._events.later(REORDER_SLACK, self._repair)
 
     def _serve(self, stream: Stream, now: float) -> None:
         """Hand a stream's packets to the legs, now or when its picture is whole."""
@@ -167,6 +171,13 @@ class CameraPeer:
         if batch and self.state not in ("lost", "ended"):
             self._alive(stream, self.now)
             self._events.batch(self, stream, batch)
+
+    def _repair(self) -> None:
+        """Ask for what is missing as soon as it is late, and again: no packet of the camera's may wake us before."""
+        self._repairing = None
+        self._speak(self.now)
+        if self.source.has_holes and self.state not in ("lost", "ended"):
+            self._repairing = self._events.later(MIN_RETRY, self._repair)
 
     def on_closed(self, peer: Peer, reason: str, now: float) -> None:
         """The camera is gone without having said so."""

@@ -113,6 +113,9 @@ class Tap:
     async def run(self, feds: Callable[[], list[Fed]]) -> None:
         """Connect, and connect again for ever; every recording is announced anew to a recorder that came back."""
         while True:
+            if not self._path.exists():  # cheaper than a refused connection, four times a second
+                await asyncio.sleep(RETRY)
+                continue
             try:
                 self._connection = await connect(
                     self._path, on_post=self._on_post, on_ask=self._on_ask, counters=self._counters, bound=self._bound

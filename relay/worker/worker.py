@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from relay.base.clock import Clock
-from relay.base.counters import Counters, declare
+from relay.base.counters import Counters
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import messages as m
 from relay.channel.framing import Connection, listen
@@ -25,18 +25,20 @@ from relay.worker.camera_peer import SHUTDOWN, CameraEvents, CameraPeer
 from relay.worker.config import WorkerConfig
 from relay.worker.fan import Fan
 from relay.worker.legs import Legs
+from relay.worker.rounds import Rounds
 from relay.worker.slot import Slot
 from relay.worker.tap import Fed, Tap
 from relay.worker.viewer_peer import ViewerEvents, ViewerPeer
 
 TICK = 0.025
+"""Seconds between two rounds while packets come."""
+TICK_LATEST = 0.05
+"""And while none do."""
 PACE = 0.002
 """Seconds between two pieces of a paced replay."""
 REPORT = 1.0
 TOLD_AT_ONCE = 8
 """Viewers that get their reports before the loop has a turn."""
-
-declare(worker_errors="rounds of a worker that failed because of an error of ours")
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class Worker:
         self.legs = Legs(clock, self._post)
         self._loop = asyncio.get_running_loop()
         self._fan = Fan(clock.monotonic, self._loop.call_soon, counters)
+        self._rounds = Rounds(self._tick, TICK, TICK_LATEST, self._loop.call_later, clock.monotonic, counters)
         self._paced: dict[ViewerPeer, None] = {}
         run_dir = Path(config.run_dir)
         self._socket_path = run_dir / f"worker-{config.index}.sock"
@@ -86,7 +89,8 @@ class Worker:
 
     async def run(self) -> None:
         """Serve.  Raises OSError where the socket of the channel cannot be made."""
-        self._port.start()
+        self._port.start(self._rounds.passing)
+        self._rounds.start()
         await self._start_tcp()
         server = await listen(
             self._socket_path,
@@ -95,11 +99,12 @@ class Worker:
             on_ask=self._on_ask,
             counters=self._counters,
         )
-        rounds = (self._tap.run(self._feds), self._guarded(self._tick, TICK), self._guarded(self._tell, REPORT))
+        rounds = (self._tap.run(self._feds), self._guarded(self._tell, REPORT))
         tasks = [asyncio.create_task(round_) for round_ in rounds]
         try:
             await self._finish.wait()
         finally:
+            self._rounds.stop()
             self._close_all()
             await asyncio.sleep(0.05)  # what was posted reaches control and recorder
             for task in tasks:
@@ -145,8 +150,7 @@ class Worker:
                 self._counters.count("worker_errors")
                 logger.exception("a round failed")
 
-    async def _tick(self) -> None:
-        now = self._clock.monotonic()
+    def _tick(self, now: float) -> None:
         self._port.tick(now)
         for camera in list(self.cameras.values()):
             camera.tick(now)
