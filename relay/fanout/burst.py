@@ -9,7 +9,7 @@ a few bytes shorter than their neighbours are padded (RFC 3550 §5.1), so that m
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from struct import Struct
 from typing import TypeAlias
 
@@ -44,16 +44,29 @@ class Dress:
     playout_delay_id: int | None = None
     playout_delay: bytes = b""
 
-    def extensions(self, now: float) -> bytes:
-        """Return the extension block at `now`; abs-send-time counts 1/262144 s in 24 bits and comes first."""
+    block: bytes = field(init=False, repr=False)
+    """The extension block, with an abs-send-time of nought."""
+    stamp_at: int | None = field(init=False, repr=False)
+    """Where in it abs-send-time (1/262144 s in 24 bits) is written."""
+
+    def __post_init__(self) -> None:
+        """Build the block once: every burst carries it."""
         values: dict[int, bytes] = {}
         if self.abs_send_time_id is not None:
-            values[self.abs_send_time_id] = send_time(now)
+            values[self.abs_send_time_id] = bytes(3)
         if self.mid_id is not None:
             values[self.mid_id] = self.mid
         if self.playout_delay_id is not None:
             values[self.playout_delay_id] = self.playout_delay
-        return build_extensions(values)
+        block = build_extensions(values)
+        first = 5 if block[:2] == _ONE_BYTE else 6  # abs-send-time comes first
+        object.__setattr__(self, "block", block)
+        object.__setattr__(self, "stamp_at", None if self.abs_send_time_id is None else first)
+
+    def extensions(self, now: float) -> bytes:
+        """Return the extension block at `now`."""
+        at = self.stamp_at
+        return self.block if at is None else self.block[:at] + send_time(now) + self.block[at + 3 :]
 
 
 Kind: TypeAlias = tuple[Dress, int]
@@ -71,8 +84,7 @@ class Layout:
     __slots__ = ("_stamp_at", "_stamps", "buffer", "first", "gapped", "items", "last", "lengths", "prepared")
 
     def __init__(self, burst: "Burst", dress: Dress, overhead: int, now: float) -> None:
-        block = dress.extensions(now)
-        stamped = 17 if block[:2] == _ONE_BYTE else 18
+        block, stamp_at = dress.extensions(now), dress.stamp_at
         size = 12 + len(block)
         self.lengths = [size + len(payload) + overhead for payload in burst.payloads]
         self.buffer = bytearray(sum(self.lengths))
@@ -89,8 +101,8 @@ class Layout:
             view[at + 12 : at + size] = block
             sealed = view[at + size : at + length]
             self.items.append((media.index, media.timestamp, at + 2, view[at : at + size], payload, sealed))
-            if dress.abs_send_time_id is not None:
-                self._stamps.append(at + stamped)
+            if stamp_at is not None:
+                self._stamps.append(at + 12 + stamp_at)
             at += length
 
     def place(self, index: int) -> slice | None:
@@ -166,7 +178,12 @@ def bursts(batch: Sequence[Media]) -> list[Burst]:
 
 
 def _rises(batch: Sequence[Media]) -> bool:
-    return all(after.index > before.index for before, after in zip(batch, batch[1:], strict=False))
+    before = -1
+    for media in batch:
+        if media.index <= before:
+            return False
+        before = media.index
+    return True
 
 
 def _padded(packets: Sequence[Media]) -> list[bytes]:

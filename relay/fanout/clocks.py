@@ -10,6 +10,8 @@ from collections import deque
 from relay.base.serials import Unwrapper
 
 _REPORTS = 16
+_FORGET = 1e-5
+"""Seconds per picture: at 30 a second, clocks may part by 300 ppm."""
 
 
 class CameraClock:
@@ -42,12 +44,15 @@ class TrackClock:
         self._earliest: float | None = None
 
     def packet(self, timestamp: int, arrival: float) -> None:
-        """Without sender reports the packet that hurried most tells the mapping; it is forgotten slowly (drift)."""
+        """Without sender reports the packet that hurried most tells the mapping; it is forgotten slowly (drift).
+
+        Once per picture or frame of sound.
+        """
         start = arrival - self._unwrap.extend(timestamp) / self.clock_rate
         if self._earliest is None or start < self._earliest or start - self._earliest > 10.0:
             self._earliest = start
         else:
-            self._earliest += min(start - self._earliest, 1e-6)
+            self._earliest += min(start - self._earliest, _FORGET)
 
     def report(self, ntp: float, timestamp: int) -> None:
         """A sender report of this track; feed `CameraClock.add` as well."""

@@ -40,6 +40,7 @@ class Inbound:
         self._clock_rate = clock_rate
         self._nack = nack
         self._last_sequence: int | None = None
+        self._next: int | None = None
         self._suspect: int | None = None
         self.high = -1
         """Highest index accepted; -1 before the first packet."""
@@ -64,6 +65,17 @@ class Inbound:
         `repair`: it came on the RTX stream, which does not count as reception (RFC 4588 §4).  Indices start at 65536 plus the
         first sequence number and go on rising over restarts of the sender.
         """
+        if sequence == self._next and not repair:  # the rule, without the calls
+            self._last_sequence = sequence
+            self._next = sequence + 1 & 0xFFFF
+            self._suspect = None
+            self.high = index = self.high + 1
+            self.received += 1
+            self._measure_jitter(timestamp, now)
+            return index
+        return self._accept(sequence, timestamp, now, repair)
+
+    def _accept(self, sequence: int, timestamp: int, now: float, repair: bool) -> int | None:
         index = self._index(sequence, repair)
         if index is None:
             return None
@@ -93,9 +105,13 @@ class Inbound:
                 # Browsers probe their way with repairs of packets long past: those say nothing about the sender.
                 return None if repair else self._restart(sequence)
         if index > self.high:
-            self._last_sequence = sequence
+            self._follow(sequence)
         self._suspect = None
         return index
+
+    def _follow(self, sequence: int) -> None:
+        self._last_sequence = sequence
+        self._next = sequence + 1 & 0xFFFF
 
     def _restart(self, sequence: int) -> int | None:
         """Believe in a wild jump when a second packet confirms it (RFC 3550 A.1)."""
@@ -103,7 +119,7 @@ class Inbound:
             self._suspect = sequence + 1 & 0xFFFF
             return None
         self._suspect = None
-        self._last_sequence = sequence
+        self._follow(sequence)
         self.missing.clear()
         self._transit = None
         return self.high + 1

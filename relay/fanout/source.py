@@ -88,7 +88,8 @@ class Source:
         if stream is None:
             self._counters.count("inbound_unknown")
             return None
-        self._note_transport(stream, packet, header, now)
+        if stream.spec.transport_cc_id is not None:
+            self._note_transport(stream.spec.transport_cc_id, packet, header, now)
         if repair:
             original = rtp.unwrap_rtx(packet, header, stream.ssrc, stream.spec.payload_type)
             if original is None:
@@ -102,7 +103,7 @@ class Source:
         if not stream.receive(packet, header, now, repair=repair):
             self._counters.count("inbound_duplicates")
             return None
-        self._counters.count("inbound_packets")
+        self._counters.values["inbound_packets"] += 1
         self._on_packet(stream, packet, now)
         return stream
 
@@ -120,12 +121,10 @@ class Source:
         )
         return self._accept(stream, packet, rtp.parse(packet), now, repair=False)
 
-    def _note_transport(self, stream: Stream, packet: bytes, header: rtp.RtpHeader, now: float) -> None:
-        identifier = stream.spec.transport_cc_id
-        if identifier is not None:
-            value = rtp.extension(packet, header, identifier)
-            if value is not None and len(value) == 2:
-                self._feedback.arrived(value[0] << 8 | value[1], now)
+    def _note_transport(self, identifier: int, packet: bytes, header: rtp.RtpHeader, now: float) -> None:
+        value = rtp.extension(packet, header, identifier)
+        if value is not None and len(value) == 2:
+            self._feedback.arrived(value[0] << 8 | value[1], now)
 
     # --- which stream is this? -----------------------------------------------------------------------------------------
 

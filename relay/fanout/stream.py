@@ -76,6 +76,7 @@ class Stream:
         self._b_slices = 0
         self._key_timestamp: int | None = None
         self._last_timestamp: int | None = None
+        self._clocked: int | None = None
 
     def receive(self, packet: bytes, header: RtpHeader, now: float, *, repair: bool = False) -> bool:
         """Take a packet; False where it is a duplicate or comes too late to matter."""
@@ -86,7 +87,8 @@ class Stream:
         self.octets += len(packet)
         self.heard_at = now
         self.frames += header.marker
-        if not repair:
+        if header.timestamp != self._clocked and not repair:  # of a picture, the packet that came first tells the most
+            self._clocked = header.timestamp
             self.clock.packet(header.timestamp, now)
         if self.spec.kind == "video" and media.payload:
             self._picture(media, now)

@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from relay.base.errors import OurError
-from relay.base.serials import unwrap
 from relay.fanout.burst import Layout
 
 Part: TypeAlias = tuple[bytes, bytes, int]
@@ -40,6 +39,7 @@ TAG: Final = 16
 _KEY: Final = 16
 _E_FLAG: Final = 1 << 31
 _write_header: Final = Struct(">HII").pack_into
+_read_header: Final = Struct(">BBHII").unpack_from
 
 
 class SrtpError(Exception):
@@ -243,19 +243,27 @@ class GcmSession:
         """See `SrtpSession`."""
         if len(packet) < 12 + TAG:
             raise SrtpError("too short")
-        ssrc = int.from_bytes(packet[8:12], "big")
-        seq = packet[2] << 8 | packet[3]
+        first, _, seq, _, ssrc = _read_header(packet)
         window = self._opened.get(ssrc)
-        index = seq if window is None else unwrap(seq, window.last, 16)
-        if index < 0 or window is not None and not window.is_free(index):
-            raise ReplayError("replayed")
-        length = header_length(packet)
+        if window is None:
+            index = seq
+        else:
+            last = window.last
+            index = last + (seq - last + 0x7FFF & 0xFFFF) - 0x7FFF  # as `unwrap`: the nearest to the last one
+            if index <= last and (index < 0 or not window.is_free(index)):
+                raise ReplayError("replayed")
+        length = 12 if not first & 0x1F else header_length(packet)
         header = packet[:length]
-        nonce = (self._rx_salt ^ ssrc << 48 ^ index).to_bytes(12, "big")
-        plain = _decrypt(self._rx, nonce, packet[length:], header)
+        try:
+            plain = self._rx.decrypt((self._rx_salt ^ ssrc << 48 ^ index).to_bytes(12, "big"), packet[length:], header)
+        except InvalidTag:
+            raise SrtpError("not authentic") from None
         if window is None:
             window = _new_window(self._opened, ssrc)
-        window.claim(index)
+        if index == window.last + 1 and index:
+            window.last = index
+        else:
+            window.claim(index)
         return header + plain
 
     def open_rtcp(self, packet: bytes) -> bytes:
