@@ -80,7 +80,6 @@ class Peer:
         "connected",
         "demoted_until",
         "dtls_waiting",
-        "expects_more",
         "handler",
         "ice",
         "remote",
@@ -100,8 +99,6 @@ class Peer:
         self.silence_after = silence_after
         self.connected = False
         self.closed = False
-        self.expects_more = False
-        """Set by the handler: the packet it was just given is one of several that come together."""
         self.useless = 0
         """Datagrams from this peer's addresses that could not be used, since the port last looked."""
         self.demoted_until: float | None = None

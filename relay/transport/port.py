@@ -18,7 +18,6 @@ import logging
 import secrets
 import socket
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -72,35 +71,9 @@ STRANGERS_BUFFER: Final = 256 << 10
 STRANGERS_BATCH: Final = 32
 STRANGERS_PAUSE: Final = 0.001
 """With the batch: at most 32 000 datagrams a second from addresses that passed no check."""
-NAP: Final = 0.0003
-NAP_EVERY: Final = 0.002
-"""Seconds between two naps at least; doubled for each that brought nothing, up to half a second."""
-NAP_LONGEST_DOUBT: Final = 8
 _SO_MEMINFO: Final = 55
 CONTESTED_AFTER: Final = 2.0
 """Seconds of silence after which an address may pass to another peer (a NAT gave its port away)."""
-
-
-class Nap:
-    """When to close one's eyes for a moment instead of waking for each packet of several that come together.
-
-    On a virtual machine a wake-up costs 50 to 100 µs of CPU, more than a packet's whole way in, and such packets come a few
-    tens of microseconds apart.  So one nap gathers them (what network cards do as interrupt moderation).  Naps that brought
-    nothing, as behind a radio that spreads packets, are not tried again for a while.
-    """
-
-    def __init__(self) -> None:
-        self._next = 0.0
-        self._useless = 0
-
-    def may_begin(self, now: float) -> bool:
-        """Whether to nap now."""
-        return now >= self._next
-
-    def brought(self, packets: int, now: float) -> None:
-        """Judge the nap that just ended."""
-        self._useless = 0 if packets else min(self._useless + 1, NAP_LONGEST_DOUBT)
-        self._next = now + NAP_EVERY * (1 << self._useless)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +117,6 @@ class Port:
         self._overflow_before = _overflow(sock)
         self._sieve: Sieve | None = None
         self._door: tcp.Door | None = None
-        self._expects_more = False
-        """Whether the newest packet is one of several that come together."""
-        self._nap = Nap()
         self._moved = False
         """Addresses came or went since the sieve was told."""
 
@@ -271,7 +241,6 @@ class Port:
         elif 128 <= first <= 191 and size >= 12:
             if peer.on_srtp(data, source, now):
                 self._touched[peer.handler] = None
-                self._expects_more = peer.expects_more
         elif 20 <= first <= 63:
             self._queue_dtls(peer, data, source)
         else:
@@ -280,7 +249,6 @@ class Port:
 
     def end_batch(self, now: float) -> None:
         """After a drain: tell the handlers, then spend a bounded time on handshakes."""
-        self._expects_more = False
         touched, self._touched = self._touched, {}
         for handler in touched:
             try:
@@ -345,12 +313,6 @@ class Port:
         """Read up to a batch of datagrams and serve them; returns how many there were."""
         now = self._clock.monotonic()
         received = self._read(sock, batch, now)
-        if self._expects_more and received < batch and self._nap.may_begin(now):
-            time.sleep(NAP)
-            now = self._clock.monotonic()
-            more = self._read(sock, batch - received, now)
-            self._nap.brought(more, now)
-            received += more
         self.counters.count("udp_received", received)
         self.end_batch(now)
         self._on_turn(now)

@@ -122,7 +122,6 @@ class CameraPeer:
         stream = self.source.receive(packet, now)
         if stream is not None:
             self._touched[stream] = None
-            peer.expects_more = stream.gathering(now) > 0.0
 
     def on_rtcp(self, peer: Peer, compound: bytes, now: float) -> None:
         """Sender reports."""
