@@ -23,6 +23,7 @@ nat: {{ ice_lite = false, full_trickle = false, ice_enforce_list = "{subnet}" }}
 plugins: {{ disable = "{plugins}" }}
 transports: {{ disable = "libjanus_http.so,libjanus_websockets.so,libjanus_rabbitmq.so,libjanus_mqtt.so,libjanus_nanomsg.so" }}
 """
+STARTS = 5
 _OTHERS = "audiobridge echotest recordplay sip nosip streaming textroom videocall voicemail lua duktape"
 _ROOM = 'room-1: { description = "b", publishers = 300, bitrate = 0, fir_freq = 0, audiocodec = "opus", videocodec = "h264" }\n'
 
@@ -41,6 +42,7 @@ class JanusServer:
         self.hosts, self.load = hosts, load
         self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue(1000)
         self.numbers = itertools.count(1)
+        self.sock: socket.socket | None = None
 
     @property
     def pid(self) -> int:
@@ -60,17 +62,29 @@ class JanusServer:
             "admin: { admin_enabled = false }\n"
         )
         (self.folder / "janus.plugin.videoroom.jcfg").write_text(_ROOM)
-        with (self.folder / "log").open("wb") as log:
-            command = self.hosts.inside(
-                self.hosts.server_ns, "janus", "-F", str(self.folder), "-C", str(self.folder / "janus.jcfg")
-            )
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        self.sock = await self._connect(str(path))
+        self.sock = await self._launched(path)
         asyncio.get_running_loop().add_reader(self.sock, self._read)
         self.session = (await self._ask({"janus": "create"}))["data"]["id"]
 
-    async def _connect(self, path: str) -> socket.socket:
+    async def _launched(self, path: Path) -> socket.socket:
+        """Start the process: one start in eight of Janus 1.1.2 finds none of its transports and ends at once."""
+        command = self.hosts.inside(
+            self.hosts.server_ns, "janus", "-F", str(self.folder), "-C", str(self.folder / "janus.jcfg")
+        )
+        for _ in range(STARTS):
+            with (self.folder / "log").open("wb") as log:
+                self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            sock = await self._connect(str(path))
+            if sock is not None:
+                return sock
+            self.process.kill()
+            self.process.wait()
+        raise RuntimeError(f"Janus does not answer: {(self.folder / 'log').read_text()[-800:]}")
+
+    async def _connect(self, path: str) -> socket.socket | None:
         for _ in range(100):
+            if self.process.poll() is not None:
+                return None
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             try:
                 sock.connect(path)
@@ -80,15 +94,17 @@ class JanusServer:
                 continue
             sock.setblocking(False)
             return sock
-        raise RuntimeError(f"Janus does not answer: {(self.folder / 'log').read_text()[-800:]}")
+        return None
 
     def _read(self) -> None:
+        assert self.sock
         data = self.sock.recv(1 << 17)
         if data:
             self.events.put_nowait(json.loads(data))
 
     async def _ask(self, request: dict[str, Any], wants: str = "success") -> dict[str, Any]:
         transaction = f"{next(self.numbers)}-{secrets.token_hex(4)}"
+        assert self.sock
         self.sock.send(json.dumps({**request, "transaction": transaction}).encode())
         async with asyncio.timeout(10):
             while True:
@@ -129,8 +145,9 @@ class JanusServer:
 
     async def stop(self) -> None:
         """End Janus."""
-        asyncio.get_running_loop().remove_reader(self.sock)
-        self.sock.close()
+        if self.sock is not None:
+            asyncio.get_running_loop().remove_reader(self.sock)
+            self.sock.close()
         self.process.kill()
         await asyncio.to_thread(self.process.wait)
         shutil.rmtree(self.folder, ignore_errors=True)

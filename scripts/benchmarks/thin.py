@@ -143,10 +143,14 @@ class ThinPeer:
                 data = self.sock.recv(2048)
             except TimeoutError:
                 continue
-            if data[0] < 2 and int.from_bytes(data[:2], "big") == 0x0101:
-                if nominate:
+            if int.from_bytes(data[:2], "big") == 0x0101:
+                if nominate and self.controlling:
                     return
                 nominate = True
+            elif data[0] < 2:
+                self.answer_check(data)
+                if nominate and not self.controlling:
+                    return
         raise TimeoutError("no answer to ICE checks")
 
     def _handshake(self, deadline: float) -> None:
@@ -211,7 +215,11 @@ class ThinPeer:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and its threads, seconds."""
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """User and system time of a process and its threads, those that ended included; to the nanosecond (clock_getcpuclockid)."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def resident(pid: int) -> int:
+    """Return the resident memory of a process, bytes."""
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
