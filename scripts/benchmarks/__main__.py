@@ -65,9 +65,8 @@ async def run(options: argparse.Namespace) -> None:
         rows = await (module.measure_switch if options.method == "switch" else module.measure)(hosts, options)
     finally:
         hosts.close()
-    print(
-        f"\n{os.cpu_count()} CPUs, load before {load:.1f}, took {time.monotonic() - begun:.0f} s: scripts/bench {' '.join(sys.argv[1:])}"
-    )
+    took, command = time.monotonic() - begun, " ".join(sys.argv[1:])
+    print(f"\n{os.cpu_count()} CPUs, load before {load:.1f}, took {took:.0f} s: scripts/bench {command}")
     if options.json:
         with open(options.json, "w") as file:
             json.dump(rows, file, indent=1)

@@ -34,20 +34,24 @@ class Source:
         self.peer = ThinPeer(host, [Media("video", "sendonly", self.ssrc), Media("audio", "sendonly", self.ssrc + 1)])
         self.units = frames(kbps, fps, width=1280 if kbps > 800 else 640, height=720 if kbps > 800 else 360)
         self.interval, self.spread = 1 / fps, spread
-        self.sequence = self.frame = self.number = self.sound = 0
+        self.sequence = self.number = 0
+        self.frame = index * 7  # keyframes of several cameras do not come together
         self.sent_at: list[int] = []
         self.key_ranges: list[tuple[int, int]] = []
         self.queue: deque[tuple[float, bytes]] = deque()
+        self.connected = False
 
     def start(self, now: float) -> None:
         """Begin to send."""
         self.seal = self.peer.sealer().protect
         self.peer.sock.setblocking(False)
-        self.next_frame, self.next_sound, self.next_check = now, now, now + 1
+        self.connected = True
+        self.next_frame, self.next_check = now, now + 1
 
     def resume(self, now: float) -> None:
         """What was not sent between two runs is not made up for."""
-        self.next_frame = max(self.next_frame, now)
+        late = max(0.0, now - self.next_frame)
+        self.next_frame += -(-late // self.interval) * self.interval  # cameras do not tick together: each keeps its phase
 
     def flush(self) -> None:
         """Send the rest of the last picture: a run has whole pictures."""
@@ -135,6 +139,7 @@ class Sink:
         media = [Media("video", "recvonly") for _ in range(videos)] + [Media("audio", "recvonly")] * audio
         self.peer = ThinPeer(host, media, controlling=controlling)
         self.buffer = bytearray(1 << 17)
+        self.connected = False
         self.looking: Looking | None = None
         self.picture_ns = 0
         self.expected: dict[int, int] = {}
@@ -154,6 +159,7 @@ class Sink:
         self.peer.count_only()
         self.peer.sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.open = self.peer.opener().unprotect
+        self.connected = True
 
     def read(self) -> None:
         """Read everything that waits."""
@@ -245,20 +251,23 @@ class Load:
             self.sources[index].start(time.monotonic())
         return {"seconds": time.monotonic() - started}
 
-    def run(self, seconds: float, delays: bool = True) -> dict[str, Any]:
-        """Send and count for `seconds`; answers with what each sink saw.  Everything sent by then, and nothing else, counts."""
+    def run(self, seconds: float, delays: bool = True, settle: bool = True) -> dict[str, Any]:
+        """Send and count for `seconds`; answers with what each sink saw.
+
+        Everything sent by then, and nothing else, counts, unless it is not to `settle` (one run goes over into the next).
+        """
         poll = select.epoll()
-        by_fd = {sink.peer.sock.fileno(): sink for sink in self.sinks}
+        by_fd = {sink.peer.sock.fileno(): sink for sink in self.sinks if sink.connected}
         for fd in by_fd:
             poll.register(fd, select.EPOLLIN)
-        self._drain(poll, by_fd)
+        self._drain(poll, by_fd, settle)
         for sink in self.sinks:
             sink.reset()
         sent = [source.number for source in self.sources]
         busy, begun = time.process_time(), time.monotonic()
         self._loop(seconds, poll, by_fd)
         busy = (time.process_time() - busy) / (time.monotonic() - begun)
-        self._drain(poll, by_fd)
+        self._drain(poll, by_fd, settle)
         poll.close()
         numbers = [source.number - before for source, before in zip(self.sources, sent, strict=True)]
         return {**self._report(numbers, delays), "busy": busy}
@@ -266,22 +275,23 @@ class Load:
     def _loop(self, seconds: float, poll: select.epoll, by_fd: dict[int, Sink]) -> None:
         now = time.monotonic()
         end = now + seconds
-        for source in self.sources:
+        sources = [source for source in self.sources if source.connected]
+        for source in sources:
             source.resume(now)
         while now < end:
-            due = min([end, self.keep, *(source.tick(now) for source in self.sources)])
+            due = min([end, self.keep, *(source.tick(now) for source in sources)])
             if now >= self.keep:
                 self.keep = now + 2.5
-                for sink in self.sinks:
+                for sink in by_fd.values():
                     sink.peer.check()
             for fd, _ in poll.poll(max(0.0, due - time.monotonic())):
                 by_fd[fd].read()
             now = time.monotonic()
-        for source in self.sources:
+        for source in sources:
             source.flush()
 
-    def _drain(self, poll: select.epoll, by_fd: dict[int, Sink]) -> None:
-        end = time.monotonic() + LONGEST_DRAIN
+    def _drain(self, poll: select.epoll, by_fd: dict[int, Sink], settle: bool) -> None:
+        end = time.monotonic() + (LONGEST_DRAIN if settle else 0)
         while time.monotonic() < end:
             ready = poll.poll(QUIET)
             if not ready:
@@ -302,9 +312,13 @@ class Load:
         poll.close()
         return {"picture_ns": [sink.picture_ns for sink in chosen.values()]}
 
+    def unplug(self, index: int) -> dict[str, Any]:
+        """Have a camera send no more."""
+        self.sources[index].connected = False
+        return {}
+
     def watch(self, index: int, camera: int) -> dict[str, Any]:
         """Have a sink look for the first whole keyframe of a camera (its index in the process that sends it)."""
-        self.sinks[index].read()
         self.sinks[index].watch(camera)
         return {}
 

@@ -38,12 +38,12 @@ def _ip(*words: str) -> None:
 
 
 class Hosts:
-    """Two network namespaces joined by a veth pair; or loopback."""
+    """Two network namespaces joined by a veth pair; or loopback, where they are not allowed or not wanted."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, loopback: bool = False) -> None:
         tag = secrets.token_hex(2)
         self.server_ns, self.load_ns = f"bench-s-{tag}", f"bench-l-{tag}"
-        self.namespaces = shutil.which("ip") is not None and os.geteuid() == 0 and self._make(tag)
+        self.namespaces = not loopback and shutil.which("ip") is not None and os.geteuid() == 0 and self._make(tag)
         self.server, self.load = (SERVER, LOAD) if self.namespaces else ("127.0.0.1", "127.0.0.1")
 
     def _make(self, tag: str) -> bool:
@@ -127,6 +127,7 @@ class RelayServer:
     hosts: Hosts
     load: LoadProcess
     name: str = "relay"
+    module: str = "relay.worker"
     views: list[str] = field(default_factory=list)
     sessions: list[str] = field(default_factory=list)
     reports: list[m.WorkerReport] = field(default_factory=list)
@@ -156,7 +157,7 @@ class RelayServer:
             )
         )
         command = self.hosts.inside(
-            self.hosts.server_ns, sys.executable, "-m", "relay.worker", "--config", str(config), "--index", "0"
+            self.hosts.server_ns, sys.executable, "-m", self.module, "--config", str(config), "--index", "0"
         )
         self.process = subprocess.Popen(command, cwd=ROOT)
         await self._connect(self.folder / "worker-0.sock")
