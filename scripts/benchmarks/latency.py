@@ -160,6 +160,9 @@ async def recorded(found: Whole, load: LoadProcess, camera: str) -> str:
         while True:
             (recording,) = (await found.marie.call("GET", "/api/recordings"))["recordings"]
             if recording["ended_at"]:
+                # ACC-03: nothing is extracted while its intervention is open.
+                await found.marie.call("POST", f"/api/interventions/{recording['intervention']}/close")
+                found.intervention = await found.marie.intervention()
                 return str(recording["recording"])
             await asyncio.sleep(0.2)
 

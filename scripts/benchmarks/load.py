@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import time
+from array import array
 from collections import deque
 from typing import Any
 
@@ -34,9 +35,8 @@ class Source:
         self.peer = ThinPeer(host, [Media("video", "sendonly", self.ssrc), Media("audio", "sendonly", self.ssrc + 1)])
         self.units = frames(kbps, fps, width=1280 if kbps > 800 else 640, height=720 if kbps > 800 else 360)
         self.interval, self.spread = 1 / fps, spread
-        self.sequence = self.number = 0
-        self.frame = index * 7  # keyframes of several cameras do not come together
-        self.sent_at: list[int] = []
+        self.sequence = self.number = self.frame = 0
+        self.sent_at = array("q")
         self.key_ranges: list[tuple[int, int]] = []
         self.queue: deque[tuple[float, bytes]] = deque()
         self.connected = False
@@ -140,6 +140,7 @@ class Sink:
         self.peer = ThinPeer(host, media, controlling=controlling)
         self.buffer = bytearray(1 << 17)
         self.connected = False
+        self.measuring = False
         self.looking: Looking | None = None
         self.picture_ns = 0
         self.expected: dict[int, int] = {}
@@ -196,7 +197,7 @@ class Sink:
         self.packets += count
         self.bytes += size
         last = (count - 1) * segment
-        if buffer[last + 1] & 0x80 and size - last > 120:
+        if self.measuring and buffer[last + 1] & 0x80 and size - last > 120:
             self._measure(bytes(buffer[last:size]), stamp)
 
     def _look(self, size: int, segment: int, stamp: int) -> None:
@@ -263,6 +264,7 @@ class Load:
         self._drain(poll, by_fd, settle)
         for sink in self.sinks:
             sink.reset()
+            sink.measuring = delays
         sent = [source.number for source in self.sources]
         busy, begun = time.process_time(), time.monotonic()
         self._loop(seconds, poll, by_fd)

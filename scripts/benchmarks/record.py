@@ -39,8 +39,10 @@ async def one_run(cameras: int, kbps: int, seconds: float) -> Row:
     """Measure one fleet."""
     async with whole() as found:
         with loads(1) as (load,):
-            for camera in await found.enrol(cameras):
-                await found.publish(load, camera, kbps=kbps)
+            names = await found.enrol(cameras)
+            async with sending(load, 0.05):
+                for camera in names:
+                    await found.publish(load, camera, kbps=kbps)
             await load.ask("run", seconds=2, delays=False, settle=False)
             recorder, worker = Meter(found.pid("recorder")), Meter(found.pid("worker"))
             result = await load.ask("run", seconds=seconds, delays=False, settle=False)
