@@ -1,9 +1,9 @@
 """A hundred cameras at 500 kbit/s, all recorded and sealed, and four walls of sixteen tiles.
 
 The whole relay on 127.0.0.1 (one worker, one recorder), thin cameras in one process, thin walls in another; every tile shows a
-camera of its own.  Figures over the run: packets that the walls missed (by sequence numbers), CPU of each process, its memory at the beginning and
-the end and the slope between; afterwards every recording is verified and its holes are counted.  The issue's run is thirty
-minutes (`--seconds 1800`); the default is forty seconds, and the table says which it was.
+camera of its own.  Figures over the run: packets that the walls missed (by sequence numbers), CPU of each process, its memory
+at the beginning and the end and the slope between; afterwards every recording is verified and its holes are counted.  The
+issue's run is thirty minutes (`--seconds 1800`); the default is forty seconds, and the table says which it was.
 """
 
 import argparse

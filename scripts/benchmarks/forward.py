@@ -41,7 +41,10 @@ async def one_run(kind: Make, hosts: Hosts, viewers: int, seconds: float, **sour
         meter = Meter(server.pid)
         result = await load.ask("run", seconds=seconds)
         used = meter.used()
-    return {"server": server.name, "viewers": viewers, **figures(result, used, seconds, viewers)}
+    row = {"server": server.name, "viewers": viewers, **figures(result, used, seconds, viewers)}
+    if kind is StockAiortc:  # it encodes anew, as many packets as it likes
+        row |= {"missing_share": None}
+    return row
 
 
 def figures(result: Row, used: float, seconds: float, viewers: int) -> Row:

@@ -16,7 +16,8 @@ from scripts.benchmarks.whole import whole
 from tests.support.chromium import Shown, chromium
 
 COLUMNS = (
-    "size", "kbps", "fps_shown", "p50_ms", "p95_ms", "max_ms", "unreadable", "longest_still_ms", "jitter_buffer_ms", "decode_ms",
+    "size", "kbps", "fps_shown", "p50_ms", "p95_ms", "max_ms", "unreadable", "longest_still_ms",
+    "jitter_buffer_ms", "decode_ms",
 )  # fmt: skip
 FILMS = (("640x360", 500), ("1280x720", 2000))
 FPS = 30

@@ -22,7 +22,7 @@ SUMS = (
 
 @contextlib.asynccontextmanager
 async def filming(found: Whole, cameras: Iterable[str], *flags: str, script: str = "") -> AsyncIterator[None]:
-    """Run `sim-cameras` for these cameras until the end of the block, which they leave as a camera does: their recordings close."""
+    """Run `sim-cameras` for these cameras until the block ends; then they leave and their recordings close."""
     folder = found.relay.data
     (folder / "tokens").write_text("".join(f"{camera} {found.tokens[camera]}\n" for camera in cameras))
     command = [sys.executable, "-m", "sim_cameras", "--url", found.relay.url, "--tokens", str(folder / "tokens"), *flags]
@@ -42,7 +42,7 @@ async def filming(found: Whole, cameras: Iterable[str], *flags: str, script: str
 
 
 async def watching(found: Whole, browser: Chromium, cameras: Sequence[str], ports: Sequence[dict[str, str]] = ()) -> Viewer:
-    """Open one page that watches these cameras, each by the ports given (a proxy's instead of the relay's); wait for pictures."""
+    """Open one page that watches these cameras, each by the ports given (a proxy's for the relay's)."""
     page = await browser.viewer(found.relay.url, found.marie.cookies())
     for number, camera in enumerate(cameras):
         through = ports[number] if ports else {}

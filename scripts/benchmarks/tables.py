@@ -21,7 +21,7 @@ def median_of(runs: Sequence[Row]) -> Row:
     good = [run for run in runs if "error" not in run]
     if not good:
         return dict(runs[0])
-    row = {key: _middle([run[key] for run in good if key in run]) for key in good[0]}
+    row: Row = {key: _middle([run[key] for run in good if key in run]) for key in good[0]}
     if len(good) < len(runs):
         failed = next(run["error"] for run in runs if "error" in run)
         row["note"] = f"{len(runs) - len(good)} of {len(runs)} runs failed: {failed}"
@@ -29,7 +29,12 @@ def median_of(runs: Sequence[Row]) -> Row:
 
 
 def _middle(values: list[Any]) -> Any:
-    return statistics.median(values) if all(type(value) in (int, float) for value in values) else values[-1]
+    """Return the median of numbers; of words the longest, so that no run's warning is lost."""
+    return statistics.median(values) if all(type(value) in (int, float) for value in values) else max(values, key=_length)
+
+
+def _length(value: object) -> int:
+    return len(str(value))
 
 
 def busy_note(busy: float) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import msgpack
 
+from scripts.benchmarks.crash_report import taken
 from scripts.benchmarks.rig import Hosts, LoadProcess
 from scripts.benchmarks.tables import Row
 from scripts.benchmarks.thin import resident
@@ -158,12 +159,28 @@ async def whole(settings: Mapping[str, str] | None = None) -> AsyncIterator[Whol
 
 def verdicts(relay: RelayUnderTest) -> tuple[list[int], list[Row]]:
     """Verify every recording of a relay that was stopped; return the exit codes, and the gaps that are told inside them."""
-    codes, gaps = [], []
+    checked = [relay.verify(folder) for folder in relay.recordings()]
+    return [code for code, _ in checked], [gap for _, verdict in checked for gap in gaps_of(verdict)]
+
+
+def gaps_of(verdict: Row) -> list[Row]:
+    """Return the gaps that a verdict tells: `at`, `cause`, `seconds`, `track`."""
+    return [dict(note["values"]) for note in verdict.get("notes", ()) if note["code"] == "gap"]
+
+
+def gaps_by_camera(relay: RelayUnderTest) -> dict[str, list[Row]]:
+    """Verify every recording of a relay that was stopped; return by camera the gaps inside them.
+
+    Raises AssertionError where a recording has a finding.
+    """
+    found: dict[str, list[Row]] = {}
     for folder in relay.recordings():
         code, verdict = relay.verify(folder)
-        codes.append(code)
-        gaps += [dict(note["values"]) for note in verdict.get("notes", ()) if note["code"] == "gap"]
-    return codes, gaps
+        assert code == 0, verdict
+        camera = taken(folder.name, (folder / "chain").read_bytes()).camera
+        assert camera is not None
+        found.setdefault(camera, []).extend(gaps_of(verdict))
+    return found
 
 
 @contextlib.contextmanager
