@@ -2,7 +2,7 @@
 
 import math
 
-from scripts.benchmarks.tables import busy_note, cell, freezes, markdown, median_of, percentile, slope
+from scripts.benchmarks.tables import Row, busy_note, cell, freezes, markdown, median_of, percentile, slope
 
 
 def test_a_percentile_is_a_value_that_was_measured() -> None:
