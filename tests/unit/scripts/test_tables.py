@@ -22,7 +22,7 @@ def test_a_row_is_the_median_of_its_runs() -> None:
 
 
 def test_a_failed_run_is_told_and_not_averaged() -> None:
-    runs = [{"server": "janus", "us": 9.0}, {"server": "janus", "error": "RuntimeError: does not answer"}]
+    runs: list[Row] = [{"server": "janus", "us": 9.0}, {"server": "janus", "error": "RuntimeError: does not answer"}]
     row = median_of(runs)
     assert row["us"] == 9.0
     assert "1 of 2 runs failed: RuntimeError: does not answer" in row["note"]
