@@ -1,126 +1,80 @@
-"""scripts/bench: the packet path measured, references in the same run.
+"""scripts/bench METHOD: what the relay costs and what it adds, measured; references in the same run.
 
-Owns the methods and the tables.  A figure is the median of its runs; a pair of servers is measured in turn, A B A B.
+Owns the command line.  Each method's module says how it measures, and prints its own tables (Markdown, as the README has them).
 """
 
 import argparse
 import asyncio
 import json
-import statistics
-from collections.abc import Callable
-from typing import Any
+import os
+import sys
+import time
+from importlib import import_module
 
-from scripts.benchmarks import janus
-from scripts.benchmarks.rig import Hosts, LoadProcess, Meter, RelayServer, running
-from scripts.benchmarks.stock_aiortc import StockAiortc
+from scripts.benchmarks.rig import Hosts
 
-Make = Callable[[Hosts, LoadProcess], Any]
-
-
-def percentile(values: list[float], share: float) -> float:
-    """Return the value below which `share` of the values lie; nan for none."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
-
-
-async def one_run(kind: Make, hosts: Hosts, viewers: int, seconds: float, **source: Any) -> dict[str, Any]:
-    """Connect a camera and its viewers, let it settle, measure CPU per forwarded packet and the delay added."""
-    async with running(kind, hosts) as (server, load):
-        await server.publish("cam", **source)
-        await load.ask("run", seconds=0.5)
-        for number in range(viewers):
-            await server.view(["cam"])
-            if number % 10 == 9:
-                await load.ask("run", seconds=0.1)
-        await load.ask("run", seconds=2.0)
-        meter = Meter(server.pid)
-        result = await load.ask("run", seconds=seconds)
-        packets = sum(result["packets"])
-        wanted = result["sent"] * viewers
-        return {
-            "server": server.name,
-            "viewers": viewers,
-            "us_per_packet": meter.used() / max(packets, 1) * 1e6,
-            "cpu_share": meter.used() / seconds,
-            "packets": packets,
-            "lost": sum(result["lost"]),
-            "missing_share": max(0.0, 1 - packets / max(wanted, 1)),
-            "packets_per_read": packets / max(result["bursts"], 1),
-            "p50_ms": percentile(result["delays_us"], 0.5) / 1000,
-            "p99_ms": percentile(result["delays_us"], 0.99) / 1000,
-            "last_leg_p50_ms": percentile(result["last_leg_us"], 0.5) / 1000,
-            "last_leg_key_max_ms": max(result["last_leg_key_us"], default=float("nan")) / 1000,
-        }
+METHODS = {
+    "forward": "CPU per forwarded packet, beside Janus and stock aiortc",
+    "latency": "delay added, quiet and while everything else happens beside it",
+    "join": "from the request to the first picture",
+    "switch": "from a slot's assignment to the other camera's first picture",
+    "record": "the recorder's CPU per packet",
+    "fleet": "a hundred recorded cameras and four walls: losses, CPU, memory",
+    "glass": "glass to glass in Chromium, read from the burnt-in time code",
+    "networks": "freezes and holes on bad networks, before and behind the relay",
+}
+ALONE = ("flood", "verify")
+"""Methods with command lines of their own."""
 
 
-def median_of(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the medians of the numbers of several runs."""
-    first = runs[0]
-    return {
-        key: statistics.median(run[key] for run in runs) if isinstance(first[key], float | int) else first[key] for key in first
-    }
-
-
-def show(rows: list[dict[str, Any]], columns: list[str]) -> None:
-    """Print a table in Markdown."""
-    print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
-    for row in rows:
-        cells = [row.get(column, "") for column in columns]
-        print("| " + " | ".join(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in cells) + " |", flush=True)
-
-
-async def forward(hosts: Hosts, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """CPU per forwarded packet and the delay added, beside Janus and stock aiortc."""
-    rows = []
-    for viewers in options.viewers:
-        kinds: list[Make] = [RelayServer]
-        if hosts.namespaces and janus.installed():
-            kinds.append(janus.JanusServer)
-        if viewers == 1 and hosts.namespaces:
-            kinds.append(StockAiortc)
-        runs: dict[int, list[dict[str, Any]]] = {}
-        for _ in range(options.runs):
-            for number, kind in enumerate(kinds):
-                runs.setdefault(number, []).append(await one_run(kind, hosts, viewers, options.seconds, spread=options.spread))
-        medians = [median_of(several) for several in runs.values()]
-        for row in medians:
-            row["vs_relay"] = row["us_per_packet"] / medians[0]["us_per_packet"]
-        rows += medians
-        show(medians, COLUMNS)
-    return rows
-
-
-COLUMNS = [
-    "server", "viewers", "us_per_packet", "vs_relay", "cpu_share", "missing_share", "lost", "packets_per_read",
-    "p50_ms", "p99_ms", "last_leg_p50_ms", "last_leg_key_max_ms",
-]  # fmt: skip
-
-
-METHODS = {"forward": forward}
-
-
-async def main() -> None:
-    """Run one method and print its table."""
-    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("method", choices=sorted(METHODS))
-    parser.add_argument("--viewers", type=lambda text: [int(part) for part in text.split(",")], default=[1, 10, 30, 100])
-    parser.add_argument("--seconds", type=float, default=8.0)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument(
-        "--spread", action="store_true", help="packets of a frame spread over its time, as a radio delivers them"
+def arguments() -> argparse.Namespace:
+    """Return the options."""
+    told = "\n".join(f"  {name:10}{what}" for name, what in METHODS.items())
+    told += "".join(f"\n  {name:10}see scripts/bench {name} --help" for name in ALONE)
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description=f"{__doc__}\n{told}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("method", choices=METHODS)
+    parser.add_argument("--viewers", type=lambda text: [int(part) for part in text.split(",")], help="counts, comma-separated")
+    parser.add_argument("--seconds", type=float, help="length of one measurement; each method has its own default")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each row of `forward`; the row is their median")
+    parser.add_argument(
+        "--spread", action="store_true", help="packets of a picture spread over its time, as radios deliver them"
+    )
+    parser.add_argument("--cameras", type=int, help="`fleet`: how many cameras (100)")
+    parser.add_argument("--count", type=int, help="`join`, `switch`: how many times (40)")
+    parser.add_argument("--only", help="`networks`: rows whose name contains this")
     parser.add_argument("--json", help="write the rows to this file")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def _module(method: str) -> str:
+    return f"scripts.benchmarks.{'join' if method == 'switch' else method}"
+
+
+async def run(options: argparse.Namespace) -> None:
+    """Run one method and print its tables."""
     hosts = Hosts()
     if not hosts.namespaces:
         print("network namespaces are not allowed here: everything on 127.0.0.1, without Janus and stock aiortc")
+    begun, load = time.monotonic(), os.getloadavg()[0]
+    module = import_module(_module(options.method))
     try:
-        rows = await METHODS[options.method](hosts, options)
+        rows = await (module.measure_switch if options.method == "switch" else module.measure)(hosts, options)
     finally:
         hosts.close()
+    took, command = time.monotonic() - begun, " ".join(sys.argv[1:])
+    print(f"\n{os.cpu_count()} CPUs, load before {load:.1f}, took {took:.0f} s: scripts/bench {command}")
     if options.json:
-        with open(options.json, "w") as file:  # noqa: ASYNC230
+        with open(options.json, "w") as file:
             json.dump(rows, file, indent=1)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    if sys.argv[1:2] and sys.argv[1] in ALONE:
+        name = sys.argv.pop(1)
+        import_module(f"scripts.benchmarks.{name}").main()
+    else:
+        asyncio.run(run(arguments()))

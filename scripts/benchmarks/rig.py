@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,13 @@ from relay.base.counters import Counters
 from relay.channel import messages as m
 from relay.channel.framing import Connection, connect
 from relay.transport.dtls import new_identity
+from scripts.benchmarks.tables import Row
 from scripts.benchmarks.thin import cpu_seconds, parse_answer
 
 ROOT = Path(__file__).parents[2]
 SERVER, LOAD = "10.231.7.1", "10.231.7.2"
+LONGEST_RUN = 120.0
+"""Seconds after which one run of one server counts as failed."""
 
 
 def _ip(*words: str) -> None:
@@ -35,12 +38,12 @@ def _ip(*words: str) -> None:
 
 
 class Hosts:
-    """Two network namespaces joined by a veth pair; or loopback."""
+    """Two network namespaces joined by a veth pair; or loopback, where they are not allowed or not wanted."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, loopback: bool = False) -> None:
         tag = secrets.token_hex(2)
         self.server_ns, self.load_ns = f"bench-s-{tag}", f"bench-l-{tag}"
-        self.namespaces = shutil.which("ip") is not None and os.geteuid() == 0 and self._make(tag)
+        self.namespaces = not loopback and shutil.which("ip") is not None and os.geteuid() == 0 and self._make(tag)
         self.server, self.load = (SERVER, LOAD) if self.namespaces else ("127.0.0.1", "127.0.0.1")
 
     def _make(self, tag: str) -> bool:
@@ -86,10 +89,12 @@ class LoadProcess:
     def __init__(self, hosts: Hosts) -> None:
         command = hosts.inside(hosts.load_ns, sys.executable, "-m", "scripts.benchmarks.load", hosts.load)
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True)
+        self._one = asyncio.Lock()
 
     async def ask(self, op: str, **arguments: Any) -> dict[str, Any]:
         """Carry out one operation; raises RuntimeError with the load's own words."""
-        answer = await asyncio.to_thread(self._ask, json.dumps({"op": op, **arguments}))
+        async with self._one:
+            answer = await asyncio.to_thread(self._ask, json.dumps({"op": op, **arguments}))
         if "error" in answer:
             raise RuntimeError(f"{op}: {answer['error']}")
         return answer
@@ -122,9 +127,11 @@ class RelayServer:
     hosts: Hosts
     load: LoadProcess
     name: str = "relay"
+    module: str = "relay.worker"
     views: list[str] = field(default_factory=list)
     sessions: list[str] = field(default_factory=list)
     reports: list[m.WorkerReport] = field(default_factory=list)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
     def pid(self) -> int:
@@ -150,7 +157,7 @@ class RelayServer:
             )
         )
         command = self.hosts.inside(
-            self.hosts.server_ns, sys.executable, "-m", "relay.worker", "--config", str(config), "--index", "0"
+            self.hosts.server_ns, sys.executable, "-m", self.module, "--config", str(config), "--index", "0"
         )
         self.process = subprocess.Popen(command, cwd=ROOT)
         await self._connect(self.folder / "worker-0.sock")
@@ -206,7 +213,8 @@ class RelayServer:
         """End the worker."""
         for task in self.tasks:
             task.cancel()
-        self.channel.close()
+        if self.tasks:
+            self.channel.close()
         self.process.terminate()
         try:
             await asyncio.to_thread(self.process.wait, 10)
@@ -220,12 +228,14 @@ async def running(kind: Callable[[Hosts, "LoadProcess"], Any], hosts: Hosts) -> 
     """A server and its load, both ended afterwards."""
     load = LoadProcess(hosts)
     server = kind(hosts, load)
-    await server.start()
     try:
+        await server.start()
         yield server, load
     finally:
-        await server.stop()
-        load.close()
+        try:
+            await server.stop()
+        finally:
+            load.close()
 
 
 class Meter:
@@ -238,3 +248,12 @@ class Meter:
     def used(self) -> float:
         """CPU seconds since it was made."""
         return cpu_seconds(self.pid) - self.before
+
+
+async def attempt(work: Awaitable[Row], what: Row) -> Row:
+    """Return the row of a run; where the run failed, `what` it was and why: one server's failure must not end the bench."""
+    try:
+        async with asyncio.timeout(LONGEST_RUN):
+            return await work
+    except Exception as error:  # whatever it was belongs into the row
+        return {**what, "error": f"{type(error).__name__}: {error}"[:300]}

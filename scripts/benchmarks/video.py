@@ -13,11 +13,13 @@ import numpy as np
 
 MTU = 1060
 MARK = struct.Struct("!Q")
+GOP = 60
+"""Pictures from keyframe to keyframe."""
 
 
 @functools.cache
 def frames(
-    kbps: int = 2000, fps: int = 30, seconds: int = 4, width: int = 1280, height: int = 720, gop: int = 60
+    kbps: int = 2000, fps: int = 30, seconds: int = 4, width: int = 1280, height: int = 720, gop: int = GOP
 ) -> list[list[bytes]]:
     """Return access units as lists of RTP payloads (single NAL or FU-A); the first is an IDR with SPS and PPS.
 

@@ -176,6 +176,30 @@ class Person:
             assert good, f"{method} {path}: {response.status} {text}"
             return json.loads(text) if text and "json" in response.content_type else None
 
+    async def text(self, path: str) -> str:
+        """Return what a route says that is not JSON."""
+        async with self._http.get(self._relay.url + path) as response:
+            assert response.status == 200, f"GET {path}: {response.status}"
+            return await response.text()
+
+    async def download(self, path: str) -> int:
+        """Read what a route sends to its end; return how many bytes came."""
+        async with self._http.get(self._relay.url + path) as response:
+            assert response.status == 200, f"GET {path}: {response.status}"
+            return sum([len(chunk) async for chunk in response.content.iter_chunked(1 << 16)])
+
+    async def offer(self, path: str, sdp: str) -> tuple[str, str]:
+        """Post an SDP offer to `/wall` or `/whep`; return the answer and where the session is; raises AssertionError."""
+        headers = self.headers() | {"Content-Type": "application/sdp"}
+        async with self._http.post(self._relay.url + path, data=sdp, headers=headers) as response:
+            text = await response.text()
+            assert response.status == 201, f"POST {path}: {response.status} {text}"
+            return text, response.headers["Location"]
+
+    async def live(self) -> aiohttp.ClientWebSocketResponse:
+        """Open the page's live socket."""
+        return await self._http.ws_connect(f"{self._relay.url}/live")
+
     async def intervention(self, label: str = "demo", motive: str = "assistance to a patrol") -> str:
         """Open an intervention; return its id."""
         made = await self.call("POST", "/api/interventions", {"label": label, "motive": motive})

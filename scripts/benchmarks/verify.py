@@ -9,15 +9,12 @@ import argparse
 import hashlib
 import os
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from relay.evidence.chain import ChainWriter
 from relay.evidence.media import at_once

@@ -1,4 +1,4 @@
-"""`python -m scripts.bench_flood [--seconds N] [--rate N] [--kinds a,b] [--json FILE]`: what a flood does to others' streams.
+"""`scripts/bench flood [--seconds N] [--rate N] [--kinds a,b] [--json FILE]`: what a flood does to others' streams.
 
 Three processes on 127.0.0.1: the relay's port with two cameras, each forwarded to a viewer of its own (250 packets/s of 1050
 bytes, sealed anew as a leg is); the traffic's ends, which measure loss and delay; and the flooder.  Where a flood aims at a
