@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 RecordingState: TypeAlias = Literal["waiting", "recording", "stalled", "full"]
 
-TICK_SECONDS = 0.05
+TICK_SECONDS = 0.1
 REPORT_SECONDS = 1.0
 OPEN_SECONDS = 8.0
 FACTS_BOUND = 4096

@@ -30,8 +30,8 @@ SPEAK_EVERY = 0.004
 """Seconds between two looks at what the camera must be told while its packets come."""
 
 SHUTDOWN = "shutdown"
-TAP_BATCH = 32
-"""Packets that wait for the next tick at most before they are handed to the recorder."""
+TAP_BATCH = 128
+"""Packets that wait at most before they are handed to the recorder; else all cameras' are handed over together (`worker`)."""
 
 
 def track_spec(media: MediaIn) -> TrackSpec:
@@ -141,7 +141,7 @@ class CameraPeer:
                 return
             self._serve(stream, now)
         if self.fed is not None and len(self.fed.pending) >= TAP_BATCH:
-            self._tap.flush(self.fed)  # otherwise with the next tick: a message to the recorder costs more than its packets
+            self._tap.flush(self.fed)
         if now >= self._speak_at:
             self._speak_at = now + SPEAK_EVERY
             self._speak(now)
@@ -186,8 +186,6 @@ class CameraPeer:
 
     def tick(self, now: float) -> None:
         """What is due by time alone."""
-        if self.fed is not None:
-            self._tap.flush(self.fed)
         if self.peer is not None and self.peer.connected:
             self._speak(now)
         if self.state == "live" and self._last_video is not None and now - self._last_video > FROZEN_AFTER:
