@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import signal
 import sys
 import time
@@ -22,6 +23,7 @@ from sim_cameras.publish import Publication
 from sim_cameras.replay import Projector, Reel, ReplaySession
 from sim_cameras.source import Film
 from tests.support.aiortc_whip import Endpoint, Received
+from tests.support.ports import until
 
 SMALL = Film("cam1", 320, 180, 15, 200_000)
 
@@ -74,6 +76,36 @@ async def codes(received: Received, count: int) -> list[int | None]:
         return [(await received.pictures.get())[0] for _ in range(count)]
 
 
+async def keyframe_asked(camera: Camera, received: Received) -> None:
+    """Send a PLI and wait until the camera heard it."""
+    await received.ask_keyframe()
+    await until(lambda: camera.session is not None and camera.session.stats()["keyframes_asked"] >= 1, 20)
+
+
+async def loses_a_packet_of_the_picture(camera: Camera, received: Received) -> None:
+    """Lose the next H.264 packet, whichever it is, and wait until it was asked for again.
+
+    A share of losses would claim less: how many datagrams of the picture a run meets depends on the machine.
+    """
+    assert camera.session is not None
+    assert camera.session.wire is not None
+    kinds = {int(kind) for kind in re.findall(r"a=rtpmap:(\d+) H264/", received.peer.localDescription.sdp)}
+    up = camera.session.wire.links[0]
+    deliver, lost = up.send, []
+
+    def send(datagram: tuple[bytes, object], size: int) -> None:
+        data = datagram[0]
+        if not lost and data[0] >> 6 == 2 and data[1] & 0x7F in kinds:
+            lost.append(data)
+        else:
+            deliver(datagram, size)
+
+    up.send = send  # type: ignore[method-assign]
+    before = camera.session.stats()["nacked"]
+    await until(lambda: camera.session is not None and camera.session.stats()["nacked"] > before, 20)
+    assert len(lost) == 1
+
+
 async def test_pressing_the_button_brings_picture_and_sound(endpoint: Endpoint) -> None:
     async with one_camera(endpoint) as camera:
         camera.press()
@@ -103,19 +135,17 @@ async def test_a_keyframe_request_is_answered(endpoint: Endpoint) -> None:
         camera.press()
         received = await endpoint.sessions.get()
         await codes(received, 5)
-        await received.ask_keyframe()
+        await keyframe_asked(camera, received)
         await codes(received, 10)
-        assert camera.session is not None
-        assert camera.session.stats()["keyframes_asked"] >= 1
 
 
 async def test_losses_are_repaired_by_retransmission(endpoint: Endpoint) -> None:
-    async with one_camera(endpoint, Network(loss=0.03, delay=0.01), seed=4) as camera:
+    async with one_camera(endpoint, Network(delay=0.01)) as camera:
         camera.press()
         received = await endpoint.sessions.get()
-        await codes(received, 60)
-        assert camera.session is not None
-        assert camera.session.stats()["nacked"] > 0
+        await codes(received, 5)
+        await loses_a_packet_of_the_picture(camera, received)
+        await codes(received, 10)
 
 
 async def test_an_occupied_server_is_asked_again_when_it_said(endpoint: Endpoint) -> None:
@@ -176,16 +206,13 @@ async def test_a_replay_is_decoded_and_loops(endpoint: Endpoint) -> None:
 
 
 async def test_a_replay_answers_keyframe_requests_and_losses(endpoint: Endpoint) -> None:
-    async with one_replay(endpoint, Network(loss=0.03, delay=0.01)) as camera:
+    async with one_replay(endpoint, Network(delay=0.01)) as camera:
         camera.press()
         received = await endpoint.sessions.get()
         await codes(received, 5)
-        await received.ask_keyframe()
-        await codes(received, 45)
-        assert camera.session is not None
-        stats = camera.session.stats()
-    assert stats["keyframes_asked"] >= 1
-    assert stats["nacked"] >= 1
+        await keyframe_asked(camera, received)
+        await loses_a_packet_of_the_picture(camera, received)
+        await codes(received, 10)
 
 
 async def test_a_replay_is_taken_down_on_release(endpoint: Endpoint) -> None:
