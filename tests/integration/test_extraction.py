@@ -34,7 +34,7 @@ from relay.store.journal import Journal
 from relay.store.keyring import Keyring
 from relay.store.readers import FolderReader
 from relay.store.vault import Vault
-from tests.integration.test_recorder_line import TRACKS, Place, feed, running
+from tests.integration.test_recorder_line import TRACKS, Place, feed, running, taken
 from tests.support.rtp_source import scene
 
 SERVICE = "PM Ville"
@@ -78,12 +78,12 @@ async def post(tmp_path: Path) -> AsyncIterator[Post]:
 
 
 async def _record(place: Place, plan: messages.Plan, key: bytes, recordings: Recordings) -> None:
-    async with running(place.config()):
+    async with running(place.config()) as recorder:
         control, tap = await place.connect(), await place.connect()
         await control.ask(messages.RecordOpen(plan, key))
         tap.post(messages.TapOpen(plan.recording, "cam-1", TRACKS))
         await feed(tap, plan.recording, scene(2.0))
-        await asyncio.sleep(0.1)
+        await taken(tap, recorder)
         await control.ask(messages.RecordClose(plan.recording, "stopped", "agent"))
     for message in place.heard:
         if isinstance(message, messages.SegmentSealed):

@@ -72,14 +72,14 @@ async def endpoint() -> AsyncIterator[Endpoint]:
 
 
 async def codes(received: Received, count: int) -> list[int | None]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return [(await received.pictures.get())[0] for _ in range(count)]
 
 
 async def keyframe_asked(camera: Camera, received: Received) -> None:
     """Send a PLI and wait until the camera heard it."""
     await received.ask_keyframe()
-    await until(lambda: camera.session is not None and camera.session.stats()["keyframes_asked"] >= 1, 20)
+    await until(lambda: camera.session is not None and camera.session.stats()["keyframes_asked"] >= 1)
 
 
 async def loses_a_packet_of_the_picture(camera: Camera, received: Received) -> None:
@@ -102,7 +102,7 @@ async def loses_a_packet_of_the_picture(camera: Camera, received: Received) -> N
 
     up.send = send  # type: ignore[method-assign]
     before = camera.session.stats()["nacked"]
-    await until(lambda: camera.session is not None and camera.session.stats()["nacked"] > before, 20)
+    await until(lambda: camera.session is not None and camera.session.stats()["nacked"] > before)
     assert len(lost) == 1
 
 
@@ -110,7 +110,7 @@ async def test_pressing_the_button_brings_picture_and_sound(endpoint: Endpoint) 
     async with one_camera(endpoint) as camera:
         camera.press()
         received = await endpoint.sessions.get()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await received.sounds.get()
         seen = await codes(received, 20)
     now = time.time_ns() // 1_000_000
@@ -126,7 +126,7 @@ async def test_releasing_the_button_deletes_the_session(endpoint: Endpoint) -> N
         received = await endpoint.sessions.get()
         await codes(received, 1)
         camera.release()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await received.closed.wait()
 
 
@@ -161,7 +161,7 @@ async def test_an_occupied_server_is_asked_again_when_it_said(endpoint: Endpoint
 async def test_a_refused_token_is_not_tried_again(endpoint: Endpoint) -> None:
     async with one_camera(endpoint, token="wrong", live=False) as camera:
         camera.press()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await camera.gave_up.wait()
     assert endpoint.posts == 1
 
@@ -198,7 +198,7 @@ async def test_a_replay_is_decoded_and_loops(endpoint: Endpoint) -> None:
         camera.press()
         received = await endpoint.sessions.get()
         seen = await codes(received, 40)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await received.sounds.get()
     assert None not in seen
     assert seen[:30] == sorted(code for code in seen[:30] if code is not None)
@@ -221,7 +221,7 @@ async def test_a_replay_is_taken_down_on_release(endpoint: Endpoint) -> None:
         received = await endpoint.sessions.get()
         await codes(received, 1)
         camera.release()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await received.closed.wait()
 
 
@@ -249,6 +249,7 @@ async def test_both_clocks_learn_of_each_other(endpoint: Endpoint) -> None:
         camera.press()
         await endpoint.sessions.get()
         clock = camera.live.clock
+        await until(lambda: clock.offset_ns is not None)
     assert clock.offset_ns is not None
     assert abs(clock.offset_ns) <= clock.uncertainty_ns + 1_000_000
 
@@ -259,7 +260,7 @@ async def test_the_command_runs_a_fleet_and_ends_it_cleanly(endpoint: Endpoint, 
     tokens.write_text("cam1 secret\ncam2 secret\ncam3 secret\n")
     arguments = (*mode, "--url", endpoint.url, "--tokens", str(tokens), "--cameras", "2", "--size", "320x180")
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "sim_cameras", *arguments)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         sessions = [await endpoint.sessions.get(), await endpoint.sessions.get()]
         for received in sessions:
             await codes(received, 3)

@@ -43,12 +43,12 @@ async def _watch(page: Page, doors: Doors, slots: int) -> tuple[Admitted, sdp.Vi
     await page.evaluate(f"watch({slots})")
     viewer = doors.sessions[-1]
     assert isinstance(viewer.answer, sdp.ViewerAnswer)
-    await asyncio.wait_for(viewer.handler.connected.wait(), 10)
+    await asyncio.wait_for(viewer.handler.connected.wait(), 30)
     return viewer, viewer.answer
 
 
 async def _decoded(page: Page, least: int, slots: int = 1) -> list[int]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             counts: list[int] = await page.evaluate("decoded()")
             if len(counts) == slots and min(counts) >= least:
@@ -103,7 +103,7 @@ async def test_a_viewer_whose_nat_changes_its_mapping_gets_its_picture_back() ->
             await _decoded(page, 10)
             assert viewer.peer.ice.selected == nat.outside
             nat.rebind()
-            await until(lambda: viewer.peer.ice.selected == nat.outside, 15)
+            await until(lambda: viewer.peer.ice.selected == nat.outside)
             before = await _decoded(page, 1)
             await _decoded(page, before[0] + 20)
             sending.cancel()
@@ -117,7 +117,7 @@ async def test_chromium_publishes_h264_and_its_simulcast_layers_are_told_apart()
         assert camera.answer.video.rids == ("l", "h")
         assert camera.answer.video.extensions.rid is not None
         assert camera.answer.video.extensions.transport_cc is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await camera.handler.connected.wait()
             await camera.handler.has_rtp(30)
 

@@ -45,9 +45,9 @@ def _ffmpeg(url: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 async def test_ffmpegs_whip_muxer_publishes_through_an_active_handshake_of_ours(tmp_path: Path) -> None:
     async with live_port() as port, Doors(port).serving() as doors:
         with _ffmpeg(f"{doors.url}/whip", tmp_path):
-            await until(lambda: doors.sessions, 30)
+            await until(lambda: doors.sessions, 60)
             camera = doors.sessions[0]
-            await asyncio.wait_for(camera.handler.connected.wait(), 10)
+            await asyncio.wait_for(camera.handler.connected.wait(), 30)
             await camera.handler.has_rtp(20)
             assert camera.peer.remote.setup == "passive"
             assert "a=setup:active" in camera.answer.text

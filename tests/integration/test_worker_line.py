@@ -58,16 +58,17 @@ async def test_a_late_viewer_starts_from_the_cache_of_a_camera_that_answers_no_k
     async with camera(line, "cam", film(4, key_every=90)) as filming:
         filming.answers_keyframes = False
         await until(lambda: line.recorder.packets > 60)
+        filming.paused = True  # from here on there is nothing but the cache
         async with viewer(line, "v") as watching:
             await line.assign("v", 0, "cam", "view-1")
-            await watching.picture(0, 2)
+            await watching.picture()
 
 
 async def test_sound_is_heard_only_where_it_is_allowed(line: Line) -> None:
     async with camera(line, "loud", FILM, sound=True), viewer(line, "v") as watching:
         await line.assign("v", 0, "loud", "view-1")
         await line.ask(m.AudioAssign("v", 0))
-        frame = await asyncio.wait_for(watching.sound.recv(), 10)
+        frame = await asyncio.wait_for(watching.sound.recv(), 30)
         assert frame.sample_rate == 48_000
 
 
@@ -96,7 +97,7 @@ async def test_a_slot_changes_its_camera_without_renegotiation(line: Line) -> No
         await line.assign("v", 0, "one", "view-1")
         assert (await watching.picture()).width == 320
         await line.assign("v", 0, "two", "view-2")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (await watching.picture()).width != 640:
                 pass
     ended = line.of(m.LegEnded)[0]
@@ -116,8 +117,8 @@ async def test_a_wall_shows_two_cameras_on_one_connection(line: Line) -> None:
 
 async def test_a_leg_dies_with_its_lease_and_lives_on_renewal(line: Line) -> None:
     async with camera(line, "cam", FILM), viewer(line, "v", slots=2):
-        await line.assign("v", 0, "cam", "short", lease=1.0)
-        await line.assign("v", 1, "cam", "renewed", lease=1.0)
+        await line.assign("v", 0, "cam", "short", lease=3.0)
+        await line.assign("v", 1, "cam", "renewed", lease=3.0)
         line.control.post(m.LeaseRenew(("renewed",), SystemClock().monotonic() + 30))
         await until(lambda: line.of(m.LegEnded))
         inventory = await line.ask(m.InventoryAsk())
@@ -130,7 +131,7 @@ async def test_losses_on_the_way_from_the_camera_are_repaired_before_the_recorde
     async with camera(line, "cam", FILM, network=network), viewer(line, "v") as watching:
         await line.assign("v", 0, "cam", "view-1")
         await watching.picture()
-        await until(lambda: line.recorder.packets > 250, 25)
+        await until(lambda: line.recorder.packets > 250, 60)
         source = line.worker.cameras["cam"].source.layers[""]
         assert source.inbound.recovered > 0
         assert source.inbound.abandoned == 0
@@ -140,7 +141,7 @@ async def test_losses_on_the_way_to_the_viewer_are_resent(line: Line) -> None:
     async with camera(line, "cam", FILM), viewer(line, "v", network=Network(loss=0.05, delay=0.01)) as watching:
         await line.assign("v", 0, "cam", "view-1")
         await watching.picture()
-        await until(lambda: line.counters.values["leg_resent"] > 0, 20)
+        await until(lambda: line.counters.values["leg_resent"] > 0)
         await watching.picture()
 
 
@@ -196,6 +197,6 @@ async def test_the_process_answers_on_its_socket_and_ends_on_sigterm(tmp_path: P
     assert (pong.role, pong.index, pong.pid) == ("worker", 3, process.pid)
     assert (tmp_path / "worker-3.pid").read_text() == str(process.pid)
     process.terminate()
-    assert await asyncio.wait_for(process.wait(), 10) == 0
+    assert await asyncio.wait_for(process.wait(), 30) == 0
     await reading
     assert not (tmp_path / "worker-3.pid").exists()

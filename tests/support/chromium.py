@@ -88,7 +88,7 @@ class Viewer:
         """Return the peer connection's state."""
         return str(await self._call("state", name))
 
-    async def connected(self, name: str, seconds: float = 15) -> None:
+    async def connected(self, name: str, seconds: float = 45) -> None:
         """Wait until connected; raises TimeoutError."""
         await until(lambda: self._is(name, "connected"), seconds, f"{name} to connect")
 
@@ -105,7 +105,7 @@ class Viewer:
         """Return the pictures shown since the last call."""
         return [Shown(each["code"], each["at"]) for each in await self._call("codes", name)]
 
-    async def sees(self, name: str, count: int = 5, seconds: float = 15) -> list[int]:
+    async def sees(self, name: str, count: int = 5, seconds: float = 45) -> list[int]:
         """Wait until `count` pictures with a readable time code were shown; return their codes; raises TimeoutError."""
         codes: list[int] = []
 
@@ -116,7 +116,18 @@ class Viewer:
         await until(enough, seconds, f"{name} to show {count} pictures")
         return codes
 
-    async def frames(self, name: str, count: int = 5, seconds: float = 15) -> None:
+    async def sees_since(self, name: str, since_ms: float, seconds: float = 60) -> list[int]:
+        """Wait for a picture taken (by its code) after `since_ms`; return the codes seen meanwhile; raises TimeoutError."""
+        codes: list[int] = []
+
+        async def taken_since() -> bool:
+            codes.extend(each.code for each in await self.shown(name) if each.code is not None)
+            return max(codes, default=0) > since_ms
+
+        await until(taken_since, seconds, f"{name} to show a picture taken later")
+        return codes
+
+    async def frames(self, name: str, count: int = 5, seconds: float = 45) -> None:
         """Wait until `count` pictures were decoded, with or without time code; raises TimeoutError."""
 
         async def enough() -> bool:

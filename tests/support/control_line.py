@@ -59,7 +59,7 @@ class Socket:
 
     async def hear(self, kind: str, **wanted: object) -> dict[str, Any]:
         """Return the next message of a kind that has the wanted values; others are passed over."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 message = msgpack.unpackb(await self.raw.receive_bytes())
                 if message["t"] == kind and all(message.get(key) == value for key, value in wanted.items()):
@@ -127,7 +127,7 @@ class Line:
 
 async def until(condition: Any, what: str) -> None:
     """Wait until a condition holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0.01)
     assert condition(), what

@@ -56,11 +56,11 @@ class Remembering:
 
     async def has_rtp(self, count: int) -> None:
         """Wait until so many packets came."""
-        await until(lambda: len(self.rtp) >= count, 20)
+        await until(lambda: len(self.rtp) >= count)
 
 
-async def until(condition: Callable[[], object], seconds: float = 10) -> None:
-    """Wait until something of the outside world holds."""
+async def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Wait until something of the outside world holds; long, because only a failing test waits to the end."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is awaited belongs to other programs and has no event
             await asyncio.sleep(0.01)

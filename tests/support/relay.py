@@ -24,7 +24,7 @@ from tests.support.chromium import until
 _COMMAND = str(Path(sys.executable).with_name("relay"))
 PASSWORD = "une longue phrase de passe 42"
 """What everybody changes their one-time password to."""
-_READY_SECONDS = 60
+_READY_SECONDS = 120
 _STOP_SECONDS = 60
 
 
@@ -82,6 +82,21 @@ class RelayUnderTest:
     def recordings(self) -> list[Path]:
         """Return the vault's folders, oldest first."""
         return sorted(path for path in (self.data / "vault").iterdir() if re.fullmatch("[0-9a-f]{32}", path.name))
+
+    async def sealed(self, folder: Path, bytes_more: int = 3000) -> None:
+        """Wait until a recording's chain has grown by some links (about 500 bytes each, two a second)."""
+        chain = folder / "chain"
+        before = chain.stat().st_size
+
+        async def grew() -> bool:
+            return chain.stat().st_size >= before + bytes_more
+
+        await until(grew, 60, "the chain to grow")
+
+    def signal(self, how: signal.Signals) -> None:
+        """Send a signal to `relay serve` itself, the supervisor."""
+        assert self._process is not None
+        self._process.send_signal(how)
 
     def pids(self, name: str) -> list[int]:
         """Return the process ids of `control`, `worker` or `recorder`."""
@@ -172,7 +187,7 @@ class Person:
         (found,) = [each for each in listed["cameras"] if each["camera"] == camera]
         return dict(found)
 
-    async def sees_live(self, camera: str, seconds: float = 20) -> None:
+    async def sees_live(self, camera: str, seconds: float = 60) -> None:
         """Wait until a camera is live."""
 
         async def live() -> bool:

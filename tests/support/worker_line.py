@@ -243,7 +243,7 @@ class Viewer:
         self.tracks = tracks
         self.sound = sound
 
-    async def picture(self, slot: int = 0, seconds: float = 10) -> Any:
+    async def picture(self, slot: int = 0, seconds: float = 30) -> Any:
         """Return the next decoded picture of a slot."""
         return await asyncio.wait_for(self.tracks[slot].recv(), seconds)
 
