@@ -96,24 +96,20 @@ async def test_killing_control_stops_neither_picture_nor_recording(scene: Scene,
         page = await watching(browser, scene, marie, ["cam1"], await marie.intervention())
         (control,) = scene.relay.pids("control")
         (folder,) = scene.relay.recordings()
+        scene.relay.send_signal(signal.SIGSTOP)  # a supervisor that is held back starts no new control
         os.kill(control, signal.SIGKILL)
         killed_at = time.time() * 1000
-        size = (folder / "chain").stat().st_size
-        shown = await page.sees("cam1", 60)
-        assert max(b - a for a, b in zip(shown, shown[1:], strict=False)) < 2000
-        assert shown[-1] > killed_at + 2000
-
-        async def grew() -> bool:
-            return (folder / "chain").stat().st_size > size
-
-        await until(grew, 5, "the chain to grow")
+        await page.sees_since("cam1", killed_at + 2000)
+        await scene.relay.sealed(folder)
+        assert scene.relay.pids("control") == [control], "all this without any control"
+        scene.relay.send_signal(signal.SIGCONT)
 
         async def back() -> bool:
             return scene.relay.pids("control") not in ([control], []) and await scene.relay.ready()
 
-        await until(back, 20, "a new control")
+        await until(back, 90, "a new control")
         await marie.sees_live("cam1")
-        assert (await page.sees("cam1", 30))[-1] > killed_at + 3000
+        await page.sees_since("cam1", time.time() * 1000)
         assert scene.relay.recordings() == [folder]
     assert await scene.relay.stop() == 0
     assert scene.relay.verify(folder)[0] == 0
@@ -134,14 +130,15 @@ async def test_a_revoked_camera_stops_within_a_second(scene: Scene, browser: Chr
             viewer = await browser.viewer(scene.relay.url)
             return (await viewer.publish("cam1", scene.whip("cam1"), scene.tokens["cam1"])).status in (401, 403)
 
-        await until(refused, 5, "the token to be refused")
+        await until(refused, 30, "the token to be refused")
 
 
 async def test_ctrl_c_closes_every_recording(scene: Scene, footage: Path) -> None:
     async with scene.simulated("cam1", "cam2", flags=("--footage", f"cam2={footage}")), scene.person("marie") as marie:
         await marie.sees_live("cam1")
         await marie.sees_live("cam2")
-        await asyncio.sleep(3)
+        for folder in scene.relay.recordings():
+            await scene.relay.sealed(folder)
         assert await scene.relay.stop() == 0
         folders = scene.relay.recordings()
         assert len(folders) == 2
@@ -154,7 +151,7 @@ async def test_an_idle_camera_streams_on_request(scene: Scene) -> None:
         async def online() -> bool:
             return bool((await olivier.camera("cam1"))["online"])
 
-        await until(online, 10, "cam1 to be online")
+        await until(online, 60, "cam1 to be online")
         intervention = await olivier.intervention()
         await olivier.call("POST", "/api/cameras/cam1/request", {"intervention": intervention})
         await olivier.sees_live("cam1")
@@ -167,19 +164,20 @@ async def test_a_camera_that_falls_and_comes_back_continues_its_recording(scene:
     async with scene.person("marie") as marie:
         async with scene.simulated("cam1") as camera:
             await marie.sees_live("cam1")
-            await asyncio.sleep(2)
+            (folder,) = scene.relay.recordings()
+            await scene.relay.sealed(folder)
             camera.kill()
             await camera.wait()
 
             async def missed() -> bool:
                 return bool((await marie.camera("cam1"))["state"] != "live")
 
-            await until(missed, 10, "cam1 to be missed")
+            await until(missed, 60, "cam1 to be missed")
         async with scene.simulated("cam1"):
-            await marie.sees_live("cam1", 30)
-            await asyncio.sleep(3)
+            await marie.sees_live("cam1")
+            await scene.relay.sealed(folder)
     assert await scene.relay.stop() == 0
-    (folder,) = scene.relay.recordings()
+    assert scene.relay.recordings() == [folder]
     code, verdict = scene.relay.verify(folder)
     assert code == 0, verdict
     gaps = [note["values"] for note in verdict["notes"] if note["code"] == "gap"]
@@ -189,18 +187,19 @@ async def test_a_camera_that_falls_and_comes_back_continues_its_recording(scene:
 async def test_killing_the_worker_costs_seconds_and_no_recording(scene: Scene) -> None:
     async with scene.simulated("cam1"), scene.person("marie") as marie:
         await marie.sees_live("cam1")
-        await asyncio.sleep(2)
+        (folder,) = scene.relay.recordings()
+        await scene.relay.sealed(folder)
         (worker,) = scene.relay.pids("worker")
         os.kill(worker, signal.SIGKILL)
 
         async def replaced() -> bool:
             return scene.relay.pids("worker") not in ([worker], [])
 
-        await until(replaced, 20, "a new worker")
-        await marie.sees_live("cam1", 30)
-        await asyncio.sleep(3)
+        await until(replaced, 90, "a new worker")
+        await marie.sees_live("cam1")
+        await scene.relay.sealed(folder)
     assert await scene.relay.stop() == 0
-    (folder,) = scene.relay.recordings()
+    assert scene.relay.recordings() == [folder]
     code, verdict = scene.relay.verify(folder)
     assert code == 0, verdict
 
@@ -215,12 +214,9 @@ async def test_killing_the_recorder_keeps_the_picture_and_begins_a_new_recording
         async def second() -> bool:
             return len(scene.relay.recordings()) == 2
 
-        await until(second, 30, "a second recording")
-        killed_at = time.time() * 1000
-        await page.shown("cam1")
-        shown = await page.sees("cam1", 20)
-        assert shown[-1] > killed_at
-        await asyncio.sleep(2)
+        await until(second, 90, "a second recording")
+        await page.sees_since("cam1", time.time() * 1000)
+        await scene.relay.sealed(scene.relay.recordings()[1])
     assert await scene.relay.stop() == 0
     first, following = scene.relay.recordings()
     code, verdict = scene.relay.verify(first)

@@ -93,7 +93,7 @@ class RelayUnderTest:
 
         await until(grew, 60, "the chain to grow")
 
-    def signal(self, how: signal.Signals) -> None:
+    def send_signal(self, how: signal.Signals) -> None:
         """Send a signal to `relay serve` itself, the supervisor."""
         assert self._process is not None
         self._process.send_signal(how)
