@@ -27,6 +27,11 @@ const KEPT_AS = "relay.intervention";
 /** A socket that is back this soon needs no banner. */
 const STALE_AFTER_S = 2;
 
+/** A dialog that is open has the keyboard, Escape above all; it stands in an element's own tree, where no selector finds it. */
+function isInDialog(event: KeyboardEvent): boolean {
+  return event.composedPath().some((each) => each instanceof HTMLDialogElement);
+}
+
 function fullSoon(notice: Extract<DiskNotice, { level: "line" | "warn" }>): string {
   return t("disk.soon", { when: span(notice.fullInS), free: bytes(notice.free) });
 }
@@ -336,7 +341,7 @@ export class LiveView extends Spoken {
   // --- keyboard --------------------------------------------------------------------------------------------------------
 
   readonly #onKey = (event: KeyboardEvent): void => {
-    if (!this.active || document.querySelector("dialog[open]") !== null) return;
+    if (!this.active || isInDialog(event)) return;
     const meaning = this.#keys.read(event, this.desk.wall.layout.size, performance.now());
     if (meaning === null || (this.current === null && meaning.does !== "alarm")) return;
     event.preventDefault();
