@@ -8,6 +8,7 @@ under way) and that of the last day (what a month costs, erasures included).  Th
 to make room: whoever reads the forecast has to act.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ DiskState: TypeAlias = Literal["ok", "stalled", "full", "gone"]
 
 SHORT_STEP, SHORT_SPAN = 10.0, 600.0
 LONG_STEP, LONG_SPAN = 600.0, 86_400.0
-LEAST_SPAN = 60.0
+LEAST_SPAN = 300.0
 """Seconds of samples below which a rate is a guess and is not told."""
-LEAST_LOSS = 1 << 20
+LEAST_LOSS = 8 << 20
 """Bytes that must have gone: databases and logs breathe."""
 WORST: tuple[DiskState, ...] = ("ok", "stalled", "full", "gone")
 
@@ -98,10 +99,9 @@ class Disk:
 
 
 def _reads(outlook: Outlook) -> tuple[str, int, int | None]:
-    """Return an outlook as coarsely as a person reads it: two digits."""
-    return outlook.state, _coarse(outlook.free), None if outlook.full_in is None else _coarse(int(outlook.full_in))
+    """Return an outlook as coarsely as a person reads it: a tenth more or less is the same."""
+    return outlook.state, _coarse(outlook.free), None if outlook.full_in is None else _coarse(outlook.full_in)
 
 
-def _coarse(value: int) -> int:
-    digits = max(len(str(value)) - 2, 0)
-    return round(value, -digits)
+def _coarse(value: float) -> int:
+    return round(math.log(max(value, 1.0), 1.1))
