@@ -169,7 +169,9 @@ export class LiveView extends Spoken {
     const notice = diskNotice(this.desk.state.disk);
     if (notice.level === "bad")
       return html`<p class="stale bad" role="alert" data-testid="disk" data-state=${notice.state}>⚠ ${t(`disk.${notice.state}`)}</p>`;
-    return notice.level === "warn" ? html`<p class="stale" role="status" data-testid="disk">⚠ ${fullSoon(notice)}</p>` : nothing;
+    return notice.level === "warn"
+      ? html`<p class="stale" role="status" data-testid="disk">⚠ ${fullSoon(notice)}</p>`
+      : nothing;
   }
 
   #diskLine(): TemplateResult | typeof nothing {
