@@ -73,6 +73,14 @@ export function age(seconds: number): string {
   return t("age.hours", { h: Math.floor(whole / 3600), m: two(Math.floor((whole % 3600) / 60)) });
 }
 
+/** A time to come, as roughly as it is known: `3 days`, `20 h`, `45 min`. */
+export function span(seconds: number): string {
+  const hours = seconds / 3600;
+  if (hours >= 48) return t("span.days", { n: Math.floor(hours / 24) });
+  if (hours >= 2) return t("span.hours", { n: Math.floor(hours) });
+  return t("span.minutes", { n: Math.max(0, Math.floor(seconds / 60)) });
+}
+
 /** Date and time to the second on a 24-hour clock, with the zone. */
 export function dateTime(ms: number | null): string {
   if (ms === null) return "—";

@@ -5,7 +5,7 @@
  */
 
 import { DecodeError, type Fields, fields, list, number, numberOr, text, textOr } from "./decode";
-import { type Camera, type Leg, readCamera, readLeg } from "./model";
+import { type Camera, type Disk, type Leg, readCamera, readDisk, readLeg } from "./model";
 
 export interface SlotFact {
   readonly worker: number;
@@ -23,6 +23,7 @@ export type LiveMessage =
   | { readonly t: "leg"; readonly leg: Leg }
   | { readonly t: "time"; readonly serverMs: number; readonly echo: number }
   | { readonly t: "alarm"; readonly camera: string; readonly reason: string }
+  | { readonly t: "disk"; readonly disk: Disk }
   | { readonly t: "interventions" }
   | { readonly t: "bye"; readonly reason: string }
   | { readonly t: "unknown"; readonly name: string };
@@ -41,6 +42,8 @@ export interface LiveState {
   readonly cameras: ReadonlyMap<string, Camera>;
   readonly legs: ReadonlyMap<string, Leg>;
   readonly alarms: ReadonlyMap<string, Alarm>;
+  /** Null until the relay has told. */
+  readonly disk: Disk | null;
   /** Grows each time the list of interventions has to be fetched again. */
   readonly interventions: number;
 }
@@ -50,6 +53,7 @@ export const NOTHING_KNOWN: LiveState = {
   cameras: new Map(),
   legs: new Map(),
   alarms: new Map(),
+  disk: null,
   interventions: 0,
 };
 
@@ -87,6 +91,7 @@ const READERS: Readonly<Record<string, (from: Fields) => LiveMessage>> = {
   leg: (from) => ({ t: "leg", leg: readLeg(from) }),
   time: (from) => ({ t: "time", serverMs: number(from, "server_ns") / 1e6, echo: number(from, "echo") }),
   alarm: (from) => ({ t: "alarm", camera: text(from, "camera"), reason: textOr(from, "reason", "") }),
+  disk: (from) => ({ t: "disk", disk: readDisk(from) }),
   interventions: () => ({ t: "interventions" }),
   bye: (from) => ({ t: "bye", reason: textOr(from, "reason", "") }),
 };
@@ -118,6 +123,8 @@ export function reduce(state: LiveState, message: LiveMessage, now: number): Liv
       return { ...state, legs: without(state.legs, message.view) };
     case "alarm":
       return { ...state, alarms: raise(state.alarms, message.camera, message.reason, now) };
+    case "disk":
+      return { ...state, disk: message.disk };
     case "interventions":
       return { ...state, interventions: state.interventions + 1 };
     default:
@@ -139,7 +146,7 @@ function withAlarms(state: LiveState, now: number): LiveState {
   let alarms = state.alarms;
   for (const camera of state.cameras.values()) {
     const alarm = alarms.get(camera.camera);
-    if (camera.pressed && alarm === undefined) alarms = raise(alarms, camera.camera, "", now);
+    if (camera.pressed && alarm === undefined) alarms = raise(alarms, camera.camera, "", now - (camera.pressedAge ?? 0) * 1000);
     if (!camera.pressed && alarm?.seen === true) alarms = without(alarms, camera.camera);
   }
   return alarms === state.alarms ? state : { ...state, alarms };

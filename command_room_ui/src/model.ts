@@ -15,6 +15,15 @@ export type SourceState = (typeof SOURCE_STATES)[number];
 export const REC_STATES = ["none", "waiting", "recording", "stalled", "full"] as const;
 export type RecState = (typeof REC_STATES)[number];
 
+export const DISK_STATES = ["ok", "stalled", "full", "gone"] as const;
+
+/** The disk of the recordings; `fullInS` at the present rate, null while it does not fill. */
+export interface Disk {
+  readonly state: (typeof DISK_STATES)[number];
+  readonly free: number;
+  readonly fullInS: number | null;
+}
+
 export type Layer = "high" | "low" | "key";
 
 export interface Session {
@@ -55,6 +64,8 @@ export interface Camera {
   readonly viewers: number;
   readonly online: boolean;
   readonly pressed: boolean;
+  /** Seconds since the press, as the relay counts them: this page may have been opened later. */
+  readonly pressedAge: number | null;
   readonly revoked: boolean;
 }
 
@@ -164,6 +175,14 @@ export function readSession(value: unknown): Session {
   };
 }
 
+export function readDisk(from: Fields): Disk {
+  return {
+    state: oneOf(from, "state", DISK_STATES, "ok"),
+    free: numberOr(from, "free", 0),
+    fullInS: numberOr(from, "full_in_s", null),
+  };
+}
+
 export function readCamera(value: unknown): Camera {
   const from = fields(value, "a camera");
   const camera = text(from, "camera");
@@ -194,6 +213,7 @@ export function readCamera(value: unknown): Camera {
     viewers: numberOr(from, "viewers", 0),
     online: flag(from, "online"),
     pressed: flag(from, "pressed"),
+    pressedAge: numberOr(from, "pressed_age", null),
     revoked: flag(from, "revoked") || moment(from, "revoked") !== null,
   };
 }

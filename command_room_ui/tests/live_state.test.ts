@@ -130,6 +130,11 @@ describe("alarms", () => {
     });
   });
 
+  it("are as old as the press, not as this page", () => {
+    const state = reduce(NOTHING_KNOWN, listed(camera("a", { pressed: true, pressed_age: 90 })), 100_000);
+    expect(state.alarms.get("a")?.at).toBe(10_000);
+  });
+
   it("stay marked while pressed, go once seen and released", () => {
     const seen = acknowledge(told(listed(pressed)), "a");
     expect(seen.alarms.get("a")?.seen).toBe(true);

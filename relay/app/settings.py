@@ -115,6 +115,11 @@ class Recorder(Section):
     resume_seconds: float = Field(
         default=60, ge=1, le=600, description="A camera back within this time continues its recording"
     )
+    keep_free_mb: int = Field(
+        default=256,
+        ge=0,
+        description="MiB of the disk that recordings leave free, so that journal, gaps and ends always find room",
+    )
     record_grace: float = Field(
         default=10,
         ge=-1,

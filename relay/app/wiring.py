@@ -17,7 +17,7 @@ from relay.channel.messages import RecorderReport, WorkerReport
 from relay.evidence.keys import public_key_from
 from relay.evidence.standalone import single_file
 from relay.http.context import Context, Options
-from relay.http.hub import LiveHub
+from relay.http.hub import LiveHub, disk_message
 from relay.http.limits import Buckets
 from relay.policy.lockout import Limits
 from relay.service.capture import Capture
@@ -221,6 +221,8 @@ def _introduce(control: Control) -> None:
     services.streams.on.alarm.append(
         lambda camera, reason: services.live.tell_all({"t": "alarm", "camera": camera, "reason": reason})
     )
+    control.capture.disk.on_change.append(lambda outlook: services.live.tell_all(disk_message(outlook)))
+    services.live.greetings.append(lambda: disk_message(control.capture.disk.outlook))
     services.viewing.on_watched.append(services.field.watched)
     services.viewing.on_watched.append(lambda camera, count: changed(camera))
     services.links.on_down(lambda link: _tell_worker(services, link, up=False))
@@ -275,10 +277,13 @@ class _Reports:
 
     def gauges(self) -> dict[str, dict[str, float]]:
         """Return gauges by name and process."""
+        disk = self._capture.disk
         return {
             "relay_live_cameras": {"control": len(self._streams.all())},
             "relay_open_views": {"control": self._viewing.open_views},
             "relay_cpu_seconds": dict(self._cpu),
-            "relay_disk_free_bytes": {f"recorder-{index}": free for index, free in self._capture.disk_free.items()},
+            "relay_disk_free_bytes": {f"recorder-{index}": free for index, free in disk.free.items()},
+            "relay_disk_full_in_seconds": {} if disk.outlook.full_in is None else {"control": disk.outlook.full_in},
+            "relay_disk_troubled": {"control": float(disk.outlook.state != "ok")},
             "relay_retention_late": {"control": self._keeping.status().late_total},
         }

@@ -428,6 +428,8 @@ class RecorderReport(Message, frozen=True):
     backlog_bytes: int
     unheld: tuple[str, ...] = ()
     """Recordings that a worker tapped into since the last report although they are not open here: nothing of them is kept."""
+    disk: Literal["ok", "stalled", "full", "gone"] = "ok"
+    """Whether the disk takes what comes; stalled: it is slow or read-only; gone: it cannot even be looked at."""
 
 
 AnyMessage: TypeAlias = (

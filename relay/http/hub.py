@@ -5,13 +5,14 @@ What this file owns: one bounded queue per socket and what every page is told.  
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgpack
 from aiohttp import WSCloseCode, web
 
 from relay.base.counters import Counters, declare
+from relay.service.disk import Outlook
 from relay.service.enrolment import Enrolment, in_scope
 from relay.service.identity import SignedIn
 from relay.service.picture import Pictures
@@ -22,6 +23,11 @@ declare(
     live_messages="messages sent over live sockets",
     live_dropped="live sockets closed because they did not take their messages in time",
 )
+
+
+def disk_message(outlook: Outlook) -> dict[str, Any]:
+    """Return what pages are told of the disk."""
+    return {"t": "disk", "state": outlook.state, "free": outlook.free, "full_in_s": outlook.full_in}
 
 
 class Outbox:
@@ -86,6 +92,8 @@ class LiveHub:
         self._stale = asyncio.Event()
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
+        self.greetings: list[Callable[[], Mapping[str, Any]]] = []
+        """What a page is told when it connects, beside the cameras."""
 
     async def run(self) -> None:
         """Coalesce changes: each camera's map goes out at most ten times a second; until cancelled."""
@@ -124,6 +132,8 @@ class LiveHub:
         self._counters.count("live_sockets")
         cameras = [self._pictures.of(camera) for camera in self._visible(page)]
         page.tell({"t": "cameras", "cameras": cameras})
+        for greeting in self.greetings:
+            page.tell(greeting())
 
     def remove(self, page: Page) -> None:
         """A page went away."""

@@ -112,6 +112,7 @@ class CameraState(Out):
     viewers: int
     online: bool
     pressed: bool
+    pressed_age: float | None
 
 
 class CameraEnrolment(Out):

@@ -37,6 +37,8 @@ class RecorderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much media waits in memory while the disk stalls; beyond it a Gap is recorded."""
     reserve_bytes: int = 4 << 20
     """Preallocated file in the vault that is given up when the disk is full, so that gaps and ends can still be signed."""
+    keep_free: int = 0
+    """Bytes of the disk that media leaves free."""
     recorders: int = 0
     """How many recorders there are; recorder 0 also recovers what those beyond left open.  0: not known, nobody's."""
     log_level: str = "info"

@@ -132,7 +132,9 @@ class Recorder:
 
     def _make_vault(self) -> VaultThread:
         config = self._config
-        settings = WriterSettings(self._root, config.index, config.sync_seconds, config.backlog_seconds, config.reserve_bytes)
+        settings = WriterSettings(
+            self._root, config.index, config.sync_seconds, config.backlog_seconds, config.reserve_bytes, config.keep_free
+        )
         assert self._loop is not None
         loop = self._loop
         return VaultThread(
@@ -328,9 +330,16 @@ class Recorder:
             recordings=tuple(self._report_of(recording) for recording in self._recordings.values()),
             counters=dict(self.counters.snapshot()),
             cpu_seconds=time.process_time(),
-            disk_free=self._vault.free_bytes,
+            disk_free=max(0, self._vault.free_bytes - self._config.keep_free),
             backlog_bytes=self._vault.backlog_bytes,
+            disk=self._disk(self._vault),
         )
+
+    @staticmethod
+    def _disk(vault: VaultThread) -> Literal["ok", "stalled", "full", "gone"]:
+        if vault.state == "stalled" and not vault.free_bytes:
+            return "gone"
+        return "stalled" if vault.state == "ok" and vault.troubled else vault.state
 
     def _report_of(self, recording: Recording) -> messages.RecordingReport:
         progress = recording.progress

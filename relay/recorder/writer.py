@@ -53,6 +53,8 @@ class WriterSettings:
     sync_seconds: float
     backlog_seconds: float
     reserve_bytes: int
+    keep_free: int = 0
+    """Media is not taken while less than this is free: the journal and what else lives on the disk need room, too."""
 
 
 class VaultThread:
@@ -180,6 +182,8 @@ class VaultThread:
         if recording is None:
             return
         if isinstance(job, Media):
+            if not recording.committed:
+                self._want_room()
             recording.media(job)
         elif isinstance(job, Lack):
             recording.lack(job)
@@ -190,6 +194,7 @@ class VaultThread:
     def _begin(self, job: Open) -> None:
         """Open a recording; a disk that refuses is told to the caller, who asks again when he likes."""
         try:
+            self._want_room()
             start = start_of(job.plan, self._head_of(job.plan.previous), self._signer)
             mark_open(self._ops, self._settings.root, self._settings.index, job.recording)
             recording = SealedRecording(self._ops, self._settings.root, start, job.key, self._signer)
@@ -248,6 +253,11 @@ class VaultThread:
                     self._refused(error)
         if self.state == "full" or (self.state == "stalled" and not self._jobs):
             self._hold_reserve()  # where nothing else would try whether the disk is back
+
+    def _want_room(self) -> None:
+        """Raise ENOSPC where what is left belongs to others.  A disk that cannot be looked at (0) speaks for itself."""
+        if 0 < self.free_bytes < self._settings.keep_free:
+            raise OSError(errno.ENOSPC, "no room beyond what is kept free")
 
     def _free(self) -> int:
         try:
@@ -319,21 +329,25 @@ class VaultThread:
 
     def _hold_reserve(self) -> None:
         """Take the reserve where there is room for it and more; then media is stored again."""
+        settings, path = self._settings, self._reserve_path()
         try:
-            path = self._reserve_path()
-            held = path.exists() and path.stat().st_size >= self._settings.reserve_bytes
-            if not held and self._free() < self._settings.reserve_bytes + ROOM:
-                return
-            descriptor = self._ops.open_append(path)
-            try:
-                self._ops.allocate(descriptor, self._settings.reserve_bytes)
-            finally:
-                self._ops.close(descriptor)
+            held = path.exists() and path.stat().st_size >= settings.reserve_bytes
+            roomy = self._free() >= settings.keep_free + (0 if held else settings.reserve_bytes) + ROOM
+            if held or roomy:
+                self._allocate(path)
         except OSError as error:
             self._refused(error)
             return
-        self._reserve_held = True
-        self.state = "ok"
+        self._reserve_held = held or roomy
+        if roomy or (held and self.state == "stalled"):
+            self.state = "ok"
+
+    def _allocate(self, path: Path) -> None:
+        descriptor = self._ops.open_append(path)
+        try:
+            self._ops.allocate(descriptor, self._settings.reserve_bytes)
+        finally:
+            self._ops.close(descriptor)
 
     def _spend_reserve(self) -> None:
         self._reserve_held = False

@@ -27,6 +27,7 @@ from relay.channel.messages import (
     RecordOpen,
     SegmentSealed,
 )
+from relay.service.disk import Disk
 from relay.service.links import Link, Links
 from relay.service.recordings import Recordings
 from relay.store.accounts import Camera
@@ -82,7 +83,7 @@ class Capture:
         self._writer: asyncio.Task[None] | None = None
         self.on_closed: list[Callable[[str], None]] = []
         self.on_state: list[Callable[[str, State], None]] = []
-        self.disk_free: dict[int, int] = {}
+        self.disk = Disk()
         links.on(RecorderReport, self._on_report)
         for kind in (SegmentSealed, GapSeen, RecordingClosed):
             links.on(kind, self._on_fact)
@@ -164,7 +165,7 @@ class Capture:
             del self._held[recording]
 
     def _on_report(self, link: Link, report: RecorderReport) -> None:
-        self.disk_free[link.index] = report.disk_free
+        self.disk.take(link.index, report.disk, report.disk_free, asyncio.get_running_loop().time())
         for item in report.recordings:
             self._take(link.index, item)
             self._say(item.recording, "failing" if item.state in ("stalled", "full") else "written")

@@ -67,6 +67,8 @@ class Unit:
     close: Callable[[], None] | None = None
     beat: Beat | None = None
     pressed: bool = False
+    pressed_at: float = -math.inf
+    """Monotonic seconds of the press that still stands; a camera that says it again, after a cut, changes nothing."""
     intent: Intent | None = None
     bearer: str | None = None
     intervention: str | None = None
@@ -259,7 +261,8 @@ class Field:
         reason = clean_text(str(message.get("reason") or "button pressed"), "reason", longest=200)
         intervention = await self._intervention(unit, None, reason)
         unit.intent = Intent(intervention, reason, threat.value, self._clock.monotonic() + INTENT_SECONDS)
-        unit.pressed = True
+        if not unit.pressed:
+            unit.pressed, unit.pressed_at = True, self._clock.monotonic()
         self._counters.count("camera_presses")
         self._changed(unit.camera.camera)
 

@@ -41,6 +41,7 @@ class Pictures:
             "viewers": self._viewing.views_of(camera.camera),
             "online": online,
             "pressed": unit is not None and unit.pressed,
+            "pressed_age": self._clock.monotonic() - unit.pressed_at if unit is not None and unit.pressed else None,
             "state": live.state if live is not None else ("idle" if online else "offline"),
             "worker": live.worker if live is not None else None,
             "recording": live.recording if live is not None else None,

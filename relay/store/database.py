@@ -1,6 +1,7 @@
 """The database behind an async façade: one writer thread, a few reader threads, never the event loop.
 
-Owns: the engine, its SQLite settings (WAL, synchronous=FULL) and the bounded queue of waiting work.  Must never know: tables.
+Owns: the engine, its SQLite settings (WAL, synchronous=FULL), the bounded queue of waiting work, and the reserve that is given
+up when the disk is full, so that the journal can still be written.  Must never know: tables.
 
 API: `await Database.open(url, counters)` (migrates), `await db.write(work)`, `await db.read(work)`, `await db.close()`;
 `work` is a plain function of a SQLAlchemy Connection, run in one transaction.  Raises OurError(UNAVAILABLE) when the disk
@@ -8,8 +9,10 @@ refuses or too much is waiting; IntegrityError becomes TheirError(CONFLICT).
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -18,10 +21,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.store.migrations import upgrade
+from relay.store.reserve import Reserve
 
 T = TypeVar("T")
 MOST_WAITING = 1024
 READERS = 2
+RESERVE = "-reserve"
 
 declare(
     database_writes="transactions committed by the writer thread",
@@ -32,8 +37,9 @@ declare(
 class Database:
     """One database; `open` is the only way to get one."""
 
-    def __init__(self, engine: Engine, counters: Counters) -> None:
+    def __init__(self, engine: Engine, counters: Counters, reserve: Reserve | None = None) -> None:
         self._engine = engine
+        self._reserve = reserve
         self._counters = counters
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="db-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="db-read")
@@ -42,17 +48,22 @@ class Database:
     @classmethod
     async def open(cls, url: str, counters: Counters) -> "Database":
         """Open (creating if needed) and migrate to the newest schema; `url` is an SQLAlchemy URL (`sqlite:////path`)."""
-        database = cls(_engine(url), counters)
+        path = Path(url.removeprefix("sqlite:///"))
+        database = cls(_engine(url), counters, Reserve(path.with_name(path.name + RESERVE)))
         try:
             await database._run(database._writer, lambda: _migrate(database._engine))
+            await database._run(database._writer, database._hold)
         except BaseException:
             await database.close()
             raise
         return database
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in the writer thread inside one transaction; when this returns, it is on disk (synchronous=FULL)."""
-        result = await self._run(self._writer, lambda: self._transact(work, writes=True))
+        """Run `work` in the writer thread inside one transaction; when this returns, it is on disk (synchronous=FULL).
+
+        Where the disk is full the reserve is given up and `work` is run once more: it is a function of the connection alone.
+        """
+        result = await self._run(self._writer, lambda: self._write(work))
         self._counters.count("database_writes")
         return result
 
@@ -68,6 +79,20 @@ class Database:
         self._writer.shutdown()
         self._readers.shutdown()
         self._engine.dispose()
+
+    def _hold(self) -> None:
+        if self._reserve is not None:
+            self._reserve.hold()
+
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        try:
+            result = self._transact(work, writes=True)
+        except OurError as error:
+            if not _is_full(error) or self._reserve is None or not self._reserve.spend():
+                raise
+            return self._transact(work, writes=True)
+        self._hold()
+        return result
 
     def _transact(self, work: Callable[[Connection], T], *, writes: bool) -> T:
         try:
@@ -88,6 +113,11 @@ class Database:
             return await asyncio.get_running_loop().run_in_executor(pool, work)
         finally:
             self._waiting -= 1
+
+
+def _is_full(error: OurError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, DBAPIError) and getattr(cause.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
 def _engine(url: str) -> Engine:

@@ -91,7 +91,8 @@ async def loses_a_packet_of_the_picture(camera: Camera, received: Received) -> N
     assert camera.session.wire is not None
     kinds = {int(kind) for kind in re.findall(r"a=rtpmap:(\d+) H264/", received.peer.localDescription.sdp)}
     up = camera.session.wire.links[0]
-    deliver, lost = up.send, []
+    deliver = up.send
+    lost: list[bytes] = []
 
     def send(datagram: tuple[bytes, object], size: int) -> None:
         data = datagram[0]

@@ -27,7 +27,7 @@ _TELLING = (
     "totalFreezesDuration",
 )
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-_FLAGS = (
+FLAGS = (
     "--no-sandbox",
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
@@ -174,7 +174,7 @@ class Chromium:
 async def chromium(*flags: str) -> AsyncIterator[Chromium]:
     """Run the system's Chromium, headless and offline."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable(), args=[*_FLAGS, *flags])
+        browser = await playwright.chromium.launch(executable_path=executable(), args=[*FLAGS, *flags])
         try:
             yield Chromium(browser)
         finally:

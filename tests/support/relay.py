@@ -31,7 +31,7 @@ _STOP_SECONDS = 60
 class RelayUnderTest:
     """`relay serve` on free ports of the loopback, with a data folder of its own."""
 
-    def __init__(self, data: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, data: Path, environment: Mapping[str, str] | None = None) -> None:
         self.data = data
         http, self.udp_port = _free_port(socket.SOCK_STREAM), _free_port(socket.SOCK_DGRAM)
         self.url = f"http://127.0.0.1:{http}"
@@ -39,7 +39,7 @@ class RelayUnderTest:
             "RELAY_DATA": str(data),
             "RELAY_HTTP__PORT": str(http),
             "RELAY_WORKERS__PORT_BASE": str(self.udp_port),
-            **(settings or {}),
+            **(environment or {}),
         }
         self._process: asyncio.subprocess.Process | None = None
 
@@ -58,12 +58,12 @@ class RelayUnderTest:
         """Make keys, database and settings."""
         self.run("init", "--data", str(self.data))
 
-    def copy(self, data: Path) -> "RelayUnderTest":
+    def copy(self, data: Path, environment: Mapping[str, str] | None = None) -> "RelayUnderTest":
         """Return another relay with the same keys, people and cameras, in another folder; this one must be stopped."""
         shutil.copytree(self.data, data, ignore=shutil.ignore_patterns("run", "serve.log"))
         settings = data / "settings.toml"
         settings.write_text(settings.read_text().replace(str(self.data), str(data)))
-        return RelayUnderTest(data)
+        return RelayUnderTest(data, environment)
 
     def enrol(self, camera: str, *flags: str) -> str:
         """Enrol a camera; return its token."""

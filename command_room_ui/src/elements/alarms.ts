@@ -83,7 +83,7 @@ export class AlarmBanner extends Spoken {
   protected override render(): TemplateResult {
     const told = [...this.live.alarms.values()].filter((alarm) => !alarm.seen || !this.shown.has(alarm.camera));
     const alarms = told.sort((left, right) => Number(left.seen) - Number(right.seen) || right.at - left.at);
-    return html`<div role="alert" class="hidden">${alarms.filter((alarm) => !alarm.seen).map((alarm) => html`<p>${t("alarm.announce", { label: this.#label(alarm) })}</p>`)}</div>
+    return html`<div role="alert" class="hidden">${alarms.filter((alarm) => !alarm.seen).map((alarm) => html`<p>${t("alarm.announce", { title: t(this.#title(alarm)), label: this.#label(alarm) })}</p>`)}</div>
       ${alarms.length === 0 ? nothing : html`<div class="alarms">${alarms.map((alarm) => this.#row(alarm))}</div>`}`;
   }
 
@@ -95,10 +95,15 @@ export class AlarmBanner extends Spoken {
     return this.live.cameras.get(alarm.camera)?.label ?? alarm.camera;
   }
 
+  /** An emergency is a pressed button; what the relay reports by itself (a failed recording) must not look like one. */
+  #title(alarm: Alarm): "alarm.title" | "alarm.technical" {
+    return alarm.reason === "" || this.live.cameras.get(alarm.camera)?.pressed === true ? "alarm.title" : "alarm.technical";
+  }
+
   #row(alarm: Alarm): TemplateResult {
     const ago = t("alarm.ago", { age: age((this.now - alarm.at) / 1000) });
     return html`<div class="alarm ${alarm.seen ? "seen" : ""}" data-testid="alarm" data-camera=${alarm.camera} data-seen=${alarm.seen}>
-      <span class="who">${alarm.seen ? "" : `${t("alarm.title")} — `}${this.#label(alarm)}</span>
+      <span class="who">${alarm.seen ? "" : `${t(this.#title(alarm))} — `}${this.#label(alarm)}</span>
       <span class="why">${alarm.seen ? "" : `${alarm.reason === "" ? t("alarm.pressed") : tCode("trigger", alarm.reason)}, `}${ago}</span>
       ${this.#sound.blocked && !alarm.seen ? html`<button @click=${this.#unblock}>${t("alarm.sound")}</button>` : nothing}
       <button class=${alarm.seen ? "" : "danger"} @click=${() => this.#say("alarm-show", alarm)} data-testid="alarm-show">${t("alarm.show")}</button>

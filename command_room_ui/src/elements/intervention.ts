@@ -131,6 +131,13 @@ export class InterventionGate extends Spoken {
     </li>`;
   }
 
+  /** Put the cursor where the motive goes: that of an intervention of the list, else that of a new one. */
+  ask(id: string | null): void {
+    const item = id === null ? null : this.renderRoot.querySelector<HTMLElement>(`[data-id="${CSS.escape(id)}"]`);
+    const field = item?.querySelector("input") ?? item?.querySelector("button") ?? this.renderRoot.querySelector("input");
+    field?.focus();
+  }
+
   async #fetch(): Promise<void> {
     const answer = await this.api.interventions();
     if (answer.kind === "ok") this.open = answer.value;

@@ -7,12 +7,14 @@
 import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
 import type { Desk } from "../desk";
-import { age, type Key, t } from "../i18n";
+import { type DiskNotice, diskNotice } from "../disk";
+import { age, bytes, type Key, span, t } from "../i18n";
 import { type KeyMeaning, KeyReader } from "../keys";
 import * as layout from "../layout";
 import type { Intervention, Session } from "../model";
 import { controls, explain, Spoken } from "./base";
 import type { CameraList } from "./camera_list";
+import type { InterventionGate } from "./intervention";
 import type { RequestDialog, StreamRequest } from "./request_dialog";
 import type { WallGrid } from "./wall_grid";
 import "./alarms";
@@ -25,6 +27,15 @@ const KEPT_AS = "relay.intervention";
 /** A socket that is back this soon needs no banner. */
 const STALE_AFTER_S = 2;
 
+/** A dialog that is open has the keyboard, Escape above all; it stands in an element's own tree, where no selector finds it. */
+function isInDialog(event: KeyboardEvent): boolean {
+  return event.composedPath().some((each) => each instanceof HTMLDialogElement);
+}
+
+function fullSoon(notice: Extract<DiskNotice, { level: "line" | "warn" }>): string {
+  return t("disk.soon", { when: span(notice.fullInS), free: bytes(notice.free) });
+}
+
 @customElement("live-view")
 export class LiveView extends Spoken {
   static override styles = [
@@ -35,6 +46,7 @@ export class LiveView extends Spoken {
         flex-direction: column;
         height: 100%;
         min-height: 0;
+        background: var(--ground);
       }
       .desk {
         flex: 1;
@@ -77,6 +89,10 @@ export class LiveView extends Spoken {
         border-bottom: 2px solid var(--warn);
         font-weight: 600;
       }
+      .stale.bad {
+        background: var(--bad-ground);
+        border-color: var(--bad);
+      }
       .up {
         color: var(--good);
       }
@@ -96,17 +112,21 @@ export class LiveView extends Spoken {
   @state() private listed = true;
   @state() private turn = 0;
   @state() private message = "";
+  @query("intervention-gate") private gate!: InterventionGate | null;
   @query("camera-list") private list!: CameraList | null;
   @query("wall-grid") private grid!: WallGrid | null;
   @query("request-dialog") private request!: RequestDialog;
   readonly #keys = new KeyReader();
   #stops: (() => void)[] = [];
   #interventions = 0;
+  /** The camera whose alarm was to be shown before there was a motive. */
+  #wanted: string | null = null;
   #messageTimer: ReturnType<typeof setTimeout> | undefined;
 
   override connectedCallback(): void {
     super.connectedCallback();
     addEventListener("keydown", this.#onKey);
+    this.addEventListener("fullscreenchange", this.#onFullScreen);
     const redraw = (): void => {
       this.turn += 1;
     };
@@ -122,12 +142,13 @@ export class LiveView extends Spoken {
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     removeEventListener("keydown", this.#onKey);
+    this.removeEventListener("fullscreenchange", this.#onFullScreen);
     for (const stop of this.#stops) stop();
   }
 
   protected override render(): TemplateResult {
     return html`<alarm-banner .live=${this.desk.state} .shown=${new Set(this.desk.wall.layout.tiles.filter((camera) => camera !== null))} .now=${Date.now()} @alarm-show=${this.#onAlarmShow} @alarm-seen=${this.#onAlarmSeen}></alarm-banner>
-      ${this.#staleBanner()}
+      ${this.#staleBanner()} ${this.#diskBanner()}
       ${
         this.current === null
           ? html`<intervention-gate .api=${this.desk.api} .turn=${this.desk.state.interventions} .closed=${this.closed} @entered=${this.#onEntered}></intervention-gate>`
@@ -144,12 +165,26 @@ export class LiveView extends Spoken {
     return html`<p class="stale" role="alert" data-testid="stale">⚠ ${t("link.stale", { age: age(seconds) })}</p>`;
   }
 
+  #diskBanner(): TemplateResult | typeof nothing {
+    const notice = diskNotice(this.desk.state.disk);
+    if (notice.level === "bad")
+      return html`<p class="stale bad" role="alert" data-testid="disk" data-state=${notice.state}>⚠ ${t(`disk.${notice.state}`)}</p>`;
+    return notice.level === "warn"
+      ? html`<p class="stale" role="status" data-testid="disk">⚠ ${fullSoon(notice)}</p>`
+      : nothing;
+  }
+
+  #diskLine(): TemplateResult | typeof nothing {
+    const notice = diskNotice(this.desk.state.disk);
+    return notice.level === "line" ? html`<span class="soft" data-testid="disk-line">${fullSoon(notice)}</span>` : nothing;
+  }
+
   #workplace(): TemplateResult {
     const wall = this.desk.wall.layout;
     const onTile = new Map(layout.visible(wall).map(({ camera, tile }) => [camera, tile]));
     return html`<div class="desk ${this.listed ? "" : "alone"}">
       ${this.listed ? html`<camera-list .live=${this.desk.state} .onTile=${onTile} @camera-chosen=${this.#onChosen} @camera-request=${this.#onAsk}></camera-list>` : nothing}
-      <wall-grid .desk=${this.desk} .turn=${this.turn}>
+      <wall-grid .desk=${this.desk} .turn=${this.turn} @full-screen=${this.#toggleFullScreen}>
         <button slot="bar" @click=${this.#toggleList} aria-pressed=${this.listed} data-testid="toggle-list">☰ ${t("list.toggle")}</button>
       </wall-grid>
     </div>`;
@@ -162,6 +197,7 @@ export class LiveView extends Spoken {
       ${this.current === null ? nothing : this.#interventionStatus(this.current)}
       <span role="status" data-testid="message">${this.message}</span>
       <span class="space"></span>
+      ${this.#diskLine()}
       ${broken > 0 && socket === "open" ? html`<span class="down" data-testid="media-state">⚠ ${t("link.media", { count: broken })}</span>` : nothing}
       <span role="status" class=${socket === "open" ? "up" : "down"} data-testid="socket-state" data-state=${socket}>${socket === "open" ? "✓" : "⚠"} ${t(`link.${socket}` as Key)}</span>
     </footer>`;
@@ -207,6 +243,9 @@ export class LiveView extends Spoken {
     this.closed = false;
     sessionStorage.setItem(KEPT_AS, item.id);
     this.desk.wall.setIntervention(item.id);
+    const wanted = this.#wanted;
+    this.#wanted = null;
+    if (wanted !== null) this.#pullUp(wanted);
   }
 
   #leave(closed: boolean): void {
@@ -254,9 +293,21 @@ export class LiveView extends Spoken {
   }
 
   #pullUp(camera: string): void {
+    if (this.current === null) {
+      this.#askMotive(camera);
+      return;
+    }
     this.desk.acknowledge(camera);
     const placed = layout.placeAnywhere(this.desk.wall.layout, camera);
     this.desk.wall.arrange(placed.spotlight ? placed : layout.toggleSpotlight(placed));
+  }
+
+  /** No picture without a motive: the way to it is shown, and the camera stands large once it was given. */
+  #askMotive(camera: string): void {
+    this.#wanted = camera;
+    const label = this.desk.state.cameras.get(camera)?.label ?? camera;
+    this.#say(t("alarm.needsMotive", { label }));
+    this.gate?.ask(this.desk.state.cameras.get(camera)?.intervention ?? null);
   }
 
   #latestAlarm(): string | null {
@@ -274,6 +325,17 @@ export class LiveView extends Spoken {
     }, 8000);
   }
 
+  readonly #toggleFullScreen = async (): Promise<void> => {
+    if (document.fullscreenElement === null) await this.requestFullscreen();
+    else await document.exitFullscreen();
+  };
+
+  /** In full screen the wall has all the room; the list comes back when it is called, and with the end of full screen. */
+  readonly #onFullScreen = (): void => {
+    this.listed = document.fullscreenElement === null;
+    this.turn += 1;
+  };
+
   readonly #toggleList = (): void => {
     this.listed = !this.listed;
   };
@@ -281,9 +343,9 @@ export class LiveView extends Spoken {
   // --- keyboard --------------------------------------------------------------------------------------------------------
 
   readonly #onKey = (event: KeyboardEvent): void => {
-    if (!this.active || this.current === null || document.querySelector("dialog[open]") !== null) return;
+    if (!this.active || isInDialog(event)) return;
     const meaning = this.#keys.read(event, this.desk.wall.layout.size, performance.now());
-    if (meaning === null) return;
+    if (meaning === null || (this.current === null && meaning.does !== "alarm")) return;
     event.preventDefault();
     this.#do(meaning);
   };
@@ -302,7 +364,7 @@ export class LiveView extends Spoken {
 
   #doElse(does: "fullScreen" | "search" | "alarm" | "escape"): void {
     const { wall } = this.desk;
-    if (does === "fullScreen") void this.grid?.toggleFullScreen();
+    if (does === "fullScreen") void this.#toggleFullScreen();
     if (does === "search") this.#seek();
     if (does === "escape" && wall.layout.spotlight) wall.arrange(layout.toggleSpotlight(wall.layout));
     const latest = does === "alarm" ? this.#latestAlarm() : null;

@@ -82,7 +82,7 @@ export class WallGrid extends Spoken {
         ${layout.SIZES.map((size) => this.#sizeButton(size))}
         <span class="space"></span>
         <slot name="bar"></slot>
-        <button @click=${this.toggleFullScreen} data-testid="full-screen">${t(document.fullscreenElement === this ? "wall.leaveFullScreen" : "wall.fullScreen")}</button>
+        <button @click=${this.#toggleFullScreen} data-testid="full-screen">${t(document.fullscreenElement !== null ? "wall.leaveFullScreen" : "wall.fullScreen")}</button>
       </div>
       <div class="grid" role="group" tabindex="0" aria-label=${t("wall.title")} data-testid="wall" data-size=${wall.size}
         style=${styleMap({ "grid-template-columns": template.columns, "grid-template-rows": template.rows })}
@@ -134,16 +134,10 @@ export class WallGrid extends Spoken {
     this.#arrange(other ? next : layout.toggleSpotlight(next));
   }
 
-  readonly toggleFullScreen = async (): Promise<void> => {
-    if (document.fullscreenElement === null) await this.requestFullscreen();
-    else await document.exitFullscreen();
-    this.requestUpdate();
+  /** The work place around the wall is what fills the screen: an emergency must be seen there, too. */
+  readonly #toggleFullScreen = (): void => {
+    this.dispatchEvent(new CustomEvent("full-screen"));
   };
-
-  override connectedCallback(): void {
-    super.connectedCallback();
-    this.addEventListener("fullscreenchange", () => this.requestUpdate());
-  }
 
   #arrange(next: layout.WallState): void {
     this.desk.wall.arrange(next);

@@ -90,12 +90,14 @@ export const en: Catalogue = {
   "standing.offline": "offline",
 
   "alarm.title": "EMERGENCY",
+  "alarm.needsMotive": "{label}: give your motive to see its picture",
+  "alarm.technical": "WARNING",
   "alarm.pressed": "button pressed",
   "alarm.ago": "{age} ago",
   "alarm.show": "Show",
   "alarm.seen": "Seen",
   "alarm.sound": "Turn the alert sound on",
-  "alarm.announce": "Emergency: {label}",
+  "alarm.announce": "{title}: {label}",
 
   "tile.empty": "Tile {tile}: free",
   "tile.emptyHint": "Choose a camera",
@@ -356,6 +358,14 @@ export const en: Catalogue = {
   "common.yes": "yes",
   "common.no": "no",
 
+  "disk.stalled": "The disk does not take the recordings any more. Unless it comes back, transmissions end and none begins.",
+  "disk.full":
+    "The disk of the recordings is FULL. Make room: transmissions end and none begins. Nothing is erased before its day.",
+  "disk.gone": "The disk of the recordings is GONE. Unless it comes back, transmissions end and none begins.",
+  "disk.soon": "Disk full in {when} at the present rate ({free} left)",
+  "span.days": "{n} days",
+  "span.hours": "{n} h",
+  "span.minutes": "{n} min",
   "age.seconds": "{n} s",
   "age.minutes": "{m} min {s} s",
   "age.hours": "{h} h {m} min",

@@ -88,12 +88,14 @@ export const fr = {
   "standing.offline": "hors ligne",
 
   "alarm.title": "URGENCE",
+  "alarm.needsMotive": "{label} : indiquez le motif pour voir son image",
+  "alarm.technical": "ALERTE",
   "alarm.pressed": "bouton pressé",
   "alarm.ago": "il y a {age}",
   "alarm.show": "Afficher",
   "alarm.seen": "Vu",
   "alarm.sound": "Activer le son d'alerte",
-  "alarm.announce": "Urgence : {label}",
+  "alarm.announce": "{title} : {label}",
 
   "tile.empty": "Tuile {tile} : libre",
   "tile.emptyHint": "Choisir une caméra",
@@ -347,6 +349,15 @@ export const fr = {
   "common.actions": "Actions",
   "common.yes": "oui",
   "common.no": "non",
+  "disk.stalled":
+    "Le disque n'accepte plus les enregistrements. S'il ne revient pas, les transmissions s'arrêtent et aucune ne commence.",
+  "disk.full":
+    "Disque des enregistrements PLEIN. Libérez de la place : les transmissions s'arrêtent et aucune ne commence. Rien n'est effacé avant terme.",
+  "disk.gone": "Disque des enregistrements ABSENT. S'il ne revient pas, les transmissions s'arrêtent et aucune ne commence.",
+  "disk.soon": "Disque plein dans {when} au rythme actuel (reste {free})",
+  "span.days": "{n} jours",
+  "span.hours": "{n} h",
+  "span.minutes": "{n} min",
   "age.seconds": "{n} s",
   "age.minutes": "{m} min {s} s",
   "age.hours": "{h} h {m} min",

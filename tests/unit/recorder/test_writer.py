@@ -11,6 +11,7 @@ import pytest
 
 from relay.base.clock import Clock, SystemClock
 from relay.base.counters import Counters
+from relay.base.errors import OurError
 from relay.evidence import seal
 from relay.evidence.chain import Cause, Gap, iterate
 from relay.recorder import sealing, writer
@@ -36,11 +37,11 @@ class Jumping(SystemClock):
 class Bench:
     """A vault thread and what it told."""
 
-    def __init__(self, root: Path, ops: FileOps, clock: Clock, *, reserve: int = 4096) -> None:
+    def __init__(self, root: Path, ops: FileOps, clock: Clock, *, reserve: int = 4096, keep: int = 0) -> None:
         self.root = root
         self.facts: queue.Queue[Fact] = queue.Queue()
         self.counters = Counters()
-        settings = WriterSettings(root, 0, sync_seconds=0.01, backlog_seconds=10.0, reserve_bytes=reserve)
+        settings = WriterSettings(root, 0, sync_seconds=0.01, backlog_seconds=10.0, reserve_bytes=reserve, keep_free=keep)
         self.thread = VaultThread(settings, session(), clock, self.counters, self.facts.put, ops)
         self.thread.start()
 
@@ -228,6 +229,32 @@ def test_full_disk_still_takes_gaps_and_the_end_and_media_again_once_there_is_ro
     assert (verdict.exit_code, verdict.integrity) == (0, "intact")
     assert len(set(encrypted)) == len(encrypted)
     assert (tmp_path / "reserve-0").stat().st_size == 16_000
+
+
+def test_media_leaves_room_to_others_and_is_taken_again_once_there_is_more(
+    bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "ROOM", 20_000)
+    clock, kept = Jumping(), 50_000
+    disk = SmallDisk(tmp_path, 200_000)
+    one = bench(disk, clock, reserve=16_000, keep=kept)
+    one.open()
+    for number in range(100):
+        one.put(media(number, queued=clock.monotonic(), size=4000))
+        one.wait(Progress)
+        if one.disk() == "full":
+            break
+    assert kept - 3 * 4000 - 16_000 < disk.free(tmp_path) < kept
+    assert isinstance(one.open("f" * 32), OurError), "no new recording where there is no room"
+    clock.advance(11)
+    one.put(media(number + 1, queued=clock.monotonic(), size=4000))
+    disk.capacity += 100_000
+    while one.disk() != "ok":
+        one.put(lack(number + 2))
+        one.wait(Progress)
+    one.put(media(number + 3, queued=clock.monotonic(), size=4000), finish(number + 4))
+    one.wait(Finished)
+    assert judge(tmp_path).exit_code == 0
 
 
 def test_faults_anywhere_never_use_a_nonce_twice_nor_leave_an_unexplained_hole(

@@ -89,3 +89,28 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 async def test_other_databases_are_refused_clearly() -> None:
     with pytest.raises(TheirError, match="sqlite"):
         await Database.open("postgresql://x", Counters())
+
+
+async def test_a_full_disk_costs_the_reserve_and_not_the_entry(database: Database, tmp_path: Path) -> None:
+    reserve, tries = tmp_path / "relay.db-reserve", []
+
+    def work(connection: Connection) -> None:
+        tries.append(reserve.exists())
+        most = "PRAGMA max_page_count = " + ("1" if len(tries) == 1 else "1073741823")  # 1: no more than there are already
+        connection.execute(text(most))
+        connection.execute(text("INSERT INTO checkpoints VALUES (1, 2, :note)"), {"note": "x" * 100_000})
+
+    assert reserve.stat().st_size == 16 << 20
+    await database.write(work)
+    assert tries == [True, False]
+    assert await database.read(lambda c: c.execute(text("SELECT count(*) FROM checkpoints")).scalar()) == 1
+
+
+async def test_without_a_reserve_a_full_disk_is_told(database: Database, tmp_path: Path) -> None:
+    def work(connection: Connection) -> None:
+        connection.execute(text("PRAGMA max_page_count = 1"))
+        connection.execute(text("INSERT INTO checkpoints VALUES (1, 2, :note)"), {"note": "x" * 100_000})
+
+    with pytest.raises(OurError, match="full"):
+        await database.write(work)
+    assert not (tmp_path / "relay.db-reserve").exists(), "it was tried with the reserve given up"

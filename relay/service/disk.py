@@ -1,0 +1,107 @@
+"""When the disk of the recordings will be full, and whether it takes what comes.
+
+What this file owns: the arithmetic of the forecast and what is told of the disk.  What it must never know: sockets, files, the
+clock but the times it is given.
+
+Two rates are looked at, because either may be the one that matters: that of the last ten minutes (a large intervention is
+under way) and that of the last day (what a month costs, erasures included).  The earlier end is told.  Nothing is ever erased
+to make room: whoever reads the forecast has to act.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+DiskState: TypeAlias = Literal["ok", "stalled", "full", "gone"]
+
+SHORT_STEP, SHORT_SPAN = 10.0, 600.0
+LONG_STEP, LONG_SPAN = 600.0, 86_400.0
+LEAST_SPAN = 300.0
+"""Seconds of samples below which a rate is a guess and is not told."""
+LEAST_LOSS = 8 << 20
+"""Bytes that must have gone: databases and logs breathe."""
+WORST: tuple[DiskState, ...] = ("ok", "stalled", "full", "gone")
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is told of the disk: `free` in bytes; `full_in` in seconds at the present rates, None where it does not fill."""
+
+    state: DiskState
+    free: int
+    full_in: float | None
+
+
+class Trend:
+    """Free bytes over the last `span` seconds, one sample each `step`: at most span / step of them."""
+
+    def __init__(self, step: float, span: float) -> None:
+        self._step = step
+        self._samples: deque[tuple[float, int]] = deque(maxlen=int(span / step) + 1)
+
+    def take(self, now: float, free: int) -> None:
+        """Note what is free at `now` (monotonic seconds)."""
+        if not self._samples or now - self._samples[-1][0] >= self._step:
+            self._samples.append((now, free))
+
+    def full_in(self, now: float, free: int) -> float | None:
+        """Return seconds until nothing is free, None where too little is known or nothing is lost."""
+        if not self._samples:
+            return None
+        since, before = self._samples[0]
+        lost = before - free
+        if now - since < LEAST_SPAN or lost < LEAST_LOSS:
+            return None
+        return free * (now - since) / lost
+
+
+class Disk:
+    """The disk as the recorders report it; `on_change` hears every outlook that reads differently from the last."""
+
+    def __init__(self) -> None:
+        self._states: dict[int, DiskState] = {}
+        self._free: dict[int, int] = {}
+        self._short, self._long = Trend(SHORT_STEP, SHORT_SPAN), Trend(LONG_STEP, LONG_SPAN)
+        self._told = Outlook("ok", 0, None)
+        self.on_change: list[Callable[[Outlook], None]] = []
+
+    @property
+    def outlook(self) -> Outlook:
+        """What was told last."""
+        return self._told
+
+    @property
+    def free(self) -> dict[int, int]:
+        """Free bytes as each recorder saw them."""
+        return dict(self._free)
+
+    def take(self, recorder: int, state: DiskState, free: int, now: float) -> None:
+        """Take one recorder's report of `now` (monotonic seconds)."""
+        self._states[recorder], self._free[recorder] = state, free
+        least = min(self._free.values())
+        worst = max(self._states.values(), key=WORST.index)
+        if worst != "gone":
+            self._short.take(now, least)
+            self._long.take(now, least)
+        self._tell(Outlook(worst, least, self._full_in(now, least)))
+
+    def _full_in(self, now: float, free: int) -> float | None:
+        ends = [end for trend in (self._short, self._long) if (end := trend.full_in(now, free)) is not None]
+        return min(ends, default=None)
+
+    def _tell(self, outlook: Outlook) -> None:
+        before, self._told = self._told, outlook
+        if _reads(before) != _reads(outlook):
+            for listener in self.on_change:
+                listener(outlook)
+
+
+def _reads(outlook: Outlook) -> tuple[str, int, int | None]:
+    """Return an outlook as coarsely as a person reads it: a tenth more or less is the same."""
+    return outlook.state, _coarse(outlook.free), None if outlook.full_in is None else _coarse(outlook.full_in)
+
+
+def _coarse(value: float) -> int:
+    return round(math.log(max(value, 1.0), 1.1))

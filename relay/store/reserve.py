@@ -1,0 +1,62 @@
+"""Room kept for the journal: a preallocated file that is given up when the disk is full.
+
+Owns: that file.  Must never know: what is written in its place.  All of it waits for the disk: call it from a writer's thread.
+"""
+
+import contextlib
+import logging
+import os
+import time
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+SIZE = 16 << 20
+ROOM = 64 << 20
+"""Free bytes beyond the reserve at which it is taken again."""
+AGAIN_SECONDS = 10.0
+
+
+class Reserve:
+    """One file of `size` bytes at `path`; where there is no room for it, it is tried again every ten seconds."""
+
+    def __init__(self, path: Path, size: int = SIZE) -> None:
+        self.path = path
+        self._size = size
+        self._held = False
+        self._next = 0.0
+
+    @property
+    def held(self) -> bool:
+        """Whether there is something to give up."""
+        return self._held
+
+    def hold(self) -> None:
+        """Take the room where there is enough of it; cheap while it is held.  Never raises OSError."""
+        if self._held or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + AGAIN_SECONDS
+        with contextlib.suppress(OSError):
+            there = self.path.exists() and self.path.stat().st_size >= self._size
+            found = os.statvfs(self.path.parent)
+            if there or found.f_bavail * found.f_frsize >= self._size + ROOM:
+                self._allocate()
+                self._held = True
+
+    def spend(self) -> bool:
+        """Give the room up; False where there was none to give."""
+        if not self._held:
+            return False
+        self._held, self._next = False, time.monotonic() + AGAIN_SECONDS
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+            log.error("the disk is full: the journal's reserve is given up")
+            return True
+        return False
+
+    def _allocate(self) -> None:
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, self._size)
+        finally:
+            os.close(descriptor)

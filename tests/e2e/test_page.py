@@ -1,0 +1,53 @@
+"""The command room's page with a whole relay behind it: by keyboard alone, in full screen, read by a screen reader's rules."""
+
+import pytest
+
+from tests.e2e.conftest import Scene
+from tests.support.relay import PASSWORD
+from tests.support.room import room
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+async def test_from_the_alarm_to_the_large_picture_by_keyboard_and_full_screen_hides_no_emergency(scene: Scene) -> None:
+    async with scene.person("marie") as marie, scene.simulated("cam1"), room(scene.relay.url) as page:
+        await marie.sees_live("cam1")
+        await page.sign_in("marie", PASSWORD)
+        await page.part("alarm").wait_for()
+        await page.part("interventions").wait_for()
+        await page.type("a", "assistance à la patrouille", "Enter")
+        await page.shows("cam1", "live")
+        assert await page.part("alarm").count() == 0, "it was seen, and stands on the wall"
+        await page.type("f")
+        await page.page.wait_for_function("document.fullscreenElement !== null")
+        assert not await page.part("camera-list").is_visible()
+        async with scene.simulated("cam2"):
+            await page.part("alarm").wait_for(timeout=60_000)
+            assert await page.is_on_top('[data-testid="alarm-show"]')
+            await page.type("a")
+            await page.shows("cam2", "live")
+        await page.type("f")
+        await page.page.wait_for_function("document.fullscreenElement === null")
+        assert await page.part("camera-list").is_visible()
+
+
+async def test_what_a_screen_reader_needs_is_there_on_every_view(scene: Scene) -> None:
+    async with scene.person("marie") as marie, scene.simulated("cam1"), room(scene.relay.url) as page:
+        await page.page.goto(scene.relay.url)
+        await page.part("user").wait_for()
+        found = {"sign-in": await page.violations()}
+        await marie.sees_live("cam1")
+        await page.sign_in("marie", PASSWORD)
+        await page.part("interventions").wait_for()
+        found["gate"] = await page.violations()
+        await page.type("a", "assistance à la patrouille", "Enter")
+        await page.shows("cam1", "live")
+        found["wall"] = await page.violations()
+        await page.type("?")
+        found["help"] = await page.violations()
+        await page.type("Escape")
+        await page.part("help-dialog").wait_for(state="hidden")
+        await page.part("nav-recordings").click()
+        await page.part("recording").first.click()
+        found["recordings"] = await page.violations()
+    assert not any(found.values()), found
