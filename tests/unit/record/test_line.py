@@ -249,10 +249,13 @@ def test_sender_reports_become_fixes() -> None:
     tape.open(BOTH)
     tape.play(scene(1.0))
     tape.line.sender(VIDEO_SSRC, 10**18, 4294000000, 10**18 - SECOND, 0)
+    anchors = dict(tape.line.fixes(tape.now, 0))
+    assert not anchors[VIDEO].by_report, "an anchor is told before what is known of it"
+    assert not anchors[AUDIO].by_report
     fixes = dict(tape.line.fixes(tape.now, 0))
     assert fixes[VIDEO].by_report
     assert fixes[VIDEO].offset_ns == SECOND
-    assert not fixes[AUDIO].by_report
+    assert AUDIO not in fixes
 
 
 @given(chaos=st.randoms(use_true_random=False), rounds=st.integers(1, 4))
