@@ -101,7 +101,9 @@ class Scene:
             return verify(reader, Keyring(self.place.root / "keys").public_key)
 
 
-async def feed(tap: Connection, recording: str, items: list[Arrival], start: int, clock: ManualClock) -> None:
+async def feed(
+    tap: Connection, recording: str, items: list[Arrival], start: int, clock: ManualClock, steps: dict[int, float]
+) -> None:
     """Hand over what arrives, 80 ms of it at a time; then half a second of silence."""
     passed = round(clock.monotonic() * 1e9) - start
     items = [*items, Arrival(items[-1].at + NS // 2, None, None)]
@@ -110,6 +112,8 @@ async def feed(tap: Connection, recording: str, items: list[Arrival], start: int
         batch = [item for item in items if item.at < passed]
         items = items[len(batch) :]
         clock.advance(start / 1e9 + passed / 1e9 - clock.monotonic())
+        for second in [second for second in steps if second * NS <= passed]:
+            clock.step_utc(steps.pop(second))
         packets = [(start + item.at, item.packet) for item in batch if item.packet is not None]
         if packets:
             tap.post(messages.TapPackets(recording, packets))
@@ -133,8 +137,12 @@ async def recorder(place: Place, clock: ManualClock) -> AsyncIterator[tuple[Conn
         await task
 
 
-async def record(root: Path, lives: list[Life]) -> Scene:
-    """Film the lives one after the other; a life of new SSRCs is a restart, one of the same a jump of the clocks."""
+async def record(root: Path, lives: list[Life], steps: dict[int, float] | None = None) -> Scene:
+    """Film the lives one after the other; a life of new SSRCs is a restart, one of the same a jump of the clocks.
+
+    `steps`: at which seconds of the scene the relay's wall clock is stepped, and by how many seconds.
+    """
+    steps = dict(steps or {})
     clock = ManualClock(EPOCH)
     place, recording = Place(root), new_id(EPOCH)
     start = round(clock.monotonic() * 1e9)
@@ -149,7 +157,7 @@ async def record(root: Path, lives: list[Life]) -> Scene:
                 tracks = (messages.Track(video, "video", 102, 90000, ""), messages.Track(audio, "audio", 111, 48000, ""))
                 tap.post(messages.TapOpen(recording, "cam-1", tracks))
                 open_ssrcs, numbers = life.ssrcs, [60_000, 5]
-            await feed(tap, recording, arrivals(life, seed, numbers), start, clock)
+            await feed(tap, recording, arrivals(life, seed, numbers), start, clock, steps)
         await control.ask(messages.RecordClose(recording, "stopped", "agent"))
     return Scene(place, recording)
 
@@ -224,3 +232,42 @@ async def test_camera_without_reports_is_said_to_be_synchronised_by_arrival_and_
     assert "synchronisée par l'heure d'arrivée" in said[0].say("fr")
     middle = [shift.since / 48_000 for shift in sound_shifts(scene.links())]
     assert [round(since) for since in middle] == [7, 11], "only what has reports is moved"
+
+
+STEADY = Life(0, 12, (1, 2), (5, 7), (60 * MS, 300 * MS))
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+async def test_relay_whose_clock_is_stepped_by_an_hour_keeps_even_times_and_says_suspect(tmp_path: Path, step: float) -> None:
+    scene = await record(tmp_path, [STEADY], {5: step})
+    links = [link for link in scene.links() if not link.init]
+    for link in links:
+        (part,) = [part for part in link.tracks if part.track == 1]
+        captured = EPOCH + part.first * NS // 90_000
+        assert abs(link.arrival_start_ns - captured) < NS // 2, "no time jumped, before or after"
+    suspect = [link.clock_suspect for link in links]
+    since = links[suspect.index(True)].arrival_start_ns - EPOCH
+    assert 4 * NS < since < 7 * NS
+    assert all(suspect[suspect.index(True) :]), "nobody can say which side of the step was right"
+    verdict = scene.verdict(scene.vault.folder(scene.recording))
+    assert verdict.findings == ()
+    assert Code.CLOCK_SUSPECT in {note.code for note in verdict.notes}
+    together({second: seconds for second, seconds in apart(scene.served(tmp_path)).items()}, ["first"])
+
+
+async def test_relay_whose_clock_is_slewed_is_not_suspected(tmp_path: Path) -> None:
+    scene = await record(tmp_path, [STEADY], {second: 0.0005 for second in range(1, 12)})
+    assert not any(link.clock_suspect for link in scene.links())
+
+
+async def test_camera_whose_clock_is_stepped_by_an_hour_stays_where_it_arrived_and_its_offset_is_told(tmp_path: Path) -> None:
+    lives = [STEADY, replace(STEADY, start=12, end=20, camera_clock=3600 * NS)]
+    scene = await record(tmp_path, lives)
+    offsets = [
+        round(clock.offset_ns / NS) for link in scene.links() for clock in link.clocks if clock.source.value != "arrival"
+    ]
+    assert sorted(set(offsets)) == [0, 3600]
+    assert not any(link.clock_suspect for link in scene.links())
+    found = apart(scene.served(tmp_path))
+    assert len(found) >= 9
+    assert max(map(abs, found.values())) <= WITHIN
