@@ -258,11 +258,11 @@ def test_sender_reports_become_fixes() -> None:
     assert AUDIO not in fixes
 
 
-@given(chaos=st.randoms(use_true_random=False), rounds=st.integers(1, 4))
+@given(seed=st.integers(0, 1 << 40), rounds=st.integers(1, 4))
 @settings(max_examples=12, deadline=None)
-def test_whatever_happens_the_next_clean_second_is_recorded(chaos: random.Random, rounds: int) -> None:
+def test_whatever_happens_the_next_clean_second_is_recorded(seed: int, rounds: int) -> None:
     """Loss, garbage, wild clocks, restarts: afterwards a camera that behaves is recorded within its first keyframe."""
-    tape = Tape()
+    chaos, tape = random.Random(seed), Tape()
     for number in range(rounds):
         tape.open([Stream(number, VIDEO), Stream(100 + number, AUDIO)])
         packets = interleave(video(encode_video(30), ssrc=number), sound_packets(encode_audio(50), ssrc=100 + number))
