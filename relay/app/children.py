@@ -77,8 +77,8 @@ def _recorder(settings: Settings, keyring: Keyring, clock: Clock, index: int) ->
 def _session(keyring: Keyring, clock: Clock, index: int) -> Callable[[], Mapping[str, object]]:
     def fresh() -> Mapping[str, object]:
         now_ns = clock.utc_ns()
-        # A wall clock that is stepped back a little must not make the first signatures look premature.
-        not_before = now_ns - 3600 * SECOND_NS
+        # A wall clock that is stepped back (a wrong hour, a wrong time zone) must not make signatures look premature.
+        not_before = now_ns - 86_400 * SECOND_NS
         seed, certificate = keyring.issue_session("recorder", index, not_before, now_ns + SESSION_DAYS * 86_400 * SECOND_NS)
         return {
             "session_seed": base64.b64encode(seed).decode(),

@@ -12,6 +12,10 @@ from zoneinfo import ZoneInfo
 
 PARIS = ZoneInfo("Europe/Paris")
 SECOND_NS = 1_000_000_000
+READ_NS = 1_000_000
+SLEW_SHARE = 1000
+"""A wall clock that is slewed runs off by at most 500 parts in a million (adjtime, NTP); twice that is allowed for."""
+DOUBT_NS = 86_400 * SECOND_NS
 
 
 class Clock(Protocol):
@@ -61,6 +65,55 @@ class ManualClock:
     def step_utc(self, seconds: float) -> None:
         """Step the wall clock only, as NTP or an administrator does."""
         self._utc_ns += round(seconds * SECOND_NS)
+
+
+def read_both(clock: Clock) -> tuple[int, int]:
+    """Return UTC and monotonic time (ns) of one instant: of up to five readings the one that took least.
+
+    A process that is set aside between two readings would otherwise see a step that nobody made.
+    """
+    best: tuple[int, int, int] | None = None
+    for _ in range(5):
+        before, utc_ns, after = clock.monotonic(), clock.utc_ns(), clock.monotonic()
+        took = round((after - before) * SECOND_NS)
+        if best is None or took < best[0]:
+            best = took, utc_ns, int(before * SECOND_NS) + took // 2
+        if took < READ_NS:
+            break
+    assert best is not None
+    return best[1:]
+
+
+class UnhurriedClock:
+    """UTC for what must not happen early (erasure): no step of the wall clock carries it ahead.
+
+    It goes back with the wall clock at once, and follows slewing; a step forwards is doubted for a day, during which this clock
+    runs on evenly, so that an administrator or NTP has time to put it right.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._utc_ns, self._mono_ns = read_both(clock)
+        self._doubted_since: int | None = None
+        self.ahead_ns = 0
+        """By how much the wall clock is ahead of what is believed; 0 while it is believed."""
+
+    def utc_ns(self) -> int:
+        """Nanoseconds since 1970-01-01T00:00:00Z, at most what the wall clock says."""
+        utc_ns, mono_ns = read_both(self._clock)
+        passed = mono_ns - self._mono_ns
+        expected, play = self._utc_ns + passed, SECOND_NS + passed // SLEW_SHARE
+        if utc_ns - expected > play:
+            self._doubted_since = mono_ns if self._doubted_since is None else self._doubted_since
+            if mono_ns - self._doubted_since < DOUBT_NS:
+                self.ahead_ns = utc_ns - expected
+                return expected
+        elif utc_ns - expected < -play:
+            self._doubted_since, self.ahead_ns = None, 0
+            return utc_ns  # what it was before may be right: coming back to it is no step
+        self._utc_ns, self._mono_ns = utc_ns, mono_ns
+        self._doubted_since, self.ahead_ns = None, 0
+        return utc_ns
 
 
 def rfc3339(utc_ns: int) -> str:

@@ -256,8 +256,8 @@ class Code(Enum):
     SYNC_BY_ARRIVAL = (
         Axis.TIME,
         False,
-        "piste {track} synchronisée par l'heure d'arrivée, faute de rapport de la caméra",
-        "track {track} is synchronised by arrival, for want of a report from the camera",
+        "piste {track} synchronisée par l'heure d'arrivée à partir du fragment {fragment}, faute de rapport de la caméra",
+        "track {track} is synchronised by arrival from fragment {fragment} on, for want of a report from the camera",
     )
     NOT_COVERED = (
         Axis.INTEGRITY,

@@ -63,7 +63,8 @@ class Continuity:
     last_ns: int | None = None
     _tracks: dict[int, _Track] = field(default_factory=dict)
     _gap_ns: int = 0
-    _synced: dict[int, set[SyncSource]] = field(default_factory=dict)
+    _untied: dict[int, int | None] = field(default_factory=dict)
+    """Tracks that only arrival ties to wall time, since they were last anchored, with their first fragment that is judged."""
     _waiting: list[Gap] = field(default_factory=list)
 
     def gap(self, gap: Gap) -> None:
@@ -84,9 +85,7 @@ class Continuity:
         self._tell_gaps(link.fragment)
         if inside and link.clock_suspect:
             self.book.once(Code.CLOCK_SUSPECT, link.fragment)
-        for clock in link.clocks:
-            if inside:
-                self._synced.setdefault(clock.track, set()).add(clock.source)
+        self._clocks(link, inside)
         if link.init:
             return
         goes_on = any(part.track in self._tracks for part in link.tracks)
@@ -102,8 +101,25 @@ class Continuity:
     def finish(self, last_fragment: int) -> None:
         """The chain is over: gaps after the last link are told too, and tracks that no sender report ever tied to wall time."""
         self._tell_gaps(last_fragment + 1)
-        for track in sorted(track for track, sources in self._synced.items() if sources == {SyncSource.ARRIVAL}):
-            self.book.say(Code.SYNC_BY_ARRIVAL, track=track)
+        for track in sorted(self._untied):
+            self._anchored(track)
+
+    def _clocks(self, link: Link, inside: bool) -> None:
+        """A tie to arrival is a new anchor of its track; a sender report speaks of everything since the anchor."""
+        for clock in sorted(link.clocks, key=lambda clock: clock.source is not SyncSource.ARRIVAL):
+            if clock.source is SyncSource.ARRIVAL:
+                self._anchored(clock.track)
+                self._untied[clock.track] = None
+            else:
+                self._untied.pop(clock.track, None)
+        for part in link.tracks:
+            if inside and self._untied.get(part.track, 0) is None:
+                self._untied[part.track] = link.fragment
+
+    def _anchored(self, track: int) -> None:
+        fragment = self._untied.pop(track, None)
+        if fragment is not None:
+            self.book.say(Code.SYNC_BY_ARRIVAL, fragment, track=track)
 
     def _tell_gaps(self, fragment: int) -> None:
         for gap in self._waiting:

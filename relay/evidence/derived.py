@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from relay.base.errors import Kind, RelayError, TheirError
 from relay.evidence.boxes import Sample, TrackHeader, box_header, fragment_samples, movie_tracks, table_samples, track_kind
+from relay.evidence.lipsync import FURTHEST_NS
 from relay.evidence.media import Reader
 from relay.evidence.notebook import Notebook
 from relay.evidence.records import Link, TrackKind, TrackPart
@@ -20,6 +21,8 @@ MAX_INDEX = 256 << 20
 MAX_SAMPLE = 64 << 20
 PACE_TICKS = 2
 """A sample may be this share of a second (1/PACE_TICKS) late or early: remuxers round and shift the first sample."""
+MOVED_SECONDS = {TrackKind.VIDEO: 0.0, TrackKind.AUDIO: FURTHEST_NS / 1e9}
+"""By how much a piece of a track may be moved besides: sound, to stand with its picture."""
 
 
 def top_boxes(reader: Reader, name: str) -> Iterator[tuple[bytes, int, int]]:
@@ -124,7 +127,7 @@ class Derived:
     def _pace(self, fragment: int, part: TrackPart, first: Sample, scale: int) -> None:
         """The copy may begin at another time, but must then keep the original's pace."""
         shift = first.time / scale - part.first / part.kind.clock_rate
-        if abs(shift - self._shift.setdefault(part.kind, shift)) > 1 / PACE_TICKS:
+        if abs(shift - self._shift.setdefault(part.kind, shift)) > 1 / PACE_TICKS + MOVED_SECONDS[part.kind]:
             self._fail(Code.DERIVED_TIME, fragment, track=part.kind.value)
 
     def _fail(self, code: Code, fragment: int | None, **values: str) -> None:

@@ -36,6 +36,7 @@ MODULES = (
     "relay.evidence.order",
     "relay.evidence.trust",
     "relay.evidence.continuity",
+    "relay.evidence.lipsync",
     "relay.evidence.derived",
     "relay.evidence.verify",
     "relay.evidence.standalone",

@@ -111,6 +111,8 @@ class Line:
         self._overflow = 0
         self._kept: dict[int, int] = {}
         """Arrival of the last sample that was kept, per track."""
+        self._reached: dict[int, int] = {}
+        """Its time on the track, in ticks."""
         self._silence: tuple[int, int] | None = None
         """The last time during which nothing at all came, already told as one gap of every track."""
         self._next_timer = 0
@@ -130,6 +132,7 @@ class Line:
             self._cutter.restart(has_video=has_video, has_audio=has_audio)
         for source in self._sources.values():
             if source.track in self._kept:
+                source.reached = self._reached[source.track]
                 since = self._kept[source.track]
                 source.hurt(since, since, "reconnect", "the camera reconnected")
         return out + self._asks(now)
@@ -266,7 +269,7 @@ class Line:
         else:
             out += self._cutter.audio(placed, now)
         source.last, source.reached = sample, time
-        self._kept[source.track] = sample.arrival
+        self._kept[source.track], self._reached[source.track] = sample.arrival, time
 
     def _keeps(self, track: int, sample: Sample) -> bool:
         assert self._cutter is not None
@@ -299,7 +302,7 @@ class Line:
                 for each in self._sources.values():
                     each.told += item.length if item.track in (None, each.track) else 0
         rest = (placed.time - source.reached) * SECOND // CLOCKS[source.track] - source.told
-        if source.last is not None and rest > PAUSE_NS:
+        if source.track in self._kept and rest > PAUSE_NS:
             assert self._cutter is not None
             out += self._cutter.flush()
             detail = "the camera's timestamps go on after a pause that delays made shorter"

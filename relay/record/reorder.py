@@ -4,7 +4,8 @@ What this file owns: 16-bit sequence numbers of one RTP stream.  What it must ne
 
 A packet that is not the next one waits until the missing ones come, until the window has passed since the hole was noticed, or
 until too many wait; then the hole is given up and its size is told with the packet after it.  A jump that no network makes (a
-camera restarted its counter) is believed once two packets in a row confirm it (RFC 3550 A.1).
+camera restarted its counter) is believed once two packets in a row confirm it (RFC 3550 A.1); one that reordering could make,
+too, once `MAX_STALE` packets in a row came from before the next one and none from it on.
 """
 
 from typing import Generic, NamedTuple, TypeVar
@@ -15,6 +16,7 @@ T = TypeVar("T")
 
 MAX_HELD = 2048
 MAX_JUMP = 3000
+MAX_STALE = 64
 
 
 class Delivered(NamedTuple, Generic[T]):
@@ -27,7 +29,7 @@ class Delivered(NamedTuple, Generic[T]):
 class Reorder(Generic[T]):
     """The window of one stream; times in nanoseconds of any monotonic clock."""
 
-    __slots__ = ("_hole_since", "_held", "_next", "_probation", "_window", "late")
+    __slots__ = ("_held", "_hole_since", "_next", "_probation", "_stale", "_window", "late")
 
     def __init__(self, window_ns: int) -> None:
         self._window = window_ns
@@ -35,6 +37,7 @@ class Reorder(Generic[T]):
         self._held: dict[int, tuple[int, T]] = {}
         self._hole_since = 0
         self._probation: int | None = None
+        self._stale = 0
         self.late = 0
         """Packets that came after their hole was given up, or twice."""
 
@@ -45,6 +48,7 @@ class Reorder(Generic[T]):
             return False
         self._next = following + 1
         self._probation = None
+        self._stale = 0
         return True
 
     def push(self, sequence: int, item: T, now: int) -> list[Delivered[T]]:
@@ -55,12 +59,15 @@ class Reorder(Generic[T]):
         number = unwrap(sequence, following, 16)
         if number == following:
             self._next = number + 1
-            self._probation = None
+            self._probation, self._stale = None, 0
             return [Delivered(0, item), *self._drain()] if self._held else [Delivered(0, item)]
         if not -MAX_JUMP < number - following < MAX_JUMP:
             return self._jump(sequence, item, now)
         self._probation = None
-        if number < following or number in self._held:
+        if number < following:
+            return self._before(sequence, item)
+        self._stale = 0
+        if number in self._held:
             self.late += 1
             return []
         if not self._held:
@@ -86,13 +93,24 @@ class Reorder(Generic[T]):
         """Return when `advance` will have something to do, None while nothing waits."""
         return self._hole_since + self._window if self._held else None
 
+    def _before(self, sequence: int, item: T) -> list[Delivered[T]]:
+        """A packet whose hole was given up, a copy, or a counter that went back and stays there."""
+        self._stale += 1
+        if self._stale < MAX_STALE:
+            self.late += 1
+            return []
+        return self._restart(sequence, item)
+
     def _jump(self, sequence: int, item: T, now: int) -> list[Delivered[T]]:
         expected, self._probation = self._probation, (sequence + 1) & 0xFFFF
         if sequence != expected:
             self.late += 1
             return []
+        return self._restart(sequence, item)
+
+    def _restart(self, sequence: int, item: T) -> list[Delivered[T]]:
         out = self.flush()
-        self._probation = None
+        self._probation, self._stale = None, 0
         self._next = sequence + (1 << 16) + 1
         return [*out, Delivered(1, item)]
 

@@ -4,7 +4,8 @@ What this file owns: where on the recording's timeline a sample lies, and what i
 What it must never know: files, other tracks, the wall clock except as numbers it is given.
 
 Each track stays on its own RTP clock.  It is anchored once, by arrival, and again only when the timestamps do what no network
-can do (run ahead of arrival by more than a second, fall behind by more than ten): then the jump is told as a discontinuity.
+can do (run ahead of arrival by more than a second, fall behind by more than ten, go back): then the jump is told as a
+discontinuity, and the next link says by a tie to arrival that this is a new anchor, before any report is told of it.
 The packet that was delayed least in the last half minute is what the anchor follows, so that neither jitter nor a drifting
 crystal looks like a jump (RFC 3550 §6.4.1 for sender reports).
 """
@@ -14,6 +15,10 @@ from typing import NamedTuple
 SECOND = 1_000_000_000
 AHEAD_NS = SECOND
 BEHIND_NS = 10 * SECOND
+BACK_NS = SECOND // 2
+"""In the order of the camera, timestamps go back by a few pictures at most (H.264 with B pictures)."""
+ASTRAY_NS = 60 * SECOND
+"""A sender report whose timestamp lies further from its track than this speaks of another clock."""
 WINDOW_NS = 30 * SECOND
 REPORT_EVERY_NS = 10 * SECOND
 CHANGED_NS = 5_000_000
@@ -77,7 +82,8 @@ class Timeline:
         else:
             since, came = self._reference
             lateness = arrival - came - (timestamp - since) * self._tick
-            if -AHEAD_NS <= lateness <= BEHIND_NS:
+            back = (self._floor - timestamp - self._shift) * self._tick
+            if -AHEAD_NS <= lateness <= BEHIND_NS and back <= BACK_NS:
                 self._follow(timestamp, arrival, lateness)
             else:
                 self._anchor(timestamp, arrival)
@@ -95,7 +101,7 @@ class Timeline:
     def report(self, timestamp: int, camera_ns: int, arrival_utc_ns: int, rtt_ns: int | None) -> None:
         """Take a sender report: the camera's clock said `camera_ns` (UTC) at `timestamp`; it came at `arrival_utc_ns`."""
         time = self.time_of(timestamp)
-        if time is None or time < 0 or camera_ns <= 0:
+        if time is None or time < 0 or camera_ns <= 0 or abs(time - self._floor) * self._tick > ASTRAY_NS:
             return
         trip = UNKNOWN_RTT_NS if rtt_ns is None else max(rtt_ns, 0)
         offset = camera_ns + trip // 2 - arrival_utc_ns
@@ -103,7 +109,7 @@ class Timeline:
 
     def take_fix(self, now: int, utc_minus_mono: int) -> Fix | None:
         """Return what the next link should say of this track's clock, None while nothing new is known."""
-        fix = self._fix if self._fix is not None else self._by_arrival(utc_minus_mono)
+        fix = self._by_arrival(utc_minus_mono) if self._fix is None or self._new_anchor else self._fix
         if fix is None or not self._worth_telling(fix, now):
             return None
         self._told_at, self._told_by_report, self._new_anchor = now, fix.by_report, False
@@ -112,7 +118,7 @@ class Timeline:
 
     def _worth_telling(self, fix: Fix, now: int) -> bool:
         if self._told_at is None or self._new_anchor:
-            return True
+            return True  # what was known of the old anchor is void
         if fix.by_report and not self._told_by_report:
             return True  # however little it moves: the recording is no longer synchronised by arrival
         moved = abs(self._tie(fix) - self._told_offset) > CHANGED_NS

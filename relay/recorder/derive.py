@@ -1,11 +1,12 @@
-"""`python -m relay.recorder.derive [--sound-offset-ns N] [IN...]`: plain segments in, one playable H.264 + Opus MP4 out.
+"""`python -m relay.recorder.derive [--sound-shifts TICKS:NS,…] [IN...]`: plain segments in, one playable H.264 + Opus MP4 out.
 
 What this file owns: remuxing for an export.  What it must never know: keys, chains, folders.  It reads files, or standard input
 where none is named (segments one after the other, each beginning with its init segment), writes standard output and leaves
 nothing on disk.
 
-The copy is derived: it proves nothing, and nothing is re-encoded.  It begins at zero; the sound is moved by the offset that the
-chain measured.  It is fragmented, because a pipe cannot be rewound to complete an index.
+The copy is derived: it proves nothing, and nothing is re-encoded.  It begins at zero; the sound is moved piece by piece by the
+offsets that the chain's sender reports say (`evidence.lipsync`).  It is fragmented, because a pipe cannot be rewound to
+complete an index.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import contextlib
 import io
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +26,8 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from relay.evidence.lipsync import Shift, offset_at
+
 MAX_BOX = 1 << 30
 HELD_SEGMENTS = 16
 """How many segments of sound alone may come before the first picture."""
@@ -35,6 +38,9 @@ _OPTIONS = {
     "video_track_timescale": "90000",
 }
 _SECOND = 1_000_000_000
+_SOUND_RATE = 48_000
+_PRE_SKIP = 312
+"""FFmpeg tells the times of Opus so many ticks early."""
 
 
 class Source(io.RawIOBase):
@@ -102,9 +108,10 @@ def segments(stream: BinaryIO) -> Iterator[InputContainer]:
 class Remuxer:
     """Writes packets of many segments into one file."""
 
-    def __init__(self, out: BinaryIO, sound_offset_ns: int) -> None:
+    def __init__(self, out: BinaryIO, shifts: Sequence[Shift]) -> None:
         self._out = out
-        self._offset_ns = sound_offset_ns
+        self._shifts = shifts
+        self._margin = Fraction(max((abs(shift.offset_ns) for shift in shifts), default=0), _SECOND)
         self._container: OutputContainer | None = None
         self._streams: dict[str, Stream] = {}
         self._origin: Fraction | None = None
@@ -153,9 +160,11 @@ class Remuxer:
         if packet.dts is None or packet.time_base is None or target is None or self._container is None:
             return
         base = packet.time_base
-        shift = Fraction(self._offset_ns, _SECOND) if packet.stream.type == "audio" else Fraction(0)
+        shift = Fraction(0)
+        if packet.stream.type == "audio" and self._shifts:
+            shift = Fraction(offset_at(self._shifts, round(packet.dts * base * _SOUND_RATE) + _PRE_SKIP), _SECOND)
         if self._origin is None:
-            self._origin = packet.dts * base - abs(Fraction(self._offset_ns, _SECOND))
+            self._origin = packet.dts * base - self._margin
         time = round((packet.dts * base + shift - self._origin) / base)
         time = max(time, self._last.get(packet.stream.type, -1) + 1)
         self._last[packet.stream.type] = time
@@ -168,25 +177,31 @@ class Remuxer:
         self._container.mux_one(copy)
 
 
-def derive(inputs: Iterator[BinaryIO], out: BinaryIO, sound_offset_ns: int = 0) -> None:
+def derive(inputs: Iterator[BinaryIO], out: BinaryIO, shifts: Sequence[Shift] = ()) -> None:
     """Remux everything in `inputs` into `out`; raises ValueError or av.FFmpegError for what is not ours."""
-    remuxer = Remuxer(out, sound_offset_ns)
+    remuxer = Remuxer(out, shifts)
     for stream in inputs:
         for container in segments(stream):
             remuxer.segment(container)
     remuxer.finish()
 
 
+def _shifts(text: str) -> tuple[Shift, ...]:
+    """Read `TICKS:NS,…`; raises ValueError."""
+    pairs = (piece.split(":") for piece in text.split(",") if piece)
+    return tuple(Shift(int(since), int(offset)) for since, offset in pairs)
+
+
 def main() -> int:
     """Return the exit code: 0, or 2 for input that cannot be read."""
     parser = argparse.ArgumentParser(prog="relay.recorder.derive", description="remux plain segments into one playable MP4")
-    parser.add_argument("--sound-offset-ns", type=int, default=0)
+    parser.add_argument("--sound-shifts", type=_shifts, default=())
     parser.add_argument("inputs", nargs="*", type=Path)
     arguments = parser.parse_args()
     try:
         with contextlib.ExitStack() as stack:
             files = [stack.enter_context(path.open("rb")) for path in arguments.inputs]
-            derive(iter(files or [sys.stdin.buffer]), sys.stdout.buffer, arguments.sound_offset_ns)
+            derive(iter(files or [sys.stdin.buffer]), sys.stdout.buffer, arguments.sound_shifts)
     except (ValueError, OSError, av.FFmpegError) as error:
         print(f"derive: {error}", file=sys.stderr)  # noqa: T201 - a command
         return 2

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
-from relay.base.clock import Clock, SystemClock
+from relay.base.clock import Clock, SystemClock, read_both
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import framing, messages
@@ -242,8 +242,8 @@ class Recorder:
         except TimeoutError as error:
             self._vault.put(Finish(plan.recording, Reason.REFUSED, None, self._clock.utc_ns()))
             raise OurError("the vault does not answer", retry_after=2.0) from error
-        now = self._now()
-        wall = WallClock(self._clock.utc_ns(), now)
+        utc_ns, now = read_both(self._clock)
+        wall = WallClock(utc_ns, now)
         self._recordings[plan.recording] = Recording(plan, self._settings, wall, now, self._vault.put, self.counters)
         return messages.Done()
 
@@ -291,7 +291,7 @@ class Recorder:
                 self._advance(recording, now)
             if self._clock.monotonic() >= report_at:
                 report_at = self._clock.monotonic() + REPORT_SECONDS
-                self._each_second(now)
+                self._each_second()
 
     def _advance(self, recording: Recording, now: int) -> None:
         name = recording.plan.recording
@@ -304,7 +304,7 @@ class Recorder:
         if recording.lost_since is not None and now - recording.lost_since >= self._config.resume_seconds * 1e9:
             self._finish(recording, Reason.LOST, None)
 
-    def _each_second(self, now: int) -> None:
+    def _each_second(self) -> None:
         self._controls = [connection for connection in self._controls if not connection.closed]
         if self._controls:
             self._controlled = self._clock.monotonic()
@@ -313,9 +313,9 @@ class Recorder:
         if self._vault is not None and not self._vault.alive:
             self.failed = True
             self.stop("the vault thread died")
-        utc_ns = self._clock.utc_ns()
+        utc_ns, mono_ns = read_both(self._clock)
         for recording in self._recordings.values():
-            recording.observe(utc_ns, now)
+            recording.observe(utc_ns, mono_ns)
         if self._controls:
             report = self._report()
             for connection in self._controls:

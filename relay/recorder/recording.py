@@ -49,6 +49,8 @@ class Recording:
         self._muxer: tuple[Layout, Muxer] | None = None
         self._number = 0
         """Fragments of the segment so far: the sequence number of its `mfhd`."""
+        self._unmuxed: tuple[int, int, str] | None = None
+        """First and last arrival (UTC ns) of the fragments that could not be muxed since the last that could, and why."""
         self._metadata: dict[str, str] = {}
         self.lost_since: int | None = now
         """Since when no camera feeds it; None while one does."""
@@ -102,6 +104,7 @@ class Recording:
     def finish(self, reason: Reason, author: str | None, now: int) -> None:
         """Give out what waits and end."""
         self._handle(self._line.finish(now), now)
+        self._tell_unmuxed(0)
         self._counters.count("record_unknown_packets", self._line.unknown_packets)
         self._counters.count("record_late_packets", self._line.late)
         self._counters.count("record_malformed_packets", self._line.malformed)
@@ -113,6 +116,7 @@ class Recording:
                 self._fragment(output, now)
             elif isinstance(output, Missing):
                 start = self._wall.utc(output.start)
+                self._tell_unmuxed(start)
                 self._put(Lack(self.plan.recording, start, output.length, output.track, Cause(output.cause), output.detail))
             elif isinstance(output, Ask):
                 self.wants = output.cause
@@ -126,9 +130,10 @@ class Recording:
             muxed = muxer.fragment(fragment, self._number)
         except OurError as error:
             self._counters.count("record_unmuxable")
-            detail = f"not muxable: {error.detail}"[:200]
-            self._put(Lack(self.plan.recording, start, end - start, None, Cause.RECORDER, detail))
+            since = start if self._unmuxed is None else self._unmuxed[0]
+            self._unmuxed = since, end, f"not muxable: {error.detail}"[:200]
             return
+        self._tell_unmuxed(start)
         self.seen_media = True
         metadata, self._metadata = tuple(sorted(self._metadata.items())), {}
         self._put(
@@ -146,6 +151,12 @@ class Recording:
                 metadata=metadata,
             )
         )
+
+    def _tell_unmuxed(self, until_ns: int) -> None:
+        """What could not be muxed lacks until the next that can be, or until a gap that is told anyway."""
+        if self._unmuxed is not None:
+            (since, end, detail), self._unmuxed = self._unmuxed, None
+            self._put(Lack(self.plan.recording, since, max(until_ns, end) - since, None, Cause.RECORDER, detail))
 
     def _muxer_of(self, fragment: Fragment, start_ns: int, now: int) -> Muxer:
         """Return the segment's muxer; a segment's first fragment brings its init segment before it."""

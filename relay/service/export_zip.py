@@ -21,14 +21,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from relay.base.clock import SECOND_NS
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.chain import iterate
-from relay.evidence.records import Link, SyncSource, TrackKind
+from relay.evidence.lipsync import Shift, sound_shifts
+from relay.evidence.records import Link
 
 DERIVE = (sys.executable, "-m", "relay.recorder.derive")
 """Makes the playable copy; a process of its own, because FFmpeg's code must not share ours."""
-FURTHEST_OFFSET_NS = 5 * SECOND_NS
 _PIPE_CHUNK = 1 << 18
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """A zip's own dates say nothing; the true times stand in the chain."""
@@ -43,7 +42,7 @@ class Selection:
     first: int
     last: int
     links: tuple[Link, ...]
-    sound_offset_ns: int
+    shifts: tuple[Shift, ...]
 
 
 def select_interval(chain: Iterable[bytes], from_ns: int, to_ns: int) -> Selection:
@@ -66,24 +65,7 @@ def select_interval(chain: Iterable[bytes], from_ns: int, to_ns: int) -> Selecti
     # Everything between the first and the last goes too: a clock step inside must not make a hole in the export.
     wanted = [link for link in links if (link.init and link.segment in touched) or first <= link.fragment <= last]
     before = [link for link in links if link.fragment <= last]
-    return Selection(data, head, first, last, tuple(wanted), sound_offset_ns(before))
-
-
-def sound_offset_ns(links: Sequence[Link]) -> int:
-    """Return by how much sound must be moved to stand with its picture, from the last sender reports of both tracks (ns).
-
-    0 where either track is only tied to the relay's arrival clock, or where the reports are more than 5 s apart: garbage.
-    """
-    kinds = {part.track: part.kind for link in links for part in link.tracks}
-    ties: dict[TrackKind, int] = {}
-    for clock in (clock for link in links for clock in link.clocks if clock.source is SyncSource.SENDER_REPORT):
-        kind = kinds.get(clock.track)
-        if kind is not None:
-            ties[kind] = clock.wall_ns - clock.decode_time * SECOND_NS // kind.clock_rate
-    if len(ties) < 2:
-        return 0
-    offset = ties[TrackKind.AUDIO] - ties[TrackKind.VIDEO]
-    return offset if abs(offset) <= FURTHEST_OFFSET_NS else 0
+    return Selection(data, head, first, last, tuple(wanted), sound_shifts(before))
 
 
 @dataclass(slots=True)
@@ -97,7 +79,7 @@ class Parts:
     verifier: bytes
     derive: Sequence[str] | None
     """Command that reads the sealed plain bytes on its standard input and writes the playable copy on its standard output;
-    it is given `--sound-offset-ns N`."""
+    it is given `--sound-shifts TICKS:NS,…`."""
     facts: dict[str, Any] = field(default_factory=dict)
     """Who asked, on what basis, for what: goes into the manifest."""
 
@@ -122,10 +104,8 @@ class Archive:
             for segment, links in _by_segment(parts.selection.links):
                 self._put(f"{segment:05d}.mp4", self._plain(links))
             if parts.derive is not None:
-                self._put(
-                    "derived/playable.mp4",
-                    self._derived([*parts.derive, f"--sound-offset-ns={parts.selection.sound_offset_ns}"]),
-                )
+                shifts = ",".join(f"{shift.since}:{shift.offset_ns}" for shift in parts.selection.shifts)
+                self._put("derived/playable.mp4", self._derived([*parts.derive, f"--sound-shifts={shifts}"]))
             self._put("verify.py", [parts.verifier])
             self._put("public_key.hex", [parts.public_key.hex().encode() + b"\n"])
             manifest = {**parts.facts, "files": self._digests, "derived": "derived/ is remuxed, not sealed, and proves nothing"}

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date
 
-from relay.base.clock import Clock, paris_day
+from relay.base.clock import SECOND_NS, Clock, UnhurriedClock, paris_day
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, RelayError, TheirError
 from relay.base.ids import new_id
@@ -41,6 +41,7 @@ declare(
     erasures="recordings erased at their term",
     erasures_late="recordings erased after the end of their expiry day (RET-01)",
     erasures_failed="erasures that failed and will be tried again",
+    erasures_clock_doubted="sweeps that went by an even clock, because the wall clock had been stepped ahead within a day",
     journal_purged="journal entries whose body went after three years (JRN-03)",
 )
 
@@ -85,6 +86,7 @@ class Keeping:
         self._vault = vault
         self._keyring = keyring
         self._clock = clock
+        self._unhurried = UnhurriedClock(clock)
         self._counters = counters
         self._guard = Guard(journal, clock)
         self._end_views = end_views
@@ -111,7 +113,7 @@ class Keeping:
         Also drops bodies of journal entries older than three years (JRN-03).  Raises OurError when the journal cannot write.
         """
         async with self._sweeping:
-            now_ns = self._clock.utc_ns()
+            now_ns = self._now_ns()
             today = paris_day(now_ns)
             held = await self._catalogue.held()
             erased: list[str] = []
@@ -131,6 +133,15 @@ class Keeping:
             await self._purge_journal(now_ns)
             self._status = Status(now_ns, len(failed), self._status.late_total + late)
             return Swept(tuple(erased), late, len(held), tuple(failed))
+
+    def _now_ns(self) -> int:
+        """A wall clock that jumps ahead must erase nothing early."""
+        now_ns = self._unhurried.utc_ns()
+        if self._unhurried.ahead_ns:
+            self._counters.count("erasures_clock_doubted")
+            seconds = self._unhurried.ahead_ns // SECOND_NS
+            _log.error("the wall clock was stepped %d s ahead; it is doubted for a day, and nothing is erased by it", seconds)
+        return now_ns
 
     async def _erase(self, row: Recording, now_ns: int) -> int:
         """I5, in this order; returns 1 when it was late.  Raises OSError, OurError; every step may be repeated."""

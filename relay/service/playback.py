@@ -4,12 +4,15 @@ Owns: the index of one recording and its HLS playlist (RFC 8216).  Must never kn
 One HLS segment is one vault segment (about 60 s, beginning with an IDR), so every segment decodes on its own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from relay.base.clock import SECOND_NS
 from relay.base.errors import Kind, TheirError
+from relay.evidence.boxes import walk
 from relay.evidence.chain import iterate
-from relay.evidence.records import Link
+from relay.evidence.lipsync import Shift, offset_at, sound_shifts
+from relay.evidence.records import Link, TrackKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +25,47 @@ class Piece:
     seconds: float
 
 
-def index_chain(chain: Iterable[bytes]) -> list[Piece]:
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What a playback needs of a chain."""
+
+    pieces: tuple[Piece, ...]
+    shifts: tuple[Shift, ...]
+    """By how much its sound is moved to stand with its picture."""
+
+
+def index_chain(chain: Iterable[bytes]) -> Index:
     """Return the pieces of a recording; raises TheirError(INVALID) where the chain cannot be read."""
+    links = [record.body for record in iterate(b"".join(chain)) if isinstance(record.body, Link)]
+    return Index(tuple(_pieces(links)), sound_shifts(links))
+
+
+def move_sound(data: bytes, link: Link, shifts: Sequence[Shift]) -> bytes:
+    """Return a plain fragment for a player: its sound begins as much later or earlier as the chain's reports say.
+
+    Where sound is moved to earlier times anywhere in the recording, everything is told later by as much, so that none of it
+    would begin before zero.  Raises TheirError(INVALID) for what is no fragment.
+    """
+    if not shifts:
+        return data
+    delay = max(0, -min(shift.offset_ns for shift in shifts))
+    times = {}
+    for part in link.tracks:
+        offset = offset_at(shifts, part.first) if part.kind is TrackKind.AUDIO else 0
+        times[part.track] = part.first + (delay + offset) * part.kind.clock_rate // SECOND_NS
+    track, moved = 0, bytearray(data)
+    for _, box in walk(data):
+        if box.kind == b"tfhd":
+            track = int.from_bytes(data[box.payload + 4 : box.payload + 8], "big")
+        elif box.kind == b"tfdt" and track in times:
+            moved[box.payload + 4 : box.payload + 12] = times[track].to_bytes(8, "big")  # our own boxes: always 64 bits
+    return bytes(moved)
+
+
+def _pieces(links: Iterable[Link]) -> list[Piece]:
     by_segment: dict[int, list[Link]] = {}
-    for record in iterate(b"".join(chain)):
-        if isinstance(record.body, Link):
-            by_segment.setdefault(record.body.segment, []).append(record.body)
+    for link in links:
+        by_segment.setdefault(link.segment, []).append(link)
     return [piece for number, links in sorted(by_segment.items()) if (piece := _piece(number, links)) is not None]
 
 
@@ -45,7 +83,7 @@ def _seconds(fragments: tuple[Link, ...]) -> float:
     return max((part.end / part.kind.clock_rate for part in parts), default=0.0) - first
 
 
-def playlist(pieces: list[Piece]) -> str:
+def playlist(pieces: Sequence[Piece]) -> str:
     """Return a VOD playlist whose addresses are relative: `<n>.init.mp4`, `<n>.m4s`; TheirError(NOT_FOUND) without pieces."""
     if not pieces:
         raise TheirError(Kind.NOT_FOUND, "nothing was recorded")

@@ -30,7 +30,7 @@ from relay.policy.regimes import rules_of
 from relay.policy.retention import expires_on
 from relay.policy.roles import Action, Person
 from relay.service.guard import Guard
-from relay.service.playback import Piece, index_chain, playlist
+from relay.service.playback import Index, Piece, index_chain, move_sound, playlist
 from relay.store.accounts import Camera
 from relay.store.catalogue import Catalogue, Filter, Recording, Segment, View
 from relay.store.journal import Entry, Journal, Operation
@@ -64,7 +64,7 @@ class PlaybackView:
     view: str
     recording: str
     user: str
-    pieces: tuple[Piece, ...]
+    index: Index
     opened_ns: int
     touched_ns: int
 
@@ -229,9 +229,9 @@ class Recordings:
         reason = await self._allowed(person, row, motive)
         if len(self._views) >= MOST_VIEWS:
             raise TheirError(Kind.TOO_MANY, "too many playbacks are open", retry_after=30.0)
-        pieces = await asyncio.to_thread(lambda: tuple(index_chain(self._vault.chain(recording))))
+        index = await asyncio.to_thread(lambda: index_chain(self._vault.chain(recording)))
         now_ns = self._clock.utc_ns()
-        view = PlaybackView(new_id(now_ns), recording, person.user, pieces, now_ns, now_ns)
+        view = PlaybackView(new_id(now_ns), recording, person.user, index, now_ns, now_ns)
         await self._enter_view(person, view, reason, "playback opened")
         await self._catalogue.open_view(
             View(view.view, "playback", person.user, row.camera, recording, intervention, reason, now_ns, now_ns)
@@ -262,7 +262,7 @@ class Recordings:
 
     def playlist(self, person: Person, view: str) -> str:
         """Return the HLS playlist of one's own open view; its addresses are relative (`<n>.init.mp4`, `<n>.m4s`)."""
-        return playlist(list(self._touch(person, view).pieces))
+        return playlist(self._touch(person, view).index.pieces)
 
     async def init(self, person: Person, view: str, segment: int) -> bytes:
         """Return the plain init segment of piece `segment`; TheirError(NOT_FOUND, GONE)."""
@@ -280,7 +280,7 @@ class Recordings:
         for link in piece.fragments:
             if view.view not in self._views:
                 return  # closed meanwhile: not one fragment more
-            yield await self._plain(view.recording, link)
+            yield move_sound(await self._plain(view.recording, link), link, view.index.shifts)
 
     async def _plain(self, recording: str, link: Link) -> bytes:
         def read() -> bytes:
@@ -325,7 +325,7 @@ class Recordings:
         return found
 
     def _piece(self, view: PlaybackView, segment: int) -> Piece:
-        for piece in view.pieces:
+        for piece in view.index.pieces:
             if piece.segment == segment:
                 return piece
         raise TheirError(Kind.NOT_FOUND, f"no segment {segment}")

@@ -69,7 +69,8 @@ class Live:
     recording: str | None
     why: Circumstances
     etag: str
-    since_ns: int
+    since: float
+    """Monotonic seconds: no step of the wall clock ends a transmission."""
     state: SourceState = "connecting"
     ufrag: str | None = None
     report: SourceReport | None = None
@@ -215,9 +216,9 @@ class Streams:
     async def tick(self) -> None:
         """End transmissions that outlived their time (LIV-07); call about once a second."""
         self._field.tick()
-        limit = self._clock.utc_ns() - int(self._rules.transmission_seconds * SECOND_NS)
+        limit = self._clock.monotonic() - self._rules.transmission_seconds
         for live in self.all():
-            if live.since_ns < limit:
+            if live.since < limit:
                 await self.stop(live.camera.camera, "the transmission reached its longest time", "stopped", None)
 
     async def shut(self) -> None:
@@ -239,8 +240,8 @@ class Streams:
                 await self._capture.finish(recording, "refused")
             raise
         self._counters.count("publications_resumed", int(resumed))
-        now_ns, ufrag = self._clock.utc_ns(), ufrag_of(offer)
-        return Live(camera, session, index, recording, why, answer.etag, now_ns, ufrag=ufrag), Opened(session, answer)
+        now, ufrag = self._clock.monotonic(), ufrag_of(offer)
+        return Live(camera, session, index, recording, why, answer.etag, now, ufrag=ufrag), Opened(session, answer)
 
     async def _take_over(self, camera: str) -> None:
         live = self._live.get(camera)
@@ -366,12 +367,12 @@ class Streams:
             await link.ask(PeerClose(held.session, "token revoked"), Done)
             return
         why = await self._circumstances(held.recording)
-        self._live[held.camera] = Live(
-            camera, held.session, link.index, held.recording, why, held.etag, held.since_ns, held.state
-        )
+        since = self._clock.monotonic() - max(self._clock.utc_ns() - held.since_ns, 0) / SECOND_NS
+        live = Live(camera, held.session, link.index, held.recording, why, held.etag, since, held.state)
+        self._live[held.camera] = live
         self._changed(held.camera)
         if self._links.recorders[link.index].up and self._capture.held(held.recording) is None:
-            self._spawn(self._replace_recording(self._live[held.camera], held.recording))
+            self._spawn(self._replace_recording(live, held.recording))
 
     async def _circumstances(self, recording: str | None) -> Circumstances:
         if recording is None:

@@ -641,7 +641,7 @@ class Check:
             return True
         if taken:
             late: float = taken[0][1] - part["first"] / rate
-            if abs(late - shift.setdefault(part["kind"], late)) > 0.5:
+            if abs(late - shift.setdefault(part["kind"], late)) > (5.5 if part["kind"] == "audio" else 0.5):
                 self.said.add("derived_time")
                 return True
         return False

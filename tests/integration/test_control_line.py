@@ -1,12 +1,14 @@
 """Control between doors and processes: publish, view, lose, restart; the other processes are fakes that speak the channel."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from relay.base.clock import SECOND_NS, SystemClock
 from relay.base.errors import Kind, TheirError
 from relay.channel import messages as m
 from relay.http.bodies import FRAGMENT
@@ -50,6 +52,23 @@ async def test_a_publication_opens_its_recording_before_the_worker_is_asked(tmp_
         assert len(opened.key) == 32
         assert location == f"/whip/pm-1/{published.session}"
         assert (await line.control.stores.catalogue.recording(opened.plan.recording)).state == "open"
+
+
+async def test_a_step_of_the_wall_clock_ends_no_transmission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with control_line(tmp_path) as line:
+        await _live(line)
+        monkeypatch.setattr(SystemClock, "utc_ns", lambda _clock: time.time_ns() + 3 * 3600 * SECOND_NS)
+        await line.control.context.streams.tick()
+        assert line.control.context.streams.live("pm-1") is not None
+        assert line.worker.all(m.PeerClose) == []
+
+
+async def test_a_transmission_ends_after_its_longest_time(tmp_path: Path) -> None:
+    async with control_line(tmp_path, policy={"transmission_minutes": 1e-6}) as line:
+        await _live(line)
+        await line.control.context.streams.tick()
+        assert (await line.worker.next(m.PeerClose)).reason == "the transmission reached its longest time"
+        assert line.control.context.streams.live("pm-1") is None
 
 
 async def test_a_live_camera_is_not_taken_over_before_it_was_silent_for_two_seconds(tmp_path: Path) -> None:

@@ -103,7 +103,22 @@ def test_a_track_that_no_sender_report_ever_tied_is_noted() -> None:
     continuity.link(replace(link(0, 0), clocks=(clock(1, SyncSource.ARRIVAL), clock(2, SyncSource.ARRIVAL))))
     continuity.link(replace(link(1, 0.4), clocks=(clock(2, SyncSource.SENDER_REPORT),)))
     continuity.finish(1)
-    assert [(note.code.name, note.values) for note in continuity.book.notes] == [("SYNC_BY_ARRIVAL", (("track", "1"),))]
+    assert [(note.code.name, note.fragment, note.values) for note in continuity.book.notes] == [
+        ("SYNC_BY_ARRIVAL", 0, (("track", "1"),))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reported", "wanted"), [((1, 4), []), ((1,), [3]), ((4,), [0]), ((), [0, 3])], ids=["both", "first", "second", "neither"]
+)
+def test_each_anchor_that_no_report_followed_is_noted_with_its_fragment(reported: tuple[int, ...], wanted: list[int]) -> None:
+    continuity = Continuity(Notebook(), Scope(None))
+    for number in range(6):
+        source = SyncSource.ARRIVAL if number in (0, 3) else SyncSource.SENDER_REPORT
+        clocks = (ClockMap(1, source, T0, 0, 0, 0, 0),) if number in (0, 3, *reported) else ()
+        continuity.link(replace(link(number, 0.4 * number), clocks=clocks))
+    continuity.finish(5)
+    assert [note.fragment for note in continuity.book.notes if note.code.name == "SYNC_BY_ARRIVAL"] == wanted
 
 
 @pytest.mark.parametrize(

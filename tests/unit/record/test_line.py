@@ -249,17 +249,20 @@ def test_sender_reports_become_fixes() -> None:
     tape.open(BOTH)
     tape.play(scene(1.0))
     tape.line.sender(VIDEO_SSRC, 10**18, 4294000000, 10**18 - SECOND, 0)
+    anchors = dict(tape.line.fixes(tape.now, 0))
+    assert not anchors[VIDEO].by_report, "an anchor is told before what is known of it"
+    assert not anchors[AUDIO].by_report
     fixes = dict(tape.line.fixes(tape.now, 0))
     assert fixes[VIDEO].by_report
     assert fixes[VIDEO].offset_ns == SECOND
-    assert not fixes[AUDIO].by_report
+    assert AUDIO not in fixes
 
 
-@given(chaos=st.randoms(use_true_random=False), rounds=st.integers(1, 4))
+@given(seed=st.integers(0, 1 << 40), rounds=st.integers(1, 4))
 @settings(max_examples=12, deadline=None)
-def test_whatever_happens_the_next_clean_second_is_recorded(chaos: random.Random, rounds: int) -> None:
+def test_whatever_happens_the_next_clean_second_is_recorded(seed: int, rounds: int) -> None:
     """Loss, garbage, wild clocks, restarts: afterwards a camera that behaves is recorded within its first keyframe."""
-    tape = Tape()
+    chaos, tape = random.Random(seed), Tape()
     for number in range(rounds):
         tape.open([Stream(number, VIDEO), Stream(100 + number, AUDIO)])
         packets = interleave(video(encode_video(30), ssrc=number), sound_packets(encode_audio(50), ssrc=100 + number))

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.record.reorder import MAX_HELD, Reorder
+from relay.record.reorder import MAX_HELD, MAX_STALE, Reorder
 
 WINDOW = 400
 
@@ -102,3 +102,22 @@ def test_accept_agrees_with_push() -> None:
         result = [] if took else quick.push(sequence, sequence, 0)
         expected = slow.push(sequence, sequence, 0)
         assert (took and expected == [(0, sequence)]) or result == expected
+
+
+def test_a_counter_that_goes_back_by_what_reordering_could_make_is_believed_after_a_while() -> None:
+    window: Reorder[int] = Reorder(400)
+    out = [item for number in range(1000) for item in window.push(number, number, number)]
+    again = [item for number in range(300, 700) for item in window.push(number, number, 2000 + number)]
+    assert len(out) == 1000
+    assert [found.item for found in again] == list(range(300 + MAX_STALE - 1, 700))
+    assert again[0].lost == 1
+    assert window.late == MAX_STALE - 1
+
+
+def test_copies_of_what_was_delivered_are_no_restart_while_the_stream_goes_on() -> None:
+    window: Reorder[int] = Reorder(400)
+    out = []
+    for number in range(2000):
+        out += window.push(number & 0xFFFF, number, number)
+        out += window.push(max(number - 50, 0) & 0xFFFF, -1, number)
+    assert [found.item for found in out] == list(range(2000))

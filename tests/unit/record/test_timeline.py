@@ -1,5 +1,6 @@
 """A track's place in time: jitter and drift are followed, nonsense is told, nothing runs backwards."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,7 +76,7 @@ def test_unchanged_reports_are_told_seldom_and_changed_ones_at_once() -> None:
         line.report(90_000 * second, UTC_MINUS_MONO + second * SECOND + moved, UTC_MINUS_MONO + second * SECOND, 0)
         if line.take_fix(second * SECOND, UTC_MINUS_MONO) is not None:
             told.append(second)
-    assert told == [1, 11, 21, 26, 36]
+    assert told == [1, 2, 12, 22, 26, 36], "the anchor, the first report, each ten seconds, the change"
 
 
 def test_first_report_is_told_however_little_it_moves() -> None:
@@ -86,6 +87,42 @@ def test_first_report_is_told_however_little_it_moves() -> None:
     fix = line.take_fix(SECOND // 2, UTC_MINUS_MONO)
     assert fix is not None
     assert fix.by_report
+
+
+def test_timestamps_that_go_back_are_a_jump_and_the_track_goes_on_from_where_it_is() -> None:
+    line = Timeline(90_000, 0)
+    for tenth in range(50):
+        line.place(9_000 * tenth, tenth * SECOND // 10)
+    restarted = line.place(9_000 * 10, 5 * SECOND)
+    assert restarted == (5 * 90_000, True)
+    assert line.place(9_000 * 11, 5 * SECOND + SECOND // 10) == (5 * 90_000 + 9_000, False)
+
+
+def test_timestamps_of_b_pictures_go_back_a_little_without_a_jump() -> None:
+    line = Timeline(90_000, 0)
+    order = [0, 3, 1, 2, 6, 4, 5]
+    places = [line.place(3_000 * picture, place * 33 * MS) for place, picture in enumerate(order)]
+    assert not any(place.jump for place in places)
+
+
+def test_new_anchor_is_told_by_arrival_before_any_report_of_it() -> None:
+    line = Timeline(90_000, 0)
+    line.place(0, 0)
+    line.report(0, UTC_MINUS_MONO, UTC_MINUS_MONO, 0)
+    told = [line.take_fix(0, UTC_MINUS_MONO), line.take_fix(SECOND, UTC_MINUS_MONO)]
+    line.place(90_000 * 500, 2 * SECOND)
+    line.report(90_000 * 500, UTC_MINUS_MONO + 2 * SECOND, UTC_MINUS_MONO + 2 * SECOND, 0)
+    told += [line.take_fix(2 * SECOND, UTC_MINUS_MONO), line.take_fix(3 * SECOND, UTC_MINUS_MONO)]
+    assert [fix and fix.by_report for fix in told] == [False, True, False, True]
+
+
+@pytest.mark.parametrize("away", [-(1 << 31), -61 * 90_000, 61 * 90_000, 1 << 30])
+def test_report_of_another_clock_than_the_packets_is_ignored(away: int) -> None:
+    line = Timeline(90_000, 0)
+    line.place(1 << 32, 100 * SECOND)
+    line.take_fix(100 * SECOND, UTC_MINUS_MONO)
+    line.report((1 << 32) + away, UTC_MINUS_MONO, UTC_MINUS_MONO, 0)
+    assert line.take_fix(101 * SECOND, UTC_MINUS_MONO) is None
 
 
 def test_absurd_reports_are_ignored() -> None:

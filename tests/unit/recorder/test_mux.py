@@ -149,10 +149,27 @@ def test_derived_copy_of_several_segments_is_one_film_that_begins_at_zero() -> N
 @pytest.mark.parametrize("offset_ms", [-200, 0, 200])
 def test_derived_copy_moves_the_sound_by_the_measured_offset(offset_ms: int) -> None:
     (segment,) = mux(scene(1.0), BOTH)
-    made = derive(segment.data, "--sound-offset-ns", str(offset_ms * 1_000_000))
+    made = derive(segment.data, f"--sound-shifts=0:{offset_ms * 1_000_000}")
     found = read(made.stdout)
     apart = found["audio"][0][0] / 48_000 - found["video"][0][0] / 90_000
     assert abs(apart - offset_ms / 1000) < 0.01
+
+
+def test_derived_copy_moves_each_piece_of_the_sound_by_its_own_offset() -> None:
+    (segment,) = mux(scene(2.0), BOTH)
+    plain, moved = (read(derive(segment.data, *shifts).stdout) for shifts in ((), ("--sound-shifts=48000:150000000",)))
+    apart = [
+        (late - early) / 48_000 - (moved["video"][0][0] - plain["video"][0][0]) / 90_000
+        for (late, *_), (early, *_) in zip(moved["audio"], plain["audio"], strict=True)
+    ]
+    assert {round(seconds, 2) for seconds in apart[:50]} == {0.0}
+    assert {round(seconds, 2) for seconds in apart[51:]} == {0.15}
+    assert [data for *_, data in moved["audio"]] == [data for *_, data in plain["audio"]]
+
+
+@pytest.mark.parametrize("shifts", ["x", "1", "1:2:3", "1:x"])
+def test_shifts_that_are_none_are_refused(shifts: str) -> None:
+    assert derive(b"", f"--sound-shifts={shifts}").returncode == 2
 
 
 def test_derived_copy_begins_with_sound_where_the_picture_came_later() -> None:

@@ -13,9 +13,7 @@ from typing import Any, cast
 import pytest
 
 from relay.base.errors import Kind, OurError, TheirError
-from relay.evidence.records import ClockMap, Link, SyncSource, TrackKind, TrackPart
 from relay.evidence.verify import verify
-from relay.service.export_zip import sound_offset_ns
 from relay.service.exports import Exports, Request
 from relay.store.catalogue import Export
 from relay.store.readers import FolderReader
@@ -129,34 +127,6 @@ async def test_bytes_that_are_not_as_sealed_never_leave(house: House) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises((OurError, TheirError)):
         await _deliver(exports, export)
-
-
-def _link(fragment: int, clocks: tuple[ClockMap, ...]) -> Link:
-    parts = (
-        TrackPart(1, TrackKind.VIDEO, 10, bytes(32), 90_000, 9_000),
-        TrackPart(2, TrackKind.AUDIO, 5, bytes(32), 48_000, 4_800),
-    )
-    return Link(fragment, 0, False, 0, 1, 17, bytes(32), bytes(32), parts, NS, NS // 10, clocks)
-
-
-def _clock(track: int, wall_ns: int, time: int, source: SyncSource = SyncSource.SENDER_REPORT) -> ClockMap:
-    return ClockMap(track, source, wall_ns, 0, time, 0, 0)
-
-
-@pytest.mark.parametrize(
-    ("clocks", "offset"),
-    [
-        ((_clock(1, 5 * NS, 90_000), _clock(2, 5 * NS, 48_000)), 0),
-        ((_clock(1, 5 * NS, 90_000), _clock(2, 5 * NS + 120_000_000, 48_000)), 120_000_000),
-        ((_clock(1, 5 * NS, 90_000), _clock(2, 6 * NS, 96_000)), 0),
-        ((_clock(1, 5 * NS, 90_000), _clock(2, 5 * NS + 9, 48_000, SyncSource.ARRIVAL)), 0),
-        ((_clock(1, 5 * NS, 90_000),), 0),
-        ((_clock(1, 5 * NS, 90_000), _clock(2, 500 * NS, 48_000)), 0),
-        ((_clock(9, 5 * NS, 90_000), _clock(2, 5 * NS, 48_000)), 0),
-    ],
-)
-def test_sound_is_moved_by_what_the_cameras_own_reports_say(clocks: tuple[ClockMap, ...], offset: int) -> None:
-    assert sound_offset_ns([_link(1, clocks), _link(2, ())]) == offset
 
 
 @pytest.mark.parametrize("field", ["motive", "legal_basis", "requesting_agent", "requesting_service", "procedure_no"])

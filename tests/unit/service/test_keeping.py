@@ -1,6 +1,6 @@
 """Recordings erase themselves at their term, in the order of I5, and finish after a crash at any step."""
 
-from datetime import date
+from datetime import date, datetime, timedelta
 
 import pytest
 
@@ -11,6 +11,7 @@ from relay.store.keyring import Keyring
 from relay.store.vault import Vault
 from tests.unit.service.conftest import COMMANDER, DAY, OPERATOR, House
 
+NS = 1_000_000_000
 TERM = date(2026, 2, 1)
 HOLD = {
     "procedure_type": "judiciaire",
@@ -37,6 +38,78 @@ async def test_nothing_goes_before_the_paris_day_of_its_term_and_everything_on_i
     row = await house.catalogue.recording(recording)
     assert (row.state, row.bearer, row.late_seconds) == ("erased", None, 0)
     assert "effacement/None" in await house.events()
+
+
+@pytest.mark.parametrize("step", [3600, 40 * DAY, 20_000 * DAY])
+async def test_a_clock_that_is_stepped_ahead_erases_nothing_early(house: House, step: float) -> None:
+    recording = await house.record()
+    _go_to(house, TERM, -1800)
+    await house.keeping.sweep()
+    house.clock.step_utc(step)
+    swept = await house.keeping.sweep()
+    assert (swept.erased, house.keyring.recordings()) == ((), {recording: TERM.isoformat()})
+    assert house.counters.values["erasures_clock_doubted"] == 1
+    house.clock.advance(1801)
+    swept = await house.keeping.sweep()
+    assert (swept.erased, swept.late) == ((recording,), 0), "it goes when its term has really come"
+
+
+async def test_a_clock_that_is_put_right_again_is_believed_at_once(house: House) -> None:
+    recording = await house.record()
+    _go_to(house, TERM, -1800)
+    house.clock.step_utc(3600)
+    assert (await house.keeping.sweep()).erased == ()
+    house.clock.step_utc(-3600)
+    house.clock.advance(1800)
+    assert (await house.keeping.sweep()).erased == (recording,)
+
+
+async def test_a_clock_that_was_behind_is_believed_after_a_day(house: House) -> None:
+    recording = await house.record()
+    house.clock.step_utc(400 * DAY)
+    assert (await house.keeping.sweep()).erased == ()
+    house.clock.advance(DAY + 1)
+    assert (await house.keeping.sweep()).erased == (recording,)
+
+
+async def test_a_clock_that_is_stepped_back_erases_an_hour_later_and_still_on_the_day(house: House) -> None:
+    recording = await house.record()
+    _go_to(house, TERM, 60)
+    house.clock.step_utc(-3600)
+    assert (await house.keeping.sweep()).erased == ()
+    house.clock.advance(3600)
+    swept = await house.keeping.sweep()
+    assert (swept.erased, swept.late) == ((recording,), 0)
+
+
+@pytest.mark.parametrize(
+    ("begun", "term", "hours"),
+    [
+        ("2026-02-28T23:30+01:00", "2026-03-28", 24),
+        ("2026-02-28T12:00+01:00", "2026-03-28", 24),
+        ("2026-03-01T00:30+01:00", "2026-04-01", 24),
+        ("2026-03-28T23:59+01:00", "2026-04-28", 24),
+        ("2026-03-29T03:00+02:00", "2026-04-29", 24),
+        ("2026-02-28T23:59:59+01:00", "2026-03-28", 24),
+        ("2026-09-25T00:00+02:00", "2026-10-25", 25),
+        ("2026-10-25T02:30+02:00", "2026-11-25", 24),
+        ("2026-10-25T02:30+01:00", "2026-11-25", 24),
+        ("2026-03-01T12:00+01:00", "2026-04-01", 24),
+        ("2027-02-28T12:00+01:00", "2027-03-28", 23),
+    ],
+)
+async def test_across_summer_time_a_recording_goes_within_its_civil_day_in_paris(
+    house: House, begun: str, term: str, hours: int
+) -> None:
+    begun_ns = int(datetime.fromisoformat(begun).timestamp()) * NS
+    house.clock.advance((begun_ns - house.clock.utc_ns()) / NS)
+    recording, day = await house.record(), date.fromisoformat(term)
+    assert due_ns(day + timedelta(days=1)) - due_ns(day) == hours * 3600 * NS
+    _go_to(house, day, -1)
+    assert (await house.keeping.sweep()).erased == ()
+    _go_to(house, day, hours * 3600 - 1)
+    swept = await house.keeping.sweep()
+    assert (swept.erased, swept.late) == ((recording,), 0)
 
 
 async def test_the_entry_stands_before_the_key_goes_and_the_key_goes_before_the_files(

@@ -1,0 +1,111 @@
+"""By how much sound has to be moved to stand with its picture, piece by piece of a recording.
+
+What this file owns: reading the clock records of a chain (FORMAT.md §3.3).  What it must never know: files, boxes, who plays.
+
+Each track stays on its own RTP clock; a sender report ties it to the camera's wall clock.  Where both are tied, the difference
+of the two ties is the offset.  A track that is anchored anew (the camera came back, its timestamps jumped) says so by a tie to
+arrival: what was known is void from there on, and what the first reports say afterwards holds from there on, too.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from relay.evidence.records import ClockMap, Link, SyncSource, TrackKind
+
+SECOND_NS = 1_000_000_000
+FURTHEST_NS = 5 * SECOND_NS
+"""An offset beyond this is garbage, not a delay between microphone and lens."""
+SAME_CLOCK_NS = SECOND_NS // 4
+"""Ties of both tracks are compared at once only where they saw the camera's clock stand equally far from ours; else the clock
+was stepped, or a radio held one of the reports up, between the two."""
+WORTH_NS = 5_000_000
+"""A smaller change is the noise of reports, and no ear hears it."""
+MOST_SHIFTS = 4096
+"""Twelve hours of a crystal that is off by 100 ppm need a thousand; beyond the bound the last one holds."""
+
+
+class Shift(NamedTuple):
+    """From this decode time of the sound (ticks of 48 000/s) on, sound is to be moved by `offset_ns` (later if positive)."""
+
+    since: int
+    offset_ns: int
+
+
+@dataclass(slots=True)
+class _Tie:
+    at_ns: int
+    """Wall time minus decode time."""
+    offset_ns: int
+    """Camera's clock minus the relay's when it was made."""
+
+
+@dataclass(slots=True)
+class _Reader:
+    shifts: list[Shift] = field(default_factory=list)
+    ties: dict[TrackKind, _Tie] = field(default_factory=dict)
+    reached: int = 0
+    """Where the sound of the links so far ends."""
+    began: int = 0
+    """Where the sound of this anchoring begins."""
+    known: int | None = None
+    """The offset told last since then."""
+
+    def clock(self, kind: TrackKind, clock: ClockMap, since: int) -> None:
+        if clock.source is SyncSource.ARRIVAL:
+            self.ties.pop(kind, None)
+            self.began, self.known = since, None
+            self._tell(since, 0)
+            return
+        tie = clock.wall_ns - clock.decode_time * SECOND_NS // kind.clock_rate
+        self.ties[kind] = _Tie(tie, clock.offset_ns)
+
+    def settle(self, since: int) -> None:
+        """Tell what the ties of a link say."""
+        if len(self.ties) < 2:
+            return
+        sound, picture = self.ties[TrackKind.AUDIO], self.ties[TrackKind.VIDEO]
+        if abs(sound.offset_ns - picture.offset_ns) > SAME_CLOCK_NS:
+            return  # what the next reports say holds for this piece as well
+        offset = sound.at_ns - picture.at_ns
+        if abs(offset) <= FURTHEST_NS and (self.known is None or abs(offset - self.known) > WORTH_NS):
+            self._tell(self.began if self.known is None else since, offset)
+            self.known = offset
+
+    def _tell(self, since: int, offset: int) -> None:
+        while self.shifts and self.shifts[-1].since >= since:
+            self.shifts.pop()
+        if offset != (self.shifts[-1].offset_ns if self.shifts else 0) and len(self.shifts) < MOST_SHIFTS:
+            self.shifts.append(Shift(since, offset))
+
+
+def sound_shifts(links: Iterable[Link]) -> tuple[Shift, ...]:
+    """Return how sound is to be moved, by ascending decode time; sound before the first shift stays where it is.
+
+    Where only one track, or none, was tied by sender reports, nothing is moved: it is synchronised by arrival.
+    """
+    reader = _Reader()
+    kinds: dict[int, TrackKind] = {}
+    for link in links:
+        kinds.update((part.track, part.kind) for part in link.tracks)
+        sound = next((part for part in link.tracks if part.kind is TrackKind.AUDIO), None)
+        since = sound.first if sound is not None else reader.reached
+        # Ties to arrival first: they void what was known, reports of the same link hold for the new anchoring.
+        for clock in sorted(link.clocks, key=lambda clock: clock.source is not SyncSource.ARRIVAL):
+            if clock.track in kinds:
+                reader.clock(kinds[clock.track], clock, since)
+        if link.clocks:
+            reader.settle(since)
+        if sound is not None:
+            reader.reached = sound.end
+    return tuple(reader.shifts)
+
+
+def offset_at(shifts: Iterable[Shift], time: int) -> int:
+    """Return by how many nanoseconds sound of this decode time is to be moved."""
+    offset = 0
+    for shift in shifts:
+        if shift.since > time:
+            break
+        offset = shift.offset_ns
+    return offset

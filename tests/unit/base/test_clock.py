@@ -1,0 +1,43 @@
+"""Both clocks are read together, and nothing that must not be early is carried ahead by a step."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.base.clock import DOUBT_NS, SECOND_NS, ManualClock, UnhurriedClock, read_both
+
+
+class SetAside(ManualClock):
+    """A process that the scheduler takes off the core for a second in the middle of its first reading."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rest = 1
+
+    def utc_ns(self) -> int:
+        read = super().utc_ns()
+        if self.rest:
+            self.rest -= 1
+            self.advance(1.0)
+        return read
+
+
+def test_a_process_that_is_set_aside_between_the_clocks_sees_no_step() -> None:
+    clock = SetAside()
+    utc_ns, mono_ns = read_both(clock)
+    assert utc_ns - mono_ns == ManualClock().utc_ns() - round(ManualClock().monotonic() * SECOND_NS)
+
+
+@given(st.lists(st.tuples(st.integers(0, 100_000), st.integers(-10_000, 10_000)), max_size=20))
+def test_the_unhurried_clock_is_never_ahead_of_the_wall_nor_of_time_that_passed(moves: list[tuple[int, int]]) -> None:
+    clock = ManualClock()
+    unhurried = UnhurriedClock(clock)
+    begun, passed, allowed = clock.utc_ns(), 0, 0
+    for seconds, step in moves:
+        clock.advance(seconds)
+        clock.step_utc(step)
+        passed += seconds
+        allowed += 1 + seconds // 1000 + (step if 0 < step <= 1 + seconds // 1000 else 0)
+        now_ns = unhurried.utc_ns()
+        assert now_ns <= clock.utc_ns()
+        if passed * SECOND_NS < DOUBT_NS:
+            assert now_ns <= begun + (passed + allowed) * SECOND_NS
