@@ -101,7 +101,7 @@ async def one_case(found: Whole, browser: Chromium, case: Case, cameras: list[st
     """Film, watch, and read both tiles' figures."""
     proxy = ImpairProxy(("127.0.0.1", found.relay.udp_port), Network(), Network(), 100 + seed)
     script = script_of(case, cameras[0], SETTLE + seconds + 60)
-    asked = [await counted(found, counter) for counter in COUNTED.values()]
+    asked = [await counted(found, counter, 0.0) for counter in COUNTED.values()]
     async with filming(found, cameras, *FLAGS, "--seed", str(seed + 1), script=script), proxy.running():
         ports: list[dict[str, str]] = [{}, {str(found.relay.udp_port): str(proxy.port)}]
         page = await watching(found, browser, cameras, ports)
@@ -112,7 +112,8 @@ async def one_case(found: Whole, browser: Chromium, case: Case, cameras: list[st
                 await page.shown(camera)
             await asyncio.sleep(seconds)
             near, far = [await figures(page, camera, was, seconds) for camera, was in zip(cameras, before, strict=True)]
-        near |= {name: await counted(found, counter) - was for (name, counter), was in zip(COUNTED.items(), asked, strict=True)}
+        for (name, counter), was in zip(COUNTED.items(), asked, strict=True):
+            near[name] = await counted(found, counter, float("nan") if name == "repaired" else 0.0) - was
         for camera in cameras:
             await page.close(camera, headers=found.marie.headers())
         await page.page.close()
@@ -191,8 +192,8 @@ def holes_of(gaps: list[Row]) -> Row:
     return {"holes": len(radio), "holes_s": sum(radio), "note": ", ".join(others)}
 
 
-async def counted(found: Whole, name: str) -> float:
-    """Return a counter of the worker; nan where it has none of that name."""
+async def counted(found: Whole, name: str, absent: float) -> float:
+    """Return a counter of the worker; `absent` where it has never counted that."""
     lines = [line.split() for line in (await found.alice.text("/metrics")).splitlines()]
     values = [float(line[-1]) for line in lines if line[0].startswith(f"relay_{name}_total{{")]
-    return sum(values) if values else float("nan")
+    return sum(values) if values else absent
