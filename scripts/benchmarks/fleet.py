@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import time
 
-from scripts.benchmarks.rig import Hosts, LoadProcess, Meter
+from scripts.benchmarks.rig import Hosts, LoadProcess, Meter, attempt
 from scripts.benchmarks.tables import Row, busy_note, markdown, slope
 from scripts.benchmarks.whole import ROLES, WallSeat, Whole, loads, sending, verdicts, whole
 
@@ -21,29 +21,35 @@ COLUMNS = (
 PROCESSES = ("process", "cpu_share", "memory_first_mb", "memory_last_mb", "mb_per_minute")
 KBPS, CAMERAS, WALLS, TILES = 500, 100, 4, 16
 SETTLE = 3.0
+SETTING_UP = 400.0
+"""Seconds that connecting, stopping and verifying may take beside the run."""
 
 
 async def measure(_: Hosts, options: argparse.Namespace) -> list[Row]:
     """One fleet for so long."""
     cameras, seconds = options.cameras or CAMERAS, options.seconds or 40.0
+    row = await attempt(one_fleet(cameras, seconds), {"cameras": cameras, "seconds": seconds}, seconds + SETTING_UP)
+    print(markdown([row], COLUMNS), "", markdown(row.get("processes", []), PROCESSES), sep="\n", flush=True)
+    return [row]
+
+
+async def one_fleet(cameras: int, seconds: float) -> Row:
+    """Enrol and connect them all, measure, stop, verify."""
     async with whole() as found:
         with loads(2) as (field, room):
             names = await found.enrol(cameras)
             async with sending(field, 0.05):  # who is there already must not wait for the others: that would be a hole
                 for camera in names:
                     await found.publish(field, camera, kbps=KBPS)
-            row, processes = await filmed(found, field, room, names, seconds)
+            row = await filmed(found, field, room, names, seconds)
             async with sending(field):  # a camera that fell silent before the end would leave a hole of our making
                 await found.relay.stop()
         codes, gaps = await asyncio.to_thread(verdicts, found.relay)
-    row |= {"recordings": f"{codes.count(0)} of {len(codes)} whole", "holes": len(gaps)}
-    print(markdown([row], COLUMNS), "", markdown(processes, PROCESSES), sep="\n", flush=True)
-    return [row | {"gaps": gaps[:100]}, *processes]
+    whole_ones = f"{codes.count(0)} of {len(codes)} whole"
+    return {**row, "recordings": whole_ones, "holes": len(gaps), "gaps": gaps[:100]}
 
 
-async def filmed(
-    found: Whole, field: LoadProcess, room: LoadProcess, names: list[str], seconds: float
-) -> tuple[Row, list[Row]]:
+async def filmed(found: Whole, field: LoadProcess, room: LoadProcess, names: list[str], seconds: float) -> Row:
     """Open the walls, let everything settle, and measure."""
     async with sending(field), sending(room, 0.1):
         walls = [await WallSeat.open(found, room, TILES) for _ in range(WALLS)]
@@ -60,7 +66,7 @@ async def filmed(
     )
     processes = [process_row(role, meters[role].used() / seconds, await sampling) for role in ROLES]
     after = await counters(found)
-    row = {
+    return {
         "cameras": len(names),
         "tiles": WALLS * TILES,
         "seconds": seconds,
@@ -68,9 +74,9 @@ async def filmed(
         "packets_out": sum(seen["packets"]),
         "lost_by_walls": sum(seen["lost"]),
         "kernel_dropped": after["udp_overflow"] - before["udp_overflow"],
+        "processes": processes,
         "note": "; ".join(filter(None, (busy_note(sent["busy"]), busy_note(seen["busy"])))),
     }
-    return row, processes
 
 
 async def counters(found: Whole) -> dict[str, float]:

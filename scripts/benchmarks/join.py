@@ -11,7 +11,7 @@ import asyncio
 import random
 import time
 
-from scripts.benchmarks.rig import Hosts, LoadProcess
+from scripts.benchmarks.rig import Hosts, LoadProcess, attempt
 from scripts.benchmarks.tables import Row, markdown, percentile
 from scripts.benchmarks.whole import WallSeat, Whole, loads, sending, whole
 
@@ -37,20 +37,24 @@ async def one_join(found: Whole, load: LoadProcess, camera: str) -> tuple[float,
     return (answered - begun) / 1e6, (connected - begun) / 1e6, (seen - begun) / 1e6 if seen else float("nan")
 
 
-async def measure(_hosts: Hosts, options: argparse.Namespace) -> list[Row]:
+async def measure(_: Hosts, options: argparse.Namespace) -> list[Row]:
     """Joins while so many others watch the same camera."""
-    rows = []
-    for watching in options.viewers or [0, 30]:
-        async with whole() as found:
-            with loads(2) as (near, far):
-                (camera,) = await found.enrol(1)
-                await found.publish(near, camera)
-                async with sending(near):
-                    for _ in range(watching):
-                        await found.view(near, camera)
-                    rows.append(await joins(found, far, camera, watching, options.count or COUNT))
+    count = options.count or COUNT
+    rows = [await attempt(all_joins(watching, count), {"watching": watching}) for watching in options.viewers or [0, 30]]
     print(markdown(rows, JOIN_COLUMNS), flush=True)
     return rows
+
+
+async def all_joins(watching: int, count: int) -> Row:
+    """Set everything up for one row."""
+    async with whole() as found:
+        with loads(2) as (near, far):
+            (camera,) = await found.enrol(1)
+            await found.publish(near, camera)
+            async with sending(near):
+                for _ in range(watching):
+                    await found.view(near, camera)
+                return await joins(found, far, camera, watching, count)
 
 
 async def joins(found: Whole, load: LoadProcess, camera: str, watching: int, count: int) -> Row:
@@ -82,9 +86,16 @@ def spread(times: tuple[float, ...]) -> Row:
     }
 
 
-async def measure_switch(_hosts: Hosts, options: argparse.Namespace) -> list[Row]:
+async def measure_switch(_: Hosts, options: argparse.Namespace) -> list[Row]:
     """Switches of one slot of a wall between two cameras."""
-    watching = (options.viewers or [0])[0]
+    count = options.count or COUNT
+    rows = [await attempt(all_switches(watching, count), {"watching": watching}) for watching in options.viewers or [0]]
+    print(markdown(rows, SWITCH_COLUMNS), flush=True)
+    return rows
+
+
+async def all_switches(watching: int, count: int) -> Row:
+    """Set everything up for one row."""
     async with whole() as found:
         with loads(2) as (near, far):
             cameras = await found.enrol(2)
@@ -93,9 +104,7 @@ async def measure_switch(_hosts: Hosts, options: argparse.Namespace) -> list[Row
             async with sending(near):
                 for number in range(watching):
                     await found.view(near, cameras[number % 2])
-                row = {"watching": watching, **await switches(found, far, cameras, options.count or COUNT)}
-    print(markdown([row], SWITCH_COLUMNS), flush=True)
-    return [row]
+                return {"watching": watching, **await switches(found, far, cameras, count)}
 
 
 async def switches(found: Whole, load: LoadProcess, cameras: list[str], count: int) -> Row:

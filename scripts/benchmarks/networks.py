@@ -5,15 +5,17 @@ network is bad and its viewer's is good (`camera` rows); the second camera's is 
 proxy with the same network (`viewer` rows).  Both directions suffer, 60 ms round trip unless said otherwise.  A still is a gap
 of half a second or more between two shown pictures (`requestVideoFrameCallback`), beside it Chromium's own count of freezes
 (getStats).  Repaired: what the relay got back from the camera by its NACKs (where it counts that), and what Chromium received
-as a retransmission.  Holes are the video gaps of cause `radio` that the verified recording tells, others are named in the note;
-sound is not retransmitted.  The simulated camera does not follow the bit rate that the relay asks for, a real one does: where
-the pipe is too narrow it shows the worst case.
+as a retransmission.  Holes are the video gaps of cause `radio` that the verified recording tells; the note says when each gap
+was, in seconds from the start of the run (a camera that leaves resends nothing).  Sound is not retransmitted.  The simulated
+camera does not follow the bit rate that the relay asks for, a real one does: a pipe too narrow shows the worst case.
 """
 
 import argparse
 import asyncio
 import contextlib
 import dataclasses
+import datetime
+import time
 from collections.abc import AsyncIterator, Iterator
 
 from scripts.benchmarks.rig import Hosts, attempt
@@ -26,10 +28,10 @@ from tests.support.chromium import Chromium, Viewer, chromium
 
 COLUMNS = (
     "playout_max_ms", "network", "side", "shown_fps", "stills", "longest_ms", "freezes", "frozen_s", "packets_lost", "repaired",
-    "nacks", "plis", "holes", "holes_s",
+    "nacks", "asked_camera", "plis", "holes", "holes_s",
 )  # fmt: skip
 FLAGS = ("--size", "640x360", "--fps", "20", "--bitrate", "500000")
-COUNTED = {"nacks": "nack_sent", "repaired": "inbound_recovered"}
+COUNTED = {"asked_camera": "nack_sent", "repaired": "inbound_recovered"}
 """Columns of the camera's side that the worker counts."""
 STILL = 500.0
 """Milliseconds without a new picture that count."""
@@ -94,14 +96,14 @@ async def several(cases: list[Case], playout: int, seconds: float) -> list[Row]:
                 rows.append({"playout_max_ms": playout, "network": case.name, "side": side, "of": camera, **both[part], **told})
         await found.relay.stop()
         holes = await asyncio.to_thread(gaps_by_camera, found.relay)
-    return [{**row, **holes_of(holes.get(row["of"], []))} for row in rows]
+    return [{**row, **holes_of(holes.get(row["of"], []), row.get("begun", 0.0))} for row in rows]
 
 
 async def one_case(found: Whole, browser: Chromium, case: Case, cameras: list[str], seed: int, seconds: float) -> Row:
     """Film, watch, and read both tiles' figures."""
     proxy = ImpairProxy(("127.0.0.1", found.relay.udp_port), Network(), Network(), 100 + seed)
     script = script_of(case, cameras[0], SETTLE + seconds + 60)
-    asked = [await counted(found, counter) for counter in COUNTED.values()]
+    asked = [await counted(found, counter, 0.0) for counter in COUNTED.values()]
     async with filming(found, cameras, *FLAGS, "--seed", str(seed + 1), script=script), proxy.running():
         ports: list[dict[str, str]] = [{}, {str(found.relay.udp_port): str(proxy.port)}]
         page = await watching(found, browser, cameras, ports)
@@ -110,13 +112,15 @@ async def one_case(found: Whole, browser: Chromium, case: Case, cameras: list[st
             before = [await sums(page, camera) for camera in cameras]
             for camera in cameras:
                 await page.shown(camera)
+            begun = time.time()
             await asyncio.sleep(seconds)
             near, far = [await figures(page, camera, was, seconds) for camera, was in zip(cameras, before, strict=True)]
-        near |= {name: await counted(found, counter) - was for (name, counter), was in zip(COUNTED.items(), asked, strict=True)}
+        for (name, counter), was in zip(COUNTED.items(), asked, strict=True):
+            near[name] = await counted(found, counter, float("nan") if name == "repaired" else 0.0) - was
         for camera in cameras:
             await page.close(camera, headers=found.marie.headers())
         await page.page.close()
-    return {"near": near, "far": far}
+    return {"near": {**near, "begun": begun}, "far": {**far, "begun": begun}}
 
 
 async def figures(page: Viewer, camera: str, before: Row, seconds: float) -> Row:
@@ -183,16 +187,24 @@ def _network_step(at: float, camera: str, network: Network) -> str:
     return f'[[step]]\nat = {at}\ncamera = "{camera}"\ndo = "network"\n{lines}'
 
 
-def holes_of(gaps: list[Row]) -> Row:
-    """Return how many holes a recording's picture has that the radio made, their seconds together, and any other gap."""
+def holes_of(gaps: list[Row], begun: float) -> Row:
+    """Return how many holes a recording's picture has that the radio made, their seconds together, and when each was.
+
+    `begun`: when the run began, UTC seconds; the note has seconds from then (the recording is longer than the run).
+    """
     video = [gap for gap in gaps if gap["track"] == "1"]
     radio = [float(gap["seconds"]) for gap in video if gap["cause"] == "radio"]
-    others = [f"{gap['cause']} {gap['seconds']} s" for gap in video if gap["cause"] != "radio"]
-    return {"holes": len(radio), "holes_s": sum(radio), "note": ", ".join(others)}
+    told = [f"{gap['cause']} {gap['seconds']} s at {_seconds(gap['at']) - begun:+.1f} s" for gap in video]
+    return {"holes": len(radio), "holes_s": sum(radio), "note": ", ".join(told)}
 
 
-async def counted(found: Whole, name: str) -> float:
-    """Return a counter of the worker; nan where it has none of that name."""
+def _seconds(at: str) -> float:
+    """Return the UTC seconds of a time as verdicts write it."""
+    return datetime.datetime.strptime(at, "%Y-%m-%d %H:%M:%S.%f UTC").replace(tzinfo=datetime.UTC).timestamp()
+
+
+async def counted(found: Whole, name: str, absent: float) -> float:
+    """Return a counter of the worker; `absent` where it has never counted that."""
     lines = [line.split() for line in (await found.alice.text("/metrics")).splitlines()]
     values = [float(line[-1]) for line in lines if line[0].startswith(f"relay_{name}_total{{")]
-    return sum(values) if values else float("nan")
+    return sum(values) if values else absent

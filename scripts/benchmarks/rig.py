@@ -250,10 +250,10 @@ class Meter:
         return cpu_seconds(self.pid) - self.before
 
 
-async def attempt(work: Awaitable[Row], what: Row) -> Row:
+async def attempt(work: Awaitable[Row], what: Row, longest: float = LONGEST_RUN) -> Row:
     """Return the row of a run; where the run failed, `what` it was and why: one server's failure must not end the bench."""
     try:
-        async with asyncio.timeout(LONGEST_RUN):
+        async with asyncio.timeout(longest):
             return await work
     except Exception as error:  # whatever it was belongs into the row
         return {**what, "error": f"{type(error).__name__}: {error}"[:300]}

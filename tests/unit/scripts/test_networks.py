@@ -34,11 +34,12 @@ def test_every_case_can_be_played_and_the_compared_ones_exist() -> None:
 
 
 def gap(track: str, cause: str, seconds: str) -> dict[str, object]:
-    return {"code": "gap", "values": {"at": "", "cause": cause, "seconds": seconds, "track": track}}
+    values = {"at": "1970-01-01 00:01:42.500 UTC", "cause": cause, "seconds": seconds, "track": track}
+    return {"code": "gap", "values": values}
 
 
-def test_holes_are_gaps_of_the_picture_and_those_not_of_the_radio_are_named() -> None:
-    notes = [gap("1", "radio", "0.3"), gap("2", "radio", "0.02"), gap("1", "radio", "0.2"), gap("1", "reconnect", "2.1")]
-    found = holes_of(gaps_of({"notes": [*notes, {"code": "sync_by_arrival", "values": {}}]}))
-    assert found == {"holes": 2, "holes_s": 0.5, "note": "reconnect 2.1 s"}
-    assert holes_of([]) == {"holes": 0, "holes_s": 0, "note": ""}
+def test_holes_are_gaps_of_the_picture_that_the_radio_made_and_each_gap_is_dated() -> None:
+    notes = [gap("1", "radio", "0.3"), gap("2", "radio", "0.02"), gap("1", "reconnect", "2.1")]
+    found = holes_of(gaps_of({"notes": [*notes, {"code": "sync_by_arrival", "values": {}}]}), begun=100.0)
+    assert found == {"holes": 1, "holes_s": 0.3, "note": "radio 0.3 s at +2.5 s, reconnect 2.1 s at +2.5 s"}
+    assert holes_of([], 100.0) == {"holes": 0, "holes_s": 0, "note": ""}
