@@ -161,6 +161,12 @@ class Person:
             assert good, f"{method} {path}: {response.status} {text}"
             return json.loads(text) if text and "json" in response.content_type else None
 
+    async def read(self, path: str) -> bytes:
+        """Return the body of a GET; raises AssertionError unless it is 200."""
+        async with self._http.get(self._relay.url + path) as response:
+            assert response.status == 200, f"{path}: {response.status}"
+            return await response.read()
+
     async def intervention(self, label: str = "demo", motive: str = "assistance to a patrol") -> str:
         """Open an intervention; return its id."""
         made = await self.call("POST", "/api/interventions", {"label": label, "motive": motive})

@@ -165,3 +165,26 @@ def test_death_at_any_operation_of_a_rewrap_never_loses_the_key(tmp_path_factory
     survivor.rewrap(ONE, LATER)
     assert survivor.destroy_day(DAY) == []
     assert survivor.recording_key(ONE) == key
+
+
+def test_a_lost_key_encryption_key_is_not_replaced_in_silence(ring: Keyring, tmp_path: Path) -> None:
+    ring.create_recording_key(ONE, DAY)
+    (tmp_path / "keys" / "kek.key").unlink()
+    with pytest.raises(OurError, match="missing"):
+        Keyring(tmp_path / "keys")
+    assert not (tmp_path / "keys" / "kek.key").exists()
+
+
+def test_a_lost_signing_key_is_not_replaced_in_silence(ring: Keyring, tmp_path: Path) -> None:
+    (tmp_path / "keys" / "signing.key").unlink()
+    with pytest.raises(OurError, match="missing"):
+        Keyring(tmp_path / "keys")
+
+
+def test_keys_that_do_not_open_are_named(ring: Keyring, tmp_path: Path) -> None:
+    ring.create_recording_key(ONE, DAY)
+    ring.create_recording_key(TWO, LATER)
+    assert ring.broken() == {}
+    for path in (tmp_path / "keys" / "wrapped" / DAY / f"{ONE}.key", tmp_path / "keys" / "days" / f"{LATER}.key"):
+        path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    assert set(ring.broken()) == {ONE, LATER}
