@@ -15,9 +15,9 @@ import typer
 from rich.console import Console as Screen
 from rich.table import Table
 
-from relay.app import logs, verify_cmd
+from relay.app import backup_cmd, keys_cmd, logs, verify_cmd
 from relay.app.keyrings import keyring_of
-from relay.app.settings import Settings, documentation, load
+from relay.app.settings import Settings, documentation, settings_of
 from relay.app.tls import ensure_certificate
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
@@ -49,7 +49,10 @@ journal_app = typer.Typer(no_args_is_help=True, help="The journal.")
 app.add_typer(user_app, name="user")
 app.add_typer(camera_app, name="camera")
 app.add_typer(journal_app, name="journal")
+app.add_typer(keys_cmd.app, name="keys")
 app.command("verify")(verify_cmd.verify)
+app.command("backup")(backup_cmd.backup)
+app.command("restore")(backup_cmd.restore)
 
 screen = Screen()
 errors = Screen(stderr=True)
@@ -74,17 +77,6 @@ def main() -> None:
     except RelayError as error:
         errors.print(error.detail, style="red", markup=False, highlight=False)
         raise SystemExit(EXIT.get(error.kind, SOFTWARE)) from None
-
-
-def settings_of(config: Path | None, data: Path | None, http: dict[str, object] | None = None) -> Settings:
-    """Return the settings: the file named, else `settings.toml` in the data folder; options win.  Raises TheirError."""
-    if config is None:
-        beside = (data or load(None).data) / "settings.toml"
-        config = beside if beside.exists() else None
-    override: dict[str, object] = {"http": http or {}}
-    if data is not None:
-        override["data"] = data
-    return load(config, override)
 
 
 def ask(settings: Settings, work: Callable[["Console"], Awaitable[Any]]) -> Any:

@@ -249,6 +249,17 @@ def load(path: Path | None, override: Mapping[str, Mapping[str, object] | object
         raise TheirError(Kind.INVALID, _explain(error, path, text)) from error
 
 
+def settings_of(config: Path | None, data: Path | None, http: dict[str, object] | None = None) -> Settings:
+    """Return the settings: the file named, else `settings.toml` in the data folder; options win.  Raises TheirError."""
+    if config is None:
+        beside = (data or load(None).data) / "settings.toml"
+        config = beside if beside.exists() else None
+    override: dict[str, object] = {"http": http or {}}
+    if data is not None:
+        override["data"] = data
+    return load(config, override)
+
+
 def _read(path: Path | None) -> tuple[str, dict[str, Any]]:
     if path is None:
         return "", {}

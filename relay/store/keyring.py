@@ -205,7 +205,7 @@ class Keyring:
 
     def _day_key(self, day: str, *, create: bool) -> bytes:
         path = self._days / f"{day}.key"
-        context = b"bodycam-relay day key 1\n" + day.encode()
+        context = day_context(day)
         if path.exists():
             return self._kek.unwrap(_whole(path.read_bytes()), context)
         if not create:
@@ -224,16 +224,62 @@ class Keyring:
         found = self._all(recording)
         return found[-1] if found else None
 
+    def rotate_kek(self) -> int:
+        """Wrap every day key under a new key-encryption key and destroy the old one; return how many.  No media is touched.
+
+        The new key is made where the settings say, so this also moves it into a token or out of one.  A crash at any point is
+        made good when the keyring is next opened.  Raises OurError, OSError.
+        """
+        with self._changing:
+            # A key of before that was left half-destroyed must not be taken for the one of now.
+            old = (self._root / "kek.key").read_bytes()
+            in_token = self._places.kek_in_token
+            fresh = self._token().make_kek(old) if in_token else secrets.token_bytes(_KEY)
+            write_file(self._ops, self._root / "kek.next", fresh)
+            return self._finish_kek()
+
+    def _finish_kek(self) -> int:
+        """Do what is left of a rotation: `kek.next` is durable; day keys are under it or under `kek.key`."""
+        upcoming, current = self._root / "kek.next", self._root / "kek.key"
+        after = self._kek_of(upcoming.read_bytes())
+        days = sorted(self._days.glob("*.key"))
+        if current.exists():
+            before = self._kek_of(current.read_bytes())
+            for path in days:
+                context = day_context(path.stem)
+                wrapped = _whole(path.read_bytes())
+                with contextlib.suppress(OurError):
+                    after.unwrap(wrapped, context)
+                    continue
+                write_file(self._ops, path, after.wrap(before.unwrap(wrapped, context), context))
+            self._ops.rename(current, self._root / "kek.old")
+            self._ops.fsync_dir(self._root)
+        self._ops.rename(upcoming, current)
+        self._ops.fsync_dir(self._root)
+        self._kek = after
+        self._drop_old_kek()
+        return len(days)
+
+    def _drop_old_kek(self) -> None:
+        if (self._root / "kek.old").exists():
+            self._shred(self._root / "kek.old")
+
+    def _kek_of(self, found: bytes) -> Kek:
+        return self._token().kek(found) if found.startswith(PREFIX) else FileKek(_exact(found, "kek.key"))
+
     def _open_kek(self) -> Kek:
         path = self._root / "kek.key"
+        if (self._root / "kek.next").exists():
+            self._finish_kek()
+        if path.exists():
+            self._drop_old_kek()
         if not path.exists():
             if any(self._days.glob("*.key")):
                 # A new one would be made in silence, and every recording be lost with it.
                 raise OurError("keys/kek.key is missing, but keys wrapped by it are there: put it back (relay/OPERATING.md)")
             in_token = self._places.kek_in_token
             write_file(self._ops, path, self._token().make_kek() if in_token else secrets.token_bytes(_KEY))
-        found = path.read_bytes()
-        return self._token().kek(found) if found.startswith(PREFIX) else FileKek(_exact(found, "kek.key"))
+        return self._kek_of(path.read_bytes())
 
     def _open_signer(self) -> Signer:
         path = self._root / "signing.key"
@@ -285,6 +331,11 @@ def _check_day(day: str) -> None:
         exact = False
     if not exact:
         raise TheirError(Kind.INVALID, "a day is YYYY-MM-DD")
+
+
+def day_context(day: str) -> bytes:
+    """Return the associated data under which a day's key is wrapped."""
+    return b"bodycam-relay day key 1\n" + day.encode()
 
 
 def _context(day: str, recording: str) -> bytes:

@@ -15,7 +15,7 @@ from relay.store.token import PREFIX, Pin, Token, TokenPlace, open_token
 from tests.support.softhsm import PIN, SoftHsm, module
 
 ONE, DAY = "1" * 32, "2026-12-22"
-TOKENS = [f"token-{number}" for number in range(8)]
+TOKENS = [f"token-{number}" for number in range(9)]
 _labels = iter(TOKENS)
 """One a test: a module lists its tokens once, when the process first uses it."""
 
@@ -89,6 +89,18 @@ def test_an_escrowed_key_imported_opens_what_the_file_wrapped(place: TokenPlace,
     path = tmp_path / "keys" / "kek.key"
     path.write_bytes(open_token(place).import_kek(path.read_bytes()))
     assert Keyring(tmp_path / "keys", places=everywhere(place)).recording_key(ONE) == key
+
+
+def test_a_rotation_moves_the_key_encryption_key_into_the_token(place: TokenPlace, tmp_path: Path) -> None:
+    key = Keyring(tmp_path / "keys").create_recording_key(ONE, DAY)
+    assert Keyring(tmp_path / "keys", places=Places(place, kek_in_token=True)).rotate_kek() == 1
+    first = (tmp_path / "keys" / "kek.key").read_bytes()
+    assert first.startswith(PREFIX)
+    ring = Keyring(tmp_path / "keys", places=Places(place, kek_in_token=True))
+    assert ring.recording_key(ONE) == key
+    ring.rotate_kek()
+    assert (tmp_path / "keys" / "kek.key").read_bytes() != first
+    assert Keyring(tmp_path / "keys", places=Places(place)).recording_key(ONE) == key
 
 
 def test_token_and_file_wrap_to_the_same_form(place: TokenPlace) -> None:
