@@ -50,7 +50,13 @@ def _worker(settings: Settings, keyring: Keyring, index: int) -> Child:
         playout_delay_max_ms=workers.playout_delay_max_ms,
         log_level=settings.log.level,
     )
-    return Child("worker", index, _command("relay.worker"), settings.run.resolve(), msgspec.to_builtins(config))
+    run, command = settings.run.resolve(), _command("relay.worker")
+    return Child("worker", index, command, run, msgspec.to_builtins(config), without=_pin(settings))
+
+
+def _pin(settings: Settings) -> tuple[str, ...]:
+    variable = settings.keys.pkcs11_pin_variable
+    return () if variable is None else (variable,)
 
 
 def _recorder(settings: Settings, keyring: Keyring, clock: Clock, index: int) -> Child:
@@ -71,7 +77,8 @@ def _recorder(settings: Settings, keyring: Keyring, clock: Clock, index: int) ->
     )
     fixed = msgspec.to_builtins(config)
     del fixed["session_seed"], fixed["session_certificate"]
-    return Child("recorder", index, _command("relay.recorder"), settings.run.resolve(), fixed, _session(keyring, clock, index))
+    run, command, session = settings.run.resolve(), _command("relay.recorder"), _session(keyring, clock, index)
+    return Child("recorder", index, command, run, fixed, session, _pin(settings))
 
 
 def _session(keyring: Keyring, clock: Clock, index: int) -> Callable[[], Mapping[str, object]]:

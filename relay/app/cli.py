@@ -15,14 +15,14 @@ import typer
 from rich.console import Console as Screen
 from rich.table import Table
 
-from relay.app import logs, verify_cmd
-from relay.app.settings import Settings, documentation, load
+from relay.app import backup_cmd, keys_cmd, logs, verify_cmd
+from relay.app.keyrings import keyring_of
+from relay.app.settings import Settings, documentation, settings_of
 from relay.app.tls import ensure_certificate
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
 from relay.base.errors import Kind, RelayError, TheirError
 from relay.policy.roles import Role
-from relay.store.keyring import Keyring
 
 if TYPE_CHECKING:
     from relay.app.console import Console
@@ -49,7 +49,10 @@ journal_app = typer.Typer(no_args_is_help=True, help="The journal.")
 app.add_typer(user_app, name="user")
 app.add_typer(camera_app, name="camera")
 app.add_typer(journal_app, name="journal")
+app.add_typer(keys_cmd.app, name="keys")
 app.command("verify")(verify_cmd.verify)
+app.command("backup")(backup_cmd.backup)
+app.command("restore")(backup_cmd.restore)
 
 screen = Screen()
 errors = Screen(stderr=True)
@@ -74,17 +77,6 @@ def main() -> None:
     except RelayError as error:
         errors.print(error.detail, style="red", markup=False, highlight=False)
         raise SystemExit(EXIT.get(error.kind, SOFTWARE)) from None
-
-
-def settings_of(config: Path | None, data: Path | None, http: dict[str, object] | None = None) -> Settings:
-    """Return the settings: the file named, else `settings.toml` in the data folder; options win.  Raises TheirError."""
-    if config is None:
-        beside = (data or load(None).data) / "settings.toml"
-        config = beside if beside.exists() else None
-    override: dict[str, object] = {"http": http or {}}
-    if data is not None:
-        override["data"] = data
-    return load(config, override)
 
 
 def ask(settings: Settings, work: Callable[["Console"], Awaitable[Any]]) -> Any:
@@ -139,14 +131,22 @@ def init(
     """Make the data folder, the keys, the database and a settings file that pins the public key.  No account exists yet."""
     settings = settings_of(None, data)
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    keyring = Keyring(settings.data / "keys")
+    keyring = keyring_of(settings)
     keyring.dtls_pem()
     path = settings.data / "settings.toml"
     if not path.exists():
         public_key = (settings.data / "keys" / "signing.pub").resolve()
-        path.write_text(TEMPLATE.format(service=_toml(service), public_key=_toml(str(public_key))), encoding="utf-8")
+        text = TEMPLATE.format(service=_toml(service), public_key=_toml(str(public_key)))
+        path.write_text(text + _keys_section(settings), encoding="utf-8")
     ask(settings_of(None, data), lambda found: found.call("GET", "/healthz"))
     screen.print(f"{settings.data}: ready; public key {keyring.public_key.hex()}", highlight=False, soft_wrap=True)
+
+
+def _keys_section(settings: Settings) -> str:
+    """Return the section `keys` as it was given at `init`, nothing where all of it is by default."""
+    given = settings.keys.model_dump(mode="json", exclude_defaults=True)
+    lines = [f'{name} = "{_toml(str(value))}"' for name, value in given.items()]
+    return "\n".join(["", "[keys]", *lines, ""]) if lines else ""
 
 
 def _toml(text: str) -> str:
@@ -276,7 +276,7 @@ async def _verify_journal(settings: Settings) -> "JournalVerdict":
     from relay.store.database import Database
     from relay.store.journal_check import verify_journal
 
-    keyring = Keyring(settings.data / "keys")
+    keyring = keyring_of(settings)
     pinned = settings.evidence.public_key
     public_key = pinned.read_bytes() if pinned is not None else keyring.public_key
     database = await Database.open(database_url(settings), Counters())

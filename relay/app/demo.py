@@ -20,7 +20,7 @@ import typer
 
 from relay.app import cli
 from relay.app.console import Console
-from relay.app.settings import Settings
+from relay.app.settings import Settings, settings_of
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 
 PEOPLE = {"operator": ("demo-operator", "Opérateur (démo)"), "commander": ("demo-commander", "Commandant (démo)")}
@@ -178,7 +178,7 @@ def main(
     if not (data / "settings.toml").exists():
         cli.init(data=data, service="Service de démonstration")
     http: dict[str, object] = {"port": port}
-    settings = cli.tls_settings(None, data, http) if tls else cli.settings_of(None, data, http)
+    settings = cli.tls_settings(None, data, http) if tls else settings_of(None, data, http)
     names = [f"cam-{number}" for number in range(1, cameras + 1)]
     options = ["--idle"] if idle else []
     if footage is not None:

@@ -10,6 +10,7 @@ import msgspec
 
 from relay.app import control
 from relay.app.children import children
+from relay.app.keyrings import keyring_of
 from relay.app.serve import stop_on_signals
 from relay.app.settings import Settings
 from relay.base.clock import SystemClock
@@ -20,7 +21,6 @@ from relay.channel.messages import Done, Message, Shutdown
 from relay.recorder.config import RecorderConfig
 from relay.recorder.recorder import Recorder
 from relay.service.supervise import Child, Duty, Runner, in_process
-from relay.store.keyring import Keyring
 from relay.worker.__main__ import serve as serve_worker
 from relay.worker.config import WorkerConfig
 
@@ -30,7 +30,7 @@ SIGNALS_AFTER = 0.5
 async def run_all(settings: Settings) -> None:
     """Run everything until SIGTERM or SIGINT; raises what any part raises."""
     stop = asyncio.Event()
-    keyring = await asyncio.to_thread(Keyring, settings.data / "keys")
+    keyring = await asyncio.to_thread(keyring_of, settings)
     counters = Counters()
 
     async def worker(child: Child) -> None:

@@ -10,11 +10,11 @@ import signal
 import uvloop
 
 from relay.app.children import children
+from relay.app.keyrings import keyring_of
 from relay.app.settings import Settings
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
 from relay.service.supervise import Child, Supervisor
-from relay.store.keyring import Keyring
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def serve(settings: Settings, *, one_process: bool) -> None:
 async def _supervise(settings: Settings) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
-    keyring = await asyncio.to_thread(Keyring, settings.data / "keys")
+    keyring = await asyncio.to_thread(keyring_of, settings)
     supervisor = Supervisor(children(settings, keyring, SystemClock()), Counters(), _note)
     try:
         await supervisor.start()

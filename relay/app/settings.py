@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -139,6 +139,35 @@ class Evidence(Section):
     )
 
 
+class Keys(Section):
+    """Where the long-term keys are made and found.  A key that exists stays where it is."""
+
+    kek: Literal["file", "pkcs11"] = Field(default="file", description="Where the key-encryption key is: a file, or a token")
+    signing: Literal["file", "pkcs11"] = Field(default="file", description="Where the long-term signing key is")
+    pkcs11_module: Path | None = Field(default=None, description="Library of the token (PKCS#11), a `.so`")
+    pkcs11_token: str | None = Field(default=None, description="Label of the token")
+    pkcs11_pin_file: Path | None = Field(
+        default=None, description="File that holds the token's PIN; refused where others may read it"
+    )
+    pkcs11_pin_variable: str | None = Field(
+        default=None,
+        pattern="^[A-Z][A-Z0-9_]*$",
+        description="Environment variable that holds the PIN instead; kept from workers and recorders",
+    )
+    pkcs11_signing_label: str = Field(
+        default="relay-signing", min_length=1, description="Label of the signing key in the token"
+    )
+    pkcs11_kek_label: str = Field(default="relay-kek", min_length=1, description="Label of the key-encryption key there")
+
+    @model_validator(mode="after")
+    def _token_is_named_whole(self) -> Self:
+        named = self.pkcs11_module is not None and self.pkcs11_token is not None
+        with_pin = (self.pkcs11_pin_file is None) != (self.pkcs11_pin_variable is None)
+        if (self.kek == "pkcs11" or self.signing == "pkcs11" or self.pkcs11_module is not None) and not (named and with_pin):
+            raise ValueError("a token needs pkcs11_module, pkcs11_token, and one of pkcs11_pin_file and pkcs11_pin_variable")
+        return self
+
+
 class Store(Section):
     """Where catalogue and journal live."""
 
@@ -184,6 +213,7 @@ class Settings(Section):
     workers: Workers = Workers()
     recorder: Recorder = Recorder()
     evidence: Evidence = Evidence()
+    keys: Keys = Keys()
     store: Store = Store()
     policy: Policy = Policy()
     lockout: Lockout = Lockout()
@@ -222,6 +252,17 @@ def load(path: Path | None, override: Mapping[str, Mapping[str, object] | object
         return Settings.model_validate(_merge(_Sources(**values).model_dump(), override or {}))
     except ValidationError as error:
         raise TheirError(Kind.INVALID, _explain(error, path, text)) from error
+
+
+def settings_of(config: Path | None, data: Path | None, http: dict[str, object] | None = None) -> Settings:
+    """Return the settings: the file named, else `settings.toml` in the data folder; options win.  Raises TheirError."""
+    if config is None:
+        beside = (data or load(None).data) / "settings.toml"
+        config = beside if beside.exists() else None
+    override: dict[str, object] = {"http": http or {}}
+    if data is not None:
+        override["data"] = data
+    return load(config, override)
 
 
 def _read(path: Path | None) -> tuple[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from relay.app.keyrings import keyring_of
 from relay.app.settings import Settings
 from relay.base.clock import Clock, SystemClock
 from relay.base.counters import Counters
@@ -83,7 +84,7 @@ async def open_stores(settings: Settings, clock: Clock, counters: Counters) -> S
     """Open keys, database, journal and vault, making what is missing; raises OurError."""
     await asyncio.to_thread(settings.data.mkdir, mode=0o700, parents=True, exist_ok=True)
     await asyncio.to_thread(settings.run.mkdir, mode=0o700, exist_ok=True)
-    keyring = await asyncio.to_thread(Keyring, settings.data / "keys")
+    keyring = await asyncio.to_thread(keyring_of, settings)
     vault = Vault(settings.data / "vault")
     await asyncio.to_thread(vault.prepare)
     database = await Database.open(database_url(settings), counters)

@@ -74,7 +74,8 @@ class Check:
                 segments = await self._catalogue.segments(row.recording) if row.original == "relay" else []
                 found += await asyncio.to_thread(self._against_disk, row, segments)
         found += await self._views(entries)
-        return found
+        broken = await asyncio.to_thread(self._keyring.broken)
+        return found + [Disagreement("key_broken", name, detail) for name, detail in broken.items()]
 
     async def _rows(self) -> dict[str, Recording]:
         rows: dict[str, Recording] = {}

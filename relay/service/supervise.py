@@ -55,6 +55,8 @@ class Child:
     run_dir: Path
     config: Mapping[str, object]
     fresh: Callable[[], Mapping[str, object]] = dict
+    without: tuple[str, ...] = ()
+    """Environment variables that it does not get: a token's PIN is none of a worker's business."""
 
     @property
     def name(self) -> str:
@@ -250,10 +252,11 @@ class Supervisor:
         return None
 
     async def _spawn(self, child: Child) -> Process:
-        child.write_config()
-        spawned = await asyncio.create_subprocess_exec(
-            *child.command, "--config", str(child.config_file), "--index", str(child.index), start_new_session=True
-        )
+        # In a thread: a recorder's session key is certified by the long-term key, which may be in a token.
+        await asyncio.to_thread(child.write_config)
+        arguments = (*child.command, "--config", str(child.config_file), "--index", str(child.index))
+        environment = {name: value for name, value in os.environ.items() if name not in child.without}
+        spawned = await asyncio.create_subprocess_exec(*arguments, env=environment, start_new_session=True)
         self._counters.count("children_started")
         self._on_event("started", child)
         return Process(spawned.pid, spawned)

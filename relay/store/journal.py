@@ -267,7 +267,9 @@ class Journal:
             size = self._tree.size
             if size != self._signed_size:
                 at_ns = self._clock.utc_ns()
-                note = sign_checkpoint(Checkpoint(self._origin, size, self._tree.root(), (rfc3339(at_ns),)), self._signer)
+                checkpoint = Checkpoint(self._origin, size, self._tree.root(), (rfc3339(at_ns),))
+                # In a thread: the key may be in a token, which takes its time.
+                note = await asyncio.to_thread(sign_checkpoint, checkpoint, self._signer)
                 await self._database.write(lambda connection: rows.insert_checkpoint(connection, size, note, at_ns))
                 await asyncio.to_thread(self._file.append, note)
                 self._signed_size, self._note = size, note

@@ -3,8 +3,9 @@
 What this file owns: `<data>/keys`, every file 0600, every folder 0700.  What it must never know: recordings' folders, the
 database (a key that was deleted there was found again in its write-ahead log), the clock.
 
-    kek.key              32 bytes: wraps the day keys
-    signing.key / .pub   Ed25519 (RFC 8032), 32 bytes each: certifies session keys; the public half is pinned in the settings
+    kek.key              32 bytes: wraps the day keys; or `pkcs11:<id>`, the reference to a key in a token (`store/token.py`)
+    signing.key / .pub   Ed25519 (RFC 8032), 32 bytes each: certifies session keys; the public half is pinned in the settings;
+                         or, as above, a reference in the place of the private one
     dtls.pem             P-256 certificate and key for DTLS (workers read it)
     days/<day>.key       the day's key wrapped under the KEK; destroyed on that day, and with it every recording that expires
     then wrapped/<day>/<recording>.key   a recording's key wrapped under the key of the day on which it expires
@@ -17,19 +18,21 @@ import contextlib
 import os
 import secrets
 import threading
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from cryptography import x509
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from relay.base.errors import Kind, OurError, TheirError
+from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.evidence.seal import CERTIFICATE, MemorySigner, Signer, new_session
 from relay.evidence.wire import encode
+from relay.store.token import PREFIX, Token, TokenPlace, open_token
 from relay.store.vault import FileOps, is_recording_id, write_file
 
 _NONCE = 12
@@ -38,21 +41,46 @@ _WRAPPED = _NONCE + _KEY + 16
 _DTLS_YEARS = 10
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where long-term keys are made and found; None: in files."""
+
+    token: TokenPlace | None = None
+    kek_in_token: bool = False
+    signing_in_token: bool = False
+
+
+class Kek(Protocol):
+    """The key-encryption key, wherever it is."""
+
+    def wrap(self, secret: bytes, context: bytes) -> bytes:
+        """Return nonce ‖ ciphertext ‖ tag."""
+        ...
+
+    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
+        """Return the secret; raises OurError where it does not open."""
+        ...
+
+
 class Keyring:
     """All keys of one installation.  One process (control) opens it; workers and recorders get what they need at start."""
 
-    def __init__(self, root: Path, ops: FileOps | None = None) -> None:
-        """Open `<data>/keys`, making what is missing at the first start; raises OurError where a key file is damaged."""
+    def __init__(self, root: Path, ops: FileOps | None = None, places: Places | None = None) -> None:
+        """Open `<data>/keys`, making what is missing at the first start.
+
+        Raises OurError where a key file is damaged, or missing though something depends on it, or a token refuses.
+        """
         self._root = root
         self._ops = ops or FileOps()
+        self._places = places or Places()
         # Two cameras pressed at once on a new day: without it each would make the day's key, and one recording be lost.
         self._changing = threading.RLock()
         self._days = root / "days"
         self._wrapped = root / "wrapped"
         for folder in (root, self._days, self._wrapped):
             self._ensure_folder(folder)
-        self._kek = self._long_term("kek.key")
-        self._signer = MemorySigner(self._long_term("signing.key"))
+        self._kek = self._open_kek()
+        self._signer = self._open_signer()
         self._ensure_file(root / "signing.pub", self._signer.public_key)
 
     # --- long-term keys -----------------------------------------------------------------------------------------------
@@ -112,6 +140,22 @@ class Keyring:
         """Return every recording that has a wrapped key, with its expiry day."""
         return {path.stem: path.parent.name for path in self._wrapped.glob("*/*.key")}
 
+    def broken(self) -> dict[str, str]:
+        """Unwrap every key once; return what did not open: recording or day (ISO) to what is wrong with it."""
+        found: dict[str, str] = {}
+        for day in self.days():
+            try:
+                day_key = self._day_key(day, create=False)
+            except RelayError as error:
+                found[day] = error.detail
+                continue
+            for path in sorted((self._wrapped / day).glob("*.key")):
+                try:
+                    _unwrap(day_key, path.read_bytes(), _context(day, path.stem))
+                except OurError as error:
+                    found[path.stem] = error.detail
+        return found
+
     def days(self) -> list[str]:
         """Return the days (ISO) that have a key or wrapped keys, oldest first: what retention has to look at."""
         found = {path.stem for path in self._days.glob("*.key")} | {path.name for path in self._wrapped.iterdir()}
@@ -161,13 +205,13 @@ class Keyring:
 
     def _day_key(self, day: str, *, create: bool) -> bytes:
         path = self._days / f"{day}.key"
-        context = b"bodycam-relay day key 1\n" + day.encode()
+        context = day_context(day)
         if path.exists():
-            return _unwrap(self._kek, path.read_bytes(), context)
+            return self._kek.unwrap(_whole(path.read_bytes()), context)
         if not create:
             raise TheirError(Kind.GONE, "the key of this recording is destroyed")
         key = secrets.token_bytes(_KEY)
-        write_file(self._ops, path, _wrap(self._kek, key, context))
+        write_file(self._ops, path, self._kek.wrap(key, context))
         return key
 
     def _all(self, recording: str) -> list[Path]:
@@ -180,15 +224,77 @@ class Keyring:
         found = self._all(recording)
         return found[-1] if found else None
 
-    def _long_term(self, name: str) -> bytes:
-        path = self._root / name
+    def rotate_kek(self) -> int:
+        """Wrap every day key under a new key-encryption key and destroy the old one; return how many.  No media is touched.
+
+        The new key is made where the settings say, so this also moves it into a token or out of one.  A crash at any point is
+        made good when the keyring is next opened.  Raises OurError, OSError.
+        """
+        with self._changing:
+            # A key of before that was left half-destroyed must not be taken for the one of now.
+            old = (self._root / "kek.key").read_bytes()
+            in_token = self._places.kek_in_token
+            fresh = self._token().make_kek(old) if in_token else secrets.token_bytes(_KEY)
+            write_file(self._ops, self._root / "kek.next", fresh)
+            return self._finish_kek()
+
+    def _finish_kek(self) -> int:
+        """Do what is left of a rotation: `kek.next` is durable; day keys are under it or under `kek.key`."""
+        upcoming, current = self._root / "kek.next", self._root / "kek.key"
+        after = self._kek_of(upcoming.read_bytes())
+        days = sorted(self._days.glob("*.key"))
+        if current.exists():
+            before = self._kek_of(current.read_bytes())
+            for path in days:
+                context = day_context(path.stem)
+                wrapped = _whole(path.read_bytes())
+                with contextlib.suppress(OurError):
+                    after.unwrap(wrapped, context)
+                    continue
+                write_file(self._ops, path, after.wrap(before.unwrap(wrapped, context), context))
+            self._ops.rename(current, self._root / "kek.old")
+            self._ops.fsync_dir(self._root)
+        self._ops.rename(upcoming, current)
+        self._ops.fsync_dir(self._root)
+        self._kek = after
+        self._drop_old_kek()
+        return len(days)
+
+    def _drop_old_kek(self) -> None:
+        if (self._root / "kek.old").exists():
+            self._shred(self._root / "kek.old")
+
+    def _kek_of(self, found: bytes) -> Kek:
+        return self._token().kek(found) if found.startswith(PREFIX) else FileKek(_exact(found, "kek.key"))
+
+    def _open_kek(self) -> Kek:
+        path = self._root / "kek.key"
+        if (self._root / "kek.next").exists():
+            self._finish_kek()
+        if path.exists():
+            self._drop_old_kek()
         if not path.exists():
-            fresh = Ed25519PrivateKey.generate().private_bytes_raw() if name == "signing.key" else secrets.token_bytes(_KEY)
-            write_file(self._ops, path, fresh)
-        key = path.read_bytes()
-        if len(key) != _KEY:
-            raise OurError(f"key file {name} has {len(key)} bytes, not {_KEY}")
-        return key
+            if any(self._days.glob("*.key")):
+                # A new one would be made in silence, and every recording be lost with it.
+                raise OurError("keys/kek.key is missing, but keys wrapped by it are there: put it back (relay/OPERATING.md)")
+            in_token = self._places.kek_in_token
+            write_file(self._ops, path, self._token().make_kek() if in_token else secrets.token_bytes(_KEY))
+        return self._kek_of(path.read_bytes())
+
+    def _open_signer(self) -> Signer:
+        path = self._root / "signing.key"
+        if not path.exists():
+            if (self._root / "signing.pub").exists():
+                raise OurError("keys/signing.key is missing, but its public key was pinned: put it back (relay/OPERATING.md)")
+            in_token = self._places.signing_in_token
+            write_file(self._ops, path, self._token().make_signing() if in_token else MemorySigner.generate().private_bytes)
+        found = path.read_bytes()
+        return self._token().signer(found) if found.startswith(PREFIX) else MemorySigner(_exact(found, "signing.key"))
+
+    def _token(self) -> Token:
+        if self._places.token is None:
+            raise OurError("a long-term key is in a token, and the settings name none (section `keys`)")
+        return open_token(self._places.token)
 
     def _ensure_folder(self, path: Path) -> None:
         if not path.is_dir():
@@ -227,6 +333,11 @@ def _check_day(day: str) -> None:
         raise TheirError(Kind.INVALID, "a day is YYYY-MM-DD")
 
 
+def day_context(day: str) -> bytes:
+    """Return the associated data under which a day's key is wrapped."""
+    return b"bodycam-relay day key 1\n" + day.encode()
+
+
 def _context(day: str, recording: str) -> bytes:
     return b"bodycam-relay recording key 1\n" + day.encode() + b"\n" + recording.encode()
 
@@ -237,12 +348,38 @@ def _wrap(key: bytes, secret: bytes, context: bytes) -> bytes:
 
 
 def _unwrap(key: bytes, wrapped: bytes, context: bytes) -> bytes:
-    if len(wrapped) != _WRAPPED:
-        raise OurError(f"a wrapped key has {len(wrapped)} bytes, not {_WRAPPED}")
+    _whole(wrapped)
     try:
         return AESGCM(key).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], context)
     except InvalidTag as error:
         raise OurError("a wrapped key does not open") from error
+
+
+def _whole(wrapped: bytes) -> bytes:
+    if len(wrapped) != _WRAPPED:
+        raise OurError(f"a wrapped key has {len(wrapped)} bytes, not {_WRAPPED}")
+    return wrapped
+
+
+def _exact(key: bytes, name: str) -> bytes:
+    if len(key) != _KEY:
+        raise OurError(f"key file {name} has {len(key)} bytes, not {_KEY}")
+    return key
+
+
+@dataclass(frozen=True, slots=True)
+class FileKek:
+    """A key-encryption key that was read from a file."""
+
+    key: bytes
+
+    def wrap(self, secret: bytes, context: bytes) -> bytes:
+        """Return nonce ‖ ciphertext ‖ tag."""
+        return _wrap(self.key, secret, context)
+
+    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
+        """Return the secret; raises OurError where it does not open."""
+        return _unwrap(self.key, wrapped, context)
 
 
 def _self_signed() -> bytes:

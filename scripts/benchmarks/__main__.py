@@ -23,7 +23,7 @@ METHODS = {
     "glass": "glass to glass in Chromium, read from the burnt-in time code",
     "networks": "freezes and holes on bad networks, before and behind the relay",
 }
-ALONE = ("flood", "verify")
+ALONE = ("flood", "verify", "check")
 """Methods with command lines of their own."""
 
 

@@ -49,10 +49,10 @@ class RelayUnderTest:
         assert expect is None or done.returncode == expect, f"relay {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def run_any(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run `relay ARGUMENTS` to its end."""
-        command = [_COMMAND, *arguments]
-        return subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=60, check=False)
+    def run_any(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+        """Run `relay ARGUMENTS` to its end, `stdin` on its standard input."""
+        command, environment = [_COMMAND, *arguments], self._environment
+        return subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, timeout=60, check=False)
 
     def init(self) -> None:
         """Make keys, database and settings."""
@@ -199,6 +199,12 @@ class Person:
     async def live(self) -> aiohttp.ClientWebSocketResponse:
         """Open the page's live socket."""
         return await self._http.ws_connect(f"{self._relay.url}/live")
+
+    async def read(self, path: str) -> bytes:
+        """Return the body of a GET; raises AssertionError unless it is 200."""
+        async with self._http.get(self._relay.url + path) as response:
+            assert response.status == 200, f"{path}: {response.status}"
+            return await response.read()
 
     async def intervention(self, label: str = "demo", motive: str = "assistance to a patrol") -> str:
         """Open an intervention; return its id."""

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from relay.app import cli
+from relay.app import cli, settings
 from relay.base.errors import Kind, TheirError
 
 
 def test_the_settings_beside_the_data_are_used_and_options_win(tmp_path: Path) -> None:
     (tmp_path / "settings.toml").write_text("[http]\nport = 1\nlive_queue = 99\n")
-    found = cli.settings_of(None, tmp_path, {"port": 2})
+    found = settings.settings_of(None, tmp_path, {"port": 2})
     assert (found.data, found.http.port, found.http.live_queue) == (tmp_path, 2, 99)
 
 
@@ -19,12 +19,12 @@ def test_a_named_file_wins_over_the_one_beside_the_data(tmp_path: Path) -> None:
     (tmp_path / "settings.toml").write_text("[http]\nport = 1\n")
     named = tmp_path / "other.toml"
     named.write_text("[http]\nport = 3\n")
-    assert cli.settings_of(named, tmp_path).http.port == 3
+    assert settings.settings_of(named, tmp_path).http.port == 3
 
 
 def test_tls_makes_a_certificate_and_opens_other_addresses(tmp_path: Path) -> None:
     with pytest.raises(TheirError, match="needs a certificate"):
-        cli.settings_of(None, tmp_path, {"host": "192.0.2.9"})
+        settings.settings_of(None, tmp_path, {"host": "192.0.2.9"})
     found = cli.tls_settings(None, tmp_path, {"host": "192.0.2.9", "port": 8443})
     assert found.http.tls_cert == tmp_path / "keys" / "tls.crt"
     assert (found.http.host, found.http.port) == ("192.0.2.9", 8443)

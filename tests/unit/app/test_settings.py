@@ -72,3 +72,17 @@ def test_every_setting_has_a_description() -> None:
 def test_settings_survive_their_dump(tmp_path: Path) -> None:
     loaded = _load(tmp_path, "[workers]\ncount = 3\n")
     assert settings.Settings.model_validate_json(loaded.model_dump_json()) == loaded
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"kek": "pkcs11"},
+        {"signing": "pkcs11", "pkcs11_module": "/x.so", "pkcs11_token": "t"},
+        {"pkcs11_module": "/x.so", "pkcs11_token": "t", "pkcs11_pin_file": "/pin", "pkcs11_pin_variable": "PIN"},
+        {"pkcs11_module": "/x.so", "pkcs11_pin_file": "/pin"},
+    ],
+)
+def test_a_token_is_named_whole_or_not_at_all(keys: dict[str, str]) -> None:
+    with pytest.raises(TheirError, match="a token needs"):
+        settings.load(None, {"keys": keys})

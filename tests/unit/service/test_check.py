@@ -85,6 +85,11 @@ async def _strange_key(house: House, recording: str) -> None:
     house.keyring.create_recording_key("e" * 32, "2026-02-01")
 
 
+async def _broken_key(house: House, recording: str) -> None:
+    (path,) = (house.root / "keys" / "wrapped").glob(f"*/{recording}.key")
+    path.write_bytes(path.read_bytes()[::-1])
+
+
 async def _silent_view(house: House, recording: str) -> None:
     now = house.clock.utc_ns()
     await house.catalogue.open_view(View("v" * 32, "live", "eve", "cam-1", None, None, "x", now, now))
@@ -109,6 +114,7 @@ async def _sleeping(house: House, recording: str) -> None:
         (_silent_begin, {"no_begin_entry", "no_close_entry", "folder_missing", "key_missing"}),
         (_strange_folder, {"folder_without_row"}),
         (_strange_key, {"key_without_row"}),
+        (_broken_key, {"key_broken"}),
         (_silent_view, {"view_without_entry"}),
         (_sleeping, {"late"}),
     ],

@@ -165,3 +165,55 @@ def test_death_at_any_operation_of_a_rewrap_never_loses_the_key(tmp_path_factory
     survivor.rewrap(ONE, LATER)
     assert survivor.destroy_day(DAY) == []
     assert survivor.recording_key(ONE) == key
+
+
+def test_a_lost_key_encryption_key_is_not_replaced_in_silence(ring: Keyring, tmp_path: Path) -> None:
+    ring.create_recording_key(ONE, DAY)
+    (tmp_path / "keys" / "kek.key").unlink()
+    with pytest.raises(OurError, match="missing"):
+        Keyring(tmp_path / "keys")
+    assert not (tmp_path / "keys" / "kek.key").exists()
+
+
+def test_a_lost_signing_key_is_not_replaced_in_silence(ring: Keyring, tmp_path: Path) -> None:
+    (tmp_path / "keys" / "signing.key").unlink()
+    with pytest.raises(OurError, match="missing"):
+        Keyring(tmp_path / "keys")
+
+
+def test_keys_that_do_not_open_are_named(ring: Keyring, tmp_path: Path) -> None:
+    ring.create_recording_key(ONE, DAY)
+    ring.create_recording_key(TWO, LATER)
+    assert ring.broken() == {}
+    for path in (tmp_path / "keys" / "wrapped" / DAY / f"{ONE}.key", tmp_path / "keys" / "days" / f"{LATER}.key"):
+        path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    assert set(ring.broken()) == {ONE, LATER}
+
+
+def test_a_new_key_encryption_key_opens_everything_and_the_old_one_is_gone(ring: Keyring, tmp_path: Path) -> None:
+    keys = {ONE: ring.create_recording_key(ONE, DAY), TWO: ring.create_recording_key(TWO, LATER)}
+    old = (tmp_path / "keys" / "kek.key").read_bytes()
+    wrapped = {path: path.read_bytes() for path in (tmp_path / "keys" / "wrapped").rglob("*.key")}
+    days = [path.read_bytes() for path in (tmp_path / "keys" / "days").glob("*.key")]
+    assert ring.rotate_kek() == 2
+    for each in (ring, Keyring(tmp_path / "keys")):
+        assert {name: each.recording_key(name) for name in keys} == keys
+        assert each.broken() == {}
+    assert not [each for each in (old, *days) if each in everything(tmp_path)]
+    assert {path: path.read_bytes() for path in wrapped} == wrapped
+
+
+@given(at=st.integers(1, 60))
+@settings(max_examples=30, deadline=None)
+def test_death_at_any_operation_of_a_rotation_never_loses_a_key(tmp_path_factory: pytest.TempPathFactory, at: int) -> None:
+    root = tmp_path_factory.mktemp("ring") / "keys"
+    first = Keyring(root)
+    keys = {ONE: first.create_recording_key(ONE, DAY), TWO: first.create_recording_key(TWO, LATER)}
+    first._ops = FaultyOps(killing(at))
+    with contextlib.suppress(Killed):
+        first.rotate_kek()
+    survivor = Keyring(root, FileOps())
+    assert {name: survivor.recording_key(name) for name in keys} == keys
+    assert survivor.broken() == {}
+    assert not (root / "kek.next").exists()
+    assert not (root / "kek.old").exists()

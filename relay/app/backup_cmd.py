@@ -1,0 +1,55 @@
+"""`relay backup` and `relay restore`.
+
+Owns: arguments, the entry in the journal.  Must never know: what is in a backup (`relay.store.backup`).
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relay.app.offline import enter, standing_still
+from relay.app.settings import settings_of
+from relay.app.wiring import database_url
+from relay.base.clock import SystemClock, rfc3339
+from relay.base.errors import Kind, TheirError
+from relay.store import backup as backups
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; default: settings.toml in the data folder")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Data folder")]
+
+
+def backup(
+    out: Annotated[Path, typer.Argument(help="File to write (tar, mode 0600): keep it where keys may be kept")],
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Back up catalogue, journal, settings and long-term keys, also while the relay runs.  No recording, no recording's key."""
+    settings = settings_of(config, data)
+    path = Path(database_url(settings).removeprefix("sqlite:///"))
+    if not path.is_file():
+        raise TheirError(Kind.NOT_FOUND, f"{path}: no database")
+    manifest = backups.take(settings.data, path, out, SystemClock().utc_ns())
+    typer.echo(f"{out}: journal of {manifest.journal_size} entries")
+
+
+def restore(
+    archive: Annotated[Path, typer.Argument(help="What `relay backup` wrote")],
+    data: DataOption = None,
+    checkpoints: Annotated[
+        Path | None, typer.Option(help="Copy of journal/checkpoints that left the machine: tells what the journal had become")
+    ] = None,
+    accept_loss: Annotated[str, typer.Option(help="Why entries that were signed after the backup are lost; journalled")] = "",
+) -> None:
+    """Restore a backup into a folder without a database; noticed: a journal rolled back.  The relay must not run."""
+    settings = settings_of(None, data)
+    with standing_still(settings):
+        found = backups.restore(archive, settings.data, checkpoints, accept_loss=bool(accept_loss.strip()))
+        facts: dict[str, str | int] = {"taken_at": rfc3339(found.manifest.taken_ns), "entries": found.manifest.journal_size}
+        asyncio.run(enter(settings_of(None, data), "restored", accept_loss.strip(), lost=found.lost, **facts))
+    lost = f"; {found.lost} signed entries are lost, which is entered" if found.lost else ""
+    typer.echo(
+        f"{settings.data}: journal of {found.manifest.journal_size} entries as of {rfc3339(found.manifest.taken_ns)}{lost}"
+    )
+    typer.echo("people and cameras are as they were then: look through both lists; then `relay check`")

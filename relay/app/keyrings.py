@@ -1,0 +1,23 @@
+"""The keyring as the settings place it.
+
+What this file owns: the translation of section `keys`.  What it must never know: a key.
+"""
+
+from relay.app.settings import Settings
+from relay.store.keyring import Keyring, Places
+from relay.store.token import Pin, TokenPlace
+
+
+def keyring_of(settings: Settings) -> Keyring:
+    """Open the keyring of an installation; blocks (files, perhaps a token); raises OurError, TheirError."""
+    return Keyring(settings.data / "keys", places=places_of(settings))
+
+
+def places_of(settings: Settings) -> Places:
+    """Return where long-term keys are."""
+    keys = settings.keys
+    if keys.pkcs11_module is None or keys.pkcs11_token is None:
+        return Places()
+    pin = Pin(keys.pkcs11_pin_file, keys.pkcs11_pin_variable)
+    token = TokenPlace(keys.pkcs11_module, keys.pkcs11_token, pin, keys.pkcs11_signing_label, keys.pkcs11_kek_label)
+    return Places(token, keys.kek == "pkcs11", keys.signing == "pkcs11")
