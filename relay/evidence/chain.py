@@ -11,6 +11,7 @@ head after a record is the SHA-256 of the whole record; the next record repeats 
 dropped, moved or repeated unseen; only the tail can be cut, which is what `End` is for.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -274,6 +275,18 @@ def survey(data: bytes, available: Mapping[int, int] | None = None) -> Torn:
     if not records:
         raise TheirError(Kind.INVALID, "no signed start")
     return Torn(records, length, head, last, links, gaps, closed)
+
+
+def newest_head(data: bytes) -> bytes:
+    """Return the head of a chain's last whole record without reading those before it; raises TheirError."""
+    position, last = len(PREAMBLE), (0, 0)
+    with contextlib.suppress(TheirError):
+        while position < len(data):
+            length = record_length(data[position : position + _LENGTH], position)
+            if position + length > len(data):
+                break
+            last, position = (position, position + length), position + length
+    return parse_record(data[last[0] : last[1]], last[0]).head
 
 
 def _is_there(link: Link, available: Mapping[int, int]) -> bool:

@@ -31,7 +31,7 @@ from relay.record.wall import WallClock
 from relay.recorder.config import RecorderConfig
 from relay.recorder.jobs import Fact, Finish, Finished, Lacked, Open, Progress, Sealed
 from relay.recorder.recording import Recording
-from relay.recorder.recover import Recovered, left_behind, recover_all
+from relay.recorder.recover import Recovered, left_behind, marked, recover_all
 from relay.recorder.writer import VaultThread, WriterSettings
 from relay.store.vault import FileOps, Vault
 
@@ -90,12 +90,13 @@ class Recorder:
     # --- life ---------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Recover, listen, record until `done`, then close everything."""
+        """Listen, record until `done`, then close everything; recover what was left behind beside that.
+
+        Reading the chain of a long recording takes seconds: cameras that are live now must not wait for it.
+        """
         self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(Vault(self._root, self._ops).prepare)
-        recovered = await asyncio.to_thread(self._recover)
-        for item in recovered:
-            self._tell_recovered(item)
+        left = await asyncio.to_thread(self._left)
         self._vault = self._make_vault()
         self._vault.start()
         server = await framing.listen(
@@ -106,12 +107,14 @@ class Recorder:
             counters=self.counters,
         )
         ticker = asyncio.create_task(self._tick(), name="recorder timers")
+        recovering = asyncio.create_task(asyncio.to_thread(self._recover, left), name="recovery")
         try:
             await self.done.wait()
         finally:
             server.close()
             ticker.cancel()
             await asyncio.gather(ticker, return_exceptions=True)
+            await self._end_recovery(recovering)
             await self._close_all()
 
     def stop(self, reason: str) -> None:
@@ -119,16 +122,30 @@ class Recorder:
         log.info("recorder ends: %s", reason)
         self.done.set()
 
-    def _recover(self) -> list[Recovered]:
+    def _left(self) -> dict[int, tuple[str, ...]]:
+        """Return what this recorder, and those that are no more, left open, by recorder."""
         config = self._config
         indexes = [config.index]
         if config.index == 0 and config.recorders:
             indexes += left_behind(self._root, Path(config.run_dir), config.recorders)
-        return [
-            recovered
-            for index in indexes
-            for recovered in recover_all(self._ops, self._root, index, self._signer, self._clock.utc_ns)
-        ]
+        return {index: marked(self._root, index) for index in indexes}
+
+    def _recover(self, left: dict[int, tuple[str, ...]]) -> None:
+        """Recover one after the other, in a thread of its own; each is told at once."""
+        assert self._loop is not None
+        for index, recordings in left.items():
+            for item in recover_all(self._ops, self._root, index, self._signer, self._clock.utc_ns, recordings):
+                _to_loop(self._loop, self._tell_recovered, item)
+
+    async def _end_recovery(self, recovering: asyncio.Task[None]) -> None:
+        """Wait for the recovery as long as for the vault; what it did not reach is left for the next start."""
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await asyncio.shield(recovering)
+        except TimeoutError:
+            log.error("recovery is not done yet; the next start goes on with it")
+        except Exception:
+            log.exception("recovery failed; the next start tries again")
 
     def _make_vault(self) -> VaultThread:
         config = self._config

@@ -46,12 +46,25 @@ class Recovered:
     stored_bytes: int
 
 
-def recover_all(ops: FileOps, root: Path, index: int, signer: SessionSigner, utc_ns: Callable[[], int]) -> Iterator[Recovered]:
-    """Close every recording that recorder `index` left open; one that cannot be closed is logged and left for the next
-    start."""
+def marked(root: Path, index: int) -> tuple[str, ...]:
+    """Return the recordings that recorder `index` left open, oldest first; asked before it opens any of its own."""
     marks = open_marks(root, index)
-    for path in sorted(marks.iterdir()) if marks.is_dir() else ():
-        recording = path.name
+    return tuple(sorted(path.name for path in marks.iterdir())) if marks.is_dir() else ()
+
+
+def recover_all(
+    ops: FileOps,
+    root: Path,
+    index: int,
+    signer: SessionSigner,
+    utc_ns: Callable[[], int],
+    left: tuple[str, ...] | None = None,
+) -> Iterator[Recovered]:
+    """Close every recording that recorder `index` left open (`left`, where it may have opened others since).
+
+    One that cannot be closed is logged and left for the next start.
+    """
+    for recording in marked(root, index) if left is None else left:
         try:
             done = recover_one(ops, Vault(root, ops), recording, signer, utc_ns()) if is_recording_id(recording) else None
         except OSError as error:

@@ -21,7 +21,7 @@ from typing import Literal, TypeAlias
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
 from relay.base.errors import OurError, RelayError
-from relay.evidence.chain import Cause, survey
+from relay.evidence.chain import Cause, newest_head
 from relay.evidence.seal import SessionSigner
 from relay.recorder.jobs import Fact, Job, Lack, Media, Open
 from relay.recorder.sealing import SealedRecording, start_of
@@ -228,7 +228,7 @@ class VaultThread:
         if previous is None:
             return None
         try:
-            return survey((self._settings.root / previous / CHAIN).read_bytes()).head
+            return newest_head((self._settings.root / previous / CHAIN).read_bytes())
         except (OSError, RelayError):
             return None
 

@@ -15,15 +15,15 @@ from tests.support.room import Room, room
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 MIB = 1 << 20
-ROOM, FILLER = 300 * MIB, 400 * MIB
-"""Left to the recordings, and taken away from them: more than what else writes to this disk meanwhile."""
+ROOM, FILLER = 2048 * MIB, 3072 * MIB
+"""Left to the recordings, and taken away from them: far more than what else writes to this disk meanwhile."""
 
 
 @pytest.fixture
 async def small(installed: Scene, tmp_path: Path) -> AsyncIterator[Scene]:
-    """A relay to whose recordings a few hundred MiB of the disk are left."""
+    """A relay to whose recordings two GiB of the disk are left."""
     keep = (shutil.disk_usage(tmp_path).free - ROOM) // MIB
-    assert keep > FILLER // MIB, f"1 GB of room is needed below {tmp_path}"
+    assert keep > FILLER // MIB, f"6 GB of room are needed below {tmp_path}"
     environment = {"RELAY_RECORDER__KEEP_FREE_MB": str(keep), "RELAY_RECORDER__RECORD_GRACE": "2"}
     relay = installed.relay.copy(tmp_path / "data", environment)
     try:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -323,6 +324,40 @@ async def test_killed_recorder_leaves_what_plays_and_the_next_one_signs_a_recove
     assert decoded(place.plain(recording))["video"] >= 60
     told = [message for message in place.heard if isinstance(message, messages.RecordingClosed)]
     assert [(item.recording, item.recovered) for item in told] == [(recording, True)]
+
+
+async def test_a_long_recovery_keeps_no_camera_waiting(place: Place) -> None:
+    """Reading a chain of hours takes seconds: a recorder that is back takes what is live at once."""
+
+    class Slow(FileOps):
+        read = threading.Event()
+
+        def truncate(self, descriptor: int, size: int) -> None:
+            if not self.read.wait(60):
+                raise AssertionError("nobody let the recovery go on")
+            super().truncate(descriptor, size)
+
+    left, live = new_id(time.time_ns()), new_id(time.time_ns())
+    async with running(place.config()):
+        control = await place.connect()
+        await control.ask(messages.RecordOpen(plan(left), KEY))
+        folder, marks = place.root / "vault" / left, place.root / "vault" / "open-0"
+        start = (folder / CHAIN).read_bytes()
+    (folder / CHAIN).write_bytes(start)  # as a death would have left it
+    (marks / left).touch()
+    place.heard.clear()
+    ops = Slow()
+    recorder = Recorder(place.config(), ops=ops)
+    task = asyncio.create_task(recorder.run())
+    control = await place.connect()
+    await control.ask(messages.RecordOpen(plan(live, previous=left), KEY))
+    assert not any(isinstance(message, messages.RecordingClosed) for message in place.heard)
+    ops.read.set()
+    await until(lambda: any(isinstance(message, messages.RecordingClosed) for message in place.heard))
+    assert isinstance(place.chain(left)[-1].body, Recovery)
+    assert len(place.chain(live)) == 1, "what was opened meanwhile was not left behind by anybody"
+    recorder.stop("test")
+    await task
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

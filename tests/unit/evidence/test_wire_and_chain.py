@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.base.errors import TheirError
-from relay.evidence.chain import PREAMBLE, ChainWriter, frame, iterate, parse_record, recover, survey
+from relay.evidence.chain import PREAMBLE, ChainWriter, frame, iterate, newest_head, parse_record, recover, survey
 from relay.evidence.records import Cause, Gap, Link, Reason, Recovery, Start, TrackKind
 from relay.evidence.seal import (
     MemorySigner,
@@ -227,6 +227,8 @@ def test_a_torn_chain_is_cut_after_its_last_whole_record(length: int) -> None:
 
 def test_a_link_whose_bytes_never_reached_the_disk_is_cut_too() -> None:
     sizes = {0: SCRIPT.links[2].offset + SCRIPT.links[2].stored_length - 1}
+    assert newest_head(SCRIPT.files["chain"]) == survey(SCRIPT.files["chain"]).head
+    assert newest_head(SCRIPT.files["chain"] + b"\x00\x00") == survey(SCRIPT.files["chain"]).head
     assert survey(SCRIPT.files["chain"], sizes).last_link == SCRIPT.links[1]
 
 
