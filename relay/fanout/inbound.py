@@ -51,6 +51,8 @@ class Inbound:
         self.duplicates = 0
         self.abandoned = 0
         """Packets lost for good."""
+        self.loss = 0.0
+        """Share of packets that did not come at once, before the last report."""
         self._base = 0
         self._repaired = 0
         self._reported = (0, 0)
@@ -179,6 +181,7 @@ class Inbound:
         new_expected, new_lost = expected - self._reported[0], lost - self._reported[1]
         self._reported = (expected, lost)
         fraction = min(255, 256 * new_lost // new_expected) if new_expected > 0 and new_lost > 0 else 0
+        self.loss = fraction / 256
         clamped = max(-0x800000, min(0x7FFFFF, lost))
         highest = self.high & 0xFFFF0000 | (self._last_sequence or 0)
         return ReportBlock(ssrc, fraction, clamped, highest, int(self._jitter), last_sr, delay)

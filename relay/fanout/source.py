@@ -24,6 +24,7 @@ declare(
     inbound_duplicates="media packets received twice or too late",
     inbound_malformed="packets of cameras that could not be read",
     inbound_unknown="packets of cameras that belong to no agreed stream",
+    inbound_recovered="packets of cameras that came after they had been asked for again (counted once a second)",
     nack_sent="packets asked for again at cameras",
 )
 
@@ -63,6 +64,7 @@ class Source:
         self._report_at = 0.0
         self._fir = 0
         self._octets = 0
+        self._recovered = 0
         self.changed = False
         """Set when an SSRC appeared: the tap must be told."""
 
@@ -253,6 +255,9 @@ class Source:
         loss = max((block.fraction_lost / 256 for block in blocks), default=0.0)
         bitrate = self._limit.update(loss, 8 * (octets - self._octets))
         self._octets = octets
+        recovered = sum(stream.inbound.recovered for stream in self._streams.values())
+        self._counters.count("inbound_recovered", max(0, recovered - self._recovered))
+        self._recovered = recovered
         if any(spec.remb and spec.transport_cc_id is None for spec in self._tracks):
             out += rtcp.build_remb(self._local_ssrc, bitrate, list(self._streams))
         return out

@@ -145,7 +145,9 @@ class Slot:
         self.kbps = octets * 8 / 1000
         stream = self.stream
         droppable = stream is not None and stream.droppables > 0
-        return Load(self.rung, self.kbps, self.heard.loss, droppable=droppable, layered=self.layered)
+        # What the camera's own radio loses shows in the viewer's reports too: sending that viewer less would not help.
+        loss = self.heard.loss if stream is None else max(0.0, self.heard.loss - stream.inbound.loss)
+        return Load(self.rung, self.kbps, loss, droppable=droppable, layered=self.layered)
 
     # --- packets -------------------------------------------------------------------------------------------------------
 

@@ -139,3 +139,15 @@ def test_the_round_trip_is_that_of_the_last_sender_report(slot: Slot) -> None:
     assert slot.heard.loss == 0.25
     slot.take_report(ReportBlock(7, 0, 0, 0, 0, 0, 0), 0x1C000)
     assert slot.heard.rtt == 0.25
+
+
+def test_what_the_cameras_own_radio_loses_is_not_held_against_the_viewers_network(slot: Slot) -> None:
+    slot.stream = stream()
+    slot.take_report(ReportBlock(7, 77, 0, 0, 0, 0, 0), 0)
+    assert slot.load().loss == pytest.approx(0.3, abs=0.01)
+    for sequence in range(100):
+        if sequence % 4:
+            slot.stream.inbound.accept(sequence, 0, 1.0)
+    slot.stream.inbound.report(1, 0, 0)
+    assert slot.load().loss == pytest.approx(0.05, abs=0.02)
+    assert slot.report().loss == pytest.approx(0.3, abs=0.01), "the page is told what the viewer said"
