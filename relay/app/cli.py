@@ -15,7 +15,7 @@ import typer
 from rich.console import Console as Screen
 from rich.table import Table
 
-from relay.app import backup_cmd, keys_cmd, logs, verify_cmd
+from relay.app import backup_cmd, check_cmd, keys_cmd, logs, verify_cmd
 from relay.app.keyrings import keyring_of
 from relay.app.settings import Settings, documentation, settings_of
 from relay.app.tls import ensure_certificate
@@ -51,6 +51,7 @@ app.add_typer(camera_app, name="camera")
 app.add_typer(journal_app, name="journal")
 app.add_typer(keys_cmd.app, name="keys")
 app.command("verify")(verify_cmd.verify)
+app.command("check")(check_cmd.check)
 app.command("backup")(backup_cmd.backup)
 app.command("restore")(backup_cmd.restore)
 
@@ -181,7 +182,7 @@ def user_add(
 def user_list(config: ConfigOption = None, data: DataOption = None, as_json: AsJson = False) -> None:
     """List people."""
     found = ask(settings_of(config, data), lambda made: made.call("GET", "/api/users"))
-    _show(found["users"], ("user", "name", "role", "disabled", "must_change", "created_at"), as_json=as_json)
+    show(found["users"], ("user", "name", "role", "disabled", "must_change", "created_at"), as_json=as_json)
 
 
 @user_app.command("remove")
@@ -239,7 +240,7 @@ def camera_enrol(
 def camera_list(config: ConfigOption = None, data: DataOption = None, as_json: AsJson = False) -> None:
     """List cameras."""
     found = ask(settings_of(config, data), lambda made: made.call("GET", "/api/cameras"))
-    _show(found["cameras"], ("camera", "label", "regime", "original", "live_audio", "revoked_at"), as_json=as_json)
+    show(found["cameras"], ("camera", "label", "regime", "original", "live_audio", "revoked_at"), as_json=as_json)
 
 
 @camera_app.command("revoke")
@@ -288,17 +289,6 @@ async def _verify_journal(settings: Settings) -> "JournalVerdict":
 
 
 @app.command()
-def check(config: ConfigOption = None, data: DataOption = None, as_json: AsJson = False) -> None:
-    """Compare vault, catalogue, keys and journal; exit 1 where they disagree."""
-    found = ask(settings_of(config, data), lambda made: made.call("POST", "/api/check"))["disagreements"]
-    if as_json or found:
-        _show(found, ("kind", "object_id", "detail", "safe"), as_json=as_json)
-    else:
-        typer.echo("vault, catalogue, keys and journal agree")
-    raise typer.Exit(1 if found else 0)
-
-
-@app.command()
 def export(
     recording: str,
     out: Annotated[Path, typer.Argument(help="Zip file to write")],
@@ -331,7 +321,8 @@ def export(
     ask(settings_of(config, data), lambda found: extract(found, user, password, recording, body, out, errors))
 
 
-def _show(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
+def show(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
+    """Print rows as a table, or as JSON."""
     if as_json:
         typer.echo(json.dumps(rows))
         return

@@ -27,9 +27,13 @@ class Console:
     def __init__(self, http: aiohttp.ClientSession) -> None:
         self.http = http
 
-    async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Return the answer's JSON (None where it has none); raises TheirError or OurError as the relay refused."""
-        async with self.http.request(method, f"http://relay{path}", json=body) as response:
+    async def call(self, method: str, path: str, body: dict[str, Any] | None = None, *, patient: bool = False) -> Any:
+        """Return the answer's JSON (None where it has none); raises TheirError or OurError as the relay refused.
+
+        `patient`: without a limit of time, for work that grows with the vault.
+        """
+        timeout = aiohttp.ClientTimeout(total=None) if patient else self.http.timeout
+        async with self.http.request(method, f"http://relay{path}", json=body, timeout=timeout) as response:
             found = await response.json() if response.content_type == "application/json" else None
             if response.status >= 400:
                 raise _error(found, response.status)

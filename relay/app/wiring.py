@@ -35,6 +35,7 @@ from relay.service.links import Link, Links
 from relay.service.live_rules import Rules
 from relay.service.picture import Pictures
 from relay.service.recordings import Recordings
+from relay.service.repair import Repair
 from relay.service.streams import Streams
 from relay.service.verification import Verification
 from relay.service.viewing import Viewing
@@ -118,6 +119,10 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
         stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters,
         end_views=recordings.end_views_of_recording, close_open=lambda recording: capture.finish(recording, "stopped"),
     )  # fmt: skip
+    check = Check(
+        stores.catalogue, stores.journal, stores.vault, stores.keyring, clock,
+        recording_now=capture.open, viewing_now=lambda: viewing.known() | recordings.views(),
+    )  # fmt: skip
     reports = _Reports(links, counters, capture, streams, viewing, keeping)
     context = Context(
         clock=clock,
@@ -134,7 +139,8 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
         recordings=recordings,
         verification=_verification(settings, stores, clock),
         exports=_exports(stores, clock, counters),
-        check=Check(stores.catalogue, stores.journal, stores.vault, stores.keyring, clock),
+        check=check,
+        repair=Repair(check, stores.catalogue, stores.journal, stores.vault, recordings, keeping, clock, counters),
         live=live,
         journal=stores.journal,
         doors=Buckets(settings.http.door_rate, settings.http.door_burst),

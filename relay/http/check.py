@@ -1,7 +1,9 @@
-"""`/api/check`: do vault, catalogue, keys and journal say the same?
+"""`/api/check`: do vault, catalogue, keys and journal say the same, and can it be mended?
 
-What this file owns: the JSON of the comparison.  What it must never know: how it is made.
+What this file owns: the JSON of comparison and repair.  What it must never know: how they are made.
 """
+
+from collections.abc import Iterable
 
 from aiohttp import web
 
@@ -9,19 +11,38 @@ from relay.http import schemas
 from relay.http.bodies import answer
 from relay.http.context import Access, Route, context, signed_in
 from relay.policy.roles import Action
+from relay.service.check import Disagreement
+
+
+def _out(found: Iterable[Disagreement]) -> list[schemas.DisagreementOut]:
+    return [
+        schemas.DisagreementOut(kind=item.kind, object_id=item.object_id, detail=item.detail, safe=item.safe) for item in found
+    ]
 
 
 async def check(request: web.Request) -> web.StreamResponse:
     """Compare everything now; no media byte is read."""
     services = context(request)
     await services.guard.require(signed_in(request).person, Action.READ_METRICS, object_type="check")
-    found = [
-        schemas.DisagreementOut(kind=item.kind, object_id=item.object_id, detail=item.detail, safe=item.safe)
-        for item in await services.check.run()
-    ]
-    return answer(schemas.CheckOut(disagreements=found))
+    return answer(schemas.CheckOut(disagreements=_out(await services.check.run())))
+
+
+async def progress(request: web.Request) -> web.StreamResponse:
+    """Say how far the comparison under way is."""
+    services = context(request)
+    await services.guard.require(signed_in(request).person, Action.READ_METRICS, object_type="check")
+    what, done, total = services.check.under_way or ("", 0, 0)
+    return answer(schemas.CheckProgressOut(what=what, done=done, total=total))
+
+
+async def repair(request: web.Request) -> web.StreamResponse:
+    """Mend what is safe, each an entry; never media."""
+    found = await context(request).repair.run(signed_in(request).person)
+    return answer(schemas.RepairOut(mended=_out(found.mended), disagreements=_out(found.left)))
 
 
 ROUTES = (
     Route("POST", "/api/check", Access.SIGNED_IN, check, "Compare vault, catalogue, keys and journal", None, schemas.CheckOut),
+    Route("GET", "/api/check", Access.SIGNED_IN, progress, "How far the comparison is", None, schemas.CheckProgressOut),
+    Route("POST", "/api/check/repair", Access.SIGNED_IN, repair, "Compare, mend what is safe", None, schemas.RepairOut),
 )

@@ -26,6 +26,7 @@ from relay.service.interventions import Interventions
 from relay.service.links import Links
 from relay.service.picture import Pictures
 from relay.service.recordings import Recordings
+from relay.service.repair import Repair
 from relay.service.streams import Streams
 from relay.service.verification import Verification
 from relay.service.viewing import Viewing
@@ -76,6 +77,7 @@ class Context:
     verification: Verification
     exports: Exports
     check: Check
+    repair: Repair
     live: LiveHub
     journal: Journal
     doors: Buckets

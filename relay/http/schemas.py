@@ -383,7 +383,22 @@ class DisagreementOut(Out):
     safe: bool
 
 
+class CheckProgressOut(Out):
+    """What the comparison under way looks at; `what` is empty where none is under way."""
+
+    what: str
+    done: int
+    total: int
+
+
 class CheckOut(Out):
     """All of them; empty when everything agrees."""
 
+    disagreements: list[DisagreementOut]
+
+
+class RepairOut(Out):
+    """What was mended, and what still disagrees."""
+
+    mended: list[DisagreementOut]
     disagreements: list[DisagreementOut]

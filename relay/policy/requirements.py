@@ -164,8 +164,11 @@ ENFORCED: dict[str, Requirement] = {
     "JRN-01": Requirement(
         "R241-5, R241-14; LIL 101",
         "collection, modification, consultation, communication, erasure and transfer are entered",
-        ("relay.store.journal:Operation", "relay.service.check:Check.run"),
-        (_SERVICE + "test_check.py::test_each_damage_is_named_and_nothing_else",),
+        ("relay.store.journal:Operation", "relay.service.check:Check.run", "relay.service.repair:Repair.run"),
+        (
+            _SERVICE + "test_check.py::test_each_damage_is_named_and_nothing_else",
+            _SERVICE + "test_repair.py::test_what_is_safe_is_mended_entered_and_agrees_afterwards",
+        ),
     ),
     "JRN-02": Requirement(
         "R241-5, R241-14 al.2",

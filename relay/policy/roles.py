@@ -36,6 +36,8 @@ class Action(StrEnum):
     MANAGE_PEOPLE = "manage_people"
     MANAGE_CAMERAS = "manage_cameras"
     READ_METRICS = "read_metrics"
+    MAINTAIN = "maintain"
+    """Back up, and mend what `relay check` calls safe."""
 
 
 _LIVE = {
@@ -56,7 +58,9 @@ GRANTS: dict[Role, frozenset[Action]] = {
     ),
     # JRN-04: the journal is read for lawfulness and integrity only, by a role of its own.
     Role.AUDITOR: frozenset(_EVERYONE | {Action.READ_JOURNAL, Action.LIST_RECORDINGS, Action.VERIFY_RECORDING}),
-    Role.ADMINISTRATOR: frozenset(_EVERYONE | {Action.MANAGE_PEOPLE, Action.MANAGE_CAMERAS, Action.READ_METRICS}),
+    Role.ADMINISTRATOR: frozenset(
+        _EVERYONE | {Action.MANAGE_PEOPLE, Action.MANAGE_CAMERAS, Action.READ_METRICS, Action.MAINTAIN}
+    ),
 }
 
 

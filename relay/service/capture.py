@@ -105,6 +105,10 @@ class Capture:
         """Return what is known of an open recording, None when no recorder holds it."""
         return self._held.get(recording) if recording is not None else None
 
+    def open(self) -> frozenset[str]:
+        """Return the recordings that a recorder holds open."""
+        return frozenset(self._held)
+
     def resumable(self, camera: str, index: int) -> str | None:
         """Return the recording that this camera may continue on this recorder, None where a new one must begin."""
         for held in self._held.values():

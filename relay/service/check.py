@@ -1,26 +1,30 @@
 """`relay check`: do vault, catalogue, keys and journal say the same?  Every disagreement is named.
 
-Owns: the comparison.  Must never know: how to mend (media is never touched), HTTP.
+Owns: the comparison, and what of it is safe to mend (`relay.service.repair` does).  Must never know: HTTP.
 
-`await Check(...).run(progress) -> list[Disagreement]`: reads rows, folder names, chains' last heads and journal entries;
+`await Check(...).run(progress) -> list[Disagreement]`: reads rows, folder names, chains, wrapped keys and journal entries;
 no media byte is read, that is `relay verify`.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date
 
-from relay.base.clock import Clock, paris_day
+from relay.base.clock import SECOND_NS, Clock, paris_day
 from relay.base.errors import RelayError
-from relay.evidence.chain import End, Recovery, iterate
-from relay.policy.retention import journal_purge_ns
+from relay.evidence.chain import Record, iterate
+from relay.policy.retention import is_due, journal_purge_ns
+from relay.service.chain_facts import end_in, gaps_in, segments_in
 from relay.store.catalogue import Catalogue, Filter, Recording, Segment
 from relay.store.journal import Journal
 from relay.store.keyring import Keyring
 from relay.store.vault import Vault
 
 PAGE = 500
+SETTLED_NS = 60 * SECOND_NS
+"""What is younger may still be on its way between recorder, control and catalogue: it is no disagreement yet."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being looked at, how many are done, how many there are."""
@@ -46,10 +50,29 @@ class _Entries:
     views: frozenset[str]
 
 
+def _nothing() -> AbstractSet[str]:
+    return frozenset()
+
+
 class Check:
     """One comparison of everything."""
 
-    def __init__(self, catalogue: Catalogue, journal: Journal, vault: Vault, keyring: Keyring, clock: Clock) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        journal: Journal,
+        vault: Vault,
+        keyring: Keyring,
+        clock: Clock,
+        *,
+        recording_now: Callable[[], AbstractSet[str]] = _nothing,
+        viewing_now: Callable[[], AbstractSet[str]] = _nothing,
+    ) -> None:
+        """`recording_now` and `viewing_now`: recordings and views that this control knows to be open."""
+        self.under_way: tuple[str, int, int] | None = None
+        """What the check that runs is looking at, how many are done, how many there are; None where none runs."""
+        self._recording_now = recording_now
+        self._viewing_now = viewing_now
         self._catalogue = catalogue
         self._journal = journal
         self._vault = vault
@@ -58,21 +81,35 @@ class Check:
 
     async def run(self, progress: Progress | None = None) -> list[Disagreement]:
         """Compare; raises OurError when the database cannot be read."""
-        tell = progress or (lambda what, done, total: None)
+
+        def tell(what: str, done: int, total: int) -> None:
+            self.under_way = what, done, total
+            if progress is not None:
+                progress(what, done, total)
+
+        try:
+            return await self._compare(tell)
+        finally:
+            self.under_way = None
+
+    async def _compare(self, tell: Progress) -> list[Disagreement]:
         rows = await self._rows()
-        entries = await self._entries()
+        entries = await self._entries(tell)
         folders = set(await asyncio.to_thread(self._vault.recordings))
         keys = await asyncio.to_thread(self._keyring.recordings)
         held = await self._catalogue.held()
         found = _strangers(rows, folders, keys)
         for done, row in enumerate(rows.values()):
             tell("recordings", done, len(rows))
-            found += _row(row, row.recording in folders, keys.get(row.recording), row.recording in held, self._clock.utc_ns())
-            if journal_purge_ns(row.started_ns) > self._clock.utc_ns():
+            folder, is_held, now_ns = row.recording in folders, row.recording in held, self._clock.utc_ns()
+            found += _row(row, folder, keys.get(row.recording), is_held, now_ns)
+            found += _erasure(row, folder, row.recording in keys, is_held, entries, now_ns)
+            if journal_purge_ns(row.started_ns) > now_ns:
                 found += _against_journal(row, entries)
-            if row.recording in folders and row.state == "closed":
-                segments = await self._catalogue.segments(row.recording) if row.original == "relay" else []
-                found += await asyncio.to_thread(self._against_disk, row, segments)
+            if row.state == "closed" and folder:
+                found += await self._closed(row)
+            elif row.state == "open" and self._settled(row):
+                found += await asyncio.to_thread(self._open, row, folder)
         found += await self._views(entries)
         broken = await asyncio.to_thread(self._keyring.broken)
         return found + [Disagreement("key_broken", name, detail) for name, detail in broken.items()]
@@ -85,7 +122,7 @@ class Check:
             before = page[-1].recording
         return rows
 
-    async def _entries(self) -> _Entries:
+    async def _entries(self, tell: Progress) -> _Entries:
         begun: set[str] = set()
         erased: set[str] = set()
         views: set[str] = set()
@@ -93,6 +130,7 @@ class Check:
         after = -1
         while leaves := await self._journal.read(after, 1000):
             after = leaves[-1].leaf
+            tell("journal", after + 1, self._journal.size)
             for leaf in leaves:
                 body = leaf.body or {}
                 details = body.get("details")
@@ -104,36 +142,99 @@ class Check:
                     begun.add(name)
                 elif event == "recording closed" and isinstance(details, dict):
                     closed[name] = str(details.get("head"))
-                elif body.get("operation") == "effacement":
+                elif body.get("operation") == "effacement" and body.get("object_type") == "recording":
                     erased.add(name)
         return _Entries(frozenset(begun), closed, frozenset(erased), frozenset(views))
 
     async def _views(self, entries: _Entries) -> list[Disagreement]:
-        return [
-            Disagreement("view_without_entry", view.view, f"a view by {view.user} has no entry in the journal (LIV-06)")
-            for view in await self._catalogue.open_views()
-            if view.view not in entries.views
-        ]
-
-    def _against_disk(self, row: Recording, segments: list[Segment]) -> list[Disagreement]:
-        """Compare a closed recording's row with its chain and the sizes of its files."""
-        try:
-            records = list(iterate(b"".join(self._vault.chain(row.recording))))
-        except RelayError as error:
-            return [Disagreement("chain_unreadable", row.recording, error.detail)]
         found: list[Disagreement] = []
-        if not records or not isinstance(records[-1].body, End | Recovery):
-            found.append(Disagreement("chain_open", row.recording, "closed in the catalogue, without a signed end on disk"))
-        elif row.head is not None and records[-1].head != row.head:
-            found.append(Disagreement("head_differs", row.recording, "the chain on disk is not the one that was closed"))
-        on_disk = set(self._vault.segments(row.recording))
-        for segment in segments:
-            if segment.segment not in on_disk:
-                found.append(Disagreement("segment_missing", row.recording, f"segment {segment.segment} has a row and no file"))
-        for number in sorted(on_disk - {segment.segment for segment in segments}):
-            detail = f"segment {number} has a file and no row"
-            found.append(Disagreement("segment_without_row", row.recording, detail, safe=True))
+        before_ns = self._clock.utc_ns() - SETTLED_NS
+        for view in await self._catalogue.open_views():
+            if view.view not in entries.views:
+                detail = f"a view by {view.user} has no entry in the journal (LIV-06)"
+                found.append(Disagreement("view_without_entry", view.view, detail))
+            elif view.view not in self._viewing_now() and max(view.opened_ns, view.leased_ns) < before_ns:
+                detail = f"a view by {view.user} is open in the catalogue and nobody is shown anything"
+                found.append(Disagreement("view_left_open", view.view, detail, safe=True))
         return found
+
+    def _settled(self, row: Recording) -> bool:
+        """Tell whether an open recording is nobody's any more."""
+        return row.recording not in self._recording_now() and row.started_ns < self._clock.utc_ns() - SETTLED_NS
+
+    def _open(self, row: Recording, folder: bool) -> list[Disagreement]:
+        """A row that is open although no recorder is at it."""
+        if not folder:
+            detail = "open in the catalogue, nobody records it and nothing of it is in the vault"
+            return [Disagreement("open_without_folder", row.recording, detail, safe=True)]
+        try:
+            end = end_in(row.recording, self._records(row.recording))
+        except RelayError:
+            end = None
+        if end is None:
+            detail = "open, nobody records it, and its chain has no end: its recorder recovers it at its next start"
+            return [Disagreement("left_open", row.recording, detail)]
+        if end.end_ns > self._clock.utc_ns() - SETTLED_NS:
+            return []
+        return [Disagreement("open_but_closed", row.recording, "open in the catalogue, closed in the vault", safe=True)]
+
+    def _records(self, recording: str) -> list[Record]:
+        return list(iterate(b"".join(self._vault.chain(recording))))
+
+    async def _closed(self, row: Recording) -> list[Disagreement]:
+        segments = await self._catalogue.segments(row.recording)
+        gaps = {start_ns for start_ns, _, _ in await self._catalogue.gaps(row.recording)}
+        return await asyncio.to_thread(self._against_disk, row, segments, gaps)
+
+    def _against_disk(self, row: Recording, segments: list[Segment], gaps: set[int]) -> list[Disagreement]:
+        """Compare a closed recording's rows with its chain and its files."""
+        name = row.recording
+        try:
+            records = self._records(name)
+        except RelayError as error:
+            return [Disagreement("chain_unreadable", name, error.detail)]
+        found: list[Disagreement] = []
+        end = end_in(name, records)
+        if end is None:
+            found.append(Disagreement("chain_open", name, "closed in the catalogue, without a signed end on disk"))
+        elif row.head is not None and end.head != row.head:
+            found.append(Disagreement("head_differs", name, "the chain on disk is not the one that was closed"))
+        if row.original == "relay":
+            found += _segments(name, {row.segment for row in segments}, set(self._vault.segments(name)), records)
+        missing = len(gaps_in(records).keys() - gaps)
+        if missing:
+            detail = f"{missing} signed gaps have no row (I2)"
+            found.append(Disagreement("gap_without_row", name, detail, safe=True))
+        return found
+
+
+def _segments(name: str, rows: set[int], on_disk: set[int], records: list[Record]) -> list[Disagreement]:
+    linked = segments_in(name, records).keys()
+    found = [
+        Disagreement("segment_missing", name, f"segment {number} has a row and no file") for number in sorted(rows - on_disk)
+    ]
+    for number in sorted(on_disk - rows):
+        if number in linked:
+            detail = f"segment {number} is in the chain and has no row"
+            found.append(Disagreement("segment_without_row", name, detail, safe=True))
+        else:
+            found.append(Disagreement("segment_not_linked", name, f"segment {number} has a file that no link names"))
+    return found
+
+
+def _erasure(row: Recording, folder: bool, key: bool, held: bool, entries: _Entries, now_ns: int) -> list[Disagreement]:
+    """An erasure that stopped half-way: safe to finish only where the journal knows of it and the term is over (I5)."""
+    name = row.recording
+    known = name in entries.erased and not held and is_due(date.fromisoformat(row.expires_on), now_ns)
+    if row.state != "erased":
+        detail = "its erasure is in the journal and was not finished (RET-01)"
+        return [Disagreement("erasure_unfinished", name, detail, safe=known)] if name in entries.erased else []
+    found: list[Disagreement] = []
+    if folder:
+        found.append(Disagreement("erased_but_there", name, "erased, but its folder is still there (RET-01)", safe=known))
+    if key:
+        found.append(Disagreement("erased_but_readable", name, "erased, but its key is still there (I5)", safe=known))
+    return found
 
 
 def _strangers(rows: dict[str, Recording], folders: Iterable[str], keys: dict[str, str]) -> list[Disagreement]:
@@ -151,10 +252,6 @@ def _row(row: Recording, folder: bool, key_day: str | None, held: bool, now_ns: 
     name = row.recording
     found: list[Disagreement] = []
     if row.state == "erased":
-        if folder:
-            found.append(Disagreement("erased_but_there", name, "erased, but its folder is still there (RET-01)"))
-        if key_day is not None:
-            found.append(Disagreement("erased_but_readable", name, "erased, but its key is still there (I5)"))
         return found
     if not folder and row.links:
         found.append(Disagreement("folder_missing", name, "in the catalogue with fragments, without a folder"))
@@ -163,7 +260,7 @@ def _row(row: Recording, folder: bool, key_day: str | None, held: bool, now_ns: 
     elif key_day != row.expires_on and not held:
         found.append(Disagreement("key_day", name, f"its key expires on {key_day}, its row on {row.expires_on}"))
     if not held and date.fromisoformat(row.expires_on) < paris_day(now_ns):
-        found.append(Disagreement("late", name, f"should have been erased on {row.expires_on} (RET-01)", safe=True))
+        found.append(Disagreement("late", name, f"should have been erased on {row.expires_on}: the next sweep does (RET-01)"))
     return found
 
 

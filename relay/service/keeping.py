@@ -177,6 +177,23 @@ class Keeping:
             self._counters.count("erasures_late")
         return int(late_seconds > 0)
 
+    async def finish(self, recording: str) -> None:
+        """Finish an erasure that the journal knows and that stopped half-way (I5); a tombstone stays as it is.
+
+        Raises TheirError(CONFLICT) under a hold or before the term, OSError, OurError; every step may be repeated.
+        """
+        async with self._sweeping:
+            row = await self._catalogue.recording(recording)
+            now_ns = self._clock.utc_ns()
+            if recording in await self._catalogue.held() or not is_due(date.fromisoformat(row.expires_on), now_ns):
+                raise TheirError(Kind.CONFLICT, "held, or not due")
+            if row.state != "erased":
+                await self._erase(row, now_ns)
+                return
+            await self._end_views(recording, "erased")
+            await asyncio.to_thread(self._keyring.destroy_recording, recording)
+            await asyncio.to_thread(self._vault.erase, recording)
+
     async def _close_days(self, today: date, held: set[str]) -> None:
         """Destroy keys of days that have begun; a held recording's key is wrapped again under a later day first (I5)."""
         wrapped = await asyncio.to_thread(self._keyring.recordings)

@@ -254,6 +254,10 @@ class Recordings:
         for view in [view for view in self._views.values() if view.recording == recording]:
             await self._end_view(view, reason)
 
+    def views(self) -> frozenset[str]:
+        """Return the playbacks that are open."""
+        return frozenset(self._views)
+
     async def tick(self) -> None:
         """Close playbacks that nobody has read from for ten minutes."""
         limit = self._clock.utc_ns() - IDLE_SECONDS * SECOND_NS

@@ -215,6 +215,10 @@ class Viewing:
             if wall.tell is tell:
                 wall.tell = None
 
+    def known(self) -> frozenset[str]:
+        """Return the views that are shown, that a worker may still show, or whose end waits for the disk."""
+        return frozenset(self._by_view) | frozenset(self._orphans) | frozenset(self._unentered)
+
     @property
     def open_views(self) -> int:
         """How many live views are open."""

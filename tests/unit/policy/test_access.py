@@ -43,6 +43,7 @@ MATRIX = {
     Action.READ_JOURNAL: {Role.AUDITOR},
     Action.MANAGE_PEOPLE: {Role.ADMINISTRATOR},
     Action.MANAGE_CAMERAS: {Role.ADMINISTRATOR},
+    Action.MAINTAIN: {Role.ADMINISTRATOR},
 }
 
 

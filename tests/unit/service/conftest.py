@@ -11,7 +11,7 @@ from argon2 import PasswordHasher
 from relay.base.clock import ManualClock
 from relay.base.counters import Counters
 from relay.channel.messages import Plan, RecordingClosed, SegmentSealed
-from relay.evidence.chain import ChainWriter, Link, Original, Reason, Start
+from relay.evidence.chain import ChainWriter, Gap, Link, Original, Reason, Start
 from relay.evidence.records import TrackKind, TrackPart
 from relay.evidence.seal import encrypt_fragment, new_session, sha256
 from relay.policy.roles import Person, Role
@@ -79,7 +79,7 @@ class House:
         return plan.recording
 
 
-def seal(house: House, plan: Plan, key: bytes, seconds: int) -> tuple[SegmentSealed, RecordingClosed]:
+def seal(house: House, plan: Plan, key: bytes, seconds: int, gap: Gap | None = None) -> tuple[SegmentSealed, RecordingClosed]:
     """Write a recording of one fragment a second into the vault, signed and encrypted as a recorder does."""
     ns = 1_000_000_000
     session = new_session(
@@ -119,6 +119,8 @@ def seal(house: House, plan: Plan, key: bytes, seconds: int) -> tuple[SegmentSea
                 )  # fmt: skip
             )
         )
+    if gap is not None:
+        writer.append_chain(chain.gap(gap))
     end_ns = plan.started_ns + seconds * ns
     writer.append_chain(chain.end(Reason.STOPPED, "agent 7", end_ns))
     writer.sync()

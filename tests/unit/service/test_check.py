@@ -44,6 +44,18 @@ async def _no_segment(house: House, recording: str) -> None:
     (house.vault.folder(recording) / "00000.seg").unlink()
 
 
+async def _damaged_key(house: House, recording: str) -> None:
+    day = house.keyring.recordings()[recording]
+    path = house.root / "keys" / "wrapped" / day / f"{recording}.key"
+    data = bytearray(path.read_bytes())
+    data[20] ^= 1
+    path.write_bytes(data)
+
+
+async def _no_day_key(house: House, recording: str) -> None:
+    (house.root / "keys" / "days" / f"{house.keyring.recordings()[recording]}.key").unlink()
+
+
 async def _strange_segment(house: House, recording: str) -> None:
     (house.vault.folder(recording) / "00007.seg").write_bytes(b"x")
 
@@ -104,8 +116,10 @@ async def _sleeping(house: House, recording: str) -> None:
     [
         (_no_folder, {"folder_missing"}),
         (_no_key, {"key_missing"}),
+        (_damaged_key, {"key_broken"}),
+        (_no_day_key, {"key_broken"}),
         (_no_segment, {"segment_missing"}),
-        (_strange_segment, {"segment_without_row"}),
+        (_strange_segment, {"segment_not_linked"}),
         (_cut_chain, {"chain_unreadable"}),
         (_no_end, {"chain_open"}),
         (_other_head, {"head_differs", "no_close_entry"}),

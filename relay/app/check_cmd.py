@@ -1,0 +1,65 @@
+"""`relay check`: what disagrees, and with `--repair` what was mended.
+
+Owns: arguments, progress and words of the command.  Must never know: what is compared or how it is mended.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console as Screen
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from relay.app.console import Console
+
+QUIET_SECONDS = 2.0
+"""A check that is done by then shows no progress."""
+LOOK_SECONDS = 0.5
+
+errors = Screen(stderr=True)
+
+
+def check(
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what is safe: never media; each repair is an entry")] = False,
+    config: Annotated[Path | None, typer.Option("--config", help="Settings file")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Data folder")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
+) -> None:
+    """Compare vault, catalogue, keys and journal; exit 1 where they disagree (with --repair: where they still do)."""
+    from relay.app.cli import ask, show
+    from relay.app.settings import settings_of
+
+    path = "/api/check/repair" if repair else "/api/check"
+    found = ask(settings_of(config, data), lambda made: _asked(made, path))
+    mended, left = found.get("mended", []), found["disagreements"]
+    if as_json:
+        typer.echo(json.dumps(found if repair else left))
+    else:
+        for item in mended:
+            typer.echo(f"mended: {item['kind']} {item['object_id']}: {item['detail']}")
+        if left:
+            show(left, ("kind", "object_id", "detail", "safe"), as_json=False)
+        else:
+            typer.echo("vault, catalogue, keys and journal agree")
+    raise typer.Exit(1 if left else 0)
+
+
+async def _asked(console: "Console", path: str) -> Any:
+    """Ask and, once it takes long, show how far it is."""
+    work = asyncio.ensure_future(console.call("POST", path, patient=True))
+    try:
+        await asyncio.wait({work}, timeout=QUIET_SECONDS)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+            task = bar.add_task("check", total=None, visible=not work.done())
+            while not work.done():
+                at = await console.call("GET", "/api/check")
+                if at["what"]:
+                    bar.update(task, description=at["what"], completed=at["done"], total=at["total"])
+                await asyncio.wait({work}, timeout=LOOK_SECONDS)
+        return await work
+    finally:
+        work.cancel()
