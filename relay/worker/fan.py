@@ -18,7 +18,9 @@ from relay.worker.slot import Slot
 SLICE = 0.0015
 """Seconds of work between two looks at the socket."""
 CHECK_EVERY = 6
-"""Legs served between two looks at the clock."""
+"""Legs served between two looks at the clock, at most."""
+CHECK_PACKETS = 48
+"""Packets sealed between two looks, at most (one leg's burst apart): a keyframe's must not stretch a slice."""
 SAMPLE_EVERY = 4
 """Every so many batches the delay is measured."""
 MAX_WAITING = 256
@@ -60,7 +62,11 @@ class Fan:
 
     def submit(self, camera: str, stream: Stream, batch: Sequence[Media], slots: Sequence[Slot]) -> None:
         """Take a batch for legs that should show `stream` of `camera`."""
-        queue = self._waiting.setdefault(camera, deque())
+        queue = self._waiting.get(camera)
+        if queue is None:
+            # Before those that have had a slice already: a picture that has just come waits for the end of one slice only.
+            queue = deque()
+            self._waiting = {camera: queue, **self._waiting}
         if len(queue) >= MAX_WAITING:
             self._counters.count("fan_overrun")
             return
@@ -92,19 +98,20 @@ class Fan:
     def _serve(self, job: _Job, end: float) -> bool:
         """Serve legs until none is left (True) or the slice is over."""
         slots, camera, stream, burst = job.slots, job.camera, job.stream, job.burst
+        step = min(CHECK_EVERY, max(1, CHECK_PACKETS // burst.count))
         while job.at < len(slots):
             now = self._monotonic()
             if now >= end and job.at:
                 return False
             burst.stamp(now)
-            group = slots[job.at : job.at + CHECK_EVERY]
+            group = slots[job.at : job.at + step]
             for slot in group:
                 if slot.camera == camera:
                     try:
                         slot.deliver(stream, burst, now)
                     except Exception:
                         self._failed(slot, now)
-            job.at += CHECK_EVERY
+            job.at += step
             if job.is_sample:
                 delay = self._monotonic() - burst.arrival
                 for slot in group:

@@ -107,10 +107,35 @@ def test_another_camera_waits_for_a_slice_and_not_for_the_whole_fan_out() -> Non
     busy, other = started(many), started(one)
     world.fan.submit("busy", busy, packets(1), many)
     world.fan.submit("other", other, packets(1), one)
-    for _ in range(2):
+    served = len(world.served)
+    world.turn()
+    assert world.served[served] == ("other", 100, 1), "it has waited for one slice: the busy one does not get another before"
+    while world.later:
         world.turn()
-    assert ("other", 100, 1) in world.served
-    assert len(world.served) < 30
+    assert len(world.served) == 61
+
+
+def test_a_busy_camera_gets_its_turns_between_others_that_keep_coming() -> None:
+    world = World()
+    many = [world.slot("busy", number) for number in range(60)]
+    others = {f"other-{number}": [world.slot(f"other-{number}", 100 + number)] for number in range(8)}
+    streams = {camera: started(slots) for camera, slots in others.items()}
+    world.fan.submit("busy", started(many), packets(1), many)
+    for index in range(1, 200):
+        camera = f"other-{index % 8}"
+        world.fan.submit(camera, streams[camera], packets(index), others[camera])
+        world.turn()
+    assert sum(camera == "busy" for camera, _, _ in world.served) == 60
+
+
+def test_a_long_burst_does_not_stretch_a_slice() -> None:
+    world = World()
+    slots = [world.slot("cam", number) for number in range(40)]
+    world.fan.submit("cam", started(slots), packets(*range(1, 33)), slots)
+    while world.later:
+        before = world.now
+        world.turn()
+        assert world.now - before < SLICE + 2 * SERVING
 
 
 def test_every_leg_gets_its_packets_in_order_when_batches_pile_up() -> None:
