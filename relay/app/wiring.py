@@ -71,8 +71,9 @@ class Control:
 
 
 def journal_origin(keyring: Keyring) -> str:
-    """Return the name under which the journal's checkpoints are signed (C2SP: unique to this log)."""
-    return f"bodycam-relay/{hashlib.sha256(keyring.public_key).hexdigest()[:16]}"
+    """Return the name under which the journal's checkpoints are signed (C2SP): after the first key, for ever."""
+    first = [keyring.public_key, *keyring.earlier_keys()][-1]
+    return f"bodycam-relay/{hashlib.sha256(first).hexdigest()[:16]}"
 
 
 def database_url(settings: Settings) -> str:
@@ -89,7 +90,8 @@ async def open_stores(settings: Settings, clock: Clock, counters: Counters) -> S
     await asyncio.to_thread(vault.prepare)
     database = await Database.open(database_url(settings), counters)
     checkpoints = settings.data / "journal" / "checkpoints"
-    journal = await Journal.open(database, keyring.signer, journal_origin(keyring), checkpoints, clock, counters)
+    origin, earlier = journal_origin(keyring), keyring.earlier_keys()
+    journal = await Journal.open(database, keyring.signer, origin, checkpoints, clock, counters, earlier=earlier)
     return Stores(database, keyring, journal, Accounts(database), Catalogue(database), vault)
 
 

@@ -71,7 +71,7 @@ class Verification:
         except TheirError:
             key = None
         with closing(FolderReader(self._vault.folder(recording))) as reader:
-            return verify(reader, self._public_key, key).as_json()
+            return verify(reader, self._public_key, key, successions=self._keyring.successions()).as_json()
 
     async def _enter(self, person: Person, recording: str, verdict: dict[str, Any]) -> None:
         details: dict[str, str | int | bool | None] = {"event": "verified", "exit_code": int(verdict["exit_code"])}
