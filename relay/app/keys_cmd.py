@@ -13,9 +13,13 @@ import typer
 
 from relay.app.keyrings import keyring_of, pinned_elsewhere, places_of
 from relay.app.offline import enter, standing_still
+from relay.app.revoked import revoked_file
 from relay.app.settings import settings_of
 from relay.base.clock import SystemClock
+from relay.base.errors import Kind, TheirError
+from relay.evidence.keys import key_from
 from relay.store import escrow
+from relay.store.revocations import REVOKED, add_revoked, revoked_keys
 from relay.store.vault import FileOps, write_file
 
 app = typer.Typer(no_args_is_help=True, help="Long-term keys; the relay must not run.")
@@ -55,6 +59,27 @@ def rotate_signing(
         new, place = keyring.public_key.hex(), settings.keys.signing
         asyncio.run(enter(settings, "signing key rotated", reason, old=old.hex(), new=new, place=place))
     typer.echo(f"public key {new}: write it down, and give it to whoever verifies; it vouches for the earlier ones")
+
+
+@app.command()
+def revoke(
+    key: Annotated[str, typer.Option(help="Public key, 64 hex digits: an earlier signing key, or a session key")],
+    why: Annotated[str, typer.Option(help="Why; journalled")],
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """From now on a key vouches only for recordings that the journal already knew; for ever.  Rotate first."""
+    settings = settings_of(config, data)
+    revoked = key_from(key.encode(), "--key")
+    with standing_still(settings):
+        if revoked == keyring_of(settings).public_key:
+            raise TheirError(Kind.CONFLICT, "this key signs now: `relay keys rotate-signing` first")
+        if revoked in revoked_keys(revoked_file(settings)):
+            raise TheirError(Kind.CONFLICT, "this key is revoked already")
+        # The entry first: after a crash between the two one revokes again, and the first entry counts.
+        asyncio.run(enter(settings, REVOKED, why, key=revoked.hex()))
+        add_revoked(revoked_file(settings), revoked)
+    typer.echo(f"{revoked.hex()} is revoked: recordings that the journal did not know are of no proved origin any more")
 
 
 @app.command()

@@ -5,6 +5,7 @@ Must never know: how anything is judged (`relay.evidence.verify`), nor a running
 from this installation's settings, never from the recording.
 """
 
+import asyncio
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from relay.app.revoked import revocations
 from relay.app.settings import load
 from relay.base.errors import RelayError
 from relay.evidence.keys import key_from, public_key_from
@@ -24,6 +26,7 @@ from relay.evidence.statement import successions_in
 from relay.evidence.verdict import Language, Verdict, report
 from relay.evidence.verify import verify as judge
 from relay.store.readers import open_reader
+from relay.store.revocations import Attested
 
 UNREADABLE = 2
 
@@ -50,7 +53,9 @@ def verify(
         if path is None:
             raise typer.Exit(0 if emit_standalone is not None else UNREADABLE)
         papers = _successions(successions, key, config)
-        verdict = _judge(path, _public_key(key, config), papers, recording_key, errors)
+        public_key = _public_key(key, config)
+        revoked = _revoked(public_key, config) if key is None and public_key is not None else {}
+        verdict = _judge(path, public_key, papers, revoked, recording_key, errors)
     except (RelayError, OSError) as error:
         errors.print(f"{'illisible' if language == 'fr' else 'unreadable'} : {escape(str(error))}", style="red")
         raise typer.Exit(UNREADABLE) from None
@@ -75,7 +80,14 @@ def _successions(given: Path | None, key: str | None, config: Path | None) -> li
     return successions_in(found.read_bytes()) if found is not None and found.is_file() else []
 
 
-def _judge(path: Path, public_key: bytes | None, papers: list[bytes], recording_key: str | None, errors: Console) -> Verdict:
+def _revoked(public_key: bytes, config: Path | None) -> Attested:
+    """Return what this installation's journal says of its revoked keys."""
+    return asyncio.run(revocations(load(config), public_key))
+
+
+def _judge(
+    path: Path, public_key: bytes | None, papers: list[bytes], revoked: Attested, recording_key: str | None, errors: Console
+) -> Verdict:
     opener = None if recording_key is None else key_argument(recording_key, lambda data: key_from(data, "recording key"))
     columns = (
         TextColumn("{task.description}"),
@@ -92,6 +104,7 @@ def _judge(path: Path, public_key: bytes | None, papers: list[bytes], recording_
                 public_key,
                 opener,
                 successions=papers,
+                revoked=revoked,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
                 submit=pool.submit,
             )

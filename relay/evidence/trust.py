@@ -95,6 +95,8 @@ class Trust:
         key = self._keys.get(statement.issuer)
         if key is None or not statement_holds(statement, key):
             self.book.say(Code.STATEMENT_FOREIGN)
+        else:
+            self._used.add(key)
 
     def revocations(self, head: bytes) -> None:
         """At the end: a revoked key vouches only for a chain whose head a checkpoint held before the revocation."""

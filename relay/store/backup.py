@@ -32,7 +32,7 @@ from relay.store.vault import FileOps, write_file
 
 VERSION = 1
 DATABASE, CHECKPOINTS, SETTINGS, MANIFEST = "relay.db", "journal/checkpoints", "settings.toml", "manifest.json"
-KEYS = ("keys/kek.key", "keys/signing.key", "keys/signing.pub", "keys/dtls.pem", "keys/successions")
+KEYS = ("keys/kek.key", "keys/signing.key", "keys/signing.pub", "keys/dtls.pem", "keys/successions", "keys/revoked")
 LARGEST = 1 << 40
 
 
