@@ -274,16 +274,19 @@ def journal_verify(config: ConfigOption = None, data: DataOption = None, as_json
 
 async def _verify_journal(settings: Settings) -> "JournalVerdict":
     from relay.app.wiring import database_url, journal_origin
+    from relay.evidence.keys import public_key_from
+    from relay.evidence.statement import predecessors
     from relay.store.database import Database
     from relay.store.journal_check import verify_journal
 
     keyring = keyring_of(settings)
     pinned = settings.evidence.public_key
-    public_key = pinned.read_bytes() if pinned is not None else keyring.public_key
+    public_key = public_key_from(pinned.read_bytes()) if pinned is not None else keyring.public_key
+    keys = [public_key, *predecessors(public_key, keyring.successions())]
     database = await Database.open(database_url(settings), Counters())
     try:
         checkpoints = settings.data / "journal" / "checkpoints"
-        return await verify_journal(database, checkpoints, public_key, journal_origin(keyring), SystemClock().utc_ns())
+        return await verify_journal(database, checkpoints, keys, journal_origin(keyring), SystemClock().utc_ns())
     finally:
         await database.close()
 

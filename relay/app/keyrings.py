@@ -3,7 +3,11 @@
 What this file owns: the translation of section `keys`.  What it must never know: a key.
 """
 
+import os
+from pathlib import Path
+
 from relay.app.settings import Settings
+from relay.base.errors import OurError
 from relay.store.keyring import Keyring, Places
 from relay.store.token import Pin, TokenPlace
 
@@ -21,3 +25,13 @@ def places_of(settings: Settings) -> Places:
     pin = Pin(keys.pkcs11_pin_file, keys.pkcs11_pin_variable)
     token = TokenPlace(keys.pkcs11_module, keys.pkcs11_token, pin, keys.pkcs11_signing_label, keys.pkcs11_kek_label)
     return Places(token, keys.kek == "pkcs11", keys.signing == "pkcs11")
+
+
+def pinned_elsewhere(settings: Settings) -> Path | None:
+    """Return the file of the pinned public key where it is not the keyring's own; raises OurError where we may not write it."""
+    pinned = settings.evidence.public_key
+    if pinned is None or pinned.resolve() == (settings.data / "keys" / "signing.pub").resolve():
+        return None
+    if not os.access(pinned.parent, os.W_OK):
+        raise OurError(f"{pinned} pins the public key, and its folder cannot be written: the new key could not be pinned there")
+    return pinned

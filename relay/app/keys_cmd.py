@@ -11,10 +11,16 @@ from typing import Annotated
 
 import typer
 
-from relay.app.keyrings import keyring_of, places_of
+from relay.app.keyrings import keyring_of, pinned_elsewhere, places_of
 from relay.app.offline import enter, standing_still
+from relay.app.revoked import revoked_file
 from relay.app.settings import settings_of
+from relay.base.clock import SystemClock
+from relay.base.errors import Kind, TheirError
+from relay.evidence.keys import key_from
 from relay.store import escrow
+from relay.store.revocations import REVOKED, add_revoked, revoked_keys
+from relay.store.vault import FileOps, write_file
 
 app = typer.Typer(no_args_is_help=True, help="Long-term keys; the relay must not run.")
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; default: settings.toml in the data folder")]
@@ -31,6 +37,49 @@ def rotate_kek(
         count = keyring_of(settings).rotate_kek()
         asyncio.run(enter(settings, "key-encryption key rotated", reason, days=count, place=settings.keys.kek))
     typer.echo(f"{count} day keys wrapped anew; shares of the old key open nothing any more: split again")
+
+
+@app.command("rotate-signing")
+def rotate_signing(
+    reason: Annotated[str, typer.Option(help="Why; journalled, and signed into the succession")],
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Let a new signing key take over, made where the settings say; what the old one sealed verifies against the new one."""
+    settings = settings_of(config, data)
+    with standing_still(settings):
+        pinned = pinned_elsewhere(settings)
+        keyring = keyring_of(settings)
+        old = keyring.public_key
+        # Under the old key: whatever happens next, its last checkpoint says that it was to end here.
+        asyncio.run(enter(settings, "signing key to be followed", reason, old=old.hex()))
+        keyring.rotate_signing(SystemClock().utc_ns(), reason)
+        if pinned is not None:
+            write_file(FileOps(), pinned, keyring.public_key.hex().encode() + b"\n")
+        new, place = keyring.public_key.hex(), settings.keys.signing
+        asyncio.run(enter(settings, "signing key rotated", reason, old=old.hex(), new=new, place=place))
+    typer.echo(f"public key {new}: write it down, and give it to whoever verifies; it vouches for the earlier ones")
+
+
+@app.command()
+def revoke(
+    key: Annotated[str, typer.Option(help="Public key, 64 hex digits: an earlier signing key, or a session key")],
+    why: Annotated[str, typer.Option(help="Why; journalled")],
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """From now on a key vouches only for recordings that the journal already knew; for ever.  Rotate first."""
+    settings = settings_of(config, data)
+    revoked = key_from(key.encode(), "--key")
+    with standing_still(settings):
+        if revoked == keyring_of(settings).public_key:
+            raise TheirError(Kind.CONFLICT, "this key signs now: `relay keys rotate-signing` first")
+        if revoked in revoked_keys(revoked_file(settings)):
+            raise TheirError(Kind.CONFLICT, "this key is revoked already")
+        # The entry first: after a crash between the two one revokes again, and the first entry counts.
+        asyncio.run(enter(settings, REVOKED, why, key=revoked.hex()))
+        add_revoked(revoked_file(settings), revoked)
+    typer.echo(f"{revoked.hex()} is revoked: recordings that the journal did not know are of no proved origin any more")
 
 
 @app.command()

@@ -5,6 +5,7 @@ Must never know: how anything is judged (`relay.evidence.verify`), nor a running
 from this installation's settings, never from the recording.
 """
 
+import asyncio
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -16,13 +17,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from relay.app.revoked import revocations
 from relay.app.settings import load
 from relay.base.errors import RelayError
 from relay.evidence.keys import key_from, public_key_from
 from relay.evidence.standalone import key_argument, single_file
+from relay.evidence.statement import successions_in
 from relay.evidence.verdict import Language, Verdict, report
 from relay.evidence.verify import verify as judge
 from relay.store.readers import open_reader
+from relay.store.revocations import Attested
 
 UNREADABLE = 2
 
@@ -31,6 +35,9 @@ def verify(
     path: Annotated[Path | None, typer.Argument(help="Vault folder, copy of it, or export (folder or zip)")] = None,
     key: Annotated[str | None, typer.Option(help="Relay's long-term public key: file (raw, hex, PEM) or 64 hex digits")] = None,
     recording_key: Annotated[str | None, typer.Option(help="Decryption key of the recording: file or 64 hex digits")] = None,
+    successions: Annotated[
+        Path | None, typer.Option(help="Successions of the relay's keys; default: those of this installation, without --key")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON")] = False,
     lang: Annotated[Literal["fr", "en"] | None, typer.Option(help="Language of the verdict; default: that of LANG")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings file that pins the public key")] = None,
@@ -45,7 +52,10 @@ def verify(
             errors.print(escape(f"{emit_standalone}"))
         if path is None:
             raise typer.Exit(0 if emit_standalone is not None else UNREADABLE)
-        verdict = _judge(path, _public_key(key, config), recording_key, errors)
+        papers = _successions(successions, key, config)
+        public_key = _public_key(key, config)
+        revoked = _revoked(public_key, config) if key is None and public_key is not None else {}
+        verdict = _judge(path, public_key, papers, revoked, recording_key, errors)
     except (RelayError, OSError) as error:
         errors.print(f"{'illisible' if language == 'fr' else 'unreadable'} : {escape(str(error))}", style="red")
         raise typer.Exit(UNREADABLE) from None
@@ -62,7 +72,22 @@ def _public_key(key: str | None, config: Path | None) -> bytes | None:
     return public_key_from(pinned.read_bytes()) if pinned.is_file() else None
 
 
-def _judge(path: Path, public_key: bytes | None, recording_key: str | None, errors: Console) -> Verdict:
+def _successions(given: Path | None, key: str | None, config: Path | None) -> list[bytes]:
+    """Return the successions given, else this installation's: they are signed, and lead back from the trusted key only."""
+    if given is not None:
+        return successions_in(given.read_bytes())
+    found = None if key is not None else load(config).data / "keys" / "successions"
+    return successions_in(found.read_bytes()) if found is not None and found.is_file() else []
+
+
+def _revoked(public_key: bytes, config: Path | None) -> Attested:
+    """Return what this installation's journal says of its revoked keys."""
+    return asyncio.run(revocations(load(config), public_key))
+
+
+def _judge(
+    path: Path, public_key: bytes | None, papers: list[bytes], revoked: Attested, recording_key: str | None, errors: Console
+) -> Verdict:
     opener = None if recording_key is None else key_argument(recording_key, lambda data: key_from(data, "recording key"))
     columns = (
         TextColumn("{task.description}"),
@@ -78,6 +103,8 @@ def _judge(path: Path, public_key: bytes | None, recording_key: str | None, erro
                 reader,
                 public_key,
                 opener,
+                successions=papers,
+                revoked=revoked,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
                 submit=pool.submit,
             )

@@ -17,6 +17,7 @@ from relay.base.counters import Counters
 from relay.channel.messages import RecorderReport, WorkerReport
 from relay.evidence.keys import public_key_from
 from relay.evidence.standalone import single_file
+from relay.evidence.statement import predecessors
 from relay.http.context import Context, Options
 from relay.http.hub import LiveHub, disk_message
 from relay.http.limits import Buckets
@@ -44,6 +45,7 @@ from relay.store.catalogue import Catalogue
 from relay.store.database import Database
 from relay.store.journal import Journal
 from relay.store.keyring import Keyring
+from relay.store.revocations import attested, revoked_keys
 from relay.store.vault import Vault
 
 
@@ -72,8 +74,13 @@ class Control:
 
 
 def journal_origin(keyring: Keyring) -> str:
-    """Return the name under which the journal's checkpoints are signed (C2SP: unique to this log)."""
-    return f"bodycam-relay/{hashlib.sha256(keyring.public_key).hexdigest()[:16]}"
+    """Return the name under which the journal's checkpoints are signed (C2SP): after the first key, for ever."""
+    return journal_name([keyring.public_key, *keyring.earlier_keys()][-1])
+
+
+def journal_name(first_key: bytes) -> str:
+    """Return the log's name by the public half of its first signing key."""
+    return f"bodycam-relay/{hashlib.sha256(first_key).hexdigest()[:16]}"
 
 
 def database_url(settings: Settings) -> str:
@@ -90,7 +97,8 @@ async def open_stores(settings: Settings, clock: Clock, counters: Counters) -> S
     await asyncio.to_thread(vault.prepare)
     database = await Database.open(database_url(settings), counters)
     checkpoints = settings.data / "journal" / "checkpoints"
-    journal = await Journal.open(database, keyring.signer, journal_origin(keyring), checkpoints, clock, counters)
+    origin, earlier = journal_origin(keyring), keyring.earlier_keys()
+    journal = await Journal.open(database, keyring.signer, origin, checkpoints, clock, counters, earlier=earlier)
     return Stores(database, keyring, journal, Accounts(database), Catalogue(database), vault)
 
 
@@ -137,7 +145,7 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
         viewing=viewing,
         pictures=pictures,
         recordings=recordings,
-        verification=_verification(settings, stores, clock),
+        verification=await _verification(settings, stores, clock),
         exports=_exports(stores, clock, counters),
         check=check,
         repair=Repair(check, stores.catalogue, stores.journal, stores.vault, recordings, keeping, clock, counters),
@@ -181,10 +189,16 @@ def _cameras(settings: Settings, stores: Stores, clock: Clock) -> Enrolment:
     )
 
 
-def _verification(settings: Settings, stores: Stores, clock: Clock) -> Verification:
+async def _verification(settings: Settings, stores: Stores, clock: Clock) -> Verification:
     pinned = settings.evidence.public_key or settings.data / "keys" / "signing.pub"
     public_key = public_key_from(pinned.read_bytes())
-    return Verification(stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, public_key=public_key)
+    keys = [public_key, *predecessors(public_key, stores.keyring.successions())]
+    checkpoints, name = settings.data / "journal" / "checkpoints", journal_name(keys[-1])
+    known = revoked_keys(settings.data / "keys" / "revoked")
+    revoked = await attested(stores.database, checkpoints, keys, name, clock.utc_ns(), known)
+    return Verification(
+        stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, public_key=public_key, revoked=revoked
+    )
 
 
 def _exports(stores: Stores, clock: Clock, counters: Counters) -> Exports:

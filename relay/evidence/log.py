@@ -10,6 +10,7 @@ Ed25519 (`signed-note`), so that any witness of that ecosystem can read them.
 
 import base64
 import binascii
+import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -239,6 +240,14 @@ def open_checkpoint(note: str, public_key: bytes) -> Checkpoint:
         if blob[:4] == wanted and signature_holds(public_key, text, blob[4:]):
             return checkpoint
     raise TheirError(Kind.INVALID, "the checkpoint is not signed by this key")
+
+
+def open_by_any(note: str, public_keys: Sequence[bytes]) -> tuple[Checkpoint, int]:
+    """Return what a note says and the place in `public_keys` of the one that signed it; raises TheirError where none did."""
+    for place, public_key in enumerate(public_keys[:-1]):
+        with contextlib.suppress(TheirError):
+            return open_checkpoint(note, public_key), place
+    return open_checkpoint(note, public_keys[-1]), len(public_keys) - 1
 
 
 def _signature_blob(line: str, name: str) -> bytes:

@@ -17,6 +17,7 @@ from pathlib import Path
 from relay.base.errors import OurError, RelayError
 from relay.evidence.keys import key_from, public_key_from
 from relay.evidence.media import Reader
+from relay.evidence.statement import successions_in
 from relay.evidence.verdict import Language, report
 from relay.evidence.verify import verify
 
@@ -46,7 +47,7 @@ MODULES = (
 _HEAD = '''#!/usr/bin/env python3
 """Vérificateur autonome des enregistrements scellés / standalone verifier of sealed recordings.
 
-    python3 verify.py DOSSIER_OU_ZIP --key CLÉ_PUBLIQUE [--recording-key CLÉ] [--json] [--lang fr|en]
+    python3 verify.py DOSSIER_OU_ZIP --key CLÉ_PUBLIQUE [--recording-key CLÉ] [--successions FICHIER] [--json] [--lang fr|en]
 
 Needs Python 3.11 or later and the package `cryptography`.  Exit code 0: nothing speaks against the recording; 1: something
 does; 2: it cannot be read.  The public key must come from the service that recorded, not from the recording itself.
@@ -110,8 +111,9 @@ def main(arguments: list[str], open_reader: Callable[[Path], AbstractContextMana
         public_key = None if options.key is None else key_argument(options.key, public_key_from)
         opener = options.recording_key
         recording_key = None if opener is None else key_argument(opener, lambda data: key_from(data, "recording key"))
+        papers = [] if options.successions is None else successions_in(Path(options.successions).read_bytes())
         with open_reader(Path(options.path)) as reader:
-            verdict = verify(reader, public_key, recording_key)
+            verdict = verify(reader, public_key, recording_key, successions=papers)
     except (RelayError, OSError) as error:
         sys.stderr.write(f"{'illisible' if language == 'fr' else 'unreadable'}: {error}\n")
         return 2
@@ -125,6 +127,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("path", help="dossier ou zip / folder or zip")
     parser.add_argument("--key", help="clé publique du relais : fichier ou 64 chiffres hexadécimaux / the relay's public key")
     parser.add_argument("--recording-key", help="clé de déchiffrement (facultative) / decryption key (optional)")
+    parser.add_argument("--successions", help="successions de clés du relais : fichier / the relay's key successions: file")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--lang", choices=("fr", "en"), default="fr" if os.environ.get("LANG", "fr").startswith("fr") else "en")
     return parser

@@ -3,6 +3,9 @@
 What this file owns: FORMAT.md §5 and §6, to the byte.  What it must never know: files, how a long-term key is kept.
 """
 
+import base64
+import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -23,6 +26,8 @@ STATEMENT_MAGIC = b"BCRSTATE\0\1"
 SUCCESSION_MAGIC = b"BCRSUCCN\0\1"
 MAX_PAPER = 4096
 """No paper is longer than this; a reader need not read on."""
+MOST_SUCCESSIONS = 32
+"""No more are looked at."""
 
 T = TypeVar("T")
 
@@ -140,3 +145,43 @@ def succession_holds(succession: Succession) -> bool:
     return signature_holds(succession.old_key, signed, succession.old_signature) and signature_holds(
         succession.new_key, signed, succession.new_signature
     )
+
+
+def successions_in(data: bytes) -> list[bytes]:
+    """Return the papers of a file of successions: one alone as it is, or base64, one a line (FORMAT.md §6).
+
+    Raises TheirError where a line is none, or where there are more than 32.
+    """
+    if data.startswith(SUCCESSION_MAGIC):
+        read_succession(data)
+        return [data]
+    lines = data.split()
+    if len(lines) > MOST_SUCCESSIONS:
+        raise TheirError(Kind.INVALID, f"{len(lines)} successions: at most {MOST_SUCCESSIONS}")
+    return [_paper(line, number) for number, line in enumerate(lines, 1)]
+
+
+def _paper(line: bytes, number: int) -> bytes:
+    try:
+        paper = base64.b64decode(line, validate=True)
+        read_succession(paper)
+    except (binascii.Error, TheirError) as error:
+        raise TheirError(Kind.INVALID, f"line {number}: no succession ({error})") from None
+    return paper
+
+
+def succession_line(paper: bytes) -> bytes:
+    """Return a succession's line in a file of several."""
+    return base64.b64encode(paper) + b"\n"
+
+
+def predecessors(public_key: bytes, papers: Sequence[bytes]) -> list[bytes]:
+    """Return the keys that come before a believed one, the latest first: each attested by the one that follows it."""
+    found = [public_key]
+    known = [succession for succession in map(read_succession, papers) if succession_holds(succession)]
+    for _ in known:
+        older = [succession.old_key for succession in known if succession.new_key == found[-1]]
+        if not older or older[0] in found:
+            break
+        found.append(older[0])
+    return found[1:]

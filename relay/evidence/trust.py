@@ -3,7 +3,7 @@
 What this file owns: when an origin is proved.  What it must never know: media, times of fragments, where keys are kept.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relay.base.errors import TheirError
@@ -12,10 +12,16 @@ from relay.evidence.media import Reader
 from relay.evidence.notebook import Notebook
 from relay.evidence.records import KeyRollover, Recovery, Start
 from relay.evidence.seal import SessionCertificate, key_id, signature_holds
-from relay.evidence.statement import MAX_PAPER, Statement, Succession, read_succession, statement_holds, succession_holds
+from relay.evidence.statement import (
+    MAX_PAPER,
+    MOST_SUCCESSIONS,
+    Statement,
+    Succession,
+    read_succession,
+    statement_holds,
+    succession_holds,
+)
 from relay.evidence.verdict import Code, moment
-
-MOST_SUCCESSIONS = 32
 
 
 @dataclass(slots=True)
@@ -34,9 +40,9 @@ class Trust:
         if self.public_key is not None:
             self._keys[key_id(self.public_key)] = self.public_key
 
-    def learn(self, reader: Reader, names: Collection[str]) -> None:
-        """Read successions: a key attested by one that is believed is believed too, from the newest back."""
-        papers = []
+    def learn(self, reader: Reader, names: Collection[str], given: Sequence[bytes] = ()) -> None:
+        """Read successions, `given` and beside the chain: a key attested by a believed one is believed too, newest first."""
+        papers = [read_succession(paper) for paper in given]
         for name in sorted(names)[:MOST_SUCCESSIONS]:
             try:
                 papers.append(read_succession(reader.read(name, 0, MAX_PAPER + 1)))
@@ -89,6 +95,8 @@ class Trust:
         key = self._keys.get(statement.issuer)
         if key is None or not statement_holds(statement, key):
             self.book.say(Code.STATEMENT_FOREIGN)
+        else:
+            self._used.add(key)
 
     def revocations(self, head: bytes) -> None:
         """At the end: a revoked key vouches only for a chain whose head a checkpoint held before the revocation."""

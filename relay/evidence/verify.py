@@ -9,7 +9,7 @@ The rules are FORMAT.md §7.  Parts: `order` (signatures and sequence), `trust` 
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relay.base.errors import Kind, TheirError
@@ -43,6 +43,7 @@ def verify(
     public_key: bytes | None,
     recording_key: bytes | None = None,
     *,
+    successions: Sequence[bytes] = (),
     revoked: Mapping[bytes, Collection[bytes]] | None = None,
     progress: Progress | None = None,
     submit: Submit = at_once,
@@ -51,6 +52,7 @@ def verify(
 
     `public_key`: the relay's long-term public key (32 bytes), from elsewhere than the recording; None is a finding.
     `recording_key`: the AES-256 key of the recording (32 bytes) where there is one; without it, *checked as stored*.
+    `successions`: papers (FORMAT.md §6) besides those that lie with the recording; raises TheirError where one is none.
     `revoked`: for each revoked public key, the chain heads that a journal checkpoint held before its revocation.
     `submit`: runs the comparison of a fragment, on another core perhaps (`ThreadPoolExecutor.submit`).
     Raises TheirError when there is nothing that can be read as a recording (exit code 2).
@@ -60,7 +62,7 @@ def verify(
     if CHAIN not in names:
         return _without_chain(names)
     form = _form(names, recording_key)
-    return _Verification(reader, names, form, public_key, recording_key, revoked or {}, progress, submit).run()
+    return _Verification(reader, names, form, public_key, recording_key, successions, revoked or {}, progress, submit).run()
 
 
 def locate(reader: Reader) -> Reader:
@@ -133,6 +135,7 @@ class _Verification:
     form: Form
     public_key: bytes | None
     recording_key: bytes | None
+    successions: Sequence[bytes]
     revoked: Mapping[bytes, Collection[bytes]]
     progress: Progress | None
     submit: Submit
@@ -174,7 +177,8 @@ class _Verification:
     # --- before the chain ---------------------------------------------------------------------------------------------
 
     def _papers(self) -> None:
-        self.trust.learn(self.reader, [name for name in self.names if name.split("-")[0] == "succession"])
+        beside = [name for name in self.names if name.split("-")[0] == "succession"]
+        self.trust.learn(self.reader, beside, self.successions)
         if STATEMENT in self.names:
             try:
                 self.statement = read_statement(self.reader.read(STATEMENT, 0, MAX_PAPER + 1))

@@ -4,6 +4,7 @@ Owns: the archive's layout (EXT-03).  Must never know: people, the journal, the 
 Everything here blocks; it runs in one thread.
 
     <recording>/chain, statement          every link, and the signed statement of the interval
+    <recording>/succession-0001 …         who followed whom as the relay's signing key, where one did
     <recording>/00000.mp4 …               the sealed plain bytes, untouched: init segment, then the interval's fragments
     <recording>/derived/playable.mp4      DERIVED playable copy, remuxed; not sealed, proves nothing
     <recording>/verify.py                 standalone verifier (Python and `cryptography`)
@@ -76,6 +77,7 @@ class Parts:
     selection: Selection
     statement: bytes
     public_key: bytes
+    successions: Sequence[bytes]
     verifier: bytes
     derive: Sequence[str] | None
     """Command that reads the sealed plain bytes on its standard input and writes the playable copy on its standard output;
@@ -101,6 +103,8 @@ class Archive:
         with self._zip:
             self._put("chain", [parts.selection.chain])
             self._put("statement", [parts.statement])
+            for number, paper in enumerate(parts.successions, 1):
+                self._put(f"succession-{number:04d}", [paper])
             for segment, links in _by_segment(parts.selection.links):
                 self._put(f"{segment:05d}.mp4", self._plain(links))
             if parts.derive is not None:

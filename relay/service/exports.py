@@ -193,7 +193,8 @@ class Exports:
             issued_ns=self._clock.utc_ns(),
         )
         facts = _facts(export, row, self._clock.utc_ns())
-        return Parts(export.recording, selection, statement, self._keyring.public_key, self._verifier, self._derive, facts)
+        keys, recording = self._keyring, export.recording
+        return Parts(recording, selection, statement, keys.public_key, keys.successions(), self._verifier, self._derive, facts)
 
     def _plain(self, recording: str, link: Link) -> bytes:
         key = self._keyring.recording_key(recording)

@@ -6,6 +6,7 @@ API: `await verify(person, recording) -> dict` (the verdict's JSON), for command
 """
 
 import asyncio
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -36,8 +37,13 @@ class Verification:
         clock: Clock,
         *,
         public_key: bytes,
+        revoked: Mapping[bytes, Collection[bytes]],
     ) -> None:
-        """`public_key`: the long-term key pinned in the settings (32 bytes), never one found beside the recording."""
+        """`public_key`: the long-term key pinned in the settings (32 bytes), never one found beside the recording.
+
+        `revoked`: as `evidence.verify` takes it; keys are revoked only while nothing runs.
+        """
+        self._revoked = revoked
         self._catalogue = catalogue
         self._journal = journal
         self._vault = vault
@@ -71,7 +77,8 @@ class Verification:
         except TheirError:
             key = None
         with closing(FolderReader(self._vault.folder(recording))) as reader:
-            return verify(reader, self._public_key, key).as_json()
+            papers = self._keyring.successions()
+            return verify(reader, self._public_key, key, successions=papers, revoked=self._revoked).as_json()
 
     async def _enter(self, person: Person, recording: str, verdict: dict[str, Any]) -> None:
         details: dict[str, str | int | bool | None] = {"event": "verified", "exit_code": int(verdict["exit_code"])}

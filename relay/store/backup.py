@@ -20,18 +20,19 @@ import os
 import sqlite3
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from relay.base.errors import Kind, OurError, TheirError
-from relay.evidence.log import Checkpoint, open_checkpoint
+from relay.evidence.log import Checkpoint, open_by_any
+from relay.evidence.statement import predecessors, successions_in
 from relay.store.checkpoints import CheckpointFile
 from relay.store.vault import FileOps, write_file
 
 VERSION = 1
 DATABASE, CHECKPOINTS, SETTINGS, MANIFEST = "relay.db", "journal/checkpoints", "settings.toml", "manifest.json"
-KEYS = ("keys/kek.key", "keys/signing.key", "keys/signing.pub", "keys/dtls.pem")
+KEYS = ("keys/kek.key", "keys/signing.key", "keys/signing.pub", "keys/dtls.pem", "keys/successions", "keys/revoked")
 LARGEST = 1 << 40
 
 
@@ -119,11 +120,12 @@ def restore(backup: Path, data: Path, foreign: Path | None, *, accept_loss: bool
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=data, prefix=".restore-") as folder:
         manifest = _unpack(backup, Path(folder))
-        public_key = (Path(folder) / "keys/signing.pub").read_bytes()
-        pinned = data / "keys/signing.pub"
-        if pinned.exists() and pinned.read_bytes() != public_key:
+        ours, pinned = _signing_keys(Path(folder)), data / "keys/signing.pub"
+        # Keys that are there stay: they may have followed those of the backup since, never the other way round.
+        keys = _signing_keys(data) if pinned.exists() else ours
+        if ours[0] not in keys:
             raise TheirError(Kind.CONFLICT, f"{backup} is of another installation, or of another signing key than {pinned}")
-        known = max((_newest(path, public_key) for path in (data / CHECKPOINTS, foreign) if path is not None), default=0)
+        known = max((_newest(path, keys) for path in (data / CHECKPOINTS, foreign) if path is not None), default=0)
         found = Restored(manifest, known)
         if found.lost and not accept_loss:
             detail = f"{found.lost} signed journal entries are newer than this backup ({manifest.journal_size}-{known - 1})"
@@ -166,12 +168,18 @@ def _whole(folder: Path, manifest: Manifest, backup: Path) -> None:
                 raise TheirError(Kind.INVALID, f"{backup}: {name} is damaged")
 
 
-def _newest(path: Path, public_key: bytes) -> int:
-    """Return the largest size that a checkpoint of this file was signed for; what is not signed by our key says nothing."""
+def _signing_keys(root: Path) -> list[bytes]:
+    """Return the public signing key of a data folder and those it followed, the latest first."""
+    public_key, papers = (root / "keys/signing.pub").read_bytes(), root / "keys/successions"
+    return [public_key, *predecessors(public_key, successions_in(papers.read_bytes()) if papers.exists() else [])]
+
+
+def _newest(path: Path, keys: Sequence[bytes]) -> int:
+    """Return the largest size that a checkpoint of this file was signed for; what is not signed by our keys says nothing."""
 
     def opened(note: str) -> Checkpoint | None:
         with contextlib.suppress(TheirError):
-            return open_checkpoint(note, public_key)
+            return open_by_any(note, keys)[0]
         return None
 
     return max((found.size for found in map(opened, CheckpointFile(path).notes()) if found is not None), default=0)

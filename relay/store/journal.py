@@ -29,7 +29,7 @@ from pathlib import Path
 from relay.base.clock import Clock, rfc3339
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
-from relay.evidence.log import SALT, Checkpoint, Tree, commitment, leaf_hash, open_checkpoint, sign_checkpoint
+from relay.evidence.log import SALT, Checkpoint, Tree, commitment, leaf_hash, open_by_any, sign_checkpoint
 from relay.evidence.seal import Signer
 from relay.store import journal_rows as rows
 from relay.store.anonymous import AnonymousRefusals
@@ -117,10 +117,18 @@ class Journal:
     """The one writer of the journal; `open` is the only way to get one."""
 
     def __init__(
-        self, database: Database, signer: Signer, origin: str, file: CheckpointFile, clock: Clock, counters: Counters
+        self,
+        database: Database,
+        signer: Signer,
+        origin: str,
+        file: CheckpointFile,
+        clock: Clock,
+        counters: Counters,
+        earlier: Sequence[bytes] = (),
     ) -> None:
         self._database = database
         self._signer = signer
+        self._keys = (signer.public_key, *earlier)
         self._origin = origin
         self._file = file
         self._clock = clock
@@ -136,13 +144,22 @@ class Journal:
 
     @classmethod
     async def open(
-        cls, database: Database, signer: Signer, origin: str, checkpoint_path: Path, clock: Clock, counters: Counters
+        cls,
+        database: Database,
+        signer: Signer,
+        origin: str,
+        checkpoint_path: Path,
+        clock: Clock,
+        counters: Counters,
+        *,
+        earlier: Sequence[bytes] = (),
     ) -> "Journal":
         """Load the tree, sign a checkpoint of what was found, and enter the start.
 
         `origin` names the log in its checkpoints (C2SP); `checkpoint_path` is the file beside the database.
+        `earlier`: public keys that signed before `signer`'s.
         """
-        journal = cls(database, signer, origin, CheckpointFile(checkpoint_path), clock, counters)
+        journal = cls(database, signer, origin, CheckpointFile(checkpoint_path), clock, counters, earlier)
         await asyncio.to_thread(journal._file.lock)
         try:
             await journal._begin()
@@ -177,7 +194,7 @@ class Journal:
         """
         for note in reversed(self._file.notes()):
             with contextlib.suppress(TheirError):
-                signed = open_checkpoint(note, self._signer.public_key)
+                signed, _ = open_by_any(note, self._keys)
                 agrees = signed.size <= self._tree.size and self._tree.root(signed.size) == signed.root
                 if not agrees:
                     _log.error("the journal is not the one that was signed", extra={"signed_size": signed.size})

@@ -4,7 +4,8 @@ Owns: the comparison of rows, checkpoints in the database and checkpoints in the
 
 What is found, and how it is named: a changed entry (its hash no longer fits: by number), a missing, inserted or moved one (by
 number), a rewritten one whose hash was recomputed too (by the interval between two signed checkpoints), a cut tail or a
-database rolled back (by the checkpoint that knew more), a checkpoint removed, altered or signed by another key.
+database rolled back (by the checkpoint that knew more), a checkpoint removed, altered or signed by another key, or by one of
+ours that another had followed already.
 Not found: entries after the last checkpoint that are cut or rewritten by someone who holds the database; the start, every
 256 entries, every minute and the stop are signed, and the file can be copied elsewhere as it grows.
 """
@@ -16,8 +17,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from relay.base.errors import TheirError
-from relay.evidence.log import Checkpoint, Tree, commitment, leaf_hash, open_checkpoint
+from relay.base.errors import Kind, TheirError
+from relay.evidence.log import Checkpoint, Tree, commitment, leaf_hash, open_by_any
 from relay.policy.retention import journal_purge_ns
 from relay.store import journal_rows
 from relay.store.checkpoints import CheckpointFile
@@ -54,9 +55,11 @@ class JournalVerdict:
 
 
 async def verify_journal(
-    database: Database, checkpoint_path: Path, public_key: bytes, origin: str, now_ns: int
+    database: Database, checkpoint_path: Path, public_keys: Sequence[bytes], origin: str, now_ns: int
 ) -> JournalVerdict:
-    """Check everything; reads all rows once, in pages (memory: 64 bytes per entry).  Raises OurError when it cannot be read."""
+    """Check everything, `public_keys` being the trusted key and those it followed, the latest first.
+
+    Reads all rows once, in pages (memory: 64 bytes per entry).  Raises OurError when it cannot be read."""
     # Read in this order, a journal that is being written while we look never seems to have lost anything.
     beside = await asyncio.to_thread(CheckpointFile(checkpoint_path).notes)
     kept = [note for _, note in await database.read(journal_rows.all_checkpoints)]
@@ -65,7 +68,7 @@ async def verify_journal(
     while rows := await database.read(partial(journal_rows.select, after=after, limit=PAGE)):
         walk.take(rows)
         after = rows[-1].leaf
-    return judge(walk, kept, beside, public_key, origin)
+    return judge(walk, kept, beside, public_keys, origin)
 
 
 class Walk:
@@ -128,11 +131,11 @@ def _look(row: Row, now_ns: int) -> Iterator[Finding]:
         yield Finding("edited", row.leaf, row.leaf, "its columns contradict its text")
 
 
-def judge(walk: Walk, kept: Sequence[str], beside: Sequence[str], public_key: bytes, origin: str) -> JournalVerdict:
+def judge(walk: Walk, kept: Sequence[str], beside: Sequence[str], public_keys: Sequence[bytes], origin: str) -> JournalVerdict:
     """Compare the tree with the checkpoints of the database (`kept`) and of the file (`beside`)."""
     findings = list(walk.findings)
-    in_database = _open_all(kept, public_key, origin, "database", findings)
-    in_file = _open_all(beside, public_key, origin, "file", findings)
+    in_database = _open_all(kept, public_keys, origin, "database", findings)
+    in_file = _open_all(beside, public_keys, origin, "file", findings)
     findings += _differences(in_database, in_file)
     signed = 0
     for checkpoint in sorted({**in_file, **in_database}.values(), key=lambda item: item.size):
@@ -152,15 +155,19 @@ def judge(walk: Walk, kept: Sequence[str], beside: Sequence[str], public_key: by
 
 
 def _open_all(
-    notes: Sequence[str], public_key: bytes, origin: str, place: str, findings: list[Finding]
+    notes: Sequence[str], public_keys: Sequence[bytes], origin: str, place: str, findings: list[Finding]
 ) -> dict[int, Checkpoint]:
     opened: dict[int, Checkpoint] = {}
+    latest = len(public_keys) - 1
     for number, note in enumerate(notes):
         try:
-            checkpoint = open_checkpoint(note, public_key)
+            checkpoint, key = open_by_any(note, public_keys)
+            if key > latest:
+                raise TheirError(Kind.INVALID, "signed by a key that another had followed already")
         except TheirError as error:
             findings.append(Finding("checkpoint", number, number, f"{place}, checkpoint {number}: {error.detail}"))
             continue
+        latest = key
         if checkpoint.origin != origin:
             findings.append(Finding("checkpoint", number, number, f"{place}, checkpoint {number}: of log {checkpoint.origin}"))
             continue

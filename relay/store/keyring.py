@@ -6,6 +6,7 @@ database (a key that was deleted there was found again in its write-ahead log), 
     kek.key              32 bytes: wraps the day keys; or `pkcs11:<id>`, the reference to a key in a token (`store/token.py`)
     signing.key / .pub   Ed25519 (RFC 8032), 32 bytes each: certifies session keys; the public half is pinned in the settings;
                          or, as above, a reference in the place of the private one
+    successions          who followed whom as signing key, each signed by both (evidence/FORMAT.md §6); public
     dtls.pem             P-256 certificate and key for DTLS (workers read it)
     days/<day>.key       the day's key wrapped under the KEK; destroyed on that day, and with it every recording that expires
     then wrapped/<day>/<recording>.key   a recording's key wrapped under the key of the day on which it expires
@@ -31,6 +32,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.evidence.seal import CERTIFICATE, MemorySigner, Signer, new_session
+from relay.evidence.statement import predecessors, read_succession, sign_succession, succession_line, successions_in
 from relay.evidence.wire import encode
 from relay.store.token import PREFIX, Token, TokenPlace, open_token
 from relay.store.vault import FileOps, is_recording_id, write_file
@@ -94,6 +96,18 @@ class Keyring:
     def public_key(self) -> bytes:
         """The 32 bytes to pin as `evidence.public_key`."""
         return self._signer.public_key
+
+    def successions(self) -> list[bytes]:
+        """Return the papers by which each signing key was followed by the next, oldest first; raises OurError where damaged."""
+        path = self._root / "successions"
+        try:
+            return successions_in(path.read_bytes()) if path.exists() else []
+        except TheirError as error:
+            raise OurError(f"keys/successions is damaged ({error.detail}): put it back (relay/OPERATING.md)") from error
+
+    def earlier_keys(self) -> list[bytes]:
+        """Return the public signing keys before this one, the latest first."""
+        return predecessors(self.public_key, self.successions())
 
     def dtls_pem(self) -> Path:
         """Return the file with the workers' DTLS certificate and key (P-256, PEM, one after the other), made once."""
@@ -260,6 +274,53 @@ class Keyring:
         self._drop_old_kek()
         return len(days)
 
+    def rotate_signing(self, at_ns: int, reason: str) -> None:
+        """Let a new signing key, made where the settings say, take over; the old one is destroyed.
+
+        The paper that both sign is on disk before the new key is used.  A crash before that leaves the old key, one after it is
+        made good when the keyring is next opened.  Raises OurError, OSError, TheirError(INVALID) where the reason is too long.
+        """
+        with self._changing:
+            in_token = self._places.signing_in_token
+            old = (self._root / "signing.key").read_bytes()
+            fresh = self._token().make_signing(old) if in_token else MemorySigner.generate().private_bytes
+            upcoming = self._signer_of(fresh)
+            papers = self.successions()
+            if upcoming.public_key in (self.public_key, *self.earlier_keys()):
+                raise OurError("the other signing key of this label in the token was followed already: remove it or relabel it")
+            try:
+                papers.append(sign_succession(self._signer, upcoming, at_ns=at_ns, reason=reason))
+                papers = successions_in(b"".join(map(succession_line, papers)))
+            except ValueError as error:
+                raise TheirError(Kind.INVALID, f"succession: {error}") from error
+            write_file(self._ops, self._root / "signing.next", fresh)
+            write_file(self._ops, self._root / "successions", b"".join(map(succession_line, papers)))
+            self._finish_signing()
+            self._signer = self._signer_of((self._root / "signing.key").read_bytes())
+            self._ensure_file(self._root / "signing.pub", self._signer.public_key)
+
+    def _finish_signing(self) -> None:
+        """Do what is left of a rotation, or undo one that never came to its paper."""
+        upcoming, current, old = (self._root / f"signing.{name}" for name in ("next", "key", "old"))
+        if upcoming.exists():
+            following = self._signer_of(upcoming.read_bytes()).public_key
+            if following in [read_succession(paper).new_key for paper in self.successions()]:
+                if current.exists():
+                    self._ops.rename(current, old)
+                    self._ops.fsync_dir(self._root)
+                self._ops.rename(upcoming, current)
+                self._ops.fsync_dir(self._root)
+            else:
+                self._shred(upcoming)
+        if old.exists() and current.exists():
+            found = old.read_bytes()
+            if found.startswith(PREFIX):
+                self._token().destroy_signing(found)
+            self._shred(old)
+
+    def _signer_of(self, found: bytes) -> Signer:
+        return self._token().signer(found) if found.startswith(PREFIX) else MemorySigner(_exact(found, "signing.key"))
+
     def _drop_old_kek(self) -> None:
         if (self._root / "kek.old").exists():
             self._shred(self._root / "kek.old")
@@ -283,13 +344,13 @@ class Keyring:
 
     def _open_signer(self) -> Signer:
         path = self._root / "signing.key"
+        self._finish_signing()
         if not path.exists():
             if (self._root / "signing.pub").exists():
                 raise OurError("keys/signing.key is missing, but its public key was pinned: put it back (relay/OPERATING.md)")
             in_token = self._places.signing_in_token
             write_file(self._ops, path, self._token().make_signing() if in_token else MemorySigner.generate().private_bytes)
-        found = path.read_bytes()
-        return self._token().signer(found) if found.startswith(PREFIX) else MemorySigner(_exact(found, "signing.key"))
+        return self._signer_of(path.read_bytes())
 
     def _token(self) -> Token:
         if self._places.token is None:

@@ -119,6 +119,16 @@ class Token:
 
         return TokenSigner(self, reference, self.run(point))
 
+    def destroy_signing(self, reference: bytes) -> None:
+        """Destroy both halves of a signing key; idempotent.  Raises OurError where the token does not let us."""
+        from pkcs11 import Attribute, KeyType
+
+        def work(session: Any) -> None:
+            for found in list(session.get_objects({Attribute.KEY_TYPE: KeyType.EC_EDWARDS, Attribute.ID: _id(reference)})):
+                found.destroy()
+
+        self.run(work)
+
     def sign(self, reference: bytes, message: bytes) -> bytes:
         """Return an Ed25519 signature (64 bytes)."""
         from pkcs11 import Attribute, Mechanism, ObjectClass

@@ -73,7 +73,7 @@ class Scene:
             last=selection.last,
             issued_ns=EPOCH + 200 * NS,
         )
-        parts = Parts(self.recording, selection, statement, keyring.public_key, single_file().encode(), DERIVE)
+        parts = Parts(self.recording, selection, statement, keyring.public_key, (), single_file().encode(), DERIVE)
         with path.open("wb") as sink:
             Archive(sink, parts, self.plain, lambda _share: None).write()
         return path

@@ -11,8 +11,19 @@ from tests.unit.service.conftest import ADMINISTRATOR, AUDITOR, COMMANDER, OPERA
 @pytest.fixture
 def verification(house: House) -> Verification:
     return Verification(
-        house.catalogue, house.journal, house.vault, house.keyring, house.clock, public_key=house.keyring.public_key
+        house.catalogue, house.journal, house.vault, house.keyring, house.clock, public_key=house.keyring.public_key, revoked={}
     )
+
+
+async def test_under_a_revoked_key_only_an_attested_head_is_of_proved_origin(house: House) -> None:
+    recording, key = await house.record(), house.keyring.public_key
+    head = (await house.catalogue.recording(recording)).head
+    assert head is not None
+    for heads, origin in ((frozenset({head}), "proved"), (frozenset[bytes](), "not proved")):
+        service = Verification(
+            house.catalogue, house.journal, house.vault, house.keyring, house.clock, public_key=key, revoked={key: heads}
+        )
+        assert (await service.verify(COMMANDER, recording))["origin"] == origin
 
 
 @pytest.mark.parametrize("person", [COMMANDER, AUDITOR])

@@ -50,7 +50,7 @@ async def judge(data: Path) -> JournalVerdict:
     database = await Database.open(f"sqlite:///{data}/relay.db", Counters())
     try:
         key = (data / "keys/signing.pub").read_bytes()
-        return await verify_journal(database, data / "journal/checkpoints", key, ORIGIN, ManualClock().utc_ns())
+        return await verify_journal(database, data / "journal/checkpoints", [key], ORIGIN, ManualClock().utc_ns())
     finally:
         await database.close()
 
@@ -163,3 +163,25 @@ async def test_a_damaged_or_strange_archive_is_refused_and_writes_nothing(post: 
         assert caught.value.kind is Kind.INVALID
         assert list(fresh.iterdir()) == []
     assert not (tmp_path / "evil").exists()
+
+
+async def test_a_backup_holds_the_successions_and_an_older_one_goes_under_the_key_that_followed(
+    post: Post, tmp_path: Path
+) -> None:
+    await post.write(3)
+    post.backup(tmp_path / "before.tar")
+    await post.journal.checkpoint()
+    old = post.keyring.public_key
+    post.keyring.rotate_signing(5, "yearly")
+    post.backup(tmp_path / "after.tar")
+    restore(tmp_path / "after.tar", tmp_path / "fresh", None, accept_loss=False)
+    assert Keyring(tmp_path / "fresh/keys").earlier_keys() == [old]
+    (post.data / "relay.db").rename(tmp_path / "lost.db")
+    restore(tmp_path / "before.tar", post.data, None, accept_loss=False)
+    assert Keyring(post.data / "keys").earlier_keys() == [old]
+    (tmp_path / "fresh/keys/successions").unlink()
+    (tmp_path / "fresh/relay.db").unlink()
+    with pytest.raises(TheirError, match="another signing key"):
+        restore(tmp_path / "before.tar", tmp_path / "fresh", None, accept_loss=False)
+    (post.data / "relay.db").unlink()
+    (tmp_path / "lost.db").rename(post.data / "relay.db")

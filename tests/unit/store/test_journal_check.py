@@ -11,6 +11,7 @@ from relay.base.clock import ManualClock
 from relay.base.counters import Counters
 from relay.base.errors import OurError
 from relay.evidence.log import commitment, inclusion_holds, leaf_hash, open_checkpoint
+from relay.evidence.seal import MemorySigner
 from relay.store.checkpoints import CheckpointFile
 from relay.store.database import Database
 from relay.store.journal import Entry, Journal, Operation
@@ -32,7 +33,7 @@ async def filled(journal: Journal) -> Journal:
 
 @pytest.fixture
 def verify(database: Database, filled: Journal, signer: KeySigner, clock: ManualClock, tmp_path: Path) -> Verify:
-    return lambda: verify_journal(database, tmp_path / "journal" / "checkpoints", signer.public_key, ORIGIN, clock.utc_ns())
+    return lambda: verify_journal(database, tmp_path / "journal" / "checkpoints", [signer.public_key], ORIGIN, clock.utc_ns())
 
 
 def _execute(statement: str, connection: Connection) -> None:
@@ -185,3 +186,39 @@ async def test_a_proof_convinces_a_stranger(filled: Journal, signer: KeySigner) 
     digest = leaf_hash(commitment(proof.salt, proof.body))
     assert inclusion_holds(digest, 2, checkpoint.size, proof.path, checkpoint.root)
     assert not inclusion_holds(digest, 3, checkpoint.size, proof.path, checkpoint.root)
+
+
+async def test_checkpoints_are_signed_by_the_key_of_their_time(
+    database: Database, filled: Journal, signer: KeySigner, clock: ManualClock, tmp_path: Path
+) -> None:
+    path, new = tmp_path / "journal" / "checkpoints", MemorySigner(bytes(range(32)))
+    again = await Journal.open(database, new, ORIGIN, path, clock, Counters(), earlier=[signer.public_key])
+    started = (await again.read(after=7))[0].body
+    assert started is not None
+    assert started["details"] == {"event": "start", "disagrees_at": None}
+    await again.close()
+    check = partial(verify_journal, database, path, origin=ORIGIN, now_ns=clock.utc_ns())
+    verdict = await check(public_keys=[new.public_key, signer.public_key])
+    assert (verdict.intact, verdict.size, verdict.signed) == (True, 10, 10)
+    assert "checkpoint" in {finding.kind for finding in (await check(public_keys=[new.public_key])).findings}
+    late = await Journal.open(database, signer, ORIGIN, path, clock, Counters(), earlier=[new.public_key])
+    await late.close()
+    details = [finding.detail for finding in (await check(public_keys=[new.public_key, signer.public_key])).findings]
+    assert [detail for detail in details if "a key that another had followed already" in detail]
+
+
+async def test_a_roll_back_from_before_the_rotation_is_noticed_after_it(
+    database: Database, filled: Journal, signer: KeySigner, clock: ManualClock, tmp_path: Path
+) -> None:
+    await _sql(
+        database,
+        "DROP TRIGGER journal_no_delete",
+        "DELETE FROM journal WHERE leaf >= 5",
+        "DELETE FROM checkpoints WHERE size > 5",
+    )
+    path, new = tmp_path / "journal" / "checkpoints", MemorySigner(bytes(range(32)))
+    again = await Journal.open(database, new, ORIGIN, path, clock, Counters(), earlier=[signer.public_key])
+    started = (await again.read(after=4))[0].body
+    assert started is not None
+    assert started["details"] == {"event": "start", "disagrees_at": 8}
+    await again.close()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.seal import CERTIFICATE, MemorySigner, signature_holds
+from relay.evidence.statement import read_succession, succession_holds
 from relay.evidence.wire import decode
 from relay.store.keyring import Keyring
 from relay.store.vault import FileOps
@@ -217,3 +218,62 @@ def test_death_at_any_operation_of_a_rotation_never_loses_a_key(tmp_path_factory
     assert survivor.broken() == {}
     assert not (root / "kek.next").exists()
     assert not (root / "kek.old").exists()
+
+
+def test_a_new_signing_key_takes_over_and_vouches_for_all_before_it(ring: Keyring, tmp_path: Path) -> None:
+    first, secret = ring.public_key, (tmp_path / "keys" / "signing.key").read_bytes()
+    ring.rotate_signing(5, "yearly")
+    second = ring.public_key
+    ring.rotate_signing(6, "a guard left")
+    for each in (ring, Keyring(tmp_path / "keys")):
+        assert each.earlier_keys() == [second, first]
+        assert each.public_key == each.signer.public_key == (tmp_path / "keys" / "signing.pub").read_bytes()
+    assert len({first, second, ring.public_key}) == 3
+    assert secret not in everything(tmp_path)
+    papers = [read_succession(paper) for paper in ring.successions()]
+    assert [(paper.at_ns, paper.reason, succession_holds(paper)) for paper in papers] == [
+        (5, "yearly", True),
+        (6, "a guard left", True),
+    ]
+
+
+def test_a_rotation_that_cannot_be_written_down_changes_nothing(ring: Keyring, tmp_path: Path) -> None:
+    before = ring.public_key
+    with pytest.raises(TheirError):
+        ring.rotate_signing(5, "x" * 201)
+    for number in range(32):
+        ring.rotate_signing(number, "again")
+    last = ring.public_key
+    with pytest.raises(TheirError, match="33 successions"):
+        ring.rotate_signing(33, "once more")
+    assert before != last == ring.public_key == Keyring(tmp_path / "keys").public_key
+    assert not (tmp_path / "keys" / "signing.next").exists()
+
+
+def test_damaged_successions_are_named(ring: Keyring, tmp_path: Path) -> None:
+    ring.rotate_signing(5, "yearly")
+    (tmp_path / "keys" / "successions").write_bytes(b"not a paper\n")
+    with pytest.raises(OurError, match=r"keys/successions is damaged \(line 1"):
+        ring.earlier_keys()
+
+
+@given(at=st.integers(1, 40))
+@settings(max_examples=40, deadline=None)
+def test_death_at_any_operation_leaves_the_old_signing_key_or_the_new(
+    tmp_path_factory: pytest.TempPathFactory, at: int
+) -> None:
+    root = tmp_path_factory.mktemp("ring") / "keys"
+    first = Keyring(root)
+    old, secret = first.public_key, (root / "signing.key").read_bytes()
+    first._ops = FaultyOps(killing(at))
+    with contextlib.suppress(Killed):
+        first.rotate_signing(5, "yearly")
+    survivor = Keyring(root, FileOps())
+    if survivor.public_key == old:
+        assert survivor.successions() == []
+    else:
+        assert survivor.earlier_keys() == [old]
+        assert secret not in everything(root)
+    assert survivor.public_key == (root / "signing.pub").read_bytes()
+    assert not (root / "signing.next").exists()
+    assert not (root / "signing.old").exists()

@@ -15,7 +15,7 @@ from relay.store.token import PREFIX, Pin, Token, TokenPlace, open_token
 from tests.support.softhsm import PIN, SoftHsm, module
 
 ONE, DAY = "1" * 32, "2026-12-22"
-TOKENS = [f"token-{number}" for number in range(9)]
+TOKENS = [f"token-{number}" for number in range(10)]
 _labels = iter(TOKENS)
 """One a test: a module lists its tokens once, when the process first uses it."""
 
@@ -146,3 +146,21 @@ def test_a_pin_may_stand_in_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Pin(None, "TOKEN_PIN").read() == PIN
     with pytest.raises(TheirError):
         Pin(None, "NO_SUCH_PIN").read()
+
+
+def test_a_rotation_moves_the_signing_key_into_the_token_and_destroys_the_one_before(place: TokenPlace, tmp_path: Path) -> None:
+    first = Keyring(tmp_path / "keys").public_key
+    ring = Keyring(tmp_path / "keys", places=Places(place, signing_in_token=True))
+    for number in range(3):
+        before = (tmp_path / "keys" / "signing.key").read_bytes()
+        ring.rotate_signing(number, "yearly")
+        assert signature_holds(ring.public_key, b"message", ring.signer.sign(b"message"))
+    assert before.startswith(PREFIX)
+    with pytest.raises(OurError, match="0 keys of the id"):
+        open_token(place).signer(before)
+    again = Keyring(tmp_path / "keys", places=Places(place, signing_in_token=True))
+    assert again.public_key == ring.public_key
+    assert (len(again.earlier_keys()), again.earlier_keys()[-1]) == (3, first)
+    back = Keyring(tmp_path / "keys", places=Places(place))
+    back.rotate_signing(9, "out of the token")
+    assert not (tmp_path / "keys" / "signing.key").read_bytes().startswith(PREFIX)

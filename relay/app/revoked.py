@@ -1,0 +1,34 @@
+"""What the installation's revoked signing keys still vouch for, read from its settings' folder.
+
+Owns: which files and keys are meant.  Must never know: how it is judged (`relay.store.revocations`), private keys.
+"""
+
+from pathlib import Path
+
+from relay.app.settings import Settings
+from relay.app.wiring import database_url, journal_name
+from relay.base.clock import SystemClock
+from relay.base.counters import Counters
+from relay.evidence.statement import predecessors, successions_in
+from relay.store.database import Database
+from relay.store.revocations import Attested, attested, revoked_keys
+
+
+def revoked_file(settings: Settings) -> Path:
+    """Return where revoked keys are written down."""
+    return settings.data / "keys" / "revoked"
+
+
+async def revocations(settings: Settings, public_key: bytes) -> Attested:
+    """Return each revoked key with the heads attested before; `public_key` is the pinned one.  Raises OurError, TheirError."""
+    revoked = revoked_keys(revoked_file(settings))
+    if not revoked:
+        return {}
+    papers = settings.data / "keys" / "successions"
+    keys = [public_key, *predecessors(public_key, successions_in(papers.read_bytes()) if papers.exists() else [])]
+    database = await Database.open(database_url(settings), Counters())
+    try:
+        checkpoints = settings.data / "journal" / "checkpoints"
+        return await attested(database, checkpoints, keys, journal_name(keys[-1]), SystemClock().utc_ns(), revoked)
+    finally:
+        await database.close()
