@@ -75,6 +75,24 @@ async def test_an_archive_verifies_for_its_interval_with_nothing_but_the_public_
     assert verdict.marks == ".-..--"
 
 
+async def test_an_archive_carries_the_successions_of_the_key_that_sealed_it(house: House, tmp_path: Path) -> None:
+    recording, exports = await house.record(seconds=5), _exports(house, None)
+    old = house.keyring.public_key
+    house.keyring.rotate_signing(5, "yearly")
+    new = house.keyring.public_key
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording, 1.2, 2.8))
+    with zipfile.ZipFile(io.BytesIO(await _deliver(exports, export))) as archive:
+        archive.extractall(tmp_path)
+    head = (await house.catalogue.recording(recording)).head
+    assert head is not None
+    with closing(FolderReader(tmp_path / recording)) as reader:
+        assert verify(reader, new).findings == ()
+        assert {finding.code.name for finding in verify(reader, old).findings} == {"STATEMENT_FOREIGN"}
+        # The new key signed the statement only: that counts as well.
+        for heads, said in (((), ["KEY_REVOKED"]), ((head,), [])):
+            assert [finding.code.name for finding in verify(reader, new, revoked={new: heads}).findings] == said
+
+
 async def test_the_communication_is_entered_before_the_first_byte_and_the_digest_after_the_last(house: House) -> None:
     recording, exports = await house.record(), _exports(house, None)
     export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
