@@ -322,8 +322,12 @@ class Keyring:
         return self._token().signer(found) if found.startswith(PREFIX) else MemorySigner(_exact(found, "signing.key"))
 
     def _drop_old_kek(self) -> None:
-        if (self._root / "kek.old").exists():
-            self._shred(self._root / "kek.old")
+        old = self._root / "kek.old"
+        if old.exists():
+            found = old.read_bytes()
+            if found.startswith(PREFIX):
+                self._token().destroy_kek(found)
+            self._shred(old)
 
     def _kek_of(self, found: bytes) -> Kek:
         return self._token().kek(found) if found.startswith(PREFIX) else FileKek(_exact(found, "kek.key"))

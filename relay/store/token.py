@@ -121,10 +121,17 @@ class Token:
 
     def destroy_signing(self, reference: bytes) -> None:
         """Destroy both halves of a signing key; idempotent.  Raises OurError where the token does not let us."""
+        self._destroy("EC_EDWARDS", reference)
+
+    def destroy_kek(self, reference: bytes) -> None:
+        """Destroy a key-encryption key; idempotent.  Raises OurError where the token does not let us."""
+        self._destroy("AES", reference)
+
+    def _destroy(self, kind: str, reference: bytes) -> None:
         from pkcs11 import Attribute, KeyType
 
         def work(session: Any) -> None:
-            for found in list(session.get_objects({Attribute.KEY_TYPE: KeyType.EC_EDWARDS, Attribute.ID: _id(reference)})):
+            for found in list(session.get_objects({Attribute.KEY_TYPE: KeyType[kind], Attribute.ID: _id(reference)})):
                 found.destroy()
 
         self.run(work)

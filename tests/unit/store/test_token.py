@@ -98,8 +98,13 @@ def test_a_rotation_moves_the_key_encryption_key_into_the_token(place: TokenPlac
     assert first.startswith(PREFIX)
     ring = Keyring(tmp_path / "keys", places=Places(place, kek_in_token=True))
     assert ring.recording_key(ONE) == key
-    ring.rotate_kek()
-    assert (tmp_path / "keys" / "kek.key").read_bytes() != first
+    references = {first}
+    for _ in range(3):
+        ring.rotate_kek()
+        references.add((tmp_path / "keys" / "kek.key").read_bytes())
+    assert len(references) == 4, "a key that was followed is never taken again: the token holds it no more"
+    with pytest.raises(OurError, match="0 keys of the id"):
+        open_token(place).kek(first).wrap(b"k" * 32, b"day")
     assert Keyring(tmp_path / "keys", places=Places(place)).recording_key(ONE) == key
 
 
