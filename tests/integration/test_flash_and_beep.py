@@ -23,7 +23,7 @@ from relay.evidence.standalone import single_file
 from relay.evidence.statement import sign_statement
 from relay.evidence.verdict import Code, Verdict
 from relay.evidence.verify import verify
-from relay.recorder.recorder import Recorder
+from relay.recorder.recorder import TICK_SECONDS, Recorder
 from relay.service.export_zip import DERIVE, Archive, Parts, select_interval
 from relay.service.playback import index_chain, move_sound, playlist
 from relay.store.keyring import Keyring
@@ -114,6 +114,7 @@ async def feed(
         clock.advance(start / 1e9 + passed / 1e9 - clock.monotonic())
         for second in [second for second in steps if second * NS <= passed]:
             clock.step_utc(steps.pop(second))
+            await asyncio.sleep(5 * TICK_SECONDS)  # the recorder looks at its clocks by its own ticks, the scene runs faster
         packets = [(start + item.at, item.packet) for item in batch if item.packet is not None]
         if packets:
             tap.post(messages.TapPackets(recording, packets))

@@ -34,8 +34,12 @@ class Running:
 
     def thin(self, batch: list[Media], wanted: Callable[[Media], bool]) -> list[Part]:
         """Send what is wanted of a batch."""
-        thinned = [burst for burst in (self.leg.thin(one, wanted, 0.0) for one in bursts(batch)) if burst is not None]
-        return [part for burst in thinned for part in self._parts(burst, 0.0)]
+        parts: list[Part] = []
+        for one in bursts(batch):
+            burst = self.leg.thin(one, wanted, 0.0)
+            if burst is not None:  # sealed at once, as a worker does: the next burst may shift the leg
+                parts += self._parts(burst, 0.0)
+        return parts
 
     def resend(self, sequences: list[int], now: float) -> list[Part]:
         """Answer a NACK."""
@@ -293,6 +297,13 @@ class AnyLife(RuleBasedStateMachine):
 
 AnyLife.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 test_no_index_is_ever_sealed_twice = AnyLife.TestCase
+
+
+def test_a_leg_thinned_over_several_bursts_gives_each_index_once() -> None:
+    running = leg()
+    running.start([picture(0, 0)], 0.0)
+    parts = running.thin([picture(at, 0) for at in range(1, 80)], lambda media: media.index % 33 in (31, 0))
+    assert [part[2] - parts[0][2] for part in parts] == list(range(len(parts)))
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=120), st.integers(0, 0x7FFF))
