@@ -37,7 +37,7 @@ RETRY = 0.25
 MAX_LOST = 1.0
 """Seconds of what had arrived that a kill may cost (I7)."""
 NOTE = (
-    "A picture goes on for 8 to 10 s without control (the lease of its view): it is interrupted by the death of control or "
+    "A picture goes on for 18 to 20 s without control (the lease of its view): it is interrupted by the death of control or "
     "supervisor only where the new control needs longer to start."
 )
 FAILURES = (AssertionError, aiohttp.ClientError, OSError, TimeoutError, ValueError)
