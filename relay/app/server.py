@@ -42,7 +42,6 @@ async def serving(services: Context, settings: Settings, *, public: bool) -> Asy
         await _console(runner, settings.run / CONSOLE_SOCKET)
         yield await _public(runner, settings) if public else ""
     finally:
-        services.live.close("the relay stops")
         await runner.cleanup()
         (settings.run / CONSOLE_SOCKET).unlink(missing_ok=True)  # noqa: ASYNC240 - one unlink at the end
 

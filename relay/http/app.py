@@ -41,4 +41,11 @@ def make_app(services: Context) -> web.Application:
     app[ROUTES] = routes
     for route in routes:
         app.router.add_route(route.method, route.path, guarded(route))
+    app.on_shutdown.append(_hang_up)
     return app
+
+
+async def _hang_up(app: web.Application) -> None:
+    """Close the live sockets once nothing listens any more: the server would wait for each, and nobody comes back to it."""
+    app[CONTEXT].live.close("the relay stops")
+    app[CONTEXT].field.close()

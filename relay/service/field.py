@@ -219,6 +219,11 @@ class Field:
         if unit is not None and unit.close is not None:
             unit.close()
 
+    def close(self) -> None:
+        """Close the socket of every camera: the relay stops."""
+        for camera in self._units:
+            self.drop(camera)
+
     def tick(self) -> None:
         """Ask the clocks that have not been asked lately; call about once a second."""
         now = self._clock.monotonic()

@@ -1,6 +1,7 @@
 """Control between doors and processes: publish, view, lose, restart; the other processes are fakes that speak the channel."""
 
 import asyncio
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from relay.base.errors import Kind, TheirError
 from relay.channel import messages as m
 from relay.http.bodies import FRAGMENT
 from relay.service.field import Unit
-from tests.support.control_line import OFFER, Line, Page, control_line, serving, until
+from tests.support.control_line import OFFER, Line, Page, Socket, control_line, serving, until
 from tests.support.fake_peers import FakeRecorder, FakeWorker
 
 
@@ -255,6 +256,23 @@ async def test_revoking_stops_publishing_and_closes_the_cameras_socket(tmp_path:
         assert (await line.worker.next(m.PeerClose)).reason == "token revoked"
         assert (await line.recorder.next(m.RecordClose)).reason == "revoked"
         assert (await line.publish("pm-1")).status == 401
+
+
+async def test_a_relay_that_stops_hangs_up_on_its_cameras(tmp_path: Path) -> None:
+    """Its server would wait for each of their sockets, seconds in which no other control can take over."""
+    async with contextlib.AsyncExitStack() as after:
+        async with control_line(tmp_path) as line:
+            await line.enrol("pm-1")
+            socket = await after.enter_async_context(line.camera("pm-1"))
+            await socket.hear("welcome")
+            hearing = asyncio.create_task(_to_the_end(socket))
+        assert await hearing == aiohttp.WSCloseCode.GOING_AWAY
+
+
+async def _to_the_end(socket: Socket) -> int | None:
+    async for _message in socket.raw:
+        pass
+    return socket.raw.close_code
 
 
 async def test_a_press_opens_an_intervention_when_none_is_open_and_a_second_press_joins_it(tmp_path: Path) -> None:

@@ -167,7 +167,6 @@ async def serving(settings: Settings, worker: FakeWorker, recorder: FakeRecorder
         await until(lambda: all(services.ready().values()), "links")
         yield Line(control, worker, recorder, str(server.make_url("")).rstrip("/"), settings)
     finally:
-        services.live.close("test over")
         timer.cancel()
         await asyncio.gather(timer, return_exceptions=True)
         await server.close()
