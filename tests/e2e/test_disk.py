@@ -48,11 +48,7 @@ async def test_a_full_disk_ends_what_cannot_be_recorded_and_room_brings_it_back(
     filler = tmp_path / "filler"
     async with small.person("marie") as marie, small.simulated("cam1"), room(small.relay.url) as page:
         await marie.sees_live("cam1")
-        await page.sign_in("marie", PASSWORD)
-        await page.part("alarm").wait_for()
-        await page.part("interventions").wait_for()
-        await page.type("a", "assistance à la patrouille", "Enter")
-        await page.shows("cam1", "live")
+        await page.answer("cam1", "marie", PASSWORD)
         await rec(page, "recording")
         (first,) = small.relay.recordings()
         fill(filler)

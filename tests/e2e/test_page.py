@@ -12,11 +12,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 async def test_from_the_alarm_to_the_large_picture_by_keyboard_and_full_screen_hides_no_emergency(scene: Scene) -> None:
     async with scene.person("marie") as marie, scene.simulated("cam1"), room(scene.relay.url) as page:
         await marie.sees_live("cam1")
-        await page.sign_in("marie", PASSWORD)
-        await page.part("alarm").wait_for()
-        await page.part("interventions").wait_for()
-        await page.type("a", "assistance à la patrouille", "Enter")
-        await page.shows("cam1", "live")
+        await page.answer("cam1", "marie", PASSWORD)
         assert await page.part("alarm").count() == 0, "it was seen, and stands on the wall"
         await page.type("f")
         await page.page.wait_for_function("document.fullscreenElement !== null")

@@ -47,6 +47,14 @@ class Room:
         await self.type(user, "Tab", password, "Enter")
         await self.part("who").wait_for()
 
+    async def answer(self, camera: str, user: str, password: str) -> None:
+        """Sign in, answer the one alarm with a motive, and see the camera's picture; raises TimeoutError."""
+        await self.sign_in(user, password)
+        await self.part("alarm").wait_for()
+        await self.part("interventions").wait_for()
+        await self.type("a", "assistance à la patrouille", "Enter")
+        await self.shows(camera, "live")
+
     async def type(self, *words: str) -> None:
         """Type words; `Tab`, `Enter`, `Escape` and single keys are pressed."""
         for word in words:
