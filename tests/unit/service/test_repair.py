@@ -187,6 +187,16 @@ async def test_an_erasure_entered_before_its_term_or_under_a_hold_is_not_finishe
             await house.keeping.finish(name)
 
 
+async def test_an_entered_erasure_is_not_finished_by_a_clock_that_was_stepped_ahead(house: House) -> None:
+    recording = await house.record()
+    await house.journal.append(
+        Entry(Operation.EFFACEMENT, "relay", "system", motive="terme", object_type="recording", object_id=recording)
+    )
+    house.clock.step_utc(40 * 86_400)
+    assert (await _repair(house).run(CONSOLE)).mended == ()
+    assert len(house.keyring.recording_key(recording)) == 32
+
+
 async def test_what_is_late_is_left_to_the_sweep_and_media_is_never_touched(house: House) -> None:
     recording = await house.record()
     stray = house.vault.folder(recording) / "00007.seg"
