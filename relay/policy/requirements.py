@@ -109,7 +109,7 @@ ENFORCED: dict[str, Requirement] = {
     ),
     "LIV-07": Requirement(
         "L241-1, L241-2 al.5",
-        "pictures end with their intervention and, unless confirmed again, after their longest time, whatever the wall clock does",
+        "pictures end with their intervention and after their longest time, whatever the wall clock does",
         (
             "relay.service.interventions:Interventions.close",
             "relay.service.streams:Streams.end_intervention",
