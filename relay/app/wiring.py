@@ -149,7 +149,7 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
         verification=await _verification(settings, stores, clock),
         exports=_exports(stores, clock, counters),
         check=check,
-        repair=Repair(check, stores.catalogue, stores.journal, stores.vault, recordings, keeping, clock, counters),
+        repair=_repair(stores, check, recordings, keeping, clock, counters),
         live=live,
         journal=stores.journal,
         doors=Buckets(settings.http.door_rate, settings.http.door_burst),
@@ -162,6 +162,13 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
     control = Control(context, stores, links, capture, keeping, set())
     _introduce(control)
     return control
+
+
+def _repair(stores: Stores, check: Check, recordings: Recordings, keeping: Keeping, clock: Clock, counters: Counters) -> Repair:
+    return Repair(
+        check, stores.catalogue, stores.journal, stores.vault, stores.keyring, stores.accounts.camera, recordings, keeping,
+        clock, counters,
+    )  # fmt: skip
 
 
 def _people(settings: Settings, stores: Stores, clock: Clock, steady: SteadyClock, counters: Counters) -> Identity:
