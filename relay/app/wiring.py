@@ -12,7 +12,7 @@ from typing import Any
 
 from relay.app.keyrings import keyring_of
 from relay.app.settings import Settings
-from relay.base.clock import Clock, SystemClock
+from relay.base.clock import Clock, SteadyClock, SystemClock
 from relay.base.counters import Counters
 from relay.channel.messages import RecorderReport, WorkerReport
 from relay.evidence.keys import public_key_from
@@ -105,10 +105,10 @@ async def open_stores(settings: Settings, clock: Clock, counters: Counters) -> S
 async def wire(settings: Settings, *, processes: int | None = None) -> Control:
     """Open everything and put it together; `processes` 0 for a console without workers.  Raises OurError."""
     clock, counters = SystemClock(), Counters()
-    stores = await open_stores(settings, clock, counters)
+    steady, stores = SteadyClock(clock), await open_stores(settings, clock, counters)
     links = Links(settings.run, settings.workers.count if processes is None else processes, counters)
     guard = Guard(stores.journal, clock)
-    identity, enrolment = _people(settings, stores, clock, counters), _cameras(settings, stores, clock)
+    identity, enrolment = _people(settings, stores, clock, steady, counters), _cameras(settings, stores, clock)
     interventions = Interventions(stores.catalogue, stores.journal, clock)
     recordings = Recordings(stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters)
     capture = Capture(links, recordings, counters)
@@ -120,7 +120,7 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
         {str(regime): seconds for regime, seconds in settings.recorder.record_grace_by_regime.items()},
     )
     streams = Streams(links, capture, field, stores.catalogue, stores.accounts.camera, rules, clock, counters)
-    viewing = Viewing(links, streams, interventions, stores.catalogue, stores.journal, clock, counters)
+    viewing = Viewing(links, streams, interventions, stores.catalogue, stores.journal, clock, steady, counters)
     pictures = Pictures(streams, capture, field, viewing, clock)
     live = LiveHub(enrolment, pictures, counters)
     keeping = Keeping(
@@ -134,6 +134,7 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
     reports = _Reports(links, counters, capture, streams, viewing, keeping)
     context = Context(
         clock=clock,
+        steady=steady,
         counters=counters,
         options=_options(settings),
         guard=guard,
@@ -148,7 +149,7 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
         verification=await _verification(settings, stores, clock),
         exports=_exports(stores, clock, counters),
         check=check,
-        repair=Repair(check, stores.catalogue, stores.journal, stores.vault, recordings, keeping, clock, counters),
+        repair=_repair(stores, check, recordings, keeping, clock, counters),
         live=live,
         journal=stores.journal,
         doors=Buckets(settings.http.door_rate, settings.http.door_burst),
@@ -163,7 +164,14 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
     return control
 
 
-def _people(settings: Settings, stores: Stores, clock: Clock, counters: Counters) -> Identity:
+def _repair(stores: Stores, check: Check, recordings: Recordings, keeping: Keeping, clock: Clock, counters: Counters) -> Repair:
+    return Repair(
+        check, stores.catalogue, stores.journal, stores.vault, stores.keyring, stores.accounts.camera, recordings, keeping,
+        clock, counters,
+    )  # fmt: skip
+
+
+def _people(settings: Settings, stores: Stores, clock: Clock, steady: SteadyClock, counters: Counters) -> Identity:
     lockout = settings.lockout
     limits = Limits(lockout.free_failures, lockout.first_seconds, lockout.longest_seconds, lockout.forget_seconds)
     return Identity(
@@ -174,6 +182,7 @@ def _people(settings: Settings, stores: Stores, clock: Clock, counters: Counters
         service=settings.policy.service,
         limits=limits,
         session_seconds=int(settings.http.session_hours * 3600),
+        steady=steady,
     )
 
 

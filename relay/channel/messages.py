@@ -191,7 +191,7 @@ class PublisherHeld(Message, frozen=True):
     state: SourceState
     live_audio: bool
     etag: str
-    since_ns: int
+    since_mono: float
     silent_for: float
 
 

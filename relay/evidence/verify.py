@@ -324,6 +324,7 @@ class _Verification:
         until = "?" if last is None else moment(last)
         if isinstance(self.close, Recovery):
             self.book.say(Code.RECOVERED, until=until, cause=self.close.cause)
+            self.times.recovery(self.close, len(self.book.marks) - 1)
         else:
             self.book.say(Code.INTERRUPTED, until=until)
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from aiohttp import web
 from pydantic import BaseModel
 
-from relay.base.clock import Clock
+from relay.base.clock import Clock, SteadyClock
 from relay.base.counters import Counters
 from relay.http.hub import LiveHub
 from relay.http.limits import Buckets
@@ -63,6 +63,7 @@ class Context:
     """The services behind the routes."""
 
     clock: Clock
+    steady: SteadyClock
     counters: Counters
     options: Options
     guard: Guard

@@ -134,7 +134,7 @@ class Recorder:
         """Recover one after the other, in a thread of its own; each is told at once."""
         assert self._loop is not None
         for index, recordings in left.items():
-            for item in recover_all(self._ops, self._root, index, self._signer, self._clock.utc_ns, recordings):
+            for item in recover_all(self._ops, self._root, index, self._signer, self._clock, recordings):
                 _to_loop(self._loop, self._tell_recovered, item)
 
     async def _end_recovery(self, recovering: asyncio.Task[None]) -> None:

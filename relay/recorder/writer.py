@@ -24,6 +24,7 @@ from relay.base.errors import OurError, RelayError
 from relay.evidence.chain import Cause, newest_head
 from relay.evidence.seal import SessionSigner
 from relay.recorder.jobs import Fact, Job, Lack, Media, Open
+from relay.recorder.marks import mark_closed, mark_open, standing
 from relay.recorder.sealing import SealedRecording, start_of
 from relay.store.vault import CHAIN, RESERVE, FileOps, Vault
 
@@ -196,7 +197,7 @@ class VaultThread:
         try:
             self._want_room()
             start = start_of(job.plan, self._head_of(job.plan.previous), self._signer)
-            mark_open(self._ops, self._settings.root, self._settings.index, job.recording)
+            mark_open(self._ops, self._settings.root, self._settings.index, job.recording, standing(self._clock))
             recording = SealedRecording(self._ops, self._settings.root, start, job.key, self._signer)
             facts = recording.sync()
         except OSError as error:
@@ -358,24 +359,3 @@ class VaultThread:
 
 def _lack_of(job: Media) -> Lack:
     return Lack(job.recording, job.start_ns, job.length_ns, None, Cause.DISK, "the disk did not take it")
-
-
-def open_marks(root: Path, index: int) -> Path:
-    """Return the folder that names the open recordings of one recorder: what recovery looks at after a death."""
-    return root / f"open-{index}"
-
-
-def mark_open(ops: FileOps, root: Path, index: int, recording: str) -> None:
-    """Durably note that a recording is open, before anything of it is written; raises OSError."""
-    folder = open_marks(root, index)
-    if not folder.is_dir():
-        ops.mkdir(folder)
-        ops.fsync_dir(root)
-    ops.close(ops.open_append(folder / recording))
-    ops.fsync_dir(folder)
-
-
-def mark_closed(ops: FileOps, root: Path, index: int, recording: str) -> None:
-    """Forget an open recording; not synced, because a stale note does no harm.  Never raises OSError."""
-    with contextlib.suppress(OSError):
-        ops.unlink(open_marks(root, index) / recording)

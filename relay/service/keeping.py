@@ -184,7 +184,7 @@ class Keeping:
         """
         async with self._sweeping:
             row = await self._catalogue.recording(recording)
-            now_ns = self._clock.utc_ns()
+            now_ns = self._unhurried.utc_ns()
             if recording in await self._catalogue.held() or not is_due(date.fromisoformat(row.expires_on), now_ns):
                 raise TheirError(Kind.CONFLICT, "held, or not due")
             if row.state != "erased":
@@ -245,7 +245,8 @@ class Keeping:
         if procedure_type not in PROCEDURES:
             raise TheirError(Kind.INCOMPLETE, f"procedure_type must be one of {', '.join(PROCEDURES)} (RET-02)")
         now_ns = self._clock.utc_ns()
-        if row.state == "erased" or is_due(date.fromisoformat(row.expires_on), now_ns):
+        # By the clock that erases: one that was stepped ahead must not refuse what keeps a recording.
+        if row.state == "erased" or is_due(date.fromisoformat(row.expires_on), self._unhurried.utc_ns()):
             raise TheirError(Kind.CONFLICT, "a hold is opened before the term (RET-02)")
         made = Hold(
             new_id(now_ns),

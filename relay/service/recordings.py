@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
-from relay.base.clock import SECOND_NS, Clock
+from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, TheirError
 from relay.base.ids import new_id
@@ -67,6 +67,8 @@ class PlaybackView:
     index: Index
     opened_ns: int
     touched_ns: int
+    touched: float
+    """Monotonic seconds of the same instant: no step of the wall clock makes a playback idle."""
 
 
 class Recordings:
@@ -231,7 +233,7 @@ class Recordings:
             raise TheirError(Kind.TOO_MANY, "too many playbacks are open", retry_after=30.0)
         index = await asyncio.to_thread(lambda: index_chain(self._vault.chain(recording)))
         now_ns = self._clock.utc_ns()
-        view = PlaybackView(new_id(now_ns), recording, person.user, index, now_ns, now_ns)
+        view = PlaybackView(new_id(now_ns), recording, person.user, index, now_ns, now_ns, self._clock.monotonic())
         await self._enter_view(person, view, reason, "playback opened")
         await self._catalogue.open_view(
             View(view.view, "playback", person.user, row.camera, recording, intervention, reason, now_ns, now_ns)
@@ -260,8 +262,8 @@ class Recordings:
 
     async def tick(self) -> None:
         """Close playbacks that nobody has read from for ten minutes."""
-        limit = self._clock.utc_ns() - IDLE_SECONDS * SECOND_NS
-        for view in [view for view in self._views.values() if view.touched_ns < limit]:
+        limit = self._clock.monotonic() - IDLE_SECONDS
+        for view in [view for view in self._views.values() if view.touched < limit]:
             await self._end_view(view, "idle")
 
     def playlist(self, person: Person, view: str) -> str:
@@ -324,7 +326,7 @@ class Recordings:
         return found
 
     def _touch(self, person: Person, view: str) -> PlaybackView:
-        found = replace(self._mine(person, view), touched_ns=self._clock.utc_ns())
+        found = replace(self._mine(person, view), touched_ns=self._clock.utc_ns(), touched=self._clock.monotonic())
         self._views[view] = found
         return found
 

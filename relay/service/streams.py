@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from relay.base.clock import SECOND_NS, Clock
+from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.base.ids import new_token
@@ -70,7 +70,7 @@ class Live:
     why: Circumstances
     etag: str
     since: float
-    """Monotonic seconds: no step of the wall clock ends a transmission."""
+    """Monotonic seconds, the worker's own after a restart of control: no step of the wall clock ends a transmission."""
     state: SourceState = "connecting"
     ufrag: str | None = None
     report: SourceReport | None = None
@@ -367,8 +367,7 @@ class Streams:
             await link.ask(PeerClose(held.session, "token revoked"), Done)
             return
         why = await self._circumstances(held.recording)
-        since = self._clock.monotonic() - max(self._clock.utc_ns() - held.since_ns, 0) / SECOND_NS
-        live = Live(camera, held.session, link.index, held.recording, why, held.etag, since, held.state)
+        live = Live(camera, held.session, link.index, held.recording, why, held.etag, held.since_mono, held.state)
         self._live[held.camera] = live
         self._changed(held.camera)
         if self._links.recorders[link.index].up and self._capture.held(held.recording) is None:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from relay.base.clock import Clock
+from relay.base.clock import Clock, SteadyClock
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.base.ids import new_id
@@ -74,6 +74,7 @@ class Viewing:
         catalogue: Catalogue,
         journal: Journal,
         clock: Clock,
+        steady: SteadyClock,
         counters: Counters,
     ) -> None:
         self._links = links
@@ -83,6 +84,7 @@ class Viewing:
         self._journal = journal
         self._guard = Guard(journal, clock)
         self._clock = clock
+        self._steady = steady
         self._counters = counters
         self._walls: dict[str, Wall] = {}
         self._by_view: dict[str, tuple[Wall, Watching]] = {}
@@ -121,6 +123,7 @@ class Viewing:
         secret = make_secret(viewer.person.user)
         answer = await self._links.workers[worker].ask(ViewerOpen(secret, offer), Answer)
         wall = Wall(secret, viewer.person.user, worker, answer.etag, answer.slots, single, viewer.session, viewer.expires_ns)
+        wall.valid_to_ns = viewer.person.valid_to_ns
         wall.ufrag = ufrag_of(offer)
         self._walls[secret] = wall
         self._counters.count("viewer_sessions")
@@ -241,9 +244,9 @@ class Viewing:
 
     async def tick(self) -> None:
         """Renew leases in workers and catalogue, end what outlived its sign-in; call every `RENEW_SECONDS`."""
-        now_ns = self._clock.utc_ns()
+        now_ns, steady_ns = self._clock.utc_ns(), self._steady.utc_ns()
         for wall in tuple(self._walls.values()):
-            if wall.expires_ns is not None and wall.expires_ns <= now_ns:
+            if wall.over(steady_ns, now_ns):
                 await self._close_quietly(wall, "the sign-in is over")
         lease = self._clock.monotonic() + LEASE_SECONDS
         for link in self._links.workers:

@@ -415,6 +415,8 @@ class Check:
         short = self.statement is not None and last is not None and self.statement["to"] <= last
         if "end" not in kinds and not short:
             self.said.add("recovered" if "recovery" in kinds else "interrupted")
+        if "recovery" in kinds and "end" not in kinds and not short:
+            self.recovered(kinds["recovery"].body, links, last)
         if "start" not in kinds:
             self.said.add("no_start")
         explained = {"record_altered", "records_missing", "record_misplaced", "chain_broken", "no_start"}
@@ -428,6 +430,14 @@ class Check:
             fits = self.statement["head"] == self.head and self.statement["last"] <= max(self.marks, default=-1)
             if not fits or ("start" in kinds and kinds["start"].body["recording"] != self.statement["recording"]):
                 self.said.add("statement_mismatch")
+
+    # §7.4, of the recovery
+    def recovered(self, body: dict[str, Any], links: list[dict[str, Any]], last: int | None) -> None:
+        media = [one for one in links if not one["init"]]
+        if body["cause"].endswith("; clock suspect"):
+            self.suspect = True
+        elif last is not None and last - body["time"] > S and not media[-1]["suspect"]:
+            self.said.add("clock_back")
 
     def inside(self, fragment: int) -> bool:
         return self.statement is None or self.statement["first"] <= fragment <= self.statement["last"]

@@ -263,6 +263,12 @@ def forged_recovery(built: Built) -> Recovery:
     return Recovery("forged", T0 + 10 * SECOND, 0, 0, len(built.links), 0, certificate)
 
 
+def recovery_at(seconds: int, cause: str = "died") -> Callable[[Built], Recovery]:
+    """A genuine recovery, dated so many seconds after the recording began."""
+    certificate = session("recovery session").certificate
+    return lambda built: Recovery(cause, T0 + seconds * SECOND, 0, 0, len(built.links), 0, certificate)
+
+
 def forged_certificate(built: Built) -> Files:
     """An attacker's session key under a certificate that only names the trusted key."""
     signer = session("attacker", OTHER_LONGTERM)
@@ -690,6 +696,31 @@ VECTORS = [
         "SCPN",
         "certificate_life",
         start={"signer": session(not_before_ns=T0 + 1)},
+    ),
+    Vector(
+        "a recovery dated before what it closes",
+        "SIPPPE",
+        stored(both(cut_records(1), append_record(recovery_at(-3600), "recovery session"))),
+        "....",
+        "STPN",
+        "recovered clock_back@3",
+    ),
+    Vector(
+        "a recovery that says that its clock is suspect",
+        "SIPPPE",
+        stored(both(cut_records(1), append_record(recovery_at(-3600, "died; clock suspect"), "recovery session"))),
+        "....",
+        "STPS",
+        "recovered",
+    ),
+    Vector(
+        "a recovery dated before fragments that are suspect",
+        "SIPPPE",
+        stored(both(cut_records(1), append_record(recovery_at(-3600), "recovery session"))),
+        "....",
+        "STPS",
+        "recovered",
+        start=overriding(3, clock_suspect=True),
     ),
     # --- key ----------------------------------------------------------------------------------------------------------
     Vector("no public key given", "SIPPE", nothing, "...", "SCNC", "no_public_key", public_key=None),

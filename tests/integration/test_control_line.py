@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from relay.base.clock import SECOND_NS, SystemClock
+from relay.base.clock import SECOND_NS, SystemClock, rfc3339
 from relay.base.errors import Kind, TheirError
 from relay.channel import messages as m
 from relay.http.bodies import FRAGMENT
@@ -62,6 +62,41 @@ async def test_a_step_of_the_wall_clock_ends_no_transmission(tmp_path: Path, mon
         await line.control.context.streams.tick()
         assert line.control.context.streams.live("pm-1") is not None
         assert line.worker.all(m.PeerClose) == []
+
+
+@pytest.mark.parametrize("hours", [3, -3])
+async def test_a_step_of_the_wall_clock_ends_no_transmission_and_prolongs_none_across_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    async with control_line(tmp_path) as line:
+        await _live(line)
+        before = line.control.context.streams.live("pm-1")
+        await line.control.links.stop()
+        await line.control.stores.journal.close()
+        monkeypatch.setattr(SystemClock, "utc_ns", lambda _clock: time.time_ns() + hours * 3600 * SECOND_NS)
+        async with serving(line.settings, line.worker, line.recorder) as again:
+            live = again.control.context.streams.live("pm-1")
+            assert before is not None
+            assert live is not None
+            assert live.since == line.worker.publishers[live.session].since_mono
+
+
+async def test_a_step_of_the_wall_clock_ends_no_view_socket_or_sign_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        await _live(line)
+        await olga.post_offer(f"/whep/pm-1?intervention={await _intervention(olga)}")
+        services = line.control.context
+        async with line.page(olga) as page:
+            await page.hear("hello")
+            monkeypatch.setattr(SystemClock, "utc_ns", lambda _clock: time.time_ns() + 13 * 3600 * SECOND_NS)
+            await services.viewing.tick()
+            services.live.expire(services.steady.utc_ns())
+            status, session = await olga.call("GET", "/api/session")
+            assert status == 200
+            await page.say(t="time", echo=1)
+            await page.hear("time")
+        assert line.worker.all(m.PeerClose) == []
+        assert session["expires_at"] > rfc3339(services.clock.utc_ns()), "told by the clock that people see"
 
 
 async def test_a_transmission_ends_after_its_longest_time(tmp_path: Path) -> None:

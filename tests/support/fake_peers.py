@@ -100,7 +100,7 @@ class FakeWorker(_Peer):
     def answer(self, message: m.Message) -> m.Message:
         if isinstance(message, m.PublishOpen):
             self.publishers[message.session] = m.PublisherHeld(
-                message.session, message.camera, message.recording, "live", message.live_audio, "etag-1", time.time_ns(), 0.0
+                message.session, message.camera, message.recording, "live", message.live_audio, "etag-1", time.monotonic(), 0.0
             )
             return m.Answer("v=0\r\n", "etag-1", 0, True)
         if isinstance(message, m.ViewerOpen):
@@ -132,7 +132,7 @@ class FakeWorker(_Peer):
 
     def _inventory(self) -> m.WorkerInventory:
         held = [
-            m.PublisherHeld(p.session, p.camera, p.recording, p.state, p.live_audio, p.etag, p.since_ns, self.silent_for)
+            m.PublisherHeld(p.session, p.camera, p.recording, p.state, p.live_audio, p.etag, p.since_mono, self.silent_for)
             for p in self.publishers.values()
         ]
         return m.WorkerInventory(tuple(held), tuple(self.viewers.values()), tuple(self.legs.values()))

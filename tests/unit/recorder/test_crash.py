@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.base.clock import ManualClock
 from relay.evidence.chain import End, Link, Recovery, iterate
+from relay.recorder.marks import mark_closed, mark_open, open_marks
 from relay.recorder.recover import Recovered, left_behind, recover_all
 from relay.recorder.sealing import SealedRecording, start_of
-from relay.recorder.writer import mark_closed, mark_open, open_marks
 from relay.store.vault import CHAIN, FileOps
 from tests.support.faulty_disk import FaultyOps, Killed, killing, never
 from tests.support.power import Medium
@@ -53,7 +54,7 @@ def record(ops: FileOps, root: Path, run: Run) -> None:
 
 
 def recover(root: Path, ops: FileOps | None = None) -> list[Recovered]:
-    return list(recover_all(ops or FileOps(), root, 0, session(), lambda: T0 + 10**12))
+    return list(recover_all(ops or FileOps(), root, 0, session(), ManualClock(T0 + 10**12)))
 
 
 def check(root: Path, at_least: int, finished: bool) -> None:
@@ -156,7 +157,7 @@ def test_end_that_was_signed_but_never_told_is_told_as_what_it_is(tmp_path: Path
 def test_other_recorders_recordings_are_left_alone(tmp_path: Path) -> None:
     with contextlib.suppress(Killed):
         record(FaultyOps(killing(30)), tmp_path, Run())
-    assert list(recover_all(FileOps(), tmp_path, 1, session(), lambda: T0)) == []
+    assert list(recover_all(FileOps(), tmp_path, 1, session(), ManualClock(T0))) == []
     assert len(recover(tmp_path)) == 1
 
 

@@ -210,6 +210,16 @@ async def test_a_held_recording_outlives_its_term_and_goes_once_released(house: 
     assert house.keyring.recordings() == {}
 
 
+async def test_a_clock_that_is_stepped_ahead_refuses_no_hold(house: House) -> None:
+    recording = await house.record()
+    _go_to(house, TERM, -1800)
+    await house.keeping.sweep()
+    house.clock.step_utc(3600)
+    await house.keeping.hold(COMMANDER, recording, **HOLD)
+    house.clock.advance(1801)
+    assert (await house.keeping.sweep()).erased == ()
+
+
 @pytest.mark.parametrize("missing", ["procedure_type", "procedure_no", "authority", "requested_by"])
 async def test_a_hold_without_its_procedure_is_refused(house: House, missing: str) -> None:
     recording = await house.record()

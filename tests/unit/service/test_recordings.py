@@ -87,6 +87,18 @@ async def test_an_idle_view_closes_itself(house: House) -> None:
     await _refused(Kind.NOT_FOUND, house.recordings.close_view(COMMANDER, view.view))
 
 
+@pytest.mark.parametrize("step", [3600, -3600])
+async def test_a_step_of_the_wall_clock_makes_no_playback_idle_and_keeps_none_open(house: House, step: float) -> None:
+    view = await house.recordings.open_view(COMMANDER, await house.record(), "procédure 12")
+    house.clock.step_utc(step)
+    house.clock.advance(599)
+    await house.recordings.tick()
+    assert view.view in house.recordings.views()
+    house.clock.advance(2)
+    await house.recordings.tick()
+    assert house.recordings.views() == frozenset()
+
+
 async def test_a_recording_in_progress_is_not_played(house: House) -> None:
     await house.enrolment.enrol(CONSOLE, "cam-1", "Un", "bodycam_pm")
     its = await house.interventions.open_by_camera("cam-1", "Rixe", "appel")
