@@ -13,6 +13,7 @@ database (a key that was deleted there was found again in its write-ahead log), 
 
 Wrapping is AES-256-GCM with a random 96-bit nonce and a context as associated data, so that a wrapped key moved to another name
 or day does not open.  Everything here blocks (fsync): callers on a loop use a thread, so changes exclude each other.
+Unwrapped keys are remembered for half a minute (`store/opened.py`) and forgotten at erasure.
 """
 
 import contextlib
@@ -34,6 +35,7 @@ from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.evidence.seal import CERTIFICATE, MemorySigner, Signer, new_session
 from relay.evidence.statement import predecessors, read_succession, sign_succession, succession_line, successions_in
 from relay.evidence.wire import encode
+from relay.store.opened import OpenedKeys
 from relay.store.token import PREFIX, Token, TokenPlace, open_token
 from relay.store.vault import FileOps, is_recording_id, write_file
 
@@ -77,6 +79,7 @@ class Keyring:
         self._places = places or Places()
         # Two cameras pressed at once on a new day: without it each would make the day's key, and one recording be lost.
         self._changing = threading.RLock()
+        self._opened = OpenedKeys()
         self._days = root / "days"
         self._wrapped = root / "wrapped"
         for folder in (root, self._days, self._wrapped):
@@ -139,11 +142,26 @@ class Keyring:
 
     def recording_key(self, recording: str) -> bytes:
         """Return a recording's key; raises TheirError(GONE) when it is destroyed or never was, OurError when damaged."""
+        mark = self._opened.mark()
         path = self._find(recording)
         if path is None:
             raise TheirError(Kind.GONE, "the key of this recording is destroyed")
         day = path.parent.name
-        return _unwrap(self._day_key(day, create=False), path.read_bytes(), _context(day, recording))
+        try:
+            wrapped = (self._days / f"{day}.key").read_bytes(), path.read_bytes()
+        except FileNotFoundError:
+            raise TheirError(Kind.GONE, "the key of this recording is destroyed") from None
+        # The disk is asked each time, only the token is not.
+        key = self._opened.get(recording, wrapped)
+        if key is None:
+            day_key = self._kek.unwrap(_whole(wrapped[0]), day_context(day))
+            key = _unwrap(day_key, wrapped[1], _context(day, recording))
+            self._opened.keep(recording, wrapped, key, mark)
+        return key
+
+    def forget_opened(self) -> None:
+        """Forget keys that were unwrapped half a minute ago or longer; call that often."""
+        self._opened.forget_old()
 
     def expires_on(self, recording: str) -> str | None:
         """Return the ISO day under which a recording's key is wrapped, None where it has none."""
@@ -189,25 +207,34 @@ class Keyring:
     def destroy_recording(self, recording: str) -> None:
         """Destroy one recording's key, durably; idempotent.  Raises OSError."""
         with self._changing:
-            for path in self._all(recording):
-                self._shred(path)
+            try:
+                for path in self._all(recording):
+                    self._shred(path)
+            finally:
+                self._opened.forget(recording)
 
     def destroy_day(self, day: str) -> list[str]:
         """Destroy a day's key and all that is wrapped under it; return the recordings that became unreadable; idempotent."""
         _check_day(day)
         with self._changing:
-            key = self._days / f"{day}.key"
-            if key.exists():
-                self._shred(key)
-            folder = self._wrapped / day
-            if not folder.is_dir():
-                return []
-            gone = sorted(path.stem for path in folder.glob("*.key"))
-            for path in folder.iterdir():
-                self._shred(path)
-            self._ops.rmdir(folder)
-            self._ops.fsync_dir(self._wrapped)
-            return [recording for recording in gone if self._find(recording) is None]
+            try:
+                return self._destroy_day(day)
+            finally:
+                self._opened.forget_all()
+
+    def _destroy_day(self, day: str) -> list[str]:
+        key = self._days / f"{day}.key"
+        if key.exists():
+            self._shred(key)
+        folder = self._wrapped / day
+        if not folder.is_dir():
+            return []
+        gone = sorted(path.stem for path in folder.glob("*.key"))
+        for path in folder.iterdir():
+            self._shred(path)
+        self._ops.rmdir(folder)
+        self._ops.fsync_dir(self._wrapped)
+        return [recording for recording in gone if self._find(recording) is None]
 
     # --- files --------------------------------------------------------------------------------------------------------
 
@@ -271,6 +298,7 @@ class Keyring:
         self._ops.rename(upcoming, current)
         self._ops.fsync_dir(self._root)
         self._kek = after
+        self._opened.forget_all()
         self._drop_old_kek()
         return len(days)
 

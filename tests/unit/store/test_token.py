@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from relay.store.token import PREFIX, Pin, Token, TokenPlace, open_token
 from tests.support.softhsm import PIN, SoftHsm, module
 
 ONE, DAY = "1" * 32, "2026-12-22"
-TOKENS = [f"token-{number}" for number in range(10)]
+TOKENS = [f"token-{number}" for number in range(14)]
 _labels = iter(TOKENS)
 """One a test: a module lists its tokens once, when the process first uses it."""
 
@@ -60,6 +61,24 @@ def test_keys_in_a_token_wrap_sign_and_are_found_again(place: TokenPlace, tmp_pa
     assert signature_holds(ring.public_key, b"message", again.signer.sign(b"message"))
     for name in ("kek.key", "signing.key"):
         assert (tmp_path / "keys" / name).read_bytes().startswith(PREFIX)
+
+
+def test_a_playback_asks_the_token_once(place: TokenPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = Keyring(tmp_path / "keys", places=everywhere(place))
+    key, asked = ring.create_recording_key(ONE, DAY), []
+    run = Token.run
+
+    def counted(token: Token, work: Any) -> Any:
+        asked.append(work)
+        return run(token, work)
+
+    monkeypatch.setattr(Token, "run", counted)
+    assert {ring.recording_key(ONE) for _ in range(150)} == {key}
+    assert len(asked) == 1
+    ring.destroy_recording(ONE)
+    with pytest.raises(TheirError):
+        ring.recording_key(ONE)
+    assert len(asked) == 1
 
 
 def test_another_token_opens_nothing_of_it(place: TokenPlace, tmp_path: Path) -> None:
