@@ -8,8 +8,9 @@ import pytest
 
 from relay.base.clock import ManualClock
 from relay.base.errors import Kind, OurError, TheirError
-from relay.store.keyring import Kek, Keyring
+from relay.store.keyring import Keyring
 from relay.store.opened import LIFE, MOST, OpenedKeys
+from relay.store.wrapping import Kek
 from tests.support.faulty_disk import FaultyOps
 
 ONE = "1" * 32
