@@ -14,17 +14,19 @@ import typer
 from relay.app.keyrings import keyring_of, pinned_elsewhere, places_of
 from relay.app.known_keys import require_known
 from relay.app.offline import enter, standing_still
-from relay.app.revoked import revoked_file
+from relay.app.revoked import attested_here, revoked_file
 from relay.app.settings import settings_of
 from relay.base.clock import SystemClock
 from relay.base.errors import Kind, TheirError
 from relay.evidence.keys import key_from
+from relay.evidence.seal import DIGEST
+from relay.evidence.statement import sign_revocations
 from relay.store import escrow
 from relay.store.keyring import Keyring
 from relay.store.revocations import REVOKED, add_revoked, revoked_keys
 from relay.store.vault import FileOps, Vault, write_file
 
-app = typer.Typer(no_args_is_help=True, help="Long-term keys; the relay must not run.")
+app = typer.Typer(no_args_is_help=True, help="Long-term keys; the relay must not run, but for `revocations`.")
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; default: settings.toml in the data folder")]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Data folder")]
 
@@ -93,6 +95,24 @@ def revoke(
         asyncio.run(enter(settings, REVOKED, why, key=revoked.hex(), unknown=unknown))
         add_revoked(revoked_file(settings), revoked)
     typer.echo(f"{revoked.hex()} is revoked: recordings that the journal did not know are of no proved origin any more")
+
+
+@app.command()
+def revocations(
+    head: Annotated[str, typer.Argument(help="Head of the chain, 64 hex digits: an expert's verdict tells it")],
+    out: Annotated[Path, typer.Argument(help="File to write, for `--revocations` of the verifier")],
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Sign today's list of revoked keys, and whether they vouch for one chain: for an expert; the relay may run."""
+    settings = settings_of(config, data)
+    if len(head) != 2 * DIGEST:
+        raise TheirError(Kind.INVALID, "HEAD: the 64 hex digits of a chain's head, not the recording's id")
+    about, keyring = key_from(head.encode(), "HEAD"), keyring_of(settings)
+    revoked = asyncio.run(attested_here(settings, keyring.public_key))
+    paper = sign_revocations(keyring.signer, head=about, issued_ns=SystemClock().utc_ns(), revoked=revoked)
+    write_file(FileOps(), out, paper)
+    typer.echo(f"{out}: {len(revoked)} revoked keys")
 
 
 @app.command()

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from relay.app.keyrings import keyring_of, pinned_elsewhere
-from relay.app.keys_cmd import revoke, rotate_signing
+from relay.app.keys_cmd import revocations, revoke, rotate_signing
 from relay.app.revoked import revoked_file
 from relay.app.settings import Settings, settings_of
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.keys import public_key_from
 from relay.evidence.seal import key_id
+from relay.evidence.statement import RevokedKey, read_revocations, revocations_hold
 from relay.store.revocations import revoked_keys
 from tests.support.recordings import build, session
 
@@ -100,6 +101,18 @@ def test_a_session_key_is_known_by_the_recordings_that_it_signed(settings: Setti
     assert recording.links[0].plain_digest in recording.files["chain"]
     with pytest.raises(TheirError, match="--unknown"):
         revoke(recording.links[0].plain_digest.hex(), "bytes of a chain that are no key", data=settings.data)
+
+
+def test_an_expert_is_given_todays_list_about_a_chain(settings: Settings, tmp_path: Path) -> None:
+    old, head, out = keyring_of(settings).public_key, bytes(range(32)), tmp_path / "revocations"
+    rotate_signing("stolen", None, settings.data)
+    revoke(old.hex(), "stolen", data=settings.data)
+    revocations(head.hex(), out, data=settings.data)
+    found = read_revocations(out.read_bytes())
+    assert revocations_hold(found, keyring_of(settings).public_key)
+    assert (found.head, found.keys) == (head, (RevokedKey(old, attested=False),))
+    with pytest.raises(TheirError, match="not the recording's id"):
+        revocations("0" * 32, out, data=settings.data)
 
 
 def test_a_key_known_from_elsewhere_is_revoked_when_told_so(settings: Settings) -> None:
