@@ -4,6 +4,7 @@ What this file owns: `<data>/keys/leftover`, one a line: `signing pkcs11:<id>` o
 What it must never know: how a key is destroyed.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -50,7 +51,9 @@ class Leftovers:
         if debts:
             write_file(self._ops, self._path, b"".join(kind.encode() + b" " + reference + b"\n" for kind, reference in debts))
         else:
-            self._ops.unlink(self._path)
+            # Another process that opens the keyring now may have been faster.
+            with contextlib.suppress(FileNotFoundError):
+                self._ops.unlink(self._path)
             self._ops.fsync_dir(self._path.parent)
 
 
