@@ -41,11 +41,15 @@ class Leftovers:
             self._write([*debts, (kind, reference.strip())])
 
     def pay(self, destroy: Callable[[str, bytes], None]) -> None:
-        """Try to destroy each; what a token refuses stays a debt, and is told to the log.  Raises OSError."""
+        """Try to destroy each; what a token refuses stays a debt, and is told to the log.  Stops no relay."""
         debts = self.all()
         left = [debt for debt in debts if not _destroyed(destroy, *debt)]
         if left != debts:
-            self._write(left)
+            try:
+                self._write(left)
+            except OSError:
+                # To destroy twice does no harm.
+                _log.exception("keys/leftover could not be written: tried again at the next opening")
 
     def _write(self, debts: list[tuple[str, bytes]]) -> None:
         if debts:
