@@ -131,6 +131,7 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
         stores.catalogue, stores.journal, stores.vault, stores.keyring, clock,
         recording_now=capture.open, viewing_now=lambda: viewing.known() | recordings.views(),
     )  # fmt: skip
+    verification, exports = await _proofs(settings, stores, clock, counters)
     reports = _Reports(links, counters, capture, streams, viewing, keeping)
     context = Context(
         clock=clock,
@@ -146,8 +147,8 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
         viewing=viewing,
         pictures=pictures,
         recordings=recordings,
-        verification=await _verification(settings, stores, clock),
-        exports=_exports(stores, clock, counters),
+        verification=verification,
+        exports=exports,
         check=check,
         repair=_repair(stores, check, recordings, keeping, clock, counters),
         live=live,
@@ -198,23 +199,22 @@ def _cameras(settings: Settings, stores: Stores, clock: Clock) -> Enrolment:
     )
 
 
-async def _verification(settings: Settings, stores: Stores, clock: Clock) -> Verification:
+async def _proofs(settings: Settings, stores: Stores, clock: Clock, counters: Counters) -> tuple[Verification, Exports]:
+    """What tells strangers whether a recording is genuine.  Keys are revoked only while nothing runs: it is read once."""
     pinned = settings.evidence.public_key or settings.data / "keys" / "signing.pub"
     public_key = public_key_from(pinned.read_bytes())
     keys = [public_key, *predecessors(public_key, stores.keyring.successions())]
     checkpoints, name = settings.data / "journal" / "checkpoints", journal_name(keys[-1])
     known = revoked_keys(settings.data / "keys" / "revoked")
     revoked = await attested(stores.database, checkpoints, keys, name, clock.utc_ns(), known)
-    return Verification(
+    verification = Verification(
         stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, public_key=public_key, revoked=revoked
     )
-
-
-def _exports(stores: Stores, clock: Clock, counters: Counters) -> Exports:
-    verifier = single_file().encode()
-    return Exports(
-        stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters, verifier=verifier, derive=DERIVE
-    )
+    exports = Exports(
+        stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters,
+        verifier=single_file().encode(), derive=DERIVE, revoked=revoked,
+    )  # fmt: skip
+    return verification, exports
 
 
 def _options(settings: Settings) -> Options:

@@ -28,6 +28,8 @@ PAGE = 500
 SETTLED_NS = 60 * SECOND_NS
 """What is younger may still be on its way between recorder, control and catalogue: it is no disagreement yet."""
 
+_LEFT = "a {} that was followed is still in the token, which refused to destroy it: tried again at each start (OPERATING.md)"
+
 Progress = Callable[[str, int, int], None]
 """Called with what is being looked at, how many are done, how many there are."""
 
@@ -116,7 +118,9 @@ class Check:
                 found += await asyncio.to_thread(self._open, row, folder)
         found += await self._views(entries)
         broken = await asyncio.to_thread(self._keyring.broken)
-        return found + [Disagreement("key_broken", name, detail) for name, detail in broken.items()]
+        found += [Disagreement("key_broken", name, detail) for name, detail in broken.items()]
+        left = await asyncio.to_thread(self._keyring.leftovers)
+        return found + [Disagreement("key_left", name, _LEFT.format(what)) for name, what in left.items()]
 
     async def _rows(self) -> dict[str, Recording]:
         rows: dict[str, Recording] = {}

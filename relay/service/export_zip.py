@@ -5,6 +5,7 @@ Everything here blocks; it runs in one thread.
 
     <recording>/chain, statement          every link, and the signed statement of the interval
     <recording>/succession-0001 …         who followed whom as the relay's signing key, where one did
+    <recording>/revocations               signed list of revoked keys as of now, and whether they vouch for this recording
     <recording>/00000.mp4 …               the sealed plain bytes, untouched: init segment, then the interval's fragments
     <recording>/derived/playable.mp4      DERIVED playable copy, remuxed; not sealed, proves nothing
     <recording>/verify.py                 standalone verifier (Python and `cryptography`)
@@ -78,6 +79,7 @@ class Parts:
     statement: bytes
     public_key: bytes
     successions: Sequence[bytes]
+    revocations: bytes
     verifier: bytes
     derive: Sequence[str] | None
     """Command that reads the sealed plain bytes on its standard input and writes the playable copy on its standard output;
@@ -105,6 +107,7 @@ class Archive:
             self._put("statement", [parts.statement])
             for number, paper in enumerate(parts.successions, 1):
                 self._put(f"succession-{number:04d}", [paper])
+            self._put("revocations", [parts.revocations])
             for segment, links in _by_segment(parts.selection.links):
                 self._put(f"{segment:05d}.mp4", self._plain(links))
             if parts.derive is not None:

@@ -10,7 +10,7 @@ API: `await request(person, recording, Request(...)) -> Export`, `await get(pers
 import asyncio
 import hashlib
 import io
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, cast
 
@@ -19,7 +19,7 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.base.ids import new_id
 from relay.evidence.records import Link
-from relay.evidence.statement import sign_statement
+from relay.evidence.statement import sign_revocations, sign_statement
 from relay.policy.access import Facts
 from relay.policy.motives import check_legal_basis, check_motive, clean_text
 from relay.policy.roles import Action, Person
@@ -68,8 +68,12 @@ class Exports:
         *,
         verifier: bytes,
         derive: Sequence[str] | None,
+        revoked: Mapping[bytes, Collection[bytes]],
     ) -> None:
-        """`verifier`: source of the standalone verifier; `derive`: command that makes the playable copy (stdin → stdout)."""
+        """`verifier`: source of the standalone verifier; `derive`: command that makes the playable copy (stdin → stdout).
+
+        `revoked`: as `evidence.verify` takes it; keys are revoked only while nothing runs.
+        """
         self._catalogue = catalogue
         self._journal = journal
         self._vault = vault
@@ -78,6 +82,7 @@ class Exports:
         self._counters = counters
         self._verifier = verifier
         self._derive = derive
+        self._revoked = revoked
         self._guard = Guard(journal, clock)
         self._running = 0
         self._progress: dict[str, float] = {}
@@ -192,9 +197,18 @@ class Exports:
             last=selection.last,
             issued_ns=self._clock.utc_ns(),
         )
-        facts = _facts(export, row, self._clock.utc_ns())
-        keys, recording = self._keyring, export.recording
-        return Parts(recording, selection, statement, keys.public_key, keys.successions(), self._verifier, self._derive, facts)
+        keys, now_ns = self._keyring, self._clock.utc_ns()
+        return Parts(
+            export.recording,
+            selection,
+            statement,
+            keys.public_key,
+            keys.successions(),
+            sign_revocations(keys.signer, head=selection.head, issued_ns=now_ns, revoked=self._revoked),
+            self._verifier,
+            self._derive,
+            _facts(export, row, now_ns),
+        )
 
     def _plain(self, recording: str, link: Link) -> bytes:
         key = self._keyring.recording_key(recording)

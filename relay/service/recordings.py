@@ -261,7 +261,8 @@ class Recordings:
         return frozenset(self._views)
 
     async def tick(self) -> None:
-        """Close playbacks that nobody has read from for ten minutes."""
+        """Close playbacks that nobody has read from for ten minutes; have keys forgotten that nobody needs any more."""
+        self._keyring.forget_opened()
         limit = self._clock.monotonic() - IDLE_SECONDS
         for view in [view for view in self._views.values() if view.touched < limit]:
             await self._end_view(view, "idle")

@@ -70,7 +70,9 @@ async def post(tmp_path: Path) -> AsyncIterator[Post]:
     plan, key = await recordings.begin(camera, its.intervention, trigger="bouton", threat="personnes")
     await _record(place, plan, key, recordings)
     await interventions.close_system(its.intervention, "over")
-    exports = Exports(catalogue, journal, vault, keyring, clock, counters, verifier=single_file().encode(), derive=DERIVE)
+    exports = Exports(
+        catalogue, journal, vault, keyring, clock, counters, verifier=single_file().encode(), derive=DERIVE, revoked={}
+    )
     check = Check(catalogue, journal, vault, keyring, clock)
     yield Post(plan.recording, recordings, exports, check, keyring, plan.started_ns)
     await journal.close()

@@ -106,6 +106,10 @@ async def _broken_key(house: House, recording: str) -> None:
     path.write_bytes(path.read_bytes()[::-1])
 
 
+async def _key_left_in_the_token(house: House, recording: str) -> None:
+    (house.root / "keys" / "leftover").write_bytes(b"signing pkcs11:0102\n")
+
+
 async def _silent_view(house: House, recording: str) -> None:
     now = house.clock.utc_ns()
     await house.catalogue.open_view(View("v" * 32, "live", "eve", "cam-1", None, None, "x", now, now))
@@ -133,6 +137,7 @@ async def _sleeping(house: House, recording: str) -> None:
         (_strange_folder, {"folder_without_row"}),
         (_strange_key, {"key_without_row"}),
         (_broken_key, {"key_broken"}),
+        (_key_left_in_the_token, {"key_left"}),
         (_silent_view, {"view_without_entry"}),
         (_sleeping, {"late"}),
     ],

@@ -77,6 +77,15 @@ async def test_a_view_that_ends_serves_not_one_fragment_more(house: House) -> No
     assert len(served) == 1
 
 
+async def test_the_key_of_a_playback_is_forgotten_with_the_recording(house: House) -> None:
+    view = await house.recordings.open_view(COMMANDER, await house.record(), "procédure 12")
+    assert [piece async for piece in await house.recordings.media(COMMANDER, view.view, 0)]
+    assert len(house.keyring._opened) == 1
+    house.clock.advance(40 * 86_400)
+    await house.keeping.sweep()
+    assert len(house.keyring._opened) == 0
+
+
 async def test_an_idle_view_closes_itself(house: House) -> None:
     view = await house.recordings.open_view(COMMANDER, await house.record(), "procédure 12")
     house.clock.advance(599)
