@@ -45,7 +45,7 @@ async def of_recording(request: web.Request) -> web.StreamResponse:
     """List the holds of a recording, lifted ones too."""
     found = await context(request).holds.of(signed_in(request).person, request.match_info["recording"])
     shown = [_shown(held) for held in found.holds]
-    return answer(schemas.RecordingHolds(holds=shown, procedures=list(found.procedures)))
+    return answer(schemas.RecordingHolds(holds=shown, procedures=list(found.procedures), lost=found.lost))
 
 
 async def list_holds(request: web.Request) -> web.StreamResponse:

@@ -323,10 +323,14 @@ class HoldList(Out):
 
 
 class RecordingHolds(Out):
-    """Every hold of a recording, latest first; `procedures`: those it was handed over for, so that it may be held for them."""
+    """Every hold of a recording, latest first; `procedures`: those it was handed over for, so that it may be held for them.
+
+    `lost`: a hold that a restored catalogue has forgotten; it may be opened again for any procedure.
+    """
 
     holds: list[HoldOut]
     procedures: list[str]
+    lost: bool
 
 
 class JournalLeaf(Out):

@@ -12,6 +12,7 @@ restored catalogue does not know it any more (`is_lost`), and a crash in between
 """
 
 import asyncio
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import date
@@ -59,10 +60,14 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class OfRecording:
-    """The holds of one recording, lifted ones too, and the procedures under which an extraction of it was handed over."""
+    """The holds of one recording, lifted ones too, and the procedures under which an extraction of it was handed over.
+
+    `lost`: its key shows a hold that a restored catalogue has forgotten; it may be opened again, whenever, for any number.
+    """
 
     holds: tuple[Held, ...]
     procedures: tuple[str, ...]
+    lost: bool
 
 
 def is_lost(row: Recording, key_day: str | None, known: AbstractSet[str]) -> bool:
@@ -118,7 +123,8 @@ class Holds:
         await self._require(person, Action.LIST_HOLDS, row)
         found = await self._catalogue.holds_of(recording)
         procedures = await self._catalogue.handed_over(recording)
-        return OfRecording(tuple(self._held(hold, row) for hold in found), tuple(procedures))
+        lost = await self._is_lost(row, found)
+        return OfRecording(tuple(self._held(hold, row) for hold in found), tuple(procedures), lost)
 
     async def standing(self, person: Person) -> list[Held]:
         """Return the open holds in the person's scope, the next review first, at most 500.  Raises TheirError(FORBIDDEN)."""
@@ -175,13 +181,16 @@ class Holds:
             raise TheirError(Kind.CONFLICT, "this recording was erased at its term (RET-01)")
         if any(hold.procedure_no == asked.procedure_no for hold in still) or len(still) >= MOST_OPEN:
             raise TheirError(Kind.CONFLICT, "this recording is held for this procedure already, or for too many (RET-02)")
-        key_day = await asyncio.to_thread(self._keyring.expires_on, row.recording)
-        if is_lost(row, key_day, {hold.recording for hold in known}):
+        if await self._is_lost(row, known):
             return  # held in time, as its key shows: what was restored has forgotten the hold, and perhaps the extraction
         if is_due(date.fromisoformat(row.expires_on), self._clock.utc_ns()):
             raise TheirError(Kind.CONFLICT, "a hold is opened before the term (RET-02)")
         if asked.procedure_no not in await self._catalogue.handed_over(row.recording):
             raise TheirError(Kind.CONFLICT, "extract it for this procedure and hand it over first (RET-02)")
+
+    async def _is_lost(self, row: Recording, known: Sequence[Hold]) -> bool:
+        key_day = await asyncio.to_thread(self._keyring.expires_on, row.recording)
+        return is_lost(row, key_day, {hold.recording for hold in known})
 
     async def _back_to_its_day(self, row: Recording) -> None:
         """Before the term a key whose last hold is lifted goes with its own day again."""

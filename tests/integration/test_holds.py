@@ -163,9 +163,9 @@ async def test_a_hold_that_lacks_something_or_was_never_transmitted_is_refused_b
             ({**HOLD, "for_ever": True}, 400),
         ):
             assert (await carl.call("POST", path, body))[0] == status, body
-        assert (await carl.call("GET", path))[1] == {"holds": [], "procedures": []}
+        assert (await carl.call("GET", path))[1] == {"holds": [], "procedures": [], "lost": False}
         await _hand_over(carl, recording)
-        assert (await carl.call("GET", path))[1] == {"holds": [], "procedures": [PROCEDURE]}
+        assert (await carl.call("GET", path))[1] == {"holds": [], "procedures": [PROCEDURE], "lost": False}
         assert (await carl.call("POST", f"/api/recordings/{'0' * 32}/holds", HOLD))[0] == 404
         assert (await carl.call("POST", f"/api/holds/{'0' * 32}/lift", WHY))[0] == 404
         status, made = await carl.call("POST", path, HOLD)
@@ -200,8 +200,11 @@ async def test_what_was_held_is_still_there_after_a_restore(tmp_path: Path, back
             listed = (await carl.call("GET", "/api/holds"))[1]["holds"]
             if backed_up == "before the hold":
                 assert (kinds, listed, (await _gauges(line))["lost"]) == (["hold_lost"], [], 1)
-                status, made = await carl.call("POST", f"/api/recordings/{recording}/holds", HOLD)
+                of_it = f"/api/recordings/{recording}/holds"
+                assert (await carl.call("GET", of_it))[1]["lost"]
+                status, made = await carl.call("POST", of_it, HOLD)
                 assert status == 201, made
+                assert not (await carl.call("GET", of_it))[1]["lost"]
                 listed = [made]
             else:
                 assert kinds == []

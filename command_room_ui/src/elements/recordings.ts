@@ -10,6 +10,8 @@ import type { Api } from "../api";
 import { age, bytes, dateTime, type Key, t } from "../i18n";
 import type { Recording, Role } from "../model";
 import { controls, explain, fieldValue, Spoken } from "./base";
+import type { HoldList } from "./hold_list";
+import "./hold_list";
 import "./recording_detail";
 
 const PAGE = 100;
@@ -94,16 +96,18 @@ export class RecordingsView extends Spoken {
 
   protected override render(): TemplateResult {
     const chosen = this.found.find((recording) => recording.id === this.chosen);
-    return html`<section class="list">
+    return html`<section class="list" @hold-chosen=${this.#onHold}>
         <h1>${t("recordings.title")}</h1>
         ${this.#filters()}
+        ${this.duty === "operator" ? nothing : html`<hold-list .api=${this.api}></hold-list>`}
         <p class="error message" role="alert" ?hidden=${this.message === ""}>${this.message}</p>
         <div class="rows">${this.#table()}</div>
       </section>
       ${
         chosen === undefined
           ? html`<p class="soft pick">${t("recordings.pick")}</p>`
-          : html`<recording-detail .api=${this.api} .duty=${this.duty} .intervention=${this.intervention} .recording=${chosen}></recording-detail>`
+          : html`<recording-detail .api=${this.api} .duty=${this.duty} .intervention=${this.intervention} .recording=${chosen}
+              @holds-changed=${this.#onChanged}></recording-detail>`
       }`;
   }
 
@@ -156,6 +160,22 @@ export class RecordingsView extends Spoken {
     };
     await this.#fetch(false);
   }
+
+  /** A held recording may be older than any page of the list. */
+  async #onHold(event: CustomEvent<string>): Promise<void> {
+    const id = event.detail;
+    if (!this.found.some((recording) => recording.id === id)) {
+      const answer = await this.api.recording(id);
+      this.message = answer.kind === "ok" ? "" : explain(answer);
+      if (answer.kind !== "ok") return;
+      this.found = [...this.found, answer.value];
+    }
+    this.chosen = id;
+  }
+
+  readonly #onChanged = (): void => {
+    void this.renderRoot.querySelector<HoldList>("hold-list")?.refresh();
+  };
 
   async #fetch(next: boolean): Promise<void> {
     const last = next ? (this.found.at(-1)?.id ?? "") : "";
