@@ -130,8 +130,7 @@ class Holds:
         """Return the open holds in the person's scope, the next review first, at most 500.  Raises TheirError(FORBIDDEN)."""
         await self._guard.require(person, Action.LIST_HOLDS)
         now_ns = self._clock.utc_ns()
-        found = await self._catalogue.open_holds(MOST_LISTED)
-        rows = [(hold, await self._catalogue.recording(hold.recording)) for hold in found]
+        rows = await self._catalogue.open_holds(MOST_LISTED)
         return [self._held(hold, row) for hold, row in rows if decide(person, Action.LIST_HOLDS, _facts(row), now_ns).allowed]
 
     async def review(self, person: Person, hold: str, motive: str | None) -> Held:

@@ -324,10 +324,12 @@ class Catalogue:
         query = select(holds).where(holds.c.recording == recording).order_by(holds.c.hold.desc())
         return [Hold(*row) for row in await self._all(query)]
 
-    async def open_holds(self, limit: int) -> list[Hold]:
-        """Return open holds, the next review first."""
-        query = select(holds).where(holds.c.released_ns.is_(None)).order_by(holds.c.review_on, holds.c.hold)
-        return [Hold(*row) for row in await self._all(query.limit(limit))]
+    async def open_holds(self, limit: int) -> list[tuple[Hold, Recording]]:
+        """Return open holds with their recordings, the next review first."""
+        query = select(holds, recordings).join(recordings, recordings.c.recording == holds.c.recording)
+        query = query.where(holds.c.released_ns.is_(None)).order_by(holds.c.review_on, holds.c.hold).limit(limit)
+        own = len(holds.c)
+        return [(Hold(*row[:own]), Recording(*row[own:])) for row in await self._all(query)]
 
     async def review_days(self) -> list[str]:
         """Return the day of review (ISO) of each open hold."""
