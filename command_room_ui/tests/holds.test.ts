@@ -2,8 +2,11 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Answer, Api } from "../src/api";
 import "../src/elements/hold_list";
 import "../src/elements/hold_panel";
+import "../src/elements/recordings";
 import type { HoldList } from "../src/elements/hold_list";
 import type { HoldPanel } from "../src/elements/hold_panel";
+import type { RecordingDetail } from "../src/elements/recording_detail";
+import type { RecordingsView } from "../src/elements/recordings";
 import { type Hold, isPast, readHold } from "../src/holds";
 import { setLanguage } from "../src/i18n";
 import { type Role, readRecording } from "../src/model";
@@ -288,6 +291,30 @@ describe("the list of holds", () => {
     document.body.addEventListener("hold-chosen", (event) => chosen.push((event as CustomEvent<string>).detail));
     made.shadowRoot?.querySelector<HTMLButtonElement>('[data-testid="hold-row"]')?.click();
     expect(chosen).toEqual(["r1"]);
+  });
+});
+
+describe("a hold of a recording that the list has not come to", () => {
+  it("is shown all the same, and the list goes on from where it was", async () => {
+    const page = Array.from({ length: 100 }, (_, index) => ({ ...RECORDING, id: `n${index}` }));
+    const asked: unknown[] = [];
+    const recordings = async (query: unknown) => {
+      asked.push(query);
+      return ok(page);
+    };
+    api.known = [hold()];
+    const view = document.createElement("recordings-view") as RecordingsView;
+    const given = { holds: api.holds, holdsOf: api.holdsOf, recordings, recording: async () => ok(RECORDING) };
+    Object.assign(view, { api: given as unknown as Api, duty: "commander" });
+    document.body.append(view);
+    await settled(view);
+    const row = view.shadowRoot?.querySelector("hold-list")?.shadowRoot?.querySelector<HTMLButtonElement>("[data-recording]");
+    row?.click();
+    await settled(view);
+    expect(view.shadowRoot?.querySelector<RecordingDetail>("recording-detail")?.recording.id).toBe("r1");
+    view.shadowRoot?.querySelector<HTMLButtonElement>(".rows p button")?.click();
+    await settled(view);
+    expect(asked).toMatchObject([{ before: "" }, { before: "n99" }]);
   });
 });
 

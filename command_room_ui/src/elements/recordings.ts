@@ -85,6 +85,8 @@ export class RecordingsView extends Spoken {
   @property({ attribute: false }) intervention: string | null = null;
   @state() private found: readonly Recording[] = [];
   @state() private chosen: string | null = null;
+  /** A held recording that the list has not come to yet. */
+  @state() private apart: Recording | null = null;
   @state() private message = "";
   @state() private more = false;
   #query: Readonly<Record<string, string>> = {};
@@ -95,7 +97,8 @@ export class RecordingsView extends Spoken {
   }
 
   protected override render(): TemplateResult {
-    const chosen = this.found.find((recording) => recording.id === this.chosen);
+    const known = this.apart === null ? this.found : [...this.found, this.apart];
+    const chosen = known.find((recording) => recording.id === this.chosen);
     return html`<section class="list" @hold-chosen=${this.#onHold}>
         <h1>${t("recordings.title")}</h1>
         ${this.#filters()}
@@ -161,14 +164,13 @@ export class RecordingsView extends Spoken {
     await this.#fetch(false);
   }
 
-  /** A held recording may be older than any page of the list. */
   async #onHold(event: CustomEvent<string>): Promise<void> {
     const id = event.detail;
     if (!this.found.some((recording) => recording.id === id)) {
       const answer = await this.api.recording(id);
       this.message = answer.kind === "ok" ? "" : explain(answer);
       if (answer.kind !== "ok") return;
-      this.found = [...this.found, answer.value];
+      this.apart = answer.value;
     }
     this.chosen = id;
   }
