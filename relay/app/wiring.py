@@ -102,9 +102,9 @@ async def open_stores(settings: Settings, clock: Clock, counters: Counters) -> S
     return Stores(database, keyring, journal, Accounts(database), Catalogue(database), vault)
 
 
-async def wire(settings: Settings, *, processes: int | None = None) -> Control:
+async def wire(settings: Settings, *, processes: int | None = None, clock: Clock | None = None) -> Control:
     """Open everything and put it together; `processes` 0 for a console without workers.  Raises OurError."""
-    clock, counters = SystemClock(), Counters()
+    clock, counters = clock or SystemClock(), Counters()
     steady, stores = SteadyClock(clock), await open_stores(settings, clock, counters)
     links = Links(settings.run, settings.workers.count if processes is None else processes, counters)
     guard = Guard(stores.journal, clock)
@@ -149,6 +149,7 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
         recordings=recordings,
         verification=verification,
         exports=exports,
+        holds=keeping.holds,
         check=check,
         repair=_repair(stores, check, recordings, keeping, clock, counters),
         live=live,
@@ -316,4 +317,7 @@ class _Reports:
             "relay_disk_full_in_seconds": {} if disk.outlook.full_in is None else {"control": disk.outlook.full_in},
             "relay_disk_troubled": {"control": float(disk.outlook.state != "ok")},
             "relay_retention_late": {"control": self._keeping.status().late_total},
+            "relay_holds_open": {"control": self._keeping.holds.open_now},
+            "relay_holds_review_overdue": {"control": self._keeping.holds.overdue_now},
+            "relay_holds_lost": {"control": self._keeping.status().holds_lost},
         }

@@ -9,6 +9,7 @@ from relay.http import (
     cameras,
     check,
     exports,
+    holds,
     interventions,
     journal,
     live,
@@ -25,7 +26,7 @@ from relay.http.context import CONTEXT, ROUTES, Context, Route
 from relay.http.doors import cors
 from relay.http.middleware import answer, guarded
 
-RESOURCES = (session, interventions, cameras, recordings, exports, journal, users, check, whip, whep, wall, live, system)
+RESOURCES = (session, interventions, cameras, recordings, exports, holds, journal, users, check, whip, whep, wall, live, system)
 
 
 def all_routes() -> tuple[Route, ...]:

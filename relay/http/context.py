@@ -21,6 +21,7 @@ from relay.service.enrolment import Enrolment
 from relay.service.exports import Exports
 from relay.service.field import Field
 from relay.service.guard import Guard
+from relay.service.holds import Holds
 from relay.service.identity import Identity, SignedIn
 from relay.service.interventions import Interventions
 from relay.service.links import Links
@@ -77,6 +78,7 @@ class Context:
     recordings: Recordings
     verification: Verification
     exports: Exports
+    holds: Holds
     check: Check
     repair: Repair
     live: LiveHub

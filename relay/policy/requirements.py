@@ -251,12 +251,20 @@ ENFORCED: dict[str, Requirement] = {
     ),
     "RET-02": Requirement(
         "R241-4, R241-13 al.3",
-        "kept longer only for a named procedure, opened before the term, erased once lifted",
-        ("relay.service.keeping:Keeping.hold", "relay.service.keeping:Keeping.release"),
+        "kept longer only for a named procedure it was handed over for, opened before the term, reviewed, erased once lifted",
         (
-            _SERVICE + "test_keeping.py::test_a_held_recording_outlives_its_term_and_goes_once_released",
-            _SERVICE + "test_keeping.py::test_a_hold_without_its_procedure_is_refused",
-            _SERVICE + "test_keeping.py::test_a_clock_that_is_stepped_ahead_refuses_no_hold",
+            "relay.service.holds:Holds.open",
+            "relay.service.holds:Holds.review",
+            "relay.service.holds:Holds.lift",
+            "relay.policy.retention:lateness_seconds",
+        ),
+        (
+            _SERVICE + "test_holds.py::test_a_held_recording_outlives_its_term_and_goes_once_lifted",
+            _SERVICE + "test_holds.py::test_a_hold_without_its_procedure_is_refused",
+            _SERVICE + "test_holds.py::test_only_what_was_handed_over_for_the_procedure_is_held",
+            _SERVICE + "test_holds.py::test_a_hold_comes_before_the_term_and_from_a_commander",
+            _SERVICE + "test_holds.py::test_a_review_that_nobody_makes_is_overdue_until_it_is_made",
+            _SERVICE + "test_holds.py::test_a_clock_that_is_stepped_ahead_refuses_no_hold",
         ),
     ),
     "RET-03": Requirement(

@@ -13,11 +13,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date
 
-from relay.base.clock import SECOND_NS, Clock, paris_day
+from relay.base.clock import SECOND_NS, Clock
 from relay.base.errors import RelayError
 from relay.evidence.chain import Gap, Record, stream
-from relay.policy.retention import is_due, journal_purge_ns
+from relay.policy.retention import is_due, journal_purge_ns, lateness_seconds
 from relay.service.chain_facts import ChainFacts
+from relay.service.holds import is_lost
 from relay.service.unlisted import read_unlisted
 from relay.store.catalogue import Catalogue, Filter, Recording, Segment
 from relay.store.journal import Journal
@@ -101,14 +102,21 @@ class Check:
         entries = await self._entries(tell)
         folders = set(await asyncio.to_thread(self._vault.recordings))
         keys = await asyncio.to_thread(self._keyring.recordings)
-        held = await self._catalogue.held()
+        held, lifted = await self._catalogue.held(), await self._catalogue.lifted()
         found = _strangers(rows, keys)
         for name in sorted(folders - rows.keys()):
             found.append(await asyncio.to_thread(self._unlisted, name, held, entries))
         for done, row in enumerate(rows.values()):
             tell("recordings", done, len(rows))
             folder, is_held, now_ns = row.recording in folders, row.recording in held, self._clock.utc_ns()
-            found += _row(row, folder, keys.get(row.recording), is_held, now_ns)
+            key_day = keys.get(row.recording)
+            if is_lost(row, key_day, held | lifted.keys()) and row.state != "erased":
+                found.append(
+                    Disagreement("hold_lost", row.recording, f"its key is under {key_day} for a hold without a row (RET-02)")
+                )
+            else:
+                found += _term(row, key_day, is_held, lifted.get(row.recording), now_ns)
+            found += _row(row, folder, key_day)
             found += _erasure(row, folder, row.recording in keys, is_held, entries, now_ns)
             if journal_purge_ns(row.started_ns) > now_ns:
                 found += _against_journal(row, entries)
@@ -273,7 +281,7 @@ def _strangers(rows: dict[str, Recording], keys: dict[str, str]) -> list[Disagre
     ]
 
 
-def _row(row: Recording, folder: bool, key_day: str | None, held: bool, now_ns: int) -> list[Disagreement]:
+def _row(row: Recording, folder: bool, key_day: str | None) -> list[Disagreement]:
     name = row.recording
     found: list[Disagreement] = []
     if row.state == "erased":
@@ -282,9 +290,18 @@ def _row(row: Recording, folder: bool, key_day: str | None, held: bool, now_ns: 
         found.append(Disagreement("folder_missing", name, "in the catalogue with fragments, without a folder"))
     if key_day is None:
         found.append(Disagreement("key_missing", name, "not erased, but its key is gone: it can no longer be opened"))
-    elif key_day != row.expires_on and not held:
+    return found
+
+
+def _term(row: Recording, key_day: str | None, held: bool, lifted_ns: int | None, now_ns: int) -> list[Disagreement]:
+    """A term that key and row tell differently, or that is over: a hold, and the day after it was lifted, explain both."""
+    name = row.recording
+    found: list[Disagreement] = []
+    if row.state == "erased" or held:
+        return found
+    if key_day not in {None, row.expires_on} and lifted_ns is None:
         found.append(Disagreement("key_day", name, f"its key expires on {key_day}, its row on {row.expires_on}"))
-    if not held and date.fromisoformat(row.expires_on) < paris_day(now_ns):
+    if lateness_seconds(date.fromisoformat(row.expires_on), now_ns, lifted_ns):
         found.append(Disagreement("late", name, f"should have been erased on {row.expires_on}: the next sweep does (RET-01)"))
     return found
 

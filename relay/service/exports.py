@@ -182,7 +182,13 @@ class Exports:
                 details=details,
             )
         )
-        values = {"state": state, "sha256": sha256, "progress": 1.0 if sha256 else 0.0, "delivered_ns": self._clock.utc_ns()}
+        # The digest of a delivery that was whole stays: what was handed over was handed over (RET-02).
+        values = {
+            "state": state,
+            "sha256": sha256 or export.sha256,
+            "progress": 1.0 if sha256 else 0.0,
+            "delivered_ns": self._clock.utc_ns(),
+        }
         await self._catalogue.update_export(export.export, values)
 
     def _parts(self, export: Export, row: Recording) -> Parts:

@@ -10,7 +10,7 @@ API for callers:
 * `await open_view(person, id, motive, intervention) -> PlaybackView`, `await close_view(person, view)`,
   `playlist(person, view)`, `await init(person, view, n) -> bytes`, `await media(person, view, n) -> AsyncIterator[bytes]`;
   `await tick()` closes forgotten views.
-* verification is `relay.service.verification`, extraction `relay.service.exports`, expiry and holds `relay.service.keeping`.
+* verification is `relay.service.verification`, extraction `relay.service.exports`, expiry `keeping`, holds `holds` there.
 """
 
 import asyncio

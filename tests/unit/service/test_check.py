@@ -81,6 +81,10 @@ async def _other_head(house: House, recording: str) -> None:
 
 
 async def _other_day(house: House, recording: str) -> None:
+    house.keyring.rewrap(recording, "2026-01-20")
+
+
+async def _forgotten_hold(house: House, recording: str) -> None:
     house.keyring.rewrap(recording, "2030-01-01")
 
 
@@ -132,6 +136,7 @@ async def _sleeping(house: House, recording: str) -> None:
         (_no_end, {"chain_open"}),
         (_other_head, {"head_differs", "no_close_entry"}),
         (_other_day, {"key_day"}),
+        (_forgotten_hold, {"hold_lost"}),
         (_silent_erasure, {"erased_but_there", "erased_but_readable", "no_erase_entry"}),
         (_silent_begin, {"no_begin_entry", "no_close_entry", "folder_missing", "key_missing"}),
         (_strange_folder, {"folder_without_row"}),

@@ -158,6 +158,18 @@ async def test_a_receiver_that_goes_away_ends_the_work_and_is_entered(house: Hou
     assert (await house.events())[-1] == "transfert/extraction failed"
 
 
+async def test_a_second_delivery_that_is_cut_short_does_not_undo_the_first(house: House) -> None:
+    recording, exports = await house.record(seconds=600), _exports(house)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording, 0, 900))
+    digest = hashlib.sha256(await _deliver(exports, export)).hexdigest()
+    stream = await exports.deliver(COMMANDER, export.export)
+    await anext(stream)
+    await stream.aclose()  # type: ignore[attr-defined]
+    found = await exports.get(COMMANDER, export.export)
+    assert (found.state, found.sha256) == ("failed", digest)
+    assert await house.catalogue.handed_over(recording) == ["PV 12/2026"]
+
+
 async def test_a_copy_that_cannot_be_made_fails_the_extraction(house: House) -> None:
     recording, exports = await house.record(), _exports(house, FAIL)
     export = await exports.request(COMMANDER, recording, await _wanted(house, recording))

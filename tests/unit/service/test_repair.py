@@ -16,6 +16,7 @@ from relay.evidence.chain import iterate
 from relay.evidence.records import Cause, Gap
 from relay.policy.retention import due_ns
 from relay.service.check import Check
+from relay.service.holds import Asked
 from relay.service.identity import CONSOLE
 from relay.service.repair import Repair
 from relay.store.catalogue import View
@@ -296,9 +297,8 @@ async def test_a_tombstone_without_its_entry_destroys_nothing(house: House) -> N
 
 async def test_an_erasure_entered_before_its_term_or_under_a_hold_is_not_finished(house: House) -> None:
     recording = await house.record()
-    await house.keeping.hold(
-        COMMANDER, recording, procedure_type="judiciaire", procedure_no="1", authority="TJ", requested_by="OPJ"
-    )
+    await house.hand_over(recording, "1")
+    await house.keeping.holds.open(COMMANDER, recording, Asked("judiciaire", "1", "TJ", "OPJ"))
     early = await house.record()
     for name in (recording, early):
         await house.journal.append(
