@@ -40,6 +40,7 @@ from relay.service.repair import Repair
 from relay.service.streams import Streams
 from relay.service.verification import Verification
 from relay.service.viewing import Viewing
+from relay.store import patience
 from relay.store.accounts import Accounts
 from relay.store.catalogue import Catalogue
 from relay.store.database import Database
@@ -271,7 +272,7 @@ def _tell_worker(services: Context, link: Link, *, up: bool) -> None:
 
 def spawn(control: Control, work: Coroutine[Any, Any, None]) -> None:
     """Run something that nobody waits for; control's end does."""
-    task = asyncio.create_task(work)
+    task = patience.spawn(work)
     control.background.add(task)
     task.add_done_callback(control.background.discard)
 

@@ -30,6 +30,7 @@ from relay.channel.messages import (
 from relay.service.disk import Disk
 from relay.service.links import Link, Links
 from relay.service.recordings import Recordings
+from relay.store import patience
 from relay.store.accounts import Camera
 
 log = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ class Capture:
             await self._links.recorders[index].ask(RecordOpen(plan, key), Done, 10.0)
         except RelayError as error:
             self._held.pop(plan.recording, None)
-            await self._recordings.abandoned(plan.recording, error.detail)
+            await patience.ended(self._recordings.abandoned(plan.recording, error.detail))
             raise OurError(f"the recorder cannot open a recording: {error.detail}", retry_after=2.0) from error
         self._counters.count("recordings_opened")
         return plan.recording

@@ -25,6 +25,7 @@ from relay.policy.motives import check_legal_basis, check_motive, clean_text
 from relay.policy.roles import Action, Person
 from relay.service.export_zip import Archive, Parts, select_interval
 from relay.service.guard import Guard
+from relay.store import patience
 from relay.store.catalogue import Catalogue, Export, Recording
 from relay.store.journal import Entry, Journal, Operation
 from relay.store.keyring import Keyring
@@ -135,7 +136,11 @@ class Exports:
         parts = await asyncio.to_thread(self._parts, found, row)
         await asyncio.to_thread(self._keyring.recording_key, found.recording)
         await self._enter(person, found, "extraction handed over")
-        await self._catalogue.update_export(export, {"state": "delivering"})
+        try:
+            await self._catalogue.update_export(export, {"state": "delivering"})
+        except OurError:
+            patience.follow(self._finished(found, None))
+            raise
         return self._stream(found, parts)
 
     async def _stream(self, export: Export, parts: Parts) -> AsyncIterator[bytes]:
@@ -159,7 +164,7 @@ class Exports:
             await asyncio.gather(work, return_exceptions=True)
             self._running -= 1
             self._progress.pop(export.export, None)
-            await self._finished(export, digest.hexdigest() if whole else None)
+            await patience.ended(self._finished(export, digest.hexdigest() if whole else None))
 
     async def _finished(self, export: Export, sha256: str | None) -> None:
         state = "delivered" if sha256 else "failed"

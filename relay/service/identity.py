@@ -21,13 +21,14 @@ from typing import Any
 
 from relay.base.clock import SECOND_NS, Clock, SteadyClock
 from relay.base.counters import Counters, declare
-from relay.base.errors import Kind, TheirError
+from relay.base.errors import Kind, OurError, TheirError
 from relay.base.ids import is_slug, new_token, token_digest
 from relay.policy.lockout import Failures, Limits, failed, wait_seconds
 from relay.policy.motives import clean_text
 from relay.policy.roles import Action, Person, Role
 from relay.service.guard import Guard
 from relay.service.passwords import Passwords
+from relay.store import patience
 from relay.store.accounts import Account, Accounts
 from relay.store.journal import Entry, Journal, Operation
 
@@ -156,8 +157,8 @@ class Identity:
         if found is None:
             return
         await self._enter(found[0], Operation.CONNEXION, found[0].user, event="sign-out")
-        await self._accounts.end_session(token_digest(token))
         self._drop_view_tokens(session=token_digest(token))
+        await self._accounts.end_session(token_digest(token))
 
     async def change_password(self, token: str, old: str, new: str) -> None:
         """Change one's own password: the old one is checked, every other session ends, `must_change` is cleared."""
@@ -170,10 +171,13 @@ class Identity:
             raise TheirError(Kind.UNAUTHENTICATED, "the old password is wrong")
         hashed = await self._passwords.hash(new, forbidden=(person.user, old))
         await self._enter(person, Operation.MODIFICATION, person.user, event="password changed")
-        await self._accounts.update_user(person.user, {"password": hashed, "must_change": False})
-        await self._end_all(person.user)
+        await patience.carried_out(self._new_password(signed_in, hashed))
+
+    async def _new_password(self, signed_in: SignedIn, hashed: str) -> None:
+        user = signed_in.person.user
+        await self._update(user, {"password": hashed, "must_change": False}, ends=True)
         await self._accounts.add_session(
-            signed_in.session, person.user, self._steady.utc_ns(), signed_in.expires_ns, SESSIONS_PER_USER
+            signed_in.session, user, self._steady.utc_ns(), signed_in.expires_ns, SESSIONS_PER_USER
         )
 
     async def list_users(self, actor: Person) -> list[Account]:
@@ -223,9 +227,8 @@ class Identity:
             changes["name"] = clean_text(changes["name"], "name")
         event = "user changed: " + ", ".join(sorted(changes))
         await self._enter(actor, Operation.HABILITATION, user, event=event, role=changes.get("role"))
-        await self._accounts.update_user(user, changes)
-        if changes.keys() & {"role", "communes", "valid_to_ns", "disabled"}:
-            await self._end_all(user)
+        ends = bool(changes.keys() & {"role", "communes", "valid_to_ns", "disabled"})
+        await patience.carried_out(self._update(user, changes, ends=ends))
         return (await self._require_account(user))[0]
 
     async def reset_password(self, actor: Person, user: str) -> str:
@@ -235,8 +238,7 @@ class Identity:
         one_time = secrets.token_urlsafe(12)
         hashed = await self._passwords.hash(one_time)
         await self._enter(actor, Operation.HABILITATION, user, event="password reset")
-        await self._accounts.update_user(user, {"password": hashed, "must_change": True})
-        await self._end_all(user)
+        await patience.carried_out(self._update(user, {"password": hashed, "must_change": True}, ends=True))
         return one_time
 
     async def remove_user(self, actor: Person, user: str) -> None:
@@ -244,15 +246,14 @@ class Identity:
         await self._guard.require(actor, Action.MANAGE_PEOPLE, object_type="user", object_id=user)
         await self._require_account(user)
         await self._enter(actor, Operation.HABILITATION, user, event="user removed")
-        await self._end_all(user)
-        await self._accounts.remove_user(user)
+        await patience.carried_out(self._remove(user))
 
     async def sign_out_user(self, actor: Person, user: str) -> int:
         """Force a sign-out everywhere; returns how many sessions ended."""
         await self._guard.require(actor, Action.MANAGE_PEOPLE, object_type="user", object_id=user)
         await self._require_account(user)
         await self._enter(actor, Operation.CONNEXION, user, event="forced sign-out")
-        return await self._end_all(user)
+        return await patience.carried_out(self._end_all(user))
 
     def issue_view_token(self, signed_in: SignedIn, camera: str, intervention: str) -> ViewToken:
         """Return a short-lived token for one camera and one intervention, kept by digest in memory (bounded)."""
@@ -285,7 +286,12 @@ class Identity:
         token = new_token()
         expires_ns = now_ns + self._session_ns
         await self._enter(person, Operation.CONNEXION, person.user, event="sign-in")
-        await self._accounts.add_session(token_digest(token), person.user, now_ns, expires_ns, SESSIONS_PER_USER)
+        try:
+            await self._accounts.add_session(token_digest(token), person.user, now_ns, expires_ns, SESSIONS_PER_USER)
+        except OurError:
+            # Nobody was given the token: whatever becomes of its row, this person is not signed in.
+            patience.follow(self._enter(person, Operation.CONNEXION, person.user, event="sign-in not completed"))
+            raise
         self._counters.count("sign_ins")
         return token, SignedIn(person, _csrf(token), expires_ns, token_digest(token))
 
@@ -310,6 +316,15 @@ class Identity:
         if found is None:
             raise TheirError(Kind.NOT_FOUND, f"no user {user}")
         return found
+
+    async def _update(self, user: str, changes: dict[str, Any], *, ends: bool) -> None:
+        await self._accounts.update_user(user, changes)
+        if ends:
+            await self._end_all(user)
+
+    async def _remove(self, user: str) -> None:
+        await self._end_all(user)
+        await self._accounts.remove_user(user)
 
     async def _end_all(self, user: str) -> int:
         ended = await self._accounts.end_sessions(user)

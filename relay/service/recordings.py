@@ -20,7 +20,7 @@ from typing import Literal, cast
 
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
-from relay.base.errors import Kind, TheirError
+from relay.base.errors import Kind, OurError, TheirError
 from relay.base.ids import new_id
 from relay.channel.messages import GapSeen, Plan, RecordingClosed, SegmentSealed
 from relay.evidence.records import Link
@@ -31,6 +31,7 @@ from relay.policy.retention import expires_on
 from relay.policy.roles import Action, Person
 from relay.service.guard import Guard
 from relay.service.playback import Index, Piece, index_chain, move_sound, playlist
+from relay.store import patience
 from relay.store.accounts import Camera
 from relay.store.catalogue import Catalogue, Filter, Recording, Segment, View
 from relay.store.journal import Entry, Journal, Operation
@@ -120,8 +121,13 @@ class Recordings:
                 },
             )
         )
-        key = await asyncio.to_thread(self._keyring.create_recording_key, plan.recording, plan.expires_on)
-        await self._catalogue.add_recording(_row(plan, camera.commune))
+        try:
+            making = asyncio.to_thread(self._keyring.create_recording_key, plan.recording, plan.expires_on)
+            key = await patience.bounded(making)
+            await self._catalogue.add_recording(_row(plan, camera.commune))
+        except OurError as error:
+            patience.follow(self.abandoned(plan.recording, error.detail))
+            raise
         return plan, key
 
     def _plan(
@@ -235,16 +241,19 @@ class Recordings:
         now_ns = self._clock.utc_ns()
         view = PlaybackView(new_id(now_ns), recording, person.user, index, now_ns, now_ns, self._clock.monotonic())
         await self._enter_view(person, view, reason, "playback opened")
-        await self._catalogue.open_view(
-            View(view.view, "playback", person.user, row.camera, recording, intervention, reason, now_ns, now_ns)
-        )
         self._views[view.view] = view
+        made = View(view.view, "playback", person.user, row.camera, recording, intervention, reason, now_ns, now_ns)
+        try:
+            await self._catalogue.open_view(made)
+        except OurError:
+            patience.follow(self._end_view(view, "not started"))
+            raise
         self._counters.count("playback_views")
         return view
 
     async def close_view(self, person: Person, view: str, reason: str = "closed") -> None:
         """End one's own playback; TheirError(NOT_FOUND) when it is over or someone else's."""
-        await self._end_view(self._mine(person, view), reason)
+        await patience.ended(self._end_view(self._mine(person, view), reason))
 
     async def end_views_of(self, user: str, reason: str) -> None:
         """End every playback of a person (forced sign-out, revoked designation)."""
@@ -367,7 +376,8 @@ class Recordings:
                 object_type="recording",
                 object_id=recording,
                 details={"event": event, **details},
-            )
+            ),
+            happened=True,
         )
 
 

@@ -604,8 +604,10 @@ async def test_the_end_of_a_view_that_could_not_be_entered_is_entered_later(
         with monkeypatch.context() as patch:
             patch.setattr(line.control.stores.database, "write", broken)
             line.worker.tell(m.LegEnded(view, 5, 9, 3, "viewer left"))
-            await until(lambda: view in line.control.context.viewing._unentered, "refused by the disk")
+            await until(lambda: line.control.context.counters.values["journal_refused"] > 0, "refused by the disk")
+        assert view in line.control.context.viewing.known()
         await line.control.context.viewing.tick()
+        await until(lambda: view not in line.control.context.viewing.known(), "entered")
         (left,) = _views(await line.entries(), "view closed")
         assert left["details"]["last_ns"] == 9
 
