@@ -55,6 +55,7 @@ export type Link = Pick<
   | "stream"
   | "start"
   | "reopen"
+  | "renew"
   | "close"
   | "poll"
 >;
@@ -97,6 +98,8 @@ export class Wall {
   readonly #heard = new Map<number, number | null>();
   readonly #eyes = new Map<string, Eye>();
   readonly #generations = new Map<number, number>();
+  /** Workers that went down, with the generation that their link had then. */
+  readonly #fallen = new Map<number, number>();
   readonly #speakers = new Map<number, HTMLAudioElement>();
   #timers: ReturnType<typeof setInterval>[] = [];
 
@@ -146,6 +149,7 @@ export class Wall {
     else if (message.t === "assigned") this.#onAssigned(message.worker, message.slot, message.camera, message.view);
     else if (message.t === "refused") this.#onRefused(message);
     else if (message.t === "ended") this.#onEnded(message.worker, message.slot, message.view);
+    else if (message.t === "worker") this.#onWorker(message.worker, message.up);
     else if (message.t !== "camera") return;
     this.refresh();
   }
@@ -194,6 +198,24 @@ export class Wall {
     // The relay may have been restarted: say everything again.
     for (const said of this.#said.values()) said.stale = true;
     this.#heard.clear();
+    this.#fallen.clear();
+  }
+
+  /**
+   * A worker that went down took its walls along: its pictures stand, and it is asked for new ones once it is back.  One that was
+   * only told to be up (control was started again) still has its walls.
+   */
+  #onWorker(worker: number, up: boolean): void {
+    const link = this.links.get(worker);
+    if (link === undefined) return;
+    if (!up) {
+      this.#fallen.set(worker, link.generation);
+      for (const use of this.#pools.get(worker) ?? []) this.#eyes.get(use?.camera ?? "")?.watch.halt();
+      return;
+    }
+    const gone = this.#fallen.get(worker) === link.generation;
+    this.#fallen.delete(worker);
+    if (gone || link.state === "interrupted" || link.state === "down") link.renew();
   }
 
   #onAssigned(worker: number, slot: number, camera: string | null, view: string | null): void {
@@ -371,7 +393,7 @@ export class Wall {
     const nothing = { refusal: null, stream: null, leg: null, stats: null, delayMs: null, endToEnd: null };
     const nowhere = { worker: null, slot: null, view: null };
     const liveness = this.#judge(id, camera, false, undefined, null);
-    const fresh = this.socket.state === "open" && camera !== null && isOnAir(camera);
+    const fresh = this.socket.state === "open" && camera !== null && isOnAir(camera) && !this.#isDown(camera.worker);
     return { tile, id, camera, liveness, fresh, ...nothing, audible: id !== null && this.layout.audible === id, ...nowhere };
   }
 
@@ -383,11 +405,17 @@ export class Wall {
       refused,
       socketUp: this.socket.state === "open",
       mediaUp: link?.mediaUp ?? false,
+      workerDown: this.#isDown(link?.worker ?? camera?.worker ?? null),
+      halted: watch?.halted ?? false,
       layer: leg?.layer ?? "high",
       lastFrame: watch?.lastFrame ?? null,
       interval: watch?.interval ?? null,
     } as const;
     return judge(facts, this.now());
+  }
+
+  #isDown(worker: number | null): boolean {
+    return worker !== null && this.live().down.has(worker);
   }
 
   #delays(id: string, camera: Camera | null, link: Link | undefined, leg: Leg | null): Pick<TileView, "delayMs" | "endToEnd"> {

@@ -85,6 +85,14 @@ export class WallLink {
     this.#retryIn(this.#backoff.next());
   }
 
+  /** Open anew without a pause: the worker is back, and whatever is under way was asked of the one before. */
+  renew(): void {
+    if (this.#closed) return;
+    this.#backoff.reset();
+    this.#tearDown();
+    void this.#open();
+  }
+
   close(): void {
     this.#closed = true;
     this.#tearDown();

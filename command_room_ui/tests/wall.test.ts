@@ -14,6 +14,7 @@ class Post {
   sent: Sent[] = [];
   state: LiveState = NOTHING_KNOWN;
   reopened = 0;
+  renewed = 0;
   readonly socket = {
     state: "open" as "open" | "closed" | "connecting",
     clock: new ServerClock(),
@@ -42,6 +43,9 @@ class Post {
       start: () => undefined,
       reopen: () => {
         this.reopened += 1;
+      },
+      renew: () => {
+        this.renewed += 1;
       },
       close: () => undefined,
       poll: () => Promise.resolve(),
@@ -251,6 +255,91 @@ describe("ends and refusals", () => {
     post.place("b", 0);
     post.tell({ t: "refused", worker: 0, slot: 0, camera: "a", kind: "forbidden", detail: "no" });
     expect(post.kind(0)).toBe("waiting");
+  });
+});
+
+describe("a worker that went down", () => {
+  const frame = (received: number) => ({ at: received + 30, received, rtp: received * 90 });
+  const down: LiveMessage = { t: "worker", worker: 0, up: false };
+  const up: LiveMessage = { t: "worker", worker: 0, up: true };
+
+  beforeEach(() => {
+    post.place("a", 0);
+    post.assign(0, "a");
+    post.now = 1100;
+    post.wall.presented("a", frame(1060));
+    expect(post.kind(0)).toBe("live");
+    post.tell(down);
+  });
+
+  it("has its tiles stand at once, with the age of the picture, and claims nothing of the recording", () => {
+    expect(post.wall.tiles()[0]).toMatchObject({ liveness: { kind: "frozen", cause: "worker", age: 0.01 }, fresh: false });
+  });
+
+  it("is not believed live again because of frames that were still on their way to the screen", () => {
+    post.now = 1150;
+    post.wall.presented("a", frame(1095));
+    expect(post.kind(0)).toBe("frozen");
+  });
+
+  it("leaves tiles without a picture waiting, and says why", () => {
+    post.place("b", 1);
+    expect(post.wall.tiles()[1]?.liveness).toMatchObject({ kind: "waiting", cause: "worker" });
+  });
+
+  it("leaves the tiles of other workers alone", () => {
+    post.tell({ t: "hello", workers: [0, 1], serverMs: null });
+    post.place("far", 1);
+    post.assign(0, "far", "view-far", 1);
+    post.now = 1200;
+    post.wall.presented("far", frame(1180));
+    post.tell(down);
+    expect(post.wall.tiles()[1]).toMatchObject({ liveness: { kind: "live" }, fresh: true });
+  });
+
+  it("gets its session opened anew at once when it is back, and its pictures are live with their first new frame", () => {
+    post.said();
+    post.tell(up);
+    expect(post.renewed).toBe(1);
+    expect(post.kind(0)).toBe("frozen");
+    const link = post.links.get(0);
+    if (link !== undefined) Object.assign(link, { secret: "wall0b", generation: 2 });
+    post.wall.refresh();
+    expect(post.said()).toEqual([assign(0, "a")]);
+    post.now = 1500;
+    post.assign(0, "a", "view-2");
+    expect(post.wall.tiles()[0]).toMatchObject({ liveness: { kind: "frozen" }, fresh: true });
+    post.now = 1600;
+    post.wall.presented("a", frame(1560));
+    expect(post.kind(0)).toBe("live");
+  });
+
+  it("is not opened twice when its session was opened anew meanwhile", () => {
+    const link = post.links.get(0);
+    if (link !== undefined) Object.assign(link, { secret: "wall0b", generation: 2 });
+    post.tell(up);
+    expect(post.renewed).toBe(0);
+  });
+
+  it("is up for all that is known once the live socket begins anew", () => {
+    post.tell({ t: "hello", workers: [0], serverMs: null });
+    expect(post.wall.tiles()[0]?.liveness.cause).not.toBe("worker");
+    post.tell(up);
+    expect(post.renewed).toBe(0);
+  });
+});
+
+describe("a worker that is told to be up", () => {
+  it("keeps a session that runs: control was started again, the worker was not", () => {
+    post.tell({ t: "worker", worker: 0, up: true });
+    expect(post.renewed).toBe(0);
+  });
+
+  it("gets a session that is broken opened anew at once", () => {
+    const link = post.links.get(0);
+    if (link !== undefined) link.state = "interrupted";
+    post.tell({ t: "worker", worker: 0, up: true });
+    expect(post.renewed).toBe(1);
   });
 });
 

@@ -192,7 +192,9 @@ export class LiveView extends Spoken {
 
   #status(): TemplateResult {
     const socket = this.desk.socket.state;
-    const broken = [...this.desk.wall.links.values()].filter((link) => !link.mediaUp).length;
+    const broken = [...this.desk.wall.links.values()].filter(
+      (link) => !link.mediaUp || this.desk.state.down.has(link.worker),
+    ).length;
     return html`<footer class="status">
       ${this.current === null ? nothing : this.#interventionStatus(this.current)}
       <span role="status" data-testid="message">${this.message}</span>

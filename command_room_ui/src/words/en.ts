@@ -127,6 +127,7 @@ export const en: Catalogue = {
   "cause.none": "",
   "cause.relay": "connection to the relay is cut",
   "cause.media": "picture connection is cut",
+  "cause.worker": "picture server down, coming back",
   "cause.camera_lost": "camera lost",
   "cause.camera_ended": "transmission ended",
   "cause.camera_frozen": "the camera sends no more frames",

@@ -125,6 +125,7 @@ export const fr = {
   "cause.none": "",
   "cause.relay": "liaison avec le relais coupée",
   "cause.media": "liaison des images coupée",
+  "cause.worker": "serveur d'images arrêté, reprise en cours",
   "cause.camera_lost": "caméra perdue",
   "cause.camera_ended": "transmission terminée",
   "cause.camera_frozen": "la caméra n'envoie plus d'image",
