@@ -10,6 +10,7 @@
  */
 
 import { endToEnd, Median, relayToScreen, sinceStamp, type Uncertain } from "./delay";
+import { Hearsay } from "./hearsay";
 import * as layout from "./layout";
 import { Listeners } from "./listeners";
 import type { LiveSocket } from "./live";
@@ -27,8 +28,10 @@ export interface TileView {
   readonly liveness: Liveness;
   /** What the relay said when it refused; shown as *refused* where only a person can change it. */
   readonly refusal: string | null;
-  /** What the relay says of the camera (recording, seal) is of now: the live socket is up and the camera on air. */
+  /** What the relay says of the camera (recording, seal) is of now, and the camera is on air. */
   readonly fresh: boolean;
+  /** Seconds; null where nothing is sealed yet. */
+  readonly sealedAge: number | null;
   readonly stream: MediaStream | null;
   readonly leg: Leg | null;
   readonly stats: SlotStats | null;
@@ -97,6 +100,7 @@ export class Wall {
   readonly #said = new Map<string, Said>();
   readonly #heard = new Map<number, number | null>();
   readonly #eyes = new Map<string, Eye>();
+  readonly #hearsay = new Hearsay();
   readonly #generations = new Map<number, number>();
   /** Workers that went down, with the generation that their link had then. */
   readonly #fallen = new Map<number, number>();
@@ -145,6 +149,7 @@ export class Wall {
 
   /** A message of the live socket that concerns slots; the reducer has seen it already. */
   take(message: LiveMessage): void {
+    this.#hearsay.note(message, this.now());
     if (message.t === "hello") this.#onHello(message.workers);
     else if (message.t === "assigned") this.#onAssigned(message.worker, message.slot, message.camera, message.view);
     else if (message.t === "refused") this.#onRefused(message);
@@ -393,8 +398,10 @@ export class Wall {
     const nothing = { refusal: null, stream: null, leg: null, stats: null, delayMs: null, endToEnd: null };
     const nowhere = { worker: null, slot: null, view: null };
     const liveness = this.#judge(id, camera, false, undefined, null);
-    const fresh = this.socket.state === "open" && camera !== null && isOnAir(camera) && !this.#isDown(camera.worker);
-    return { tile, id, camera, liveness, fresh, ...nothing, audible: id !== null && this.layout.audible === id, ...nowhere };
+    const fresh = camera !== null && isOnAir(camera) && this.isFresh(camera);
+    const sealedAge = camera === null ? null : this.#hearsay.sealedAge(camera, this.now());
+    const audible = id !== null && this.layout.audible === id;
+    return { tile, id, camera, liveness, fresh, sealedAge, ...nothing, audible, ...nowhere };
   }
 
   #judge(id: string | null, camera: Camera | null, refused: boolean, link: Link | undefined, leg: Leg | null): Liveness {
@@ -412,6 +419,11 @@ export class Wall {
       interval: watch?.interval ?? null,
     } as const;
     return judge(facts, this.now());
+  }
+
+  /** Whether what the relay said of a camera is of now: the live socket is up, its worker too, and it was said a moment ago. */
+  isFresh(camera: Camera): boolean {
+    return this.socket.state === "open" && !this.#isDown(camera.worker) && this.#hearsay.holds(camera, this.now());
   }
 
   #isDown(worker: number | null): boolean {

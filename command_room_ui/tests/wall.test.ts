@@ -289,6 +289,7 @@ describe("a worker that went down", () => {
 
   it("leaves the tiles of other workers alone", () => {
     post.tell({ t: "hello", workers: [0, 1], serverMs: null });
+    post.tell({ t: "camera", camera: camera("far", { worker: 1 }) });
     post.place("far", 1);
     post.assign(0, "far", "view-far", 1);
     post.now = 1200;
@@ -380,6 +381,19 @@ describe("tiles", () => {
     post.tell({ t: "camera", camera: camera("a", { state: "lost", worker: null }) });
     post.now = 6100;
     expect(post.wall.tiles()[0]).toMatchObject({ slot: 0, liveness: { kind: "frozen", cause: "camera_lost", age: 5 } });
+  });
+
+  it("age what was said of the recording, and take it for unknown when nothing more is heard", () => {
+    post.place("a", 0);
+    post.tell({ t: "camera", camera: camera("a", { sealed_age: 0.5 }) });
+    post.now += 3000;
+    expect(post.wall.tiles()[0]).toMatchObject({ fresh: true, sealedAge: 3.5 });
+    post.now += 3000;
+    expect(post.wall.tiles()[0]?.fresh).toBe(false);
+    post.tell({ t: "camera", camera: camera("a", { sealed_age: 0.4 }) });
+    expect(post.wall.tiles()[0]).toMatchObject({ fresh: true, sealedAge: 0.4 });
+    post.socket.state = "closed";
+    expect(post.wall.tiles()[0]?.fresh).toBe(false);
   });
 
   it("tell both delays once every part is known", () => {

@@ -11,7 +11,7 @@ import { type DiskNotice, diskNotice } from "../disk";
 import { age, bytes, type Key, span, t } from "../i18n";
 import { type KeyMeaning, KeyReader } from "../keys";
 import * as layout from "../layout";
-import type { Intervention, Session } from "../model";
+import type { Camera, Intervention, Session } from "../model";
 import { controls, explain, Spoken } from "./base";
 import type { CameraList } from "./camera_list";
 import type { InterventionGate } from "./intervention";
@@ -183,7 +183,7 @@ export class LiveView extends Spoken {
     const wall = this.desk.wall.layout;
     const onTile = new Map(layout.visible(wall).map(({ camera, tile }) => [camera, tile]));
     return html`<div class="desk ${this.listed ? "" : "alone"}">
-      ${this.listed ? html`<camera-list .live=${this.desk.state} .onTile=${onTile} @camera-chosen=${this.#onChosen} @camera-request=${this.#onAsk}></camera-list>` : nothing}
+      ${this.listed ? html`<camera-list .live=${this.desk.state} .fresh=${(camera: Camera) => this.desk.wall.isFresh(camera)} .onTile=${onTile} @camera-chosen=${this.#onChosen} @camera-request=${this.#onAsk}></camera-list>` : nothing}
       <wall-grid .desk=${this.desk} .turn=${this.turn} @full-screen=${this.#toggleFullScreen}>
         <button slot="bar" @click=${this.#toggleList} aria-pressed=${this.listed} data-testid="toggle-list">☰ ${t("list.toggle")}</button>
       </wall-grid>

@@ -68,6 +68,8 @@ export const en: Catalogue = {
   "list.empty": "No camera matches.",
   "list.noneYet": "No camera is enrolled.",
   "list.count": "{live} live of {all}",
+  "list.countUnknown": "{all} cameras, state unknown",
+  "list.countPartly": "{live} live of {all}, state unknown: {unknown}",
   "list.onTile": "tile {tile}",
   "list.request": "Ask for transmission",
   "list.requested": "Request sent to {label}.",
@@ -88,6 +90,7 @@ export const en: Catalogue = {
   "standing.live": "live",
   "standing.online": "available",
   "standing.offline": "offline",
+  "standing.unknown": "state unknown",
 
   "alarm.title": "EMERGENCY",
   "alarm.needsMotive": "{label}: give your motive to see its picture",
@@ -144,7 +147,7 @@ export const en: Catalogue = {
   "rec.onCamera": "original on the camera",
 
   "seal.ok": "sealed",
-  "seal.late": "seal late by {age}",
+  "seal.late": "sealed {age} ago",
   "seal.none": "not sealed yet",
 
   "wall.title": "Wall",

@@ -66,6 +66,8 @@ export const fr = {
   "list.empty": "Aucune caméra ne correspond.",
   "list.noneYet": "Aucune caméra n'est enrôlée.",
   "list.count": "{live} en direct sur {all}",
+  "list.countUnknown": "{all} caméras, état inconnu",
+  "list.countPartly": "{live} en direct sur {all}, état inconnu : {unknown}",
   "list.onTile": "tuile {tile}",
   "list.request": "Demander la transmission",
   "list.requested": "Demande envoyée à {label}.",
@@ -86,6 +88,7 @@ export const fr = {
   "standing.live": "en direct",
   "standing.online": "disponible",
   "standing.offline": "hors ligne",
+  "standing.unknown": "état inconnu",
 
   "alarm.title": "URGENCE",
   "alarm.needsMotive": "{label} : indiquez le motif pour voir son image",
@@ -141,7 +144,7 @@ export const fr = {
   "rec.unknown": "REC inconnu",
   "rec.onCamera": "original sur la caméra",
   "seal.ok": "scellé",
-  "seal.late": "sceau en retard de {age}",
+  "seal.late": "scellé il y a {age}",
   "seal.none": "pas encore scellé",
 
   "wall.title": "Mur d'images",
