@@ -86,6 +86,8 @@ interface Eye {
 const RETRY_AFTER_END_MS = 300;
 const RETRY_AFTER_REFUSAL_MS = 2000;
 const TICK_MS = 250;
+/** How the relay says that it no longer knows a wall; its other `not_found` (a camera that has just ended) leaves the wall alone. */
+export const SESSION_GONE = "no such session";
 /** Refusals that something else than the passing of time must change. */
 const FINAL: ReadonlySet<string> = new Set(["forbidden", "incomplete", "invalid", "not_acceptable", "gone"]);
 
@@ -236,8 +238,7 @@ export class Wall {
     if (message.camera === null) return;
     const said = this.#slot(message.worker, message.slot);
     if (message.camera !== said.camera) return;
-    const camera = this.live().cameras.get(said.camera ?? "");
-    if (message.kind === "not_found" && camera !== undefined && isOnAir(camera) && camera.worker === message.worker) {
+    if (message.kind === "not_found" && message.detail.startsWith(SESSION_GONE)) {
       this.links.get(message.worker)?.reopen();
       return;
     }

@@ -3,8 +3,10 @@ import { ServerClock } from "../src/delay";
 import * as layout from "../src/layout";
 import { type LiveMessage, type LiveState, NOTHING_KNOWN, reduce } from "../src/live_state";
 import type { Leg } from "../src/model";
-import { type Link, Wall } from "../src/wall";
+import { type Link, SESSION_GONE, Wall } from "../src/wall";
 import { camera } from "./support";
+
+const RELAY = import.meta.glob<string>("../../relay/service/viewing.py", { query: "?raw", import: "default", eager: true });
 
 type Sent = Readonly<Record<string, unknown>>;
 
@@ -249,6 +251,29 @@ describe("ends and refusals", () => {
     post.tell({ t: "refused", worker: 0, slot: 0, camera: "a", kind: "not_found", detail: "no such session" });
     expect(post.reopened).toBe(1);
     expect(post.kind(0)).toBe("waiting");
+  });
+
+  it("keeps the link, and every other picture on it, when only the camera is no longer live", () => {
+    post.tell({
+      t: "refused",
+      worker: 0,
+      slot: 0,
+      camera: "a",
+      kind: "not_found",
+      detail: "this camera is not live (LIV-02)",
+    });
+    expect(post.reopened).toBe(0);
+    expect(post.wall.tiles()[0]).toMatchObject({
+      liveness: { kind: "waiting" },
+      refusal: "this camera is not live (LIV-02)",
+    });
+    post.now += 2100;
+    post.wall.refresh();
+    expect(post.said()).toEqual([assign(0, "a")]);
+  });
+
+  it("knows a session that is gone by the relay's own words", () => {
+    expect(Object.values(RELAY).some((source) => source.includes(`Kind.NOT_FOUND, "${SESSION_GONE}"`))).toBe(true);
   });
 
   it("is not confused by the refusal of a camera that was wanted before", () => {
