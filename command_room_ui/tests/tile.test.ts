@@ -109,6 +109,13 @@ describe("a tile", () => {
     expect(await shown({ ...LIVE, leg }, false)).toContain("IMAGES CLÉS SEULES");
   });
 
+  it("can always be muted, also where sound was switched off for the camera meanwhile", async () => {
+    await shown({ ...LIVE, camera: camera("a", { live_audio: false }), audible: true });
+    const button = tile.shadowRoot?.querySelector<HTMLButtonElement>('[data-testid="hear"]');
+    expect(button?.disabled).toBe(false);
+    expect(button?.getAttribute("aria-label")).toBe("Couper le son");
+  });
+
   it("offers no sound where the source has none", async () => {
     await shown({ ...LIVE, camera: camera("a", { live_audio: false }) });
     expect(tile.shadowRoot?.querySelector<HTMLButtonElement>('[data-testid="hear"]')?.disabled).toBe(true);

@@ -144,7 +144,8 @@ export class WallTile extends Spoken {
   }
 
   #tools(view: TileView): TemplateResult {
-    const canHear = view.camera?.liveAudio === true;
+    // Sound may go on for a moment after it was switched off for the camera: silence is always a person's to choose.
+    const canHear = view.audible || view.camera?.liveAudio === true;
     const hear = canHear ? t(view.audible ? "tile.mute" : "tile.hear") : t("tile.noAudio");
     return html`<button title=${hear} aria-label=${hear} aria-pressed=${view.audible} ?disabled=${!canHear} data-testid="hear" tabindex="-1"
         @click=${() => this.#say("tile-hear")}>${view.audible ? "♪" : "♪̸"}</button>
