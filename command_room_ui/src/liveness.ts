@@ -19,6 +19,7 @@ export type Cause =
   | "none"
   | "relay"
   | "media"
+  | "media_refused"
   | "worker"
   | "camera_lost"
   | "camera_ended"
@@ -40,6 +41,8 @@ export interface TileFacts {
   readonly refused: boolean;
   readonly socketUp: boolean;
   readonly mediaUp: boolean;
+  /** The relay refused the connection for good. */
+  readonly mediaRefused: boolean;
   /** The relay said that the worker went down, and not yet that it is back. */
   readonly workerDown: boolean;
   /** The pictures of the view ended with its worker; none of a new view was presented yet. */
@@ -93,6 +96,7 @@ const CAUSES: Readonly<Partial<Record<SourceState, Cause>>> = {
 function whyStill(facts: TileFacts): Cause {
   if (!facts.socketUp) return "relay";
   if (facts.workerDown) return "worker";
+  if (facts.mediaRefused) return "media_refused";
   return CAUSES[facts.source] ?? (facts.mediaUp ? "stalled" : "media");
 }
 

@@ -18,7 +18,7 @@ import { isOnAir, type LiveMessage, type LiveState } from "./live_state";
 import { FrameWatch, judge, type Liveness, type Presented } from "./liveness";
 import type { Camera, Layer, Leg } from "./model";
 import { find, type Pools, plan, type Wanted } from "./slots";
-import { type SlotStats, type WallDoor, WallLink } from "./whep";
+import { type LinkState, type SlotStats, type WallDoor, WallLink } from "./whep";
 
 /** Everything a tile shows. */
 export interface TileView {
@@ -49,6 +49,7 @@ export type Link = Pick<
   WallLink,
   | "worker"
   | "state"
+  | "refusal"
   | "secret"
   | "generation"
   | "tripMs"
@@ -86,6 +87,8 @@ interface Eye {
 const RETRY_AFTER_END_MS = 300;
 const RETRY_AFTER_REFUSAL_MS = 2000;
 const TICK_MS = 250;
+/** States of a link that is better opened anew than waited for, once its worker is said to be up. */
+const BROKEN: ReadonlySet<LinkState> = new Set(["interrupted", "down", "refused"]);
 /** How the relay says that it no longer knows a wall; its other `not_found` (a camera that has just ended) leaves the wall alone. */
 export const SESSION_GONE = "no such session";
 /** Refusals that something else than the passing of time must change. */
@@ -197,7 +200,10 @@ export class Wall {
 
   #onHello(workers: readonly number[]): void {
     for (const worker of workers) {
-      if (this.links.has(worker)) continue;
+      const known = this.links.get(worker);
+      // Another relay may take the offer that this one refused.
+      if (known?.state === "refused") known.renew();
+      if (known !== undefined) continue;
       const link = this.connect(worker, () => this.refresh());
       this.links.set(worker, link);
       link.start();
@@ -222,7 +228,7 @@ export class Wall {
     }
     const gone = this.#fallen.get(worker) === link.generation;
     this.#fallen.delete(worker);
-    if (gone || link.state === "interrupted" || link.state === "down") link.renew();
+    if (gone || BROKEN.has(link.state)) link.renew();
   }
 
   #onAssigned(worker: number, slot: number, camera: string | null, view: string | null): void {
@@ -413,6 +419,7 @@ export class Wall {
       refused,
       socketUp: this.socket.state === "open",
       mediaUp: link?.mediaUp ?? false,
+      mediaRefused: link?.state === "refused",
       workerDown: this.#isDown(link?.worker ?? camera?.worker ?? null),
       halted: watch?.halted ?? false,
       layer: leg?.layer ?? "high",

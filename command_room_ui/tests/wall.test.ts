@@ -35,6 +35,7 @@ class Post {
     const link = {
       worker,
       state: "up" as const,
+      refusal: null,
       secret: `wall${worker}`,
       generation: 1,
       tripMs: 10,
@@ -361,10 +362,27 @@ describe("a worker that is told to be up", () => {
     expect(post.renewed).toBe(0);
   });
 
-  it("gets a session that is broken opened anew at once", () => {
+  it.each(["interrupted", "down", "refused"] as const)("gets a session that is %s opened anew at once", (state) => {
     const link = post.links.get(0);
-    if (link !== undefined) link.state = "interrupted";
+    if (link !== undefined) link.state = state;
     post.tell({ t: "worker", worker: 0, up: true });
+    expect(post.renewed).toBe(1);
+  });
+});
+
+describe("a wall that the relay refuses", () => {
+  beforeEach(() => {
+    const link = post.links.get(0);
+    if (link !== undefined) Object.assign(link, { state: "refused", mediaUp: false, secret: null, refusal: "too long" });
+    post.place("a", 0);
+  });
+
+  it("is said on its tiles", () => {
+    expect(post.wall.tiles()[0]?.liveness).toMatchObject({ kind: "waiting", cause: "media_refused" });
+  });
+
+  it("is offered again to a relay that was started again", () => {
+    post.tell({ t: "hello", workers: [0], serverMs: null });
     expect(post.renewed).toBe(1);
   });
 });

@@ -130,6 +130,7 @@ export const en: Catalogue = {
   "cause.none": "",
   "cause.relay": "connection to the relay is cut",
   "cause.media": "picture connection is cut",
+  "cause.media_refused": "the relay refused the picture connection",
   "cause.worker": "picture server down, coming back",
   "cause.camera_lost": "camera lost",
   "cause.camera_ended": "transmission ended",
@@ -160,6 +161,8 @@ export const en: Catalogue = {
   "link.connecting": "Relay: reconnecting…",
   "link.closed": "Relay: DISCONNECTED",
   "link.stale": "The relay has not answered for {age}. The states shown are from before; pictures may go on.",
+  "link.refused":
+    "The relay refuses the picture connection: {detail}. Reload the page; if it goes on, tell the administration.",
   "link.media": "Pictures: reconnecting ({count})",
 
   "recordings.title": "Recordings",

@@ -128,6 +128,7 @@ export const fr = {
   "cause.none": "",
   "cause.relay": "liaison avec le relais coupée",
   "cause.media": "liaison des images coupée",
+  "cause.media_refused": "liaison des images refusée par le relais",
   "cause.worker": "serveur d'images arrêté, reprise en cours",
   "cause.camera_lost": "caméra perdue",
   "cause.camera_ended": "transmission terminée",
@@ -157,6 +158,8 @@ export const fr = {
   "link.connecting": "Relais : reconnexion…",
   "link.closed": "Relais : DÉCONNECTÉ",
   "link.stale": "Le relais ne répond plus depuis {age}. Les états affichés datent d'avant ; les images peuvent continuer.",
+  "link.refused":
+    "Le relais refuse la liaison des images : {detail}. Rechargez la page ; si cela persiste, prévenez l'administration.",
   "link.media": "Images : reconnexion ({count})",
 
   "recordings.title": "Enregistrements",
