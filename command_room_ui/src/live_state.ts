@@ -4,7 +4,7 @@
  * Owns: cameras, legs, slots as the relay told them, and alarms.  Must never know: the socket, elements, the wall's layout.
  */
 
-import { DecodeError, type Fields, fields, list, number, numberOr, text, textOr } from "./decode";
+import { DecodeError, type Fields, fields, flag, list, number, numberOr, text, textOr } from "./decode";
 import { type Camera, type Disk, type Leg, readCamera, readDisk, readLeg } from "./model";
 
 export interface SlotFact {
@@ -25,6 +25,7 @@ export type LiveMessage =
   | { readonly t: "alarm"; readonly camera: string; readonly reason: string }
   | { readonly t: "disk"; readonly disk: Disk }
   | { readonly t: "interventions" }
+  | { readonly t: "worker"; readonly worker: number; readonly up: boolean }
   | { readonly t: "bye"; readonly reason: string }
   | { readonly t: "unknown"; readonly name: string };
 
@@ -39,6 +40,8 @@ export interface Alarm {
 
 export interface LiveState {
   readonly workers: readonly number[];
+  /** Workers that the relay said went down and has not said to be back. */
+  readonly down: ReadonlySet<number>;
   readonly cameras: ReadonlyMap<string, Camera>;
   readonly legs: ReadonlyMap<string, Leg>;
   readonly alarms: ReadonlyMap<string, Alarm>;
@@ -50,6 +53,7 @@ export interface LiveState {
 
 export const NOTHING_KNOWN: LiveState = {
   workers: [],
+  down: new Set(),
   cameras: new Map(),
   legs: new Map(),
   alarms: new Map(),
@@ -93,6 +97,7 @@ const READERS: Readonly<Record<string, (from: Fields) => LiveMessage>> = {
   alarm: (from) => ({ t: "alarm", camera: text(from, "camera"), reason: textOr(from, "reason", "") }),
   disk: (from) => ({ t: "disk", disk: readDisk(from) }),
   interventions: () => ({ t: "interventions" }),
+  worker: (from) => ({ t: "worker", worker: number(from, "worker"), up: flag(from, "up") }),
   bye: (from) => ({ t: "bye", reason: textOr(from, "reason", "") }),
 };
 
@@ -110,7 +115,10 @@ function integer(value: unknown): number {
 export function reduce(state: LiveState, message: LiveMessage, now: number): LiveState {
   switch (message.t) {
     case "hello":
-      return { ...state, workers: message.workers };
+      // Of what went down before, the relay tells nothing at the start: the pictures themselves say it.
+      return { ...state, workers: message.workers, down: new Set() };
+    case "worker":
+      return { ...state, down: withWorker(state.down, message.worker, message.up) };
     case "cameras":
       return withAlarms({ ...state, cameras: new Map(message.cameras.map((camera) => [camera.camera, camera])) }, now);
     case "camera":
@@ -130,6 +138,13 @@ export function reduce(state: LiveState, message: LiveMessage, now: number): Liv
     default:
       return state;
   }
+}
+
+function withWorker(down: ReadonlySet<number>, worker: number, up: boolean): ReadonlySet<number> {
+  const next = new Set(down);
+  if (up) next.delete(worker);
+  else next.add(worker);
+  return next;
 }
 
 /** An alarm was seen at this post. */

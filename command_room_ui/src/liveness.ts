@@ -6,7 +6,8 @@
  * Rules: (1) *live* is said only while frames of the wanted camera are being presented; (2) a picture that stands still is
  * *frozen*, with the age of its last frame, whatever any socket claims; (3) after a switch nothing of the camera before is
  * shown under the new name: a frame counts only when it was received after the relay had said `assigned`; (4) a cause that
- * the relay knows (lost, ended, refused) is named, a frozen picture stays frozen under it.
+ * the relay knows (lost, ended, refused) is named, a frozen picture stays frozen under it; (5) once the relay says that the worker
+ * is down the picture stands, whatever the browser still has to show, until a frame of a new view is presented.
  */
 
 import type { Layer, SourceState } from "./model";
@@ -18,6 +19,8 @@ export type Cause =
   | "none"
   | "relay"
   | "media"
+  | "media_refused"
+  | "worker"
   | "camera_lost"
   | "camera_ended"
   | "camera_frozen"
@@ -38,6 +41,12 @@ export interface TileFacts {
   readonly refused: boolean;
   readonly socketUp: boolean;
   readonly mediaUp: boolean;
+  /** The relay refused the connection for good. */
+  readonly mediaRefused: boolean;
+  /** The relay said that the worker went down, and not yet that it is back. */
+  readonly workerDown: boolean;
+  /** The pictures of the view ended with its worker; none of a new view was presented yet. */
+  readonly halted: boolean;
   readonly layer: Layer;
   /** Milliseconds; null: no frame of this camera was presented yet. */
   readonly lastFrame: number | null;
@@ -65,7 +74,8 @@ export function judge(facts: TileFacts, now: number): Liveness {
   if (facts.refused) return { kind: "refused", cause: "none", age: null };
   if (facts.lastFrame === null) return notYet(facts);
   const still = now - facts.lastFrame;
-  if (still < freezeAfter(facts.layer, facts.interval)) return { kind: "live", cause: "none", age: still / 1000 };
+  if (!facts.halted && still < freezeAfter(facts.layer, facts.interval))
+    return { kind: "live", cause: "none", age: still / 1000 };
   return { kind: "frozen", cause: whyStill(facts), age: still / 1000 };
 }
 
@@ -85,6 +95,8 @@ const CAUSES: Readonly<Partial<Record<SourceState, Cause>>> = {
 
 function whyStill(facts: TileFacts): Cause {
   if (!facts.socketUp) return "relay";
+  if (facts.workerDown) return "worker";
+  if (facts.mediaRefused) return "media_refused";
   return CAUSES[facts.source] ?? (facts.mediaUp ? "stalled" : "media");
 }
 
@@ -114,6 +126,7 @@ export class FrameWatch {
   #frames = 0;
   #freezes = 0;
   #longest = 0;
+  #halted = false;
 
   /** Without the browser's receive time, a frame this much later than `assigned` cannot be one of the camera before. */
   static readonly SETTLE_MS = 450;
@@ -124,6 +137,11 @@ export class FrameWatch {
 
   get interval(): number | null {
     return this.#interval;
+  }
+
+  /** Whether the view is over and no frame of another was presented yet. */
+  get halted(): boolean {
+    return this.#halted;
   }
 
   get frames(): number {
@@ -144,6 +162,13 @@ export class FrameWatch {
     this.#frames = 0;
     this.#freezes = 0;
     this.#longest = 0;
+    this.#halted = false;
+  }
+
+  /** The view ended with its worker: what the browser still has to show is old; frames count again after the next `assigned`. */
+  halt(): void {
+    this.#since = null;
+    this.#halted = true;
   }
 
   /** The relay said `assigned` at `now`. */
@@ -155,6 +180,7 @@ export class FrameWatch {
   presented(frame: Presented): boolean {
     if (!this.#belongs(frame) || !this.#isNew(frame)) return false;
     this.#before = frame;
+    this.#halted = false;
     if (this.#last !== null) this.#pace(Math.max(0, frame.at - this.#last));
     this.#last = frame.at;
     this.#frames += 1;

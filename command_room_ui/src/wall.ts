@@ -10,6 +10,7 @@
  */
 
 import { endToEnd, Median, relayToScreen, sinceStamp, type Uncertain } from "./delay";
+import { Hearsay } from "./hearsay";
 import * as layout from "./layout";
 import { Listeners } from "./listeners";
 import type { LiveSocket } from "./live";
@@ -17,7 +18,7 @@ import { isOnAir, type LiveMessage, type LiveState } from "./live_state";
 import { FrameWatch, judge, type Liveness, type Presented } from "./liveness";
 import type { Camera, Layer, Leg } from "./model";
 import { find, type Pools, plan, type Wanted } from "./slots";
-import { type SlotStats, type WallDoor, WallLink } from "./whep";
+import { type LinkState, type SlotStats, type WallDoor, WallLink } from "./whep";
 
 /** Everything a tile shows. */
 export interface TileView {
@@ -27,8 +28,10 @@ export interface TileView {
   readonly liveness: Liveness;
   /** What the relay said when it refused; shown as *refused* where only a person can change it. */
   readonly refusal: string | null;
-  /** What the relay says of the camera (recording, seal) is of now: the live socket is up and the camera on air. */
+  /** What the relay says of the camera (recording, seal) is of now, and the camera is on air. */
   readonly fresh: boolean;
+  /** Seconds; null where nothing is sealed yet. */
+  readonly sealedAge: number | null;
   readonly stream: MediaStream | null;
   readonly leg: Leg | null;
   readonly stats: SlotStats | null;
@@ -46,6 +49,7 @@ export type Link = Pick<
   WallLink,
   | "worker"
   | "state"
+  | "refusal"
   | "secret"
   | "generation"
   | "tripMs"
@@ -55,6 +59,7 @@ export type Link = Pick<
   | "stream"
   | "start"
   | "reopen"
+  | "renew"
   | "close"
   | "poll"
 >;
@@ -82,6 +87,10 @@ interface Eye {
 const RETRY_AFTER_END_MS = 300;
 const RETRY_AFTER_REFUSAL_MS = 2000;
 const TICK_MS = 250;
+/** States of a link that is better opened anew than waited for, once its worker is said to be up. */
+const BROKEN: ReadonlySet<LinkState> = new Set(["interrupted", "down", "refused"]);
+/** How the relay says that it no longer knows a wall; its other `not_found` (a camera that has just ended) leaves the wall alone. */
+export const SESSION_GONE = "no such session";
 /** Refusals that something else than the passing of time must change. */
 const FINAL: ReadonlySet<string> = new Set(["forbidden", "incomplete", "invalid", "not_acceptable", "gone"]);
 
@@ -96,7 +105,10 @@ export class Wall {
   readonly #said = new Map<string, Said>();
   readonly #heard = new Map<number, number | null>();
   readonly #eyes = new Map<string, Eye>();
+  readonly #hearsay = new Hearsay();
   readonly #generations = new Map<number, number>();
+  /** Workers that went down, with the generation that their link had then. */
+  readonly #fallen = new Map<number, number>();
   readonly #speakers = new Map<number, HTMLAudioElement>();
   #timers: ReturnType<typeof setInterval>[] = [];
 
@@ -142,10 +154,12 @@ export class Wall {
 
   /** A message of the live socket that concerns slots; the reducer has seen it already. */
   take(message: LiveMessage): void {
+    this.#hearsay.note(message, this.now());
     if (message.t === "hello") this.#onHello(message.workers);
     else if (message.t === "assigned") this.#onAssigned(message.worker, message.slot, message.camera, message.view);
     else if (message.t === "refused") this.#onRefused(message);
     else if (message.t === "ended") this.#onEnded(message.worker, message.slot, message.view);
+    else if (message.t === "worker") this.#onWorker(message.worker, message.up);
     else if (message.t !== "camera") return;
     this.refresh();
   }
@@ -186,7 +200,10 @@ export class Wall {
 
   #onHello(workers: readonly number[]): void {
     for (const worker of workers) {
-      if (this.links.has(worker)) continue;
+      const known = this.links.get(worker);
+      // Another relay may take the offer that this one refused.
+      if (known?.state === "refused") known.renew();
+      if (known !== undefined) continue;
       const link = this.connect(worker, () => this.refresh());
       this.links.set(worker, link);
       link.start();
@@ -194,6 +211,24 @@ export class Wall {
     // The relay may have been restarted: say everything again.
     for (const said of this.#said.values()) said.stale = true;
     this.#heard.clear();
+    this.#fallen.clear();
+  }
+
+  /**
+   * A worker that went down took its walls along: its pictures stand, and it is asked for new ones once it is back.  One that was
+   * only told to be up (control was started again) still has its walls.
+   */
+  #onWorker(worker: number, up: boolean): void {
+    const link = this.links.get(worker);
+    if (link === undefined) return;
+    if (!up) {
+      this.#fallen.set(worker, link.generation);
+      for (const use of this.#pools.get(worker) ?? []) this.#eyes.get(use?.camera ?? "")?.watch.halt();
+      return;
+    }
+    const gone = this.#fallen.get(worker) === link.generation;
+    this.#fallen.delete(worker);
+    if (gone || BROKEN.has(link.state)) link.renew();
   }
 
   #onAssigned(worker: number, slot: number, camera: string | null, view: string | null): void {
@@ -209,8 +244,7 @@ export class Wall {
     if (message.camera === null) return;
     const said = this.#slot(message.worker, message.slot);
     if (message.camera !== said.camera) return;
-    const camera = this.live().cameras.get(said.camera ?? "");
-    if (message.kind === "not_found" && camera !== undefined && isOnAir(camera) && camera.worker === message.worker) {
+    if (message.kind === "not_found" && message.detail.startsWith(SESSION_GONE)) {
       this.links.get(message.worker)?.reopen();
       return;
     }
@@ -371,8 +405,10 @@ export class Wall {
     const nothing = { refusal: null, stream: null, leg: null, stats: null, delayMs: null, endToEnd: null };
     const nowhere = { worker: null, slot: null, view: null };
     const liveness = this.#judge(id, camera, false, undefined, null);
-    const fresh = this.socket.state === "open" && camera !== null && isOnAir(camera);
-    return { tile, id, camera, liveness, fresh, ...nothing, audible: id !== null && this.layout.audible === id, ...nowhere };
+    const fresh = camera !== null && isOnAir(camera) && this.isFresh(camera);
+    const sealedAge = camera === null ? null : this.#hearsay.sealedAge(camera, this.now());
+    const audible = id !== null && this.layout.audible === id;
+    return { tile, id, camera, liveness, fresh, sealedAge, ...nothing, audible, ...nowhere };
   }
 
   #judge(id: string | null, camera: Camera | null, refused: boolean, link: Link | undefined, leg: Leg | null): Liveness {
@@ -383,11 +419,23 @@ export class Wall {
       refused,
       socketUp: this.socket.state === "open",
       mediaUp: link?.mediaUp ?? false,
+      mediaRefused: link?.state === "refused",
+      workerDown: this.#isDown(link?.worker ?? camera?.worker ?? null),
+      halted: watch?.halted ?? false,
       layer: leg?.layer ?? "high",
       lastFrame: watch?.lastFrame ?? null,
       interval: watch?.interval ?? null,
     } as const;
     return judge(facts, this.now());
+  }
+
+  /** Whether what the relay said of a camera is of now: the live socket is up, its worker too, and it was said a moment ago. */
+  isFresh(camera: Camera): boolean {
+    return this.socket.state === "open" && !this.#isDown(camera.worker) && this.#hearsay.holds(camera, this.now());
+  }
+
+  #isDown(worker: number | null): boolean {
+    return worker !== null && this.live().down.has(worker);
   }
 
   #delays(id: string, camera: Camera | null, link: Link | undefined, leg: Leg | null): Pick<TileView, "delayMs" | "endToEnd"> {

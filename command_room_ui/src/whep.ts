@@ -5,11 +5,11 @@
  * tiles, the live socket.  The relay is ICE-lite and answers with all its candidates, so nothing is gathered or trickled.
  */
 
-import type { Answer, WallAnswer } from "./api";
+import type { Answer, Failure, WallAnswer } from "./api";
 import { Backoff } from "./backoff";
 import { SLOTS } from "./slots";
 
-export type LinkState = "idle" | "opening" | "connecting" | "up" | "interrupted" | "down";
+export type LinkState = "idle" | "opening" | "connecting" | "up" | "interrupted" | "down" | "refused";
 
 /** The part of `Api` that a connection needs. */
 export interface WallDoor {
@@ -33,6 +33,8 @@ export interface SlotStats {
 /** How long an interrupted connection may take to come back by itself before it is opened anew. */
 const INTERRUPTED_FOR_MS = 1000;
 const CONNECT_WITHIN_MS = 5000;
+/** The same offer would be refused again: unreadable, nothing that the relay can serve, too long. */
+const REFUSED_FOR_GOOD: ReadonlySet<number> = new Set([400, 406, 413]);
 
 export class WallLink {
   state: LinkState = "idle";
@@ -41,6 +43,8 @@ export class WallLink {
   /** How often it was opened; a new number means that every slot is empty again. */
   generation = 0;
   tripMs: number | null = null;
+  /** Why the relay refused the offer for good; it is made again only by `renew`. */
+  refusal: string | null = null;
   readonly stats = new Map<number, SlotStats>();
   #peer: RTCPeerConnection | null = null;
   #location: string | null = null;
@@ -85,6 +89,14 @@ export class WallLink {
     this.#retryIn(this.#backoff.next());
   }
 
+  /** Open anew without a pause: the worker is back, and whatever is under way was asked of the one before. */
+  renew(): void {
+    if (this.#closed) return;
+    this.#backoff.reset();
+    this.#tearDown();
+    void this.#open();
+  }
+
   close(): void {
     this.#closed = true;
     this.#tearDown();
@@ -92,6 +104,7 @@ export class WallLink {
   }
 
   async #open(): Promise<void> {
+    this.refusal = null;
     this.#become("opening");
     const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
     this.#peer = peer;
@@ -105,8 +118,8 @@ export class WallLink {
     }
     if (!answered) {
       this.#tearDown();
-      this.#become("down");
-      this.#retryIn(this.#backoff.next());
+      this.#become(this.refusal === null ? "down" : "refused");
+      if (this.refusal === null) this.#retryIn(this.#backoff.next());
       return;
     }
     this.generation += 1;
@@ -119,7 +132,10 @@ export class WallLink {
     try {
       await peer.setLocalDescription(await peer.createOffer());
       const answer = await this.door.openWall(this.worker, peer.localDescription?.sdp ?? "");
-      if (answer.kind !== "ok") return false;
+      if (answer.kind !== "ok") {
+        if (peer === this.#peer) this.refusal = refusedForGood(answer);
+        return false;
+      }
       if (peer !== this.#peer) {
         void this.door.closeWall(answer.value.location);
         return true;
@@ -237,17 +253,42 @@ function addReceivers(peer: RTCPeerConnection): MediaStream[] {
   for (let slot = 0; slot <= SLOTS; slot += 1) {
     const kind = slot < SLOTS ? "video" : "audio";
     const transceiver = peer.addTransceiver(kind, { direction: "recvonly" });
-    const codecs = wantedCodecs(kind);
+    const codecs = wantedCodecs(kind, RTCRtpReceiver.getCapabilities(kind)?.codecs ?? []);
     if (codecs.length > 0) transceiver.setCodecPreferences(codecs);
     streams.push(new MediaStream([transceiver.receiver.track]));
   }
   return streams;
 }
 
-/** The relay forwards H.264 and Opus only; anything else would make the offer long for nothing. */
-function wantedCodecs(kind: "video" | "audio"): RTCRtpCodec[] {
-  const all = RTCRtpReceiver.getCapabilities(kind)?.codecs ?? [];
-  return all.filter((codec) => /^(video\/(h264|rtx)|audio\/opus)$/i.test(codec.mimeType));
+/**
+ * The relay forwards H.264 and Opus only, and fragments pictures over packets (packetization mode 1, RFC 6184 §6.3).  Anything
+ * else, and every profile said twice, would be repeated in sixteen m-lines for nothing: an offer has a longest size.
+ */
+export function wantedCodecs(kind: "video" | "audio", all: readonly RTCRtpCodec[]): RTCRtpCodec[] {
+  if (kind === "audio") return all.filter((codec) => /^audio\/opus$/i.test(codec.mimeType));
+  const useful = all.filter((codec) => /^video\/(h264|rtx)$/i.test(codec.mimeType));
+  const told = new Set<string>();
+  const chosen = useful.filter((codec) => {
+    const profile = profileOf(codec);
+    if (profile === null || told.has(profile)) return false;
+    told.add(profile);
+    return true;
+  });
+  return chosen.some((codec) => /h264/i.test(codec.mimeType)) ? chosen : useful;
+}
+
+/** What a codec is told apart by: `rtx`, or the H.264 profile without its level; null for a packetization mode other than 1. */
+function profileOf(codec: RTCRtpCodec): string | null {
+  if (!/h264/i.test(codec.mimeType)) return codec.mimeType.toLowerCase();
+  const parameters = codec.sdpFmtpLine ?? "";
+  if (!/packetization-mode=1\b/i.test(parameters)) return null;
+  return /profile-level-id=([0-9a-f]{4})/i.exec(parameters)?.[1]?.toLowerCase() ?? "";
+}
+
+/** Why it makes no sense to offer the same again; null where it does. */
+function refusedForGood(failure: Failure): string | null {
+  if (failure.kind !== "refused" || !REFUSED_FOR_GOOD.has(failure.status)) return null;
+  return failure.detail || `HTTP ${failure.status}`;
 }
 
 function numeric(value: unknown): number | null {

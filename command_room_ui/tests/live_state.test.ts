@@ -38,6 +38,7 @@ describe("reading messages", () => {
       view: "v",
       reason: "r",
     });
+    expect(readMessage({ t: "worker", worker: 1, up: false })).toEqual({ t: "worker", worker: 1, up: false });
     expect(readMessage({ t: "gone", camera: "a" })).toEqual({ t: "gone", camera: "a" });
     expect(readMessage({ t: "time", server_ns: 2n * 10n ** 18n, echo: 5.5 })).toEqual({ t: "time", serverMs: 2e12, echo: 5.5 });
     expect(readMessage({ t: "interventions" })).toEqual({ t: "interventions" });

@@ -7,6 +7,9 @@ const playing: TileFacts = {
   refused: false,
   socketUp: true,
   mediaUp: true,
+  workerDown: false,
+  halted: false,
+  mediaRefused: false,
   layer: "high",
   lastFrame: 10_000,
   interval: 33,
@@ -43,9 +46,19 @@ describe("judging a tile", () => {
     expect(judge({ ...playing, socketUp: false }, 10_100).kind).toBe("live");
   });
 
+  it("calls a picture frozen at once when its view ended with its worker", () => {
+    expect(judge({ ...playing, halted: true, workerDown: true }, 10_010)).toEqual({
+      kind: "frozen",
+      cause: "worker",
+      age: 0.01,
+    });
+  });
+
   it.each([
     [{ socketUp: false }, "relay"],
+    [{ workerDown: true, mediaUp: false, source: "lost" }, "worker"],
     [{ mediaUp: false }, "media"],
+    [{ mediaUp: false, mediaRefused: true }, "media_refused"],
     [{ source: "lost" }, "camera_lost"],
     [{ source: "ended" }, "camera_ended"],
     [{ source: "frozen" }, "camera_frozen"],

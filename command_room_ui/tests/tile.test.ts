@@ -8,10 +8,11 @@ import { camera } from "./support";
 const LIVE: TileView = {
   tile: 2,
   id: "a",
-  camera: camera("a", { label: "Patrouille 7", sealed_age: 0.5 }),
+  camera: camera("a", { label: "Patrouille 7" }),
   liveness: { kind: "live", cause: "none", age: 0.03 },
   refusal: null,
   fresh: true,
+  sealedAge: 0.5,
   stream: null,
   leg: null,
   stats: {
@@ -96,7 +97,7 @@ describe("a tile", () => {
   });
 
   it("tells a late seal, a refusal in the person's language, a reduced picture", async () => {
-    expect(await shown({ ...LIVE, camera: camera("a", { sealed_age: 12 }) })).toContain("sceau en retard de 12 s");
+    expect(await shown({ ...LIVE, sealedAge: 12 })).toContain("⚠ scellé il y a 12 s");
     expect(
       await shown({
         ...LIVE,
@@ -106,6 +107,13 @@ describe("a tile", () => {
     ).toContain("cette caméra ne transmet pas (LIV-02)");
     const leg = { view: "v", kbps: 1, loss: 0, rttMs: null, layer: "key" as const, limited: true, delayMs: 1, stamp: null };
     expect(await shown({ ...LIVE, leg }, false)).toContain("IMAGES CLÉS SEULES");
+  });
+
+  it("can always be muted, also where sound was switched off for the camera meanwhile", async () => {
+    await shown({ ...LIVE, camera: camera("a", { live_audio: false }), audible: true });
+    const button = tile.shadowRoot?.querySelector<HTMLButtonElement>('[data-testid="hear"]');
+    expect(button?.disabled).toBe(false);
+    expect(button?.getAttribute("aria-label")).toBe("Couper le son");
   });
 
   it("offers no sound where the source has none", async () => {

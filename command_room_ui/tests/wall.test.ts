@@ -3,8 +3,10 @@ import { ServerClock } from "../src/delay";
 import * as layout from "../src/layout";
 import { type LiveMessage, type LiveState, NOTHING_KNOWN, reduce } from "../src/live_state";
 import type { Leg } from "../src/model";
-import { type Link, Wall } from "../src/wall";
+import { type Link, SESSION_GONE, Wall } from "../src/wall";
 import { camera } from "./support";
+
+const RELAY = import.meta.glob<string>("../../relay/service/viewing.py", { query: "?raw", import: "default", eager: true });
 
 type Sent = Readonly<Record<string, unknown>>;
 
@@ -14,6 +16,7 @@ class Post {
   sent: Sent[] = [];
   state: LiveState = NOTHING_KNOWN;
   reopened = 0;
+  renewed = 0;
   readonly socket = {
     state: "open" as "open" | "closed" | "connecting",
     clock: new ServerClock(),
@@ -32,6 +35,7 @@ class Post {
     const link = {
       worker,
       state: "up" as const,
+      refusal: null,
       secret: `wall${worker}`,
       generation: 1,
       tripMs: 10,
@@ -42,6 +46,9 @@ class Post {
       start: () => undefined,
       reopen: () => {
         this.reopened += 1;
+      },
+      renew: () => {
+        this.renewed += 1;
       },
       close: () => undefined,
       poll: () => Promise.resolve(),
@@ -247,10 +254,136 @@ describe("ends and refusals", () => {
     expect(post.kind(0)).toBe("waiting");
   });
 
+  it("keeps the link, and every other picture on it, when only the camera is no longer live", () => {
+    post.tell({
+      t: "refused",
+      worker: 0,
+      slot: 0,
+      camera: "a",
+      kind: "not_found",
+      detail: "this camera is not live (LIV-02)",
+    });
+    expect(post.reopened).toBe(0);
+    expect(post.wall.tiles()[0]).toMatchObject({
+      liveness: { kind: "waiting" },
+      refusal: "this camera is not live (LIV-02)",
+    });
+    post.now += 2100;
+    post.wall.refresh();
+    expect(post.said()).toEqual([assign(0, "a")]);
+  });
+
+  it("knows a session that is gone by the relay's own words", () => {
+    expect(Object.values(RELAY).some((source) => source.includes(`Kind.NOT_FOUND, "${SESSION_GONE}"`))).toBe(true);
+  });
+
   it("is not confused by the refusal of a camera that was wanted before", () => {
     post.place("b", 0);
     post.tell({ t: "refused", worker: 0, slot: 0, camera: "a", kind: "forbidden", detail: "no" });
     expect(post.kind(0)).toBe("waiting");
+  });
+});
+
+describe("a worker that went down", () => {
+  const frame = (received: number) => ({ at: received + 30, received, rtp: received * 90 });
+  const down: LiveMessage = { t: "worker", worker: 0, up: false };
+  const up: LiveMessage = { t: "worker", worker: 0, up: true };
+
+  beforeEach(() => {
+    post.place("a", 0);
+    post.assign(0, "a");
+    post.now = 1100;
+    post.wall.presented("a", frame(1060));
+    expect(post.kind(0)).toBe("live");
+    post.tell(down);
+  });
+
+  it("has its tiles stand at once, with the age of the picture, and claims nothing of the recording", () => {
+    expect(post.wall.tiles()[0]).toMatchObject({ liveness: { kind: "frozen", cause: "worker", age: 0.01 }, fresh: false });
+  });
+
+  it("is not believed live again because of frames that were still on their way to the screen", () => {
+    post.now = 1150;
+    post.wall.presented("a", frame(1095));
+    expect(post.kind(0)).toBe("frozen");
+  });
+
+  it("leaves tiles without a picture waiting, and says why", () => {
+    post.place("b", 1);
+    expect(post.wall.tiles()[1]?.liveness).toMatchObject({ kind: "waiting", cause: "worker" });
+  });
+
+  it("leaves the tiles of other workers alone", () => {
+    post.tell({ t: "hello", workers: [0, 1], serverMs: null });
+    post.tell({ t: "camera", camera: camera("far", { worker: 1 }) });
+    post.place("far", 1);
+    post.assign(0, "far", "view-far", 1);
+    post.now = 1200;
+    post.wall.presented("far", frame(1180));
+    post.tell(down);
+    expect(post.wall.tiles()[1]).toMatchObject({ liveness: { kind: "live" }, fresh: true });
+  });
+
+  it("gets its session opened anew at once when it is back, and its pictures are live with their first new frame", () => {
+    post.said();
+    post.tell(up);
+    expect(post.renewed).toBe(1);
+    expect(post.kind(0)).toBe("frozen");
+    const link = post.links.get(0);
+    if (link !== undefined) Object.assign(link, { secret: "wall0b", generation: 2 });
+    post.wall.refresh();
+    expect(post.said()).toEqual([assign(0, "a")]);
+    post.now = 1500;
+    post.assign(0, "a", "view-2");
+    expect(post.wall.tiles()[0]).toMatchObject({ liveness: { kind: "frozen" }, fresh: true });
+    post.now = 1600;
+    post.wall.presented("a", frame(1560));
+    expect(post.kind(0)).toBe("live");
+  });
+
+  it("is not opened twice when its session was opened anew meanwhile", () => {
+    const link = post.links.get(0);
+    if (link !== undefined) Object.assign(link, { secret: "wall0b", generation: 2 });
+    post.tell(up);
+    expect(post.renewed).toBe(0);
+  });
+
+  it("is up for all that is known once the live socket begins anew", () => {
+    post.tell({ t: "hello", workers: [0], serverMs: null });
+    expect(post.wall.tiles()[0]?.liveness.cause).not.toBe("worker");
+    post.tell(up);
+    expect(post.renewed).toBe(0);
+  });
+});
+
+describe("a worker that is told to be up", () => {
+  it("keeps a session that runs: control was started again, the worker was not", () => {
+    post.tell({ t: "worker", worker: 0, up: true });
+    expect(post.renewed).toBe(0);
+  });
+
+  it.each(["interrupted", "down", "refused"] as const)("gets a session that is %s opened anew at once", (state) => {
+    const link = post.links.get(0);
+    if (link !== undefined) link.state = state;
+    post.tell({ t: "worker", worker: 0, up: true });
+    expect(post.renewed).toBe(1);
+  });
+});
+
+describe("a wall that the relay refuses", () => {
+  beforeEach(() => {
+    const link = post.links.get(0);
+    if (link !== undefined) Object.assign(link, { state: "refused", mediaUp: false, secret: null, refusal: "too long" });
+    post.place("a", 0);
+  });
+
+  it("is said on its tiles", () => {
+    expect(post.wall.tiles()[0]?.liveness).toMatchObject({ kind: "waiting", cause: "media_refused" });
+  });
+
+  it("is offered again to a relay that was started again", () => {
+    post.tell({ t: "hello", workers: [0], serverMs: null });
+    expect(post.renewed).toBe(1);
   });
 });
 
@@ -291,6 +424,19 @@ describe("tiles", () => {
     post.tell({ t: "camera", camera: camera("a", { state: "lost", worker: null }) });
     post.now = 6100;
     expect(post.wall.tiles()[0]).toMatchObject({ slot: 0, liveness: { kind: "frozen", cause: "camera_lost", age: 5 } });
+  });
+
+  it("age what was said of the recording, and take it for unknown when nothing more is heard", () => {
+    post.place("a", 0);
+    post.tell({ t: "camera", camera: camera("a", { sealed_age: 0.5 }) });
+    post.now += 3000;
+    expect(post.wall.tiles()[0]).toMatchObject({ fresh: true, sealedAge: 3.5 });
+    post.now += 3000;
+    expect(post.wall.tiles()[0]?.fresh).toBe(false);
+    post.tell({ t: "camera", camera: camera("a", { sealed_age: 0.4 }) });
+    expect(post.wall.tiles()[0]).toMatchObject({ fresh: true, sealedAge: 0.4 });
+    post.socket.state = "closed";
+    expect(post.wall.tiles()[0]?.fresh).toBe(false);
   });
 
   it("tell both delays once every part is known", () => {

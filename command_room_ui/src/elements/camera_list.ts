@@ -12,8 +12,11 @@ import { isOnAir, type LiveState, type Standing, sorted, standing } from "../liv
 import type { Camera } from "../model";
 import { controls, Spoken } from "./base";
 
+/** How a camera stands, or that the relay cannot be heard; an emergency that was heard stays one. */
+type Shown = Standing | "unknown";
+
 /** Shape first, colour second: each state has a sign of its own. */
-export const SIGNS: Readonly<Record<Standing, string>> = { alarm: "▲", live: "●", online: "○", offline: "✕" };
+export const SIGNS: Readonly<Record<Shown, string>> = { alarm: "▲", live: "●", online: "○", offline: "✕", unknown: "?" };
 export const CAMERA_TYPE = "application/x-relay-camera";
 
 @customElement("camera-list")
@@ -90,7 +93,8 @@ export class CameraList extends Spoken {
         color: var(--good);
       }
       .offline .name,
-      .offline .sign {
+      .offline .sign,
+      .unknown .sign {
         color: var(--soft);
         font-weight: 400;
       }
@@ -110,6 +114,8 @@ export class CameraList extends Spoken {
   ];
 
   @property({ attribute: false }) live!: LiveState;
+  /** Whether what the relay said of a camera is of now; the list obeys the rule of the tiles. */
+  @property({ attribute: false }) fresh: (camera: Camera) => boolean = () => false;
   @property({ attribute: false }) onTile: ReadonlyMap<string, number> = new Map();
   @state() private search = "";
   @query("input") private field!: HTMLInputElement;
@@ -128,12 +134,11 @@ export class CameraList extends Spoken {
 
   protected override render(): TemplateResult {
     const cameras = sorted(this.live, this.search);
-    const live = [...this.live.cameras.values()].filter(isOnAir).length;
     return html`<div class="head">
         <h2>${t("list.title")}</h2>
         <input type="search" .value=${this.search} @input=${this.#onSearch} @keydown=${this.#onSearchKey}
           placeholder=${t("list.search")} aria-label=${t("list.search")} data-testid="camera-search" />
-        <p class="soft hint" data-testid="camera-count">${t("list.count", { live, all: this.live.cameras.size })} · ${t("list.hint")}</p>
+        <p class="soft hint" data-testid="camera-count">${this.#count()} · ${t("list.hint")}</p>
       </div>
       <ul data-testid="camera-list" aria-label=${t("list.title")} @keydown=${this.#onListKey}>
         ${repeat(
@@ -145,8 +150,18 @@ export class CameraList extends Spoken {
       </ul>`;
   }
 
+  #count(): string {
+    const all = [...this.live.cameras.values()];
+    const known = all.filter((camera) => this.fresh(camera));
+    const values = { live: known.filter(isOnAir).length, all: all.length, unknown: all.length - known.length };
+    if (values.unknown === 0) return t("list.count", values);
+    return t(known.length === 0 ? "list.countUnknown" : "list.countPartly", values);
+  }
+
   #row(camera: Camera): TemplateResult {
-    const stands = standing(camera, this.live.alarms);
+    const fresh = this.fresh(camera);
+    const heard = standing(camera, this.live.alarms);
+    const stands: Shown = fresh || heard === "alarm" ? heard : "unknown";
     const tile = this.onTile.get(camera.camera);
     const ask = camera.online && !isOnAir(camera);
     return html`<li class=${stands} data-testid="camera" data-camera=${camera.camera} data-standing=${stands}>
@@ -156,20 +171,25 @@ export class CameraList extends Spoken {
         <span class="sign" aria-hidden="true">${SIGNS[stands]}</span>
         <span class="name">${camera.label}</span>
         ${tile === undefined ? html`<span></span>` : html`<span class="tile">${t("list.onTile", { tile: tile + 1 })}</span>`}
-        <span class="state">${this.#words(camera, stands)}</span>
+        <span class="state"><span class="stands">${t(`standing.${stands}` as Key)}</span>${fresh ? this.#words(camera) : this.#unknown(camera)}</span>
       </button>
       ${ask ? html`<button class="request" @click=${() => this.#say("camera-request", camera.camera)} data-testid="request">${t("list.request")}</button>` : nothing}
     </li>`;
   }
 
-  #words(camera: Camera, stands: Standing): TemplateResult {
+  /** Nothing is claimed of a recording while the relay cannot be heard. */
+  #unknown(camera: Camera): string {
+    return isOnAir(camera) && camera.original === "relay" ? ` · ${t("rec.unknown")}` : "";
+  }
+
+  #words(camera: Camera): TemplateResult {
     const broken =
       isOnAir(camera) &&
       camera.original === "relay" &&
       (camera.rec === "stalled" || camera.rec === "full" || camera.rec === "none");
     const battery = camera.battery === null ? "" : ` · ${t("list.battery", { percent: Math.round(camera.battery) })}`;
     const still = camera.state === "frozen" || camera.state === "lost" ? ` · ${tCode("cause", `camera_${camera.state}`)}` : "";
-    return html`<span class="stands">${t(`standing.${stands}` as Key)}</span>${still}${camera.rec === "recording" ? html` · REC` : nothing}${
+    return html`${still}${camera.rec === "recording" ? html` · REC` : nothing}${
       broken ? html` · <span class="bad">${t(`rec.${camera.rec}` as Key)}</span>` : nothing
     }${battery}`;
   }

@@ -8,10 +8,10 @@ import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
 import type { Desk } from "../desk";
 import { type DiskNotice, diskNotice } from "../disk";
-import { age, bytes, type Key, span, t } from "../i18n";
+import { age, bytes, type Key, refusal, span, t } from "../i18n";
 import { type KeyMeaning, KeyReader } from "../keys";
 import * as layout from "../layout";
-import type { Intervention, Session } from "../model";
+import type { Camera, Intervention, Session } from "../model";
 import { controls, explain, Spoken } from "./base";
 import type { CameraList } from "./camera_list";
 import type { InterventionGate } from "./intervention";
@@ -148,7 +148,7 @@ export class LiveView extends Spoken {
 
   protected override render(): TemplateResult {
     return html`<alarm-banner .live=${this.desk.state} .shown=${new Set(this.desk.wall.layout.tiles.filter((camera) => camera !== null))} .now=${Date.now()} @alarm-show=${this.#onAlarmShow} @alarm-seen=${this.#onAlarmSeen}></alarm-banner>
-      ${this.#staleBanner()} ${this.#diskBanner()}
+      ${this.#staleBanner()} ${this.#refusedBanner()} ${this.#diskBanner()}
       ${
         this.current === null
           ? html`<intervention-gate .api=${this.desk.api} .turn=${this.desk.state.interventions} .closed=${this.closed} @entered=${this.#onEntered}></intervention-gate>`
@@ -163,6 +163,13 @@ export class LiveView extends Spoken {
     const seconds = downSince === null ? 0 : (Date.now() - downSince) / 1000;
     if (seconds < STALE_AFTER_S) return nothing;
     return html`<p class="stale" role="alert" data-testid="stale">⚠ ${t("link.stale", { age: age(seconds) })}</p>`;
+  }
+
+  /** Trying again would be refused again: somebody has to know why. */
+  #refusedBanner(): TemplateResult | typeof nothing {
+    const detail = [...this.desk.wall.links.values()].map((link) => link.refusal).find((why) => why !== null);
+    if (detail == null) return nothing;
+    return html`<p class="stale bad" role="alert" data-testid="media-refused">⚠ ${t("link.refused", { detail: refusal(detail) })}</p>`;
   }
 
   #diskBanner(): TemplateResult | typeof nothing {
@@ -183,7 +190,7 @@ export class LiveView extends Spoken {
     const wall = this.desk.wall.layout;
     const onTile = new Map(layout.visible(wall).map(({ camera, tile }) => [camera, tile]));
     return html`<div class="desk ${this.listed ? "" : "alone"}">
-      ${this.listed ? html`<camera-list .live=${this.desk.state} .onTile=${onTile} @camera-chosen=${this.#onChosen} @camera-request=${this.#onAsk}></camera-list>` : nothing}
+      ${this.listed ? html`<camera-list .live=${this.desk.state} .fresh=${(camera: Camera) => this.desk.wall.isFresh(camera)} .onTile=${onTile} @camera-chosen=${this.#onChosen} @camera-request=${this.#onAsk}></camera-list>` : nothing}
       <wall-grid .desk=${this.desk} .turn=${this.turn} @full-screen=${this.#toggleFullScreen}>
         <button slot="bar" @click=${this.#toggleList} aria-pressed=${this.listed} data-testid="toggle-list">☰ ${t("list.toggle")}</button>
       </wall-grid>
@@ -192,7 +199,8 @@ export class LiveView extends Spoken {
 
   #status(): TemplateResult {
     const socket = this.desk.socket.state;
-    const broken = [...this.desk.wall.links.values()].filter((link) => !link.mediaUp).length;
+    const reopening = [...this.desk.wall.links.values()].filter((link) => link.state !== "refused");
+    const broken = reopening.filter((link) => !link.mediaUp || this.desk.state.down.has(link.worker)).length;
     return html`<footer class="status">
       ${this.current === null ? nothing : this.#interventionStatus(this.current)}
       <span role="status" data-testid="message">${this.message}</span>

@@ -122,8 +122,9 @@ export class WallGrid extends Spoken {
   /** Listen to a tile, or stop listening to it. */
   hear(tile: number): void {
     const camera = this.desk.wall.layout.tiles[tile] ?? null;
-    if (camera !== null && this.desk.state.cameras.get(camera)?.liveAudio)
-      this.#arrange(layout.listen(this.desk.wall.layout, camera));
+    const wall = this.desk.wall.layout;
+    if (camera === null) return;
+    if (wall.audible === camera || this.desk.state.cameras.get(camera)?.liveAudio) this.#arrange(layout.listen(wall, camera));
   }
 
   /** Show a tile large with the others beside it, or go back. */

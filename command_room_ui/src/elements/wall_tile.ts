@@ -131,7 +131,7 @@ export class WallTile extends Spoken {
   }
 
   /** Nothing is claimed of a recording while the relay cannot be heard. */
-  #recording({ camera, fresh, liveness }: TileView): TemplateResult {
+  #recording({ camera, fresh, liveness, sealedAge }: TileView): TemplateResult {
     if (camera === null) return html``;
     if (camera.original === "camera") return html`<span class="rec" data-testid="rec">${t("rec.onCamera")}</span>`;
     if (!fresh)
@@ -140,11 +140,12 @@ export class WallTile extends Spoken {
         : html`<span class="soft" data-testid="rec" data-rec="unknown">? ${t("rec.unknown")}</span>`;
     const on = camera.rec === "recording";
     return html`<span class="rec ${on ? "on" : "off"}" data-testid="rec" data-rec=${camera.rec}>${on ? "◉" : "⚠"} ${t(`rec.${camera.rec}` as Key)}</span>
-      ${on ? html`<span class=${sealIsLate(camera) ? "warn" : ""} data-testid="seal">${seal(camera)}</span>` : nothing}`;
+      ${on ? html`<span class=${sealIsLate(sealedAge) ? "warn" : ""} data-testid="seal">${seal(sealedAge)}</span>` : nothing}`;
   }
 
   #tools(view: TileView): TemplateResult {
-    const canHear = view.camera?.liveAudio === true;
+    // Sound may go on for a moment after it was switched off for the camera: silence is always a person's to choose.
+    const canHear = view.audible || view.camera?.liveAudio === true;
     const hear = canHear ? t(view.audible ? "tile.mute" : "tile.hear") : t("tile.noAudio");
     return html`<button title=${hear} aria-label=${hear} aria-pressed=${view.audible} ?disabled=${!canHear} data-testid="hear" tabindex="-1"
         @click=${() => this.#say("tile-hear")}>${view.audible ? "♪" : "♪̸"}</button>
@@ -198,11 +199,11 @@ function isBroken(camera: Camera | null): boolean {
   );
 }
 
-function sealIsLate(camera: Camera): boolean {
-  return camera.sealedAge === null || camera.sealedAge > SEAL_LATE_AFTER_S;
+function sealIsLate(sealedAge: number | null): boolean {
+  return sealedAge === null || sealedAge > SEAL_LATE_AFTER_S;
 }
 
-function seal(camera: Camera): string {
-  if (camera.sealedAge === null) return `⚠ ${t("seal.none")}`;
-  return sealIsLate(camera) ? `⚠ ${t("seal.late", { age: age(camera.sealedAge) })}` : `✓ ${t("seal.ok")}`;
+function seal(sealedAge: number | null): string {
+  if (sealedAge === null) return `⚠ ${t("seal.none")}`;
+  return sealIsLate(sealedAge) ? `⚠ ${t("seal.late", { age: age(sealedAge) })}` : `✓ ${t("seal.ok")}`;
 }

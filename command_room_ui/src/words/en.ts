@@ -68,6 +68,8 @@ export const en: Catalogue = {
   "list.empty": "No camera matches.",
   "list.noneYet": "No camera is enrolled.",
   "list.count": "{live} live of {all}",
+  "list.countUnknown": "{all} cameras, state unknown",
+  "list.countPartly": "{live} live of {all}, state unknown: {unknown}",
   "list.onTile": "tile {tile}",
   "list.request": "Ask for transmission",
   "list.requested": "Request sent to {label}.",
@@ -88,6 +90,7 @@ export const en: Catalogue = {
   "standing.live": "live",
   "standing.online": "available",
   "standing.offline": "offline",
+  "standing.unknown": "state unknown",
 
   "alarm.title": "EMERGENCY",
   "alarm.needsMotive": "{label}: give your motive to see its picture",
@@ -127,6 +130,8 @@ export const en: Catalogue = {
   "cause.none": "",
   "cause.relay": "connection to the relay is cut",
   "cause.media": "picture connection is cut",
+  "cause.media_refused": "the relay refused the picture connection",
+  "cause.worker": "picture server down, coming back",
   "cause.camera_lost": "camera lost",
   "cause.camera_ended": "transmission ended",
   "cause.camera_frozen": "the camera sends no more frames",
@@ -143,7 +148,7 @@ export const en: Catalogue = {
   "rec.onCamera": "original on the camera",
 
   "seal.ok": "sealed",
-  "seal.late": "seal late by {age}",
+  "seal.late": "sealed {age} ago",
   "seal.none": "not sealed yet",
 
   "wall.title": "Wall",
@@ -156,6 +161,8 @@ export const en: Catalogue = {
   "link.connecting": "Relay: reconnecting…",
   "link.closed": "Relay: DISCONNECTED",
   "link.stale": "The relay has not answered for {age}. The states shown are from before; pictures may go on.",
+  "link.refused":
+    "The relay refuses the picture connection: {detail}. Reload the page; if it goes on, tell the administration.",
   "link.media": "Pictures: reconnecting ({count})",
 
   "recordings.title": "Recordings",

@@ -66,6 +66,8 @@ export const fr = {
   "list.empty": "Aucune caméra ne correspond.",
   "list.noneYet": "Aucune caméra n'est enrôlée.",
   "list.count": "{live} en direct sur {all}",
+  "list.countUnknown": "{all} caméras, état inconnu",
+  "list.countPartly": "{live} en direct sur {all}, état inconnu : {unknown}",
   "list.onTile": "tuile {tile}",
   "list.request": "Demander la transmission",
   "list.requested": "Demande envoyée à {label}.",
@@ -86,6 +88,7 @@ export const fr = {
   "standing.live": "en direct",
   "standing.online": "disponible",
   "standing.offline": "hors ligne",
+  "standing.unknown": "état inconnu",
 
   "alarm.title": "URGENCE",
   "alarm.needsMotive": "{label} : indiquez le motif pour voir son image",
@@ -125,6 +128,8 @@ export const fr = {
   "cause.none": "",
   "cause.relay": "liaison avec le relais coupée",
   "cause.media": "liaison des images coupée",
+  "cause.media_refused": "liaison des images refusée par le relais",
+  "cause.worker": "serveur d'images arrêté, reprise en cours",
   "cause.camera_lost": "caméra perdue",
   "cause.camera_ended": "transmission terminée",
   "cause.camera_frozen": "la caméra n'envoie plus d'image",
@@ -140,7 +145,7 @@ export const fr = {
   "rec.unknown": "REC inconnu",
   "rec.onCamera": "original sur la caméra",
   "seal.ok": "scellé",
-  "seal.late": "sceau en retard de {age}",
+  "seal.late": "scellé il y a {age}",
   "seal.none": "pas encore scellé",
 
   "wall.title": "Mur d'images",
@@ -153,6 +158,8 @@ export const fr = {
   "link.connecting": "Relais : reconnexion…",
   "link.closed": "Relais : DÉCONNECTÉ",
   "link.stale": "Le relais ne répond plus depuis {age}. Les états affichés datent d'avant ; les images peuvent continuer.",
+  "link.refused":
+    "Le relais refuse la liaison des images : {detail}. Rechargez la page ; si cela persiste, prévenez l'administration.",
   "link.media": "Images : reconnexion ({count})",
 
   "recordings.title": "Enregistrements",

@@ -37,6 +37,7 @@ const FRENCH: readonly (readonly [english: string, french: string])[] = [
   ["verifications are waiting", "d'autres vérifications attendent"],
   ["too many playbacks are open", "trop de consultations sont ouvertes"],
   ["holds control characters", "le texte porte des caractères de commande"],
+  ["a body is at most", "l'offre de ce navigateur est trop longue pour le relais"],
   ["is longer than", "le texte est trop long"],
   [
     "extract it for this procedure and hand it over first",

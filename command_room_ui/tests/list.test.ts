@@ -1,0 +1,54 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import "../src/elements/camera_list";
+import type { CameraList } from "../src/elements/camera_list";
+import { setLanguage } from "../src/i18n";
+import { NOTHING_KNOWN, reduce } from "../src/live_state";
+import type { Camera } from "../src/model";
+import { camera } from "./support";
+
+let list: CameraList;
+
+async function shown(cameras: readonly Camera[], fresh: boolean): Promise<string> {
+  list.live = reduce(NOTHING_KNOWN, { t: "cameras", cameras }, 0);
+  list.fresh = () => fresh;
+  document.body.append(list);
+  await list.updateComplete;
+  return (list.shadowRoot?.textContent ?? "").replace(/\s+/g, " ");
+}
+
+const row = (name: string): string =>
+  (list.shadowRoot?.querySelector(`li[data-camera="${name}"]`)?.textContent ?? "").replace(/\s+/g, " ");
+
+beforeEach(() => {
+  setLanguage("fr");
+  list = document.createElement("camera-list") as CameraList;
+});
+
+afterEach(() => {
+  list.remove();
+});
+
+describe("the list of cameras", () => {
+  it("says which are live and recorded while the relay is heard", async () => {
+    const text = await shown([camera("a", { battery: 80 }), camera("b", { rec: "stalled" })], true);
+    expect(text).toContain("2 en direct sur 2");
+    expect(row("a")).toContain("en direct · REC · batterie 80 %");
+    expect(row("b")).toContain("REC INTERROMPU");
+  });
+
+  it("claims neither a live picture nor a recording while it is not", async () => {
+    const text = await shown([camera("a", { battery: 80 }), camera("idle", { state: "idle", worker: null })], false);
+    expect(text).not.toContain("en direct");
+    expect(text).not.toContain("batterie");
+    expect(row("a")).toContain("état inconnu · REC inconnu");
+    expect(row("idle")).toContain("état inconnu");
+    expect(row("idle")).not.toContain("REC");
+    expect(list.shadowRoot?.querySelector('li[data-camera="a"]')?.getAttribute("data-standing")).toBe("unknown");
+  });
+
+  it("keeps an emergency that was heard", async () => {
+    await shown([camera("a", { pressed: true })], false);
+    expect(row("a")).toContain("URGENCE");
+    expect(row("a")).toContain("REC inconnu");
+  });
+});
