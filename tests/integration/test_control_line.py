@@ -98,6 +98,21 @@ async def test_a_step_of_the_wall_clock_ends_no_view_socket_or_sign_in(tmp_path:
         assert session["expires_at"] > rfc3339(services.clock.utc_ns()), "told by the clock that people see"
 
 
+@pytest.mark.parametrize("hours", [3, -3])
+async def test_a_step_of_the_wall_clock_makes_no_seal_look_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    async with control_line(tmp_path) as line:
+        await _live(line)
+        line.recorder.report("recording")
+        camera = await line.control.context.enrolment.camera("pm-1")
+        pictures = line.control.context.pictures
+        await until(lambda: pictures.of(camera)["sealed_age"] is not None, "the report")
+        monkeypatch.setattr(SystemClock, "utc_ns", lambda _clock: time.time_ns() + hours * 3600 * SECOND_NS)
+        monkeypatch.setattr(SystemClock, "monotonic", lambda _clock: time.monotonic() + 60)
+        assert 60 <= pictures.of(camera)["sealed_age"] < 3600
+
+
 async def test_a_transmission_ends_after_its_longest_time(tmp_path: Path) -> None:
     async with control_line(tmp_path, policy={"transmission_minutes": 1e-6}) as line:
         await _live(line)
