@@ -94,6 +94,10 @@ class Keeping:
         self._sweeping = asyncio.Lock()
         self._status = Status(None, 0, 0)
 
+    def believed_ns(self) -> int:
+        """Return UTC (ns) by which terms are judged: at most what the wall clock says, and not ahead with a step of it."""
+        return self._unhurried.utc_ns()
+
     def status(self) -> Status:
         """Return the state of keeping."""
         return self._status
@@ -184,7 +188,7 @@ class Keeping:
         """
         async with self._sweeping:
             row = await self._catalogue.recording(recording)
-            now_ns = self._unhurried.utc_ns()
+            now_ns = self.believed_ns()
             if recording in await self._catalogue.held() or not is_due(date.fromisoformat(row.expires_on), now_ns):
                 raise TheirError(Kind.CONFLICT, "held, or not due")
             if row.state != "erased":
@@ -246,7 +250,7 @@ class Keeping:
             raise TheirError(Kind.INCOMPLETE, f"procedure_type must be one of {', '.join(PROCEDURES)} (RET-02)")
         now_ns = self._clock.utc_ns()
         # By the clock that erases: one that was stepped ahead must not refuse what keeps a recording.
-        if row.state == "erased" or is_due(date.fromisoformat(row.expires_on), self._unhurried.utc_ns()):
+        if row.state == "erased" or is_due(date.fromisoformat(row.expires_on), self.believed_ns()):
             raise TheirError(Kind.CONFLICT, "a hold is opened before the term (RET-02)")
         made = Hold(
             new_id(now_ns),
