@@ -130,7 +130,7 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
     )  # fmt: skip
     check = Check(
         stores.catalogue, stores.journal, stores.vault, stores.keyring, clock,
-        recording_now=capture.open, viewing_now=lambda: viewing.known() | recordings.views(),
+        recording_now=capture.open, viewing_now=lambda: viewing.known() | recordings.views(), believed_ns=keeping.believed_ns,
     )  # fmt: skip
     verification, exports = await _proofs(settings, stores, clock, counters)
     reports = _Reports(links, counters, capture, streams, viewing, keeping)

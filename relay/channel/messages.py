@@ -410,7 +410,7 @@ class RecordingReport(Message, frozen=True):
 
     recording: str
     camera: str
-    sealed_until_ns: int
+    sealed_until_mono: float
     links: int
     gaps: int
     stored_bytes: int

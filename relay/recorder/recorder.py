@@ -363,7 +363,7 @@ class Recorder:
         return messages.RecordingReport(
             recording=recording.plan.recording,
             camera=recording.plan.camera,
-            sealed_until_ns=progress.sealed_until_ns,
+            sealed_until_mono=recording.sealed_until_mono,
             links=progress.links,
             gaps=progress.gaps,
             stored_bytes=progress.stored_bytes,

@@ -88,6 +88,10 @@ class Keeping:
         self.holds = Holds(catalogue, journal, keyring, clock, self._unhurried, self._sweeping)
         self._status = Status(None, 0, 0)
 
+    def believed_ns(self) -> int:
+        """Return UTC (ns) by which terms are judged: at most what the wall clock says, and not ahead with a step of it."""
+        return self._unhurried.utc_ns()
+
     def status(self) -> Status:
         """Return the state of keeping."""
         return self._status
@@ -191,7 +195,7 @@ class Keeping:
         """
         async with self._sweeping:
             row = await self._catalogue.recording(recording)
-            now_ns = self._unhurried.utc_ns()
+            now_ns = self.believed_ns()
             if recording in await self._catalogue.held() or not is_due(date.fromisoformat(row.expires_on), now_ns):
                 raise TheirError(Kind.CONFLICT, "held, or not due")
             if row.state != "erased":
@@ -228,3 +232,71 @@ class Keeping:
         purged = await self._journal.purge(before_ns)
         if purged:
             self._counters.count("journal_purged", purged)
+<<<<<<< HEAD
+=======
+
+    # --- holds --------------------------------------------------------------------------------------------------------
+
+    async def hold(
+        self,
+        person: Person,
+        recording: str,
+        *,
+        procedure_type: str,
+        procedure_no: str,
+        authority: str,
+        requested_by: str,
+    ) -> Hold:
+        """RET-02: keep a recording past its term for a procedure, opened before the term.
+
+        Raises TheirError INCOMPLETE (a field is missing), CONFLICT (too late or erased), FORBIDDEN, NOT_FOUND.
+        """
+        row = await self._catalogue.recording(recording)
+        facts = Facts(regime=row.regime, service=row.service, commune=row.commune)
+        await self._guard.require(person, Action.HOLD_RECORDING, facts, object_type="recording", object_id=recording)
+        if procedure_type not in PROCEDURES:
+            raise TheirError(Kind.INCOMPLETE, f"procedure_type must be one of {', '.join(PROCEDURES)} (RET-02)")
+        now_ns = self._clock.utc_ns()
+        # By the clock that erases: one that was stepped ahead must not refuse what keeps a recording.
+        if row.state == "erased" or is_due(date.fromisoformat(row.expires_on), self.believed_ns()):
+            raise TheirError(Kind.CONFLICT, "a hold is opened before the term (RET-02)")
+        made = Hold(
+            new_id(now_ns),
+            recording,
+            procedure_type,
+            clean_text(procedure_no, "procedure_no"),
+            clean_text(authority, "authority"),
+            clean_text(requested_by, "requested_by"),
+            person.user,
+            now_ns,
+            add_months(paris_day(now_ns), HOLD_REVIEW_MONTHS).isoformat(),
+        )
+        await self._enter_hold(person, made, "hold opened")
+        await self._catalogue.add_hold(made)
+        return made
+
+    async def release(self, person: Person, hold: str) -> None:
+        """Lift a hold; a recording past its term then goes at the next sweep (RET-02: at most 24 h)."""
+        found = await self._catalogue.hold(hold)
+        row = await self._catalogue.recording(found.recording)
+        facts = Facts(regime=row.regime, service=row.service, commune=row.commune)
+        await self._guard.require(person, Action.HOLD_RECORDING, facts, object_type="recording", object_id=found.recording)
+        if found.released_ns is not None:
+            raise TheirError(Kind.CONFLICT, "this hold is lifted already")
+        await self._enter_hold(person, found, "hold lifted")
+        await self._catalogue.release_hold(hold, person.user, self._clock.utc_ns())
+
+    async def _enter_hold(self, person: Person, hold: Hold, event: str) -> None:
+        await self._journal.append(
+            Entry(
+                Operation.MODIFICATION,
+                person.user,
+                person.role.value,
+                motive=f"{hold.procedure_type} {hold.procedure_no}",
+                object_type="recording",
+                object_id=hold.recording,
+                recipients=(hold.authority,),
+                details={"event": event, "hold": hold.hold, "requested_by": hold.requested_by},
+            )
+        )
+>>>>>>> clock
