@@ -112,7 +112,6 @@ class Check:
         for done, row in enumerate(rows.values()):
             tell("recordings", done, len(rows))
             folder, is_held, now_ns = row.recording in folders, row.recording in held, self._clock.utc_ns()
-<<<<<<< HEAD
             key_day = keys.get(row.recording)
             if is_lost(row, key_day, held | lifted.keys()) and row.state != "erased":
                 found.append(
@@ -121,11 +120,7 @@ class Check:
             else:
                 found += _term(row, key_day, is_held, lifted.get(row.recording), now_ns)
             found += _row(row, folder, key_day)
-            found += _erasure(row, folder, row.recording in keys, is_held, entries, now_ns)
-=======
-            found += _row(row, folder, keys.get(row.recording), is_held, now_ns)
             found += _erasure(row, folder, row.recording in keys, is_held, entries, self._believed_ns())
->>>>>>> clock
             if journal_purge_ns(row.started_ns) > now_ns:
                 found += _against_journal(row, entries)
             if row.state == "closed" and folder:

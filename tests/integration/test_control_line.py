@@ -699,9 +699,11 @@ async def test_a_restarted_control_finds_streams_and_views_again_and_closes_only
 
 async def _closed_view(line: Line, view: str) -> dict[str, Any]:
     """Return the one entry that says how a view ended, once it is written."""
-    async with asyncio.timeout(30):
-        while not (found := [each for each in _views(await line.entries(), "view closed") if each["details"]["view"] == view]):
-            await asyncio.sleep(0.01)
+    for _ in range(3000):
+        found = [entry for entry in _views(await line.entries(), "view closed") if entry["details"]["view"] == view]
+        if found:
+            break
+        await asyncio.sleep(0.01)
     (closed,) = found
     return closed
 
