@@ -29,7 +29,7 @@ from relay.evidence.wire import decode
 from relay.record.line import LineSettings
 from relay.record.wall import WallClock
 from relay.recorder.config import RecorderConfig
-from relay.recorder.jobs import Fact, Finish, Finished, Lacked, Open, Progress, Sealed
+from relay.recorder.jobs import Fact, Finish, Finished, Lacked, Open, Progress, Renew, Sealed
 from relay.recorder.recording import Recording
 from relay.recorder.recover import Recovered, left_behind, marked, recover_all
 from relay.recorder.writer import VaultThread, WriterSettings
@@ -230,6 +230,8 @@ class Recorder:
             return await self._open(message)
         if isinstance(message, messages.RecordClose):
             return await self._close(message)
+        if isinstance(message, messages.SessionRenew):
+            return self._renew(message)
         if isinstance(message, messages.Shutdown):
             self.stop(message.reason)
             return messages.Done()
@@ -272,6 +274,17 @@ class Recorder:
         if ending is None:
             raise TheirError(Kind.NOT_FOUND, "this recording is not open")
         await asyncio.shield(ending)
+        return messages.Done()
+
+    def _renew(self, message: messages.SessionRenew) -> Message:
+        """Raises TheirError where the certificate does not decode or is another key's."""
+        signer = SessionSigner(MemorySigner(message.seed), decode(CERTIFICATE, message.certificate))
+        if signer.certificate.session_key != signer.public_key:
+            raise TheirError(Kind.INVALID, "the certificate is not of this key")
+        self._signer = signer
+        assert self._vault is not None
+        self._vault.put(Renew(signer))
+        log.info("another session key signs from now on")
         return messages.Done()
 
     def _finish(self, recording: Recording, reason: Reason, author: str | None) -> asyncio.Future[None]:
@@ -350,6 +363,7 @@ class Recorder:
             disk_free=max(0, self._vault.free_bytes - self._config.keep_free),
             backlog_bytes=self._vault.backlog_bytes,
             disk=self._disk(self._vault),
+            session_until_ns=self._signer.certificate.not_after_ns,
         )
 
     @staticmethod
