@@ -44,6 +44,8 @@ class Lack:
     detail: str
     fragments: int = 0
     """How many fragments were given up; 0 where the gap is no loss of fragments."""
+    init: "Media | None" = None
+    """The last init segment among them: what comes later in its segment cannot be played without it."""
 
     @property
     def end_ns(self) -> int:
@@ -58,6 +60,7 @@ class Lack:
             return False
         self.length_ns = max(self.end_ns, more.end_ns) - self.start_ns
         self.fragments += more.fragments
+        self.init = more.init or self.init
         return True
 
 

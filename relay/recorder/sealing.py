@@ -88,6 +88,8 @@ class SealedRecording:
         self._facts: list[Fact] = []
         self._lost: Lack | None = None
         """The run of lost fragments that still grows: one gap, signed before anything that follows it."""
+        self._init: Media | None = None
+        """An init segment that was lost: it is stored before the next fragment of its segment."""
         self._segment: _Segment | None = None
         self._stored: bytes | None = None
         self._started_ns = start.started_ns
@@ -109,6 +111,14 @@ class SealedRecording:
         """
         self.sign_lost()
         self._pay()
+        init, self._init = self._init, None
+        if init is not None and init.segment == job.segment and not job.init:
+            self._init = init  # until it is stored
+            self._store(replace(init, start_ns=job.start_ns))
+            self._init = None
+        self._store(job)
+
+    def _store(self, job: Media) -> None:
         fragment = self._chain.links
         stored, offset = b"", 0
         if self._stores_media:
@@ -156,6 +166,7 @@ class SealedRecording:
         """Sign the gap of the fragments lost so far; those that follow become another one.  Never raises OSError."""
         lost, self._lost = self._lost, None
         if lost is not None:
+            self._init = lost.init or self._init
             lost.detail = f"{lost.detail} ({lost.fragments} fragments)"
             self._sign_gap(lost)
 

@@ -384,7 +384,8 @@ class VaultThread:
 
 
 def _lack_of(job: Media) -> Lack:
-    return Lack(job.recording, job.start_ns, job.length_ns, None, Cause.DISK, "the disk did not take it", fragments=1)
+    detail, init = "the disk did not take it", job if job.init else None
+    return Lack(job.recording, job.start_ns, job.length_ns, None, Cause.DISK, detail, fragments=1, init=init)
 
 
 def open_marks(root: Path, index: int) -> Path:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from relay.evidence.chain import Cause, End, Gap, Link, iterate
-from relay.recorder.jobs import Fact, Finished, Lack, Lacked
+from relay.evidence.seal import sha256
+from relay.recorder.jobs import Fact, Finished, Lack, Lacked, Media
 from relay.recorder.sealing import SealedRecording, start_of
 from relay.store.vault import CHAIN, FileOps
 from tests.support.sealing import KEY, RECORDING, T0, finish, judge, lack, media, plan, session
@@ -91,6 +92,35 @@ def test_another_cause_and_a_hole_between_are_gaps_of_their_own(recording: Seale
     recording.sync()
     starts = [body.start_ns for body in bodies(tmp_path) if isinstance(body, Gap)]
     assert [(start - T0) // STEP for start in starts] == [0, 2, 3, 9, 10, 4]
+
+
+def _init(segment: int, number: int) -> Media:
+    return replace(media(number, segment=segment), init=True, tracks=(), plain=b"init of %d" % segment, length_ns=0)
+
+
+def test_a_segment_whose_beginning_was_lost_still_begins_with_its_init_segment(
+    recording: SealedRecording, tmp_path: Path
+) -> None:
+    recording.media(_init(0, 0))
+    recording.media(media(0))
+    for lack_of in (lost(1), replace(lost(2), length_ns=0, init=_init(1, 2)), lost(2), lost(3)):
+        recording.lack(lack_of)
+    recording.media(media(4, segment=1))
+    recording.media(media(5, segment=1))
+    recording.lack(replace(lost(6), length_ns=0, init=_init(2, 6)))
+    recording.lack(lost(6))
+    recording.media(_init(3, 7))
+    recording.media(media(7, segment=3))
+    recording.finish(finish(8))
+    recording.sync()
+    links = [body for body in bodies(tmp_path) if isinstance(body, Link)]
+    assert [(link.segment, link.init) for link in links] == [
+        (0, True), (0, False), (1, True), (1, False), (1, False), (3, True), (3, False),
+    ]  # fmt: skip
+    assert links[2].plain_digest == sha256(b"init of 1")
+    assert links[2].arrival_start_ns == links[3].arrival_start_ns, "it was kept for this one"
+    assert gaps(tmp_path) == [(1, 3), (6, 1)]
+    assert judge(tmp_path).integrity == "intact"
 
 
 def test_what_is_added_to_a_run_leaves_the_job_as_it_was(recording: SealedRecording) -> None:

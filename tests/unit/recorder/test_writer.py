@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from relay.base.clock import Clock, SystemClock
 from relay.base.counters import Counters
 from relay.base.errors import OurError
 from relay.evidence import seal
-from relay.evidence.chain import Cause, Gap, iterate
+from relay.evidence.chain import Cause, Gap, Link, iterate
 from relay.recorder import sealing, writer
 from relay.recorder.jobs import Fact, Finished, Job, Lacked, Open, Progress, Sealed
 from relay.recorder.writer import VaultThread, WriterSettings
@@ -325,6 +326,35 @@ def test_what_a_full_disk_does_not_take_is_one_gap_or_one_every_ten_seconds(
         (6 * STEP, 3 * STEP - 1_000_000, Cause.DISK),
     ]
     assert judge(tmp_path).exit_code == 0
+
+
+def test_an_init_segment_that_a_full_disk_did_not_take_is_stored_before_the_fragments_that_need_it(
+    bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "MAX_BYTES", 400)
+    held = threading.Event()
+
+    class Stalling(FileOps):
+        def write(self, descriptor: int, data: bytes) -> int:
+            if len(data) == 216:
+                assert held.wait(20)
+            return super().write(descriptor, data)
+
+    one = bench(Stalling())
+    one.open()
+    one.put(media(0), media(1))
+    one.put(replace(media(2, segment=1), init=True, tracks=(), length_ns=0), media(2, segment=1), media(3, segment=1))
+    held.set()
+    one.until(lambda: one.thread.backlog_bytes == 0)
+    one.put(media(4, segment=1), finish(5))
+    one.wait(Finished)
+    links = [record.body for record in iterate((tmp_path / RECORDING / CHAIN).read_bytes())]
+    assert [(link.segment, link.init) for link in links if isinstance(link, Link)] == [
+        (0, False),
+        (0, False),
+        (1, True),
+        (1, False),
+    ]
 
 
 def test_cameras_that_lose_together_have_one_gap_each(bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
