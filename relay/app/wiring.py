@@ -116,13 +116,8 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
     recordings = Recordings(stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters)
     capture = Capture(links, recordings, counters)
     field = Field(interventions, stores.catalogue, guard, clock, counters)
-    rules = Rules(
-        settings.workers.silence_after,
-        settings.recorder.record_grace,
-        settings.policy.transmission_minutes * 60,
-        {str(regime): seconds for regime, seconds in settings.recorder.record_grace_by_regime.items()},
-    )
-    streams = Streams(links, capture, field, stores.catalogue, stores.accounts.camera, rules, clock, counters)
+    rules, camera_of = _rules(settings), stores.accounts.camera
+    streams = Streams(links, capture, field, stores.catalogue, camera_of, rules, clock, counters)
     viewing = Viewing(links, streams, interventions, stores.catalogue, stores.journal, clock, steady, counters)
     pictures = Pictures(streams, capture, field, viewing, clock)
     live = LiveHub(enrolment, pictures, counters)
@@ -168,6 +163,15 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
     control = Control(context, stores, links, capture, keeping, sessions, set())
     _introduce(control)
     return control
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        settings.workers.silence_after,
+        settings.recorder.record_grace,
+        settings.policy.transmission_minutes * 60,
+        {str(regime): seconds for regime, seconds in settings.recorder.record_grace_by_regime.items()},
+    )
 
 
 def _repair(stores: Stores, check: Check, recordings: Recordings, keeping: Keeping, clock: Clock, counters: Counters) -> Repair:

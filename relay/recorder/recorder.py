@@ -32,6 +32,7 @@ from relay.recorder.config import RecorderConfig
 from relay.recorder.jobs import Fact, Finish, Finished, Lacked, Open, Progress, Renew, Sealed
 from relay.recorder.recording import Recording
 from relay.recorder.recover import Recovered, left_behind, marked, recover_all
+from relay.recorder.told import closed, segment_sealed
 from relay.recorder.writer import VaultThread, WriterSettings
 from relay.store.vault import FileOps, Vault
 
@@ -400,19 +401,19 @@ class Recorder:
             if recording is not None:
                 recording.progress = fact
         elif isinstance(fact, Sealed):
-            self._tell(_segment_sealed(fact))
+            self._tell(segment_sealed(fact))
         elif isinstance(fact, Lacked):
             lack = fact.lack
             self._tell(messages.GapSeen(lack.recording, lack.start_ns, lack.length_ns, lack.cause.value))
         elif isinstance(fact, Finished):
-            self._tell(_closed(fact))
+            self._tell(closed(fact))
             ending = self._ends.pop(fact.recording, None)
             if ending is not None and not ending.done():
                 ending.set_result(None)
 
     def _tell_recovered(self, item: Recovered) -> None:
         for segment in item.segments:
-            self._tell(_segment_sealed(segment))
+            self._tell(segment_sealed(segment))
         self._tell(
             messages.RecordingClosed(
                 recording=item.recording,
@@ -477,30 +478,3 @@ def _settle(future: "asyncio.Future[None]", error: Exception | None) -> None:
         future.set_result(None)
     else:
         future.set_exception(error)
-
-
-def _segment_sealed(fact: Sealed) -> messages.SegmentSealed:
-    return messages.SegmentSealed(
-        recording=fact.recording,
-        segment=fact.segment,
-        first_link=fact.first_link,
-        last_link=fact.last_link,
-        start_ns=fact.start_ns,
-        end_ns=fact.end_ns,
-        stored_bytes=fact.stored_bytes,
-        head=fact.head,
-    )
-
-
-def _closed(fact: Finished) -> messages.RecordingClosed:
-    return messages.RecordingClosed(
-        recording=fact.recording,
-        reason=fact.reason.value,
-        links=fact.links,
-        head=fact.head,
-        end_ns=fact.end_ns,
-        recovered=False,
-        gaps=fact.gaps,
-        duration_ns=fact.duration_ns,
-        stored_bytes=fact.stored_bytes,
-    )
