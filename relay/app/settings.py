@@ -182,6 +182,9 @@ class Policy(Section):
         default=(), description="INSEE codes of the communes in the prefect's authorisation; empty: not checked"
     )
     max_cameras: int | None = Field(default=None, ge=1, description="Number of cameras in the prefect's authorisation")
+    prefect_days: int | None = Field(
+        default=None, ge=1, le=31, description="Term of videoprotection recordings in the prefect's act, in days (VID-04)"
+    )
     transmission_minutes: float = Field(
         default=120, gt=0, description="A transmission ends after this time unless confirmed again (LIV-07)"
     )

@@ -113,7 +113,7 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
     guard = Guard(stores.journal, clock)
     identity, enrolment = _people(settings, stores, clock, steady, counters), _cameras(settings, stores, clock)
     interventions = Interventions(stores.catalogue, stores.journal, clock)
-    recordings = Recordings(stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters)
+    recordings = _recordings(settings, stores, clock, counters)
     capture = Capture(links, recordings, counters)
     field = Field(interventions, stores.catalogue, guard, clock, counters)
     rules, camera_of = _rules(settings), stores.accounts.camera
@@ -163,6 +163,11 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
     control = Control(context, stores, links, capture, keeping, sessions, set())
     _introduce(control)
     return control
+
+
+def _recordings(settings: Settings, stores: Stores, clock: Clock, counters: Counters) -> Recordings:
+    days = settings.policy.prefect_days
+    return Recordings(stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters, prefect_days=days)
 
 
 def _rules(settings: Settings) -> Rules:
@@ -333,6 +338,7 @@ class _Reports:
             "relay_disk_free_bytes": {f"recorder-{index}": free for index, free in disk.free.items()},
             "relay_disk_full_in_seconds": {} if disk.outlook.full_in is None else {"control": disk.outlook.full_in},
             "relay_disk_troubled": {"control": float(disk.outlook.state != "ok")},
+            "relay_retention_sweep_age_seconds": {"control": self._keeping.since_whole()},
             "relay_retention_late": {"control": self._keeping.status().late_total},
             "relay_holds_open": {"control": self._keeping.holds.open_now},
             "relay_holds_review_overdue": {"control": self._keeping.holds.overdue_now},

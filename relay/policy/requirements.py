@@ -309,8 +309,11 @@ ENFORCED: dict[str, Requirement] = {
     "VID-04": Requirement(
         "L252-3, L252-5, R253-4",
         "a prefect's act can only shorten the month",
-        ("relay.policy.retention:expires_on",),
-        (_POLICY + "test_retention.py::test_a_prefects_act_can_only_shorten",),
+        ("relay.policy.retention:expires_on", "relay.service.recordings:Recordings.begin"),
+        (
+            _POLICY + "test_retention.py::test_a_prefects_act_can_only_shorten",
+            _SERVICE + "test_recordings.py::test_the_prefects_term_goes_into_the_plan_of_a_fixed_cameras_recording",
+        ),
     ),
 }
 
