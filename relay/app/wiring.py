@@ -114,13 +114,7 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
     recordings = Recordings(stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters)
     capture = Capture(links, recordings, counters)
     field = Field(interventions, stores.catalogue, guard, clock, counters)
-    rules = Rules(
-        settings.workers.silence_after,
-        settings.recorder.record_grace,
-        settings.policy.transmission_minutes * 60,
-        {str(regime): seconds for regime, seconds in settings.recorder.record_grace_by_regime.items()},
-    )
-    streams = Streams(links, capture, field, stores.catalogue, stores.accounts.camera, rules, clock, counters)
+    streams = Streams(links, capture, field, stores.catalogue, stores.accounts.camera, _rules(settings), clock, counters)
     viewing = Viewing(links, streams, interventions, stores.catalogue, stores.journal, clock, steady, counters)
     pictures = Pictures(streams, capture, field, viewing, clock)
     live = LiveHub(enrolment, pictures, counters)
@@ -165,6 +159,16 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
     control = Control(context, stores, links, capture, keeping, set())
     _introduce(control)
     return control
+
+
+def _rules(settings: Settings) -> Rules:
+    recorder = settings.recorder
+    return Rules(
+        settings.workers.silence_after,
+        recorder.record_grace,
+        settings.policy.transmission_minutes * 60,
+        {str(regime): seconds for regime, seconds in recorder.record_grace_by_regime.items()},
+    )
 
 
 def _repair(stores: Stores, check: Check, recordings: Recordings, keeping: Keeping, clock: Clock, counters: Counters) -> Repair:
