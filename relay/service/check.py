@@ -109,7 +109,7 @@ class Check:
         held, lifted = await self._catalogue.held(), await self._catalogue.lifted()
         found = _strangers(rows, keys) + _removed(rows.keys() | folders, entries)
         for name in sorted(folders - rows.keys()):
-            found.append(await asyncio.to_thread(self._unlisted, name, held, entries))
+            found.append(await asyncio.to_thread(self._unlisted, name, entries))
         for done, row in enumerate(rows.values()):
             tell("recordings", done, len(rows))
             folder, is_held, now_ns = row.recording in folders, row.recording in held, self._clock.utc_ns()
@@ -209,13 +209,13 @@ class Check:
     def _records(self, recording: str) -> Iterator[Record]:
         return stream(self._vault.chain(recording))
 
-    def _unlisted(self, name: str, held: AbstractSet[str], entries: _Entries) -> Disagreement:
+    def _unlisted(self, name: str, entries: _Entries) -> Disagreement:
         """A folder without a row: safe to list again where everything that the row says is known."""
         detail = "a recording's folder is not in the catalogue"
         if name in entries.erased:
             return Disagreement("folder_without_row", name, f"{detail}, and the journal says that it was erased (RET-01)")
         try:
-            found = read_unlisted(self._vault, self._keyring, name, held)
+            found = read_unlisted(self._vault, self._keyring, name)
         except RelayError as error:
             return Disagreement("folder_without_row", name, f"{detail}, and no row can be made: {error.detail}")
         if entries.closed.get(name, found.end.head.hex()) != found.end.head.hex():
