@@ -641,6 +641,7 @@ async def _restart_and_check(line: Line, location: str, held: str, gone: str) ->
         assert live.why.intervention
         assert again.control.context.viewing.open_views == 1
         await again.control.context.viewing.tick()
+        await until(lambda: gone not in again.control.context.viewing.known(), "its end to be entered")
         (closed,) = [entry for entry in _views(await again.entries(), "view closed") if entry["details"]["view"] == gone]
         assert closed["details"]["reason"] == "the relay was restarted"
         assert closed["details"]["last_ns"] > closed["details"]["first_ns"]
