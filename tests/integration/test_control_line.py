@@ -697,17 +697,6 @@ async def test_a_restarted_control_finds_streams_and_views_again_and_closes_only
         await _restart_and_check(line, location, held, gone)
 
 
-async def _closed_view(line: Line, view: str) -> dict[str, Any]:
-    """Return the one entry that says how a view ended, once it is written."""
-    for _ in range(3000):
-        found = [entry for entry in _views(await line.entries(), "view closed") if entry["details"]["view"] == view]
-        if found:
-            break
-        await asyncio.sleep(0.01)
-    (closed,) = found
-    return closed
-
-
 async def _restart_and_check(line: Line, location: str, held: str, gone: str) -> None:
     # As a kill would: nothing of the first control may run or write from here on.
     await line.control.links.stop()
@@ -720,7 +709,8 @@ async def _restart_and_check(line: Line, location: str, held: str, gone: str) ->
         assert live.why.intervention
         assert again.control.context.viewing.open_views == 1
         await again.control.context.viewing.tick()
-        closed = await _closed_view(again, gone)
+        await until(lambda: gone not in again.control.context.viewing.known(), "its end to be entered")
+        (closed,) = [entry for entry in _views(await again.entries(), "view closed") if entry["details"]["view"] == gone]
         assert closed["details"]["reason"] == "the relay was restarted"
         assert closed["details"]["last_ns"] > closed["details"]["first_ns"]
         assert (await again.worker.next(m.LeaseRenew, 2)).views == (held,)
