@@ -144,7 +144,7 @@ class Leg:
         self.octets += burst.octets
         self._last_at = now
         if self._keeps:
-            self.history.keep((burst, self.shift, self.timestamp_shift))
+            self.history.keep(burst, self.shift, self.timestamp_shift)
         return burst
 
     def _own(self, packets: Sequence[Media], wanted: Callable[[Media], bool]) -> list[Burst]:

@@ -138,6 +138,15 @@ def test_reports_go_out_once_a_second_with_the_round_trip_of_the_camera() -> Non
     assert full[0][1].delay == 65536 // 4
 
 
+def test_of_many_sender_reports_in_one_compound_the_last_of_each_stream_counts() -> None:
+    camera = Camera(VIDEO)
+    camera.sends(1)
+    ntp = rtcp.ntp_from_ns(1_700_000_000_000_000_000)
+    reports = [rtcp.SenderReport(ssrc, ntp, 3000 + at, 1, 1, ()) for at in range(20) for ssrc in (1, 99)]
+    facts = camera.source.receive_rtcp(b"".join(map(rtcp.build_sender_report, reports)), 1.25)
+    assert [(fact.ssrc, fact.rtp) for fact in facts] == [(1, 3019)]
+
+
 def test_a_probe_of_padding_holds_its_number_and_carries_nothing() -> None:
     camera = Camera(VIDEO)
     camera.sends(1)
