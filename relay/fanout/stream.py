@@ -53,7 +53,7 @@ class Stream:
         self.ssrc = ssrc
         self.rid = rid
         self.spec = spec
-        self.inbound = Inbound(spec.clock_rate, nack=spec.nack)
+        self.inbound = Inbound(spec.clock_rate, nack=spec.nack, rtx=spec.rtx_payload_type is not None)
         self.clock = TrackClock(spec.clock_rate, camera)
         self.cache = KeyframeCache()
         self.asker = KeyframeAsker()
