@@ -15,7 +15,9 @@ from relay.rtp.rtcp import ReportBlock
 MAX_GAP = 1000
 """A jump further than this (either way) is a restart of the sender, not a loss (RFC 3550 A.1, MAX_DROPOUT)."""
 
-MAX_MISSING = 1000
+MAX_MISSING = 500
+"""Packets that may be missing at once; of a wider gap the newest are asked for, so that no jump of a hostile camera makes more
+work in a second than this."""
 NACK_BATCH = 250
 REORDER_SLACK = 0.008
 """Seconds that a packet may be late before its first NACK: packets overtake each other on a radio."""
@@ -55,6 +57,9 @@ class Inbound:
         self._last_sequence: int | None = None
         self._next: int | None = None
         self._suspect: int | None = None
+        self._restarted_at = float("-inf")
+        self._wild_until = float("-inf")
+        """A sender that began anew twice within a second is not asked for anything until then."""
         self.high = -1
         """Highest index accepted; -1 before the first packet."""
         self.missing: dict[int, Missing] = {}
@@ -98,7 +103,7 @@ class Inbound:
         return self._accept(sequence, timestamp, now, repair)
 
     def _accept(self, sequence: int, timestamp: int, now: float, repair: bool) -> int | None:
-        index = self._index(sequence, repair)
+        index = self._index(sequence, now, repair)
         if index is None:
             return None
         if index > self.high:
@@ -115,7 +120,7 @@ class Inbound:
             self._measure_jitter(timestamp, now)
         return index
 
-    def _index(self, sequence: int, repair: bool) -> int | None:
+    def _index(self, sequence: int, now: float, repair: bool) -> int | None:
         if self._last_sequence is None:
             if repair:
                 return None
@@ -125,7 +130,7 @@ class Inbound:
             index = self.high + unwrap(sequence, self._last_sequence, 16) - self._last_sequence
             if abs(index - self.high) > MAX_GAP:
                 # Browsers probe their way with repairs of packets long past: those say nothing about the sender.
-                return None if repair else self._restart(sequence)
+                return None if repair else self._restart(sequence, now)
         if index > self.high:
             self._follow(sequence)
         self._suspect = None
@@ -135,7 +140,7 @@ class Inbound:
         self._last_sequence = sequence
         self._next = sequence + 1 & 0xFFFF
 
-    def _restart(self, sequence: int) -> int | None:
+    def _restart(self, sequence: int, now: float) -> int | None:
         """Believe in a wild jump when a second packet confirms it (RFC 3550 A.1)."""
         if self._suspect != sequence:
             self._suspect = sequence + 1 & 0xFFFF
@@ -143,19 +148,27 @@ class Inbound:
         self._suspect = None
         self._follow(sequence)
         self.missing.clear()
+        self.abandoned += 1  # at least
+        if now - self._restarted_at < GIVE_UP_AFTER:
+            self._wild_until = now + GIVE_UP_AFTER
+        self._restarted_at = now
         self._transit = None
         return self.high + 1
 
     def _advance(self, index: int, now: float) -> None:
-        due = now + (REORDER_SLACK if self._nack else GIVE_UP_AFTER)
         if index > self.high + 1:
-            self._due_at = min(self._due_at, due) if self.missing else due
-        for lost in range(self.high + 1, index):
-            self.missing[lost] = Missing(now, due)
-        while len(self.missing) > MAX_MISSING:
-            del self.missing[next(iter(self.missing))]
-            self.abandoned += 1
+            room = 0 if now < self._wild_until else MAX_MISSING - len(self.missing)
+            first = max(self.high + 1, index - room)
+            self.abandoned += first - self.high - 1
+            if first < index:
+                self._miss(first, index, now)
         self.high = index
+
+    def _miss(self, first: int, end: int, now: float) -> None:
+        due = now + (REORDER_SLACK if self._nack else GIVE_UP_AFTER)
+        self._due_at = min(self._due_at, due) if self.missing else due
+        for index in range(first, end):
+            self.missing[index] = Missing(now, due)
 
     def _fill(self, index: int, now: float, repair: bool) -> bool:
         hole = self.missing.pop(index, None)

@@ -218,10 +218,11 @@ class Source:
         return rtcp.build_receiver_report(rtcp.ReceiverReport(self._local_ssrc, ()))
 
     def _repair(self, stream: Stream, now: float) -> list[bytes]:
-        before = stream.inbound.abandoned
         wanted = stream.inbound.due(now)
-        if stream.inbound.abandoned > before and stream.spec.kind == "video":
-            stream.asker.want(now)
+        if stream.inbound.abandoned > stream.mourned:
+            stream.mourned = stream.inbound.abandoned
+            if stream.spec.kind == "video":
+                stream.asker.want(now)
         if not wanted:
             return []
         self._counters.count("nack_sent", len(wanted))

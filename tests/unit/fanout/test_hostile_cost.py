@@ -6,10 +6,13 @@ from collections.abc import Callable
 import pytest
 
 from relay.fanout.burst import Burst, Dress
+from relay.fanout.feedback import TransportFeedback
+from relay.fanout.inbound import MAX_GAP, Inbound
 from relay.fanout.leg import Leg, LegSpec
 from relay.fanout.media import Media
 from relay.fanout.resend import SealedHistory
 from relay.rtp import rtcp
+from relay.transport.srtp import GcmSession
 from tests.support.steps import steps
 
 MTU = 1452
@@ -81,3 +84,84 @@ def test_a_compound_of_many_small_packets_is_read_only_as_far_as_an_honest_one_g
     assert len(rtcp.parse(many).packets) == rtcp.MAX_PACKETS
     assert rtcp.parse(many).skipped > 0
     assert steps(lambda: rtcp.parse(many)) < 1.2 * steps(lambda: rtcp.parse(few))
+
+
+# --- a camera that jumps -----------------------------------------------------------------------------------------------
+
+PACKETS = 300
+
+
+def numbers(step: int) -> list[int]:
+    """Sequence numbers that jump."""
+    return [at * step & 0xFFFF for at in range(1, PACKETS + 1)]
+
+
+def receiving(sequences: list[int]) -> int:
+    """Steps that a second's packets cost, one each 3 ms, and seeing to their repair."""
+    flow = Inbound(90_000, nack=True, rtx=True)
+    flow.accept(0, 0, 0.0)
+
+    def work() -> None:
+        for at, sequence in enumerate(sequences):
+            flow.accept(sequence, 3000 * at, at * 0.003)
+            if at % 2:
+                flow.due(at * 0.003)
+
+    return steps(work)
+
+
+@pytest.mark.parametrize("step", [2, 200, 1000])
+def test_a_camera_whose_numbers_jump_makes_no_more_work_in_a_second_than_one_outage(step: int) -> None:
+    outage = [sequence + MAX_GAP - 1 for sequence in numbers(1)]
+    assert receiving(numbers(step)) < 1.5 * receiving(outage) + receiving(numbers(1))
+
+
+def test_a_camera_that_begins_anew_again_and_again_makes_no_more_work_than_one_outage() -> None:
+    wild = [base + at * 9973 & 0xFFFF for at in range(PACKETS // 3) for base in (20_000, 20_001, 21_000)]
+    assert receiving(wild) < 1.5 * receiving(numbers(1)) + receiving([sequence + MAX_GAP - 1 for sequence in numbers(1)])
+
+
+def sending(step: int) -> int:
+    """Steps that a leg costs whose camera's numbers jump so far."""
+    leg = leg_with_history(1)
+    session = GcmSession(bytes(28), bytes(28))
+
+    def work() -> None:
+        for at in range(1, PACKETS):
+            burst = leg.admit(Burst([packet(at * step)]), 0.0)
+            assert burst is not None
+            session.seal_layout(burst.layout(KIND, 0.0), 1, leg.shift, leg.timestamp_shift)
+
+    return steps(work)
+
+
+@pytest.mark.parametrize("step", [2, 1000])
+def test_a_leg_behind_a_camera_whose_numbers_jump_costs_little_more(step: int) -> None:
+    assert sending(step) < 2 * sending(1)
+
+
+@pytest.mark.parametrize("step", [2, 1000])
+def test_opening_packets_whose_numbers_jump_costs_little_more(step: int) -> None:
+    def opening(step: int) -> int:
+        ours, theirs = GcmSession(bytes(28), bytes(28)), GcmSession(bytes(28), bytes(28))
+        sealed = [
+            ours.seal(struct.pack(">BBHII", 0x80, 96, at * step & 0xFFFF, 0, 1), b"x", at * step) for at in range(PACKETS)
+        ]
+        return steps(lambda: [theirs.open_rtp(packet) for packet in sealed])
+
+    assert opening(step) < 2 * opening(1)
+
+
+@pytest.mark.parametrize("step", [3, 999, 1001, 32_767, 40_000])
+def test_transport_wide_numbers_that_jump_cost_little_more_to_tell_of(step: int) -> None:
+    def telling(step: int) -> int:
+        feedback = TransportFeedback()
+
+        def work() -> None:
+            for at, number in enumerate(numbers(step)):
+                feedback.arrived(number, at / 10_000)
+                feedback.poll(1, 2, at / 10_000)
+
+        return steps(work)
+
+    assert telling(step) < 3 * telling(1)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.base.counters import Counters
+from relay.fanout.inbound import MAX_GAP, MAX_MISSING
 from relay.fanout.source import Source
 from relay.fanout.stream import TrackSpec
 from relay.rtp import header as rtp
@@ -112,6 +113,15 @@ def test_a_keyframe_is_asked_for_when_repair_is_over() -> None:
     first_pli = next(step for step, report in asked if isinstance(report, rtcp.Pli))
     assert first_pli >= 100
     assert [step for step, report in asked if isinstance(report, rtcp.Nack) and step > first_pli] == []
+
+
+def test_a_keyframe_is_asked_for_at_once_where_more_is_lost_than_can_be_repaired() -> None:
+    for lost in (MAX_MISSING + 1, 3 * MAX_GAP):
+        camera = Camera(VIDEO)
+        camera.sends(1)
+        camera.sends(2 + lost)
+        camera.sends(3 + lost)
+        assert rtcp.Pli(0x5E1F, 1) in camera.says(1.001)
 
 
 def test_wishes_for_a_keyframe_become_one_request_until_it_comes() -> None:
