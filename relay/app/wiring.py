@@ -37,7 +37,7 @@ from relay.service.live_rules import Rules
 from relay.service.picture import Pictures
 from relay.service.recordings import Recordings
 from relay.service.repair import Repair
-from relay.service.sessions import Sessions
+from relay.service.session_keys import SessionKeys
 from relay.service.streams import Streams
 from relay.service.verification import Verification
 from relay.service.viewing import Viewing
@@ -72,7 +72,7 @@ class Control:
     links: Links
     capture: Capture
     keeping: Keeping
-    sessions: Sessions
+    sessions: SessionKeys
     background: set["asyncio.Task[None]"]
 
 
@@ -130,7 +130,7 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
         recording_now=capture.open, viewing_now=lambda: viewing.known() | recordings.views(), believed_ns=keeping.believed_ns,
     )  # fmt: skip
     verification, exports = await _proofs(settings, stores, clock, counters)
-    sessions = Sessions(links, stores.keyring, clock, counters)
+    sessions = SessionKeys(links, stores.keyring, clock, counters)
     reports = _Reports(links, counters, capture, streams, viewing, keeping, sessions)
     context = Context(
         clock=clock,
@@ -300,7 +300,7 @@ class _Reports:
         streams: Streams,
         viewing: Viewing,
         keeping: Keeping,
-        sessions: Sessions,
+        sessions: SessionKeys,
     ) -> None:
         self._links = links
         self._own = counters

@@ -40,7 +40,7 @@ def issue(keyring: Keyring, index: int, now_ns: int) -> tuple[bytes, bytes]:
     return keyring.issue_session("recorder", index, now_ns - DAY_NS, now_ns + LIFE_NS)
 
 
-class Sessions:
+class SessionKeys:
     """Hands out new session keys; `tick` is called each `EVERY_SECONDS`."""
 
     def __init__(self, links: Links, keyring: Keyring, clock: Clock, counters: Counters) -> None:
