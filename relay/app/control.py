@@ -124,6 +124,7 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]], counters: 
 async def shut(control: Control) -> None:
     """End in order: links, what is being entered, the journal's last checkpoint, the database."""
     await control.links.stop()
+    await control.context.field.shut()
     await control.context.streams.shut()
     await control.context.viewing.shut()
     await asyncio.gather(*control.background, return_exceptions=True)

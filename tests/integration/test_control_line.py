@@ -10,10 +10,10 @@ import aiohttp
 import pytest
 
 from relay.base.clock import SECOND_NS, SystemClock
-from relay.base.errors import Kind, TheirError
+from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import messages as m
 from relay.http.bodies import FRAGMENT
-from relay.service.field import Unit
+from relay.service.field import Intent, Unit
 from tests.support.control_line import OFFER, Line, Page, Socket, control_line, serving, until
 from tests.support.fake_peers import FakeRecorder, FakeWorker
 
@@ -687,3 +687,21 @@ async def test_a_worker_that_restarted_empty_leaves_no_live_camera_and_asks_it_t
             await line.worker.start()
             await socket.hear("republish")
         assert line.control.context.streams.live("pm-1") is None
+
+
+async def test_a_press_reaches_the_pages_while_the_database_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        await line.enrol("pm-1")
+        async with line.page(olga) as page, line.camera("pm-1") as camera:
+            with monkeypatch.context() as broken:
+
+                async def refuse(*_: object) -> object:
+                    raise OurError("database: disk I/O error")
+
+                broken.setattr(line.control.context.interventions, "open_by_camera", refuse)
+                await camera.say(t="press", threat="agents", reason="x" * 5000)
+                await camera.hear("pressed")
+                await page.hear("camera", camera="pm-1", pressed=True)
+                await until(lambda: line.control.context.counters.values["camera_presses_unentered"] > 0, "refused")
+            line.control.context.field.tick()
+            await until(lambda: (_unit(line, "pm-1").intent or Intent(None, "", "", 0)).intervention is not None, "entered")
