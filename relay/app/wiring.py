@@ -15,6 +15,7 @@ from relay.app.settings import Settings
 from relay.base.clock import Clock, SystemClock
 from relay.base.counters import Counters
 from relay.channel.messages import RecorderReport, WorkerReport
+from relay.channel.tasks import told
 from relay.evidence.keys import public_key_from
 from relay.evidence.standalone import single_file
 from relay.evidence.statement import predecessors
@@ -70,7 +71,7 @@ class Control:
     links: Links
     capture: Capture
     keeping: Keeping
-    background: set["asyncio.Task[None]"]
+    background: set["asyncio.Task[bool]"]
 
 
 def journal_origin(keyring: Keyring) -> str:
@@ -261,7 +262,7 @@ def _tell_worker(services: Context, link: Link, *, up: bool) -> None:
 
 def spawn(control: Control, work: Coroutine[Any, Any, None]) -> None:
     """Run something that nobody waits for; control's end does."""
-    task = asyncio.create_task(work)
+    task = asyncio.create_task(told(work, getattr(work, "__qualname__", "background work"), control.context.counters))
     control.background.add(task)
     task.add_done_callback(control.background.discard)
 

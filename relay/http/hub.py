@@ -5,6 +5,7 @@ What this file owns: one bounded queue per socket and what every page is told.  
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -12,15 +13,22 @@ import msgpack
 from aiohttp import WSCloseCode, web
 
 from relay.base.counters import Counters, declare
+from relay.channel.tasks import told
 from relay.service.disk import Outlook
 from relay.service.enrolment import Enrolment, in_scope
 from relay.service.identity import SignedIn
 from relay.service.picture import Pictures
 from relay.store.accounts import Camera
 
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+
 declare(
     live_sockets="live sockets opened by pages",
     live_messages="messages sent over live sockets",
+    live_refresh_failures="readings of the enrolled cameras for pages that failed; they are repeated every second",
+    live_untold="changes of a camera that could not be told to pages because of an error of ours",
     live_dropped="live sockets closed because they did not take their messages in time",
 )
 
@@ -54,16 +62,23 @@ class Outbox:
             self._queue.put_nowait(b"")
 
     async def run(self) -> None:
-        """Send until the socket goes away, is to be closed, or the queue has overflowed."""
-        with contextlib.suppress(ConnectionError):
-            while not self._overflowed:
-                message = await self._queue.get()
-                if not message:
-                    break
-                await self._socket.send_bytes(message)
-                self._counters.count("live_messages")
+        """Send until the socket goes away, is to be closed, or the queue has overflowed; then close it, whatever happened."""
+        try:
+            await self._send_all()
+        except ConnectionError:
+            pass
+        except Exception:
+            log.exception("a live socket is closed")
         code = WSCloseCode.TRY_AGAIN_LATER if self._overflowed else WSCloseCode.GOING_AWAY
         await self._socket.close(code=code)
+
+    async def _send_all(self) -> None:
+        while not self._overflowed:
+            message = await self._queue.get()
+            if not message:
+                break
+            await self._socket.send_bytes(message)
+            self._counters.count("live_messages")
 
 
 class Page:
@@ -96,17 +111,31 @@ class LiveHub:
         """What a page is told when it connects, beside the cameras."""
 
     async def run(self) -> None:
-        """Coalesce changes: each camera's map goes out at most ten times a second; until cancelled."""
+        """Tell pages what changes until cancelled; no database, and no error of ours, keeps a change of a camera from them."""
+        await asyncio.gather(self._keep_telling(), self._keep_known())
+
+    async def _keep_telling(self) -> None:
+        """Coalesce changes: each camera's map goes out at most ten times a second."""
         while True:
             await self._wake.wait()
             self._wake.clear()
-            if self._stale.is_set():
-                self._stale.clear()
-                await self.refresh()
             changed, self._changed = self._changed, set()
             for name in changed:
-                self._send_camera(name)
+                try:
+                    self._send_camera(name)
+                except Exception:
+                    self._counters.count("live_untold")
+                    log.exception("a camera's state was not told", extra={"camera": name})
             await asyncio.sleep(0.1)
+
+    async def _keep_known(self) -> None:
+        """Read the enrolled cameras again whenever they changed, and until it succeeds."""
+        while True:
+            await self._stale.wait()
+            self._stale.clear()
+            if not await told(self.refresh(), "reading the enrolled cameras", self._counters, "live_refresh_failures"):
+                self._stale.set()
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def refresh(self) -> None:
         """Read the enrolled cameras again and tell pages which went away."""
@@ -115,11 +144,11 @@ class LiveHub:
             self.tell_all({"t": "gone", "camera": gone})
         self._changed |= known.keys()
         self._cameras = known
+        self._wake.set()
 
     def enrolment_changed(self) -> None:
         """A camera was enrolled, changed or revoked."""
         self._stale.set()
-        self._wake.set()
 
     def camera_changed(self, camera: str) -> None:
         """Something about a camera changed: pages are told soon."""

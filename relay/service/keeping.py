@@ -16,7 +16,7 @@ from datetime import date
 
 from relay.base.clock import SECOND_NS, Clock, UnhurriedClock, paris_day
 from relay.base.counters import Counters, declare
-from relay.base.errors import Kind, RelayError, TheirError
+from relay.base.errors import Kind, TheirError
 from relay.base.ids import new_id
 from relay.policy.access import Facts
 from relay.policy.motives import clean_text
@@ -103,7 +103,7 @@ class Keeping:
         while True:
             try:
                 await self.sweep()
-            except (RelayError, OSError):
+            except Exception:
                 _log.exception("retention sweep failed")
             await asyncio.sleep(SWEEP_SECONDS)
 

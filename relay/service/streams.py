@@ -33,6 +33,7 @@ from relay.channel.messages import (
     WorkerInventory,
     WorkerReport,
 )
+from relay.channel.tasks import told
 from relay.service.capture import Capture, Circumstances, CloseReason, State
 from relay.service.field import Beat, Field
 from relay.service.generations import check_etag, is_restart, ufrag_of
@@ -75,7 +76,7 @@ class Live:
     ufrag: str | None = None
     report: SourceReport | None = None
     noted: float = 0.0
-    grace: asyncio.Task[None] | None = None
+    grace: asyncio.Task[bool] | None = None
     unheld: str | None = None
     """The recording of which an alarm said that no recorder holds it."""
 
@@ -131,7 +132,7 @@ class Streams:
         self._memory: dict[str, _Memory] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._placing: dict[str, int] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[bool]] = set()
         self.on = _Listeners()
         links.on(PublisherState, self._on_state)
         links.on(WorkerReport, self._on_report)
@@ -440,7 +441,7 @@ class Streams:
         """Start the grace period of a recording that stopped; where the camera keeps the original nothing depends on it."""
         seconds = self._rules.grace_of(live.camera.regime)
         if live.grace is None and live.camera.original == "relay" and seconds >= 0:
-            live.grace = asyncio.create_task(self._grace(live, seconds), name="record grace")
+            live.grace = asyncio.create_task(told(self._grace(live, seconds), "record grace", self._counters))
         self._changed(live.camera.camera)
 
     def _calm(self, live: Live) -> None:
@@ -476,17 +477,10 @@ class Streams:
         return live
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(_logged(work))
+        task = asyncio.create_task(told(work, getattr(work, "__qualname__", "background work"), self._counters))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _changed(self, camera: str) -> None:
         for listener in self.on.change:
             listener(camera)
-
-
-async def _logged(work: Coroutine[None, None, None]) -> None:
-    try:
-        await work
-    except RelayError as error:
-        log.warning("a camera session could not be changed", extra={"detail": error.detail})

@@ -36,6 +36,7 @@ from relay.channel.messages import (
     WorkerInventory,
     WorkerReport,
 )
+from relay.channel.tasks import told
 from relay.policy.access import Facts
 from relay.policy.roles import Action, Person
 from relay.service.generations import check_etag, is_restart, ufrag_of
@@ -89,7 +90,7 @@ class Viewing:
         self._orphans: dict[str, View] = {}
         self._unentered: dict[str, Leave] = {}
         self._adopted: set[int] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[bool]] = set()
         self.on_watched: list[Callable[[str, int], None]] = []
         links.on(LegStarted, self._on_leg_started)
         links.on(LegEnded, self._on_leg_ended)
@@ -239,17 +240,21 @@ class Viewing:
                 slots = [slot for slot, watching in wall.views.items() if watching.intervention == intervention]
                 self._spawn(self._empty_slots(wall, slots, reason))
 
-    async def tick(self) -> None:
-        """Renew leases in workers and catalogue, end what outlived its sign-in; call every `RENEW_SECONDS`."""
-        now_ns = self._clock.utc_ns()
-        for wall in tuple(self._walls.values()):
-            if wall.expires_ns is not None and wall.expires_ns <= now_ns:
-                await self._close_quietly(wall, "the sign-in is over")
-        lease = self._clock.monotonic() + LEASE_SECONDS
+    def renew(self) -> None:
+        """Renew the leases in the workers, but for who is signed out; call every `RENEW_SECONDS`.  Waits for nothing."""
+        now_ns, lease = self._clock.utc_ns(), self._clock.monotonic() + LEASE_SECONDS
         for link in self._links.workers:
-            views = tuple(w.view for wall in self._walls.values() if wall.worker == link.index for w in wall.views.values())
+            walls = [wall for wall in self._walls.values() if wall.worker == link.index and not _is_over(wall, now_ns)]
+            views = tuple(watching.view for wall in walls for watching in wall.views.values())
             if views:
                 link.post(LeaseRenew(views, lease))
+
+    async def tick(self) -> None:
+        """End what outlived its sign-in, renew leases in the catalogue, enter what could not be; call every `RENEW_SECONDS`."""
+        now_ns = self._clock.utc_ns()
+        for wall in tuple(self._walls.values()):
+            if _is_over(wall, now_ns):
+                self._spawn(self._close_quietly(wall, "the sign-in is over"))  # beside the others: each waits for the journal
         if self._by_view:
             await self._catalogue.lease_views(tuple(self._by_view), now_ns)
         await self._enter_again()
@@ -480,13 +485,10 @@ class Viewing:
             listener(camera, self.views_of(camera))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(_logged(work))
+        task = asyncio.create_task(told(work, getattr(work, "__qualname__", "background work"), self._counters))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
-async def _logged(work: Coroutine[Any, Any, None]) -> None:
-    try:
-        await work
-    except RelayError as error:
-        log.error("the end of a view could not be entered", extra={"detail": error.detail})
+def _is_over(wall: Wall, now_ns: int) -> bool:
+    return wall.expires_ns is not None and wall.expires_ns <= now_ns

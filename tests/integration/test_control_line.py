@@ -14,6 +14,7 @@ from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import messages as m
 from relay.http.bodies import FRAGMENT
 from relay.service.field import Intent, Unit
+from relay.service.links import Link
 from tests.support.control_line import OFFER, Line, Page, Socket, control_line, serving, until
 from tests.support.fake_peers import FakeRecorder, FakeWorker
 
@@ -621,10 +622,70 @@ async def test_leases_are_renewed_for_what_is_watched(tmp_path: Path) -> None:
         await olga.post_offer(f"/whep/pm-1?intervention={await _intervention(olga)}")
         (view,) = line.worker.legs
         before = line.worker.all(m.SlotAssign)[-1].lease_mono
-        await line.control.context.viewing.tick()
+        line.control.context.viewing.renew()
         renewed = await line.worker.next(m.LeaseRenew)
         assert renewed.views == (view,)
         assert renewed.lease_mono >= before
+
+
+async def test_leases_are_renewed_however_the_journal_and_the_database_do_and_not_for_who_is_signed_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        control_line(tmp_path) as line,
+        line.person("olga", "operator") as olga,
+        line.person("carl", "commander") as carl,
+    ):
+        await _live(line)
+        for person in (olga, carl):
+            await person.post_offer(f"/whep/pm-1?intervention={await _intervention(person)}")
+        first, second = line.worker.legs
+        services = line.control.context
+        next(iter(services.viewing._walls.values())).expires_ns = 1
+
+        async def broken(_work: object) -> None:
+            raise OSError("read-only file system")
+
+        monkeypatch.setattr(line.control.stores.database, "write", broken)
+        services.viewing.renew()
+        assert (await line.worker.next(m.LeaseRenew)).views == (second,)
+        with contextlib.suppress(OSError):
+            await services.viewing.tick()
+        assert (await line.worker.next(m.PeerClose)).reason == "the sign-in is over"
+        await until(lambda: first in services.viewing._unentered, "its end waits for the disk")
+        services.viewing.renew()
+        assert (await line.worker.next(m.LeaseRenew, 2)).views == (second,)
+        monkeypatch.undo()
+
+
+async def test_a_link_whose_loss_one_listener_cannot_take_is_made_again(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line:
+
+        def trip(link: Link) -> None:
+            raise ZeroDivisionError
+
+        line.control.links._mourners.insert(0, trip)
+        await _live(line)
+        await line.worker.stop()
+        await until(lambda: not line.control.links.workers[0].up, "worker away")
+        await line.worker.start()
+        await until(lambda: line.control.links.workers[0].up, "worker back")
+
+
+async def test_a_fact_that_trips_over_our_own_bug_costs_no_other_fact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with control_line(tmp_path) as line:
+        await _live(line)
+        (recording,) = line.recorder.open
+        with monkeypatch.context() as patch:
+
+            async def trip(_: object) -> None:
+                raise ZeroDivisionError
+
+            patch.setattr(line.control.context.recordings, "gap_seen", trip)
+            line.recorder.tell(m.GapSeen(recording, 1, 2, "disk"))
+            await until(lambda: line.control.context.counters.values["recorder_facts_failed"] == 1, "tripped")
+        line.recorder.close(recording, "stopped")
+        await until(lambda: line.control.context.counters.values["recordings_closed"] == 1, "the next fact")
 
 
 # --- restarts ---------------------------------------------------------------------------------------------------------
@@ -641,6 +702,7 @@ async def test_a_restarted_control_finds_streams_and_views_again_and_closes_only
                 await page.say(t="assign", wall=wall, worker=0, slot=0, camera="pm-1", intervention=intervention, layer="low")
                 await page.hear("assigned")
             held, gone = line.worker.legs
+            line.control.context.viewing.renew()
             await line.control.context.viewing.tick()
         await _restart_and_check(line, location, held, gone)
 
@@ -656,6 +718,7 @@ async def _restart_and_check(line: Line, location: str, held: str, gone: str) ->
         assert location == f"/whip/pm-1/{live.session}"
         assert live.why.intervention
         assert again.control.context.viewing.open_views == 1
+        again.control.context.viewing.renew()
         await again.control.context.viewing.tick()
         (closed,) = [entry for entry in _views(await again.entries(), "view closed") if entry["details"]["view"] == gone]
         assert closed["details"]["reason"] == "the relay was restarted"
