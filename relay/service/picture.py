@@ -10,7 +10,8 @@ from relay.base.clock import SECOND_NS, Clock
 from relay.channel.messages import SourceReport
 from relay.service.capture import Capture
 from relay.service.field import Field
-from relay.service.streams import Live, Streams
+from relay.service.sessions import Live
+from relay.service.streams import Streams
 from relay.service.viewing import Viewing
 from relay.store.accounts import Camera
 
@@ -70,7 +71,9 @@ class Pictures:
             return {"rec": "stalled", "sealed_age": None}
         sealed = held.sealed_until_ns
         age = max(0.0, (self._clock.utc_ns() - sealed) / SECOND_NS) if sealed else None
-        return {"rec": held.state, "sealed_age": age}
+        # A recorder needs a moment to miss what no worker brings any more.
+        nothing_comes = live.state == "lost" and held.state == "recording"
+        return {"rec": "waiting" if nothing_comes else held.state, "sealed_age": age}
 
 
 def _uplink(offset_ms: float | None, report: SourceReport | None) -> float | None:

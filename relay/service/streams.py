@@ -10,12 +10,11 @@ worker's inventory brings every session back, secret included.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from relay.base.clock import SECOND_NS, Clock
 from relay.base.counters import Counters, declare
-from relay.base.errors import Kind, OurError, RelayError, TheirError
+from relay.base.errors import Kind, RelayError, TheirError
 from relay.base.ids import new_token
 from relay.channel.messages import (
     Answer,
@@ -28,8 +27,6 @@ from relay.channel.messages import (
     PublisherState,
     PublishOpen,
     RecordingSwitch,
-    SourceReport,
-    SourceState,
     WorkerInventory,
     WorkerReport,
 )
@@ -39,6 +36,7 @@ from relay.service.field import Beat, Field
 from relay.service.generations import check_etag, is_restart, ufrag_of
 from relay.service.links import Link, Links
 from relay.service.live_rules import Rules
+from relay.service.sessions import Listeners, Live, Opened, Whereabouts
 from relay.store.accounts import Camera
 from relay.store.catalogue import Catalogue
 
@@ -48,62 +46,20 @@ FindCamera: TypeAlias = Callable[[str], Awaitable[Camera | None]]
 
 TAKE_OVER_AFTER = 2.0
 """Seconds of silence after which a session may be taken over by a new one (issue: 409 before)."""
-STICKY_SECONDS = 60.0
 META_EVERY = 5.0
+WORKER_AWAY = 1.5
+"""Seconds without its worker after which a camera that publishes again is placed elsewhere, where there is another worker."""
+STAYS_AWAY = 5.0
+"""Seconds after which it is told to publish again; a worker that died is usually back before."""
 
 declare(
     publications="camera sessions accepted",
     publications_taken_over="camera sessions replaced because the old one was silent",
+    publications_moved="camera sessions given up because their worker was away, for another worker to take",
     publications_resumed="camera sessions that continued a recording",
     publications_ended="camera sessions that ended",
     recordings_failed="transmissions ended because their recording did not come back in time",
 )
-
-
-@dataclass(slots=True)
-class Live:
-    """One camera's session."""
-
-    camera: Camera
-    session: str
-    worker: int
-    recording: str | None
-    why: Circumstances
-    etag: str
-    since: float
-    """Monotonic seconds: no step of the wall clock ends a transmission."""
-    state: SourceState = "connecting"
-    ufrag: str | None = None
-    report: SourceReport | None = None
-    noted: float = 0.0
-    grace: asyncio.Task[bool] | None = None
-    unheld: str | None = None
-    """The recording of which an alarm said that no recorder holds it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An accepted publication: its secret and the worker's answer."""
-
-    session: str
-    answer: Answer
-
-
-@dataclass(slots=True)
-class _Memory:
-    """Where a camera was last, for the sixty seconds in which it belongs there."""
-
-    worker: int
-    left: float
-    previous: str | None = None
-    intervention: str = ""
-
-
-@dataclass(slots=True)
-class _Listeners:
-    change: list[Callable[[str], None]] = field(default_factory=list)
-    gone: list[Callable[[str, str], None]] = field(default_factory=list)
-    alarm: list[Callable[[str, str], None]] = field(default_factory=list)
 
 
 class Streams:
@@ -129,11 +85,13 @@ class Streams:
         self._clock = clock
         self._counters = counters
         self._live: dict[str, Live] = {}
-        self._memory: dict[str, _Memory] = {}
+        self._whereabouts = Whereabouts(clock)
         self._locks: dict[str, asyncio.Lock] = {}
         self._placing: dict[str, int] = {}
+        self._away: dict[int, float] = {}
+        """Since when (monotonic seconds) a worker is away."""
         self._tasks: set[asyncio.Task[bool]] = set()
-        self.on = _Listeners()
+        self.on = Listeners()
         links.on(PublisherState, self._on_state)
         links.on(WorkerReport, self._on_report)
         links.on_up(self._adopt)
@@ -154,9 +112,8 @@ class Streams:
 
     def interventions(self) -> frozenset[str]:
         """Return the interventions that a camera is in, or was a minute ago and may come back to."""
-        recent = self._clock.monotonic() - STICKY_SECONDS
-        waiting = {memory.intervention for memory in self._memory.values() if memory.left > recent}
-        return frozenset({live.why.intervention for live in self._live.values()} | waiting | self._field.intended())
+        live = {live.why.intervention for live in self._live.values()}
+        return frozenset(live | self._whereabouts.waiting() | self._field.intended())
 
     async def publish(self, camera: Camera, offer: str) -> Opened:
         """Accept a camera's offer.
@@ -215,8 +172,9 @@ class Streams:
                 self._spawn(self.stop(live.camera.camera, "the intervention was closed", "stopped", None))
 
     async def tick(self) -> None:
-        """End transmissions that outlived their time (LIV-07); call about once a second."""
+        """End transmissions that outlived their time (LIV-07), move cameras whose worker stays away; call once a second."""
         self._field.tick()
+        self._move()
         limit = self._clock.monotonic() - self._rules.transmission_seconds
         for live in self.all():
             if live.since < limit:
@@ -249,6 +207,10 @@ class Streams:
         if live is None:
             return
         link = self._links.workers[live.worker]
+        if not await link.wait_up(WORKER_AWAY):
+            self._place(camera)  # raises where there is nowhere else: the session is then kept for the worker to come back to
+            self._give_up(live)
+            return
         held = await self._held(link, live.session)
         if held is not None and held.silent_for < TAKE_OVER_AFTER:
             raise TheirError(Kind.CONFLICT, "this camera is live", retry_after=TAKE_OVER_AFTER)
@@ -257,20 +219,34 @@ class Streams:
         self._counters.count("publications_taken_over")
         self._forget(live, "taken over by a new session")
 
+    def _give_up(self, live: Live) -> None:
+        """The session's worker is away and another one will do: what the old one still holds is closed when it is back."""
+        self._whereabouts.untold(live.session, "lost: placed elsewhere")
+        self._counters.count("publications_moved")
+        self._forget(live, "its worker is away")
+        self._spawn(self._capture.finish(live.recording, "lost"))
+
+    def _move(self) -> None:
+        """Have cameras publish again whose worker stays away; with it alone its recorder may be away or not."""
+        before = self._clock.monotonic() - STAYS_AWAY
+        gone = {index for index, since in self._away.items() if since <= before}
+        if not gone or not self._usable():
+            return
+        for live in self.all():
+            if live.worker in gone:
+                self._give_up(live)
+                self._field.republish(live.camera.camera, "its worker is away")
+
     async def _held(self, link: Link, session: str) -> PublisherHeld | None:
         inventory = await link.ask(InventoryAsk(), WorkerInventory)
         return next((held for held in inventory.publishers if held.session == session), None)
 
     def _place(self, camera: str) -> int:
-        """Return the worker for a camera: where it was a minute ago, else the one with the fewest; raises OurError."""
-        usable = [link.index for link in self._links.workers if link.up and self._links.recorders[link.index].up]
-        if not usable:
-            raise OurError("no worker with a recorder is ready", retry_after=1.0)
-        memory = self._memory.get(camera)
-        if memory is not None and memory.worker in usable and self._clock.monotonic() - memory.left < STICKY_SECONDS:
-            return memory.worker
-        taken = [live.worker for live in self._live.values()] + list(self._placing.values())
-        return min(usable, key=lambda index: (taken.count(index), index))
+        taken = [*(live.worker for live in self._live.values()), *self._placing.values()]
+        return self._whereabouts.place(camera, self._usable(), taken)
+
+    def _usable(self) -> list[int]:
+        return [link.index for link in self._links.workers if link.up and self._links.recorders[link.index].up]
 
     async def _recording(self, camera: Camera, index: int) -> tuple[str, Circumstances, bool]:
         """Return the recording to feed, why it exists, and whether it is one that goes on."""
@@ -280,10 +256,8 @@ class Streams:
         intent = await self._field.take_intent(camera)
         unit = self._field.unit(camera.camera)
         why = Circumstances(intent.intervention or "", intent.trigger, intent.threat, unit.bearer if unit else None)
-        memory = self._memory.get(camera.camera)
-        recent = memory is not None and self._clock.monotonic() - memory.left < STICKY_SECONDS
-        previous = memory.previous if memory is not None and recent else None
-        return await self._capture.begin(index, camera, why, previous), why, False
+        memory = self._whereabouts.recent(camera.camera)
+        return await self._capture.begin(index, camera, why, memory.previous if memory is not None else None), why, False
 
     # --- ending -------------------------------------------------------------------------------------------------------
 
@@ -292,12 +266,13 @@ class Streams:
         link = self._links.workers[live.worker]
         self._forget(live, reason)
         if on_purpose:
-            self._memory.pop(live.camera.camera, None)
+            self._whereabouts.forget(live.camera.camera)
             self._field.finished(live.camera.camera)
         try:
             await link.ask(PeerClose(live.session, reason), Done)
         except RelayError as error:
             log.warning("worker did not confirm an end", extra={"camera": live.camera.camera, "detail": error.detail})
+            self._whereabouts.untold(live.session, reason)
         await self._capture.finish(live.recording, why, author)
 
     def _forget(self, live: Live, reason: str) -> None:
@@ -306,7 +281,7 @@ class Streams:
         del self._live[live.camera.camera]
         if live.grace is not None:
             live.grace.cancel()
-        self._memory[live.camera.camera] = _Memory(live.worker, self._clock.monotonic(), live.recording, live.why.intervention)
+        self._whereabouts.leave(live)
         self._counters.count("publications_ended")
         for listener in self.on.gone:
             listener(live.camera.camera, reason)
@@ -353,14 +328,29 @@ class Streams:
             await self._adopt_recorder(link)
             return
         inventory = await link.ask(InventoryAsk(), WorkerInventory)
+        self._away.pop(link.index, None)
         held = {publisher.session: publisher for publisher in inventory.publishers}
         for live in self.all():
             if live.worker == link.index and live.session not in held:
                 self._forget(live, "the worker restarted")
                 self._field.republish(live.camera.camera, "the relay restarted")
         for publisher in held.values():
-            if publisher.camera not in self._live:
-                await self._adopt_publisher(link, publisher)
+            await self._take_back(link, publisher)
+
+    async def _take_back(self, link: Link, held: PublisherHeld) -> None:
+        """A worker holds a session: one that ended, or whose camera is elsewhere meanwhile, is closed there too."""
+        live = self._live.get(held.camera)
+        ended = self._whereabouts.ended(held.session)
+        if ended is None and live is not None and live.session != held.session:
+            ended = "lost: placed elsewhere"
+        if ended is not None:
+            await link.ask(PeerClose(held.session, ended), Done)
+            self._whereabouts.told(held.session)
+        elif live is None:
+            await self._adopt_publisher(link, held)
+        else:
+            live.state = held.state
+            self._changed(held.camera)
 
     async def _adopt_publisher(self, link: Link, held: PublisherHeld) -> None:
         camera = await self._find_camera(held.camera)
@@ -409,11 +399,20 @@ class Streams:
 
     def _on_down(self, link: Link) -> None:
         if link.role == "worker":
-            return  # the camera is told by its own transport; sessions are compared when the worker is back
+            self._lose(link)
+            return
         self._capture.lost(link)
         for live in self.all():
             if live.worker == link.index:
                 self._worry(live)
+
+    def _lose(self, link: Link) -> None:
+        """A worker is away: nothing of its cameras is seen or recorded.  Sessions are compared when it is back."""
+        self._away[link.index] = self._clock.monotonic()
+        for live in self.all():
+            if live.worker == link.index:
+                live.state, live.report = "lost", None
+                self._changed(live.camera.camera)
 
     def _on_recording_closed(self, recording: str) -> None:
         """A recording ended under a camera that still streams: the live view may not outlive it (LIV-02)."""
@@ -427,6 +426,7 @@ class Streams:
         for live in self.all():
             if live.recording != recording:
                 continue
+            self._show_written(live)
             if state == "written":
                 self._calm(live)
                 continue
@@ -437,11 +437,19 @@ class Streams:
                 live.unheld = recording
                 self._spawn(self._replace_recording(live, recording))
 
+    def _show_written(self, live: Live) -> None:
+        """Tell pages how the recording is written: at each change, and each second where no worker's report makes them look."""
+        held = self._capture.held(live.recording)
+        written = held.state if held is not None else ""
+        if written != live.written or live.state == "lost":
+            live.written = written
+            self._changed(live.camera.camera)
+
     def _worry(self, live: Live) -> None:
         """Start the grace period of a recording that stopped; where the camera keeps the original nothing depends on it."""
         seconds = self._rules.grace_of(live.camera.regime)
         if live.grace is None and live.camera.original == "relay" and seconds >= 0:
-            live.grace = asyncio.create_task(told(self._grace(live, seconds), "record grace", self._counters))
+            live.grace = asyncio.create_task(self._grace(live, seconds), name="record grace")
         self._changed(live.camera.camera)
 
     def _calm(self, live: Live) -> None:
@@ -459,6 +467,9 @@ class Streams:
     async def _grace(self, live: Live, seconds: float) -> None:
         await asyncio.sleep(seconds)
         live.grace = None
+        await told(self._give_in(live), "the end of a transmission without recording", self._counters)
+
+    async def _give_in(self, live: Live) -> None:
         self._counters.count("recordings_failed")
         reason = "the recording failed"
         self._alarm(live, reason)

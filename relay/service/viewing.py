@@ -43,7 +43,8 @@ from relay.service.generations import check_etag, is_restart, ufrag_of
 from relay.service.guard import Guard
 from relay.service.interventions import Interventions
 from relay.service.links import Link, Links
-from relay.service.streams import Live, Streams
+from relay.service.sessions import Live
+from relay.service.streams import Streams
 from relay.service.walls import Leave, Opened, Tell, Viewer, Wall, Watching, adopted_wall, belongs_to, make_secret, tell_ended
 from relay.store.catalogue import Catalogue, View
 from relay.store.journal import Entry, Journal, Operation

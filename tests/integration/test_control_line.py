@@ -13,6 +13,7 @@ from relay.base.clock import SECOND_NS, SystemClock
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import messages as m
 from relay.http.bodies import FRAGMENT
+from relay.service import streams as streams_module
 from relay.service.field import Intent, Unit
 from relay.service.links import Link
 from tests.support.control_line import OFFER, Line, Page, Socket, control_line, serving, until
@@ -768,3 +769,33 @@ async def test_a_press_reaches_the_pages_while_the_database_refuses(tmp_path: Pa
                 await until(lambda: line.control.context.counters.values["camera_presses_unentered"] > 0, "refused")
             line.control.context.field.tick()
             await until(lambda: (_unit(line, "pm-1").intent or Intent(None, "", "", 0)).intervention is not None, "entered")
+
+
+async def test_a_dead_workers_cameras_are_told_to_pages_and_go_to_the_other_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams_module, "WORKER_AWAY", 0.0)
+    monkeypatch.setattr(streams_module, "STAYS_AWAY", 0.0)
+    run = tmp_path / "run"
+    run.mkdir()
+    worker, recorder = FakeWorker(run, 1), FakeRecorder(run, 1)
+    await worker.start()
+    await recorder.start()
+    try:
+        async with control_line(tmp_path, workers={"count": 2}) as line, line.person("olga", "operator") as olga:
+            await _live(line)
+            async with line.page(olga) as page, line.camera("pm-1") as camera:
+                await camera.hear("welcome")
+                await line.worker.stop()
+                await line.recorder.stop()
+                assert (await page.hear("camera", state="lost"))["rec"] != "recording"
+                await until(lambda: not line.control.links.workers[0].up, "worker away")
+                await line.control.context.streams.tick()
+                assert (await camera.hear("republish"))["reason"] == "its worker is away"
+                assert (await line.publish("pm-1")).status == 201
+                await page.hear("camera", worker=1)
+        (first,), (second,) = line.recorder.all(m.RecordOpen), recorder.all(m.RecordOpen)
+        assert second.plan.previous == first.plan.recording
+    finally:
+        await worker.stop()
+        await recorder.stop()
