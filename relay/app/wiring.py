@@ -23,6 +23,7 @@ from relay.http.context import Context, Options
 from relay.http.hub import LiveHub, disk_message
 from relay.http.limits import Buckets
 from relay.policy.lockout import Limits
+from relay.service.beats import Beats
 from relay.service.capture import Capture
 from relay.service.check import Check
 from relay.service.enrolment import Enrolment
@@ -121,6 +122,7 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
         {str(regime): seconds for regime, seconds in settings.recorder.record_grace_by_regime.items()},
     )
     streams = Streams(links, capture, field, stores.catalogue, stores.accounts.camera, rules, clock, counters)
+    Beats(field, capture, streams.live, clock)
     viewing = Viewing(links, streams, interventions, stores.catalogue, stores.journal, clock, counters)
     pictures = Pictures(streams, capture, field, viewing, clock)
     live = LiveHub(enrolment, pictures, counters)

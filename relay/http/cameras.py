@@ -66,6 +66,7 @@ async def change(request: web.Request) -> web.StreamResponse:
     services = context(request)
     found = await services.enrolment.change(signed_in(request).person, request.match_info["camera"], **changes)
     services.live.enrolment_changed()
+    await services.streams.changed(found)
     return answer(enrolment(found))
 
 

@@ -88,8 +88,15 @@ ENFORCED: dict[str, Requirement] = {
     "LIV-04": Requirement(
         "R241-3-1 II, R241-12 II",
         "live sound is off unless enrolled so, and impossible where the regime has none",
-        ("relay.policy.regimes:check_live_audio", "relay.service.enrolment:Enrolment.enrol"),
-        (_SERVICE + "test_enrolment.py::test_live_sound_is_off_unless_asked_for_and_never_where_the_law_has_none",),
+        (
+            "relay.policy.regimes:check_live_audio",
+            "relay.service.enrolment:Enrolment.enrol",
+            "relay.service.streams:Streams.changed",
+        ),
+        (
+            _SERVICE + "test_enrolment.py::test_live_sound_is_off_unless_asked_for_and_never_where_the_law_has_none",
+            _SERVICE + "test_streams.py::test_sound_switched_off_is_switched_off_at_the_worker_before_that_is_answered",
+        ),
     ),
     "LIV-05": Requirement(
         "R241-4 al.4, R241-13 al.4",

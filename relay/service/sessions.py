@@ -30,6 +30,10 @@ class Live:
     etag: str
     since: float
     """Monotonic seconds: no step of the wall clock ends a transmission."""
+    confirmed: float = field(init=False)
+    """Monotonic seconds from which its longest time counts (LIV-07): its beginning, or when somebody confirmed it."""
+    told: tuple[bool, float] = field(init=False)
+    """What its worker was told of `holds`."""
     state: SourceState = "connecting"
     """As its worker says; `lost` while the worker is away."""
     ufrag: str | None = None
@@ -40,6 +44,16 @@ class Live:
     """The recording of which an alarm said that no recorder holds it."""
     written: str = ""
     """What pages were told last of how its recording is written."""
+
+    def __post_init__(self) -> None:
+        """A session is confirmed by its beginning."""
+        self.confirmed = self.since
+        self.told = self.holds
+
+    @property
+    def holds(self) -> tuple[bool, float]:
+        """Whether its sound may be heard live, and when it was confirmed last: what a worker must know."""
+        return self.camera.live_audio, self.confirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +71,21 @@ class Listeners:
     change: list[Callable[[str], None]] = field(default_factory=list)
     gone: list[Callable[[str, str], None]] = field(default_factory=list)
     alarm: list[Callable[[str, str], None]] = field(default_factory=list)
+
+    def tell_change(self, camera: str) -> None:
+        """Something about a camera changed."""
+        for listener in self.change:
+            listener(camera)
+
+    def tell_gone(self, camera: str, reason: str) -> None:
+        """A camera's session is over."""
+        for listener in self.gone:
+            listener(camera, reason)
+
+    def tell_alarm(self, camera: str, reason: str) -> None:
+        """Something that somebody must see."""
+        for listener in self.alarm:
+            listener(camera, reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ worker's inventory brings every session back, secret included.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import TypeAlias
 
 from relay.base.clock import SECOND_NS, Clock
@@ -23,6 +24,7 @@ from relay.channel.messages import (
     Patched,
     PeerClose,
     PeerPatch,
+    PublisherChange,
     PublisherHeld,
     PublisherState,
     PublishOpen,
@@ -32,7 +34,7 @@ from relay.channel.messages import (
 )
 from relay.channel.tasks import told
 from relay.service.capture import Capture, Circumstances, CloseReason, State
-from relay.service.field import Beat, Field
+from relay.service.field import Field
 from relay.service.generations import check_etag, is_restart, ufrag_of
 from relay.service.links import Link, Links
 from relay.service.live_rules import Rules
@@ -46,7 +48,6 @@ FindCamera: TypeAlias = Callable[[str], Awaitable[Camera | None]]
 
 TAKE_OVER_AFTER = 2.0
 """Seconds of silence after which a session may be taken over by a new one (issue: 409 before)."""
-META_EVERY = 5.0
 WORKER_AWAY = 1.5
 """Seconds without its worker after which a camera that publishes again is placed elsewhere, where there is another worker."""
 STAYS_AWAY = 5.0
@@ -98,7 +99,6 @@ class Streams:
         links.on_down(self._on_down)
         capture.on_closed.append(self._on_recording_closed)
         capture.on_state.append(self._on_recording_state)
-        field_.on_beat.append(self._on_beat)
 
     # --- what others ask ----------------------------------------------------------------------------------------------
 
@@ -131,7 +131,7 @@ class Streams:
                 del self._placing[camera.camera]
             self._live[camera.camera] = live
         self._counters.count("publications")
-        self._changed(camera.camera)
+        self.on.tell_change(camera.camera)
         return opened
 
     async def patch(self, camera: str, session: str, fragment: str, if_match: str | None) -> Patched:
@@ -157,6 +157,15 @@ class Streams:
             await self._end(live, reason, why, author)
         self._field.stop(camera, reason)
 
+    async def changed(self, camera: Camera) -> None:
+        """A camera's enrolment changed: what holds of it live holds from now on; its original stays as its recording began."""
+        async with self._locks.setdefault(camera.camera, asyncio.Lock()):
+            live = self._live.get(camera.camera)
+            if live is not None:
+                live.camera = replace(camera, original=live.camera.original)
+                # Where the worker does not hear it now, `tick` says it again.
+                await told(self._tell(live), "telling a worker of a camera's change", self._counters)
+
     def revoked(self, camera: str) -> None:
         """A camera's token was revoked: stop its publishing now."""
         self._spawn(self._revoke(camera))
@@ -175,6 +184,9 @@ class Streams:
         """End transmissions that outlived their time (LIV-07), move cameras whose worker stays away; call once a second."""
         self._field.tick()
         self._move()
+        for live in self.all():
+            if live.told != live.holds and self._links.workers[live.worker].up:
+                self._spawn(self._tell(live))
         limit = self._clock.monotonic() - self._rules.transmission_seconds
         for live in self.all():
             if live.since < limit:
@@ -185,6 +197,11 @@ class Streams:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _tell(self, live: Live) -> None:
+        holds = live.holds
+        await self._links.workers[live.worker].ask(PublisherChange(live.session, *holds), Done)
+        live.told = holds
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
@@ -199,8 +216,9 @@ class Streams:
                 await self._capture.finish(recording, "refused")
             raise
         self._counters.count("publications_resumed", int(resumed))
-        now, ufrag = self._clock.monotonic(), ufrag_of(offer)
-        return Live(camera, session, index, recording, why, answer.etag, now, ufrag=ufrag), Opened(session, answer)
+        live = Live(camera, session, index, recording, why, answer.etag, self._clock.monotonic(), ufrag=ufrag_of(offer))
+        live.told = live.holds
+        return live, Opened(session, answer)
 
     async def _take_over(self, camera: str) -> None:
         live = self._live.get(camera)
@@ -283,8 +301,7 @@ class Streams:
             live.grace.cancel()
         self._whereabouts.leave(live)
         self._counters.count("publications_ended")
-        for listener in self.on.gone:
-            listener(live.camera.camera, reason)
+        self.on.tell_gone(live.camera.camera, reason)
 
     # --- what workers say ---------------------------------------------------------------------------------------------
 
@@ -296,30 +313,14 @@ class Streams:
         if message.state in {"ended", "lost"}:
             self._forget(live, message.reason)
         else:
-            self._changed(message.camera)
+            self.on.tell_change(message.camera)
 
     def _on_report(self, link: Link, report: WorkerReport) -> None:
         for source in report.sources:
             live = self._live.get(source.camera)
             if live is not None and live.worker == link.index:
                 live.report, live.state = source, source.state
-                self._changed(source.camera)
-
-    def _on_beat(self, camera: str, beat: Beat) -> None:
-        live = self._live.get(camera)
-        now = self._clock.monotonic()
-        if live is None or now - live.noted < META_EVERY:
-            return
-        live.noted = now
-        values = {} if beat.battery is None else {"battery": f"{beat.battery:g}"}
-        if beat.position is not None:
-            latitude, longitude, accuracy = beat.position
-            values |= {"lat": f"{latitude:.6f}", "lon": f"{longitude:.6f}", "accuracy_m": f"{accuracy:g}"}
-        offset = self._field.offset(camera)
-        if offset is not None:
-            values |= {"clock_offset_ms": f"{offset.offset_ms:.1f}", "clock_uncertainty_ms": f"{offset.uncertainty_ms:.1f}"}
-        if values:
-            self._capture.note(live.recording, self._clock.utc_ns(), values)
+                self.on.tell_change(source.camera)
 
     # --- restarts of the others ---------------------------------------------------------------------------------------
 
@@ -350,7 +351,8 @@ class Streams:
             await self._adopt_publisher(link, held)
         else:
             live.state = held.state
-            self._changed(held.camera)
+            live.told = (held.live_audio, live.confirmed if held.confirmed_mono is None else held.confirmed_mono)
+            self.on.tell_change(held.camera)
 
     async def _adopt_publisher(self, link: Link, held: PublisherHeld) -> None:
         camera = await self._find_camera(held.camera)
@@ -360,8 +362,10 @@ class Streams:
         why = await self._circumstances(held.recording)
         since = self._clock.monotonic() - max(self._clock.utc_ns() - held.since_ns, 0) / SECOND_NS
         live = Live(camera, held.session, link.index, held.recording, why, held.etag, since, held.state)
+        live.confirmed = since if held.confirmed_mono is None else held.confirmed_mono
+        live.told = (held.live_audio, live.confirmed)
         self._live[held.camera] = live
-        self._changed(held.camera)
+        self.on.tell_change(held.camera)
         if self._links.recorders[link.index].up and self._capture.held(held.recording) is None:
             self._spawn(self._replace_recording(live, held.recording))
 
@@ -395,7 +399,7 @@ class Streams:
                 return
             live.recording = recording
         self._calm(live)
-        self._changed(live.camera.camera)
+        self.on.tell_change(live.camera.camera)
 
     def _on_down(self, link: Link) -> None:
         if link.role == "worker":
@@ -412,7 +416,7 @@ class Streams:
         for live in self.all():
             if live.worker == link.index:
                 live.state, live.report = "lost", None
-                self._changed(live.camera.camera)
+                self.on.tell_change(live.camera.camera)
 
     def _on_recording_closed(self, recording: str) -> None:
         """A recording ended under a camera that still streams: the live view may not outlive it (LIV-02)."""
@@ -433,7 +437,7 @@ class Streams:
             self._worry(live)
             if state == "not open" and not self._lock(live).locked():
                 if live.unheld != recording:
-                    self._alarm(live, "the recording is not open")
+                    self.on.tell_alarm(live.camera.camera, "the recording is not open")
                 live.unheld = recording
                 self._spawn(self._replace_recording(live, recording))
 
@@ -443,14 +447,14 @@ class Streams:
         written = held.state if held is not None else ""
         if written != live.written or live.state == "lost":
             live.written = written
-            self._changed(live.camera.camera)
+            self.on.tell_change(live.camera.camera)
 
     def _worry(self, live: Live) -> None:
         """Start the grace period of a recording that stopped; where the camera keeps the original nothing depends on it."""
         seconds = self._rules.grace_of(live.camera.regime)
         if live.grace is None and live.camera.original == "relay" and seconds >= 0:
             live.grace = asyncio.create_task(self._grace(live, seconds), name="record grace")
-        self._changed(live.camera.camera)
+        self.on.tell_change(live.camera.camera)
 
     def _calm(self, live: Live) -> None:
         if live.grace is not None:
@@ -460,10 +464,6 @@ class Streams:
     def _lock(self, live: Live) -> asyncio.Lock:
         return self._locks.setdefault(live.camera.camera, asyncio.Lock())
 
-    def _alarm(self, live: Live, reason: str) -> None:
-        for listener in self.on.alarm:
-            listener(live.camera.camera, reason)
-
     async def _grace(self, live: Live, seconds: float) -> None:
         await asyncio.sleep(seconds)
         live.grace = None
@@ -472,7 +472,7 @@ class Streams:
     async def _give_in(self, live: Live) -> None:
         self._counters.count("recordings_failed")
         reason = "the recording failed"
-        self._alarm(live, reason)
+        self.on.tell_alarm(live.camera.camera, reason)
         if self._live.get(live.camera.camera) is not live:
             return
         await self._end(live, reason, "lost", None, on_purpose=False)
@@ -491,7 +491,3 @@ class Streams:
         task = asyncio.create_task(told(work, getattr(work, "__qualname__", "background work"), self._counters))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _changed(self, camera: str) -> None:
-        for listener in self.on.change:
-            listener(camera)

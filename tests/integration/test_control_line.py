@@ -799,3 +799,14 @@ async def test_a_dead_workers_cameras_are_told_to_pages_and_go_to_the_other_work
     finally:
         await worker.stop()
         await recorder.stop()
+
+
+async def test_live_sound_switched_off_by_an_administrator_is_off_for_the_session_that_runs(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, line.person("ada", "administrator") as ada:
+        await line.enrol("pm-1", live_audio=True)
+        await line.publish("pm-1")
+        status, _ = await ada.call("PATCH", "/api/cameras/pm-1", {"live_audio": False})
+        assert status == 200
+        (change,) = line.worker.all(m.PublisherChange)
+        assert change.session == line.worker.all(m.PublishOpen)[0].session
+        assert not change.live_audio

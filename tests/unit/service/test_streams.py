@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -289,6 +290,40 @@ async def test_a_worker_restarted_without_the_session_makes_the_camera_publish_a
     await scene.up(live.worker)
     assert scene.streams.live("pm-1") is None
     assert scene.field.republished == ["pm-1"]
+
+
+def sound(scene: Scene) -> list[bool]:
+    return [asked.live_audio for _, asked in scene.asked if isinstance(asked, m.PublisherChange)]
+
+
+async def test_sound_switched_off_is_switched_off_at_the_worker_before_that_is_answered(scene: Scene) -> None:
+    live = await scene.publish()
+    await scene.streams.changed(replace(camera(), live_audio=False, original="camera", label="autre"))
+    assert sound(scene) == [False]
+    assert (live.camera.live_audio, live.camera.label) == (False, "autre")
+    assert live.camera.original == "relay", "as its recording began"
+
+
+async def test_sound_switched_off_while_the_worker_is_away_is_off_when_it_is_back(scene: Scene) -> None:
+    live = await scene.publish()
+    scene.down(live.worker)
+    await scene.streams.changed(replace(camera(), live_audio=False))
+    assert sound(scene) == []
+    await scene.up(live.worker)
+    await scene.streams.tick()
+    await asyncio.gather(*scene.streams._tasks)
+    assert sound(scene) == [False]
+    await scene.streams.tick()
+    await asyncio.gather(*scene.streams._tasks)
+    assert sound(scene) == [False], "told once"
+
+
+async def test_sound_switched_off_while_the_camera_publishes_is_off_once_it_has(scene: Scene) -> None:
+    publishing = asyncio.create_task(scene.streams.publish(camera(), OFFER))
+    await asyncio.sleep(0)
+    await scene.streams.changed(replace(camera(), live_audio=False))
+    await publishing
+    assert sound(scene) == [False]
 
 
 async def test_a_camera_that_is_live_is_not_published_twice(scene: Scene) -> None:
