@@ -102,6 +102,7 @@ def _timers(control: Control) -> list[asyncio.Task[None]]:
     periodic: tuple[tuple[float, Callable[[], Awaitable[None]]], ...] = (
         (1.0, pages),
         (1.0, services.streams.tick),
+        (1.0, services.longest.tick),
         # Of its own: what is being entered in journal and catalogue must not keep a lease waiting.
         (RENEW_SECONDS, leases),
         (RENEW_SECONDS, services.viewing.tick),

@@ -36,6 +36,7 @@ from relay.service.interventions import Interventions
 from relay.service.keeping import Keeping
 from relay.service.links import Link, Links
 from relay.service.live_rules import Rules
+from relay.service.longest import Longest
 from relay.service.picture import Pictures
 from relay.service.recordings import Recordings
 from relay.service.repair import Repair
@@ -115,16 +116,12 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
     recordings = Recordings(stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters)
     capture = Capture(links, recordings, counters)
     field = Field(interventions, stores.catalogue, guard, clock, counters)
-    rules = Rules(
-        settings.workers.silence_after,
-        settings.recorder.record_grace,
-        settings.policy.transmission_minutes * 60,
-        {str(regime): seconds for regime, seconds in settings.recorder.record_grace_by_regime.items()},
-    )
+    rules = _rules(settings)
     streams = Streams(links, capture, field, stores.catalogue, stores.accounts.camera, rules, clock, counters)
     Beats(field, capture, streams.live, clock)
     viewing = Viewing(links, streams, interventions, stores.catalogue, stores.journal, clock, counters)
-    pictures = Pictures(streams, capture, field, viewing, clock)
+    longest = Longest(streams, guard, stores.journal, clock, rules.transmission_seconds)
+    pictures = Pictures(streams, capture, field, viewing, longest, clock)
     live = LiveHub(enrolment, pictures, counters)
     keeping = Keeping(
         stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters,
@@ -146,6 +143,7 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
         field=field,
         streams=streams,
         viewing=viewing,
+        longest=longest,
         pictures=pictures,
         recordings=recordings,
         verification=await _verification(settings, stores, clock),
@@ -164,6 +162,15 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
     control = Control(context, stores, links, capture, keeping, set())
     _introduce(control)
     return control
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        settings.workers.silence_after,
+        settings.recorder.record_grace,
+        settings.policy.transmission_minutes * 60,
+        {str(regime): seconds for regime, seconds in settings.recorder.record_grace_by_regime.items()},
+    )
 
 
 def _people(settings: Settings, stores: Stores, clock: Clock, counters: Counters) -> Identity:

@@ -24,6 +24,7 @@ from relay.service.guard import Guard
 from relay.service.identity import Identity, SignedIn
 from relay.service.interventions import Interventions
 from relay.service.links import Links
+from relay.service.longest import Longest
 from relay.service.picture import Pictures
 from relay.service.recordings import Recordings
 from relay.service.repair import Repair
@@ -72,6 +73,7 @@ class Context:
     field: Field
     streams: Streams
     viewing: Viewing
+    longest: Longest
     pictures: Pictures
     recordings: Recordings
     verification: Verification

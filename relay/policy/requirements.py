@@ -115,9 +115,18 @@ ENFORCED: dict[str, Requirement] = {
     ),
     "LIV-07": Requirement(
         "L241-1, L241-2 al.5",
-        "pictures end with their intervention",
-        ("relay.service.interventions:Interventions.close",),
-        (_SERVICE + "test_interventions.py::test_a_closed_intervention_gives_no_more_pictures_and_tells_who_shows_them",),
+        "pictures end with their intervention, and after their longest time unless somebody confirms the threat",
+        (
+            "relay.service.interventions:Interventions.close",
+            "relay.service.longest:Longest.tick",
+            "relay.service.longest:Longest.confirm",
+        ),
+        (
+            _SERVICE + "test_interventions.py::test_a_closed_intervention_gives_no_more_pictures_and_tells_who_shows_them",
+            _SERVICE + "test_longest.py::test_a_transmission_is_announced_ten_minutes_before_its_end_and_then_ends",
+            _SERVICE + "test_longest.py::test_a_transmission_confirmed_with_a_motive_goes_on_and_the_journal_says_so",
+            _SERVICE + "test_longest.py::test_who_may_not_see_it_confirms_nothing_and_the_refusal_is_entered",
+        ),
     ),
     "ACC-01": Requirement(
         "R241-3-1 I, R241-12 I",

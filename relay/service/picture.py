@@ -10,6 +10,7 @@ from relay.base.clock import SECOND_NS, Clock
 from relay.channel.messages import SourceReport
 from relay.service.capture import Capture
 from relay.service.field import Field
+from relay.service.longest import Longest
 from relay.service.sessions import Live
 from relay.service.streams import Streams
 from relay.service.viewing import Viewing
@@ -19,11 +20,14 @@ from relay.store.accounts import Camera
 class Pictures:
     """Answers what is known of a camera now."""
 
-    def __init__(self, streams: Streams, capture: Capture, field: Field, viewing: Viewing, clock: Clock) -> None:
+    def __init__(
+        self, streams: Streams, capture: Capture, field: Field, viewing: Viewing, longest: Longest, clock: Clock
+    ) -> None:
         self._streams = streams
         self._capture = capture
         self._field = field
         self._viewing = viewing
+        self._longest = longest
         self._clock = clock
 
     def of(self, camera: Camera) -> dict[str, Any]:
@@ -46,6 +50,7 @@ class Pictures:
             "state": live.state if live is not None else ("idle" if online else "offline"),
             "worker": live.worker if live is not None else None,
             "recording": live.recording if live is not None else None,
+            "ends_ns": self._longest.ends_ns(live),
             "intervention": live.why.intervention if live is not None else None,
             **self._clock_of(camera.camera, live),
             **self._recording_of(live),

@@ -39,6 +39,8 @@ class Live:
     ufrag: str | None = None
     report: SourceReport | None = None
     noted: float = 0.0
+    warned: bool = False
+    """Whether the near end of its longest time was announced."""
     grace: asyncio.Task[None] | None = None
     unheld: str | None = None
     """The recording of which an alarm said that no recorder holds it."""
@@ -96,6 +98,7 @@ class Memory:
     left: float
     previous: str | None
     intervention: str
+    confirmed: float
 
 
 class Whereabouts:
@@ -108,8 +111,14 @@ class Whereabouts:
 
     def leave(self, live: Live) -> None:
         """Remember where a session was that is over."""
-        memory = Memory(live.worker, self._clock.monotonic(), live.recording, live.why.intervention)
+        memory = Memory(live.worker, self._clock.monotonic(), live.recording, live.why.intervention, live.confirmed)
         self._memory[live.camera.camera] = memory
+
+    def resume(self, live: Live) -> None:
+        """A camera that was lost and is back within the minute goes on in its longest time (LIV-07)."""
+        memory = self.recent(live.camera.camera)
+        if memory is not None:
+            live.confirmed = memory.confirmed
 
     def forget(self, camera: str) -> None:
         """Whatever comes next has nothing to do with what was."""

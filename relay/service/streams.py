@@ -157,6 +157,12 @@ class Streams:
             await self._end(live, reason, why, author)
         self._field.stop(camera, reason)
 
+    def confirm(self, live: Live) -> None:
+        """Somebody confirmed the threat: the longest time counts from now (LIV-07), also for a control that starts anew."""
+        live.confirmed = self._clock.monotonic()
+        self.on.tell_change(live.camera.camera)
+        self._spawn(self._tell(live))
+
     async def changed(self, camera: Camera) -> None:
         """A camera's enrolment changed: what holds of it live holds from now on; its original stays as its recording began."""
         async with self._locks.setdefault(camera.camera, asyncio.Lock()):
@@ -181,16 +187,12 @@ class Streams:
                 self._spawn(self.stop(live.camera.camera, "the intervention was closed", "stopped", None))
 
     async def tick(self) -> None:
-        """End transmissions that outlived their time (LIV-07), move cameras whose worker stays away; call once a second."""
+        """Move cameras whose worker stays away, tell workers what they could not be told; call once a second."""
         self._field.tick()
         self._move()
         for live in self.all():
             if live.told != live.holds and self._links.workers[live.worker].up:
                 self._spawn(self._tell(live))
-        limit = self._clock.monotonic() - self._rules.transmission_seconds
-        for live in self.all():
-            if live.since < limit:
-                await self.stop(live.camera.camera, "the transmission reached its longest time", "stopped", None)
 
     async def shut(self) -> None:
         """Drop timers; sessions go on in their workers."""
@@ -217,7 +219,7 @@ class Streams:
             raise
         self._counters.count("publications_resumed", int(resumed))
         live = Live(camera, session, index, recording, why, answer.etag, self._clock.monotonic(), ufrag=ufrag_of(offer))
-        live.told = live.holds
+        self._whereabouts.resume(live)
         return live, Opened(session, answer)
 
     async def _take_over(self, camera: str) -> None:

@@ -61,7 +61,7 @@ async def test_a_step_of_the_wall_clock_ends_no_transmission(tmp_path: Path, mon
     async with control_line(tmp_path) as line:
         await _live(line)
         monkeypatch.setattr(SystemClock, "utc_ns", lambda _clock: time.time_ns() + 3 * 3600 * SECOND_NS)
-        await line.control.context.streams.tick()
+        await line.control.context.longest.tick()
         assert line.control.context.streams.live("pm-1") is not None
         assert line.worker.all(m.PeerClose) == []
 
@@ -69,7 +69,7 @@ async def test_a_step_of_the_wall_clock_ends_no_transmission(tmp_path: Path, mon
 async def test_a_transmission_ends_after_its_longest_time(tmp_path: Path) -> None:
     async with control_line(tmp_path, policy={"transmission_minutes": 1e-6}) as line:
         await _live(line)
-        await line.control.context.streams.tick()
+        await line.control.context.longest.tick()
         assert (await line.worker.next(m.PeerClose)).reason == "the transmission reached its longest time"
         assert line.control.context.streams.live("pm-1") is None
 
@@ -810,3 +810,32 @@ async def test_live_sound_switched_off_by_an_administrator_is_off_for_the_sessio
         (change,) = line.worker.all(m.PublisherChange)
         assert change.session == line.worker.all(m.PublishOpen)[0].session
         assert not change.live_audio
+
+
+async def test_a_transmission_is_confirmed_over_its_route_and_pages_see_its_new_end(tmp_path: Path) -> None:
+    async with (
+        control_line(tmp_path) as line,
+        line.person("olga", "operator") as olga,
+        line.person("ada", "administrator") as ada,
+    ):
+        await line.enrol("pm-1")
+        path, body = "/api/cameras/pm-1/confirm", {"motive": "menace persistante"}
+        assert (await olga.call("POST", path, body))[0] == 409
+        await line.publish("pm-1")
+        live = line.control.context.streams.live("pm-1")
+        assert live is not None
+        live.confirmed -= 3600
+        _, listed = await olga.call("GET", "/api/cameras")
+        (before,) = [camera["ends_ns"] for camera in listed["cameras"]]
+        async with line.page(olga) as page:
+            (shown,) = (await page.hear("cameras"))["cameras"]
+            assert abs(shown["ends_ns"] - before) <= 3600 * SECOND_NS
+            assert (await olga.call("POST", path, body))[0] == 204
+            assert (await ada.call("POST", path, body))[0] == 403
+            assert (await olga.call("POST", path, {}))[0] == 422
+            assert (await olga.call("POST", "/api/cameras/pm-9/confirm", body))[0] == 404
+            while (await page.hear("camera", camera="pm-1"))["ends_ns"] <= before:
+                pass
+        confirmed = await line.worker.next(m.PublisherChange)
+        assert confirmed.confirmed_mono == live.confirmed
+        assert any(entry["details"].get("event") == "transmission confirmed" for entry in await line.entries())

@@ -8,6 +8,7 @@ import pytest
 from relay.base.clock import SECOND_NS, ManualClock
 from relay.service.capture import Capture, Circumstances, Held
 from relay.service.field import Field
+from relay.service.longest import Longest
 from relay.service.picture import Pictures
 from relay.service.sessions import Live
 from relay.service.streams import Streams
@@ -27,6 +28,7 @@ def shown(state: str, written: str) -> dict[str, Any]:
         cast(Capture, SimpleNamespace(held=lambda recording: held)),
         cast(Field, SimpleNamespace(unit=lambda name: None, offset=lambda name: None)),
         cast(Viewing, SimpleNamespace(views_of=lambda name: 0)),
+        cast(Longest, SimpleNamespace(ends_ns=lambda live: 7)),
         clock,
     )
     return pictures.of(CAMERA)
@@ -45,4 +47,4 @@ def shown(state: str, written: str) -> dict[str, Any]:
 def test_nothing_is_called_recorded_that_no_worker_brings(state: str, written: str, rec: str) -> None:
     found = shown(state, written)
     assert (found["state"], found["rec"]) == (state, rec)
-    assert found["sealed_age"] == 3.0
+    assert (found["sealed_age"], found["ends_ns"]) == (3.0, 7)

@@ -326,6 +326,30 @@ async def test_sound_switched_off_while_the_camera_publishes_is_off_once_it_has(
     assert sound(scene) == [False]
 
 
+async def test_a_confirmation_outlives_the_cameras_radio_and_the_control(scene: Scene) -> None:
+    live = await scene.publish()
+    scene.clock.advance(100)
+    scene.streams.confirm(live)
+    await asyncio.gather(*scene.streams._tasks)
+    (confirmed,) = [asked.confirmed_mono for _, asked in scene.asked if isinstance(asked, m.PublisherChange)]
+    assert confirmed == live.confirmed == scene.clock.monotonic()
+    scene.streams._forget(live, "lost")
+    scene.held[live.worker] = []
+    scene.clock.advance(10)
+    assert (await scene.publish()).confirmed == confirmed
+    held = m.PublisherHeld("s", "pm-3", "recording-0", "live", True, "e", 0, 0.0, confirmed_mono=42.0)
+    scene.held[0].append(held)
+    await scene.up(0)
+    assert scene.live("pm-3").confirmed == 42.0
+
+
+async def test_the_longest_time_begins_anew_after_an_end_that_was_wanted(scene: Scene) -> None:
+    await scene.publish()
+    await scene.streams.stop("pm-1", "the transmission reached its longest time", "stopped", None)
+    scene.clock.advance(10)
+    assert (await scene.publish()).confirmed == scene.clock.monotonic()
+
+
 async def test_a_camera_that_is_live_is_not_published_twice(scene: Scene) -> None:
     live = await scene.publish()
     with pytest.raises(TheirError) as refused:
