@@ -122,7 +122,7 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
     viewing = Viewing(links, streams, interventions, stores.catalogue, stores.journal, clock, counters)
     longest = Longest(streams, guard, stores.journal, clock, rules.transmission_seconds)
     pictures = Pictures(streams, capture, field, viewing, longest, clock)
-    live = LiveHub(enrolment, pictures, counters)
+    live = LiveHub(enrolment, pictures, clock, counters)
     keeping = Keeping(
         stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters,
         end_views=recordings.end_views_of_recording, close_open=lambda recording: capture.finish(recording, "stopped"),
@@ -249,9 +249,7 @@ def _introduce(control: Control) -> None:
     services.streams.on.change.append(changed)
     services.field.on_change.append(changed)
     services.streams.on.gone.append(lambda camera, reason: changed(camera))
-    services.streams.on.alarm.append(
-        lambda camera, reason: services.live.tell_all({"t": "alarm", "camera": camera, "reason": reason})
-    )
+    services.streams.on.alarm.append(services.live.alarm)
     control.capture.disk.on_change.append(lambda outlook: services.live.tell_all(disk_message(outlook)))
     services.live.greetings.append(lambda: disk_message(control.capture.disk.outlook))
     services.viewing.on_watched.append(services.field.watched)

@@ -12,8 +12,10 @@ from typing import Any
 import msgpack
 from aiohttp import WSCloseCode, web
 
+from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
 from relay.channel.tasks import told
+from relay.http.alarms import Alarm, Alarms
 from relay.service.disk import Outlook
 from relay.service.enrolment import Enrolment, in_scope
 from relay.service.identity import SignedIn
@@ -98,10 +100,11 @@ class Page:
 class LiveHub:
     """All pages."""
 
-    def __init__(self, enrolment: Enrolment, pictures: Pictures, counters: Counters) -> None:
+    def __init__(self, enrolment: Enrolment, pictures: Pictures, clock: Clock, counters: Counters) -> None:
         self._enrolment = enrolment
         self._pictures = pictures
         self._counters = counters
+        self._alarms = Alarms(clock)
         self._pages: set[Page] = set()
         self._cameras: dict[str, Camera] = {}
         self._stale = asyncio.Event()
@@ -141,7 +144,9 @@ class LiveHub:
         """Read the enrolled cameras again and tell pages which went away."""
         known = {camera.camera: camera for camera in await self._enrolment.enrolled() if camera.revoked_ns is None}
         for gone in self._cameras.keys() - known.keys():
-            self.tell_all({"t": "gone", "camera": gone})
+            self._alarms.forget(gone)
+            for page in self._seers(gone):
+                page.tell({"t": "gone", "camera": gone})
         self._changed |= known.keys()
         self._cameras = known
         self._wake.set()
@@ -163,10 +168,31 @@ class LiveHub:
         page.tell({"t": "cameras", "cameras": cameras})
         for greeting in self.greetings:
             page.tell(greeting())
+        for alarm in self._alarms.missed(page.session):
+            if page in self._seers(alarm.camera):
+                self._tell_alarm(page, alarm)
 
     def remove(self, page: Page) -> None:
         """A page went away."""
         self._pages.discard(page)
+        self._alarms.left(page.session)
+
+    def alarm(self, camera: str, reason: str) -> None:
+        """Tell an alarm to every page that may see the camera, and to those that come later (bounded, see `Alarms`)."""
+        alarm = self._alarms.keep(camera, reason)
+        for page in self._seers(camera):
+            self._tell_alarm(page, alarm)
+
+    def _tell_alarm(self, page: Page, alarm: Alarm) -> None:
+        page.tell(alarm.message())
+        self._alarms.reach(alarm, page.session)
+
+    def _seers(self, name: str) -> list[Page]:
+        """Return the pages of who is competent for a camera (VID-03); of one that is unknown, who is for all."""
+        camera = self._cameras.get(name)
+        if camera is None:
+            return [page for page in self._pages if page.person.communes is None]
+        return [page for page in self._pages if in_scope(page.person, camera)]
 
     def tell_all(self, message: Mapping[str, Any]) -> None:
         """Tell every page."""
@@ -203,6 +229,5 @@ class LiveHub:
         if camera is None:
             return
         message = {"t": "camera", **self._pictures.of(camera)}
-        for page in self._pages:
-            if in_scope(page.person, camera):
-                page.tell(message)
+        for page in self._seers(name):
+            page.tell(message)

@@ -9,9 +9,11 @@ import msgpack
 import pytest
 from aiohttp import web
 
+from relay.base.clock import ManualClock
 from relay.base.counters import Counters
 from relay.base.errors import OurError
 from relay.http import hub
+from relay.http.alarms import KEPT_SECONDS, PER_CAMERA, UNSURE_SECONDS
 from relay.http.hub import LiveHub, Outbox, Page
 from relay.policy.roles import Person, Role
 from relay.service.enrolment import Enrolment
@@ -86,7 +88,8 @@ class Scene:
 
     def __init__(self, *names: Camera) -> None:
         self.cameras, self.states, self.counters = Cameras(*names), States(), Counters()
-        self.hub = LiveHub(cast(Enrolment, self.cameras), cast(Pictures, self.states), self.counters)
+        self.clock = ManualClock()
+        self.hub = LiveHub(cast(Enrolment, self.cameras), cast(Pictures, self.states), self.clock, self.counters)
 
 
 @pytest.fixture
@@ -180,3 +183,78 @@ def test_pages_are_let_go_when_their_sign_in_is_over() -> None:
     made.hub.expire(100)
     assert not made.hub.is_connected(page)
     assert page.messages[-1] == {"t": "bye", "reason": "the sign-in is over"}
+
+
+def alarms(page: Told) -> list[tuple[str, str]]:
+    return [(message["camera"], message["reason"]) for message in page.messages if message["t"] == "alarm"]
+
+
+async def test_an_alarm_reaches_pages_in_scope_and_only_those(scene: Scene) -> None:
+    scene.cameras.known = (camera("pm-1"), camera("fixe-1", "35000"))
+    await scene.hub.refresh()
+    everywhere, here, elsewhere = Told("olga"), Told("pia", frozenset({"35000"})), Told("paul", frozenset({"75000"}))
+    for page in (everywhere, here, elsewhere):
+        scene.hub.add(page)
+    scene.hub.alarm("fixe-1", "the recording failed")
+    scene.hub.alarm("unknown", "the recording failed")
+    assert alarms(everywhere) == [("fixe-1", "the recording failed"), ("unknown", "the recording failed")]
+    assert alarms(here) == [("fixe-1", "the recording failed")]
+    assert alarms(elsewhere) == []
+    late = Told("petra", frozenset({"75000"}), "s-2")
+    scene.hub.add(late)
+    assert alarms(late) == []
+
+
+async def test_a_page_that_connects_later_learns_of_the_alarms_it_missed_once(scene: Scene) -> None:
+    scene.hub.alarm("pm-1", "the recording failed")
+    raised_ns = scene.clock.utc_ns()
+    scene.clock.advance(60)
+    page = Told("olga")
+    scene.hub.add(page)
+    assert alarms(page) == [("pm-1", "the recording failed")]
+    assert page.messages[-1]["at_ns"] == raised_ns
+    scene.clock.advance(UNSURE_SECONDS + 1)
+    scene.hub.remove(page)
+    again, other = Told("olga"), Told("carl", session="s-2")
+    scene.hub.add(again)
+    scene.hub.add(other)
+    assert alarms(again) == []
+    assert alarms(other) == [("pm-1", "the recording failed")]
+
+
+async def test_an_alarm_told_to_a_socket_that_was_dying_is_told_again(scene: Scene) -> None:
+    page = Told("olga")
+    scene.hub.add(page)
+    scene.hub.alarm("pm-1", "the recording failed")
+    scene.clock.advance(UNSURE_SECONDS - 1)
+    scene.hub.remove(page)
+    again = Told("olga")
+    scene.hub.add(again)
+    assert alarms(again) == [("pm-1", "the recording failed")]
+
+
+async def test_kept_alarms_are_the_last_few_of_the_last_hour_of_cameras_that_are_enrolled(scene: Scene) -> None:
+    scene.hub.alarm("pm-2", "old")
+    scene.clock.advance(KEPT_SECONDS)
+    for number in range(PER_CAMERA + 3):
+        scene.hub.alarm("pm-1", str(number))
+    page = Told("olga")
+    scene.hub.add(page)
+    assert alarms(page) == [("pm-1", str(number)) for number in range(3, PER_CAMERA + 3)]
+    scene.cameras.known = (camera("pm-2"),)
+    await scene.hub.refresh()
+    other = Told("carl", session="s-2")
+    scene.hub.add(other)
+    assert alarms(other) == []
+
+
+async def test_a_camera_that_is_revoked_is_gone_for_those_who_knew_of_it(scene: Scene) -> None:
+    scene.cameras.known = (camera("fixe-1", "35000"),)
+    await scene.hub.refresh()
+    here, elsewhere = Told("pia", frozenset({"35000"})), Told("paul", frozenset({"75000"}))
+    scene.hub.add(here)
+    scene.hub.add(elsewhere)
+    scene.cameras.known = ()
+    await scene.hub.refresh()
+    assert {"t": "gone", "camera": "fixe-1"} in here.messages
+    assert {"t": "gone", "camera": "fixe-1"} not in elsewhere.messages
