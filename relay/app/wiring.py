@@ -15,6 +15,7 @@ from relay.app.settings import Settings
 from relay.base.clock import Clock, SteadyClock, SystemClock
 from relay.base.counters import Counters
 from relay.channel.messages import RecorderReport, WorkerReport
+from relay.channel.tasks import told
 from relay.evidence.keys import public_key_from
 from relay.evidence.standalone import single_file
 from relay.evidence.statement import predecessors
@@ -22,6 +23,7 @@ from relay.http.context import Context, Options
 from relay.http.hub import LiveHub, disk_message
 from relay.http.limits import Buckets
 from relay.policy.lockout import Limits
+from relay.service.beats import Beats
 from relay.service.capture import Capture
 from relay.service.check import Check
 from relay.service.enrolment import Enrolment
@@ -34,6 +36,7 @@ from relay.service.interventions import Interventions
 from relay.service.keeping import Keeping
 from relay.service.links import Link, Links
 from relay.service.live_rules import Rules
+from relay.service.longest import Longest
 from relay.service.picture import Pictures
 from relay.service.recordings import Recordings
 from relay.service.repair import Repair
@@ -73,7 +76,7 @@ class Control:
     capture: Capture
     keeping: Keeping
     sessions: SessionKeys
-    background: set["asyncio.Task[None]"]
+    background: set["asyncio.Task[bool]"]
 
 
 def journal_origin(keyring: Keyring) -> str:
@@ -118,9 +121,11 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
     field = Field(interventions, stores.catalogue, guard, clock, counters)
     rules, camera_of = _rules(settings), stores.accounts.camera
     streams = Streams(links, capture, field, stores.catalogue, camera_of, rules, clock, counters)
+    Beats(field, capture, streams.live, clock)
     viewing = Viewing(links, streams, interventions, stores.catalogue, stores.journal, clock, steady, counters)
-    pictures = Pictures(streams, capture, field, viewing, clock)
-    live = LiveHub(enrolment, pictures, counters)
+    longest = Longest(streams, guard, stores.journal, clock, rules.transmission_seconds)
+    pictures = Pictures(streams, capture, field, viewing, longest, clock)
+    live = LiveHub(enrolment, pictures, clock, counters)
     keeping = Keeping(
         stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters,
         end_views=recordings.end_views_of_recording, close_open=lambda recording: capture.finish(recording, "stopped"),
@@ -144,6 +149,7 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
         field=field,
         streams=streams,
         viewing=viewing,
+        longest=longest,
         pictures=pictures,
         recordings=recordings,
         verification=verification,
@@ -262,9 +268,7 @@ def _introduce(control: Control) -> None:
     services.streams.on.change.append(changed)
     services.field.on_change.append(changed)
     services.streams.on.gone.append(lambda camera, reason: changed(camera))
-    services.streams.on.alarm.append(
-        lambda camera, reason: services.live.tell_all({"t": "alarm", "camera": camera, "reason": reason})
-    )
+    services.streams.on.alarm.append(services.live.alarm)
     control.capture.disk.on_change.append(lambda outlook: services.live.tell_all(disk_message(outlook)))
     services.live.greetings.append(lambda: disk_message(control.capture.disk.outlook))
     services.viewing.on_watched.append(services.field.watched)
@@ -284,7 +288,7 @@ def _tell_worker(services: Context, link: Link, *, up: bool) -> None:
 
 def spawn(control: Control, work: Coroutine[Any, Any, None]) -> None:
     """Run something that nobody waits for; control's end does."""
-    task = patience.spawn(work)
+    task = patience.spawn(told(work, getattr(work, "__qualname__", "background work"), control.context.counters))
     control.background.add(task)
     task.add_done_callback(control.background.discard)
 

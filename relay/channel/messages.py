@@ -149,6 +149,15 @@ class KeyframeAsk(Message, frozen=True):
     cause: Literal["segment", "join", "loss", "layer"]
 
 
+class PublisherChange(Message, frozen=True):
+    """What holds of a camera's session from now on.  Answered by `Done`: where sound is off, none leaves after that."""
+
+    session: str
+    live_audio: bool
+    confirmed_mono: float
+    """When its transmission was confirmed last (LIV-07); kept for a control that starts anew."""
+
+
 class RecordingSwitch(Message, frozen=True):
     """From now on a camera's session feeds another recording (the one before died with its recorder).
 
@@ -193,6 +202,8 @@ class PublisherHeld(Message, frozen=True):
     etag: str
     since_mono: float
     silent_for: float
+    confirmed_mono: float | None = None
+    """As `PublisherChange` said last."""
 
 
 class LegHeld(Message, frozen=True):
@@ -459,6 +470,7 @@ AnyMessage: TypeAlias = (
     | AudioAssign
     | LeaseRenew
     | KeyframeAsk
+    | PublisherChange
     | RecordingSwitch
     | InventoryAsk
     | Answer

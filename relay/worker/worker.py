@@ -87,6 +87,7 @@ class Worker:
             m.SlotAssign: self._on_assign,
             m.AudioAssign: self._on_audio,
             m.RecordingSwitch: self._on_switch,
+            m.PublisherChange: self._on_change,
             m.InventoryAsk: lambda _: self._inventory(),
         }
 
@@ -278,6 +279,18 @@ class Worker:
         if camera is None:
             raise TheirError(Kind.NOT_FOUND, "no such session")
         camera.switch_recording(message.recording)
+        return m.Done()
+
+    def _on_change(self, message: m.PublisherChange) -> m.Message:
+        camera = self._camera_of(message.session)
+        if camera is None:
+            raise TheirError(Kind.NOT_FOUND, "no such session")
+        camera.live_audio, camera.confirmed = message.live_audio, message.confirmed_mono
+        if not message.live_audio:
+            # What waits to be sent goes too; the recording keeps its sound, as its signed start says.
+            for viewer in self.viewers.values():
+                if viewer.audio is not None and viewer.audio.camera == camera.camera:
+                    self.legs.hear(viewer, None)
         return m.Done()
 
     def _camera_of(self, session: str) -> CameraPeer | None:

@@ -213,6 +213,7 @@ export const en: Catalogue = {
   "trigger.request of the command post": "request of the command post",
   "trigger.the recording failed": "recording failed: transmission ended",
   "trigger.the recording is not open": "recording missing: a new one begins",
+  "trigger.the transmission ends soon unless it is confirmed": "transmission ends soon unless it is confirmed",
 
   "play.title": "Playback",
   "play.motive": "Motive of the view",

@@ -208,6 +208,7 @@ export const fr = {
   "trigger.request of the command post": "demande du poste de commandement",
   "trigger.the recording failed": "enregistrement interrompu : transmission arrêtée",
   "trigger.the recording is not open": "enregistrement absent : un nouveau commence",
+  "trigger.the transmission ends soon unless it is confirmed": "la transmission se termine bientôt si elle n’est pas confirmée",
 
   "play.title": "Consultation",
   "play.motive": "Motif de la consultation",
