@@ -69,7 +69,7 @@ describe("a tile", () => {
     expect(text).not.toContain("relais → écran");
     expect(text).toContain("IMAGE FIGÉE");
     expect(text).toContain("dernière image il y a 1 min 05 s");
-    expect(text).toContain("caméra perdue");
+    expect(text).toContain("liaison avec la caméra perdue");
     expect(tile.shadowRoot?.querySelector('[data-kind="frozen"] video')).not.toBeNull();
   });
 
@@ -106,7 +106,7 @@ describe("a tile", () => {
       }),
     ).toContain("cette caméra ne transmet pas (LIV-02)");
     const leg = { view: "v", kbps: 1, loss: 0, rttMs: null, layer: "key" as const, limited: true, delayMs: 1, stamp: null };
-    expect(await shown({ ...LIVE, leg }, false)).toContain("IMAGES CLÉS SEULES");
+    expect(await shown({ ...LIVE, leg }, false)).toContain("IMAGES CLÉS UNIQUEMENT");
   });
 
   it("can always be muted, also where sound was switched off for the camera meanwhile", async () => {
