@@ -4,7 +4,7 @@
  * Owns: cameras, legs, slots as the relay told them, and alarms.  Must never know: the socket, elements, the wall's layout.
  */
 
-import { DecodeError, type Fields, fields, flag, list, number, numberOr, text, textOr } from "./decode";
+import { DecodeError, type Fields, fields, flag, list, moment, number, numberOr, text, textOr } from "./decode";
 import { type Camera, type Disk, type Leg, readCamera, readDisk, readLeg } from "./model";
 
 export interface SlotFact {
@@ -12,8 +12,22 @@ export interface SlotFact {
   readonly slot: number;
 }
 
+/** What the relay reports of a camera by itself: a recording that failed, say. */
+export interface AlarmFact {
+  readonly camera: string;
+  readonly reason: string;
+  /** UTC milliseconds; null where the relay does not say. */
+  readonly at: number | null;
+}
+
 export type LiveMessage =
-  | { readonly t: "hello"; readonly workers: readonly number[]; readonly serverMs: number | null }
+  | {
+      readonly t: "hello";
+      readonly workers: readonly number[];
+      readonly serverMs: number | null;
+      /** Those of before this page came. */
+      readonly alarms: readonly AlarmFact[];
+    }
   | { readonly t: "cameras"; readonly cameras: readonly Camera[] }
   | { readonly t: "camera"; readonly camera: Camera }
   | { readonly t: "gone"; readonly camera: string }
@@ -22,7 +36,7 @@ export type LiveMessage =
   | ({ readonly t: "ended"; readonly view: string; readonly reason: string } & SlotFact)
   | { readonly t: "leg"; readonly leg: Leg }
   | { readonly t: "time"; readonly serverMs: number; readonly echo: number }
-  | { readonly t: "alarm"; readonly camera: string; readonly reason: string }
+  | ({ readonly t: "alarm" } & AlarmFact)
   | { readonly t: "disk"; readonly disk: Disk }
   | { readonly t: "interventions" }
   | { readonly t: "worker"; readonly worker: number; readonly up: boolean }
@@ -36,6 +50,8 @@ export interface Alarm {
   readonly at: number;
   /** Somebody at this post has seen it: the sound stops, the mark stays while the button is pressed. */
   readonly seen: boolean;
+  /** What the relay reported under it, by `eventOf`. */
+  readonly events: readonly string[];
 }
 
 export interface LiveState {
@@ -45,6 +61,8 @@ export interface LiveState {
   readonly cameras: ReadonlyMap<string, Camera>;
   readonly legs: ReadonlyMap<string, Leg>;
   readonly alarms: ReadonlyMap<string, Alarm>;
+  /** What was seen at this post of the alarms that the relay tells again with each live socket. */
+  readonly seen: ReadonlySet<string>;
   /** Null until the relay has told. */
   readonly disk: Disk | null;
   /** Grows each time the list of interventions has to be fetched again. */
@@ -57,9 +75,13 @@ export const NOTHING_KNOWN: LiveState = {
   cameras: new Map(),
   legs: new Map(),
   alarms: new Map(),
+  seen: new Set(),
   disk: null,
   interventions: 0,
 };
+
+/** Reports of one camera that are remembered while nobody has seen them. */
+const MOST_EVENTS = 16;
 
 /** Read one message; throws DecodeError where it breaks the contract; names that are not known yet are `unknown`. */
 export function readMessage(value: unknown): LiveMessage {
@@ -72,7 +94,12 @@ export function readMessage(value: unknown): LiveMessage {
 const slotFact = (from: Fields): SlotFact => ({ worker: number(from, "worker"), slot: number(from, "slot") });
 
 const READERS: Readonly<Record<string, (from: Fields) => LiveMessage>> = {
-  hello: (from) => ({ t: "hello", workers: list(from, "workers", integer), serverMs: milliseconds(from) }),
+  hello: (from) => ({
+    t: "hello",
+    workers: list(from, "workers", integer),
+    serverMs: milliseconds(from),
+    alarms: list(from, "alarms", (item) => alarmFact(fields(item, "an alarm"))),
+  }),
   cameras: (from) => ({ t: "cameras", cameras: list(from, "cameras", readCamera) }),
   camera: (from) => ({ t: "camera", camera: readCamera(from) }),
   gone: (from) => ({ t: "gone", camera: text(from, "camera") }),
@@ -94,12 +121,16 @@ const READERS: Readonly<Record<string, (from: Fields) => LiveMessage>> = {
   ended: (from) => ({ t: "ended", ...slotFact(from), view: text(from, "view"), reason: textOr(from, "reason", "") }),
   leg: (from) => ({ t: "leg", leg: readLeg(from) }),
   time: (from) => ({ t: "time", serverMs: number(from, "server_ns") / 1e6, echo: number(from, "echo") }),
-  alarm: (from) => ({ t: "alarm", camera: text(from, "camera"), reason: textOr(from, "reason", "") }),
+  alarm: (from) => ({ t: "alarm", ...alarmFact(from) }),
   disk: (from) => ({ t: "disk", disk: readDisk(from) }),
   interventions: () => ({ t: "interventions" }),
   worker: (from) => ({ t: "worker", worker: number(from, "worker"), up: flag(from, "up") }),
   bye: (from) => ({ t: "bye", reason: textOr(from, "reason", "") }),
 };
+
+function alarmFact(from: Fields): AlarmFact {
+  return { camera: text(from, "camera"), reason: textOr(from, "reason", ""), at: moment(from, "at") };
+}
 
 function milliseconds(from: Fields): number | null {
   const nanoseconds = numberOr(from, "server_ns", null);
@@ -116,7 +147,7 @@ export function reduce(state: LiveState, message: LiveMessage, now: number): Liv
   switch (message.t) {
     case "hello":
       // Of what went down before, the relay tells nothing at the start: the pictures themselves say it.
-      return { ...state, workers: message.workers, down: new Set() };
+      return toldAgain({ ...state, workers: message.workers, down: new Set() }, message.alarms, now);
     case "worker":
       return { ...state, down: withWorker(state.down, message.worker, message.up) };
     case "cameras":
@@ -130,7 +161,7 @@ export function reduce(state: LiveState, message: LiveMessage, now: number): Liv
     case "ended":
       return { ...state, legs: without(state.legs, message.view) };
     case "alarm":
-      return { ...state, alarms: raise(state.alarms, message.camera, message.reason, now) };
+      return { ...state, alarms: report(state.alarms, message, now) };
     case "disk":
       return { ...state, disk: message.disk };
     case "interventions":
@@ -153,7 +184,24 @@ export function acknowledge(state: LiveState, camera: string): LiveState {
   if (alarm === undefined) return state;
   const pressed = state.cameras.get(camera)?.pressed === true;
   const alarms = pressed ? put(state.alarms, camera, { ...alarm, seen: true }) : without(state.alarms, camera);
-  return { ...state, alarms };
+  return { ...state, alarms, seen: new Set([...state.seen, ...alarm.events]) };
+}
+
+/** What makes two reports the same one. */
+function eventOf(fact: AlarmFact): string {
+  return `${fact.camera} ${fact.at ?? ""} ${fact.reason}`;
+}
+
+/** Raise what the relay tells at the start of a live socket, but for what was seen here; what it tells no more is forgotten. */
+function toldAgain(state: LiveState, facts: readonly AlarmFact[], now: number): LiveState {
+  const seen = new Set(facts.map(eventOf).filter((event) => state.seen.has(event)));
+  const shown = new Set([...state.alarms.values()].flatMap((alarm) => alarm.events));
+  const news = facts.filter((fact) => !seen.has(eventOf(fact)) && !shown.has(eventOf(fact)));
+  return { ...state, seen, alarms: news.reduce((alarms, fact) => report(alarms, fact, now), state.alarms) };
+}
+
+function report(alarms: ReadonlyMap<string, Alarm>, fact: AlarmFact, now: number): ReadonlyMap<string, Alarm> {
+  return raise(alarms, fact.camera, fact.reason, fact.at ?? now, eventOf(fact));
 }
 
 /** A pressed button raises an alarm by itself; a released one lowers it once somebody has seen it. */
@@ -167,10 +215,17 @@ function withAlarms(state: LiveState, now: number): LiveState {
   return alarms === state.alarms ? state : { ...state, alarms };
 }
 
-function raise(alarms: ReadonlyMap<string, Alarm>, camera: string, reason: string, now: number): ReadonlyMap<string, Alarm> {
+function raise(
+  alarms: ReadonlyMap<string, Alarm>,
+  camera: string,
+  reason: string,
+  at: number,
+  event?: string,
+): ReadonlyMap<string, Alarm> {
   const before = alarms.get(camera);
-  if (before !== undefined && !before.seen) return put(alarms, camera, { ...before, reason: reason || before.reason });
-  return put(alarms, camera, { camera, reason, at: now, seen: false });
+  const events = [...(before?.events ?? []), ...(event === undefined ? [] : [event])].slice(-MOST_EVENTS);
+  if (before !== undefined && !before.seen) return put(alarms, camera, { ...before, reason: reason || before.reason, events });
+  return put(alarms, camera, { camera, reason, at, seen: false, events });
 }
 
 function put<T>(map: ReadonlyMap<string, T>, key: string, value: T): ReadonlyMap<string, T> {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { DecodeError } from "../src/decode";
 import {
+  type AlarmFact,
   acknowledge,
   isOnAir,
   type LiveMessage,
@@ -23,6 +24,14 @@ describe("reading messages", () => {
       t: "hello",
       workers: [0, 1],
       serverMs: 1,
+      alarms: [],
+    });
+    const alarm = { t: "alarm", camera: "a", reason: "the recording failed", at_ns: 5_000_000 };
+    expect(readMessage({ t: "hello", workers: [0], alarms: [alarm, { ...alarm, at_ns: undefined }] })).toMatchObject({
+      alarms: [
+        { camera: "a", reason: "the recording failed", at: 5 },
+        { camera: "a", reason: "the recording failed", at: null },
+      ],
     });
     expect(readMessage({ t: "assigned", slot: 3, worker: 1, camera: "a", view: "v" })).toEqual({
       t: "assigned",
@@ -114,18 +123,19 @@ describe("cameras", () => {
 
 describe("alarms", () => {
   const pressed = camera("a", { pressed: true });
+  const alarm = (reason: string, at: number | null = null): LiveMessage => ({ t: "alarm", camera: "a", reason, at });
 
   it("are raised by a pressed button, once, with the time it was first seen", () => {
     const state = told(listed(pressed), { t: "camera", camera: pressed }, { t: "camera", camera: pressed });
-    expect(state.alarms.get("a")).toEqual({ camera: "a", reason: "", at: 1000, seen: false });
+    expect(state.alarms.get("a")).toEqual({ camera: "a", reason: "", at: 1000, seen: false, events: [] });
   });
 
   it("take the reason from the relay's message, whichever came first", () => {
-    expect(told(listed(pressed), { t: "alarm", camera: "a", reason: "knife" }).alarms.get("a")).toMatchObject({
+    expect(told(listed(pressed), alarm("knife")).alarms.get("a")).toMatchObject({
       reason: "knife",
       at: 1000,
     });
-    expect(told({ t: "alarm", camera: "a", reason: "knife" }, listed(pressed)).alarms.get("a")).toMatchObject({
+    expect(told(alarm("knife"), listed(pressed)).alarms.get("a")).toMatchObject({
       reason: "knife",
       at: 1000,
     });
@@ -151,8 +161,43 @@ describe("alarms", () => {
 
   it("ring again when the button is pressed again", () => {
     const seen = acknowledge(told(listed(pressed)), "a");
-    const again = reduce(seen, { t: "alarm", camera: "a", reason: "again" }, 3000);
-    expect(again.alarms.get("a")).toEqual({ camera: "a", reason: "again", at: 3000, seen: false });
+    const again = reduce(seen, alarm("again"), 3000);
+    expect(again.alarms.get("a")).toMatchObject({ reason: "again", at: 3000, seen: false });
+  });
+});
+
+describe("alarms of the relay itself", () => {
+  const failed = { camera: "a", reason: "the recording failed", at: 700 };
+  const absent = { camera: "a", reason: "the recording is not open", at: 800 };
+  const hello = (...alarms: AlarmFact[]): LiveMessage => ({ t: "hello", workers: [0], serverMs: null, alarms });
+
+  it("that were raised before this page came are shown until somebody has seen them", () => {
+    const state = told(hello(failed), listed(camera("a")));
+    expect(state.alarms.get("a")).toMatchObject({ reason: "the recording failed", at: 700, seen: false });
+    expect(acknowledge(state, "a").alarms.size).toBe(0);
+  });
+
+  it("stay when the live socket begins anew before anybody has seen them", () => {
+    const again = reduce(told(hello(failed)), hello(), 5000);
+    expect(again.alarms.get("a")).toMatchObject({ at: 700, seen: false });
+    expect(reduce(again, hello(failed), 6000).alarms.get("a")).toMatchObject({ at: 700, seen: false });
+  });
+
+  it("do not ring again with the live socket once they were seen at this post, all of them", () => {
+    const seen = acknowledge(told(hello(failed, absent), listed(camera("a"))), "a");
+    expect(reduce(seen, hello(failed, absent), 5000).alarms.size).toBe(0);
+    const heard = acknowledge(told({ t: "alarm", ...failed }), "a");
+    expect(reduce(heard, hello(failed), 5000).alarms.size).toBe(0);
+  });
+
+  it("ring again when they happen again", () => {
+    const seen = acknowledge(told(hello(failed)), "a");
+    expect(reduce(seen, hello({ ...failed, at: 4000 }), 5000).alarms.get("a")).toMatchObject({ at: 4000, seen: false });
+    expect(reduce(seen, { t: "alarm", ...failed }, 5000).alarms.get("a")?.seen).toBe(false);
+  });
+
+  it("are as old as they are known to be: where the relay does not say, as this page", () => {
+    expect(told(hello({ ...failed, at: null })).alarms.get("a")?.at).toBe(1000);
   });
 });
 
