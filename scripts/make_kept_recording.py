@@ -49,7 +49,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     built = build(SCRIPT)
     write(built, folder)
-    verdict = verify(built.reader(), LONGTERM.public_key, RECORDING_KEY)
+    verdict = verify(built.reader(), LONGTERM.public_key, RECORDING_KEY, revoked={})
     (folder / "verdict.json").write_text(json.dumps(verdict.as_json(), ensure_ascii=False, indent=1) + "\n")
     print(vectors(built))
 

@@ -5,6 +5,7 @@
  */
 
 import { DecodeError, fields, numberOr, textOr } from "./decode";
+import { type Hold, type HoldRequest, type RecordingHolds, readHold, readRecordingHolds } from "./holds";
 import {
   type Camera,
   type Intervention,
@@ -200,6 +201,26 @@ export class Api {
 
   exportFile(id: string): string {
     return `${this.base}/api/exports/${path(id)}/file`;
+  }
+
+  holds(): Promise<Answer<Hold[]>> {
+    return this.#call("GET", "/api/holds", (value) => readList(value, "holds", readHold));
+  }
+
+  holdsOf(recording: string): Promise<Answer<RecordingHolds>> {
+    return this.#call("GET", `/api/recordings/${path(recording)}/holds`, readRecordingHolds);
+  }
+
+  openHold(recording: string, body: HoldRequest): Promise<Answer<Hold>> {
+    return this.#call("POST", `/api/recordings/${path(recording)}/holds`, readHold, { ...body });
+  }
+
+  reviewHold(hold: string, motive: string): Promise<Answer<Hold>> {
+    return this.#call("POST", `/api/holds/${path(hold)}/review`, readHold, { motive });
+  }
+
+  liftHold(hold: string, motive: string): Promise<Answer<Hold>> {
+    return this.#call("POST", `/api/holds/${path(hold)}/lift`, readHold, { motive });
   }
 
   journal(after: number, limit: number): Promise<Answer<JournalPage>> {

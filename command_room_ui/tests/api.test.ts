@@ -115,6 +115,28 @@ describe("requests", () => {
     expect(calls[1]?.route).toBe("/api/recordings?camera=x%26y");
   });
 
+  it("name the recording to hold it and the hold to lift it, each with a motive or a procedure", async () => {
+    const told = { hold: "h/1", recording: "r", procedure_no: "PV 12" };
+    answers = [
+      json({ holds: [told], procedures: ["PV 12"] }),
+      json(told, 201),
+      json(told),
+      json({ ...told, lifted_by: "carl" }),
+    ];
+    expect(await api.holdsOf("r")).toMatchObject({ kind: "ok", value: { procedures: ["PV 12"] } });
+    const asked = { procedure_type: "judiciaire", procedure_no: "PV 12", authority: "a", requested_by: "b" };
+    await api.openHold("r", asked);
+    await api.reviewHold("h/1", "m");
+    expect(await api.liftHold("h/1", "m")).toMatchObject({ kind: "ok", value: { liftedBy: "carl" } });
+    expect(calls.map(({ route }) => route)).toEqual([
+      "/api/recordings/r/holds",
+      "/api/recordings/r/holds",
+      "/api/holds/h%2F1/review",
+      "/api/holds/h%2F1/lift",
+    ]);
+    expect(calls.slice(1).map(({ init }) => JSON.parse(String(init.body)))).toEqual([asked, { motive: "m" }, { motive: "m" }]);
+  });
+
   it("send nanoseconds as whole numbers", async () => {
     answers = [json({ export: "e", state: "ready" }, 201)];
     const from = Date.UTC(2026, 10, 22) * 1e6;

@@ -71,9 +71,8 @@ const NOT_FOR_PEOPLE: readonly RegExp[] = [
   /^a message is a map|^unknown message|^no such request|^malformed/,
   /ICE|sdp|SDP|m-line|offer|packet|fragment/,
   /^layer must|^no slot|^no segment|^no worker|must be a whole number|must be between|^unknown filter|^cannot change/,
-  /^the body|page built|^role must be|^unknown regime|^original must be|^legal_basis must|^held, or not due/,
+  /^the body|page built|^role must be|^unknown regime|^original must be|^(legal_basis|procedure_type) must|^held, or not due/,
   /^this recording is (not open|open already)/,
-  /\bhold\b|^procedure_type/, // holds are asked for by the doors only
 ];
 
 describe("what the relay says when it refuses", () => {

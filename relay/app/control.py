@@ -96,7 +96,7 @@ def _timers(control: Control) -> list[asyncio.Task[None]]:
         await services.interventions.tidy(services.streams.interventions())
 
     async def second() -> None:
-        services.live.expire(services.clock.utc_ns())
+        services.live.expire(services.steady.utc_ns())
         await services.streams.tick()
 
     periodic: tuple[tuple[float, Callable[[], Awaitable[None]]], ...] = (

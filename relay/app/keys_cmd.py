@@ -12,17 +12,21 @@ from typing import Annotated
 import typer
 
 from relay.app.keyrings import keyring_of, pinned_elsewhere, places_of
+from relay.app.known_keys import require_known
 from relay.app.offline import enter, standing_still
-from relay.app.revoked import revoked_file
+from relay.app.revoked import attested_here, revoked_file
 from relay.app.settings import settings_of
 from relay.base.clock import SystemClock
 from relay.base.errors import Kind, TheirError
 from relay.evidence.keys import key_from
+from relay.evidence.seal import DIGEST
+from relay.evidence.statement import sign_revocations
 from relay.store import escrow
+from relay.store.keyring import Keyring
 from relay.store.revocations import REVOKED, add_revoked, revoked_keys
-from relay.store.vault import FileOps, write_file
+from relay.store.vault import FileOps, Vault, write_file
 
-app = typer.Typer(no_args_is_help=True, help="Long-term keys; the relay must not run.")
+app = typer.Typer(no_args_is_help=True, help="Long-term keys; the relay must not run, but for `revocations`.")
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; default: settings.toml in the data folder")]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Data folder")]
 
@@ -34,8 +38,10 @@ def rotate_kek(
     """Wrap every day key under a new key-encryption key, made where the settings say; no recording is touched."""
     settings = settings_of(config, data)
     with standing_still(settings):
-        count = keyring_of(settings).rotate_kek()
+        keyring = keyring_of(settings)
+        count = keyring.rotate_kek()
         asyncio.run(enter(settings, "key-encryption key rotated", reason, days=count, place=settings.keys.kek))
+    _tell_leftovers(keyring)
     typer.echo(f"{count} day keys wrapped anew; shares of the old key open nothing any more: split again")
 
 
@@ -58,6 +64,7 @@ def rotate_signing(
             write_file(FileOps(), pinned, keyring.public_key.hex().encode() + b"\n")
         new, place = keyring.public_key.hex(), settings.keys.signing
         asyncio.run(enter(settings, "signing key rotated", reason, old=old.hex(), new=new, place=place))
+    _tell_leftovers(keyring)
     typer.echo(f"public key {new}: write it down, and give it to whoever verifies; it vouches for the earlier ones")
 
 
@@ -65,6 +72,9 @@ def rotate_signing(
 def revoke(
     key: Annotated[str, typer.Option(help="Public key, 64 hex digits: an earlier signing key, or a session key")],
     why: Annotated[str, typer.Option(help="Why; journalled")],
+    unknown: Annotated[
+        bool, typer.Option("--unknown", help="Revoke it though this relay does not know it: seen elsewhere; journalled so")
+    ] = False,
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
@@ -72,14 +82,37 @@ def revoke(
     settings = settings_of(config, data)
     revoked = key_from(key.encode(), "--key")
     with standing_still(settings):
-        if revoked == keyring_of(settings).public_key:
+        keyring = keyring_of(settings)
+        if revoked == keyring.public_key:
             raise TheirError(Kind.CONFLICT, "this key signs now: `relay keys rotate-signing` first")
         if revoked in revoked_keys(revoked_file(settings)):
             raise TheirError(Kind.CONFLICT, "this key is revoked already")
+        if not unknown:
+            vault = Vault(settings.data / "vault")
+            vault.prepare()
+            require_known(revoked, keyring, vault)
         # The entry first: after a crash between the two one revokes again, and the first entry counts.
-        asyncio.run(enter(settings, REVOKED, why, key=revoked.hex()))
+        asyncio.run(enter(settings, REVOKED, why, key=revoked.hex(), unknown=unknown))
         add_revoked(revoked_file(settings), revoked)
     typer.echo(f"{revoked.hex()} is revoked: recordings that the journal did not know are of no proved origin any more")
+
+
+@app.command()
+def revocations(
+    head: Annotated[str, typer.Argument(help="Head of the chain, 64 hex digits: an expert's verdict tells it")],
+    out: Annotated[Path, typer.Argument(help="File to write, for `--revocations` of the verifier")],
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Sign today's list of revoked keys, and whether they vouch for one chain: for an expert; the relay may run."""
+    settings = settings_of(config, data)
+    if len(head) != 2 * DIGEST:
+        raise TheirError(Kind.INVALID, "HEAD: the 64 hex digits of a chain's head, not the recording's id")
+    about, keyring = key_from(head.encode(), "HEAD"), keyring_of(settings)
+    revoked = asyncio.run(attested_here(settings, keyring.public_key))
+    paper = sign_revocations(keyring.signer, head=about, issued_ns=SystemClock().utc_ns(), revoked=revoked)
+    write_file(FileOps(), out, paper)
+    typer.echo(f"{out}: {len(revoked)} revoked keys")
 
 
 @app.command()
@@ -107,3 +140,8 @@ def combine(config: ConfigOption = None, data: DataOption = None) -> None:
         count = escrow.combine(settings.data / "keys", texts, places_of(settings))
         asyncio.run(enter(settings, "key-encryption key combined", "escrow", days=count, place=settings.keys.kek))
     typer.echo(f"the key is back and opens all of {count} day keys")
+
+
+def _tell_leftovers(keyring: Keyring) -> None:
+    for reference, what in keyring.leftovers().items():
+        typer.echo(f"the token refused to destroy the {what} that was followed, {reference}: destroy it there", err=True)

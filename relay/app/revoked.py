@@ -19,7 +19,7 @@ def revoked_file(settings: Settings) -> Path:
     return settings.data / "keys" / "revoked"
 
 
-async def revocations(settings: Settings, public_key: bytes) -> Attested:
+async def attested_here(settings: Settings, public_key: bytes) -> Attested:
     """Return each revoked key with the heads attested before; `public_key` is the pinned one.  Raises OurError, TheirError."""
     revoked = revoked_keys(revoked_file(settings))
     if not revoked:

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from relay.app.revoked import revocations
+from relay.app.revoked import attested_here
 from relay.app.settings import load
 from relay.base.errors import RelayError
 from relay.evidence.keys import key_from, public_key_from
@@ -38,6 +39,9 @@ def verify(
     successions: Annotated[
         Path | None, typer.Option(help="Successions of the relay's keys; default: those of this installation, without --key")
     ] = None,
+    revocations: Annotated[
+        Path | None, typer.Option(help="Signed list of revoked keys about this recording (`relay keys revocations`)")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON")] = False,
     lang: Annotated[Literal["fr", "en"] | None, typer.Option(help="Language of the verdict; default: that of LANG")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings file that pins the public key")] = None,
@@ -54,8 +58,9 @@ def verify(
             raise typer.Exit(0 if emit_standalone is not None else UNREADABLE)
         papers = _successions(successions, key, config)
         public_key = _public_key(key, config)
-        revoked = _revoked(public_key, config) if key is None and public_key is not None else {}
-        verdict = _judge(path, public_key, papers, revoked, recording_key, errors)
+        revoked = _revoked(public_key, config) if key is None and public_key is not None else None
+        lists = [] if revocations is None else [revocations.read_bytes()]
+        verdict = _judge(path, public_key, Papers(papers, lists, revoked), recording_key, errors)
     except (RelayError, OSError) as error:
         errors.print(f"{'illisible' if language == 'fr' else 'unreadable'} : {escape(str(error))}", style="red")
         raise typer.Exit(UNREADABLE) from None
@@ -82,12 +87,19 @@ def _successions(given: Path | None, key: str | None, config: Path | None) -> li
 
 def _revoked(public_key: bytes, config: Path | None) -> Attested:
     """Return what this installation's journal says of its revoked keys."""
-    return asyncio.run(revocations(load(config), public_key))
+    return asyncio.run(attested_here(load(config), public_key))
 
 
-def _judge(
-    path: Path, public_key: bytes | None, papers: list[bytes], revoked: Attested, recording_key: str | None, errors: Console
-) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """What is known about keys besides the trusted one; `revoked` is None where no installation of ours says it."""
+
+    successions: list[bytes]
+    revocations: list[bytes]
+    revoked: Attested | None
+
+
+def _judge(path: Path, public_key: bytes | None, papers: Papers, recording_key: str | None, errors: Console) -> Verdict:
     opener = None if recording_key is None else key_argument(recording_key, lambda data: key_from(data, "recording key"))
     columns = (
         TextColumn("{task.description}"),
@@ -103,8 +115,9 @@ def _judge(
                 reader,
                 public_key,
                 opener,
-                successions=papers,
-                revoked=revoked,
+                successions=papers.successions,
+                revocations=papers.revocations,
+                revoked=papers.revoked,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
                 submit=pool.submit,
             )

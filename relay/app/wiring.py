@@ -12,7 +12,7 @@ from typing import Any
 
 from relay.app.keyrings import keyring_of
 from relay.app.settings import Settings
-from relay.base.clock import Clock, SystemClock
+from relay.base.clock import Clock, SteadyClock, SystemClock
 from relay.base.counters import Counters
 from relay.channel.messages import RecorderReport, WorkerReport
 from relay.evidence.keys import public_key_from
@@ -40,6 +40,7 @@ from relay.service.repair import Repair
 from relay.service.streams import Streams
 from relay.service.verification import Verification
 from relay.service.viewing import Viewing
+from relay.store import patience
 from relay.store.accounts import Accounts
 from relay.store.catalogue import Catalogue
 from relay.store.database import Database
@@ -102,13 +103,13 @@ async def open_stores(settings: Settings, clock: Clock, counters: Counters) -> S
     return Stores(database, keyring, journal, Accounts(database), Catalogue(database), vault)
 
 
-async def wire(settings: Settings, *, processes: int | None = None) -> Control:
+async def wire(settings: Settings, *, processes: int | None = None, clock: Clock | None = None) -> Control:
     """Open everything and put it together; `processes` 0 for a console without workers.  Raises OurError."""
-    clock, counters = SystemClock(), Counters()
-    stores = await open_stores(settings, clock, counters)
+    clock, counters = clock or SystemClock(), Counters()
+    steady, stores = SteadyClock(clock), await open_stores(settings, clock, counters)
     links = Links(settings.run, settings.workers.count if processes is None else processes, counters)
     guard = Guard(stores.journal, clock)
-    identity, enrolment = _people(settings, stores, clock, counters), _cameras(settings, stores, clock)
+    identity, enrolment = _people(settings, stores, clock, steady, counters), _cameras(settings, stores, clock)
     interventions = Interventions(stores.catalogue, stores.journal, clock)
     recordings = Recordings(stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters)
     capture = Capture(links, recordings, counters)
@@ -120,7 +121,7 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
         {str(regime): seconds for regime, seconds in settings.recorder.record_grace_by_regime.items()},
     )
     streams = Streams(links, capture, field, stores.catalogue, stores.accounts.camera, rules, clock, counters)
-    viewing = Viewing(links, streams, interventions, stores.catalogue, stores.journal, clock, counters)
+    viewing = Viewing(links, streams, interventions, stores.catalogue, stores.journal, clock, steady, counters)
     pictures = Pictures(streams, capture, field, viewing, clock)
     live = LiveHub(enrolment, pictures, counters)
     keeping = Keeping(
@@ -129,11 +130,13 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
     )  # fmt: skip
     check = Check(
         stores.catalogue, stores.journal, stores.vault, stores.keyring, clock,
-        recording_now=capture.open, viewing_now=lambda: viewing.known() | recordings.views(),
+        recording_now=capture.open, viewing_now=lambda: viewing.known() | recordings.views(), believed_ns=keeping.believed_ns,
     )  # fmt: skip
+    verification, exports = await _proofs(settings, stores, clock, counters)
     reports = _Reports(links, counters, capture, streams, viewing, keeping)
     context = Context(
         clock=clock,
+        steady=steady,
         counters=counters,
         options=_options(settings),
         guard=guard,
@@ -145,10 +148,11 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
         viewing=viewing,
         pictures=pictures,
         recordings=recordings,
-        verification=await _verification(settings, stores, clock),
-        exports=_exports(stores, clock, counters),
+        verification=verification,
+        exports=exports,
+        holds=keeping.holds,
         check=check,
-        repair=Repair(check, stores.catalogue, stores.journal, stores.vault, recordings, keeping, clock, counters),
+        repair=_repair(stores, check, recordings, keeping, clock, counters),
         live=live,
         journal=stores.journal,
         doors=Buckets(settings.http.door_rate, settings.http.door_burst),
@@ -163,7 +167,14 @@ async def wire(settings: Settings, *, processes: int | None = None) -> Control:
     return control
 
 
-def _people(settings: Settings, stores: Stores, clock: Clock, counters: Counters) -> Identity:
+def _repair(stores: Stores, check: Check, recordings: Recordings, keeping: Keeping, clock: Clock, counters: Counters) -> Repair:
+    return Repair(
+        check, stores.catalogue, stores.journal, stores.vault, stores.keyring, stores.accounts.camera, recordings, keeping,
+        clock, counters,
+    )  # fmt: skip
+
+
+def _people(settings: Settings, stores: Stores, clock: Clock, steady: SteadyClock, counters: Counters) -> Identity:
     lockout = settings.lockout
     limits = Limits(lockout.free_failures, lockout.first_seconds, lockout.longest_seconds, lockout.forget_seconds)
     return Identity(
@@ -174,6 +185,7 @@ def _people(settings: Settings, stores: Stores, clock: Clock, counters: Counters
         service=settings.policy.service,
         limits=limits,
         session_seconds=int(settings.http.session_hours * 3600),
+        steady=steady,
     )
 
 
@@ -189,23 +201,22 @@ def _cameras(settings: Settings, stores: Stores, clock: Clock) -> Enrolment:
     )
 
 
-async def _verification(settings: Settings, stores: Stores, clock: Clock) -> Verification:
+async def _proofs(settings: Settings, stores: Stores, clock: Clock, counters: Counters) -> tuple[Verification, Exports]:
+    """What tells strangers whether a recording is genuine.  Keys are revoked only while nothing runs: it is read once."""
     pinned = settings.evidence.public_key or settings.data / "keys" / "signing.pub"
     public_key = public_key_from(pinned.read_bytes())
     keys = [public_key, *predecessors(public_key, stores.keyring.successions())]
     checkpoints, name = settings.data / "journal" / "checkpoints", journal_name(keys[-1])
     known = revoked_keys(settings.data / "keys" / "revoked")
     revoked = await attested(stores.database, checkpoints, keys, name, clock.utc_ns(), known)
-    return Verification(
+    verification = Verification(
         stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, public_key=public_key, revoked=revoked
     )
-
-
-def _exports(stores: Stores, clock: Clock, counters: Counters) -> Exports:
-    verifier = single_file().encode()
-    return Exports(
-        stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters, verifier=verifier, derive=DERIVE
-    )
+    exports = Exports(
+        stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters,
+        verifier=single_file().encode(), derive=DERIVE, revoked=revoked,
+    )  # fmt: skip
+    return verification, exports
 
 
 def _options(settings: Settings) -> Options:
@@ -261,7 +272,7 @@ def _tell_worker(services: Context, link: Link, *, up: bool) -> None:
 
 def spawn(control: Control, work: Coroutine[Any, Any, None]) -> None:
     """Run something that nobody waits for; control's end does."""
-    task = asyncio.create_task(work)
+    task = patience.spawn(work)
     control.background.add(task)
     task.add_done_callback(control.background.discard)
 
@@ -307,4 +318,7 @@ class _Reports:
             "relay_disk_full_in_seconds": {} if disk.outlook.full_in is None else {"control": disk.outlook.full_in},
             "relay_disk_troubled": {"control": float(disk.outlook.state != "ok")},
             "relay_retention_late": {"control": self._keeping.status().late_total},
+            "relay_holds_open": {"control": self._keeping.holds.open_now},
+            "relay_holds_review_overdue": {"control": self._keeping.holds.overdue_now},
+            "relay_holds_lost": {"control": self._keeping.status().holds_lost},
         }

@@ -116,6 +116,29 @@ class UnhurriedClock:
         return utc_ns
 
 
+class SteadyClock:
+    """UTC for what must last its time, no less and no more (sign-ins, view tokens, locks): no step touches it.
+
+    It begins with the wall clock and runs on with the monotonic one, which is slewed alike.  One per process: what it judged
+    before a restart is judged by the wall clock of the restart, because nothing else is left.  It stands still while the
+    machine sleeps.  Days that people set (a designation, a term) are the wall clock's or `UnhurriedClock`'s, never this one's.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        utc_ns, mono_ns = read_both(clock)
+        self._offset_ns = utc_ns - mono_ns
+
+    def utc_ns(self) -> int:
+        """Nanoseconds since 1970-01-01T00:00:00Z, as the wall clock would say if nobody had stepped it since the start."""
+        return int(self._clock.monotonic() * SECOND_NS) + self._offset_ns
+
+    def wall_ns(self, steady_ns: int) -> int:
+        """Return what the wall clock, as it stands now, will say at an instant of this clock: for people and pages."""
+        utc_ns, mono_ns = read_both(self._clock)
+        return steady_ns - self._offset_ns + utc_ns - mono_ns
+
+
 def rfc3339(utc_ns: int) -> str:
     """Return `2026-11-22T21:04:10.123456Z`."""
     seconds, rest = divmod(utc_ns, SECOND_NS)

@@ -191,7 +191,7 @@ class PublisherHeld(Message, frozen=True):
     state: SourceState
     live_audio: bool
     etag: str
-    since_ns: int
+    since_mono: float
     silent_for: float
 
 
@@ -410,7 +410,7 @@ class RecordingReport(Message, frozen=True):
 
     recording: str
     camera: str
-    sealed_until_ns: int
+    sealed_until_mono: float
     links: int
     gaps: int
     stored_bytes: int

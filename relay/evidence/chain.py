@@ -12,7 +12,7 @@ dropped, moved or repeated unseen; only the tail can be cut, which is what `End`
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from relay.base.errors import Kind, TheirError
@@ -72,6 +72,7 @@ __all__ = [
     "record_length",
     "recover",
     "rollover_bytes",
+    "stream",
     "survey",
 ]
 
@@ -218,15 +219,48 @@ def iterate(data: bytes) -> Iterator[Record]:
 
     Says nothing about signatures nor order: see `verify`.
     """
-    if data[: len(PREAMBLE)] != PREAMBLE:
+    yield from stream((data,))
+
+
+def stream(pieces: Iterable[bytes]) -> Iterator[Record]:
+    """Yield the records of a chain that comes in pieces, as `iterate` does; holds one piece and what a record lacks of it."""
+    window = _Window(iter(pieces))
+    if window.peek(len(PREAMBLE)) != PREAMBLE:
         raise TheirError(Kind.INVALID, "byte 0: not a chain of a known format version")
-    position = len(PREAMBLE)
-    while position < len(data):
-        length = record_length(data[position : position + _LENGTH], position)
-        if position + length > len(data):
-            raise TheirError(Kind.INVALID, f"byte {position}: record of {length} bytes, {len(data) - position} left")
-        yield parse_record(data[position : position + length], position)
-        position += length
+    window.skip(len(PREAMBLE))
+    while prefix := window.peek(_LENGTH):
+        length = record_length(prefix, window.position)
+        record = window.peek(length)
+        if len(record) < length:
+            detail = f"byte {window.position}: record of {length} bytes, {len(record)} left"
+            raise TheirError(Kind.INVALID, detail)
+        yield parse_record(record, window.position)
+        window.skip(length)
+
+
+class _Window:
+    """The bytes next to be read of what comes in pieces."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._buffer = b""
+        self._at = 0
+        self.position = 0
+        """How many bytes were read before."""
+
+    def peek(self, size: int) -> bytes:
+        """Return the next bytes, fewer than `size` at the end."""
+        while len(self._buffer) - self._at < size:
+            piece = next(self._pieces, None)
+            if piece is None:
+                break
+            self._buffer, self._at = self._buffer[self._at :] + piece, 0
+        return self._buffer[self._at : self._at + size]
+
+    def skip(self, size: int) -> None:
+        """Go on behind bytes that were peeked at."""
+        self._at += size
+        self.position += size
 
 
 def record_length(prefix: bytes, position: int) -> int:

@@ -180,6 +180,12 @@ class Code(Enum):
         "la clé {key} est révoquée et rien n'atteste que la chaîne existait avant",
         "key {key} is revoked and nothing attests that the chain existed before",
     )
+    REVOCATIONS_FOREIGN = (
+        Axis.ORIGIN,
+        True,
+        "la liste de clés révoquées n'est pas de celles que la clé de confiance signe pour cette chaîne",
+        "the list of revoked keys is not one that the trusted key signed for this chain",
+    )
     CERTIFICATE_LIFE = (
         Axis.TIME,
         True,
@@ -282,6 +288,18 @@ class Code(Enum):
         False,
         "la clé {key} est attestée par celle qui lui succède, {by}",
         "key {key} is attested by the key that follows it, {by}",
+    )
+    REVOCATION_CHECKED = (
+        Axis.ORIGIN,
+        False,
+        "clés révoquées contrôlées d'après la liste signée par le relais le {at} (clés : {count})",
+        "revoked keys checked against the list that the relay signed at {at} (keys: {count})",
+    )
+    REVOCATION_UNCHECKED = (
+        Axis.ORIGIN,
+        False,
+        "révocation non contrôlée, faute de liste signée : demandez au service celle du jour pour la chaîne {head}",
+        "revocation was not checked, for want of a signed list: ask the service for today's about chain {head}",
     )
     FOLLOWS = (
         Axis.COMPLETENESS,

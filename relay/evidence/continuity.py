@@ -8,7 +8,7 @@ Three clocks are compared, all signed: each track's own decode time, the relay's
 from dataclasses import dataclass, field
 
 from relay.evidence.notebook import Notebook
-from relay.evidence.records import Cause, Gap, Link, SyncSource, TrackPart
+from relay.evidence.records import Cause, Gap, Link, Recovery, SyncSource, TrackPart
 from relay.evidence.statement import Statement
 from relay.evidence.verdict import Code, moment
 
@@ -66,6 +66,8 @@ class Continuity:
     _untied: dict[int, int | None] = field(default_factory=dict)
     """Tracks that only arrival ties to wall time, since they were last anchored, with their first fragment that is judged."""
     _waiting: list[Gap] = field(default_factory=list)
+    _suspect: bool = False
+    """Whether the last link's times are not to be trusted."""
 
     def gap(self, gap: Gap) -> None:
         """A signed gap: explains holes up to its length, unless its cause is unknown."""
@@ -88,6 +90,7 @@ class Continuity:
         self._clocks(link, inside)
         if link.init:
             return
+        self._suspect = link.clock_suspect
         goes_on = any(part.track in self._tracks for part in link.tracks)
         stall = self._arrival(link, inside)
         holes = [self._track(part, link, inside) for part in link.tracks]
@@ -97,6 +100,14 @@ class Continuity:
         if hole > TOLERANCE_NS and self.scope.touches(link.fragment, start_ns, link.arrival_start_ns):
             self.book.say(Code.GAP_UNEXPLAINED, link.fragment, seconds=_seconds(hole), at=moment(start_ns))
         self._gap_ns = 0
+
+    def recovery(self, recovery: Recovery, last_fragment: int) -> None:
+        """The chain was closed by another process: what it says of the time must not lie before what it closes."""
+        before = (self.last_ns or 0) - recovery.recovered_ns
+        if recovery.clock_suspect:
+            self.book.once(Code.CLOCK_SUSPECT, last_fragment)
+        elif before > TOLERANCE_NS and not self._suspect:
+            self.book.once(Code.CLOCK_BACK, last_fragment, seconds=_seconds(before))
 
     def finish(self, last_fragment: int) -> None:
         """The chain is over: gaps after the last link are told too, and tracks that no sender report ever tied to wall time."""

@@ -181,12 +181,17 @@ class End:
     stored_bytes: int
 
 
+SUSPECT_CAUSE = "; clock suspect"
+"""How the cause of a recovery ends whose time is not to be trusted (FORMAT.md §3.6)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recovery:
     """Last record of a recording whose recorder died; signed by a later session key, whose certificate it carries."""
 
     cause: str
     recovered_ns: int
+    """When this was written, never before what it closes: not when the recording was cut short."""
     dropped_chain_bytes: int
     """Bytes of a torn record cut from the end of the chain."""
     dropped_media_bytes: int
@@ -194,6 +199,11 @@ class Recovery:
     links: int
     gaps: int
     certificate: SessionCertificate
+
+    @property
+    def clock_suspect(self) -> bool:
+        """Whether its time is not to be trusted."""
+        return self.cause.endswith(SUSPECT_CAUSE)
 
 
 @dataclass(frozen=True, slots=True)

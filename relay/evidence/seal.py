@@ -24,6 +24,7 @@ DOMAIN_RECORD = b"bodycam-relay chain record 1\n"
 DOMAIN_ROLLOVER = b"bodycam-relay session rollover 1\n"
 DOMAIN_STATEMENT = b"bodycam-relay interval statement 1\n"
 DOMAIN_SUCCESSION = b"bodycam-relay key succession 1\n"
+DOMAIN_REVOCATIONS = b"bodycam-relay revoked keys 1\n"
 
 DIGEST = 32
 KEY = 32

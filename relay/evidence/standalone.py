@@ -47,7 +47,8 @@ MODULES = (
 _HEAD = '''#!/usr/bin/env python3
 """Vérificateur autonome des enregistrements scellés / standalone verifier of sealed recordings.
 
-    python3 verify.py DOSSIER_OU_ZIP --key CLÉ_PUBLIQUE [--recording-key CLÉ] [--successions FICHIER] [--json] [--lang fr|en]
+    python3 verify.py DOSSIER_OU_ZIP --key CLÉ_PUBLIQUE [--recording-key CLÉ] [--successions FICHIER]
+            [--revocations FICHIER] [--json] [--lang fr|en]
 
 Needs Python 3.11 or later and the package `cryptography`.  Exit code 0: nothing speaks against the recording; 1: something
 does; 2: it cannot be read.  The public key must come from the service that recorded, not from the recording itself.
@@ -112,8 +113,9 @@ def main(arguments: list[str], open_reader: Callable[[Path], AbstractContextMana
         opener = options.recording_key
         recording_key = None if opener is None else key_argument(opener, lambda data: key_from(data, "recording key"))
         papers = [] if options.successions is None else successions_in(Path(options.successions).read_bytes())
+        lists = [] if options.revocations is None else [Path(options.revocations).read_bytes()]
         with open_reader(Path(options.path)) as reader:
-            verdict = verify(reader, public_key, recording_key, successions=papers)
+            verdict = verify(reader, public_key, recording_key, successions=papers, revocations=lists)
     except (RelayError, OSError) as error:
         sys.stderr.write(f"{'illisible' if language == 'fr' else 'unreadable'}: {error}\n")
         return 2
@@ -128,6 +130,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--key", help="clé publique du relais : fichier ou 64 chiffres hexadécimaux / the relay's public key")
     parser.add_argument("--recording-key", help="clé de déchiffrement (facultative) / decryption key (optional)")
     parser.add_argument("--successions", help="successions de clés du relais : fichier / the relay's key successions: file")
+    parser.add_argument("--revocations", help="liste de clés révoquées, signée / signed list of revoked keys: file")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--lang", choices=("fr", "en"), default="fr" if os.environ.get("LANG", "fr").startswith("fr") else "en")
     return parser

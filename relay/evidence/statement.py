@@ -1,17 +1,19 @@
-"""Signed papers that travel with a recording: the statement of an exported interval, and the succession of long-term keys.
+"""Signed papers that travel with a recording: statement of an exported interval, succession of long-term keys, revoked keys.
 
-What this file owns: FORMAT.md §5 and §6, to the byte.  What it must never know: files, how a long-term key is kept.
+What this file owns: FORMAT.md §5 to §6a, to the byte.  What it must never know: files, how a long-term key is kept.
 """
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TypeVar
 
-from relay.base.errors import Kind, TheirError
+from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.seal import (
     DIGEST,
+    DOMAIN_REVOCATIONS,
     DOMAIN_STATEMENT,
     DOMAIN_SUCCESSION,
     KEY,
@@ -20,14 +22,17 @@ from relay.evidence.seal import (
     key_id,
     signature_holds,
 )
-from relay.evidence.wire import Fixed, Raw, Struct, Text, UInt, decode, encode
+from relay.evidence.wire import Fixed, Flag, Raw, Repeat, Struct, Text, UInt, decode, encode
 
 STATEMENT_MAGIC = b"BCRSTATE\0\1"
 SUCCESSION_MAGIC = b"BCRSUCCN\0\1"
+REVOCATIONS_MAGIC = b"BCRREVOK\0\1"
 MAX_PAPER = 4096
 """No paper is longer than this; a reader need not read on."""
 MOST_SUCCESSIONS = 32
 """No more are looked at."""
+MOST_REVOKED = 100
+"""No list names more keys."""
 
 T = TypeVar("T")
 
@@ -65,6 +70,31 @@ class Succession:
     new_signature: bytes = bytes(SIGNATURE)
 
 
+@dataclass(frozen=True, slots=True)
+class RevokedKey:
+    """A key that is revoked, and whether it still vouches for the chain that the list is about."""
+
+    key: bytes
+    attested: bool
+    """A journal checkpoint held the chain's head before the revocation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revocations:
+    """The long-term key says: these keys of this relay were revoked at `issued_ns`, and what that means for one chain."""
+
+    head: bytes
+    """Head of the chain: the list says nothing about another, so that an old one cannot be put beside a new forgery."""
+    issued_ns: int
+    issuer: bytes
+    keys: tuple[RevokedKey, ...]
+    signature: bytes = bytes(SIGNATURE)
+
+    def __post_init__(self) -> None:
+        if any(after.key <= before.key for before, after in pairwise(self.keys)):
+            raise ValueError("the keys are not sorted and unique")
+
+
 _NS = Fixed(8)
 _STATEMENT = Struct(
     Statement,
@@ -91,6 +121,16 @@ _SUCCESSION = Struct(
         ("new_signature", Raw(SIGNATURE)),
     ),
 )
+_REVOCATIONS = Struct(
+    Revocations,
+    (
+        ("head", Raw(DIGEST)),
+        ("issued_ns", _NS),
+        ("issuer", Raw(DIGEST)),
+        ("keys", Repeat(Struct(RevokedKey, (("key", Raw(KEY)), ("attested", Flag()))), MOST_REVOKED)),
+        ("signature", Raw(SIGNATURE)),
+    ),
+)
 
 
 def _statement_bytes(statement: Statement) -> bytes:
@@ -99,6 +139,10 @@ def _statement_bytes(statement: Statement) -> bytes:
 
 def _succession_bytes(succession: Succession) -> bytes:
     return DOMAIN_SUCCESSION + encode(_SUCCESSION, succession)[: -2 * SIGNATURE]
+
+
+def _revocations_bytes(revocations: Revocations) -> bytes:
+    return DOMAIN_REVOCATIONS + encode(_REVOCATIONS, revocations)[:-SIGNATURE]
 
 
 def _open(magic: bytes, codec: Struct[T], data: bytes) -> T:
@@ -185,3 +229,28 @@ def predecessors(public_key: bytes, papers: Sequence[bytes]) -> list[bytes]:
             break
         found.append(older[0])
     return found[1:]
+
+
+def sign_revocations(longterm: Signer, *, head: bytes, issued_ns: int, revoked: Mapping[bytes, Collection[bytes]]) -> bytes:
+    """Return the bytes of the file `revocations` about the chain of this head.
+
+    `revoked`: each revoked public key with the heads that a journal checkpoint held before.  Raises OurError beyond 100 keys: a
+    list that left some out would be worse than none.
+    """
+    if len(revoked) > MOST_REVOKED:
+        raise OurError(f"{len(revoked)} keys are revoked: a list holds {MOST_REVOKED}")
+    keys = tuple(RevokedKey(key, head in heads) for key, heads in sorted(revoked.items()))
+    bare = Revocations(head, issued_ns, key_id(longterm.public_key), keys)
+    return REVOCATIONS_MAGIC + encode(_REVOCATIONS, replace(bare, signature=longterm.sign(_revocations_bytes(bare))))
+
+
+def read_revocations(data: bytes) -> Revocations:
+    """Read a list of revoked keys; raises TheirError with the position.  Says nothing about its signature."""
+    return _open(REVOCATIONS_MAGIC, _REVOCATIONS, data)
+
+
+def revocations_hold(revocations: Revocations, public_key: bytes) -> bool:
+    """Tell whether the long-term key `public_key` signed this list."""
+    return revocations.issuer == key_id(public_key) and signature_holds(
+        public_key, _revocations_bytes(revocations), revocations.signature
+    )

@@ -15,9 +15,12 @@ from relay.evidence.seal import SessionCertificate, key_id, signature_holds
 from relay.evidence.statement import (
     MAX_PAPER,
     MOST_SUCCESSIONS,
+    Revocations,
     Statement,
     Succession,
+    read_revocations,
     read_succession,
+    revocations_hold,
     statement_holds,
     succession_holds,
 )
@@ -30,11 +33,12 @@ class Trust:
 
     book: Notebook
     public_key: bytes | None
-    revoked: Mapping[bytes, Collection[bytes]]
-    """Public key (long-term or session) to the chain heads that a journal checkpoint held before it was revoked."""
+    revoked: Mapping[bytes, Collection[bytes]] | None
+    """Public key (long-term or session) to the chain heads that a journal checkpoint held before; None: not known."""
     signer: str = ""
     _keys: dict[bytes, bytes] = field(default_factory=dict)
     _used: set[bytes] = field(default_factory=set)
+    _lists: list[Revocations] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.public_key is not None:
@@ -57,6 +61,15 @@ class Trust:
         if new in self._keys and old not in self._keys and succession_holds(paper):
             self._keys[old] = paper.old_key
             self.book.say(Code.SUCCESSION, key=old.hex(), by=new.hex())
+
+    def learn_revocations(self, beside: bytes | None, given: Sequence[bytes] = ()) -> None:
+        """Read lists of revoked keys, `given` and the one beside the chain; raises TheirError where a given one is none."""
+        self._lists += [read_revocations(paper) for paper in given]
+        if beside is not None:
+            try:
+                self._lists.append(read_revocations(beside))
+            except TheirError:
+                self.book.once(Code.REVOCATIONS_FOREIGN)
 
     def record(self, record: Record) -> None:
         """Judge the certificate of a record that brings one."""
@@ -100,6 +113,31 @@ class Trust:
 
     def revocations(self, head: bytes) -> None:
         """At the end: a revoked key vouches only for a chain whose head a checkpoint held before the revocation."""
-        for key in sorted(self._used & set(self.revoked)):
-            if head not in self.revoked[key]:
+        revoked = {**self._listed(head), **(self.revoked or {})}
+        for key in sorted(self._used & set(revoked)):
+            if head not in revoked[key]:
                 self.book.say(Code.KEY_REVOKED, key=key_id(key).hex())
+
+    def _listed(self, head: bytes) -> dict[bytes, frozenset[bytes]]:
+        """Return what the lists say: a key on any is revoked, and vouches only where every list that names it says so."""
+        if self.public_key is None:
+            return {}
+        lists = [each for each in self._lists if self._believed(each, head, self.public_key)]
+        found: dict[bytes, frozenset[bytes]] = {}
+        for revoked in (revoked for each in lists for revoked in each.keys):
+            heads = frozenset({head} if revoked.attested else ())
+            found[revoked.key] = heads & found.get(revoked.key, heads)
+        if lists:
+            newest = max(each.issued_ns for each in lists)
+            self.book.say(Code.REVOCATION_CHECKED, at=moment(newest), count=len(found))
+        elif self.revoked is None:
+            self.book.say(Code.REVOCATION_UNCHECKED, head=head.hex())
+        return found
+
+    def _believed(self, listing: Revocations, head: bytes, public_key: bytes) -> bool:
+        """Only the trusted key itself says which keys are revoked: one that it follows may be a thief's by now."""
+        key = self._keys.get(listing.issuer)
+        if key is None or listing.head != head or not revocations_hold(listing, key):
+            self.book.once(Code.REVOCATIONS_FOREIGN)
+            return False
+        return key == public_key

@@ -27,6 +27,7 @@ from relay.evidence.verdict import Axis, Code, Form, Mark, Verdict, moment
 
 CHAIN = "chain"
 STATEMENT = "statement"
+REVOCATIONS = "revocations"
 _CHUNK = 1 << 20
 _SEGMENT = re.compile(r"\d{5}\.(seg|mp4)")
 _PLAYABLE = re.compile(r"(?:.*/)?[^/]+\.(mp4|m4v|mov)", re.IGNORECASE)
@@ -45,6 +46,7 @@ def verify(
     *,
     successions: Sequence[bytes] = (),
     revoked: Mapping[bytes, Collection[bytes]] | None = None,
+    revocations: Sequence[bytes] = (),
     progress: Progress | None = None,
     submit: Submit = at_once,
 ) -> Verdict:
@@ -53,7 +55,8 @@ def verify(
     `public_key`: the relay's long-term public key (32 bytes), from elsewhere than the recording; None is a finding.
     `recording_key`: the AES-256 key of the recording (32 bytes) where there is one; without it, *checked as stored*.
     `successions`: papers (FORMAT.md §6) besides those that lie with the recording; raises TheirError where one is none.
-    `revoked`: for each revoked public key, the chain heads that a journal checkpoint held before its revocation.
+    `revoked`: for each revoked public key, the chain heads that a journal checkpoint held before its revocation; None where
+    that is not known: then a list beside the recording or in `revocations` tells it (FORMAT.md §6a), else a note says so.
     `submit`: runs the comparison of a fragment, on another core perhaps (`ThreadPoolExecutor.submit`).
     Raises TheirError when there is nothing that can be read as a recording (exit code 2).
     """
@@ -62,7 +65,8 @@ def verify(
     if CHAIN not in names:
         return _without_chain(names)
     form = _form(names, recording_key)
-    return _Verification(reader, names, form, public_key, recording_key, successions, revoked or {}, progress, submit).run()
+    papers = successions, revocations
+    return _Verification(reader, names, form, public_key, recording_key, *papers, revoked, progress, submit).run()
 
 
 def locate(reader: Reader) -> Reader:
@@ -136,7 +140,8 @@ class _Verification:
     public_key: bytes | None
     recording_key: bytes | None
     successions: Sequence[bytes]
-    revoked: Mapping[bytes, Collection[bytes]]
+    revocations: Sequence[bytes]
+    revoked: Mapping[bytes, Collection[bytes]] | None
     progress: Progress | None
     submit: Submit
     book: Notebook = field(default_factory=Notebook)
@@ -179,6 +184,8 @@ class _Verification:
     def _papers(self) -> None:
         beside = [name for name in self.names if name.split("-")[0] == "succession"]
         self.trust.learn(self.reader, beside, self.successions)
+        listed = self.reader.read(REVOCATIONS, 0, MAX_PAPER + 1) if REVOCATIONS in self.names else None
+        self.trust.learn_revocations(listed, self.revocations)
         if STATEMENT in self.names:
             try:
                 self.statement = read_statement(self.reader.read(STATEMENT, 0, MAX_PAPER + 1))
@@ -324,6 +331,7 @@ class _Verification:
         until = "?" if last is None else moment(last)
         if isinstance(self.close, Recovery):
             self.book.say(Code.RECOVERED, until=until, cause=self.close.cause)
+            self.times.recovery(self.close, len(self.book.marks) - 1)
         else:
             self.book.say(Code.INTERRUPTED, until=until)
 
@@ -346,7 +354,7 @@ class _Verification:
                 self.book.say(Code.FRAGMENTS_MISSING, first, last=last, count=last - first + 1)
 
     def _other_files(self) -> None:
-        known = {CHAIN, STATEMENT} | self.media.known | {copy.name for copy in self.copies}
+        known = {CHAIN, STATEMENT, REVOCATIONS} | self.media.known | {copy.name for copy in self.copies}
         for name in sorted(set(self.names) - known):
             if _SEGMENT.fullmatch(name) and self.start is None:
                 continue

@@ -9,6 +9,7 @@ from relay.http import (
     cameras,
     check,
     exports,
+    holds,
     interventions,
     journal,
     live,
@@ -20,12 +21,12 @@ from relay.http import (
     whep,
     whip,
 )
-from relay.http.bodies import MAX_BODY
+from relay.http.bodies import MAX_SDP
 from relay.http.context import CONTEXT, ROUTES, Context, Route
 from relay.http.doors import cors
 from relay.http.middleware import answer, guarded
 
-RESOURCES = (session, interventions, cameras, recordings, exports, journal, users, check, whip, whep, wall, live, system)
+RESOURCES = (session, interventions, cameras, recordings, exports, holds, journal, users, check, whip, whep, wall, live, system)
 
 
 def all_routes() -> tuple[Route, ...]:
@@ -35,7 +36,7 @@ def all_routes() -> tuple[Route, ...]:
 
 def make_app(services: Context) -> web.Application:
     """Return the application; every route is behind its access check, and there is no other way to add one."""
-    app = web.Application(middlewares=[answer, cors], client_max_size=MAX_BODY)
+    app = web.Application(middlewares=[answer, cors], client_max_size=MAX_SDP)
     routes = all_routes()
     app[CONTEXT] = services
     app[ROUTES] = routes

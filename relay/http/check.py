@@ -12,6 +12,7 @@ from relay.http.bodies import answer
 from relay.http.context import Access, Route, context, signed_in
 from relay.policy.roles import Action
 from relay.service.check import Disagreement
+from relay.store import patience
 
 
 def _out(found: Iterable[Disagreement]) -> list[schemas.DisagreementOut]:
@@ -24,7 +25,9 @@ async def check(request: web.Request) -> web.StreamResponse:
     """Compare everything now; no media byte is read."""
     services = context(request)
     await services.guard.require(signed_in(request).person, Action.READ_METRICS, object_type="check")
-    return answer(schemas.CheckOut(disagreements=_out(await services.check.run())))
+    with patience.unhurried():  # it reads everything there is
+        found = await services.check.run()
+    return answer(schemas.CheckOut(disagreements=_out(found)))
 
 
 async def progress(request: web.Request) -> web.StreamResponse:
@@ -37,7 +40,8 @@ async def progress(request: web.Request) -> web.StreamResponse:
 
 async def repair(request: web.Request) -> web.StreamResponse:
     """Mend what is safe, each an entry; never media."""
-    found = await context(request).repair.run(signed_in(request).person)
+    with patience.unhurried():
+        found = await context(request).repair.run(signed_in(request).person)
     return answer(schemas.RepairOut(mended=_out(found.mended), disagreements=_out(found.left)))
 
 

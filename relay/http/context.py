@@ -12,7 +12,7 @@ from typing import TypeAlias
 from aiohttp import web
 from pydantic import BaseModel
 
-from relay.base.clock import Clock
+from relay.base.clock import Clock, SteadyClock
 from relay.base.counters import Counters
 from relay.http.hub import LiveHub
 from relay.http.limits import Buckets
@@ -21,6 +21,7 @@ from relay.service.enrolment import Enrolment
 from relay.service.exports import Exports
 from relay.service.field import Field
 from relay.service.guard import Guard
+from relay.service.holds import Holds
 from relay.service.identity import Identity, SignedIn
 from relay.service.interventions import Interventions
 from relay.service.links import Links
@@ -63,6 +64,7 @@ class Context:
     """The services behind the routes."""
 
     clock: Clock
+    steady: SteadyClock
     counters: Counters
     options: Options
     guard: Guard
@@ -76,6 +78,7 @@ class Context:
     recordings: Recordings
     verification: Verification
     exports: Exports
+    holds: Holds
     check: Check
     repair: Repair
     live: LiveHub

@@ -148,9 +148,9 @@ class LiveHub:
         """Tell the pages of a person or of one sign-in that they are signed out, and let go of them."""
         self._dismiss([page for page in self._pages if page.person.user == user or page.session == session], reason)
 
-    def expire(self, now_ns: int) -> None:
-        """Let go of pages whose sign-in is over; call about once a second."""
-        self._dismiss([page for page in self._pages if page.expires_ns <= now_ns], "the sign-in is over")
+    def expire(self, steady_ns: int) -> None:
+        """Let go of pages whose sign-in is over (steady UTC); call about once a second."""
+        self._dismiss([page for page in self._pages if page.expires_ns <= steady_ns], "the sign-in is over")
 
     def close(self, reason: str) -> None:
         """Say good-bye to every page: the relay stops."""

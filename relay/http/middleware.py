@@ -13,6 +13,7 @@ from relay.base.counters import declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.http.context import Access, Context, Handler, Route, bearer, context, remember
 from relay.service.identity import CONSOLE, SignedIn
+from relay.store import patience
 
 log = logging.getLogger(__name__)
 
@@ -105,13 +106,14 @@ def route_name(request: web.Request) -> str:
 
 
 def guarded(route: Route) -> Handler:
-    """Return the route's handler behind its rate limit and access check."""
+    """Return the route's handler behind its rate limit and access check; neither waits long for a disk that is silent."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         services = context(request)
         limit(request, services, route)
-        await _ACCESS[route.access](request, services)
-        return await route.handler(request)
+        with patience.hurried():
+            await _ACCESS[route.access](request, services)
+            return await route.handler(request)
 
     return handle
 

@@ -287,6 +287,52 @@ class ExportOut(Out):
     file: str
 
 
+class HoldOpen(Body):
+    """A hold (RET-02): for which procedure, which authority is in charge of it, who asked."""
+
+    procedure_type: str = Field(max_length=40)
+    procedure_no: str = Field(max_length=200)
+    authority: str = Field(max_length=200)
+    requested_by: str = Field(max_length=200)
+
+
+class HoldOut(Out):
+    """A hold; `expires_on` is the day on which its recording would have gone, `overdue` a review that nobody has made."""
+
+    hold: str
+    recording: str
+    camera_label: str
+    started_at: str
+    expires_on: str
+    procedure_type: str
+    procedure_no: str
+    authority: str
+    requested_by: str
+    opened_by: str
+    opened_at: str
+    review_on: str
+    overdue: bool
+    lifted_by: str | None
+    lifted_at: str | None
+
+
+class HoldList(Out):
+    """Open holds, the next review first, at most 500."""
+
+    holds: list[HoldOut]
+
+
+class RecordingHolds(Out):
+    """Every hold of a recording, latest first; `procedures`: those it was handed over for, so that it may be held for them.
+
+    `lost`: a hold that a restored catalogue has forgotten; it may be opened again for any procedure.
+    """
+
+    holds: list[HoldOut]
+    procedures: list[str]
+    lost: bool
+
+
 class JournalLeaf(Out):
     """One entry; `body` None once its three years are over."""
 

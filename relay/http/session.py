@@ -13,14 +13,14 @@ from relay.http.middleware import COOKIE
 from relay.service.identity import SignedIn
 
 
-def _shown(found: SignedIn) -> schemas.Session:
+def _shown(request: web.Request, found: SignedIn) -> schemas.Session:
     person = found.person
     return schemas.Session(
         user=person.user,
         name=person.name,
         role=person.role.value,
         csrf=found.csrf,
-        expires_at=rfc3339(found.expires_ns),
+        expires_at=rfc3339(context(request).steady.wall_ns(found.expires_ns)),
         must_change=person.must_change,
     )
 
@@ -30,15 +30,15 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     body = await read_body(request, schemas.SignIn)
     services = context(request)
     token, found = await services.identity.sign_in(body.user, body.password, request.remote or "?")
-    response = answer(_shown(found))
-    seconds = (found.expires_ns - services.clock.utc_ns()) // 1_000_000_000
+    response = answer(_shown(request, found))
+    seconds = (found.expires_ns - services.steady.utc_ns()) // 1_000_000_000
     response.set_cookie(COOKIE, token, max_age=seconds, path="/", httponly=True, samesite="Strict", secure=services.options.tls)
     return response
 
 
 async def show(request: web.Request) -> web.StreamResponse:
     """Who is signed in."""
-    return answer(_shown(signed_in(request)))
+    return answer(_shown(request, signed_in(request)))
 
 
 async def sign_out(request: web.Request) -> web.StreamResponse:

@@ -29,6 +29,9 @@ GAUGES = {
     "relay_disk_full_in_seconds": "seconds until that is used up at the present rate; absent while it is not being used up",
     "relay_disk_troubled": "1 while the disk does not take what is recorded (slow, full, gone, read-only)",
     "relay_retention_late": "recordings erased later than their day since the start",
+    "relay_holds_open": "recordings' holds open (RET-02)",
+    "relay_holds_review_overdue": "holds whose day of review is over: somebody must review or lift them",
+    "relay_holds_lost": "recordings kept past their term whose key shows a hold that a restored catalogue does not know",
 }
 
 

@@ -10,7 +10,7 @@ from relay.http.bodies import SDP, created, number, read_text
 from relay.http.context import Access, Route, context, signed_in
 from relay.http.doors import options, patched
 from relay.policy.roles import Action
-from relay.service.walls import viewer_of
+from relay.service.walls import Viewer
 
 
 async def open_wall(request: web.Request) -> web.StreamResponse:
@@ -20,7 +20,7 @@ async def open_wall(request: web.Request) -> web.StreamResponse:
     await services.guard.require(found.person, Action.LIST_INTERVENTIONS, object_type="wall")
     worker = number(request, "worker", 0, 0, 63)
     offer = await read_text(request, SDP)
-    viewer = viewer_of(found.person, found.session, found.expires_ns)
+    viewer = Viewer(found.person, found.session, found.expires_ns)
     opened = await services.viewing.open_wall(viewer, worker, offer)
     return created(opened.answer.sdp, f"/wall/{opened.secret}", opened.answer.etag, services.options.ice_servers)
 

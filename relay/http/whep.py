@@ -10,7 +10,7 @@ from relay.channel.messages import Patched
 from relay.http.bodies import SDP, created, read_text
 from relay.http.context import Access, Route, bearer, context, signed_in
 from relay.http.doors import options, patched
-from relay.service.walls import Viewer, viewer_of
+from relay.service.walls import Viewer
 
 
 async def _viewer(request: web.Request) -> tuple[Viewer, str | None]:
@@ -19,11 +19,11 @@ async def _viewer(request: web.Request) -> tuple[Viewer, str | None]:
     token = bearer(request)
     if token is None:
         found = signed_in(request)
-        return viewer_of(found.person, found.session, found.expires_ns), wanted
+        return Viewer(found.person, found.session, found.expires_ns), wanted
     grant = await context(request).identity.redeem_view_token(token, request.match_info["camera"])
     if wanted is not None and wanted != grant.intervention:
         raise TheirError(Kind.FORBIDDEN, "this view token is for another intervention")
-    return viewer_of(grant.person, grant.session, grant.expires_ns), grant.intervention
+    return Viewer(grant.person, grant.session, grant.expires_ns), grant.intervention
 
 
 async def watch(request: web.Request) -> web.StreamResponse:

@@ -74,7 +74,12 @@ def _role(person: Person, action: Action, facts: Facts, now_ns: int) -> Decision
     """ACC-01, LIV-03, ACC-04, JRN-04: the role's table; an administrator never sees a picture."""
     if grants(person.role, action):
         return None
-    requirement = {Action.VIEW_LIVE: "LIV-03", Action.EXPORT_RECORDING: "ACC-04", Action.READ_JOURNAL: "JRN-04"}
+    requirement = {
+        Action.VIEW_LIVE: "LIV-03",
+        Action.EXPORT_RECORDING: "ACC-04",
+        Action.HOLD_RECORDING: "ACC-04",
+        Action.READ_JOURNAL: "JRN-04",
+    }
     detail = f"the role {person.role.value} may not {action.value.replace('_', ' ')}"
     return Decision(False, Kind.FORBIDDEN, detail, requirement.get(action, "ACC-01"))
 

@@ -20,7 +20,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """Consecutive failures of one name (or one source) and when the last one was (UTC ns)."""
+    """Consecutive failures of one name (or one source) and when the last one was (steady UTC ns)."""
 
     count: int = 0
     last_ns: int = 0
@@ -38,7 +38,7 @@ def wait_seconds(state: Failures, now_ns: int, limits: Limits) -> float:
         return 0.0
     # 2**64 seconds is past any limit: the exponent is clamped so that a long attack cannot overflow a float.
     penalty = min(limits.longest_seconds, limits.first_seconds * 2.0 ** min(beyond, 64))
-    # A wall clock stepped back must not lengthen a lock beyond its own penalty.
+    # Whatever clock the caller reads: one stepped back must not lengthen a lock beyond its own penalty.
     elapsed = max(0.0, (now_ns - state.last_ns) / SECOND_NS)
     return max(0.0, penalty - elapsed)
 

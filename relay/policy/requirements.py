@@ -24,6 +24,7 @@ class Requirement:
 _POLICY = "tests/unit/policy/"
 _SERVICE = "tests/unit/service/"
 _STORE = "tests/unit/store/"
+_LINE = "tests/integration/test_control_line.py::"
 
 ENFORCED: dict[str, Requirement] = {
     "REC-02": Requirement(
@@ -108,9 +109,19 @@ ENFORCED: dict[str, Requirement] = {
     ),
     "LIV-07": Requirement(
         "L241-1, L241-2 al.5",
-        "pictures end with their intervention",
-        ("relay.service.interventions:Interventions.close",),
-        (_SERVICE + "test_interventions.py::test_a_closed_intervention_gives_no_more_pictures_and_tells_who_shows_them",),
+        "pictures end with their intervention and after their longest time, whatever the wall clock does",
+        (
+            "relay.service.interventions:Interventions.close",
+            "relay.service.streams:Streams.end_intervention",
+            "relay.service.streams:Streams.tick",
+        ),
+        (
+            _SERVICE + "test_interventions.py::test_a_closed_intervention_gives_no_more_pictures_and_tells_who_shows_them",
+            _LINE + "test_closing_an_intervention_ends_its_transmissions",
+            _LINE + "test_a_transmission_ends_after_its_longest_time",
+            _LINE + "test_a_step_of_the_wall_clock_ends_no_transmission",
+            _LINE + "test_a_step_of_the_wall_clock_ends_no_transmission_and_prolongs_none_across_a_restart",
+        ),
     ),
     "ACC-01": Requirement(
         "R241-3-1 I, R241-12 I",
@@ -153,6 +164,7 @@ ENFORCED: dict[str, Requirement] = {
             _SERVICE + "test_identity.py::test_neither_token_nor_password_rests_in_clear_on_disk",
             _SERVICE + "test_identity.py::test_failures_lock_the_name_for_a_while_even_for_the_right_password",
             _SERVICE + "test_identity.py::test_a_one_time_password_opens_nothing_but_its_own_change",
+            _SERVICE + "test_identity.py::test_a_step_of_the_wall_clock_neither_ends_nor_prolongs_a_sign_in_or_a_view_token",
         ),
     ),
     "SEC-02": Requirement(
@@ -217,20 +229,42 @@ ENFORCED: dict[str, Requirement] = {
     "RET-01": Requirement(
         "L241-1, L241-2 al.7; R241-4, R241-13",
         "one calendar month after the Paris day of recording it erases itself, journalled",
-        ("relay.policy.retention:expires_on", "relay.service.keeping:Keeping.sweep"),
+        (
+            "relay.policy.retention:expires_on",
+            "relay.service.keeping:Keeping.sweep",
+            "relay.service.keeping:Keeping.finish",
+            "relay.base.clock:UnhurriedClock",
+        ),
         (
             _POLICY + "test_retention.py::test_the_term_is_one_calendar_month_after_the_paris_day",
             _POLICY + "test_retention.py::test_no_recording_outlives_one_calendar_month",
             _SERVICE + "test_keeping.py::test_the_entry_stands_before_the_key_goes_and_the_key_goes_before_the_files",
+            _SERVICE + "test_keeping.py::test_nothing_goes_before_the_paris_day_of_its_term_and_everything_on_it",
+            _SERVICE + "test_keeping.py::test_a_clock_that_is_stepped_ahead_erases_nothing_early",
+            _SERVICE + "test_keeping.py::test_a_clock_that_is_put_right_again_is_believed_at_once",
+            _SERVICE + "test_keeping.py::test_a_clock_that_was_behind_is_believed_after_a_day",
+            _SERVICE + "test_keeping.py::test_a_clock_that_is_stepped_back_erases_an_hour_later_and_still_on_the_day",
+            _SERVICE + "test_repair.py::test_an_entered_erasure_is_not_finished_by_a_clock_that_was_stepped_ahead",
+            "tests/unit/base/test_clock.py::test_the_unhurried_clock_is_never_ahead_of_the_wall_nor_of_time_that_passed",
+            "tests/e2e/test_erasure.py::test_erased_means_that_no_file_holds_the_key",
         ),
     ),
     "RET-02": Requirement(
         "R241-4, R241-13 al.3",
-        "kept longer only for a named procedure, opened before the term, erased once lifted",
-        ("relay.service.keeping:Keeping.hold", "relay.service.keeping:Keeping.release"),
+        "kept longer only for a named procedure it was handed over for, opened before the term, reviewed, erased once lifted",
         (
-            _SERVICE + "test_keeping.py::test_a_held_recording_outlives_its_term_and_goes_once_released",
-            _SERVICE + "test_keeping.py::test_a_hold_without_its_procedure_is_refused",
+            "relay.service.holds:Holds.open",
+            "relay.service.holds:Holds.review",
+            "relay.service.holds:Holds.lift",
+            "relay.policy.retention:lateness_seconds",
+        ),
+        (
+            _SERVICE + "test_holds.py::test_a_held_recording_outlives_its_term_and_goes_once_lifted",
+            _SERVICE + "test_holds.py::test_a_hold_without_its_procedure_is_refused",
+            _SERVICE + "test_holds.py::test_only_what_was_handed_over_for_the_procedure_is_held",
+            _SERVICE + "test_holds.py::test_a_hold_comes_before_the_term_and_from_a_commander",
+            _SERVICE + "test_holds.py::test_a_review_that_nobody_makes_is_overdue_until_it_is_made",
+            _SERVICE + "test_holds.py::test_a_clock_that_is_stepped_ahead_refuses_no_hold",
         ),
     ),
     "RET-03": Requirement(

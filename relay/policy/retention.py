@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from relay.base.clock import PARIS, SECOND_NS, paris_day
 from relay.policy.regimes import rules_of
 
+LIFTED_SECONDS = 86_400
+"""RET-02: a recording whose hold is lifted past its term goes within a day."""
 JOURNAL_YEARS = 3
 """JRN-03: the journal is kept three years (R241-5, R241-14)."""
 
@@ -46,12 +48,16 @@ def is_due(day: date, now_ns: int) -> bool:
     return now_ns >= due_ns(day)
 
 
-def lateness_seconds(day: date, now_ns: int) -> int:
+def lateness_seconds(day: date, now_ns: int, lifted_ns: int | None = None) -> int:
     """Return by how many whole seconds an erasure at `now_ns` is past the *end* of its expiry day (0: in time).
 
-    Keeping runs at least daily, so an erasure within the expiry day itself is in time.
+    Keeping runs at least daily, so an erasure within the expiry day itself is in time.  RET-02: what was held has 24 hours from
+    `lifted_ns`, the instant at which its last hold was lifted.
     """
-    return max(0, (now_ns - due_ns(day + timedelta(days=1))) // SECOND_NS)
+    limit_ns = due_ns(day + timedelta(days=1))
+    if lifted_ns is not None:
+        limit_ns = max(limit_ns, lifted_ns + LIFTED_SECONDS * SECOND_NS)
+    return max(0, (now_ns - limit_ns) // SECOND_NS)
 
 
 def journal_purge_ns(at_ns: int) -> int:

@@ -32,6 +32,8 @@ class Action(StrEnum):
     VERIFY_RECORDING = "verify_recording"
     EXPORT_RECORDING = "export_recording"
     HOLD_RECORDING = "hold_recording"
+    """Open, review and lift a hold (RET-02)."""
+    LIST_HOLDS = "list_holds"
     READ_JOURNAL = "read_journal"
     MANAGE_PEOPLE = "manage_people"
     MANAGE_CAMERAS = "manage_cameras"
@@ -54,10 +56,15 @@ _EVERYONE = {Action.CHANGE_PASSWORD, Action.LIST_CAMERAS}
 GRANTS: dict[Role, frozenset[Action]] = {
     Role.OPERATOR: frozenset(_EVERYONE | _LIVE),
     Role.COMMANDER: frozenset(
-        _EVERYONE | _LIVE | {Action.PLAY_RECORDING, Action.VERIFY_RECORDING, Action.EXPORT_RECORDING, Action.HOLD_RECORDING}
+        _EVERYONE
+        | _LIVE
+        # RET-02: who may extract may hold, since a hold follows an extraction that was handed over (ACC-04).
+        | {Action.PLAY_RECORDING, Action.VERIFY_RECORDING, Action.EXPORT_RECORDING, Action.HOLD_RECORDING, Action.LIST_HOLDS}
     ),
     # JRN-04: the journal is read for lawfulness and integrity only, by a role of its own.
-    Role.AUDITOR: frozenset(_EVERYONE | {Action.READ_JOURNAL, Action.LIST_RECORDINGS, Action.VERIFY_RECORDING}),
+    Role.AUDITOR: frozenset(
+        _EVERYONE | {Action.READ_JOURNAL, Action.LIST_RECORDINGS, Action.VERIFY_RECORDING, Action.LIST_HOLDS}
+    ),
     Role.ADMINISTRATOR: frozenset(
         _EVERYONE | {Action.MANAGE_PEOPLE, Action.MANAGE_CAMERAS, Action.READ_METRICS, Action.MAINTAIN}
     ),

@@ -134,7 +134,7 @@ class Recorder:
         """Recover one after the other, in a thread of its own; each is told at once."""
         assert self._loop is not None
         for index, recordings in left.items():
-            for item in recover_all(self._ops, self._root, index, self._signer, self._clock.utc_ns, recordings):
+            for item in recover_all(self._ops, self._root, index, self._signer, self._clock, recordings):
                 _to_loop(self._loop, self._tell_recovered, item)
 
     async def _end_recovery(self, recovering: asyncio.Task[None]) -> None:
@@ -363,7 +363,7 @@ class Recorder:
         return messages.RecordingReport(
             recording=recording.plan.recording,
             camera=recording.plan.camera,
-            sealed_until_ns=progress.sealed_until_ns,
+            sealed_until_mono=recording.sealed_until_mono,
             links=progress.links,
             gaps=progress.gaps,
             stored_bytes=progress.stored_bytes,

@@ -7,21 +7,28 @@ A recording never continues after its process died (its key must not seal again)
 whose bytes are all on disk and are those that were linked (a power cut may leave a file long enough but empty); a segment is
 cut where its last link ends.  The recovery record says how much was cut; it names no gap, because nobody knows what never
 reached the disk.
+
+Nor does anybody know what the wall clock did meanwhile.  The note of the open recording tells how the clocks stood: within one
+boot a step shows, and the record goes by the recording's own even clock.  It is never dated before what it closes.  Whatever is
+not to be trusted is said to be suspect (FORMAT.md §3.6).
 """
 
 import contextlib
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from relay.base.clock import Clock
 from relay.base.errors import TheirError
-from relay.evidence.chain import End, Link, Torn, iterate, recover, survey
+from relay.evidence.chain import End, Link, Start, Torn, iterate, recover, survey
+from relay.evidence.records import SUSPECT_CAUSE
 from relay.evidence.seal import SessionSigner, sha256
+from relay.record.wall import STEP_NS
 from relay.recorder.jobs import Sealed
+from relay.recorder.marks import Standing, mark_closed, open_marks, read_mark, standing
 from relay.recorder.sealing import Span
-from relay.recorder.writer import mark_closed, open_marks
 from relay.store.vault import CHAIN, AppendFile, FileOps, Vault, is_recording_id, segment_name
 
 log = logging.getLogger(__name__)
@@ -57,7 +64,7 @@ def recover_all(
     root: Path,
     index: int,
     signer: SessionSigner,
-    utc_ns: Callable[[], int],
+    clock: Clock,
     left: tuple[str, ...] | None = None,
 ) -> Iterator[Recovered]:
     """Close every recording that recorder `index` left open (`left`, where it may have opened others since).
@@ -66,7 +73,8 @@ def recover_all(
     """
     for recording in marked(root, index) if left is None else left:
         try:
-            done = recover_one(ops, Vault(root, ops), recording, signer, utc_ns()) if is_recording_id(recording) else None
+            opened, vault = read_mark(root, index, recording), Vault(root, ops)
+            done = recover_one(ops, vault, recording, signer, clock, opened) if is_recording_id(recording) else None
         except OSError as error:
             log.error("recording %s cannot be recovered now: %s", recording, error.strerror)
             continue
@@ -94,10 +102,12 @@ def _answers(path: Path) -> bool:
     return True
 
 
-def recover_one(ops: FileOps, vault: Vault, recording: str, signer: SessionSigner, utc_ns: int) -> Recovered | None:
+def recover_one(
+    ops: FileOps, vault: Vault, recording: str, signer: SessionSigner, clock: Clock, opened: Standing | None = None
+) -> Recovered | None:
     """Close one recording; None where nothing of it is there or where only its closing is to be told.  Raises OSError.
 
-    A folder without a whole signed start holds no sealed byte: it is removed.
+    `opened`: how the clocks stood then.  A folder without a whole signed start holds no sealed byte: it is removed.
     """
     folder = vault.folder(recording)
     if not folder.is_dir():
@@ -110,7 +120,8 @@ def recover_one(ops: FileOps, vault: Vault, recording: str, signer: SessionSigne
         return None
     if not torn.closed:
         media = _cut_segments(ops, vault, recording, torn)
-        _close_chain(ops, folder / CHAIN, len(data), torn, signer, utc_ns, media)
+        record = _closing(data, torn, signer, _dated(data, torn, standing(clock), opened), media)
+        _close_chain(ops, folder / CHAIN, torn, record)
         ops.fsync_dir(folder)
         data = (folder / CHAIN).read_bytes()
     return _describe(recording, data)
@@ -162,15 +173,33 @@ def _cut(ops: FileOps, path: Path, size: int) -> None:
         ops.close(descriptor)
 
 
-def _close_chain(ops: FileOps, path: Path, size: int, torn: Torn, signer: SessionSigner, utc_ns: int, media: int) -> None:
-    record = recover(
+def _dated(data: bytes, torn: Torn, now: Standing, opened: Standing | None) -> tuple[int, bool]:
+    """Return the time (UTC ns) of a recovery, and whether it is suspect."""
+    last = torn.last_link
+    even_ns = opened.even_ns(now) if opened is not None else None
+    stepped = even_ns is not None and abs(even_ns - now.utc_ns) >= STEP_NS
+    at_ns = even_ns if even_ns is not None and stepped else now.utc_ns
+    if last is not None:
+        least_ns, suspect = last.arrival_end_ns, last.clock_suspect
+    else:
+        start = next(iterate(data[: torn.chain_length])).body
+        least_ns, suspect = start.started_ns if isinstance(start, Start) else 0, False
+    return max(at_ns, least_ns), suspect or stepped or at_ns < least_ns
+
+
+def _closing(data: bytes, torn: Torn, signer: SessionSigner, dated: tuple[int, bool], media: int) -> bytes:
+    at_ns, suspect = dated
+    return recover(
         torn,
         signer,
-        cause="the recorder's process died",
-        recovered_ns=utc_ns,
-        dropped_chain_bytes=size - torn.chain_length,
+        cause="the recorder's process died" + (SUSPECT_CAUSE if suspect else ""),
+        recovered_ns=at_ns,
+        dropped_chain_bytes=len(data) - torn.chain_length,
         dropped_media_bytes=media,
     )
+
+
+def _close_chain(ops: FileOps, path: Path, torn: Torn, record: bytes) -> None:
     _cut(ops, path, torn.chain_length)
     file = AppendFile(ops, path)
     try:

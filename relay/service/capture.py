@@ -30,6 +30,7 @@ from relay.channel.messages import (
 from relay.service.disk import Disk
 from relay.service.links import Link, Links
 from relay.service.recordings import Recordings
+from relay.store import patience
 from relay.store.accounts import Camera
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class Held:
     recording: str
     camera: str
     index: int
-    sealed_until_ns: int = 0
+    sealed_until_mono: float | None = None
     state: str = "waiting"
     closing: bool = False
     """Its end was asked for, and waits perhaps for a disk: nobody goes on in it."""
@@ -138,7 +139,7 @@ class Capture:
             await self._links.recorders[index].ask(RecordOpen(plan, key), Done, 10.0)
         except RelayError as error:
             self._held.pop(plan.recording, None)
-            await self._recordings.abandoned(plan.recording, error.detail)
+            await patience.ended(self._recordings.abandoned(plan.recording, error.detail))
             raise OurError(f"the recorder cannot open a recording: {error.detail}", retry_after=2.0) from error
         self._counters.count("recordings_opened")
         return plan.recording
@@ -182,7 +183,7 @@ class Capture:
 
     def _take(self, index: int, report: RecordingReport) -> None:
         held = self._held.setdefault(report.recording, Held(report.recording, report.camera, index))
-        held.sealed_until_ns = report.sealed_until_ns
+        held.sealed_until_mono = report.sealed_until_mono
         held.state = report.state
 
     def _on_fact(self, _link: Link, message: Message) -> None:

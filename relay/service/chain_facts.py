@@ -2,69 +2,109 @@
 
 What this file owns: rows made of signed records, the same as a recorder tells of them.  What it must never know: files, the
 catalogue.
+
+A chain of hours is read once, record by record: what is kept of it are a few sums, and one row at a time of a segment.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 
 from relay.channel.messages import RecordingClosed
-from relay.evidence.chain import End, Gap, Link, Record, Recovery
+from relay.evidence.chain import Body, End, Gap, Link, Record, Recovery, Start
+from relay.evidence.seal import key_id, signature_holds
 from relay.store.catalogue import Segment
 
+SECOND_NS = 1_000_000_000
 
-def segments_in(recording: str, records: Sequence[Record]) -> dict[int, Segment]:
-    """Return the segments that links name, by number."""
-    links: dict[int, list[tuple[Link, bytes]]] = {}
-    for record in records:
-        if isinstance(record.body, Link) and record.body.stored_length:
-            links.setdefault(record.body.segment, []).append((record.body, record.head))
-    return {
-        number: Segment(
-            recording=recording,
-            segment=number,
-            first_link=found[0][0].fragment,
-            last_link=found[-1][0].fragment,
-            start_ns=found[0][0].arrival_start_ns,
-            end_ns=max(link.arrival_end_ns for link, _ in found),
-            stored_bytes=sum(link.stored_length for link, _ in found),
-            head=found[-1][1],
+
+@dataclass(slots=True)
+class ChainFacts:
+    """One reading of a chain.  `on_segment` is called with each segment that links name, `on_gap` with each signed gap.
+
+    Of tracks that stop together the first gap counts, as in the catalogue: whoever takes gaps keys them by their start.
+    """
+
+    recording: str
+    on_segment: Callable[[Segment], None] = lambda _segment: None
+    on_gap: Callable[[Gap], None] = lambda _gap: None
+    start: Record | None = None
+    """The record of the signed start, where it stands first."""
+    last: Body | None = None
+    links: int = 0
+    gaps: int = 0
+    stored_bytes: int = 0
+    _head: bytes = b""
+    _arrived_ns: int = 0
+    _from_ns: int | None = None
+    _to_ns: int = 0
+    _segment: Segment | None = field(default=None)
+
+    def read(self, records: Iterable[Record]) -> RecordingClosed | None:
+        """Take every record; return how the recording ended, None where neither a signed end nor a recovery stands last.
+
+        Raises TheirError as `records` does.
+        """
+        for record in records:
+            self._take(record)
+        if self._segment is not None:
+            self.on_segment(self._segment)
+            self._segment = None
+        return self._end()
+
+    def _take(self, record: Record) -> None:
+        if self.last is None and isinstance(record.body, Start):
+            self.start = record
+        self.last, self._head = record.body, record.head
+        if isinstance(record.body, Link):
+            self._link(record.body)
+        elif isinstance(record.body, Gap):
+            self.gaps += 1
+            self.on_gap(record.body)
+
+    def _link(self, link: Link) -> None:
+        self.links += 1
+        self.stored_bytes += link.stored_length
+        self._arrived_ns = link.arrival_end_ns
+        for part in link.tracks:
+            first_ns = part.first * SECOND_NS // part.kind.clock_rate
+            self._from_ns = first_ns if self._from_ns is None else min(self._from_ns, first_ns)
+            self._to_ns = max(self._to_ns, part.end * SECOND_NS // part.kind.clock_rate)
+        if link.stored_length:
+            self._grow(link)
+
+    def _grow(self, link: Link) -> None:
+        """Segments come one after the other (FORMAT.md §3.3): the one before is whole once another is named."""
+        before, stored = self._segment, link.stored_length
+        if before is not None and before.segment != link.segment:
+            self.on_segment(before)
+            before = None
+        first, start_ns, end_ns = link.fragment, link.arrival_start_ns, link.arrival_end_ns
+        if before is not None:
+            first, start_ns, end_ns = before.first_link, before.start_ns, max(before.end_ns, end_ns)
+            stored += before.stored_bytes
+        self._segment = Segment(self.recording, link.segment, first, link.fragment, start_ns, end_ns, stored, self._head)
+
+    def _end(self) -> RecordingClosed | None:
+        last = self.last
+        if not isinstance(last, End | Recovery):
+            return None
+        return RecordingClosed(
+            recording=self.recording,
+            reason=last.reason.value if isinstance(last, End) else "interrupted",
+            links=self.links,
+            head=self._head,
+            end_ns=last.end_ns if isinstance(last, End) else self._arrived_ns,
+            recovered=isinstance(last, Recovery),
+            gaps=self.gaps,
+            duration_ns=self._to_ns - (self._from_ns or 0),
+            stored_bytes=self.stored_bytes,
         )
-        for number, found in links.items()
-    }
 
 
-def gaps_in(records: Sequence[Record]) -> dict[int, Gap]:
-    """Return the signed gaps by their start (UTC ns); tracks that stop together are one, as in the catalogue."""
-    gaps: dict[int, Gap] = {}
-    for record in records:
-        if isinstance(record.body, Gap):
-            gaps.setdefault(record.body.start_ns, record.body)
-    return gaps
-
-
-def end_in(recording: str, records: Sequence[Record]) -> RecordingClosed | None:
-    """Return how the recording ended; None where neither a signed end nor a recovery stands last."""
-    last = records[-1].body if records else None
-    if not isinstance(last, End | Recovery):
-        return None
-    links = [record.body for record in records if isinstance(record.body, Link)]
-    arrived_ns = links[-1].arrival_end_ns if links else 0
-    return RecordingClosed(
-        recording=recording,
-        reason=last.reason.value if isinstance(last, End) else "interrupted",
-        links=len(links),
-        head=records[-1].head,
-        end_ns=last.end_ns if isinstance(last, End) else arrived_ns,
-        recovered=isinstance(last, Recovery),
-        gaps=sum(isinstance(record.body, Gap) for record in records),
-        duration_ns=_span_ns(links),
-        stored_bytes=sum(link.stored_length for link in links),
-    )
-
-
-def _span_ns(links: Sequence[Link]) -> int:
-    """Return the length on the recording's own timeline, from its first sample to its last, holes included."""
-    parts = [part for link in links for part in link.tracks]
-    if not parts:
-        return 0
-    first = min(part.first * 1_000_000_000 // part.kind.clock_rate for part in parts)
-    return max(part.end * 1_000_000_000 // part.kind.clock_rate for part in parts) - first
+def is_ours(start: Record, public_keys: Collection[bytes]) -> bool:
+    """Tell whether a start is signed under a certificate of one of these long-term keys."""
+    assert isinstance(start.body, Start)
+    certificate = start.body.certificate
+    issuers = [key for key in public_keys if key_id(key) == certificate.issuer]
+    issued = any(certificate.issued_by(key) for key in issuers)
+    return issued and signature_holds(certificate.session_key, start.signed, start.signature)

@@ -3,20 +3,23 @@
 Owns: the comparison, and what of it is safe to mend (`relay.service.repair` does).  Must never know: HTTP.
 
 `await Check(...).run(progress) -> list[Disagreement]`: reads rows, folder names, chains, wrapped keys and journal entries;
-no media byte is read, that is `relay verify`.
+no media byte is read, that is `relay verify`.  A chain is read once, in pieces: what is kept of it is a number per segment and
+per gap that lacks its row.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date
 
-from relay.base.clock import SECOND_NS, Clock, paris_day
+from relay.base.clock import SECOND_NS, Clock
 from relay.base.errors import RelayError
-from relay.evidence.chain import Record, iterate
-from relay.policy.retention import is_due, journal_purge_ns
-from relay.service.chain_facts import end_in, gaps_in, segments_in
+from relay.evidence.chain import Gap, Record, stream
+from relay.policy.retention import is_due, journal_purge_ns, lateness_seconds
+from relay.service.chain_facts import ChainFacts
+from relay.service.holds import is_lost
+from relay.service.unlisted import read_unlisted
 from relay.store.catalogue import Catalogue, Filter, Recording, Segment
 from relay.store.journal import Journal
 from relay.store.keyring import Keyring
@@ -25,6 +28,8 @@ from relay.store.vault import Vault
 PAGE = 500
 SETTLED_NS = 60 * SECOND_NS
 """What is younger may still be on its way between recorder, control and catalogue: it is no disagreement yet."""
+
+_LEFT = "a {} that was followed is still in the token, which refused to destroy it: tried again at each start (OPERATING.md)"
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being looked at, how many are done, how many there are."""
@@ -67,8 +72,10 @@ class Check:
         *,
         recording_now: Callable[[], AbstractSet[str]] = _nothing,
         viewing_now: Callable[[], AbstractSet[str]] = _nothing,
+        believed_ns: Callable[[], int] | None = None,
     ) -> None:
-        """`recording_now` and `viewing_now`: recordings and views that this control knows to be open."""
+        """`recording_now` and `viewing_now`: recordings and views that this control knows to be open; `believed_ns`: UTC by
+        which terms are judged (RET-01), the wall clock's where none is given."""
         self.under_way: tuple[str, int, int] | None = None
         """What the check that runs is looking at, how many are done, how many there are; None where none runs."""
         self._recording_now = recording_now
@@ -78,6 +85,7 @@ class Check:
         self._vault = vault
         self._keyring = keyring
         self._clock = clock
+        self._believed_ns = believed_ns or clock.utc_ns
 
     async def run(self, progress: Progress | None = None) -> list[Disagreement]:
         """Compare; raises OurError when the database cannot be read."""
@@ -97,13 +105,22 @@ class Check:
         entries = await self._entries(tell)
         folders = set(await asyncio.to_thread(self._vault.recordings))
         keys = await asyncio.to_thread(self._keyring.recordings)
-        held = await self._catalogue.held()
-        found = _strangers(rows, folders, keys)
+        held, lifted = await self._catalogue.held(), await self._catalogue.lifted()
+        found = _strangers(rows, keys)
+        for name in sorted(folders - rows.keys()):
+            found.append(await asyncio.to_thread(self._unlisted, name, held, entries))
         for done, row in enumerate(rows.values()):
             tell("recordings", done, len(rows))
             folder, is_held, now_ns = row.recording in folders, row.recording in held, self._clock.utc_ns()
-            found += _row(row, folder, keys.get(row.recording), is_held, now_ns)
-            found += _erasure(row, folder, row.recording in keys, is_held, entries, now_ns)
+            key_day = keys.get(row.recording)
+            if is_lost(row, key_day, held | lifted.keys()) and row.state != "erased":
+                found.append(
+                    Disagreement("hold_lost", row.recording, f"its key is under {key_day} for a hold without a row (RET-02)")
+                )
+            else:
+                found += _term(row, key_day, is_held, lifted.get(row.recording), now_ns)
+            found += _row(row, folder, key_day)
+            found += _erasure(row, folder, row.recording in keys, is_held, entries, self._believed_ns())
             if journal_purge_ns(row.started_ns) > now_ns:
                 found += _against_journal(row, entries)
             if row.state == "closed" and folder:
@@ -112,7 +129,9 @@ class Check:
                 found += await asyncio.to_thread(self._open, row, folder)
         found += await self._views(entries)
         broken = await asyncio.to_thread(self._keyring.broken)
-        return found + [Disagreement("key_broken", name, detail) for name, detail in broken.items()]
+        found += [Disagreement("key_broken", name, detail) for name, detail in broken.items()]
+        left = await asyncio.to_thread(self._keyring.leftovers)
+        return found + [Disagreement("key_left", name, _LEFT.format(what)) for name, what in left.items()]
 
     async def _rows(self) -> dict[str, Recording]:
         rows: dict[str, Recording] = {}
@@ -168,7 +187,7 @@ class Check:
             detail = "open in the catalogue, nobody records it and nothing of it is in the vault"
             return [Disagreement("open_without_folder", row.recording, detail, safe=True)]
         try:
-            end = end_in(row.recording, self._records(row.recording))
+            end = ChainFacts(row.recording).read(self._records(row.recording))
         except RelayError:
             end = None
         if end is None:
@@ -178,38 +197,59 @@ class Check:
             return []
         return [Disagreement("open_but_closed", row.recording, "open in the catalogue, closed in the vault", safe=True)]
 
-    def _records(self, recording: str) -> list[Record]:
-        return list(iterate(b"".join(self._vault.chain(recording))))
+    def _records(self, recording: str) -> Iterator[Record]:
+        return stream(self._vault.chain(recording))
+
+    def _unlisted(self, name: str, held: AbstractSet[str], entries: _Entries) -> Disagreement:
+        """A folder without a row: safe to list again where everything that the row says is known."""
+        detail = "a recording's folder is not in the catalogue"
+        if name in entries.erased:
+            return Disagreement("folder_without_row", name, f"{detail}, and the journal says that it was erased (RET-01)")
+        try:
+            found = read_unlisted(self._vault, self._keyring, name, held)
+        except RelayError as error:
+            return Disagreement("folder_without_row", name, f"{detail}, and no row can be made: {error.detail}")
+        if entries.closed.get(name, found.end.head.hex()) != found.end.head.hex():
+            return Disagreement("folder_without_row", name, f"{detail}, and the journal knows another end of it")
+        return Disagreement("folder_without_row", name, f"{detail}; its start, end, key and term are known", safe=True)
 
     async def _closed(self, row: Recording) -> list[Disagreement]:
-        segments = await self._catalogue.segments(row.recording)
+        segments = {segment.segment for segment in await self._catalogue.segments(row.recording)}
         gaps = {start_ns for start_ns, _, _ in await self._catalogue.gaps(row.recording)}
         return await asyncio.to_thread(self._against_disk, row, segments, gaps)
 
-    def _against_disk(self, row: Recording, segments: list[Segment], gaps: set[int]) -> list[Disagreement]:
-        """Compare a closed recording's rows with its chain and its files."""
+    def _against_disk(self, row: Recording, segments: set[int], gaps: set[int]) -> list[Disagreement]:
+        """Compare a closed recording's rows (numbers of segments, starts of gaps) with its chain and its files."""
         name = row.recording
+        on_disk = set(self._vault.segments(name)) if row.original == "relay" else segments
+        linked: set[int] = set()
+        missing: set[int] = set()
+
+        def segment(its: Segment) -> None:
+            if its.segment in on_disk - segments:
+                linked.add(its.segment)
+
+        def gap(its: Gap) -> None:
+            if its.start_ns not in gaps:
+                missing.add(its.start_ns)
+
         try:
-            records = self._records(name)
+            end = ChainFacts(name, segment, gap).read(self._records(name))
         except RelayError as error:
             return [Disagreement("chain_unreadable", name, error.detail)]
         found: list[Disagreement] = []
-        end = end_in(name, records)
         if end is None:
             found.append(Disagreement("chain_open", name, "closed in the catalogue, without a signed end on disk"))
         elif row.head is not None and end.head != row.head:
             found.append(Disagreement("head_differs", name, "the chain on disk is not the one that was closed"))
-        if row.original == "relay":
-            found += _segments(name, {row.segment for row in segments}, set(self._vault.segments(name)), records)
-        missing = len(gaps_in(records).keys() - gaps)
+        found += _segments(name, segments, on_disk, linked)
         if missing:
-            detail = f"{missing} signed gaps have no row (I2)"
+            detail = f"{len(missing)} signed gaps have no row (I2)"
             found.append(Disagreement("gap_without_row", name, detail, safe=True))
         return found
 
 
-def _segments(name: str, rows: set[int], on_disk: set[int], records: list[Record]) -> list[Disagreement]:
-    linked = segments_in(name, records).keys()
+def _segments(name: str, rows: set[int], on_disk: set[int], linked: set[int]) -> list[Disagreement]:
     found = [
         Disagreement("segment_missing", name, f"segment {number} has a row and no file") for number in sorted(rows - on_disk)
     ]
@@ -237,18 +277,14 @@ def _erasure(row: Recording, folder: bool, key: bool, held: bool, entries: _Entr
     return found
 
 
-def _strangers(rows: dict[str, Recording], folders: Iterable[str], keys: dict[str, str]) -> list[Disagreement]:
-    found = [
-        Disagreement("folder_without_row", name, "a recording's folder is not in the catalogue")
-        for name in sorted(set(folders) - rows.keys())
-    ]
-    return found + [
+def _strangers(rows: dict[str, Recording], keys: dict[str, str]) -> list[Disagreement]:
+    return [
         Disagreement("key_without_row", name, "a recording's key is not in the catalogue")
         for name in sorted(keys.keys() - rows)
     ]
 
 
-def _row(row: Recording, folder: bool, key_day: str | None, held: bool, now_ns: int) -> list[Disagreement]:
+def _row(row: Recording, folder: bool, key_day: str | None) -> list[Disagreement]:
     name = row.recording
     found: list[Disagreement] = []
     if row.state == "erased":
@@ -257,9 +293,18 @@ def _row(row: Recording, folder: bool, key_day: str | None, held: bool, now_ns: 
         found.append(Disagreement("folder_missing", name, "in the catalogue with fragments, without a folder"))
     if key_day is None:
         found.append(Disagreement("key_missing", name, "not erased, but its key is gone: it can no longer be opened"))
-    elif key_day != row.expires_on and not held:
+    return found
+
+
+def _term(row: Recording, key_day: str | None, held: bool, lifted_ns: int | None, now_ns: int) -> list[Disagreement]:
+    """A term that key and row tell differently, or that is over: a hold, and the day after it was lifted, explain both."""
+    name = row.recording
+    found: list[Disagreement] = []
+    if row.state == "erased" or held:
+        return found
+    if key_day not in {None, row.expires_on} and lifted_ns is None:
         found.append(Disagreement("key_day", name, f"its key expires on {key_day}, its row on {row.expires_on}"))
-    if not held and date.fromisoformat(row.expires_on) < paris_day(now_ns):
+    if lateness_seconds(date.fromisoformat(row.expires_on), now_ns, lifted_ns):
         found.append(Disagreement("late", name, f"should have been erased on {row.expires_on}: the next sweep does (RET-01)"))
     return found
 

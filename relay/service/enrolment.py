@@ -18,6 +18,7 @@ from relay.policy.motives import clean_text
 from relay.policy.regimes import check_live_audio, rules_of
 from relay.policy.roles import Action, Person
 from relay.service.guard import Guard
+from relay.store import patience
 from relay.store.accounts import Accounts, Camera
 from relay.store.journal import Entry, Journal, Operation
 
@@ -98,8 +99,7 @@ class Enrolment:
         await self._guard.require(actor, Action.MANAGE_CAMERAS, object_type="camera", object_id=camera)
         await self.camera(camera)
         await self._enter(actor, camera, event="camera revoked")
-        await self._accounts.update_camera(camera, {"revoked_ns": self._clock.utc_ns()})
-        self._tell(camera)
+        await patience.carried_out(self._replace(camera, {"revoked_ns": self._clock.utc_ns()}))
 
     async def reissue(self, actor: Person, camera: str) -> str:
         """Replace a camera's token (lost, or shown to the wrong person); the old one stops working at once."""
@@ -109,8 +109,7 @@ class Enrolment:
             raise TheirError(Kind.GONE, f"camera {camera} is revoked")
         token = new_token()
         await self._enter(actor, camera, event="camera token reissued")
-        await self._accounts.update_camera(camera, {"token_digest": token_digest(token)})
-        self._tell(camera)
+        await patience.carried_out(self._replace(camera, {"token_digest": token_digest(token)}))
         return token
 
     async def camera(self, camera: str) -> Camera:
@@ -165,6 +164,11 @@ class Enrolment:
     def _check_commune(self, commune: str) -> None:
         if self._communes and commune not in self._communes:
             raise TheirError(Kind.FORBIDDEN, f"commune {commune!r} is not in the authorisation (REC-03, R241-8)")
+
+    async def _replace(self, camera: str, values: dict[str, Any]) -> None:
+        """The token known so far is worth nothing from here on."""
+        await self._accounts.update_camera(camera, values)
+        self._tell(camera)
 
     def _tell(self, camera: str) -> None:
         for callback in self.on_revoked:

@@ -10,7 +10,7 @@ API: `await request(person, recording, Request(...)) -> Export`, `await get(pers
 import asyncio
 import hashlib
 import io
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, cast
 
@@ -19,12 +19,13 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.base.ids import new_id
 from relay.evidence.records import Link
-from relay.evidence.statement import sign_statement
+from relay.evidence.statement import sign_revocations, sign_statement
 from relay.policy.access import Facts
 from relay.policy.motives import check_legal_basis, check_motive, clean_text
 from relay.policy.roles import Action, Person
 from relay.service.export_zip import Archive, Parts, select_interval
 from relay.service.guard import Guard
+from relay.store import patience
 from relay.store.catalogue import Catalogue, Export, Recording
 from relay.store.journal import Entry, Journal, Operation
 from relay.store.keyring import Keyring
@@ -68,8 +69,12 @@ class Exports:
         *,
         verifier: bytes,
         derive: Sequence[str] | None,
+        revoked: Mapping[bytes, Collection[bytes]],
     ) -> None:
-        """`verifier`: source of the standalone verifier; `derive`: command that makes the playable copy (stdin → stdout)."""
+        """`verifier`: source of the standalone verifier; `derive`: command that makes the playable copy (stdin → stdout).
+
+        `revoked`: as `evidence.verify` takes it; keys are revoked only while nothing runs.
+        """
         self._catalogue = catalogue
         self._journal = journal
         self._vault = vault
@@ -78,6 +83,7 @@ class Exports:
         self._counters = counters
         self._verifier = verifier
         self._derive = derive
+        self._revoked = revoked
         self._guard = Guard(journal, clock)
         self._running = 0
         self._progress: dict[str, float] = {}
@@ -130,7 +136,11 @@ class Exports:
         parts = await asyncio.to_thread(self._parts, found, row)
         await asyncio.to_thread(self._keyring.recording_key, found.recording)
         await self._enter(person, found, "extraction handed over")
-        await self._catalogue.update_export(export, {"state": "delivering"})
+        try:
+            await self._catalogue.update_export(export, {"state": "delivering"})
+        except OurError:
+            patience.follow(self._finished(found, None))
+            raise
         return self._stream(found, parts)
 
     async def _stream(self, export: Export, parts: Parts) -> AsyncIterator[bytes]:
@@ -154,7 +164,7 @@ class Exports:
             await asyncio.gather(work, return_exceptions=True)
             self._running -= 1
             self._progress.pop(export.export, None)
-            await self._finished(export, digest.hexdigest() if whole else None)
+            await patience.ended(self._finished(export, digest.hexdigest() if whole else None))
 
     async def _finished(self, export: Export, sha256: str | None) -> None:
         state = "delivered" if sha256 else "failed"
@@ -177,7 +187,13 @@ class Exports:
                 details=details,
             )
         )
-        values = {"state": state, "sha256": sha256, "progress": 1.0 if sha256 else 0.0, "delivered_ns": self._clock.utc_ns()}
+        # The digest of a delivery that was whole stays: what was handed over was handed over (RET-02).
+        values = {
+            "state": state,
+            "sha256": sha256 or export.sha256,
+            "progress": 1.0 if sha256 else 0.0,
+            "delivered_ns": self._clock.utc_ns(),
+        }
         await self._catalogue.update_export(export.export, values)
 
     def _parts(self, export: Export, row: Recording) -> Parts:
@@ -192,9 +208,18 @@ class Exports:
             last=selection.last,
             issued_ns=self._clock.utc_ns(),
         )
-        facts = _facts(export, row, self._clock.utc_ns())
-        keys, recording = self._keyring, export.recording
-        return Parts(recording, selection, statement, keys.public_key, keys.successions(), self._verifier, self._derive, facts)
+        keys, now_ns = self._keyring, self._clock.utc_ns()
+        return Parts(
+            export.recording,
+            selection,
+            statement,
+            keys.public_key,
+            keys.successions(),
+            sign_revocations(keys.signer, head=selection.head, issued_ns=now_ns, revoked=self._revoked),
+            self._verifier,
+            self._derive,
+            _facts(export, row, now_ns),
+        )
 
     def _plain(self, recording: str, link: Link) -> bytes:
         key = self._keyring.recording_key(recording)

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
-from relay.base.errors import Kind, TheirError
+from relay.base.errors import Kind, OurError, TheirError
 from relay.base.ids import new_id
 from relay.policy.motives import check_threat, clean_text
 from relay.policy.roles import Action, Person
@@ -264,7 +264,12 @@ class Field:
     async def _press(self, unit: Unit, message: Mapping[str, Any]) -> None:
         threat = check_threat(str(message.get("threat") or DEFAULT_THREAT))
         reason = clean_text(str(message.get("reason") or "button pressed"), "reason", longest=200)
-        intervention = await self._intervention(unit, None, reason)
+        intervention: str | None = None
+        try:
+            intervention = await self._intervention(unit, None, reason)
+        except OurError as error:
+            # The press itself is seen whatever the disk does; the publication that follows finds or opens an intervention.
+            log.error("a press has no intervention yet", extra={"camera": unit.camera.camera, "detail": error.detail})
         unit.intent = Intent(intervention, reason, threat.value, self._clock.monotonic() + INTENT_SECONDS)
         if not unit.pressed:
             unit.pressed, unit.pressed_at = True, self._clock.monotonic()

@@ -19,15 +19,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from relay.base.clock import SECOND_NS, Clock
+from relay.base.clock import SECOND_NS, Clock, SteadyClock
 from relay.base.counters import Counters, declare
-from relay.base.errors import Kind, TheirError
+from relay.base.errors import Kind, OurError, TheirError
 from relay.base.ids import is_slug, new_token, token_digest
 from relay.policy.lockout import Failures, Limits, failed, wait_seconds
 from relay.policy.motives import clean_text
 from relay.policy.roles import Action, Person, Role
 from relay.service.guard import Guard
 from relay.service.passwords import Passwords
+from relay.store import patience
 from relay.store.accounts import Account, Accounts
 from relay.store.journal import Entry, Journal, Operation
 
@@ -45,7 +46,7 @@ declare(
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A valid session.  `session` is the digest of its token: safe to keep, useless to steal."""
+    """A valid session.  `session` is the digest of its token: safe to keep, useless to steal; `expires_ns` is steady UTC."""
 
     person: Person
     csrf: str
@@ -55,7 +56,7 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class ViewToken:
-    """A token shown once, for a standard WHEP client."""
+    """A token shown once, for a standard WHEP client; `expires_ns` is steady UTC."""
 
     token: str
     expires_ns: int
@@ -97,10 +98,13 @@ class Identity:
         session_seconds: int = 12 * 3600,
         view_token_seconds: int = 120,
         passwords: Passwords | None = None,
+        steady: SteadyClock | None = None,
     ) -> None:
+        """`steady` judges sessions, view tokens and locks: a step of the wall clock neither ends nor prolongs them."""
         self._accounts = accounts
         self._journal = journal
         self._clock = clock
+        self._steady = steady or SteadyClock(clock)
         self._counters = counters
         self._service = service
         self._limits = limits or Limits()
@@ -118,7 +122,7 @@ class Identity:
         `source` is the caller's address, kept in memory only.  A known name is journalled by name, an unknown one anonymously.
         Raises TheirError TOO_MANY while locked (retry_after seconds), UNAUTHENTICATED otherwise, the same for all causes.
         """
-        now_ns = self._clock.utc_ns()
+        now_ns = self._steady.utc_ns()
         keys = (f"user:{user[:40]}", f"source:{source}")
         wait = max(wait_seconds(self._failures.get(key, Failures()), now_ns, self._limits) for key in keys)
         found = await self._accounts.user(user) if is_slug(user) else None
@@ -127,7 +131,7 @@ class Identity:
             raise TheirError(Kind.TOO_MANY, "too many failed sign-ins", retry_after=wait)
         # Unknown names cost one hash too, so that timing does not tell which names exist.
         right = await self._passwords.matches(found[1] if found else None, password)
-        if found is None or not right or not _valid(found[0].person, now_ns):
+        if found is None or not right or not _valid(found[0].person, self._clock.utc_ns()):
             for key in keys:
                 self._remember(key, failed(self._failures.get(key, Failures()), now_ns, self._limits))
             await self._sign_in_refused(user, found, source, Kind.UNAUTHENTICATED, "wrong name or password")
@@ -136,10 +140,9 @@ class Identity:
 
     async def who(self, token: str) -> SignedIn:
         """Return the session of a token; TheirError(UNAUTHENTICATED) if unknown, over, or its person is not valid."""
-        now_ns = self._clock.utc_ns()
         digest = token_digest(token)
-        found = await self._accounts.session(digest, now_ns)
-        if found is None or not _valid(found[0], now_ns):
+        found = await self._session(digest)
+        if found is None or not _valid(found[0], self._clock.utc_ns()):
             raise TheirError(Kind.UNAUTHENTICATED, "sign in first")
         return SignedIn(found[0], _csrf(token), found[1], digest)
 
@@ -150,12 +153,12 @@ class Identity:
 
     async def sign_out(self, token: str) -> None:
         """End a session; unknown tokens are no error."""
-        found = await self._accounts.session(token_digest(token), self._clock.utc_ns())
+        found = await self._session(token_digest(token))
         if found is None:
             return
         await self._enter(found[0], Operation.CONNEXION, found[0].user, event="sign-out")
-        await self._accounts.end_session(token_digest(token))
         self._drop_view_tokens(session=token_digest(token))
+        await self._accounts.end_session(token_digest(token))
 
     async def change_password(self, token: str, old: str, new: str) -> None:
         """Change one's own password: the old one is checked, every other session ends, `must_change` is cleared."""
@@ -168,10 +171,13 @@ class Identity:
             raise TheirError(Kind.UNAUTHENTICATED, "the old password is wrong")
         hashed = await self._passwords.hash(new, forbidden=(person.user, old))
         await self._enter(person, Operation.MODIFICATION, person.user, event="password changed")
-        await self._accounts.update_user(person.user, {"password": hashed, "must_change": False})
-        await self._end_all(person.user)
+        await patience.carried_out(self._new_password(signed_in, hashed))
+
+    async def _new_password(self, signed_in: SignedIn, hashed: str) -> None:
+        user = signed_in.person.user
+        await self._update(user, {"password": hashed, "must_change": False}, ends=True)
         await self._accounts.add_session(
-            signed_in.session, person.user, self._clock.utc_ns(), signed_in.expires_ns, SESSIONS_PER_USER
+            signed_in.session, user, self._steady.utc_ns(), signed_in.expires_ns, SESSIONS_PER_USER
         )
 
     async def list_users(self, actor: Person) -> list[Account]:
@@ -221,9 +227,8 @@ class Identity:
             changes["name"] = clean_text(changes["name"], "name")
         event = "user changed: " + ", ".join(sorted(changes))
         await self._enter(actor, Operation.HABILITATION, user, event=event, role=changes.get("role"))
-        await self._accounts.update_user(user, changes)
-        if changes.keys() & {"role", "communes", "valid_to_ns", "disabled"}:
-            await self._end_all(user)
+        ends = bool(changes.keys() & {"role", "communes", "valid_to_ns", "disabled"})
+        await patience.carried_out(self._update(user, changes, ends=ends))
         return (await self._require_account(user))[0]
 
     async def reset_password(self, actor: Person, user: str) -> str:
@@ -233,8 +238,7 @@ class Identity:
         one_time = secrets.token_urlsafe(12)
         hashed = await self._passwords.hash(one_time)
         await self._enter(actor, Operation.HABILITATION, user, event="password reset")
-        await self._accounts.update_user(user, {"password": hashed, "must_change": True})
-        await self._end_all(user)
+        await patience.carried_out(self._update(user, {"password": hashed, "must_change": True}, ends=True))
         return one_time
 
     async def remove_user(self, actor: Person, user: str) -> None:
@@ -242,20 +246,19 @@ class Identity:
         await self._guard.require(actor, Action.MANAGE_PEOPLE, object_type="user", object_id=user)
         await self._require_account(user)
         await self._enter(actor, Operation.HABILITATION, user, event="user removed")
-        await self._end_all(user)
-        await self._accounts.remove_user(user)
+        await patience.carried_out(self._remove(user))
 
     async def sign_out_user(self, actor: Person, user: str) -> int:
         """Force a sign-out everywhere; returns how many sessions ended."""
         await self._guard.require(actor, Action.MANAGE_PEOPLE, object_type="user", object_id=user)
         await self._require_account(user)
         await self._enter(actor, Operation.CONNEXION, user, event="forced sign-out")
-        return await self._end_all(user)
+        return await patience.carried_out(self._end_all(user))
 
     def issue_view_token(self, signed_in: SignedIn, camera: str, intervention: str) -> ViewToken:
         """Return a short-lived token for one camera and one intervention, kept by digest in memory (bounded)."""
         token = new_token()
-        expires_ns = self._clock.utc_ns() + self._view_token_ns
+        expires_ns = self._steady.utc_ns() + self._view_token_ns
         granted = _Granted(signed_in.person.user, signed_in.session, camera, intervention, expires_ns)
         self._view_tokens[token_digest(token)] = granted
         while len(self._view_tokens) > MOST_VIEW_TOKENS:
@@ -264,21 +267,31 @@ class Identity:
 
     async def redeem_view_token(self, token: str, camera: str) -> ViewGrant:
         """Return what the token opens; TheirError(UNAUTHENTICATED) if unknown, over, another camera's, or its session ended."""
-        now_ns = self._clock.utc_ns()
         granted = self._view_tokens.get(token_digest(token))
-        if granted is None or granted.expires_ns <= now_ns or granted.camera != camera:
+        if granted is None or granted.expires_ns <= self._steady.utc_ns() or granted.camera != camera:
             raise TheirError(Kind.UNAUTHENTICATED, "this view token is unknown or over")
-        session = await self._accounts.session(granted.session, now_ns)
-        if session is None or not _valid(session[0], now_ns):
+        session = await self._session(granted.session)
+        if session is None or not _valid(session[0], self._clock.utc_ns()):
             raise TheirError(Kind.UNAUTHENTICATED, "the session behind this view token is over")
         return ViewGrant(session[0], granted.camera, granted.intervention, granted.session, session[1])
+
+    async def _session(self, digest: str) -> tuple[Person, int] | None:
+        """Return a session that lasts; one that would outlast a fresh one was made by a clock that has been put back since."""
+        now_ns = self._steady.utc_ns()
+        found = await self._accounts.session(digest, now_ns)
+        return None if found is None or found[1] > now_ns + self._session_ns else found
 
     async def _begin_session(self, person: Person, key: str, now_ns: int) -> tuple[str, SignedIn]:
         self._failures.pop(key, None)
         token = new_token()
         expires_ns = now_ns + self._session_ns
         await self._enter(person, Operation.CONNEXION, person.user, event="sign-in")
-        await self._accounts.add_session(token_digest(token), person.user, now_ns, expires_ns, SESSIONS_PER_USER)
+        try:
+            await self._accounts.add_session(token_digest(token), person.user, now_ns, expires_ns, SESSIONS_PER_USER)
+        except OurError:
+            # Nobody was given the token: whatever becomes of its row, this person is not signed in.
+            patience.follow(self._enter(person, Operation.CONNEXION, person.user, event="sign-in not completed"))
+            raise
         self._counters.count("sign_ins")
         return token, SignedIn(person, _csrf(token), expires_ns, token_digest(token))
 
@@ -303,6 +316,15 @@ class Identity:
         if found is None:
             raise TheirError(Kind.NOT_FOUND, f"no user {user}")
         return found
+
+    async def _update(self, user: str, changes: dict[str, Any], *, ends: bool) -> None:
+        await self._accounts.update_user(user, changes)
+        if ends:
+            await self._end_all(user)
+
+    async def _remove(self, user: str) -> None:
+        await self._end_all(user)
+        await self._accounts.remove_user(user)
 
     async def _end_all(self, user: str) -> int:
         ended = await self._accounts.end_sessions(user)

@@ -17,6 +17,7 @@ from relay.base.ids import new_id
 from relay.policy.motives import check_motive, clean_text
 from relay.policy.roles import Action, Person
 from relay.service.guard import Guard
+from relay.store import patience
 from relay.store.catalogue import Catalogue, Intervention, Participant
 from relay.store.journal import Entry, Journal, Operation
 
@@ -47,8 +48,7 @@ class Interventions:
         now_ns = self._clock.utc_ns()
         made = Intervention(new_id(now_ns), clean_text(label, "label", longest=120), person.user, now_ns)
         await self._enter(person, made.intervention, "intervention opened", reason)
-        await self._catalogue.add_intervention(made, Participant(made.intervention, person.user, reason, now_ns))
-        self._changed()
+        await patience.carried_out(self._add(made, Participant(made.intervention, person.user, reason, now_ns)))
         return made
 
     async def open_by_camera(self, camera: str, label: str, reason: str) -> Intervention:
@@ -67,8 +67,7 @@ class Interventions:
                 details=details,
             )
         )
-        await self._catalogue.add_intervention(made, None)
-        self._changed()
+        await patience.carried_out(self._add(made, None))
         return made
 
     async def join(self, person: Person, intervention: str, motive: str | None) -> Joined:
@@ -77,8 +76,7 @@ class Interventions:
         found = await self._require_open(intervention)
         reason = await self._motive(person, Action.JOIN_INTERVENTION, motive, intervention)
         await self._enter(person, intervention, "intervention joined", reason)
-        await self._catalogue.join_intervention(Participant(intervention, person.user, reason, self._clock.utc_ns()))
-        self._changed()
+        await patience.carried_out(self._join(Participant(intervention, person.user, reason, self._clock.utc_ns())))
         return Joined(found, reason)
 
     async def close(self, person: Person, intervention: str) -> None:
@@ -87,7 +85,7 @@ class Interventions:
         await self._require_open(intervention)
         motive = await self.motive_of(person, intervention)
         await self._enter(person, intervention, "intervention closed", motive)
-        await self._finish(intervention, person.user)
+        await patience.carried_out(self._finish(intervention, person.user))
 
     async def close_system(self, intervention: str, reason: str) -> None:
         """Close one that nobody needs any more (its last transmission ended and no person joined)."""
@@ -127,6 +125,14 @@ class Interventions:
         if found.closed_ns is not None:
             raise TheirError(Kind.CONFLICT, "this intervention is closed")
         return found
+
+    async def _add(self, made: Intervention, participant: Participant | None) -> None:
+        await self._catalogue.add_intervention(made, participant)
+        self._changed()
+
+    async def _join(self, participant: Participant) -> None:
+        await self._catalogue.join_intervention(participant)
+        self._changed()
 
     async def _finish(self, intervention: str, by: str) -> None:
         await self._catalogue.close_intervention(intervention, by, self._clock.utc_ns())

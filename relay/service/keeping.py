@@ -1,39 +1,31 @@
-"""The end of a recording's life: erasure at its term, holds, what a dead process left half-erased.
+"""The end of a recording's life: erasure at its term, what a dead process left half-erased.  Holds: `relay.service.holds`.
 
 Owns: the order of I5: journal entry → key destroyed → unlink → tombstone; the sweep at start and at least daily (RET-01).
 Must never know: HTTP, packets.
 
-API: `await sweep() -> Swept` (at start and then every hour by `await run()`), `await hold(person, recording, ...)`,
-`await release(person, hold)`, `status() -> Status` for metrics (LAW T23: late erasures, oldest age).
+API: `await sweep() -> Swept` (at start and then every hour by `await run()`), `holds` (what must not be swept),
+`status() -> Status` for metrics (LAW T23: late erasures, oldest age).
 Every step is idempotent, so that a sweep after `kill -9` at any instant finishes what was begun.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date
 
 from relay.base.clock import SECOND_NS, Clock, UnhurriedClock, paris_day
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, RelayError, TheirError
-from relay.base.ids import new_id
-from relay.policy.access import Facts
-from relay.policy.motives import clean_text
 from relay.policy.retention import JOURNAL_YEARS, add_months, due_ns, is_due, lateness_seconds
-from relay.policy.roles import Action, Person
-from relay.service.guard import Guard
-from relay.store.catalogue import Catalogue, Hold, Recording
+from relay.service.holds import Holds, is_lost, later_day
+from relay.store.catalogue import Catalogue, Recording
 from relay.store.journal import Entry, Journal, Operation
 from relay.store.keyring import Keyring
 from relay.store.vault import Vault
 
 SWEEP_SECONDS = 3600.0
-PROCEDURES = ("judiciaire", "administrative", "disciplinaire")
-"""RET-02: R241-4 and R241-13 al.3 know these three."""
-HOLD_REVIEW_MONTHS = 1
-HELD_DAY_MONTHS = 12
-"""A held recording's key is wrapped again under a day this far away; released past its term it goes at the next sweep."""
 
 _log = logging.getLogger(__name__)
 
@@ -63,10 +55,12 @@ class Status:
     swept_ns: int | None
     failed: int
     late_total: int
+    holds_lost: int = 0
+    """Recordings past their term, kept because their key shows a hold that the catalogue does not know."""
 
 
 class Keeping:
-    """Everything about terms and holds."""
+    """Everything about terms."""
 
     def __init__(
         self,
@@ -88,11 +82,15 @@ class Keeping:
         self._clock = clock
         self._unhurried = UnhurriedClock(clock)
         self._counters = counters
-        self._guard = Guard(journal, clock)
         self._end_views = end_views
         self._close_open = close_open
         self._sweeping = asyncio.Lock()
+        self.holds = Holds(catalogue, journal, keyring, clock, self._unhurried, self._sweeping)
         self._status = Status(None, 0, 0)
+
+    def believed_ns(self) -> int:
+        """Return UTC (ns) by which terms are judged: at most what the wall clock says, and not ahead with a step of it."""
+        return self._unhurried.utc_ns()
 
     def status(self) -> Status:
         """Return the state of keeping."""
@@ -115,24 +113,35 @@ class Keeping:
         async with self._sweeping:
             now_ns = self._now_ns()
             today = paris_day(now_ns)
-            held = await self._catalogue.held()
+            held, lifted = await self._catalogue.held(), await self._catalogue.lifted()
+            lost = await self._lost(today, held | lifted.keys())
             erased: list[str] = []
             failed: list[str] = []
             late = 0
             for row in await self._catalogue.expiring(today.isoformat()):
-                if row.recording in held or not is_due(date.fromisoformat(row.expires_on), now_ns):
+                if row.recording in held | lost or not is_due(date.fromisoformat(row.expires_on), now_ns):
                     continue
                 try:
-                    late += await self._erase(row, now_ns)
+                    late += await self._erase(row, now_ns, lifted.get(row.recording))
                     erased.append(row.recording)
                 except OSError:
                     _log.exception("erasure failed")
                     self._counters.count("erasures_failed")
                     failed.append(row.recording)
-            await self._close_days(today, held)
+            await self._close_days(today, held | lost)
             await self._purge_journal(now_ns)
-            self._status = Status(now_ns, len(failed), self._status.late_total + late)
+            await self.holds.refresh()
+            self._status = Status(now_ns, len(failed), self._status.late_total + late, len(lost))
             return Swept(tuple(erased), late, len(held), tuple(failed))
+
+    async def _lost(self, today: date, known: AbstractSet[str]) -> set[str]:
+        """Erasing cannot be taken back: what a restored catalogue has forgotten to hold is kept, and said so."""
+        keys = await asyncio.to_thread(self._keyring.recordings)
+        rows = await self._catalogue.expiring(today.isoformat())
+        lost = {row.recording for row in rows if is_lost(row, keys.get(row.recording), known)}
+        if lost:
+            _log.error("%d recordings past their term are kept for holds that the catalogue does not know", len(lost))
+        return lost
 
     def _now_ns(self) -> int:
         """A wall clock that jumps ahead must erase nothing early."""
@@ -143,12 +152,14 @@ class Keeping:
             _log.error("the wall clock was stepped %d s ahead; it is doubted for a day, and nothing is erased by it", seconds)
         return now_ns
 
-    async def _erase(self, row: Recording, now_ns: int) -> int:
+    async def _erase(self, row: Recording, now_ns: int, lifted_ns: int | None) -> int:
         """I5, in this order; returns 1 when it was late.  Raises OSError, OurError; every step may be repeated."""
         if row.state == "open" and self._close_open is not None:
             await self._close_open(row.recording)
         await self._end_views(row.recording, "erased")
-        late_seconds = lateness_seconds(date.fromisoformat(row.expires_on), now_ns)
+        expires_on = date.fromisoformat(row.expires_on)
+        held_past = lifted_ns is not None and is_due(expires_on, lifted_ns)
+        late_seconds = lateness_seconds(expires_on, now_ns, lifted_ns)
         await self._journal.append(
             Entry(
                 Operation.EFFACEMENT,
@@ -158,7 +169,7 @@ class Keeping:
                 object_type="recording",
                 object_id=row.recording,
                 details={
-                    "cause": "term",
+                    "cause": "hold lifted" if held_past else "term",
                     "automatic": True,
                     "expires_on": row.expires_on,
                     "late_seconds": late_seconds,
@@ -184,11 +195,11 @@ class Keeping:
         """
         async with self._sweeping:
             row = await self._catalogue.recording(recording)
-            now_ns = self._clock.utc_ns()
+            now_ns = self.believed_ns()
             if recording in await self._catalogue.held() or not is_due(date.fromisoformat(row.expires_on), now_ns):
                 raise TheirError(Kind.CONFLICT, "held, or not due")
             if row.state != "erased":
-                await self._erase(row, now_ns)
+                await self._erase(row, now_ns, (await self._catalogue.lifted()).get(recording))
                 return
             await self._end_views(recording, "erased")
             await asyncio.to_thread(self._keyring.destroy_recording, recording)
@@ -203,8 +214,7 @@ class Keeping:
             mine = [recording for recording, its in wrapped.items() if its == day]
             for recording in mine:
                 if recording in held:
-                    later = add_months(today, HELD_DAY_MONTHS).isoformat()
-                    await asyncio.to_thread(self._keyring.rewrap, recording, later)
+                    await asyncio.to_thread(self._keyring.rewrap, recording, later_day(today))
             gone = [recording in held or await self._erased(recording) for recording in mine]
             if all(gone):
                 await asyncio.to_thread(self._keyring.destroy_day, day)
@@ -222,67 +232,3 @@ class Keeping:
         purged = await self._journal.purge(before_ns)
         if purged:
             self._counters.count("journal_purged", purged)
-
-    # --- holds --------------------------------------------------------------------------------------------------------
-
-    async def hold(
-        self,
-        person: Person,
-        recording: str,
-        *,
-        procedure_type: str,
-        procedure_no: str,
-        authority: str,
-        requested_by: str,
-    ) -> Hold:
-        """RET-02: keep a recording past its term for a procedure, opened before the term.
-
-        Raises TheirError INCOMPLETE (a field is missing), CONFLICT (too late or erased), FORBIDDEN, NOT_FOUND.
-        """
-        row = await self._catalogue.recording(recording)
-        facts = Facts(regime=row.regime, service=row.service, commune=row.commune)
-        await self._guard.require(person, Action.HOLD_RECORDING, facts, object_type="recording", object_id=recording)
-        if procedure_type not in PROCEDURES:
-            raise TheirError(Kind.INCOMPLETE, f"procedure_type must be one of {', '.join(PROCEDURES)} (RET-02)")
-        now_ns = self._clock.utc_ns()
-        if row.state == "erased" or is_due(date.fromisoformat(row.expires_on), now_ns):
-            raise TheirError(Kind.CONFLICT, "a hold is opened before the term (RET-02)")
-        made = Hold(
-            new_id(now_ns),
-            recording,
-            procedure_type,
-            clean_text(procedure_no, "procedure_no"),
-            clean_text(authority, "authority"),
-            clean_text(requested_by, "requested_by"),
-            person.user,
-            now_ns,
-            add_months(paris_day(now_ns), HOLD_REVIEW_MONTHS).isoformat(),
-        )
-        await self._enter_hold(person, made, "hold opened")
-        await self._catalogue.add_hold(made)
-        return made
-
-    async def release(self, person: Person, hold: str) -> None:
-        """Lift a hold; a recording past its term then goes at the next sweep (RET-02: at most 24 h)."""
-        found = await self._catalogue.hold(hold)
-        row = await self._catalogue.recording(found.recording)
-        facts = Facts(regime=row.regime, service=row.service, commune=row.commune)
-        await self._guard.require(person, Action.HOLD_RECORDING, facts, object_type="recording", object_id=found.recording)
-        if found.released_ns is not None:
-            raise TheirError(Kind.CONFLICT, "this hold is lifted already")
-        await self._enter_hold(person, found, "hold lifted")
-        await self._catalogue.release_hold(hold, person.user, self._clock.utc_ns())
-
-    async def _enter_hold(self, person: Person, hold: Hold, event: str) -> None:
-        await self._journal.append(
-            Entry(
-                Operation.MODIFICATION,
-                person.user,
-                person.role.value,
-                motive=f"{hold.procedure_type} {hold.procedure_no}",
-                object_type="recording",
-                object_id=hold.recording,
-                recipients=(hold.authority,),
-                details={"event": event, "hold": hold.hold, "requested_by": hold.requested_by},
-            )
-        )

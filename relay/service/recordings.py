@@ -10,7 +10,7 @@ API for callers:
 * `await open_view(person, id, motive, intervention) -> PlaybackView`, `await close_view(person, view)`,
   `playlist(person, view)`, `await init(person, view, n) -> bytes`, `await media(person, view, n) -> AsyncIterator[bytes]`;
   `await tick()` closes forgotten views.
-* verification is `relay.service.verification`, extraction `relay.service.exports`, expiry and holds `relay.service.keeping`.
+* verification is `relay.service.verification`, extraction `relay.service.exports`, expiry `keeping`, holds `holds` there.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
-from relay.base.clock import SECOND_NS, Clock
+from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
-from relay.base.errors import Kind, TheirError
+from relay.base.errors import Kind, OurError, TheirError
 from relay.base.ids import new_id
 from relay.channel.messages import GapSeen, Plan, RecordingClosed, SegmentSealed
 from relay.evidence.records import Link
@@ -31,6 +31,7 @@ from relay.policy.retention import expires_on
 from relay.policy.roles import Action, Person
 from relay.service.guard import Guard
 from relay.service.playback import Index, Piece, index_chain, move_sound, playlist
+from relay.store import patience
 from relay.store.accounts import Camera
 from relay.store.catalogue import Catalogue, Filter, Recording, Segment, View
 from relay.store.journal import Entry, Journal, Operation
@@ -67,6 +68,8 @@ class PlaybackView:
     index: Index
     opened_ns: int
     touched_ns: int
+    touched: float
+    """Monotonic seconds of the same instant: no step of the wall clock makes a playback idle."""
 
 
 class Recordings:
@@ -118,8 +121,13 @@ class Recordings:
                 },
             )
         )
-        key = await asyncio.to_thread(self._keyring.create_recording_key, plan.recording, plan.expires_on)
-        await self._catalogue.add_recording(_row(plan, camera.commune))
+        try:
+            making = asyncio.to_thread(self._keyring.create_recording_key, plan.recording, plan.expires_on)
+            key = await patience.bounded(making)
+            await self._catalogue.add_recording(_row(plan, camera.commune))
+        except OurError as error:
+            patience.follow(self.abandoned(plan.recording, error.detail))
+            raise
         return plan, key
 
     def _plan(
@@ -231,18 +239,21 @@ class Recordings:
             raise TheirError(Kind.TOO_MANY, "too many playbacks are open", retry_after=30.0)
         index = await asyncio.to_thread(lambda: index_chain(self._vault.chain(recording)))
         now_ns = self._clock.utc_ns()
-        view = PlaybackView(new_id(now_ns), recording, person.user, index, now_ns, now_ns)
+        view = PlaybackView(new_id(now_ns), recording, person.user, index, now_ns, now_ns, self._clock.monotonic())
         await self._enter_view(person, view, reason, "playback opened")
-        await self._catalogue.open_view(
-            View(view.view, "playback", person.user, row.camera, recording, intervention, reason, now_ns, now_ns)
-        )
         self._views[view.view] = view
+        made = View(view.view, "playback", person.user, row.camera, recording, intervention, reason, now_ns, now_ns)
+        try:
+            await self._catalogue.open_view(made)
+        except OurError:
+            patience.follow(self._end_view(view, "not started"))
+            raise
         self._counters.count("playback_views")
         return view
 
     async def close_view(self, person: Person, view: str, reason: str = "closed") -> None:
         """End one's own playback; TheirError(NOT_FOUND) when it is over or someone else's."""
-        await self._end_view(self._mine(person, view), reason)
+        await patience.ended(self._end_view(self._mine(person, view), reason))
 
     async def end_views_of(self, user: str, reason: str) -> None:
         """End every playback of a person (forced sign-out, revoked designation)."""
@@ -259,9 +270,10 @@ class Recordings:
         return frozenset(self._views)
 
     async def tick(self) -> None:
-        """Close playbacks that nobody has read from for ten minutes."""
-        limit = self._clock.utc_ns() - IDLE_SECONDS * SECOND_NS
-        for view in [view for view in self._views.values() if view.touched_ns < limit]:
+        """Close playbacks that nobody has read from for ten minutes; have keys forgotten that nobody needs any more."""
+        self._keyring.forget_opened()
+        limit = self._clock.monotonic() - IDLE_SECONDS
+        for view in [view for view in self._views.values() if view.touched < limit]:
             await self._end_view(view, "idle")
 
     def playlist(self, person: Person, view: str) -> str:
@@ -324,7 +336,7 @@ class Recordings:
         return found
 
     def _touch(self, person: Person, view: str) -> PlaybackView:
-        found = replace(self._mine(person, view), touched_ns=self._clock.utc_ns())
+        found = replace(self._mine(person, view), touched_ns=self._clock.utc_ns(), touched=self._clock.monotonic())
         self._views[view] = found
         return found
 
@@ -364,7 +376,8 @@ class Recordings:
                 object_type="recording",
                 object_id=recording,
                 details={"event": event, **details},
-            )
+            ),
+            happened=True,
         )
 
 

@@ -8,21 +8,26 @@ it was begun and the term is over; everything else that is wrong stays, named.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
-from relay.base.errors import OurError, RelayError
-from relay.evidence.chain import Record, iterate
+from relay.base.errors import OurError, RelayError, TheirError
+from relay.channel.messages import RecordingClosed
+from relay.evidence.chain import Gap, Start, stream
 from relay.policy.roles import Action, Person
-from relay.service.chain_facts import end_in, gaps_in, segments_in
+from relay.service.chain_facts import ChainFacts
 from relay.service.check import Check, Disagreement, Progress
 from relay.service.guard import Guard
 from relay.service.keeping import Keeping
 from relay.service.recordings import Recordings
-from relay.store.catalogue import Catalogue
+from relay.service.unlisted import read_unlisted
+from relay.store.accounts import Camera
+from relay.store.catalogue import Catalogue, Intervention, Segment
 from relay.store.journal import Entry, Journal, Operation
+from relay.store.keyring import Keyring
 from relay.store.vault import Vault
 
 _log = logging.getLogger(__name__)
@@ -30,6 +35,9 @@ _log = logging.getLogger(__name__)
 declare(
     repairs="disagreements mended by `relay check --repair`", repairs_failed="repairs that the disk or the database refused"
 )
+
+
+FindCamera: TypeAlias = Callable[[str], Awaitable[Camera | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,8 @@ class Repair:
         catalogue: Catalogue,
         journal: Journal,
         vault: Vault,
+        keyring: Keyring,
+        find_camera: FindCamera,
         recordings: Recordings,
         keeping: Keeping,
         clock: Clock,
@@ -58,6 +68,8 @@ class Repair:
         self._catalogue = catalogue
         self._journal = journal
         self._vault = vault
+        self._keyring = keyring
+        self._find_camera = find_camera
         self._recordings = recordings
         self._keeping = keeping
         self._clock = clock
@@ -65,8 +77,9 @@ class Repair:
         self._guard = Guard(journal, clock)
         self._one = asyncio.Lock()
         self._mends: dict[str, Callable[[str], Awaitable[None]]] = {
-            "segment_without_row": self._segments,
-            "gap_without_row": self._gaps,
+            "segment_without_row": self._facts,
+            "gap_without_row": self._facts,
+            "folder_without_row": self._list,
             "open_but_closed": self._close,
             "open_without_folder": self._abandon,
             "erased_but_there": self._keeping.finish,
@@ -111,27 +124,53 @@ class Repair:
             )
         )
 
-    async def _chain(self, recording: str) -> list[Record]:
-        return await asyncio.to_thread(lambda: list(iterate(b"".join(self._vault.chain(recording)))))
+    async def _rows(self, recording: str) -> RecordingClosed | None:
+        """Make the rows of segments and gaps that stand in the chain; return how the recording ended."""
+        segments: list[Segment] = []
+        gaps: list[Gap] = []
+        facts = ChainFacts(recording, segments.append, gaps.append)
+        end = await asyncio.to_thread(lambda: facts.read(stream(self._vault.chain(recording))))
+        await self._add(recording, segments, gaps)
+        return end
 
-    async def _segments(self, recording: str) -> None:
+    async def _add(self, recording: str, segments: Iterable[Segment], gaps: Iterable[Gap]) -> None:
         on_disk = set(await asyncio.to_thread(self._vault.segments, recording))
-        for number, row in segments_in(recording, await self._chain(recording)).items():
-            if number in on_disk:
+        for row in segments:
+            if row.segment in on_disk:
                 await self._catalogue.add_segment(row)
+        seen: set[int] = set()
+        for gap in gaps:
+            if gap.start_ns not in seen:  # tracks that stop together are one
+                seen.add(gap.start_ns)
+                await self._catalogue.add_gap(recording, gap.start_ns, gap.length_ns, gap.cause.value)
 
-    async def _gaps(self, recording: str) -> None:
-        for gap in gaps_in(await self._chain(recording)).values():
-            await self._catalogue.add_gap(recording, gap.start_ns, gap.length_ns, gap.cause.value)
+    async def _facts(self, recording: str) -> None:
+        await self._rows(recording)
 
     async def _close(self, recording: str) -> None:
-        records = await self._chain(recording)
-        end = end_in(recording, records)
+        end = await self._rows(recording)
         if end is None:
             raise OurError("the chain has no end any more")
-        await self._segments(recording)
-        await self._gaps(recording)
         await self._recordings.closed(end)
+
+    async def _list(self, recording: str) -> None:
+        """Make the row of a folder again, and what hangs on it; an intervention that is gone too returns closed, nameless."""
+        held = await self._catalogue.held()
+        found = await asyncio.to_thread(read_unlisted, self._vault, self._keyring, recording, held)
+        await self._know_intervention(found.start)
+        camera = await self._find_camera(found.start.camera)
+        # The commune is not sealed: today's of that camera, or none, which shows it to nobody whose scope is a commune.
+        await self._catalogue.add_recording(found.row(camera.commune if camera is not None else ""))
+        await self._add(recording, found.segments, found.gaps)
+        await self._recordings.closed(found.end)
+
+    async def _know_intervention(self, start: Start) -> None:
+        try:
+            await self._catalogue.intervention(start.intervention)
+        except TheirError:
+            now_ns, its = self._clock.utc_ns(), start.intervention
+            row = Intervention(its, its, "relay", start.started_ns, "relay", now_ns)
+            await self._catalogue.add_intervention(row, None)
 
     async def _abandon(self, recording: str) -> None:
         await self._recordings.abandoned(recording, "nothing of it is in the vault")

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from relay.base.clock import SECOND_NS, Clock
+from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.base.ids import new_token
@@ -38,6 +38,7 @@ from relay.service.field import Beat, Field
 from relay.service.generations import check_etag, is_restart, ufrag_of
 from relay.service.links import Link, Links
 from relay.service.live_rules import Rules
+from relay.store import patience
 from relay.store.accounts import Camera
 from relay.store.catalogue import Catalogue
 
@@ -70,7 +71,7 @@ class Live:
     why: Circumstances
     etag: str
     since: float
-    """Monotonic seconds: no step of the wall clock ends a transmission."""
+    """Monotonic seconds, the worker's own after a restart of control: no step of the wall clock ends a transmission."""
     state: SourceState = "connecting"
     ufrag: str | None = None
     report: SourceReport | None = None
@@ -237,7 +238,7 @@ class Streams:
             answer = await self._links.workers[index].ask(opening, Answer)
         except RelayError:
             if not resumed:
-                await self._capture.finish(recording, "refused")
+                await patience.ended(self._capture.finish(recording, "refused"))
             raise
         self._counters.count("publications_resumed", int(resumed))
         now, ufrag = self._clock.monotonic(), ufrag_of(offer)
@@ -297,7 +298,7 @@ class Streams:
             await link.ask(PeerClose(live.session, reason), Done)
         except RelayError as error:
             log.warning("worker did not confirm an end", extra={"camera": live.camera.camera, "detail": error.detail})
-        await self._capture.finish(live.recording, why, author)
+        await patience.ended(self._capture.finish(live.recording, why, author))
 
     def _forget(self, live: Live, reason: str) -> None:
         if self._live.get(live.camera.camera) is not live:
@@ -367,8 +368,7 @@ class Streams:
             await link.ask(PeerClose(held.session, "token revoked"), Done)
             return
         why = await self._circumstances(held.recording)
-        since = self._clock.monotonic() - max(self._clock.utc_ns() - held.since_ns, 0) / SECOND_NS
-        live = Live(camera, held.session, link.index, held.recording, why, held.etag, since, held.state)
+        live = Live(camera, held.session, link.index, held.recording, why, held.etag, held.since_mono, held.state)
         self._live[held.camera] = live
         self._changed(held.camera)
         if self._links.recorders[link.index].up and self._capture.held(held.recording) is None:
@@ -396,7 +396,8 @@ class Streams:
             if self._live.get(live.camera.camera) is not live or live.recording != previous:
                 return
             try:
-                recording = await self._capture.begin(live.worker, live.camera, live.why, previous)
+                with patience.hurried():  # the camera's next offer waits for this lock
+                    recording = await self._capture.begin(live.worker, live.camera, live.why, previous)
                 await self._links.workers[live.worker].ask(RecordingSwitch(live.session, recording), Done)
             except RelayError as error:
                 log.warning("recording not replaced", extra={"camera": live.camera.camera, "detail": error.detail})
@@ -440,7 +441,7 @@ class Streams:
         """Start the grace period of a recording that stopped; where the camera keeps the original nothing depends on it."""
         seconds = self._rules.grace_of(live.camera.regime)
         if live.grace is None and live.camera.original == "relay" and seconds >= 0:
-            live.grace = asyncio.create_task(self._grace(live, seconds), name="record grace")
+            live.grace = patience.spawn(self._grace(live, seconds), "record grace")
         self._changed(live.camera.camera)
 
     def _calm(self, live: Live) -> None:
@@ -476,7 +477,7 @@ class Streams:
         return live
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(_logged(work))
+        task = patience.spawn(_logged(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from relay.base.clock import Clock
+from relay.base.clock import Clock, SteadyClock
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.base.ids import new_id
@@ -41,9 +41,11 @@ from relay.policy.roles import Action, Person
 from relay.service.generations import check_etag, is_restart, ufrag_of
 from relay.service.guard import Guard
 from relay.service.interventions import Interventions
+from relay.service.leaving import Leaving, never_began
 from relay.service.links import Link, Links
 from relay.service.streams import Live, Streams
 from relay.service.walls import Leave, Opened, Tell, Viewer, Wall, Watching, adopted_wall, belongs_to, make_secret, tell_ended
+from relay.store import patience
 from relay.store.catalogue import Catalogue, View
 from relay.store.journal import Entry, Journal, Operation
 
@@ -74,6 +76,7 @@ class Viewing:
         catalogue: Catalogue,
         journal: Journal,
         clock: Clock,
+        steady: SteadyClock,
         counters: Counters,
     ) -> None:
         self._links = links
@@ -83,11 +86,12 @@ class Viewing:
         self._journal = journal
         self._guard = Guard(journal, clock)
         self._clock = clock
+        self._steady = steady
         self._counters = counters
         self._walls: dict[str, Wall] = {}
         self._by_view: dict[str, tuple[Wall, Watching]] = {}
         self._orphans: dict[str, View] = {}
-        self._unentered: dict[str, Leave] = {}
+        self._leaving = Leaving(catalogue, journal, clock, counters)
         self._adopted: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.on_watched: list[Callable[[str, int], None]] = []
@@ -121,6 +125,7 @@ class Viewing:
         secret = make_secret(viewer.person.user)
         answer = await self._links.workers[worker].ask(ViewerOpen(secret, offer), Answer)
         wall = Wall(secret, viewer.person.user, worker, answer.etag, answer.slots, single, viewer.session, viewer.expires_ns)
+        wall.valid_to_ns = viewer.person.valid_to_ns
         wall.ufrag = ufrag_of(offer)
         self._walls[secret] = wall
         self._counters.count("viewer_sessions")
@@ -157,13 +162,16 @@ class Viewing:
         return patched
 
     async def close(self, secret: str, reason: str = "closed by the viewer") -> None:
-        """Close a session; its views end.  Raises TheirError(NOT_FOUND)."""
+        """Close a session; its views end, whatever the disk does: their ends are entered when it is back.
+
+        Raises TheirError(NOT_FOUND).
+        """
         wall = self.require(secret)
         try:
             await self._links.workers[wall.worker].ask(PeerClose(secret, reason), Done)
         except OurError as error:
             log.warning("worker did not confirm an end", extra={"detail": error.detail})
-        await self._gone(wall, reason)
+        await patience.ended(self._gone(wall, reason))
 
     def require(self, secret: str, user: str | None = None) -> Wall:
         """Return a session, of this person where one is named; raises TheirError(NOT_FOUND)."""
@@ -217,7 +225,7 @@ class Viewing:
 
     def known(self) -> frozenset[str]:
         """Return the views that are shown, that a worker may still show, or whose end waits for the disk."""
-        return frozenset(self._by_view) | frozenset(self._orphans) | frozenset(self._unentered)
+        return frozenset(self._by_view) | frozenset(self._orphans) | self._leaving.known()
 
     @property
     def open_views(self) -> int:
@@ -241,19 +249,22 @@ class Viewing:
 
     async def tick(self) -> None:
         """Renew leases in workers and catalogue, end what outlived its sign-in; call every `RENEW_SECONDS`."""
-        now_ns = self._clock.utc_ns()
+        now_ns, steady_ns = self._clock.utc_ns(), self._steady.utc_ns()
         for wall in tuple(self._walls.values()):
-            if wall.expires_ns is not None and wall.expires_ns <= now_ns:
-                await self._close_quietly(wall, "the sign-in is over")
+            if wall.over(steady_ns, now_ns):
+                self._spawn(self._close_quietly(wall, "the sign-in is over"))
         lease = self._clock.monotonic() + LEASE_SECONDS
         for link in self._links.workers:
             views = tuple(w.view for wall in self._walls.values() if wall.worker == link.index for w in wall.views.values())
             if views:
                 link.post(LeaseRenew(views, lease))
+        for work in self._leaving.again():
+            self._spawn(work)
+        self._bury_orphans()
         if self._by_view:
-            await self._catalogue.lease_views(tuple(self._by_view), now_ns)
-        await self._enter_again()
-        await self._bury_orphans()
+            # Views go on while the disk does not answer: the next renewal must not wait for this one's row.
+            with patience.hurried():
+                await self._catalogue.lease_views(tuple(self._by_view), now_ns)
 
     async def _decide(self, person: Person, camera: str, intervention: str | None) -> tuple[Live, str]:
         live = self._streams.live(camera)
@@ -286,12 +297,16 @@ class Viewing:
         live, motive = await self._decide(person, camera, intervention)
         if live.worker != wall.worker:
             raise TheirError(Kind.CONFLICT, f"this camera is on worker {live.worker}")
-        await self._empty(wall, slot)
         now_ns = self._clock.utc_ns()
         watching = Watching(new_id(now_ns), person.user, camera, intervention or "", slot, now_ns)
         await self._enter_join(person, watching, live, motive)
         row = View(watching.view, "live", person.user, camera, live.recording, intervention, motive, now_ns, now_ns)
-        await self._catalogue.open_view(row)
+        try:
+            await self._catalogue.open_view(row)
+            await self._empty(wall, slot)
+        except RelayError as error:
+            self._spawn(self._leaving.enter(never_began(watching, error)))
+            raise
         wall.views[slot] = watching
         self._by_view[watching.view] = (wall, watching)
         await self._start_leg(wall, watching, layer)
@@ -305,7 +320,7 @@ class Viewing:
         try:
             await self._links.workers[wall.worker].ask(message, Done)
         except RelayError as error:
-            await self._leave(watching.view, None, None, f"not started: {error.detail}")
+            await self._leave(watching.view, None, None, never_began(watching, error).reason)
             raise
 
     async def _enter_join(self, person: Person, watching: Watching, live: Live, motive: str) -> None:
@@ -371,27 +386,8 @@ class Viewing:
         if wall.views.get(watching.slot) is watching:
             del wall.views[watching.slot]
         self._watched(watching.camera)
-        await self._enter_leave(Leave(watching.view, watching.user, watching.camera, first_ns, last_ns, reason))
-
-    async def _enter_leave(self, leave: Leave) -> None:
-        """Journal the end of a view; what the disk refuses is kept and entered at the next tick."""
-        details: dict[str, str | int | bool | None] = {
-            "event": "view closed", "view": leave.view, "first_ns": leave.first_ns, "last_ns": leave.last_ns,
-            "reason": leave.reason, "viewer": leave.user,
-        }  # fmt: skip
-        try:
-            await self._journal.append(
-                Entry(Operation.SYSTEME, "relay", "system", object_type="camera", object_id=leave.camera, details=details)
-            )
-        except OurError:
-            self._unentered[leave.view] = leave
-            raise
-        await self._catalogue.close_view(leave.view, self._clock.utc_ns(), leave.reason, leave.first_ns, leave.last_ns)
-        self._counters.count("views_closed")
-
-    async def _enter_again(self) -> None:
-        for view in tuple(self._unentered):
-            await self._enter_leave(self._unentered.pop(view))
+        leave = Leave(watching.view, watching.user, watching.camera, first_ns, last_ns, reason)
+        await patience.ended(self._leaving.enter(leave))
 
     # --- what workers say ---------------------------------------------------------------------------------------------
 
@@ -463,14 +459,15 @@ class Viewing:
         self._by_view[leg.view] = (wall, watching)
         self._watched(leg.camera)
 
-    async def _bury_orphans(self) -> None:
+    def _bury_orphans(self) -> None:
         """Once every worker has spoken, close the views that none of them holds, with their last leased second."""
         if not self._orphans or len(self._adopted) < len(self._links.workers):
             return
         for view in tuple(self._orphans.values()):
             del self._orphans[view.view]
             reason = "the relay was restarted"
-            await self._enter_leave(Leave(view.view, view.user, view.camera, view.opened_ns, view.leased_ns, reason))
+            leave = Leave(view.view, view.user, view.camera, view.opened_ns, view.leased_ns, reason)
+            self._spawn(self._leaving.enter(leave))
             self._counters.count("views_orphaned")
 
     # --- small things -------------------------------------------------------------------------------------------------
@@ -480,7 +477,7 @@ class Viewing:
             listener(camera, self.views_of(camera))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(_logged(work))
+        task = patience.spawn(_logged(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -43,7 +43,8 @@ class Leave:
 
 @dataclass(slots=True)
 class Wall:
-    """One viewer session.  `expires_ns`: when its person's sign-in ends, None where only a restart knows it."""
+    """One viewer session.  `expires_ns` (steady UTC): when its person's sign-in ends, None where only a restart knows it;
+    `valid_to_ns` (wall clock): when the person's designation does (ACC-01)."""
 
     secret: str
     user: str
@@ -53,25 +54,25 @@ class Wall:
     single: bool = False
     session: str | None = None
     expires_ns: int | None = None
+    valid_to_ns: int | None = None
     ufrag: str | None = None
     views: dict[int, Watching] = field(default_factory=dict)
     tell: Tell | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    def over(self, steady_ns: int, wall_ns: int) -> bool:
+        """Tell whether the sign-in or the designation behind it has ended."""
+        signed_out = self.expires_ns is not None and self.expires_ns <= steady_ns
+        return signed_out or (self.valid_to_ns is not None and self.valid_to_ns <= wall_ns)
+
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who opens a session, and until when the sign-in behind it lasts."""
+    """Who opens a session, and until when (steady UTC) the sign-in behind it lasts."""
 
     person: Person
     session: str | None
     expires_ns: int | None
-
-
-def viewer_of(person: Person, session: str, expires_ns: int) -> Viewer:
-    """Return a viewer whose sessions end with the sign-in or with the person's designation, whichever is first (ACC-01)."""
-    until = expires_ns if person.valid_to_ns is None else min(expires_ns, person.valid_to_ns)
-    return Viewer(person, session, until)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,9 @@ from relay.store.vault import FileOps, write_file
 
 VERSION = 1
 DATABASE, CHECKPOINTS, SETTINGS, MANIFEST = "relay.db", "journal/checkpoints", "settings.toml", "manifest.json"
-KEYS = ("keys/kek.key", "keys/signing.key", "keys/signing.pub", "keys/dtls.pem", "keys/successions", "keys/revoked")
+KEYS = (
+    "keys/kek.key", "keys/signing.key", "keys/signing.pub", "keys/dtls.pem", "keys/successions", "keys/revoked", "keys/leftover"
+)  # fmt: skip
 LARGEST = 1 << 40
 
 

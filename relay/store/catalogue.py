@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import Connection, Select, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from relay.base.errors import Kind, TheirError
@@ -319,6 +319,39 @@ class Catalogue:
             raise TheirError(Kind.NOT_FOUND, "no such hold")
         return Hold(*found)
 
+    async def holds_of(self, recording: str) -> list[Hold]:
+        """Return every hold of a recording, lifted ones too, latest first."""
+        query = select(holds).where(holds.c.recording == recording).order_by(holds.c.hold.desc())
+        return [Hold(*row) for row in await self._all(query)]
+
+    async def open_holds(self, limit: int) -> list[tuple[Hold, Recording]]:
+        """Return open holds with their recordings, the next review first."""
+        query = select(holds, recordings).join(recordings, recordings.c.recording == holds.c.recording)
+        query = query.where(holds.c.released_ns.is_(None)).order_by(holds.c.review_on, holds.c.hold).limit(limit)
+        own = len(holds.c)
+        return [(Hold(*row[:own]), Recording(*row[own:])) for row in await self._all(query)]
+
+    async def review_days(self) -> list[str]:
+        """Return the day of review (ISO) of each open hold."""
+        query = select(holds.c.review_on).where(holds.c.released_ns.is_(None))
+        return [row.review_on for row in await self._all(query)]
+
+    async def review_hold(self, hold: str, review_on: str) -> None:
+        """Set the next review of a hold."""
+        statement = update(holds).where(holds.c.hold == hold).values(review_on=review_on)
+        await self._database.write(lambda connection: connection.execute(statement))
+
+    async def lifted(self) -> dict[str, int]:
+        """Return when the last hold of each recording was lifted, of those not erased yet and held no more."""
+        query = (
+            select(holds.c.recording, func.max(holds.c.released_ns).label("at"))
+            .join(recordings, recordings.c.recording == holds.c.recording)
+            .where(recordings.c.state != "erased")
+            .group_by(holds.c.recording)
+            .having(func.count() == func.count(holds.c.released_ns))
+        )
+        return {row.recording: row.at for row in await self._all(query)}
+
     async def held(self) -> set[str]:
         """Return recordings under at least one open hold."""
         query = select(holds.c.recording).where(holds.c.released_ns.is_(None)).distinct()
@@ -332,6 +365,13 @@ class Catalogue:
         """Change columns of an extraction."""
         statement = update(exports).where(exports.c.export == export).values(**values)
         await self._database.write(lambda connection: connection.execute(statement))
+
+    async def handed_over(self, recording: str) -> list[str]:
+        """Return the numbers of the procedures under which an extraction of a recording was handed over whole."""
+        # By the digest, not the state: a second delivery that is cut short does not undo the first.
+        whole = (exports.c.recording == recording, exports.c.sha256.is_not(None))
+        query = select(exports.c.procedure_no).where(*whole).distinct()
+        return [row.procedure_no for row in await self._all(query.order_by(exports.c.procedure_no))]
 
     async def export(self, export: str) -> Export:
         """Return an extraction; TheirError(NOT_FOUND)."""

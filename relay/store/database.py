@@ -6,10 +6,14 @@ up when the disk is full, so that the journal can still be written.  Must never 
 API: `await Database.open(url, counters)` (migrates), `await db.write(work)`, `await db.read(work)`, `await db.close()`;
 `work` is a plain function of a SQLAlchemy Connection, run in one transaction.  Raises OurError(UNAVAILABLE) when the disk
 refuses or too much is waiting; IntegrityError becomes TheirError(CONFLICT).
+
+A disk that does not answer at all: whoever is in a hurry (`store.patience`) gets OurError after two seconds, and at once while
+`stalled`.  A write that was handed over is carried out all the same when the disk is back; a read is forgotten.
 """
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +24,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
+from relay.store import patience
 from relay.store.migrations import upgrade
 from relay.store.reserve import Reserve
 
@@ -31,6 +36,7 @@ RESERVE = "-reserve"
 declare(
     database_writes="transactions committed by the writer thread",
     database_refused="database work refused because the queue was full or the disk failed",
+    database_unanswered="database work that a request no longer waited for, or that was refused: the disk did not answer",
 )
 
 
@@ -44,6 +50,9 @@ class Database:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="db-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="db-read")
         self._waiting = 0
+        self._writing = 0
+        self._since = 0.0
+        """When the writer thread last got or finished something, while it has something."""
 
     @classmethod
     async def open(cls, url: str, counters: Counters) -> "Database":
@@ -63,13 +72,23 @@ class Database:
 
         Where the disk is full the reserve is given up and `work` is run once more: it is a function of the connection alone.
         """
-        result = await self._run(self._writer, lambda: self._write(work))
+        if patience.in_a_hurry() and self.stalled:
+            self._counters.count("database_unanswered")
+            raise patience.no_answer()
+        future = self._submit(self._writer, lambda: self._timed_write(work))
+        self._began_writing(future)
+        result = await self._answered(future)
         self._counters.count("database_writes")
         return result
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a reader thread on a consistent snapshot."""
         return await self._run(self._readers, lambda: self._transact(work, writes=False))
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the writer thread has finished nothing for as long as anybody waits: the disk does not answer."""
+        return self._writing > 0 and time.monotonic() - self._since >= patience.SECONDS
 
     async def close(self) -> None:
         """Finish waiting work and close every connection."""
@@ -105,14 +124,47 @@ class Database:
             raise OurError(f"database: {error.orig}") from error
 
     async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        return await self._answered(self._submit(pool, work), forget=True)
+
+    def _submit(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> "asyncio.Future[T]":
         if self._waiting >= MOST_WAITING:
             self._counters.count("database_refused")
             raise OurError("too much waits for the database", retry_after=1.0)
+        future = asyncio.get_running_loop().run_in_executor(pool, work)
         self._waiting += 1
+        future.add_done_callback(self._finished)
+        return future
+
+    def _finished(self, _future: "asyncio.Future[Any]") -> None:
+        self._waiting -= 1
+
+    async def _answered(self, future: "asyncio.Future[T]", *, forget: bool = False) -> T:
+        """Wait as long as the caller may; what is to be forgotten is taken out of the queue of its threads."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, work)
+            return await patience.answered(future)
+        except OurError:
+            if not future.done():
+                self._counters.count("database_unanswered")
+            raise
         finally:
-            self._waiting -= 1
+            if forget:
+                future.cancel()
+
+    def _began_writing(self, future: "asyncio.Future[Any]") -> None:
+        if not self._writing:
+            self._since = time.monotonic()
+        self._writing += 1
+        future.add_done_callback(self._wrote)
+
+    def _wrote(self, _future: "asyncio.Future[Any]") -> None:
+        self._writing -= 1
+
+    def _timed_write(self, work: Callable[[Connection], T]) -> T:
+        try:
+            return self._write(work)
+        finally:
+            # Noted by the thread: a loop that is late itself must not take its own delay for the disk's.
+            self._since = time.monotonic()
 
 
 def _is_full(error: OurError) -> bool:

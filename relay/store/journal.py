@@ -21,6 +21,7 @@ import contextlib
 import json
 import logging
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -32,6 +33,7 @@ from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.log import SALT, Checkpoint, Tree, commitment, leaf_hash, open_by_any, sign_checkpoint
 from relay.evidence.seal import Signer
 from relay.store import journal_rows as rows
+from relay.store import patience
 from relay.store.anonymous import AnonymousRefusals
 from relay.store.checkpoints import CheckpointFile
 from relay.store.database import Database
@@ -46,6 +48,7 @@ declare(
     journal_entries="entries written to the journal",
     journal_commits="transactions that carried journal entries",
     journal_refused="entries refused because the queue was full or the disk failed",
+    journal_unanswered="entries of requests told 503 because the disk did not answer: not queued, or undone",
     journal_anonymous="refusals to nobody in particular, whether or not they got an entry of their own",
 )
 
@@ -108,9 +111,14 @@ class Proof:
 @dataclass(slots=True)
 class _Waiting:
     at_ns: int
-    operation: str
-    fields: dict[str, object]
+    entry: Entry
+    at: str
     done: "asyncio.Future[int]"
+    since: float
+    """Monotonic seconds."""
+    leaf: int | None = None
+    undoes: "_Waiting | None" = None
+    """The entry whose request was refused meanwhile: this one says so."""
 
 
 class Journal:
@@ -138,6 +146,8 @@ class Journal:
         self._note = ""
         self._last_ns = 0
         self._queue: list[_Waiting] = []
+        self._flight: list[_Waiting] = []
+        """What the database is writing."""
         self._pump: asyncio.Task[None] | None = None
         self._signing = asyncio.Lock()
         self._anonymous = AnonymousRefusals()
@@ -206,26 +216,51 @@ class Journal:
         """Number of leaves on disk."""
         return self._tree.size
 
-    async def append(self, entry: Entry) -> int:
+    @property
+    def stalled(self) -> bool:
+        """Whether what waits has waited as long as anybody in a hurry does: the disk does not answer."""
+        waiting = self._flight or self._queue
+        late = bool(waiting) and time.monotonic() - waiting[0].since >= patience.SECONDS
+        return late or self._database.stalled
+
+    async def append(self, entry: Entry, *, happened: bool = False) -> int:
         """Write an entry; returns its leaf number once durable.
 
         Raises TheirError(INCOMPLETE) for a consultation or communication without motive (JRN-02), OurError if the disk refuses.
+        Does the disk not answer, whoever is in a hurry (`store.patience`) gets OurError, and what he asked for is not done:
+        nothing is queued, or the entry, which waits for the disk already, is followed by one that says so.  What `happened`
+        is queued in any case; then OurError says only that it is not on disk yet.
         """
         if entry.operation in NEED_MOTIVE and not entry.motive.strip():
             raise TheirError(Kind.INCOMPLETE, "a motive is required (JRN-02)")
+        stalled = patience.in_a_hurry() and self.stalled
+        if stalled and not happened:
+            self._counters.count("journal_unanswered")
+            raise patience.no_answer()
         if len(self._queue) >= MOST_WAITING:
             self._counters.count("journal_refused")
             raise OurError("too much waits for the journal", retry_after=1.0)
-        loop = asyncio.get_running_loop()
+        waiting = self._put(entry)
+        try:
+            # The caller may be cancelled (a page closed): the entry is written all the same.
+            return await patience.answered(waiting.done, 0.0 if stalled else None)
+        except OurError:
+            if not waiting.done.done() and not happened:
+                self._counters.count("journal_unanswered")
+                self._put(_undoing(entry), waiting)
+            raise
+
+    def _put(self, entry: Entry, undoes: _Waiting | None = None) -> _Waiting:
+        """Queue an entry; one that undoes another is not held to the queue's bound, which the other was held to."""
         # Time in the journal never runs backwards, whatever the wall clock does; the clock's own word is kept in `at`.
         now_ns = self._clock.utc_ns()
         self._last_ns = max(self._last_ns + 1, now_ns)
-        waiting = _Waiting(self._last_ns, entry.operation.value, _fields(entry, now_ns), loop.create_future())
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(self._last_ns, entry, rfc3339(now_ns), done, time.monotonic(), undoes=undoes)
         self._queue.append(waiting)
         if self._pump is None or self._pump.done():
-            self._pump = loop.create_task(self._drain(), name="journal")
-        # The caller may be cancelled (a page closed): the entry is written all the same.
-        return await asyncio.shield(waiting.done)
+            self._pump = patience.spawn(self._drain(), "journal")
+        return waiting
 
     async def refuse(
         self,
@@ -257,7 +292,8 @@ class Journal:
                 object_id=object_id,
                 result="denied",
                 details=details,
-            )
+            ),
+            happened=True,
         )
 
     def refuse_anonymous(self, source: str, door: str) -> None:
@@ -280,6 +316,11 @@ class Journal:
 
         Returns the last note again when nothing was added.  Raises OurError when the disk refuses.
         """
+        if patience.in_a_hurry() and self.stalled:
+            raise patience.no_answer()
+        return await patience.carried_out(self._sign())
+
+    async def _sign(self) -> str:
         async with self._signing:
             size = self._tree.size
             if size != self._signed_size:
@@ -318,32 +359,59 @@ class Journal:
     async def _drain(self) -> None:
         while self._queue:
             batch, self._queue = self._queue[:MOST_PER_COMMIT], self._queue[MOST_PER_COMMIT:]
+            self._flight = batch
             try:
                 await self._commit(batch)
             except Exception as error:
                 self._counters.count("journal_refused", len(batch))
                 for waiting in batch:
+                    waiting.leaf = None
                     _fail(waiting.done, error)
+            self._flight = []
             if self._tree.size - max(self._signed_size, 0) >= CHECKPOINT_EVERY:
                 # A checkpoint that cannot be written now is signed with the next entries; the entries themselves are safe.
                 with contextlib.suppress(OurError, OSError):
                     await self.checkpoint()
 
     async def _commit(self, batch: list[_Waiting]) -> None:
-        first = self._tree.size
-        made = [_row(first + offset, waiting) for offset, waiting in enumerate(batch)]
+        made = self._rows(batch)
+        if not made:
+            return
         await self._database.write(lambda connection: rows.insert(connection, made))
         self._counters.count("journal_commits")
         self._counters.count("journal_entries", len(made))
-        for row, waiting in zip(made, batch, strict=True):
+        for row in made:
             self._tree.append(row.leaf_hash)
-            if not waiting.done.done():
-                waiting.done.set_result(row.leaf)
+        for waiting in batch:
+            if waiting.leaf is not None and not waiting.done.done():
+                waiting.done.set_result(waiting.leaf)
+
+    def _rows(self, batch: list[_Waiting]) -> list[rows.Row]:
+        made: list[rows.Row] = []
+        for waiting in batch:
+            if waiting.undoes is not None and waiting.undoes.leaf is None:
+                waiting.done.cancel()  # what it would undo was refused by the disk: nothing stands there
+                continue
+            waiting.leaf = self._tree.size + len(made)
+            made.append(_row(waiting.leaf, waiting))
+        return made
 
 
-def _fields(entry: Entry, now_ns: int) -> dict[str, object]:
+def _undoing(entry: Entry) -> Entry:
+    """Return the entry that says of another, which is on its way to the disk, that nothing came of it."""
+    kept = {name: entry.details[name] for name in ("view", "intervention", "recording") if name in entry.details}
+    details = {**kept, "event": "not carried out", "what": entry.details.get("event"), "reason": "the disk did not answer"}
+    return Entry(
+        Operation.SYSTEME, "relay", "system", object_type=entry.object_type, object_id=entry.object_id, result="error",
+        details=details,
+    )  # fmt: skip
+
+
+def _fields(waiting: _Waiting) -> dict[str, object]:
+    entry = waiting.entry
+    undone = {} if waiting.undoes is None else {"undoes": waiting.undoes.leaf}
     return {
-        "at": rfc3339(now_ns),
+        "at": waiting.at,
         "author": entry.author,
         "role": entry.role,
         "operation": entry.operation.value,
@@ -352,15 +420,16 @@ def _fields(entry: Entry, now_ns: int) -> dict[str, object]:
         "object_id": entry.object_id,
         "recipients": list(entry.recipients),
         "result": entry.result,
-        "details": dict(entry.details),
+        "details": {**entry.details, **undone},
     }
 
 
 def _row(leaf: int, waiting: _Waiting) -> rows.Row:
     salt = secrets.token_bytes(SALT)
     # The leaf number and time stand inside the hashed bytes, so that a row moved elsewhere contradicts itself.
-    body = canonical({"leaf": leaf, "at_ns": waiting.at_ns, **waiting.fields})
-    return rows.Row(leaf, waiting.at_ns, waiting.operation, salt, body, leaf_hash(commitment(salt, body)))
+    body = canonical({"leaf": leaf, "at_ns": waiting.at_ns, **_fields(waiting)})
+    operation = waiting.entry.operation.value
+    return rows.Row(leaf, waiting.at_ns, operation, salt, body, leaf_hash(commitment(salt, body)))
 
 
 def canonical(value: Mapping[str, object]) -> bytes:

@@ -6,6 +6,7 @@ database (a key that was deleted there was found again in its write-ahead log), 
     kek.key              32 bytes: wraps the day keys; or `pkcs11:<id>`, the reference to a key in a token (`store/token.py`)
     signing.key / .pub   Ed25519 (RFC 8032), 32 bytes each: certifies session keys; the public half is pinned in the settings;
                          or, as above, a reference in the place of the private one
+    leftover             keys that were followed and that their token has not destroyed yet (`store/leftovers.py`)
     successions          who followed whom as signing key, each signed by both (evidence/FORMAT.md §6); public
     dtls.pem             P-256 certificate and key for DTLS (workers read it)
     days/<day>.key       the day's key wrapped under the KEK; destroyed on that day, and with it every recording that expires
@@ -13,6 +14,7 @@ database (a key that was deleted there was found again in its write-ahead log), 
 
 Wrapping is AES-256-GCM with a random 96-bit nonce and a context as associated data, so that a wrapped key moved to another name
 or day does not open.  Everything here blocks (fsync): callers on a loop use a thread, so changes exclude each other.
+Unwrapped keys are remembered for half a minute (`store/opened.py`) and forgotten at erasure.
 """
 
 import contextlib
@@ -22,24 +24,21 @@ import threading
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 
 from cryptography import x509
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.evidence.seal import CERTIFICATE, MemorySigner, Signer, new_session
 from relay.evidence.statement import predecessors, read_succession, sign_succession, succession_line, successions_in
 from relay.evidence.wire import encode
+from relay.store.leftovers import NAMES, Leftovers
+from relay.store.opened import OpenedKeys
 from relay.store.token import PREFIX, Token, TokenPlace, open_token
 from relay.store.vault import FileOps, is_recording_id, write_file
+from relay.store.wrapping import KEY, FileKek, Kek, day_context, recording_context, unwrap, whole, wrap
 
-_NONCE = 12
-_KEY = 32
-_WRAPPED = _NONCE + _KEY + 16
 _DTLS_YEARS = 10
 
 
@@ -50,18 +49,6 @@ class Places:
     token: TokenPlace | None = None
     kek_in_token: bool = False
     signing_in_token: bool = False
-
-
-class Kek(Protocol):
-    """The key-encryption key, wherever it is."""
-
-    def wrap(self, secret: bytes, context: bytes) -> bytes:
-        """Return nonce ‖ ciphertext ‖ tag."""
-        ...
-
-    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
-        """Return the secret; raises OurError where it does not open."""
-        ...
 
 
 class Keyring:
@@ -77,6 +64,8 @@ class Keyring:
         self._places = places or Places()
         # Two cameras pressed at once on a new day: without it each would make the day's key, and one recording be lost.
         self._changing = threading.RLock()
+        self._opened = OpenedKeys()
+        self._leftovers = Leftovers(root / "leftover", self._ops)
         self._days = root / "days"
         self._wrapped = root / "wrapped"
         for folder in (root, self._days, self._wrapped):
@@ -84,6 +73,7 @@ class Keyring:
         self._kek = self._open_kek()
         self._signer = self._open_signer()
         self._ensure_file(root / "signing.pub", self._signer.public_key)
+        self._leftovers.pay(self._destroy)
 
     # --- long-term keys -----------------------------------------------------------------------------------------------
 
@@ -109,6 +99,10 @@ class Keyring:
         """Return the public signing keys before this one, the latest first."""
         return predecessors(self.public_key, self.successions())
 
+    def leftovers(self) -> dict[str, str]:
+        """Return the keys that were followed and are still in the token: reference to what it is."""
+        return {reference.decode("ascii", "replace"): NAMES.get(kind, kind) for kind, reference in self._leftovers.all()}
+
     def dtls_pem(self) -> Path:
         """Return the file with the workers' DTLS certificate and key (P-256, PEM, one after the other), made once."""
         path = self._root / "dtls.pem"
@@ -133,17 +127,32 @@ class Keyring:
         with self._changing:
             if self._find(recording) is not None:
                 raise TheirError(Kind.CONFLICT, "this recording has a key already")
-            key = secrets.token_bytes(_KEY)
+            key = secrets.token_bytes(KEY)
             self._put(recording, expires_on, key)
         return key
 
     def recording_key(self, recording: str) -> bytes:
         """Return a recording's key; raises TheirError(GONE) when it is destroyed or never was, OurError when damaged."""
+        mark = self._opened.mark()
         path = self._find(recording)
         if path is None:
             raise TheirError(Kind.GONE, "the key of this recording is destroyed")
         day = path.parent.name
-        return _unwrap(self._day_key(day, create=False), path.read_bytes(), _context(day, recording))
+        try:
+            wrapped = (self._days / f"{day}.key").read_bytes(), path.read_bytes()
+        except FileNotFoundError:
+            raise TheirError(Kind.GONE, "the key of this recording is destroyed") from None
+        # The disk is asked each time, only the token is not.
+        key = self._opened.get(recording, wrapped)
+        if key is None:
+            day_key = self._kek.unwrap(whole(wrapped[0]), day_context(day))
+            key = unwrap(day_key, wrapped[1], recording_context(day, recording))
+            self._opened.keep(recording, wrapped, key, mark)
+        return key
+
+    def forget_opened(self) -> None:
+        """Forget keys that were unwrapped half a minute ago or longer; call that often."""
+        self._opened.forget_old()
 
     def expires_on(self, recording: str) -> str | None:
         """Return the ISO day under which a recording's key is wrapped, None where it has none."""
@@ -165,7 +174,7 @@ class Keyring:
                 continue
             for path in sorted((self._wrapped / day).glob("*.key")):
                 try:
-                    _unwrap(day_key, path.read_bytes(), _context(day, path.stem))
+                    unwrap(day_key, path.read_bytes(), recording_context(day, path.stem))
                 except OurError as error:
                     found[path.stem] = error.detail
         return found
@@ -189,25 +198,34 @@ class Keyring:
     def destroy_recording(self, recording: str) -> None:
         """Destroy one recording's key, durably; idempotent.  Raises OSError."""
         with self._changing:
-            for path in self._all(recording):
-                self._shred(path)
+            try:
+                for path in self._all(recording):
+                    self._shred(path)
+            finally:
+                self._opened.forget(recording)
 
     def destroy_day(self, day: str) -> list[str]:
         """Destroy a day's key and all that is wrapped under it; return the recordings that became unreadable; idempotent."""
         _check_day(day)
         with self._changing:
-            key = self._days / f"{day}.key"
-            if key.exists():
-                self._shred(key)
-            folder = self._wrapped / day
-            if not folder.is_dir():
-                return []
-            gone = sorted(path.stem for path in folder.glob("*.key"))
-            for path in folder.iterdir():
-                self._shred(path)
-            self._ops.rmdir(folder)
-            self._ops.fsync_dir(self._wrapped)
-            return [recording for recording in gone if self._find(recording) is None]
+            try:
+                return self._destroy_day(day)
+            finally:
+                self._opened.forget_all()
+
+    def _destroy_day(self, day: str) -> list[str]:
+        key = self._days / f"{day}.key"
+        if key.exists():
+            self._shred(key)
+        folder = self._wrapped / day
+        if not folder.is_dir():
+            return []
+        gone = sorted(path.stem for path in folder.glob("*.key"))
+        for path in folder.iterdir():
+            self._shred(path)
+        self._ops.rmdir(folder)
+        self._ops.fsync_dir(self._wrapped)
+        return [recording for recording in gone if self._find(recording) is None]
 
     # --- files --------------------------------------------------------------------------------------------------------
 
@@ -215,16 +233,16 @@ class Keyring:
         folder = self._wrapped / day
         day_key = self._day_key(day, create=True)
         self._ensure_folder(folder)
-        write_file(self._ops, folder / f"{recording}.key", _wrap(day_key, key, _context(day, recording)))
+        write_file(self._ops, folder / f"{recording}.key", wrap(day_key, key, recording_context(day, recording)))
 
     def _day_key(self, day: str, *, create: bool) -> bytes:
         path = self._days / f"{day}.key"
         context = day_context(day)
         if path.exists():
-            return self._kek.unwrap(_whole(path.read_bytes()), context)
+            return self._kek.unwrap(whole(path.read_bytes()), context)
         if not create:
             raise TheirError(Kind.GONE, "the key of this recording is destroyed")
-        key = secrets.token_bytes(_KEY)
+        key = secrets.token_bytes(KEY)
         write_file(self._ops, path, self._kek.wrap(key, context))
         return key
 
@@ -245,12 +263,14 @@ class Keyring:
         made good when the keyring is next opened.  Raises OurError, OSError.
         """
         with self._changing:
-            # A key of before that was left half-destroyed must not be taken for the one of now.
-            old = (self._root / "kek.key").read_bytes()
+            # A key of before that the token did not destroy must not be taken for the one of now.
+            old = [(self._root / "kek.key").read_bytes(), *self._leftovers.of("kek")]
             in_token = self._places.kek_in_token
-            fresh = self._token().make_kek(old) if in_token else secrets.token_bytes(_KEY)
+            fresh = self._token().make_kek(old) if in_token else secrets.token_bytes(KEY)
             write_file(self._ops, self._root / "kek.next", fresh)
-            return self._finish_kek()
+            count = self._finish_kek()
+            self._leftovers.pay(self._destroy)
+            return count
 
     def _finish_kek(self) -> int:
         """Do what is left of a rotation: `kek.next` is durable; day keys are under it or under `kek.key`."""
@@ -261,7 +281,7 @@ class Keyring:
             before = self._kek_of(current.read_bytes())
             for path in days:
                 context = day_context(path.stem)
-                wrapped = _whole(path.read_bytes())
+                wrapped = whole(path.read_bytes())
                 with contextlib.suppress(OurError):
                     after.unwrap(wrapped, context)
                     continue
@@ -271,7 +291,8 @@ class Keyring:
         self._ops.rename(upcoming, current)
         self._ops.fsync_dir(self._root)
         self._kek = after
-        self._drop_old_kek()
+        self._opened.forget_all()
+        self._give_up("kek", self._root / "kek.old")
         return len(days)
 
     def rotate_signing(self, at_ns: int, reason: str) -> None:
@@ -282,7 +303,7 @@ class Keyring:
         """
         with self._changing:
             in_token = self._places.signing_in_token
-            old = (self._root / "signing.key").read_bytes()
+            old = [(self._root / "signing.key").read_bytes(), *self._leftovers.of("signing")]
             fresh = self._token().make_signing(old) if in_token else MemorySigner.generate().private_bytes
             upcoming = self._signer_of(fresh)
             papers = self.successions()
@@ -298,6 +319,7 @@ class Keyring:
             self._finish_signing()
             self._signer = self._signer_of((self._root / "signing.key").read_bytes())
             self._ensure_file(self._root / "signing.pub", self._signer.public_key)
+            self._leftovers.pay(self._destroy)
 
     def _finish_signing(self) -> None:
         """Do what is left of a rotation, or undo one that never came to its paper."""
@@ -312,22 +334,27 @@ class Keyring:
                 self._ops.fsync_dir(self._root)
             else:
                 self._shred(upcoming)
-        if old.exists() and current.exists():
-            found = old.read_bytes()
-            if found.startswith(PREFIX):
-                self._token().destroy_signing(found)
-            self._shred(old)
+        if current.exists():
+            self._give_up("signing", old)
 
     def _signer_of(self, found: bytes) -> Signer:
         return self._token().signer(found) if found.startswith(PREFIX) else MemorySigner(_exact(found, "signing.key"))
 
-    def _drop_old_kek(self) -> None:
-        old = self._root / "kek.old"
+    def _give_up(self, kind: str, old: Path) -> None:
+        """Destroy a key that was followed: at once, or, in a token that may refuse, as a debt written down before."""
         if old.exists():
             found = old.read_bytes()
             if found.startswith(PREFIX):
-                self._token().destroy_kek(found)
+                self._leftovers.owe(kind, found)
             self._shred(old)
+
+    def _destroy(self, kind: str, reference: bytes) -> None:
+        does = {"signing": Token.destroy_signing, "kek": Token.destroy_kek}.get(kind)
+        if does is None or not reference.startswith(PREFIX) or reference == PREFIX:
+            raise OurError("keys/leftover is damaged")
+        if reference == (self._root / f"{kind}.key").read_bytes().strip():
+            raise OurError("keys/leftover names a key that is in use")
+        does(self._token(), reference)
 
     def _kek_of(self, found: bytes) -> Kek:
         return self._token().kek(found) if found.startswith(PREFIX) else FileKek(_exact(found, "kek.key"))
@@ -337,13 +364,13 @@ class Keyring:
         if (self._root / "kek.next").exists():
             self._finish_kek()
         if path.exists():
-            self._drop_old_kek()
+            self._give_up("kek", self._root / "kek.old")
         if not path.exists():
             if any(self._days.glob("*.key")):
                 # A new one would be made in silence, and every recording be lost with it.
                 raise OurError("keys/kek.key is missing, but keys wrapped by it are there: put it back (relay/OPERATING.md)")
             in_token = self._places.kek_in_token
-            write_file(self._ops, path, self._token().make_kek() if in_token else secrets.token_bytes(_KEY))
+            write_file(self._ops, path, self._token().make_kek() if in_token else secrets.token_bytes(KEY))
         return self._kek_of(path.read_bytes())
 
     def _open_signer(self) -> Signer:
@@ -398,53 +425,10 @@ def _check_day(day: str) -> None:
         raise TheirError(Kind.INVALID, "a day is YYYY-MM-DD")
 
 
-def day_context(day: str) -> bytes:
-    """Return the associated data under which a day's key is wrapped."""
-    return b"bodycam-relay day key 1\n" + day.encode()
-
-
-def _context(day: str, recording: str) -> bytes:
-    return b"bodycam-relay recording key 1\n" + day.encode() + b"\n" + recording.encode()
-
-
-def _wrap(key: bytes, secret: bytes, context: bytes) -> bytes:
-    nonce = secrets.token_bytes(_NONCE)
-    return nonce + AESGCM(key).encrypt(nonce, secret, context)
-
-
-def _unwrap(key: bytes, wrapped: bytes, context: bytes) -> bytes:
-    _whole(wrapped)
-    try:
-        return AESGCM(key).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], context)
-    except InvalidTag as error:
-        raise OurError("a wrapped key does not open") from error
-
-
-def _whole(wrapped: bytes) -> bytes:
-    if len(wrapped) != _WRAPPED:
-        raise OurError(f"a wrapped key has {len(wrapped)} bytes, not {_WRAPPED}")
-    return wrapped
-
-
 def _exact(key: bytes, name: str) -> bytes:
-    if len(key) != _KEY:
-        raise OurError(f"key file {name} has {len(key)} bytes, not {_KEY}")
+    if len(key) != KEY:
+        raise OurError(f"key file {name} has {len(key)} bytes, not {KEY}")
     return key
-
-
-@dataclass(frozen=True, slots=True)
-class FileKek:
-    """A key-encryption key that was read from a file."""
-
-    key: bytes
-
-    def wrap(self, secret: bytes, context: bytes) -> bytes:
-        """Return nonce ‖ ciphertext ‖ tag."""
-        return _wrap(self.key, secret, context)
-
-    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
-        """Return the secret; raises OurError where it does not open."""
-        return _unwrap(self.key, wrapped, context)
 
 
 def _self_signed() -> bytes:

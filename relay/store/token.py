@@ -13,7 +13,7 @@ import functools
 import os
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -88,8 +88,8 @@ class Token:
 
     # --- signing ------------------------------------------------------------------------------------------------------
 
-    def make_signing(self, but: bytes = b"") -> bytes:
-        """Return the reference of the one signing key under our label that is not `but`, made where there is none.
+    def make_signing(self, but: Collection[bytes] = ()) -> bytes:
+        """Return the reference of the one signing key under our label that is not among `but`, made where there is none.
 
         Raises OurError where there are several: then nobody can tell which is meant.
         """
@@ -151,8 +151,8 @@ class Token:
 
     # --- wrapping -----------------------------------------------------------------------------------------------------
 
-    def make_kek(self, but: bytes = b"") -> bytes:
-        """Return the reference of the one AES key under our label that is not `but`, made (not extractable) where none is."""
+    def make_kek(self, but: Collection[bytes] = ()) -> bytes:
+        """Return the reference of the one AES key under our label not among `but`; else makes one, not extractable."""
         from pkcs11 import Attribute, KeyType, ObjectClass
 
         label = self._place.kek_label
@@ -231,14 +231,14 @@ class Token:
             # The process is logged in through a session that is no more: PKCS#11 logs in processes, not sessions.
             return token.open(rw=True)
 
-    def _adopt_or(self, query: dict[Any, Any], but: bytes, make: Callable[[Any], bytes]) -> bytes:
+    def _adopt_or(self, query: dict[Any, Any], but: Collection[bytes], make: Callable[[Any], bytes]) -> bytes:
         from pkcs11 import Attribute
 
         def work(session: Any) -> list[bytes]:
             return [bytes(found[Attribute.ID]) for found in session.get_objects(query)]
 
-        known = _id(but) if but.startswith(PREFIX) else None
-        found = sorted(set(self.run(work)) - {known})
+        known = {_id(each) for each in but if each.startswith(PREFIX)}
+        found = sorted(set(self.run(work)) - known)
         if len(found) > 1:
             raise OurError(f"the token has {len(found)} keys of this label: give the one to be taken a label of its own")
         return PREFIX + (found[0] if found else self.run(make)).hex().encode()

@@ -111,7 +111,7 @@ class Port:
         self._dtls: deque[tuple[Peer, bytes, Address]] = deque()
         self._touched: dict[PeerHandler, None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._on_turn: Callable[[float], None]
+        self._on_turn: Callable[[float], None] = lambda now: None
         self._next_log = 0.0
         self._next_look = 0.0
         self._overflow_before = _overflow(sock)
@@ -209,7 +209,7 @@ class Port:
                 if peer.demoted_until is None and not address[0].startswith(tcp.PREFIX)
             )
         if self._door is not None:
-            self._door.expire(self._addresses.__contains__, now)
+            self._door.expire(self.is_proved, now)
         if now >= self._next_look:
             self._next_look = now + 1.0
             self._look_at_overflow()
@@ -221,6 +221,8 @@ class Port:
             self._moved |= peer.demoted_until is None
             self.counters.count("peers_demoted", peer.demoted_until is None)
             peer.demoted_until = now + DEMOTED_FOR
+            if self._door is not None:
+                self._door.drop(list(peer.ice.validated))
         elif peer.demoted_until is not None and now >= peer.demoted_until:
             peer.demoted_until = None
             self._moved = True
@@ -247,8 +249,19 @@ class Port:
             peer.useless += 1
             self.counters.count("udp_class")
 
+    def receive(self, data: bytes, source: Address, now: float) -> None:
+        """See `tcp.Receiver`: a bug of ours costs this datagram."""
+        try:
+            self.on_datagram(data, source, now)
+        except Exception:
+            self._our_error(now)
+
+    def is_proved(self, address: Address) -> bool:
+        """See `tcp.Receiver`."""
+        return address in self._addresses
+
     def end_batch(self, now: float) -> None:
-        """After a drain: tell the handlers, then spend a bounded time on handshakes."""
+        """After a drain: tell the handlers, spend a bounded time on handshakes, then serve the legs."""
         touched, self._touched = self._touched, {}
         for handler in touched:
             try:
@@ -262,6 +275,7 @@ class Port:
                 peer.on_dtls(data, source, now)
         if self._dtls and self._loop is not None:
             self._loop.call_soon(self._on_readable)
+        self._on_turn(now)
 
     def on_lost(self, address: Address) -> None:
         """The TCP connection behind an address is gone."""
@@ -315,7 +329,6 @@ class Port:
         received = self._read(sock, batch, now)
         self.counters.count("udp_received", received)
         self.end_batch(now)
-        self._on_turn(now)
         return received
 
     def _read(self, sock: socket.socket, batch: int, now: float) -> int:
@@ -370,6 +383,8 @@ class Port:
         return now - holder.ice.validated.get(source, 0.0) < CONTESTED_AFTER
 
     def _check(self, peer: Peer, data: bytes, request: stun.Request, source: Address, now: float) -> None:
+        if not source[1]:  # nothing can be sent there
+            raise stun.StunError("from port 0")
         outcome = peer.ice.check(data, request, source, now)
         if outcome is None:
             peer.useless += source in peer.ice.validated

@@ -31,7 +31,9 @@ _UDP_SEGMENT: Final = 103
 _BLOCKED: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM})
 _UNSEGMENTABLE: Final = frozenset({errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT})
 _GIVE_UP_AFTER: Final = 3
-"""Refusals in a row after which segmentation is not tried again on this socket."""
+"""Refusals in a row after which segmentation is not tried again towards an address."""
+_REMEMBERED: Final = 1024
+"""Addresses of which that is remembered."""
 
 _PACK: Final = struct.Struct("=H").pack
 
@@ -54,12 +56,13 @@ class Sender:
         self.streams: Mapping[Address, Stream] = {}
         self._sock = sock
         self._counters = counters
-        self._refusals = 0
+        self._refusals: dict[Address, int] = {}
+        """In a row, by address.  What the kernel refuses depends on the route (its MTU, IPsec, a device without checksums): no
+        peer may spoil it for the others."""
 
-    @property
-    def is_segmenting(self) -> bool:
-        """Whether UDP_SEGMENT is (still) used."""
-        return self._refusals < _GIVE_UP_AFTER
+    def is_segmenting(self, address: Address) -> bool:
+        """Whether UDP_SEGMENT is (still) used towards an address."""
+        return not self._refusals or self._refusals.get(address, 0) < _GIVE_UP_AFTER
 
     def send(self, datagrams: Sequence[bytes], address: Address) -> int:
         """Send datagrams to one address, in order; returns how many the kernel took."""
@@ -81,7 +84,7 @@ class Sender:
         for first, last in runs(lengths):
             sizes = lengths[first:last]
             end = at + sum(sizes)
-            if last - first > 1 and self.is_segmenting:
+            if last - first > 1 and self.is_segmenting(address):
                 taken += self._segmented([view[at:end]], sizes, address)
             else:
                 taken += self._one_by_one(view[at:end], sizes, address)
@@ -97,7 +100,7 @@ class Sender:
             prepared = layout.prepared = _prepare(layout)
         sent = taken = 0
         for parts, control, sizes in prepared:
-            if self._refusals >= _GIVE_UP_AFTER:
+            if self._refusals and not self.is_segmenting(address):
                 taken += self._one_by_one(parts[0], sizes, address)
                 continue
             try:
@@ -105,7 +108,8 @@ class Sender:
                     self._sock.sendto(parts[0], address)
                 else:
                     self._sock.sendmsg(parts, control, 0, address)
-                    self._refusals = 0
+                    if self._refusals:
+                        self._refusals.pop(address, None)
             except OSError as error:
                 taken += self._refused_run(error, parts, sizes, address) if control else self._dropped(error, 1)
             else:
@@ -125,7 +129,7 @@ class Sender:
         return taken
 
     def _send_run(self, datagrams: Sequence[bytes], address: Address) -> int:
-        if len(datagrams) == 1 or not self.is_segmenting:
+        if len(datagrams) == 1 or not self.is_segmenting(address):
             return sum(self._send_one(datagram, address) for datagram in datagrams)
         return self._segmented(datagrams, [len(datagram) for datagram in datagrams], address)
 
@@ -135,15 +139,17 @@ class Sender:
             self._sock.sendmsg(parts, control, 0, address)
         except OSError as error:
             return self._refused_run(error, parts, sizes, address)
-        self._refusals = 0
+        if self._refusals:
+            self._refusals.pop(address, None)
         self._counters.values["udp_sent"] += len(sizes)
         return len(sizes)
 
     def _refused_run(self, error: OSError, parts: Sequence[bytes | memoryview], sizes: Sequence[int], address: Address) -> int:
         if error.errno not in _UNSEGMENTABLE:
             return self._dropped(error, len(sizes))
-        # EMSGSIZE may be this path's MTU alone; the others say that the device cannot segment at all.
-        self._refusals += error.errno != errno.EMSGSIZE
+        if address not in self._refusals and len(self._refusals) >= _REMEMBERED:
+            del self._refusals[next(iter(self._refusals))]
+        self._refusals[address] = self._refusals.get(address, 0) + 1
         self._counters.count("send_unsegmented")
         return self._one_by_one(memoryview(b"".join(parts)), sizes, address)
 

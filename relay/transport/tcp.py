@@ -5,13 +5,14 @@ datagram says.
 
 A connection looks to the rest of the transport like an address, `("tcp!192.0.2.1", 50000)`, whose datagrams come and go in
 frames of a 16-bit length.  TCP makes state before anybody has proved anything, so that state is small and short: few
-connections from strangers, fewer from each host, closed after seconds unless a check from there was authentic.  What a slow
-connection does not take is dropped, never queued beyond a bound.
+connections from strangers, fewer from each host, closed after seconds unless a check from there was authentic, and at once
+where something else comes before it.  What a slow connection does not take is dropped, never queued beyond a bound; what a
+fast one brings is worked off a few frames a turn, and meanwhile it is not read.
 """
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol, cast
 
 from relay.base.counters import Counters, declare
@@ -19,8 +20,10 @@ from relay.transport.ice_lite import Address
 
 declare(
     tcp_refused="TCP connections refused because too many were open",
+    tcp_abused="TCP connections closed because their peer sent mostly what cannot be used",
     tcp_expired="TCP connections closed because no authentic check came in time",
     tcp_malformed="TCP connections closed for a frame of an impossible length",
+    tcp_unproved="TCP connections closed for what came before an authentic check",
     tcp_blocked="datagrams dropped because a TCP connection did not take them fast enough",
 )
 
@@ -32,13 +35,23 @@ PROVE_WITHIN: Final = 5.0
 MAX_UNSENT: Final = 256 << 10
 """Bytes that may wait in a connection: half a second of 4 Mbit/s; who is further behind sees a gap, not a late picture."""
 MAX_FRAME: Final = 1500
+FRAMES_PER_TURN: Final = 64
+"""As many as are read from the UDP socket before legs are served."""
+FRAMES_UNPROVED: Final = 16
+"""Checks that an address may send before one of them was authentic."""
+_NOT_A_CHECK: Final = b"\x04"
+"""RFC 7983: the first byte of a check is less."""
 
 
 class Receiver(Protocol):
     """Who takes the datagrams."""
 
-    def on_datagram(self, data: bytes, source: Address, now: float) -> None:
-        """One datagram."""
+    def receive(self, data: bytes, source: Address, now: float) -> None:
+        """One datagram; raises nothing."""
+        ...
+
+    def is_proved(self, address: Address) -> bool:
+        """Whether an authentic check came from there."""
         ...
 
     def end_batch(self, now: float) -> None:
@@ -78,6 +91,14 @@ class Door:
             return True
         return sum(address[0] == host for address in self.connections) >= MAX_PER_HOST
 
+    def drop(self, addresses: Iterable[Address]) -> None:
+        """Close the connections of a peer that sent mostly rubbish: here, unlike over UDP, nobody else can have sent it."""
+        for address in addresses:
+            connection = self.connections.get(address)
+            if connection is not None:
+                self.counters.count("tcp_abused")
+                connection.abort()
+
     def expire(self, proved: Callable[[Address], bool], now: float) -> None:
         """Close connections that are old enough to have proved themselves and have not."""
         for address, connection in list(self.connections.items()):
@@ -92,7 +113,10 @@ class Connection(asyncio.Protocol):
     def __init__(self, door: Door) -> None:
         self._door = door
         self._transport: asyncio.Transport | None = None
-        self._unread = b""
+        self._unread = bytearray()
+        self._taken = 0
+        self._waits = False
+        """More frames are whole than one turn hands over."""
         self.address: Address = ("", 0)
         self.since = door.monotonic()
 
@@ -110,21 +134,51 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Cut into frames and hand each over."""
+        self._unread += data
+        if not self._waits:
+            self._turn()
+
+    def _turn(self) -> None:
+        """Hand over some frames; where more of them are whole, the next turn goes on and nothing is read until then."""
         now = self._door.monotonic()
-        unread = self._unread + data
-        at = 0
-        while len(unread) - at >= 2 and self._transport is not None:
-            size = int.from_bytes(unread[at : at + 2], "big")
-            if not 0 < size <= MAX_FRAME:
-                self._door.counters.count("tcp_malformed")
-                self.abort()
-                break
-            if len(unread) - at - 2 < size:
-                break
-            self._door.receiver.on_datagram(unread[at + 2 : at + 2 + size], self.address, now)
-            at += 2 + size
-        self._unread = unread[at:]
+        self._waits = False
+        frames = self._frames(now)
         self._door.receiver.end_batch(now)
+        if frames == FRAMES_PER_TURN and self._transport is not None:
+            self._waits = True
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        if self._transport is None:
+            return
+        self._turn()
+        if not self._waits and self._transport is not None:
+            self._transport.resume_reading()
+
+    def _frames(self, now: float) -> int:
+        """Hand over what is whole, at most a turn's worth; return how many."""
+        unread, at, frames = self._unread, 0, 0
+        while self._transport is not None and frames < FRAMES_PER_TURN and len(unread) - at >= 2:
+            end = at + 2 + int.from_bytes(unread[at : at + 2], "big")
+            if self._is_refused(end - at - 2, unread[at + 2 : at + 3]) or len(unread) < end:
+                break
+            self._door.receiver.receive(bytes(unread[at + 2 : end]), self.address, now)
+            at, frames = end, frames + 1
+            self._taken += 1
+        del unread[:at]
+        return frames
+
+    def _is_refused(self, size: int, first: bytearray) -> bool:
+        """Close the connection where such a frame may not come, and say so."""
+        if not 0 < size <= MAX_FRAME:
+            self._door.counters.count("tcp_malformed")
+        elif (self._taken < FRAMES_UNPROVED and first < _NOT_A_CHECK) or self._door.receiver.is_proved(self.address):
+            return False
+        else:
+            self._door.counters.count("tcp_unproved")
+        self.abort()
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the address; also the answer to a reset."""

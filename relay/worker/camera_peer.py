@@ -93,7 +93,7 @@ class CameraPeer:
         self.live_audio = request.live_audio
         self.peer: Peer | None = None
         self.state: SourceState = "connecting"
-        self.since_ns = clock.utc_ns()
+        self.since_mono = clock.monotonic()
         self.fed = Fed(request.recording, request.camera) if request.recording is not None else None
         tracks = (answer.video, answer.audio) if answer.audio is not None else (answer.video,)
         self.source = Source(
@@ -292,7 +292,7 @@ class CameraPeer:
             state=self.state,
             live_audio=self.live_audio,
             etag=peer.ice.local.ufrag if peer is not None else "",
-            since_ns=self.since_ns,
+            since_mono=self.since_mono,
             silent_for=peer.silent_for(now) if peer is not None else 0.0,
         )
 

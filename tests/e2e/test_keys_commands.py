@@ -119,6 +119,14 @@ async def test_what_a_thief_seals_with_a_revoked_key_is_of_no_proved_origin(scen
     verdict = json.loads(relay.run("verify", forged, *config, "--json", expect=1))
     assert (verdict["origin"], verdict["integrity"]) == ("not proved", "intact as stored")
     assert [finding["code"] for finding in verdict["findings"]] == ["key_revoked"]
+    # An expert who has the new key only: he is warned, and learns of it by the list that he asks for.
+    papers, listing = ("--successions", str(relay.data / "keys" / "successions")), tmp_path / "revocations"
+    code, told = relay.verify(Path(forged), *papers)
+    assert (code, "revocation_unchecked" in [note["code"] for note in told["notes"]]) == (0, True)
+    for path, expected in ((Path(forged), ["key_revoked"]), (genuine, [])):
+        relay.run("keys", "revocations", relay.verify(path, *papers)[1]["head"], str(listing))
+        told = relay.verify(path, *papers, "--revocations", str(listing))[1]
+        assert [finding["code"] for finding in told["findings"]] == expected
     relay.run("journal", "verify")
     await relay.start()
     async with signed_in(relay, "marie", PASSWORD) as marie:

@@ -46,7 +46,17 @@ C_CODES = set(
         "statement_mismatch",
     ]
 )
-O_CODES = frozenset(["no_public_key", "foreign_key", "bad_certificate", "rollover_forged", "key_revoked", "statement_foreign"])
+O_CODES = set(
+    [
+        "no_public_key",
+        "foreign_key",
+        "bad_certificate",
+        "rollover_forged",
+        "key_revoked",
+        "revocations_foreign",
+        "statement_foreign",
+    ]
+)
 T_CODES = {"certificate_life", "clock_back", "retimed", "derived_time"}
 
 
@@ -404,8 +414,33 @@ class Check:
             taken = b"bodycam-relay session rollover 1\n" + rec.previous + c.whole()
             if rec.kind == "rollover" and not signed(c.key, taken, rec.body["consent"]):
                 self.said.add("rollover_forged")
-        if any(self.head not in self.revoked[key] for key in used if key in self.revoked):
+        revoked = self.listed(keys) | {key: self.head in heads for key, heads in self.revoked.items()}
+        if any(not revoked[key] for key in used if key in revoked):
             self.said.add("key_revoked")
+
+    # §6a
+    def listed(self, keys: dict[bytes, bytes]) -> dict[bytes, bool]:
+        data = self.files.get("revocations")
+        if data is None or self.trusted is None:
+            return {}
+        found: dict[bytes, bool] = {}
+        try:
+            r = In(data[10:])
+            head, _, issuer = r.raw(32), r.u(8), r.raw(32)
+            for _ in range(r.var(100)):
+                key = r.raw(32)
+                if found and key <= max(found):
+                    raise Bad("order")
+                found[key] = r.flag()
+            body, signature = b"bodycam-relay revoked keys 1\n" + data[10 : 10 + r.at], r.raw(64)
+            r.done()
+            good = data[:10] == b"BCRREVOK\0\1" and len(data) <= 4096 and head == self.head
+            if not good or issuer not in keys or not signed(keys[issuer], body, signature):
+                raise Bad("list")
+        except Bad:
+            self.said.add("revocations_foreign")
+            return {}
+        return found if keys[issuer] == self.trusted else {}
 
     # §7.1, §7.5: the ends
     def ends(self) -> None:
@@ -415,6 +450,8 @@ class Check:
         short = self.statement is not None and last is not None and self.statement["to"] <= last
         if "end" not in kinds and not short:
             self.said.add("recovered" if "recovery" in kinds else "interrupted")
+        if "recovery" in kinds and "end" not in kinds and not short:
+            self.recovered(kinds["recovery"].body, links, last)
         if "start" not in kinds:
             self.said.add("no_start")
         explained = {"record_altered", "records_missing", "record_misplaced", "chain_broken", "no_start"}
@@ -428,6 +465,14 @@ class Check:
             fits = self.statement["head"] == self.head and self.statement["last"] <= max(self.marks, default=-1)
             if not fits or ("start" in kinds and kinds["start"].body["recording"] != self.statement["recording"]):
                 self.said.add("statement_mismatch")
+
+    # §7.4, of the recovery
+    def recovered(self, body: dict[str, Any], links: list[dict[str, Any]], last: int | None) -> None:
+        media = [one for one in links if not one["init"]]
+        if body["cause"].endswith("; clock suspect"):
+            self.suspect = True
+        elif last is not None and last - body["time"] > S and not media[-1]["suspect"]:
+            self.said.add("clock_back")
 
     def inside(self, fragment: int) -> bool:
         return self.statement is None or self.statement["first"] <= fragment <= self.statement["last"]

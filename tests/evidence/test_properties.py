@@ -8,13 +8,16 @@ from hypothesis import strategies as st
 
 from relay.base.errors import TheirError
 from relay.evidence.chain import PREAMBLE
+from relay.evidence.statement import sign_revocations
 from relay.evidence.verdict import Code, report
 from relay.evidence.verify import verify
-from tests.support.recordings import LONGTERM, RECORDING_KEY, MemoryReader, build
+from tests.support.recordings import LONGTERM, RECORDING_KEY, T0, MemoryReader, build
 
 BUILT = build("SIPPGPKPIPAE")
 FOLDER = {**BUILT.files, "note.txt": b"handed over on 2 January"}
-EXPORT = {**BUILT.export(3, 5), "verify.py": b"print()"}
+REVOKED = {bytes([number]) * 32: frozenset[bytes]() for number in (1, 2)}
+LIST = sign_revocations(LONGTERM, head=BUILT.records()[-1].head, issued_ns=T0, revoked=REVOKED)
+EXPORT = {**BUILT.export(3, 5), "verify.py": b"print()", "revocations": LIST}
 HARMLESS = {"note.txt", "verify.py"}
 
 
@@ -74,7 +77,8 @@ def test_any_other_choice_or_order_of_records_is_reported(order: list[int]) -> N
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(
-        st.sampled_from(["chain", "00000.seg", "00001.mp4", "statement", "succession-1", "x.mp4"]), st.binary(max_size=400)
+        st.sampled_from(["chain", "00000.seg", "00001.mp4", "statement", "succession-1", "revocations", "x.mp4"]),
+        st.binary(max_size=400),
     )
 )
 def test_random_files_are_refused_or_spoken_against(files: dict[str, bytes]) -> None:

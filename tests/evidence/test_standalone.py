@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from relay.evidence.standalone import single_file
+from relay.evidence.statement import sign_revocations
 from tests.evidence.vectors import VECTORS
 from tests.support.recordings import LONGTERM, RECORDING_KEY, build
 
@@ -94,6 +95,17 @@ def test_as_a_process_it_opens_a_vault_folder_with_key_files(verifier: Path, tmp
     done = run(str(verifier), str(folder), *keys, "--json")
     assert json.loads(done.stdout)["integrity"] == "intact"
     assert done.returncode == 0
+
+
+def test_as_a_process_it_is_given_a_list_of_revoked_keys(verifier: Path, tmp_path: Path) -> None:
+    built = build("SIPPE")
+    folder, key = built.write(tmp_path / "rec"), LONGTERM.public_key.hex()
+    said = run(str(verifier), str(folder), "--key", key, "--lang", "en")
+    assert (said.returncode, "revocation was not checked" in said.stdout) == (0, True)
+    listing = sign_revocations(LONGTERM, head=built.records()[-1].head, issued_ns=0, revoked={LONGTERM.public_key: ()})
+    (tmp_path / "list").write_bytes(listing)
+    said = run(str(verifier), str(folder), "--key", key, "--lang", "en", "--revocations", str(tmp_path / "list"))
+    assert (said.returncode, "is revoked" in said.stdout) == (1, True)
 
 
 def test_as_a_process_it_exits_2_where_there_is_nothing(verifier: Path, tmp_path: Path) -> None:

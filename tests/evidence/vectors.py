@@ -18,7 +18,7 @@ from relay.evidence.boxes import fragment_samples, movie_tracks
 from relay.evidence.chain import PREAMBLE, ChainWriter, frame, iterate
 from relay.evidence.records import End, KeyRollover, Original, Reason, Recovery
 from relay.evidence.seal import MemorySigner, key_id, sha256
-from relay.evidence.statement import sign_succession
+from relay.evidence.statement import sign_revocations, sign_succession
 from tests.support.recordings import (
     DAY,
     LONGTERM,
@@ -263,6 +263,12 @@ def forged_recovery(built: Built) -> Recovery:
     return Recovery("forged", T0 + 10 * SECOND, 0, 0, len(built.links), 0, certificate)
 
 
+def recovery_at(seconds: int, cause: str = "died") -> Callable[[Built], Recovery]:
+    """A genuine recovery, dated so many seconds after the recording began."""
+    certificate = session("recovery session").certificate
+    return lambda built: Recovery(cause, T0 + seconds * SECOND, 0, 0, len(built.links), 0, certificate)
+
+
 def forged_certificate(built: Built) -> Files:
     """An attacker's session key under a certificate that only names the trusted key."""
     signer = session("attacker", OTHER_LONGTERM)
@@ -309,6 +315,24 @@ def forged_succession(built: Built, files: Files) -> None:
     files["succession-1"] = sign_succession(MemorySigner(bytes(32)), OTHER_LONGTERM, at_ns=T0, reason="x").replace(
         MemorySigner(bytes(32)).public_key, LONGTERM.public_key
     )
+
+
+def listing(
+    revoked: Mapping[bytes, bool], longterm: MemorySigner = LONGTERM, head: bytes | None = None
+) -> Callable[[Built, Files], None]:
+    """Put a list of revoked keys beside the chain: each with whether it vouches for the chain's head."""
+
+    def change(built: Built, files: Files) -> None:
+        about = head or built.records()[-1].head
+        heads = {key: frozenset({about} if attested else ()) for key, attested in revoked.items()}
+        files["revocations"] = sign_revocations(longterm, head=about, issued_ns=T0 + DAY, revoked=heads)
+
+    return change
+
+
+def flip_listing(files: Files) -> None:
+    """Turn the flag of the last key, which stands before the signature."""
+    files["revocations"] = flip_at(files["revocations"], -65)
 
 
 def statement_by(longterm: MemorySigner) -> Callable[[Built, Files], None]:
@@ -691,6 +715,31 @@ VECTORS = [
         "certificate_life",
         start={"signer": session(not_before_ns=T0 + 1)},
     ),
+    Vector(
+        "a recovery dated before what it closes",
+        "SIPPPE",
+        stored(both(cut_records(1), append_record(recovery_at(-3600), "recovery session"))),
+        "....",
+        "STPN",
+        "recovered clock_back@3",
+    ),
+    Vector(
+        "a recovery that says that its clock is suspect",
+        "SIPPPE",
+        stored(both(cut_records(1), append_record(recovery_at(-3600, "died; clock suspect"), "recovery session"))),
+        "....",
+        "STPS",
+        "recovered",
+    ),
+    Vector(
+        "a recovery dated before fragments that are suspect",
+        "SIPPPE",
+        stored(both(cut_records(1), append_record(recovery_at(-3600), "recovery session"))),
+        "....",
+        "STPS",
+        "recovered",
+        start=overriding(3, clock_suspect=True),
+    ),
     # --- key ----------------------------------------------------------------------------------------------------------
     Vector("no public key given", "SIPPE", nothing, "...", "SCNC", "no_public_key", public_key=None),
     Vector("another relay's public key", "SIPPE", nothing, "...", "SCNC", "foreign_key", public_key=OTHER_LONGTERM.public_key),
@@ -728,6 +777,63 @@ VECTORS = [
         "...",
         "SCPC",
         revoked={LONGTERM.public_key: frozenset({build("SIPPE").records()[-1].head})},
+    ),
+    Vector(
+        "a list names the long-term key", "SIPPE", stored(listing({LONGTERM.public_key: False})), "...", "SCNC", "key_revoked"
+    ),
+    Vector(
+        "a list names the session key", "SIPPE", stored(listing({session().public_key: False})), "...", "SCNC", "key_revoked"
+    ),
+    Vector("a list says that the key vouches for it", "SIPPE", stored(listing({LONGTERM.public_key: True})), "...", "SCPC"),
+    Vector("a list names another key only", "SIPPE", stored(listing({OTHER_LONGTERM.public_key: False})), "...", "SCPC"),
+    Vector(
+        "a list about another recording",
+        "SIPPE",
+        stored(listing({}, head=build("SIPPPE").records()[-1].head)),
+        "...",
+        "SCNC",
+        "revocations_foreign",
+    ),
+    Vector(
+        "a list that another relay signed",
+        "SIPPE",
+        stored(listing({}, OTHER_LONGTERM)),
+        "...",
+        "SCNC",
+        "revocations_foreign",
+    ),
+    Vector(
+        "a list that was shortened",
+        "SIPPE",
+        stored(both(listing({LONGTERM.public_key: False}), truncate("revocations", 1))),
+        "...",
+        "SCNC",
+        "revocations_foreign",
+    ),
+    Vector(
+        "a list whose word on a key was flipped",
+        "SIPPE",
+        stored(both(listing({LONGTERM.public_key: False}), lambda _, files: flip_listing(files))),
+        "...",
+        "SCNC",
+        "revocations_foreign",
+    ),
+    Vector(
+        "a list by a key that was followed says nothing",
+        "SIPPE",
+        stored(both(succession, listing({LONGTERM.public_key: False}))),
+        "...",
+        "SCPC",
+        public_key=OTHER_LONGTERM.public_key,
+    ),
+    Vector(
+        "a list by the key that followed",
+        "SIPPE",
+        stored(both(succession, listing({LONGTERM.public_key: False}, OTHER_LONGTERM))),
+        "...",
+        "SCNC",
+        "key_revoked",
+        public_key=OTHER_LONGTERM.public_key,
     ),
     # --- stripping ----------------------------------------------------------------------------------------------------
     Vector(

@@ -7,10 +7,11 @@ import aiohttp
 import pytest
 
 from relay.http.app import all_routes
-from relay.http.bodies import MAX_BODY, SDP
+from relay.http.bodies import MAX_BODY, MAX_SDP, SDP
 from relay.http.context import Access, Route
 from relay.http.openapi import plain_path
 from relay.policy.roles import Role
+from relay.transport import sdp_offer
 from tests.support.control_line import OFFER, PASSWORD, control_line
 
 OPEN = {
@@ -118,7 +119,7 @@ async def test_the_session_cookie_is_out_of_reach_of_scripts_and_other_sites(tmp
         (SDP, "", 400),
         (SDP, " \r\n", 400),
         (SDP, b"\xff\xfe", 400),
-        (SDP, "v" * (MAX_BODY + 1), 413),
+        (SDP, "v" * (MAX_SDP + 1), 413),
     ],
 )
 async def test_what_is_no_offer_never_reaches_a_worker(
@@ -130,6 +131,21 @@ async def test_what_is_no_offer_never_reaches_a_worker(
         async with http.post(f"{line.url}/whip/pm-1", data=body, headers=headers) as response:
             assert response.status == status
         assert line.worker.heard[1:] == [] or all(type(m).__name__ == "InventoryAsk" for m in line.worker.heard)
+
+
+async def test_an_offer_of_all_that_a_browser_knows_times_sixteen_reaches_the_worker(tmp_path: Path) -> None:
+    """80 KB and more; and what passes the door is no more than what the parser takes."""
+    assert MAX_SDP == sdp_offer.MAX_BYTES
+    async with control_line(tmp_path) as line:
+        await line.enrol("pm-1")
+        padding = "a=fmtp:96 packetization-mode=1;profile-level-id=42001f\r\n" * 2000
+        assert (await line.publish("pm-1", OFFER + padding)).status == 201
+
+
+async def test_json_is_bounded_more_closely(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        status, _ = await olga.call("POST", "/api/interventions", {"label": "x" * MAX_BODY, "motive": "demo"})
+        assert status == 413
 
 
 async def test_a_camera_at_anothers_door_is_told_403_and_at_no_door_404(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from relay.channel.framing import Connection
 from relay.evidence.chain import Link, iterate
 from relay.evidence.lipsync import sound_shifts
 from relay.evidence.standalone import single_file
-from relay.evidence.statement import sign_statement
+from relay.evidence.statement import sign_revocations, sign_statement
 from relay.evidence.verdict import Code, Verdict
 from relay.evidence.verify import verify
 from relay.recorder.recorder import REPORT_SECONDS, TICK_SECONDS, Recorder
@@ -73,7 +73,8 @@ class Scene:
             last=selection.last,
             issued_ns=EPOCH + 200 * NS,
         )
-        parts = Parts(self.recording, selection, statement, keyring.public_key, (), single_file().encode(), DERIVE)
+        revoked = sign_revocations(keyring.signer, head=selection.head, issued_ns=EPOCH + 200 * NS, revoked={})
+        parts = Parts(self.recording, selection, statement, keyring.public_key, (), revoked, single_file().encode(), DERIVE)
         with path.open("wb") as sink:
             Archive(sink, parts, self.plain, lambda _share: None).write()
         return path

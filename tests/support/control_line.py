@@ -18,6 +18,7 @@ from argon2 import PasswordHasher
 from relay.app import control as process
 from relay.app.settings import Settings
 from relay.app.wiring import Control, wire
+from relay.base.clock import Clock
 from relay.http.app import make_app
 from relay.service.identity import CONSOLE
 from relay.service.passwords import Passwords
@@ -134,8 +135,10 @@ async def until(condition: Any, what: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def control_line(data: Path, *, peers: bool = True, **settings: dict[str, Any]) -> AsyncIterator[Line]:
-    """Open a control on `data`, with a fake worker and recorder unless they run already."""
+async def control_line(
+    data: Path, *, peers: bool = True, clock: Clock | None = None, **settings: dict[str, Any]
+) -> AsyncIterator[Line]:
+    """Open a control on `data`, with a fake worker and recorder unless they run already; by the machine's clock or another."""
     made = Settings.model_validate({"data": data, **settings})
     made.run.mkdir(parents=True, exist_ok=True)
     worker, recorder = FakeWorker(made.run), FakeRecorder(made.run)
@@ -143,7 +146,7 @@ async def control_line(data: Path, *, peers: bool = True, **settings: dict[str, 
         await recorder.start()
         await worker.start()
     try:
-        async with serving(made, worker, recorder) as line:
+        async with serving(made, worker, recorder, clock) as line:
             yield line
     finally:
         await worker.stop()
@@ -151,9 +154,11 @@ async def control_line(data: Path, *, peers: bool = True, **settings: dict[str, 
 
 
 @contextlib.asynccontextmanager
-async def serving(settings: Settings, worker: FakeWorker, recorder: FakeRecorder) -> AsyncIterator[Line]:
+async def serving(
+    settings: Settings, worker: FakeWorker, recorder: FakeRecorder, clock: Clock | None = None
+) -> AsyncIterator[Line]:
     """Run control against peers that outlive it."""
-    control = await wire(settings)
+    control = await wire(settings, clock=clock)
     # Argon2's real cost would be most of the tests' time; its own test uses it.
     control.context.identity._passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     services = control.context

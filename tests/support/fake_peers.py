@@ -100,7 +100,7 @@ class FakeWorker(_Peer):
     def answer(self, message: m.Message) -> m.Message:
         if isinstance(message, m.PublishOpen):
             self.publishers[message.session] = m.PublisherHeld(
-                message.session, message.camera, message.recording, "live", message.live_audio, "etag-1", time.time_ns(), 0.0
+                message.session, message.camera, message.recording, "live", message.live_audio, "etag-1", time.monotonic(), 0.0
             )
             return m.Answer("v=0\r\n", "etag-1", 0, True)
         if isinstance(message, m.ViewerOpen):
@@ -132,7 +132,7 @@ class FakeWorker(_Peer):
 
     def _inventory(self) -> m.WorkerInventory:
         held = [
-            m.PublisherHeld(p.session, p.camera, p.recording, p.state, p.live_audio, p.etag, p.since_ns, self.silent_for)
+            m.PublisherHeld(p.session, p.camera, p.recording, p.state, p.live_audio, p.etag, p.since_mono, self.silent_for)
             for p in self.publishers.values()
         ]
         return m.WorkerInventory(tuple(held), tuple(self.viewers.values()), tuple(self.legs.values()))
@@ -164,5 +164,8 @@ class FakeRecorder(_Peer):
 
     def report(self, state: Literal["recording", "stalled", "full"], *unheld: str) -> None:
         """Tell the second's state of every open recording."""
-        found = tuple(m.RecordingReport(plan.recording, plan.camera, 0, 1, 0, 100, state) for plan in self.open.values())
+        found = tuple(self._report_of(plan, state) for plan in self.open.values())
         self.tell(m.RecorderReport(self.index, found, {}, 0.0, 10**9, 0, unheld))
+
+    def _report_of(self, plan: m.Plan, state: Literal["recording", "stalled", "full"]) -> m.RecordingReport:
+        return m.RecordingReport(plan.recording, plan.camera, time.monotonic(), 1, 0, 100, state)

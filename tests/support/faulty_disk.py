@@ -1,10 +1,18 @@
-"""A disk that fails when told: for tests of whatever writes through `FileOps`."""
+"""A disk that fails when told: for tests of whatever writes through `FileOps`, and of what writes to the database."""
 
+import contextlib
 import errno
-from collections.abc import Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+from sqlalchemy import Connection, event
+
+from relay.store import patience
+from relay.store.database import Database
+from relay.store.journal import Journal
 from relay.store.vault import FileOps
 
 
@@ -106,3 +114,55 @@ class SmallDisk(FileOps):
         if self.free(self.root) < size:
             raise OSError(errno.ENOSPC, "full")
         super().allocate(descriptor, size)
+
+
+class SilentDisk:
+    """The disk of a database that answers nothing at all while told so: commits do not return, and are done when it is back.
+
+    Nobody loses patience while it answers, however slow this machine is.  While it is silent requests wait for a moment, or,
+    once that was `noticed`, are refused at once; a test says which, because it cannot say how much time passes.
+    """
+
+    def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._answers = threading.Event()
+        self._answers.set()
+        self._reads = False
+        self._monkeypatch = monkeypatch
+        monkeypatch.setattr(patience, "SECONDS", 600.0)
+        event.listen(database._engine, "commit", self._commit)
+
+    @contextlib.contextmanager
+    def silent(self, *, reads: bool = False) -> Iterator[None]:
+        """Within: no write comes back, and no read where `reads`."""
+        self._reads = reads
+        self._answers.clear()
+        with self._monkeypatch.context() as patched:
+            patched.setattr(patience, "SECONDS", 0.05)
+            if not reads:
+                patched.setattr(Database, "read", _reading_patiently(Database.read))
+            patched.setattr(Database, "stalled", False)
+            patched.setattr(Journal, "stalled", False)
+            try:
+                yield
+            finally:
+                self._answers.set()
+
+    @contextlib.contextmanager
+    def noticed(self) -> Iterator[None]:
+        """Within: it is known that nothing comes back."""
+        with self._monkeypatch.context() as patched:
+            patched.setattr(Database, "stalled", True)
+            patched.setattr(Journal, "stalled", True)
+            yield
+
+    def _commit(self, connection: Connection) -> None:
+        if self._reads or connection.get_execution_options().get("relay_writes", True):
+            assert self._answers.wait(60)
+
+
+def _reading_patiently(read: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def patiently(*arguments: Any) -> Any:
+        with patience.unhurried():
+            return await read(*arguments)
+
+    return patiently

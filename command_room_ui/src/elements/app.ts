@@ -26,7 +26,7 @@ type View = "live" | "recordings" | "journal" | "people" | "cameras";
 const VIEWS: Readonly<Record<Role, readonly View[]>> = {
   operator: ["live", "recordings"],
   commander: ["live", "recordings"],
-  auditor: ["journal"],
+  auditor: ["journal", "recordings"],
   administrator: ["people", "cameras"],
 };
 const WATCHES: ReadonlySet<Role> = new Set<Role>(["operator", "commander"]);

@@ -1,5 +1,5 @@
 /**
- * One recording: what it is, its consultation, its verdict, its extraction.
+ * One recording: what it is, its consultation, its verdict, its extraction, what holds it past its term.
  *
  * Owns: the order of these parts and the motive before the picture.  Must never know: HLS, marks.
  */
@@ -12,6 +12,7 @@ import type { Recording, Role } from "../model";
 import type { Verdict } from "../verdict";
 import { controls, explain, fieldValue, Spoken } from "./base";
 import "./export_form";
+import "./hold_panel";
 import "./player";
 import "./verdict_strip";
 
@@ -89,7 +90,15 @@ export class RecordingDetail extends Spoken {
         commander && recording.state === "closed"
           ? html`<section class="panel"><h2>${t("export.title")}</h2><export-form .api=${this.api} .recording=${recording}></export-form></section>`
           : nothing
-      }`;
+      }
+      ${this.#holds(recording)}`;
+  }
+
+  /** Who reads the journal sees what is held, too: a hold is an exception to the term. */
+  #holds(recording: Recording): TemplateResult | typeof nothing {
+    if (this.duty !== "commander" && this.duty !== "auditor") return nothing;
+    return html`<section class="panel"><h2>${t("hold.title")}</h2>
+      <hold-panel .api=${this.api} .duty=${this.duty} .recording=${recording} @holds-changed=${this.#fetch}></hold-panel></section>`;
   }
 
   #facts(recording: Recording): TemplateResult {
@@ -99,7 +108,7 @@ export class RecordingDetail extends Spoken {
       ["recording.reason", recording.reason === null ? "—" : tCode("reason", recording.reason)],
       ["recordings.size", bytes(recording.storedBytes)],
       ["recordings.gaps", this.#gaps(recording)],
-      ["recordings.expires", recording.held ? html`<span class="held">⚠ ${t("recording.held")}</span>` : recording.expiresOn],
+      ["recordings.expires", this.#expires(recording)],
       ["recording.trigger", tCode("trigger", recording.trigger)],
       ["recording.threat", tCode("threat", recording.threat)],
       ["recording.bearer", recording.bearer ?? "—"],
@@ -107,6 +116,11 @@ export class RecordingDetail extends Spoken {
       ["recording.id", recording.id],
     ];
     return html`<dl data-testid="recording-facts">${rows.map(([key, value]) => html`<dt>${t(key)}</dt><dd>${value}</dd>`)}</dl>`;
+  }
+
+  #expires(recording: Recording): TemplateResult | string {
+    if (!recording.held) return recording.expiresOn;
+    return html`<span class="held" data-testid="recording-held">⚠ ${t("recording.held")}</span> ${t("recording.heldPast", { day: recording.expiresOn })}`;
   }
 
   #gaps(recording: Recording): TemplateResult {

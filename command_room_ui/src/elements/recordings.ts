@@ -10,6 +10,8 @@ import type { Api } from "../api";
 import { age, bytes, dateTime, type Key, t } from "../i18n";
 import type { Recording, Role } from "../model";
 import { controls, explain, fieldValue, Spoken } from "./base";
+import type { HoldList } from "./hold_list";
+import "./hold_list";
 import "./recording_detail";
 
 const PAGE = 100;
@@ -83,6 +85,8 @@ export class RecordingsView extends Spoken {
   @property({ attribute: false }) intervention: string | null = null;
   @state() private found: readonly Recording[] = [];
   @state() private chosen: string | null = null;
+  /** A held recording that the list has not come to yet. */
+  @state() private apart: Recording | null = null;
   @state() private message = "";
   @state() private more = false;
   #query: Readonly<Record<string, string>> = {};
@@ -93,17 +97,20 @@ export class RecordingsView extends Spoken {
   }
 
   protected override render(): TemplateResult {
-    const chosen = this.found.find((recording) => recording.id === this.chosen);
-    return html`<section class="list">
+    const known = this.apart === null ? this.found : [...this.found, this.apart];
+    const chosen = known.find((recording) => recording.id === this.chosen);
+    return html`<section class="list" @hold-chosen=${this.#onHold}>
         <h1>${t("recordings.title")}</h1>
         ${this.#filters()}
+        ${this.duty === "operator" ? nothing : html`<hold-list .api=${this.api}></hold-list>`}
         <p class="error message" role="alert" ?hidden=${this.message === ""}>${this.message}</p>
         <div class="rows">${this.#table()}</div>
       </section>
       ${
         chosen === undefined
           ? html`<p class="soft pick">${t("recordings.pick")}</p>`
-          : html`<recording-detail .api=${this.api} .duty=${this.duty} .intervention=${this.intervention} .recording=${chosen}></recording-detail>`
+          : html`<recording-detail .api=${this.api} .duty=${this.duty} .intervention=${this.intervention} .recording=${chosen}
+              @holds-changed=${this.#onChanged}></recording-detail>`
       }`;
   }
 
@@ -156,6 +163,21 @@ export class RecordingsView extends Spoken {
     };
     await this.#fetch(false);
   }
+
+  async #onHold(event: CustomEvent<string>): Promise<void> {
+    const id = event.detail;
+    if (!this.found.some((recording) => recording.id === id)) {
+      const answer = await this.api.recording(id);
+      this.message = answer.kind === "ok" ? "" : explain(answer);
+      if (answer.kind !== "ok") return;
+      this.apart = answer.value;
+    }
+    this.chosen = id;
+  }
+
+  readonly #onChanged = (): void => {
+    void this.renderRoot.querySelector<HoldList>("hold-list")?.refresh();
+  };
 
   async #fetch(next: boolean): Promise<void> {
     const last = next ? (this.found.at(-1)?.id ?? "") : "";

@@ -8,6 +8,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from relay.app.verify_cmd import verify
+from relay.evidence.statement import sign_revocations
 from tests.support.recordings import LONGTERM, RECORDING_KEY, build
 
 app = typer.Typer()
@@ -45,6 +46,30 @@ def test_an_altered_recording_exits_1_and_names_the_fragment(folder: Path) -> No
     result = run(folder, "--key", KEY, "--lang", "en")
     assert result.exit_code == 1
     assert "! fragment 3 was altered or replaced" in result.output
+
+
+def test_with_a_key_alone_it_says_that_revocation_was_not_checked(folder: Path) -> None:
+    for language, words in (("en", "revocation was not checked"), ("fr", "révocation non contrôlée")):
+        result = run(folder, "--key", KEY, "--lang", language)
+        assert (result.exit_code, words in result.output) == (0, True)
+        assert build("SIPPGPE").records()[-1].head.hex() in result.output
+
+
+def test_a_list_given_later_tells_of_a_revocation(folder: Path, tmp_path: Path) -> None:
+    head, path = build("SIPPGPE").records()[-1].head, tmp_path / "list"
+    for heads, code, words in (((), 1, "is revoked"), ((head,), 0, "revoked keys checked")):
+        revoked = {LONGTERM.public_key: heads}
+        path.write_bytes(sign_revocations(LONGTERM, head=head, issued_ns=0, revoked=revoked))
+        result = run(folder, "--key", KEY, "--revocations", path, "--lang", "en")
+        assert (result.exit_code, words in result.output, "not checked" in result.output) == (code, True, False)
+    path.write_bytes(b"no list")
+    assert run(folder, "--key", KEY, "--revocations", path).exit_code == 2
+
+
+def test_this_installation_itself_needs_no_list(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "data" / "keys").mkdir(parents=True)
+    (tmp_path / "data" / "keys" / "signing.pub").write_bytes(LONGTERM.public_key)
+    assert "not checked" not in run(folder, "--lang", "en").output
 
 
 def test_without_any_key_origin_is_not_proved(folder: Path) -> None:

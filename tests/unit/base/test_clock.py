@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.base.clock import DOUBT_NS, SECOND_NS, ManualClock, UnhurriedClock, read_both
+from relay.base.clock import DOUBT_NS, SECOND_NS, ManualClock, SteadyClock, UnhurriedClock, read_both
 
 
 class SetAside(ManualClock):
@@ -41,3 +41,17 @@ def test_the_unhurried_clock_is_never_ahead_of_the_wall_nor_of_time_that_passed(
         assert now_ns <= clock.utc_ns()
         if passed * SECOND_NS < DOUBT_NS:
             assert now_ns <= begun + (passed + allowed) * SECOND_NS
+
+
+@given(st.lists(st.tuples(st.integers(0, 100_000), st.integers(-100_000, 100_000)), max_size=20))
+def test_the_steady_clock_knows_time_that_passed_and_no_step(moves: list[tuple[int, int]]) -> None:
+    clock = ManualClock()
+    steady = SteadyClock(clock)
+    begun, passed = steady.utc_ns(), 0
+    assert begun == clock.utc_ns()
+    for seconds, step in moves:
+        clock.advance(seconds)
+        clock.step_utc(step)
+        passed += seconds
+        assert steady.utc_ns() == begun + passed * SECOND_NS
+        assert steady.wall_ns(steady.utc_ns() + 5) == clock.utc_ns() + 5

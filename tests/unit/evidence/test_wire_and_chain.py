@@ -1,5 +1,6 @@
 """The encoding is canonical, the parser strict, the writer keeps order."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.base.errors import TheirError
-from relay.evidence.chain import PREAMBLE, ChainWriter, frame, iterate, newest_head, parse_record, recover, survey
+from relay.evidence.chain import (
+    PREAMBLE,
+    ChainWriter,
+    Record,
+    frame,
+    iterate,
+    newest_head,
+    parse_record,
+    recover,
+    stream,
+    survey,
+)
 from relay.evidence.records import Cause, Gap, Link, Reason, Recovery, Start, TrackKind
 from relay.evidence.seal import (
     MemorySigner,
@@ -146,6 +158,31 @@ def test_each_record_names_the_head_before_it() -> None:
 def test_a_broken_chain_is_refused_with_a_position(data: bytes) -> None:
     with pytest.raises(TheirError, match=r"^byte \d+"):
         list(iterate(data))
+
+
+@given(st.integers(1, 700), st.integers(0, len(SCRIPT.files["chain"])))
+def test_a_chain_in_pieces_says_what_it_says_in_one(size: int, length: int) -> None:
+    data = SCRIPT.files["chain"][:length]
+    asked = 0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal asked
+        for at in range(0, length, size):
+            asked = at + size
+            yield data[at : at + size]
+
+    def read(records: Iterator[Record]) -> tuple[list[Record], str]:
+        found: list[Record] = []
+        try:
+            for record in records:
+                found.append(record)
+                assert asked == 0 or asked - (record.position + record.size) <= size, "no piece is asked for before its time"
+        except TheirError as error:
+            return found, error.detail
+        return found, ""
+
+    whole = read(iterate(data))
+    assert read(stream(pieces())) == whole
 
 
 def test_a_link_is_small_enough_for_two_megabits() -> None:

@@ -74,6 +74,15 @@ def test_an_erasure_is_late_only_after_its_day_is_over(day: date, seconds: int) 
     assert (lateness_seconds(day, now_ns) > 0) == (now_ns - due_ns(day + timedelta(days=1)) >= SECOND_NS)
 
 
+@given(DAYS, st.integers(-40 * 86_400, 400 * 86_400), st.integers(0, 400 * 86_400))
+def test_what_was_held_has_a_day_from_its_lifting_and_never_less_than_its_own(day: date, lifted: int, after: int) -> None:
+    lifted_ns = due_ns(day) + lifted * SECOND_NS
+    now_ns = max(lifted_ns, due_ns(day)) + after * SECOND_NS
+    day_after_ns = lifted_ns + 86_400 * SECOND_NS
+    late = lateness_seconds(day, now_ns, lifted_ns)
+    assert late == min(lateness_seconds(day, now_ns), max(0, (now_ns - day_after_ns) // SECOND_NS))
+
+
 @given(DAYS, st.integers(0, 60), st.integers(0, 60))
 def test_months_add_up_on_days_that_every_month_has(day: date, first: int, second: int) -> None:
     day = day.replace(day=min(day.day, 28))

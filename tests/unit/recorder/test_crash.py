@@ -3,17 +3,19 @@
 import contextlib
 import random
 import socket
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.evidence.chain import End, Link, Recovery, iterate
+from relay.base.clock import ManualClock
+from relay.evidence.chain import Cause, End, Link, Recovery, iterate
+from relay.recorder.marks import mark_closed, mark_open, open_marks
 from relay.recorder.recover import Recovered, left_behind, recover_all
 from relay.recorder.sealing import SealedRecording, start_of
-from relay.recorder.writer import mark_closed, mark_open, open_marks
 from relay.store.vault import CHAIN, FileOps
 from tests.support.faulty_disk import FaultyOps, Killed, killing, never
 from tests.support.power import Medium
@@ -31,8 +33,8 @@ class Run:
     finished: bool = False
 
 
-def record(ops: FileOps, root: Path, run: Run) -> None:
-    """Open, store eight fragments in two segments with a gap between, sync now and then, end."""
+def record(ops: FileOps, root: Path, run: Run, lost: Collection[int] = ()) -> None:
+    """Open, store eight fragments in two segments with a gap between, sync now and then, end; give up those that are `lost`."""
     mark_open(ops, root, 0, RECORDING)
     signer = session()
     recording = SealedRecording(ops, root, start_of(plan(), None, signer), KEY, signer)
@@ -40,20 +42,23 @@ def record(ops: FileOps, root: Path, run: Run) -> None:
     for number in range(FRAGMENTS):
         if number == 4:
             recording.lack(lack(number))
-        recording.media(media(number, segment=number // 4, size=2000))
-        run.linked = number + 1
+        if number in lost:
+            recording.lack(replace(lack(number), cause=Cause.DISK, fragments=1))
+        else:
+            recording.media(media(number, segment=number // 4, size=2000))
+            run.linked += 1
         if number % 3 == 2:
             recording.sync()
-            run.synced = number + 1
+            run.synced = run.linked
     recording.finish(finish(FRAGMENTS))
     recording.sync()
-    run.synced, run.finished = FRAGMENTS, True
+    run.synced, run.finished = run.linked, True
     recording.close()
     mark_closed(ops, root, 0, RECORDING)
 
 
 def recover(root: Path, ops: FileOps | None = None) -> list[Recovered]:
-    return list(recover_all(ops or FileOps(), root, 0, session(), lambda: T0 + 10**12))
+    return list(recover_all(ops or FileOps(), root, 0, session(), ManualClock(T0 + 10**12)))
 
 
 def check(root: Path, at_least: int, finished: bool) -> None:
@@ -94,6 +99,21 @@ def test_death_at_every_single_operation(tmp_path: Path) -> None:
         check(root, run.linked, run.finished)
 
 
+def test_death_at_any_operation_while_fragments_are_lost_leaves_no_hole_unexplained(tmp_path: Path) -> None:
+    lost = {1, 2, 5, 6, 7}
+    counting = FaultyOps(never)
+    (tmp_path / "count").mkdir()
+    record(counting, tmp_path / "count", Run(), lost)
+    for at in range(1, counting.operations + 1):
+        root = tmp_path / str(at)
+        root.mkdir()
+        run = Run()
+        with contextlib.suppress(Killed):
+            record(FaultyOps(killing(at)), root, run, lost)
+        recover(root)
+        check(root, run.linked, run.finished)
+
+
 def test_death_at_every_operation_of_the_recovery_itself(tmp_path: Path) -> None:
     def torn(root: Path) -> Path:
         root.mkdir()
@@ -116,17 +136,17 @@ def test_death_at_every_operation_of_the_recovery_itself(tmp_path: Path) -> None
         assert sum(isinstance(body, Recovery) for body in bodies) == 1
 
 
-@given(at=st.integers(1, 60), chance=st.randoms(use_true_random=False))
+@given(at=st.integers(1, 60), chance=st.randoms(use_true_random=False), lost=st.sets(st.integers(0, FRAGMENTS - 1)))
 @settings(max_examples=60, deadline=None)
 def test_power_cut_at_any_operation_loses_at_most_what_was_not_synced(
-    tmp_path_factory: pytest.TempPathFactory, at: int, chance: random.Random
+    tmp_path_factory: pytest.TempPathFactory, at: int, chance: random.Random, lost: set[int]
 ) -> None:
     root = tmp_path_factory.mktemp("medium")
     medium = Medium(root)
     medium.plan = killing(at)
     run = Run()
     with contextlib.suppress(Killed):
-        record(medium, root, run)
+        record(medium, root, run, lost)
     left = root.parent / f"{root.name}-after"
     medium.after_power_cut(left, chance)
     recover(left)
@@ -156,7 +176,7 @@ def test_end_that_was_signed_but_never_told_is_told_as_what_it_is(tmp_path: Path
 def test_other_recorders_recordings_are_left_alone(tmp_path: Path) -> None:
     with contextlib.suppress(Killed):
         record(FaultyOps(killing(30)), tmp_path, Run())
-    assert list(recover_all(FileOps(), tmp_path, 1, session(), lambda: T0)) == []
+    assert list(recover_all(FileOps(), tmp_path, 1, session(), ManualClock(T0))) == []
     assert len(recover(tmp_path)) == 1
 
 

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from argon2 import PasswordHasher
@@ -22,7 +23,7 @@ from relay.service.keeping import Keeping
 from relay.service.passwords import Passwords
 from relay.service.recordings import Recordings
 from relay.store.accounts import Accounts
-from relay.store.catalogue import Catalogue
+from relay.store.catalogue import Catalogue, Export
 from relay.store.database import Database
 from relay.store.journal import Journal
 from relay.store.keyring import Keyring
@@ -78,8 +79,30 @@ class House:
         await self.interventions.close_system(its.intervention, "over")
         return plan.recording
 
+    async def hand_over(self, recording: str, procedure_no: str, *, whole: bool = True) -> None:
+        """Enter an extraction for a procedure as one that was delivered, or that was only asked for."""
+        now_ns = self.clock.utc_ns()
+        words = ("réquisition", "CPP_60-1", "OPJ B.", "SRPJ", procedure_no, COMMANDER.user)
+        digest, state = ("0" * 64, "delivered") if whole else (None, "ready")
+        await self.catalogue.add_export(Export(f"{now_ns:032x}", recording, 0, 1, *words, now_ns, state, sha256=digest))
+        self.clock.advance(1)
 
-def seal(house: House, plan: Plan, key: bytes, seconds: int, gap: Gap | None = None) -> tuple[SegmentSealed, RecordingClosed]:
+
+class Sealing(Protocol):
+    """What sealing needs of a house, or of a control's stores."""
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keys."""
+        ...
+
+    @property
+    def vault(self) -> Vault:
+        """Where it goes."""
+        ...
+
+
+def seal(house: Sealing, plan: Plan, key: bytes, seconds: int, gap: Gap | None = None) -> tuple[SegmentSealed, RecordingClosed]:
     """Write a recording of one fragment a second into the vault, signed and encrypted as a recorder does."""
     ns = 1_000_000_000
     session = new_session(

@@ -1,12 +1,16 @@
 """`relay check` says nothing of a healthy house and names every disagreement of a damaged one."""
 
 import shutil
-from collections.abc import Awaitable, Callable
+import tracemalloc
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import date
 
 import pytest
 
+from relay.evidence.chain import ChainWriter, Gap, Link, Reason, Start, iterate
+from relay.evidence.records import Cause, TrackKind, TrackPart
+from relay.evidence.seal import new_session
 from relay.policy.retention import due_ns
 from relay.service.check import Check
 from relay.store.catalogue import View
@@ -77,6 +81,10 @@ async def _other_head(house: House, recording: str) -> None:
 
 
 async def _other_day(house: House, recording: str) -> None:
+    house.keyring.rewrap(recording, "2026-01-20")
+
+
+async def _forgotten_hold(house: House, recording: str) -> None:
     house.keyring.rewrap(recording, "2030-01-01")
 
 
@@ -102,6 +110,10 @@ async def _broken_key(house: House, recording: str) -> None:
     path.write_bytes(path.read_bytes()[::-1])
 
 
+async def _key_left_in_the_token(house: House, recording: str) -> None:
+    (house.root / "keys" / "leftover").write_bytes(b"signing pkcs11:0102\n")
+
+
 async def _silent_view(house: House, recording: str) -> None:
     now = house.clock.utc_ns()
     await house.catalogue.open_view(View("v" * 32, "live", "eve", "cam-1", None, None, "x", now, now))
@@ -124,11 +136,13 @@ async def _sleeping(house: House, recording: str) -> None:
         (_no_end, {"chain_open"}),
         (_other_head, {"head_differs", "no_close_entry"}),
         (_other_day, {"key_day"}),
+        (_forgotten_hold, {"hold_lost"}),
         (_silent_erasure, {"erased_but_there", "erased_but_readable", "no_erase_entry"}),
         (_silent_begin, {"no_begin_entry", "no_close_entry", "folder_missing", "key_missing"}),
         (_strange_folder, {"folder_without_row"}),
         (_strange_key, {"key_without_row"}),
         (_broken_key, {"key_broken"}),
+        (_key_left_in_the_token, {"key_left"}),
         (_silent_view, {"view_without_entry"}),
         (_sleeping, {"late"}),
     ],
@@ -136,3 +150,44 @@ async def _sleeping(house: House, recording: str) -> None:
 async def test_each_damage_is_named_and_nothing_else(house: House, damage: Damage, kinds: set[str]) -> None:
     await damage(house, await house.record())
     assert await _kinds(house) == kinds
+
+
+def _long_chain(house: House, recording: str, links: int) -> bytes:
+    """A chain of so many fragments of this recording: a segment each 150 of them, a gap that lacks its row each 500."""
+    (first, *_) = iterate(b"".join(house.vault.chain(recording)))
+    assert isinstance(first.body, Start)
+    session = new_session(house.keyring.signer, role="recorder", index=0, not_before_ns=0, not_after_ns=1 << 62)
+    writer = ChainWriter(session, replace(first.body, certificate=session.certificate))
+    found = [writer.start()]
+    for number in range(links):
+        at = first.body.started_ns + number * 400_000_000
+        part = TrackPart(1, TrackKind.VIDEO, 12, bytes(32), number * 36_000, 36_000)
+        link = Link(number, number // 150, False, 0, 100, 116, bytes(32), bytes(32), (part,), at, 400_000_000)
+        found.append(writer.link(link))
+        if number % 500 == 499:
+            found.append(writer.gap(Gap(at, 1, None, Cause.RADIO)))
+    return b"".join([*found, writer.end(Reason.STOPPED, None, first.body.started_ns)])
+
+
+async def _peak(house: House, monkeypatch: pytest.MonkeyPatch, chain: bytes) -> int:
+    """Return the most memory (bytes) that a check needed at once, where the recording's chain is this one."""
+
+    def pieces(_recording: str) -> Iterator[bytes]:
+        for at in range(0, len(chain), 4096):
+            yield chain[at : at + 4096]
+
+    monkeypatch.setattr(house.vault, "chain", pieces)
+    tracemalloc.start()
+    try:
+        assert "head_differs" in await _kinds(house), "it was read to its end"
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+async def test_a_long_recording_needs_no_more_memory_than_a_short_one(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = await house.record()
+    short, long = (_long_chain(house, recording, links) for links in (500, 5000))
+    await _peak(house, monkeypatch, short)  # what is made once and stays
+    peaks = [await _peak(house, monkeypatch, chain) for chain in (short, long)]
+    assert peaks[1] < peaks[0] + 100_000, "holding the records would have cost some 13 MB"

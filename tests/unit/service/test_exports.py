@@ -5,6 +5,7 @@ import io
 import json
 import sys
 import zipfile
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, cast
 import pytest
 
 from relay.base.errors import Kind, OurError, TheirError
+from relay.evidence.verdict import Code
 from relay.evidence.verify import verify
 from relay.service.exports import Exports, Request
 from relay.store.catalogue import Export
@@ -24,7 +26,9 @@ FAIL = (sys.executable, "-c", "import sys; sys.stdin.buffer.read(); sys.exit(3)"
 NS = 1_000_000_000
 
 
-def _exports(house: House, derive: tuple[str, ...] | None = COPY) -> Exports:
+def _exports(
+    house: House, derive: tuple[str, ...] | None = COPY, revoked: Mapping[bytes, Collection[bytes]] | None = None
+) -> Exports:
     return Exports(
         house.catalogue,
         house.journal,
@@ -34,6 +38,7 @@ def _exports(house: House, derive: tuple[str, ...] | None = COPY) -> Exports:
         house.counters,
         verifier=b"print('verifier')\n",
         derive=derive,
+        revoked=revoked or {},
     )
 
 
@@ -58,6 +63,7 @@ async def test_an_archive_verifies_for_its_interval_with_nothing_but_the_public_
         assert names == {
             "chain",
             "statement",
+            "revocations",
             "00000.mp4",
             "verify.py",
             "public_key.hex",
@@ -73,6 +79,7 @@ async def test_an_archive_verifies_for_its_interval_with_nothing_but_the_public_
     assert verdict.findings == ()
     assert (verdict.integrity, verdict.completeness) == ("intact", "complete for this interval")
     assert verdict.marks == ".-..--"
+    assert {note.code for note in verdict.notes} >= {Code.REVOCATION_CHECKED}
 
 
 async def test_an_archive_carries_the_successions_of_the_key_that_sealed_it(house: House, tmp_path: Path) -> None:
@@ -87,10 +94,30 @@ async def test_an_archive_carries_the_successions_of_the_key_that_sealed_it(hous
     assert head is not None
     with closing(FolderReader(tmp_path / recording)) as reader:
         assert verify(reader, new).findings == ()
-        assert {finding.code.name for finding in verify(reader, old).findings} == {"STATEMENT_FOREIGN"}
+        foreign = {finding.code.name for finding in verify(reader, old).findings}
+        assert foreign == {"STATEMENT_FOREIGN", "REVOCATIONS_FOREIGN"}
         # The new key signed the statement only: that counts as well.
         for heads, said in (((), ["KEY_REVOKED"]), ((head,), [])):
             assert [finding.code.name for finding in verify(reader, new, revoked={new: heads}).findings] == said
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_who_has_only_the_key_and_an_archive_learns_of_a_revocation(house: House, tmp_path: Path, known: bool) -> None:
+    recording = await house.record(seconds=5)
+    old, head = house.keyring.public_key, (await house.catalogue.recording(recording)).head
+    assert head is not None
+    house.keyring.rotate_signing(5, "stolen")
+    exports = _exports(house, None, {old: frozenset({head} if known else ())})
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
+    with zipfile.ZipFile(io.BytesIO(await _deliver(exports, export))) as archive:
+        archive.extractall(tmp_path)
+    with closing(FolderReader(tmp_path / recording)) as reader:
+        verdict = verify(reader, house.keyring.public_key)
+    assert {finding.code for finding in verdict.findings} == (set() if known else {Code.KEY_REVOKED})
+    (tmp_path / recording / "revocations").unlink()
+    with closing(FolderReader(tmp_path / recording)) as reader:
+        stripped = verify(reader, house.keyring.public_key)
+    assert (stripped.exit_code, Code.REVOCATION_UNCHECKED in {note.code for note in stripped.notes}) == (0, True)
 
 
 async def test_the_communication_is_entered_before_the_first_byte_and_the_digest_after_the_last(house: House) -> None:
@@ -113,6 +140,13 @@ async def test_the_playable_copy_is_what_the_command_made_of_the_sealed_bytes(ho
         assert len(sealed) == 3 * 2_000 + len(b"init")
 
 
+async def test_the_copys_maker_is_told_of_sound_only_where_there_is_some(house: House) -> None:
+    recording, exports = await house.record(), _exports(house, (sys.executable, "-c", "import sys; print(sys.argv[1:])"))
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
+    with zipfile.ZipFile(io.BytesIO(await _deliver(exports, export))) as archive:
+        assert archive.read(f"{recording}/derived/playable.mp4") == b"['--sound-shifts=']\n"
+
+
 async def test_no_plain_media_rests_in_the_data_folder_during_or_after_an_extraction(house: House) -> None:
     recording, exports = await house.record(), _exports(house)
     before = {path for path in house.root.rglob("*") if path.is_file()}
@@ -129,6 +163,18 @@ async def test_a_receiver_that_goes_away_ends_the_work_and_is_entered(house: Hou
     await stream.aclose()  # type: ignore[attr-defined]
     assert (await exports.get(COMMANDER, export.export)).state == "failed"
     assert (await house.events())[-1] == "transfert/extraction failed"
+
+
+async def test_a_second_delivery_that_is_cut_short_does_not_undo_the_first(house: House) -> None:
+    recording, exports = await house.record(seconds=600), _exports(house)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording, 0, 900))
+    digest = hashlib.sha256(await _deliver(exports, export)).hexdigest()
+    stream = await exports.deliver(COMMANDER, export.export)
+    await anext(stream)
+    await stream.aclose()  # type: ignore[attr-defined]
+    found = await exports.get(COMMANDER, export.export)
+    assert (found.state, found.sha256) == ("failed", digest)
+    assert await house.catalogue.handed_over(recording) == ["PV 12/2026"]
 
 
 async def test_a_copy_that_cannot_be_made_fails_the_extraction(house: House) -> None:

@@ -7,7 +7,7 @@ import pytest
 from relay.base.errors import Kind, TheirError
 from relay.policy.roles import Role
 from relay.service.identity import CONSOLE, Identity
-from tests.unit.service.conftest import OPERATOR, House
+from tests.unit.service.conftest import OPERATOR, SERVICE, House
 
 PASSWORD = "correct horse battery"
 
@@ -170,3 +170,56 @@ async def test_a_view_token_opens_one_camera_for_two_minutes_of_a_live_session(h
     second = house.identity.issue_view_token(signed_in, "cam-1", "i1")
     await house.identity.sign_out(token)
     assert await _kind(house.identity.redeem_view_token(second.token, "cam-1")) is Kind.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("step", [3600, -3600, 40 * 86_400])
+async def test_a_step_of_the_wall_clock_neither_ends_nor_prolongs_a_sign_in_or_a_view_token(house: House, step: float) -> None:
+    await _add(house)
+    house.clock.advance(86_400)
+    token, signed_in = await house.identity.sign_in("olga", PASSWORD, "10.0.0.1")
+    issued = house.identity.issue_view_token(signed_in, "cam-1", "i1")
+    house.clock.step_utc(step)
+    house.clock.advance(119)
+    await house.identity.redeem_view_token(issued.token, "cam-1")
+    house.clock.advance(1)
+    assert await _kind(house.identity.redeem_view_token(issued.token, "cam-1")) is Kind.UNAUTHENTICATED
+    house.clock.advance(12 * 3600 - 121)
+    assert (await house.identity.who(token)).expires_ns == signed_in.expires_ns
+    house.clock.advance(1)
+    assert await _kind(house.identity.who(token)) is Kind.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("step", [3600, -3600])
+async def test_a_step_of_the_wall_clock_neither_opens_nor_prolongs_a_lock(house: House, step: float) -> None:
+    await _add(house)
+    house.clock.advance(86_400)
+    for number in range(6):
+        await _kind(house.identity.sign_in("olga", "wrong", f"10.0.0.{number}"))
+    house.clock.step_utc(step)
+    assert await _kind(house.identity.sign_in("olga", PASSWORD, "10.0.1.1")) is Kind.TOO_MANY
+    house.clock.advance(4)
+    await house.identity.sign_in("olga", PASSWORD, "10.0.1.1")
+
+
+def _after_a_restart(house: House) -> Identity:
+    return Identity(
+        house.accounts, house.journal, house.clock, house.counters, service=SERVICE, passwords=house.identity._passwords
+    )
+
+
+async def test_across_a_restart_the_wall_clock_decides_and_one_that_was_put_back_prolongs_nothing(house: House) -> None:
+    await _add(house)
+    house.clock.step_utc(3600)
+    token, _ = await _after_a_restart(house).sign_in("olga", PASSWORD, "10.0.0.1")
+    await _after_a_restart(house).who(token)
+    house.clock.step_utc(-3600)
+    assert await _kind(_after_a_restart(house).who(token)) is Kind.UNAUTHENTICATED
+    house.clock.step_utc(13 * 3600)
+    assert await _kind(_after_a_restart(house).who(token)) is Kind.UNAUTHENTICATED
+
+
+async def test_a_designation_ends_on_its_day_by_the_wall_clock(house: House) -> None:
+    await _add(house, valid_to_ns=house.clock.utc_ns() + 3600 * 10**9)
+    token, _ = await house.identity.sign_in("olga", PASSWORD, "10.0.0.1")
+    house.clock.step_utc(3600)
+    assert await _kind(house.identity.who(token)) is Kind.UNAUTHENTICATED

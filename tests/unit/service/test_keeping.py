@@ -9,16 +9,10 @@ from relay.policy.retention import due_ns
 from relay.service.keeping import Keeping
 from relay.store.keyring import Keyring
 from relay.store.vault import Vault
-from tests.unit.service.conftest import COMMANDER, DAY, OPERATOR, House
+from tests.unit.service.conftest import COMMANDER, DAY, House
 
 NS = 1_000_000_000
 TERM = date(2026, 2, 1)
-HOLD = {
-    "procedure_type": "judiciaire",
-    "procedure_no": "PV 12/2026",
-    "authority": "Parquet de Rennes",
-    "requested_by": "OPJ B.",
-}
 
 
 def _go_to(house: House, day: date, seconds: float = 0) -> None:
@@ -196,35 +190,6 @@ async def test_playing_stops_when_the_recording_goes(house: House) -> None:
     with pytest.raises(TheirError) as refused:
         await house.recordings.open_view(COMMANDER, recording, "procédure 12")
     assert refused.value.kind is Kind.GONE
-
-
-async def test_a_held_recording_outlives_its_term_and_goes_once_released(house: House) -> None:
-    recording, other = await house.record(), await house.record()
-    hold = await house.keeping.hold(COMMANDER, recording, **HOLD)
-    _go_to(house, TERM)
-    assert (await house.keeping.sweep()).erased == (other,)
-    assert len(house.keyring.recording_key(recording)) == 32
-    assert "2026-02-01" not in house.keyring.days()
-    await house.keeping.release(COMMANDER, hold.hold)
-    assert (await house.keeping.sweep()).erased == (recording,)
-    assert house.keyring.recordings() == {}
-
-
-@pytest.mark.parametrize("missing", ["procedure_type", "procedure_no", "authority", "requested_by"])
-async def test_a_hold_without_its_procedure_is_refused(house: House, missing: str) -> None:
-    recording = await house.record()
-    with pytest.raises(TheirError) as refused:
-        await house.keeping.hold(COMMANDER, recording, **{**HOLD, missing: " "})
-    assert refused.value.kind is Kind.INCOMPLETE
-
-
-async def test_a_hold_comes_before_the_term_and_from_a_commander(house: House) -> None:
-    recording = await house.record()
-    with pytest.raises(TheirError, match="ACC-01"):
-        await house.keeping.hold(OPERATOR, recording, **HOLD)
-    _go_to(house, TERM)
-    with pytest.raises(TheirError, match="RET-02"):
-        await house.keeping.hold(COMMANDER, recording, **HOLD)
 
 
 async def test_the_journal_loses_the_words_of_entries_three_years_old(house: House) -> None:

@@ -77,6 +77,15 @@ async def test_a_view_that_ends_serves_not_one_fragment_more(house: House) -> No
     assert len(served) == 1
 
 
+async def test_the_key_of_a_playback_is_forgotten_with_the_recording(house: House) -> None:
+    view = await house.recordings.open_view(COMMANDER, await house.record(), "procédure 12")
+    assert [piece async for piece in await house.recordings.media(COMMANDER, view.view, 0)]
+    assert len(house.keyring._opened) == 1
+    house.clock.advance(40 * 86_400)
+    await house.keeping.sweep()
+    assert len(house.keyring._opened) == 0
+
+
 async def test_an_idle_view_closes_itself(house: House) -> None:
     view = await house.recordings.open_view(COMMANDER, await house.record(), "procédure 12")
     house.clock.advance(599)
@@ -85,6 +94,18 @@ async def test_an_idle_view_closes_itself(house: House) -> None:
     house.clock.advance(601)
     await house.recordings.tick()
     await _refused(Kind.NOT_FOUND, house.recordings.close_view(COMMANDER, view.view))
+
+
+@pytest.mark.parametrize("step", [3600, -3600])
+async def test_a_step_of_the_wall_clock_makes_no_playback_idle_and_keeps_none_open(house: House, step: float) -> None:
+    view = await house.recordings.open_view(COMMANDER, await house.record(), "procédure 12")
+    house.clock.step_utc(step)
+    house.clock.advance(599)
+    await house.recordings.tick()
+    assert view.view in house.recordings.views()
+    house.clock.advance(2)
+    await house.recordings.tick()
+    assert house.recordings.views() == frozenset()
 
 
 async def test_a_recording_in_progress_is_not_played(house: House) -> None:

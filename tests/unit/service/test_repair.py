@@ -1,26 +1,41 @@
 """`relay check --repair` mends what is safe, enters it, and leaves the rest named."""
 
+import shutil
+import tempfile
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
+import msgspec
 import pytest
+from sqlalchemy import Connection, delete
 
 from relay.base.errors import Kind, TheirError
+from relay.evidence.chain import iterate
 from relay.evidence.records import Cause, Gap
 from relay.policy.retention import due_ns
 from relay.service.check import Check
+from relay.service.holds import Asked
 from relay.service.identity import CONSOLE
 from relay.service.repair import Repair
 from relay.store.catalogue import View
 from relay.store.journal import Entry, Operation
+from relay.store.keyring import Keyring
+from relay.store.tables import gaps, interventions, recordings, segments
+from relay.store.vault import CHAIN, Vault
 from tests.unit.service.conftest import COMMANDER, House, seal
 
 
 def _repair(house: House) -> Repair:
-    check = Check(house.catalogue, house.journal, house.vault, house.keyring, house.clock, viewing_now=house.recordings.views)
+    check = Check(
+        house.catalogue, house.journal, house.vault, house.keyring, house.clock,
+        viewing_now=house.recordings.views, believed_ns=house.keeping.believed_ns,
+    )  # fmt: skip
     return Repair(
-        check, house.catalogue, house.journal, house.vault, house.recordings, house.keeping, house.clock, house.counters
-    )
+        check, house.catalogue, house.journal, house.vault, house.keyring, house.accounts.camera, house.recordings,
+        house.keeping, house.clock, house.counters,
+    )  # fmt: skip
 
 
 def _pass_the_term(house: House) -> None:
@@ -111,6 +126,30 @@ async def _view_forgotten(house: House) -> str:
     return view.view
 
 
+async def _forget_row(house: House, recording: str) -> None:
+    """The catalogue lost the row and what hangs on it, as after the restoring of an older backup."""
+
+    def work(connection: Connection) -> None:
+        for table in (segments, gaps, recordings):
+            connection.execute(delete(table).where(table.c.recording == recording))
+
+    await house.database.write(work)
+
+
+async def _unlisted(house: House) -> str:
+    recording = await house.record()
+    await _forget_row(house, recording)
+    return recording
+
+
+async def _unlisted_with_its_intervention(house: House) -> str:
+    recording = await house.record()
+    its = (await house.catalogue.recording(recording)).intervention
+    await _forget_row(house, recording)
+    await house.database.write(lambda c: c.execute(delete(interventions).where(interventions.c.intervention == its)))
+    return recording
+
+
 Damage = Callable[[House], Awaitable[str]]
 
 
@@ -124,6 +163,8 @@ Damage = Callable[[House], Awaitable[str]]
         (_row_lost, {"segment_without_row"}),
         (_gap_lost, {"gap_without_row"}),
         (_view_forgotten, {"view_left_open"}),
+        (_unlisted, {"folder_without_row"}),
+        (_unlisted_with_its_intervention, {"folder_without_row"}),
     ],
 )
 async def test_what_is_safe_is_mended_entered_and_agrees_afterwards(house: House, damage: Damage, kinds: set[str]) -> None:
@@ -152,6 +193,93 @@ async def test_a_row_made_from_the_chain_is_the_one_a_recorder_would_have_told(h
     ]
 
 
+async def test_a_row_made_again_is_the_one_that_was_lost_and_its_recording_plays(house: House) -> None:
+    recording = await house.record()
+    row = await house.catalogue.recording(recording)
+    await _forget_row(house, recording)
+    await _repair(house).run(CONSOLE)
+    assert await house.catalogue.recording(recording) == row
+    assert [(its.segment, its.first_link, its.last_link) for its in await house.catalogue.segments(recording)] == [(0, 0, 3)]
+    await house.recordings.open_view(COMMANDER, recording, "procédure 12")
+
+
+async def _key_gone(house: House, recording: str) -> None:
+    house.keyring.destroy_recording(recording)
+
+
+async def _key_of_another_day(house: House, recording: str) -> None:
+    house.keyring.rewrap(recording, "2030-01-01")
+
+
+async def _key_damaged(house: House, recording: str) -> None:
+    (path,) = (house.root / "keys" / "wrapped").glob(f"*/{recording}.key")
+    path.write_bytes(path.read_bytes()[::-1])
+
+
+async def _no_end(house: House, recording: str) -> None:
+    path = house.vault.folder(recording) / CHAIN
+    records = list(iterate(path.read_bytes()))
+    path.write_bytes(path.read_bytes()[: records[-1].position])
+
+
+async def _erased_says_the_journal(house: House, recording: str) -> None:
+    await house.journal.append(
+        Entry(Operation.EFFACEMENT, "relay", "system", motive="terme", object_type="recording", object_id=recording)
+    )
+
+
+async def _other_end_says_the_journal(house: House, recording: str) -> None:
+    details: dict[str, str | int | bool | None] = {"event": "recording closed", "head": "00" * 32}
+    await house.journal.append(
+        Entry(Operation.SYSTEME, "relay", "system", object_type="recording", object_id=recording, details=details)
+    )
+
+
+async def _of_another_relay(house: House, recording: str) -> None:
+    plan, key = await house.recordings.begin(
+        await house.enrolment.camera("cam-1"), (await house.interventions.open_by_camera("cam-1", "Rixe", "x")).intervention,
+        trigger="bouton", threat="personnes",
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        other = replace(house, keyring=Keyring(Path(folder) / "keys"), vault=Vault(Path(folder)))
+        seal(other, msgspec.structs.replace(plan, recording=recording), key, 3)
+        shutil.copy(Path(folder) / recording / CHAIN, house.vault.folder(recording) / CHAIN)
+    await _forget_row(house, plan.recording)
+    house.keyring.destroy_recording(plan.recording)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (_key_gone, "its key is gone"),
+        (_key_of_another_day, "its term is not known"),
+        (_key_damaged, "its key does not open"),
+        (_no_end, "its chain has no end yet"),
+        (_erased_says_the_journal, "the journal says that it was erased"),
+        (_other_end_says_the_journal, "the journal knows another end"),
+        (_of_another_relay, "not signed under a key of this relay"),
+    ],
+)
+async def test_no_row_is_invented(house: House, damage: Callable[[House, str], Awaitable[None]], says: str) -> None:
+    recording = await _unlisted(house)
+    await damage(house, recording)
+    found = await _repair(house).run(CONSOLE)
+    assert found.mended == ()
+    (left,) = [item for item in found.left if item.kind == "folder_without_row"]
+    assert (left.object_id, left.safe) == (recording, False)
+    assert says in left.detail
+    with pytest.raises(TheirError):
+        await house.catalogue.recording(recording)
+
+
+async def test_a_row_made_again_after_its_term_is_erased_by_the_next_sweep(house: House) -> None:
+    recording = await _unlisted(house)
+    _pass_the_term(house)
+    await _repair(house).run(CONSOLE)
+    assert (await house.keeping.sweep()).erased == (recording,)
+    assert not house.vault.folder(recording).exists()
+
+
 async def test_a_finished_erasure_leaves_neither_key_nor_folder(house: House) -> None:
     recording = await _tombstone_with_its_rest(house)
     await _repair(house).run(CONSOLE)
@@ -172,9 +300,8 @@ async def test_a_tombstone_without_its_entry_destroys_nothing(house: House) -> N
 
 async def test_an_erasure_entered_before_its_term_or_under_a_hold_is_not_finished(house: House) -> None:
     recording = await house.record()
-    await house.keeping.hold(
-        COMMANDER, recording, procedure_type="judiciaire", procedure_no="1", authority="TJ", requested_by="OPJ"
-    )
+    await house.hand_over(recording, "1")
+    await house.keeping.holds.open(COMMANDER, recording, Asked("judiciaire", "1", "TJ", "OPJ"))
     early = await house.record()
     for name in (recording, early):
         await house.journal.append(
@@ -185,6 +312,17 @@ async def test_an_erasure_entered_before_its_term_or_under_a_hold_is_not_finishe
         assert len(house.keyring.recording_key(name)) == 32
         with pytest.raises(TheirError, match="held, or not due"):
             await house.keeping.finish(name)
+
+
+async def test_an_entered_erasure_is_not_finished_by_a_clock_that_was_stepped_ahead(house: House) -> None:
+    recording = await house.record()
+    await house.journal.append(
+        Entry(Operation.EFFACEMENT, "relay", "system", motive="terme", object_type="recording", object_id=recording)
+    )
+    house.clock.step_utc(40 * 86_400)
+    assert (await _repair(house).run(CONSOLE)).mended == ()
+    assert "modification/repaired" not in await house.events()
+    assert len(house.keyring.recording_key(recording)) == 32
 
 
 async def test_what_is_late_is_left_to_the_sweep_and_media_is_never_touched(house: House) -> None:

@@ -1,6 +1,6 @@
 """The name of a viewer's session: unguessable, and claimable by one person only."""
 
-from relay.service.walls import belongs_to, make_secret
+from relay.service.walls import Wall, belongs_to, make_secret
 
 
 def test_a_session_belongs_to_who_opened_it_and_to_nobody_else() -> None:
@@ -15,3 +15,9 @@ def test_a_session_belongs_to_who_opened_it_and_to_nobody_else() -> None:
 def test_two_sessions_share_nothing() -> None:
     first, second = make_secret("olga"), make_secret("olga")
     assert set(first.split(".")).isdisjoint(second.split("."))
+
+
+def test_a_session_is_over_with_its_sign_in_or_its_persons_designation_each_by_its_own_clock() -> None:
+    wall = Wall("secret", "olga", 0, "etag", 4, expires_ns=100, valid_to_ns=50)
+    assert [wall.over(steady, wall_ns) for steady, wall_ns in ((99, 49), (100, 0), (0, 50))] == [False, True, True]
+    assert not Wall("secret", "", 0, "etag", 4).over(1 << 62, 1 << 62)

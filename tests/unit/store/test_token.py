@@ -4,18 +4,20 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from relay.base.errors import OurError, TheirError
 from relay.evidence.seal import CERTIFICATE, signature_holds
 from relay.evidence.wire import decode
-from relay.store.keyring import FileKek, Keyring, Places
+from relay.store.keyring import Keyring, Places
 from relay.store.token import PREFIX, Pin, Token, TokenPlace, open_token
+from relay.store.wrapping import FileKek
 from tests.support.softhsm import PIN, SoftHsm, module
 
 ONE, DAY = "1" * 32, "2026-12-22"
-TOKENS = [f"token-{number}" for number in range(10)]
+TOKENS = [f"token-{number}" for number in range(20)]
 _labels = iter(TOKENS)
 """One a test: a module lists its tokens once, when the process first uses it."""
 
@@ -62,6 +64,24 @@ def test_keys_in_a_token_wrap_sign_and_are_found_again(place: TokenPlace, tmp_pa
         assert (tmp_path / "keys" / name).read_bytes().startswith(PREFIX)
 
 
+def test_a_playback_asks_the_token_once(place: TokenPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = Keyring(tmp_path / "keys", places=everywhere(place))
+    key, asked = ring.create_recording_key(ONE, DAY), []
+    run = Token.run
+
+    def counted(token: Token, work: Any) -> Any:
+        asked.append(work)
+        return run(token, work)
+
+    monkeypatch.setattr(Token, "run", counted)
+    assert {ring.recording_key(ONE) for _ in range(150)} == {key}
+    assert len(asked) == 1
+    ring.destroy_recording(ONE)
+    with pytest.raises(TheirError):
+        ring.recording_key(ONE)
+    assert len(asked) == 1
+
+
 def test_another_token_opens_nothing_of_it(place: TokenPlace, tmp_path: Path) -> None:
     Keyring(tmp_path / "keys", places=everywhere(place)).create_recording_key(ONE, DAY)
     other = TokenPlace(place.module, next(_labels), place.pin, place.signing_label, place.kek_label)
@@ -77,7 +97,7 @@ def test_a_key_made_at_a_ceremony_is_taken_and_two_of_a_label_are_refused(place:
     ring = Keyring(tmp_path / "keys", places=everywhere(place))
     assert (tmp_path / "keys" / "signing.key").read_bytes() == made
     assert ring.public_key == token.signer(made).public_key
-    second = token.make_signing(but=made)
+    second = token.make_signing(but=[made])
     assert second != made
     with pytest.raises(OurError, match="2 keys of this label"):
         Keyring(tmp_path / "other", places=everywhere(place))
@@ -169,3 +189,90 @@ def test_a_rotation_moves_the_signing_key_into_the_token_and_destroys_the_one_be
     back = Keyring(tmp_path / "keys", places=Places(place))
     back.rotate_signing(9, "out of the token")
     assert not (tmp_path / "keys" / "signing.key").read_bytes().startswith(PREFIX)
+
+
+def add_keys_for_ever(place: TokenPlace) -> None:
+    """Put a signing key and a key-encryption key into the token that it refuses to destroy (CKA_DESTROYABLE, PKCS #11 v3.0)."""
+    from pkcs11 import Attribute, KeyType, Mechanism
+    from pkcs11.util.ec import encode_named_curve_parameters
+
+    never = {Attribute.DESTROYABLE: False}
+
+    def make(session: Any) -> None:
+        curve = {Attribute.EC_PARAMS: encode_named_curve_parameters("1.3.101.112")}
+        parameters = session.create_domain_parameters(KeyType.EC_EDWARDS, curve, local=True)
+        kind = {"mechanism": Mechanism.EC_EDWARDS_KEY_PAIR_GEN, "store": True, "label": place.signing_label, "id": b"for ever"}
+        parameters.generate_keypair(**kind, private_template=never, public_template=never)
+        session.generate_key(KeyType.AES, 256, store=True, label=place.kek_label, id=b"for ever", template=never)
+
+    open_token(place).run(make)
+
+
+FOR_EVER = PREFIX + b"for ever".hex().encode()
+
+
+def test_a_token_that_refuses_to_destroy_the_old_signing_key_does_not_stop_the_new_one(
+    place: TokenPlace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_keys_for_ever(place)
+    places = Places(place, signing_in_token=True)
+    ring = Keyring(tmp_path / "keys", places=places)
+    assert (tmp_path / "keys" / "signing.key").read_bytes() == FOR_EVER
+    seen = [ring.public_key]
+    for number in range(2):
+        ring.rotate_signing(number, "stolen")
+        for each in (ring, Keyring(tmp_path / "keys", places=places)):
+            assert each.public_key not in seen
+            assert signature_holds(each.public_key, b"message", each.signer.sign(b"message"))
+            assert each.leftovers() == {FOR_EVER.decode(): "signing key"}
+        seen.append(ring.public_key)
+    assert "still in the token" in caplog.text
+    assert not (tmp_path / "keys" / "signing.old").exists()
+
+
+def test_a_token_that_refuses_to_destroy_the_old_key_encryption_key_does_not_stop_the_new_one(
+    place: TokenPlace, tmp_path: Path
+) -> None:
+    add_keys_for_ever(place)
+    places = Places(place, kek_in_token=True)
+    ring = Keyring(tmp_path / "keys", places=places)
+    key, references = ring.create_recording_key(ONE, DAY), {FOR_EVER}
+    for _ in range(2):
+        ring.rotate_kek()
+        references.add((tmp_path / "keys" / "kek.key").read_bytes())
+        again = Keyring(tmp_path / "keys", places=places)
+        assert (again.recording_key(ONE), again.leftovers()) == (key, {FOR_EVER.decode(): "key-encryption key"})
+    assert len(references) == 3
+
+
+def test_a_refused_destruction_is_tried_again_at_the_next_opening(
+    place: TokenPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(token: Token, kind: str, reference: bytes) -> None:
+        raise OurError("the token refused")
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(Token, "_destroy", refuse)
+        ring = Keyring(tmp_path / "keys", places=everywhere(place))
+        before = (tmp_path / "keys" / "signing.key").read_bytes()
+        ring.rotate_signing(1, "yearly")
+        # As a crash leaves it that came before the debt was written down.
+        (tmp_path / "keys" / "leftover").rename(tmp_path / "keys" / "signing.old")
+        (tmp_path / "keys" / "signing.old").write_bytes(before)
+        assert Keyring(tmp_path / "keys", places=everywhere(place)).leftovers() == {before.decode(): "signing key"}
+    again = Keyring(tmp_path / "keys", places=everywhere(place))
+    assert (again.leftovers(), again.public_key) == ({}, ring.public_key)
+    assert not (tmp_path / "keys" / "leftover").exists()
+    with pytest.raises(OurError, match="0 keys of the id"):
+        open_token(place).signer(before)
+
+
+def test_a_damaged_file_of_debts_destroys_nothing_in_use_and_stops_nothing(place: TokenPlace, tmp_path: Path) -> None:
+    ring = Keyring(tmp_path / "keys", places=everywhere(place))
+    references = [(tmp_path / "keys" / f"{name}.key").read_bytes() for name in ("signing", "kek")]
+    text = b"signing %s\nkek %s\nnonsense\n\nkek pkcs11:\nkek pkcs11:zz\n" % tuple(references)
+    (tmp_path / "keys" / "leftover").write_bytes(text)
+    again = Keyring(tmp_path / "keys", places=everywhere(place))
+    assert signature_holds(ring.public_key, b"message", again.signer.sign(b"message"))
+    assert again.create_recording_key(ONE, DAY) == again.recording_key(ONE)
+    assert (tmp_path / "keys" / "leftover").read_bytes() == text

@@ -82,11 +82,11 @@ def test_what_is_sent_arrives_whole_and_in_order_both_ways(sizes: list[int], at:
         out = bytearray(at) + b"".join(packets(sizes))
         assert sender.send_burst(out, sizes, address, at) == len(sizes)
         assert drain(receiver) == packets(sizes)
-        assert sender.is_segmenting
+        assert sender.is_segmenting(address)
 
 
-@pytest.mark.parametrize("refusal", [errno.EIO, errno.EINVAL, errno.EOPNOTSUPP])
-def test_a_kernel_that_cannot_segment_costs_no_packet_and_is_asked_three_times(refusal: int) -> None:
+@pytest.mark.parametrize("refusal", [errno.EIO, errno.EINVAL, errno.EOPNOTSUPP, errno.EMSGSIZE])
+def test_a_route_that_cannot_segment_costs_no_packet_and_is_asked_three_times(refusal: int) -> None:
     counters = Counters()
     with bound_socket() as receiver, Refusing(segmented=refusal) as sock:
         sender = Sender(sock, counters)
@@ -94,18 +94,29 @@ def test_a_kernel_that_cannot_segment_costs_no_packet_and_is_asked_three_times(r
             assert sender.send(packets([1000] * 3), receiver.getsockname()) == 3
             assert sender.send_burst(bytearray(2000), [1000, 1000], receiver.getsockname()) == 2
         assert len(drain(receiver)) == 30
+        assert not sender.is_segmenting(receiver.getsockname())
     assert sock.tries == 3
-    assert not sender.is_segmenting
     assert counters.values["send_unsegmented"] == 3
     assert counters.values["udp_sent"] == 30
 
 
-def test_a_path_of_a_small_mtu_does_not_end_segmentation_for_all() -> None:
-    with bound_socket() as receiver, Refusing(segmented=errno.EMSGSIZE) as sock:
+def test_what_one_address_does_not_take_segmented_spoils_it_for_no_other() -> None:
+    with bound_socket() as receiver, bound_socket() as sock:
         sender = Sender(sock, Counters())
-        for _ in range(10):
-            assert sender.send(packets([1000, 1000]), receiver.getsockname()) == 2
-        assert sender.is_segmenting
+        nowhere, good = ("127.0.0.1", 0), receiver.getsockname()
+        for _ in range(4):
+            assert sender.send(packets([1000, 1000]), nowhere) == 0
+        assert not sender.is_segmenting(nowhere)
+        assert sender.is_segmenting(good)
+        assert sender.send(packets([1000, 1000]), good) == 2
+
+
+def test_refusing_addresses_are_remembered_within_a_bound() -> None:
+    with bound_socket() as sock:
+        sender = Sender(sock, Counters())
+        for port in range(3000):
+            sender.send(packets([1000, 1000]), (f"127.0.{port >> 8}.{port & 255}", 0))
+        assert len(sender._refusals) <= 1024
 
 
 def test_a_laid_out_burst_is_sent_as_it_lies_also_where_the_kernel_cannot_segment() -> None:

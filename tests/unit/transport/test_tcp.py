@@ -32,12 +32,17 @@ class Heard:
     def __init__(self) -> None:
         self.datagrams: list[bytes] = []
         self.lost: list[Address] = []
+        self.batches: list[int] = []
+        self.proved = True
 
-    def on_datagram(self, data: bytes, source: Address, now: float) -> None:
+    def receive(self, data: bytes, source: Address, now: float) -> None:
         self.datagrams.append(data)
 
+    def is_proved(self, address: Address) -> bool:
+        return self.proved
+
     def end_batch(self, now: float) -> None:
-        pass
+        self.batches.append(len(self.datagrams) - sum(self.batches))
 
     def on_lost(self, address: Address) -> None:
         self.lost.append(address)
@@ -49,11 +54,18 @@ class Wire(asyncio.Transport):
     def __init__(self, peer: Address = ("192.0.2.1", 5000)) -> None:
         super().__init__({"peername": peer})
         self.aborted = False
+        self.paused = False
         self.waiting = 0
         self.written: list[bytes] = []
 
     def abort(self) -> None:
         self.aborted = True
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
 
     def get_write_buffer_size(self) -> int:
         return self.waiting
@@ -102,6 +114,54 @@ def test_arbitrary_bytes_never_raise_nor_pile_up(chunks: list[bytes]) -> None:
     for chunk in chunks:
         connection.data_received(chunk)
         assert len(connection._unread) < MAX_FRAME + 2
+
+
+@pytest.mark.parametrize("junk", [b"\x04", b"\x16DTLS", b"\x80" + bytes(20), b"\xff"])
+def test_a_stranger_who_sends_anything_but_checks_is_closed_at_once(junk: bytes) -> None:
+    opened, heard, _ = door()
+    heard.proved = False
+    connection, wire = connected(opened)
+    connection.data_received(frame(b"\0check") + frame(junk) * 1000)
+    assert heard.datagrams == [b"\0check"]
+    assert wire.aborted
+    assert opened.counters.values["tcp_unproved"] == 1
+
+
+def test_a_stranger_is_closed_before_the_rest_of_its_frame_is_there() -> None:
+    opened, heard, _ = door()
+    heard.proved = False
+    connection, wire = connected(opened)
+    connection.data_received(b"\x05\0\x80")
+    assert wire.aborted
+
+
+def test_a_stranger_has_few_checks_and_who_proved_itself_has_no_such_bound() -> None:
+    opened, heard, _ = door()
+    heard.proved = False
+    connection, wire = connected(opened)
+    connection.data_received(frame(b"\0check") * (tcp.FRAMES_UNPROVED + 1))
+    assert len(heard.datagrams) == tcp.FRAMES_UNPROVED
+    assert wire.aborted
+    heard.proved = True
+    other, wire = connected(opened, ("192.0.2.2", 1))
+    for _ in range(10):
+        other.data_received(frame(b"\x80media") * 10)
+    assert not wire.aborted
+
+
+async def test_a_fast_connection_is_worked_off_in_turns_and_not_read_meanwhile() -> None:
+    opened, heard, _ = door()
+    connection, wire = connected(opened)
+    connection.data_received(frame(b"\x80") * (2 * tcp.FRAMES_PER_TURN + 5) + b"\0")
+    assert len(heard.datagrams) == tcp.FRAMES_PER_TURN
+    states = [wire.paused]
+    for _ in range(4):
+        await asyncio.sleep(0)
+    states.append(wire.paused)
+    assert states == [True, False]
+    assert heard.batches == [tcp.FRAMES_PER_TURN, tcp.FRAMES_PER_TURN, 5]
+    connection.data_received(b"\1\x80")
+    assert len(heard.datagrams) == 2 * tcp.FRAMES_PER_TURN + 6
 
 
 def test_connections_of_one_host_and_of_all_are_bounded() -> None:

@@ -1,0 +1,76 @@
+"""A recording whose folder is in the vault and whose row is not in the catalogue: can the row be made again?
+
+What this file owns: what has to be known for that, and the row.  What it must never know: the catalogue, the journal.
+
+Nothing is invented.  The signed start says what was recorded and until when it is kept; the key, wrapped by this relay under
+that very day, says that it is a recording of this relay and can be opened.  Where one of them is missing, no row is made.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import date
+
+from relay.base.errors import Kind, RelayError, TheirError
+from relay.channel.messages import RecordingClosed
+from relay.evidence.chain import Gap, Start, stream
+from relay.service.chain_facts import ChainFacts, is_ours
+from relay.store.catalogue import Recording, Segment
+from relay.store.keyring import Keyring
+from relay.store.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Unlisted:
+    """What the chain of such a recording says."""
+
+    start: Start
+    end: RecordingClosed
+    segments: list[Segment] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+
+    def row(self, commune: str) -> Recording:
+        """Return the row as it was when the recording began; the commune is not sealed, so the caller has to know it."""
+        start = self.start
+        return Recording(
+            start.recording, start.camera, start.label, start.regime, start.service, commune, start.original.value,
+            start.bearer, start.intervention, start.trigger, start.threat, start.previous_recording, start.started_ns, None,
+            start.expires_on, "open", None, False, 0, 0, 0, 0, None, None, None,
+        )  # fmt: skip
+
+
+def read_unlisted(vault: Vault, keyring: Keyring, recording: str, held: Collection[str]) -> Unlisted:
+    """Read one; raises TheirError (CONFLICT, INVALID, NOT_FOUND) with what is missing to make its row again."""
+    segments: list[Segment] = []
+    gaps: list[Gap] = []
+    facts = ChainFacts(recording, segments.append, gaps.append)
+    end = facts.read(stream(vault.chain(recording)))
+    start = facts.start.body if facts.start is not None else None
+    if facts.start is None or not isinstance(start, Start) or start.recording != recording:
+        raise _unknown("its chain does not begin with its start")
+    if not is_ours(facts.start, [keyring.public_key, *keyring.earlier_keys()]):
+        raise _unknown("its start is not signed under a key of this relay")
+    if end is None:
+        raise _unknown("its chain has no end yet")
+    _check_term(keyring, start, recording in held)
+    return Unlisted(start, end, segments, gaps)
+
+
+def _check_term(keyring: Keyring, start: Start, held: bool) -> None:
+    """The key opens, and its day is the one that the start names: a later one only under a hold."""
+    day = keyring.expires_on(start.recording)
+    if day is None:
+        raise _unknown("its key is gone, it can no longer be opened")
+    try:
+        keyring.recording_key(start.recording)
+    except RelayError as error:
+        raise _unknown(f"its key does not open: {error.detail}") from error
+    try:
+        date.fromisoformat(start.expires_on)
+    except ValueError as error:
+        raise _unknown("its start names no term") from error
+    if day != start.expires_on and not held:
+        raise _unknown(f"its term is not known: its start says {start.expires_on}, its key {day}")
+
+
+def _unknown(detail: str) -> TheirError:
+    return TheirError(Kind.CONFLICT, detail)

@@ -1,0 +1,200 @@
+"""A disk that does not answer: requests are told so, nothing is lost, and what was refused is never taken for done."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from relay.base.clock import ManualClock
+from relay.base.errors import Kind, OurError
+from relay.store import database as database_module
+from relay.store import journal as journal_module
+from relay.store import patience
+from relay.store.database import Database
+from relay.store.journal import Entry, Journal, Operation
+from relay.store.journal_check import verify_journal
+from tests.support.faulty_disk import SilentDisk
+from tests.unit.store.conftest import ORIGIN, KeySigner
+
+
+@pytest.fixture
+def disk(database: Database, monkeypatch: pytest.MonkeyPatch) -> SilentDisk:
+    return SilentDisk(database, monkeypatch)
+
+
+def _note(number: int) -> Callable[[Connection], object]:
+    return lambda connection: connection.execute(text("INSERT INTO checkpoints VALUES (:n, 2, 'note')"), {"n": number})
+
+
+def _sizes(connection: Connection) -> list[int]:
+    return list(connection.execute(text("SELECT size FROM checkpoints ORDER BY size")).scalars())
+
+
+async def test_a_request_does_not_wait_for_a_silent_disk_and_what_it_handed_over_is_written_later(
+    database: Database, disk: SilentDisk
+) -> None:
+    with disk.silent(), patience.hurried():
+        with pytest.raises(OurError, match="does not answer") as told:
+            await database.write(_note(1))
+        assert (told.value.kind, told.value.retry_after) == (Kind.UNAVAILABLE, patience.SECONDS)
+        with disk.noticed(), pytest.raises(OurError, match="does not answer"):
+            await database.write(_note(2))
+    with patience.hurried():
+        await database.write(_note(3))
+    assert await database.read(_sizes) == [1, 3], "the second was refused before it was handed over"
+    assert database._counters.values["database_unanswered"] == 2
+
+
+async def test_a_writer_that_finishes_nothing_is_noticed_and_so_is_its_return(
+    database: Database, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    held = asyncio.create_task(database.write(lambda _connection: gate.wait(60)))
+    entry = asyncio.create_task(journal.append(Entry(Operation.SYSTEME, "relay", "system")))
+    await asyncio.sleep(0)
+    monkeypatch.setattr(patience, "SECONDS", 600.0)
+    assert (database.stalled, journal.stalled) == (False, False)
+    monkeypatch.setattr(patience, "SECONDS", 0.0)
+    assert (database.stalled, journal.stalled) == (True, True)
+    gate.set()
+    await asyncio.gather(held, entry)
+    assert (database.stalled, journal.stalled) == (False, False)
+
+
+async def test_a_read_that_does_not_come_back_is_given_up_and_leaves_its_place(
+    database: Database, disk: SilentDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "MOST_WAITING", 4)
+    with disk.silent(reads=True), patience.hurried():
+        for _ in range(8):
+            with pytest.raises(OurError, match="does not answer"):
+                await database.read(_sizes)
+    assert await database.read(_sizes) == []
+
+
+async def test_who_is_in_no_hurry_waits_for_the_disk(database: Database, disk: SilentDisk) -> None:
+    with disk.silent():
+        waiting = asyncio.create_task(database.write(_note(1)))
+        with patience.hurried():
+            begun_in_a_hurry = patience.spawn(database.write(_note(2)))
+        await asyncio.wait({waiting, begun_in_a_hurry}, timeout=0.05)
+        assert not waiting.done()
+        assert not begun_in_a_hurry.done()
+    await asyncio.gather(waiting, begun_in_a_hurry)
+    assert await database.read(_sizes) == [1, 2]
+
+
+async def _told(journal: Journal) -> list[tuple[object, object, object]]:
+    bodies = [leaf.body for leaf in await journal.read(limit=1000) if leaf.body is not None]
+    details = [body["details"] for body in bodies]
+    return [
+        (body["author"], d.get("event"), d.get("undoes"))
+        for body, d in zip(bodies, details, strict=True)
+        if isinstance(d, dict)
+    ]
+
+
+def _happened(event: str) -> Entry:
+    return Entry(Operation.SYSTEME, "relay", "system", details={"event": event})
+
+
+def _asked(event: str) -> Entry:
+    return Entry(
+        Operation.CONSULTATION, "alice", "operator", motive="rixe", object_id="cam-1", details={"event": event, "view": "v1"}
+    )
+
+
+async def test_what_waited_for_a_silent_disk_is_written_and_undone_where_its_request_was_refused(
+    database: Database, journal: Journal, disk: SilentDisk, signer: KeySigner, clock: ManualClock, tmp_path: Path
+) -> None:
+    with disk.silent():
+        patient = asyncio.create_task(journal.append(_happened("in flight")))
+        await asyncio.sleep(0)
+        with patience.hurried():
+            with pytest.raises(OurError, match="does not answer"):
+                await journal.append(_asked("view opened"))
+            with disk.noticed():
+                with pytest.raises(OurError, match="does not answer"):
+                    await journal.append(_asked("never queued"))
+                with pytest.raises(OurError, match="does not answer"):
+                    await journal.append(_happened("view closed"), happened=True)
+                with pytest.raises(OurError, match="does not answer"):
+                    await journal.checkpoint()
+    assert await patient == 1
+    await journal.append(_happened("after"))
+    assert await _told(journal) == [
+        ("relay", "start", None),
+        ("relay", "in flight", None),
+        ("alice", "view opened", None),
+        ("relay", "not carried out", 2),
+        ("relay", "view closed", None),
+        ("relay", "after", None),
+    ]
+    undoing = (await journal.read())[3].body
+    assert undoing is not None
+    assert (undoing["object_id"], undoing["result"], undoing["details"]) == (
+        "cam-1",
+        "error",
+        {"event": "not carried out", "what": "view opened", "view": "v1", "reason": "the disk did not answer", "undoes": 2},
+    )
+    assert journal._counters.values["journal_unanswered"] == 2
+    await journal.checkpoint()
+    verdict = await verify_journal(database, tmp_path / "journal" / "checkpoints", [signer.public_key], ORIGIN, clock.utc_ns())
+    assert verdict.intact, verdict
+
+
+async def test_an_entry_in_flight_when_its_request_is_refused_is_undone_in_the_next_transaction(
+    database: Database, journal: Journal, disk: SilentDisk
+) -> None:
+    with disk.silent(), patience.hurried(), pytest.raises(OurError, match="does not answer"):
+        await journal.append(_asked("sign-in"))
+    await journal.append(_happened("after"))
+    assert [told[1:] for told in await _told(journal)] == [
+        ("start", None),
+        ("sign-in", None),
+        ("not carried out", 1),
+        ("after", None),
+    ]
+
+
+async def test_an_entry_that_the_disk_refuses_in_the_end_is_not_undone(
+    database: Database, journal: Journal, disk: SilentDisk
+) -> None:
+    await database.write(
+        lambda c: c.exec_driver_sql("CREATE TRIGGER full BEFORE INSERT ON journal BEGIN SELECT RAISE(FAIL, 'x'); END")
+    )
+    with disk.silent():
+        held = asyncio.create_task(database.write(lambda _connection: None))
+        await asyncio.sleep(0)
+        with patience.hurried(), pytest.raises(OurError, match="does not answer"):
+            await journal.append(_asked("sign-in"))
+        drop = asyncio.create_task(_settled(journal))
+    await asyncio.gather(held, drop)
+    await database.write(lambda c: c.exec_driver_sql("DROP TRIGGER full"))
+    assert await journal.append(_happened("after")) == 1
+    assert [told[1] for told in await _told(journal)] == ["start", "after"]
+
+
+async def _settled(journal: Journal) -> None:
+    assert journal._pump is not None
+    await journal._pump
+
+
+async def test_what_happened_waits_for_a_silent_disk_up_to_the_bound(
+    database: Database, journal: Journal, disk: SilentDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "MOST_WAITING", 3)
+    with disk.silent():
+        flying = asyncio.create_task(journal.append(Entry(Operation.SYSTEME, "relay", "system")))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for number in range(5):
+            with patience.hurried(), pytest.raises(OurError, match="answer" if number < 3 else "too much waits"):
+                await journal.refuse("eve", "operator", "view_live", "forbidden", str(number))
+    await flying
+    await journal.append(Entry(Operation.SYSTEME, "relay", "system"))
+    assert len(await journal.read()) == 6
+    assert journal._counters.values["journal_refused"] == 2
