@@ -249,6 +249,11 @@ export function standing(camera: Camera, alarms: ReadonlyMap<string, Alarm>): St
   return camera.online ? "online" : "offline";
 }
 
+/** An emergency is a pressed button; what the relay reports by itself (a failed recording) must not look like one. */
+export function isTechnical(alarm: Alarm, camera: Camera | undefined): boolean {
+  return alarm.reason !== "" && camera?.pressed !== true;
+}
+
 /** Whether there is a session to look at, even if its picture stands still. */
 export function isOnAir(camera: Camera): boolean {
   return camera.worker !== null && (camera.state === "live" || camera.state === "frozen" || camera.state === "connecting");

@@ -60,6 +60,19 @@ describe("the list of cameras", () => {
     expect(asked).toEqual(["a"]);
   });
 
+  it("calls no emergency what the relay reports by itself", async () => {
+    const cameras = [camera("a"), camera("b", { pressed: true })];
+    list.live = reduce(NOTHING_KNOWN, { t: "cameras", cameras }, 0);
+    for (const name of ["a", "b"])
+      list.live = reduce(list.live, { t: "alarm", camera: name, reason: "the recording failed", at: null }, 0);
+    list.fresh = () => true;
+    document.body.append(list);
+    await list.updateComplete;
+    expect(row("a")).toContain("ALERTE TECHNIQUE");
+    expect(row("a")).not.toContain("URGENCE");
+    expect(row("b")).toContain("URGENCE");
+  });
+
   it("keeps an emergency that was heard", async () => {
     await shown([camera("a", { pressed: true })], false);
     expect(row("a")).toContain("URGENCE");

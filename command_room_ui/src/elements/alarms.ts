@@ -7,7 +7,7 @@
 import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { age, t, tCode } from "../i18n";
-import type { Alarm, LiveState } from "../live_state";
+import { type Alarm, isTechnical, type LiveState } from "../live_state";
 import { AlertSound } from "../sound";
 import { controls, Spoken } from "./base";
 
@@ -95,9 +95,8 @@ export class AlarmBanner extends Spoken {
     return this.live.cameras.get(alarm.camera)?.label ?? alarm.camera;
   }
 
-  /** An emergency is a pressed button; what the relay reports by itself (a failed recording) must not look like one. */
   #title(alarm: Alarm): "alarm.title" | "alarm.technical" {
-    return alarm.reason === "" || this.live.cameras.get(alarm.camera)?.pressed === true ? "alarm.title" : "alarm.technical";
+    return isTechnical(alarm, this.live.cameras.get(alarm.camera)) ? "alarm.technical" : "alarm.title";
   }
 
   #row(alarm: Alarm): TemplateResult {

@@ -9,7 +9,7 @@ import { customElement, property, query, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
 import type { Ending } from "../ending";
 import { age, clock, type Key, t, tCode } from "../i18n";
-import { isOnAir, type LiveState, type Standing, sorted, standing } from "../live_state";
+import { isOnAir, isTechnical, type LiveState, type Standing, sorted, standing } from "../live_state";
 import type { Camera } from "../model";
 import { controls, Spoken } from "./base";
 
@@ -188,7 +188,7 @@ export class CameraList extends Spoken {
         <span class="sign" aria-hidden="true">${SIGNS[stands]}</span>
         <span class="name">${camera.label}</span>
         ${tile === undefined ? html`<span></span>` : html`<span class="tile">${t("list.onTile", { tile: tile + 1 })}</span>`}
-        <span class="state"><span class="stands">${t(`standing.${stands}` as Key)}</span>${fresh ? this.#words(camera) : this.#unknown(camera)}</span>
+        <span class="state"><span class="stands">${this.#standing(camera, stands)}</span>${fresh ? this.#words(camera) : this.#unknown(camera)}</span>
       </button>
       ${this.#ending(camera)}
       ${ask ? html`<button class="request" @click=${() => this.#say("camera-request", camera.camera)} data-testid="request">${t("list.request")}</button>` : nothing}
@@ -198,8 +198,13 @@ export class CameraList extends Spoken {
   #ending(camera: Camera): TemplateResult | typeof nothing {
     const ending = this.ending(camera);
     if (ending === null) return nothing;
-    return html`<div class="ending"><span>⏳ ${t("ending.at", { time: clock(ending.at), age: age(ending.seconds) })}</span>
+    return html`<div class="ending"><span>⚠ ${t("ending.at", { time: clock(ending.at), age: age(ending.seconds) })}</span>
       <button @click=${() => this.#say("confirm-wanted", camera.camera)} data-testid="confirm">${t("ending.confirm")}</button></div>`;
+  }
+
+  #standing(camera: Camera, stands: Shown): string {
+    const alarm = this.live.alarms.get(camera.camera);
+    return alarm !== undefined && isTechnical(alarm, camera) ? t("alarm.technical") : t(`standing.${stands}` as Key);
   }
 
   /** Nothing is claimed of a recording while the relay cannot be heard. */

@@ -99,7 +99,7 @@ export class WallTile extends Spoken {
   /** Near its end a transmission has to be confirmed, or not: in every size of tile. */
   #ending({ ending }: TileView): TemplateResult | typeof nothing {
     if (ending === null) return nothing;
-    return html`<div class="ending" data-testid="ending"><span>⏳ ${t("ending.at", { time: clock(ending.at), age: age(ending.seconds) })}</span>
+    return html`<div class="ending" data-testid="ending"><span>⚠ ${t("ending.at", { time: clock(ending.at), age: age(ending.seconds) })}</span>
       <button title=${`${t("ending.confirm")} (C)`} @click=${this.#confirm} data-testid="confirm">${t("ending.confirm")}</button></div>`;
   }
 
