@@ -4,6 +4,7 @@
  * Owns: cameras, legs, slots as the relay told them, and alarms.  Must never know: the socket, elements, the wall's layout.
  */
 
+import { type Alarm, type AlarmFact, type AlarmState, follow, lower, NO_ALARMS, report, see } from "./alarms";
 import { DecodeError, type Fields, fields, flag, list, moment, number, numberOr, text, textOr } from "./decode";
 import { type Camera, type Disk, type Leg, readCamera, readDisk, readLeg } from "./model";
 
@@ -12,22 +13,8 @@ export interface SlotFact {
   readonly slot: number;
 }
 
-/** What the relay reports of a camera by itself: a recording that failed, say. */
-export interface AlarmFact {
-  readonly camera: string;
-  readonly reason: string;
-  /** UTC milliseconds; null where the relay does not say. */
-  readonly at: number | null;
-}
-
 export type LiveMessage =
-  | {
-      readonly t: "hello";
-      readonly workers: readonly number[];
-      readonly serverMs: number | null;
-      /** Those of before this page came. */
-      readonly alarms: readonly AlarmFact[];
-    }
+  | { readonly t: "hello"; readonly workers: readonly number[]; readonly serverMs: number | null }
   | { readonly t: "cameras"; readonly cameras: readonly Camera[] }
   | { readonly t: "camera"; readonly camera: Camera }
   | { readonly t: "gone"; readonly camera: string }
@@ -43,26 +30,12 @@ export type LiveMessage =
   | { readonly t: "bye"; readonly reason: string }
   | { readonly t: "unknown"; readonly name: string };
 
-export interface Alarm {
-  readonly camera: string;
-  readonly reason: string;
-  /** Our clock, milliseconds. */
-  readonly at: number;
-  /** Somebody at this post has seen it: the sound stops, the mark stays while the button is pressed. */
-  readonly seen: boolean;
-  /** What the relay reported under it, by `eventOf`. */
-  readonly events: readonly string[];
-}
-
-export interface LiveState {
+export interface LiveState extends AlarmState {
   readonly workers: readonly number[];
   /** Workers that the relay said went down and has not said to be back. */
   readonly down: ReadonlySet<number>;
   readonly cameras: ReadonlyMap<string, Camera>;
   readonly legs: ReadonlyMap<string, Leg>;
-  readonly alarms: ReadonlyMap<string, Alarm>;
-  /** What was seen at this post of the alarms that the relay tells again with each live socket. */
-  readonly seen: ReadonlySet<string>;
   /** Null until the relay has told. */
   readonly disk: Disk | null;
   /** Grows each time the list of interventions has to be fetched again. */
@@ -74,14 +47,10 @@ export const NOTHING_KNOWN: LiveState = {
   down: new Set(),
   cameras: new Map(),
   legs: new Map(),
-  alarms: new Map(),
-  seen: new Set(),
+  ...NO_ALARMS,
   disk: null,
   interventions: 0,
 };
-
-/** Reports of one camera that are remembered while nobody has seen them. */
-const MOST_EVENTS = 16;
 
 /** Read one message; throws DecodeError where it breaks the contract; names that are not known yet are `unknown`. */
 export function readMessage(value: unknown): LiveMessage {
@@ -94,12 +63,7 @@ export function readMessage(value: unknown): LiveMessage {
 const slotFact = (from: Fields): SlotFact => ({ worker: number(from, "worker"), slot: number(from, "slot") });
 
 const READERS: Readonly<Record<string, (from: Fields) => LiveMessage>> = {
-  hello: (from) => ({
-    t: "hello",
-    workers: list(from, "workers", integer),
-    serverMs: milliseconds(from),
-    alarms: list(from, "alarms", (item) => alarmFact(fields(item, "an alarm"))),
-  }),
+  hello: (from) => ({ t: "hello", workers: list(from, "workers", integer), serverMs: milliseconds(from) }),
   cameras: (from) => ({ t: "cameras", cameras: list(from, "cameras", readCamera) }),
   camera: (from) => ({ t: "camera", camera: readCamera(from) }),
   gone: (from) => ({ t: "gone", camera: text(from, "camera") }),
@@ -121,16 +85,12 @@ const READERS: Readonly<Record<string, (from: Fields) => LiveMessage>> = {
   ended: (from) => ({ t: "ended", ...slotFact(from), view: text(from, "view"), reason: textOr(from, "reason", "") }),
   leg: (from) => ({ t: "leg", leg: readLeg(from) }),
   time: (from) => ({ t: "time", serverMs: number(from, "server_ns") / 1e6, echo: number(from, "echo") }),
-  alarm: (from) => ({ t: "alarm", ...alarmFact(from) }),
+  alarm: (from) => ({ t: "alarm", camera: text(from, "camera"), reason: textOr(from, "reason", ""), at: moment(from, "at") }),
   disk: (from) => ({ t: "disk", disk: readDisk(from) }),
   interventions: () => ({ t: "interventions" }),
   worker: (from) => ({ t: "worker", worker: number(from, "worker"), up: flag(from, "up") }),
   bye: (from) => ({ t: "bye", reason: textOr(from, "reason", "") }),
 };
-
-function alarmFact(from: Fields): AlarmFact {
-  return { camera: text(from, "camera"), reason: textOr(from, "reason", ""), at: moment(from, "at") };
-}
 
 function milliseconds(from: Fields): number | null {
   const nanoseconds = numberOr(from, "server_ns", null);
@@ -147,21 +107,21 @@ export function reduce(state: LiveState, message: LiveMessage, now: number): Liv
   switch (message.t) {
     case "hello":
       // Of what went down before, the relay tells nothing at the start: the pictures themselves say it.
-      return toldAgain({ ...state, workers: message.workers, down: new Set() }, message.alarms, now);
+      return { ...state, workers: message.workers, down: new Set() };
     case "worker":
       return { ...state, down: withWorker(state.down, message.worker, message.up) };
     case "cameras":
-      return withAlarms({ ...state, cameras: new Map(message.cameras.map((camera) => [camera.camera, camera])) }, now);
+      return withCameras(state, new Map(message.cameras.map((camera) => [camera.camera, camera])), message.cameras, now);
     case "camera":
-      return withAlarms({ ...state, cameras: put(state.cameras, message.camera.camera, message.camera) }, now);
+      return withCameras(state, put(state.cameras, message.camera.camera, message.camera), [message.camera], now);
     case "gone":
-      return { ...state, cameras: without(state.cameras, message.camera), alarms: without(state.alarms, message.camera) };
+      return { ...state, ...lower(state, message.camera), cameras: without(state.cameras, message.camera) };
     case "leg":
       return { ...state, legs: put(state.legs, message.leg.view, message.leg) };
     case "ended":
       return { ...state, legs: without(state.legs, message.view) };
     case "alarm":
-      return { ...state, alarms: report(state.alarms, message, now) };
+      return { ...state, ...report(state, { camera: message.camera, reason: message.reason, at: message.at }, now) };
     case "disk":
       return { ...state, disk: message.disk };
     case "interventions":
@@ -180,52 +140,16 @@ function withWorker(down: ReadonlySet<number>, worker: number, up: boolean): Rea
 
 /** An alarm was seen at this post. */
 export function acknowledge(state: LiveState, camera: string): LiveState {
-  const alarm = state.alarms.get(camera);
-  if (alarm === undefined) return state;
-  const pressed = state.cameras.get(camera)?.pressed === true;
-  const alarms = pressed ? put(state.alarms, camera, { ...alarm, seen: true }) : without(state.alarms, camera);
-  return { ...state, alarms, seen: new Set([...state.seen, ...alarm.events]) };
+  return { ...state, ...see(state, camera, state.cameras.get(camera)?.pressed === true) };
 }
 
-/** What makes two reports the same one. */
-function eventOf(fact: AlarmFact): string {
-  return `${fact.camera} ${fact.at ?? ""} ${fact.reason}`;
-}
-
-/** Raise what the relay tells at the start of a live socket, but for what was seen here; what it tells no more is forgotten. */
-function toldAgain(state: LiveState, facts: readonly AlarmFact[], now: number): LiveState {
-  const seen = new Set(facts.map(eventOf).filter((event) => state.seen.has(event)));
-  const shown = new Set([...state.alarms.values()].flatMap((alarm) => alarm.events));
-  const news = facts.filter((fact) => !seen.has(eventOf(fact)) && !shown.has(eventOf(fact)));
-  return { ...state, seen, alarms: news.reduce((alarms, fact) => report(alarms, fact, now), state.alarms) };
-}
-
-function report(alarms: ReadonlyMap<string, Alarm>, fact: AlarmFact, now: number): ReadonlyMap<string, Alarm> {
-  return raise(alarms, fact.camera, fact.reason, fact.at ?? now, eventOf(fact));
-}
-
-/** A pressed button raises an alarm by itself; a released one lowers it once somebody has seen it. */
-function withAlarms(state: LiveState, now: number): LiveState {
-  let alarms = state.alarms;
-  for (const camera of state.cameras.values()) {
-    const alarm = alarms.get(camera.camera);
-    if (camera.pressed && alarm === undefined) alarms = raise(alarms, camera.camera, "", now - (camera.pressedAge ?? 0) * 1000);
-    if (!camera.pressed && alarm?.seen === true) alarms = without(alarms, camera.camera);
-  }
-  return alarms === state.alarms ? state : { ...state, alarms };
-}
-
-function raise(
-  alarms: ReadonlyMap<string, Alarm>,
-  camera: string,
-  reason: string,
-  at: number,
-  event?: string,
-): ReadonlyMap<string, Alarm> {
-  const before = alarms.get(camera);
-  const events = [...(before?.events ?? []), ...(event === undefined ? [] : [event])].slice(-MOST_EVENTS);
-  if (before !== undefined && !before.seen) return put(alarms, camera, { ...before, reason: reason || before.reason, events });
-  return put(alarms, camera, { camera, reason, at, seen: false, events });
+/** Cameras as they are told now, and what that means for their alarms. */
+function withCameras(state: LiveState, cameras: ReadonlyMap<string, Camera>, told: readonly Camera[], now: number): LiveState {
+  const { alarms, seen } = told.reduce<AlarmState>(
+    (before, camera) => follow(before, camera, state.cameras.get(camera.camera), now),
+    state,
+  );
+  return { ...state, cameras, alarms, seen };
 }
 
 function put<T>(map: ReadonlyMap<string, T>, key: string, value: T): ReadonlyMap<string, T> {
@@ -247,11 +171,6 @@ export function standing(camera: Camera, alarms: ReadonlyMap<string, Alarm>): St
   if (alarms.has(camera.camera) || camera.pressed) return "alarm";
   if (isOnAir(camera)) return "live";
   return camera.online ? "online" : "offline";
-}
-
-/** An emergency is a pressed button; what the relay reports by itself (a failed recording) must not look like one. */
-export function isTechnical(alarm: Alarm, camera: Camera | undefined): boolean {
-  return alarm.reason !== "" && camera?.pressed !== true;
 }
 
 /** Whether there is a session to look at, even if its picture stands still. */

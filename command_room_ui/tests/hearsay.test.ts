@@ -24,7 +24,7 @@ describe("what the relay said of a camera", () => {
   });
 
   it("holds nothing of a camera that was not told since the live socket began anew, nor of one that is gone", () => {
-    heard.note({ t: "hello", workers: [0], serverMs: null, alarms: [] }, 2000);
+    heard.note({ t: "hello", workers: [0], serverMs: null }, 2000);
     expect(heard.holds(live, 2000)).toBe(false);
     heard.note({ t: "camera", camera: live }, 2000);
     heard.note({ t: "gone", camera: "a" }, 2000);

@@ -34,8 +34,9 @@ const triggers = [
   ...found(source("service/field.py"), /\bor "([^"]+ pressed)"/g),
 ];
 const alarms = [
-  ...found(source("service/streams.py"), /_alarm\(live, "([^"]+)"/g),
-  ...found(source("service/streams.py"), /reason = "([^"]+)"\n\s+self\._alarm/g),
+  ...found(source("service/streams.py"), /_alarm\(live[^,]*, "([^"]+)"/g),
+  ...found(source("service/streams.py"), /reason = "([^"]+)"\n\s+self\.(?:_alarm|on\.tell_alarm)/g),
+  ...found(source("service/longest.py"), /^ENDS_SOON = "([^"]+)"/gm),
 ];
 
 describe("what the relay can say", () => {

@@ -94,7 +94,7 @@ let post: Post;
 
 beforeEach(() => {
   post = new Post();
-  post.tell({ t: "hello", workers: [0], serverMs: null, alarms: [] });
+  post.tell({ t: "hello", workers: [0], serverMs: null });
   post.tell({
     t: "cameras",
     cameras: [camera("a"), camera("b"), camera("far", { worker: 1 }), camera("idle", { state: "idle", worker: null })],
@@ -137,7 +137,7 @@ describe("what is said to the relay", () => {
     post.place("b", 1);
     expect(post.said()).toEqual([assign(0, "a")]);
     post.socket.state = "open";
-    post.tell({ t: "hello", workers: [0], serverMs: null, alarms: [] });
+    post.tell({ t: "hello", workers: [0], serverMs: null });
     expect(post.said()).toEqual([assign(0, "a"), assign(1, "b")]);
   });
 
@@ -168,7 +168,7 @@ describe("what is said to the relay", () => {
   it("follows a camera to another worker", () => {
     post.place("a", 0);
     post.said();
-    post.tell({ t: "hello", workers: [0, 1], serverMs: null, alarms: [] });
+    post.tell({ t: "hello", workers: [0, 1], serverMs: null });
     post.said();
     post.tell({ t: "camera", camera: camera("a", { worker: 1 }) });
     expect(post.said()).toEqual([assign(0, null), assign(0, "a", { worker: 1 })]);
@@ -314,7 +314,7 @@ describe("a worker that went down", () => {
   });
 
   it("leaves the tiles of other workers alone", () => {
-    post.tell({ t: "hello", workers: [0, 1], serverMs: null, alarms: [] });
+    post.tell({ t: "hello", workers: [0, 1], serverMs: null });
     post.tell({ t: "camera", camera: camera("far", { worker: 1 }) });
     post.place("far", 1);
     post.assign(0, "far", "view-far", 1);
@@ -349,7 +349,7 @@ describe("a worker that went down", () => {
   });
 
   it("is up for all that is known once the live socket begins anew", () => {
-    post.tell({ t: "hello", workers: [0], serverMs: null, alarms: [] });
+    post.tell({ t: "hello", workers: [0], serverMs: null });
     expect(post.wall.tiles()[0]?.liveness.cause).not.toBe("worker");
     post.tell(up);
     expect(post.renewed).toBe(0);
@@ -382,7 +382,7 @@ describe("a wall that the relay refuses", () => {
   });
 
   it("is offered again to a relay that was started again", () => {
-    post.tell({ t: "hello", workers: [0], serverMs: null, alarms: [] });
+    post.tell({ t: "hello", workers: [0], serverMs: null });
     expect(post.renewed).toBe(1);
   });
 });

@@ -7,9 +7,10 @@
 import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
+import { isTechnical } from "../alarms";
 import type { Ending } from "../ending";
 import { age, clock, type Key, t, tCode } from "../i18n";
-import { isOnAir, isTechnical, type LiveState, type Standing, sorted, standing } from "../live_state";
+import { isOnAir, type LiveState, type Standing, sorted, standing } from "../live_state";
 import type { Camera } from "../model";
 import { controls, Spoken } from "./base";
 
@@ -204,7 +205,7 @@ export class CameraList extends Spoken {
 
   #standing(camera: Camera, stands: Shown): string {
     const alarm = this.live.alarms.get(camera.camera);
-    return alarm !== undefined && isTechnical(alarm, camera) ? t("alarm.technical") : t(`standing.${stands}` as Key);
+    return alarm !== undefined && isTechnical(alarm) ? t("alarm.technical") : t(`standing.${stands}` as Key);
   }
 
   /** Nothing is claimed of a recording while the relay cannot be heard. */

@@ -151,7 +151,7 @@ export class LiveView extends Spoken {
   }
 
   protected override render(): TemplateResult {
-    return html`<alarm-banner .live=${this.desk.state} .shown=${new Set(this.desk.wall.layout.tiles.filter((camera) => camera !== null))} .now=${Date.now()} @alarm-show=${this.#onAlarmShow} @alarm-seen=${this.#onAlarmSeen}></alarm-banner>
+    return html`<alarm-banner .live=${this.desk.state} .shown=${new Set(this.desk.wall.layout.tiles.filter((camera) => camera !== null))} .now=${Date.now()} @alarm-show=${this.#onAlarmShow} @alarm-seen=${this.#onAlarmSeen} @confirm-wanted=${this.#onConfirmWanted}></alarm-banner>
       ${this.#staleBanner()} ${this.#refusedBanner()} ${this.#diskBanner()}
       ${
         this.current === null

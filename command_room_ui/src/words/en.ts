@@ -220,6 +220,7 @@ export const en: Catalogue = {
   "trigger.button pressed": "alert button pressed",
   "trigger.publication without a live socket": "transmission begun by the camera, no press reported",
   "trigger.request of the command post": "request of the command post",
+  "trigger.the transmission ends soon unless it is confirmed": "the transmission ends soon unless it is confirmed",
   "trigger.the recording failed": "recording failed: transmission ended",
   "trigger.the recording is not open": "recording missing: a new one begins",
 

@@ -217,6 +217,7 @@ export const fr = {
   "trigger.button pressed": "bouton d'alerte actionné",
   "trigger.publication without a live socket": "transmission lancée par la caméra, sans appui signalé",
   "trigger.request of the command post": "demande du poste de commandement",
+  "trigger.the transmission ends soon unless it is confirmed": "fin prochaine de la transmission, sauf confirmation",
   "trigger.the recording failed": "enregistrement interrompu : transmission arrêtée",
   "trigger.the recording is not open": "enregistrement absent : un nouveau commence",
 
