@@ -29,7 +29,7 @@ const literals = (name: string, before: string): string[] => {
 };
 
 const triggers = [
-  ...found(source("service/field.py"), /Intent\([^"\n]*"([^"]+)"/g),
+  ...found(source("service/field.py"), /Intent\([^"\n(]*"([^"]+)"/g),
   ...found(source("service/field.py"), /\btrigger = "([^"]+)"/g),
   ...found(source("service/field.py"), /\bor "([^"]+ pressed)"/g),
 ];
