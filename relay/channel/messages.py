@@ -417,6 +417,16 @@ class RecordingReport(Message, frozen=True):
     state: Literal["waiting", "recording", "stalled", "full"]
 
 
+class SessionRenew(Message, frozen=True):
+    """Asked of a recorder: another session key (Ed25519 seed, 32 bytes) and its certificate sign from now on.
+
+    What is open is taken over by it (FORMAT.md §3.7).  Answered by `Done`.
+    """
+
+    seed: bytes
+    certificate: bytes
+
+
 class RecorderReport(Message, frozen=True):
     """Once a second."""
 
@@ -430,6 +440,8 @@ class RecorderReport(Message, frozen=True):
     """Recordings that a worker tapped into since the last report although they are not open here: nothing of them is kept."""
     disk: Literal["ok", "stalled", "full", "gone"] = "ok"
     """Whether the disk takes what comes; stalled: it is slow or read-only; gone: it cannot even be looked at."""
+    session_until_ns: int | None = None
+    """When the certificate of its session key ends (UTC)."""
 
 
 AnyMessage: TypeAlias = (
@@ -464,6 +476,7 @@ AnyMessage: TypeAlias = (
     | SegmentSealed
     | GapSeen
     | RecordingClosed
+    | SessionRenew
     | RecorderReport
     | TapOpen
     | TapPackets

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from relay.channel.messages import Plan
 from relay.evidence.chain import Cause, ClockMap, Reason, TrackPart
+from relay.evidence.seal import SessionSigner
 
 APART_NS = 1_000_000_000
 """Between two lost fragments: more is a hole that the disk did not make (the same second as in FORMAT.md §7.4)."""
@@ -79,6 +80,14 @@ class Open:
 
 
 @dataclass(slots=True)
+class Renew:
+    """Another session key signs from now on, in every open recording."""
+
+    signer: SessionSigner
+    recording: str = ""
+
+
+@dataclass(slots=True)
 class Finish:
     """End a recording."""
 
@@ -88,7 +97,7 @@ class Finish:
     end_ns: int
 
 
-Job: TypeAlias = Media | Lack | Open | Finish
+Job: TypeAlias = Media | Lack | Open | Finish | Renew
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,12 @@ class SealedRecording:
         self._facts.append(Lacked(job))
         self._owe(self._chain.gap(Gap(job.start_ns, max(job.length_ns, 0), job.track, job.cause, job.detail[:200])))
 
+    def renew(self, signer: SessionSigner) -> None:
+        """Let another session key sign from here on; nothing happens where it does already.  Raises OSError."""
+        self._pay()
+        if not self._chain.closed and self._chain.signer is not signer:
+            self._owe(self._chain.rollover(signer))
+
     def finish(self, job: Finish) -> None:
         """Sign the end; raises OSError; repeated calls only write what is still owed."""
         self.sign_lost()

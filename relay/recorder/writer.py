@@ -24,7 +24,7 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import OurError, RelayError
 from relay.evidence.chain import Cause, newest_head
 from relay.evidence.seal import SessionSigner
-from relay.recorder.jobs import Fact, Job, Lack, Media, Open
+from relay.recorder.jobs import Fact, Finish, Job, Lack, Media, Open, Renew
 from relay.recorder.marks import mark_closed, mark_open, standing
 from relay.recorder.sealing import SealedRecording, start_of
 from relay.store.vault import CHAIN, RESERVE, FileOps, Vault
@@ -188,6 +188,9 @@ class VaultThread:
         if isinstance(job, Open):
             self._begin(job)
             return
+        if isinstance(job, Renew):
+            self._renew(job)
+            return
         recording = self._open.get(job.recording)
         if recording is None:
             return
@@ -200,6 +203,12 @@ class VaultThread:
         else:
             recording.finish(job)
             self._end(recording)
+
+    def _renew(self, job: Renew) -> None:
+        """Sign with another key from here on; raises OSError where a recording is not taken over yet, as often as asked."""
+        self._signer = job.signer
+        for recording in self._open.values():
+            recording.renew(job.signer)
 
     def _begin(self, job: Open) -> None:
         """Open a recording; a disk that refuses is told to the caller, who asks again when he likes."""
@@ -312,7 +321,7 @@ class VaultThread:
     def _should_spend(self) -> bool:
         """Give the reserve up once media is being lost or an end waits: before, the disk may still recover."""
         with self._wake:
-            return self._behind() or any(not isinstance(job, Media) for job in self._jobs) or self._stopping
+            return self._behind() or any(isinstance(job, Lack | Finish) for job in self._jobs) or self._stopping
 
     def _give_up(self, job: Job) -> bool:
         """Turn media that cannot be stored any more into a gap, unless its number is already spent."""
