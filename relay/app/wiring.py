@@ -125,7 +125,6 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
     viewing = Viewing(links, streams, interventions, stores.catalogue, stores.journal, clock, steady, counters)
     longest = Longest(streams, guard, stores.journal, clock, rules.transmission_seconds)
     pictures = Pictures(streams, capture, field, viewing, longest, clock)
-    live = LiveHub(enrolment, pictures, clock, counters)
     keeping = Keeping(
         stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters,
         end_views=recordings.end_views_of_recording, close_open=lambda recording: capture.finish(recording, "stopped"),
@@ -157,7 +156,7 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
         holds=keeping.holds,
         check=check,
         repair=_repair(stores, check, recordings, keeping, clock, counters),
-        live=live,
+        live=LiveHub(enrolment, pictures, clock, counters),
         journal=stores.journal,
         doors=Buckets(settings.http.door_rate, settings.http.door_burst),
         sign_ins=Buckets(settings.http.sign_in_rate, settings.http.sign_in_burst),

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from relay.base.clock import SECOND_NS, ManualClock
+from relay.base.clock import ManualClock
 from relay.service.capture import Capture, Circumstances, Held
 from relay.service.field import Field
 from relay.service.longest import Longest
@@ -22,7 +22,7 @@ def shown(state: str, written: str) -> dict[str, Any]:
     clock = ManualClock()
     why = Circumstances("intervention", "press", "agents", None)
     live = Live(CAMERA, "session", 0, "recording", why, "etag", clock.monotonic(), cast(Any, state))
-    held = Held("recording", "pm-1", 0, clock.utc_ns() - 3 * SECOND_NS, written)
+    held = Held("recording", "pm-1", 0, clock.monotonic() - 3, written)
     pictures = Pictures(
         cast(Streams, SimpleNamespace(live=lambda name: live)),
         cast(Capture, SimpleNamespace(held=lambda recording: held)),
