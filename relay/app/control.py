@@ -23,6 +23,7 @@ from relay.channel.tasks import every
 from relay.service import session_keys
 from relay.service.supervise import PidLock, write_private
 from relay.service.viewing import RENEW_SECONDS
+from relay.store import patience
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ async def _main(settings: Settings) -> None:
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run control until `stop`; everything is on disk when this returns.  Raises OurError when it cannot start."""
     settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    patience.be_patient_for(settings.store.patience_seconds)
     lock = PidLock(settings.run / "control.pid")
     try:
         control = await wire(settings)

@@ -172,6 +172,9 @@ class Store(Section):
     """Where catalogue and journal live."""
 
     url: str | None = Field(default=None, description="Database URL; default: SQLite in the data folder")
+    patience_seconds: float = Field(
+        default=2.0, gt=0, description="Time after which a request is refused (503) because the data disk does not answer"
+    )
 
 
 class Policy(Section):
