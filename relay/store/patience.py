@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 SECONDS = 2.0
-"""The default of the setting `store.patience_seconds`: longer than a busy disk takes (a queue of writes on a spinning disk: half
-a second), shorter than a person presses twice."""
+"""The default of the setting `store.patience_seconds`: longer than a busy disk takes (a queue of writes on a spinning disk:
+half a second), shorter than a person presses twice."""
 
 _hurried: ContextVar[bool] = ContextVar("hurried", default=False)
 _begun: set["asyncio.Task[Any]"] = set()
