@@ -132,11 +132,11 @@ class Leg:
         if first <= self.high or burst.first < self._first:
             own = self._own(burst.packets)
             return self._note(own[0], now) if own else None
-        if first > self.high + 1:
-            self._holes.open(self.high + 1, first)
         if burst.gapped:
             for media in burst.packets:
                 self._claim(media.index + self.shift)
+        elif first > self.high + 1:
+            self._holes.open(self.high + 1, first)
         self.high = burst.last + self.shift
         self._last_timestamp = burst.timestamp + self.timestamp_shift & _M32
         return self._note(burst, now)

@@ -165,8 +165,11 @@ class PidLock:
     """A pid file locked by this process for as long as it lives."""
 
     def __init__(self, path: Path) -> None:
-        """Write our number into `path` and lock it; raises OurError when another process holds it."""
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Write our number into `path` and lock it; raises OurError when another process holds it, or the disk takes nothing."""
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise OurError(f"{path}: {error.strerror}") from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -211,6 +211,14 @@ def test_a_burst_that_a_replay_covered_already_is_sent_only_as_far_as_it_is_new(
     assert [part[1] for part in parts] == [b"picture 12", b"picture 13"]
 
 
+def test_a_packet_repaired_twice_is_sent_once_also_where_the_burst_after_its_hole_has_one_too() -> None:
+    running = leg()
+    running.start([picture(10, 0)], 0.0)
+    running.forward([picture(12, 3000), picture(14, 3000)], 0.1)
+    parts = running.forward([picture(11, 0), picture(11, 0), picture(13, 0), picture(13, 0)], 0.2)
+    assert [part[1] for part in parts] == [b"picture 11", b"picture 13"]
+
+
 class AnyLife(RuleBasedStateMachine):
     """Cameras come, lose, repeat and repair packets, viewers are slow and ask again: I10 holds throughout."""
 
