@@ -253,6 +253,9 @@ def _introduce(control: Control) -> None:
     services.streams.on.alarm.append(
         lambda camera, reason: services.live.tell_all({"t": "alarm", "camera": camera, "reason": reason})
     )
+    services.recordings.on_damaged.append(
+        lambda camera: services.live.tell_all({"t": "alarm", "camera": camera, "reason": "a recording was damaged"})
+    )
     control.capture.disk.on_change.append(lambda outlook: services.live.tell_all(disk_message(outlook)))
     services.live.greetings.append(lambda: disk_message(control.capture.disk.outlook))
     services.viewing.on_watched.append(services.field.watched)

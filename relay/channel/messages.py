@@ -392,7 +392,7 @@ class GapSeen(Message, frozen=True):
 
 
 class RecordingClosed(Message, frozen=True):
-    """The signed end (or the recovery record of one cut short) is on disk."""
+    """The signed end (or the recovery record of one cut short) is on disk; behind a damaged chain perhaps neither."""
 
     recording: str
     reason: str
@@ -403,6 +403,8 @@ class RecordingClosed(Message, frozen=True):
     gaps: int
     duration_ns: int
     stored_bytes: int
+    damage: str = ""
+    """What was found damaged though it had long been on disk (then the reason is `damaged`)."""
 
 
 class RecordingReport(Message, frozen=True):

@@ -12,7 +12,7 @@ dropped, moved or repeated unseen; only the tail can be cut, which is what `End`
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from relay.base.errors import Kind, TheirError
@@ -288,16 +288,11 @@ class Torn:
     """The chain already has its End or Recovery: there is nothing to recover."""
 
 
-def survey(data: bytes, available: Mapping[int, int] | None = None) -> Torn:
-    """Read as much of a chain as is whole; raises TheirError when not even its start is.
-
-    `available`: bytes on disk of each segment; the whole part then ends before the first link whose bytes are not all there.
-    """
+def survey(data: bytes) -> Torn:
+    """Read as much of a chain as is whole; raises TheirError when not even its start is."""
     records, length, head, last, links, gaps, closed = 0, 0, NO_DIGEST, None, 0, 0, False
     try:
         for record in iterate(data):
-            if isinstance(record.body, Link) and available is not None and not _is_there(record.body, available):
-                break
             records, length, head = records + 1, record.position + record.size, record.head
             if isinstance(record.body, Link):
                 last, links = record.body, links + 1
@@ -321,10 +316,6 @@ def newest_head(data: bytes) -> bytes:
                 break
             last, position = (position, position + length), position + length
     return parse_record(data[last[0] : last[1]], last[0]).head
-
-
-def _is_there(link: Link, available: Mapping[int, int]) -> bool:
-    return link.offset + link.stored_length <= available.get(link.segment, 0)
 
 
 def recover(

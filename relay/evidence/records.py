@@ -184,6 +184,9 @@ class End:
 SUSPECT_CAUSE = "; clock suspect"
 """How the cause of a recovery ends whose time is not to be trusted (FORMAT.md §3.6)."""
 
+DAMAGED_CAUSE = "; damaged before: "
+"""What follows this in the cause of a recovery was found altered or missing although it had long been on disk."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
@@ -204,6 +207,11 @@ class Recovery:
     def clock_suspect(self) -> bool:
         """Whether its time is not to be trusted."""
         return self.cause.endswith(SUSPECT_CAUSE)
+
+    @property
+    def damaged(self) -> bool:
+        """Whether what it closes was found damaged."""
+        return DAMAGED_CAUSE in self.cause
 
 
 @dataclass(frozen=True, slots=True)

@@ -406,10 +406,11 @@ class Recorder:
                 links=item.links,
                 head=item.head,
                 end_ns=item.end_ns,
-                recovered=item.reason == "interrupted",
+                recovered=item.reason in ("interrupted", "damaged"),
                 gaps=item.gaps,
                 duration_ns=item.duration_ns,
                 stored_bytes=item.stored_bytes,
+                damage=item.damage,
             )
         )
 

@@ -14,7 +14,7 @@ API for callers:
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
@@ -44,6 +44,7 @@ IDLE_SECONDS = 600
 declare(
     playback_views="journalled playback views opened",
     playback_bytes="plain bytes decrypted for playback",
+    recordings_damaged="recordings found altered or missing on disk as they were recovered; nothing of them was cut",
     recorder_facts_unknown="segments or ends reported for a recording that the catalogue does not know",
 )
 
@@ -86,6 +87,8 @@ class Recordings:
         self._counters = counters
         self._guard = Guard(journal, clock)
         self._views: dict[str, PlaybackView] = {}
+        self.on_damaged: list[Callable[[str], None]] = []
+        """Called with the camera of a recording that its recorder found damaged."""
 
     # --- a recording's life -------------------------------------------------------------------------------------------
 
@@ -195,6 +198,7 @@ class Recordings:
             links=end.links,
             gaps=end.gaps,
             recovered=end.recovered,
+            **({"damage": end.damage} if end.damage else {}),
         )
         values = {
             "state": "closed",
@@ -209,6 +213,15 @@ class Recordings:
         }
         if not await self._catalogue.update_recording(end.recording, values):
             self._counters.count("recorder_facts_unknown")
+        elif end.reason == "damaged":
+            await self._damaged(end.recording)
+
+    async def _damaged(self, recording: str) -> None:
+        """What was on disk is not what was sealed: somebody has to look, tonight rather than at the trial."""
+        self._counters.count("recordings_damaged")
+        row = await self._catalogue.recording(recording)
+        for listener in self.on_damaged:
+            listener(row.camera)
 
     # --- looking ------------------------------------------------------------------------------------------------------
 

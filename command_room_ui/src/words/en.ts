@@ -187,6 +187,7 @@ export const en: Catalogue = {
   "recording.erased": "erased",
   "recording.unknown": "unknown",
   "recording.recovered": "cut short, recovered",
+  "recording.damaged": "altered or damaged on disk",
   "recording.held": "held (procedure)",
   "recording.heldPast": "instead of {day}",
   "recording.bearer": "Bearer",
@@ -200,6 +201,8 @@ export const en: Catalogue = {
   "reason.shutdown": "relay shut down",
   "reason.revoked": "camera revoked",
   "reason.refused": "refused",
+  "reason.interrupted": "recorder died, recovered",
+  "reason.damaged": "found altered or damaged, kept as it was found",
 
   "gap.radio": "radio link",
   "gap.reconnect": "camera reconnecting",
@@ -212,6 +215,8 @@ export const en: Catalogue = {
   "trigger.button pressed": "button pressed",
   "trigger.request of the command post": "request of the command post",
   "trigger.the recording failed": "recording failed: transmission ended",
+  "trigger.a recording was damaged":
+    "a recording was found altered or damaged on disk: nothing of it was erased, see relay check",
   "trigger.the recording is not open": "recording missing: a new one begins",
 
   "play.title": "Playback",

@@ -3,6 +3,7 @@
 import pytest
 
 from relay.base.errors import Kind, TheirError
+from relay.channel.messages import RecordingClosed
 from relay.policy.roles import Person
 from relay.service.identity import CONSOLE
 from tests.unit.service.conftest import ADMINISTRATOR, AUDITOR, COMMANDER, OPERATOR, House, seal
@@ -138,3 +139,16 @@ async def test_facts_about_an_unknown_recording_are_counted_and_stop_nothing(hou
     row = await house.catalogue.recording(plan.recording)
     assert row.stored_bytes == sealed.stored_bytes
     assert house.counters.values["recorder_facts_unknown"] == 1
+
+
+async def test_a_recording_found_damaged_is_entered_counted_and_told(house: House) -> None:
+    told: list[str] = []
+    house.recordings.on_damaged.append(told.append)
+    recording = await house.record()
+    await house.recordings.closed(RecordingClosed(recording, "damaged", 4, bytes(32), 1, True, 0, 1, 1, "fragment 2"))
+    assert told == ["cam-1"]
+    assert house.counters.values["recordings_damaged"] == 1
+    body = (await house.journal.read(limit=1000))[-1].body
+    assert body is not None
+    assert isinstance(body["details"], dict)
+    assert (body["details"]["reason"], body["details"]["damage"]) == ("damaged", "fragment 2")
