@@ -11,14 +11,12 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from relay.app.settings import Settings
-from relay.base.clock import SECOND_NS, Clock
+from relay.base.clock import Clock
 from relay.recorder.config import RecorderConfig
+from relay.service.sessions import issue
 from relay.service.supervise import Child
 from relay.store.keyring import Keyring
 from relay.worker.config import WorkerConfig
-
-SESSION_DAYS = 31
-"""Longest life of a recorder's session key; a recorder that lives longer is restarted by its administrator."""
 
 
 def children(settings: Settings, keyring: Keyring, clock: Clock) -> list[Child]:
@@ -83,10 +81,7 @@ def _recorder(settings: Settings, keyring: Keyring, clock: Clock, index: int) ->
 
 def _session(keyring: Keyring, clock: Clock, index: int) -> Callable[[], Mapping[str, object]]:
     def fresh() -> Mapping[str, object]:
-        now_ns = clock.utc_ns()
-        # A wall clock that is stepped back (a wrong hour, a wrong time zone) must not make signatures look premature.
-        not_before = now_ns - 86_400 * SECOND_NS
-        seed, certificate = keyring.issue_session("recorder", index, not_before, now_ns + SESSION_DAYS * 86_400 * SECOND_NS)
+        seed, certificate = issue(keyring, index, clock.utc_ns())
         return {
             "session_seed": base64.b64encode(seed).decode(),
             "session_certificate": base64.b64encode(certificate).decode(),

@@ -20,6 +20,7 @@ from relay.app.settings import Settings
 from relay.app.wiring import Control, wire
 from relay.base.counters import Counters, declare
 from relay.base.errors import RelayError
+from relay.service import sessions
 from relay.service.supervise import PidLock, write_private
 from relay.service.viewing import RENEW_SECONDS
 
@@ -105,6 +106,7 @@ def _timers(control: Control) -> list[asyncio.Task[None]]:
         (5.0, journal.flush_anonymous),
         (10.0, tidy),
         (30.0, services.recordings.tick),
+        (sessions.EVERY_SECONDS, control.sessions.tick),
         (60.0, checkpoint),
     )
     timers = [asyncio.create_task(_every(seconds, work, services.counters)) for seconds, work in periodic]

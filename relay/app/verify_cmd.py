@@ -2,7 +2,8 @@
 
 Owns: arguments, progress and exit codes of the command (0: nothing speaks against it, 1: something does, 2: unreadable).
 Must never know: how anything is judged (`relay.evidence.verify`), nor a running relay.  The trusted key comes from `--key` or
-from this installation's settings, never from the recording.
+from an installation that was named (`--data`, `--config`, RELAY_DATA): never from the recording, nor from a `data` folder that
+happens to lie where the command is typed, because whoever hands over a forgery can put one there.
 """
 
 import asyncio
@@ -19,8 +20,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from relay.app.revoked import attested_here
-from relay.app.settings import load
-from relay.base.errors import RelayError
+from relay.app.settings import ENV_PREFIX, Settings, settings_of
+from relay.base.errors import Kind, RelayError, TheirError
 from relay.evidence.keys import key_from, public_key_from
 from relay.evidence.standalone import key_argument, single_file
 from relay.evidence.statement import successions_in
@@ -37,7 +38,7 @@ def verify(
     key: Annotated[str | None, typer.Option(help="Relay's long-term public key: file (raw, hex, PEM) or 64 hex digits")] = None,
     recording_key: Annotated[str | None, typer.Option(help="Decryption key of the recording: file or 64 hex digits")] = None,
     successions: Annotated[
-        Path | None, typer.Option(help="Successions of the relay's keys; default: those of this installation, without --key")
+        Path | None, typer.Option(help="Successions of the relay's keys; default: those of the installation, without --key")
     ] = None,
     revocations: Annotated[
         Path | None, typer.Option(help="Signed list of revoked keys about this recording (`relay keys revocations`)")
@@ -45,6 +46,7 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON")] = False,
     lang: Annotated[Literal["fr", "en"] | None, typer.Option(help="Language of the verdict; default: that of LANG")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings file that pins the public key")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data folder of the installation whose key is trusted")] = None,
     emit_standalone: Annotated[Path | None, typer.Option(help="Write the single-file verifier there")] = None,
 ) -> None:
     """Say whether a recording is intact, complete, of proved origin and consistent time, fragment by fragment."""
@@ -56,9 +58,10 @@ def verify(
             errors.print(escape(f"{emit_standalone}"))
         if path is None:
             raise typer.Exit(0 if emit_standalone is not None else UNREADABLE)
-        papers = _successions(successions, key, config)
-        public_key = _public_key(key, config)
-        revoked = _revoked(public_key, config) if key is None and public_key is not None else None
+        here = None if key is not None else _installation(config, data)
+        papers = _successions(successions, here)
+        public_key = _public_key(key, here, path)
+        revoked = None if here is None or public_key is None else asyncio.run(attested_here(here, public_key))
         lists = [] if revocations is None else [revocations.read_bytes()]
         verdict = _judge(path, public_key, Papers(papers, lists, revoked), recording_key, errors)
     except (RelayError, OSError) as error:
@@ -68,26 +71,34 @@ def verify(
     raise typer.Exit(verdict.exit_code)
 
 
-def _public_key(key: str | None, config: Path | None) -> bytes | None:
-    """Return the trusted key: the one given, else the one pinned by this installation, else none (a finding)."""
+def _installation(config: Path | None, data: Path | None) -> Settings | None:
+    """Return the settings of the installation that was named, None where none was."""
+    if config is None and data is None and f"{ENV_PREFIX}DATA" not in os.environ:
+        return None
+    return settings_of(config, data)
+
+
+def _public_key(key: str | None, here: Settings | None, path: Path) -> bytes | None:
+    """Return the trusted key: the one given, else the one pinned by the installation, else none (a finding).
+
+    Raises TheirError where that file lies in what is to be verified.
+    """
     if key is not None:
         return key_argument(key, public_key_from)
-    settings = load(config)
-    pinned = settings.evidence.public_key or settings.data / "keys" / "signing.pub"
+    if here is None:
+        return None
+    pinned = here.evidence.public_key or here.data / "keys" / "signing.pub"
+    if pinned.resolve().is_relative_to(path.resolve()):
+        raise TheirError(Kind.INVALID, f"{pinned} came with the recording: it proves nothing; get the key by another way")
     return public_key_from(pinned.read_bytes()) if pinned.is_file() else None
 
 
-def _successions(given: Path | None, key: str | None, config: Path | None) -> list[bytes]:
-    """Return the successions given, else this installation's: they are signed, and lead back from the trusted key only."""
+def _successions(given: Path | None, here: Settings | None) -> list[bytes]:
+    """Return the successions given, else the installation's: they are signed, and lead back from the trusted key only."""
     if given is not None:
         return successions_in(given.read_bytes())
-    found = None if key is not None else load(config).data / "keys" / "successions"
+    found = None if here is None else here.data / "keys" / "successions"
     return successions_in(found.read_bytes()) if found is not None and found.is_file() else []
-
-
-def _revoked(public_key: bytes, config: Path | None) -> Attested:
-    """Return what this installation's journal says of its revoked keys."""
-    return asyncio.run(attested_here(load(config), public_key))
 
 
 @dataclass(frozen=True, slots=True)

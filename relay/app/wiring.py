@@ -37,6 +37,7 @@ from relay.service.live_rules import Rules
 from relay.service.picture import Pictures
 from relay.service.recordings import Recordings
 from relay.service.repair import Repair
+from relay.service.sessions import Sessions
 from relay.service.streams import Streams
 from relay.service.verification import Verification
 from relay.service.viewing import Viewing
@@ -71,6 +72,7 @@ class Control:
     links: Links
     capture: Capture
     keeping: Keeping
+    sessions: Sessions
     background: set["asyncio.Task[None]"]
 
 
@@ -114,13 +116,8 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
     recordings = Recordings(stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters)
     capture = Capture(links, recordings, counters)
     field = Field(interventions, stores.catalogue, guard, clock, counters)
-    rules = Rules(
-        settings.workers.silence_after,
-        settings.recorder.record_grace,
-        settings.policy.transmission_minutes * 60,
-        {str(regime): seconds for regime, seconds in settings.recorder.record_grace_by_regime.items()},
-    )
-    streams = Streams(links, capture, field, stores.catalogue, stores.accounts.camera, rules, clock, counters)
+    rules, camera_of = _rules(settings), stores.accounts.camera
+    streams = Streams(links, capture, field, stores.catalogue, camera_of, rules, clock, counters)
     viewing = Viewing(links, streams, interventions, stores.catalogue, stores.journal, clock, steady, counters)
     pictures = Pictures(streams, capture, field, viewing, clock)
     live = LiveHub(enrolment, pictures, counters)
@@ -130,10 +127,11 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
     )  # fmt: skip
     check = Check(
         stores.catalogue, stores.journal, stores.vault, stores.keyring, clock,
-        recording_now=capture.open, viewing_now=lambda: viewing.known() | recordings.views(),
+        recording_now=capture.open, viewing_now=lambda: viewing.known() | recordings.views(), believed_ns=keeping.believed_ns,
     )  # fmt: skip
     verification, exports = await _proofs(settings, stores, clock, counters)
-    reports = _Reports(links, counters, capture, streams, viewing, keeping)
+    sessions = Sessions(links, stores.keyring, clock, counters)
+    reports = _Reports(links, counters, capture, streams, viewing, keeping, sessions)
     context = Context(
         clock=clock,
         steady=steady,
@@ -162,9 +160,18 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
         gauges=reports.gauges,
         process_counters=reports.counters,
     )
-    control = Control(context, stores, links, capture, keeping, set())
+    control = Control(context, stores, links, capture, keeping, sessions, set())
     _introduce(control)
     return control
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        settings.workers.silence_after,
+        settings.recorder.record_grace,
+        settings.policy.transmission_minutes * 60,
+        {str(regime): seconds for regime, seconds in settings.recorder.record_grace_by_regime.items()},
+    )
 
 
 def _repair(stores: Stores, check: Check, recordings: Recordings, keeping: Keeping, clock: Clock, counters: Counters) -> Repair:
@@ -284,7 +291,14 @@ class _Reports:
     """What metrics and readiness are read from."""
 
     def __init__(
-        self, links: Links, counters: Counters, capture: Capture, streams: Streams, viewing: Viewing, keeping: Keeping
+        self,
+        links: Links,
+        counters: Counters,
+        capture: Capture,
+        streams: Streams,
+        viewing: Viewing,
+        keeping: Keeping,
+        sessions: Sessions,
     ) -> None:
         self._links = links
         self._own = counters
@@ -292,6 +306,7 @@ class _Reports:
         self._streams = streams
         self._viewing = viewing
         self._keeping = keeping
+        self._sessions = sessions
         self._counters: dict[str, dict[str, int]] = {}
         self._cpu: dict[str, float] = {}
         links.on(WorkerReport, self._take)
@@ -317,6 +332,7 @@ class _Reports:
             "relay_live_cameras": {"control": len(self._streams.all())},
             "relay_open_views": {"control": self._viewing.open_views},
             "relay_cpu_seconds": dict(self._cpu),
+            "relay_session_seconds": self._sessions.remaining(),
             "relay_disk_free_bytes": {f"recorder-{index}": free for index, free in disk.free.items()},
             "relay_disk_full_in_seconds": {} if disk.outlook.full_in is None else {"control": disk.outlook.full_in},
             "relay_disk_troubled": {"control": float(disk.outlook.state != "ok")},

@@ -412,11 +412,21 @@ class RecordingReport(Message, frozen=True):
 
     recording: str
     camera: str
-    sealed_until_ns: int
+    sealed_until_mono: float
     links: int
     gaps: int
     stored_bytes: int
     state: Literal["waiting", "recording", "stalled", "full"]
+
+
+class SessionRenew(Message, frozen=True):
+    """Asked of a recorder: another session key (Ed25519 seed, 32 bytes) and its certificate sign from now on.
+
+    What is open is taken over by it (FORMAT.md §3.7).  Answered by `Done`.
+    """
+
+    seed: bytes
+    certificate: bytes
 
 
 class RecorderReport(Message, frozen=True):
@@ -432,6 +442,8 @@ class RecorderReport(Message, frozen=True):
     """Recordings that a worker tapped into since the last report although they are not open here: nothing of them is kept."""
     disk: Literal["ok", "stalled", "full", "gone"] = "ok"
     """Whether the disk takes what comes; stalled: it is slow or read-only; gone: it cannot even be looked at."""
+    session_until_ns: int | None = None
+    """When the certificate of its session key ends (UTC)."""
 
 
 AnyMessage: TypeAlias = (
@@ -466,6 +478,7 @@ AnyMessage: TypeAlias = (
     | SegmentSealed
     | GapSeen
     | RecordingClosed
+    | SessionRenew
     | RecorderReport
     | TapOpen
     | TapPackets

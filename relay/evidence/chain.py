@@ -186,6 +186,11 @@ class ChainWriter:
         self.gaps += 1
         return record
 
+    @property
+    def signer(self) -> SessionSigner:
+        """The session key that signs the next record."""
+        return self._signer
+
     def rollover(self, signer: SessionSigner) -> bytes:
         """Return the record after which `signer` signs; both keys sign it."""
         consent = signer.sign(rollover_bytes(self.head, signer.certificate))

@@ -25,6 +25,7 @@ GAUGES = {
     "relay_live_cameras": "cameras with a session",
     "relay_open_views": "live views open",
     "relay_cpu_seconds": "CPU seconds used by a process",
+    "relay_session_seconds": "seconds until a recorder's session certificate ends; renewed weekly, with 24 days left",
     "relay_disk_free_bytes": "bytes free for recordings where the vault is",
     "relay_disk_full_in_seconds": "seconds until that is used up at the present rate; absent while it is not being used up",
     "relay_disk_troubled": "1 while the disk does not take what is recorded (slow, full, gone, read-only)",

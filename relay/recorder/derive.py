@@ -1,4 +1,4 @@
-"""`python -m relay.recorder.derive [--sound-shifts TICKS:NS,…] [IN...]`: plain segments in, one playable H.264 + Opus MP4 out.
+"""`python -m relay.recorder.derive [--sound] [--sound-shifts TICKS:NS,…] [IN...]`: plain segments in, one playable MP4 out.
 
 What this file owns: remuxing for an export.  What it must never know: keys, chains, folders.  It reads files, or standard input
 where none is named (segments one after the other, each beginning with its init segment), writes standard output and leaves
@@ -6,7 +6,8 @@ nothing on disk.
 
 The copy is derived: it proves nothing, and nothing is re-encoded.  It begins at zero; the sound is moved piece by piece by the
 offsets that the chain's sender reports say (`evidence.lipsync`).  It is fragmented, because a pipe cannot be rewound to
-complete an index.
+complete an index.  `--sound` says that there is sound, be it after hours of picture alone: its track stands there from the
+beginning, because a file's tracks cannot be added to once its first bytes have gone out.
 """
 
 import argparse
@@ -27,16 +28,22 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from relay.evidence.lipsync import Shift, offset_at
+from relay.record.cut import Layout
+from relay.recorder.mux import Muxer
 
 MAX_BOX = 1 << 30
 HELD_SEGMENTS = 16
 """How many segments of sound alone may come before the first picture."""
 
 _OPTIONS = {
-    "movflags": "frag_keyframe+empty_moov+default_base_moof+delay_moov",
+    "movflags": "frag_keyframe+empty_moov+default_base_moof+frag_discont",
+    "use_editlist": "1",
     "fflags": "+bitexact",
     "video_track_timescale": "90000",
 }
+"""With `delay_moov` FFmpeg would hold everything until each track has its first packet: sound may come after hours, or never.
+`frag_discont` lets a track that begins later keep its time, which FFmpeg only does where it may think of edit lists (none is
+written)."""
 _SECOND = 1_000_000_000
 _SOUND_RATE = 48_000
 _PRE_SKIP = 312
@@ -108,8 +115,9 @@ def segments(stream: BinaryIO) -> Iterator[InputContainer]:
 class Remuxer:
     """Writes packets of many segments into one file."""
 
-    def __init__(self, out: BinaryIO, shifts: Sequence[Shift]) -> None:
+    def __init__(self, out: BinaryIO, shifts: Sequence[Shift], *, sound: bool = False) -> None:
         self._out = out
+        self._sound = sound
         self._shifts = shifts
         self._margin = Fraction(max((abs(shift.offset_ns) for shift in shifts), default=0), _SECOND)
         self._container: OutputContainer | None = None
@@ -117,7 +125,6 @@ class Remuxer:
         self._origin: Fraction | None = None
         self._last: dict[str, int] = {}
         self._held: list[list[Packet[Stream]]] = []
-        self._sound: Stream | None = None
 
     def segment(self, container: InputContainer) -> None:
         """Take one segment; the first with a picture decides what the file holds."""
@@ -147,7 +154,11 @@ class Remuxer:
         self._container.close()
 
     def _begin(self, container: InputContainer) -> None:
-        self._open(list(container.streams))
+        if not self._sound or container.streams.audio:
+            self._open(list(container.streams))
+            return
+        with av.open(io.BytesIO(Muxer(Layout(None, None, audio=True)).init), "r", format="mp4") as opus:
+            self._open([*container.streams, opus.streams.audio[0]])
 
     def _open(self, streams: list[Stream]) -> None:
         self._container = av.open(self._out, "w", format="mp4", options=_OPTIONS)
@@ -177,9 +188,9 @@ class Remuxer:
         self._container.mux_one(copy)
 
 
-def derive(inputs: Iterator[BinaryIO], out: BinaryIO, shifts: Sequence[Shift] = ()) -> None:
+def derive(inputs: Iterator[BinaryIO], out: BinaryIO, shifts: Sequence[Shift] = (), *, sound: bool = False) -> None:
     """Remux everything in `inputs` into `out`; raises ValueError or av.FFmpegError for what is not ours."""
-    remuxer = Remuxer(out, shifts)
+    remuxer = Remuxer(out, shifts, sound=sound)
     for stream in inputs:
         for container in segments(stream):
             remuxer.segment(container)
@@ -195,13 +206,14 @@ def _shifts(text: str) -> tuple[Shift, ...]:
 def main() -> int:
     """Return the exit code: 0, or 2 for input that cannot be read."""
     parser = argparse.ArgumentParser(prog="relay.recorder.derive", description="remux plain segments into one playable MP4")
+    parser.add_argument("--sound", action="store_true", help="there is sound, perhaps later")
     parser.add_argument("--sound-shifts", type=_shifts, default=())
     parser.add_argument("inputs", nargs="*", type=Path)
     arguments = parser.parse_args()
     try:
         with contextlib.ExitStack() as stack:
             files = [stack.enter_context(path.open("rb")) for path in arguments.inputs]
-            derive(iter(files or [sys.stdin.buffer]), sys.stdout.buffer, arguments.sound_shifts)
+            derive(iter(files or [sys.stdin.buffer]), sys.stdout.buffer, arguments.sound_shifts, sound=arguments.sound)
     except (ValueError, OSError, av.FFmpegError) as error:
         print(f"derive: {error}", file=sys.stderr)  # noqa: T201 - a command
         return 2

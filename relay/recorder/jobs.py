@@ -9,6 +9,10 @@ from typing import TypeAlias
 
 from relay.channel.messages import Plan
 from relay.evidence.chain import Cause, ClockMap, Reason, TrackPart
+from relay.evidence.seal import SessionSigner
+
+APART_NS = 1_000_000_000
+"""Between two lost fragments: more is a hole that the disk did not make (the same second as in FORMAT.md §7.4)."""
 
 
 @dataclass(slots=True)
@@ -39,6 +43,26 @@ class Lack:
     track: int | None
     cause: Cause
     detail: str
+    fragments: int = 0
+    """How many fragments were given up; 0 where the gap is no loss of fragments."""
+    init: "Media | None" = None
+    """The last init segment among them: what comes later in its segment cannot be played without it."""
+
+    @property
+    def end_ns(self) -> int:
+        """When what lacks ends."""
+        return self.start_ns + self.length_ns
+
+    def takes_in(self, more: "Lack") -> bool:
+        """Extend a run of lost fragments by the next one; False where that is another hole, and a gap of its own."""
+        same = (self.recording, self.track, self.cause, self.detail) == (more.recording, more.track, more.cause, more.detail)
+        follows = self.start_ns <= more.start_ns <= self.end_ns + APART_NS
+        if not (self.fragments and more.fragments and same and follows):
+            return False
+        self.length_ns = max(self.end_ns, more.end_ns) - self.start_ns
+        self.fragments += more.fragments
+        self.init = more.init or self.init
+        return True
 
 
 @dataclass(slots=True)
@@ -56,6 +80,14 @@ class Open:
 
 
 @dataclass(slots=True)
+class Renew:
+    """Another session key signs from now on, in every open recording."""
+
+    signer: SessionSigner
+    recording: str = ""
+
+
+@dataclass(slots=True)
 class Finish:
     """End a recording."""
 
@@ -65,7 +97,7 @@ class Finish:
     end_ns: int
 
 
-Job: TypeAlias = Media | Lack | Open | Finish
+Job: TypeAlias = Media | Lack | Open | Finish | Renew
 
 
 @dataclass(frozen=True, slots=True)

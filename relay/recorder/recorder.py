@@ -29,9 +29,10 @@ from relay.evidence.wire import decode
 from relay.record.line import LineSettings
 from relay.record.wall import WallClock
 from relay.recorder.config import RecorderConfig
-from relay.recorder.jobs import Fact, Finish, Finished, Lacked, Open, Progress, Sealed
+from relay.recorder.jobs import Fact, Finish, Finished, Lacked, Open, Progress, Renew, Sealed
 from relay.recorder.recording import Recording
 from relay.recorder.recover import Recovered, left_behind, marked, recover_all
+from relay.recorder.told import closed, segment_sealed
 from relay.recorder.writer import VaultThread, WriterSettings
 from relay.store.vault import FileOps, Vault
 
@@ -230,6 +231,8 @@ class Recorder:
             return await self._open(message)
         if isinstance(message, messages.RecordClose):
             return await self._close(message)
+        if isinstance(message, messages.SessionRenew):
+            return self._renew(message)
         if isinstance(message, messages.Shutdown):
             self.stop(message.reason)
             return messages.Done()
@@ -272,6 +275,17 @@ class Recorder:
         if ending is None:
             raise TheirError(Kind.NOT_FOUND, "this recording is not open")
         await asyncio.shield(ending)
+        return messages.Done()
+
+    def _renew(self, message: messages.SessionRenew) -> Message:
+        """Raises TheirError where the certificate does not decode or is another key's."""
+        signer = SessionSigner(MemorySigner(message.seed), decode(CERTIFICATE, message.certificate))
+        if signer.certificate.session_key != signer.public_key:
+            raise TheirError(Kind.INVALID, "the certificate is not of this key")
+        self._signer = signer
+        assert self._vault is not None
+        self._vault.put(Renew(signer))
+        log.info("another session key signs from now on")
         return messages.Done()
 
     def _finish(self, recording: Recording, reason: Reason, author: str | None) -> asyncio.Future[None]:
@@ -350,6 +364,7 @@ class Recorder:
             disk_free=max(0, self._vault.free_bytes - self._config.keep_free),
             backlog_bytes=self._vault.backlog_bytes,
             disk=self._disk(self._vault),
+            session_until_ns=self._signer.certificate.not_after_ns,
         )
 
     @staticmethod
@@ -363,7 +378,7 @@ class Recorder:
         return messages.RecordingReport(
             recording=recording.plan.recording,
             camera=recording.plan.camera,
-            sealed_until_ns=progress.sealed_until_ns,
+            sealed_until_mono=recording.sealed_until_mono,
             links=progress.links,
             gaps=progress.gaps,
             stored_bytes=progress.stored_bytes,
@@ -386,19 +401,19 @@ class Recorder:
             if recording is not None:
                 recording.progress = fact
         elif isinstance(fact, Sealed):
-            self._tell(_segment_sealed(fact))
+            self._tell(segment_sealed(fact))
         elif isinstance(fact, Lacked):
             lack = fact.lack
             self._tell(messages.GapSeen(lack.recording, lack.start_ns, lack.length_ns, lack.cause.value))
         elif isinstance(fact, Finished):
-            self._tell(_closed(fact))
+            self._tell(closed(fact))
             ending = self._ends.pop(fact.recording, None)
             if ending is not None and not ending.done():
                 ending.set_result(None)
 
     def _tell_recovered(self, item: Recovered) -> None:
         for segment in item.segments:
-            self._tell(_segment_sealed(segment))
+            self._tell(segment_sealed(segment))
         self._tell(
             messages.RecordingClosed(
                 recording=item.recording,
@@ -464,30 +479,3 @@ def _settle(future: "asyncio.Future[None]", error: Exception | None) -> None:
         future.set_result(None)
     else:
         future.set_exception(error)
-
-
-def _segment_sealed(fact: Sealed) -> messages.SegmentSealed:
-    return messages.SegmentSealed(
-        recording=fact.recording,
-        segment=fact.segment,
-        first_link=fact.first_link,
-        last_link=fact.last_link,
-        start_ns=fact.start_ns,
-        end_ns=fact.end_ns,
-        stored_bytes=fact.stored_bytes,
-        head=fact.head,
-    )
-
-
-def _closed(fact: Finished) -> messages.RecordingClosed:
-    return messages.RecordingClosed(
-        recording=fact.recording,
-        reason=fact.reason.value,
-        links=fact.links,
-        head=fact.head,
-        end_ns=fact.end_ns,
-        recovered=False,
-        gaps=fact.gaps,
-        duration_ns=fact.duration_ns,
-        stored_bytes=fact.stored_bytes,
-    )

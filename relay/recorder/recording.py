@@ -101,6 +101,11 @@ class Recording:
             self._counters.count("record_clock_steps")
             log.warning("the wall clock was stepped; a recording is marked suspect from here")
 
+    @property
+    def sealed_until_mono(self) -> float:
+        """Arrival (monotonic seconds) of the last packet that is sealed; no step of the wall clock makes it look old."""
+        return (self.progress.sealed_until_ns - self._wall.offset) / 1e9
+
     def finish(self, reason: Reason, author: str | None, now: int) -> None:
         """Give out what waits and end."""
         self._handle(self._line.finish(now), now)

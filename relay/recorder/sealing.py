@@ -9,6 +9,7 @@ are in the segment, and a record that could not be appended is appended before a
 
 import contextlib
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from relay.channel.messages import Plan
@@ -85,6 +86,10 @@ class SealedRecording:
         self._owed: list[bytes] = [self._chain.start()]
         """Records that are signed but not yet in the file; each call writes them before it does anything else."""
         self._facts: list[Fact] = []
+        self._lost: Lack | None = None
+        """The run of lost fragments that still grows: one gap, signed before anything that follows it."""
+        self._init: Media | None = None
+        """An init segment that was lost: it is stored before the next fragment of its segment."""
         self._segment: _Segment | None = None
         self._stored: bytes | None = None
         self._started_ns = start.started_ns
@@ -104,7 +109,16 @@ class SealedRecording:
         Raises OSError where it is not stored yet: the same call with the same job goes on where it failed.  Once its link is
         made the job is done, even if the link itself waits to be written.
         """
+        self.sign_lost()
         self._pay()
+        init, self._init = self._init, None
+        if init is not None and init.segment == job.segment and not job.init:
+            self._init = init  # until it is stored
+            self._store(replace(init, start_ns=job.start_ns))
+            self._init = None
+        self._store(job)
+
+    def _store(self, job: Media) -> None:
         fragment = self._chain.links
         stored, offset = b"", 0
         if self._stores_media:
@@ -133,13 +147,42 @@ class SealedRecording:
         self._owe(self._chain.link(link))
 
     def lack(self, job: Lack) -> None:
-        """Sign a gap; raises OSError."""
+        """Sign a gap, or, for lost fragments, begin or extend the one that will be signed for all of them; raises OSError."""
+        if self._lost is not None and self._lost.takes_in(job):
+            return
+        self.sign_lost()
         self._pay()
+        if job.fragments:
+            self._lost = replace(job)
+        else:
+            self._sign_gap(job)
+
+    @property
+    def losing(self) -> bool:
+        """Whether fragments were lost of which no signed gap tells yet."""
+        return self._lost is not None
+
+    def sign_lost(self) -> None:
+        """Sign the gap of the fragments lost so far; those that follow become another one.  Never raises OSError."""
+        lost, self._lost = self._lost, None
+        if lost is not None:
+            self._init = lost.init or self._init
+            lost.detail = f"{lost.detail} ({lost.fragments} fragments)"
+            self._sign_gap(lost)
+
+    def _sign_gap(self, job: Lack) -> None:
         self._facts.append(Lacked(job))
         self._owe(self._chain.gap(Gap(job.start_ns, max(job.length_ns, 0), job.track, job.cause, job.detail[:200])))
 
+    def renew(self, signer: SessionSigner) -> None:
+        """Let another session key sign from here on; nothing happens where it does already.  Raises OSError."""
+        self._pay()
+        if not self._chain.closed and self._chain.signer is not signer:
+            self._owe(self._chain.rollover(signer))
+
     def finish(self, job: Finish) -> None:
         """Sign the end; raises OSError; repeated calls only write what is still owed."""
+        self.sign_lost()
         self._pay()
         if self._chain.closed:
             return

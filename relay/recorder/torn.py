@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from relay.base.errors import TheirError
+from relay.base.errors import Kind, TheirError
 from relay.evidence.chain import MAX_RECORD, Record, Torn, iterate, parse_record, survey
 from relay.evidence.records import End, KeyRollover, Link, Recovery, Start
 from relay.evidence.seal import NO_DIGEST, sha256, signature_holds
@@ -130,14 +130,14 @@ class _Chain:
     data: bytes
     count: int = 0
     end: int = 0
-    """Behind the last record that can be read."""
+    """Behind the last record that can be read, with every key that took over before it."""
     positions: list[int] = field(default_factory=list)
     links: list[tuple[int, Link]] = field(default_factory=list)
     """With the number of their record."""
     loose: int | None = None
     """First record that does not follow from the one before it."""
     trusted: bool = False
-    """The start, and each key that took over, is signed as it should be: the others can be judged."""
+    """The start is signed as it should be: the others can be judged."""
     closed: bool = False
     _key: bytes = b""
     _head: bytes = NO_DIGEST
@@ -163,7 +163,8 @@ class _Chain:
             self._key = body.certificate.session_key
             self.trusted = signature_holds(self._key, record.signed, record.signature)
         elif isinstance(body, KeyRollover):
-            self.trusted = self.trusted and signature_holds(self._key, record.signed, record.signature)
+            if not signature_holds(self._key, record.signed, record.signature):
+                raise TheirError(Kind.INVALID, "a key that took over unasked: what follows cannot be judged")
             self._key = body.certificate.session_key
         if self.loose is None and (record.sequence != self.count or record.previous != self._head):
             self.loose = self.count

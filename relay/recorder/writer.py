@@ -4,8 +4,9 @@ What this file owns: the bounded backlog, the grouped fsync, retrying, what happ
 What it must never know: packets, sockets, MP4.
 
 Jobs are carried out in order.  Where the disk refuses, the job waits in memory and is tried again; media that waited longer
-than the backlog allows becomes a signed gap.  When the disk is full a preallocated reserve is given up, so that gaps and ends
-(and the one fragment whose number is already spent) still find room; media is taken again once there is room for a new reserve.
+than the backlog allows becomes a signed gap: one for a run of fragments, or for ten seconds of it.  When the disk is full a
+preallocated reserve is given up, so that gaps and ends (and the one fragment whose number is already spent) still find room;
+media is taken again once there is room for a new reserve.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import OurError, RelayError
 from relay.evidence.chain import Cause, newest_head
 from relay.evidence.seal import SessionSigner
-from relay.recorder.jobs import Fact, Job, Lack, Media, Open
+from relay.recorder.jobs import Fact, Finish, Job, Lack, Media, Open, Renew
 from relay.recorder.marks import mark_closed, mark_open, standing
 from relay.recorder.sealing import SealedRecording, start_of
 from relay.store.vault import CHAIN, RESERVE, FileOps, Vault
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 0.25
 MAX_BYTES = 256 << 20
 MAX_JOBS = 65_536
+LOST_SECONDS = 10.0
+"""How long fragments may be lost before the gap so far is signed: what a crash could leave untold."""
 ROOM = 64 << 20
 """Free bytes beyond the reserve at which a disk that was full takes media again."""
 
@@ -78,6 +81,10 @@ class VaultThread:
         self._tell = tell
         self._ops = ops or FileOps()
         self._jobs: deque[Job] = deque()
+        self._last: dict[str, Job] = {}
+        """The last job that waits, by recording."""
+        self._losing: dict[str, float] = {}
+        """Since when (monotonic seconds) fragments of a recording are lost without a signed gap."""
         self._bytes = 0
         self._wake = threading.Condition()
         self._stopping = False
@@ -104,7 +111,7 @@ class VaultThread:
             elif len(self._jobs) >= MAX_JOBS:
                 self._counters.count("vault_jobs_refused")
             else:
-                self._jobs.append(job)
+                self._append(job)
                 self._bytes += len(job.plain) if isinstance(job, Media) else 0
             self._wake.notify()
 
@@ -171,6 +178,8 @@ class VaultThread:
             log.exception("a job of the vault thread failed")
         with self._wake:
             self._jobs.popleft()
+            if self._last.get(job.recording) is job:
+                del self._last[job.recording]
             self._bytes -= len(job.plain) if isinstance(job, Media) else 0
         self._busy_since = None
         return True
@@ -178,6 +187,9 @@ class VaultThread:
     def _carry_out(self, job: Job) -> None:
         if isinstance(job, Open):
             self._begin(job)
+            return
+        if isinstance(job, Renew):
+            self._renew(job)
             return
         recording = self._open.get(job.recording)
         if recording is None:
@@ -192,10 +204,19 @@ class VaultThread:
             recording.finish(job)
             self._end(recording)
 
+    def _renew(self, job: Renew) -> None:
+        """Sign with another key from here on; raises OSError where a recording is not taken over yet, as often as asked."""
+        self._signer = job.signer
+        for recording in self._open.values():
+            recording.renew(job.signer)
+
     def _begin(self, job: Open) -> None:
         """Open a recording; a disk that refuses is told to the caller, who asks again when he likes."""
         try:
             self._want_room()
+            if self.state == "full":
+                # The room that a spent reserve left is for gaps and ends.
+                raise OSError(errno.ENOSPC, "the disk is full")
             start = start_of(job.plan, self._head_of(job.plan.previous), self._signer)
             mark_open(self._ops, self._settings.root, self._settings.index, job.recording, standing(self._clock))
             recording = SealedRecording(self._ops, self._settings.root, start, job.key, self._signer)
@@ -236,7 +257,7 @@ class VaultThread:
     # --- syncing ------------------------------------------------------------------------------------------------------
 
     def _dirty(self) -> bool:
-        return any(recording.dirty for recording in self._open.values())
+        return any(recording.dirty or recording.losing for recording in self._open.values())
 
     def _due(self) -> bool:
         waited = self._clock.monotonic() - self._synced
@@ -247,6 +268,7 @@ class VaultThread:
         self._synced = self._clock.monotonic()
         self.free_bytes = self._free()
         for recording in list(self._open.values()):
+            self._sign_lost(recording)
             if recording.dirty:
                 try:
                     self._tell_all(recording.sync())
@@ -254,6 +276,15 @@ class VaultThread:
                     self._refused(error)
         if self.state == "full" or (self.state == "stalled" and not self._jobs):
             self._hold_reserve()  # where nothing else would try whether the disk is back
+
+    def _sign_lost(self, recording: SealedRecording) -> None:
+        """Sign the gap of a run of lost fragments that does not end, every `LOST_SECONDS`."""
+        name = recording.recording
+        since = self._losing.setdefault(name, self._synced) if recording.losing else None
+        if since is not None and (self._stopping or self._synced - since >= LOST_SECONDS):
+            recording.sign_lost()
+        if not recording.losing:
+            self._losing.pop(name, None)
 
     def _want_room(self) -> None:
         """Raise ENOSPC where what is left belongs to others.  A disk that cannot be looked at (0) speaks for itself."""
@@ -290,7 +321,7 @@ class VaultThread:
     def _should_spend(self) -> bool:
         """Give the reserve up once media is being lost or an end waits: before, the disk may still recover."""
         with self._wake:
-            return self._behind() or any(not isinstance(job, Media) for job in self._jobs) or self._stopping
+            return self._behind() or any(isinstance(job, Lack | Finish) for job in self._jobs) or self._stopping
 
     def _give_up(self, job: Job) -> bool:
         """Turn media that cannot be stored any more into a gap, unless its number is already spent."""
@@ -319,11 +350,16 @@ class VaultThread:
     def _lose(self, job: Media) -> None:
         """Turn media into a gap at its place in the queue; the lock is held."""
         self._counters.count("vault_dropped")
-        last = self._jobs[-1] if self._jobs else None
-        if isinstance(last, Lack) and last.recording == job.recording and last.cause is Cause.DISK:
-            last.length_ns = max(last.length_ns, job.start_ns + job.length_ns - last.start_ns)
-        elif len(self._jobs) < MAX_JOBS:
-            self._jobs.append(_lack_of(job))
+        lack, last = _lack_of(job), self._last.get(job.recording)
+        # The first of the queue is in the thread's hands: what is added to it now might not be read any more.
+        if isinstance(last, Lack) and last is not self._jobs[0] and last.takes_in(lack):
+            return
+        if len(self._jobs) < MAX_JOBS:
+            self._append(lack)
+
+    def _append(self, job: Job) -> None:
+        self._jobs.append(job)
+        self._last[job.recording] = job
 
     def _reserve_path(self) -> Path:
         return self._settings.root / f"{RESERVE}-{self._settings.index}"
@@ -358,4 +394,5 @@ class VaultThread:
 
 
 def _lack_of(job: Media) -> Lack:
-    return Lack(job.recording, job.start_ns, job.length_ns, None, Cause.DISK, "the disk did not take it")
+    detail, init = "the disk did not take it", job if job.init else None
+    return Lack(job.recording, job.start_ns, job.length_ns, None, Cause.DISK, detail, fragments=1, init=init)

@@ -66,7 +66,7 @@ class Held:
     recording: str
     camera: str
     index: int
-    sealed_until_ns: int = 0
+    sealed_until_mono: float | None = None
     state: str = "waiting"
     closing: bool = False
     """Its end was asked for, and waits perhaps for a disk: nobody goes on in it."""
@@ -183,7 +183,7 @@ class Capture:
 
     def _take(self, index: int, report: RecordingReport) -> None:
         held = self._held.setdefault(report.recording, Held(report.recording, report.camera, index))
-        held.sealed_until_ns = report.sealed_until_ns
+        held.sealed_until_mono = report.sealed_until_mono
         held.state = report.state
 
     def _on_fact(self, _link: Link, message: Message) -> None:

@@ -74,8 +74,10 @@ class Check:
         *,
         recording_now: Callable[[], AbstractSet[str]] = _nothing,
         viewing_now: Callable[[], AbstractSet[str]] = _nothing,
+        believed_ns: Callable[[], int] | None = None,
     ) -> None:
-        """`recording_now` and `viewing_now`: recordings and views that this control knows to be open."""
+        """`recording_now` and `viewing_now`: recordings and views that this control knows to be open; `believed_ns`: UTC by
+        which terms are judged (RET-01), the wall clock's where none is given."""
         self.under_way: tuple[str, int, int] | None = None
         """What the check that runs is looking at, how many are done, how many there are; None where none runs."""
         self._recording_now = recording_now
@@ -85,6 +87,7 @@ class Check:
         self._vault = vault
         self._keyring = keyring
         self._clock = clock
+        self._believed_ns = believed_ns or clock.utc_ns
 
     async def run(self, progress: Progress | None = None) -> list[Disagreement]:
         """Compare; raises OurError when the database cannot be read."""
@@ -119,7 +122,7 @@ class Check:
             else:
                 found += _term(row, key_day, is_held, lifted.get(row.recording), now_ns)
             found += _row(row, folder, key_day)
-            found += _erasure(row, folder, row.recording in keys, is_held, entries, now_ns)
+            found += _erasure(row, folder, row.recording in keys, is_held, entries, self._believed_ns())
             if journal_purge_ns(row.started_ns) > now_ns:
                 found += _against_journal(row, entries)
             if row.state == "closed" and folder:

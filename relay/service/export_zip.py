@@ -26,7 +26,7 @@ from typing import IO, Any
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.chain import iterate
 from relay.evidence.lipsync import Shift, sound_shifts
-from relay.evidence.records import Link
+from relay.evidence.records import Link, TrackKind
 
 DERIVE = (sys.executable, "-m", "relay.recorder.derive")
 """Makes the playable copy; a process of its own, because FFmpeg's code must not share ours."""
@@ -83,7 +83,7 @@ class Parts:
     verifier: bytes
     derive: Sequence[str] | None
     """Command that reads the sealed plain bytes on its standard input and writes the playable copy on its standard output;
-    it is given `--sound-shifts TICKS:NS,…`."""
+    it is given `--sound-shifts TICKS:NS,…`, and `--sound` where there is any."""
     facts: dict[str, Any] = field(default_factory=dict)
     """Who asked, on what basis, for what: goes into the manifest."""
 
@@ -111,8 +111,7 @@ class Archive:
             for segment, links in _by_segment(parts.selection.links):
                 self._put(f"{segment:05d}.mp4", self._plain(links))
             if parts.derive is not None:
-                shifts = ",".join(f"{shift.since}:{shift.offset_ns}" for shift in parts.selection.shifts)
-                self._put("derived/playable.mp4", self._derived([*parts.derive, f"--sound-shifts={shifts}"]))
+                self._put("derived/playable.mp4", self._derived([*parts.derive, *_options(parts.selection)]))
             self._put("verify.py", [parts.verifier])
             self._put("public_key.hex", [parts.public_key.hex().encode() + b"\n"])
             manifest = {**parts.facts, "files": self._digests, "derived": "derived/ is remuxed, not sealed, and proves nothing"}
@@ -165,6 +164,12 @@ class Archive:
                         pipe.write(piece)
         except OSError:
             return  # the process ended first: its exit code is what is told
+
+
+def _options(selection: Selection) -> Iterator[str]:
+    yield "--sound-shifts=" + ",".join(f"{shift.since}:{shift.offset_ns}" for shift in selection.shifts)
+    if any(part.kind is TrackKind.AUDIO for link in selection.links for part in link.tracks):
+        yield "--sound"
 
 
 def _by_segment(links: Sequence[Link]) -> Iterator[tuple[int, list[Link]]]:

@@ -88,6 +88,10 @@ class Keeping:
         self.holds = Holds(catalogue, journal, keyring, clock, self._unhurried, self._sweeping)
         self._status = Status(None, 0, 0)
 
+    def believed_ns(self) -> int:
+        """Return UTC (ns) by which terms are judged: at most what the wall clock says, and not ahead with a step of it."""
+        return self._unhurried.utc_ns()
+
     def status(self) -> Status:
         """Return the state of keeping."""
         return self._status
@@ -191,7 +195,7 @@ class Keeping:
         """
         async with self._sweeping:
             row = await self._catalogue.recording(recording)
-            now_ns = self._unhurried.utc_ns()
+            now_ns = self.believed_ns()
             if recording in await self._catalogue.held() or not is_due(date.fromisoformat(row.expires_on), now_ns):
                 raise TheirError(Kind.CONFLICT, "held, or not due")
             if row.state != "erased":

@@ -6,7 +6,7 @@ know: sockets, HTTP, positions and civil identities (LIV-04: neither is shown be
 
 from typing import Any
 
-from relay.base.clock import SECOND_NS, Clock
+from relay.base.clock import Clock
 from relay.channel.messages import SourceReport
 from relay.service.capture import Capture
 from relay.service.field import Field
@@ -68,8 +68,8 @@ class Pictures:
         held = self._capture.held(live.recording)
         if held is None:
             return {"rec": "stalled", "sealed_age": None}
-        sealed = held.sealed_until_ns
-        age = max(0.0, (self._clock.utc_ns() - sealed) / SECOND_NS) if sealed else None
+        sealed = held.sealed_until_mono
+        age = max(0.0, self._clock.monotonic() - sealed) if sealed is not None else None
         return {"rec": held.state, "sealed_age": age}
 
 

@@ -99,6 +99,21 @@ async def test_a_step_of_the_wall_clock_ends_no_view_socket_or_sign_in(tmp_path:
         assert session["expires_at"] > rfc3339(services.clock.utc_ns()), "told by the clock that people see"
 
 
+@pytest.mark.parametrize("hours", [3, -3])
+async def test_a_step_of_the_wall_clock_makes_no_seal_look_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    async with control_line(tmp_path) as line:
+        await _live(line)
+        line.recorder.report("recording")
+        camera = await line.control.context.enrolment.camera("pm-1")
+        pictures = line.control.context.pictures
+        await until(lambda: pictures.of(camera)["sealed_age"] is not None, "the report")
+        monkeypatch.setattr(SystemClock, "utc_ns", lambda _clock: time.time_ns() + hours * 3600 * SECOND_NS)
+        monkeypatch.setattr(SystemClock, "monotonic", lambda _clock: time.monotonic() + 60)
+        assert 60 <= pictures.of(camera)["sealed_age"] < 3600
+
+
 async def test_a_transmission_ends_after_its_longest_time(tmp_path: Path) -> None:
     async with control_line(tmp_path, policy={"transmission_minutes": 1e-6}) as line:
         await _live(line)
@@ -682,6 +697,17 @@ async def test_a_restarted_control_finds_streams_and_views_again_and_closes_only
         await _restart_and_check(line, location, held, gone)
 
 
+async def _closed_view(line: Line, view: str) -> dict[str, Any]:
+    """Return the one entry that says how a view ended, once it is written."""
+    for _ in range(3000):
+        found = [entry for entry in _views(await line.entries(), "view closed") if entry["details"]["view"] == view]
+        if found:
+            break
+        await asyncio.sleep(0.01)
+    (closed,) = found
+    return closed
+
+
 async def _restart_and_check(line: Line, location: str, held: str, gone: str) -> None:
     # As a kill would: nothing of the first control may run or write from here on.
     await line.control.links.stop()
@@ -694,7 +720,7 @@ async def _restart_and_check(line: Line, location: str, held: str, gone: str) ->
         assert live.why.intervention
         assert again.control.context.viewing.open_views == 1
         await again.control.context.viewing.tick()
-        (closed,) = [entry for entry in _views(await again.entries(), "view closed") if entry["details"]["view"] == gone]
+        closed = await _closed_view(again, gone)
         assert closed["details"]["reason"] == "the relay was restarted"
         assert closed["details"]["last_ns"] > closed["details"]["first_ns"]
         assert (await again.worker.next(m.LeaseRenew, 2)).views == (held,)

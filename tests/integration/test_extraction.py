@@ -4,10 +4,11 @@ import asyncio
 import io
 import sys
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import av
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
 from relay.channel import messages
+from relay.channel.framing import Connection
 from relay.evidence.keys import public_key_from
 from relay.evidence.standalone import single_file
 from relay.evidence.verdict import Verdict
@@ -35,7 +37,7 @@ from relay.store.keyring import Keyring
 from relay.store.readers import FolderReader
 from relay.store.vault import Vault
 from tests.integration.test_recorder_line import TRACKS, Place, feed, running, taken
-from tests.support.rtp_source import scene
+from tests.support.rtp_source import VIDEO_SSRC, scene
 
 SERVICE = "PM Ville"
 COMMANDER = Person("carl", "Carl", Role.COMMANDER, SERVICE)
@@ -54,7 +56,9 @@ class Post:
 
 
 @pytest.fixture
-async def post(tmp_path: Path) -> AsyncIterator[Post]:
+async def post(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Post]:
+    """With the parameter `sound later`: four seconds, of which the first two are picture alone."""
+    media = _sound_later if getattr(request, "param", "") == "sound later" else _scene
     clock, counters, place = SystemClock(), Counters(), Place(tmp_path)
     database = await Database.open(f"sqlite:///{tmp_path}/relay.db", counters)
     keyring, vault = Keyring(tmp_path / "keys"), Vault(tmp_path / "vault")
@@ -68,7 +72,7 @@ async def post(tmp_path: Path) -> AsyncIterator[Post]:
     its = await interventions.open_by_camera("cam-1", "Rixe", "appel 17")
     camera = await enrolment.camera("cam-1")
     plan, key = await recordings.begin(camera, its.intervention, trigger="bouton", threat="personnes")
-    await _record(place, plan, key, recordings)
+    await _record(place, plan, key, recordings, media)
     await interventions.close_system(its.intervention, "over")
     exports = Exports(
         catalogue, journal, vault, keyring, clock, counters, verifier=single_file().encode(), derive=DERIVE, revoked={}
@@ -79,12 +83,28 @@ async def post(tmp_path: Path) -> AsyncIterator[Post]:
     await database.close()
 
 
-async def _record(place: Place, plan: messages.Plan, key: bytes, recordings: Recordings) -> None:
+Feed: TypeAlias = Callable[[Connection, str], Awaitable[None]]
+
+
+async def _scene(tap: Connection, recording: str) -> None:
+    tap.post(messages.TapOpen(recording, "cam-1", TRACKS))
+    await feed(tap, recording, scene(2.0))
+
+
+async def _sound_later(tap: Connection, recording: str) -> None:
+    packets = scene(4.0)
+    pictures = [timed for timed in packets if timed.packet[8:12] == VIDEO_SSRC.to_bytes(4, "big")]
+    tap.post(messages.TapOpen(recording, "cam-1", TRACKS[:1]))
+    await feed(tap, recording, [timed for timed in pictures if timed.at < 2])
+    tap.post(messages.TapOpen(recording, "cam-1", TRACKS))
+    await feed(tap, recording, [timed for timed in packets if timed.at >= 2])
+
+
+async def _record(place: Place, plan: messages.Plan, key: bytes, recordings: Recordings, media: Feed) -> None:
     async with running(place.config()) as recorder:
         control, tap = await place.connect(), await place.connect()
         await control.ask(messages.RecordOpen(plan, key))
-        tap.post(messages.TapOpen(plan.recording, "cam-1", TRACKS))
-        await feed(tap, plan.recording, scene(2.0))
+        await media(tap, plan.recording)
         await taken(tap, recorder)
         await control.ask(messages.RecordClose(plan.recording, "stopped", "agent"))
     for message in place.heard:
@@ -127,6 +147,22 @@ async def test_an_extraction_verifies_and_its_derived_copy_plays_the_same_sample
         verdict: Verdict = verify(reader, post.keyring.public_key)
     assert [str(finding.code) for finding in verdict.findings] == []
     assert verdict.completeness == "complete for this interval"
+
+
+@pytest.mark.parametrize("post", ["sound later"], indirect=True)
+async def test_a_derived_copy_carries_the_sound_from_where_it_begins(post: Post, tmp_path: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(await _archive(post))) as archive:
+        archive.extractall(tmp_path / "out")
+        names = sorted(name.rpartition("/")[2] for name in archive.namelist() if name.endswith(".mp4"))
+        sealed = [_frames(archive.read(f"{post.recording}/{name}")) for name in names if name != "playable.mp4"]
+        assert sealed[0]["audio"] == 0
+        assert sealed[1]["audio"] > 0
+        copy = _frames(archive.read(f"{post.recording}/derived/playable.mp4"))
+    assert copy == {kind: sum(each[kind] for each in sealed) for kind in ("video", "audio")}
+    with closing(FolderReader(tmp_path / "out" / post.recording)) as reader:
+        verdict = verify(reader, post.keyring.public_key)
+    assert not [finding for finding in verdict.findings if finding.code.name.startswith("DERIVED")]
+    assert [note.code.name for note in verdict.notes if note.code.name.startswith("DERIVED")] == ["DERIVED_SAME"]
 
 
 async def test_the_verifier_in_the_archive_says_so_to_a_stranger(post: Post, tmp_path: Path) -> None:

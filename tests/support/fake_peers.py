@@ -164,5 +164,8 @@ class FakeRecorder(_Peer):
 
     def report(self, state: Literal["recording", "stalled", "full"], *unheld: str) -> None:
         """Tell the second's state of every open recording."""
-        found = tuple(m.RecordingReport(plan.recording, plan.camera, 0, 1, 0, 100, state) for plan in self.open.values())
+        found = tuple(self._report_of(plan, state) for plan in self.open.values())
         self.tell(m.RecorderReport(self.index, found, {}, 0.0, 10**9, 0, unheld))
+
+    def _report_of(self, plan: m.Plan, state: Literal["recording", "stalled", "full"]) -> m.RecordingReport:
+        return m.RecordingReport(plan.recording, plan.camera, time.monotonic(), 1, 0, 100, state)

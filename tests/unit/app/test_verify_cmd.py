@@ -69,7 +69,7 @@ def test_a_list_given_later_tells_of_a_revocation(folder: Path, tmp_path: Path) 
 def test_this_installation_itself_needs_no_list(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "data" / "keys").mkdir(parents=True)
     (tmp_path / "data" / "keys" / "signing.pub").write_bytes(LONGTERM.public_key)
-    assert "not checked" not in run(folder, "--lang", "en").output
+    assert "not checked" not in run(folder, "--data", tmp_path / "data", "--lang", "en").output
 
 
 def test_without_any_key_origin_is_not_proved(folder: Path) -> None:
@@ -78,10 +78,39 @@ def test_without_any_key_origin_is_not_proved(folder: Path) -> None:
     assert "no trusted public key was given" in result.output
 
 
-def test_the_pinned_key_of_this_installation_is_the_default(folder: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
     (tmp_path / "data" / "keys").mkdir(parents=True)
     (tmp_path / "data" / "keys" / "signing.pub").write_bytes(LONGTERM.public_key)
+    return tmp_path / "data"
+
+
+def test_the_pinned_key_of_a_named_installation_is_the_default(
+    folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(folder, "--data", data).exit_code == 0
+    monkeypatch.setenv("RELAY_DATA", str(data))
     assert run(folder).exit_code == 0
+
+
+def test_the_key_that_an_installations_settings_name_comes_before_its_own(folder: Path, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(bytes(32))
+    (data / "settings.toml").write_text(f'[evidence]\npublic_key = "{tmp_path / "other"}"\n')
+    assert run(folder, "--data", data).exit_code == 1
+
+
+def test_a_data_folder_where_the_command_is_typed_is_not_believed(folder: Path, data: Path) -> None:
+    """A forger's archive may hold one: whoever unpacks it and verifies there must not trust the key that came along."""
+    result = run(folder, "--lang", "en")
+    assert result.exit_code == 1
+    assert "no trusted public key was given" in result.output
+
+
+def test_an_installation_inside_what_is_verified_is_refused(folder: Path, data: Path) -> None:
+    data.rename(folder / "data")
+    result = run(folder, "--data", folder / "data", "--lang", "en")
+    assert result.exit_code == 2
+    assert "came with the recording" in result.output
 
 
 def test_a_key_beside_the_recording_is_not_believed(folder: Path) -> None:

@@ -3,7 +3,8 @@
 import contextlib
 import random
 import socket
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.base.clock import ManualClock
-from relay.evidence.chain import End, Link, Recovery, iterate
+from relay.evidence.chain import Cause, End, Link, Recovery, iterate
 from relay.recorder.marks import mark_closed, mark_open, open_marks
 from relay.recorder.recover import Recovered, left_behind, recover_all
 from relay.recorder.sealing import SealedRecording, start_of
@@ -32,8 +33,8 @@ class Run:
     finished: bool = False
 
 
-def record(ops: FileOps, root: Path, run: Run) -> None:
-    """Open, store eight fragments in two segments with a gap between, sync now and then, end."""
+def record(ops: FileOps, root: Path, run: Run, lost: Collection[int] = ()) -> None:
+    """Open, store eight fragments in two segments with a gap between, sync now and then, end; give up those that are `lost`."""
     mark_open(ops, root, 0, RECORDING)
     signer = session()
     recording = SealedRecording(ops, root, start_of(plan(), None, signer), KEY, signer)
@@ -41,14 +42,17 @@ def record(ops: FileOps, root: Path, run: Run) -> None:
     for number in range(FRAGMENTS):
         if number == 4:
             recording.lack(lack(number))
-        recording.media(media(number, segment=number // 4, size=2000))
-        run.linked = number + 1
+        if number in lost:
+            recording.lack(replace(lack(number), cause=Cause.DISK, fragments=1))
+        else:
+            recording.media(media(number, segment=number // 4, size=2000))
+            run.linked += 1
         if number % 3 == 2:
             recording.sync()
-            run.synced = number + 1
+            run.synced = run.linked
     recording.finish(finish(FRAGMENTS))
     recording.sync()
-    run.synced, run.finished = FRAGMENTS, True
+    run.synced, run.finished = run.linked, True
     recording.close()
     mark_closed(ops, root, 0, RECORDING)
 
@@ -95,6 +99,21 @@ def test_death_at_every_single_operation(tmp_path: Path) -> None:
         check(root, run.linked, run.finished)
 
 
+def test_death_at_any_operation_while_fragments_are_lost_leaves_no_hole_unexplained(tmp_path: Path) -> None:
+    lost = {1, 2, 5, 6, 7}
+    counting = FaultyOps(never)
+    (tmp_path / "count").mkdir()
+    record(counting, tmp_path / "count", Run(), lost)
+    for at in range(1, counting.operations + 1):
+        root = tmp_path / str(at)
+        root.mkdir()
+        run = Run()
+        with contextlib.suppress(Killed):
+            record(FaultyOps(killing(at)), root, run, lost)
+        recover(root)
+        check(root, run.linked, run.finished)
+
+
 def test_death_at_every_operation_of_the_recovery_itself(tmp_path: Path) -> None:
     def torn(root: Path) -> Path:
         root.mkdir()
@@ -117,17 +136,17 @@ def test_death_at_every_operation_of_the_recovery_itself(tmp_path: Path) -> None
         assert sum(isinstance(body, Recovery) for body in bodies) == 1
 
 
-@given(at=st.integers(1, 60), chance=st.randoms(use_true_random=False))
+@given(at=st.integers(1, 60), chance=st.randoms(use_true_random=False), lost=st.sets(st.integers(0, FRAGMENTS - 1)))
 @settings(max_examples=60, deadline=None)
 def test_power_cut_at_any_operation_loses_at_most_what_was_not_synced(
-    tmp_path_factory: pytest.TempPathFactory, at: int, chance: random.Random
+    tmp_path_factory: pytest.TempPathFactory, at: int, chance: random.Random, lost: set[int]
 ) -> None:
     root = tmp_path_factory.mktemp("medium")
     medium = Medium(root)
     medium.plan = killing(at)
     run = Run()
     with contextlib.suppress(Killed):
-        record(medium, root, run)
+        record(medium, root, run, lost)
     left = root.parent / f"{root.name}-after"
     medium.after_power_cut(left, chance)
     recover(left)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.base.clock import ManualClock
-from relay.evidence.chain import Record, Recovery, iterate
+from relay.evidence.chain import KeyRollover, Record, Recovery, iterate
 from relay.evidence.verdict import Mark
 from relay.recorder.marks import mark_open
 from relay.recorder.recover import Recovered, recover_all
@@ -193,6 +193,29 @@ def test_no_flipped_byte_older_than_that_costs_a_single_one(tmp_path_factory: py
     assert_kept(root, before)
     assert told is not None
     assert told.reason == "damaged"
+
+
+@pytest.mark.parametrize("back", [3, FRAGMENTS - 5])
+def test_a_key_that_took_over_is_cut_where_it_may_be_torn_and_kept_where_not(tmp_path: Path, back: int) -> None:
+    mark_open(FileOps(), tmp_path, 0, RECORDING)
+    signer = session()
+    recording = SealedRecording(FileOps(), tmp_path, start_of(plan(), None, signer), KEY, signer)
+    for number in range(FRAGMENTS):
+        if number == FRAGMENTS - back:
+            recording.renew(session())
+        recording.media(media(number))
+    recording.close()
+    (rollover,) = [one for one in records(tmp_path) if isinstance(one.body, KeyRollover)]
+    flip(tmp_path / RECORDING / CHAIN, rollover.position + rollover.size - 1)
+    before = files(tmp_path)
+    told = recover(tmp_path)
+    assert told is not None
+    if back == 3:
+        assert (told.reason, told.links) == ("interrupted", FRAGMENTS - back)
+        assert judge(tmp_path).integrity in ("intact", "intact as stored")
+    else:
+        assert told.reason == "damaged"
+        assert files(tmp_path) == before
 
 
 # --- the writer keeps to the window -----------------------------------------------------------------------------------

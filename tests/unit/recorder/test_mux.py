@@ -3,12 +3,14 @@
 import io
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 
 import av
 import pytest
 
 from relay.base.errors import OurError
+from relay.evidence.boxes import walk
 from relay.evidence.chain import TrackKind
 from relay.evidence.seal import sample_digest
 from relay.record.cut import Fragment, Layout, Placed
@@ -31,10 +33,16 @@ class Segment:
         return self.init + b"".join(muxed.data for _, muxed in self.fragments)
 
 
-def mux(packets: list[Timed], streams: list[Stream], segment_seconds: int = 60) -> list[Segment]:
+def mux(
+    packets: list[Timed], streams: list[Stream], segment_seconds: int = 60, both_from: float | None = None
+) -> list[Segment]:
+    """Mux what a line makes of packets; `both_from`: when (s) a camera that came with other streams comes back with both."""
     line = Line(LineSettings(segment=segment_seconds * SECOND), 0)
     out = line.open(streams, 0)
     for timed in packets:
+        if both_from is not None and timed.at >= both_from:
+            out += line.open(BOTH, int(timed.at * SECOND))
+            both_from = None
         now = int(timed.at * SECOND)
         out += line.packets([(now, timed.packet)], now)
     segments: list[Segment] = []
@@ -178,6 +186,52 @@ def test_derived_copy_begins_with_sound_where_the_picture_came_later() -> None:
     assert len(segments) == 2
     found = read(derive(b"".join(segment.data for segment in segments)).stdout)
     assert (len(found["audio"]), len(found["video"])) == (175, 30)
+
+
+def sound_later(seconds: float = 2.5) -> list[Segment]:
+    """Six seconds of picture, with sound for the rest of them."""
+    late = [Timed(timed.at + seconds, timed.packet) for timed in sound(encode_audio(175))]
+    segments = mux(interleave(video(encode_video(180)), iter(late)), [BOTH[0]], both_from=seconds)
+    assert not segments[0].fragments[0][0].layout.audio
+    assert any(fragment.audio for fragment, _ in segments[-1].fragments)
+    return segments
+
+
+def test_derived_copy_holds_sound_that_began_after_the_picture_at_its_time() -> None:
+    segments = sound_later()
+    made = derive(b"".join(segment.data for segment in segments), "--sound")
+    assert (made.returncode, made.stderr) == (0, b"")
+    found, sealed = read(made.stdout), [fragment for segment in segments for fragment, _ in segment.fragments]
+    pictures, sounds = ([one for each in sealed for one in getattr(each, kind)] for kind in ("video", "audio"))
+    assert [data for *_, data in found["video"]] == [one.data for one in pictures]
+    assert [data for *_, data in found["audio"]] == [one.data for one in sounds]
+    apart = found["audio"][0][0] / 48_000 - found["video"][0][0] / 90_000
+    assert apart > 2
+    assert abs(apart - (sounds[0].time / 48_000 - pictures[0].time / 90_000)) < 0.01
+    with av.open(io.BytesIO(made.stdout), "r") as container:
+        assert sum(frame.samples for frame in container.decode(audio=0)) >= (len(sounds) - 1) * 960
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_derived_copy_goes_out_piece_by_piece_however_late_the_sound(declared: bool) -> None:
+    """A film of hours is not held until its first sound, be it declared from the first segment on or not."""
+    late = [Timed(timed.at + 5.0, timed.packet) for timed in sound(encode_audio(50))]
+    packets = interleave(video(encode_video(180)), iter(late))
+    segments = mux(packets, BOTH) if declared else mux(packets, [BOTH[0]], both_from=5.0)
+    made = derive(b"".join(segment.data for segment in segments), "--sound")
+    tracks = Counter(box.kind for _, box in walk(made.stdout))
+    assert tracks[b"moof"] > 2
+    first = next(box for _, box in walk(made.stdout) if box.kind == b"moof")
+    inside = Counter(box.kind for _, box in walk(made.stdout, first.start, first.end))
+    assert inside[b"traf"] == 1
+    assert set(read(made.stdout)) == {"video", "audio"}
+
+
+def test_derived_copy_keeps_sound_that_came_and_went_before_the_picture() -> None:
+    late = [Timed(timed.at + 4.0, timed.packet) for timed in video(encode_video(60))]
+    segments = [*mux(list(sound(encode_audio(50))), [BOTH[1]]), *mux(late, [BOTH[0]])]
+    found = read(derive(b"".join(segment.data for segment in segments), "--sound").stdout)
+    assert (len(found["audio"]), len(found["video"])) == (50, 60)
 
 
 def test_derived_copy_of_sound_alone() -> None:

@@ -3,7 +3,7 @@
 import io
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import av
 import pytest
@@ -260,3 +260,11 @@ def test_pictures_of_another_size_play_from_their_own_init_segment() -> None:
         with av.open(io.BytesIO(film), "r") as container:
             sizes.append({(frame.width, frame.height) for frame in container.decode(video=0)})
     assert sizes == [{(160, 120)}, {(320, 240)}]
+
+
+@pytest.mark.parametrize("step", [3600, -3600])
+def test_what_is_sealed_does_not_age_by_a_step_of_the_wall_clock(step: int) -> None:
+    recording = Camera(random.Random(1)).recording
+    recording.progress = replace(recording.progress, sealed_until_ns=UTC + 5 * SECOND)
+    recording.observe(UTC + (9 + step) * SECOND, START + 9 * SECOND)
+    assert recording.sealed_until_mono == pytest.approx(START / SECOND + 5)

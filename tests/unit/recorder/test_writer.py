@@ -1,10 +1,13 @@
 """The vault thread with a slow, a full and a vanished disk: nothing waits for it, nothing is lost unsaid, no nonce twice."""
 
+import contextlib
 import errno
+import math
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,13 +16,16 @@ from relay.base.clock import Clock, SystemClock
 from relay.base.counters import Counters
 from relay.base.errors import OurError
 from relay.evidence import seal
-from relay.evidence.chain import Cause, Gap, iterate
+from relay.evidence.chain import Cause, Gap, Link, iterate
 from relay.recorder import sealing, writer
 from relay.recorder.jobs import Fact, Finished, Job, Lacked, Open, Progress, Sealed
 from relay.recorder.writer import VaultThread, WriterSettings
 from relay.store.vault import CHAIN, FileOps
 from tests.support.faulty_disk import FaultyOps, SmallDisk, never
-from tests.support.sealing import KEY, RECORDING, finish, judge, lack, media, plan, session
+from tests.support.sealing import KEY, RECORDING, T0, finish, judge, lack, media, plan, session
+
+STEP = 400_000_000
+"""Nanoseconds from one fragment to the next."""
 
 
 class Jumping(SystemClock):
@@ -62,11 +68,35 @@ class Bench:
                 return fact
         raise AssertionError(f"no {kind.__name__}")
 
+    def stored(self, number: int) -> bool:
+        """Wait until fragment `number` is stored, or the disk is full."""
+        until = time.monotonic() + 20
+        while time.monotonic() < until and self.disk() != "full":
+            with contextlib.suppress(queue.Empty):
+                fact = self.facts.get(timeout=0.05)
+                if isinstance(fact, Progress) and fact.links > number:
+                    return True
+        return False
+
     def disk(self) -> str:
         return self.thread.state
 
-    def gaps(self) -> list[Gap]:
-        bodies = [record.body for record in iterate((self.root / RECORDING / CHAIN).read_bytes())]
+    def waiting(self) -> list[Fact]:
+        """Take what was told and nobody has waited for."""
+        told = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                told.append(self.facts.get_nowait())
+        return told
+
+    def until(self, condition: Callable[[], object]) -> None:
+        until, moment = time.monotonic() + 20, threading.Event()
+        while not condition():
+            assert time.monotonic() < until
+            moment.wait(0.005)
+
+    def gaps(self, recording: str = RECORDING) -> list[Gap]:
+        bodies = [record.body for record in iterate((self.root / recording / CHAIN).read_bytes())]
         return [body for body in bodies if isinstance(body, Gap)]
 
 
@@ -191,8 +221,11 @@ def test_media_that_waited_longer_than_the_backlog_becomes_one_signed_gap(bench:
     broken.clear()
     one.put(media(40, queued=clock.monotonic()), finish(41))
     one.wait(Finished)
-    assert {gap.cause for gap in one.gaps()} == {Cause.DISK}
-    assert one.counters.values["vault_dropped"] >= 10
+    (gap,) = one.gaps()
+    lost = one.counters.values["vault_dropped"]
+    assert lost >= 10
+    assert (gap.cause, gap.detail) == (Cause.DISK, f"the disk did not take it ({lost} fragments)")
+    assert (gap.start_ns, gap.length_ns) == (T0 + 30 * STEP, lost * STEP - 1_000_000)
     verdict = judge(tmp_path)
     assert (verdict.exit_code, verdict.integrity) == (0, "intact")
 
@@ -241,8 +274,7 @@ def test_media_leaves_room_to_others_and_is_taken_again_once_there_is_more(
     one.open()
     for number in range(100):
         one.put(media(number, queued=clock.monotonic(), size=4000))
-        one.wait(Progress)
-        if one.disk() == "full":
+        if not one.stored(number):
             break
     assert kept - 3 * 4000 - 16_000 < disk.free(tmp_path) < kept
     assert isinstance(one.open("f" * 32), OurError), "no new recording where there is no room"
@@ -255,6 +287,98 @@ def test_media_leaves_room_to_others_and_is_taken_again_once_there_is_more(
     one.put(media(number + 3, queued=clock.monotonic(), size=4000), finish(number + 4))
     one.wait(Finished)
     assert judge(tmp_path).exit_code == 0
+
+
+def test_what_a_full_disk_does_not_take_is_one_gap_or_one_every_ten_seconds(
+    bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "ROOM", 20_000)
+    monkeypatch.setattr(writer, "LOST_SECONDS", math.inf)
+    clock, disk = Jumping(), SmallDisk(tmp_path, 200_000)
+    one = bench(disk, clock, reserve=16_000, keep=50_000)
+    one.open()
+    one.put(media(0, queued=clock.monotonic()))
+    one.wait(Progress, lambda fact: isinstance(fact, Progress) and fact.links == 1)
+    disk.capacity -= disk.free(tmp_path) - 20_000
+    one.until(lambda: 0 < one.thread.free_bytes < 50_000)
+    for number in range(1, 6):
+        one.put(media(number, queued=clock.monotonic()))
+    clock.advance(11)
+    one.until(lambda: one.counters.values["vault_dropped"] == 5)
+    monkeypatch.setattr(writer, "LOST_SECONDS", 10.0)
+
+    def signed() -> bool:
+        clock.advance(5)
+        return any(isinstance(fact, Lacked) for fact in one.waiting())
+
+    one.until(signed)
+    monkeypatch.setattr(writer, "LOST_SECONDS", math.inf)  # however slow this machine is
+    one.put(*(media(number, queued=clock.monotonic()) for number in range(6, 9)))
+    one.until(lambda: one.counters.values["vault_dropped"] == 8)
+    disk.capacity = 400_000
+    one.until(lambda: one.disk() == "ok")
+    one.put(media(9, queued=clock.monotonic()), finish(10))
+    finished = one.wait(Finished)
+    assert isinstance(finished, Finished)
+    assert (finished.links, finished.gaps) == (2, 2)
+    assert [(gap.start_ns - T0, gap.length_ns, gap.cause) for gap in one.gaps()] == [
+        (1 * STEP, 5 * STEP - 1_000_000, Cause.DISK),
+        (6 * STEP, 3 * STEP - 1_000_000, Cause.DISK),
+    ]
+    assert judge(tmp_path).exit_code == 0
+
+
+def test_an_init_segment_that_a_full_disk_did_not_take_is_stored_before_the_fragments_that_need_it(
+    bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "MAX_BYTES", 400)
+    held = threading.Event()
+
+    class Stalling(FileOps):
+        def write(self, descriptor: int, data: bytes) -> int:
+            if len(data) == 216:
+                assert held.wait(20)
+            return super().write(descriptor, data)
+
+    one = bench(Stalling())
+    one.open()
+    one.put(media(0), media(1))
+    one.put(replace(media(2, segment=1), init=True, tracks=(), length_ns=0), media(2, segment=1), media(3, segment=1))
+    held.set()
+    one.until(lambda: one.thread.backlog_bytes == 0)
+    one.put(media(4, segment=1), finish(5))
+    one.wait(Finished)
+    links = [record.body for record in iterate((tmp_path / RECORDING / CHAIN).read_bytes())]
+    assert [(link.segment, link.init) for link in links if isinstance(link, Link)] == [
+        (0, False),
+        (0, False),
+        (1, True),
+        (1, False),
+    ]
+
+
+def test_cameras_that_lose_together_have_one_gap_each(bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "MAX_BYTES", 400)
+    held, other = threading.Event(), "f" * 32
+
+    class Stalling(FileOps):
+        def write(self, descriptor: int, data: bytes) -> int:
+            if len(data) == 216:
+                assert held.wait(20)
+            return super().write(descriptor, data)
+
+    one = bench(Stalling())
+    one.open()
+    one.open(other)
+    for number in range(20):
+        one.put(media(number), media(number, recording=other))
+    assert len(one.thread._jobs) <= 5, "one that is stored of each, one gap of each, and perhaps still an opening"
+    held.set()
+    one.put(finish(20), finish(20, other))
+    one.wait(Finished)
+    one.wait(Finished)
+    assert [(gap.start_ns - T0, gap.length_ns) for gap in one.gaps()] == [(STEP, 19 * STEP - 1_000_000)]
+    assert one.gaps(other) == one.gaps()
 
 
 def test_faults_anywhere_never_use_a_nonce_twice_nor_leave_an_unexplained_hole(

@@ -140,6 +140,13 @@ async def test_the_playable_copy_is_what_the_command_made_of_the_sealed_bytes(ho
         assert len(sealed) == 3 * 2_000 + len(b"init")
 
 
+async def test_the_copys_maker_is_told_of_sound_only_where_there_is_some(house: House) -> None:
+    recording, exports = await house.record(), _exports(house, (sys.executable, "-c", "import sys; print(sys.argv[1:])"))
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
+    with zipfile.ZipFile(io.BytesIO(await _deliver(exports, export))) as archive:
+        assert archive.read(f"{recording}/derived/playable.mp4") == b"['--sound-shifts=']\n"
+
+
 async def test_no_plain_media_rests_in_the_data_folder_during_or_after_an_extraction(house: House) -> None:
     recording, exports = await house.record(), _exports(house)
     before = {path for path in house.root.rglob("*") if path.is_file()}

@@ -28,7 +28,10 @@ from tests.unit.service.conftest import COMMANDER, House, seal
 
 
 def _repair(house: House) -> Repair:
-    check = Check(house.catalogue, house.journal, house.vault, house.keyring, house.clock, viewing_now=house.recordings.views)
+    check = Check(
+        house.catalogue, house.journal, house.vault, house.keyring, house.clock,
+        viewing_now=house.recordings.views, believed_ns=house.keeping.believed_ns,
+    )  # fmt: skip
     return Repair(
         check, house.catalogue, house.journal, house.vault, house.keyring, house.accounts.camera, house.recordings,
         house.keeping, house.clock, house.counters,
@@ -318,6 +321,7 @@ async def test_an_entered_erasure_is_not_finished_by_a_clock_that_was_stepped_ah
     )
     house.clock.step_utc(40 * 86_400)
     assert (await _repair(house).run(CONSOLE)).mended == ()
+    assert "modification/repaired" not in await house.events()
     assert len(house.keyring.recording_key(recording)) == 32
 
 

@@ -1,0 +1,84 @@
+"""A recorder that is handed another session key: what is open is taken over, once, whatever the disk does meanwhile."""
+
+import errno
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from relay.base.clock import SystemClock
+from relay.evidence.chain import KeyRollover, iterate
+from relay.evidence.seal import SessionSigner, new_session
+from relay.recorder.jobs import Finished, Progress, Renew
+from relay.store.vault import CHAIN, FileOps
+from tests.support.faulty_disk import FaultyOps
+from tests.support.sealing import LONG_TERM, RECORDING, T0, finish, judge, media, session
+from tests.unit.recorder.test_writer import STEP, Bench
+
+LATER = "0" * 31 + "2"
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Callable[[FileOps], Bench]]:
+    made: list[Bench] = []
+
+    def make(ops: FileOps) -> Bench:
+        made.append(Bench(tmp_path, ops, SystemClock()))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.thread.stop(10)
+
+
+def lives(since_ns: int, until_ns: int) -> SessionSigner:
+    return new_session(LONG_TERM, role="recorder", index=0, not_before_ns=since_ns, not_after_ns=until_ns)
+
+
+def rollovers(root: Path) -> int:
+    return sum(isinstance(record.body, KeyRollover) for record in iterate((root / RECORDING / CHAIN).read_bytes()))
+
+
+def test_a_recording_and_the_next_one_outlive_the_session_under_which_the_first_began(
+    bench: Callable[[FileOps], Bench], tmp_path: Path
+) -> None:
+    one, second = bench(FileOps()), lives(T0, 2 * T0)
+    one.put(Renew(lives(0, T0 + 3 * STEP)))
+    assert one.open() is None
+    one.put(media(0), media(1), Renew(second), Renew(second), *(media(number) for number in range(2, 9)), finish(9))
+    one.wait(Finished)
+    assert one.open(LATER) is None
+    one.put(*(media(number, recording=LATER) for number in range(7)), finish(7, LATER))
+    one.wait(Finished)
+    assert [judge(tmp_path, recording).exit_code for recording in (RECORDING, LATER)] == [0, 0]
+    assert rollovers(tmp_path) == 1
+
+
+def test_without_it_what_comes_after_the_sessions_end_is_of_no_proved_time(
+    bench: Callable[[FileOps], Bench], tmp_path: Path
+) -> None:
+    one = bench(FileOps())
+    one.put(Renew(lives(0, T0 + 3 * STEP)))
+    assert one.open() is None
+    one.put(*(media(number) for number in range(9)), finish(9))
+    one.wait(Finished)
+    assert judge(tmp_path).exit_code == 1
+
+
+def test_a_disk_that_refuses_meanwhile_delays_it_and_it_is_written_once(
+    bench: Callable[[FileOps], Bench], tmp_path: Path
+) -> None:
+    refusing: list[bool] = []
+    one = bench(FaultyOps(lambda _number, _name: errno.EIO if refusing else None))
+    assert one.open() is None
+    one.put(media(0))
+    one.wait(Progress, lambda fact: isinstance(fact, Progress) and fact.links == 1)
+    refusing.append(True)
+    one.put(Renew(session()), media(1))
+    one.until(lambda: one.counters.values["vault_errors"] > 1)
+    refusing.clear()
+    one.put(finish(2))
+    one.wait(Finished)
+    verdict = judge(tmp_path)
+    assert (verdict.exit_code, verdict.fragments) == (0, 2)
+    assert rollovers(tmp_path) == 1
