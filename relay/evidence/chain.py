@@ -143,6 +143,16 @@ def parse_record(data: bytes, position: int = 0) -> Record:
     )
 
 
+class _Unsigned:
+    """Signs nothing: for a record that is only measured."""
+
+    public_key = b""
+
+    def sign(self, message: bytes) -> bytes:
+        """Return as many bytes as a signature has."""
+        return bytes(SIGNATURE)
+
+
 class ChainWriter:
     """Makes the bytes of one chain, in order; the caller appends them to the file before it asks for the next.
 
@@ -168,6 +178,12 @@ class ChainWriter:
         if self._sequence:
             raise ValueError("already started")
         return PREAMBLE + self._append(self._start)
+
+    def check(self, link: Link) -> None:
+        """Raise ValueError where this link could not be signed whatever its digests: asked before its number is spent."""
+        if link.fragment != self.links:
+            raise ValueError(f"fragment {link.fragment} where {self.links} belongs")
+        frame(self._sequence, self.head, link, _Unsigned())
 
     def link(self, link: Link) -> bytes:
         """Return the signed link of the next fragment; raises ValueError when its number is not the next."""

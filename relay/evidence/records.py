@@ -224,8 +224,15 @@ class KeyRollover:
 
 Body: TypeAlias = Start | Link | Gap | End | Recovery | KeyRollover
 
+MAX_TEXT = 200
+"""Bytes of UTF-8 in a short text: a label, a trigger, a gap's detail."""
+MAX_THREAT = 2000
+"""Bytes of UTF-8 in a threat."""
+MAX_SEGMENT = 99_999
+"""Highest number of a segment."""
+
 _NS = Fixed(8)
-_TEXT = Text(200)
+_TEXT = Text(MAX_TEXT)
 _START = Struct(
     Start,
     (
@@ -238,7 +245,7 @@ _START = Struct(
         ("bearer", Maybe(_TEXT)),
         ("intervention", Text(64)),
         ("trigger", _TEXT),
-        ("threat", Text(2000)),
+        ("threat", Text(MAX_THREAT)),
         ("expires_on", Text(10)),
         ("previous_recording", Maybe(Text(64))),
         ("previous_head", Maybe(Raw(DIGEST))),
@@ -273,7 +280,7 @@ _LINK = Struct(
     Link,
     (
         ("fragment", UInt(0xFFFF_FFFF)),
-        ("segment", UInt(99_999)),
+        ("segment", UInt(MAX_SEGMENT)),
         ("init", Flag()),
         ("offset", UInt(0xFFFF_FFFF)),
         ("plain_length", UInt(0xFFFF_FFFF)),

@@ -15,7 +15,9 @@ from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.base.ids import new_id
-from relay.policy.motives import check_threat, clean_text
+from relay.evidence.records import MAX_TEXT
+from relay.evidence.wire import clip
+from relay.policy.motives import LONGEST, check_threat, clean_text
 from relay.policy.roles import Action, Person
 from relay.service.clock_offset import ClockOffset, Offset
 from relay.service.guard import Guard
@@ -263,7 +265,8 @@ class Field:
 
     async def _press(self, unit: Unit, message: Mapping[str, Any]) -> None:
         threat = check_threat(str(message.get("threat") or DEFAULT_THREAT))
-        reason = clean_text(str(message.get("reason") or "button pressed"), "reason", longest=200)
+        # A press is never refused for its length: what does not fit into the signed start is cut.
+        reason = clip(clean_text(str(message.get("reason") or "button pressed")[:LONGEST], "reason"), MAX_TEXT)
         intervention: str | None = None
         try:
             intervention = await self._intervention(unit, None, reason)

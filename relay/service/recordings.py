@@ -23,7 +23,8 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.base.ids import new_id
 from relay.channel.messages import GapSeen, Plan, RecordingClosed, SegmentSealed
-from relay.evidence.records import Link
+from relay.evidence.records import MAX_TEXT, MAX_THREAT, Link
+from relay.evidence.wire import clip
 from relay.policy.access import Facts
 from relay.policy.motives import check_motive, check_threat, clean_text
 from relay.policy.regimes import rules_of
@@ -142,14 +143,14 @@ class Recordings:
         return Plan(
             recording=new_id(now_ns),
             camera=camera.camera,
-            camera_label=camera.label,
+            camera_label=clip(camera.label, MAX_TEXT),
             regime=camera.regime,
-            service=camera.service,
+            service=clip(camera.service, MAX_TEXT),
             original=cast(Literal["relay", "camera"], camera.original),
-            bearer=bearer,
+            bearer=clip(bearer, MAX_TEXT) if bearer is not None else None,
             intervention=intervention,
-            trigger=trigger,
-            threat=threat,
+            trigger=clip(trigger, MAX_TEXT),
+            threat=clip(threat, MAX_THREAT),
             expires_on=expires_on(camera.regime, now_ns).isoformat(),
             previous=previous,
             started_ns=now_ns,

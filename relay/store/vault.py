@@ -209,6 +209,10 @@ class RecordingWriter:
         self._unsynced_bytes += len(data)
         return offset
 
+    def next_offset(self, segment: int) -> int:
+        """Return where the next stored bytes of a segment will begin."""
+        return self._segment.size if self._segment is not None and segment == self._number else 0
+
     def append_chain(self, record: bytes) -> None:
         """Append one record to the chain; raises OSError."""
         if self._unsynced_records >= MAX_UNSYNCED_RECORDS:

@@ -4,7 +4,10 @@ import pytest
 
 from relay.base.errors import Kind, TheirError
 from relay.channel.messages import RecordingClosed
+from relay.evidence.chain import ChainWriter
+from relay.evidence.seal import new_session
 from relay.policy.roles import Person
+from relay.recorder.sealing import start_of
 from relay.service.identity import CONSOLE
 from tests.unit.service.conftest import ADMINISTRATOR, AUDITOR, COMMANDER, OPERATOR, House, seal
 
@@ -152,3 +155,14 @@ async def test_a_recording_found_damaged_is_entered_counted_and_told(house: Hous
     assert body is not None
     assert isinstance(body["details"], dict)
     assert (body["details"]["reason"], body["details"]["damage"]) == ("damaged", "fragment 2")
+
+
+async def test_whatever_is_said_at_the_press_fits_into_the_signed_start(house: House) -> None:
+    await house.enrolment.enrol(CONSOLE, "cam-1", "é" * 80, "bodycam_pm")
+    camera = await house.enrolment.camera("cam-1")
+    its = await house.interventions.open_by_camera("cam-1", "Rixe", "appel")
+    said = "é" * 200
+    plan, _ = await house.recordings.begin(camera, its.intervention, trigger=said, threat="agents", bearer=said)
+    assert plan.trigger == plan.bearer == "é" * 100
+    signer = new_session(house.keyring.signer, role="recorder", index=0, not_before_ns=0, not_after_ns=1 << 62)
+    assert ChainWriter(signer, start_of(plan, None, signer)).start()
