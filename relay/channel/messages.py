@@ -79,6 +79,8 @@ class PublishOpen(Message, frozen=True):
     recording: str | None
     silence_after: float
     """Seconds without an authenticated packet after which the camera is declared lost."""
+    sound: bool = True
+    """False where the camera's regime records no sound (VID-01): its audio is answered inactive, what comes of it dropped."""
 
 
 class ViewerOpen(Message, frozen=True):
