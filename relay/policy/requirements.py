@@ -301,6 +301,7 @@ ENFORCED: dict[str, Requirement] = {
         ),
         (
             "tests/integration/test_control_line.py::test_a_worker_is_told_where_no_sound_may_be_recorded",
+            "tests/e2e/test_whole_line.py::test_where_the_law_has_no_sound_the_recorded_file_has_none",
             "tests/integration/test_worker_line.py::test_sound_of_a_camera_whose_regime_records_none_goes_nowhere",
             _SERVICE + "test_enrolment.py::test_live_sound_is_off_unless_asked_for_and_never_where_the_law_has_none",
         ),
