@@ -124,6 +124,11 @@ export class Api {
     return this.#call("POST", `/api/cameras/${path(camera)}/request`, nothing, { intervention, threat, reason });
   }
 
+  /** The threat lasts: the transmission goes on past its end. */
+  confirmStream(camera: string, motive: string): Promise<Answer<null>> {
+    return this.#call("POST", `/api/cameras/${path(camera)}/confirm`, nothing, { motive });
+  }
+
   enrolCamera(body: Body): Promise<Answer<string>> {
     return this.#call("POST", "/api/cameras", (value) => textOr(fields(value), "token", ""), body);
   }

@@ -4,6 +4,7 @@
  * Owns: the life of these three and their meeting.  Must never know: elements.
  */
 
+import { restoreAlarms, saveAlarms } from "./alarms";
 import type { Api } from "./api";
 import { restore, save, type WallState } from "./layout";
 import { Listeners } from "./listeners";
@@ -13,9 +14,11 @@ import { Wall } from "./wall";
 
 /** In the tab's own memory: gone with the tab, and with a sign-out. */
 const WALL_KEPT_AS = "relay.wall";
+const ALARMS_KEPT_AS = "relay.alarms";
 
 export class Desk {
-  state: LiveState = NOTHING_KNOWN;
+  /** The relay tells an alarm once to each sign-in: a reload of the page must not lose one. */
+  state: LiveState = { ...NOTHING_KNOWN, ...restoreAlarms(sessionStorage.getItem(ALARMS_KEPT_AS)) };
   readonly changed = new Listeners();
   /** Since when the live socket has been down (our milliseconds); null while it is up. */
   downSince: number | null = null;
@@ -52,7 +55,7 @@ export class Desk {
   }
 
   acknowledge(camera: string): void {
-    this.state = acknowledge(this.state, camera);
+    this.#take(acknowledge(this.state, camera));
     this.changed.fire();
   }
 
@@ -66,8 +69,14 @@ export class Desk {
 
   readonly #leave = (): void => this.wall.stop();
 
+  #take(next: LiveState): void {
+    const news = next.alarms !== this.state.alarms || next.seen !== this.state.seen;
+    this.state = next;
+    if (news) sessionStorage.setItem(ALARMS_KEPT_AS, saveAlarms(next));
+  }
+
   #onMessage(message: LiveMessage): void {
-    this.state = reduce(this.state, message, Date.now());
+    this.#take(reduce(this.state, message, Date.now()));
     this.wall.take(message);
     if (message.t !== "time" && message.t !== "leg") this.changed.fire();
   }

@@ -10,7 +10,7 @@ export type KeyMeaning =
   | { readonly does: "tile"; readonly tile: number }
   | { readonly does: "size"; readonly size: Size }
   | { readonly does: "move"; readonly dx: number; readonly dy: number }
-  | { readonly does: "enlarge" | "hear" | "remove" | "fullScreen" | "search" | "alarm" | "escape" };
+  | { readonly does: "enlarge" | "hear" | "remove" | "fullScreen" | "search" | "alarm" | "confirm" | "escape" };
 
 const SIZE_OF: Readonly<Record<string, Size>> = { "1": 1, "4": 4, "9": 9, "6": 16 };
 const ARROWS: Readonly<Record<string, readonly [number, number]>> = {
@@ -20,11 +20,12 @@ const ARROWS: Readonly<Record<string, readonly [number, number]>> = {
   ArrowDown: [0, 1],
 };
 const LETTERS: Readonly<
-  Record<string, KeyMeaning["does"] & ("hear" | "remove" | "fullScreen" | "search" | "alarm" | "escape")>
+  Record<string, KeyMeaning["does"] & ("hear" | "remove" | "fullScreen" | "search" | "alarm" | "confirm" | "escape")>
 > = {
   m: "hear",
   f: "fullScreen",
   a: "alarm",
+  c: "confirm",
   delete: "remove",
   backspace: "remove",
   escape: "escape",

@@ -4,7 +4,8 @@
  * Owns: cameras, legs, slots as the relay told them, and alarms.  Must never know: the socket, elements, the wall's layout.
  */
 
-import { DecodeError, type Fields, fields, flag, list, number, numberOr, text, textOr } from "./decode";
+import { type Alarm, type AlarmFact, type AlarmState, follow, lower, NO_ALARMS, report, see } from "./alarms";
+import { DecodeError, type Fields, fields, flag, list, moment, number, numberOr, text, textOr } from "./decode";
 import { type Camera, type Disk, type Leg, readCamera, readDisk, readLeg } from "./model";
 
 export interface SlotFact {
@@ -22,29 +23,19 @@ export type LiveMessage =
   | ({ readonly t: "ended"; readonly view: string; readonly reason: string } & SlotFact)
   | { readonly t: "leg"; readonly leg: Leg }
   | { readonly t: "time"; readonly serverMs: number; readonly echo: number }
-  | { readonly t: "alarm"; readonly camera: string; readonly reason: string }
+  | ({ readonly t: "alarm" } & AlarmFact)
   | { readonly t: "disk"; readonly disk: Disk }
   | { readonly t: "interventions" }
   | { readonly t: "worker"; readonly worker: number; readonly up: boolean }
   | { readonly t: "bye"; readonly reason: string }
   | { readonly t: "unknown"; readonly name: string };
 
-export interface Alarm {
-  readonly camera: string;
-  readonly reason: string;
-  /** Our clock, milliseconds. */
-  readonly at: number;
-  /** Somebody at this post has seen it: the sound stops, the mark stays while the button is pressed. */
-  readonly seen: boolean;
-}
-
-export interface LiveState {
+export interface LiveState extends AlarmState {
   readonly workers: readonly number[];
   /** Workers that the relay said went down and has not said to be back. */
   readonly down: ReadonlySet<number>;
   readonly cameras: ReadonlyMap<string, Camera>;
   readonly legs: ReadonlyMap<string, Leg>;
-  readonly alarms: ReadonlyMap<string, Alarm>;
   /** Null until the relay has told. */
   readonly disk: Disk | null;
   /** Grows each time the list of interventions has to be fetched again. */
@@ -56,7 +47,7 @@ export const NOTHING_KNOWN: LiveState = {
   down: new Set(),
   cameras: new Map(),
   legs: new Map(),
-  alarms: new Map(),
+  ...NO_ALARMS,
   disk: null,
   interventions: 0,
 };
@@ -94,7 +85,7 @@ const READERS: Readonly<Record<string, (from: Fields) => LiveMessage>> = {
   ended: (from) => ({ t: "ended", ...slotFact(from), view: text(from, "view"), reason: textOr(from, "reason", "") }),
   leg: (from) => ({ t: "leg", leg: readLeg(from) }),
   time: (from) => ({ t: "time", serverMs: number(from, "server_ns") / 1e6, echo: number(from, "echo") }),
-  alarm: (from) => ({ t: "alarm", camera: text(from, "camera"), reason: textOr(from, "reason", "") }),
+  alarm: (from) => ({ t: "alarm", camera: text(from, "camera"), reason: textOr(from, "reason", ""), at: moment(from, "at") }),
   disk: (from) => ({ t: "disk", disk: readDisk(from) }),
   interventions: () => ({ t: "interventions" }),
   worker: (from) => ({ t: "worker", worker: number(from, "worker"), up: flag(from, "up") }),
@@ -120,17 +111,17 @@ export function reduce(state: LiveState, message: LiveMessage, now: number): Liv
     case "worker":
       return { ...state, down: withWorker(state.down, message.worker, message.up) };
     case "cameras":
-      return withAlarms({ ...state, cameras: new Map(message.cameras.map((camera) => [camera.camera, camera])) }, now);
+      return withCameras(state, new Map(message.cameras.map((camera) => [camera.camera, camera])), message.cameras, now);
     case "camera":
-      return withAlarms({ ...state, cameras: put(state.cameras, message.camera.camera, message.camera) }, now);
+      return withCameras(state, put(state.cameras, message.camera.camera, message.camera), [message.camera], now);
     case "gone":
-      return { ...state, cameras: without(state.cameras, message.camera), alarms: without(state.alarms, message.camera) };
+      return { ...state, ...lower(state, message.camera), cameras: without(state.cameras, message.camera) };
     case "leg":
       return { ...state, legs: put(state.legs, message.leg.view, message.leg) };
     case "ended":
       return { ...state, legs: without(state.legs, message.view) };
     case "alarm":
-      return { ...state, alarms: raise(state.alarms, message.camera, message.reason, now) };
+      return { ...state, ...report(state, { camera: message.camera, reason: message.reason, at: message.at }, now) };
     case "disk":
       return { ...state, disk: message.disk };
     case "interventions":
@@ -149,28 +140,16 @@ function withWorker(down: ReadonlySet<number>, worker: number, up: boolean): Rea
 
 /** An alarm was seen at this post. */
 export function acknowledge(state: LiveState, camera: string): LiveState {
-  const alarm = state.alarms.get(camera);
-  if (alarm === undefined) return state;
-  const pressed = state.cameras.get(camera)?.pressed === true;
-  const alarms = pressed ? put(state.alarms, camera, { ...alarm, seen: true }) : without(state.alarms, camera);
-  return { ...state, alarms };
+  return { ...state, ...see(state, camera, state.cameras.get(camera)?.pressed === true) };
 }
 
-/** A pressed button raises an alarm by itself; a released one lowers it once somebody has seen it. */
-function withAlarms(state: LiveState, now: number): LiveState {
-  let alarms = state.alarms;
-  for (const camera of state.cameras.values()) {
-    const alarm = alarms.get(camera.camera);
-    if (camera.pressed && alarm === undefined) alarms = raise(alarms, camera.camera, "", now - (camera.pressedAge ?? 0) * 1000);
-    if (!camera.pressed && alarm?.seen === true) alarms = without(alarms, camera.camera);
-  }
-  return alarms === state.alarms ? state : { ...state, alarms };
-}
-
-function raise(alarms: ReadonlyMap<string, Alarm>, camera: string, reason: string, now: number): ReadonlyMap<string, Alarm> {
-  const before = alarms.get(camera);
-  if (before !== undefined && !before.seen) return put(alarms, camera, { ...before, reason: reason || before.reason });
-  return put(alarms, camera, { camera, reason, at: now, seen: false });
+/** Cameras as they are told now, and what that means for their alarms. */
+function withCameras(state: LiveState, cameras: ReadonlyMap<string, Camera>, told: readonly Camera[], now: number): LiveState {
+  const { alarms, seen } = told.reduce<AlarmState>(
+    (before, camera) => follow(before, camera, state.cameras.get(camera.camera), now),
+    state,
+  );
+  return { ...state, cameras, alarms, seen };
 }
 
 function put<T>(map: ReadonlyMap<string, T>, key: string, value: T): ReadonlyMap<string, T> {

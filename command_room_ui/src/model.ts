@@ -67,6 +67,8 @@ export interface Camera {
   /** Seconds since the press, as the relay counts them: this page may have been opened later. */
   readonly pressedAge: number | null;
   readonly revoked: boolean;
+  /** When the transmission ends unless it is confirmed (UTC milliseconds); null where it has no end. */
+  readonly endsAt: number | null;
 }
 
 export interface Intervention {
@@ -215,6 +217,7 @@ export function readCamera(value: unknown): Camera {
     pressed: flag(from, "pressed"),
     pressedAge: numberOr(from, "pressed_age", null),
     revoked: flag(from, "revoked") || moment(from, "revoked") !== null,
+    endsAt: moment(from, "ends"),
   };
 }
 

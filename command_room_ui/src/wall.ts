@@ -10,6 +10,7 @@
  */
 
 import { endToEnd, Median, relayToScreen, sinceStamp, type Uncertain } from "./delay";
+import { type Ending, endingOf } from "./ending";
 import { Hearsay } from "./hearsay";
 import * as layout from "./layout";
 import { Listeners } from "./listeners";
@@ -37,6 +38,8 @@ export interface TileView {
   readonly stats: SlotStats | null;
   readonly delayMs: number | null;
   readonly endToEnd: Uncertain | null;
+  /** Once the end of the transmission is near. */
+  readonly ending: Ending | null;
   readonly audible: boolean;
   readonly worker: number | null;
   readonly slot: number | null;
@@ -408,7 +411,8 @@ export class Wall {
     const fresh = camera !== null && isOnAir(camera) && this.isFresh(camera);
     const sealedAge = camera === null ? null : this.#hearsay.sealedAge(camera, this.now());
     const audible = id !== null && this.layout.audible === id;
-    return { tile, id, camera, liveness, fresh, sealedAge, ...nothing, audible, ...nowhere };
+    const ending = camera === null ? null : endingOf(camera, this.utc());
+    return { tile, id, camera, liveness, fresh, sealedAge, ...nothing, ending, audible, ...nowhere };
   }
 
   #judge(id: string | null, camera: Camera | null, refused: boolean, link: Link | undefined, leg: Leg | null): Liveness {
@@ -432,6 +436,11 @@ export class Wall {
   /** Whether what the relay said of a camera is of now: the live socket is up, its worker too, and it was said a moment ago. */
   isFresh(camera: Camera): boolean {
     return this.socket.state === "open" && !this.#isDown(camera.worker) && this.#hearsay.holds(camera, this.now());
+  }
+
+  /** UTC milliseconds, by the relay's clock where it is known. */
+  utc(): number {
+    return this.socket.clock.at(this.now()) ?? Date.now();
   }
 
   #isDown(worker: number | null): boolean {

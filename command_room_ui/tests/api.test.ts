@@ -34,6 +34,15 @@ afterEach(() => {
 const header = (at: number, name: string): string | undefined =>
   (calls[at]?.init.headers as Record<string, string> | undefined)?.[name];
 
+describe("a transmission that goes on", () => {
+  it("is confirmed with its motive", async () => {
+    answers = [new Response(null, { status: 204 })];
+    expect(await api.confirmStream("pm 7", "individu retranché")).toEqual({ kind: "ok", value: null });
+    expect(calls[0]?.route).toBe("/api/cameras/pm%207/confirm");
+    expect(calls[0]?.init).toMatchObject({ method: "POST", body: JSON.stringify({ motive: "individu retranché" }) });
+  });
+});
+
 describe("answers", () => {
   it("are values that were read", async () => {
     answers = [json(SESSION)];

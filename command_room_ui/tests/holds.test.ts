@@ -177,6 +177,22 @@ describe("opening a hold", () => {
     );
   });
 
+  it("does not offer a procedure for which it is held already, until that is lifted", async () => {
+    api.known = [hold()];
+    api.procedures = ["PV 12/2026", "D 7/2026"];
+    const offered = () => [...(find("hold-procedure")?.querySelectorAll("option") ?? [])].map((option) => option.value);
+    await shown();
+    expect(offered()).toEqual(["D 7/2026"]);
+    api.known = [hold(), hold({ hold: "h2", procedure_no: "D 7/2026" })];
+    panel.remove();
+    await shown();
+    expect(find("hold-form")).toBeNull();
+    api.known = [hold({ lifted_by: "carl", lifted_at: "2026-02-03T12:00:00Z" })];
+    panel.remove();
+    await shown();
+    expect(offered()).toEqual(api.procedures);
+  });
+
   it("takes any number where a restored catalogue has forgotten the hold, and says so", async () => {
     api.procedures = [];
     api.lost = true;

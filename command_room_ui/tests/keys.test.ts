@@ -30,6 +30,7 @@ describe("keys of the wall", () => {
     ["m", "hear"],
     ["F", "fullScreen"],
     ["a", "alarm"],
+    ["c", "confirm"],
     ["Delete", "remove"],
     ["Escape", "escape"],
     ["/", "search"],

@@ -46,6 +46,33 @@ describe("the list of cameras", () => {
     expect(list.shadowRoot?.querySelector('li[data-camera="a"]')?.getAttribute("data-standing")).toBe("unknown");
   });
 
+  it("says when a transmission ends, and offers to confirm it", async () => {
+    const asked: string[] = [];
+    list.addEventListener("confirm-wanted", (event) => asked.push((event as CustomEvent<string>).detail));
+    const at = new Date(2026, 10, 25, 14, 32, 10).getTime();
+    list.ending = (known) => (known.camera === "a" ? { at, seconds: 552 } : null);
+    await shown([camera("a"), camera("b")], true);
+    expect(row("a")).toContain("Fin à 14:32:10, dans 9 min 12 s");
+    expect(row("b")).not.toContain("Fin");
+    const buttons = list.shadowRoot?.querySelectorAll<HTMLButtonElement>('[data-testid="confirm"]') ?? [];
+    expect(buttons).toHaveLength(1);
+    buttons[0]?.click();
+    expect(asked).toEqual(["a"]);
+  });
+
+  it("calls no emergency what the relay reports by itself", async () => {
+    const cameras = [camera("a"), camera("b", { pressed: true })];
+    list.live = reduce(NOTHING_KNOWN, { t: "cameras", cameras }, 0);
+    for (const name of ["a", "b"])
+      list.live = reduce(list.live, { t: "alarm", camera: name, reason: "the recording failed", at: null }, 0);
+    list.fresh = () => true;
+    document.body.append(list);
+    await list.updateComplete;
+    expect(row("a")).toContain("ALERTE TECHNIQUE");
+    expect(row("a")).not.toContain("URGENCE");
+    expect(row("b")).toContain("URGENCE");
+  });
+
   it("keeps an emergency that was heard", async () => {
     await shown([camera("a", { pressed: true })], false);
     expect(row("a")).toContain("URGENCE");

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { type Alarm, ENDS_SOON, isTechnical, restoreAlarms, saveAlarms } from "../src/alarms";
 import { DecodeError } from "../src/decode";
 import {
   acknowledge,
@@ -24,6 +25,9 @@ describe("reading messages", () => {
       workers: [0, 1],
       serverMs: 1,
     });
+    const alarm = { t: "alarm", camera: "a", reason: "the recording failed" };
+    expect(readMessage({ ...alarm, at_ns: 5_000_000 })).toEqual({ ...alarm, at: 5 });
+    expect(readMessage(alarm)).toEqual({ ...alarm, at: null });
     expect(readMessage({ t: "assigned", slot: 3, worker: 1, camera: "a", view: "v" })).toEqual({
       t: "assigned",
       slot: 3,
@@ -114,18 +118,19 @@ describe("cameras", () => {
 
 describe("alarms", () => {
   const pressed = camera("a", { pressed: true });
+  const alarm = (reason: string, at: number | null = null): LiveMessage => ({ t: "alarm", camera: "a", reason, at });
 
   it("are raised by a pressed button, once, with the time it was first seen", () => {
     const state = told(listed(pressed), { t: "camera", camera: pressed }, { t: "camera", camera: pressed });
-    expect(state.alarms.get("a")).toEqual({ camera: "a", reason: "", at: 1000, seen: false });
+    expect(state.alarms.get("a")).toEqual({ camera: "a", reason: "", at: 1000, seen: false, pressed: true, events: [] });
   });
 
   it("take the reason from the relay's message, whichever came first", () => {
-    expect(told(listed(pressed), { t: "alarm", camera: "a", reason: "knife" }).alarms.get("a")).toMatchObject({
+    expect(told(listed(pressed), alarm("knife")).alarms.get("a")).toMatchObject({
       reason: "knife",
       at: 1000,
     });
-    expect(told({ t: "alarm", camera: "a", reason: "knife" }, listed(pressed)).alarms.get("a")).toMatchObject({
+    expect(told(alarm("knife"), listed(pressed)).alarms.get("a")).toMatchObject({
       reason: "knife",
       at: 1000,
     });
@@ -151,8 +156,61 @@ describe("alarms", () => {
 
   it("ring again when the button is pressed again", () => {
     const seen = acknowledge(told(listed(pressed)), "a");
-    const again = reduce(seen, { t: "alarm", camera: "a", reason: "again" }, 3000);
-    expect(again.alarms.get("a")).toEqual({ camera: "a", reason: "again", at: 3000, seen: false });
+    const again = reduce(seen, alarm("again"), 3000);
+    expect(again.alarms.get("a")).toMatchObject({ reason: "again", at: 3000, seen: false });
+  });
+});
+
+describe("alarms of the relay itself", () => {
+  const said = (reason: string, at: number | null): LiveMessage => ({ t: "alarm", camera: "a", reason, at });
+  const failed = said("the recording failed", 700);
+  const absent = said("the recording is not open", 800);
+
+  it("are as old as the relay says, also where this page came later", () => {
+    expect(told(failed).alarms.get("a")).toMatchObject({ reason: "the recording failed", at: 700, seen: false });
+    expect(told(said("the recording failed", null)).alarms.get("a")?.at).toBe(1000);
+  });
+
+  it("do not ring again when the relay tells them again after they were seen at this post, all of them", () => {
+    const seen = acknowledge(told(failed, absent, listed(camera("a"))), "a");
+    expect(reduce(reduce(seen, failed, 5000), absent, 5000).alarms.size).toBe(0);
+  });
+
+  it("ring again when they happen again, or may have", () => {
+    const seen = acknowledge(told(failed), "a");
+    expect(reduce(seen, said("the recording failed", 4000), 5000).alarms.get("a")).toMatchObject({ at: 4000, seen: false });
+    const undated = said("the recording failed", null);
+    expect(reduce(acknowledge(told(undated), "a"), undated, 5000).alarms.get("a")?.seen).toBe(false);
+  });
+
+  it("never turn an emergency that nobody has seen into something technical", () => {
+    const pressed = camera("a", { pressed: true });
+    for (const state of [told(listed(pressed), failed), told(failed, listed(pressed))]) {
+      const released = reduce(state, { t: "camera", camera: camera("a") }, 2000);
+      expect(isTechnical(released.alarms.get("a") as Alarm)).toBe(false);
+    }
+    expect(isTechnical(told(failed, listed(camera("a"))).alarms.get("a") as Alarm)).toBe(true);
+  });
+
+  it("of an end that is near go by themselves once it was confirmed, at whichever post, or has come", () => {
+    const ends = (ms: number | null) => camera("a", { ends_ns: ms === null ? null : ms * 1e6 });
+    const soon = told(listed(ends(600_000)), said(ENDS_SOON, 500));
+    expect(reduce(soon, { t: "camera", camera: ends(601_000) }, 2000).alarms.size).toBe(1);
+    expect(reduce(soon, { t: "camera", camera: ends(7_200_000) }, 2000).alarms.size).toBe(0);
+    expect(reduce(soon, listed(ends(7_200_000)), 2000).alarms.size).toBe(0);
+    expect(reduce(soon, { t: "camera", camera: camera("a", { state: "idle", worker: null }) }, 2000).alarms.size).toBe(0);
+    const worse = reduce(soon, failed, 1500);
+    expect(reduce(worse, { t: "camera", camera: ends(7_200_000) }, 2000).alarms.get("a")?.seen).toBe(false);
+  });
+
+  it("survive a reload of the page, and so does what was seen", () => {
+    const seen = acknowledge(told(absent), "a");
+    const kept = saveAlarms(reduce(seen, { t: "alarm", camera: "b", reason: "the recording failed", at: 900 }, 2000));
+    const restored = { ...NOTHING_KNOWN, ...restoreAlarms(kept) };
+    expect(restored.alarms.get("b")).toMatchObject({ reason: "the recording failed", at: 900, seen: false });
+    expect(reduce(restored, absent, 3000).alarms.has("a")).toBe(false);
+    for (const broken of [null, "", "{", "[]", '{"alarms":[{}],"seen":7}'])
+      expect(restoreAlarms(broken)).toEqual({ alarms: new Map(), seen: new Set() });
   });
 });
 

@@ -29,6 +29,7 @@ const LIVE: TileView = {
   },
   delayMs: 71.6,
   endToEnd: null,
+  ending: null,
   audible: false,
   worker: 0,
   slot: 0,
@@ -69,7 +70,7 @@ describe("a tile", () => {
     expect(text).not.toContain("relais → écran");
     expect(text).toContain("IMAGE FIGÉE");
     expect(text).toContain("dernière image il y a 1 min 05 s");
-    expect(text).toContain("caméra perdue");
+    expect(text).toContain("liaison avec la caméra perdue");
     expect(tile.shadowRoot?.querySelector('[data-kind="frozen"] video')).not.toBeNull();
   });
 
@@ -106,7 +107,18 @@ describe("a tile", () => {
       }),
     ).toContain("cette caméra ne transmet pas (LIV-02)");
     const leg = { view: "v", kbps: 1, loss: 0, rttMs: null, layer: "key" as const, limited: true, delayMs: 1, stamp: null };
-    expect(await shown({ ...LIVE, leg }, false)).toContain("IMAGES CLÉS SEULES");
+    expect(await shown({ ...LIVE, leg }, false)).toContain("IMAGES CLÉS UNIQUEMENT");
+  });
+
+  it.each([true, false])("says when the transmission ends, and offers to confirm it (large: %s)", async (large) => {
+    const asked: string[] = [];
+    tile.addEventListener("confirm-wanted", (event) => asked.push((event as CustomEvent<string>).detail));
+    expect(await shown(LIVE, large)).not.toContain("Fin");
+    const at = new Date(2026, 10, 25, 14, 32, 10).getTime();
+    const text = await shown({ ...LIVE, ending: { at, seconds: 552 } }, large);
+    expect(text).toContain("Fin à 14:32:10, dans 9 min 12 s");
+    tile.shadowRoot?.querySelector<HTMLButtonElement>('[data-testid="confirm"]')?.click();
+    expect(asked).toEqual(["a"]);
   });
 
   it("can always be muted, also where sound was switched off for the camera meanwhile", async () => {

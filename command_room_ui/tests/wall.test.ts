@@ -439,6 +439,20 @@ describe("tiles", () => {
     expect(post.wall.tiles()[0]?.fresh).toBe(false);
   });
 
+  it("tell the end of a transmission from ten minutes before, by the relay's clock", () => {
+    post.place("a", 0);
+    post.socket.clock.sample(0, 10, 5_000_005);
+    const ending = (seconds: number) => camera("a", { ends_ns: (5_000_000 + post.now + seconds * 1000) * 1e6 });
+    post.tell({ t: "camera", camera: ending(601) });
+    expect(post.wall.tiles()[0]?.ending).toBeNull();
+    post.tell({ t: "camera", camera: ending(599) });
+    expect(post.wall.tiles()[0]?.ending).toEqual({ at: 5_000_000 + post.now + 599_000, seconds: 599 });
+    post.now += 9000;
+    expect(post.wall.tiles()[0]?.ending?.seconds).toBe(590);
+    post.tell({ t: "camera", camera: camera("a") });
+    expect(post.wall.tiles()[0]?.ending).toBeNull();
+  });
+
   it("tell both delays once every part is known", () => {
     post.place("a", 0);
     post.assign(0, "a", "v");

@@ -130,11 +130,11 @@ describe("an offer that the relay refuses for good", () => {
     Promise.resolve({ kind: "refused", status, error: "too_large", detail, retryAfter: null } as const);
 
   it.each([400, 406, 413])("is not made again and again (%i), and says why", async (status) => {
-    door.answer = refusing(status, "a body is at most 65536 bytes");
+    door.answer = refusing(status, "a body of this type is at most 65536 bytes");
     link.start();
     await vi.advanceTimersByTimeAsync(60_000);
     expect(door.offers).toBe(1);
-    expect(link).toMatchObject({ state: "refused", refusal: "a body is at most 65536 bytes", secret: null });
+    expect(link).toMatchObject({ state: "refused", refusal: "a body of this type is at most 65536 bytes", secret: null });
   });
 
   it("is made again when there is a reason to: the relay or its worker were started again", async () => {

@@ -13,7 +13,7 @@ import msgspec
 from relay.app.settings import Settings
 from relay.base.clock import Clock
 from relay.recorder.config import RecorderConfig
-from relay.service.sessions import issue
+from relay.service.session_keys import issue
 from relay.service.supervise import Child
 from relay.store.keyring import Keyring
 from relay.worker.config import WorkerConfig

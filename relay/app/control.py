@@ -18,17 +18,16 @@ from relay.app import logs
 from relay.app.server import serving
 from relay.app.settings import Settings
 from relay.app.wiring import Control, wire
-from relay.base.counters import Counters, declare
 from relay.base.errors import RelayError
-from relay.service import sessions
+from relay.channel.tasks import every
+from relay.service import session_keys
 from relay.service.supervise import PidLock, write_private
 from relay.service.viewing import RENEW_SECONDS
+from relay.store import patience
 
 log = logging.getLogger(__name__)
 
 URL_FILE = "control.url"
-
-declare(timer_failures="runs of a periodic task of control that failed; it is tried again")
 
 
 def main() -> int:
@@ -57,6 +56,7 @@ async def _main(settings: Settings) -> None:
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run control until `stop`; everything is on disk when this returns.  Raises OurError when it cannot start."""
     settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    patience.be_patient_for(settings.store.patience_seconds)
     lock = PidLock(settings.run / "control.pid")
     try:
         control = await wire(settings)
@@ -96,36 +96,33 @@ def _timers(control: Control) -> list[asyncio.Task[None]]:
     async def tidy() -> None:
         await services.interventions.tidy(services.streams.interventions())
 
-    async def second() -> None:
+    async def pages() -> None:
         services.live.expire(services.steady.utc_ns())
-        await services.streams.tick()
+
+    async def leases() -> None:
+        services.viewing.renew()
 
     periodic: tuple[tuple[float, Callable[[], Awaitable[None]]], ...] = (
-        (1.0, second),
+        (1.0, pages),
+        (1.0, services.streams.tick),
+        (1.0, services.longest.tick),
+        # Of its own: what is being entered in journal and catalogue must not keep a lease waiting.
+        (RENEW_SECONDS, leases),
         (RENEW_SECONDS, services.viewing.tick),
         (5.0, journal.flush_anonymous),
         (10.0, tidy),
         (30.0, services.recordings.tick),
-        (sessions.EVERY_SECONDS, control.sessions.tick),
+        (session_keys.EVERY_SECONDS, control.sessions.tick),
         (60.0, checkpoint),
     )
-    timers = [asyncio.create_task(_every(seconds, work, services.counters)) for seconds, work in periodic]
+    timers = [asyncio.create_task(every(seconds, work, services.counters)) for seconds, work in periodic]
     return [*timers, asyncio.create_task(control.keeping.run()), asyncio.create_task(services.live.run())]
-
-
-async def _every(seconds: float, work: Callable[[], Awaitable[None]], counters: Counters) -> None:
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await work()
-        except RelayError as error:
-            counters.count("timer_failures")
-            log.error("periodic task failed", extra={"task": getattr(work, "__qualname__", "?"), "detail": error.detail})
 
 
 async def shut(control: Control) -> None:
     """End in order: links, what is being entered, the journal's last checkpoint, the database."""
     await control.links.stop()
+    await control.context.field.shut()
     await control.context.streams.shut()
     await control.context.viewing.shut()
     await asyncio.gather(*control.background, return_exceptions=True)

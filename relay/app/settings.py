@@ -172,6 +172,9 @@ class Store(Section):
     """Where catalogue and journal live."""
 
     url: str | None = Field(default=None, description="Database URL; default: SQLite in the data folder")
+    patience_seconds: float = Field(
+        default=2.0, gt=0, description="Time after which a request is refused (503) because the data disk does not answer"
+    )
 
 
 class Policy(Section):
@@ -182,6 +185,9 @@ class Policy(Section):
         default=(), description="INSEE codes of the communes in the prefect's authorisation; empty: not checked"
     )
     max_cameras: int | None = Field(default=None, ge=1, description="Number of cameras in the prefect's authorisation")
+    prefect_days: int | None = Field(
+        default=None, ge=1, le=31, description="Term of videoprotection recordings in the prefect's act, in days (VID-04)"
+    )
     transmission_minutes: float = Field(
         default=120, gt=0, description="A transmission ends after this time unless confirmed again (LIV-07)"
     )

@@ -15,6 +15,7 @@ from relay.app.settings import Settings
 from relay.base.clock import Clock, SteadyClock, SystemClock
 from relay.base.counters import Counters
 from relay.channel.messages import RecorderReport, WorkerReport
+from relay.channel.tasks import told
 from relay.evidence.keys import public_key_from
 from relay.evidence.standalone import single_file
 from relay.evidence.statement import predecessors
@@ -22,6 +23,7 @@ from relay.http.context import Context, Options
 from relay.http.hub import LiveHub, disk_message
 from relay.http.limits import Buckets
 from relay.policy.lockout import Limits
+from relay.service.beats import Beats
 from relay.service.capture import Capture
 from relay.service.check import Check
 from relay.service.enrolment import Enrolment
@@ -34,10 +36,11 @@ from relay.service.interventions import Interventions
 from relay.service.keeping import Keeping
 from relay.service.links import Link, Links
 from relay.service.live_rules import Rules
+from relay.service.longest import Longest
 from relay.service.picture import Pictures
 from relay.service.recordings import Recordings
 from relay.service.repair import Repair
-from relay.service.sessions import Sessions
+from relay.service.session_keys import SessionKeys
 from relay.service.streams import Streams
 from relay.service.verification import Verification
 from relay.service.viewing import Viewing
@@ -72,8 +75,8 @@ class Control:
     links: Links
     capture: Capture
     keeping: Keeping
-    sessions: Sessions
-    background: set["asyncio.Task[None]"]
+    sessions: SessionKeys
+    background: set["asyncio.Task[bool]"]
 
 
 def journal_origin(keyring: Keyring) -> str:
@@ -113,14 +116,15 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
     guard = Guard(stores.journal, clock)
     identity, enrolment = _people(settings, stores, clock, steady, counters), _cameras(settings, stores, clock)
     interventions = Interventions(stores.catalogue, stores.journal, clock)
-    recordings = Recordings(stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters)
+    recordings = _recordings(settings, stores, clock, counters)
     capture = Capture(links, recordings, counters)
     field = Field(interventions, stores.catalogue, guard, clock, counters)
     rules, camera_of = _rules(settings), stores.accounts.camera
     streams = Streams(links, capture, field, stores.catalogue, camera_of, rules, clock, counters)
+    Beats(field, capture, streams.live, clock)
     viewing = Viewing(links, streams, interventions, stores.catalogue, stores.journal, clock, steady, counters)
-    pictures = Pictures(streams, capture, field, viewing, clock)
-    live = LiveHub(enrolment, pictures, counters)
+    longest = Longest(streams, guard, stores.journal, clock, rules.transmission_seconds)
+    pictures = Pictures(streams, capture, field, viewing, longest, clock)
     keeping = Keeping(
         stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters,
         end_views=recordings.end_views_of_recording, close_open=lambda recording: capture.finish(recording, "stopped"),
@@ -130,7 +134,7 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
         recording_now=capture.open, viewing_now=lambda: viewing.known() | recordings.views(), believed_ns=keeping.believed_ns,
     )  # fmt: skip
     verification, exports = await _proofs(settings, stores, clock, counters)
-    sessions = Sessions(links, stores.keyring, clock, counters)
+    sessions = SessionKeys(links, stores.keyring, clock, counters)
     reports = _Reports(links, counters, capture, streams, viewing, keeping, sessions)
     context = Context(
         clock=clock,
@@ -144,6 +148,7 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
         field=field,
         streams=streams,
         viewing=viewing,
+        longest=longest,
         pictures=pictures,
         recordings=recordings,
         verification=verification,
@@ -151,7 +156,7 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
         holds=keeping.holds,
         check=check,
         repair=_repair(stores, check, recordings, keeping, clock, counters),
-        live=live,
+        live=LiveHub(enrolment, pictures, clock, counters),
         journal=stores.journal,
         doors=Buckets(settings.http.door_rate, settings.http.door_burst),
         sign_ins=Buckets(settings.http.sign_in_rate, settings.http.sign_in_burst),
@@ -163,6 +168,11 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
     control = Control(context, stores, links, capture, keeping, sessions, set())
     _introduce(control)
     return control
+
+
+def _recordings(settings: Settings, stores: Stores, clock: Clock, counters: Counters) -> Recordings:
+    days = settings.policy.prefect_days
+    return Recordings(stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters, prefect_days=days)
 
 
 def _rules(settings: Settings) -> Rules:
@@ -257,12 +267,8 @@ def _introduce(control: Control) -> None:
     services.streams.on.change.append(changed)
     services.field.on_change.append(changed)
     services.streams.on.gone.append(lambda camera, reason: changed(camera))
-    services.streams.on.alarm.append(
-        lambda camera, reason: services.live.tell_all({"t": "alarm", "camera": camera, "reason": reason})
-    )
-    services.recordings.on_damaged.append(
-        lambda camera: services.live.tell_all({"t": "alarm", "camera": camera, "reason": "a recording was damaged"})
-    )
+    services.streams.on.alarm.append(services.live.alarm)
+    services.recordings.on_damaged.append(lambda camera: services.live.alarm(camera, "a recording was damaged"))
     control.capture.disk.on_change.append(lambda outlook: services.live.tell_all(disk_message(outlook)))
     services.live.greetings.append(lambda: disk_message(control.capture.disk.outlook))
     services.viewing.on_watched.append(services.field.watched)
@@ -282,7 +288,7 @@ def _tell_worker(services: Context, link: Link, *, up: bool) -> None:
 
 def spawn(control: Control, work: Coroutine[Any, Any, None]) -> None:
     """Run something that nobody waits for; control's end does."""
-    task = patience.spawn(work)
+    task = patience.spawn(told(work, getattr(work, "__qualname__", "background work"), control.context.counters))
     control.background.add(task)
     task.add_done_callback(control.background.discard)
 
@@ -298,7 +304,7 @@ class _Reports:
         streams: Streams,
         viewing: Viewing,
         keeping: Keeping,
-        sessions: Sessions,
+        sessions: SessionKeys,
     ) -> None:
         self._links = links
         self._own = counters
@@ -336,6 +342,7 @@ class _Reports:
             "relay_disk_free_bytes": {f"recorder-{index}": free for index, free in disk.free.items()},
             "relay_disk_full_in_seconds": {} if disk.outlook.full_in is None else {"control": disk.outlook.full_in},
             "relay_disk_troubled": {"control": float(disk.outlook.state != "ok")},
+            "relay_retention_sweep_age_seconds": {"control": self._keeping.since_whole()},
             "relay_retention_late": {"control": self._keeping.status().late_total},
             "relay_holds_open": {"control": self._keeping.holds.open_now},
             "relay_holds_review_overdue": {"control": self._keeping.holds.overdue_now},

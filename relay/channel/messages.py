@@ -66,10 +66,10 @@ class Shutdown(Message, frozen=True):
 
 
 class PublishOpen(Message, frozen=True):
-    """Accept a camera's SDP offer (WHIP).  Answered by `Answer` or `Refused`.
+    """Accept a camera's SDP offer (WHIP); without `sound` (VID-01) its audio is answered inactive, and dropped where it comes.
 
-    `recording` names the recording that the tap feeds (opened at the recorder beforehand), None where the original is the
-    camera's own and only the chain of what passed is kept (the recorder still gets the tap under that id).
+    Answered by `Answer` or `Refused`.  `recording`: what the tap feeds (opened at the recorder beforehand), None where the
+    original is the camera's own and only the chain of what passed is kept (the recorder still gets the tap under that id).
     """
 
     session: str
@@ -80,7 +80,6 @@ class PublishOpen(Message, frozen=True):
     silence_after: float
     """Seconds without an authenticated packet after which the camera is declared lost."""
     sound: bool = True
-    """False where the camera's regime records no sound (VID-01): its audio is answered inactive, what comes of it dropped."""
 
 
 class ViewerOpen(Message, frozen=True):
@@ -151,6 +150,15 @@ class KeyframeAsk(Message, frozen=True):
     cause: Literal["segment", "join", "loss", "layer"]
 
 
+class PublisherChange(Message, frozen=True):
+    """What holds of a camera's session from now on.  Answered by `Done`: where sound is off, none leaves after that."""
+
+    session: str
+    live_audio: bool
+    confirmed_mono: float
+    """When its transmission was confirmed last (LIV-07); kept for a control that starts anew."""
+
+
 class RecordingSwitch(Message, frozen=True):
     """From now on a camera's session feeds another recording (the one before died with its recorder).
 
@@ -195,6 +203,8 @@ class PublisherHeld(Message, frozen=True):
     etag: str
     since_mono: float
     silent_for: float
+    confirmed_mono: float | None = None
+    """As `PublisherChange` said last."""
 
 
 class LegHeld(Message, frozen=True):
@@ -394,7 +404,7 @@ class GapSeen(Message, frozen=True):
 
 
 class RecordingClosed(Message, frozen=True):
-    """The signed end (or the recovery record of one cut short) is on disk; behind a damaged chain perhaps neither."""
+    """The signed end (or the recovery of one cut short) is on disk; of a damaged one (`damage`: where) perhaps neither."""
 
     recording: str
     reason: str
@@ -406,7 +416,6 @@ class RecordingClosed(Message, frozen=True):
     duration_ns: int
     stored_bytes: int
     damage: str = ""
-    """What was found damaged though it had long been on disk (then the reason is `damaged`)."""
 
 
 class RecordingReport(Message, frozen=True):
@@ -463,6 +472,7 @@ AnyMessage: TypeAlias = (
     | AudioAssign
     | LeaseRenew
     | KeyframeAsk
+    | PublisherChange
     | RecordingSwitch
     | InventoryAsk
     | Answer

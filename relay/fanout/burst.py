@@ -8,8 +8,10 @@ into that buffer, seals into it and sends from it, one leg after the other: noth
 a few bytes shorter than their neighbours are padded (RFC 3550 §5.1), so that more of them fit into one segmented send.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter, itemgetter
 from struct import Struct
 from typing import TypeAlias
 
@@ -28,6 +30,8 @@ Item: TypeAlias = tuple[int, int, int, memoryview, bytes, memoryview]
 
 _ONE_BYTE = ONE_BYTE.to_bytes(2, "big")
 _pack = Struct(">BB").pack_into
+_item_index = itemgetter(0)
+_media_index = attrgetter("index")
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -107,12 +111,11 @@ class Layout:
 
     def place(self, index: int) -> slice | None:
         """Return where in the buffer the packet of an index (without a leg's shift) lies."""
-        at = 0
-        for item, length in zip(self.items, self.lengths, strict=True):
-            if item[0] == index:
-                return slice(at, at + length)
-            at += length
-        return None
+        place = bisect_left(self.items, index, key=_item_index)
+        if place == len(self.items) or self.items[place][0] != index:
+            return None
+        at = sum(self.lengths[:place])
+        return slice(at, at + self.lengths[place])
 
     def stamp(self, now: float) -> None:
         """Renew abs-send-time before another slice of legs is served."""
@@ -159,9 +162,12 @@ class Burst:
 
     def find(self, index: int) -> Media | None:
         """Return a packet by its index."""
+        if not self.first <= index <= self.last:
+            return None
         if not self.gapped:
-            return self.packets[index - self.first] if self.first <= index <= self.last else None
-        return next((media for media in self.packets if media.index == index), None)
+            return self.packets[index - self.first]
+        media = self.packets[bisect_left(self.packets, index, key=_media_index)]
+        return media if media.index == index else None
 
 
 def bursts(batch: Sequence[Media]) -> list[Burst]:

@@ -8,6 +8,8 @@ from relay.rtp.transport_cc import build_feedback
 
 INTERVAL = 0.1
 MAX_ARRIVALS = 2000
+MAX_STEP = 1000
+"""A number further than this from the last (either way) begins anew: an outage, or a camera that would have us tell of gaps."""
 
 
 class TransportFeedback:
@@ -22,8 +24,15 @@ class TransportFeedback:
 
     def arrived(self, number: int, now: float) -> None:
         """A packet with this transport-wide number came."""
-        if len(self._arrivals) < MAX_ARRIVALS:
-            self._arrivals[self._unwrap.extend(number)] = now
+        if len(self._arrivals) >= MAX_ARRIVALS:
+            return
+        last = self._unwrap.last
+        extended = self._unwrap.extend(number)
+        if last is not None and not -MAX_STEP <= extended - last <= MAX_STEP:
+            self._arrivals.clear()
+            self._unwrap = Unwrapper(16)
+            extended = self._unwrap.extend(number)
+        self._arrivals[extended] = now
 
     def poll(self, sender: int, media: int, now: float) -> list[bytes]:
         """Return the RTCP packets due now."""

@@ -98,6 +98,8 @@ MIN_PAUSE = 0.5
 """Seconds between two requests that viewers can cause."""
 FIRST_RETRY = 0.4
 MAX_RETRY = 5.0
+_DOUBLINGS = 4
+"""From the first pause to the longest; the exponent stays there however long a camera sends no keyframe."""
 FIR_AFTER = 3
 """Requests in vain after which FIR is tried in turn: some cameras know only that (Janus #233)."""
 
@@ -132,5 +134,5 @@ class KeyframeAsker:
         self.unanswered += self._tries > 0
         self._tries += 1
         self._asked_at = now
-        self._due = now + min(MAX_RETRY, max(MIN_PAUSE, FIRST_RETRY * 2 ** (self._tries - 1)))
+        self._due = now + min(MAX_RETRY, max(MIN_PAUSE, FIRST_RETRY * 2 ** min(self._tries - 1, _DOUBLINGS)))
         return Ask.FIR if self._tries > FIR_AFTER and self._tries % 2 == 0 else Ask.PLI

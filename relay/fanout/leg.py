@@ -5,19 +5,24 @@ sockets, leases, people.
 
 The rules.  Indices (48 bits, ROC << 16 | SEQ) rise without a hole of our making: over a switch of camera, over frames left out
 on purpose.  A hole that the camera's own loss left stays open and may be filled late, once: an index is given out only when it
-is above every index before, or is one of those holes (I10 by construction).  The time base runs on with our clock over a
-switch.  What is replayed at a start carries compressed timestamps, so that the viewer shows the newest picture at once.
+is above every index before, or is one of those holes (I10 by construction).  What was left out has no place, so packets before
+and after it have different shifts; a late one gets the shift of its stretch, and fills its hole whether it is wanted or not,
+because the viewer cannot tell.  The time base runs on with our clock over a switch.  What is replayed at a start carries
+compressed timestamps, so that the viewer shows the newest picture at once.
 
 A burst that a leg takes is sent with `index + leg.shift` and `timestamp + leg.timestamp_shift`.  The rule costs a few
 comparisons per burst; everything else (late packets, a replay, frames left out) is put into a burst of the leg's own, whose
 packets are renumbered so that the same two sums hold.
 """
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from struct import Struct
 from typing import TypeAlias
 
+from relay.base.holes import Holes
 from relay.fanout.burst import LIMIT, Burst, Dress
 from relay.fanout.media import Media
 from relay.fanout.resend import History
@@ -26,6 +31,11 @@ Part: TypeAlias = tuple[bytes, bytes, int]
 """(header with extensions, payload, index), as the SRTP session seals it."""
 
 MAX_HOLES = 512
+"""Ranges of indices left open by the camera's losses."""
+MAX_BACK = 1000
+"""How far behind the newest index a late packet is still sent: less than a replay window (`transport.srtp.WINDOW`)."""
+MAX_EARLIER = 64
+"""Stretches between packets left out that are remembered: 2 s of every other frame at 60 a second."""
 REPLAY_STEP = 90
 """RTP ticks (1 ms of video) between two replayed pictures."""
 START_MASK = 0x7FFF
@@ -33,6 +43,7 @@ START_MASK = 0x7FFF
 _M32 = 0xFFFFFFFF
 
 _pack = Struct(">BBHII").pack
+_start = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +72,13 @@ class Leg:
         self.timestamp_shift = 0
         self.history = History()
         self._keeps = spec.rtx_ssrc is not None
-        self._holes: dict[int, None] = {}
+        self._holes = Holes(MAX_HOLES)
         self._first = 0
+        """Where the current stretch begins, in the camera's indices."""
+        self._earlier: list[tuple[int, int, int]] = []
+        """(start, end, shift) of the stretches before it in which holes may be open."""
+        self._left_out: int | None = None
+        """Timestamp of the last picture left out."""
         self._replayed = -1
         self._compressed: dict[int, int] = {}
         self._last_timestamp = first_timestamp & _M32
@@ -84,17 +100,22 @@ class Leg:
         self._first = replay[0].index
         self.shift = self.high + 1 - self._first
         self._replayed = replay[-1].index + self.shift
-        self._holes.clear()
+        self._forget_source()
         self._last_timestamp = newest
         self.running = True
-        return [self._note(burst, now) for burst in self._own(replay, lambda media: self._claim(media.index + self.shift))]
+        return [self._note(burst, now) for burst in self._own(replay)]
 
     def stop(self) -> None:
         """The source is gone; a new one continues sequence and time.  Nothing of the old one is resent."""
         self.running = False
         self.history.clear()
         self._compressed = {}
+        self._forget_source()
+
+    def _forget_source(self) -> None:
         self._holes.clear()
+        self._earlier.clear()
+        self._left_out = None
 
     def _new_base(self, pictures: int, now: float) -> int:
         """Where the newest replayed picture stands: our clock ran on since the last packet, and time never goes back."""
@@ -109,10 +130,10 @@ class Leg:
             return None
         first = burst.first + self.shift
         if first <= self.high or burst.first < self._first:
-            own = self._own(burst.packets, lambda media: media.index >= self._first and self._claim(media.index + self.shift))
+            own = self._own(burst.packets)
             return self._note(own[0], now) if own else None
         if first > self.high + 1:
-            self._open_holes(first)
+            self._holes.open(self.high + 1, first)
         if burst.gapped:
             for media in burst.packets:
                 self._claim(media.index + self.shift)
@@ -120,35 +141,47 @@ class Leg:
         self._last_timestamp = burst.timestamp + self.timestamp_shift & _M32
         return self._note(burst, now)
 
-    def thin(self, burst: Burst, wanted: Callable[[Media], bool], now: float) -> Burst | None:
-        """As `admit`, leaving out what is not wanted: the viewer sees no hole.
-
-        Packets from before the last one left out are not sent late any more: their place in the sequence is gone.
+    def thin(self, burst: Burst, wanted: Callable[[Media], bool], now: float, *, alone: bool = False) -> Burst | None:
+        """As `admit`, leaving out what is not wanted: the viewer sees no hole.  `alone`: what is wanted needs nothing else, so
+        that what is lost between two packets left out matters to nobody.
         """
         if not self.running:
             return None
         kept: list[tuple[int, Media]] = []
         for media in burst.packets:
-            if media.index < self._first:
-                continue
-            if wanted(media):
-                if self._claim(media.index + self.shift):
-                    kept.append((media.index + self.shift, media))
-            elif media.index + self.shift > self.high:
-                self.shift = self.high - media.index
-                self._first = media.index + 1
+            if media.index + self.shift > self.high and not wanted(media):
+                self._leave_out(media, alone)
+            elif (index := self._place(media)) is not None:
+                kept.append((index, media))
         return self._note(Burst([self._renumbered(index, media) for index, media in kept]), now) if kept else None
+
+    def _leave_out(self, media: Media, alone: bool) -> None:
+        """Let the next packet follow on the last one sent, but for what the camera lost in between."""
+        before = media.index + self.shift - 1
+        is_sent_between = self.high - self.shift >= self._first
+        if before > self.high and (is_sent_between or not (alone or media.timestamp == self._left_out)):
+            self._holes.open(self.high + 1, before + 1)
+            self.high = before
+        if not self._holes:
+            self._earlier.clear()
+        elif self.high - self.shift >= self._first:
+            self._earlier.append((self._first, self.high - self.shift + 1, self.shift))
+            del self._earlier[:-MAX_EARLIER]
+        self.shift = self.high - media.index
+        self._first = media.index + 1
+        self._left_out = media.timestamp
 
     def _note(self, burst: Burst, now: float) -> Burst:
         self.packets += burst.count
         self.octets += burst.octets
         self._last_at = now
         if self._keeps:
-            self.history.keep((burst, self.shift, self.timestamp_shift))
+            self.history.keep(burst, self.shift, self.timestamp_shift)
         return burst
 
-    def _own(self, packets: Sequence[Media], wanted: Callable[[Media], bool]) -> list[Burst]:
-        kept = [self._renumbered(media.index + self.shift, media) for media in packets if wanted(media)]
+    def _own(self, packets: Iterable[Media]) -> list[Burst]:
+        placed = ((self._place(media), media) for media in packets)
+        kept = [self._renumbered(index, media) for index, media in placed if index is not None]
         return [Burst(kept[at : at + LIMIT]) for at in range(0, len(kept), LIMIT)]
 
     def _renumbered(self, index: int, media: Media) -> Media:
@@ -160,20 +193,24 @@ class Leg:
             return media
         return Media(index - self.shift, timestamp, media.marker, media.payload, media.arrival)
 
+    def _place(self, media: Media) -> int | None:
+        """Claim the index of a packet; None where it has been used, or has gone."""
+        shift = self.shift if media.index >= self._first else self._earlier_shift(media.index)
+        return media.index + shift if shift is not None and self._claim(media.index + shift) else None
+
+    def _earlier_shift(self, index: int) -> int | None:
+        at = bisect_right(self._earlier, index, key=_start) - 1
+        if at < 0 or index >= self._earlier[at][1]:
+            return None
+        return self._earlier[at][2]
+
     def _claim(self, index: int) -> bool:
         if index <= self.high:
-            return self._holes.pop(index, self) is None
+            return index > self.high - MAX_BACK and self._holes.fill(index)
         if index > self.high + 1:
-            self._open_holes(index)
+            self._holes.open(self.high + 1, index)
         self.high = index
         return True
-
-    def _open_holes(self, index: int) -> None:
-        holes = self._holes
-        for hole in range(max(self.high + 1, index - MAX_HOLES), index):
-            holes[hole] = None
-        while len(holes) > MAX_HOLES:
-            del holes[next(iter(holes))]
 
     # --- resending -----------------------------------------------------------------------------------------------------
 

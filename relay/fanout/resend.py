@@ -1,22 +1,40 @@
 """What a leg sent, so that a NACK is answered under I10: by RTX, or by the very bytes that were sealed.
 
 What this file owns: the bounded history of one leg and how often a packet is resent.  What it must never know: keys.
+
+Whatever a viewer asks for, a number costs one look-up in an ordered history, and numbers are rationed, found or not: a
+hostile viewer cannot make work out of proportion to its datagrams.
 """
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
+from typing import Generic, TypeVar
 
+from relay.base.counters import declare
 from relay.fanout.burst import Burst, Layout
 from relay.fanout.media import Media
 
 BURSTS = 1024
 """Bursts remembered at most: 4 s of 250 packets/s that come one by one, a second of 1000 packets/s."""
+LATE = 1024
+"""Packets remembered beside them that were sent late, into a hole."""
 REMEMBERED = 2.0
 """Seconds that a burst is remembered; no viewer waits longer for a picture."""
 MIN_AGAIN = 0.015
 """Seconds before the same packet is resent again: viewers ask twice when the first answer is under way."""
 PER_SECOND = 600
 """Resends per second and leg: a hostile viewer must not make work without end."""
+ASKED_AT_ONCE = 256
+"""Numbers looked for at a stretch; libwebrtc asks for 253 per datagram (RTCP_MAX_NACK_FIELDS)."""
+ASKED_PER_SECOND = 3000
+"""Numbers looked for per second and leg, found or not: viewers ask ten times for what their camera's radio lost."""
+
+declare(leg_resend_refused="packets that viewers asked for again and did not get, because they asked for too many")
+
+E = TypeVar("E")
+_first = itemgetter(0)
 
 
 class Allowance:
@@ -26,7 +44,18 @@ class Allowance:
         self._resent: dict[int, float] = {}
         self._window = 0.0
         self._used = 0
+        self._room = float(ASKED_AT_ONCE)
+        self._asked_at = 0.0
         self.refused = 0
+
+    def ask(self, wanted: int, now: float) -> int:
+        """Return how many of so many numbers may be looked for now."""
+        self._room = min(ASKED_AT_ONCE, self._room + (now - self._asked_at) * ASKED_PER_SECOND)
+        self._asked_at = now
+        granted = min(wanted, int(self._room))
+        self._room -= granted
+        self.refused += wanted - granted
+        return granted
 
     def grant(self, index: int, now: float) -> bool:
         """Whether this index may be resent now."""
@@ -44,6 +73,53 @@ class Allowance:
         return True
 
 
+class _Sent(Generic[E]):
+    """Entries in the order of their indices, found by bisection; those sent late, into a hole, have a place of their own."""
+
+    def __init__(self) -> None:
+        self._entries: deque[tuple[int, float, E]] = deque(maxlen=BURSTS)
+        """(lowest index, when, what)"""
+        self._late: dict[int, tuple[float, E]] = {}
+        self._high = -1
+
+    def add(self, first: int, last: int, at: float, entry: E) -> bool:
+        """Remember an entry above all others (the rule); False where it is none, and belongs to `add_late`."""
+        if first <= self._high:
+            return False
+        self._high = last
+        self._entries.append((first, at, entry))
+        return True
+
+    def add_late(self, indices: Iterable[int], at: float, entry: E) -> None:
+        """Remember an entry by each of its indices."""
+        for index in indices:
+            self._late[index] = (at, entry)
+            self._high = max(self._high, index)
+        while len(self._late) > LATE:
+            del self._late[next(iter(self._late))]
+
+    def find(self, index: int) -> E | None:
+        """Return the entry that may hold an index."""
+        late = self._late.get(index)
+        if late is not None:
+            return late[1]
+        at = bisect_right(self._entries, index, key=_first)
+        return self._entries[at - 1][2] if at else None
+
+    def expire(self, before: float) -> None:
+        """Forget what is older."""
+        entries, late = self._entries, self._late
+        while entries and entries[0][1] < before:
+            entries.popleft()
+        while late and next(iter(late.values()))[0] < before:
+            del late[next(iter(late))]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+        self._late.clear()
+
+
 def _index(sequence: int, high: int) -> int:
     """Return the index of a 16-bit sequence number, the newest not above `high`."""
     return high - ((high - sequence) & 0xFFFF)
@@ -53,71 +129,73 @@ class History:
     """The bursts a leg sent, with the shifts they were sent under; payloads are shared between all legs."""
 
     def __init__(self) -> None:
-        self._bursts: deque[tuple[Burst, int, int]] = deque(maxlen=BURSTS)
+        self._sent: _Sent[tuple[Burst, int, int]] = _Sent()
         self.allowance = Allowance()
-        self.keep = self._bursts.append
+
+    def keep(self, burst: Burst, shift: int, timestamp_shift: int) -> None:
         """Remember a burst, its shift and its timestamp shift."""
+        entry = (burst, shift, timestamp_shift)
+        if not self._sent.add(burst.first + shift, burst.last + shift, burst.arrival, entry):
+            self._sent.add_late((media.index + shift for media in burst.packets), burst.arrival, entry)
 
     def expire(self, now: float) -> None:
         """Forget what is older than anybody asks for; call it once a second."""
-        bursts = self._bursts
-        while bursts and now - bursts[0][0].arrival > REMEMBERED:
-            bursts.popleft()
+        self._sent.expire(now - REMEMBERED)
 
     def clear(self) -> None:
         """Forget everything."""
-        self._bursts.clear()
+        self._sent.clear()
 
-    def answer(self, sequences: Iterable[int], high: int, now: float) -> Iterator[tuple[Media, int, int]]:
+    def answer(self, sequences: Sequence[int], high: int, now: float) -> Iterator[tuple[Media, int, int]]:
         """Yield (packet, index and timestamp it was sent with) for NACKed 16-bit sequence numbers."""
-        for sequence in sequences:
+        for sequence in sequences[: self.allowance.ask(len(sequences), now)]:
             index = _index(sequence, high)
             found = self._find(index)
             if found is not None and self.allowance.grant(index, now):
                 yield found
 
     def _find(self, index: int) -> tuple[Media, int, int] | None:
-        for burst, shift, timestamp_shift in reversed(self._bursts):
-            if burst.first <= index - shift <= burst.last:
-                media = burst.find(index - shift)
-                if media is not None:
-                    return media, index, (media.timestamp + timestamp_shift) & 0xFFFFFFFF
-        return None
+        entry = self._sent.find(index)
+        if entry is None:
+            return None
+        burst, shift, timestamp_shift = entry
+        media = burst.find(index - shift)
+        return None if media is None else (media, index, (media.timestamp + timestamp_shift) & 0xFFFFFFFF)
 
 
 class SealedHistory:
     """What was sealed for a viewer without RTX, a burst in one piece; repeated as the very bytes that were sealed (I10)."""
 
     def __init__(self) -> None:
-        self._bursts: deque[tuple[int, Layout, bytes, float]] = deque(maxlen=BURSTS)
+        self._sent: _Sent[tuple[int, Layout, bytes]] = _Sent()
         self.allowance = Allowance()
 
     def keep(self, layout: Layout, shift: int, now: float) -> None:
         """Remember a burst as it lies sealed in its layout, and the shift of its indices."""
-        self._bursts.append((shift, layout, bytes(layout.buffer), now))
+        entry = (shift, layout, bytes(layout.buffer))
+        if not self._sent.add(layout.first + shift, layout.last + shift, now, entry):
+            self._sent.add_late((item[0] + shift for item in layout.items), now, entry)
 
     def expire(self, now: float) -> None:
         """Forget what is older than anybody asks for; call it once a second."""
-        bursts = self._bursts
-        while bursts and now - bursts[0][3] > REMEMBERED:
-            bursts.popleft()
+        self._sent.expire(now - REMEMBERED)
 
     def clear(self) -> None:
         """Forget everything."""
-        self._bursts.clear()
+        self._sent.clear()
 
-    def answer(self, sequences: Iterable[int], high: int, now: float) -> Iterator[bytes]:
+    def answer(self, sequences: Sequence[int], high: int, now: float) -> Iterator[bytes]:
         """Yield what to resend for NACKed 16-bit sequence numbers, given the highest index sent."""
-        for sequence in sequences:
+        for sequence in sequences[: self.allowance.ask(len(sequences), now)]:
             index = _index(sequence, high)
             found = self._find(index)
             if found is not None and self.allowance.grant(index, now):
                 yield found
 
     def _find(self, index: int) -> bytes | None:
-        for shift, layout, sealed, _ in reversed(self._bursts):
-            if layout.first <= index - shift <= layout.last:
-                place = layout.place(index - shift)
-                if place is not None:
-                    return sealed[place]
-        return None
+        entry = self._sent.find(index)
+        if entry is None:
+            return None
+        shift, layout, sealed = entry
+        place = layout.place(index - shift)
+        return None if place is None else sealed[place]

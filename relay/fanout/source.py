@@ -175,22 +175,21 @@ class Source:
     # --- what the camera says ------------------------------------------------------------------------------------------
 
     def receive_rtcp(self, compound: bytes, now: float) -> list[SenderFact]:
-        """Take a compound; returns the sender reports of streams we know."""
+        """Take a compound; returns the sender reports of streams we know, the last of each: no camera sends two at once."""
         try:
             packets = rtcp.parse(compound).packets
         except TheirError:
             self._counters.count("inbound_malformed")
             return []
-        facts = []
-        for packet in packets:
-            stream = self._streams.get(packet.ssrc) if isinstance(packet, rtcp.SenderReport) else None
-            if stream is not None and isinstance(packet, rtcp.SenderReport) and packet.ntp:
-                ntp_ns = rtcp.ns_from_ntp(packet.ntp)
-                self.clock.add(ntp_ns / 1e9, now)
-                stream.clock.report(ntp_ns / 1e9, packet.rtp)
-                stream.last_sr = (packet.ntp >> 16 & 0xFFFFFFFF, now)
-                facts.append(SenderFact(packet.ssrc, ntp_ns, packet.rtp, now))
-        return facts
+        newest = {packet.ssrc: packet for packet in packets if isinstance(packet, rtcp.SenderReport) and packet.ntp}
+        return [self._note_report(self._streams[ssrc], newest[ssrc], now) for ssrc in newest.keys() & self._streams.keys()]
+
+    def _note_report(self, stream: Stream, report: rtcp.SenderReport, now: float) -> SenderFact:
+        ntp_ns = rtcp.ns_from_ntp(report.ntp)
+        self.clock.add(ntp_ns / 1e9, now)
+        stream.clock.report(ntp_ns / 1e9, report.rtp)
+        stream.last_sr = (report.ntp >> 16 & 0xFFFFFFFF, now)
+        return SenderFact(report.ssrc, ntp_ns, report.rtp, now)
 
     # --- what we say ---------------------------------------------------------------------------------------------------
 
@@ -219,10 +218,11 @@ class Source:
         return rtcp.build_receiver_report(rtcp.ReceiverReport(self._local_ssrc, ()))
 
     def _repair(self, stream: Stream, now: float) -> list[bytes]:
-        before = stream.inbound.abandoned
         wanted = stream.inbound.due(now)
-        if stream.inbound.abandoned > before and stream.spec.kind == "video":
-            stream.asker.want(now)
+        if stream.inbound.abandoned > stream.mourned:
+            stream.mourned = stream.inbound.abandoned
+            if stream.spec.kind == "video":
+                stream.asker.want(now)
         if not wanted:
             return []
         self._counters.count("nack_sent", len(wanted))

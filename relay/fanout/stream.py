@@ -53,7 +53,7 @@ class Stream:
         self.ssrc = ssrc
         self.rid = rid
         self.spec = spec
-        self.inbound = Inbound(spec.clock_rate, nack=spec.nack)
+        self.inbound = Inbound(spec.clock_rate, nack=spec.nack, rtx=spec.rtx_payload_type is not None)
         self.clock = TrackClock(spec.clock_rate, camera)
         self.cache = KeyframeCache()
         self.asker = KeyframeAsker()
@@ -73,6 +73,8 @@ class Stream:
         self.reordered = False
         """B pictures were seen: such a stream cannot be shown with low delay and is refused."""
         self.last_sr: tuple[int, float] | None = None
+        self.mourned = 0
+        """Packets lost for good for which a keyframe has been asked."""
         self._b_slices = 0
         self._key_timestamp: int | None = None
         self._last_timestamp: int | None = None

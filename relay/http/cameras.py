@@ -66,6 +66,7 @@ async def change(request: web.Request) -> web.StreamResponse:
     services = context(request)
     found = await services.enrolment.change(signed_in(request).person, request.match_info["camera"], **changes)
     services.live.enrolment_changed()
+    await services.streams.changed(found)
     return answer(enrolment(found))
 
 
@@ -90,6 +91,15 @@ async def ask(request: web.Request) -> web.StreamResponse:
     return answer(schemas.StreamRequested(request=made), 202)
 
 
+async def confirm(request: web.Request) -> web.StreamResponse:
+    """Let a transmission go on beyond its longest time."""
+    body = await read_body(request, schemas.Confirm)
+    services = context(request)
+    camera = await services.enrolment.camera(request.match_info["camera"])
+    await services.longest.confirm(signed_in(request).person, camera, body.motive)
+    return web.Response(status=204)
+
+
 async def view_token(request: web.Request) -> web.StreamResponse:
     """Make a short-lived token with which a standard WHEP client may watch one camera."""
     body = await read_body(request, schemas.ViewTokenAsk)
@@ -110,6 +120,7 @@ ROUTES = (
     Route(
         "POST", _ONE + "/request", Access.SIGNED_IN, ask, "Please stream", schemas.StreamRequest, schemas.StreamRequested, 202
     ),
+    Route("POST", _ONE + "/confirm", Access.SIGNED_IN, confirm, "Let a transmission go on", schemas.Confirm, status=204),
     Route(
         "POST", "/api/view-tokens", Access.SIGNED_IN, view_token, "A token for a standard WHEP client", schemas.ViewTokenAsk,
         schemas.ViewTokenOut, 201,

@@ -25,6 +25,7 @@ from relay.service.holds import Holds
 from relay.service.identity import Identity, SignedIn
 from relay.service.interventions import Interventions
 from relay.service.links import Links
+from relay.service.longest import Longest
 from relay.service.picture import Pictures
 from relay.service.recordings import Recordings
 from relay.service.repair import Repair
@@ -74,6 +75,7 @@ class Context:
     field: Field
     streams: Streams
     viewing: Viewing
+    longest: Longest
     pictures: Pictures
     recordings: Recordings
     verification: Verification

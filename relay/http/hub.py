@@ -5,22 +5,32 @@ What this file owns: one bounded queue per socket and what every page is told.  
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgpack
 from aiohttp import WSCloseCode, web
 
+from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
+from relay.channel.tasks import told
+from relay.http.alarms import Alarm, Alarms
 from relay.service.disk import Outlook
 from relay.service.enrolment import Enrolment, in_scope
 from relay.service.identity import SignedIn
 from relay.service.picture import Pictures
 from relay.store.accounts import Camera
 
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+
 declare(
     live_sockets="live sockets opened by pages",
     live_messages="messages sent over live sockets",
+    live_refresh_failures="readings of the enrolled cameras for pages that failed; they are repeated every second",
+    live_untold="changes of a camera that could not be told to pages because of an error of ours",
     live_dropped="live sockets closed because they did not take their messages in time",
 )
 
@@ -54,16 +64,23 @@ class Outbox:
             self._queue.put_nowait(b"")
 
     async def run(self) -> None:
-        """Send until the socket goes away, is to be closed, or the queue has overflowed."""
-        with contextlib.suppress(ConnectionError):
-            while not self._overflowed:
-                message = await self._queue.get()
-                if not message:
-                    break
-                await self._socket.send_bytes(message)
-                self._counters.count("live_messages")
+        """Send until the socket goes away, is to be closed, or the queue has overflowed; then close it, whatever happened."""
+        try:
+            await self._send_all()
+        except ConnectionError:
+            pass
+        except Exception:
+            log.exception("a live socket is closed")
         code = WSCloseCode.TRY_AGAIN_LATER if self._overflowed else WSCloseCode.GOING_AWAY
         await self._socket.close(code=code)
+
+    async def _send_all(self) -> None:
+        while not self._overflowed:
+            message = await self._queue.get()
+            if not message:
+                break
+            await self._socket.send_bytes(message)
+            self._counters.count("live_messages")
 
 
 class Page:
@@ -83,10 +100,11 @@ class Page:
 class LiveHub:
     """All pages."""
 
-    def __init__(self, enrolment: Enrolment, pictures: Pictures, counters: Counters) -> None:
+    def __init__(self, enrolment: Enrolment, pictures: Pictures, clock: Clock, counters: Counters) -> None:
         self._enrolment = enrolment
         self._pictures = pictures
         self._counters = counters
+        self._alarms = Alarms(clock)
         self._pages: set[Page] = set()
         self._cameras: dict[str, Camera] = {}
         self._stale = asyncio.Event()
@@ -96,30 +114,46 @@ class LiveHub:
         """What a page is told when it connects, beside the cameras."""
 
     async def run(self) -> None:
-        """Coalesce changes: each camera's map goes out at most ten times a second; until cancelled."""
+        """Tell pages what changes until cancelled; no database, and no error of ours, keeps a change of a camera from them."""
+        await asyncio.gather(self._keep_telling(), self._keep_known())
+
+    async def _keep_telling(self) -> None:
+        """Coalesce changes: each camera's map goes out at most ten times a second."""
         while True:
             await self._wake.wait()
             self._wake.clear()
-            if self._stale.is_set():
-                self._stale.clear()
-                await self.refresh()
             changed, self._changed = self._changed, set()
             for name in changed:
-                self._send_camera(name)
+                try:
+                    self._send_camera(name)
+                except Exception:
+                    self._counters.count("live_untold")
+                    log.exception("a camera's state was not told", extra={"camera": name})
             await asyncio.sleep(0.1)
+
+    async def _keep_known(self) -> None:
+        """Read the enrolled cameras again whenever they changed, and until it succeeds."""
+        while True:
+            await self._stale.wait()
+            self._stale.clear()
+            if not await told(self.refresh(), "reading the enrolled cameras", self._counters, "live_refresh_failures"):
+                self._stale.set()
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def refresh(self) -> None:
         """Read the enrolled cameras again and tell pages which went away."""
         known = {camera.camera: camera for camera in await self._enrolment.enrolled() if camera.revoked_ns is None}
         for gone in self._cameras.keys() - known.keys():
-            self.tell_all({"t": "gone", "camera": gone})
+            self._alarms.forget(gone)
+            for page in self._seers(gone):
+                page.tell({"t": "gone", "camera": gone})
         self._changed |= known.keys()
         self._cameras = known
+        self._wake.set()
 
     def enrolment_changed(self) -> None:
         """A camera was enrolled, changed or revoked."""
         self._stale.set()
-        self._wake.set()
 
     def camera_changed(self, camera: str) -> None:
         """Something about a camera changed: pages are told soon."""
@@ -134,10 +168,31 @@ class LiveHub:
         page.tell({"t": "cameras", "cameras": cameras})
         for greeting in self.greetings:
             page.tell(greeting())
+        for alarm in self._alarms.missed(page.session):
+            if page in self._seers(alarm.camera):
+                self._tell_alarm(page, alarm)
 
     def remove(self, page: Page) -> None:
         """A page went away."""
         self._pages.discard(page)
+        self._alarms.left(page.session)
+
+    def alarm(self, camera: str, reason: str) -> None:
+        """Tell an alarm to every page that may see the camera, and to those that come later (bounded, see `Alarms`)."""
+        alarm = self._alarms.keep(camera, reason)
+        for page in self._seers(camera):
+            self._tell_alarm(page, alarm)
+
+    def _tell_alarm(self, page: Page, alarm: Alarm) -> None:
+        page.tell(alarm.message())
+        self._alarms.reach(alarm, page.session)
+
+    def _seers(self, name: str) -> list[Page]:
+        """Return the pages of who is competent for a camera (VID-03); of one that is unknown, who is for all."""
+        camera = self._cameras.get(name)
+        if camera is None:
+            return [page for page in self._pages if page.person.communes is None]
+        return [page for page in self._pages if in_scope(page.person, camera)]
 
     def tell_all(self, message: Mapping[str, Any]) -> None:
         """Tell every page."""
@@ -174,6 +229,5 @@ class LiveHub:
         if camera is None:
             return
         message = {"t": "camera", **self._pictures.of(camera)}
-        for page in self._pages:
-            if in_scope(page.person, camera):
-                page.tell(message)
+        for page in self._seers(name):
+            page.tell(message)

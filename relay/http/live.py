@@ -5,6 +5,7 @@ What this file owns: reading and answering their messages.  What it must never k
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast, get_args
 
@@ -19,10 +20,15 @@ from relay.http.hub import Outbox, Page
 from relay.policy.roles import Action
 from relay.service.walls import Tell
 
+log = logging.getLogger(__name__)
+
 HEARTBEAT = 10.0
 MAX_MESSAGE = 16 << 10
 
-declare(live_malformed="messages over live sockets that could not be read")
+declare(
+    live_malformed="messages over live sockets that could not be read",
+    live_failures="messages over live sockets that were right and that we could not act on",
+)
 
 
 async def page_socket(request: web.Request) -> web.StreamResponse:
@@ -153,13 +159,17 @@ async def _read(socket: web.WebSocketResponse, services: Context, take: Callable
             services.counters.count("live_malformed")
             continue
         try:
-            decoded = msgpack.unpackb(message.data, max_map_len=64, max_array_len=64, max_str_len=4096)
+            decoded = msgpack.unpackb(message.data, max_map_len=64, max_array_len=64, max_str_len=MAX_MESSAGE)
             if not isinstance(decoded, dict):
                 raise TheirError(Kind.INVALID, "a message is a map")
             await take(decoded)
-        except (TheirError, OurError, ValueError, TypeError, KeyError):
+        except (TheirError, ValueError, TypeError, KeyError):
             # One bad message must not cost the connection over which views and alarms come.
             services.counters.count("live_malformed")
+        except Exception as error:
+            services.counters.count("live_failures")
+            detail = error.detail if isinstance(error, OurError) else repr(error)
+            log.error("a message was not acted on", extra={"detail": detail}, exc_info=not isinstance(error, OurError))
 
 
 async def _finish(sending: asyncio.Task[None]) -> None:

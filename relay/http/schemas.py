@@ -97,6 +97,7 @@ class CameraState(Out):
     original: str
     bearer: str | None
     intervention: str | None
+    ends_ns: int | None
     kbps: float
     fps: float
     loss: float
@@ -167,6 +168,12 @@ class StreamRequest(Body):
     intervention: str = Field(pattern=ID)
     threat: str = "agents"
     reason: str = Field(default="", max_length=200)
+
+
+class Confirm(Body):
+    """Why a transmission must go on."""
+
+    motive: str | None = Field(default=None, max_length=2000)
 
 
 class StreamRequested(Out):

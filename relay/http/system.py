@@ -29,6 +29,7 @@ GAUGES = {
     "relay_disk_free_bytes": "bytes free for recordings where the vault is",
     "relay_disk_full_in_seconds": "seconds until that is used up at the present rate; absent while it is not being used up",
     "relay_disk_troubled": "1 while the disk does not take what is recorded (slow, full, gone, read-only)",
+    "relay_retention_sweep_age_seconds": "seconds since a retention sweep in which nothing failed: over 7200 is an alarm",
     "relay_retention_late": "recordings erased later than their day since the start",
     "relay_holds_open": "recordings' holds open (RET-02)",
     "relay_holds_review_overdue": "holds whose day of review is over: somebody must review or lift them",

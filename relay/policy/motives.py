@@ -10,6 +10,7 @@ from relay.base.errors import Kind, TheirError
 
 LONGEST = 500
 SHORTEST = 3
+_UNPRINTABLE = frozenset({"Cc", "Cs", "Co", "Cf"})
 _EMPTY_PHRASES = frozenset({"test", "service", "motif", "motive", "aucun", "none", "n/a", "xxx", "..."})
 
 
@@ -40,11 +41,17 @@ def clean_text(text: str, field: str, *, longest: int = LONGEST) -> str:
     folded = " ".join(unicodedata.normalize("NFC", text).split())
     if not folded:
         raise TheirError(Kind.INCOMPLETE, f"{field} is required")
-    if any(unicodedata.category(char) in {"Cc", "Cs", "Co", "Cf"} for char in folded):
+    if any(unicodedata.category(char) in _UNPRINTABLE for char in folded):
         raise TheirError(Kind.INVALID, f"{field} holds control characters")
     if len(folded) > longest:
         raise TheirError(Kind.INVALID, f"{field} is longer than {longest} characters")
     return folded
+
+
+def trimmed_text(text: str, *, longest: int = LONGEST) -> str:
+    """Return what `clean_text` would take of a text: for a device's words, which must never cost the alarm they came with."""
+    printable = (" " if unicodedata.category(char) in _UNPRINTABLE else char for char in unicodedata.normalize("NFC", text))
+    return " ".join("".join(printable).split())[:longest].strip()
 
 
 def check_motive(text: str | None) -> str:

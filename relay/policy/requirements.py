@@ -89,8 +89,15 @@ ENFORCED: dict[str, Requirement] = {
     "LIV-04": Requirement(
         "R241-3-1 II, R241-12 II",
         "live sound is off unless enrolled so, and impossible where the regime has none",
-        ("relay.policy.regimes:check_live_audio", "relay.service.enrolment:Enrolment.enrol"),
-        (_SERVICE + "test_enrolment.py::test_live_sound_is_off_unless_asked_for_and_never_where_the_law_has_none",),
+        (
+            "relay.policy.regimes:check_live_audio",
+            "relay.service.enrolment:Enrolment.enrol",
+            "relay.service.streams:Streams.changed",
+        ),
+        (
+            _SERVICE + "test_enrolment.py::test_live_sound_is_off_unless_asked_for_and_never_where_the_law_has_none",
+            _SERVICE + "test_streams.py::test_sound_switched_off_is_switched_off_at_the_worker_before_that_is_answered",
+        ),
     ),
     "LIV-05": Requirement(
         "R241-4 al.4, R241-13 al.4",
@@ -109,18 +116,21 @@ ENFORCED: dict[str, Requirement] = {
     ),
     "LIV-07": Requirement(
         "L241-1, L241-2 al.5",
-        "pictures end with their intervention and after their longest time, whatever the wall clock does",
+        "pictures end with their intervention, and after their longest time unless somebody confirms the threat",
         (
             "relay.service.interventions:Interventions.close",
             "relay.service.streams:Streams.end_intervention",
-            "relay.service.streams:Streams.tick",
+            "relay.service.longest:Longest.tick",
+            "relay.service.longest:Longest.confirm",
         ),
         (
             _SERVICE + "test_interventions.py::test_a_closed_intervention_gives_no_more_pictures_and_tells_who_shows_them",
             _LINE + "test_closing_an_intervention_ends_its_transmissions",
-            _LINE + "test_a_transmission_ends_after_its_longest_time",
             _LINE + "test_a_step_of_the_wall_clock_ends_no_transmission",
             _LINE + "test_a_step_of_the_wall_clock_ends_no_transmission_and_prolongs_none_across_a_restart",
+            _SERVICE + "test_longest.py::test_a_transmission_is_announced_ten_minutes_before_its_end_and_then_ends",
+            _SERVICE + "test_longest.py::test_a_transmission_confirmed_with_a_motive_goes_on_and_the_journal_says_so",
+            _SERVICE + "test_longest.py::test_who_may_not_see_it_confirms_nothing_and_the_refusal_is_entered",
         ),
     ),
     "ACC-01": Requirement(
@@ -318,8 +328,11 @@ ENFORCED: dict[str, Requirement] = {
     "VID-04": Requirement(
         "L252-3, L252-5, R253-4",
         "a prefect's act can only shorten the month",
-        ("relay.policy.retention:expires_on",),
-        (_POLICY + "test_retention.py::test_a_prefects_act_can_only_shorten",),
+        ("relay.policy.retention:expires_on", "relay.service.recordings:Recordings.begin"),
+        (
+            _POLICY + "test_retention.py::test_a_prefects_act_can_only_shorten",
+            _SERVICE + "test_recordings.py::test_the_prefects_term_goes_into_the_plan_of_a_fixed_cameras_recording",
+        ),
     ),
 }
 

@@ -9,7 +9,7 @@ import calendar
 from datetime import UTC, date, datetime, time, timedelta
 
 from relay.base.clock import PARIS, SECOND_NS, paris_day
-from relay.policy.regimes import rules_of
+from relay.policy.regimes import Regime, rules_of
 
 LIFTED_SECONDS = 86_400
 """RET-02: a recording whose hold is lifted past its term goes within a day."""
@@ -35,7 +35,9 @@ def expires_on(regime: str, started_ns: int, prefect_days: int | None = None) ->
         term = add_months(day, rules.retention_months)
     else:
         term = day + timedelta(days=rules.retention_days or 0)
-    return term if prefect_days is None else min(term, day + timedelta(days=prefect_days))
+    if prefect_days is None or rules.regime is not Regime.VIDEOPROTECTION:
+        return term
+    return min(term, day + timedelta(days=prefect_days))
 
 
 def due_ns(day: date) -> int:

@@ -26,6 +26,8 @@ class Action(StrEnum):
     JOIN_INTERVENTION = "join_intervention"
     CLOSE_INTERVENTION = "close_intervention"
     REQUEST_STREAM = "request_stream"
+    CONFIRM_STREAM = "confirm_stream"
+    """Let a transmission go on beyond its longest time (LIV-07)."""
     VIEW_LIVE = "view_live"
     LIST_RECORDINGS = "list_recordings"
     PLAY_RECORDING = "play_recording"
@@ -48,6 +50,7 @@ _LIVE = {
     Action.JOIN_INTERVENTION,
     Action.CLOSE_INTERVENTION,
     Action.REQUEST_STREAM,
+    Action.CONFIRM_STREAM,
     Action.VIEW_LIVE,
     Action.LIST_RECORDINGS,
 }

@@ -23,6 +23,7 @@ from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import framing, messages
 from relay.channel.framing import Connection
 from relay.channel.messages import Message
+from relay.channel.tasks import attempt
 from relay.evidence.chain import Reason
 from relay.evidence.seal import CERTIFICATE, MemorySigner, SessionSigner
 from relay.evidence.wire import decode
@@ -51,6 +52,7 @@ CLOSE_SECONDS = 0.05
 
 declare(
     recorder_taps_unknown="tap messages for a recording that is not open",
+    recorder_errors="steps of a recorder that failed because of an error of ours",
     recorder_facts_lost="facts dropped because no control came to hear them",
 )
 
@@ -319,10 +321,10 @@ class Recorder:
             await asyncio.sleep(TICK_SECONDS)
             now = self._now()
             for recording in list(self._recordings.values()):
-                self._advance(recording, now)
+                attempt(self.counters, "recorder_errors", self._advance, recording, now)
             if self._clock.monotonic() >= report_at:
                 report_at = self._clock.monotonic() + REPORT_SECONDS
-                self._each_second()
+                attempt(self.counters, "recorder_errors", self._each_second)
 
     def _advance(self, recording: Recording, now: int) -> None:
         name = recording.plan.recording

@@ -16,6 +16,11 @@ SR, RR, SDES, BYE, APP, RTPFB, PSFB = 200, 201, 202, 203, 204, 205, 206
 NTP_EPOCH = 2_208_988_800
 """Seconds from 1900 to 1970."""
 
+MAX_PACKETS = 64
+"""Packets of one compound that are read: reports, a description and feedback on every stream of a wall are fewer."""
+MAX_NACKED = 256
+"""Numbers asked for in one compound that are read; libwebrtc asks for 253 at once (RTCP_MAX_NACK_FIELDS)."""
+
 _REPORT = struct.Struct(">IIIIII")
 _SENDER = struct.Struct(">IQIII")
 _SECOND_NS = 1_000_000_000
@@ -115,23 +120,28 @@ def ns_from_ntp(ntp: int) -> int:
 def parse(compound: bytes) -> Compound:
     """Read a compound; raises TheirError(INVALID) where its framing is broken from the first packet on.
 
-    A broken frame after sound ones ends the reading and counts as skipped.
+    A broken frame after sound ones ends the reading and counts as skipped, and so does a packet more than `MAX_PACKETS`;
+    a NACK beyond `MAX_NACKED` numbers is cut or left out.
     """
     result = Compound()
-    at = 0
-    while at < len(compound):
+    at, nacked = 0, 0
+    for _ in range(MAX_PACKETS):
+        if at >= len(compound):
+            return result
         body = _frame(compound, at)
         if body is None:
             if at == 0:
                 raise TheirError(Kind.INVALID, "RTCP framing is broken")
-            result.skipped += 1
             break
         count, kind, content, at = body
         packet = _one(kind, count, content)
+        if isinstance(packet, Nack) and (nacked := nacked + len(packet.lost)) > MAX_NACKED:
+            packet = None
         if packet is None:
             result.skipped += kind != SDES
         else:
             result.packets.append(packet)
+    result.skipped += at < len(compound)
     return result
 
 
@@ -205,10 +215,12 @@ def _nack(content: bytes) -> Nack | None:
     sender, media = struct.unpack_from(">II", content)
     lost: list[int] = []
     for at in range(8, len(content), 4):
+        if len(lost) >= MAX_NACKED:
+            break
         first, mask = struct.unpack_from(">HH", content, at)
         lost.append(first)
         lost.extend((first + bit + 1) & 0xFFFF for bit in range(16) if mask >> bit & 1)
-    return Nack(sender, media, tuple(lost))
+    return Nack(sender, media, tuple(lost[:MAX_NACKED]))
 
 
 def _payload_feedback(form: int, content: bytes) -> Report | None:

@@ -25,42 +25,62 @@ def build_feedback(sender: int, media: int, count: int, arrivals: Mapping[int, f
     reference = int(arrivals[first] / _REFERENCE)
     clock = reference * _REFERENCE / _TICK
     ticks = round(clock)
-    symbols: list[int] = []
+    runs: list[list[int]] = []
+    covered = first
     deltas = bytearray()
     for number in numbers:
         step = round(arrivals[number] / _TICK) - ticks
         if not -0x8000 <= step <= 0x7FFF or number - first > 0x7FFF:
             break
-        symbols.extend([0] * (number - first - len(symbols)))
-        symbols.append(1 if 0 <= step <= 0xFF else 2)
-        deltas += struct.pack(">B" if 0 <= step <= 0xFF else ">h", step)
+        is_small = 0 <= step <= 0xFF
+        _add(runs, 0, number - covered)
+        _add(runs, 1 if is_small else 2, 1)
+        covered = number + 1
+        deltas += struct.pack(">B" if is_small else ">h", step)
         ticks += step
-    body = struct.pack(">IIHHI", sender, media, first & 0xFFFF, len(symbols), (reference & 0xFFFFFF) << 8 | count & 0xFF)
-    body += _chunks(symbols) + bytes(deltas)
+    body = struct.pack(">IIHHI", sender, media, first & 0xFFFF, covered - first, (reference & 0xFFFFFF) << 8 | count & 0xFF)
+    body += _chunks(runs) + bytes(deltas)
     padding = -len(body) % 4
     if padding:
         body += bytes(padding - 1) + bytes((padding,))
     head = struct.pack(">BBH", 0x80 | (0x20 if padding else 0) | 15, RTPFB, len(body) // 4)
-    return head + body, first + len(symbols)
+    return head + body, covered
 
 
-def _chunks(symbols: list[int]) -> bytes:
-    """Encode packet statuses: runs where they pay, else vectors of seven two-bit symbols."""
+def _add(runs: list[list[int]], symbol: int, count: int) -> None:
+    """Let so many packets of one status follow; runs, because gaps are as wide as a hostile camera wants them."""
+    if runs and runs[-1][0] == symbol:
+        runs[-1][1] += count
+    elif count:
+        runs.append([symbol, count])
+
+
+def _chunks(runs: list[list[int]]) -> bytes:
+    """Encode packet statuses: runs where they pay, else vectors of seven two-bit symbols.  Uses the runs up."""
     out = bytearray()
-    at = 0
-    while at < len(symbols):
-        symbol, run = symbols[at], 1
-        while at + run < len(symbols) and run < _RUN_MAX and symbols[at + run] == symbol:
-            run += 1
-        if run >= 7 or at + run == len(symbols):
-            out += struct.pack(">H", symbol << 13 | run)
+    runs.reverse()
+    while runs:
+        symbol, left = runs[-1]
+        if left >= 7 or len(runs) == 1:
+            taken = min(left, _RUN_MAX)
+            _use(runs, taken)
+            out += struct.pack(">H", symbol << 13 | taken)
         else:
-            run = 7
-            vector = symbols[at : at + 7]
-            vector += [0] * (7 - len(vector))
-            packed = 0xC000
-            for position, value in enumerate(vector):
-                packed |= value << 12 - 2 * position
-            out += struct.pack(">H", packed)
-        at += run
+            out += struct.pack(">H", _vector(runs))
     return bytes(out)
+
+
+def _use(runs: list[list[int]], count: int) -> None:
+    runs[-1][1] -= count
+    if not runs[-1][1]:
+        runs.pop()
+
+
+def _vector(runs: list[list[int]]) -> int:
+    packed = 0xC000
+    place = 12
+    while runs and place >= 0:
+        packed |= runs[-1][0] << place
+        place -= 2
+        _use(runs, 1)
+    return packed

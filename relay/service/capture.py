@@ -217,6 +217,10 @@ class Capture:
             except OurError as error:
                 log.error("catalogue cannot be written", extra={"detail": error.detail})
                 await asyncio.sleep(RETRY_SECONDS)
+            except Exception:
+                self._counters.count("recorder_facts_failed")  # our bug in one fact must not cost all that follow
+                log.exception("a fact was not written", extra={"fact": type(message).__name__})
+                return
 
     async def _write(self, message: Message) -> None:
         if isinstance(message, SegmentSealed):

@@ -22,7 +22,7 @@ from relay.service.holds import is_lost
 from relay.service.unlisted import read_unlisted
 from relay.store.catalogue import Catalogue, Filter, Recording, Segment
 from relay.store.journal import Journal
-from relay.store.keyring import Keyring
+from relay.store.keyring import Keyring, is_day
 from relay.store.vault import Vault
 
 PAGE = 500
@@ -54,6 +54,7 @@ class _Entries:
     begun: frozenset[str]
     closed: dict[str, str]
     erased: frozenset[str]
+    unopened: frozenset[str]
     views: frozenset[str]
 
 
@@ -108,13 +109,16 @@ class Check:
         folders = set(await asyncio.to_thread(self._vault.recordings))
         keys = await asyncio.to_thread(self._keyring.recordings)
         held, lifted = await self._catalogue.held(), await self._catalogue.lifted()
-        found = _strangers(rows, keys)
+        found = _strangers(rows, keys) + _removed(rows.keys() | folders, entries)
         for name in sorted(folders - rows.keys()):
-            found.append(await asyncio.to_thread(self._unlisted, name, held, entries))
+            found.append(await asyncio.to_thread(self._unlisted, name, entries))
         for done, row in enumerate(rows.values()):
             tell("recordings", done, len(rows))
             folder, is_held, now_ns = row.recording in folders, row.recording in held, self._clock.utc_ns()
             key_day = keys.get(row.recording)
+            if not is_day(row.expires_on):
+                found.append(Disagreement("term_unreadable", row.recording, "the day of its term is none: it is never erased"))
+                continue
             if is_lost(row, key_day, held | lifted.keys()) and row.state != "erased":
                 found.append(
                     Disagreement("hold_lost", row.recording, f"its key is under {key_day} for a hold without a row (RET-02)")
@@ -131,6 +135,8 @@ class Check:
                 sealed = len(await self._catalogue.segments(row.recording))
                 found += await asyncio.to_thread(self._open, row, folder, sealed)
         found += await self._views(entries)
+        strange = await asyncio.to_thread(self._keyring.strange)
+        found += [Disagreement("key_folder_strange", name, "stands among the keys' days and is none") for name in strange]
         broken = await asyncio.to_thread(self._keyring.broken)
         found += [Disagreement("key_broken", name, detail) for name, detail in broken.items()]
         left = await asyncio.to_thread(self._keyring.leftovers)
@@ -147,6 +153,7 @@ class Check:
     async def _entries(self, tell: Progress) -> _Entries:
         begun: set[str] = set()
         erased: set[str] = set()
+        unopened: set[str] = set()
         views: set[str] = set()
         closed: dict[str, str] = {}
         after = -1
@@ -164,9 +171,11 @@ class Check:
                     begun.add(name)
                 elif event == "recording closed" and isinstance(details, dict):
                     closed[name] = str(details.get("head"))
+                elif event == "recording not opened":
+                    unopened.add(name)
                 elif body.get("operation") == "effacement" and body.get("object_type") == "recording":
                     erased.add(name)
-        return _Entries(frozenset(begun), closed, frozenset(erased), frozenset(views))
+        return _Entries(frozenset(begun), closed, frozenset(erased), frozenset(unopened), frozenset(views))
 
     async def _views(self, entries: _Entries) -> list[Disagreement]:
         found: list[Disagreement] = []
@@ -204,13 +213,13 @@ class Check:
     def _records(self, recording: str) -> Iterator[Record]:
         return stream(self._vault.chain(recording))
 
-    def _unlisted(self, name: str, held: AbstractSet[str], entries: _Entries) -> Disagreement:
+    def _unlisted(self, name: str, entries: _Entries) -> Disagreement:
         """A folder without a row: safe to list again where everything that the row says is known."""
         detail = "a recording's folder is not in the catalogue"
         if name in entries.erased:
             return Disagreement("folder_without_row", name, f"{detail}, and the journal says that it was erased (RET-01)")
         try:
-            found = read_unlisted(self._vault, self._keyring, name, held)
+            found = read_unlisted(self._vault, self._keyring, name)
         except RelayError as error:
             return Disagreement("folder_without_row", name, f"{detail}, and no row can be made: {error.detail}")
         if entries.closed.get(name, found.end.head.hex()) != found.end.head.hex():
@@ -288,6 +297,16 @@ def _strangers(rows: dict[str, Recording], keys: dict[str, str]) -> list[Disagre
         Disagreement("key_without_row", name, "a recording's key is not in the catalogue")
         for name in sorted(keys.keys() - rows)
     ]
+
+
+def _removed(there: AbstractSet[str], entries: _Entries) -> list[Disagreement]:
+    """Whoever deletes a recording's row, folder and key leaves what the journal says of it."""
+    found = []
+    for name in sorted((entries.begun | entries.closed.keys()) - there - entries.erased - entries.unopened):
+        known = "closed" if name in entries.closed else "begun"
+        detail = f"{known} in the journal, never erased by it, and in neither catalogue nor vault"
+        found.append(Disagreement("recording_missing", name, detail))
+    return found
 
 
 def _row(row: Recording, folder: bool, key_day: str | None) -> list[Disagreement]:

@@ -8,16 +8,14 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
-from relay.base.errors import Kind, OurError, TheirError
+from relay.base.errors import Kind, RelayError, TheirError
 from relay.base.ids import new_id
-from relay.evidence.records import MAX_TEXT
-from relay.evidence.wire import clip
-from relay.policy.motives import LONGEST, check_threat, clean_text
+from relay.policy.motives import check_threat, trimmed_text
 from relay.policy.roles import Action, Person
 from relay.service.clock_offset import ClockOffset, Offset
 from relay.service.guard import Guard
@@ -37,6 +35,7 @@ declare(
     camera_sockets="live sockets opened by cameras",
     camera_requests="requests to stream sent to cameras",
     camera_presses="button presses told by cameras",
+    camera_presses_unentered="tries to find or open the intervention of a press that failed; they are repeated every second",
     camera_messages_refused="messages of cameras that break a rule of the live socket",
 )
 
@@ -75,6 +74,8 @@ class Unit:
     bearer: str | None = None
     intervention: str | None = None
     requests: dict[str, Intent] = field(default_factory=dict)
+    entering: asyncio.Task[None] | None = None
+    """The search for the intervention of a press, while it goes on."""
     clock: ClockOffset = field(default_factory=ClockOffset)
     asked_clock: float = -math.inf
     watched: int = 0
@@ -127,8 +128,7 @@ class Field:
         """A camera's socket closed; nothing happens where another one took over."""
         unit = self._units.get(camera)
         if unit is not None and unit.send is send:
-            unit.send = unit.close = None
-            unit.requests.clear()
+            unit.send = unit.close = None  # requests stay: a radio that was cut for a moment costs no answer
             self._changed(camera)
 
     async def message(self, camera: str, message: Mapping[str, Any]) -> None:
@@ -179,7 +179,7 @@ class Field:
         """Return why this camera publishes now; without a press or an accepted request the publication is the press itself."""
         unit = self._units.setdefault(camera.camera, Unit(camera))
         intent = unit.intent
-        if intent is None or intent.until < self._clock.monotonic():
+        if intent is None or (intent.until < self._clock.monotonic() and not unit.pressed):
             intent = Intent(None, "publication without a live socket", DEFAULT_THREAT, math.inf)
         intervention = await self._intervention(unit, intent.intervention, intent.trigger)
         # Kept for a moment, so that nobody takes the intervention for abandoned before the camera is live.
@@ -227,11 +227,23 @@ class Field:
             self.drop(camera)
 
     def tick(self) -> None:
-        """Ask the clocks that have not been asked lately; call about once a second."""
+        """Ask the clocks that have not been asked lately, enter the presses that are not yet; call about once a second."""
         now = self._clock.monotonic()
         for unit in self._units.values():
+            self._enter(unit)
             if unit.send is not None and now - unit.asked_clock >= ASK_CLOCK_EVERY:
                 self._ask_clock(unit)
+
+    def under_way(self) -> tuple[asyncio.Task[None], ...]:
+        """Return the searches for interventions that go on now."""
+        return tuple(unit.entering for unit in self._units.values() if unit.entering is not None)
+
+    async def shut(self) -> None:
+        """Give up what is under way: presses are said again once there is a relay again."""
+        tasks = self.under_way()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _ask_clock(self, unit: Unit) -> None:
         if unit.send is None:
@@ -239,17 +251,41 @@ class Field:
         unit.asked_clock = self._clock.monotonic()
         unit.send({"t": "time", "server_ns": unit.clock.ask(self._clock.utc_ns(), self._mono_ns()), "echo": None})
 
+    def _enter(self, unit: Unit) -> None:
+        """See to it that a press has its intervention, beside everything else: no disk delays an alarm."""
+        intent = unit.intent
+        if intent is not None and intent.intervention is None and unit.entering is None:
+            unit.entering = asyncio.create_task(self._find(unit, intent), name="intervention of a press")
+
+    async def _find(self, unit: Unit, intent: Intent) -> None:
+        try:
+            intervention = await self._intervention(unit, None, intent.trigger)
+            if unit.intent is intent:  # neither released nor published meanwhile
+                unit.intent = replace(intent, intervention=intervention)
+        except RelayError as error:
+            self._counters.count("camera_presses_unentered")
+            log.error("press without intervention yet", extra={"camera": unit.camera.camera, "detail": error.detail})
+        except Exception:
+            self._counters.count("camera_presses_unentered")
+            log.exception("press without intervention yet", extra={"camera": unit.camera.camera})
+        finally:
+            unit.entering = None
+
     async def _intervention(self, unit: Unit, wanted: str | None, reason: str) -> str:
         """Return the open intervention this camera belongs to: the wanted one, its last one, the newest; else a new one."""
-        async with self._opening:
-            opened = [item.intervention for item in await self._catalogue.open_interventions()]
-            for candidate in (wanted, unit.intervention, *opened):
-                if candidate in opened:
-                    unit.intervention = candidate
-                    return unit.intervention
-            made = await self._interventions.open_by_camera(unit.camera.camera, unit.camera.label, reason)
-            unit.intervention = made.intervention
-            return unit.intervention
+        found = await self._opened(unit, wanted)
+        if found is None:
+            async with self._opening:  # cameras that press at the same moment open one between them
+                found = await self._opened(unit, wanted)
+                if found is None:
+                    made = await self._interventions.open_by_camera(unit.camera.camera, unit.camera.label, reason)
+                    found = made.intervention
+        unit.intervention = found
+        return found
+
+    async def _opened(self, unit: Unit, wanted: str | None) -> str | None:
+        opened = [item.intervention for item in await self._catalogue.open_interventions()]
+        return next((candidate for candidate in (wanted, unit.intervention, *opened) if candidate in opened), None)
 
     async def _hello(self, unit: Unit, message: Mapping[str, Any]) -> None:
         """A greeting needs no answer: `welcome` went out when the socket opened."""
@@ -264,20 +300,20 @@ class Field:
             listener(unit.camera.camera, unit.beat)
 
     async def _press(self, unit: Unit, message: Mapping[str, Any]) -> None:
-        threat = check_threat(str(message.get("threat") or DEFAULT_THREAT))
-        # A press is never refused for its length: what does not fit into the signed start is cut.
-        reason = clip(clean_text(str(message.get("reason") or "button pressed")[:LONGEST], "reason"), MAX_TEXT)
-        intervention: str | None = None
-        try:
-            intervention = await self._intervention(unit, None, reason)
-        except OurError as error:
-            # The press itself is seen whatever the disk does; the publication that follows finds or opens an intervention.
-            log.error("a press has no intervention yet", extra={"camera": unit.camera.camera, "detail": error.detail})
-        unit.intent = Intent(intervention, reason, threat.value, self._clock.monotonic() + INTENT_SECONDS)
+        """Remember the press, tell everybody and answer at once; its intervention is found or opened after that.
+
+        Nothing that the message says beside it can cost the press: words are cut, an unknown threat counts as one to agents.
+        """
+        reason = trimmed_text(str(message.get("reason") or ""), longest=200) or "button pressed"
+        unit.intent = Intent(None, reason, _threat_of(message.get("threat")), self._clock.monotonic() + INTENT_SECONDS)
         if not unit.pressed:
             unit.pressed, unit.pressed_at = True, self._clock.monotonic()
         self._counters.count("camera_presses")
+        log.warning("button pressed", extra={"camera": unit.camera.camera, "threat": unit.intent.threat})
         self._changed(unit.camera.camera)
+        if unit.send is not None:
+            unit.send({"t": "pressed"})
+        self._enter(unit)
 
     async def _release(self, unit: Unit, message: Mapping[str, Any]) -> None:
         unit.pressed, unit.intent = False, None
@@ -305,6 +341,13 @@ class Field:
     def _changed(self, camera: str) -> None:
         for listener in self.on_change:
             listener(camera)
+
+
+def _threat_of(value: object) -> str:
+    try:
+        return check_threat(str(value)).value
+    except TheirError:
+        return DEFAULT_THREAT
 
 
 def _within(value: object, limit: float) -> float:

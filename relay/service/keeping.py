@@ -33,6 +33,7 @@ declare(
     erasures="recordings erased at their term",
     erasures_late="recordings erased after the end of their expiry day (RET-01)",
     erasures_failed="erasures that failed and will be tried again",
+    sweeps_failed="retention sweeps that failed as a whole; the next hour's tries again",
     erasures_clock_doubted="sweeps that went by an even clock, because the wall clock had been stepped ahead within a day",
     journal_purged="journal entries whose body went after three years (JRN-03)",
 )
@@ -87,6 +88,7 @@ class Keeping:
         self._sweeping = asyncio.Lock()
         self.holds = Holds(catalogue, journal, keyring, clock, self._unhurried, self._sweeping)
         self._status = Status(None, 0, 0)
+        self._whole_at = clock.monotonic()
 
     def believed_ns(self) -> int:
         """Return UTC (ns) by which terms are judged: at most what the wall clock says, and not ahead with a step of it."""
@@ -101,9 +103,14 @@ class Keeping:
         while True:
             try:
                 await self.sweep()
-            except (RelayError, OSError):
+            except Exception:  # whatever it is: keeping for longer than the law allows is what must not happen
+                self._counters.count("sweeps_failed")
                 _log.exception("retention sweep failed")
             await asyncio.sleep(SWEEP_SECONDS)
+
+    def since_whole(self) -> float:
+        """Return the seconds since the last sweep in which nothing failed, or since the start."""
+        return self._clock.monotonic() - self._whole_at
 
     async def sweep(self) -> Swept:
         """RET-01: erase every recording whose Paris expiry day has begun and that is not held; destroy due day keys.
@@ -119,18 +126,21 @@ class Keeping:
             failed: list[str] = []
             late = 0
             for row in await self._catalogue.expiring(today.isoformat()):
-                if row.recording in held | lost or not is_due(date.fromisoformat(row.expires_on), now_ns):
+                if row.recording in held | lost:
                     continue
                 try:
-                    late += await self._erase(row, now_ns, lifted.get(row.recording))
-                    erased.append(row.recording)
-                except OSError:
+                    if is_due(date.fromisoformat(row.expires_on), now_ns):
+                        late += await self._erase(row, now_ns, lifted.get(row.recording))
+                        erased.append(row.recording)
+                except (RelayError, OSError, ValueError):  # the others go all the same
                     _log.exception("erasure failed")
                     self._counters.count("erasures_failed")
                     failed.append(row.recording)
-            await self._close_days(today, held | lost)
+            await self._close_days(today, held | lost, failed)
             await self._purge_journal(now_ns)
             await self.holds.refresh()
+            if not failed:
+                self._whole_at = self._clock.monotonic()
             self._status = Status(now_ns, len(failed), self._status.late_total + late, len(lost))
             return Swept(tuple(erased), late, len(held), tuple(failed))
 
@@ -205,19 +215,25 @@ class Keeping:
             await asyncio.to_thread(self._keyring.destroy_recording, recording)
             await asyncio.to_thread(self._vault.erase, recording)
 
-    async def _close_days(self, today: date, held: set[str]) -> None:
+    async def _close_days(self, today: date, held: set[str], failed: list[str]) -> None:
         """Destroy keys of days that have begun; a held recording's key is wrapped again under a later day first (I5)."""
         wrapped = await asyncio.to_thread(self._keyring.recordings)
         for day in await asyncio.to_thread(self._keyring.days):
-            if date.fromisoformat(day) > today:
-                continue
-            mine = [recording for recording, its in wrapped.items() if its == day]
-            for recording in mine:
-                if recording in held:
-                    await asyncio.to_thread(self._keyring.rewrap, recording, later_day(today))
-            gone = [recording in held or await self._erased(recording) for recording in mine]
-            if all(gone):
-                await asyncio.to_thread(self._keyring.destroy_day, day)
+            if date.fromisoformat(day) <= today:
+                mine = [recording for recording, its in wrapped.items() if its == day]
+                try:
+                    await self._close_day(day, mine, held, later_day(today))
+                except (RelayError, OSError):
+                    _log.exception("a day's keys could not be closed")
+                    failed.append(day)
+
+    async def _close_day(self, day: str, mine: list[str], held: set[str], later: str) -> None:
+        for recording in mine:
+            if recording in held:
+                await asyncio.to_thread(self._keyring.rewrap, recording, later)
+        gone = [recording in held or await self._erased(recording) for recording in mine]
+        if all(gone):
+            await asyncio.to_thread(self._keyring.destroy_day, day)
 
     async def _erased(self, recording: str) -> bool:
         """Tell whether a due key may go: its recording is erased, or was never catalogued (a begin that never finished)."""

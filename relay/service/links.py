@@ -175,4 +175,7 @@ class Links:
 
     def _mourn(self, link: Link) -> None:
         for mourner in self._mourners:
-            mourner(link)
+            try:
+                mourner(link)
+            except Exception:
+                log.exception("a lost link was not mourned", extra={"peer": link.name})  # it must be made again all the same

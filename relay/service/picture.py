@@ -10,7 +10,9 @@ from relay.base.clock import Clock
 from relay.channel.messages import SourceReport
 from relay.service.capture import Capture
 from relay.service.field import Field
-from relay.service.streams import Live, Streams
+from relay.service.longest import Longest
+from relay.service.sessions import Live
+from relay.service.streams import Streams
 from relay.service.viewing import Viewing
 from relay.store.accounts import Camera
 
@@ -18,11 +20,14 @@ from relay.store.accounts import Camera
 class Pictures:
     """Answers what is known of a camera now."""
 
-    def __init__(self, streams: Streams, capture: Capture, field: Field, viewing: Viewing, clock: Clock) -> None:
+    def __init__(
+        self, streams: Streams, capture: Capture, field: Field, viewing: Viewing, longest: Longest, clock: Clock
+    ) -> None:
         self._streams = streams
         self._capture = capture
         self._field = field
         self._viewing = viewing
+        self._longest = longest
         self._clock = clock
 
     def of(self, camera: Camera) -> dict[str, Any]:
@@ -45,6 +50,7 @@ class Pictures:
             "state": live.state if live is not None else ("idle" if online else "offline"),
             "worker": live.worker if live is not None else None,
             "recording": live.recording if live is not None else None,
+            "ends_ns": self._longest.ends_ns(live),
             "intervention": live.why.intervention if live is not None else None,
             **self._clock_of(camera.camera, live),
             **self._recording_of(live),
@@ -70,7 +76,9 @@ class Pictures:
             return {"rec": "stalled", "sealed_age": None}
         sealed = held.sealed_until_mono
         age = max(0.0, self._clock.monotonic() - sealed) if sealed is not None else None
-        return {"rec": held.state, "sealed_age": age}
+        # A recorder needs a moment to miss what no worker brings any more.
+        nothing_comes = live.state == "lost" and held.state == "recording"
+        return {"rec": "waiting" if nothing_comes else held.state, "sealed_age": age}
 
 
 def _uplink(offset_ms: float | None, report: SourceReport | None) -> float | None:

@@ -78,14 +78,24 @@ class Recordings:
     """Everything about recordings but their verdict, export and end of life."""
 
     def __init__(
-        self, catalogue: Catalogue, journal: Journal, vault: Vault, keyring: Keyring, clock: Clock, counters: Counters
+        self,
+        catalogue: Catalogue,
+        journal: Journal,
+        vault: Vault,
+        keyring: Keyring,
+        clock: Clock,
+        counters: Counters,
+        *,
+        prefect_days: int | None = None,
     ) -> None:
+        """`prefect_days`: the shorter term of videoprotection in the prefect's act (VID-04)."""
         self._catalogue = catalogue
         self._journal = journal
         self._vault = vault
         self._keyring = keyring
         self._clock = clock
         self._counters = counters
+        self._prefect_days = prefect_days
         self._guard = Guard(journal, clock)
         self._views: dict[str, PlaybackView] = {}
         self.on_damaged: list[Callable[[str], None]] = []
@@ -151,7 +161,7 @@ class Recordings:
             intervention=intervention,
             trigger=clip(trigger, MAX_TEXT),
             threat=clip(threat, MAX_THREAT),
-            expires_on=expires_on(camera.regime, now_ns).isoformat(),
+            expires_on=expires_on(camera.regime, now_ns, self._prefect_days).isoformat(),
             previous=previous,
             started_ns=now_ns,
         )

@@ -155,8 +155,7 @@ class Repair:
 
     async def _list(self, recording: str) -> None:
         """Make the row of a folder again, and what hangs on it; an intervention that is gone too returns closed, nameless."""
-        held = await self._catalogue.held()
-        found = await asyncio.to_thread(read_unlisted, self._vault, self._keyring, recording, held)
+        found = await asyncio.to_thread(read_unlisted, self._vault, self._keyring, recording)
         await self._know_intervention(found.start)
         camera = await self._find_camera(found.start.camera)
         # The commune is not sealed: today's of that camera, or none, which shows it to nobody whose scope is a commune.

@@ -1,78 +1,159 @@
-"""Session keys of recorders: how long they live, and another one in time.
+"""What control remembers of cameras' sessions, and where a camera belongs.
 
-What this file owns: when a recorder gets a new session key.  What it must never know: what is signed with it.
-
-A recorder signs with a key of its own, certified by the relay's long-term key for a month.  It may run for longer than that,
-and what it signs after the certificate's end is of no proved time: so each week it is handed another, which takes over what is
-open (FORMAT.md §3.7).
+What this file owns: the shape of a session, and for a minute the place of each that is over.  What it must never know: the
+channel, policy, what ends a session.
 """
 
 import asyncio
-import logging
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 
-from relay.base.clock import SECOND_NS, Clock
-from relay.base.counters import Counters, declare
-from relay.base.errors import RelayError
-from relay.channel.messages import Done, RecorderReport, SessionRenew
-from relay.service.links import Link, Links
-from relay.store.keyring import Keyring
+from relay.base.clock import Clock
+from relay.base.errors import OurError
+from relay.channel.messages import Answer, SourceReport, SourceState
+from relay.service.capture import Circumstances
+from relay.store.accounts import Camera
 
-log = logging.getLogger(__name__)
-
-DAY_NS = 86_400 * SECOND_NS
-LIFE_NS = 31 * DAY_NS
-RENEW_BEFORE_NS = 24 * DAY_NS
-"""A session with less life than that is followed by another: weekly, with weeks to mend what hinders it."""
-EVERY_SECONDS = 600.0
-
-declare(
-    sessions_renewed="session keys handed to recorders that run",
-    sessions_not_renewed="session keys that a recorder should have got and did not; tried again ten minutes later",
-)
+STICKY_SECONDS = 60.0
+MOST_ENDED = 256
 
 
-def issue(keyring: Keyring, index: int, now_ns: int) -> tuple[bytes, bytes]:
-    """Return a new session for a recorder: (seed of 32 bytes, encoded certificate); raises OurError where a token fails.
+@dataclass(slots=True)
+class Live:
+    """One camera's session."""
 
-    A wall clock that is stepped back (a wrong hour, a wrong time zone) must not make signatures look premature: the life
-    begins a day ago.
-    """
-    return keyring.issue_session("recorder", index, now_ns - DAY_NS, now_ns + LIFE_NS)
+    camera: Camera
+    session: str
+    worker: int
+    recording: str | None
+    why: Circumstances
+    etag: str
+    since: float
+    """Monotonic seconds: no step of the wall clock ends a transmission."""
+    confirmed: float = field(init=False)
+    """Monotonic seconds from which its longest time counts (LIV-07): its beginning, or when somebody confirmed it."""
+    told: tuple[bool, float] = field(init=False)
+    """What its worker was told of `holds`."""
+    state: SourceState = "connecting"
+    """As its worker says; `lost` while the worker is away."""
+    ufrag: str | None = None
+    report: SourceReport | None = None
+    noted: float = 0.0
+    warned: bool = False
+    """Whether the near end of its longest time was announced."""
+    grace: asyncio.Task[None] | None = None
+    unheld: str | None = None
+    """The recording of which an alarm said that no recorder holds it."""
+    written: str = ""
+    """What pages were told last of how its recording is written."""
+
+    def __post_init__(self) -> None:
+        """A session is confirmed by its beginning."""
+        self.confirmed = self.since
+        self.told = self.holds
+
+    @property
+    def holds(self) -> tuple[bool, float]:
+        """Whether its sound may be heard live, and when it was confirmed last: what a worker must know."""
+        return self.camera.live_audio, self.confirmed
 
 
-class Sessions:
-    """Hands out new session keys; `tick` is called each `EVERY_SECONDS`."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An accepted publication: its secret and the worker's answer."""
 
-    def __init__(self, links: Links, keyring: Keyring, clock: Clock, counters: Counters) -> None:
-        self._links = links
-        self._keyring = keyring
+    session: str
+    answer: Answer
+
+
+@dataclass(slots=True)
+class Listeners:
+    """Who is told of sessions: `change(camera)`, `gone(camera, reason)`, `alarm(camera, reason)`."""
+
+    change: list[Callable[[str], None]] = field(default_factory=list)
+    gone: list[Callable[[str, str], None]] = field(default_factory=list)
+    alarm: list[Callable[[str, str], None]] = field(default_factory=list)
+
+    def tell_change(self, camera: str) -> None:
+        """Something about a camera changed."""
+        for listener in self.change:
+            listener(camera)
+
+    def tell_gone(self, camera: str, reason: str) -> None:
+        """A camera's session is over."""
+        for listener in self.gone:
+            listener(camera, reason)
+
+    def tell_alarm(self, camera: str, reason: str) -> None:
+        """Something that somebody must see."""
+        for listener in self.alarm:
+            listener(camera, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Where a camera was last, for the sixty seconds in which it belongs there."""
+
+    worker: int
+    left: float
+    previous: str | None
+    intervention: str
+    confirmed: float
+
+
+class Whereabouts:
+    """Where cameras were, and which sessions are over although their worker could not be told."""
+
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._counters = counters
-        self._until: dict[int, int] = {}
-        links.on(RecorderReport, self._on_report)
+        self._memory: dict[str, Memory] = {}
+        self._ended: dict[str, str] = {}
 
-    def remaining(self) -> dict[str, float]:
-        """Return the seconds for which each recorder's session still lives, by its name."""
-        now_ns = self._clock.utc_ns()
-        return {f"recorder-{index}": (until - now_ns) / SECOND_NS for index, until in self._until.items()}
+    def leave(self, live: Live) -> None:
+        """Remember where a session was that is over."""
+        memory = Memory(live.worker, self._clock.monotonic(), live.recording, live.why.intervention, live.confirmed)
+        self._memory[live.camera.camera] = memory
 
-    async def tick(self) -> None:
-        """Renew what has little life left; what fails is logged, counted and tried again the next time."""
-        for link in self._links.recorders:
-            until = self._until.get(link.index)
-            if link.up and until is not None and until - self._clock.utc_ns() < RENEW_BEFORE_NS:
-                await self._renew(link)
+    def resume(self, live: Live) -> None:
+        """A camera that was lost and is back within the minute goes on in its longest time (LIV-07)."""
+        memory = self.recent(live.camera.camera)
+        if memory is not None:
+            live.confirmed = memory.confirmed
 
-    async def _renew(self, link: Link) -> None:
-        try:
-            seed, certificate = await asyncio.to_thread(issue, self._keyring, link.index, self._clock.utc_ns())
-            await link.ask(SessionRenew(seed, certificate), Done)
-        except RelayError as error:
-            self._counters.count("sessions_not_renewed")
-            log.error("a recorder keeps its old session key", extra={"peer": link.name, "detail": error.detail})
-        else:
-            self._counters.count("sessions_renewed")
+    def forget(self, camera: str) -> None:
+        """Whatever comes next has nothing to do with what was."""
+        self._memory.pop(camera, None)
 
-    def _on_report(self, link: Link, report: RecorderReport) -> None:
-        if report.session_until_ns is not None:
-            self._until[link.index] = report.session_until_ns
+    def recent(self, camera: str) -> Memory | None:
+        """Return where a camera was within the last minute."""
+        memory = self._memory.get(camera)
+        return memory if memory is not None and self._clock.monotonic() - memory.left < STICKY_SECONDS else None
+
+    def waiting(self) -> frozenset[str]:
+        """Return the interventions that a camera was in a minute ago and may come back to."""
+        found = (self.recent(camera) for camera in self._memory)
+        return frozenset(memory.intervention for memory in found if memory is not None)
+
+    def place(self, camera: str, usable: Collection[int], taken: Iterable[int]) -> int:
+        """Return the worker for a camera: where it was a minute ago, else the one with the fewest.  Raises OurError."""
+        if not usable:
+            raise OurError("no worker with a recorder is ready", retry_after=1.0)
+        memory = self.recent(camera)
+        if memory is not None and memory.worker in usable:
+            return memory.worker
+        load = list(taken)
+        return min(usable, key=lambda index: (load.count(index), index))
+
+    def untold(self, session: str, reason: str) -> None:
+        """A session is over and its worker does not know yet; the oldest are dropped beyond `MOST_ENDED`."""
+        self._ended[session] = reason
+        while len(self._ended) > MOST_ENDED:
+            self._ended.pop(next(iter(self._ended)))
+
+    def ended(self, session: str) -> str | None:
+        """Return why a session that a worker still holds is over, None where it is not."""
+        return self._ended.get(session)
+
+    def told(self, session: str) -> None:
+        """The worker knows."""
+        self._ended.pop(session, None)

@@ -10,12 +10,12 @@ worker's inventory brings every session back, secret included.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TypeAlias
 
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
-from relay.base.errors import Kind, OurError, RelayError, TheirError
+from relay.base.errors import Kind, RelayError, TheirError
 from relay.base.ids import new_token
 from relay.channel.messages import (
     Answer,
@@ -24,21 +24,22 @@ from relay.channel.messages import (
     Patched,
     PeerClose,
     PeerPatch,
+    PublisherChange,
     PublisherHeld,
     PublisherState,
     PublishOpen,
     RecordingSwitch,
-    SourceReport,
-    SourceState,
     WorkerInventory,
     WorkerReport,
 )
+from relay.channel.tasks import told
 from relay.policy.regimes import rules_of
 from relay.service.capture import Capture, Circumstances, CloseReason, State
-from relay.service.field import Beat, Field
+from relay.service.field import Field
 from relay.service.generations import check_etag, is_restart, ufrag_of
 from relay.service.links import Link, Links
 from relay.service.live_rules import Rules
+from relay.service.sessions import Listeners, Live, Opened, Whereabouts
 from relay.store import patience
 from relay.store.accounts import Camera
 from relay.store.catalogue import Catalogue
@@ -49,62 +50,19 @@ FindCamera: TypeAlias = Callable[[str], Awaitable[Camera | None]]
 
 TAKE_OVER_AFTER = 2.0
 """Seconds of silence after which a session may be taken over by a new one (issue: 409 before)."""
-STICKY_SECONDS = 60.0
-META_EVERY = 5.0
+WORKER_AWAY = 1.5
+"""Seconds without its worker after which a camera that publishes again is placed elsewhere, where there is another worker."""
+STAYS_AWAY = 5.0
+"""Seconds after which it is told to publish again; a worker that died is usually back before."""
 
 declare(
     publications="camera sessions accepted",
     publications_taken_over="camera sessions replaced because the old one was silent",
+    publications_moved="camera sessions given up because their worker was away, for another worker to take",
     publications_resumed="camera sessions that continued a recording",
     publications_ended="camera sessions that ended",
     recordings_failed="transmissions ended because their recording did not come back in time",
 )
-
-
-@dataclass(slots=True)
-class Live:
-    """One camera's session."""
-
-    camera: Camera
-    session: str
-    worker: int
-    recording: str | None
-    why: Circumstances
-    etag: str
-    since: float
-    """Monotonic seconds, the worker's own after a restart of control: no step of the wall clock ends a transmission."""
-    state: SourceState = "connecting"
-    ufrag: str | None = None
-    report: SourceReport | None = None
-    noted: float = 0.0
-    grace: asyncio.Task[None] | None = None
-    unheld: str | None = None
-    """The recording of which an alarm said that no recorder holds it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An accepted publication: its secret and the worker's answer."""
-
-    session: str
-    answer: Answer
-
-
-@dataclass(slots=True)
-class _Memory:
-    """Where a camera was last, for the sixty seconds in which it belongs there."""
-
-    worker: int
-    left: float
-    previous: str | None = None
-    intervention: str = ""
-
-
-@dataclass(slots=True)
-class _Listeners:
-    change: list[Callable[[str], None]] = field(default_factory=list)
-    gone: list[Callable[[str, str], None]] = field(default_factory=list)
-    alarm: list[Callable[[str, str], None]] = field(default_factory=list)
 
 
 class Streams:
@@ -130,18 +88,19 @@ class Streams:
         self._clock = clock
         self._counters = counters
         self._live: dict[str, Live] = {}
-        self._memory: dict[str, _Memory] = {}
+        self._whereabouts = Whereabouts(clock)
         self._locks: dict[str, asyncio.Lock] = {}
         self._placing: dict[str, int] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.on = _Listeners()
+        self._away: dict[int, float] = {}
+        """Since when (monotonic seconds) a worker is away."""
+        self._tasks: set[asyncio.Task[bool]] = set()
+        self.on = Listeners()
         links.on(PublisherState, self._on_state)
         links.on(WorkerReport, self._on_report)
         links.on_up(self._adopt)
         links.on_down(self._on_down)
         capture.on_closed.append(self._on_recording_closed)
         capture.on_state.append(self._on_recording_state)
-        field_.on_beat.append(self._on_beat)
 
     # --- what others ask ----------------------------------------------------------------------------------------------
 
@@ -155,9 +114,8 @@ class Streams:
 
     def interventions(self) -> frozenset[str]:
         """Return the interventions that a camera is in, or was a minute ago and may come back to."""
-        recent = self._clock.monotonic() - STICKY_SECONDS
-        waiting = {memory.intervention for memory in self._memory.values() if memory.left > recent}
-        return frozenset({live.why.intervention for live in self._live.values()} | waiting | self._field.intended())
+        live = {live.why.intervention for live in self._live.values()}
+        return frozenset(live | self._whereabouts.waiting() | self._field.intended())
 
     async def publish(self, camera: Camera, offer: str) -> Opened:
         """Accept a camera's offer.
@@ -175,7 +133,7 @@ class Streams:
                 del self._placing[camera.camera]
             self._live[camera.camera] = live
         self._counters.count("publications")
-        self._changed(camera.camera)
+        self.on.tell_change(camera.camera)
         return opened
 
     async def patch(self, camera: str, session: str, fragment: str, if_match: str | None) -> Patched:
@@ -201,6 +159,21 @@ class Streams:
             await self._end(live, reason, why, author)
         self._field.stop(camera, reason)
 
+    def confirm(self, live: Live) -> None:
+        """Somebody confirmed the threat: the longest time counts from now (LIV-07), also for a control that starts anew."""
+        live.confirmed = self._clock.monotonic()
+        self.on.tell_change(live.camera.camera)
+        self._spawn(self._tell(live))
+
+    async def changed(self, camera: Camera) -> None:
+        """A camera's enrolment changed: what holds of it live holds from now on; its original stays as its recording began."""
+        async with self._locks.setdefault(camera.camera, asyncio.Lock()):
+            live = self._live.get(camera.camera)
+            if live is not None:
+                live.camera = replace(camera, original=live.camera.original)
+                # Where the worker does not hear it now, `tick` says it again.
+                await told(self._tell(live), "telling a worker of a camera's change", self._counters)
+
     def revoked(self, camera: str) -> None:
         """A camera's token was revoked: stop its publishing now."""
         self._spawn(self._revoke(camera))
@@ -216,18 +189,23 @@ class Streams:
                 self._spawn(self.stop(live.camera.camera, "the intervention was closed", "stopped", None))
 
     async def tick(self) -> None:
-        """End transmissions that outlived their time (LIV-07); call about once a second."""
+        """Move cameras whose worker stays away, tell workers what they could not be told; call once a second."""
         self._field.tick()
-        limit = self._clock.monotonic() - self._rules.transmission_seconds
+        self._move()
         for live in self.all():
-            if live.since < limit:
-                await self.stop(live.camera.camera, "the transmission reached its longest time", "stopped", None)
+            if live.told != live.holds and self._links.workers[live.worker].up:
+                self._spawn(self._tell(live))
 
     async def shut(self) -> None:
         """Drop timers; sessions go on in their workers."""
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _tell(self, live: Live) -> None:
+        holds = live.holds
+        await self._links.workers[live.worker].ask(PublisherChange(live.session, *holds), Done)
+        live.told = holds
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
@@ -244,14 +222,19 @@ class Streams:
                 await patience.ended(self._capture.finish(recording, "refused"))
             raise
         self._counters.count("publications_resumed", int(resumed))
-        now, ufrag = self._clock.monotonic(), ufrag_of(offer)
-        return Live(camera, session, index, recording, why, answer.etag, now, ufrag=ufrag), Opened(session, answer)
+        live = Live(camera, session, index, recording, why, answer.etag, self._clock.monotonic(), ufrag=ufrag_of(offer))
+        self._whereabouts.resume(live)
+        return live, Opened(session, answer)
 
     async def _take_over(self, camera: str) -> None:
         live = self._live.get(camera)
         if live is None:
             return
         link = self._links.workers[live.worker]
+        if not await link.wait_up(WORKER_AWAY):
+            self._place(camera)  # raises where there is nowhere else: the session is then kept for the worker to come back to
+            self._give_up(live)
+            return
         held = await self._held(link, live.session)
         if held is not None and held.silent_for < TAKE_OVER_AFTER:
             raise TheirError(Kind.CONFLICT, "this camera is live", retry_after=TAKE_OVER_AFTER)
@@ -260,20 +243,34 @@ class Streams:
         self._counters.count("publications_taken_over")
         self._forget(live, "taken over by a new session")
 
+    def _give_up(self, live: Live) -> None:
+        """The session's worker is away and another one will do: what the old one still holds is closed when it is back."""
+        self._whereabouts.untold(live.session, "lost: placed elsewhere")
+        self._counters.count("publications_moved")
+        self._forget(live, "its worker is away")
+        self._spawn(self._capture.finish(live.recording, "lost"))
+
+    def _move(self) -> None:
+        """Have cameras publish again whose worker stays away; with it alone its recorder may be away or not."""
+        before = self._clock.monotonic() - STAYS_AWAY
+        gone = {index for index, since in self._away.items() if since <= before}
+        if not gone or not self._usable():
+            return
+        for live in self.all():
+            if live.worker in gone:
+                self._give_up(live)
+                self._field.republish(live.camera.camera, "its worker is away")
+
     async def _held(self, link: Link, session: str) -> PublisherHeld | None:
         inventory = await link.ask(InventoryAsk(), WorkerInventory)
         return next((held for held in inventory.publishers if held.session == session), None)
 
     def _place(self, camera: str) -> int:
-        """Return the worker for a camera: where it was a minute ago, else the one with the fewest; raises OurError."""
-        usable = [link.index for link in self._links.workers if link.up and self._links.recorders[link.index].up]
-        if not usable:
-            raise OurError("no worker with a recorder is ready", retry_after=1.0)
-        memory = self._memory.get(camera)
-        if memory is not None and memory.worker in usable and self._clock.monotonic() - memory.left < STICKY_SECONDS:
-            return memory.worker
-        taken = [live.worker for live in self._live.values()] + list(self._placing.values())
-        return min(usable, key=lambda index: (taken.count(index), index))
+        taken = [*(live.worker for live in self._live.values()), *self._placing.values()]
+        return self._whereabouts.place(camera, self._usable(), taken)
+
+    def _usable(self) -> list[int]:
+        return [link.index for link in self._links.workers if link.up and self._links.recorders[link.index].up]
 
     async def _recording(self, camera: Camera, index: int) -> tuple[str, Circumstances, bool]:
         """Return the recording to feed, why it exists, and whether it is one that goes on."""
@@ -283,10 +280,8 @@ class Streams:
         intent = await self._field.take_intent(camera)
         unit = self._field.unit(camera.camera)
         why = Circumstances(intent.intervention or "", intent.trigger, intent.threat, unit.bearer if unit else None)
-        memory = self._memory.get(camera.camera)
-        recent = memory is not None and self._clock.monotonic() - memory.left < STICKY_SECONDS
-        previous = memory.previous if memory is not None and recent else None
-        return await self._capture.begin(index, camera, why, previous), why, False
+        memory = self._whereabouts.recent(camera.camera)
+        return await self._capture.begin(index, camera, why, memory.previous if memory is not None else None), why, False
 
     # --- ending -------------------------------------------------------------------------------------------------------
 
@@ -295,12 +290,13 @@ class Streams:
         link = self._links.workers[live.worker]
         self._forget(live, reason)
         if on_purpose:
-            self._memory.pop(live.camera.camera, None)
+            self._whereabouts.forget(live.camera.camera)
             self._field.finished(live.camera.camera)
         try:
             await link.ask(PeerClose(live.session, reason), Done)
         except RelayError as error:
             log.warning("worker did not confirm an end", extra={"camera": live.camera.camera, "detail": error.detail})
+            self._whereabouts.untold(live.session, reason)
         await patience.ended(self._capture.finish(live.recording, why, author))
 
     def _forget(self, live: Live, reason: str) -> None:
@@ -309,10 +305,9 @@ class Streams:
         del self._live[live.camera.camera]
         if live.grace is not None:
             live.grace.cancel()
-        self._memory[live.camera.camera] = _Memory(live.worker, self._clock.monotonic(), live.recording, live.why.intervention)
+        self._whereabouts.leave(live)
         self._counters.count("publications_ended")
-        for listener in self.on.gone:
-            listener(live.camera.camera, reason)
+        self.on.tell_gone(live.camera.camera, reason)
 
     # --- what workers say ---------------------------------------------------------------------------------------------
 
@@ -324,30 +319,14 @@ class Streams:
         if message.state in {"ended", "lost"}:
             self._forget(live, message.reason)
         else:
-            self._changed(message.camera)
+            self.on.tell_change(message.camera)
 
     def _on_report(self, link: Link, report: WorkerReport) -> None:
         for source in report.sources:
             live = self._live.get(source.camera)
             if live is not None and live.worker == link.index:
                 live.report, live.state = source, source.state
-                self._changed(source.camera)
-
-    def _on_beat(self, camera: str, beat: Beat) -> None:
-        live = self._live.get(camera)
-        now = self._clock.monotonic()
-        if live is None or now - live.noted < META_EVERY:
-            return
-        live.noted = now
-        values = {} if beat.battery is None else {"battery": f"{beat.battery:g}"}
-        if beat.position is not None:
-            latitude, longitude, accuracy = beat.position
-            values |= {"lat": f"{latitude:.6f}", "lon": f"{longitude:.6f}", "accuracy_m": f"{accuracy:g}"}
-        offset = self._field.offset(camera)
-        if offset is not None:
-            values |= {"clock_offset_ms": f"{offset.offset_ms:.1f}", "clock_uncertainty_ms": f"{offset.uncertainty_ms:.1f}"}
-        if values:
-            self._capture.note(live.recording, self._clock.utc_ns(), values)
+                self.on.tell_change(source.camera)
 
     # --- restarts of the others ---------------------------------------------------------------------------------------
 
@@ -356,14 +335,30 @@ class Streams:
             await self._adopt_recorder(link)
             return
         inventory = await link.ask(InventoryAsk(), WorkerInventory)
+        self._away.pop(link.index, None)
         held = {publisher.session: publisher for publisher in inventory.publishers}
         for live in self.all():
             if live.worker == link.index and live.session not in held:
                 self._forget(live, "the worker restarted")
                 self._field.republish(live.camera.camera, "the relay restarted")
         for publisher in held.values():
-            if publisher.camera not in self._live:
-                await self._adopt_publisher(link, publisher)
+            await self._take_back(link, publisher)
+
+    async def _take_back(self, link: Link, held: PublisherHeld) -> None:
+        """A worker holds a session: one that ended, or whose camera is elsewhere meanwhile, is closed there too."""
+        live = self._live.get(held.camera)
+        ended = self._whereabouts.ended(held.session)
+        if ended is None and live is not None and live.session != held.session:
+            ended = "lost: placed elsewhere"
+        if ended is not None:
+            await link.ask(PeerClose(held.session, ended), Done)
+            self._whereabouts.told(held.session)
+        elif live is None:
+            await self._adopt_publisher(link, held)
+        else:
+            live.state = held.state
+            live.told = (held.live_audio, live.confirmed if held.confirmed_mono is None else held.confirmed_mono)
+            self.on.tell_change(held.camera)
 
     async def _adopt_publisher(self, link: Link, held: PublisherHeld) -> None:
         camera = await self._find_camera(held.camera)
@@ -372,8 +367,10 @@ class Streams:
             return
         why = await self._circumstances(held.recording)
         live = Live(camera, held.session, link.index, held.recording, why, held.etag, held.since_mono, held.state)
+        live.confirmed = held.since_mono if held.confirmed_mono is None else held.confirmed_mono
+        live.told = (held.live_audio, live.confirmed)
         self._live[held.camera] = live
-        self._changed(held.camera)
+        self.on.tell_change(held.camera)
         if self._links.recorders[link.index].up and self._capture.held(held.recording) is None:
             self._spawn(self._replace_recording(live, held.recording))
 
@@ -408,15 +405,24 @@ class Streams:
                 return
             live.recording = recording
         self._calm(live)
-        self._changed(live.camera.camera)
+        self.on.tell_change(live.camera.camera)
 
     def _on_down(self, link: Link) -> None:
         if link.role == "worker":
-            return  # the camera is told by its own transport; sessions are compared when the worker is back
+            self._lose(link)
+            return
         self._capture.lost(link)
         for live in self.all():
             if live.worker == link.index:
                 self._worry(live)
+
+    def _lose(self, link: Link) -> None:
+        """A worker is away: nothing of its cameras is seen or recorded.  Sessions are compared when it is back."""
+        self._away[link.index] = self._clock.monotonic()
+        for live in self.all():
+            if live.worker == link.index:
+                live.state, live.report = "lost", None
+                self.on.tell_change(live.camera.camera)
 
     def _on_recording_closed(self, recording: str) -> None:
         """A recording ended under a camera that still streams: the live view may not outlive it (LIV-02)."""
@@ -430,22 +436,31 @@ class Streams:
         for live in self.all():
             if live.recording != recording:
                 continue
+            self._show_written(live)
             if state == "written":
                 self._calm(live)
                 continue
             self._worry(live)
             if state == "not open" and not self._lock(live).locked():
                 if live.unheld != recording:
-                    self._alarm(live, "the recording is not open")
+                    self.on.tell_alarm(live.camera.camera, "the recording is not open")
                 live.unheld = recording
                 self._spawn(self._replace_recording(live, recording))
+
+    def _show_written(self, live: Live) -> None:
+        """Tell pages how the recording is written: at each change, and each second where no worker's report makes them look."""
+        held = self._capture.held(live.recording)
+        written = held.state if held is not None else ""
+        if written != live.written or live.state == "lost":
+            live.written = written
+            self.on.tell_change(live.camera.camera)
 
     def _worry(self, live: Live) -> None:
         """Start the grace period of a recording that stopped; where the camera keeps the original nothing depends on it."""
         seconds = self._rules.grace_of(live.camera.regime)
         if live.grace is None and live.camera.original == "relay" and seconds >= 0:
             live.grace = patience.spawn(self._grace(live, seconds), "record grace")
-        self._changed(live.camera.camera)
+        self.on.tell_change(live.camera.camera)
 
     def _calm(self, live: Live) -> None:
         if live.grace is not None:
@@ -455,16 +470,15 @@ class Streams:
     def _lock(self, live: Live) -> asyncio.Lock:
         return self._locks.setdefault(live.camera.camera, asyncio.Lock())
 
-    def _alarm(self, live: Live, reason: str) -> None:
-        for listener in self.on.alarm:
-            listener(live.camera.camera, reason)
-
     async def _grace(self, live: Live, seconds: float) -> None:
         await asyncio.sleep(seconds)
         live.grace = None
+        await told(self._give_in(live), "the end of a transmission without recording", self._counters)
+
+    async def _give_in(self, live: Live) -> None:
         self._counters.count("recordings_failed")
         reason = "the recording failed"
-        self._alarm(live, reason)
+        self.on.tell_alarm(live.camera.camera, reason)
         if self._live.get(live.camera.camera) is not live:
             return
         await self._end(live, reason, "lost", None, on_purpose=False)
@@ -480,17 +494,6 @@ class Streams:
         return live
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = patience.spawn(_logged(work))
+        task = patience.spawn(told(work, getattr(work, "__qualname__", "background work"), self._counters))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _changed(self, camera: str) -> None:
-        for listener in self.on.change:
-            listener(camera)
-
-
-async def _logged(work: Coroutine[None, None, None]) -> None:
-    try:
-        await work
-    except RelayError as error:
-        log.warning("a camera session could not be changed", extra={"detail": error.detail})

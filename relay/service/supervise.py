@@ -21,6 +21,7 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import OurError
 from relay.channel import framing
 from relay.channel.messages import Message, Ping, Pong
+from relay.channel.tasks import told
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ declare(
     children_started="processes started by the supervisor",
     children_adopted="processes that a supervisor found running and adopted",
     children_died="processes that ended although nobody had asked them to",
+    children_not_started="starts of a process that failed; they are repeated, more and more slowly",
     children_killed="processes killed because they did not end in time",
 )
 
@@ -268,10 +270,15 @@ class Supervisor:
             await self._running[child.name].reap()
             self._counters.count("children_died")
             self._on_event("died", child)
-            delay = back_off(delay, loop.time() - born)
-            await asyncio.sleep(delay)
-            born = loop.time()
-            self._running[child.name] = await self._spawn(child)
+            while True:
+                delay = back_off(delay, loop.time() - born)
+                await asyncio.sleep(delay)
+                born = loop.time()
+                if await told(self._respawn(child), f"starting {child.name}", self._counters, "children_not_started"):
+                    break
+
+    async def _respawn(self, child: Child) -> None:
+        self._running[child.name] = await self._spawn(child)
 
     async def _end(self, child: Child) -> None:
         process = self._running.get(child.name)

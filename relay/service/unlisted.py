@@ -3,10 +3,10 @@
 What this file owns: what has to be known for that, and the row.  What it must never know: the catalogue, the journal.
 
 Nothing is invented.  The signed start says what was recorded and until when it is kept; the key, wrapped by this relay under
-that very day, says that it is a recording of this relay and can be opened.  Where one of them is missing, no row is made.
+that very day, says that it is a recording of this relay and can be opened; one wrapped under a later day tells of a hold, too
+(`service.holds.is_lost`), which the check then names.  Where one of them is missing, no row is made.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -38,7 +38,7 @@ class Unlisted:
         )  # fmt: skip
 
 
-def read_unlisted(vault: Vault, keyring: Keyring, recording: str, held: Collection[str]) -> Unlisted:
+def read_unlisted(vault: Vault, keyring: Keyring, recording: str) -> Unlisted:
     """Read one; raises TheirError (CONFLICT, INVALID, NOT_FOUND) with what is missing to make its row again."""
     segments: list[Segment] = []
     gaps: list[Gap] = []
@@ -51,12 +51,12 @@ def read_unlisted(vault: Vault, keyring: Keyring, recording: str, held: Collecti
         raise _unknown("its start is not signed under a key of this relay")
     if end is None:
         raise _unknown("its chain has no end yet")
-    _check_term(keyring, start, recording in held)
+    _check_term(keyring, start)
     return Unlisted(start, end, segments, gaps)
 
 
-def _check_term(keyring: Keyring, start: Start, held: bool) -> None:
-    """The key opens, and its day is the one that the start names: a later one only under a hold."""
+def _check_term(keyring: Keyring, start: Start) -> None:
+    """The key opens, and its day is not before the one that the start names."""
     day = keyring.expires_on(start.recording)
     if day is None:
         raise _unknown("its key is gone, it can no longer be opened")
@@ -68,7 +68,7 @@ def _check_term(keyring: Keyring, start: Start, held: bool) -> None:
         date.fromisoformat(start.expires_on)
     except ValueError as error:
         raise _unknown("its start names no term") from error
-    if day != start.expires_on and not held:
+    if day < start.expires_on:
         raise _unknown(f"its term is not known: its start says {start.expires_on}, its key {day}")
 
 

@@ -36,6 +36,7 @@ from relay.channel.messages import (
     WorkerInventory,
     WorkerReport,
 )
+from relay.channel.tasks import told
 from relay.policy.access import Facts
 from relay.policy.roles import Action, Person
 from relay.service.generations import check_etag, is_restart, ufrag_of
@@ -43,7 +44,8 @@ from relay.service.guard import Guard
 from relay.service.interventions import Interventions
 from relay.service.leaving import Leaving, never_began
 from relay.service.links import Link, Links
-from relay.service.streams import Live, Streams
+from relay.service.sessions import Live
+from relay.service.streams import Streams
 from relay.service.walls import Leave, Opened, Tell, Viewer, Wall, Watching, adopted_wall, belongs_to, make_secret, tell_ended
 from relay.store import patience
 from relay.store.catalogue import Catalogue, View
@@ -93,7 +95,7 @@ class Viewing:
         self._orphans: dict[str, View] = {}
         self._leaving = Leaving(catalogue, journal, clock, counters)
         self._adopted: set[int] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[bool]] = set()
         self.on_watched: list[Callable[[str, int], None]] = []
         links.on(LegStarted, self._on_leg_started)
         links.on(LegEnded, self._on_leg_ended)
@@ -247,24 +249,30 @@ class Viewing:
                 slots = [slot for slot, watching in wall.views.items() if watching.intervention == intervention]
                 self._spawn(self._empty_slots(wall, slots, reason))
 
-    async def tick(self) -> None:
-        """Renew leases in workers and catalogue, end what outlived its sign-in; call every `RENEW_SECONDS`."""
-        now_ns, steady_ns = self._clock.utc_ns(), self._steady.utc_ns()
-        for wall in tuple(self._walls.values()):
-            if wall.over(steady_ns, now_ns):
-                self._spawn(self._close_quietly(wall, "the sign-in is over"))
+    def renew(self) -> None:
+        """Renew the leases in the workers, but for who is signed out; call every `RENEW_SECONDS`.  Waits for nothing."""
         lease = self._clock.monotonic() + LEASE_SECONDS
         for link in self._links.workers:
-            views = tuple(w.view for wall in self._walls.values() if wall.worker == link.index for w in wall.views.values())
+            walls = [wall for wall in self._walls.values() if wall.worker == link.index and not self._is_over(wall)]
+            views = tuple(watching.view for wall in walls for watching in wall.views.values())
             if views:
                 link.post(LeaseRenew(views, lease))
+
+    async def tick(self) -> None:
+        """End what outlived its sign-in, renew leases in the catalogue, enter what could not be; call every `RENEW_SECONDS`."""
+        for wall in tuple(self._walls.values()):
+            if self._is_over(wall):
+                self._spawn(self._close_quietly(wall, "the sign-in is over"))  # beside the others: each waits for the journal
         for work in self._leaving.again():
             self._spawn(work)
         self._bury_orphans()
         if self._by_view:
             # Views go on while the disk does not answer: the next renewal must not wait for this one's row.
             with patience.hurried():
-                await self._catalogue.lease_views(tuple(self._by_view), now_ns)
+                await self._catalogue.lease_views(tuple(self._by_view), self._clock.utc_ns())
+
+    def _is_over(self, wall: Wall) -> bool:
+        return wall.over(self._steady.utc_ns(), self._clock.utc_ns())
 
     async def _decide(self, person: Person, camera: str, intervention: str | None) -> tuple[Live, str]:
         live = self._streams.live(camera)
@@ -477,13 +485,6 @@ class Viewing:
             listener(camera, self.views_of(camera))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = patience.spawn(_logged(work))
+        task = patience.spawn(told(work, getattr(work, "__qualname__", "background work"), self._counters))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def _logged(work: Coroutine[Any, Any, None]) -> None:
-    try:
-        await work
-    except RelayError as error:
-        log.error("the end of a view could not be entered", extra={"detail": error.detail})

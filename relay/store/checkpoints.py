@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from relay.base.errors import OurError
+from relay.store.vault import FileOps, write_all
 
 _END = b"\n\n"
 _NOTE = re.compile(r"(?:[^\n]+\n){3,20}\n(?:— [^\n]+\n)+")
@@ -18,8 +19,11 @@ _NOTE = re.compile(r"(?:[^\n]+\n){3,20}\n(?:— [^\n]+\n)+")
 class CheckpointFile:
     """Append-only file of notes; blocking."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, ops: FileOps | None = None) -> None:
         self._path = path
+        self._ops = ops or FileOps()
+        self._torn = False
+        """Part of a note may stand at the end: it is cut off before anything else is written."""
         self._lock: int | None = None
 
     def lock(self) -> None:
@@ -43,17 +47,21 @@ class CheckpointFile:
             self._lock = None
 
     def append(self, note: str) -> None:
-        """Append a note and fsync; raises OSError."""
+        """Append a note and fsync; raises OSError, and then leaves no part of it for the next one to follow."""
+        if self._torn:
+            self.cut_torn()
         fresh = not self._path.exists()
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = self._ops.open_append(self._path)
         try:
-            os.write(handle, f"{note}\n".encode())
-            os.fsync(handle)
+            self._torn = True
+            write_all(self._ops, handle, f"{note}\n".encode())
+            self._ops.fsync(handle)
+            self._torn = False
         finally:
-            os.close(handle)
+            self._ops.close(handle)
         if fresh:
-            _sync_folder(self._path.parent)
+            self._ops.fsync_dir(self._path.parent)
 
     def notes(self) -> list[str]:
         """Return the notes in order of writing; what is no whole note comes back as it is (and will not verify)."""
@@ -71,6 +79,7 @@ class CheckpointFile:
     def cut_torn(self) -> None:
         """Cut off the note that a crash left half-written at the end, so that the next one stands by itself."""
         if not self._path.exists():
+            self._torn = False
             return
         data = self._path.read_bytes()
         if data and not data.endswith(_END):
@@ -78,17 +87,17 @@ class CheckpointFile:
             # An empty line also stands inside a note, before its signature: go back to the end of a whole one.
             while whole and not _ends_note(data[:whole]):
                 whole = data.rfind(_END, 0, whole - 1) + len(_END) if _END in data[: whole - 1] else 0
-            os.truncate(self._path, whole)
+            self._cut(whole)
+        self._torn = False
+
+    def _cut(self, size: int) -> None:
+        handle = self._ops.open_append(self._path)
+        try:
+            self._ops.truncate(handle, size)
+        finally:
+            self._ops.close(handle)
 
 
 def _ends_note(data: bytes) -> bool:
     last = data.rstrip(b"\n").rpartition(b"\n")[2]
     return last.startswith("— ".encode())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

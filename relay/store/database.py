@@ -13,9 +13,7 @@ A disk that does not answer at all: whoever is in a hurry (`store.patience`) get
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +23,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.store import patience
+from relay.store.lane import Lane
 from relay.store.migrations import upgrade
 from relay.store.reserve import Reserve
 
@@ -47,12 +46,9 @@ class Database:
         self._engine = engine
         self._reserve = reserve
         self._counters = counters
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="db-write")
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="db-read")
+        self._writer = Lane(1, "db-write")
+        self._readers = Lane(READERS, "db-read")
         self._waiting = 0
-        self._writing = 0
-        self._since = 0.0
-        """When the writer thread last got or finished something, while it has something."""
 
     @classmethod
     async def open(cls, url: str, counters: Counters) -> "Database":
@@ -72,31 +68,26 @@ class Database:
 
         Where the disk is full the reserve is given up and `work` is run once more: it is a function of the connection alone.
         """
-        if patience.in_a_hurry() and self.stalled:
-            self._counters.count("database_unanswered")
-            raise patience.no_answer()
-        future = self._submit(self._writer, lambda: self._timed_write(work))
-        self._began_writing(future)
-        result = await self._answered(future)
+        result = await self._run(self._writer, lambda: self._write(work))
         self._counters.count("database_writes")
         return result
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a reader thread on a consistent snapshot."""
-        return await self._run(self._readers, lambda: self._transact(work, writes=False))
+        return await self._run(self._readers, lambda: self._transact(work, writes=False), forget=True)
 
     @property
     def stalled(self) -> bool:
-        """Whether the writer thread has finished nothing for as long as anybody waits: the disk does not answer."""
-        return self._writing > 0 and time.monotonic() - self._since >= patience.SECONDS
+        """Whether the disk does not let the writer thread come back."""
+        return self._writer.stalled
 
     async def close(self) -> None:
         """Finish waiting work and close every connection."""
         await asyncio.to_thread(self._shut)
 
     def _shut(self) -> None:
-        self._writer.shutdown()
-        self._readers.shutdown()
+        self._writer.shut()
+        self._readers.shut()
         self._engine.dispose()
 
     def _hold(self) -> None:
@@ -123,23 +114,12 @@ class Database:
             self._counters.count("database_refused")
             raise OurError(f"database: {error.orig}") from error
 
-    async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        return await self._answered(self._submit(pool, work), forget=True)
-
-    def _submit(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> "asyncio.Future[T]":
-        if self._waiting >= MOST_WAITING:
-            self._counters.count("database_refused")
-            raise OurError("too much waits for the database", retry_after=1.0)
-        future = asyncio.get_running_loop().run_in_executor(pool, work)
-        self._waiting += 1
-        future.add_done_callback(self._finished)
-        return future
-
-    def _finished(self, _future: "asyncio.Future[Any]") -> None:
-        self._waiting -= 1
-
-    async def _answered(self, future: "asyncio.Future[T]", *, forget: bool = False) -> T:
-        """Wait as long as the caller may; what is to be forgotten is taken out of the queue of its threads."""
+    async def _run(self, lane: Lane, work: Callable[[], T], *, forget: bool = False) -> T:
+        """Wait as long as the caller may; what is to be forgotten is then taken out of the queue."""
+        if patience.in_a_hurry() and lane.stalled:
+            self._counters.count("database_unanswered")
+            raise patience.no_answer()
+        future = self._submit(lane, work)
         try:
             return await patience.answered(future)
         except OurError:
@@ -150,21 +130,17 @@ class Database:
             if forget:
                 future.cancel()
 
-    def _began_writing(self, future: "asyncio.Future[Any]") -> None:
-        if not self._writing:
-            self._since = time.monotonic()
-        self._writing += 1
-        future.add_done_callback(self._wrote)
+    def _submit(self, lane: Lane, work: Callable[[], T]) -> "asyncio.Future[T]":
+        if self._waiting >= MOST_WAITING:
+            self._counters.count("database_refused")
+            raise OurError("too much waits for the database", retry_after=1.0)
+        future = lane.submit(work)
+        self._waiting += 1
+        future.add_done_callback(self._finished)
+        return future
 
-    def _wrote(self, _future: "asyncio.Future[Any]") -> None:
-        self._writing -= 1
-
-    def _timed_write(self, work: Callable[[Connection], T]) -> T:
-        try:
-            return self._write(work)
-        finally:
-            # Noted by the thread: a loop that is late itself must not take its own delay for the disk's.
-            self._since = time.monotonic()
+    def _finished(self, _future: "asyncio.Future[Any]") -> None:
+        self._waiting -= 1
 
 
 def _is_full(error: OurError) -> bool:

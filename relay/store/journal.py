@@ -22,6 +22,7 @@ import json
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -37,18 +38,22 @@ from relay.store import patience
 from relay.store.anonymous import AnonymousRefusals
 from relay.store.checkpoints import CheckpointFile
 from relay.store.database import Database
+from relay.store.vault import FileOps
 
 _log = logging.getLogger(__name__)
 
 MOST_WAITING = 4096
 MOST_PER_COMMIT = 256
 CHECKPOINT_EVERY = 256
+MOST_OWED = 100_000
+"""Checkpoints that wait for the file beside (two months of them); the start brings what was dropped beyond."""
 
 declare(
     journal_entries="entries written to the journal",
     journal_commits="transactions that carried journal entries",
     journal_refused="entries refused because the queue was full or the disk failed",
     journal_unanswered="entries of requests told 503 because the disk did not answer: not queued, or undone",
+    journal_checkpoints_owed="times that a checkpoint could not be written to the file beside the database; tried again",
     journal_anonymous="refusals to nobody in particular, whether or not they got an entry of their own",
 )
 
@@ -141,6 +146,8 @@ class Journal:
         self._file = file
         self._clock = clock
         self._counters = counters
+        self._owed: deque[str] = deque(maxlen=MOST_OWED)
+        """Checkpoints that are in the database and not yet in the file beside."""
         self._tree = Tree()
         self._signed_size = -1
         self._note = ""
@@ -163,13 +170,14 @@ class Journal:
         counters: Counters,
         *,
         earlier: Sequence[bytes] = (),
+        ops: FileOps | None = None,
     ) -> "Journal":
         """Load the tree, sign a checkpoint of what was found, and enter the start.
 
         `origin` names the log in its checkpoints (C2SP); `checkpoint_path` is the file beside the database.
         `earlier`: public keys that signed before `signer`'s.
         """
-        journal = cls(database, signer, origin, CheckpointFile(checkpoint_path), clock, counters, earlier)
+        journal = cls(database, signer, origin, CheckpointFile(checkpoint_path, ops), clock, counters, earlier)
         await asyncio.to_thread(journal._file.lock)
         try:
             await journal._begin()
@@ -190,12 +198,12 @@ class Journal:
 
     async def _mend_file(self) -> None:
         """A crash between the two writes of a checkpoint left it in the database only: bring the file up to it."""
-        await asyncio.to_thread(self._file.cut_torn)
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(self._file.cut_torn)
         kept = await self._database.read(rows.all_checkpoints)
         known = set(await asyncio.to_thread(self._file.notes))
-        for _, note in kept:
-            if note not in known:
-                await asyncio.to_thread(self._file.append, note)
+        self._owed.extend(note for _, note in kept if note not in known)
+        await self._file_owed()
 
     def _disagrees(self) -> int | None:
         """Return the size of the last checkpoint in the file beside if the tree found is not the one it was signed for.
@@ -329,9 +337,21 @@ class Journal:
                 # In a thread: the key may be in a token, which takes its time.
                 note = await asyncio.to_thread(sign_checkpoint, checkpoint, self._signer)
                 await self._database.write(lambda connection: rows.insert_checkpoint(connection, size, note, at_ns))
-                await asyncio.to_thread(self._file.append, note)
                 self._signed_size, self._note = size, note
+                self._owed.append(note)
+            await self._file_owed()
             return self._note
+
+    async def _file_owed(self) -> None:
+        """Bring the file beside up to the database; where it cannot be written the next checkpoint tries again."""
+        while self._owed:
+            try:
+                await asyncio.to_thread(self._file.append, self._owed[0])
+            except OSError as error:
+                self._counters.count("journal_checkpoints_owed")
+                _log.error("a checkpoint is in the database only: its file cannot be written", extra={"why": error.strerror})
+                return
+            self._owed.popleft()
 
     async def proof(self, leaf: int) -> Proof:
         """Return a leaf's inclusion proof under a fresh checkpoint; TheirError NOT_FOUND, or GONE once purged."""

@@ -181,8 +181,14 @@ class Keyring:
 
     def days(self) -> list[str]:
         """Return the days (ISO) that have a key or wrapped keys, oldest first: what retention has to look at."""
-        found = {path.stem for path in self._days.glob("*.key")} | {path.name for path in self._wrapped.iterdir()}
-        return sorted(found)
+        return sorted(name for name in self._day_names() if is_day(name))
+
+    def strange(self) -> list[str]:
+        """Return what stands among the days and is none: nobody of ours puts it there, and nothing of it is touched."""
+        return sorted(name for name in self._day_names() if not is_day(name))
+
+    def _day_names(self) -> set[str]:
+        return {path.stem for path in self._days.glob("*.key")} | {path.name for path in self._wrapped.iterdir()}
 
     def rewrap(self, recording: str, day: str) -> None:
         """Wrap a held recording's key under a later day; the new one is durable before the old one goes.  Raises TheirError."""
@@ -417,12 +423,16 @@ def _check(recording: str, day: str) -> None:
 
 
 def _check_day(day: str) -> None:
-    try:
-        exact = date.fromisoformat(day).isoformat() == day
-    except ValueError:
-        exact = False
-    if not exact:
+    if not is_day(day):
         raise TheirError(Kind.INVALID, "a day is YYYY-MM-DD")
+
+
+def is_day(name: str) -> bool:
+    """Tell whether a name is a day, YYYY-MM-DD."""
+    try:
+        return date.fromisoformat(name).isoformat() == name
+    except ValueError:
+        return False
 
 
 def _exact(key: bytes, name: str) -> bytes:

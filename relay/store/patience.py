@@ -21,10 +21,17 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 SECONDS = 2.0
-"""Longer than a busy disk takes (a queue of writes on a spinning disk: half a second), shorter than a person presses twice."""
+"""The default of the setting `store.patience_seconds`: longer than a busy disk takes (a queue of writes on a spinning disk:
+half a second), shorter than a person presses twice."""
 
 _hurried: ContextVar[bool] = ContextVar("hurried", default=False)
 _begun: set["asyncio.Task[Any]"] = set()
+
+
+def be_patient_for(seconds: float) -> None:
+    """Set the bound of this process, once, at its start."""
+    global SECONDS
+    SECONDS = seconds
 
 
 @contextmanager

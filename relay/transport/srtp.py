@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from relay.base.errors import OurError
+from relay.base.holes import Holes
 from relay.fanout.burst import Layout
 
 Part: TypeAlias = tuple[bytes, bytes, int]
@@ -139,30 +140,21 @@ class Window:
 
     def __init__(self) -> None:
         self.last = -1
-        self._holes: dict[int, None] = {}
+        self._holes = Holes(WINDOW // 2 + 1)  # no more ranges can lie within the window
 
     def is_free(self, index: int) -> bool:
         """Tell whether `claim` would succeed."""
-        return index > self.last or index in self._holes and index > self.last - WINDOW
+        return index > self.last or index > self.last - WINDOW and index in self._holes
 
     def claim(self, index: int) -> bool:
         """Use an index; False where it is used up."""
         if index <= self.last:
-            return self.is_free(index) and self._fill(index)
-        self._leave_holes(index, self.last + 1 if self.last >= 0 else max(0, index - BEFORE_FIRST))
+            return index > self.last - WINDOW and self._holes.fill(index)
+        since = self.last + 1 if self.last >= 0 else max(0, index - BEFORE_FIRST)
+        if since < index:
+            self._holes.open(since, index)
         self.last = index
         return True
-
-    def _fill(self, index: int) -> bool:
-        del self._holes[index]
-        return True
-
-    def _leave_holes(self, index: int, since: int) -> None:
-        holes = self._holes
-        for missing in range(max(since, index - WINDOW + 1), index):
-            holes[missing] = None
-        while len(holes) > WINDOW:  # ascending by construction: the first is the oldest
-            del holes[next(iter(holes))]
 
 
 class GcmSession:

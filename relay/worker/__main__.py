@@ -18,6 +18,7 @@ from relay.base import logs
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
 from relay.base.errors import OurError
+from relay.channel.tasks import attempt
 from relay.transport.dtls import Identity
 from relay.transport.port import Port, PortSettings
 from relay.worker.collector import EVERY, Collector
@@ -71,7 +72,7 @@ async def _own(worker: Worker, counters: Counters) -> None:
     collector.start()
     while True:
         await asyncio.sleep(EVERY)
-        collector.poll()
+        attempt(counters, "worker_errors", collector.poll)
 
 
 def _bind(config: WorkerConfig) -> socket.socket:

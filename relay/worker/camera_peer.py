@@ -94,6 +94,7 @@ class CameraPeer:
         self.peer: Peer | None = None
         self.state: SourceState = "connecting"
         self.since_mono = clock.monotonic()
+        self.confirmed: float | None = None
         self.fed = Fed(request.recording, request.camera) if request.recording is not None else None
         tracks = (answer.video, answer.audio) if answer.audio is not None else (answer.video,)
         self.source = Source(
@@ -294,6 +295,7 @@ class CameraPeer:
             etag=peer.ice.local.ufrag if peer is not None else "",
             since_mono=self.since_mono,
             silent_for=peer.silent_for(now) if peer is not None else 0.0,
+            confirmed_mono=self.confirmed,
         )
 
     def report(self, now: float, viewers: int) -> SourceReport:

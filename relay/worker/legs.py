@@ -78,13 +78,15 @@ class Legs:
             if entry is not None:
                 entry[1].lease = message.lease_mono
 
-    def expire(self, now: float) -> None:
-        """End the views whose lease is over: nobody may watch on because control is dead."""
-        over = [(viewer, slot) for viewer, slot in self._views.values() if now > slot.lease]
-        for viewer, slot in over:
-            self._end(viewer, slot, "lease over")
-            if viewer.heard_slot == slot.number:
-                self.hear(viewer, slot.number)
+    def over(self, now: float) -> list[tuple[ViewerPeer, Slot]]:
+        """Return the views whose lease is over: nobody may watch on because control is dead."""
+        return [(viewer, slot) for viewer, slot in self._views.values() if now > slot.lease]
+
+    def end_lease(self, viewer: ViewerPeer, slot: Slot) -> None:
+        """End a view whose lease is over."""
+        self._end(viewer, slot, "lease over")
+        if viewer.heard_slot == slot.number:
+            self.hear(viewer, slot.number)
 
     def silence(self, camera: str) -> None:
         """The camera's session is over: its slots wait for the next one, which begins anew."""

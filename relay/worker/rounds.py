@@ -5,15 +5,10 @@ A wake-up that does little else costs more than what a round does (a core that s
 coming, rounds ride with them and the timer, moved on each time, never fires.
 """
 
-import logging
 from asyncio import TimerHandle
 from collections.abc import Callable
 
-from relay.base.counters import Counters, declare
-
-declare(worker_errors="rounds of a worker that failed because of an error of ours")
-
-logger = logging.getLogger(__name__)
+from relay.worker.guard import Guard
 
 
 class Rounds:
@@ -26,14 +21,14 @@ class Rounds:
         latest: float,
         later: Callable[[float, Callable[[], None]], TimerHandle],
         monotonic: Callable[[], float],
-        counters: Counters,
+        guard: Guard,
     ) -> None:
         self._step = step
         self._every = every
         self._latest = latest
         self._later = later
         self._monotonic = monotonic
-        self._counters = counters
+        self._guard = guard
         self._due = 0.0
         self._timer: TimerHandle | None = None
 
@@ -56,11 +51,7 @@ class Rounds:
         self.stop()
         self._due = now + self._every
         self._timer = self._later(self._latest, self._on_timer)
-        try:
-            self._step(now)
-        except Exception:  # an error of ours costs one round, not the worker
-            self._counters.count("worker_errors")
-            logger.exception("a round failed")
+        self._guard.call("a round", self._step, now)
 
     def _on_timer(self) -> None:
         self._go(self._monotonic())

@@ -160,7 +160,10 @@ class Slot:
             self.begin(stream, burst, now)
             return
         rung = self.rung
-        admitted = self.leg.admit(burst, now) if rung is Rung.ALL else self.leg.thin(burst, _WANTED[rung], now)
+        if rung is Rung.ALL:
+            admitted = self.leg.admit(burst, now)
+        else:
+            admitted = self.leg.thin(burst, _WANTED[rung], now, alone=rung is Rung.KEYFRAMES)
         if admitted is not None:
             outlet.send(self, admitted, now)
 

@@ -129,6 +129,9 @@ class Tap:
                 await self._connection.run()
             except OurError as error:
                 logger.error("tap broken: %s", error.detail)
+            except Exception:
+                logger.exception("tap broken")  # without it nothing would be recorded any more: connect again
+                self._connection.close()
             await asyncio.sleep(RETRY)
 
     def shut(self) -> None:

@@ -243,10 +243,14 @@ class ViewerPeer:
         peer = self.peer
         if slot is None or peer is None or not self.connected or slot.camera is None:
             return
-        if slot in self._sealed:
-            packets = list(self._sealed[slot].answer(nack.lost, slot.leg.high, now))
+        sealed = self._sealed.get(slot)
+        allowance = slot.leg.history.allowance if sealed is None else sealed.allowance
+        refused = allowance.refused
+        if sealed is not None:
+            packets = list(sealed.answer(nack.lost, slot.leg.high, now))
         else:
             packets = [self._srtp.seal(*part) for part in slot.leg.resend(nack.lost, now)]
+        self._counters.count("leg_resend_refused", allowance.refused - refused)
         if packets:
             self._counters.count("leg_resent", len(packets))
             self._port.send(peer, packets)

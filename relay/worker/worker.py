@@ -24,6 +24,7 @@ from relay.transport.sdp import answer_fragment, answer_publisher, answer_viewer
 from relay.worker.camera_peer import SHUTDOWN, CameraEvents, CameraPeer
 from relay.worker.config import WorkerConfig
 from relay.worker.fan import Fan
+from relay.worker.guard import Guard
 from relay.worker.legs import Legs
 from relay.worker.rounds import Rounds
 from relay.worker.slot import Slot
@@ -65,7 +66,8 @@ class Worker:
         self.legs = Legs(clock, self._post)
         self._loop = asyncio.get_running_loop()
         self._fan = Fan(clock.monotonic, self._loop.call_soon, counters)
-        self._rounds = Rounds(self._tick, TICK, TICK_LATEST, self._loop.call_later, clock.monotonic, counters)
+        self._guard = Guard(clock.monotonic, counters)
+        self._rounds = Rounds(self._tick, TICK, TICK_LATEST, self._loop.call_later, clock.monotonic, self._guard)
         self._paced: dict[ViewerPeer, None] = {}
         run_dir = Path(config.run_dir)
         self._socket_path = run_dir / f"worker-{config.index}.sock"
@@ -85,6 +87,7 @@ class Worker:
             m.SlotAssign: self._on_assign,
             m.AudioAssign: self._on_audio,
             m.RecordingSwitch: self._on_switch,
+            m.PublisherChange: self._on_change,
             m.InventoryAsk: lambda _: self._inventory(),
         }
 
@@ -150,29 +153,33 @@ class Worker:
             try:
                 await step()
             except Exception:
-                self._counters.count("worker_errors")
-                logger.exception("a round failed")
+                self._guard.failed("a report")
 
     def _tick(self, now: float) -> None:
-        self._port.tick(now)
+        """One peer's bug costs neither the others their step nor the worker what comes after."""
+        call = self._guard.call
+        call("the port", self._port.tick, now)
         for camera in list(self.cameras.values()):
-            camera.tick(now)
+            call("a camera", camera.tick, now)
         if now >= self._tap_at:
             self._tap_at = now + TAP_EVERY
             for fed in self._feds():
-                self._tap.flush(fed)
-        self.legs.expire(now)
-        self._watch_control(now)
+                call("the tap", self._tap.flush, fed)
+        for viewer, slot in self.legs.over(now):
+            call("the end of a lease", self.legs.end_lease, viewer, slot)
+        call("the watch on control", self._watch_control, now)
 
     async def _tell(self) -> None:
         """Reports to viewers and to control, a few viewers at a time: packets go first."""
         for at, viewer in enumerate(list(self.viewers.values())):
-            now = self._clock.monotonic()
-            viewer.send_reports(now)
-            viewer.adapt(now)
+            self._guard.call("a viewer's reports", self._tell_viewer, viewer, self._clock.monotonic())
             if at % TOLD_AT_ONCE == TOLD_AT_ONCE - 1:
                 await asyncio.sleep(0)
         self._post(self._report(self._clock.monotonic()))
+
+    def _tell_viewer(self, viewer: ViewerPeer, now: float) -> None:
+        viewer.send_reports(now)
+        viewer.adapt(now)
 
     def _on_waiting(self, viewer: ViewerPeer) -> None:
         """A viewer's packets are sent in pieces: come back for the next one."""
@@ -184,7 +191,7 @@ class Worker:
         paced, self._paced = self._paced, {}
         now = self._clock.monotonic()
         for viewer in paced:
-            if viewer.drain_all(now):
+            if self._guard.call("a replay", viewer.drain_all, now):
                 self._on_waiting(viewer)
 
     def _watch_control(self, now: float) -> None:
@@ -272,6 +279,18 @@ class Worker:
         if camera is None:
             raise TheirError(Kind.NOT_FOUND, "no such session")
         camera.switch_recording(message.recording)
+        return m.Done()
+
+    def _on_change(self, message: m.PublisherChange) -> m.Message:
+        camera = self._camera_of(message.session)
+        if camera is None:
+            raise TheirError(Kind.NOT_FOUND, "no such session")
+        camera.live_audio, camera.confirmed = message.live_audio, message.confirmed_mono
+        if not message.live_audio:
+            # What waits to be sent goes too; the recording keeps its sound, as its signed start says.
+            for viewer in self.viewers.values():
+                if viewer.audio is not None and viewer.audio.camera == camera.camera:
+                    self.legs.hear(viewer, None)
         return m.Done()
 
     def _camera_of(self, session: str) -> CameraPeer | None:
@@ -380,11 +399,15 @@ class Worker:
         )
 
     def _report(self, now: float) -> m.WorkerReport:
+        call = self._guard.call
         usage = resource.getrusage(resource.RUSAGE_SELF)
+        sources = [call("a report", camera.report, now, self.legs.count(name)) for name, camera in self.cameras.items()]
+        shown = [slot for viewer in self.viewers.values() for slot in viewer.slots if slot.camera is not None]
+        legs = [call("a report", slot.report) for slot in shown]
         return m.WorkerReport(
             index=self._config.index,
-            sources=tuple(camera.report(now, self.legs.count(name)) for name, camera in self.cameras.items()),
-            legs=tuple(slot.report() for viewer in self.viewers.values() for slot in viewer.slots if slot.camera is not None),
+            sources=tuple(source for source in sources if source is not None),
+            legs=tuple(leg for leg in legs if leg is not None),
             counters=dict(self._counters.snapshot()),
             cpu_seconds=usage.ru_utime + usage.ru_stime,
             tap_backlog=self._tap.backlog,

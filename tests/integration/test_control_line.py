@@ -10,10 +10,12 @@ import aiohttp
 import pytest
 
 from relay.base.clock import SECOND_NS, SystemClock, rfc3339
-from relay.base.errors import Kind, TheirError
+from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import messages as m
 from relay.http.bodies import FRAGMENT
-from relay.service.field import Unit
+from relay.service import streams as streams_module
+from relay.service.field import Intent, Unit
+from relay.service.links import Link
 from tests.support.control_line import OFFER, Line, Page, Socket, control_line, serving, until
 from tests.support.fake_peers import FakeRecorder, FakeWorker
 
@@ -67,7 +69,7 @@ async def test_a_step_of_the_wall_clock_ends_no_transmission(tmp_path: Path, mon
     async with control_line(tmp_path) as line:
         await _live(line)
         monkeypatch.setattr(SystemClock, "utc_ns", lambda _clock: time.time_ns() + 3 * 3600 * SECOND_NS)
-        await line.control.context.streams.tick()
+        await line.control.context.longest.tick()
         assert line.control.context.streams.live("pm-1") is not None
         assert line.worker.all(m.PeerClose) == []
 
@@ -125,7 +127,7 @@ async def test_a_step_of_the_wall_clock_makes_no_seal_look_late(
 async def test_a_transmission_ends_after_its_longest_time(tmp_path: Path) -> None:
     async with control_line(tmp_path, policy={"transmission_minutes": 1e-6}) as line:
         await _live(line)
-        await line.control.context.streams.tick()
+        await line.control.context.longest.tick()
         assert (await line.worker.next(m.PeerClose)).reason == "the transmission reached its longest time"
         assert line.control.context.streams.live("pm-1") is None
 
@@ -681,10 +683,70 @@ async def test_leases_are_renewed_for_what_is_watched(tmp_path: Path) -> None:
         await olga.post_offer(f"/whep/pm-1?intervention={await _intervention(olga)}")
         (view,) = line.worker.legs
         before = line.worker.all(m.SlotAssign)[-1].lease_mono
-        await line.control.context.viewing.tick()
+        line.control.context.viewing.renew()
         renewed = await line.worker.next(m.LeaseRenew)
         assert renewed.views == (view,)
         assert renewed.lease_mono >= before
+
+
+async def test_leases_are_renewed_however_the_journal_and_the_database_do_and_not_for_who_is_signed_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        control_line(tmp_path) as line,
+        line.person("olga", "operator") as olga,
+        line.person("carl", "commander") as carl,
+    ):
+        await _live(line)
+        for person in (olga, carl):
+            await person.post_offer(f"/whep/pm-1?intervention={await _intervention(person)}")
+        first, second = line.worker.legs
+        services = line.control.context
+        next(iter(services.viewing._walls.values())).expires_ns = 1
+
+        async def broken(_work: object) -> None:
+            raise OSError("read-only file system")
+
+        monkeypatch.setattr(line.control.stores.database, "write", broken)
+        services.viewing.renew()
+        assert (await line.worker.next(m.LeaseRenew)).views == (second,)
+        with contextlib.suppress(OSError):
+            await services.viewing.tick()
+        assert (await line.worker.next(m.PeerClose)).reason == "the sign-in is over"
+        await until(lambda: first in services.viewing._leaving.known(), "its end waits for the disk")
+        services.viewing.renew()
+        assert (await line.worker.next(m.LeaseRenew, 2)).views == (second,)
+        monkeypatch.undo()
+
+
+async def test_a_link_whose_loss_one_listener_cannot_take_is_made_again(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line:
+
+        def trip(link: Link) -> None:
+            raise ZeroDivisionError
+
+        line.control.links._mourners.insert(0, trip)
+        await _live(line)
+        await line.worker.stop()
+        await until(lambda: not line.control.links.workers[0].up, "worker away")
+        await line.worker.start()
+        await until(lambda: line.control.links.workers[0].up, "worker back")
+
+
+async def test_a_fact_that_trips_over_our_own_bug_costs_no_other_fact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with control_line(tmp_path) as line:
+        await _live(line)
+        (recording,) = line.recorder.open
+        with monkeypatch.context() as patch:
+
+            async def trip(_: object) -> None:
+                raise ZeroDivisionError
+
+            patch.setattr(line.control.context.recordings, "gap_seen", trip)
+            line.recorder.tell(m.GapSeen(recording, 1, 2, "disk"))
+            await until(lambda: line.control.context.counters.values["recorder_facts_failed"] == 1, "tripped")
+        line.recorder.close(recording, "stopped")
+        await until(lambda: line.control.context.counters.values["recordings_closed"] == 1, "the next fact")
 
 
 # --- restarts ---------------------------------------------------------------------------------------------------------
@@ -701,19 +763,9 @@ async def test_a_restarted_control_finds_streams_and_views_again_and_closes_only
                 await page.say(t="assign", wall=wall, worker=0, slot=0, camera="pm-1", intervention=intervention, layer="low")
                 await page.hear("assigned")
             held, gone = line.worker.legs
+            line.control.context.viewing.renew()
             await line.control.context.viewing.tick()
         await _restart_and_check(line, location, held, gone)
-
-
-async def _closed_view(line: Line, view: str) -> dict[str, Any]:
-    """Return the one entry that says how a view ended, once it is written."""
-    for _ in range(3000):
-        found = [entry for entry in _views(await line.entries(), "view closed") if entry["details"]["view"] == view]
-        if found:
-            break
-        await asyncio.sleep(0.01)
-    (closed,) = found
-    return closed
 
 
 async def _restart_and_check(line: Line, location: str, held: str, gone: str) -> None:
@@ -727,8 +779,10 @@ async def _restart_and_check(line: Line, location: str, held: str, gone: str) ->
         assert location == f"/whip/pm-1/{live.session}"
         assert live.why.intervention
         assert again.control.context.viewing.open_views == 1
+        again.control.context.viewing.renew()
         await again.control.context.viewing.tick()
-        closed = await _closed_view(again, gone)
+        await until(lambda: gone not in again.control.context.viewing.known(), "its end to be entered")
+        (closed,) = [entry for entry in _views(await again.entries(), "view closed") if entry["details"]["view"] == gone]
         assert closed["details"]["reason"] == "the relay was restarted"
         assert closed["details"]["last_ns"] > closed["details"]["first_ns"]
         assert (await again.worker.next(m.LeaseRenew, 2)).views == (held,)
@@ -758,3 +812,91 @@ async def test_a_worker_that_restarted_empty_leaves_no_live_camera_and_asks_it_t
             await line.worker.start()
             await socket.hear("republish")
         assert line.control.context.streams.live("pm-1") is None
+
+
+async def test_a_press_reaches_the_pages_while_the_database_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        await line.enrol("pm-1")
+        async with line.page(olga) as page, line.camera("pm-1") as camera:
+            with monkeypatch.context() as broken:
+
+                async def refuse(*_: object) -> object:
+                    raise OurError("database: disk I/O error")
+
+                broken.setattr(line.control.context.interventions, "open_by_camera", refuse)
+                await camera.say(t="press", threat="agents", reason="x" * 5000)
+                await camera.hear("pressed")
+                await page.hear("camera", camera="pm-1", pressed=True)
+                await until(lambda: line.control.context.counters.values["camera_presses_unentered"] > 0, "refused")
+            line.control.context.field.tick()
+            await until(lambda: (_unit(line, "pm-1").intent or Intent(None, "", "", 0)).intervention is not None, "entered")
+
+
+async def test_a_dead_workers_cameras_are_told_to_pages_and_go_to_the_other_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams_module, "WORKER_AWAY", 0.0)
+    monkeypatch.setattr(streams_module, "STAYS_AWAY", 0.0)
+    run = tmp_path / "run"
+    run.mkdir()
+    worker, recorder = FakeWorker(run, 1), FakeRecorder(run, 1)
+    await worker.start()
+    await recorder.start()
+    try:
+        async with control_line(tmp_path, workers={"count": 2}) as line, line.person("olga", "operator") as olga:
+            await _live(line)
+            async with line.page(olga) as page, line.camera("pm-1") as camera:
+                await camera.hear("welcome")
+                await line.worker.stop()
+                await line.recorder.stop()
+                assert (await page.hear("camera", state="lost"))["rec"] != "recording"
+                await until(lambda: not line.control.links.workers[0].up, "worker away")
+                await line.control.context.streams.tick()
+                assert (await camera.hear("republish"))["reason"] == "its worker is away"
+                assert (await line.publish("pm-1")).status == 201
+                await page.hear("camera", worker=1)
+        (first,), (second,) = line.recorder.all(m.RecordOpen), recorder.all(m.RecordOpen)
+        assert second.plan.previous == first.plan.recording
+    finally:
+        await worker.stop()
+        await recorder.stop()
+
+
+async def test_live_sound_switched_off_by_an_administrator_is_off_for_the_session_that_runs(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, line.person("ada", "administrator") as ada:
+        await line.enrol("pm-1", live_audio=True)
+        await line.publish("pm-1")
+        status, _ = await ada.call("PATCH", "/api/cameras/pm-1", {"live_audio": False})
+        assert status == 200
+        (change,) = line.worker.all(m.PublisherChange)
+        assert change.session == line.worker.all(m.PublishOpen)[0].session
+        assert not change.live_audio
+
+
+async def test_a_transmission_is_confirmed_over_its_route_and_pages_see_its_new_end(tmp_path: Path) -> None:
+    async with (
+        control_line(tmp_path) as line,
+        line.person("olga", "operator") as olga,
+        line.person("ada", "administrator") as ada,
+    ):
+        await line.enrol("pm-1")
+        path, body = "/api/cameras/pm-1/confirm", {"motive": "menace persistante"}
+        assert (await olga.call("POST", path, body))[0] == 409
+        await line.publish("pm-1")
+        live = line.control.context.streams.live("pm-1")
+        assert live is not None
+        live.confirmed -= 3600
+        _, listed = await olga.call("GET", "/api/cameras")
+        (before,) = [camera["ends_ns"] for camera in listed["cameras"]]
+        async with line.page(olga) as page:
+            (shown,) = (await page.hear("cameras"))["cameras"]
+            assert abs(shown["ends_ns"] - before) <= 3600 * SECOND_NS
+            assert (await olga.call("POST", path, body))[0] == 204
+            assert (await ada.call("POST", path, body))[0] == 403
+            assert (await olga.call("POST", path, {}))[0] == 422
+            assert (await olga.call("POST", "/api/cameras/pm-9/confirm", body))[0] == 404
+            while (await page.hear("camera", camera="pm-1"))["ends_ns"] <= before:
+                pass
+        confirmed = await line.worker.next(m.PublisherChange)
+        assert confirmed.confirmed_mono == live.confirmed
+        assert any(entry["details"].get("event") == "transmission confirmed" for entry in await line.entries())

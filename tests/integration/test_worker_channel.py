@@ -37,6 +37,7 @@ async def line(tmp_path: Path) -> AsyncIterator[Line]:
         (m.SlotAssign("nobody", 0, "cam", "view", "high", 1e9), Kind.NOT_FOUND),
         (m.AudioAssign("nobody", 0), Kind.NOT_FOUND),
         (m.RecordingSwitch("nobody", "r"), Kind.NOT_FOUND),
+        (m.PublisherChange("nobody", live_audio=False, confirmed_mono=0.0), Kind.NOT_FOUND),
         (m.RecordClose("r", "stopped", None), Kind.INVALID),
     ],
 )

@@ -110,6 +110,35 @@ async def test_sound_of_a_camera_whose_regime_records_none_goes_nowhere(
     assert {int.from_bytes(packet[8:12], "big") for packet in packets} == {opened.tracks[0].ssrc}
 
 
+async def test_sound_switched_off_ends_for_who_hears_it_and_goes_on_into_the_recording(line: Line) -> None:
+    async with camera(line, "loud", FILM, sound=True), viewer(line, "v") as watching:
+        await line.assign("v", 0, "loud", "view-1")
+        await line.ask(m.AudioAssign("v", 0))
+        await asyncio.wait_for(watching.sound.recv(), 30)
+        await line.ask(m.PublisherChange("s-loud", live_audio=False, confirmed_mono=7.0))
+        slot = line.worker.viewers["v"].audio
+        assert slot is not None
+        sent = slot.leg.packets
+        taped = len(_sound(line))
+        await until(lambda: len(_sound(line)) > taped + 20)
+        assert slot.leg.packets == sent
+        with pytest.raises(TheirError) as refused:
+            await line.ask(m.AudioAssign("v", 0))
+        assert refused.value.kind is Kind.FORBIDDEN
+        inventory = await line.ask(m.InventoryAsk())
+        assert isinstance(inventory, m.WorkerInventory)
+        assert [(held.live_audio, held.confirmed_mono) for held in inventory.publishers] == [(False, 7.0)]
+        await line.ask(m.PublisherChange("s-loud", live_audio=True, confirmed_mono=7.0))
+        await line.ask(m.AudioAssign("v", 0))
+        await until(lambda: slot.leg.packets > sent)
+
+
+def _sound(line: Line) -> list[bytes]:
+    ssrc = next(track.ssrc for track in line.recorder.of(m.TapOpen)[-1].tracks if track.kind == "audio")
+    packets = (packet for message in line.recorder.of(m.TapPackets) for _, packet in message.packets)
+    return [packet for packet in packets if int.from_bytes(packet[8:12], "big") == ssrc]
+
+
 def _tapped(line: Line, ssrc: int) -> bool:
     packets = (packet for message in line.recorder.of(m.TapPackets) for _, packet in message.packets)
     return any(int.from_bytes(packet[8:12], "big") == ssrc for packet in packets)

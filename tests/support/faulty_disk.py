@@ -13,6 +13,7 @@ from sqlalchemy import Connection, event
 from relay.store import patience
 from relay.store.database import Database
 from relay.store.journal import Journal
+from relay.store.lane import Lane
 from relay.store.vault import FileOps
 
 
@@ -140,7 +141,7 @@ class SilentDisk:
             patched.setattr(patience, "SECONDS", 0.05)
             if not reads:
                 patched.setattr(Database, "read", _reading_patiently(Database.read))
-            patched.setattr(Database, "stalled", False)
+            patched.setattr(Lane, "stalled", False)
             patched.setattr(Journal, "stalled", False)
             try:
                 yield
@@ -151,7 +152,7 @@ class SilentDisk:
     def noticed(self) -> Iterator[None]:
         """Within: it is known that nothing comes back."""
         with self._monkeypatch.context() as patched:
-            patched.setattr(Database, "stalled", True)
+            patched.setattr(Lane, "stalled", True)
             patched.setattr(Journal, "stalled", True)
             yield
 

@@ -39,6 +39,7 @@ class RelayUnderTest:
             "RELAY_DATA": str(data),
             "RELAY_HTTP__PORT": str(http),
             "RELAY_WORKERS__PORT_BASE": str(self.udp_port),
+            "RELAY_STORE__PATIENCE_SECONDS": "30",  # a slow machine's disk is no silent one
             **(environment or {}),
         }
         self._process: asyncio.subprocess.Process | None = None

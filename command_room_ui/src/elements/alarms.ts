@@ -6,8 +6,9 @@
 
 import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
+import { type Alarm, ENDS_SOON, isTechnical } from "../alarms";
 import { age, t, tCode } from "../i18n";
-import type { Alarm, LiveState } from "../live_state";
+import type { LiveState } from "../live_state";
 import { AlertSound } from "../sound";
 import { controls, Spoken } from "./base";
 
@@ -95,17 +96,22 @@ export class AlarmBanner extends Spoken {
     return this.live.cameras.get(alarm.camera)?.label ?? alarm.camera;
   }
 
-  /** An emergency is a pressed button; what the relay reports by itself (a failed recording) must not look like one. */
   #title(alarm: Alarm): "alarm.title" | "alarm.technical" {
-    return alarm.reason === "" || this.live.cameras.get(alarm.camera)?.pressed === true ? "alarm.title" : "alarm.technical";
+    return isTechnical(alarm) ? "alarm.technical" : "alarm.title";
+  }
+
+  #why(alarm: Alarm): string {
+    const pressed = isTechnical(alarm) ? [] : [t("alarm.pressed")];
+    return [...pressed, ...(alarm.reason === "" ? [] : [tCode("trigger", alarm.reason)])].join(" · ");
   }
 
   #row(alarm: Alarm): TemplateResult {
     const ago = t("alarm.ago", { age: age((this.now - alarm.at) / 1000) });
     return html`<div class="alarm ${alarm.seen ? "seen" : ""}" data-testid="alarm" data-camera=${alarm.camera} data-seen=${alarm.seen}>
       <span class="who">${alarm.seen ? "" : `${t(this.#title(alarm))} — `}${this.#label(alarm)}</span>
-      <span class="why">${alarm.seen ? "" : `${alarm.reason === "" ? t("alarm.pressed") : tCode("trigger", alarm.reason)}, `}${ago}</span>
+      <span class="why">${alarm.seen ? "" : `${this.#why(alarm)}, `}${ago}</span>
       ${this.#sound.blocked && !alarm.seen ? html`<button @click=${this.#unblock}>${t("alarm.sound")}</button>` : nothing}
+      ${alarm.reason === ENDS_SOON && !alarm.seen ? html`<button @click=${() => this.#say("confirm-wanted", alarm)} data-testid="alarm-confirm">${t("ending.confirm")}</button>` : nothing}
       <button class=${alarm.seen ? "" : "danger"} @click=${() => this.#say("alarm-show", alarm)} data-testid="alarm-show">${t("alarm.show")}</button>
       ${alarm.seen ? nothing : html`<button @click=${() => this.#say("alarm-seen", alarm)} data-testid="alarm-seen">${t("alarm.seen")}</button>`}
     </div>`;

@@ -7,7 +7,9 @@
 import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
-import { type Key, t, tCode } from "../i18n";
+import { isTechnical } from "../alarms";
+import type { Ending } from "../ending";
+import { age, clock, type Key, t, tCode } from "../i18n";
 import { isOnAir, type LiveState, type Standing, sorted, standing } from "../live_state";
 import type { Camera } from "../model";
 import { controls, Spoken } from "./base";
@@ -103,6 +105,21 @@ export class CameraList extends Spoken {
         margin: 0 0.4em 0.5em 2.3em;
         font-size: 0.85em;
       }
+      .ending {
+        grid-column: 1 / 3;
+        display: flex;
+        flex-wrap: wrap;
+        align-items: center;
+        gap: 0.3em 0.7em;
+        margin: 0 0.4em 0.5em 2.3em;
+        font-size: 0.85em;
+        color: var(--warn);
+        font-weight: 700;
+      }
+      .ending button {
+        color: var(--text);
+        min-height: 2em;
+      }
       .bad {
         color: var(--bad);
         font-weight: 700;
@@ -116,6 +133,7 @@ export class CameraList extends Spoken {
   @property({ attribute: false }) live!: LiveState;
   /** Whether what the relay said of a camera is of now; the list obeys the rule of the tiles. */
   @property({ attribute: false }) fresh: (camera: Camera) => boolean = () => false;
+  @property({ attribute: false }) ending: (camera: Camera) => Ending | null = () => null;
   @property({ attribute: false }) onTile: ReadonlyMap<string, number> = new Map();
   @state() private search = "";
   @query("input") private field!: HTMLInputElement;
@@ -171,10 +189,23 @@ export class CameraList extends Spoken {
         <span class="sign" aria-hidden="true">${SIGNS[stands]}</span>
         <span class="name">${camera.label}</span>
         ${tile === undefined ? html`<span></span>` : html`<span class="tile">${t("list.onTile", { tile: tile + 1 })}</span>`}
-        <span class="state"><span class="stands">${t(`standing.${stands}` as Key)}</span>${fresh ? this.#words(camera) : this.#unknown(camera)}</span>
+        <span class="state"><span class="stands">${this.#standing(camera, stands)}</span>${fresh ? this.#words(camera) : this.#unknown(camera)}</span>
       </button>
+      ${this.#ending(camera)}
       ${ask ? html`<button class="request" @click=${() => this.#say("camera-request", camera.camera)} data-testid="request">${t("list.request")}</button>` : nothing}
     </li>`;
+  }
+
+  #ending(camera: Camera): TemplateResult | typeof nothing {
+    const ending = this.ending(camera);
+    if (ending === null) return nothing;
+    return html`<div class="ending"><span>⚠ ${t("ending.at", { time: clock(ending.at), age: age(ending.seconds) })}</span>
+      <button @click=${() => this.#say("confirm-wanted", camera.camera)} data-testid="confirm">${t("ending.confirm")}</button></div>`;
+  }
+
+  #standing(camera: Camera, stands: Shown): string {
+    const alarm = this.live.alarms.get(camera.camera);
+    return alarm !== undefined && isTechnical(alarm) ? t("alarm.technical") : t(`standing.${stands}` as Key);
   }
 
   /** Nothing is claimed of a recording while the relay cannot be heard. */
@@ -229,6 +260,6 @@ export class CameraList extends Spoken {
   }
 
   #say(name: string, camera: string): void {
-    this.dispatchEvent(new CustomEvent<string>(name, { detail: camera }));
+    this.dispatchEvent(new CustomEvent<string>(name, { detail: camera, bubbles: true, composed: true }));
   }
 }

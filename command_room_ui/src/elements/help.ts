@@ -52,6 +52,7 @@ export class HelpDialog extends Spoken {
       [[t("help.deleteKey")], t("help.delete")],
       [["/"], t("help.search")],
       [["A"], t("help.alarm")],
+      [["C"], t("help.confirm")],
       [[t("help.escapeKey")], t("help.escape")],
       [["?"], t("help.help")],
     ];

@@ -147,7 +147,9 @@ export class HoldPanel extends Spoken {
 
   #opening(found: RecordingHolds): TemplateResult | typeof nothing {
     if (this.duty !== "commander" || this.recording.state !== "closed") return nothing;
-    if (found.procedures.length === 0 && !found.lost) {
+    const held = found.holds.filter((hold) => hold.liftedAt === null).map((hold) => hold.procedure);
+    const free = found.procedures.filter((number) => !held.includes(number));
+    if (free.length === 0 && !found.lost) {
       return html`<div class="row"><span class="soft">${t("hold.needs")}</span>
         <button @click=${this.#fetch} data-testid="hold-refresh">${t("common.refresh")}</button></div>`;
     }
@@ -158,7 +160,7 @@ export class HoldPanel extends Spoken {
       ${
         found.lost
           ? field("procedure", t("hold.procedure"))
-          : html`<label>${t("hold.procedure")}<select name="procedure" data-testid="hold-procedure">${found.procedures.map((number) => html`<option value=${number}>${number}</option>`)}</select></label>`
+          : html`<label>${t("hold.procedure")}<select name="procedure" data-testid="hold-procedure">${free.map((number) => html`<option value=${number}>${number}</option>`)}</select></label>`
       }
       ${field("authority", t("hold.authority"))} ${field("requester", t("hold.requester"))}
       <div class="row wide"><button class="primary" ?disabled=${this.busy} data-testid="hold-submit">${t("hold.submit")}</button></div>

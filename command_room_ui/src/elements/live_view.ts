@@ -8,17 +8,20 @@ import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
 import type { Desk } from "../desk";
 import { type DiskNotice, diskNotice } from "../disk";
+import { endingOf, firstToEnd } from "../ending";
 import { age, bytes, type Key, refusal, span, t } from "../i18n";
 import { type KeyMeaning, KeyReader } from "../keys";
 import * as layout from "../layout";
 import type { Camera, Intervention, Session } from "../model";
 import { controls, explain, Spoken } from "./base";
 import type { CameraList } from "./camera_list";
+import type { ConfirmDialog } from "./confirm_dialog";
 import type { InterventionGate } from "./intervention";
 import type { RequestDialog, StreamRequest } from "./request_dialog";
 import type { WallGrid } from "./wall_grid";
 import "./alarms";
 import "./camera_list";
+import "./confirm_dialog";
 import "./intervention";
 import "./request_dialog";
 import "./wall_grid";
@@ -115,6 +118,7 @@ export class LiveView extends Spoken {
   @query("intervention-gate") private gate!: InterventionGate | null;
   @query("camera-list") private list!: CameraList | null;
   @query("wall-grid") private grid!: WallGrid | null;
+  @query("confirm-dialog") private confirmation!: ConfirmDialog;
   @query("request-dialog") private request!: RequestDialog;
   readonly #keys = new KeyReader();
   #stops: (() => void)[] = [];
@@ -147,7 +151,7 @@ export class LiveView extends Spoken {
   }
 
   protected override render(): TemplateResult {
-    return html`<alarm-banner .live=${this.desk.state} .shown=${new Set(this.desk.wall.layout.tiles.filter((camera) => camera !== null))} .now=${Date.now()} @alarm-show=${this.#onAlarmShow} @alarm-seen=${this.#onAlarmSeen}></alarm-banner>
+    return html`<alarm-banner .live=${this.desk.state} .shown=${new Set(this.desk.wall.layout.tiles.filter((camera) => camera !== null))} .now=${Date.now()} @alarm-show=${this.#onAlarmShow} @alarm-seen=${this.#onAlarmSeen} @confirm-wanted=${this.#onConfirmWanted}></alarm-banner>
       ${this.#staleBanner()} ${this.#refusedBanner()} ${this.#diskBanner()}
       ${
         this.current === null
@@ -155,7 +159,8 @@ export class LiveView extends Spoken {
           : this.#workplace()
       }
       ${this.#status()}
-      <request-dialog @stream-request=${this.#onRequest}></request-dialog>`;
+      <request-dialog @stream-request=${this.#onRequest}></request-dialog>
+      <confirm-dialog .api=${this.desk.api} @stream-confirmed=${this.#onConfirmed}></confirm-dialog>`;
   }
 
   #staleBanner(): TemplateResult | typeof nothing {
@@ -189,8 +194,8 @@ export class LiveView extends Spoken {
   #workplace(): TemplateResult {
     const wall = this.desk.wall.layout;
     const onTile = new Map(layout.visible(wall).map(({ camera, tile }) => [camera, tile]));
-    return html`<div class="desk ${this.listed ? "" : "alone"}">
-      ${this.listed ? html`<camera-list .live=${this.desk.state} .fresh=${(camera: Camera) => this.desk.wall.isFresh(camera)} .onTile=${onTile} @camera-chosen=${this.#onChosen} @camera-request=${this.#onAsk}></camera-list>` : nothing}
+    return html`<div class="desk ${this.listed ? "" : "alone"}" @confirm-wanted=${this.#onConfirmWanted}>
+      ${this.listed ? html`<camera-list .live=${this.desk.state} .fresh=${(camera: Camera) => this.desk.wall.isFresh(camera)} .onTile=${onTile} @camera-chosen=${this.#onChosen} .ending=${(camera: Camera) => endingOf(camera, this.desk.wall.utc())} @camera-request=${this.#onAsk}></camera-list>` : nothing}
       <wall-grid .desk=${this.desk} .turn=${this.turn} @full-screen=${this.#toggleFullScreen}>
         <button slot="bar" @click=${this.#toggleList} aria-pressed=${this.listed} data-testid="toggle-list">☰ ${t("list.toggle")}</button>
       </wall-grid>
@@ -291,6 +296,30 @@ export class LiveView extends Spoken {
     this.#say(answer.kind === "ok" ? t("list.requested", { label: camera.label }) : explain(answer));
   }
 
+  #onConfirmWanted(event: CustomEvent<string>): void {
+    this.#confirm(event.detail);
+  }
+
+  #onConfirmed(event: CustomEvent<string>): void {
+    this.#say(t("confirm.done", { label: event.detail }));
+  }
+
+  #confirm(name: string): void {
+    const camera = this.desk.state.cameras.get(name);
+    if (camera !== undefined) void this.confirmation.open(camera);
+  }
+
+  /** The key means the camera in hand where its end is near, else whichever ends first. */
+  #confirmByKey(): void {
+    const { cameras } = this.desk.state;
+    const { layout: wall } = this.desk.wall;
+    const now = this.desk.wall.utc();
+    const inHand = cameras.get(this.list?.focused ?? wall.tiles[wall.selected] ?? "");
+    const ends = inHand !== undefined && endingOf(inHand, now) !== null ? inHand.camera : firstToEnd(cameras.values(), now);
+    if (ends === null) this.#say(t("confirm.none"));
+    else this.#confirm(ends);
+  }
+
   #onAlarmSeen(event: CustomEvent<string>): void {
     this.desk.acknowledge(event.detail);
   }
@@ -370,8 +399,9 @@ export class LiveView extends Spoken {
     else this.#doElse(meaning.does);
   }
 
-  #doElse(does: "fullScreen" | "search" | "alarm" | "escape"): void {
+  #doElse(does: "fullScreen" | "search" | "alarm" | "confirm" | "escape"): void {
     const { wall } = this.desk;
+    if (does === "confirm") this.#confirmByKey();
     if (does === "fullScreen") void this.#toggleFullScreen();
     if (does === "search") this.#seek();
     if (does === "escape" && wall.layout.spotlight) wall.arrange(layout.toggleSpotlight(wall.layout));

@@ -12,7 +12,7 @@ import { customElement, property, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
 import { styleMap } from "lit/directives/style-map.js";
 import type { Desk } from "../desk";
-import { type Key, t } from "../i18n";
+import { clock, type Key, t } from "../i18n";
 import * as layout from "../layout";
 import type { Presented } from "../liveness";
 import type { TileView } from "../wall";
@@ -166,10 +166,15 @@ export class WallGrid extends Spoken {
     this.#arrange(layout.place(this.desk.wall.layout, camera, tile));
   }
 
-  /** What a person who does not see the screen must know: pictures that are not live. */
+  /** What a person who does not see the screen must know: pictures that are not live, transmissions that end soon. */
   #announce(): string {
-    const still = this.desk.wall.tiles().filter((view) => view.liveness.kind === "frozen" || view.liveness.kind === "refused");
-    return still.map((view) => `${view.camera?.label ?? view.id} : ${t(`tile.${view.liveness.kind}` as Key)}`).join(". ");
+    const tiles = this.desk.wall.tiles();
+    const ends = tiles.flatMap(({ camera, ending }) =>
+      camera === null || ending === null ? [] : [`${camera.label} : ${t("ending.announce", { time: clock(ending.at) })}`],
+    );
+    const still = tiles.filter((view) => view.liveness.kind === "frozen" || view.liveness.kind === "refused");
+    const words = still.map((view) => `${view.camera?.label ?? view.id} : ${t(`tile.${view.liveness.kind}` as Key)}`);
+    return [...words, ...ends].join(". ");
   }
 }
 

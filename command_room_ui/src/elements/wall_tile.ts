@@ -9,7 +9,7 @@
 
 import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, query } from "lit/decorators.js";
-import { age, type Key, refusal, t } from "../i18n";
+import { age, clock, type Key, refusal, t } from "../i18n";
 import { type Presented, shownAt } from "../liveness";
 import type { Camera } from "../model";
 import type { TileView } from "../wall";
@@ -55,6 +55,7 @@ export class WallTile extends Spoken {
         <span class="name">${this.alarm !== "" ? html`<span class="urgent">▲</span> ` : nothing}${view.camera?.label ?? view.id}</span>
         <span class="state">${SIGNS[kind]} <span class="word">${t(`tile.${kind}` as Key)}</span></span>
       </div>
+      ${this.#ending(view)}
       <div class="picture">
         <video muted autoplay playsinline disablepictureinpicture tabindex="-1" aria-hidden="true"></video>
         ${kind === "live" ? nothing : this.#cover(view)}
@@ -93,6 +94,13 @@ export class WallTile extends Spoken {
       <span class="why">${view.refusal === null ? t(`cause.${cause}` as Key) : refusal(view.refusal)}</span>
       ${kind === "refused" ? html`<button @click=${() => this.#say("tile-retry")}>${t("tile.retry")}</button>` : nothing}
     </div>`;
+  }
+
+  /** Near its end a transmission has to be confirmed, or not: in every size of tile. */
+  #ending({ ending }: TileView): TemplateResult | typeof nothing {
+    if (ending === null) return nothing;
+    return html`<div class="ending" data-testid="ending"><span>⚠ ${t("ending.at", { time: clock(ending.at), age: age(ending.seconds) })}</span>
+      <button title=${`${t("ending.confirm")} (C)`} @click=${this.#confirm} data-testid="confirm">${t("ending.confirm")}</button></div>`;
   }
 
   /** Large tiles, and a small one while it is selected. */
@@ -179,6 +187,12 @@ export class WallTile extends Spoken {
       this.#watch();
     });
   }
+
+  readonly #confirm = (): void => {
+    this.dispatchEvent(
+      new CustomEvent<string>("confirm-wanted", { detail: this.view.id ?? "", bubbles: true, composed: true }),
+    );
+  };
 
   #say(name: string): void {
     this.dispatchEvent(new CustomEvent<number>(name, { detail: this.view.tile, bubbles: true, composed: true }));

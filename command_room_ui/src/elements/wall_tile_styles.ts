@@ -106,6 +106,22 @@ export const tileStyles = css`
     font-size: 0.85em;
     font-variant-numeric: tabular-nums;
   }
+  .ending {
+    display: flex;
+    flex-wrap: wrap;
+    align-items: center;
+    gap: 0 0.7em;
+    padding: 0.1em 0.45em;
+    background: #4a3500;
+    font-size: 0.85em;
+    font-weight: 700;
+    font-variant-numeric: tabular-nums;
+  }
+  .ending button {
+    min-height: 1.7em;
+    padding: 0 0.6em;
+    font-weight: 700;
+  }
   .bottom:not(:has(span)) {
     display: none;
   }

@@ -113,3 +113,10 @@ def test_nothing_is_asked_once_the_keyframe_came() -> None:
     asker.poll(0.0)
     asker.seen(0.2)
     assert all(asker.poll(step / 10) is Ask.NOTHING for step in range(100))
+
+
+def test_a_camera_that_sends_no_keyframe_for_days_is_asked_at_the_longest_pause_for_ever() -> None:
+    asker = KeyframeAsker()
+    asker.want(0.0)
+    asks = [asker.poll(rules.MAX_RETRY * step) for step in range(50_000)]
+    assert Ask.NOTHING not in asks

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from relay.fanout.burst import Burst, Dress, bursts
-from relay.fanout.leg import REPLAY_STEP, Leg, LegSpec, Part
+from relay.fanout.leg import MAX_BACK, MAX_HOLES, REPLAY_STEP, Leg, LegSpec, Part
 from relay.fanout.media import Media
 from relay.rtp import header as rtp
 
@@ -32,11 +32,11 @@ class Running:
         admitted = [self.leg.admit(burst, now) for burst in bursts(batch)]
         return [part for burst in admitted if burst is not None for part in self._parts(burst, now)]
 
-    def thin(self, batch: list[Media], wanted: Callable[[Media], bool]) -> list[Part]:
+    def thin(self, batch: list[Media], wanted: Callable[[Media], bool], *, alone: bool = False) -> list[Part]:
         """Send what is wanted of a batch."""
         parts: list[Part] = []
         for one in bursts(batch):
-            burst = self.leg.thin(one, wanted, 0.0)
+            burst = self.leg.thin(one, wanted, 0.0, alone=alone)
             if burst is not None:  # sealed at once, as a worker does: the next burst may shift the leg
                 parts += self._parts(burst, 0.0)
         return parts
@@ -292,7 +292,7 @@ class AnyLife(RuleBasedStateMachine):
     @invariant()
     def memory_is_bounded(self) -> None:
         """Holes are few, whatever came."""
-        assert len(self.leg._holes) <= 512
+        assert len(self.leg._holes) <= MAX_HOLES
 
 
 AnyLife.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
@@ -313,3 +313,152 @@ def test_sequence_numbers_have_a_hole_only_where_the_camera_had_one(kept: list[b
     batch = [picture(at + 1, 0) for at, keep in enumerate(kept) if keep]
     parts = running.forward(batch, 0.0)
     assert [part[2] - first for part in parts] == [media.index for media in batch]
+
+
+def frames(*indices: int, every: int = 2) -> list[Media]:
+    """Pictures of one packet, of which every so manyth (the odd ones) no other refers to."""
+    return [Media(at, 3000 * at, True, b"picture %04d" % at, 0.0, droppable=at % every == 1) for at in indices]
+
+
+def is_needed(media: Media) -> bool:
+    """What a slow viewer is sent."""
+    return not media.droppable
+
+
+def sources(parts: list[Part]) -> dict[int, int]:
+    """Which packet of the camera left under which index, the leg's first as 0."""
+    return {index - 1000: int(payload.split()[1]) for _, payload, index in parts}
+
+
+def test_a_droppable_packet_that_comes_late_fills_the_hole_that_its_loss_left() -> None:
+    running = leg()
+    sent = sources(running.start(frames(0), 0.0))
+    for batch in (frames(2), frames(1)):
+        sent |= sources(running.thin(batch, is_needed))
+    assert sent == {0: 0, 1: 1, 2: 2}
+
+
+def test_a_droppable_packet_behind_a_lost_one_does_not_close_the_place_of_the_lost_one() -> None:
+    running = leg()
+    sent = sources(running.start(frames(0), 0.0))
+    for batch in (frames(1), frames(3), frames(4), frames(2)):
+        sent |= sources(running.thin(batch, is_needed))
+    assert sent == {0: 0, 1: 2, 2: 4}
+
+
+def test_no_hole_is_left_where_all_that_was_lost_came_late() -> None:
+    running = leg()
+    sent = sources(running.start(frames(0), 0.0))
+    late: list[Media] = []
+    for media in frames(*range(1, 1001)):
+        if media.index % 20 in (7, 12):
+            late.append(media)
+            continue
+        sent |= sources(running.thin([media], is_needed))
+        if late and media.index - late[0].index >= 3:
+            sent |= sources(running.thin([late.pop(0)], is_needed))
+    assert sorted(sent) == list(range(max(sent) + 1))
+    assert [sent[index] for index in sorted(sent)] == sorted(sent.values())
+    assert set(range(0, 1001, 2)) <= set(sent.values())
+
+
+def test_what_a_late_packet_is_resent_for_is_that_packet() -> None:
+    running = leg()
+    running.start(frames(0), 0.0)
+    parts = [part for batch in (frames(1), frames(3), frames(4), frames(2)) for part in running.thin(batch, is_needed)]
+    for header, payload, index in parts:
+        (repair,) = running.resend([index & 0xFFFF], 0.1)
+        packet = repair[0] + repair[1]
+        assert rtp.unwrap_rtx(packet, rtp.parse(packet), 7, 100) == header + payload
+
+
+def test_a_loss_within_a_picture_that_is_left_out_is_left_out_with_it() -> None:
+    running = leg()
+    running.start(frames(0), 0.0)
+    picture = [Media(at, 3000, at == 9, b"picture %04d" % at, 0.0, droppable=True) for at in range(1, 10)]
+    assert running.thin(picture[:3] + picture[6:], is_needed) == []
+    assert sources(running.thin(frames(10), is_needed)) == {1: 10}
+    assert running.thin(picture[3:6], is_needed) == []
+
+
+def test_a_viewer_of_keyframes_only_sees_no_hole_of_what_is_lost_between_them() -> None:
+    running = leg()
+    running.start(frames(0), 0.0)
+    kept = [part for at in (1, 2, 5, 6, 19, 20) for part in running.thin(frames(at), lambda m: m.index % 20 == 0, alone=True)]
+    assert sources(kept) == {1: 20}
+    kept = [part for at in (22, 40, 39) for part in running.thin(frames(at), lambda m: m.index % 20 == 0, alone=True)]
+    assert sources(kept) == {20: 40, 19: 39}, "what was lost beside a keyframe may have been of it"
+
+
+def test_a_packet_that_comes_later_than_a_receiver_takes_is_not_sent() -> None:
+    running = leg()
+    running.start(frames(0), 0.0)
+    running.forward(frames(2, *range(3, MAX_BACK + 10)), 0.0)
+    assert running.forward(frames(1), 0.0) == []
+
+
+class Thinned(RuleBasedStateMachine):
+    """A slow viewer behind a radio that loses and repairs: a hole in what it gets is a packet that is really missing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.running = leg()
+        self.next = 1
+        self.missing: dict[int, Media] = {}
+        self.sent = sources(self.running.start(frames(0), 0.0))
+        self.thinned = True
+
+    def _take(self, batch: list[Media]) -> None:
+        parts = self.running.thin(batch, is_needed) if self.thinned else self.running.forward(batch, 0.0)
+        fresh = sources(parts)
+        assert not fresh.keys() & self.sent.keys()
+        assert not set(fresh.values()) & set(self.sent.values())
+        self.sent |= fresh
+
+    @rule(pictures=st.lists(st.tuples(st.booleans(), st.lists(st.booleans(), min_size=1, max_size=4)), min_size=1, max_size=8))
+    def send(self, pictures: list[tuple[bool, list[bool]]]) -> None:
+        """Pictures, droppable or not, some of whose packets are lost."""
+        batch = []
+        for droppable, lost in pictures:
+            timestamp = 3000 * self.next
+            for gone in lost:
+                media = Media(self.next, timestamp, False, b"picture %04d" % self.next, 0.0, droppable=droppable)
+                self.next += 1
+                if gone:
+                    self.missing[media.index] = media
+                else:
+                    batch.append(media)
+        if batch:
+            self._take(batch)
+
+    @rule(data=st.data())
+    def recover(self, data: Any) -> None:
+        """Some of what is missing, not too old, comes late and in any order."""
+        young = [index for index in self.missing if index > self.next - 60]
+        if young:
+            chosen = data.draw(st.lists(st.sampled_from(young), min_size=1, max_size=10, unique=True))
+            self._take([self.missing.pop(index) for index in chosen])
+
+    @rule()
+    def step_on_the_ladder(self) -> None:
+        """The viewer keeps up again, or no longer."""
+        self.thinned = not self.thinned
+
+    @invariant()
+    def the_order_is_the_cameras(self) -> None:
+        """Indices rise as the camera's do."""
+        ordered = [self.sent[index] for index in sorted(self.sent)]
+        assert ordered == sorted(set(ordered))
+
+    @invariant()
+    def holes_are_losses(self) -> None:
+        """Between two neighbours there are no more holes than packets missing, and one for each missing one that is needed."""
+        places = sorted(self.sent)
+        for before, after in zip(places, places[1:], strict=False):
+            between = [m for i, m in self.missing.items() if self.sent[before] < i < self.sent[after]]
+            needed = sum(is_needed(media) for media in between)
+            assert needed <= after - before - 1 <= len(between)
+
+
+Thinned.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+test_a_hole_in_what_a_slow_viewer_gets_is_a_packet_that_is_missing = Thinned.TestCase

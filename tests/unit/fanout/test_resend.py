@@ -1,6 +1,10 @@
 """What a leg remembers, and how often it repeats itself."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relay.fanout import resend as rules
 from relay.fanout.burst import Burst, Dress
@@ -31,7 +35,7 @@ def keep(history: SealedHistory, packets: Burst, shift: int, now: float = 0.0) -
     history.keep(layout, shift, now)
 
 
-def indices(history: SealedHistory, sequences: Iterable[int], high: int, now: float) -> list[int]:
+def indices(history: SealedHistory, sequences: Sequence[int], high: int, now: float) -> list[int]:
     """Which indices come back."""
     return [int(packet[12:]) for packet in history.answer(sequences, high, now)]
 
@@ -55,7 +59,7 @@ def test_what_is_too_old_is_forgotten() -> None:
 
 def test_bursts_of_a_leg_are_forgotten_by_age() -> None:
     history = History()
-    history.keep((burst(10, 11), 0, 0))
+    history.keep(burst(10, 11), 0, 0)
     history.expire(rules.REMEMBERED - 0.1)
     assert list(history.answer([10], 11, 1.0))
     history.expire(rules.REMEMBERED + 0.1)
@@ -71,16 +75,49 @@ def test_the_same_packet_is_not_repeated_while_the_first_answer_is_on_its_way() 
 
 def test_a_greedy_viewer_is_bounded_and_served_again_a_second_later() -> None:
     history = sealed(0, 2000)
-    wanted = range(400, 1900)
-    assert len(indices(history, wanted, 1999, 10.0)) == rules.PER_SECOND
-    assert history.allowance.refused == 1500 - rules.PER_SECOND
-    assert len(indices(history, wanted, 1999, 11.0)) == rules.PER_SECOND
+    for second in (10.0, 11.0):
+        asks = [range(400 + at, 500 + at) for at in range(0, 1500, 100)]
+        got = [indices(history, ask, 1999, second + at / 25) for at, ask in enumerate(asks)]
+        assert sum(map(len, got)) == rules.PER_SECOND
+    assert history.allowance.refused == 2 * (1500 - rules.PER_SECOND)
+
+
+def test_numbers_asked_for_are_rationed_whether_they_are_found_or_not() -> None:
+    history = sealed(0, 300)
+    assert indices(history, range(1000, 5000), 299, 10.0) == []
+    assert indices(history, range(300), 299, 10.0) == []
+    assert history.allowance.refused == 4300 - rules.ASKED_AT_ONCE
+    pause = 100.5 / rules.ASKED_PER_SECOND
+    assert indices(history, range(300), 299, 10.0 + pause) == list(range(100))
+    assert len(indices(history, range(300), 299, 20.0)) == rules.ASKED_AT_ONCE
+
+
+@given(st.lists(st.lists(st.integers(1, 12), min_size=1, max_size=10), max_size=12), st.data())
+def test_every_packet_is_found_whether_it_came_in_order_or_late(gaps: list[list[int]], data: Any) -> None:
+    history, index = History(), 0
+    sent: dict[int, bytes] = {}
+    late: list[int] = []
+    for steps in gaps:
+        chosen = [index := index + step for step in steps]
+        late += [missing for missing in range(chosen[0], index) if missing not in chosen]
+        shift = data.draw(st.integers(-5, 0)) if not sent else 0
+        history.keep(burst(*chosen), shift, 0)
+        sent |= {chosen_index + shift: b"%d" % chosen_index for chosen_index in chosen}
+        if late and data.draw(st.booleans()):
+            filled = sorted(data.draw(st.lists(st.sampled_from(late), min_size=1, max_size=4, unique=True)))
+            late = [missing for missing in late if missing not in filled]
+            filled = [missing for missing in filled if missing not in sent]
+            if filled:
+                history.keep(burst(*filled), 0, 0)
+                sent |= {missing: b"%d" % missing for missing in filled}
+    found = {wanted: history._find(wanted) for wanted in range(-10, index + 10)}
+    assert {wanted: entry[0].payload for wanted, entry in found.items() if entry is not None} == sent
 
 
 def test_packets_of_bursts_are_found_with_the_shifts_of_their_time() -> None:
     history = History()
-    history.keep((burst(10, 11, 12), 65_520, 7))
-    history.keep((burst(14, 16), 65_519, 8))
+    history.keep(burst(10, 11, 12), 65_520, 7)
+    history.keep(burst(14, 16), 65_519, 8)
     found = list(history.answer([65_531, 65_533, 65_534, 65_535], 65_535, 1.0))
     assert [(media.payload, index, timestamp) for media, index, timestamp in found] == [
         (b"11", 65_531, 33_007),
@@ -92,7 +129,7 @@ def test_packets_of_bursts_are_found_with_the_shifts_of_their_time() -> None:
 def test_bursts_are_forgotten_in_order_and_all_at_once() -> None:
     history = History()
     for index in range(rules.BURSTS + 1):
-        history.keep((burst(index), 0, 0))
+        history.keep(burst(index), 0, 0)
     assert list(history.answer([0], rules.BURSTS, 1.0)) == []
     assert len(list(history.answer([1], rules.BURSTS, 1.0))) == 1
     history.clear()

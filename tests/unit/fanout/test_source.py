@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.base.counters import Counters
+from relay.fanout.inbound import MAX_GAP, MAX_MISSING
 from relay.fanout.source import Source
 from relay.fanout.stream import TrackSpec
 from relay.rtp import header as rtp
@@ -114,6 +115,15 @@ def test_a_keyframe_is_asked_for_when_repair_is_over() -> None:
     assert [step for step, report in asked if isinstance(report, rtcp.Nack) and step > first_pli] == []
 
 
+def test_a_keyframe_is_asked_for_at_once_where_more_is_lost_than_can_be_repaired() -> None:
+    for lost in (MAX_MISSING + 1, 3 * MAX_GAP):
+        camera = Camera(VIDEO)
+        camera.sends(1)
+        camera.sends(2 + lost)
+        camera.sends(3 + lost)
+        assert rtcp.Pli(0x5E1F, 1) in camera.says(1.001)
+
+
 def test_wishes_for_a_keyframe_become_one_request_until_it_comes() -> None:
     camera = Camera(VIDEO)
     stream = camera.sends(1)
@@ -136,6 +146,15 @@ def test_reports_go_out_once_a_second_with_the_round_trip_of_the_camera() -> Non
     assert [step for step, _ in full] == [0, 10, 20, 30]
     assert full[0][1].last_sr == ntp >> 16 & 0xFFFFFFFF
     assert full[0][1].delay == 65536 // 4
+
+
+def test_of_many_sender_reports_in_one_compound_the_last_of_each_stream_counts() -> None:
+    camera = Camera(VIDEO)
+    camera.sends(1)
+    ntp = rtcp.ntp_from_ns(1_700_000_000_000_000_000)
+    reports = [rtcp.SenderReport(ssrc, ntp, 3000 + at, 1, 1, ()) for at in range(20) for ssrc in (1, 99)]
+    facts = camera.source.receive_rtcp(b"".join(map(rtcp.build_sender_report, reports)), 1.25)
+    assert [(fact.ssrc, fact.rtp) for fact in facts] == [(1, 3019)]
 
 
 def test_a_probe_of_padding_holds_its_number_and_carries_nothing() -> None:

@@ -44,6 +44,13 @@ def test_a_nack_names_each_lost_number_once_and_wraps(first: int, steps: list[in
     assert [number & 0xFFFF for number in theirs.lost] == lost
 
 
+def test_a_nack_of_too_many_numbers_is_cut_and_what_stands_beside_it_is_read() -> None:
+    greedy = rtcp.build_nack(1, 2, range(400))
+    result = rtcp.parse(greedy + rtcp.build_nack(1, 3, range(10)) + rtcp.build_pli(1, 2))
+    assert result.packets == [rtcp.Nack(1, 2, tuple(range(rtcp.MAX_NACKED))), rtcp.Pli(1, 2)]
+    assert result.skipped == 1
+
+
 @given(U32, U32, U8)
 def test_keyframe_requests_round_trip(sender: int, media: int, command: int) -> None:
     compound = rtcp.build_pli(sender, media) + rtcp.build_fir(sender, media, command)

@@ -7,12 +7,14 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
+from sqlalchemy import Connection, delete
 
 from relay.evidence.chain import ChainWriter, Gap, Link, Reason, Start, iterate
 from relay.evidence.records import Cause, TrackKind, TrackPart
 from relay.evidence.seal import new_session
 from relay.policy.retention import due_ns
 from relay.service.check import Check
+from relay.store import tables
 from relay.store.catalogue import View
 from relay.store.vault import CHAIN
 from tests.unit.service.conftest import COMMANDER, House
@@ -123,6 +125,25 @@ async def _silent_view(house: House, recording: str) -> None:
     await house.catalogue.open_view(View("v" * 32, "live", "eve", "cam-1", None, None, "x", now, now))
 
 
+async def _all_gone(house: House, recording: str) -> None:
+    house.keyring.destroy_recording(recording)
+    house.vault.erase(recording)
+
+    def remove(connection: Connection) -> None:
+        for table in (tables.gaps, tables.segments, tables.recordings):
+            connection.execute(delete(table).where(table.c.recording == recording))
+
+    await house.database.write(remove)
+
+
+async def _no_day(house: House, recording: str) -> None:
+    (house.root / "keys/wrapped/lost+found").mkdir()
+
+
+async def _no_term(house: House, recording: str) -> None:
+    await house.catalogue.update_recording(recording, {"expires_on": "soon"})
+
+
 async def _sleeping(house: House, recording: str) -> None:
     house.clock.advance(40 * 86_400)
 
@@ -150,6 +171,9 @@ async def _sleeping(house: House, recording: str) -> None:
         (_key_left_in_the_token, {"key_left"}),
         (_silent_view, {"view_without_entry"}),
         (_sleeping, {"late"}),
+        (_all_gone, {"recording_missing"}),
+        (_no_day, {"key_folder_strange"}),
+        (_no_term, {"term_unreadable"}),
     ],
 )
 async def test_each_damage_is_named_and_nothing_else(house: House, damage: Damage, kinds: set[str]) -> None:

@@ -1,11 +1,13 @@
 """Recordings erase themselves at their term, in the order of I5, and finish after a crash at any step."""
 
+import asyncio
 from datetime import date, datetime, timedelta
 
 import pytest
 
-from relay.base.errors import Kind, TheirError
+from relay.base.errors import Kind, OurError, TheirError
 from relay.policy.retention import due_ns
+from relay.service import keeping
 from relay.service.keeping import Keeping
 from relay.store.keyring import Keyring
 from relay.store.vault import Vault
@@ -212,3 +214,54 @@ def test_keeping_says_when_it_never_ran(house: House) -> None:
         end_views=house.recordings.end_views_of_recording,
     )
     assert fresh.status().swept_ns is None
+
+
+async def test_a_name_that_is_no_day_and_a_term_that_is_none_keep_nothing_else_from_going(house: House) -> None:
+    bad, good = await house.record(), await house.record()
+    (house.root / "keys/wrapped/lost+found").mkdir()
+    await house.catalogue.update_recording(bad, {"expires_on": "2026-01-3x"})
+    _go_to(house, TERM)
+    swept = await house.keeping.sweep()
+    assert swept.erased == (good,)
+    assert house.keyring.strange() == ["lost+found"]
+
+
+async def test_a_recording_that_cannot_be_erased_keeps_no_other_from_going(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = await house.record(), await house.record()
+    real = house.keyring.destroy_recording
+
+    def refuse(recording: str) -> None:
+        if recording == bad:
+            raise OurError("damaged")
+        real(recording)
+
+    monkeypatch.setattr(house.keyring, "destroy_recording", refuse)
+    _go_to(house, TERM)
+    swept = await house.keeping.sweep()
+    assert (swept.erased, swept.failed) == ((good,), (bad,))
+    house.clock.advance(7200)
+    await house.keeping.sweep()
+    assert house.keeping.since_whole() >= 7200, "supervision sees that something stays"
+    monkeypatch.undo()
+    assert (await house.keeping.sweep()).erased == (bad,)
+    assert house.keeping.since_whole() == 0
+
+
+async def test_whatever_a_sweep_fails_on_the_next_hours_begins(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    swept = asyncio.Event()
+    failures = [ValueError("a bug"), KeyError("another")]
+
+    async def sweep() -> None:
+        if failures:
+            raise failures.pop()
+        swept.set()
+
+    monkeypatch.setattr(house.keeping, "sweep", sweep)
+    monkeypatch.setattr(keeping, "SWEEP_SECONDS", 0)
+    running = asyncio.create_task(house.keeping.run())
+    async with asyncio.timeout(20):
+        await swept.wait()
+    running.cancel()
+    assert house.counters.values["sweeps_failed"] == 2

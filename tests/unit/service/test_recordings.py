@@ -9,6 +9,7 @@ from relay.evidence.seal import new_session
 from relay.policy.roles import Person
 from relay.recorder.sealing import start_of
 from relay.service.identity import CONSOLE
+from relay.service.recordings import Recordings
 from tests.unit.service.conftest import ADMINISTRATOR, AUDITOR, COMMANDER, OPERATOR, House, seal
 
 
@@ -25,6 +26,18 @@ async def test_a_recording_needs_a_declared_threat_where_its_regime_asks_for_one
     its = await house.interventions.open_by_camera("cam-1", "Rixe", "appel")
     await _refused(Kind.FORBIDDEN, house.recordings.begin(camera, its.intervention, trigger="bouton", threat=""))
     assert house.keyring.recordings() == {}
+
+
+@pytest.mark.parametrize(("regime", "term"), [("videoprotection", "2026-01-16"), ("bodycam_pm", "2026-02-01")])
+async def test_the_prefects_term_goes_into_the_plan_of_a_fixed_cameras_recording(house: House, regime: str, term: str) -> None:
+    shorter = Recordings(
+        house.catalogue, house.journal, house.vault, house.keyring, house.clock, house.counters, prefect_days=15
+    )
+    await house.enrolment.enrol(CONSOLE, "cam-1", "Un", regime)
+    its = await house.interventions.open_by_camera("cam-1", "Rixe", "appel")
+    camera = await house.enrolment.camera("cam-1")
+    plan, _ = await shorter.begin(camera, its.intervention, trigger="bouton", threat="personnes")
+    assert plan.expires_on == term
 
 
 async def test_the_journal_knows_of_a_recording_before_its_key_and_row_exist(house: House) -> None:

@@ -207,8 +207,8 @@ async def _key_gone(house: House, recording: str) -> None:
     house.keyring.destroy_recording(recording)
 
 
-async def _key_of_another_day(house: House, recording: str) -> None:
-    house.keyring.rewrap(recording, "2030-01-01")
+async def _key_of_an_earlier_day(house: House, recording: str) -> None:
+    house.keyring.rewrap(recording, "2026-01-20")
 
 
 async def _key_damaged(house: House, recording: str) -> None:
@@ -252,7 +252,7 @@ async def _of_another_relay(house: House, recording: str) -> None:
     ("damage", "says"),
     [
         (_key_gone, "its key is gone"),
-        (_key_of_another_day, "its term is not known"),
+        (_key_of_an_earlier_day, "its term is not known"),
         (_key_damaged, "its key does not open"),
         (_no_end, "its chain has no end yet"),
         (_erased_says_the_journal, "the journal says that it was erased"),
@@ -270,6 +270,17 @@ async def test_no_row_is_invented(house: House, damage: Callable[[House, str], A
     assert says in left.detail
     with pytest.raises(TheirError):
         await house.catalogue.recording(recording)
+
+
+async def test_a_row_made_again_whose_key_tells_of_a_hold_is_kept_past_its_term(house: House) -> None:
+    recording = await _unlisted(house)
+    house.keyring.rewrap(recording, "2027-01-01")
+    found = await _repair(house).run(CONSOLE)
+    assert [item.kind for item in found.mended] == ["folder_without_row"]
+    assert [item.kind for item in found.left] == ["hold_lost"]
+    _pass_the_term(house)
+    assert (await house.keeping.sweep()).erased == ()
+    assert len(house.keyring.recording_key(recording)) == 32
 
 
 async def test_a_row_made_again_after_its_term_is_erased_by_the_next_sweep(house: House) -> None:

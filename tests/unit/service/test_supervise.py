@@ -1,5 +1,6 @@
 """Supervision: back-off, private files, locks, and which left-over process may be adopted."""
 
+import asyncio
 import stat
 from pathlib import Path
 
@@ -9,7 +10,18 @@ from hypothesis import strategies as st
 
 from relay.base.counters import Counters
 from relay.base.errors import OurError
-from relay.service.supervise import FIRST_DELAY, LONGEST_DELAY, Child, PidLock, back_off, find, is_locked, write_private
+from relay.service import supervise
+from relay.service.supervise import (
+    FIRST_DELAY,
+    LONGEST_DELAY,
+    Child,
+    PidLock,
+    Supervisor,
+    back_off,
+    find,
+    is_locked,
+    write_private,
+)
 
 
 def _child(run: Path, duty: str = "worker", **config: object) -> Child:
@@ -63,3 +75,26 @@ async def test_a_pid_file_without_its_socket_or_lock_is_nobody(tmp_path: Path) -
     child = _child(tmp_path)
     child.pid_file.write_text("not a number")
     assert await find(child, Counters()) is None
+
+
+async def test_a_child_that_cannot_be_started_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervise, "FIRST_DELAY", 0.0)
+    counters, child = Counters(), Child("worker", 0, ("sh", "-c", "sleep 0.2"), tmp_path, {}, dict)
+    supervisor = Supervisor([child], counters, lambda event, child: None)
+    await supervisor.start()
+    refusals = 2
+    write = Child.write_config
+
+    def refuse(self: Child) -> None:
+        nonlocal refusals
+        refusals -= 1
+        if refusals >= 0:
+            raise OSError(28, "No space left on device")
+        write(self)
+
+    monkeypatch.setattr(Child, "write_config", refuse)
+    async with asyncio.timeout(30):
+        while counters.values["children_started"] < 2:  # noqa: ASYNC110 - a process has no event of its own
+            await asyncio.sleep(0.01)
+    assert counters.values["children_not_started"] == 2
+    await supervisor.stop()

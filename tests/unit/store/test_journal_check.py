@@ -1,5 +1,6 @@
 """Whatever is done to the journal behind the relay's back is found and named."""
 
+import errno
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from relay.store.checkpoints import CheckpointFile
 from relay.store.database import Database
 from relay.store.journal import Entry, Journal, Operation
 from relay.store.journal_check import JournalVerdict, verify_journal
+from relay.store.vault import FileOps
 from tests.unit.store.conftest import ORIGIN, KeySigner
 
 Verify = Callable[[], Awaitable[JournalVerdict]]
@@ -222,3 +224,49 @@ async def test_a_roll_back_from_before_the_rotation_is_noticed_after_it(
     assert started is not None
     assert started["details"] == {"event": "start", "disagrees_at": 8}
     await again.close()
+
+
+class Grudging(FileOps):
+    """A disk that takes `takes` bytes of a write and then refuses, while told so."""
+
+    def __init__(self) -> None:
+        self.takes: int | None = None
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        if self.takes is None:
+            return super().write(descriptor, data)
+        if not self.takes:
+            raise OSError(errno.ENOSPC, "full")
+        written, self.takes = super().write(descriptor, data[: self.takes]), 0
+        return written
+
+
+@pytest.mark.parametrize("takes", [0, 1, 40, 150])
+async def test_a_disk_that_takes_half_a_checkpoint_costs_the_file_nothing_once_it_has_room(
+    database: Database, signer: KeySigner, clock: ManualClock, tmp_path: Path, takes: int
+) -> None:
+    path, ops, counters = tmp_path / "journal" / "checkpoints", Grudging(), Counters()
+    journal = await Journal.open(database, signer, ORIGIN, path, clock, counters, ops=ops)
+    ops.takes = takes
+    for _ in range(3):
+        await journal.append(Entry(Operation.SYSTEME, "a", "b"))
+        await journal.checkpoint()
+    assert counters.values["journal_checkpoints_owed"] == 3
+    ops.takes = None
+    await journal.close()
+    assert len(CheckpointFile(path).notes()) == 5, "those of the full disk, too"
+    verdict = await verify_journal(database, path, [signer.public_key], ORIGIN, clock.utc_ns())
+    assert verdict.findings == ()
+    assert verdict.signed == verdict.size
+
+
+async def test_a_relay_that_died_with_half_a_checkpoint_written_starts_with_a_whole_file(
+    database: Database, signer: KeySigner, clock: ManualClock, tmp_path: Path
+) -> None:
+    path, ops = tmp_path / "journal" / "checkpoints", Grudging()
+    journal = await Journal.open(database, signer, ORIGIN, path, clock, Counters(), ops=ops)
+    ops.takes = 40
+    await journal.append(Entry(Operation.SYSTEME, "a", "b"))
+    await journal.close()
+    await (await Journal.open(database, signer, ORIGIN, path, clock, Counters())).close()
+    assert (await verify_journal(database, path, [signer.public_key], ORIGIN, clock.utc_ns())).findings == ()

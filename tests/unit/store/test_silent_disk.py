@@ -51,10 +51,15 @@ async def test_a_request_does_not_wait_for_a_silent_disk_and_what_it_handed_over
 async def test_a_writer_that_finishes_nothing_is_noticed_and_so_is_its_return(
     database: Database, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = threading.Event()
-    held = asyncio.create_task(database.write(lambda _connection: gate.wait(60)))
+    gate, inside = threading.Event(), threading.Event()
+
+    def hold(_connection: Connection) -> None:
+        inside.set()
+        gate.wait(60)
+
+    held = asyncio.create_task(database.write(hold))
     entry = asyncio.create_task(journal.append(Entry(Operation.SYSTEME, "relay", "system")))
-    await asyncio.sleep(0)
+    await asyncio.to_thread(inside.wait, 60)
     monkeypatch.setattr(patience, "SECONDS", 600.0)
     assert (database.stalled, journal.stalled) == (False, False)
     monkeypatch.setattr(patience, "SECONDS", 0.0)
@@ -62,6 +67,31 @@ async def test_a_writer_that_finishes_nothing_is_noticed_and_so_is_its_return(
     gate.set()
     await asyncio.gather(held, entry)
     assert (database.stalled, journal.stalled) == (False, False)
+
+
+async def test_reads_are_refused_at_once_when_no_reader_comes_back_and_not_while_one_is_free(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, inside = threading.Event(), threading.Semaphore(0)
+    held: list[asyncio.Task[None]] = []
+
+    def read(_connection: Connection) -> None:
+        inside.release()
+        gate.wait(60)
+
+    async def hold() -> None:
+        held.append(asyncio.create_task(database.read(read)))
+        await asyncio.to_thread(inside.acquire)
+
+    await hold()
+    monkeypatch.setattr(patience, "SECONDS", 0.0)
+    assert not database._readers.stalled
+    await hold()
+    with patience.hurried(), pytest.raises(OurError, match="does not answer"):
+        await database.read(_sizes)
+    gate.set()
+    await asyncio.gather(*held)
+    assert await database.read(_sizes) == []
 
 
 async def test_a_read_that_does_not_come_back_is_given_up_and_leaves_its_place(

@@ -128,3 +128,21 @@ async def test_the_recorders_wish_for_a_keyframe_is_passed_on(tmp_path: Path) ->
     running.cancel()
     side.tap.shut()
     server.close()
+
+
+async def test_a_bug_in_taking_what_the_recorder_says_costs_the_connection_and_not_the_tap(tmp_path: Path) -> None:
+    side = Side(tmp_path)
+
+    def trip(_: m.KeyframeAsk) -> None:
+        raise ZeroDivisionError
+
+    side.tap = Tap(side.path, 1 << 20, side.counters, trip, lambda: m.Pong("worker", 0, 1, 1))
+    server = await side.listen()
+    running = asyncio.create_task(side.tap.run(lambda: [side.fed]))
+    await until(lambda: len(side.connections) == 1)
+    side.connections[0].post(m.KeyframeAsk("cam", "segment"))
+    await until(lambda: len(side.connections) == 2)
+    assert not running.done()
+    running.cancel()
+    side.tap.shut()
+    server.close()

@@ -13,7 +13,7 @@ from relay.channel import messages as m
 from relay.evidence.seal import CERTIFICATE
 from relay.evidence.wire import decode
 from relay.service.links import Links
-from relay.service.sessions import DAY_NS, LIFE_NS, RENEW_BEFORE_NS, Sessions
+from relay.service.session_keys import DAY_NS, LIFE_NS, RENEW_BEFORE_NS, SessionKeys
 from relay.store.keyring import Keyring
 from tests.support.fake_peers import FakeRecorder, FakeWorker
 
@@ -26,7 +26,7 @@ class Bench:
         self.keyring = Keyring(root / "keys")
         self.clock, self.counters = ManualClock(), Counters()
         self.links = Links(root, 1, self.counters)
-        self.sessions = Sessions(self.links, self.keyring, self.clock, self.counters)
+        self.sessions = SessionKeys(self.links, self.keyring, self.clock, self.counters)
 
     async def says(self, remaining_ns: int) -> None:
         """Let the recorder report, and wait until it was heard."""

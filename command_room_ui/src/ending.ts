@@ -1,0 +1,31 @@
+/**
+ * When a transmission ends unless somebody confirms that the threat lasts (LIV-07).
+ *
+ * Owns: from when on the end is told.  Must never know: elements, the clock but the `now` given (UTC milliseconds).
+ */
+
+import { isOnAir } from "./live_state";
+import type { Camera } from "./model";
+
+/** Time enough to ask on the radio whether the threat lasts. */
+export const NOTICE_MS = 600_000;
+
+export interface Ending {
+  /** UTC milliseconds. */
+  readonly at: number;
+  /** From now, never negative. */
+  readonly seconds: number;
+}
+
+/** The end of a camera's transmission once it is near; null where it is not, or has none. */
+export function endingOf(camera: Camera, now: number): Ending | null {
+  const at = camera.endsAt;
+  if (at === null || !isOnAir(camera) || at - now > NOTICE_MS) return null;
+  return { at, seconds: Math.max(0, at - now) / 1000 };
+}
+
+/** The camera whose transmission ends first among those that end soon. */
+export function firstToEnd(cameras: Iterable<Camera>, now: number): string | null {
+  const ending = [...cameras].filter((camera) => endingOf(camera, now) !== null);
+  return ending.sort((left, right) => (left.endsAt ?? 0) - (right.endsAt ?? 0))[0]?.camera ?? null;
+}

@@ -1,0 +1,77 @@
+"""A hold on the page of a whole relay: extracted, handed over, kept, reviewed and lifted in Chromium, the forms by keyboard."""
+
+import pytest
+
+from tests.e2e.conftest import Scene
+from tests.support.chromium import until
+from tests.support.relay import PASSWORD, Person
+from tests.support.room import Room, room
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+PROCEDURE = "PV 12/2026"
+
+
+async def _closed(marie: Person) -> str:
+    """Return the one recording once it is closed and nobody's intervention is open."""
+
+    async def so() -> bool:
+        listed = (await marie.call("GET", "/api/recordings"))["recordings"]
+        open_ones = (await marie.call("GET", "/api/interventions"))["interventions"]
+        return [each["state"] for each in listed] == ["closed"] and not open_ones
+
+    await until(so, 60, "the recording to be closed")
+    return str((await marie.call("GET", "/api/recordings"))["recordings"][0]["recording"])
+
+
+async def _hand_over(marie: Person, recording: str) -> None:
+    body = {
+        "from": 0,
+        "to": 1 << 62,
+        "motive": "réquisition du parquet",
+        "legal_basis": "CPP_60-1",
+        "requesting_agent": "OPJ Bernard",
+        "requesting_service": "SRPJ",
+        "procedure_no": PROCEDURE,
+    }
+    made = await marie.call("POST", f"/api/recordings/{recording}/exports", body)
+    assert await marie.download(made["file"]) > 1000
+
+
+async def _write(page: Room, button: str, *words: str) -> None:
+    """Press a button by keyboard and write where it leads."""
+    await page.part(button).focus()
+    await page.type("Enter", *words)
+
+
+async def test_a_recording_is_kept_for_a_procedure_and_let_go_on_the_page(scene: Scene) -> None:
+    async with scene.person("marie") as marie, room(scene.relay.url) as page:
+        async with scene.simulated("cam1"):
+            await marie.sees_live("cam1")
+        recording = await _closed(marie)
+        await page.sign_in("marie", PASSWORD)
+        await page.part("nav-recordings").click()
+        await page.part("recording").first.click()
+        await page.part("hold-refresh").wait_for()
+        assert await page.part("hold-form").count() == 0, "nothing was handed over yet"
+        await _hand_over(marie, recording)
+        await _write(page, "hold-refresh")
+        await page.part("hold-authority").focus()
+        await page.type("Parquet de Rennes", "Tab", "OPJ Bernard", "Enter")
+        await page.part("hold").wait_for()
+        assert PROCEDURE in await page.part("hold").inner_text()
+        await page.part("recording-held").wait_for()
+        await page.part("hold-list").wait_for()
+        (held,) = (await marie.call("GET", "/api/holds"))["holds"]
+        assert (held["recording"], held["requested_by"], held["overdue"]) == (recording, "OPJ Bernard", False)
+        assert await page.violations() == []
+        await _write(page, "hold-review", "l'instruction continue", "Enter")
+        await page.part("hold-lift").wait_for()
+        await _write(page, "hold-lift")
+        assert held["expires_on"] in await page.part("hold-consequence").inner_text()
+        assert await page.violations() == []
+        await page.type("Escape")
+        await _write(page, "hold-lift", "l'instruction est close", "Enter")
+        await page.part("recording-held").wait_for(state="detached")
+        await page.part("hold-list").wait_for(state="detached")
+        assert (await marie.call("GET", "/api/holds"))["holds"] == []
+        assert "marie" in await page.part("hold").inner_text(), "who lifted it stays in view"
