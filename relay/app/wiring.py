@@ -268,6 +268,7 @@ def _introduce(control: Control) -> None:
     services.field.on_change.append(changed)
     services.streams.on.gone.append(lambda camera, reason: changed(camera))
     services.streams.on.alarm.append(services.live.alarm)
+    services.recordings.on_damaged.append(lambda camera: services.live.alarm(camera, "a recording was damaged"))
     control.capture.disk.on_change.append(lambda outlook: services.live.tell_all(disk_message(outlook)))
     services.live.greetings.append(lambda: disk_message(control.capture.disk.outlook))
     services.viewing.on_watched.append(services.field.watched)

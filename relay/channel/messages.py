@@ -66,10 +66,10 @@ class Shutdown(Message, frozen=True):
 
 
 class PublishOpen(Message, frozen=True):
-    """Accept a camera's SDP offer (WHIP).  Answered by `Answer` or `Refused`.
+    """Accept a camera's SDP offer (WHIP); without `sound` (VID-01) its audio is answered inactive, and dropped where it comes.
 
-    `recording` names the recording that the tap feeds (opened at the recorder beforehand), None where the original is the
-    camera's own and only the chain of what passed is kept (the recorder still gets the tap under that id).
+    Answered by `Answer` or `Refused`.  `recording`: what the tap feeds (opened at the recorder beforehand), None where the
+    original is the camera's own and only the chain of what passed is kept (the recorder still gets the tap under that id).
     """
 
     session: str
@@ -79,6 +79,7 @@ class PublishOpen(Message, frozen=True):
     recording: str | None
     silence_after: float
     """Seconds without an authenticated packet after which the camera is declared lost."""
+    sound: bool = True
 
 
 class ViewerOpen(Message, frozen=True):
@@ -403,7 +404,7 @@ class GapSeen(Message, frozen=True):
 
 
 class RecordingClosed(Message, frozen=True):
-    """The signed end (or the recovery record of one cut short) is on disk."""
+    """The signed end (or the recovery of one cut short) is on disk; of a damaged one (`damage`: where) perhaps neither."""
 
     recording: str
     reason: str
@@ -414,6 +415,7 @@ class RecordingClosed(Message, frozen=True):
     gaps: int
     duration_ns: int
     stored_bytes: int
+    damage: str = ""
 
 
 class RecordingReport(Message, frozen=True):

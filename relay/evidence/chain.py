@@ -12,7 +12,7 @@ dropped, moved or repeated unseen; only the tail can be cut, which is what `End`
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from relay.base.errors import Kind, TheirError
@@ -143,6 +143,16 @@ def parse_record(data: bytes, position: int = 0) -> Record:
     )
 
 
+class _Unsigned:
+    """Signs nothing: for a record that is only measured."""
+
+    public_key = b""
+
+    def sign(self, message: bytes) -> bytes:
+        """Return as many bytes as a signature has."""
+        return bytes(SIGNATURE)
+
+
 class ChainWriter:
     """Makes the bytes of one chain, in order; the caller appends them to the file before it asks for the next.
 
@@ -168,6 +178,12 @@ class ChainWriter:
         if self._sequence:
             raise ValueError("already started")
         return PREAMBLE + self._append(self._start)
+
+    def check(self, link: Link) -> None:
+        """Raise ValueError where this link could not be signed whatever its digests: asked before its number is spent."""
+        if link.fragment != self.links:
+            raise ValueError(f"fragment {link.fragment} where {self.links} belongs")
+        frame(self._sequence, self.head, link, _Unsigned())
 
     def link(self, link: Link) -> bytes:
         """Return the signed link of the next fragment; raises ValueError when its number is not the next."""
@@ -293,16 +309,11 @@ class Torn:
     """The chain already has its End or Recovery: there is nothing to recover."""
 
 
-def survey(data: bytes, available: Mapping[int, int] | None = None) -> Torn:
-    """Read as much of a chain as is whole; raises TheirError when not even its start is.
-
-    `available`: bytes on disk of each segment; the whole part then ends before the first link whose bytes are not all there.
-    """
+def survey(data: bytes) -> Torn:
+    """Read as much of a chain as is whole; raises TheirError when not even its start is."""
     records, length, head, last, links, gaps, closed = 0, 0, NO_DIGEST, None, 0, 0, False
     try:
         for record in iterate(data):
-            if isinstance(record.body, Link) and available is not None and not _is_there(record.body, available):
-                break
             records, length, head = records + 1, record.position + record.size, record.head
             if isinstance(record.body, Link):
                 last, links = record.body, links + 1
@@ -326,10 +337,6 @@ def newest_head(data: bytes) -> bytes:
                 break
             last, position = (position, position + length), position + length
     return parse_record(data[last[0] : last[1]], last[0]).head
-
-
-def _is_there(link: Link, available: Mapping[int, int]) -> bool:
-    return link.offset + link.stored_length <= available.get(link.segment, 0)
 
 
 def recover(

@@ -184,6 +184,9 @@ class End:
 SUSPECT_CAUSE = "; clock suspect"
 """How the cause of a recovery ends whose time is not to be trusted (FORMAT.md §3.6)."""
 
+DAMAGED_CAUSE = "; damaged before: "
+"""What follows this in the cause of a recovery was found altered or missing although it had long been on disk."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
@@ -205,6 +208,11 @@ class Recovery:
         """Whether its time is not to be trusted."""
         return self.cause.endswith(SUSPECT_CAUSE)
 
+    @property
+    def damaged(self) -> bool:
+        """Whether what it closes was found damaged."""
+        return DAMAGED_CAUSE in self.cause
+
 
 @dataclass(frozen=True, slots=True)
 class KeyRollover:
@@ -216,8 +224,15 @@ class KeyRollover:
 
 Body: TypeAlias = Start | Link | Gap | End | Recovery | KeyRollover
 
+MAX_TEXT = 200
+"""Bytes of UTF-8 in a short text: a label, a trigger, a gap's detail."""
+MAX_THREAT = 2000
+"""Bytes of UTF-8 in a threat."""
+MAX_SEGMENT = 99_999
+"""Highest number of a segment."""
+
 _NS = Fixed(8)
-_TEXT = Text(200)
+_TEXT = Text(MAX_TEXT)
 _START = Struct(
     Start,
     (
@@ -230,7 +245,7 @@ _START = Struct(
         ("bearer", Maybe(_TEXT)),
         ("intervention", Text(64)),
         ("trigger", _TEXT),
-        ("threat", Text(2000)),
+        ("threat", Text(MAX_THREAT)),
         ("expires_on", Text(10)),
         ("previous_recording", Maybe(Text(64))),
         ("previous_head", Maybe(Raw(DIGEST))),
@@ -265,7 +280,7 @@ _LINK = Struct(
     Link,
     (
         ("fragment", UInt(0xFFFF_FFFF)),
-        ("segment", UInt(99_999)),
+        ("segment", UInt(MAX_SEGMENT)),
         ("init", Flag()),
         ("offset", UInt(0xFFFF_FFFF)),
         ("plain_length", UInt(0xFFFF_FFFF)),

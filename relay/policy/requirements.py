@@ -304,8 +304,17 @@ ENFORCED: dict[str, Requirement] = {
     "VID-01": Requirement(
         "R253-1",
         "fixed cameras have no sound",
-        ("relay.policy.regimes:check_live_audio",),
-        (_SERVICE + "test_enrolment.py::test_live_sound_is_off_unless_asked_for_and_never_where_the_law_has_none",),
+        (
+            "relay.policy.regimes:check_live_audio",
+            "relay.service.streams:Streams._open",
+            "relay.transport.sdp:answer_publisher",
+        ),
+        (
+            "tests/integration/test_control_line.py::test_a_worker_is_told_where_no_sound_may_be_recorded",
+            "tests/e2e/test_whole_line.py::test_where_the_law_has_no_sound_the_recorded_file_has_none",
+            "tests/integration/test_worker_line.py::test_sound_of_a_camera_whose_regime_records_none_goes_nowhere",
+            _SERVICE + "test_enrolment.py::test_live_sound_is_off_unless_asked_for_and_never_where_the_law_has_none",
+        ),
     ),
     "VID-03": Requirement(
         "R253-3 II 2°, L132-14-1",

@@ -59,10 +59,17 @@ class Lack:
         follows = self.start_ns <= more.start_ns <= self.end_ns + APART_NS
         if not (self.fragments and more.fragments and same and follows):
             return False
-        self.length_ns = max(self.end_ns, more.end_ns) - self.start_ns
+        self.widen(more)
+        return True
+
+    def widen(self, more: "Lack") -> None:
+        """Extend this gap to where another ends, of whatever track and cause: where there is room for one only."""
+        if self.track != more.track:
+            self.track = None
+        end_ns, self.start_ns = max(self.end_ns, more.end_ns), min(self.start_ns, more.start_ns)
+        self.length_ns = end_ns - self.start_ns
         self.fragments += more.fragments
         self.init = more.init or self.init
-        return True
 
 
 @dataclass(slots=True)

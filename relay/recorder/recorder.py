@@ -408,6 +408,9 @@ class Recorder:
             lack = fact.lack
             self._tell(messages.GapSeen(lack.recording, lack.start_ns, lack.length_ns, lack.cause.value))
         elif isinstance(fact, Finished):
+            # One may end by itself, because nothing more can be sealed in it: what is tapped from here on is told as unheld.
+            self._recordings.pop(fact.recording, None)
+            self._taps.pop(fact.recording, None)
             self._tell(closed(fact))
             ending = self._ends.pop(fact.recording, None)
             if ending is not None and not ending.done():
@@ -423,10 +426,11 @@ class Recorder:
                 links=item.links,
                 head=item.head,
                 end_ns=item.end_ns,
-                recovered=item.reason == "interrupted",
+                recovered=item.reason in ("interrupted", "damaged"),
                 gaps=item.gaps,
                 duration_ns=item.duration_ns,
                 stored_bytes=item.stored_bytes,
+                damage=item.damage,
             )
         )
 

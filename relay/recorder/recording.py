@@ -10,6 +10,7 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import OurError
 from relay.channel.messages import Plan, RecordMeta, TapOpen, TapPackets, TapSender
 from relay.evidence.chain import Cause, ClockMap, Reason, SyncSource
+from relay.evidence.wire import clip
 from relay.record.cut import Fragment, Layout
 from relay.record.line import AUDIO, VIDEO, Ask, Line, LineSettings, Missing, Output, Stream
 from relay.record.wall import WallClock
@@ -87,7 +88,7 @@ class Recording:
         """Keep metadata for the next link; beyond 32 keys new ones are dropped."""
         for key, value in message.values.items():
             if key in self._metadata or len(self._metadata) < MAX_METADATA:
-                self._metadata[key[:64]] = value[:500]
+                self._metadata[clip(key, 64)] = clip(value, 500)
 
     def advance(self, now: int) -> None:
         """Let time pass."""

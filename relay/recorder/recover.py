@@ -5,8 +5,9 @@ recordings.
 
 A recording never continues after its process died (its key must not seal again).  A chain is cut after its last whole record
 whose bytes are all on disk and are those that were linked (a power cut may leave a file long enough but empty); a segment is
-cut where its last link ends.  The recovery record says how much was cut; it names no gap, because nobody knows what never
-reached the disk.
+cut where its last link ends; never more than can have been unsynced (`relay.recorder.torn`).  What is damaged before that stays
+to the byte: the recovery record names it, or, where the chain cannot be followed, nothing is touched and nothing signed.  The
+recovery record says how much was cut; it names no gap, because nobody knows what never reached the disk.
 
 Nor does anybody know what the wall clock did meanwhile.  The note of the open recording tells how the clocks stood: within one
 boot a step shows, and the record goes by the recording's own even clock.  It is never dated before what it closes.  Whatever is
@@ -21,20 +22,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relay.base.clock import Clock
-from relay.base.errors import TheirError
 from relay.evidence.chain import End, Link, Start, Torn, iterate, recover, survey
-from relay.evidence.records import SUSPECT_CAUSE
-from relay.evidence.seal import SessionSigner, sha256
+from relay.evidence.records import DAMAGED_CAUSE, SUSPECT_CAUSE
+from relay.evidence.seal import NO_DIGEST, SessionSigner
 from relay.record.wall import STEP_NS
 from relay.recorder.jobs import Sealed
 from relay.recorder.marks import Standing, mark_closed, open_marks, read_mark, standing
 from relay.recorder.sealing import Span
+from relay.recorder.torn import Findings, examine, surplus
 from relay.store.vault import CHAIN, AppendFile, FileOps, Vault, is_recording_id, segment_name
 
 log = logging.getLogger(__name__)
-
-CHECKED_LINKS = 256
-"""How many of the last links are compared with their bytes: more than any grouped fsync can leave behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ class Recovered:
 
     recording: str
     reason: str
-    """`interrupted`, or the reason of an End that was signed but perhaps never told."""
+    """`interrupted`, `damaged`, or the reason of an End that was signed but perhaps never told."""
     segments: tuple[Sealed, ...]
     links: int
     gaps: int
@@ -51,6 +49,8 @@ class Recovered:
     end_ns: int
     duration_ns: int
     stored_bytes: int
+    damage: str = ""
+    """What was found damaged that no death explains; empty where nothing was."""
 
 
 def marked(root: Path, index: int) -> tuple[str, ...]:
@@ -107,60 +107,48 @@ def recover_one(
 ) -> Recovered | None:
     """Close one recording; None where nothing of it is there or where only its closing is to be told.  Raises OSError.
 
-    `opened`: how the clocks stood then.  A folder without a whole signed start holds no sealed byte: it is removed.
+    `opened`: how the clocks stood then.  A folder without a whole record and without media holds nothing: it is removed.
     """
     folder = vault.folder(recording)
     if not folder.is_dir():
         return None
-    try:
-        data = (folder / CHAIN).read_bytes()
-        torn = _whole(vault, recording, data)
-    except (FileNotFoundError, TheirError):
+    data = (folder / CHAIN).read_bytes() if (folder / CHAIN).exists() else b""
+    sizes = _sizes(vault, recording)
+    found = examine(data, sizes, lambda link: vault.read_stored(recording, link.segment, link.offset, link.stored_length))
+    torn = found.torn
+    if found.nothing:
         vault.erase(recording)
         return None
-    if not torn.closed:
-        media = _cut_segments(ops, vault, recording, torn)
-        record = _closing(data, torn, signer, _dated(data, torn, standing(clock), opened), media)
+    if found.damage:
+        log.error("recording %s was damaged before its recorder died, at %s: nothing of it is cut", recording, found.damage)
+    if not found.leave and not torn.closed:
+        media = _cut_segments(ops, vault, recording, torn, sizes)
+        record = _closing(data, found, signer, _dated(data, torn, standing(clock), opened), media)
         _close_chain(ops, folder / CHAIN, torn, record)
         ops.fsync_dir(folder)
         data = (folder / CHAIN).read_bytes()
-    return _describe(recording, data)
+    return _describe(recording, data[: torn.chain_length] if found.leave else data, found.damage)
 
 
-def _whole(vault: Vault, recording: str, data: bytes) -> Torn:
-    """Return what is whole of a chain: every link's bytes are on disk and, for the last ones, are the right ones."""
-    available = {
-        number: (vault.folder(recording) / segment_name(number)).stat().st_size for number in vault.segments(recording)
-    }
-    torn = survey(data, available)
-    links = _links(data[: torn.chain_length])
-    for link in links[-CHECKED_LINKS:]:
-        if not link.stored_length:
-            continue
-        if sha256(vault.read_stored(recording, link.segment, link.offset, link.stored_length)) != link.stored_digest:
-            available[link.segment] = link.offset
-            return survey(data, available)
-    return torn
+def _sizes(vault: Vault, recording: str) -> dict[int, int]:
+    return {number: (vault.folder(recording) / segment_name(number)).stat().st_size for number in vault.segments(recording)}
 
 
 def _links(data: bytes) -> list[Link]:
     return [record.body for record in iterate(data) if isinstance(record.body, Link)]
 
 
-def _cut_segments(ops: FileOps, vault: Vault, recording: str, torn: Torn) -> int:
+def _cut_segments(ops: FileOps, vault: Vault, recording: str, torn: Torn, sizes: dict[int, int]) -> int:
     """Cut segments back to the last link; return how many bytes went."""
     last = torn.last_link
     dropped = 0
-    for number in vault.segments(recording):
+    for number, left in surplus(torn, sizes):
         path = vault.folder(recording) / segment_name(number)
-        size = path.stat().st_size
+        dropped += left
         if last is None or number > last.segment:
             ops.unlink(path)
-            dropped += size
-        elif number == last.segment and size > last.offset + last.stored_length:
-            keep = last.offset + last.stored_length
-            _cut(ops, path, keep)
-            dropped += size - keep
+        else:
+            _cut(ops, path, sizes[number] - left)
     return dropped
 
 
@@ -187,14 +175,15 @@ def _dated(data: bytes, torn: Torn, now: Standing, opened: Standing | None) -> t
     return max(at_ns, least_ns), suspect or stepped or at_ns < least_ns
 
 
-def _closing(data: bytes, torn: Torn, signer: SessionSigner, dated: tuple[int, bool], media: int) -> bytes:
+def _closing(data: bytes, found: Findings, signer: SessionSigner, dated: tuple[int, bool], media: int) -> bytes:
     at_ns, suspect = dated
+    damage = DAMAGED_CAUSE + found.damage if found.damage else ""
     return recover(
-        torn,
+        found.torn,
         signer,
-        cause="the recorder's process died" + (SUSPECT_CAUSE if suspect else ""),
+        cause="the recorder's process died" + damage + (SUSPECT_CAUSE if suspect else ""),
         recovered_ns=at_ns,
-        dropped_chain_bytes=len(data) - torn.chain_length,
+        dropped_chain_bytes=len(data) - found.torn.chain_length,
         dropped_media_bytes=media,
     )
 
@@ -210,7 +199,9 @@ def _close_chain(ops: FileOps, path: Path, torn: Torn, record: bytes) -> None:
             file.close()
 
 
-def _describe(recording: str, data: bytes) -> Recovered:
+def _describe(recording: str, data: bytes, damage: str) -> Recovered:
+    if not data:
+        return Recovered(recording, "damaged", (), 0, 0, NO_DIGEST, 0, 0, 0, damage)
     torn = survey(data)
     segments: dict[int, list[Link]] = {}
     for link in _links(data):
@@ -221,7 +212,7 @@ def _describe(recording: str, data: bytes) -> Recovered:
         span.add(link.tracks)
     return Recovered(
         recording=recording,
-        reason=_reason(data),
+        reason="damaged" if damage else _reason(data),
         segments=tuple(_sealed(recording, number, found, torn.head) for number, found in segments.items()),
         links=torn.links,
         gaps=torn.gaps,
@@ -229,6 +220,7 @@ def _describe(recording: str, data: bytes) -> Recovered:
         end_ns=links[-1].arrival_end_ns if links else 0,
         duration_ns=span.length_ns,
         stored_bytes=sum(link.stored_length for link in links),
+        damage=damage,
     )
 
 

@@ -14,11 +14,13 @@ from pathlib import Path
 
 from relay.channel.messages import Plan
 from relay.evidence.chain import ChainWriter, Gap, Link, Original, Start, TrackPart
-from relay.evidence.seal import SessionSigner, encrypt_fragment, sha256
+from relay.evidence.records import MAX_SEGMENT, MAX_TEXT
+from relay.evidence.seal import TAG, SessionSigner, encrypt_fragment, sha256
+from relay.evidence.wire import clip
 from relay.recorder.jobs import Fact, Finish, Finished, Lack, Lacked, Media, Progress, Sealed
 from relay.store.vault import FileOps, RecordingWriter
 
-__all__ = ["SealedRecording", "Span", "start_of"]
+__all__ = ["Exhausted", "SealedRecording", "Span", "start_of"]
 
 
 def start_of(plan: Plan, previous_head: bytes | None, signer: SessionSigner) -> Start:
@@ -62,6 +64,10 @@ class Span:
         return 0 if self._first is None else self._last - self._first
 
 
+class Exhausted(ValueError):
+    """Nothing more can be sealed in this recording: it has to end."""
+
+
 class _Segment:
     """Counts of the segment that is being written."""
 
@@ -77,12 +83,11 @@ class SealedRecording:
     """The chain and the segments of one open recording."""
 
     def __init__(self, ops: FileOps, root: Path, start: Start, key: bytes, signer: SessionSigner) -> None:
-        """Make the folder and append the signed start; raises OSError."""
+        """Make the folder and append the signed start; raises OSError, and ValueError before anything is touched."""
         self.recording = start.recording
         self._key = key
         self._stores_media = start.original is Original.RELAY
         self._chain = ChainWriter(signer, start)
-        self._files = RecordingWriter(ops, root / start.recording)
         self._owed: list[bytes] = [self._chain.start()]
         """Records that are signed but not yet in the file; each call writes them before it does anything else."""
         self._facts: list[Fact] = []
@@ -95,8 +100,15 @@ class SealedRecording:
         self._started_ns = start.started_ns
         self._until_ns = start.started_ns
         self._span = Span()
+        self._spent = 0
+        """Numbers below were given to the cipher."""
         self.dirty = True
-        self._pay()
+        self._files = RecordingWriter(ops, root / start.recording)
+        try:
+            self._pay()
+        except OSError:
+            self._files.close()
+            raise
 
     @property
     def committed(self) -> bool:
@@ -107,7 +119,8 @@ class SealedRecording:
         """Store one fragment and link it.
 
         Raises OSError where it is not stored yet: the same call with the same job goes on where it failed.  Once its link is
-        made the job is done, even if the link itself waits to be written.
+        made the job is done, even if the link itself waits to be written.  Raises ValueError where it cannot be sealed, before
+        its number is spent, and `Exhausted` where nothing that follows can be either.
         """
         self.sign_lost()
         self._pay()
@@ -119,23 +132,39 @@ class SealedRecording:
         self._store(job)
 
     def _store(self, job: Media) -> None:
-        fragment = self._chain.links
-        stored, offset = b"", 0
+        link = self._link_of(job)
+        if self._stored is None:
+            self._check(link)
         if self._stores_media:
             if self._stored is None:
-                self._stored = encrypt_fragment(self._key, self.recording, fragment, job.plain)
-            stored = self._stored
+                self._spent = link.fragment + 1
+                self._stored = encrypt_fragment(self._key, self.recording, link.fragment, job.plain)
+            stored = self._stored or b""
             offset = self._files.append_stored(job.segment, stored)
             self._stored = None
-        link = Link(
-            fragment=fragment,
+            link = replace(link, offset=offset, stored_digest=sha256(stored))
+        self._account(link)
+        self._owe(self._chain.link(link))
+
+    def _check(self, link: Link) -> None:
+        """Raise ValueError where a link will not be signed, so that no number is spent for it (I10)."""
+        if link.segment > MAX_SEGMENT:
+            raise Exhausted("no segment number is left")
+        if link.fragment < self._spent:
+            raise Exhausted(f"number {link.fragment} is spent")
+        self._chain.check(link)
+
+    def _link_of(self, job: Media) -> Link:
+        """Return the link of what comes next, all but the digest of its stored bytes."""
+        return Link(
+            fragment=self._chain.links,
             segment=job.segment,
             init=job.init,
-            offset=offset,
+            offset=self._files.next_offset(job.segment) if self._stores_media else 0,
             plain_length=len(job.plain),
-            stored_length=len(stored),
+            stored_length=len(job.plain) + TAG if self._stores_media else 0,
             plain_digest=sha256(job.plain),
-            stored_digest=sha256(stored),
+            stored_digest=sha256(b""),
             tracks=job.tracks,
             arrival_start_ns=job.start_ns,
             arrival_length_ns=job.length_ns,
@@ -143,8 +172,6 @@ class SealedRecording:
             clock_suspect=job.suspect,
             metadata=job.metadata,
         )
-        self._account(link)
-        self._owe(self._chain.link(link))
 
     def lack(self, job: Lack) -> None:
         """Sign a gap, or, for lost fragments, begin or extend the one that will be signed for all of them; raises OSError."""
@@ -172,7 +199,7 @@ class SealedRecording:
 
     def _sign_gap(self, job: Lack) -> None:
         self._facts.append(Lacked(job))
-        self._owe(self._chain.gap(Gap(job.start_ns, max(job.length_ns, 0), job.track, job.cause, job.detail[:200])))
+        self._owe(self._chain.gap(Gap(job.start_ns, max(job.length_ns, 0), job.track, job.cause, clip(job.detail, MAX_TEXT))))
 
     def renew(self, signer: SessionSigner) -> None:
         """Let another session key sign from here on; nothing happens where it does already.  Raises OSError."""
@@ -188,7 +215,8 @@ class SealedRecording:
             return
         self._close_segment()
         chain = self._chain
-        record = chain.end(job.reason, job.author, job.end_ns)
+        author = clip(job.author, MAX_TEXT) if job.author is not None else None
+        record = chain.end(job.reason, author, job.end_ns)
         self._facts.append(
             Finished(
                 recording=self.recording,

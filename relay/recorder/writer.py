@@ -22,11 +22,11 @@ from typing import Literal, TypeAlias
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
 from relay.base.errors import OurError, RelayError
-from relay.evidence.chain import Cause, newest_head
+from relay.evidence.chain import Cause, ChainWriter, Reason, newest_head
 from relay.evidence.seal import SessionSigner
 from relay.recorder.jobs import Fact, Finish, Job, Lack, Media, Open, Renew
 from relay.recorder.marks import mark_closed, mark_open, standing
-from relay.recorder.sealing import SealedRecording, start_of
+from relay.recorder.sealing import Exhausted, SealedRecording, start_of
 from relay.store.vault import CHAIN, RESERVE, FileOps, Vault
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ ROOM = 64 << 20
 declare(
     vault_errors="operations of the vault that the disk refused (they are repeated)",
     vault_dropped="fragments given up because the disk was stalled, full or gone; each lies in a signed gap",
-    vault_jobs_refused="jobs refused because the vault thread's queue was full",
+    vault_jobs_refused="recordings not opened because the vault thread's queue was full",
+    vault_unsealable="fragments that could not be sealed; each lies in a signed gap",
 )
 
 DiskState: TypeAlias = Literal["ok", "stalled", "full"]
@@ -108,11 +109,11 @@ class VaultThread:
         with self._wake:
             if isinstance(job, Media) and (self._behind() or self._bytes + len(job.plain) > MAX_BYTES):
                 self._lose(job)
-            elif len(self._jobs) >= MAX_JOBS:
-                self._counters.count("vault_jobs_refused")
-            else:
+            elif len(self._jobs) < MAX_JOBS:
                 self._append(job)
                 self._bytes += len(job.plain) if isinstance(job, Media) else 0
+            else:
+                self._squeeze(job)
             self._wake.notify()
 
     @property
@@ -197,12 +198,24 @@ class VaultThread:
         if isinstance(job, Media):
             if not recording.committed:
                 self._want_room()
-            recording.media(job)
+            self._seal(recording, job)
         elif isinstance(job, Lack):
             recording.lack(job)
         else:
             recording.finish(job)
             self._end(recording)
+
+    def _seal(self, recording: SealedRecording, job: Media) -> None:
+        """Seal a fragment; one that cannot be sealed is a signed gap, and where none can be any more the recording ends."""
+        try:
+            recording.media(job)
+        except ValueError as error:
+            log.error("a fragment of recording %s cannot be sealed: %s", job.recording, error)
+            self._counters.count("vault_unsealable")
+            recording.lack(Lack(job.recording, job.start_ns, job.length_ns, None, Cause.RECORDER, f"not sealed: {error}"))
+            if isinstance(error, Exhausted):
+                with self._wake:  # carried out next, and again where the disk refuses
+                    self._jobs.insert(1, Finish(job.recording, Reason.REFUSED, None, job.start_ns + job.length_ns))
 
     def _renew(self, job: Renew) -> None:
         """Sign with another key from here on; raises OSError where a recording is not taken over yet, as often as asked."""
@@ -211,27 +224,38 @@ class VaultThread:
             recording.renew(job.signer)
 
     def _begin(self, job: Open) -> None:
-        """Open a recording; a disk that refuses is told to the caller, who asks again when he likes."""
+        """Open a recording; whatever refuses is told to the caller, who asks again when he likes, and nothing of it is left."""
+        root, recording = self._settings.root, None
+        if (root / job.recording).exists():
+            job.done(OurError("a recording of that name is there already"))
+            return
         try:
             self._want_room()
             if self.state == "full":
                 # The room that a spent reserve left is for gaps and ends.
                 raise OSError(errno.ENOSPC, "the disk is full")
             start = start_of(job.plan, self._head_of(job.plan.previous), self._signer)
-            mark_open(self._ops, self._settings.root, self._settings.index, job.recording, standing(self._clock))
-            recording = SealedRecording(self._ops, self._settings.root, start, job.key, self._signer)
+            ChainWriter(self._signer, start).start()  # what cannot be signed never touches the disk
+            mark_open(self._ops, root, self._settings.index, job.recording, standing(self._clock))
+            recording = SealedRecording(self._ops, root, start, job.key, self._signer)
             facts = recording.sync()
-        except OSError as error:
-            self._refused(error)
+        except Exception as error:
+            if recording is not None:
+                recording.close()
             self._undo(job.recording)
-            job.done(OurError(f"the vault cannot be written: {error.strerror}"))
-            return
-        except ValueError as error:
-            job.done(OurError(f"not a plan that can be signed: {error}"))
+            job.done(self._refusal(error))
             return
         self._open[job.recording] = recording
         self._tell_all(facts)
         job.done(None)
+
+    def _refusal(self, error: Exception) -> OurError:
+        if isinstance(error, OSError):
+            self._refused(error)
+            return OurError(f"the vault cannot be written: {error.strerror}")
+        if not isinstance(error, ValueError):
+            log.exception("a recording cannot be opened")
+        return OurError(f"not a plan that can be signed: {error}")
 
     def _undo(self, recording: str) -> None:
         """Remove what a refused opening left: nothing of it is sealed."""
@@ -355,6 +379,28 @@ class VaultThread:
         if isinstance(last, Lack) and last is not self._jobs[0] and last.takes_in(lack):
             return
         if len(self._jobs) < MAX_JOBS:
+            self._append(lack)
+        else:
+            self._widen(lack)
+
+    def _squeeze(self, job: Job) -> None:
+        """The queue is full: gaps and ends still find their place (at most a gap and an end a recording); the lock is held."""
+        if isinstance(job, Media):
+            self._lose(job)
+        elif isinstance(job, Lack):
+            self._widen(job)
+        elif isinstance(job, Open):
+            self._counters.count("vault_jobs_refused")
+            job.done(OurError("the vault's queue is full", retry_after=2.0))
+        else:
+            self._append(job)
+
+    def _widen(self, lack: Lack) -> None:
+        """Take a gap into the one that waits last of its recording, whatever its cause; the lock is held."""
+        last = self._last.get(lack.recording)
+        if isinstance(last, Lack) and last is not self._jobs[0]:
+            last.widen(lack)
+        else:
             self._append(lack)
 
     def _append(self, job: Job) -> None:

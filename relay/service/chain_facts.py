@@ -90,7 +90,7 @@ class ChainFacts:
             return None
         return RecordingClosed(
             recording=self.recording,
-            reason=last.reason.value if isinstance(last, End) else "interrupted",
+            reason=last.reason.value if isinstance(last, End) else "damaged" if last.damaged else "interrupted",
             links=self.links,
             head=self._head,
             end_ns=last.end_ns if isinstance(last, End) else self._arrived_ns,

@@ -31,6 +31,8 @@ SETTLED_NS = 60 * SECOND_NS
 
 _LEFT = "a {} that was followed is still in the token, which refused to destroy it: tried again at each start (OPERATING.md)"
 
+_DAMAGED = "altered or missing on disk before its recorder died, nothing of it was cut: see `relay verify` and its entry (I1)"
+
 Progress = Callable[[str, int, int], None]
 """Called with what is being looked at, how many are done, how many there are."""
 
@@ -130,7 +132,8 @@ class Check:
             if row.state == "closed" and folder:
                 found += await self._closed(row)
             elif row.state == "open" and self._settled(row):
-                found += await asyncio.to_thread(self._open, row, folder)
+                sealed = len(await self._catalogue.segments(row.recording))
+                found += await asyncio.to_thread(self._open, row, folder, sealed)
         found += await self._views(entries)
         strange = await asyncio.to_thread(self._keyring.strange)
         found += [Disagreement("key_folder_strange", name, "stands among the keys' days and is none") for name in strange]
@@ -190,11 +193,12 @@ class Check:
         """Tell whether an open recording is nobody's any more."""
         return row.recording not in self._recording_now() and row.started_ns < self._clock.utc_ns() - SETTLED_NS
 
-    def _open(self, row: Recording, folder: bool) -> list[Disagreement]:
-        """A row that is open although no recorder is at it."""
+    def _open(self, row: Recording, folder: bool, sealed: int) -> list[Disagreement]:
+        """A row that is open although no recorder is at it; `sealed`: how many segments it has rows of."""
         if not folder:
             detail = "open in the catalogue, nobody records it and nothing of it is in the vault"
-            return [Disagreement("open_without_folder", row.recording, detail, safe=True)]
+            detail += f", where {sealed} segments were sealed" if sealed else ""
+            return [Disagreement("open_without_folder", row.recording, detail, safe=not sealed)]
         try:
             end = ChainFacts(row.recording).read(self._records(row.recording))
         except RelayError:
@@ -251,6 +255,8 @@ class Check:
             found.append(Disagreement("chain_open", name, "closed in the catalogue, without a signed end on disk"))
         elif row.head is not None and end.head != row.head:
             found.append(Disagreement("head_differs", name, "the chain on disk is not the one that was closed"))
+        if end is not None and end.reason == "damaged" != row.reason:
+            found.append(Disagreement("damaged", name, _DAMAGED))
         found += _segments(name, segments, on_disk, linked)
         if missing:
             detail = f"{len(missing)} signed gaps have no row (I2)"
@@ -308,6 +314,8 @@ def _row(row: Recording, folder: bool, key_day: str | None) -> list[Disagreement
     found: list[Disagreement] = []
     if row.state == "erased":
         return found
+    if row.reason == "damaged":
+        found.append(Disagreement("damaged", name, _DAMAGED))
     if not folder and row.links:
         found.append(Disagreement("folder_missing", name, "in the catalogue with fragments, without a folder"))
     if key_day is None:

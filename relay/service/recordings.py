@@ -14,7 +14,7 @@ API for callers:
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
@@ -23,7 +23,8 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.base.ids import new_id
 from relay.channel.messages import GapSeen, Plan, RecordingClosed, SegmentSealed
-from relay.evidence.records import Link
+from relay.evidence.records import MAX_TEXT, MAX_THREAT, Link
+from relay.evidence.wire import clip
 from relay.policy.access import Facts
 from relay.policy.motives import check_motive, check_threat, clean_text
 from relay.policy.regimes import rules_of
@@ -44,6 +45,7 @@ IDLE_SECONDS = 600
 declare(
     playback_views="journalled playback views opened",
     playback_bytes="plain bytes decrypted for playback",
+    recordings_damaged="recordings found altered or missing on disk as they were recovered; nothing of them was cut",
     recorder_facts_unknown="segments or ends reported for a recording that the catalogue does not know",
 )
 
@@ -96,6 +98,8 @@ class Recordings:
         self._prefect_days = prefect_days
         self._guard = Guard(journal, clock)
         self._views: dict[str, PlaybackView] = {}
+        self.on_damaged: list[Callable[[str], None]] = []
+        """Called with the camera of a recording that its recorder found damaged."""
 
     # --- a recording's life -------------------------------------------------------------------------------------------
 
@@ -149,14 +153,14 @@ class Recordings:
         return Plan(
             recording=new_id(now_ns),
             camera=camera.camera,
-            camera_label=camera.label,
+            camera_label=clip(camera.label, MAX_TEXT),
             regime=camera.regime,
-            service=camera.service,
+            service=clip(camera.service, MAX_TEXT),
             original=cast(Literal["relay", "camera"], camera.original),
-            bearer=bearer,
+            bearer=clip(bearer, MAX_TEXT) if bearer is not None else None,
             intervention=intervention,
-            trigger=trigger,
-            threat=threat,
+            trigger=clip(trigger, MAX_TEXT),
+            threat=clip(threat, MAX_THREAT),
             expires_on=expires_on(camera.regime, now_ns, self._prefect_days).isoformat(),
             previous=previous,
             started_ns=now_ns,
@@ -205,6 +209,7 @@ class Recordings:
             links=end.links,
             gaps=end.gaps,
             recovered=end.recovered,
+            **({"damage": end.damage} if end.damage else {}),
         )
         values = {
             "state": "closed",
@@ -219,6 +224,15 @@ class Recordings:
         }
         if not await self._catalogue.update_recording(end.recording, values):
             self._counters.count("recorder_facts_unknown")
+        elif end.reason == "damaged":
+            await self._damaged(end.recording)
+
+    async def _damaged(self, recording: str) -> None:
+        """What was on disk is not what was sealed: somebody has to look, tonight rather than at the trial."""
+        self._counters.count("recordings_damaged")
+        row = await self._catalogue.recording(recording)
+        for listener in self.on_damaged:
+            listener(row.camera)
 
     # --- looking ------------------------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ from relay.channel.messages import (
     WorkerReport,
 )
 from relay.channel.tasks import told
+from relay.policy.regimes import rules_of
 from relay.service.capture import Capture, Circumstances, CloseReason, State
 from relay.service.field import Field
 from relay.service.generations import check_etag, is_restart, ufrag_of
@@ -211,7 +212,9 @@ class Streams:
     async def _open(self, camera: Camera, index: int, offer: str) -> tuple[Live, Opened]:
         recording, why, resumed = await self._recording(camera, index)
         session = new_token()
-        opening = PublishOpen(session, camera.camera, offer, camera.live_audio, recording, self._rules.silence_after)
+        sound = rules_of(camera.regime).sound_recorded
+        live_audio, silence_after = camera.live_audio and sound, self._rules.silence_after
+        opening = PublishOpen(session, camera.camera, offer, live_audio, recording, silence_after, sound)
         try:
             answer = await self._links.workers[index].ask(opening, Answer)
         except RelayError:

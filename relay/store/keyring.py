@@ -205,7 +205,8 @@ class Keyring:
         """Destroy one recording's key, durably; idempotent.  Raises OSError."""
         with self._changing:
             try:
-                for path in self._all(recording):
+                # What a crash left half-way may hold the wrapped key as whole as the file itself.
+                for path in (*self._wrapped.glob(f"*/{recording}.key.tmp"), *self._all(recording)):
                     self._shred(path)
             finally:
                 self._opened.forget(recording)
@@ -220,8 +221,7 @@ class Keyring:
                 self._opened.forget_all()
 
     def _destroy_day(self, day: str) -> list[str]:
-        key = self._days / f"{day}.key"
-        if key.exists():
+        for key in self._days.glob(f"{day}.key*"):
             self._shred(key)
         folder = self._wrapped / day
         if not folder.is_dir():

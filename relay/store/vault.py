@@ -5,8 +5,8 @@ means, long-term keys, the database.
 
 Everything that changes the disk goes through one small object, `FileOps`, so that a test can fail, stall, tear or kill at each
 single operation.  Order of one fragment: stored bytes into the segment, then its link into the chain; a grouped fsync (at least
-once a second) syncs the segments before the chain.  After a power cut a link may still be there without its bytes: recovery
-cuts the chain back to the last link whose bytes are all there.
+once a second, and before more than MAX_UNSYNCED_… of a recording wait for it) syncs the segments before the chain.  After a
+power cut a link may still be there without its bytes: recovery cuts the chain back to the last link whose bytes are all there.
 """
 
 import contextlib
@@ -21,6 +21,11 @@ from relay.evidence.seal import decrypt_fragment
 CHAIN = "chain"
 RESERVE = "reserve"
 _CHUNK = 1 << 20
+
+MAX_UNSYNCED_RECORDS = 8
+MAX_UNSYNCED_BYTES = 8 << 20
+"""So many records and stored bytes of a recording are appended without an fsync, never more, whatever the clock and the backlog
+are like (a single longer fragment apart): recovery may cut that much and nothing older."""
 
 
 class FileOps:
@@ -187,21 +192,33 @@ class RecordingWriter:
         self._segment: AppendFile | None = None
         self._number = -1
         self._unsynced: list[AppendFile] = []
+        self._unsynced_records = 0
+        self._unsynced_bytes = 0
         self._new_names = True
         self._closed = False
 
     def append_stored(self, segment: int, data: bytes) -> int:
         """Append stored bytes to a segment (numbers only grow); return their offset; raises OSError."""
+        if self._unsynced_bytes and self._unsynced_bytes + len(data) > MAX_UNSYNCED_BYTES:
+            self.sync()
         if segment != self._number:
             self._open_segment(segment)
         assert self._segment is not None
         offset = self._segment.size
         self._segment.append(data)
+        self._unsynced_bytes += len(data)
         return offset
+
+    def next_offset(self, segment: int) -> int:
+        """Return where the next stored bytes of a segment will begin."""
+        return self._segment.size if self._segment is not None and segment == self._number else 0
 
     def append_chain(self, record: bytes) -> None:
         """Append one record to the chain; raises OSError."""
+        if self._unsynced_records >= MAX_UNSYNCED_RECORDS:
+            self.sync()
         self._chain.append(record)
+        self._unsynced_records += 1
 
     def sync(self) -> None:
         """Make everything appended so far durable: segments, then the chain, then new names; raises OSError."""
@@ -215,6 +232,7 @@ class RecordingWriter:
         if self._new_names:
             self._ops.fsync_dir(self._folder)
             self._new_names = False
+        self._unsynced_records = self._unsynced_bytes = 0
 
     def close(self) -> None:
         """Close every file without syncing; idempotent."""

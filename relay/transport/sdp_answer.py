@@ -33,8 +33,8 @@ _CAMERA_EXTENSIONS: Final = frozenset({"mid", "abs_send_time", "transport_cc", "
 _VIEWER_EXTENSIONS: Final = frozenset({"mid", "abs_send_time", "playout_delay"})
 
 
-def answer_publisher(offer: str, local: Local) -> PublisherAnswer:
-    """Answer a camera.
+def answer_publisher(offer: str, local: Local, *, sound: bool = True) -> PublisherAnswer:
+    """Answer a camera; without `sound` its audio m-line is answered inactive, and is no part of what was agreed.
 
     Raises `TheirError`: INVALID (cannot be parsed or breaks WebRTC's rules), TOO_LARGE, NOT_ACCEPTABLE (two videos, no H.264
     with packetization-mode 1, no BUNDLE ...; the detail says what is accepted).
@@ -48,12 +48,15 @@ def answer_publisher(offer: str, local: Local) -> PublisherAnswer:
         if media.direction not in ("sendonly", "sendrecv"):
             raise not_acceptable("a camera must offer to send (sendonly)")
     video = _media_in(videos[0])
-    audio = _media_in(audios[0]) if audios else None
-    by_mid = {entry.mid: entry for entry in (video, audio) if entry is not None}
+    heard = _media_in(audios[0]) if audios else None
+    audio = heard if sound else None
+    by_mid = {entry.mid: entry for entry in (video, heard) if entry is not None}
     lines = _session(local, parsed.media)
     for media in parsed.media:
-        lines += _transport(media, local, parsed.remote, by_mid[media.mid].codec)
-        lines += _received(by_mid[media.mid])
+        entry = by_mid[media.mid]
+        lines += _transport(media, local, parsed.remote, entry.codec)
+        # Inactive rather than refused with port 0: the bundle's transport may hang on this very m-line.
+        lines += ["a=inactive", *_codec_lines(entry.codec)] if entry is heard and not sound else _received(entry)
     return PublisherAnswer(_text(lines), parsed.remote, video, audio)
 
 

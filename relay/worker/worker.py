@@ -235,7 +235,7 @@ class Worker:
 
     def _on_publish(self, message: m.PublishOpen) -> m.Message:
         local = self._port.new_local()
-        answer = answer_publisher(message.offer, local)
+        answer = answer_publisher(message.offer, local, sound=message.sound)
         previous = self.cameras.get(message.camera)
         if previous is not None:
             previous.close("lost", "taken over by a new session")

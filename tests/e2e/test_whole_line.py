@@ -78,6 +78,28 @@ async def test_without_live_audio_no_sound_leaves_but_it_is_recorded(scene: Scen
         assert (await page.report("mute", "inbound-rtp", "audio")).get("packetsReceived", 0) == 0
 
 
+async def test_where_the_law_has_no_sound_the_recorded_file_has_none(scene: Scene) -> None:
+    scene.tokens["car"] = scene.relay.enrol("car", "--regime", "embarquee")
+    async with scene.person("marie") as marie:
+        intervention = await marie.intervention()
+        async with scene.simulated("car"):
+            await marie.sees_live("car")
+            (folder,) = scene.relay.recordings()
+            await scene.relay.sealed(folder)
+
+        async def closed() -> bool:
+            (row,) = (await marie.call("GET", "/api/recordings"))["recordings"]
+            return bool(row["state"] == "closed")
+
+        await until(closed, 60, "the recording to be closed")
+        await marie.call("POST", f"/api/interventions/{intervention}/close")
+        view = await marie.call("POST", f"/api/recordings/{folder.name}/views", {"motive": "relecture de la patrouille"})
+        init = await marie.read(f"/api/views/{view['view']}/0.init.mp4")
+    assert b"vide" in init
+    assert b"soun" not in init
+    assert scene.relay.verify(folder)[0] == 0
+
+
 async def test_who_may_not_watch_sees_nothing(scene: Scene, browser: Chromium) -> None:
     async with scene.simulated("cam1"), scene.person("marie") as marie, scene.person("alice") as alice:
         await marie.sees_live("cam1")

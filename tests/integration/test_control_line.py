@@ -57,6 +57,14 @@ async def test_a_publication_opens_its_recording_before_the_worker_is_asked(tmp_
         assert (await line.control.stores.catalogue.recording(opened.plan.recording)).state == "open"
 
 
+@pytest.mark.parametrize(("regime", "sound"), [("videoprotection", False), ("embarquee", False), ("bodycam_pm", True)])
+async def test_a_worker_is_told_where_no_sound_may_be_recorded(tmp_path: Path, regime: str, sound: bool) -> None:
+    async with control_line(tmp_path) as line:
+        await line.enrol("cam-1", regime=regime)
+        assert (await line.publish("cam-1")).status == 201
+        assert [opened.sound for opened in line.worker.all(m.PublishOpen)] == [sound]
+
+
 async def test_a_step_of_the_wall_clock_ends_no_transmission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with control_line(tmp_path) as line:
         await _live(line)

@@ -86,6 +86,30 @@ async def test_sound_of_a_camera_without_live_audio_is_recorded_and_never_sent(l
         assert slot.leg.packets == 0
 
 
+@pytest.mark.parametrize("obeys", [True, False])
+async def test_sound_of_a_camera_whose_regime_records_none_goes_nowhere(
+    line: Line, monkeypatch: pytest.MonkeyPatch, obeys: bool
+) -> None:
+    publish = line.publish
+
+    async def deaf(camera: str, offer: str, **changes: object) -> m.Answer:
+        """A camera that sends its sound whatever it was answered."""
+        answer = await publish(camera, offer, **changes)
+        assert "a=inactive" in answer.sdp
+        return msgspec.structs.replace(answer, sdp=answer.sdp.replace("a=inactive", "a=recvonly"))
+
+    if not obeys:
+        monkeypatch.setattr(line, "publish", deaf)
+    async with camera(line, "cctv", FILM, sound=True, live_audio=False, records_sound=False):
+        await until(lambda: line.recorder.packets > 50)
+        if not obeys:
+            await until(lambda: line.counters.values["inbound_unknown"] > 5)
+    (opened,) = line.recorder.of(m.TapOpen)
+    assert [track.kind for track in opened.tracks] == ["video"]
+    packets = [packet for message in line.recorder.of(m.TapPackets) for _, packet in message.packets]
+    assert {int.from_bytes(packet[8:12], "big") for packet in packets} == {opened.tracks[0].ssrc}
+
+
 async def test_sound_switched_off_ends_for_who_hears_it_and_goes_on_into_the_recording(line: Line) -> None:
     async with camera(line, "loud", FILM, sound=True), viewer(line, "v") as watching:
         await line.assign("v", 0, "loud", "view-1")

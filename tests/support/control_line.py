@@ -78,10 +78,10 @@ class Line:
     settings: Settings
     tokens: dict[str, str] = field(default_factory=dict)
 
-    async def enrol(self, camera: str, **more: Any) -> str:
+    async def enrol(self, camera: str, regime: str = "bodycam_pm", **more: Any) -> str:
         """Enrol a camera; return its token."""
         enrolment = self.control.context.enrolment
-        self.tokens[camera] = await enrolment.enrol(CONSOLE, camera, camera.upper(), "bodycam_pm", **more)
+        self.tokens[camera] = await enrolment.enrol(CONSOLE, camera, camera.upper(), regime, **more)
         await self.control.context.live.refresh()
         return self.tokens[camera]
 

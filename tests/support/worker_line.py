@@ -204,6 +204,7 @@ async def camera(
     units: list[tuple[bytes, bool]],
     *,
     sound: bool = False,
+    records_sound: bool = True,
     network: Network | None = None,
     **changes: Any,
 ) -> AsyncIterator[LoopTrack]:
@@ -218,7 +219,7 @@ async def camera(
         _add(peer, LoopTrack("audio", [(packet, True) for packet in tone()], 0.02, 48_000), "audio", ("audio/opus",))
     await peer.setLocalDescription(await peer.createOffer())
     wire = webrtc.Wire(webrtc.ice_connection(peer), network or Network(), 7)
-    answer = await line.publish(name, peer.localDescription.sdp, **changes)
+    answer = await line.publish(name, peer.localDescription.sdp, sound=records_sound, **changes)
     await peer.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))
     await until(lambda: peer.connectionState in ("connected", "failed"))
     try:

@@ -145,7 +145,7 @@ export class RecordingsView extends Spoken {
       <td>${dateTime(recording.startedAt)}</td>
       <td>${recording.state === "open" ? "…" : age(recording.durationMs / 1000)}</td>
       <td><span class=${recording.state}>${recording.state === "open" ? "◉ " : ""}${t(`recording.${recording.state}` as Key)}</span>
-        ${recording.recovered ? html`<br /><span class="warn">⚠ ${t("recording.recovered")}</span>` : nothing}
+        ${recording.recovered ? html`<br /><span class="warn">⚠ ${t(recording.reason === "damaged" ? "recording.damaged" : "recording.recovered")}</span>` : nothing}
         ${recording.gaps > 0 ? html`<br /><span class="soft">${t("recordings.gaps")} : ${recording.gaps}</span>` : nothing}</td>
     </tr>`;
   }

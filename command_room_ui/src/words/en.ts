@@ -195,6 +195,7 @@ export const en: Catalogue = {
   "recording.erased": "erased",
   "recording.unknown": "unknown",
   "recording.recovered": "cut short, closed afterwards",
+  "recording.damaged": "altered or damaged on disk",
   "recording.held": "held (procedure)",
   "recording.heldPast": "instead of {day}",
   "recording.bearer": "Bearer",
@@ -208,6 +209,8 @@ export const en: Catalogue = {
   "reason.shutdown": "relay shut down",
   "reason.revoked": "camera revoked",
   "reason.refused": "transmission refused",
+  "reason.interrupted": "recorder died, recovered",
+  "reason.damaged": "found altered or damaged, kept as it was found",
 
   "gap.radio": "radio link",
   "gap.reconnect": "camera reconnecting",
@@ -222,6 +225,8 @@ export const en: Catalogue = {
   "trigger.request of the command post": "request of the command post",
   "trigger.the transmission ends soon unless it is confirmed": "the transmission ends soon unless it is confirmed",
   "trigger.the recording failed": "recording failed: transmission ended",
+  "trigger.a recording was damaged":
+    "a recording was found altered or damaged on disk: nothing of it was erased, see relay check",
   "trigger.the recording is not open": "recording missing: a new one begins",
 
   "play.title": "Playback",

@@ -193,6 +193,7 @@ export const fr = {
   "recording.erased": "effacé",
   "recording.unknown": "inconnu",
   "recording.recovered": "interrompu, clos après coup",
+  "recording.damaged": "altéré ou endommagé sur le disque",
   "recording.held": "conservé (procédure)",
   "recording.heldPast": "au lieu du {day}",
   "recording.bearer": "Porteur",
@@ -205,6 +206,8 @@ export const fr = {
   "reason.shutdown": "arrêt du relais",
   "reason.revoked": "caméra révoquée",
   "reason.refused": "transmission refusée",
+  "reason.interrupted": "enregistreur arrêté net, repris",
+  "reason.damaged": "trouvé altéré ou endommagé, gardé tel quel",
 
   "gap.radio": "liaison radio",
   "gap.reconnect": "reconnexion de la caméra",
@@ -219,6 +222,8 @@ export const fr = {
   "trigger.request of the command post": "demande du poste de commandement",
   "trigger.the transmission ends soon unless it is confirmed": "fin prochaine de la transmission, sauf confirmation",
   "trigger.the recording failed": "enregistrement interrompu : transmission arrêtée",
+  "trigger.a recording was damaged":
+    "un enregistrement a été trouvé altéré ou endommagé sur le disque : rien n'en a été effacé, voir relay check",
   "trigger.the recording is not open": "enregistrement absent : un nouveau commence",
 
   "play.title": "Consultation",

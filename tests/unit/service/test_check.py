@@ -90,6 +90,10 @@ async def _forgotten_hold(house: House, recording: str) -> None:
     house.keyring.rewrap(recording, "2030-01-01")
 
 
+async def _found_damaged(house: House, recording: str) -> None:
+    await house.catalogue.update_recording(recording, {"reason": "damaged"})
+
+
 async def _silent_erasure(house: House, recording: str) -> None:
     await house.catalogue.update_recording(recording, {"state": "erased"})
 
@@ -158,6 +162,7 @@ async def _sleeping(house: House, recording: str) -> None:
         (_other_head, {"head_differs", "no_close_entry"}),
         (_other_day, {"key_day"}),
         (_forgotten_hold, {"hold_lost"}),
+        (_found_damaged, {"damaged"}),
         (_silent_erasure, {"erased_but_there", "erased_but_readable", "no_erase_entry"}),
         (_silent_begin, {"no_begin_entry", "no_close_entry", "folder_missing", "key_missing"}),
         (_strange_folder, {"folder_without_row"}),
@@ -174,6 +179,18 @@ async def _sleeping(house: House, recording: str) -> None:
 async def test_each_damage_is_named_and_nothing_else(house: House, damage: Damage, kinds: set[str]) -> None:
     await damage(house, await house.record())
     assert await _kinds(house) == kinds
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+async def test_a_folder_that_is_gone_is_only_safe_to_forget_where_nothing_was_sealed(house: House, sealed: bool) -> None:
+    recording = await house.record()
+    if not sealed:
+        await house.database.write(lambda connection: connection.exec_driver_sql("DELETE FROM segments"))
+    await house.catalogue.update_recording(recording, {"state": "open", "links": 0})
+    shutil.rmtree(house.vault.folder(recording))
+    house.clock.advance(61)
+    check = Check(house.catalogue, house.journal, house.vault, house.keyring, house.clock)
+    assert [(found.kind, found.safe) for found in await check.run()] == [("open_without_folder", not sealed)]
 
 
 def _long_chain(house: House, recording: str, links: int) -> bytes:

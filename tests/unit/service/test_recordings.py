@@ -3,7 +3,11 @@
 import pytest
 
 from relay.base.errors import Kind, TheirError
+from relay.channel.messages import RecordingClosed
+from relay.evidence.chain import ChainWriter
+from relay.evidence.seal import new_session
 from relay.policy.roles import Person
+from relay.recorder.sealing import start_of
 from relay.service.identity import CONSOLE
 from relay.service.recordings import Recordings
 from tests.unit.service.conftest import ADMINISTRATOR, AUDITOR, COMMANDER, OPERATOR, House, seal
@@ -151,3 +155,27 @@ async def test_facts_about_an_unknown_recording_are_counted_and_stop_nothing(hou
     row = await house.catalogue.recording(plan.recording)
     assert row.stored_bytes == sealed.stored_bytes
     assert house.counters.values["recorder_facts_unknown"] == 1
+
+
+async def test_a_recording_found_damaged_is_entered_counted_and_told(house: House) -> None:
+    told: list[str] = []
+    house.recordings.on_damaged.append(told.append)
+    recording = await house.record()
+    await house.recordings.closed(RecordingClosed(recording, "damaged", 4, bytes(32), 1, True, 0, 1, 1, "fragment 2"))
+    assert told == ["cam-1"]
+    assert house.counters.values["recordings_damaged"] == 1
+    body = (await house.journal.read(limit=1000))[-1].body
+    assert body is not None
+    assert isinstance(body["details"], dict)
+    assert (body["details"]["reason"], body["details"]["damage"]) == ("damaged", "fragment 2")
+
+
+async def test_whatever_is_said_at_the_press_fits_into_the_signed_start(house: House) -> None:
+    await house.enrolment.enrol(CONSOLE, "cam-1", "é" * 80, "bodycam_pm")
+    camera = await house.enrolment.camera("cam-1")
+    its = await house.interventions.open_by_camera("cam-1", "Rixe", "appel")
+    said = "é" * 200
+    plan, _ = await house.recordings.begin(camera, its.intervention, trigger=said, threat="agents", bearer=said)
+    assert plan.trigger == plan.bearer == "é" * 100
+    signer = new_session(house.keyring.signer, role="recorder", index=0, not_before_ns=0, not_after_ns=1 << 62)
+    assert ChainWriter(signer, start_of(plan, None, signer)).start()

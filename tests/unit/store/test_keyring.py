@@ -168,6 +168,29 @@ def test_death_at_any_operation_of_a_rewrap_never_loses_the_key(tmp_path_factory
     assert survivor.recording_key(ONE) == key
 
 
+@given(at=st.integers(1, 40))
+@settings(max_examples=40, deadline=None)
+def test_nothing_of_a_destroyed_recordings_key_is_left_wherever_a_rewrap_died(
+    tmp_path_factory: pytest.TempPathFactory, at: int
+) -> None:
+    root = tmp_path_factory.mktemp("ring") / "keys"
+    ring = Keyring(root)
+    ring.create_recording_key(ONE, DAY)
+    ring._ops = FaultyOps(killing(at))
+    with contextlib.suppress(Killed):
+        ring.rewrap(ONE, LATER)
+    Keyring(root).destroy_recording(ONE)
+    assert list((root / "wrapped").rglob(f"{ONE}*")) == []
+
+
+def test_a_destroyed_day_takes_what_a_crash_left_of_its_key(ring: Keyring, tmp_path: Path) -> None:
+    ring.create_recording_key(ONE, DAY)
+    (days,) = tmp_path.rglob("days")
+    (days / f"{DAY}.key.tmp").write_bytes(b"half a key")
+    ring.destroy_day(DAY)
+    assert list(days.iterdir()) == []
+
+
 def test_a_lost_key_encryption_key_is_not_replaced_in_silence(ring: Keyring, tmp_path: Path) -> None:
     ring.create_recording_key(ONE, DAY)
     (tmp_path / "keys" / "kek.key").unlink()

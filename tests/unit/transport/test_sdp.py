@@ -389,6 +389,16 @@ def test_the_answer_to_a_restart_carries_our_new_credentials_and_is_itself_a_fra
     assert sdp.parse_fragment(bare).mids == ("0",)
 
 
+def test_where_no_sound_is_recorded_a_cameras_audio_is_answered_inactive() -> None:
+    heard, mute = publisher(), sdp.answer_publisher(CAMERA, LOCAL, sound=False)
+    assert heard.audio is not None
+    assert mute.audio is None
+    assert mute.video == heard.video
+    directions = {media.kind: media.direction for media in SessionDescription.parse(mute.text).media}
+    assert directions == {"audio": "inactive", "video": "recvonly"}
+    assert "inactive" not in heard.text
+
+
 def test_an_answer_repeats_no_parameter_whose_value_is_malformed() -> None:
     offer = OFFERS["chromium_simulcast"].replace("useinbandfec=1", "useinbandfec=1-")
     text = sdp.answer_publisher(offer, LOCAL).text

@@ -1,0 +1,177 @@
+"""What of a dead recorder's recording may be cut: the last unsynced window, and nothing older.
+
+What this file owns: telling what a death or a power cut tore from what somebody, or the disk, damaged.  What it must never
+know: how anything is cut or closed, clocks.
+
+At most `MAX_UNSYNCED_RECORDS` records of a chain and `MAX_UNSYNCED_BYTES` of media were appended without an fsync (the writer
+sees to it).  So what is bad within the last so many records may be torn and is cut from there on.  What is bad before them had
+been on disk: no death explains it, whoever did it, and no byte goes for it.  Where even the chain cannot be followed to that
+window, or more media would go than can have been unsynced, nothing is touched at all.
+"""
+
+import contextlib
+import re
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from relay.base.errors import Kind, TheirError
+from relay.evidence.chain import MAX_RECORD, Record, Torn, iterate, parse_record, survey
+from relay.evidence.records import End, KeyRollover, Link, Recovery, Start
+from relay.evidence.seal import NO_DIGEST, sha256, signature_holds
+from relay.store.vault import MAX_UNSYNCED_BYTES, MAX_UNSYNCED_RECORDS
+
+CHECKED_LINKS = 256
+"""How many of the last links are compared with their bytes: more than can be unsynced, and what is read in a moment."""
+
+_LONGEST = 3 + MAX_RECORD
+_RECORD = re.compile(rb"(?=([\x00\x01]..)[\x01-\x06])", re.DOTALL)
+"""Where a record may begin: length (at most 2^16), type."""
+_NOTHING = Torn(0, 0, NO_DIGEST, None, 0, 0, False)
+
+Read = Callable[[Link], bytes]
+"""Returns the stored bytes that a link names, fewer where they are not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is whole, and what is to be done about the rest."""
+
+    torn: Torn
+    """Up to where chain and media are to be kept and closed; where nothing may be touched: what can be read."""
+    damage: str = ""
+    """What was damaged though it had been on disk; empty where only the end is torn."""
+    leave: bool = False
+    """Nothing may be cut, nor anything signed behind it."""
+    nothing: bool = False
+    """Not one whole record and no media: the folder holds nothing."""
+
+
+def examine(data: bytes, sizes: Mapping[int, int], read: Read) -> Findings:
+    """Judge a chain's bytes and its segments (`sizes`: bytes on disk of each)."""
+    chain = _Chain(data)
+    rest = data[chain.end :]
+    if len(rest) > MAX_UNSYNCED_RECORDS * _LONGEST:
+        return _left(chain, f"the chain at byte {chain.end}")
+    later = _newest(rest)
+    total = max(chain.count + bool(rest), later + 1)
+    if not chain.trusted:
+        if total <= 1 and later < 0 and not any(sizes.values()):
+            return Findings(_NOTHING, nothing=True)
+        return _left(chain, "the chain's start")
+    since = max(1, total - MAX_UNSYNCED_RECORDS)
+    if rest and (chain.count < since or chain.closed):
+        return _left(chain, f"the chain at byte {chain.end}")
+    cut, damage = _until(chain, since, sizes, read)
+    torn = survey(data[: chain.positions[cut]] if cut < chain.count else data[: chain.end])
+    dropped = sum(left for _, left in surplus(torn, sizes))
+    if dropped > MAX_UNSYNCED_BYTES:
+        return _left(chain, f"{dropped} bytes of media are in no link")
+    return Findings(torn, damage)
+
+
+def surplus(torn: Torn, sizes: Mapping[int, int]) -> list[tuple[int, int]]:
+    """Return the segments with bytes behind the last link, and how many those are."""
+    last = torn.last_link
+    kept = -1 if last is None else last.segment
+    ends = 0 if last is None else last.offset + last.stored_length
+    over = [(number, size - (ends if number == kept else 0)) for number, size in sizes.items() if number >= kept]
+    return [(number, left) for number, left in over if left > 0 or number > kept]
+
+
+def _left(chain: "_Chain", damage: str) -> Findings:
+    return Findings(survey(chain.data) if chain.count else _NOTHING, damage, leave=True)
+
+
+def _until(chain: "_Chain", since: int, sizes: Mapping[int, int], read: Read) -> tuple[int, str]:
+    """Return how many records are kept (at least `since`), and what before them is damaged."""
+    cut = next((number for number, record in chain.last() if number >= since and not chain.holds(record)), chain.count)
+    damage = ""
+    if chain.loose is not None and (chain.loose < since or (chain.loose == since < cut)):
+        damage = f"record {chain.loose - 1}"
+    compared = len(chain.links) - CHECKED_LINKS
+    for place, (number, link) in enumerate(chain.links):
+        if number >= cut:
+            break
+        if _there(link, sizes, read if place >= compared else None):
+            continue
+        if number >= since:
+            return number, damage
+        damage = damage or f"fragment {link.fragment}"
+    return cut, damage
+
+
+def _there(link: Link, sizes: Mapping[int, int], read: Read | None) -> bool:
+    """Tell whether a link's bytes are there; with `read`, whether they are the right ones."""
+    if link.offset + link.stored_length > sizes.get(link.segment, 0) and link.stored_length:
+        return False
+    return read is None or not link.stored_length or sha256(read(link)) == link.stored_digest
+
+
+def _newest(rest: bytes) -> int:
+    """Return the highest sequence of the records that can be read in what cannot be followed; -1 where there is none.
+
+    Their signatures do not matter: whoever forges one only has more kept.
+    """
+    newest = -1
+    for found in _RECORD.finditer(rest):
+        at, length = found.start(), 3 + int.from_bytes(found[1], "big")
+        try:
+            newest = max(newest, parse_record(rest[at : at + length]).sequence)
+        except TheirError:
+            continue
+    return newest
+
+
+@dataclass(slots=True)
+class _Chain:
+    """As much of a chain as can be read from its beginning."""
+
+    data: bytes
+    count: int = 0
+    end: int = 0
+    """Behind the last record that can be read, with every key that took over before it."""
+    positions: list[int] = field(default_factory=list)
+    links: list[tuple[int, Link]] = field(default_factory=list)
+    """With the number of their record."""
+    loose: int | None = None
+    """First record that does not follow from the one before it."""
+    trusted: bool = False
+    """The start is signed as it should be: the others can be judged."""
+    closed: bool = False
+    _key: bytes = b""
+    _head: bytes = NO_DIGEST
+    _recent: deque[Record] = field(default_factory=lambda: deque(maxlen=MAX_UNSYNCED_RECORDS))
+
+    def __post_init__(self) -> None:
+        with contextlib.suppress(TheirError):
+            for record in iterate(self.data):
+                self._take(record)
+
+    def last(self) -> list[tuple[int, Record]]:
+        """Return the last records, as many as can be unsynced, with their numbers."""
+        return list(enumerate(self._recent, self.count - len(self._recent)))
+
+    def holds(self, record: Record) -> bool:
+        """Tell whether a record is signed as it should be; asked of the last ones only."""
+        key = record.body.certificate.session_key if isinstance(record.body, Recovery) else self._key
+        return isinstance(record.body, KeyRollover) or signature_holds(key, record.signed, record.signature)
+
+    def _take(self, record: Record) -> None:
+        body = record.body
+        if isinstance(body, Start) and not self.count:
+            self._key = body.certificate.session_key
+            self.trusted = signature_holds(self._key, record.signed, record.signature)
+        elif isinstance(body, KeyRollover):
+            if not signature_holds(self._key, record.signed, record.signature):
+                raise TheirError(Kind.INVALID, "a key that took over unasked: what follows cannot be judged")
+            self._key = body.certificate.session_key
+        if self.loose is None and (record.sequence != self.count or record.previous != self._head):
+            self.loose = self.count
+        if isinstance(body, Link):
+            self.links.append((self.count, body))
+        self.positions.append(record.position)
+        self._recent.append(record)
+        self._head = record.head
+        self.closed = isinstance(body, End | Recovery)
+        self.count, self.end = self.count + 1, record.position + record.size
