@@ -165,7 +165,7 @@ class PidLock:
     """A pid file locked by this process for as long as it lives."""
 
     def __init__(self, path: Path) -> None:
-        """Write our number into `path` and lock it; raises OurError when another process holds it, or the disk takes nothing."""
+        """Write our number into `path` and lock it; raises OurError when another process holds it, or the disk refuses."""
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
