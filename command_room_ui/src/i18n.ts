@@ -103,6 +103,18 @@ export function clock(ms: number | null): string {
   return new Intl.DateTimeFormat(spoken === "fr" ? "fr-FR" : "en-GB", { timeStyle: "medium", hourCycle: "h23" }).format(ms);
 }
 
+/** A number with so many decimals, after a comma in French. */
+export function decimal(value: number, digits: number): string {
+  return new Intl.NumberFormat(spoken, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+}
+
+/** A day as `YYYY-MM-DD` says it, in the order of the language. */
+export function day(iso: string): string {
+  const ms = Date.parse(`${iso}T12:00:00Z`);
+  if (Number.isNaN(ms)) return iso;
+  return new Intl.DateTimeFormat(spoken === "fr" ? "fr-FR" : "en-GB", { dateStyle: "short", timeZone: "UTC" }).format(ms);
+}
+
 export function bytes(count: number): string {
   const units = spoken === "fr" ? ["o", "ko", "Mo", "Go", "To"] : ["B", "kB", "MB", "GB", "TB"];
   const step = count > 0 ? Math.min(units.length - 1, Math.floor(Math.log10(count) / 3)) : 0;

@@ -114,9 +114,9 @@ describe("a held recording", () => {
   it("says for which procedure, who asked, when it would have gone and when somebody must look again", async () => {
     api.known = [hold()];
     await shown();
-    for (const words of ["judiciaire PV 12/2026", "Parquet de Rennes", "OPJ Bernard", "carl", "effacement le 2026-02-01"])
+    for (const words of ["judiciaire PV 12/2026", "Parquet de Rennes", "OPJ Bernard", "carl", "effacement le 01/02/2026"])
       expect(text()).toContain(words);
-    expect(find("hold-review-day")?.textContent).toContain("À réviser le 2026-02-20");
+    expect(find("hold-review-day")?.textContent).toContain("À réviser le 20/02/2026");
     expect(find("hold")?.className).toBe("");
   });
 
@@ -127,7 +127,7 @@ describe("a held recording", () => {
     expect(find("hold-review-day")?.textContent).toContain("⚠ RÉVISION EN RETARD");
     setLanguage("en");
     await settled(panel);
-    expect(find("hold-review-day")?.textContent).toContain("⚠ REVIEW OVERDUE: it was due on 2026-02-20");
+    expect(find("hold-review-day")?.textContent).toContain("⚠ REVIEW OVERDUE: it was due on 20/02/2026");
   });
 
   it("keeps what was lifted in view, without its buttons", async () => {
@@ -247,7 +247,7 @@ describe("lifting a hold", () => {
     api.known = [hold({ expires_on: "2026-02-11" })];
     await shown();
     await press("hold-lift");
-    expect(find("hold-consequence")?.textContent).toContain("effacé à son terme, le 2026-02-11");
+    expect(find("hold-consequence")?.textContent).toContain("effacé à son terme, le 11/02/2026");
     panel.remove();
     api.known = [hold(), hold({ hold: "h2", procedure_no: "D 7" })];
     await shown();
@@ -277,7 +277,7 @@ describe("a review", () => {
     await write("hold-motive", "l'instruction continue");
     await submit("hold-review-form");
     expect(api.asked).toEqual([["review", "h1", "l'instruction continue"]]);
-    expect(find("hold-review-day")?.textContent).toContain("2026-03-20");
+    expect(find("hold-review-day")?.textContent).toContain("20/03/2026");
     expect(find("hold")?.className).toBe("");
   });
 });

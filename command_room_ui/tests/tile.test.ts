@@ -60,7 +60,7 @@ afterEach(() => {
 describe("a tile", () => {
   it("says DIRECT, delay, bitrate, loss, REC and seal when it is live and large", async () => {
     const text = await shown(LIVE);
-    for (const words of ["Patrouille 7", "DIRECT", "relais → écran 72 ms", "1234 kbit/s", "perte 5.0 %", "REC", "scellé"])
+    for (const words of ["Patrouille 7", "DIRECT", "relais → écran 72 ms", "1234 kbit/s", "perte 5,0 %", "REC", "scellé"])
       expect(text).toContain(words);
   });
 

@@ -8,7 +8,7 @@ import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import type { Api } from "../api";
 import type { Hold } from "../holds";
-import { dateTime, t, tCode } from "../i18n";
+import { dateTime, day, t, tCode } from "../i18n";
 import { controls, explain, Spoken } from "./base";
 
 @customElement("hold-list")
@@ -77,7 +77,7 @@ export class HoldList extends Spoken {
     return html`<button @click=${choose} data-testid="hold-row" data-recording=${hold.recording}>
       <strong>${tCode("procedure", hold.type)} ${hold.procedure}</strong>
       <span class="soft">${hold.label}, ${dateTime(hold.startedAt)}</span>
-      <span class=${hold.overdue ? "overdue" : "soft"}>${hold.overdue ? `⚠ ${t("hold.overdue", { day: hold.reviewOn })}` : t("hold.review", { day: hold.reviewOn })}</span>
+      <span class=${hold.overdue ? "overdue" : "soft"}>${hold.overdue ? `⚠ ${t("hold.overdue", { day: day(hold.reviewOn) })}` : t("hold.review", { day: day(hold.reviewOn) })}</span>
     </button>`;
   }
 }

@@ -8,7 +8,7 @@ import { css, html, nothing, type PropertyValues, type TemplateResult } from "li
 import { customElement, property, state } from "lit/decorators.js";
 import type { Answer, Api } from "../api";
 import { type Hold, isPast, PROCEDURES, type RecordingHolds } from "../holds";
-import { dateTime, t, tCode } from "../i18n";
+import { dateTime, day, t, tCode } from "../i18n";
 import type { Recording, Role } from "../model";
 import { controls, explain, fieldValue, Spoken } from "./base";
 
@@ -116,8 +116,8 @@ export class HoldPanel extends Spoken {
 
   #standing(hold: Hold): TemplateResult {
     const acting = this.acting?.hold === hold.id ? this.acting.act : null;
-    return html`<span>${t("hold.expires", { day: hold.expiresOn })}</span>
-      <span data-testid="hold-review-day">${hold.overdue ? html`<b>⚠ ${t("hold.overdue", { day: hold.reviewOn })}</b>` : t("hold.review", { day: hold.reviewOn })}</span>
+    return html`<span>${t("hold.expires", { day: day(hold.expiresOn) })}</span>
+      <span data-testid="hold-review-day">${hold.overdue ? html`<b>⚠ ${t("hold.overdue", { day: day(hold.reviewOn) })}</b>` : t("hold.review", { day: day(hold.reviewOn) })}</span>
       ${
         this.duty !== "commander"
           ? nothing
@@ -142,7 +142,7 @@ export class HoldPanel extends Spoken {
   #consequence(hold: Hold): string {
     const others = this.found?.holds.some((other) => other.id !== hold.id && other.liftedAt === null) ?? false;
     if (others) return t("hold.liftOther");
-    return isPast(hold.expiresOn, Date.now()) ? t("hold.liftPast") : t("hold.liftBefore", { day: hold.expiresOn });
+    return isPast(hold.expiresOn, Date.now()) ? t("hold.liftPast") : t("hold.liftBefore", { day: day(hold.expiresOn) });
   }
 
   #opening(found: RecordingHolds): TemplateResult | typeof nothing {

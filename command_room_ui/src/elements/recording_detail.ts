@@ -7,7 +7,7 @@
 import { css, html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import type { Api, Playback } from "../api";
-import { age, bytes, dateTime, type Key, t, tCode } from "../i18n";
+import { age, bytes, dateTime, day, decimal, type Key, t, tCode } from "../i18n";
 import type { Recording, Role } from "../model";
 import type { Verdict } from "../verdict";
 import { controls, explain, fieldValue, Spoken } from "./base";
@@ -119,13 +119,13 @@ export class RecordingDetail extends Spoken {
   }
 
   #expires(recording: Recording): TemplateResult | string {
-    if (!recording.held) return recording.expiresOn;
-    return html`<span class="held" data-testid="recording-held">⚠ ${t("recording.held")}</span> ${t("recording.heldPast", { day: recording.expiresOn })}`;
+    if (!recording.held) return day(recording.expiresOn);
+    return html`<span class="held" data-testid="recording-held">⚠ ${t("recording.held")}</span> ${t("recording.heldPast", { day: day(recording.expiresOn) })}`;
   }
 
   #gaps(recording: Recording): TemplateResult {
     if (recording.gapList.length === 0) return html`${recording.gaps}`;
-    return html`${recording.gapList.map((gap) => html`<div>${dateTime(gap.startAt)} : ${gap.seconds.toFixed(1)} s (${tCode("gap", gap.cause)})</div>`)}`;
+    return html`${recording.gapList.map((gap) => html`<div>${dateTime(gap.startAt)} : ${decimal(gap.seconds, 1)} s (${tCode("gap", gap.cause)})</div>`)}`;
   }
 
   #playback(recording: Recording): TemplateResult {

@@ -9,7 +9,7 @@
 
 import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, query } from "lit/decorators.js";
-import { age, clock, type Key, refusal, t } from "../i18n";
+import { age, clock, decimal, type Key, refusal, t } from "../i18n";
 import { type Presented, shownAt } from "../liveness";
 import type { Camera } from "../model";
 import type { TileView } from "../wall";
@@ -110,7 +110,7 @@ export class WallTile extends Spoken {
       ${this.#recording(view)}
       ${live ? this.#delay(view) : nothing}
       ${live && view.stats !== null ? html`<span data-testid="bitrate">${t("tile.bitrate", { kbps: Math.round(view.stats.kbps) })}</span>` : nothing}
-      ${live && view.stats !== null ? html`<span data-testid="loss" class=${view.stats.loss > 0.02 ? "warn" : ""}>${t("tile.loss", { percent: (view.stats.loss * 100).toFixed(1) })}</span>` : nothing}
+      ${live && view.stats !== null ? html`<span data-testid="loss" class=${view.stats.loss > 0.02 ? "warn" : ""}>${t("tile.loss", { percent: decimal(view.stats.loss * 100, 1) })}</span>` : nothing}
       ${this.#limits(view)}
     </div>`;
   }
