@@ -10,6 +10,7 @@ restart of control a wall still belongs to whoever opened it, though nothing abo
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from typing import Any
 
 from relay.base.clock import Clock, SteadyClock
@@ -165,6 +166,10 @@ class Viewing:
             wall.user = user
         return wall
 
+    def claim(self, viewer: Viewer, secret: str) -> None:
+        """Somebody signed in says whose session this is: it ends with that sign-in.  Raises TheirError(NOT_FOUND)."""
+        self.require(secret, viewer.person.user).belong(viewer.session, viewer.expires_ns, viewer.person.valid_to_ns)
+
     # --- views --------------------------------------------------------------------------------------------------------
 
     async def assign(
@@ -290,6 +295,7 @@ class Viewing:
         watching = Watching(new_id(now_ns), person.user, camera, intervention or "", slot, now_ns)
         await self._enter_join(person, watching, live, motive)
         row = View(watching.view, "live", person.user, camera, live.recording, intervention, motive, now_ns, now_ns)
+        row = replace(row, session=wall.session, expires_ns=wall.expires_ns, valid_to_ns=wall.valid_to_ns)
         try:
             await self._catalogue.open_view(row)
             await self._empty(wall, slot)
@@ -453,10 +459,15 @@ class Viewing:
             await link.ask(m.SlotAssign(leg.session, leg.slot, None, leg.view, "high", 0.0), m.Done)
             return
         wall.user = view.user
+        if wall.session is None:  # else its person was here already
+            wall.belong(view.session, view.expires_ns, view.valid_to_ns)
         watching = Watching(leg.view, view.user, leg.camera, view.intervention or "", leg.slot, view.opened_ns)
         wall.views[leg.slot] = watching
         self._by_view[leg.view] = (wall, watching)
         self._watched(leg.camera)
+        if view.intervention and (await self._catalogue.intervention(view.intervention)).closed_ns is not None:
+            # Control died between the entry of its end and telling who showed it.
+            self._spawn(self._empty_slots(wall, [leg.slot], "intervention closed"))
 
     def _bury_orphans(self) -> None:
         """Once every worker has spoken, close the views that none of them holds, with their last leased second."""

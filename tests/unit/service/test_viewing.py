@@ -16,7 +16,7 @@ from relay.service.interventions import Interventions
 from relay.service.links import Links
 from relay.service.streams import Streams
 from relay.service.viewing import Viewing
-from relay.service.walls import Wall, make_secret
+from relay.service.walls import Viewer, Wall, make_secret
 from relay.store.catalogue import Catalogue, View
 from relay.store.journal import Entry, Journal
 
@@ -38,15 +38,19 @@ class Scene:
         self.on = SimpleNamespace(gone=[])
         link = SimpleNamespace(index=0, role="worker", ask=self.ask, post=self.asked.append)
         self.link = cast(Any, link)
-        links = SimpleNamespace(workers=[link], on=lambda *_: None, on_up=lambda *_: None)
-        self.viewing = Viewing(
+        self.expires_ns = 10**30
+        self.viewing = self.fresh()
+
+    def fresh(self) -> Viewing:
+        links = SimpleNamespace(workers=[self.link], on=lambda *_: None, on_up=lambda *_: None)
+        return Viewing(
             cast(Links, links), cast(Streams, self), cast(Interventions, self), cast(Catalogue, self), cast(Journal, self),
             self.clock, SteadyClock(self.clock), self.counters,
         )  # fmt: skip
 
     def wall(self) -> Wall:
         secret = make_secret("olga")
-        made = self.viewing._walls[secret] = Wall(secret, "olga", 0, "etag", 4, session="sign-in", expires_ns=10**30)
+        made = self.viewing._walls[secret] = Wall(secret, "olga", 0, "etag", 4, session="sign-in", expires_ns=self.expires_ns)
         return made
 
     async def show(self, wall: Wall) -> None:
@@ -125,3 +129,69 @@ async def test_a_view_of_an_open_intervention_is_shown() -> None:
     scene = Scene()
     await scene.show(scene.wall())
     assert (scene.assigned(), scene.viewing.open_views) == (["pm-1"], 1)
+
+
+async def _restarted(scene: Scene) -> tuple[Viewing, str]:
+    """Return what a control that starts anew makes of one view that a worker still shows."""
+    wall = scene.wall()
+    await scene.show(wall)
+    (row,) = scene.rows
+    scene.inventory = m.WorkerInventory(
+        (), (m.ViewerHeld(wall.secret, "etag", 4, True),), (m.LegHeld(wall.secret, 0, "pm-1", row.view, None, None),)
+    )
+    scene.asked.clear()
+    again = scene.viewing = scene.fresh()
+    await again.start()
+    await again._adopt(scene.link)
+    return again, wall.secret
+
+
+async def test_a_view_that_outlived_control_ends_with_the_sign_in_behind_it() -> None:
+    scene = Scene()
+    again, secret = await _restarted(scene)
+    again.end_where("signed out", session="another")
+    await scene.settled()
+    assert again.open_views == 1
+    again.end_where("signed out", session="sign-in")
+    await scene.settled()
+    assert again.open_views == 0
+    assert [asked.session for asked in scene.asked if isinstance(asked, m.PeerClose)] == [secret]
+
+
+async def test_a_view_that_outlived_control_ends_when_the_sign_in_behind_it_does() -> None:
+    scene = Scene()
+    scene.expires_ns = scene.clock.utc_ns() + 60 * 10**9
+    again, _ = await _restarted(scene)
+    scene.clock.advance(59)
+    await again.tick()
+    await scene.settled()
+    assert again.open_views == 1
+    scene.clock.advance(1)
+    await again.tick()
+    await scene.settled()
+    assert again.open_views == 0
+
+
+async def test_a_view_that_outlived_control_belongs_to_the_sign_in_that_claims_it() -> None:
+    scene = Scene()
+    again, secret = await _restarted(scene)
+    again.claim(Viewer(OLGA, "newer", 10**30), secret)
+    again.end_where("signed out", session="newer")
+    await scene.settled()
+    assert again.open_views == 0
+
+
+async def test_a_view_whose_intervention_was_closed_as_control_died_ends_when_it_is_back() -> None:
+    scene = Scene()
+    wall = scene.wall()
+    await scene.show(wall)
+    scene.closed = True
+    scene.viewing._walls.clear()
+    scene.viewing._by_view.clear()
+    scene.inventory = m.WorkerInventory(
+        (), (m.ViewerHeld(wall.secret, "etag", 4, True),), (m.LegHeld(wall.secret, 0, "pm-1", scene.rows[0].view, None, None),)
+    )
+    await scene.viewing.start()
+    await scene.viewing._adopt(scene.link)
+    await scene.settled()
+    assert scene.assigned()[-1] is None
