@@ -375,14 +375,20 @@ class Viewing:
         self._walls.pop(wall.secret, None)
         wall.views.clear()
         for view in [view for view, (owner, _) in self._by_view.items() if owner is wall]:
-            await self._leave(view, None, None, reason)
+            await self._leave_untold(view, reason)
 
     async def _gone_soon(self, wall: Wall, reason: str) -> None:
         # The spans of its legs may still be on their way in the same channel.
         await asyncio.sleep(LEG_REPORT_SECONDS)
         await self._gone(wall, reason)
 
-    async def _leave(self, view: str, first_ns: int | None, last_ns: int | None, reason: str) -> None:
+    async def _leave_untold(self, view: str, reason: str) -> None:
+        """The end of a view of which no worker tells the span: at most from its beginning until now."""
+        if view in self._by_view:  # else it was told meanwhile
+            opened_ns = self._by_view[view][1].opened_ns
+            await self._leave(view, opened_ns, self._clock.utc_ns(), reason, bound=True)
+
+    async def _leave(self, view: str, first_ns: int | None, last_ns: int | None, reason: str, *, bound: bool = False) -> None:
         """Journal the end of a view, once, with the span seen."""
         found = self._by_view.pop(view, None)
         if found is None:
@@ -391,7 +397,7 @@ class Viewing:
         if wall.views.get(watching.slot) is watching:
             del wall.views[watching.slot]
         self._watched(watching.camera)
-        leave = Leave(watching.view, watching.user, watching.camera, first_ns, last_ns, reason)
+        leave = Leave(watching.view, watching.user, watching.camera, first_ns, last_ns, reason, bound)
         await patience.ended(self._leaving.enter(leave))
 
     # --- what workers say ---------------------------------------------------------------------------------------------
@@ -447,7 +453,7 @@ class Viewing:
             await self._adopt_leg(link, leg)
         held = {leg.view for leg in inventory.legs}
         for view in [v for v, (wall, _) in self._by_view.items() if wall.worker == link.index and v not in held]:
-            await self._leave(view, None, None, "the leg ended while control was away")
+            await self._leave_untold(view, "the leg ended while control was away")
         self._adopted.add(link.index)
 
     async def _adopt_leg(self, link: Link, leg: m.LegHeld) -> None:
@@ -476,7 +482,7 @@ class Viewing:
         for view in tuple(self._orphans.values()):
             del self._orphans[view.view]
             reason = "the relay was restarted"
-            leave = Leave(view.view, view.user, view.camera, view.opened_ns, view.leased_ns, reason)
+            leave = Leave(view.view, view.user, view.camera, view.opened_ns, view.leased_ns, reason, bound=True)
             self._spawn(self._leaving.enter(leave))
             self._counters.count("views_orphaned")
 

@@ -39,6 +39,8 @@ class Leave:
     first_ns: int | None
     last_ns: int | None
     reason: str
+    bound: bool = False
+    """The worker cannot tell the span any more: nothing was seen outside of this one."""
 
 
 @dataclass(slots=True)

@@ -195,3 +195,13 @@ async def test_a_view_whose_intervention_was_closed_as_control_died_ends_when_it
     await scene.viewing._adopt(scene.link)
     await scene.settled()
     assert scene.assigned()[-1] is None
+
+
+async def test_a_view_whose_worker_died_is_entered_with_the_longest_span_that_it_may_have_had() -> None:
+    scene = Scene()
+    opened = scene.clock.utc_ns()
+    await scene.show(scene.wall())
+    scene.clock.advance(3600)
+    await scene.viewing._adopt(scene.link)
+    closed = scene.entries[-1]
+    assert (closed["first_ns"], closed["last_ns"], closed["upper_bound"]) == (opened, opened + 3600 * 10**9, True)
