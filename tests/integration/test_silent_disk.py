@@ -86,6 +86,7 @@ async def test_views_go_on_and_can_be_closed_while_the_disk_is_silent(tmp_path: 
         disk = SilentDisk(line.control.stores.database, monkeypatch)
         with disk.silent():
             for count in range(1, 4):
+                viewing.renew()
                 with pytest.raises(Exception, match="does not answer"):
                     await viewing.tick()
                 await line.worker.next(m.LeaseRenew, count)
