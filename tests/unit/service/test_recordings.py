@@ -1,5 +1,7 @@
 """A recording's row follows its chain; its picture is shown within a journalled view and nowhere else."""
 
+from unittest.mock import patch
+
 import pytest
 
 from relay.base.errors import Kind, TheirError
@@ -151,3 +153,14 @@ async def test_facts_about_an_unknown_recording_are_counted_and_stop_nothing(hou
     row = await house.catalogue.recording(plan.recording)
     assert row.stored_bytes == sealed.stored_bytes
     assert house.counters.values["recorder_facts_unknown"] == 1
+
+
+async def test_the_end_of_a_playback_says_which_segments_were_served(house: House) -> None:
+    recording = await house.record()
+    for served in ("", "0"):
+        view = await house.recordings.open_view(COMMANDER, recording, "procédure 12/2026")
+        if served:
+            assert [piece async for piece in await house.recordings.media(COMMANDER, view.view, 0)]
+        with patch.object(house.journal, "append", wraps=house.journal.append) as entered:
+            await house.recordings.close_view(COMMANDER, view.view)
+        assert entered.call_args.args[0].details["segments"] == served
