@@ -277,6 +277,16 @@ class Recordings:
         for view in [view for view in self._views.values() if view.recording == recording]:
             await self._end_view(view, reason)
 
+    async def bury(self) -> None:
+        """Close the playbacks that were open when control last ran; what of them was served is not known any more."""
+        now_ns, reason = self._clock.utc_ns(), "the relay was restarted"
+        for row in await self._catalogue.open_views():
+            if row.kind == "playback" and row.view not in self._views and row.recording is not None:
+                await self._system(
+                    row.recording, "playback closed", view=row.view, user=row.user, reason=reason, upper_bound=True
+                )
+                await self._catalogue.close_view(row.view, now_ns, reason, row.opened_ns, now_ns)
+
     def views(self) -> frozenset[str]:
         """Return the playbacks that are open."""
         return frozenset(self._views)

@@ -164,3 +164,14 @@ async def test_the_end_of_a_playback_says_which_segments_were_served(house: Hous
         with patch.object(house.journal, "append", wraps=house.journal.append) as entered:
             await house.recordings.close_view(COMMANDER, view.view)
         assert entered.call_args.args[0].details["segments"] == served
+
+
+async def test_a_playback_open_as_control_died_is_closed_at_the_next_start(house: House) -> None:
+    recording = await house.record()
+    await house.recordings.open_view(COMMANDER, recording, "procédure 12/2026")
+    house.recordings._views.clear()
+    await house.recordings.bury()
+    assert (await house.events())[-1] == "systeme/playback closed"
+    assert await house.catalogue.open_views() == []
+    await house.recordings.bury()
+    assert (await house.events()).count("systeme/playback closed") == 1
