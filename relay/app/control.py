@@ -72,6 +72,7 @@ async def _serve(control: Control, settings: Settings, stop: asyncio.Event) -> N
     services = control.context
     await services.live.refresh()
     await services.viewing.start()
+    await services.recordings.bury()
     control.capture.start()
     control.links.start()
     timers = _timers(control)

@@ -200,6 +200,11 @@ class Lockout(Section):
     first_seconds: float = Field(default=2, gt=0, description="First wait; doubles with each further failure")
     longest_seconds: float = Field(default=900, gt=0, description="Longest wait between two attempts")
     forget_seconds: float = Field(default=86400, gt=0, description="Time after which failures are forgotten")
+    free_names: int = Field(
+        default=20,
+        ge=1,
+        description="Different names that may fail at one address, since a sign-in there, before it has to wait",
+    )
 
 
 class Log(Section):

@@ -193,7 +193,9 @@ def _repair(stores: Stores, check: Check, recordings: Recordings, keeping: Keepi
 
 def _people(settings: Settings, stores: Stores, clock: Clock, steady: SteadyClock, counters: Counters) -> Identity:
     lockout = settings.lockout
-    limits = Limits(lockout.free_failures, lockout.first_seconds, lockout.longest_seconds, lockout.forget_seconds)
+    limits = Limits(
+        lockout.free_failures, lockout.first_seconds, lockout.longest_seconds, lockout.forget_seconds, lockout.free_names
+    )
     return Identity(
         stores.accounts,
         stores.journal,

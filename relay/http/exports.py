@@ -3,13 +3,15 @@
 What this file owns: the JSON of extractions and verdicts.  What it must never know: archives, chains.
 """
 
+import contextlib
+
 from aiohttp import hdrs, web
 
 from relay.base.clock import rfc3339
 from relay.http import schemas
 from relay.http.bodies import answer, plain, read_body
 from relay.http.context import Access, Route, context, signed_in
-from relay.service.exports import Request
+from relay.service.exports import Delivery, Request
 from relay.store.catalogue import Export
 
 
@@ -56,7 +58,11 @@ async def show(request: web.Request) -> web.StreamResponse:
 async def file(request: web.Request) -> web.StreamResponse:
     """Stream the archive; nothing of it ever rests on disk here."""
     export = request.match_info["export"]
-    chunks = await context(request).exports.deliver(signed_in(request).person, export)
+    async with contextlib.aclosing(await context(request).exports.deliver(signed_in(request).person, export)) as chunks:
+        return await _send(request, export, chunks)
+
+
+async def _send(request: web.Request, export: str, chunks: Delivery) -> web.StreamResponse:
     response = web.StreamResponse(headers={hdrs.CACHE_CONTROL: "no-store", hdrs.CONTENT_TYPE: "application/zip"})
     response.headers[hdrs.CONTENT_DISPOSITION] = f'attachment; filename="export-{export}.zip"'
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -18,7 +18,7 @@ from relay.channel.messages import Layer
 from relay.http.context import Access, Context, Route, bearer, context, signed_in
 from relay.http.hub import Outbox, Page
 from relay.policy.roles import Action
-from relay.service.walls import Tell
+from relay.service.walls import Tell, Viewer
 
 log = logging.getLogger(__name__)
 
@@ -99,10 +99,11 @@ class _PageMessages:
         )
 
     async def _assign(self, message: Mapping[str, Any]) -> None:
-        camera = message.get("camera")
+        camera, page = message.get("camera"), self._page
         slot = int(message["slot"])
+        self._services.viewing.claim(Viewer(page.person, page.session, page.expires_ns), str(message["wall"]))
         watching = await self._services.viewing.assign(
-            self._page.person,
+            page.person,
             str(message["wall"]),
             slot,
             None if camera is None else str(camera),

@@ -28,8 +28,8 @@ async def open_wall(request: web.Request) -> web.StreamResponse:
 async def patch(request: web.Request) -> web.StreamResponse:
     """Trickle or restart ICE."""
     services = context(request)
-    secret = request.match_info["secret"]
-    services.viewing.require(secret, signed_in(request).person.user)
+    secret, found = request.match_info["secret"], signed_in(request)
+    services.viewing.claim(Viewer(found.person, found.session, found.expires_ns), secret)
 
     async def send(fragment: str, if_match: str | None) -> Patched:
         return await services.viewing.patch(secret, fragment, if_match)

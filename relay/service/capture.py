@@ -110,6 +110,10 @@ class Capture:
         """Return the recordings that a recorder holds open."""
         return frozenset(self._held)
 
+    def held_of(self, camera: str) -> tuple[str, ...]:
+        """Return the recordings of a camera that a recorder holds open and whose end nobody asked for."""
+        return tuple(held.recording for held in self._held.values() if held.camera == camera and not held.closing)
+
     def resumable(self, camera: str, index: int) -> str | None:
         """Return the recording that this camera may continue on this recorder, None where a new one must begin."""
         for held in self._held.values():

@@ -4,13 +4,13 @@ Owns: the life of an extraction and its entries in the journal.  Must never know
 No plain media rests anywhere: the archive is made while it is sent, with a bounded queue between the two.
 
 API: `await request(person, recording, Request(...)) -> Export`, `await get(person, export) -> Export`,
-`await deliver(person, export) -> AsyncIterator[bytes]` (zip; journalled as a communication before its first byte).
+`await deliver(person, export) -> Delivery` (chunks of a zip, to be closed; journalled before its first byte).
 """
 
 import asyncio
 import hashlib
 import io
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, cast
 
@@ -55,6 +55,32 @@ class Request:
     procedure_no: str
 
 
+class Delivery:
+    """The bytes of an archive on their way; whoever has it closes it, also when not one chunk was asked for."""
+
+    def __init__(self, chunks: AsyncGenerator[bytes, None], never_begun: Callable[[], Awaitable[None]]) -> None:
+        self._chunks = chunks
+        self._never_begun = never_begun
+        self._begun = False
+
+    def __aiter__(self) -> "Delivery":
+        return self
+
+    async def __anext__(self) -> bytes:
+        self._begun = True
+        return await anext(self._chunks)
+
+    async def aclose(self) -> None:
+        """End it and enter what became of it; once."""
+        if self._begun:
+            await self._chunks.aclose()
+            return
+        self._begun = True
+        # A generator that was never begun runs no `finally` of its own.
+        await self._chunks.aclose()
+        await self._never_begun()
+
+
 class Exports:
     """Everything about extractions."""
 
@@ -86,6 +112,7 @@ class Exports:
         self._revoked = revoked
         self._guard = Guard(journal, clock)
         self._running = 0
+        """Deliveries from their reservation to their entered end."""
         self._progress: dict[str, float] = {}
 
     async def request(self, person: Person, recording: str, wanted: Request) -> Export:
@@ -123,8 +150,8 @@ class Exports:
             raise TheirError(Kind.NOT_FOUND, "no such export")
         return replace(found, progress=self._progress.get(export, found.progress))
 
-    async def deliver(self, person: Person, export: str) -> AsyncIterator[bytes]:
-        """Return the archive's bytes; the communication is in the journal before this returns.
+    async def deliver(self, person: Person, export: str) -> Delivery:
+        """Return the archive's bytes, to be closed; that handing over begins is in the journal before this returns.
 
         Raises TheirError as `request` does, TOO_MANY while two others are being made.
         """
@@ -133,18 +160,23 @@ class Exports:
         await self._require(person, row, found.motive)
         if self._running >= MOST_AT_ONCE:
             raise TheirError(Kind.TOO_MANY, "two extractions are being made", retry_after=10.0)
-        parts = await asyncio.to_thread(self._parts, found, row)
-        await asyncio.to_thread(self._keyring.recording_key, found.recording)
-        await self._enter(person, found, "extraction handed over")
+        self._running += 1  # before anything is waited for
+        try:
+            parts = await asyncio.to_thread(self._parts, found, row)
+            await asyncio.to_thread(self._keyring.recording_key, found.recording)
+            await self._enter(person, found, "handing over begun")
+        except BaseException:
+            self._running -= 1
+            raise
+        delivery = Delivery(self._stream(found, parts), lambda: self._over(found, None))
         try:
             await self._catalogue.update_export(export, {"state": "delivering"})
-        except OurError:
-            patience.follow(self._finished(found, None))
+        except BaseException:
+            patience.follow(delivery.aclose())
             raise
-        return self._stream(found, parts)
+        return delivery
 
-    async def _stream(self, export: Export, parts: Parts) -> AsyncIterator[bytes]:
-        self._running += 1
+    async def _stream(self, export: Export, parts: Parts) -> AsyncGenerator[bytes, None]:
         digest = hashlib.sha256()
         sink = _Sink(asyncio.get_running_loop())
         archive = Archive(
@@ -162,9 +194,12 @@ class Exports:
             sink.abandoned = True
             sink.drain()
             await asyncio.gather(work, return_exceptions=True)
-            self._running -= 1
-            self._progress.pop(export.export, None)
-            await patience.ended(self._finished(export, digest.hexdigest() if whole else None))
+            await self._over(export, digest.hexdigest() if whole else None)
+
+    async def _over(self, export: Export, sha256: str | None) -> None:
+        self._running -= 1
+        self._progress.pop(export.export, None)
+        await patience.ended(self._finished(export, sha256))
 
     async def _finished(self, export: Export, sha256: str | None) -> None:
         state = "delivered" if sha256 else "failed"

@@ -23,7 +23,7 @@ from relay.base.clock import SECOND_NS, Clock, SteadyClock
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.base.ids import is_slug, new_token, token_digest
-from relay.policy.lockout import Failures, Limits, failed, wait_seconds
+from relay.policy.lockout import Failures, Limits, Tried, failed, tried, wait_seconds
 from relay.policy.motives import clean_text
 from relay.policy.roles import Action, Person, Role
 from relay.service.guard import Guard
@@ -113,6 +113,7 @@ class Identity:
         self._passwords = passwords or Passwords()
         self._guard = Guard(journal, clock)
         self._failures: OrderedDict[str, Failures] = OrderedDict()
+        self._sources: OrderedDict[str, Tried] = OrderedDict()
         self._view_tokens: OrderedDict[str, _Granted] = OrderedDict()
         self.on_signed_out: list[Callable[[str], None]] = []
 
@@ -123,8 +124,7 @@ class Identity:
         Raises TheirError TOO_MANY while locked (retry_after seconds), UNAUTHENTICATED otherwise, the same for all causes.
         """
         now_ns = self._steady.utc_ns()
-        keys = (f"user:{user[:40]}", f"source:{source}")
-        wait = max(wait_seconds(self._failures.get(key, Failures()), now_ns, self._limits) for key in keys)
+        wait = self._wait(user[:40], source, now_ns)
         found = await self._accounts.user(user) if is_slug(user) else None
         if wait > 0:
             await self._sign_in_refused(user, found, source, Kind.TOO_MANY, "locked")
@@ -132,11 +132,10 @@ class Identity:
         # Unknown names cost one hash too, so that timing does not tell which names exist.
         right = await self._passwords.matches(found[1] if found else None, password)
         if found is None or not right or not _valid(found[0].person, self._clock.utc_ns()):
-            for key in keys:
-                self._remember(key, failed(self._failures.get(key, Failures()), now_ns, self._limits))
+            self._remember(user[:40], source, now_ns)
             await self._sign_in_refused(user, found, source, Kind.UNAUTHENTICATED, "wrong name or password")
             raise TheirError(Kind.UNAUTHENTICATED, "wrong name or password")
-        return await self._begin_session(found[0].person, keys[0], now_ns)
+        return await self._begin_session(found[0].person, source, now_ns)
 
     async def who(self, token: str) -> SignedIn:
         """Return the session of a token; TheirError(UNAUTHENTICATED) if unknown, over, or its person is not valid."""
@@ -281,8 +280,10 @@ class Identity:
         found = await self._accounts.session(digest, now_ns)
         return None if found is None or found[1] > now_ns + self._session_ns else found
 
-    async def _begin_session(self, person: Person, key: str, now_ns: int) -> tuple[str, SignedIn]:
-        self._failures.pop(key, None)
+    async def _begin_session(self, person: Person, source: str, now_ns: int) -> tuple[str, SignedIn]:
+        self._failures.pop(person.user, None)
+        # People work there: what others mistyped before is forgotten, so that no room is locked by a typo a shift.
+        self._sources.pop(source, None)
         token = new_token()
         expires_ns = now_ns + self._session_ns
         await self._enter(person, Operation.CONNEXION, person.user, event="sign-in")
@@ -305,11 +306,19 @@ class Identity:
             return
         await self._journal.refuse(user, found[0].person.role.value, "sign_in", kind.value, detail, requirement="SEC-01")
 
-    def _remember(self, key: str, state: Failures) -> None:
-        self._failures[key] = state
-        self._failures.move_to_end(key)
-        while len(self._failures) > MOST_TRACKED:
-            self._failures.popitem(last=False)
+    def _wait(self, user: str, source: str, now_ns: int) -> float:
+        limits = self._limits
+        there = wait_seconds(self._sources.get(source, Tried()).failures, now_ns, limits, limits.free_names)
+        return max(wait_seconds(self._failures.get(user, Failures()), now_ns, limits), there)
+
+    def _remember(self, user: str, source: str, now_ns: int) -> None:
+        self._failures[user] = failed(self._failures.get(user, Failures()), now_ns, self._limits)
+        self._sources[source] = tried(self._sources.get(source, Tried()), user, now_ns, self._limits)
+        self._failures.move_to_end(user)
+        self._sources.move_to_end(source)
+        for tracked in (self._failures, self._sources):
+            while len(tracked) > MOST_TRACKED:
+                tracked.popitem(last=False)
 
     async def _require_account(self, user: str) -> tuple[Account, str]:
         found = await self._accounts.user(user)

@@ -47,6 +47,8 @@ class Leaving:
             "event": "view closed", "view": leave.view, "first_ns": leave.first_ns, "last_ns": leave.last_ns,
             "reason": leave.reason, "viewer": leave.user,
         }  # fmt: skip
+        if leave.bound:
+            details["upper_bound"] = True
         entry = Entry(Operation.SYSTEME, "relay", "system", object_type="camera", object_id=leave.camera, details=details)
         try:
             await self._journal.append(entry, happened=True)

@@ -62,6 +62,17 @@ def move_sound(data: bytes, link: Link, shifts: Sequence[Shift]) -> bytes:
     return bytes(moved)
 
 
+def runs(segments: Iterable[int]) -> str:
+    """Return which segments, shortly: `0-3,7`; empty for none."""
+    found: list[list[int]] = []
+    for segment in sorted(segments):
+        if found and segment == found[-1][1] + 1:
+            found[-1][1] = segment
+        else:
+            found.append([segment, segment])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
+
+
 def _pieces(links: Iterable[Link]) -> list[Piece]:
     by_segment: dict[int, list[Link]] = {}
     for link in links:

@@ -15,7 +15,7 @@ API for callers:
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 from relay.base.clock import Clock
@@ -31,7 +31,7 @@ from relay.policy.regimes import rules_of
 from relay.policy.retention import expires_on
 from relay.policy.roles import Action, Person
 from relay.service.guard import Guard
-from relay.service.playback import Index, Piece, index_chain, move_sound, playlist
+from relay.service.playback import Index, Piece, index_chain, move_sound, playlist, runs
 from relay.store import patience
 from relay.store.accounts import Camera
 from relay.store.catalogue import Catalogue, Filter, Recording, Segment, View
@@ -72,6 +72,8 @@ class PlaybackView:
     touched_ns: int
     touched: float
     """Monotonic seconds of the same instant: no step of the wall clock makes a playback idle."""
+    served: set[int] = field(default_factory=set)
+    """Segments of which at least one fragment was decrypted for it."""
 
 
 class Recordings:
@@ -289,6 +291,16 @@ class Recordings:
         for view in [view for view in self._views.values() if view.recording == recording]:
             await self._end_view(view, reason)
 
+    async def bury(self) -> None:
+        """Close the playbacks that were open when control last ran; what of them was served is not known any more."""
+        now_ns, reason = self._clock.utc_ns(), "the relay was restarted"
+        for row in await self._catalogue.open_views():
+            if row.kind == "playback" and row.view not in self._views and row.recording is not None:
+                await self._system(
+                    row.recording, "playback closed", view=row.view, user=row.user, reason=reason, upper_bound=True
+                )
+                await self._catalogue.close_view(row.view, now_ns, reason, row.opened_ns, now_ns)
+
     def views(self) -> frozenset[str]:
         """Return the playbacks that are open."""
         return frozenset(self._views)
@@ -320,7 +332,9 @@ class Recordings:
         for link in piece.fragments:
             if view.view not in self._views:
                 return  # closed meanwhile: not one fragment more
-            yield move_sound(await self._plain(view.recording, link), link, view.index.shifts)
+            data = await self._plain(view.recording, link)
+            view.served.add(piece.segment)
+            yield move_sound(data, link, view.index.shifts)
 
     async def _plain(self, recording: str, link: Link) -> bytes:
         def read() -> bytes:
@@ -375,7 +389,8 @@ class Recordings:
         if self._views.pop(view.view, None) is None:
             return
         now_ns = self._clock.utc_ns()
-        await self._system(view.recording, "playback closed", view=view.view, user=view.user, reason=reason)
+        details = {"view": view.view, "user": view.user, "reason": reason, "segments": runs(view.served)}
+        await self._system(view.recording, "playback closed", **details)
         await self._catalogue.close_view(view.view, now_ns, reason, view.opened_ns, view.touched_ns)
 
     async def _enter_view(self, person: Person, view: PlaybackView, motive: str, event: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from relay.base.clock import Clock
+from relay.base.counters import declare
 from relay.base.errors import OurError
 from relay.channel.messages import Answer, SourceReport, SourceState
 from relay.service.capture import Circumstances
@@ -16,6 +17,15 @@ from relay.store.accounts import Camera
 
 STICKY_SECONDS = 60.0
 MOST_ENDED = 256
+
+declare(
+    publications="camera sessions accepted",
+    publications_taken_over="camera sessions replaced because the old one was silent",
+    publications_moved="camera sessions given up because their worker was away, for another worker to take",
+    publications_resumed="camera sessions that continued a recording",
+    publications_ended="camera sessions that ended",
+    recordings_failed="transmissions ended because their recording did not come back in time",
+)
 
 
 @dataclass(slots=True)
@@ -56,6 +66,12 @@ class Live:
     def holds(self) -> tuple[bool, float]:
         """Whether its sound may be heard live, and when it was confirmed last: what a worker must know."""
         return self.camera.live_audio, self.confirmed
+
+    def calm(self) -> None:
+        """Its recording is written again: nothing ends it."""
+        if self.grace is not None:
+            self.grace.cancel()
+            self.grace = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +144,15 @@ class Whereabouts:
         """Return where a camera was within the last minute."""
         memory = self._memory.get(camera)
         return memory if memory is not None and self._clock.monotonic() - memory.left < STICKY_SECONDS else None
+
+    def intervention(self, camera: str) -> str | None:
+        """Return the intervention that a camera was in within the last minute."""
+        memory = self.recent(camera)
+        return memory.intervention if memory is not None else None
+
+    def left_in(self, intervention: str) -> tuple[str, ...]:
+        """Return the cameras that were in an intervention within the last minute."""
+        return tuple(camera for camera in self._memory if self.intervention(camera) == intervention)
 
     def waiting(self) -> frozenset[str]:
         """Return the interventions that a camera was in a minute ago and may come back to."""

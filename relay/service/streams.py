@@ -9,31 +9,17 @@ worker's inventory brings every session back, secret included.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import replace
-from typing import TypeAlias
 
 from relay.base.clock import Clock
-from relay.base.counters import Counters, declare
+from relay.base.counters import Counters
 from relay.base.errors import Kind, RelayError, TheirError
 from relay.base.ids import new_token
-from relay.channel.messages import (
-    Answer,
-    Done,
-    InventoryAsk,
-    Patched,
-    PeerClose,
-    PeerPatch,
-    PublisherChange,
-    PublisherHeld,
-    PublisherState,
-    PublishOpen,
-    RecordingSwitch,
-    WorkerInventory,
-    WorkerReport,
-)
+from relay.channel import messages as m
 from relay.channel.tasks import told
 from relay.policy.regimes import rules_of
+from relay.service.admission import Admission, FindCamera
 from relay.service.capture import Capture, Circumstances, CloseReason, State
 from relay.service.field import Field
 from relay.service.generations import check_etag, is_restart, ufrag_of
@@ -46,23 +32,12 @@ from relay.store.catalogue import Catalogue
 
 log = logging.getLogger(__name__)
 
-FindCamera: TypeAlias = Callable[[str], Awaitable[Camera | None]]
-
 TAKE_OVER_AFTER = 2.0
 """Seconds of silence after which a session may be taken over by a new one (issue: 409 before)."""
 WORKER_AWAY = 1.5
 """Seconds without its worker after which a camera that publishes again is placed elsewhere, where there is another worker."""
 STAYS_AWAY = 5.0
 """Seconds after which it is told to publish again; a worker that died is usually back before."""
-
-declare(
-    publications="camera sessions accepted",
-    publications_taken_over="camera sessions replaced because the old one was silent",
-    publications_moved="camera sessions given up because their worker was away, for another worker to take",
-    publications_resumed="camera sessions that continued a recording",
-    publications_ended="camera sessions that ended",
-    recordings_failed="transmissions ended because their recording did not come back in time",
-)
 
 
 class Streams:
@@ -82,8 +57,7 @@ class Streams:
         self._links = links
         self._capture = capture
         self._field = field_
-        self._catalogue = catalogue
-        self._find_camera = find_camera
+        self._admission = Admission(catalogue, find_camera)
         self._rules = rules
         self._clock = clock
         self._counters = counters
@@ -91,12 +65,14 @@ class Streams:
         self._whereabouts = Whereabouts(clock)
         self._locks: dict[str, asyncio.Lock] = {}
         self._placing: dict[str, int] = {}
+        self._revocations: dict[str, int] = {}
+        """How often each camera's token was revoked or replaced since the start."""
         self._away: dict[int, float] = {}
         """Since when (monotonic seconds) a worker is away."""
         self._tasks: set[asyncio.Task[bool]] = set()
         self.on = Listeners()
-        links.on(PublisherState, self._on_state)
-        links.on(WorkerReport, self._on_report)
+        links.on(m.PublisherState, self._on_state)
+        links.on(m.WorkerReport, self._on_report)
         links.on_up(self._adopt)
         links.on_down(self._on_down)
         capture.on_closed.append(self._on_recording_closed)
@@ -123,12 +99,14 @@ class Streams:
         Raises TheirError (INVALID, NOT_ACCEPTABLE from the worker; CONFLICT with `retry_after` while the camera is live) and
         OurError (no worker, no recorder, no journal).
         """
-        async with self._locks.setdefault(camera.camera, asyncio.Lock()):
+        revocations = self._revocations.get(camera.camera, 0)
+        async with self._lock(camera.camera):
             await self._take_over(camera.camera)
             # Counted from now on, so that cameras that press at the same moment do not all choose the same worker.
             index = self._placing[camera.camera] = self._place(camera.camera)
             try:
                 live, opened = await self._open(camera, index, offer)
+                await self._admit(live, revocations)
             finally:
                 del self._placing[camera.camera]
             self._live[camera.camera] = live
@@ -136,13 +114,13 @@ class Streams:
         self.on.tell_change(camera.camera)
         return opened
 
-    async def patch(self, camera: str, session: str, fragment: str, if_match: str | None) -> Patched:
+    async def patch(self, camera: str, session: str, fragment: str, if_match: str | None) -> m.Patched:
         """Trickle or restart ICE.  Raises TheirError NOT_FOUND, PRECONDITION_REQUIRED, STALE or as the worker says."""
         live = self._require(camera, session)
         restart = is_restart(fragment, live.ufrag, if_match)
         if restart:
             check_etag(live.etag, if_match)
-        patched = await self._links.workers[live.worker].ask(PeerPatch(session, fragment, restart), Patched)
+        patched = await self._links.workers[live.worker].ask(m.PeerPatch(session, fragment, restart), m.Patched)
         if patched.etag is not None:
             live.etag, live.ufrag = patched.etag, ufrag_of(fragment)
         return patched
@@ -153,10 +131,18 @@ class Streams:
         await self._end(live, reason, "stopped", camera)
 
     async def stop(self, camera: str, reason: str, why: CloseReason, author: str | None) -> None:
-        """End a camera's session, if it has one, whoever wants it; the camera is told."""
+        """End a camera's session, if it has one, whoever wants it, one being opened or cut off too; the camera is told."""
+        async with self._lock(camera):
+            await self._stop(camera, reason, why, author)
+
+    async def _stop(self, camera: str, reason: str, why: CloseReason, author: str | None) -> None:
         live = self._live.get(camera)
         if live is not None:
             await self._end(live, reason, why, author)
+        # One that the radio cut off may not come back to what was ended: neither to its recording nor to its intervention.
+        self._whereabouts.forget(camera)
+        for recording in self._capture.held_of(camera):
+            await patience.ended(self._capture.finish(recording, why, author))
         self._field.stop(camera, reason)
 
     def confirm(self, live: Live) -> None:
@@ -167,7 +153,7 @@ class Streams:
 
     async def changed(self, camera: Camera) -> None:
         """A camera's enrolment changed: what holds of it live holds from now on; its original stays as its recording began."""
-        async with self._locks.setdefault(camera.camera, asyncio.Lock()):
+        async with self._lock(camera.camera):
             live = self._live.get(camera.camera)
             if live is not None:
                 live.camera = replace(camera, original=live.camera.original)
@@ -176,6 +162,7 @@ class Streams:
 
     def revoked(self, camera: str) -> None:
         """A camera's token was revoked: stop its publishing now."""
+        self._revocations[camera] = self._revocations.get(camera, 0) + 1
         self._spawn(self._revoke(camera))
 
     async def _revoke(self, camera: str) -> None:
@@ -184,9 +171,15 @@ class Streams:
 
     def end_intervention(self, intervention: str) -> None:
         """An intervention was closed: its transmissions end (LIV-07)."""
-        for live in self.all():
-            if live.why.intervention == intervention:
-                self._spawn(self.stop(live.camera.camera, "the intervention was closed", "stopped", None))
+        for camera in {*self._live, *self._placing, *self._whereabouts.left_in(intervention)}:
+            self._spawn(self._leave(camera, intervention))
+
+    async def _leave(self, camera: str, intervention: str) -> None:
+        async with self._lock(camera):
+            live = self._live.get(camera)
+            its = live.why.intervention if live is not None else self._whereabouts.intervention(camera)
+            if its == intervention:
+                await self._stop(camera, "the intervention was closed", "stopped", None)
 
     async def tick(self) -> None:
         """Move cameras whose worker stays away, tell workers what they could not be told; call once a second."""
@@ -204,7 +197,7 @@ class Streams:
 
     async def _tell(self, live: Live) -> None:
         holds = live.holds
-        await self._links.workers[live.worker].ask(PublisherChange(live.session, *holds), Done)
+        await self._links.workers[live.worker].ask(m.PublisherChange(live.session, *holds), m.Done)
         live.told = holds
 
     # --- opening ------------------------------------------------------------------------------------------------------
@@ -214,9 +207,9 @@ class Streams:
         session = new_token()
         sound = rules_of(camera.regime).sound_recorded
         live_audio, silence_after = camera.live_audio and sound, self._rules.silence_after
-        opening = PublishOpen(session, camera.camera, offer, live_audio, recording, silence_after, sound)
+        opening = m.PublishOpen(session, camera.camera, offer, live_audio, recording, silence_after, sound)
         try:
-            answer = await self._links.workers[index].ask(opening, Answer)
+            answer = await self._links.workers[index].ask(opening, m.Answer)
         except RelayError:
             if not resumed:
                 await patience.ended(self._capture.finish(recording, "refused"))
@@ -225,6 +218,22 @@ class Streams:
         live = Live(camera, session, index, recording, why, answer.etag, self._clock.monotonic(), ufrag=ufrag_of(offer))
         self._whereabouts.resume(live)
         return live, Opened(session, answer)
+
+    async def _admit(self, live: Live, revocations: int) -> None:
+        """What was revoked or closed while the session was being opened, or while the camera was cut off, ends it unseen."""
+        camera = live.camera.camera
+        try:
+            await self._admission.check(live)
+            if self._revocations.get(camera, 0) != revocations:
+                raise TheirError(Kind.UNAUTHENTICATED, "token revoked")
+        except TheirError as error:
+            why: CloseReason = "revoked" if error.kind is Kind.UNAUTHENTICATED else "stopped"
+            await self._end(live, error.detail, why, None)
+            self._field.stop(camera, error.detail)
+            raise
+        except RelayError as error:
+            await self._end(live, error.detail, "lost", None, on_purpose=False)
+            raise
 
     async def _take_over(self, camera: str) -> None:
         live = self._live.get(camera)
@@ -239,7 +248,7 @@ class Streams:
         if held is not None and held.silent_for < TAKE_OVER_AFTER:
             raise TheirError(Kind.CONFLICT, "this camera is live", retry_after=TAKE_OVER_AFTER)
         # `lost` and not `stopped`: the same recording goes on, with a gap.
-        await link.ask(PeerClose(live.session, "lost: taken over"), Done)
+        await link.ask(m.PeerClose(live.session, "lost: taken over"), m.Done)
         self._counters.count("publications_taken_over")
         self._forget(live, "taken over by a new session")
 
@@ -261,8 +270,8 @@ class Streams:
                 self._give_up(live)
                 self._field.republish(live.camera.camera, "its worker is away")
 
-    async def _held(self, link: Link, session: str) -> PublisherHeld | None:
-        inventory = await link.ask(InventoryAsk(), WorkerInventory)
+    async def _held(self, link: Link, session: str) -> m.PublisherHeld | None:
+        inventory = await link.ask(m.InventoryAsk(), m.WorkerInventory)
         return next((held for held in inventory.publishers if held.session == session), None)
 
     def _place(self, camera: str) -> int:
@@ -276,7 +285,7 @@ class Streams:
         """Return the recording to feed, why it exists, and whether it is one that goes on."""
         found = self._capture.resumable(camera.camera, index)
         if found is not None:
-            return found, await self._circumstances(found), True
+            return found, await self._admission.circumstances(found), True
         intent = await self._field.take_intent(camera)
         unit = self._field.unit(camera.camera)
         why = Circumstances(intent.intervention or "", intent.trigger, intent.threat, unit.bearer if unit else None)
@@ -293,7 +302,7 @@ class Streams:
             self._whereabouts.forget(live.camera.camera)
             self._field.finished(live.camera.camera)
         try:
-            await link.ask(PeerClose(live.session, reason), Done)
+            await link.ask(m.PeerClose(live.session, reason), m.Done)
         except RelayError as error:
             log.warning("worker did not confirm an end", extra={"camera": live.camera.camera, "detail": error.detail})
             self._whereabouts.untold(live.session, reason)
@@ -311,7 +320,7 @@ class Streams:
 
     # --- what workers say ---------------------------------------------------------------------------------------------
 
-    def _on_state(self, link: Link, message: PublisherState) -> None:
+    def _on_state(self, link: Link, message: m.PublisherState) -> None:
         live = self._live.get(message.camera)
         if live is None or live.session != message.session:
             return
@@ -321,7 +330,7 @@ class Streams:
         else:
             self.on.tell_change(message.camera)
 
-    def _on_report(self, link: Link, report: WorkerReport) -> None:
+    def _on_report(self, link: Link, report: m.WorkerReport) -> None:
         for source in report.sources:
             live = self._live.get(source.camera)
             if live is not None and live.worker == link.index:
@@ -334,7 +343,7 @@ class Streams:
         if link.role == "recorder":
             await self._adopt_recorder(link)
             return
-        inventory = await link.ask(InventoryAsk(), WorkerInventory)
+        inventory = await link.ask(m.InventoryAsk(), m.WorkerInventory)
         self._away.pop(link.index, None)
         held = {publisher.session: publisher for publisher in inventory.publishers}
         for live in self.all():
@@ -344,14 +353,14 @@ class Streams:
         for publisher in held.values():
             await self._take_back(link, publisher)
 
-    async def _take_back(self, link: Link, held: PublisherHeld) -> None:
+    async def _take_back(self, link: Link, held: m.PublisherHeld) -> None:
         """A worker holds a session: one that ended, or whose camera is elsewhere meanwhile, is closed there too."""
         live = self._live.get(held.camera)
         ended = self._whereabouts.ended(held.session)
         if ended is None and live is not None and live.session != held.session:
             ended = "lost: placed elsewhere"
         if ended is not None:
-            await link.ask(PeerClose(held.session, ended), Done)
+            await link.ask(m.PeerClose(held.session, ended), m.Done)
             self._whereabouts.told(held.session)
         elif live is None:
             await self._adopt_publisher(link, held)
@@ -360,12 +369,12 @@ class Streams:
             live.told = (held.live_audio, live.confirmed if held.confirmed_mono is None else held.confirmed_mono)
             self.on.tell_change(held.camera)
 
-    async def _adopt_publisher(self, link: Link, held: PublisherHeld) -> None:
-        camera = await self._find_camera(held.camera)
+    async def _adopt_publisher(self, link: Link, held: m.PublisherHeld) -> None:
+        camera = await self._admission.find_camera(held.camera)
         if camera is None or camera.revoked_ns is not None:
-            await link.ask(PeerClose(held.session, "token revoked"), Done)
+            await link.ask(m.PeerClose(held.session, "token revoked"), m.Done)
             return
-        why = await self._circumstances(held.recording)
+        why = await self._admission.circumstances(held.recording)
         live = Live(camera, held.session, link.index, held.recording, why, held.etag, held.since_mono, held.state)
         live.confirmed = held.since_mono if held.confirmed_mono is None else held.confirmed_mono
         live.told = (held.live_audio, live.confirmed)
@@ -374,37 +383,31 @@ class Streams:
         if self._links.recorders[link.index].up and self._capture.held(held.recording) is None:
             self._spawn(self._replace_recording(live, held.recording))
 
-    async def _circumstances(self, recording: str | None) -> Circumstances:
-        if recording is None:
-            return Circumstances("", "", "", None)
-        known = await self._catalogue.recording(recording)
-        return Circumstances(known.intervention, known.trigger, known.threat, known.bearer)
-
     async def _adopt_recorder(self, link: Link) -> None:
         held = await self._capture.adopt(link)
         for live in self.all():
             if live.worker != link.index:
                 continue
             if live.recording in held:
-                self._calm(live)
+                live.calm()
             else:
                 self._spawn(self._replace_recording(live, live.recording))
 
     async def _replace_recording(self, live: Live, previous: str | None) -> None:
         """The recorder died under a live camera: a new recording, with new keys, names the one before (DESIGN §3)."""
-        async with self._lock(live):
+        async with self._lock(live.camera.camera):
             if self._live.get(live.camera.camera) is not live or live.recording != previous:
                 return
             try:
                 with patience.hurried():  # the camera's next offer waits for this lock
                     recording = await self._capture.begin(live.worker, live.camera, live.why, previous)
-                await self._links.workers[live.worker].ask(RecordingSwitch(live.session, recording), Done)
+                await self._links.workers[live.worker].ask(m.RecordingSwitch(live.session, recording), m.Done)
             except RelayError as error:
                 log.warning("recording not replaced", extra={"camera": live.camera.camera, "detail": error.detail})
                 self._worry(live)
                 return
             live.recording = recording
-        self._calm(live)
+        live.calm()
         self.on.tell_change(live.camera.camera)
 
     def _on_down(self, link: Link) -> None:
@@ -438,10 +441,10 @@ class Streams:
                 continue
             self._show_written(live)
             if state == "written":
-                self._calm(live)
+                live.calm()
                 continue
             self._worry(live)
-            if state == "not open" and not self._lock(live).locked():
+            if state == "not open" and not self._lock(live.camera.camera).locked():
                 if live.unheld != recording:
                     self.on.tell_alarm(live.camera.camera, "the recording is not open")
                 live.unheld = recording
@@ -462,13 +465,8 @@ class Streams:
             live.grace = patience.spawn(self._grace(live, seconds), "record grace")
         self.on.tell_change(live.camera.camera)
 
-    def _calm(self, live: Live) -> None:
-        if live.grace is not None:
-            live.grace.cancel()
-            live.grace = None
-
-    def _lock(self, live: Live) -> asyncio.Lock:
-        return self._locks.setdefault(live.camera.camera, asyncio.Lock())
+    def _lock(self, camera: str) -> asyncio.Lock:
+        return self._locks.setdefault(camera, asyncio.Lock())
 
     async def _grace(self, live: Live, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -10,32 +10,14 @@ restart of control a wall still belongs to whoever opened it, though nothing abo
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from typing import Any
 
 from relay.base.clock import Clock, SteadyClock
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.base.ids import new_id
-from relay.channel.messages import (
-    Answer,
-    AudioAssign,
-    Done,
-    InventoryAsk,
-    Layer,
-    LeaseRenew,
-    LegEnded,
-    LegHeld,
-    LegStarted,
-    Patched,
-    PeerClose,
-    PeerPatch,
-    SlotAssign,
-    SlotLayer,
-    ViewerOpen,
-    ViewerState,
-    WorkerInventory,
-    WorkerReport,
-)
+from relay.channel import messages as m
 from relay.channel.tasks import told
 from relay.policy.access import Facts
 from relay.policy.roles import Action, Person
@@ -97,10 +79,10 @@ class Viewing:
         self._adopted: set[int] = set()
         self._tasks: set[asyncio.Task[bool]] = set()
         self.on_watched: list[Callable[[str, int], None]] = []
-        links.on(LegStarted, self._on_leg_started)
-        links.on(LegEnded, self._on_leg_ended)
-        links.on(ViewerState, self._on_viewer_state)
-        links.on(WorkerReport, self._on_report)
+        links.on(m.LegStarted, self._on_leg_started)
+        links.on(m.LegEnded, self._on_leg_ended)
+        links.on(m.ViewerState, self._on_viewer_state)
+        links.on(m.WorkerReport, self._on_report)
         links.on_up(self._adopt)
         streams.on.gone.append(self._on_camera_gone)
         interventions.on_closed.append(lambda intervention: self.end_where("intervention closed", intervention=intervention))
@@ -125,7 +107,7 @@ class Viewing:
         if sum(wall.user == viewer.person.user for wall in self._walls.values()) >= MOST_WALLS_PER_PERSON:
             raise TheirError(Kind.TOO_MANY, "too many viewer sessions of one person", retry_after=5.0)
         secret = make_secret(viewer.person.user)
-        answer = await self._links.workers[worker].ask(ViewerOpen(secret, offer), Answer)
+        answer = await self._links.workers[worker].ask(m.ViewerOpen(secret, offer), m.Answer)
         wall = Wall(secret, viewer.person.user, worker, answer.etag, answer.slots, single, viewer.session, viewer.expires_ns)
         wall.valid_to_ns = viewer.person.valid_to_ns
         wall.ufrag = ufrag_of(offer)
@@ -152,13 +134,13 @@ class Viewing:
             raise
         return opened
 
-    async def patch(self, secret: str, fragment: str, if_match: str | None) -> Patched:
+    async def patch(self, secret: str, fragment: str, if_match: str | None) -> m.Patched:
         """Trickle or restart ICE.  Raises TheirError NOT_FOUND, PRECONDITION_REQUIRED, STALE or as the worker says."""
         wall = self.require(secret)
         restart = is_restart(fragment, wall.ufrag, if_match)
         if restart:
             check_etag(wall.etag, if_match)
-        patched = await self._links.workers[wall.worker].ask(PeerPatch(secret, fragment, restart), Patched)
+        patched = await self._links.workers[wall.worker].ask(m.PeerPatch(secret, fragment, restart), m.Patched)
         if patched.etag is not None:
             wall.etag, wall.ufrag = patched.etag, ufrag_of(fragment)
         return patched
@@ -170,7 +152,7 @@ class Viewing:
         """
         wall = self.require(secret)
         try:
-            await self._links.workers[wall.worker].ask(PeerClose(secret, reason), Done)
+            await self._links.workers[wall.worker].ask(m.PeerClose(secret, reason), m.Done)
         except OurError as error:
             log.warning("worker did not confirm an end", extra={"detail": error.detail})
         await patience.ended(self._gone(wall, reason))
@@ -184,10 +166,14 @@ class Viewing:
             wall.user = user
         return wall
 
+    def claim(self, viewer: Viewer, secret: str) -> None:
+        """Somebody signed in says whose session this is: it ends with that sign-in.  Raises TheirError(NOT_FOUND)."""
+        self.require(secret, viewer.person.user).belong(viewer.session, viewer.expires_ns, viewer.person.valid_to_ns)
+
     # --- views --------------------------------------------------------------------------------------------------------
 
     async def assign(
-        self, person: Person, secret: str, slot: int, camera: str | None, intervention: str | None, layer: Layer,
+        self, person: Person, secret: str, slot: int, camera: str | None, intervention: str | None, layer: m.Layer,
         tell: Tell | None = None,
     ) -> Watching | None:  # fmt: skip
         """Show a camera in a slot (None: empty it); returns the view.
@@ -209,15 +195,15 @@ class Viewing:
                 return held
             return await self._show(person, wall, slot, camera, intervention, layer)
 
-    def layer(self, person: Person, secret: str, slot: int, layer: Layer) -> None:
+    def layer(self, person: Person, secret: str, slot: int, layer: m.Layer) -> None:
         """A tile changed size."""
         wall = self.require(secret, person.user)
-        self._links.workers[wall.worker].post(SlotLayer(secret, slot, layer))
+        self._links.workers[wall.worker].post(m.SlotLayer(secret, slot, layer))
 
     async def listen(self, person: Person, secret: str, slot: int | None) -> None:
         """Choose the audible slot (None: silence).  Refused by the worker where the source has no live audio."""
         wall = self.require(secret, person.user)
-        await self._links.workers[wall.worker].ask(AudioAssign(secret, slot), Done)
+        await self._links.workers[wall.worker].ask(m.AudioAssign(secret, slot), m.Done)
 
     def forget_tell(self, tell: Tell) -> None:
         """A page's socket closed: nobody is told any more; the views go on as long as packets are fetched."""
@@ -256,7 +242,7 @@ class Viewing:
             walls = [wall for wall in self._walls.values() if wall.worker == link.index and not self._is_over(wall)]
             views = tuple(watching.view for wall in walls for watching in wall.views.values())
             if views:
-                link.post(LeaseRenew(views, lease))
+                link.post(m.LeaseRenew(views, lease))
 
     async def tick(self) -> None:
         """End what outlived its sign-in, renew leases in the catalogue, enter what could not be; call every `RENEW_SECONDS`."""
@@ -300,7 +286,7 @@ class Viewing:
         return live, motive
 
     async def _show(
-        self, person: Person, wall: Wall, slot: int, camera: str, intervention: str | None, layer: Layer
+        self, person: Person, wall: Wall, slot: int, camera: str, intervention: str | None, layer: m.Layer
     ) -> Watching:
         live, motive = await self._decide(person, camera, intervention)
         if live.worker != wall.worker:
@@ -309,6 +295,7 @@ class Viewing:
         watching = Watching(new_id(now_ns), person.user, camera, intervention or "", slot, now_ns)
         await self._enter_join(person, watching, live, motive)
         row = View(watching.view, "live", person.user, camera, live.recording, intervention, motive, now_ns, now_ns)
+        row = replace(row, session=wall.session, expires_ns=wall.expires_ns, valid_to_ns=wall.valid_to_ns)
         try:
             await self._catalogue.open_view(row)
             await self._empty(wall, slot)
@@ -317,19 +304,29 @@ class Viewing:
             raise
         wall.views[slot] = watching
         self._by_view[watching.view] = (wall, watching)
-        await self._start_leg(wall, watching, layer)
+        await self._start_leg(person, wall, watching, live, layer)
         self._counters.count("views_opened")
         self._watched(camera)
         return watching
 
-    async def _start_leg(self, wall: Wall, watching: Watching, layer: Layer) -> None:
-        lease = self._clock.monotonic() + LEASE_SECONDS
-        message = SlotAssign(wall.secret, watching.slot, watching.camera, watching.view, layer, lease)
+    async def _start_leg(self, person: Person, wall: Wall, watching: Watching, live: Live, layer: m.Layer) -> None:
         try:
-            await self._links.workers[wall.worker].ask(message, Done)
+            await self._check_again(person, wall, watching, live)
+            lease = self._clock.monotonic() + LEASE_SECONDS
+            message = m.SlotAssign(wall.secret, watching.slot, watching.camera, watching.view, layer, lease)
+            await self._links.workers[wall.worker].ask(message, m.Done)
         except RelayError as error:
             await self._leave(watching.view, None, None, never_began(watching, error).reason)
             raise
+
+    async def _check_again(self, person: Person, wall: Wall, watching: Watching, live: Live) -> None:
+        """Refuse what ended while the journal was written; the view is known by now, so that a later end finds it."""
+        await self._interventions.motive_of(person, watching.intervention)
+        if self._walls.get(wall.secret) is not wall or self._by_view.get(watching.view) is None:
+            raise TheirError(Kind.NOT_FOUND, "no such session")
+        now = self._streams.live(watching.camera)
+        if now is None or now.worker != live.worker:
+            raise TheirError(Kind.NOT_FOUND, "this camera is not live")
 
     async def _enter_join(self, person: Person, watching: Watching, live: Live, motive: str) -> None:
         details: dict[str, str | int | bool | None] = {
@@ -347,7 +344,7 @@ class Viewing:
         if watching is None:
             return
         lease = self._clock.monotonic()
-        await self._links.workers[wall.worker].ask(SlotAssign(wall.secret, slot, None, watching.view, "high", lease), Done)
+        await self._links.workers[wall.worker].ask(m.SlotAssign(wall.secret, slot, None, watching.view, "high", lease), m.Done)
         # The worker tells the span seen by `LegEnded`; the slot is free at once.
         wall.views.pop(slot, None)
 
@@ -378,14 +375,20 @@ class Viewing:
         self._walls.pop(wall.secret, None)
         wall.views.clear()
         for view in [view for view, (owner, _) in self._by_view.items() if owner is wall]:
-            await self._leave(view, None, None, reason)
+            await self._leave_untold(view, reason)
 
     async def _gone_soon(self, wall: Wall, reason: str) -> None:
         # The spans of its legs may still be on their way in the same channel.
         await asyncio.sleep(LEG_REPORT_SECONDS)
         await self._gone(wall, reason)
 
-    async def _leave(self, view: str, first_ns: int | None, last_ns: int | None, reason: str) -> None:
+    async def _leave_untold(self, view: str, reason: str) -> None:
+        """The end of a view of which no worker tells the span: at most from its beginning until now."""
+        if view in self._by_view:  # else it was told meanwhile
+            opened_ns = self._by_view[view][1].opened_ns
+            await self._leave(view, opened_ns, self._clock.utc_ns(), reason, bound=True)
+
+    async def _leave(self, view: str, first_ns: int | None, last_ns: int | None, reason: str, *, bound: bool = False) -> None:
         """Journal the end of a view, once, with the span seen."""
         found = self._by_view.pop(view, None)
         if found is None:
@@ -394,29 +397,29 @@ class Viewing:
         if wall.views.get(watching.slot) is watching:
             del wall.views[watching.slot]
         self._watched(watching.camera)
-        leave = Leave(watching.view, watching.user, watching.camera, first_ns, last_ns, reason)
+        leave = Leave(watching.view, watching.user, watching.camera, first_ns, last_ns, reason, bound)
         await patience.ended(self._leaving.enter(leave))
 
     # --- what workers say ---------------------------------------------------------------------------------------------
 
-    def _on_leg_started(self, link: Link, message: LegStarted) -> None:
+    def _on_leg_started(self, link: Link, message: m.LegStarted) -> None:
         found = self._by_view.get(message.view)
         if found is not None and found[0].tell is not None:
             found[0].tell({"t": "started", "view": message.view, "first_ns": message.first_ns})
 
-    def _on_leg_ended(self, link: Link, message: LegEnded) -> None:
+    def _on_leg_ended(self, link: Link, message: m.LegEnded) -> None:
         found = self._by_view.get(message.view)
         if found is not None and found[0].views.get(found[1].slot) is found[1]:
             tell_ended(found[0], found[1], message.reason)
         self._spawn(self._leave(message.view, message.first_ns, message.last_ns, message.reason))
 
-    def _on_viewer_state(self, link: Link, message: ViewerState) -> None:
+    def _on_viewer_state(self, link: Link, message: m.ViewerState) -> None:
         wall = self._walls.get(message.session)
         if wall is not None and message.state == "closed":
             del self._walls[message.session]
             self._spawn(self._gone_soon(wall, message.reason))
 
-    def _on_report(self, link: Link, report: WorkerReport) -> None:
+    def _on_report(self, link: Link, report: m.WorkerReport) -> None:
         for leg in report.legs:
             found = self._by_view.get(leg.view)
             if found is not None and found[0].tell is not None:
@@ -439,7 +442,7 @@ class Viewing:
     async def _adopt(self, link: Link) -> None:
         if link.role != "worker":
             return
-        inventory = await link.ask(InventoryAsk(), WorkerInventory)
+        inventory = await link.ask(m.InventoryAsk(), m.WorkerInventory)
         reported = {viewer.session for viewer in inventory.viewers}
         for wall in [wall for wall in self._walls.values() if wall.worker == link.index and wall.secret not in reported]:
             await self._gone(wall, "the worker restarted")
@@ -450,22 +453,27 @@ class Viewing:
             await self._adopt_leg(link, leg)
         held = {leg.view for leg in inventory.legs}
         for view in [v for v, (wall, _) in self._by_view.items() if wall.worker == link.index and v not in held]:
-            await self._leave(view, None, None, "the leg ended while control was away")
+            await self._leave_untold(view, "the leg ended while control was away")
         self._adopted.add(link.index)
 
-    async def _adopt_leg(self, link: Link, leg: LegHeld) -> None:
+    async def _adopt_leg(self, link: Link, leg: m.LegHeld) -> None:
         view = self._orphans.pop(leg.view, None)
         wall = self._walls.get(leg.session)
         if leg.view in self._by_view or wall is None:
             return
         if view is None:  # a leg without an open view is shown to nobody that the journal knows: end it
-            await link.ask(SlotAssign(leg.session, leg.slot, None, leg.view, "high", 0.0), Done)
+            await link.ask(m.SlotAssign(leg.session, leg.slot, None, leg.view, "high", 0.0), m.Done)
             return
         wall.user = view.user
+        if wall.session is None:  # else its person was here already
+            wall.belong(view.session, view.expires_ns, view.valid_to_ns)
         watching = Watching(leg.view, view.user, leg.camera, view.intervention or "", leg.slot, view.opened_ns)
         wall.views[leg.slot] = watching
         self._by_view[leg.view] = (wall, watching)
         self._watched(leg.camera)
+        if view.intervention and (await self._catalogue.intervention(view.intervention)).closed_ns is not None:
+            # Control died between the entry of its end and telling who showed it.
+            self._spawn(self._empty_slots(wall, [leg.slot], "intervention closed"))
 
     def _bury_orphans(self) -> None:
         """Once every worker has spoken, close the views that none of them holds, with their last leased second."""
@@ -474,7 +482,7 @@ class Viewing:
         for view in tuple(self._orphans.values()):
             del self._orphans[view.view]
             reason = "the relay was restarted"
-            leave = Leave(view.view, view.user, view.camera, view.opened_ns, view.leased_ns, reason)
+            leave = Leave(view.view, view.user, view.camera, view.opened_ns, view.leased_ns, reason, bound=True)
             self._spawn(self._leaving.enter(leave))
             self._counters.count("views_orphaned")
 

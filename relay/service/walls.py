@@ -39,11 +39,13 @@ class Leave:
     first_ns: int | None
     last_ns: int | None
     reason: str
+    bound: bool = False
+    """The worker cannot tell the span any more: nothing was seen outside of this one."""
 
 
 @dataclass(slots=True)
 class Wall:
-    """One viewer session.  `expires_ns` (steady UTC): when its person's sign-in ends, None where only a restart knows it;
+    """One viewer session.  `expires_ns` (steady UTC): when its person's sign-in ends, None where that is not known;
     `valid_to_ns` (wall clock): when the person's designation does (ACC-01)."""
 
     secret: str
@@ -59,6 +61,10 @@ class Wall:
     views: dict[int, Watching] = field(default_factory=dict)
     tell: Tell | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def belong(self, session: str | None, expires_ns: int | None, valid_to_ns: int | None) -> None:
+        """Say what it ends with: the sign-in behind it and its person's designation."""
+        self.session, self.expires_ns, self.valid_to_ns = session, expires_ns, valid_to_ns
 
     def over(self, steady_ns: int, wall_ns: int) -> bool:
         """Tell whether the sign-in or the designation behind it has ended."""

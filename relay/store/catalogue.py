@@ -100,6 +100,12 @@ class View:
     last_ns: int | None = None
     closed_ns: int | None = None
     reason: str | None = None
+    session: str | None = None
+    """Digest of the sign-in behind it, so that its end is known to a control that starts anew."""
+    expires_ns: int | None = None
+    """When that sign-in ends (steady UTC ns)."""
+    valid_to_ns: int | None = None
+    """When the person's designation does (ACC-01)."""
 
 
 @dataclass(frozen=True, slots=True)

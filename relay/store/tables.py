@@ -174,6 +174,9 @@ views = Table(
     Column("last_ns", BigInteger),
     Column("closed_ns", BigInteger, index=True),
     Column("reason", Text),
+    Column("session", String(64)),  # digest of the sign-in behind it
+    Column("expires_ns", BigInteger),
+    Column("valid_to_ns", BigInteger),
 )
 
 exports = Table(

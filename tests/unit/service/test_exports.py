@@ -1,5 +1,6 @@
 """An extraction carries its legal fields, verifies by itself, and leaves nothing behind."""
 
+import asyncio
 import hashlib
 import io
 import json
@@ -16,7 +17,7 @@ import pytest
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.verdict import Code
 from relay.evidence.verify import verify
-from relay.service.exports import Exports, Request
+from relay.service.exports import Delivery, Exports, Request
 from relay.store.catalogue import Export
 from relay.store.readers import FolderReader
 from tests.unit.service.conftest import AUDITOR, COMMANDER, OPERATOR, House
@@ -124,7 +125,7 @@ async def test_the_communication_is_entered_before_the_first_byte_and_the_digest
     recording, exports = await house.record(), _exports(house, None)
     export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
     stream = await exports.deliver(COMMANDER, export.export)
-    assert (await house.events())[-2:] == ["communication/extraction requested", "communication/extraction handed over"]
+    assert (await house.events())[-2:] == ["communication/extraction requested", "communication/handing over begun"]
     data = b"".join([chunk async for chunk in stream])
     assert (await house.events())[-1] == "transfert/extraction delivered"
     done = await exports.get(COMMANDER, export.export)
@@ -160,9 +161,46 @@ async def test_a_receiver_that_goes_away_ends_the_work_and_is_entered(house: Hou
     export = await exports.request(COMMANDER, recording, await _wanted(house, recording, 0, 500))
     stream = await exports.deliver(COMMANDER, export.export)
     await anext(stream)
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     assert (await exports.get(COMMANDER, export.export)).state == "failed"
     assert (await house.events())[-1] == "transfert/extraction failed"
+
+
+async def test_a_receiver_that_leaves_before_the_first_byte_was_handed_nothing_and_the_next_is_served(house: House) -> None:
+    recording, exports = await house.record(), _exports(house, None)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
+    for _ in range(3):
+        await (await exports.deliver(COMMANDER, export.export)).aclose()
+    assert (await exports.get(COMMANDER, export.export)).state == "failed"
+    assert (await house.events())[-2:] == ["communication/handing over begun", "transfert/extraction failed"]
+    assert await house.catalogue.handed_over(recording) == []
+    assert await _deliver(exports, export)
+
+
+async def test_of_deliveries_asked_for_at_the_same_moment_two_are_made(house: House) -> None:
+    recording, exports = await house.record(), _exports(house, None)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
+    asked = await asyncio.gather(*(exports.deliver(COMMANDER, export.export) for _ in range(5)), return_exceptions=True)
+    made = [delivery for delivery in asked if isinstance(delivery, Delivery)]
+    refused = [error.kind for error in asked if isinstance(error, TheirError)]
+    assert (len(made), refused) == (2, [Kind.TOO_MANY] * 3)
+    for delivery in made:
+        await delivery.aclose()
+
+
+async def test_a_delivery_that_cannot_be_entered_leaves_its_place(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording, exports = await house.record(), _exports(house, None)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
+    for _ in range(3):
+        with monkeypatch.context() as broken:
+            broken.setattr(house.journal, "append", _no_journal)
+            with pytest.raises(OurError):
+                await exports.deliver(COMMANDER, export.export)
+    assert await _deliver(exports, export)
+
+
+async def _no_journal(*_: object, **__: object) -> int:
+    raise OurError("no journal")
 
 
 async def test_a_second_delivery_that_is_cut_short_does_not_undo_the_first(house: House) -> None:
@@ -171,7 +209,7 @@ async def test_a_second_delivery_that_is_cut_short_does_not_undo_the_first(house
     digest = hashlib.sha256(await _deliver(exports, export)).hexdigest()
     stream = await exports.deliver(COMMANDER, export.export)
     await anext(stream)
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     found = await exports.get(COMMANDER, export.export)
     assert (found.state, found.sha256) == ("failed", digest)
     assert await house.catalogue.handed_over(recording) == ["PV 12/2026"]

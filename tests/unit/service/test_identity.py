@@ -74,10 +74,26 @@ async def test_failures_lock_the_name_for_a_while_even_for_the_right_password(ho
 
 async def test_failures_lock_a_source_that_tries_many_names(house: House) -> None:
     await _add(house)
-    for number in range(5):
-        await _kind(house.identity.sign_in(f"user{number}", "wrong", "10.0.0.9"))
+    for number in range(20):
+        assert await _kind(house.identity.sign_in(f"user{number}", "wrong", "10.0.0.9")) is Kind.UNAUTHENTICATED
     assert await _kind(house.identity.sign_in("olga", PASSWORD, "10.0.0.9")) is Kind.TOO_MANY
     await house.identity.sign_in("olga", PASSWORD, "10.0.0.8")
+
+
+async def test_a_typo_a_shift_by_different_people_behind_one_address_locks_nobody(house: House) -> None:
+    await _add(house)
+    for shift in range(30):
+        house.clock.advance(8 * 3600)
+        await _kind(house.identity.sign_in(f"user{shift % 7}", "wrong", "10.0.0.5"))
+        await house.identity.sign_in("olga", PASSWORD, "10.0.0.5")
+
+
+async def test_one_persons_failures_count_once_for_the_source(house: House) -> None:
+    await _add(house)
+    for _ in range(25):
+        house.clock.advance(900)
+        await _kind(house.identity.sign_in("paul", "wrong", "10.0.0.5"))
+    await house.identity.sign_in("olga", PASSWORD, "10.0.0.5")
 
 
 async def test_a_one_time_password_opens_nothing_but_its_own_change(house: House) -> None:

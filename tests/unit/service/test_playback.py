@@ -7,7 +7,7 @@ import pytest
 from relay.evidence.boxes import track_parts
 from relay.evidence.lipsync import Shift
 from relay.evidence.records import Link, TrackKind
-from relay.service.playback import move_sound
+from relay.service.playback import move_sound, runs
 from tests.support.recordings import AUDIO, VIDEO, Samples, build, fragment, init_segment
 
 MS = 1_000_000
@@ -45,3 +45,8 @@ def test_only_where_the_tracks_begin_is_changed(shifts: tuple[Shift, ...], pictu
     assert _first(moved) == {TrackKind.VIDEO: 180_000 + picture, TrackKind.AUDIO: 96_000 + sound}
     assert [part.digest for part in track_parts(init_segment(), moved)] == [part.digest for part in link.tracks]
     assert sum(old != new for old, new in zip(data, moved, strict=True)) <= 16
+
+
+@pytest.mark.parametrize(("segments", "said"), [((), ""), ((3,), "3"), ((0, 1, 2, 7), "0-2,7"), ((5, 4, 9, 8), "4-5,8-9")])
+def test_served_segments_are_told_in_runs(segments: tuple[int, ...], said: str) -> None:
+    assert runs(segments) == said

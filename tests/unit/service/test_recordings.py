@@ -1,5 +1,7 @@
 """A recording's row follows its chain; its picture is shown within a journalled view and nowhere else."""
 
+from unittest.mock import patch
+
 import pytest
 
 from relay.base.errors import Kind, TheirError
@@ -179,3 +181,25 @@ async def test_whatever_is_said_at_the_press_fits_into_the_signed_start(house: H
     assert plan.trigger == plan.bearer == "é" * 100
     signer = new_session(house.keyring.signer, role="recorder", index=0, not_before_ns=0, not_after_ns=1 << 62)
     assert ChainWriter(signer, start_of(plan, None, signer)).start()
+
+
+async def test_the_end_of_a_playback_says_which_segments_were_served(house: House) -> None:
+    recording = await house.record()
+    for served in ("", "0"):
+        view = await house.recordings.open_view(COMMANDER, recording, "procédure 12/2026")
+        if served:
+            assert [piece async for piece in await house.recordings.media(COMMANDER, view.view, 0)]
+        with patch.object(house.journal, "append", wraps=house.journal.append) as entered:
+            await house.recordings.close_view(COMMANDER, view.view)
+        assert entered.call_args.args[0].details["segments"] == served
+
+
+async def test_a_playback_open_as_control_died_is_closed_at_the_next_start(house: House) -> None:
+    recording = await house.record()
+    await house.recordings.open_view(COMMANDER, recording, "procédure 12/2026")
+    house.recordings._views.clear()
+    await house.recordings.bury()
+    assert (await house.events())[-1] == "systeme/playback closed"
+    assert await house.catalogue.open_views() == []
+    await house.recordings.bury()
+    assert (await house.events()).count("systeme/playback closed") == 1

@@ -39,6 +39,8 @@ class Recorders:
         self.known: dict[str, Held] = {}
         self.finished: list[tuple[str | None, str]] = []
         self.previous: list[str | None] = []
+        self.ready = asyncio.Event()
+        self.ready.set()
 
     def held(self, recording: str | None) -> Held | None:
         return self.known.get(recording or "")
@@ -46,7 +48,11 @@ class Recorders:
     def resumable(self, name: str, index: int) -> str | None:
         return next((r for r, held in self.known.items() if (held.camera, held.index) == (name, index)), None)
 
+    def held_of(self, name: str) -> tuple[str, ...]:
+        return tuple(recording for recording, held in self.known.items() if held.camera == name)
+
     async def begin(self, index: int, found: Camera, why: Circumstances, previous: str | None) -> str:
+        await self.ready.wait()
         recording = f"recording-{len(self.previous)}"
         self.previous.append(previous)
         self.known[recording] = Held(recording, found.camera, index)
@@ -98,6 +104,9 @@ class Cameras:
     def stop(self, name: str, reason: str) -> None:
         self.stopped.append(name)
 
+    def drop(self, name: str) -> None:
+        """Its socket is closed."""
+
 
 class Scene:
     """Two workers with their recorders; `down` takes a worker away, `up` brings it back."""
@@ -113,6 +122,8 @@ class Scene:
             self.links, cast(Capture, self.capture), cast(Field, self.field), cast(Catalogue, self), self.find, rules,
             self.clock, self.counters,
         )  # fmt: skip
+        self.revoked_ns: int | None = None
+        self.closed_ns: int | None = None
         self.changed: list[str] = []
         self.gone: list[str] = []
         self.streams.on.change.append(self.changed.append)
@@ -122,7 +133,10 @@ class Scene:
             link._changed.set()
 
     async def find(self, name: str) -> Camera | None:
-        return camera(name)
+        return replace(camera(name), revoked_ns=self.revoked_ns)
+
+    async def intervention(self, intervention: str) -> Any:
+        return SimpleNamespace(closed_ns=self.closed_ns)
 
     async def recording(self, recording: str) -> Any:
         return SimpleNamespace(intervention="intervention", trigger="press", threat="agents", bearer=None)
@@ -368,3 +382,62 @@ async def test_a_camera_goes_back_to_its_worker_for_a_minute(scene: Scene) -> No
         if same:
             assert (await scene.publish()).worker == live.worker
     assert scene.clock.utc_ns() % SECOND_NS == 0
+
+
+@pytest.mark.parametrize("how", ["revoked", "replaced"])
+async def test_a_token_that_is_taken_back_while_its_camera_is_let_in_lets_it_in_no_more(scene: Scene, how: str) -> None:
+    scene.capture.ready.clear()
+    publishing = asyncio.create_task(scene.streams.publish(camera(), OFFER))
+    await asyncio.sleep(0)
+    scene.revoked_ns = 1 if how == "revoked" else None
+    scene.streams.revoked("pm-1")
+    scene.capture.ready.set()
+    with pytest.raises(TheirError, match="token revoked"):
+        await publishing
+    await _settled(scene)
+    assert scene.streams.live("pm-1") is None
+    assert scene.held == {0: [], 1: []}
+    assert scene.capture.finished == [("recording-0", "revoked")]
+
+
+async def test_an_intervention_closed_while_a_camera_is_let_in_lets_it_in_no_more(scene: Scene) -> None:
+    scene.capture.ready.clear()
+    publishing = asyncio.create_task(scene.streams.publish(camera(), OFFER))
+    await asyncio.sleep(0)
+    scene.closed_ns = 1
+    scene.streams.end_intervention("intervention")
+    scene.capture.ready.set()
+    with pytest.raises(TheirError, match="the intervention was closed"):
+        await publishing
+    await _settled(scene)
+    assert (scene.streams.live("pm-1"), scene.held[0]) == (None, [])
+    assert scene.capture.finished == [("recording-0", "stopped")]
+
+
+async def test_a_camera_cut_off_while_its_intervention_is_closed_does_not_go_on_in_it(scene: Scene) -> None:
+    live = await scene.publish()
+    scene.streams._on_state(scene.links.workers[0], m.PublisherState(live.session, "pm-1", "lost", "silent", 0))
+    scene.streams.end_intervention("intervention")
+    await _settled(scene)
+    assert scene.capture.finished == [("recording-0", "stopped")]
+    assert scene.streams.interventions() == frozenset()
+    assert scene.field.stopped == ["pm-1"]
+
+
+async def test_a_recording_held_since_before_a_restart_is_not_continued_in_a_closed_intervention(scene: Scene) -> None:
+    scene.capture.known["recording-9"] = Held("recording-9", "pm-1", 0)
+    scene.closed_ns = 1
+    with pytest.raises(TheirError, match="the intervention was closed"):
+        await scene.streams.publish(camera(), OFFER)
+    assert (scene.streams.live("pm-1"), scene.capture.finished) == (None, [("recording-9", "stopped")])
+
+
+async def test_closing_an_intervention_leaves_cameras_of_another_alone(scene: Scene) -> None:
+    live = await scene.publish()
+    scene.streams.end_intervention("another")
+    await _settled(scene)
+    assert scene.streams.live("pm-1") is live
+
+
+async def _settled(scene: Scene) -> None:
+    await asyncio.gather(*scene.streams._tasks)
