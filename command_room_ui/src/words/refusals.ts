@@ -30,6 +30,7 @@ const FRENCH: readonly (readonly [english: string, french: string])[] = [
   ["and is not an old one", "le mot de passe est trop court, trop long ou déjà utilisé"],
   ["wrong name or password", "identifiant ou mot de passe refusé"],
   ["too many failed sign-ins", "trop de tentatives de connexion refusées"],
+  ["the intervention was closed", "l’intervention a été close"],
   ["the data disk does not answer", "le disque des données ne répond pas ; réessayez quand il sera revenu"],
   ["nothing was recorded in this interval", "rien n'a été enregistré dans cet intervalle"],
   ["nothing was recorded", "rien n'a été enregistré"],
