@@ -126,7 +126,7 @@ async def shut(control: Control) -> None:
     await control.context.field.shut()
     await control.context.streams.shut()
     await control.context.viewing.shut()
-    await asyncio.gather(*control.background, return_exceptions=True)
+    await control.background.settled()
     await control.capture.stop()
     with contextlib.suppress(RelayError):
         await control.stores.journal.close()

@@ -6,16 +6,13 @@ of them does.
 
 import asyncio
 import hashlib
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
 
 from relay.app.keyrings import keyring_of
 from relay.app.settings import Settings
 from relay.base.clock import Clock, SteadyClock, SystemClock
 from relay.base.counters import Counters
 from relay.channel.messages import RecorderReport, WorkerReport
-from relay.channel.tasks import told
 from relay.evidence.keys import public_key_from
 from relay.evidence.standalone import single_file
 from relay.evidence.statement import predecessors
@@ -23,6 +20,7 @@ from relay.http.context import Context, Options
 from relay.http.hub import LiveHub, disk_message
 from relay.http.limits import Buckets
 from relay.policy.lockout import Limits
+from relay.service.background import Background
 from relay.service.beats import Beats
 from relay.service.capture import Capture
 from relay.service.check import Check
@@ -44,7 +42,6 @@ from relay.service.session_keys import SessionKeys
 from relay.service.streams import Streams
 from relay.service.verification import Verification
 from relay.service.viewing import Viewing
-from relay.store import patience
 from relay.store.accounts import Accounts
 from relay.store.catalogue import Catalogue
 from relay.store.database import Database
@@ -76,7 +73,7 @@ class Control:
     capture: Capture
     keeping: Keeping
     sessions: SessionKeys
-    background: set["asyncio.Task[bool]"]
+    background: Background
 
 
 def journal_origin(keyring: Keyring) -> str:
@@ -165,7 +162,7 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
         gauges=reports.gauges,
         process_counters=reports.counters,
     )
-    control = Control(context, stores, links, capture, keeping, sessions, set())
+    control = Control(context, stores, links, capture, keeping, sessions, Background(counters))
     _introduce(control)
     return control
 
@@ -257,7 +254,7 @@ def _introduce(control: Control) -> None:
     def signed_out(user: str) -> None:
         services.viewing.end_where("signed out", user=user)
         services.live.sign_out("signed out", user=user)
-        spawn(control, services.recordings.end_views_of(user, "signed out"))
+        control.background.spawn(services.recordings.end_views_of(user, "signed out"))
 
     def changed(camera: str) -> None:
         services.live.camera_changed(camera)
@@ -286,13 +283,6 @@ def _introduce(control: Control) -> None:
 def _tell_worker(services: Context, link: Link, *, up: bool) -> None:
     if link.role == "worker":
         services.live.tell_all({"t": "worker", "worker": link.index, "up": up})
-
-
-def spawn(control: Control, work: Coroutine[Any, Any, None]) -> None:
-    """Run something that nobody waits for; control's end does."""
-    task = patience.spawn(told(work, getattr(work, "__qualname__", "background work"), control.context.counters))
-    control.background.add(task)
-    task.add_done_callback(control.background.discard)
 
 
 class _Reports:

@@ -9,7 +9,6 @@ worker's inventory brings every session back, secret included.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from dataclasses import replace
 
 from relay.base.clock import Clock
@@ -20,6 +19,7 @@ from relay.channel import messages as m
 from relay.channel.tasks import told
 from relay.policy.regimes import rules_of
 from relay.service.admission import Admission, FindCamera
+from relay.service.background import Background
 from relay.service.capture import Capture, Circumstances, CloseReason, State
 from relay.service.field import Field
 from relay.service.generations import check_etag, is_restart, ufrag_of
@@ -69,7 +69,7 @@ class Streams:
         """How often each camera's token was revoked or replaced since the start."""
         self._away: dict[int, float] = {}
         """Since when (monotonic seconds) a worker is away."""
-        self._tasks: set[asyncio.Task[bool]] = set()
+        self._background = Background(counters)
         self.on = Listeners()
         links.on(m.PublisherState, self._on_state)
         links.on(m.WorkerReport, self._on_report)
@@ -149,7 +149,7 @@ class Streams:
         """Somebody confirmed the threat: the longest time counts from now (LIV-07), also for a control that starts anew."""
         live.confirmed = self._clock.monotonic()
         self.on.tell_change(live.camera.camera)
-        self._spawn(self._tell(live))
+        self._background.spawn(self._tell(live))
 
     async def changed(self, camera: Camera) -> None:
         """A camera's enrolment changed: what holds of it live holds from now on; its original stays as its recording began."""
@@ -163,7 +163,7 @@ class Streams:
     def revoked(self, camera: str) -> None:
         """A camera's token was revoked: stop its publishing now."""
         self._revocations[camera] = self._revocations.get(camera, 0) + 1
-        self._spawn(self._revoke(camera))
+        self._background.spawn(self._revoke(camera))
 
     async def _revoke(self, camera: str) -> None:
         await self.stop(camera, "token revoked", "revoked", None)
@@ -172,7 +172,7 @@ class Streams:
     def end_intervention(self, intervention: str) -> None:
         """An intervention was closed: its transmissions end (LIV-07)."""
         for camera in {*self._live, *self._placing, *self._whereabouts.left_in(intervention)}:
-            self._spawn(self._leave(camera, intervention))
+            self._background.spawn(self._leave(camera, intervention))
 
     async def _leave(self, camera: str, intervention: str) -> None:
         async with self._lock(camera):
@@ -187,13 +187,11 @@ class Streams:
         self._move()
         for live in self.all():
             if live.told != live.holds and self._links.workers[live.worker].up:
-                self._spawn(self._tell(live))
+                self._background.spawn(self._tell(live))
 
     async def shut(self) -> None:
         """Drop timers; sessions go on in their workers."""
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.drop()
 
     async def _tell(self, live: Live) -> None:
         holds = live.holds
@@ -257,7 +255,7 @@ class Streams:
         self._whereabouts.untold(live.session, "lost: placed elsewhere")
         self._counters.count("publications_moved")
         self._forget(live, "its worker is away")
-        self._spawn(self._capture.finish(live.recording, "lost"))
+        self._background.spawn(self._capture.finish(live.recording, "lost"))
 
     def _move(self) -> None:
         """Have cameras publish again whose worker stays away; with it alone its recorder may be away or not."""
@@ -381,7 +379,7 @@ class Streams:
         self._live[held.camera] = live
         self.on.tell_change(held.camera)
         if self._links.recorders[link.index].up and self._capture.held(held.recording) is None:
-            self._spawn(self._replace_recording(live, held.recording))
+            self._background.spawn(self._replace_recording(live, held.recording))
 
     async def _adopt_recorder(self, link: Link) -> None:
         held = await self._capture.adopt(link)
@@ -391,7 +389,7 @@ class Streams:
             if live.recording in held:
                 live.calm()
             else:
-                self._spawn(self._replace_recording(live, live.recording))
+                self._background.spawn(self._replace_recording(live, live.recording))
 
     async def _replace_recording(self, live: Live, previous: str | None) -> None:
         """The recorder died under a live camera: a new recording, with new keys, names the one before (DESIGN §3)."""
@@ -432,7 +430,7 @@ class Streams:
         for live in self.all():
             if live.recording == recording:
                 self._worry(live)
-                self._spawn(self._replace_recording(live, recording))
+                self._background.spawn(self._replace_recording(live, recording))
 
     def _on_recording_state(self, recording: str, state: State) -> None:
         """What is not written has its grace to come back; what nobody holds is an alarm, and begins anew."""
@@ -448,7 +446,7 @@ class Streams:
                 if live.unheld != recording:
                     self.on.tell_alarm(live.camera.camera, "the recording is not open")
                 live.unheld = recording
-                self._spawn(self._replace_recording(live, recording))
+                self._background.spawn(self._replace_recording(live, recording))
 
     def _show_written(self, live: Live) -> None:
         """Tell pages how the recording is written: at each change, and each second where no worker's report makes them look."""
@@ -490,8 +488,3 @@ class Streams:
         if live is None or live.session != session:
             raise TheirError(Kind.NOT_FOUND, "no such session")
         return live
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = patience.spawn(told(work, getattr(work, "__qualname__", "background work"), self._counters))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -9,18 +9,17 @@ restart of control a wall still belongs to whoever opened it, though nothing abo
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
 from relay.base.clock import Clock, SteadyClock
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.base.ids import new_id
 from relay.channel import messages as m
-from relay.channel.tasks import told
 from relay.policy.access import Facts
 from relay.policy.roles import Action, Person
+from relay.service.background import Background
 from relay.service.generations import check_etag, is_restart, ufrag_of
 from relay.service.guard import Guard
 from relay.service.interventions import Interventions
@@ -77,7 +76,7 @@ class Viewing:
         self._orphans: dict[str, View] = {}
         self._leaving = Leaving(catalogue, journal, clock, counters)
         self._adopted: set[int] = set()
-        self._tasks: set[asyncio.Task[bool]] = set()
+        self._background = Background(counters)
         self.on_watched: list[Callable[[str, int], None]] = []
         links.on(m.LegStarted, self._on_leg_started)
         links.on(m.LegEnded, self._on_leg_ended)
@@ -93,7 +92,7 @@ class Viewing:
 
     async def shut(self) -> None:
         """Wait for the journal entries under way; legs go on in their workers."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.settled()
 
     # --- sessions -----------------------------------------------------------------------------------------------------
 
@@ -230,10 +229,10 @@ class Viewing:
         """End at once the sessions of a person or sign-in, or the views under an intervention."""
         for wall in tuple(self._walls.values()):
             if (user is not None and wall.user == user) or (session is not None and wall.session == session):
-                self._spawn(self._close_quietly(wall, reason))
+                self._background.spawn(self._close_quietly(wall, reason))
             elif intervention is not None:
                 slots = [slot for slot, watching in wall.views.items() if watching.intervention == intervention]
-                self._spawn(self._empty_slots(wall, slots, reason))
+                self._background.spawn(self._empty_slots(wall, slots, reason))
 
     def renew(self) -> None:
         """Renew the leases in the workers, but for who is signed out; call every `RENEW_SECONDS`.  Waits for nothing."""
@@ -248,9 +247,11 @@ class Viewing:
         """End what outlived its sign-in, renew leases in the catalogue, enter what could not be; call every `RENEW_SECONDS`."""
         for wall in tuple(self._walls.values()):
             if self._is_over(wall):
-                self._spawn(self._close_quietly(wall, "the sign-in is over"))  # beside the others: each waits for the journal
+                self._background.spawn(
+                    self._close_quietly(wall, "the sign-in is over")
+                )  # beside the others: each waits for the journal
         for work in self._leaving.again():
-            self._spawn(work)
+            self._background.spawn(work)
         self._bury_orphans()
         if self._by_view:
             # Views go on while the disk does not answer: the next renewal must not wait for this one's row.
@@ -300,7 +301,7 @@ class Viewing:
             await self._catalogue.open_view(row)
             await self._empty(wall, slot)
         except RelayError as error:
-            self._spawn(self._leaving.enter(never_began(watching, error)))
+            self._background.spawn(self._leaving.enter(never_began(watching, error)))
             raise
         wall.views[slot] = watching
         self._by_view[watching.view] = (wall, watching)
@@ -411,13 +412,13 @@ class Viewing:
         found = self._by_view.get(message.view)
         if found is not None and found[0].views.get(found[1].slot) is found[1]:
             tell_ended(found[0], found[1], message.reason)
-        self._spawn(self._leave(message.view, message.first_ns, message.last_ns, message.reason))
+        self._background.spawn(self._leave(message.view, message.first_ns, message.last_ns, message.reason))
 
     def _on_viewer_state(self, link: Link, message: m.ViewerState) -> None:
         wall = self._walls.get(message.session)
         if wall is not None and message.state == "closed":
             del self._walls[message.session]
-            self._spawn(self._gone_soon(wall, message.reason))
+            self._background.spawn(self._gone_soon(wall, message.reason))
 
     def _on_report(self, link: Link, report: m.WorkerReport) -> None:
         for leg in report.legs:
@@ -473,7 +474,7 @@ class Viewing:
         self._watched(leg.camera)
         if view.intervention and (await self._catalogue.intervention(view.intervention)).closed_ns is not None:
             # Control died between the entry of its end and telling who showed it.
-            self._spawn(self._empty_slots(wall, [leg.slot], "intervention closed"))
+            self._background.spawn(self._empty_slots(wall, [leg.slot], "intervention closed"))
 
     def _bury_orphans(self) -> None:
         """Once every worker has spoken, close the views that none of them holds, with their last leased second."""
@@ -483,7 +484,7 @@ class Viewing:
             del self._orphans[view.view]
             reason = "the relay was restarted"
             leave = Leave(view.view, view.user, view.camera, view.opened_ns, view.leased_ns, reason, bound=True)
-            self._spawn(self._leaving.enter(leave))
+            self._background.spawn(self._leaving.enter(leave))
             self._counters.count("views_orphaned")
 
     # --- small things -------------------------------------------------------------------------------------------------
@@ -491,8 +492,3 @@ class Viewing:
     def _watched(self, camera: str) -> None:
         for listener in self.on_watched:
             listener(camera, self.views_of(camera))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = patience.spawn(told(work, getattr(work, "__qualname__", "background work"), self._counters))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

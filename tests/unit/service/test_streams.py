@@ -240,7 +240,7 @@ async def test_a_camera_whose_worker_is_away_is_placed_elsewhere_and_its_recordi
     assert second.worker != first.worker
     assert scene.gone == ["pm-1"]
     assert scene.capture.previous == [None, first.recording]
-    await asyncio.gather(*scene.streams._tasks)
+    await scene.streams._background.settled()
     assert scene.capture.finished == [(first.recording, "lost")]
 
 
@@ -325,10 +325,10 @@ async def test_sound_switched_off_while_the_worker_is_away_is_off_when_it_is_bac
     assert sound(scene) == []
     await scene.up(live.worker)
     await scene.streams.tick()
-    await asyncio.gather(*scene.streams._tasks)
+    await scene.streams._background.settled()
     assert sound(scene) == [False]
     await scene.streams.tick()
-    await asyncio.gather(*scene.streams._tasks)
+    await scene.streams._background.settled()
     assert sound(scene) == [False], "told once"
 
 
@@ -344,7 +344,7 @@ async def test_a_confirmation_outlives_the_cameras_radio_and_the_control(scene: 
     live = await scene.publish()
     scene.clock.advance(100)
     scene.streams.confirm(live)
-    await asyncio.gather(*scene.streams._tasks)
+    await scene.streams._background.settled()
     (confirmed,) = [asked.confirmed_mono for _, asked in scene.asked if isinstance(asked, m.PublisherChange)]
     assert confirmed == live.confirmed == scene.clock.monotonic()
     scene.streams._forget(live, "lost")
@@ -440,4 +440,4 @@ async def test_closing_an_intervention_leaves_cameras_of_another_alone(scene: Sc
 
 
 async def _settled(scene: Scene) -> None:
-    await asyncio.gather(*scene.streams._tasks)
+    await scene.streams._background.settled()

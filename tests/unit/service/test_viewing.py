@@ -1,6 +1,5 @@
 """Live views against interventions, sign-ins and workers that end while something is being entered."""
 
-import asyncio
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -60,8 +59,8 @@ class Scene:
         return [asked.camera for asked in self.asked if isinstance(asked, m.SlotAssign)]
 
     async def settled(self) -> None:
-        while self.viewing._tasks:
-            await asyncio.gather(*self.viewing._tasks)
+        while self.viewing._background.tasks:
+            await self.viewing._background.settled()
 
     # --- what viewing asks ---
 
