@@ -250,7 +250,7 @@ class Port:
             self.counters.count("udp_class")
 
     def receive(self, data: bytes, source: Address, now: float) -> None:
-        """See `tcp.Receiver`: a bug of ours costs this datagram."""
+        """Take one datagram, whichever way it came; a bug of ours costs this one only."""
         try:
             self.on_datagram(data, source, now)
         except Exception:
@@ -342,10 +342,7 @@ class Port:
             except OSError:  # an ICMP error of some earlier send: nobody's packet
                 continue
             received += 1
-            try:
-                self.on_datagram(data, source[:2], now)
-            except Exception:
-                self._our_error(now)
+            self.receive(data, source[:2], now)
         return received
 
     def _look_at_overflow(self) -> None:
