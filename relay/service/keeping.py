@@ -10,7 +10,7 @@ Every step is idempotent, so that a sweep after `kill -9` at any instant finishe
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date
@@ -121,11 +121,12 @@ class Keeping:
             now_ns = self._now_ns()
             today = paris_day(now_ns)
             held, lifted = await self._catalogue.held(), await self._catalogue.lifted()
-            lost = await self._lost(today, held | lifted.keys())
+            due = await self._catalogue.expiring(today.isoformat())
+            lost = await self._lost(due, held | lifted.keys())
             erased: list[str] = []
             failed: list[str] = []
             late = 0
-            for row in await self._catalogue.expiring(today.isoformat()):
+            for row in due:
                 if row.recording in held | lost:
                     continue
                 try:
@@ -144,10 +145,9 @@ class Keeping:
             self._status = Status(now_ns, len(failed), self._status.late_total + late, len(lost))
             return Swept(tuple(erased), late, len(held), tuple(failed))
 
-    async def _lost(self, today: date, known: AbstractSet[str]) -> set[str]:
+    async def _lost(self, rows: Sequence[Recording], known: AbstractSet[str]) -> set[str]:
         """Erasing cannot be taken back: what a restored catalogue has forgotten to hold is kept, and said so."""
         keys = await asyncio.to_thread(self._keyring.recordings)
-        rows = await self._catalogue.expiring(today.isoformat())
         lost = {row.recording for row in rows if is_lost(row, keys.get(row.recording), known)}
         if lost:
             _log.error("%d recordings past their term are kept for holds that the catalogue does not know", len(lost))
