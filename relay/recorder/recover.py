@@ -25,10 +25,10 @@ from relay.base.clock import Clock
 from relay.evidence.chain import End, Link, Start, Torn, iterate, recover, survey
 from relay.evidence.records import DAMAGED_CAUSE, SUSPECT_CAUSE
 from relay.evidence.seal import NO_DIGEST, SessionSigner
+from relay.evidence.span import Span
 from relay.record.wall import STEP_NS
 from relay.recorder.jobs import Sealed
 from relay.recorder.marks import Standing, mark_closed, open_marks, read_mark, standing
-from relay.recorder.sealing import Span
 from relay.recorder.torn import Findings, examine, surplus
 from relay.store.vault import CHAIN, AppendFile, FileOps, Vault, is_recording_id, segment_name
 

@@ -8,19 +8,19 @@ are in the segment, and a record that could not be appended is appended before a
 """
 
 import contextlib
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from relay.channel.messages import Plan
-from relay.evidence.chain import ChainWriter, Gap, Link, Original, Start, TrackPart
+from relay.evidence.chain import ChainWriter, Gap, Link, Original, Start
 from relay.evidence.records import MAX_SEGMENT, MAX_TEXT
 from relay.evidence.seal import TAG, SessionSigner, encrypt_fragment, sha256
+from relay.evidence.span import Span
 from relay.evidence.wire import clip
 from relay.recorder.jobs import Fact, Finish, Finished, Lack, Lacked, Media, Progress, Sealed
 from relay.store.vault import FileOps, RecordingWriter
 
-__all__ = ["Exhausted", "SealedRecording", "Span", "start_of"]
+__all__ = ["Exhausted", "SealedRecording", "start_of"]
 
 
 def start_of(plan: Plan, previous_head: bytes | None, signer: SessionSigner) -> Start:
@@ -42,26 +42,6 @@ def start_of(plan: Plan, previous_head: bytes | None, signer: SessionSigner) -> 
         started_ns=plan.started_ns,
         certificate=signer.certificate,
     )
-
-
-class Span:
-    """How long a recording lasts on its own timeline, from its first sample to its last, holes included."""
-
-    def __init__(self) -> None:
-        self._first: int | None = None
-        self._last = 0
-
-    def add(self, parts: Iterable[TrackPart]) -> None:
-        """Take the tracks of one link."""
-        for part in parts:
-            first, last = (ticks * 1_000_000_000 // part.kind.clock_rate for ticks in (part.first, part.end))
-            self._first = first if self._first is None else min(self._first, first)
-            self._last = max(self._last, last)
-
-    @property
-    def length_ns(self) -> int:
-        """Nanoseconds; 0 where nothing was recorded."""
-        return 0 if self._first is None else self._last - self._first
 
 
 class Exhausted(ValueError):

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from relay.channel.messages import RecordingClosed
 from relay.evidence.chain import Body, End, Gap, Link, Record, Recovery, Start
 from relay.evidence.seal import key_id, signature_holds
+from relay.evidence.span import Span
 from relay.store.catalogue import Segment
-
-SECOND_NS = 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -35,9 +34,8 @@ class ChainFacts:
     stored_bytes: int = 0
     _head: bytes = b""
     _arrived_ns: int = 0
-    _from_ns: int | None = None
-    _to_ns: int = 0
-    _segment: Segment | None = field(default=None)
+    _span: Span = field(default_factory=Span)
+    _segment: Segment | None = None
 
     def read(self, records: Iterable[Record]) -> RecordingClosed | None:
         """Take every record; return how the recording ended, None where neither a signed end nor a recovery stands last.
@@ -65,10 +63,7 @@ class ChainFacts:
         self.links += 1
         self.stored_bytes += link.stored_length
         self._arrived_ns = link.arrival_end_ns
-        for part in link.tracks:
-            first_ns = part.first * SECOND_NS // part.kind.clock_rate
-            self._from_ns = first_ns if self._from_ns is None else min(self._from_ns, first_ns)
-            self._to_ns = max(self._to_ns, part.end * SECOND_NS // part.kind.clock_rate)
+        self._span.add(link.tracks)
         if link.stored_length:
             self._grow(link)
 
@@ -96,7 +91,7 @@ class ChainFacts:
             end_ns=last.end_ns if isinstance(last, End) else self._arrived_ns,
             recovered=isinstance(last, Recovery),
             gaps=self.gaps,
-            duration_ns=self._to_ns - (self._from_ns or 0),
+            duration_ns=self._span.length_ns,
             stored_bytes=self.stored_bytes,
         )
 

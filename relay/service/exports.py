@@ -72,13 +72,10 @@ class Delivery:
 
     async def aclose(self) -> None:
         """End it and enter what became of it; once."""
-        if self._begun:
-            await self._chunks.aclose()
-            return
-        self._begun = True
-        # A generator that was never begun runs no `finally` of its own.
+        begun, self._begun = self._begun, True
         await self._chunks.aclose()
-        await self._never_begun()
+        if not begun:  # a generator that was never begun runs no `finally` of its own
+            await self._never_begun()
 
 
 class Exports:

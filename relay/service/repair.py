@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
@@ -18,13 +17,13 @@ from relay.base.errors import OurError, RelayError, TheirError
 from relay.channel.messages import RecordingClosed
 from relay.evidence.chain import Gap, Start, stream
 from relay.policy.roles import Action, Person
+from relay.service.admission import FindCamera
 from relay.service.chain_facts import ChainFacts
 from relay.service.check import Check, Disagreement, Progress
 from relay.service.guard import Guard
 from relay.service.keeping import Keeping
 from relay.service.recordings import Recordings
 from relay.service.unlisted import read_unlisted
-from relay.store.accounts import Camera
 from relay.store.catalogue import Catalogue, Intervention, Segment
 from relay.store.journal import Entry, Journal, Operation
 from relay.store.keyring import Keyring
@@ -35,9 +34,6 @@ _log = logging.getLogger(__name__)
 declare(
     repairs="disagreements mended by `relay check --repair`", repairs_failed="repairs that the disk or the database refused"
 )
-
-
-FindCamera: TypeAlias = Callable[[str], Awaitable[Camera | None]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,13 @@ that very day, says that it is a recording of this relay and can be opened; one 
 """
 
 from dataclasses import dataclass, field
-from datetime import date
 
 from relay.base.errors import Kind, RelayError, TheirError
 from relay.channel.messages import RecordingClosed
 from relay.evidence.chain import Gap, Start, stream
 from relay.service.chain_facts import ChainFacts, is_ours
 from relay.store.catalogue import Recording, Segment
-from relay.store.keyring import Keyring
+from relay.store.keyring import Keyring, is_day
 from relay.store.vault import Vault
 
 
@@ -64,10 +63,8 @@ def _check_term(keyring: Keyring, start: Start) -> None:
         keyring.recording_key(start.recording)
     except RelayError as error:
         raise _unknown(f"its key does not open: {error.detail}") from error
-    try:
-        date.fromisoformat(start.expires_on)
-    except ValueError as error:
-        raise _unknown("its start names no term") from error
+    if not is_day(start.expires_on):
+        raise _unknown("its start names no term")
     if day < start.expires_on:
         raise _unknown(f"its term is not known: its start says {start.expires_on}, its key {day}")
 
