@@ -31,6 +31,7 @@ from relay.store.readers import open_reader
 from relay.store.revocations import Attested
 
 UNREADABLE = 2
+_IN_DATA = f"{ENV_PREFIX}DATA"
 
 
 def verify(
@@ -58,10 +59,11 @@ def verify(
             errors.print(escape(f"{emit_standalone}"))
         if path is None:
             raise typer.Exit(0 if emit_standalone is not None else UNREADABLE)
-        here = None if key is not None else _installation(config, data)
-        papers = _successions(successions, here)
-        public_key = _public_key(key, here, path)
-        revoked = None if here is None or public_key is None else asyncio.run(attested_here(here, public_key))
+        here = None if key is not None else _named(config, data)
+        home = here if here is not None and (data or here.data.is_absolute() or _IN_DATA in os.environ) else None
+        papers = _successions(successions, home)
+        public_key = _public_key(key, here, home, path)
+        revoked = None if home is None or public_key is None else asyncio.run(attested_here(home, public_key))
         lists = [] if revocations is None else [revocations.read_bytes()]
         verdict = _judge(path, public_key, Papers(papers, lists, revoked), recording_key, errors)
     except (RelayError, OSError) as error:
@@ -71,33 +73,35 @@ def verify(
     raise typer.Exit(verdict.exit_code)
 
 
-def _installation(config: Path | None, data: Path | None) -> Settings | None:
-    """Return the settings of the installation that was named, None where none was."""
-    if config is None and data is None and f"{ENV_PREFIX}DATA" not in os.environ:
+def _named(config: Path | None, data: Path | None) -> Settings | None:
+    """Return the settings that were named, None where none were; their data folder may be nowhere but where one stands."""
+    if config is None and data is None and _IN_DATA not in os.environ:
         return None
     return settings_of(config, data)
 
 
-def _public_key(key: str | None, here: Settings | None, path: Path) -> bytes | None:
-    """Return the trusted key: the one given, else the one pinned by the installation, else none (a finding).
+def _public_key(key: str | None, here: Settings | None, home: Settings | None, path: Path) -> bytes | None:
+    """Return the trusted key: the one given, else the one pinned by settings (`here`), else the installation's (`home`).
 
-    Raises TheirError where that file lies in what is to be verified.
+    None where there is none, which is a finding.  Raises TheirError where that file lies in what is to be verified.
     """
     if key is not None:
         return key_argument(key, public_key_from)
-    if here is None:
+    pinned = here.evidence.public_key if here is not None else None
+    if pinned is None and home is not None:
+        pinned = home.data / "keys" / "signing.pub"
+    if pinned is None:
         return None
-    pinned = here.evidence.public_key or here.data / "keys" / "signing.pub"
     if pinned.resolve().is_relative_to(path.resolve()):
         raise TheirError(Kind.INVALID, f"{pinned} came with the recording: it proves nothing; get the key by another way")
     return public_key_from(pinned.read_bytes()) if pinned.is_file() else None
 
 
-def _successions(given: Path | None, here: Settings | None) -> list[bytes]:
+def _successions(given: Path | None, home: Settings | None) -> list[bytes]:
     """Return the successions given, else the installation's: they are signed, and lead back from the trusted key only."""
     if given is not None:
         return successions_in(given.read_bytes())
-    found = None if here is None else here.data / "keys" / "successions"
+    found = None if home is None else home.data / "keys" / "successions"
     return successions_in(found.read_bytes()) if found is not None and found.is_file() else []
 
 

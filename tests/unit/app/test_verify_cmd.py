@@ -106,6 +106,17 @@ def test_a_data_folder_where_the_command_is_typed_is_not_believed(folder: Path, 
     assert "no trusted public key was given" in result.output
 
 
+def test_settings_that_pin_a_key_make_no_installation_of_a_folder_where_the_command_is_typed(
+    folder: Path, data: Path, tmp_path: Path
+) -> None:
+    """Its list of revoked keys, empty perhaps, would pass for the relay's."""
+    (tmp_path / "pin.toml").write_text(f'[evidence]\npublic_key = "{data / "keys" / "signing.pub"}"\n')
+    result = run(folder, "--config", tmp_path / "pin.toml", "--lang", "en")
+    assert (result.exit_code, "revocation was not checked" in result.output) == (0, True)
+    (tmp_path / "whole.toml").write_text(f'data = "{data}"\n')
+    assert "revocation was not checked" not in run(folder, "--config", tmp_path / "whole.toml", "--lang", "en").output
+
+
 def test_an_installation_inside_what_is_verified_is_refused(folder: Path, data: Path) -> None:
     data.rename(folder / "data")
     result = run(folder, "--data", folder / "data", "--lang", "en")
