@@ -7,10 +7,10 @@ import pytest
 from tests.e2e.conftest import Scene
 from tests.support.chromium import until
 from tests.support.relay import PASSWORD, Person
+from tests.support.requisition import PROCEDURE, REQUISITION
 from tests.support.room import Room, room
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
-PROCEDURE = "PV 12/2026"
 
 
 async def _closed(marie: Person) -> str:
@@ -26,16 +26,7 @@ async def _closed(marie: Person) -> str:
 
 
 async def _hand_over(marie: Person, recording: str) -> None:
-    body = {
-        "from": 0,
-        "to": 1 << 62,
-        "motive": "réquisition du parquet",
-        "legal_basis": "CPP_60-1",
-        "requesting_agent": "OPJ Bernard",
-        "requesting_service": "SRPJ",
-        "procedure_no": PROCEDURE,
-    }
-    made = await marie.call("POST", f"/api/recordings/{recording}/exports", body)
+    made = await marie.call("POST", f"/api/recordings/{recording}/exports", REQUISITION)
     assert await marie.download(made["file"]) > 1000
 
 

@@ -39,6 +39,11 @@ def _unit(line: Line, camera: str) -> Unit:
     return unit
 
 
+def _step(monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
+    """Step the wall clock of everything that runs here."""
+    monkeypatch.setattr(SystemClock, "utc_ns", lambda _clock: time.time_ns() + hours * 3600 * SECOND_NS)
+
+
 def _views(entries: list[dict[str, Any]], event: str) -> list[dict[str, Any]]:
     return [entry for entry in entries if entry["details"]["event"] == event]
 
@@ -68,7 +73,7 @@ async def test_a_worker_is_told_where_no_sound_may_be_recorded(tmp_path: Path, r
 async def test_a_step_of_the_wall_clock_ends_no_transmission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with control_line(tmp_path) as line:
         await _live(line)
-        monkeypatch.setattr(SystemClock, "utc_ns", lambda _clock: time.time_ns() + 3 * 3600 * SECOND_NS)
+        _step(monkeypatch, 3)
         await line.control.context.longest.tick()
         assert line.control.context.streams.live("pm-1") is not None
         assert line.worker.all(m.PeerClose) == []
@@ -83,7 +88,7 @@ async def test_a_step_of_the_wall_clock_ends_no_transmission_and_prolongs_none_a
         before = line.control.context.streams.live("pm-1")
         await line.control.links.stop()
         await line.control.stores.journal.close()
-        monkeypatch.setattr(SystemClock, "utc_ns", lambda _clock: time.time_ns() + hours * 3600 * SECOND_NS)
+        _step(monkeypatch, hours)
         async with serving(line.settings, line.worker, line.recorder) as again:
             live = again.control.context.streams.live("pm-1")
             assert before is not None
@@ -98,7 +103,7 @@ async def test_a_step_of_the_wall_clock_ends_no_view_socket_or_sign_in(tmp_path:
         services = line.control.context
         async with line.page(olga) as page:
             await page.hear("hello")
-            monkeypatch.setattr(SystemClock, "utc_ns", lambda _clock: time.time_ns() + 13 * 3600 * SECOND_NS)
+            _step(monkeypatch, 13)
             await services.viewing.tick()
             services.live.expire(services.steady.utc_ns())
             status, session = await olga.call("GET", "/api/session")
@@ -119,7 +124,7 @@ async def test_a_step_of_the_wall_clock_makes_no_seal_look_late(
         camera = await line.control.context.enrolment.camera("pm-1")
         pictures = line.control.context.pictures
         await until(lambda: pictures.of(camera)["sealed_age"] is not None, "the report")
-        monkeypatch.setattr(SystemClock, "utc_ns", lambda _clock: time.time_ns() + hours * 3600 * SECOND_NS)
+        _step(monkeypatch, hours)
         monkeypatch.setattr(SystemClock, "monotonic", lambda _clock: time.monotonic() + 60)
         assert 60 <= pictures.of(camera)["sealed_age"] < 3600
 

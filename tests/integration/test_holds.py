@@ -13,9 +13,9 @@ from relay.base.clock import ManualClock
 from relay.policy.retention import due_ns
 from relay.store.backup import restore, take
 from tests.support.control_line import Line, Page, control_line
+from tests.support.requisition import PROCEDURE, REQUISITION
 from tests.unit.service.conftest import seal
 
-PROCEDURE = "PV 12/2026"
 HOLD = {
     "procedure_type": "judiciaire",
     "procedure_no": PROCEDURE,
@@ -51,16 +51,7 @@ async def _record(line: Line) -> str:
 
 
 async def _hand_over(carl: Page, recording: str) -> None:
-    body = {
-        "from": 0,
-        "to": 1 << 62,
-        "motive": "réquisition du parquet",
-        "legal_basis": "CPP_60-1",
-        "requesting_agent": "OPJ Bernard",
-        "requesting_service": "SRPJ",
-        "procedure_no": PROCEDURE,
-    }
-    status, made = await carl.call("POST", f"/api/recordings/{recording}/exports", body)
+    status, made = await carl.call("POST", f"/api/recordings/{recording}/exports", REQUISITION)
     assert status == 201, made
     async with carl.http.get(carl.url + made["file"]) as response:
         assert response.status == 200

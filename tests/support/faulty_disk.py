@@ -94,6 +94,21 @@ def killing(at: int) -> Callable[[int, str], int | None]:
     return plan
 
 
+class HeldMedia(FileOps):
+    """A disk that lets no fragment of `tests.support.sealing.media` by before it is told to."""
+
+    STORED = 216
+    """Bytes of such a fragment with its tag."""
+
+    def __init__(self, released: threading.Event) -> None:
+        self._released = released
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        if len(data) == self.STORED:
+            assert self._released.wait(20)
+        return super().write(descriptor, data)
+
+
 class SmallDisk(FileOps):
     """A disk of `capacity` bytes below `root`: it fills, and it empties again."""
 

@@ -21,7 +21,7 @@ from relay.recorder import sealing, writer
 from relay.recorder.jobs import Fact, Finished, Job, Lacked, Open, Progress, Sealed
 from relay.recorder.writer import VaultThread, WriterSettings
 from relay.store.vault import CHAIN, FileOps
-from tests.support.faulty_disk import FaultyOps, SmallDisk, never
+from tests.support.faulty_disk import FaultyOps, HeldMedia, SmallDisk, never
 from tests.support.sealing import KEY, RECORDING, T0, finish, judge, lack, media, plan, session
 
 STEP = 400_000_000
@@ -334,13 +334,7 @@ def test_an_init_segment_that_a_full_disk_did_not_take_is_stored_before_the_frag
     monkeypatch.setattr(writer, "MAX_BYTES", 400)
     held = threading.Event()
 
-    class Stalling(FileOps):
-        def write(self, descriptor: int, data: bytes) -> int:
-            if len(data) == 216:
-                assert held.wait(20)
-            return super().write(descriptor, data)
-
-    one = bench(Stalling())
+    one = bench(HeldMedia(held))
     one.open()
     one.put(media(0), media(1))
     one.put(replace(media(2, segment=1), init=True, tracks=(), length_ns=0), media(2, segment=1), media(3, segment=1))
@@ -361,13 +355,7 @@ def test_cameras_that_lose_together_have_one_gap_each(bench: Callable[..., Bench
     monkeypatch.setattr(writer, "MAX_BYTES", 400)
     held, other = threading.Event(), "f" * 32
 
-    class Stalling(FileOps):
-        def write(self, descriptor: int, data: bytes) -> int:
-            if len(data) == 216:
-                assert held.wait(20)
-            return super().write(descriptor, data)
-
-    one = bench(Stalling())
+    one = bench(HeldMedia(held))
     one.open()
     one.open(other)
     for number in range(20):
@@ -420,13 +408,7 @@ def test_backlog_is_bounded_in_bytes(bench: Callable[..., Bench], monkeypatch: p
     monkeypatch.setattr(writer, "MAX_BYTES", 1000)
     held = threading.Event()
 
-    class Stalling(FileOps):
-        def write(self, descriptor: int, data: bytes) -> int:
-            if not held.is_set() and len(data) == 216:
-                assert held.wait(20)
-            return super().write(descriptor, data)
-
-    one = bench(Stalling())
+    one = bench(HeldMedia(held))
     one.open()
     one.put(*(media(number) for number in range(50)))
     assert one.thread.backlog_bytes <= 1000

@@ -1,0 +1,13 @@
+"""What a commander asks an extraction with, as a door takes it; what carries it is the test's."""
+
+PROCEDURE = "PV 12/2026"
+REQUISITION = {
+    "from": 0,
+    "to": 1 << 62,
+    "motive": "réquisition du parquet",
+    "legal_basis": "CPP_60-1",
+    "requesting_agent": "OPJ Bernard",
+    "requesting_service": "SRPJ",
+    "procedure_no": PROCEDURE,
+}
+"""The whole of a recording."""
