@@ -11,6 +11,12 @@ import type { Hold } from "../holds";
 import { dateTime, day, t, tCode } from "../i18n";
 import { controls, explain, Spoken } from "./base";
 
+/** When somebody must look at a hold again, or that nobody has. */
+export function reviewWords(hold: Hold): string {
+  const words = { day: day(hold.reviewOn) };
+  return hold.overdue ? `⚠ ${t("hold.overdue", words)}` : t("hold.review", words);
+}
+
 @customElement("hold-list")
 export class HoldList extends Spoken {
   static override styles = [
@@ -77,7 +83,7 @@ export class HoldList extends Spoken {
     return html`<button @click=${choose} data-testid="hold-row" data-recording=${hold.recording}>
       <strong>${tCode("procedure", hold.type)} ${hold.procedure}</strong>
       <span class="soft">${hold.label}, ${dateTime(hold.startedAt)}</span>
-      <span class=${hold.overdue ? "overdue" : "soft"}>${hold.overdue ? `⚠ ${t("hold.overdue", { day: day(hold.reviewOn) })}` : t("hold.review", { day: day(hold.reviewOn) })}</span>
+      <span class=${hold.overdue ? "overdue" : "soft"}>${reviewWords(hold)}</span>
     </button>`;
   }
 }

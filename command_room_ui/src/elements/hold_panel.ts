@@ -11,6 +11,7 @@ import { type Hold, isPast, PROCEDURES, type RecordingHolds } from "../holds";
 import { dateTime, day, t, tCode } from "../i18n";
 import type { Recording, Role } from "../model";
 import { controls, explain, fieldValue, Spoken } from "./base";
+import { reviewWords } from "./hold_list";
 
 type Act = "review" | "lift";
 
@@ -117,7 +118,7 @@ export class HoldPanel extends Spoken {
   #standing(hold: Hold): TemplateResult {
     const acting = this.acting?.hold === hold.id ? this.acting.act : null;
     return html`<span>${t("hold.expires", { day: day(hold.expiresOn) })}</span>
-      <span data-testid="hold-review-day">${hold.overdue ? html`<b>⚠ ${t("hold.overdue", { day: day(hold.reviewOn) })}</b>` : t("hold.review", { day: day(hold.reviewOn) })}</span>
+      <span data-testid="hold-review-day">${hold.overdue ? html`<b>${reviewWords(hold)}</b>` : reviewWords(hold)}</span>
       ${
         this.duty !== "commander"
           ? nothing
