@@ -6,6 +6,7 @@ Whatever a viewer asks for, a number costs one look-up in an ordered history, an
 hostile viewer cannot make work out of proportion to its datagrams.
 """
 
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +34,7 @@ ASKED_PER_SECOND = 3000
 
 declare(leg_resend_refused="packets that viewers asked for again and did not get, because they asked for too many")
 
+A = TypeVar("A")
 E = TypeVar("E")
 _first = itemgetter(0)
 
@@ -125,18 +127,12 @@ def _index(sequence: int, high: int) -> int:
     return high - ((high - sequence) & 0xFFFF)
 
 
-class History:
-    """The bursts a leg sent, with the shifts they were sent under; payloads are shared between all legs."""
+class _Answering(ABC, Generic[E, A]):
+    """What a leg sent, and the rations under which it is sent again."""
 
     def __init__(self) -> None:
-        self._sent: _Sent[tuple[Burst, int, int]] = _Sent()
+        self._sent: _Sent[E] = _Sent()
         self.allowance = Allowance()
-
-    def keep(self, burst: Burst, shift: int, timestamp_shift: int) -> None:
-        """Remember a burst, its shift and its timestamp shift."""
-        entry = (burst, shift, timestamp_shift)
-        if not self._sent.add(burst.first + shift, burst.last + shift, burst.arrival, entry):
-            self._sent.add_late((media.index + shift for media in burst.packets), burst.arrival, entry)
 
     def expire(self, now: float) -> None:
         """Forget what is older than anybody asks for; call it once a second."""
@@ -146,45 +142,7 @@ class History:
         """Forget everything."""
         self._sent.clear()
 
-    def answer(self, sequences: Sequence[int], high: int, now: float) -> Iterator[tuple[Media, int, int]]:
-        """Yield (packet, index and timestamp it was sent with) for NACKed 16-bit sequence numbers."""
-        for sequence in sequences[: self.allowance.ask(len(sequences), now)]:
-            index = _index(sequence, high)
-            found = self._find(index)
-            if found is not None and self.allowance.grant(index, now):
-                yield found
-
-    def _find(self, index: int) -> tuple[Media, int, int] | None:
-        entry = self._sent.find(index)
-        if entry is None:
-            return None
-        burst, shift, timestamp_shift = entry
-        media = burst.find(index - shift)
-        return None if media is None else (media, index, (media.timestamp + timestamp_shift) & 0xFFFFFFFF)
-
-
-class SealedHistory:
-    """What was sealed for a viewer without RTX, a burst in one piece; repeated as the very bytes that were sealed (I10)."""
-
-    def __init__(self) -> None:
-        self._sent: _Sent[tuple[int, Layout, bytes]] = _Sent()
-        self.allowance = Allowance()
-
-    def keep(self, layout: Layout, shift: int, now: float) -> None:
-        """Remember a burst as it lies sealed in its layout, and the shift of its indices."""
-        entry = (shift, layout, bytes(layout.buffer))
-        if not self._sent.add(layout.first + shift, layout.last + shift, now, entry):
-            self._sent.add_late((item[0] + shift for item in layout.items), now, entry)
-
-    def expire(self, now: float) -> None:
-        """Forget what is older than anybody asks for; call it once a second."""
-        self._sent.expire(now - REMEMBERED)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._sent.clear()
-
-    def answer(self, sequences: Sequence[int], high: int, now: float) -> Iterator[bytes]:
+    def answer(self, sequences: Sequence[int], high: int, now: float) -> Iterator[A]:
         """Yield what to resend for NACKed 16-bit sequence numbers, given the highest index sent."""
         for sequence in sequences[: self.allowance.ask(len(sequences), now)]:
             index = _index(sequence, high)
@@ -192,10 +150,43 @@ class SealedHistory:
             if found is not None and self.allowance.grant(index, now):
                 yield found
 
-    def _find(self, index: int) -> bytes | None:
+    def _find(self, index: int) -> A | None:
         entry = self._sent.find(index)
-        if entry is None:
-            return None
+        return None if entry is None else self._made(entry, index)
+
+    @abstractmethod
+    def _made(self, entry: E, index: int) -> A | None:
+        """Return what is resent for an index that an entry may hold."""
+
+
+class History(_Answering[tuple[Burst, int, int], tuple[Media, int, int]]):
+    """The bursts a leg sent, with the shifts they were sent under; payloads are shared between all legs.
+
+    What is resent is made anew of (packet, index and timestamp it was sent with).
+    """
+
+    def keep(self, burst: Burst, shift: int, timestamp_shift: int) -> None:
+        """Remember a burst, its shift and its timestamp shift."""
+        entry = (burst, shift, timestamp_shift)
+        if not self._sent.add(burst.first + shift, burst.last + shift, burst.arrival, entry):
+            self._sent.add_late((media.index + shift for media in burst.packets), burst.arrival, entry)
+
+    def _made(self, entry: tuple[Burst, int, int], index: int) -> tuple[Media, int, int] | None:
+        burst, shift, timestamp_shift = entry
+        media = burst.find(index - shift)
+        return None if media is None else (media, index, (media.timestamp + timestamp_shift) & 0xFFFFFFFF)
+
+
+class SealedHistory(_Answering[tuple[int, Layout, bytes], bytes]):
+    """What was sealed for a viewer without RTX, a burst in one piece; repeated as the very bytes that were sealed (I10)."""
+
+    def keep(self, layout: Layout, shift: int, now: float) -> None:
+        """Remember a burst as it lies sealed in its layout, and the shift of its indices."""
+        entry = (shift, layout, bytes(layout.buffer))
+        if not self._sent.add(layout.first + shift, layout.last + shift, now, entry):
+            self._sent.add_late((item[0] + shift for item in layout.items), now, entry)
+
+    def _made(self, entry: tuple[int, Layout, bytes], index: int) -> bytes | None:
         shift, layout, sealed = entry
         place = layout.place(index - shift)
         return None if place is None else sealed[place]
