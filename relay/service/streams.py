@@ -136,6 +136,8 @@ class Streams:
             await self._stop(camera, reason, why, author)
 
     async def _stop(self, camera: str, reason: str, why: CloseReason, author: str | None) -> None:
+        # Told before its session goes: else it publishes again at once, as it does after a radio cut.
+        self._field.stop(camera, reason)
         live = self._live.get(camera)
         if live is not None:
             await self._end(live, reason, why, author)
@@ -143,7 +145,6 @@ class Streams:
         self._whereabouts.forget(camera)
         for recording in self._capture.held_of(camera):
             await patience.ended(self._capture.finish(recording, why, author))
-        self._field.stop(camera, reason)
 
     def confirm(self, live: Live) -> None:
         """Somebody confirmed the threat: the longest time counts from now (LIV-07), also for a control that starts anew."""

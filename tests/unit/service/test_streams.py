@@ -441,3 +441,19 @@ async def test_closing_an_intervention_leaves_cameras_of_another_alone(scene: Sc
 
 async def _settled(scene: Scene) -> None:
     await scene.streams._background.settled()
+
+
+async def test_a_camera_hears_that_it_must_stop_before_its_session_is_taken_away(scene: Scene) -> None:
+    """Else it publishes again at once: a recording of nothing, and a transmission that nobody asked for."""
+    live = await scene.publish()
+    worker, told = scene.links.workers[live.worker], list[list[str]]()
+    ask = worker.ask
+
+    async def close(message: m.Message, *more: Any) -> Any:
+        if isinstance(message, m.PeerClose):
+            told.append(list(scene.field.stopped))
+        return await ask(message, *more)
+
+    worker.ask = close  # type: ignore[method-assign, assignment]
+    await scene.streams.stop("pm-1", "the intervention was closed", "stopped", None)
+    assert told == [["pm-1"]]
