@@ -21,10 +21,10 @@ from sim_cameras.live import LiveSocket, Vitals
 from sim_cameras.session import PublishFailed, Session
 from sim_cameras.whip import WhipClient, WhipRefused
 
-_log = logging.getLogger("sim_cameras")
+logger = logging.getLogger("sim_cameras")
 
 _FIRST_PAUSE = 0.25
-_LONGEST_PAUSE = 5.0
+_MAX_PAUSE = 5.0
 _PARIS = (48.8566, 2.3522)
 _METRES_PER_DEGREE = 111_320
 _WALKING = 1.4
@@ -63,7 +63,7 @@ class Backoff:
 
     def pause(self, retry_after: float | None = None) -> float:
         """Return the seconds to wait after one more failure; never less than the server asked for."""
-        longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * float(2**self._failures))
+        longest = min(_MAX_PAUSE, _FIRST_PAUSE * float(2**self._failures))
         self._failures = min(self._failures + 1, 10)
         longest *= 1 - self._random.random() / 2
         return max(retry_after or 0.0, longest)
@@ -155,13 +155,13 @@ class Camera:
 
     def on_welcome(self, live: LiveSocket) -> None:
         """Say again that the button is pressed: the relay may be a new one."""
-        _log.info("%s: online", self.habits.camera)
+        logger.info("%s: online", self.habits.camera)
         if self._pressed is not None:
             self._say(self._pressed)
 
     def on_request(self, request: str, reason: str) -> None:
         """Accept or decline, as the bearer would."""
-        _log.info("%s: asked to stream (%s): %s", self.habits.camera, reason, "yes" if self.habits.accepts else "no")
+        logger.info("%s: asked to stream (%s): %s", self.habits.camera, reason, "yes" if self.habits.accepts else "no")
         self._say({"t": "accept" if self.habits.accepts else "decline", "request": request})
         if self.habits.accepts:
             self._want(True)
@@ -172,13 +172,13 @@ class Camera:
 
     def on_stop(self, reason: str) -> None:
         """Stop streaming."""
-        _log.info("%s: told to stop (%s)", self.habits.camera, reason)
+        logger.info("%s: told to stop (%s)", self.habits.camera, reason)
         self._pressed = None
         self._want(False)
 
     def on_republish(self, reason: str) -> None:
         """Give up the session that the relay no longer knows; the next one is opened at once."""
-        _log.info("%s: told to publish again (%s)", self.habits.camera, reason)
+        logger.info("%s: told to publish again (%s)", self.habits.camera, reason)
         self._again.set()
 
     def _want(self, wanted: bool) -> None:
@@ -197,9 +197,9 @@ class Camera:
                 await self._live.run()
                 backoff.succeeded()
             except aiohttp.WSServerHandshakeError as error:
-                _log.warning("%s: live socket refused: %s", self.habits.camera, error.status)
+                logger.warning("%s: live socket refused: %s", self.habits.camera, error.status)
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                _log.warning("%s: live socket lost: %s", self.habits.camera, type(error).__name__)
+                logger.warning("%s: live socket lost: %s", self.habits.camera, type(error).__name__)
             await asyncio.sleep(backoff.pause())
 
     async def _keep_publishing(self) -> None:
@@ -210,13 +210,13 @@ class Camera:
             try:
                 await self._publish(backoff)
             except WhipRefused as refusal:
-                _log.warning("%s: refused: %s", self.habits.camera, refusal)
+                logger.warning("%s: refused: %s", self.habits.camera, refusal)
                 pause = backoff.pause(refusal.retry_after)
                 if refusal.final:
                     self.gave_up.set()
                     self._want(False)
             except (aiohttp.ClientError, OSError, TimeoutError, PublishFailed) as error:
-                _log.warning("%s: cannot publish: %s", self.habits.camera, error or type(error).__name__)
+                logger.warning("%s: cannot publish: %s", self.habits.camera, error or type(error).__name__)
                 pause = backoff.pause()
             await self._pause(pause)
 
@@ -228,12 +228,12 @@ class Camera:
         backoff.succeeded()
         self.publications += 1
         self.session = session
-        _log.info("%s: live", self.habits.camera)
+        logger.info("%s: live", self.habits.camera)
         goodbye = True
         try:
             why = await self._until_over(session)
             goodbye = why == _RELEASED
-            _log.info("%s: ended (%s)", self.habits.camera, why)
+            logger.info("%s: ended (%s)", self.habits.camera, why)
         finally:
             self.session = None
             await _to_the_end(session.close(goodbye=goodbye))

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-_MOST_HELD = 8192
+_MAX_HELD = 8192
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Impairment(Generic[T]):
         return self._pipe_free_at
 
     def _hold(self, due: float, datagram: T) -> None:
-        if len(self._held) >= _MOST_HELD:
+        if len(self._held) >= _MAX_HELD:
             self.tally.overflowed += 1
             return
         self._order += 1

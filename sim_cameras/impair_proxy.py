@@ -18,11 +18,11 @@ import typer
 
 from sim_cameras import scenario
 from sim_cameras.impair import Network, Tally
-from sim_cameras.link import Link
+from sim_cameras.impaired_path import ImpairedPath
 
 Address: TypeAlias = tuple[str, int]
 
-_MOST_CLIENTS = 256
+_MAX_CLIENTS = 256
 _RECEIVE_BUFFER = 4 << 20
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -82,7 +82,7 @@ class ImpairProxy:
     def _from_client(self, data: bytes, address: Address) -> None:
         client = self._clients.get(address)
         if client is None:
-            if len(self._clients) >= _MOST_CLIENTS:
+            if len(self._clients) >= _MAX_CLIENTS:
                 self.refused += 1
                 return
             client = self._clients[address] = self._admit(address)
@@ -93,8 +93,8 @@ class ImpairProxy:
         seed = self._seed + 2 * len(self._clients)
         front = self._front
         assert front is not None
-        down: Link[bytes] = Link(self._down, seed + 1, lambda data: front.sendto(data, address))
-        client = _Client(Link(self._up, seed, lambda data: client.to_target(data)), down)
+        down: ImpairedPath[bytes] = ImpairedPath(self._down, seed + 1, lambda data: front.sendto(data, address))
+        client = _Client(ImpairedPath(self._up, seed, lambda data: client.to_target(data)), down)
         opening = asyncio.ensure_future(client.open(self._target))
         self._opening.add(opening)
         opening.add_done_callback(self._opening.discard)
@@ -105,8 +105,8 @@ class ImpairProxy:
 class _Client:
     """One client: two links and its socket towards the target."""
 
-    up: Link[bytes]
-    down: Link[bytes]
+    up: ImpairedPath[bytes]
+    down: ImpairedPath[bytes]
     transport: asyncio.DatagramTransport | None = None
     waiting: list[bytes] = dataclasses.field(default_factory=list)
 

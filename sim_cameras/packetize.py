@@ -5,7 +5,7 @@ Owns the split.  Must never know RTP headers or sockets.
 
 from collections.abc import Iterator
 
-MOST_PAYLOAD = 1180
+MAX_PAYLOAD = 1180
 _STAP_A = 24
 _FU_A = 28
 _START, _END = 0x80, 0x40
@@ -22,7 +22,7 @@ def units(annex_b: bytes) -> Iterator[bytes]:
         yield nal.rstrip(b"\0") if at >= 0 else nal
 
 
-def payloads(annex_b: bytes, most: int = MOST_PAYLOAD) -> tuple[bytes, ...]:
+def payloads(annex_b: bytes, most: int = MAX_PAYLOAD) -> tuple[bytes, ...]:
     """Return the RTP payloads of one access unit: parameter sets in a STAP-A, large units in FU-As, each <= `most` bytes."""
     sets, out = [], []
     for nal in units(annex_b):

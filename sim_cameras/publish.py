@@ -23,7 +23,7 @@ from sim_cameras.source import Film, Source
 from sim_cameras.whip import WhipClient, WhipSession
 
 CLOCK_RATES = {"video": VIDEO_CLOCK, "audio": SAMPLE_RATE}
-_MOST_WAITING = 64
+_MAX_WAITING = 64
 _CONNECT_SECONDS = 10.0
 
 
@@ -41,7 +41,7 @@ class UnitTrack(MediaStreamTrack):
 
     def put(self, unit: Unit) -> bool:
         """Queue a unit; False where it cannot be used and a keyframe is needed."""
-        if len(self._units) >= _MOST_WAITING:
+        if len(self._units) >= _MAX_WAITING:
             self._units.clear()
             self.overflows += 1
             self._needs_key = True

@@ -25,7 +25,7 @@ from aiortc.rtp import (
 )
 
 from sim_cameras.impair import Network
-from sim_cameras.link import Link
+from sim_cameras.impaired_path import ImpairedPath
 from sim_cameras.ntp import ntp64
 
 _HISTORY = 1024
@@ -123,7 +123,7 @@ class Wire:
 
     def __init__(self, connection: aioice.Connection, network: Network, seed: int) -> None:
         self.heard_at = time.monotonic()
-        self.links: list[Link[tuple[bytes, Any]]] = []
+        self.links: list[ImpairedPath[tuple[bytes, Any]]] = []
         for index, protocol in enumerate(connection._protocols):
             self._lead(protocol, network, seed * 1000 + 2 * index)
 
@@ -144,8 +144,8 @@ class Wire:
 
     def _lead(self, protocol: Any, network: Network, seed: int) -> None:
         transport, received = protocol.transport, protocol.datagram_received
-        up: Link[tuple[bytes, Any]] = Link(network, seed, lambda item: transport.sendto(*item))
-        down: Link[tuple[bytes, Any]] = Link(network, seed + 1, lambda item: received(*item))
+        up: ImpairedPath[tuple[bytes, Any]] = ImpairedPath(network, seed, lambda item: transport.sendto(*item))
+        down: ImpairedPath[tuple[bytes, Any]] = ImpairedPath(network, seed + 1, lambda item: received(*item))
         self.links += [up, down]
 
         def on_datagram(data: bytes, address: Any) -> None:
@@ -159,7 +159,7 @@ class Wire:
 class _Transport:
     """A datagram transport whose sending goes through a link."""
 
-    def __init__(self, transport: Any, link: Link[tuple[bytes, Any]]) -> None:
+    def __init__(self, transport: Any, link: ImpairedPath[tuple[bytes, Any]]) -> None:
         self._transport = transport
         self._link = link
 

@@ -2,9 +2,9 @@
 
 from hypothesis import HealthCheck, settings
 
-from relay.store import patience
+from relay.runtime import deadlines
 
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
-patience.SECONDS = 30.0  # a slow disk is no silent one
+deadlines.SECONDS = 30.0  # a slow disk is no silent one

@@ -29,14 +29,14 @@ const literals = (name: string, before: string): string[] => {
 };
 
 const triggers = [
-  ...found(source("service/field.py"), /Intent\([^"\n(]*"([^"]+)"/g),
-  ...found(source("service/field.py"), /\btrigger = "([^"]+)"/g),
-  ...found(source("service/field.py"), /\bor "([^"]+ pressed)"/g),
+  ...found(source("live/camera_sockets.py"), /Intent\([^"\n(]*"([^"]+)"/g),
+  ...found(source("live/camera_sockets.py"), /\btrigger = "([^"]+)"/g),
+  ...found(source("live/camera_sockets.py"), /\bor "([^"]+ pressed)"/g),
 ];
 const alarms = [
-  ...found(source("service/streams.py"), /_alarm\(live[^,]*, "([^"]+)"/g),
-  ...found(source("service/streams.py"), /reason = "([^"]+)"\n\s+self\.(?:_alarm|on\.tell_alarm)/g),
-  ...found(source("service/longest.py"), /^ENDS_SOON = "([^"]+)"/gm),
+  ...found(source("live/streams.py"), /_alarm\(live[^,]*, "([^"]+)"/g),
+  ...found(source("live/streams.py"), /reason = "([^"]+)"\n\s+self\.(?:_alarm|on\.tell_alarm)/g),
+  ...found(source("live/time_limit.py"), /^ENDS_SOON = "([^"]+)"/gm),
 ];
 
 describe("what the relay can say", () => {
@@ -59,7 +59,7 @@ describe("what the relay can say", () => {
   });
 
   it("has words for a disk that is not well", () => {
-    const states = literals("service/disk.py", "DiskState: TypeAlias").filter((state) => state !== "ok");
+    const states = literals("live/disk.py", "DiskState: TypeAlias").filter((state) => state !== "ok");
     expect(states).toContain("full");
     for (const language of LANGUAGES) expect(states.filter((state) => !(`disk.${state}` in CATALOGUES[language]))).toEqual([]);
   });

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from relay.app.settings import Settings
+from relay.app.supervise import Child
 from relay.base.clock import Clock
+from relay.live.session_keys import issue
 from relay.recorder.config import RecorderConfig
-from relay.service.session_keys import issue
-from relay.service.supervise import Child
 from relay.store.keyring import Keyring
 from relay.worker.config import WorkerConfig
 

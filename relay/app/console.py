@@ -14,9 +14,9 @@ import aiohttp
 from relay.app.control import shut
 from relay.app.server import CONSOLE_SOCKET, serving
 from relay.app.settings import Settings
+from relay.app.supervise import PidLock, is_locked
 from relay.app.wiring import wire
 from relay.base.errors import Kind, OurError, RelayError, TheirError
-from relay.service.supervise import PidLock, is_locked
 
 WAIT_SECONDS = 10.0
 
@@ -59,7 +59,7 @@ async def console(settings: Settings) -> AsyncIterator[Console]:
     settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = PidLock(pid_file)
     try:
-        control = await wire(settings, processes=0)
+        control = await wire(settings, workers=0)
         try:
             async with serving(control.context, settings, public=False), _client(settings) as made:
                 yield made

@@ -17,15 +17,15 @@ import uvloop
 from relay.app import logs
 from relay.app.server import serving
 from relay.app.settings import Settings
+from relay.app.supervise import PidLock, write_private
 from relay.app.wiring import Control, wire
 from relay.base.errors import RelayError
-from relay.channel.tasks import every
-from relay.service import session_keys
-from relay.service.supervise import PidLock, write_private
-from relay.service.viewing import RENEW_SECONDS
-from relay.store import patience
+from relay.live import session_keys
+from relay.runtime import deadlines
+from relay.runtime.tasks import every
+from relay.viewing.viewing import RENEW_SECONDS
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 URL_FILE = "control.url"
 
@@ -41,7 +41,7 @@ def main() -> int:
     try:
         uvloop.run(_main(settings))
     except RelayError as error:
-        log.error("control ends", extra={"detail": error.detail})
+        logger.error("control ends", extra={"detail": error.detail})
         return 1
     return 0
 
@@ -56,7 +56,7 @@ async def _main(settings: Settings) -> None:
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run control until `stop`; everything is on disk when this returns.  Raises OurError when it cannot start."""
     settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-    patience.be_patient_for(settings.store.patience_seconds)
+    deadlines.be_patient_for(settings.store.patience_seconds)
     lock = PidLock(settings.run / "control.pid")
     try:
         control = await wire(settings)
@@ -74,12 +74,12 @@ async def _serve(control: Control, settings: Settings, stop: asyncio.Event) -> N
     await services.viewing.start()
     await services.recordings.bury()
     control.capture.start()
-    control.links.start()
+    control.processes.start()
     timers = _timers(control)
     try:
         async with serving(services, settings, public=True) as url:
             write_private(settings.run / URL_FILE, f"{url}\n".encode())
-            log.info("serving", extra={"port": url.rpartition(":")[2]})
+            logger.info("serving", extra={"port": url.rpartition(":")[2]})
             await stop.wait()
     finally:
         (settings.run / URL_FILE).unlink(missing_ok=True)
@@ -106,7 +106,7 @@ def _timers(control: Control) -> list[asyncio.Task[None]]:
     periodic: tuple[tuple[float, Callable[[], Awaitable[None]]], ...] = (
         (1.0, pages),
         (1.0, services.streams.tick),
-        (1.0, services.longest.tick),
+        (1.0, services.time_limit.tick),
         # Of its own: what is being entered in journal and catalogue must not keep a lease waiting.
         (RENEW_SECONDS, leases),
         (RENEW_SECONDS, services.viewing.tick),
@@ -117,13 +117,13 @@ def _timers(control: Control) -> list[asyncio.Task[None]]:
         (60.0, checkpoint),
     )
     timers = [asyncio.create_task(every(seconds, work, services.counters)) for seconds, work in periodic]
-    return [*timers, asyncio.create_task(control.keeping.run()), asyncio.create_task(services.live.run())]
+    return [*timers, asyncio.create_task(control.retention.run()), asyncio.create_task(services.live.run())]
 
 
 async def shut(control: Control) -> None:
     """End in order: links, what is being entered, the journal's last checkpoint, the database."""
-    await control.links.stop()
-    await control.context.field.shut()
+    await control.processes.stop()
+    await control.context.camera_sockets.shut()
     await control.context.streams.shut()
     await control.context.viewing.shut()
     await control.background.settled()

@@ -14,7 +14,7 @@ from relay.evidence.seal import key_id
 from relay.store.keyring import Keyring
 from relay.store.vault import Vault
 
-MOST_NAMED = 10
+MAX_NAMED = 10
 """Session keys that a refusal names, the newest: they change with each start of a recorder."""
 
 
@@ -56,6 +56,6 @@ def _newest_sessions(vault: Vault) -> list[tuple[bytes, str]]:
             found.setdefault(next(_sessions(next(vault.chain(recording)))), recording)
         except (TheirError, StopIteration):
             continue
-        if len(found) == MOST_NAMED:
+        if len(found) == MAX_NAMED:
             break
     return list(found.items())

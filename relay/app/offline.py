@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from relay.app.settings import Settings
+from relay.app.supervise import PidLock
 from relay.app.wiring import open_stores
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
-from relay.service.supervise import PidLock
 from relay.store.journal import Entry, Operation
 
 

@@ -13,6 +13,7 @@ from relay.app.children import children
 from relay.app.keyrings import keyring_of
 from relay.app.serve import stop_on_signals
 from relay.app.settings import Settings
+from relay.app.supervise import Child, Duty, Runner, in_process
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
 from relay.base.errors import OurError
@@ -20,7 +21,6 @@ from relay.channel import framing
 from relay.channel.messages import Done, Message, Shutdown
 from relay.recorder.config import RecorderConfig
 from relay.recorder.recorder import Recorder
-from relay.service.supervise import Child, Duty, Runner, in_process
 from relay.worker.__main__ import serve as serve_worker
 from relay.worker.config import WorkerConfig
 

@@ -12,11 +12,11 @@ import uvloop
 from relay.app.children import children
 from relay.app.keyrings import keyring_of
 from relay.app.settings import Settings
+from relay.app.supervise import Child, Supervisor
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
-from relay.service.supervise import Child, Supervisor
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, *, one_process: bool) -> None:
@@ -51,4 +51,4 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 
 def _note(event: str, child: Child) -> None:
     level = logging.WARNING if event in {"died", "killed"} else logging.INFO
-    log.log(level, f"process {event}", extra={"child": child.name})
+    logger.log(level, f"process {event}", extra={"child": child.name})

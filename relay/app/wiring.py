@@ -10,6 +10,13 @@ from dataclasses import dataclass
 
 from relay.app.keyrings import keyring_of
 from relay.app.settings import Settings
+from relay.archive.check import Check
+from relay.archive.export_zip import DERIVE
+from relay.archive.exports import Exports
+from relay.archive.recordings import Recordings
+from relay.archive.repair import Repair
+from relay.archive.retention import Retention
+from relay.archive.verification import Verification
 from relay.base.clock import Clock, SteadyClock, SystemClock
 from relay.base.counters import Counters
 from relay.channel.messages import RecorderReport, WorkerReport
@@ -19,29 +26,20 @@ from relay.evidence.statement import predecessors
 from relay.http.context import Context, Options
 from relay.http.hub import LiveHub, disk_message
 from relay.http.limits import Buckets
+from relay.live.camera_sockets import CameraSockets
+from relay.live.capture import Capture
+from relay.live.processes import ProcessClient, Processes
+from relay.live.rules import Rules
+from relay.live.session_keys import SessionKeys
+from relay.live.streams import Streams
+from relay.live.telemetry import Telemetry
+from relay.live.time_limit import TimeLimit
+from relay.people.authorize import Authorizer
+from relay.people.enrolment import Enrolment
+from relay.people.identity import Identity
+from relay.people.interventions import Interventions
 from relay.policy.lockout import Limits
-from relay.service.background import Background
-from relay.service.beats import Beats
-from relay.service.capture import Capture
-from relay.service.check import Check
-from relay.service.enrolment import Enrolment
-from relay.service.export_zip import DERIVE
-from relay.service.exports import Exports
-from relay.service.field import Field
-from relay.service.guard import Guard
-from relay.service.identity import Identity
-from relay.service.interventions import Interventions
-from relay.service.keeping import Keeping
-from relay.service.links import Link, Links
-from relay.service.live_rules import Rules
-from relay.service.longest import Longest
-from relay.service.picture import Pictures
-from relay.service.recordings import Recordings
-from relay.service.repair import Repair
-from relay.service.session_keys import SessionKeys
-from relay.service.streams import Streams
-from relay.service.verification import Verification
-from relay.service.viewing import Viewing
+from relay.runtime.background import Background
 from relay.store.accounts import Accounts
 from relay.store.catalogue import Catalogue
 from relay.store.database import Database
@@ -49,6 +47,8 @@ from relay.store.journal import Journal
 from relay.store.keyring import Keyring
 from relay.store.revocations import attested, revoked_keys
 from relay.store.vault import Vault
+from relay.viewing.camera_state import CameraStates
+from relay.viewing.viewing import Viewing
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class Control:
 
     context: Context
     stores: Stores
-    links: Links
+    processes: Processes
     capture: Capture
-    keeping: Keeping
+    retention: Retention
     sessions: SessionKeys
     background: Background
 
@@ -105,34 +105,34 @@ async def open_stores(settings: Settings, clock: Clock, counters: Counters) -> S
     return Stores(database, keyring, journal, Accounts(database), Catalogue(database), vault)
 
 
-async def wire(settings: Settings, *, processes: int | None = None, clock: Clock | None = None) -> Control:
-    """Open everything and put it together; `processes` 0 for a console without workers.  Raises OurError."""
+async def wire(settings: Settings, *, workers: int | None = None, clock: Clock | None = None) -> Control:
+    """Open everything and put it together; `workers` 0 for a console without workers.  Raises OurError."""
     clock, counters = clock or SystemClock(), Counters()
     steady, stores = SteadyClock(clock), await open_stores(settings, clock, counters)
-    links = Links(settings.run, settings.workers.count if processes is None else processes, counters)
-    guard = Guard(stores.journal, clock)
+    processes = Processes(settings.run, settings.workers.count if workers is None else workers, counters)
+    guard = Authorizer(stores.journal, clock)
     identity, enrolment = _people(settings, stores, clock, steady, counters), _cameras(settings, stores, clock)
     interventions = Interventions(stores.catalogue, stores.journal, clock)
     recordings = _recordings(settings, stores, clock, counters)
-    capture = Capture(links, recordings, counters)
-    field = Field(interventions, stores.catalogue, guard, clock, counters)
+    capture = Capture(processes, recordings, counters)
+    camera_sockets = CameraSockets(interventions, stores.catalogue, guard, clock, counters)
     rules, camera_of = _rules(settings), stores.accounts.camera
-    streams = Streams(links, capture, field, stores.catalogue, camera_of, rules, clock, counters)
-    Beats(field, capture, streams.live, clock)
-    viewing = Viewing(links, streams, interventions, stores.catalogue, stores.journal, clock, steady, counters)
-    longest = Longest(streams, guard, stores.journal, clock, rules.transmission_seconds)
-    pictures = Pictures(streams, capture, field, viewing, longest, clock)
-    keeping = Keeping(
+    streams = Streams(processes, capture, camera_sockets, stores.catalogue, camera_of, rules, clock, counters)
+    Telemetry(camera_sockets, capture, streams.live, clock)
+    viewing = Viewing(processes, streams, interventions, stores.catalogue, stores.journal, clock, steady, counters)
+    time_limit = TimeLimit(streams, guard, stores.journal, clock, rules.transmission_seconds)
+    camera_states = CameraStates(streams, capture, camera_sockets, viewing, time_limit, clock)
+    retention = Retention(
         stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters,
         end_views=recordings.end_views_of_recording, close_open=lambda recording: capture.finish(recording, "stopped"),
     )  # fmt: skip
     check = Check(
         stores.catalogue, stores.journal, stores.vault, stores.keyring, clock,
-        recording_now=capture.open, viewing_now=lambda: viewing.known() | recordings.views(), believed_ns=keeping.believed_ns,
+        recording_now=capture.open, viewing_now=lambda: viewing.known() | recordings.views(), believed_ns=retention.believed_ns,
     )  # fmt: skip
     verification, exports = await _proofs(settings, stores, clock, counters)
-    sessions = SessionKeys(links, stores.keyring, clock, counters)
-    reports = _Reports(links, counters, capture, streams, viewing, keeping, sessions)
+    sessions = SessionKeys(processes, stores.keyring, clock, counters)
+    reports = _Reports(processes, counters, capture, streams, viewing, retention, sessions)
     context = Context(
         clock=clock,
         steady=steady,
@@ -142,27 +142,27 @@ async def wire(settings: Settings, *, processes: int | None = None, clock: Clock
         identity=identity,
         enrolment=enrolment,
         interventions=interventions,
-        field=field,
+        camera_sockets=camera_sockets,
         streams=streams,
         viewing=viewing,
-        longest=longest,
-        pictures=pictures,
+        time_limit=time_limit,
+        camera_states=camera_states,
         recordings=recordings,
         verification=verification,
         exports=exports,
-        holds=keeping.holds,
+        holds=retention.holds,
         check=check,
-        repair=_repair(stores, check, recordings, keeping, clock, counters),
-        live=LiveHub(enrolment, pictures, clock, counters),
+        repair=_repair(stores, check, recordings, retention, clock, counters),
+        live=LiveHub(enrolment, camera_states, clock, counters),
         journal=stores.journal,
         doors=Buckets(settings.http.door_rate, settings.http.door_burst),
         sign_ins=Buckets(settings.http.sign_in_rate, settings.http.sign_in_burst),
-        links=links,
+        processes=processes,
         ready=reports.ready,
         gauges=reports.gauges,
         process_counters=reports.counters,
     )
-    control = Control(context, stores, links, capture, keeping, sessions, Background(counters))
+    control = Control(context, stores, processes, capture, retention, sessions, Background(counters))
     _introduce(control)
     return control
 
@@ -181,9 +181,11 @@ def _rules(settings: Settings) -> Rules:
     )
 
 
-def _repair(stores: Stores, check: Check, recordings: Recordings, keeping: Keeping, clock: Clock, counters: Counters) -> Repair:
+def _repair(
+    stores: Stores, check: Check, recordings: Recordings, retention: Retention, clock: Clock, counters: Counters
+) -> Repair:
     return Repair(
-        check, stores.catalogue, stores.journal, stores.vault, stores.keyring, stores.accounts.camera, recordings, keeping,
+        check, stores.catalogue, stores.journal, stores.vault, stores.keyring, stores.accounts.camera, recordings, retention,
         clock, counters,
     )  # fmt: skip
 
@@ -264,25 +266,25 @@ def _introduce(control: Control) -> None:
     services.interventions.on_changed.append(lambda: services.live.tell_all({"t": "interventions"}))
     services.interventions.on_closed.append(services.streams.end_intervention)
     services.streams.on.change.append(changed)
-    services.field.on_change.append(changed)
+    services.camera_sockets.on_change.append(changed)
     services.streams.on.gone.append(lambda camera, reason: changed(camera))
     services.streams.on.alarm.append(services.live.alarm)
     services.recordings.on_damaged.append(lambda camera: services.live.alarm(camera, "a recording was damaged"))
     control.capture.disk.on_change.append(lambda outlook: services.live.tell_all(disk_message(outlook)))
     services.live.greetings.append(lambda: disk_message(control.capture.disk.outlook))
-    services.viewing.on_watched.append(services.field.watched)
+    services.viewing.on_watched.append(services.camera_sockets.watched)
     services.viewing.on_watched.append(lambda camera, count: changed(camera))
-    services.links.on_down(lambda link: _tell_worker(services, link, up=False))
+    services.processes.on_down(lambda process: _tell_worker(services, process, up=False))
 
-    async def worker_up(link: Link) -> None:
-        _tell_worker(services, link, up=True)
+    async def worker_up(process: ProcessClient) -> None:
+        _tell_worker(services, process, up=True)
 
-    services.links.on_up(worker_up)
+    services.processes.on_up(worker_up)
 
 
-def _tell_worker(services: Context, link: Link, *, up: bool) -> None:
-    if link.role == "worker":
-        services.live.tell_all({"t": "worker", "worker": link.index, "up": up})
+def _tell_worker(services: Context, process: ProcessClient, *, up: bool) -> None:
+    if process.role == "worker":
+        services.live.tell_all({"t": "worker", "worker": process.index, "up": up})
 
 
 class _Reports:
@@ -290,33 +292,33 @@ class _Reports:
 
     def __init__(
         self,
-        links: Links,
+        processes: Processes,
         counters: Counters,
         capture: Capture,
         streams: Streams,
         viewing: Viewing,
-        keeping: Keeping,
+        retention: Retention,
         sessions: SessionKeys,
     ) -> None:
-        self._links = links
+        self._processes = processes
         self._own = counters
         self._capture = capture
         self._streams = streams
         self._viewing = viewing
-        self._keeping = keeping
+        self._retention = retention
         self._sessions = sessions
         self._counters: dict[str, dict[str, int]] = {}
         self._cpu: dict[str, float] = {}
-        links.on(WorkerReport, self._take)
-        links.on(RecorderReport, self._take)
+        processes.on(WorkerReport, self._take)
+        processes.on(RecorderReport, self._take)
 
-    def _take(self, link: Link, report: WorkerReport | RecorderReport) -> None:
-        self._counters[link.name] = report.counters
-        self._cpu[link.name] = report.cpu_seconds
+    def _take(self, process: ProcessClient, report: WorkerReport | RecorderReport) -> None:
+        self._counters[process.name] = report.counters
+        self._cpu[process.name] = report.cpu_seconds
 
     def ready(self) -> dict[str, bool]:
         """Return what must be there for a camera to publish and a person to watch."""
-        return {link.name: link.up for link in (*self._links.workers, *self._links.recorders)}
+        return {process.name: process.up for process in (*self._processes.workers, *self._processes.recorders)}
 
     def counters(self) -> dict[str, dict[str, float]]:
         """Return every process's counters as last reported."""
@@ -334,9 +336,9 @@ class _Reports:
             "relay_disk_free_bytes": {f"recorder-{index}": free for index, free in disk.free.items()},
             "relay_disk_full_in_seconds": {} if disk.outlook.full_in is None else {"control": disk.outlook.full_in},
             "relay_disk_troubled": {"control": float(disk.outlook.state != "ok")},
-            "relay_retention_sweep_age_seconds": {"control": self._keeping.since_whole()},
-            "relay_retention_late": {"control": self._keeping.status().late_total},
-            "relay_holds_open": {"control": self._keeping.holds.open_now},
-            "relay_holds_review_overdue": {"control": self._keeping.holds.overdue_now},
-            "relay_holds_lost": {"control": self._keeping.status().holds_lost},
+            "relay_retention_sweep_age_seconds": {"control": self._retention.since_whole()},
+            "relay_retention_late": {"control": self._retention.status().late_total},
+            "relay_holds_open": {"control": self._retention.holds.open_now},
+            "relay_holds_review_overdue": {"control": self._retention.holds.overdue_now},
+            "relay_holds_lost": {"control": self._retention.status().holds_lost},
         }

@@ -21,7 +21,7 @@ SAME_CLOCK_NS = SECOND_NS // 4
 was stepped, or a radio held one of the reports up, between the two."""
 WORTH_NS = 5_000_000
 """A smaller change is the noise of reports, and no ear hears it."""
-MOST_SHIFTS = 4096
+MAX_SHIFTS = 4096
 """Twelve hours of a crystal that is off by 100 ppm need a thousand; beyond the bound the last one holds."""
 
 
@@ -75,7 +75,7 @@ class _Reader:
     def _tell(self, since: int, offset: int) -> None:
         while self.shifts and self.shifts[-1].since >= since:
             self.shifts.pop()
-        if offset != (self.shifts[-1].offset_ns if self.shifts else 0) and len(self.shifts) < MOST_SHIFTS:
+        if offset != (self.shifts[-1].offset_ns if self.shifts else 0) and len(self.shifts) < MAX_SHIFTS:
             self.shifts.append(Shift(since, offset))
 
 

@@ -106,7 +106,7 @@ def at_once(work: Callable[[], Outcome]) -> Later:
     return _Now(work())
 
 
-class Media:
+class MediaCheck:
     """Compares fragments with the files of a vault folder (`.seg`) or of an export (`.mp4`)."""
 
     def __init__(

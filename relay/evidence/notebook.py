@@ -6,7 +6,7 @@ What this file owns: the findings, the notes and the marks while they grow.  Wha
 from relay.base.errors import Kind, TheirError
 from relay.evidence.verdict import Axis, Code, Finding, Mark
 
-MOST_SAID = 500
+MAX_SAID = 500
 MAX_FRAGMENTS = 4_000_000
 """More than 18 days of fragments: a chain that claims more is refused."""
 
@@ -28,7 +28,7 @@ class Notebook:
         if code.against:
             self.against.add(code.axis)
         into = self.findings if code.against else self.notes
-        if len(into) >= MOST_SAID:
+        if len(into) >= MAX_SAID:
             self.untold += 1
             return
         into.append(Finding(code, fragment, tuple((name, str(value)) for name, value in sorted(values.items()))))

@@ -29,9 +29,9 @@ SUCCESSION_MAGIC = b"BCRSUCCN\0\1"
 REVOCATIONS_MAGIC = b"BCRREVOK\0\1"
 MAX_PAPER = 4096
 """No paper is longer than this; a reader need not read on."""
-MOST_SUCCESSIONS = 32
+MAX_SUCCESSIONS = 32
 """No more are looked at."""
-MOST_REVOKED = 100
+MAX_REVOKED = 100
 """No list names more keys."""
 
 T = TypeVar("T")
@@ -127,7 +127,7 @@ _REVOCATIONS = Struct(
         ("head", Raw(DIGEST)),
         ("issued_ns", _NS),
         ("issuer", Raw(DIGEST)),
-        ("keys", Repeat(Struct(RevokedKey, (("key", Raw(KEY)), ("attested", Flag()))), MOST_REVOKED)),
+        ("keys", Repeat(Struct(RevokedKey, (("key", Raw(KEY)), ("attested", Flag()))), MAX_REVOKED)),
         ("signature", Raw(SIGNATURE)),
     ),
 )
@@ -200,8 +200,8 @@ def successions_in(data: bytes) -> list[bytes]:
         read_succession(data)
         return [data]
     lines = data.split()
-    if len(lines) > MOST_SUCCESSIONS:
-        raise TheirError(Kind.INVALID, f"{len(lines)} successions: at most {MOST_SUCCESSIONS}")
+    if len(lines) > MAX_SUCCESSIONS:
+        raise TheirError(Kind.INVALID, f"{len(lines)} successions: at most {MAX_SUCCESSIONS}")
     return [_paper(line, number) for number, line in enumerate(lines, 1)]
 
 
@@ -237,8 +237,8 @@ def sign_revocations(longterm: Signer, *, head: bytes, issued_ns: int, revoked: 
     `revoked`: each revoked public key with the heads that a journal checkpoint held before.  Raises OurError beyond 100 keys: a
     list that left some out would be worse than none.
     """
-    if len(revoked) > MOST_REVOKED:
-        raise OurError(f"{len(revoked)} keys are revoked: a list holds {MOST_REVOKED}")
+    if len(revoked) > MAX_REVOKED:
+        raise OurError(f"{len(revoked)} keys are revoked: a list holds {MAX_REVOKED}")
     keys = tuple(RevokedKey(key, head in heads) for key, heads in sorted(revoked.items()))
     bare = Revocations(head, issued_ns, key_id(longterm.public_key), keys)
     return REVOCATIONS_MAGIC + encode(_REVOCATIONS, replace(bare, signature=longterm.sign(_revocations_bytes(bare))))

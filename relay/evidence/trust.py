@@ -14,7 +14,7 @@ from relay.evidence.records import KeyRollover, Recovery, Start
 from relay.evidence.seal import SessionCertificate, key_id, signature_holds
 from relay.evidence.statement import (
     MAX_PAPER,
-    MOST_SUCCESSIONS,
+    MAX_SUCCESSIONS,
     Revocations,
     Statement,
     Succession,
@@ -47,7 +47,7 @@ class Trust:
     def learn(self, reader: Reader, names: Collection[str], given: Sequence[bytes] = ()) -> None:
         """Read successions, `given` and beside the chain: a key attested by a believed one is believed too, newest first."""
         papers = [read_succession(paper) for paper in given]
-        for name in sorted(names)[:MOST_SUCCESSIONS]:
+        for name in sorted(names)[:MAX_SUCCESSIONS]:
             try:
                 papers.append(read_succession(reader.read(name, 0, MAX_PAPER + 1)))
             except TheirError:

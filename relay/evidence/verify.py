@@ -16,7 +16,7 @@ from relay.base.errors import Kind, TheirError
 from relay.evidence.chain import MAX_RECORD, PREAMBLE, Record, parse_record, record_length
 from relay.evidence.continuity import Continuity, Scope
 from relay.evidence.derived import Derived
-from relay.evidence.media import MAX_FRAGMENT, Media, Reader, Submit, Within, at_once
+from relay.evidence.media import MAX_FRAGMENT, MediaCheck, Reader, Submit, Within, at_once
 from relay.evidence.notebook import Notebook
 from relay.evidence.order import Order
 from relay.evidence.records import Body, End, Gap, KeyRollover, Link, Original, Recovery, Start
@@ -156,7 +156,7 @@ class _Verification:
     head: bytes = b""
     order: Order = field(init=False)
     trust: Trust = field(init=False)
-    media: Media = field(init=False)
+    media: MediaCheck = field(init=False)
     times: Continuity = field(init=False)
     copies: list[Derived] = field(default_factory=list)
     _total: int = 0
@@ -164,7 +164,7 @@ class _Verification:
     def __post_init__(self) -> None:
         self.order = Order(self.book)
         self.trust = Trust(self.book, self.public_key, self.revoked)
-        self.media = Media(self.reader, self.book, self.form, self.recording_key, self.submit)
+        self.media = MediaCheck(self.reader, self.book, self.form, self.recording_key, self.submit)
         self._total = sum(self.reader.size(name) for name in self.names)
 
     def run(self) -> Verdict:

@@ -15,12 +15,12 @@ from operator import attrgetter, itemgetter
 from struct import Struct
 from typing import TypeAlias
 
-from relay.fanout.media import Media
+from relay.fanout.media_packet import MediaPacket
 from relay.rtp.header import ONE_BYTE, build_extensions
 
 LIMIT = 32
 """Packets per burst: what fits into one send, and the longest that one leg is served at a stretch."""
-PAD_MOST = 24
+MAX_PAD = 24
 """Bytes of padding per packet, at most."""
 STAMP_EVERY = 0.001
 """Seconds for which an abs-send-time may be reused."""
@@ -35,7 +35,7 @@ _media_index = attrgetter("index")
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class Dress:
+class HeaderTemplate:
     """What legs of a kind have in common; ids are None where the viewer does not have the extension.
 
     Compared by identity, since it is looked up for every burst and leg: whoever makes legs gives equal ones the same object.
@@ -73,7 +73,7 @@ class Dress:
         return self.block if at is None else self.block[:at] + send_time(now) + self.block[at + 3 :]
 
 
-Kind: TypeAlias = tuple[Dress, int]
+LayoutKey: TypeAlias = tuple[HeaderTemplate, int]
 """(dress, what sealing adds to a packet in bytes): legs of one kind share a layout."""
 
 
@@ -87,7 +87,7 @@ class Layout:
 
     __slots__ = ("_stamp_at", "_stamps", "buffer", "first", "gapped", "items", "last", "lengths", "prepared")
 
-    def __init__(self, burst: "Burst", dress: Dress, overhead: int, now: float) -> None:
+    def __init__(self, burst: "Burst", dress: HeaderTemplate, overhead: int, now: float) -> None:
         block, stamp_at = dress.extensions(now), dress.stamp_at
         size = 12 + len(block)
         self.lengths = [size + len(payload) + overhead for payload in burst.payloads]
@@ -131,7 +131,7 @@ class Burst:
 
     __slots__ = ("_layouts", "arrival", "count", "first", "gapped", "last", "octets", "packets", "payloads", "timestamp")
 
-    def __init__(self, packets: Sequence[Media]) -> None:
+    def __init__(self, packets: Sequence[MediaPacket]) -> None:
         self.packets = packets
         self.first = packets[0].index
         self.last = packets[-1].index
@@ -142,9 +142,9 @@ class Burst:
         self.timestamp = packets[-1].timestamp
         self.payloads = _padded(packets)
         self.octets = sum(map(len, self.payloads))
-        self._layouts: dict[Kind, Layout] = {}
+        self._layouts: dict[LayoutKey, Layout] = {}
 
-    def layout(self, kind: Kind, now: float) -> Layout:
+    def layout(self, kind: LayoutKey, now: float) -> Layout:
         """Return this burst laid out for legs of a kind."""
         layout = self._layouts.get(kind)
         if layout is None:
@@ -160,7 +160,7 @@ class Burst:
         """Every leg has been served: only the payloads are kept, for resending."""
         self._layouts.clear()
 
-    def find(self, index: int) -> Media | None:
+    def find(self, index: int) -> MediaPacket | None:
         """Return a packet by its index."""
         if not self.first <= index <= self.last:
             return None
@@ -170,7 +170,7 @@ class Burst:
         return media if media.index == index else None
 
 
-def bursts(batch: Sequence[Media]) -> list[Burst]:
+def bursts(batch: Sequence[MediaPacket]) -> list[Burst]:
     """Cut what came in order of arrival into bursts: late packets, which came out of order, stand apart."""
     if _rises(batch):
         return [Burst(batch[at : at + LIMIT]) for at in range(0, len(batch), LIMIT)]
@@ -183,7 +183,7 @@ def bursts(batch: Sequence[Media]) -> list[Burst]:
     return found
 
 
-def _rises(batch: Sequence[Media]) -> bool:
+def _rises(batch: Sequence[MediaPacket]) -> bool:
     before = -1
     for media in batch:
         if media.index <= before:
@@ -192,7 +192,7 @@ def _rises(batch: Sequence[Media]) -> bool:
     return True
 
 
-def _padded(packets: Sequence[Media]) -> list[bytes]:
+def _padded(packets: Sequence[MediaPacket]) -> list[bytes]:
     """Return the payloads, neighbours of nearly one length padded to the longest; the last of a run may stay shorter."""
     payloads = [media.payload for media in packets]
     start = 0
@@ -209,15 +209,15 @@ def _run(payloads: Sequence[bytes], start: int) -> tuple[int, int]:
     shortest = longest = len(payloads[start])
     for at in range(start + 1, len(payloads)):
         length = len(payloads[at])
-        if length < longest - PAD_MOST:  # the short end of a run; a run of its own where others follow
+        if length < longest - MAX_PAD:  # the short end of a run; a run of its own where others follow
             return at + 1, longest
-        if length > shortest + PAD_MOST:
+        if length > shortest + MAX_PAD:
             return at, longest
         shortest, longest = min(shortest, length), max(longest, length)
     return len(payloads), longest
 
 
 def _pad(payload: bytes, missing: int) -> bytes:
-    if 0 < missing <= PAD_MOST and payload:
+    if 0 < missing <= MAX_PAD and payload:
         return payload + bytes(missing - 1) + bytes((missing,))
     return payload

@@ -32,7 +32,7 @@ _PATIENCE = 1.5
 """By how much the pause grows where answers come to packets that were asked for twice."""
 
 
-class Missing:
+class MissingPacket:
     """A packet that has not come."""
 
     __slots__ = ("asked", "due", "too_late", "tries")
@@ -62,12 +62,12 @@ class Inbound:
         """A sender that began anew twice within a second is not asked for anything until then."""
         self.high = -1
         """Highest index accepted; -1 before the first packet."""
-        self.missing: dict[int, Missing] = {}
+        self.missing: dict[int, MissingPacket] = {}
         self.rtt: float | None = None
         """Round trip as repairs show it, seconds."""
         self._patience = 1.0
         self._patient_since = 0.0
-        self._doubted: dict[int, Missing] = {}
+        self._doubted: dict[int, MissingPacket] = {}
         """What came after its first NACK where there is no RTX; `due` is when."""
         self._due_at = 0.0
         """Before this nothing is to be done about any of `missing`."""
@@ -168,7 +168,7 @@ class Inbound:
         due = now + (REORDER_SLACK if self._nack else GIVE_UP_AFTER)
         self._due_at = min(self._due_at, due) if self.missing else due
         for index in range(first, end):
-            self.missing[index] = Missing(now, due)
+            self.missing[index] = MissingPacket(now, due)
 
     def _fill(self, index: int, now: float, repair: bool) -> bool:
         hole = self.missing.pop(index, None)
@@ -185,7 +185,7 @@ class Inbound:
 
     # --- round trip ----------------------------------------------------------------------------------------------------
 
-    def _learn(self, index: int, hole: Missing, now: float, repair: bool) -> None:
+    def _learn(self, index: int, hole: MissingPacket, now: float, repair: bool) -> None:
         """See the module: what an answer tells of the round trip."""
         if hole.tries > 1:
             if hole.asked > self._patient_since:  # once per round: those asked for together are one piece of evidence
@@ -241,7 +241,7 @@ class Inbound:
         self._due_at = min((hole.due for hole in self.missing.values()), default=0.0)
         return wanted
 
-    def _ask(self, hole: Missing, now: float, again: float) -> None:
+    def _ask(self, hole: MissingPacket, now: float, again: float) -> None:
         hole.tries += 1
         if hole.tries == 1:
             hole.asked = now

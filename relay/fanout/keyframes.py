@@ -9,7 +9,7 @@ from bisect import insort
 from enum import Enum
 
 from relay.base.counters import declare
-from relay.fanout.media import Media
+from relay.fanout.media_packet import MediaPacket
 
 MAX_BYTES = 2 << 20
 MAX_SECONDS = 4.0
@@ -25,12 +25,12 @@ class KeyframeCache:
     """The packets of one video stream since its last IDR, in order, without duplicates."""
 
     def __init__(self) -> None:
-        self._packets: list[Media] = []
+        self._packets: list[MediaPacket] = []
         self._bytes = 0
         self._start: int | None = None
         self.overruns = 0
 
-    def add(self, media: Media) -> None:
+    def add(self, media: MediaPacket) -> None:
         """Take a packet that `Inbound` accepted."""
         if media.keyframe and media.timestamp != self._start and self._is_newer(media):
             self._begin(media)
@@ -42,7 +42,7 @@ class KeyframeCache:
             self.clear()
             self.overruns += 1
 
-    def replay(self) -> list[Media]:
+    def replay(self) -> list[MediaPacket]:
         """Return what a new viewer needs before the live packets; empty where there is no IDR to start from."""
         return list(self._packets) if self._start is not None else []
 
@@ -57,17 +57,17 @@ class KeyframeCache:
         """Whether a viewer can start now."""
         return self._start is not None
 
-    def _is_newer(self, media: Media) -> bool:
+    def _is_newer(self, media: MediaPacket) -> bool:
         return not self._packets or media.index > self._packets[0].index
 
-    def _begin(self, media: Media) -> None:
+    def _begin(self, media: MediaPacket) -> None:
         """Start anew at the first packet of this access unit: delimiter and SEI may have come before the SPS."""
         same = [packet for packet in self._packets if packet.timestamp == media.timestamp]
         self._packets = same
         self._bytes = sum(len(packet.payload) for packet in same)
         self._start = media.timestamp
 
-    def _remember_head(self, media: Media) -> None:
+    def _remember_head(self, media: MediaPacket) -> None:
         """Without an IDR keep the current access unit only, whose next packet may turn out to be one."""
         if self._packets and self._packets[-1].timestamp != media.timestamp:
             self._packets.clear()
@@ -75,7 +75,7 @@ class KeyframeCache:
             self._packets.append(media)
         self._bytes = 0
 
-    def _insert(self, media: Media) -> None:
+    def _insert(self, media: MediaPacket) -> None:
         packets = self._packets
         if packets and media.index < packets[-1].index:
             if media.index < packets[0].index and media.timestamp != self._start:
@@ -104,7 +104,7 @@ FIR_AFTER = 3
 """Requests in vain after which FIR is tried in turn: some cameras know only that (Janus #233)."""
 
 
-class KeyframeAsker:
+class KeyframeRequester:
     """Coalesces wishes for a keyframe into few requests, and repeats those that were not answered."""
 
     def __init__(self) -> None:

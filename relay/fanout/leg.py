@@ -23,8 +23,8 @@ from struct import Struct
 from typing import TypeAlias
 
 from relay.base.holes import Holes
-from relay.fanout.burst import LIMIT, Burst, Dress
-from relay.fanout.media import Media
+from relay.fanout.burst import LIMIT, Burst, HeaderTemplate
+from relay.fanout.media_packet import MediaPacket
 from relay.fanout.resend import History
 
 Part: TypeAlias = tuple[bytes, bytes, int]
@@ -52,7 +52,7 @@ class LegSpec:
 
     ssrc: int
     clock_rate: int
-    dress: Dress
+    dress: HeaderTemplate
     rtx_ssrc: int | None = None
     rtx_payload_type: int | None = None
 
@@ -86,7 +86,7 @@ class Leg:
 
     # --- source --------------------------------------------------------------------------------------------------------
 
-    def start(self, replay: Sequence[Media], now: float) -> list[Burst]:
+    def start(self, replay: Sequence[MediaPacket], now: float) -> list[Burst]:
         """Begin with a source: return the bursts that replay what has been (in order, beginning with a keyframe; for sound
         just the newest packet).  Packets that come later go through `admit`.  `replay` must not be empty.
         """
@@ -141,13 +141,13 @@ class Leg:
         self._last_timestamp = burst.timestamp + self.timestamp_shift & _M32
         return self._note(burst, now)
 
-    def thin(self, burst: Burst, wanted: Callable[[Media], bool], now: float, *, alone: bool = False) -> Burst | None:
+    def thin(self, burst: Burst, wanted: Callable[[MediaPacket], bool], now: float, *, alone: bool = False) -> Burst | None:
         """As `admit`, leaving out what is not wanted: the viewer sees no hole.  `alone`: what is wanted needs nothing else, so
         that what is lost between two packets left out matters to nobody.
         """
         if not self.running:
             return None
-        kept: list[tuple[int, Media]] = []
+        kept: list[tuple[int, MediaPacket]] = []
         for media in burst.packets:
             if media.index + self.shift > self.high and not wanted(media):
                 self._leave_out(media, alone)
@@ -155,7 +155,7 @@ class Leg:
                 kept.append((index, media))
         return self._note(Burst([self._renumbered(index, media) for index, media in kept]), now) if kept else None
 
-    def _leave_out(self, media: Media, alone: bool) -> None:
+    def _leave_out(self, media: MediaPacket, alone: bool) -> None:
         """Let the next packet follow on the last one sent, but for what the camera lost in between."""
         before = media.index + self.shift - 1
         is_sent_between = self.high - self.shift >= self._first
@@ -179,21 +179,21 @@ class Leg:
             self.history.keep(burst, self.shift, self.timestamp_shift)
         return burst
 
-    def _own(self, packets: Iterable[Media]) -> list[Burst]:
+    def _own(self, packets: Iterable[MediaPacket]) -> list[Burst]:
         placed = ((self._place(media), media) for media in packets)
         kept = [self._renumbered(index, media) for index, media in placed if index is not None]
         return [Burst(kept[at : at + LIMIT]) for at in range(0, len(kept), LIMIT)]
 
-    def _renumbered(self, index: int, media: Media) -> Media:
+    def _renumbered(self, index: int, media: MediaPacket) -> MediaPacket:
         """Return the packet such that both shifts give `index` and, where its picture was replayed, that picture's time."""
         timestamp = media.timestamp
         if index <= self._replayed:
             timestamp = self._compressed.get(timestamp, timestamp)
         if timestamp == media.timestamp and index - self.shift == media.index:
             return media
-        return Media(index - self.shift, timestamp, media.marker, media.payload, media.arrival)
+        return MediaPacket(index - self.shift, timestamp, media.marker, media.payload, media.arrival)
 
-    def _place(self, media: Media) -> int | None:
+    def _place(self, media: MediaPacket) -> int | None:
         """Claim the index of a packet; None where it has been used, or has gone."""
         shift = self.shift if media.index >= self._first else self._earlier_shift(media.index)
         return media.index + shift if shift is not None and self._claim(media.index + shift) else None

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 
-class Rung(IntEnum):
+class QualityLevel(IntEnum):
     """What a leg sends, from all to almost nothing."""
 
     ALL = 0
@@ -27,7 +27,7 @@ ROOM = 1.3
 PATIENCE = 3
 """Seconds of complaint before a step down."""
 FIRST_REST = 5.0
-LONGEST_REST = 60.0
+MAX_REST = 60.0
 """Seconds between a step down and the next try up; doubles each time the try fails."""
 
 
@@ -36,7 +36,7 @@ class Load:
 
     __slots__ = ("droppable", "kbps", "layered", "loss", "rung")
 
-    def __init__(self, rung: Rung, kbps: float, loss: float, *, droppable: bool, layered: bool) -> None:
+    def __init__(self, rung: QualityLevel, kbps: float, loss: float, *, droppable: bool, layered: bool) -> None:
         self.rung = rung
         self.kbps = kbps
         self.loss = loss
@@ -45,21 +45,21 @@ class Load:
         self.layered = layered
         """The camera sends a small layer as well."""
 
-    def lower(self) -> Rung | None:
+    def lower(self) -> QualityLevel | None:
         """The next rung down that changes anything."""
-        if self.rung < Rung.NO_DROPPABLE and self.droppable:
-            return Rung.NO_DROPPABLE
-        if self.rung < Rung.SMALL and self.layered:
-            return Rung.SMALL
-        return Rung.KEYFRAMES if self.rung < Rung.KEYFRAMES else None
+        if self.rung < QualityLevel.NO_DROPPABLE and self.droppable:
+            return QualityLevel.NO_DROPPABLE
+        if self.rung < QualityLevel.SMALL and self.layered:
+            return QualityLevel.SMALL
+        return QualityLevel.KEYFRAMES if self.rung < QualityLevel.KEYFRAMES else None
 
-    def higher(self) -> Rung:
+    def higher(self) -> QualityLevel:
         """The next rung up that changes anything."""
-        if self.rung > Rung.SMALL and self.layered:
-            return Rung.SMALL
-        if self.rung > Rung.NO_DROPPABLE and self.droppable:
-            return Rung.NO_DROPPABLE
-        return Rung.ALL
+        if self.rung > QualityLevel.SMALL and self.layered:
+            return QualityLevel.SMALL
+        if self.rung > QualityLevel.NO_DROPPABLE and self.droppable:
+            return QualityLevel.NO_DROPPABLE
+        return QualityLevel.ALL
 
 
 class ViewerLimit:
@@ -71,7 +71,7 @@ class ViewerLimit:
         self._up_at = 0.0
         self._tried_at: float | None = None
 
-    def update(self, remb: int | None, loads: Sequence[Load], now: float) -> tuple[int, Rung] | None:
+    def update(self, remb: int | None, loads: Sequence[Load], now: float) -> tuple[int, QualityLevel] | None:
         """Return which leg moves to which rung, or None.
 
         `remb` is the viewer's limit for all legs together in bit/s, None where it never said.
@@ -87,10 +87,10 @@ class ViewerLimit:
             return self._up(loads, now)
         return None
 
-    def _down(self, loads: Sequence[Load], now: float) -> tuple[int, Rung] | None:
+    def _down(self, loads: Sequence[Load], now: float) -> tuple[int, QualityLevel] | None:
         """The leg that costs most gives way first."""
         if self._tried_at is not None and now - self._tried_at < 2 * FIRST_REST:
-            self._rest = min(LONGEST_REST, 2 * self._rest)
+            self._rest = min(MAX_REST, 2 * self._rest)
         self._tried_at = None
         self._up_at = now + self._rest
         for index in sorted(range(len(loads)), key=lambda index: -loads[index].kbps):
@@ -99,9 +99,9 @@ class ViewerLimit:
                 return index, rung
         return None
 
-    def _up(self, loads: Sequence[Load], now: float) -> tuple[int, Rung] | None:
+    def _up(self, loads: Sequence[Load], now: float) -> tuple[int, QualityLevel] | None:
         """The leg that lost most comes back first."""
-        limited = [index for index, load in enumerate(loads) if load.rung > Rung.ALL]
+        limited = [index for index, load in enumerate(loads) if load.rung > QualityLevel.ALL]
         if not limited:
             self._rest = FIRST_REST
             return None

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from relay.base.counters import declare
 from relay.fanout.burst import Burst, Layout
-from relay.fanout.media import Media
+from relay.fanout.media_packet import MediaPacket
 
 BURSTS = 1024
 """Bursts remembered at most: 4 s of 250 packets/s that come one by one, a second of 1000 packets/s."""
@@ -159,7 +159,7 @@ class _Answering(ABC, Generic[E, A]):
         """Return what is resent for an index that an entry may hold."""
 
 
-class History(_Answering[tuple[Burst, int, int], tuple[Media, int, int]]):
+class History(_Answering[tuple[Burst, int, int], tuple[MediaPacket, int, int]]):
     """The bursts a leg sent, with the shifts they were sent under; payloads are shared between all legs.
 
     What is resent is made anew of (packet, index and timestamp it was sent with).
@@ -171,7 +171,7 @@ class History(_Answering[tuple[Burst, int, int], tuple[Media, int, int]]):
         if not self._sent.add(burst.first + shift, burst.last + shift, burst.arrival, entry):
             self._sent.add_late((media.index + shift for media in burst.packets), burst.arrival, entry)
 
-    def _made(self, entry: tuple[Burst, int, int], index: int) -> tuple[Media, int, int] | None:
+    def _made(self, entry: tuple[Burst, int, int], index: int) -> tuple[MediaPacket, int, int] | None:
         burst, shift, timestamp_shift = entry
         media = burst.find(index - shift)
         return None if media is None else (media, index, (media.timestamp + timestamp_shift) & 0xFFFFFFFF)

@@ -219,8 +219,8 @@ class Source:
 
     def _repair(self, stream: Stream, now: float) -> list[bytes]:
         wanted = stream.inbound.due(now)
-        if stream.inbound.abandoned > stream.mourned:
-            stream.mourned = stream.inbound.abandoned
+        if stream.inbound.abandoned > stream.reported_lost:
+            stream.reported_lost = stream.inbound.abandoned
             if stream.spec.kind == "video":
                 stream.asker.want(now)
         if not wanted:

@@ -10,8 +10,8 @@ from relay.base.errors import TheirError
 from relay.fanout.burst import LIMIT
 from relay.fanout.clocks import CameraClock, TrackClock
 from relay.fanout.inbound import Inbound
-from relay.fanout.keyframes import KeyframeAsker, KeyframeCache
-from relay.fanout.media import Media
+from relay.fanout.keyframes import KeyframeCache, KeyframeRequester
+from relay.fanout.media_packet import MediaPacket
 from relay.rtp import h264
 from relay.rtp.header import RtpHeader
 
@@ -56,8 +56,8 @@ class Stream:
         self.inbound = Inbound(spec.clock_rate, nack=spec.nack, rtx=spec.rtx_payload_type is not None)
         self.clock = TrackClock(spec.clock_rate, camera)
         self.cache = KeyframeCache()
-        self.asker = KeyframeAsker()
-        self.pending: list[Media] = []
+        self.asker = KeyframeRequester()
+        self.pending: list[MediaPacket] = []
         self.octets = 0
         self.frames = 0
         self.malformed = 0
@@ -73,7 +73,7 @@ class Stream:
         self.reordered = False
         """B pictures were seen: such a stream cannot be shown with low delay and is refused."""
         self.last_sr: tuple[int, float] | None = None
-        self.mourned = 0
+        self.reported_lost = 0
         """Packets lost for good for which a keyframe has been asked."""
         self._b_slices = 0
         self._key_timestamp: int | None = None
@@ -85,7 +85,7 @@ class Stream:
         index = self.inbound.accept(header.sequence, header.timestamp, now, repair=repair)
         if index is None:
             return False
-        media = Media(index, header.timestamp, header.marker, header.payload(packet), now)
+        media = MediaPacket(index, header.timestamp, header.marker, header.payload(packet), now)
         self.octets += len(packet)
         self.heard_at = now
         self.frames += header.marker
@@ -109,12 +109,12 @@ class Stream:
             return 0.0
         return max(0.0, pending[0].arrival + HOLD - now)
 
-    def take(self) -> list[Media]:
+    def take(self) -> list[MediaPacket]:
         """Return what came since the last call."""
         pending, self.pending = self.pending, []
         return pending
 
-    def _picture(self, media: Media, now: float) -> None:
+    def _picture(self, media: MediaPacket, now: float) -> None:
         payload = media.payload
         if len(payload) > 2 and payload[0] & 31 == h264.FU_A and payload[1] < 0x80:
             media.droppable = not payload[0] & 0x60
@@ -123,7 +123,7 @@ class Stream:
         media.idr = media.timestamp == self._key_timestamp
         self.cache.add(media)
 
-    def _inspect(self, media: Media, now: float) -> None:
+    def _inspect(self, media: MediaPacket, now: float) -> None:
         try:
             found = h264.inspect(media.payload)
         except TheirError:

@@ -14,7 +14,7 @@ from relay.http import (
     journal,
     live,
     recordings,
-    session,
+    sign_in,
     system,
     users,
     wall,
@@ -23,10 +23,10 @@ from relay.http import (
 )
 from relay.http.bodies import MAX_SDP
 from relay.http.context import CONTEXT, ROUTES, Context, Route
-from relay.http.doors import cors
+from relay.http.endpoints import cors
 from relay.http.middleware import answer, guarded
 
-RESOURCES = (session, interventions, cameras, recordings, exports, holds, journal, users, check, whip, whep, wall, live, system)
+RESOURCES = (sign_in, interventions, cameras, recordings, exports, holds, journal, users, check, whip, whep, wall, live, system)
 
 
 def all_routes() -> tuple[Route, ...]:
@@ -49,4 +49,4 @@ def make_app(services: Context) -> web.Application:
 async def _hang_up(app: web.Application) -> None:
     """Close the live sockets once nothing listens any more: the server would wait for each, and nobody comes back to it."""
     app[CONTEXT].live.close("the relay stops")
-    app[CONTEXT].field.close()
+    app[CONTEXT].camera_sockets.close()

@@ -37,7 +37,7 @@ async def list_cameras(request: web.Request) -> web.StreamResponse:
     cameras = await services.enrolment.list(person)
     shown: list[schemas.CameraState | schemas.CameraEnrolment]
     if person.role in {Role.OPERATOR, Role.COMMANDER}:
-        shown = [schemas.CameraState(**services.pictures.of(camera)) for camera in cameras]
+        shown = [schemas.CameraState(**services.camera_states.of(camera)) for camera in cameras]
     else:
         shown = [enrolment(camera) for camera in cameras]
     return answer(schemas.CameraList(cameras=shown))
@@ -87,7 +87,7 @@ async def ask(request: web.Request) -> web.StreamResponse:
         person, Action.REQUEST_STREAM, object_type="camera", object_id=request.match_info["camera"][:40]
     )
     camera = await services.enrolment.camera(request.match_info["camera"])
-    made = await services.field.request(person, camera, body.intervention, body.threat, body.reason)
+    made = await services.camera_sockets.request(person, camera, body.intervention, body.threat, body.reason)
     return answer(schemas.StreamRequested(request=made), 202)
 
 
@@ -96,7 +96,7 @@ async def confirm(request: web.Request) -> web.StreamResponse:
     body = await read_body(request, schemas.Confirm)
     services = context(request)
     camera = await services.enrolment.camera(request.match_info["camera"])
-    await services.longest.confirm(signed_in(request).person, camera, body.motive)
+    await services.time_limit.confirm(signed_in(request).person, camera, body.motive)
     return web.Response(status=204)
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
+from relay.archive.check import Disagreement
 from relay.http import schemas
 from relay.http.bodies import answer
 from relay.http.context import Access, Route, context, signed_in
 from relay.policy.roles import Action
-from relay.service.check import Disagreement
-from relay.store import patience
+from relay.runtime import deadlines
 
 
 def _out(found: Iterable[Disagreement]) -> list[schemas.DisagreementOut]:
@@ -25,7 +25,7 @@ async def check(request: web.Request) -> web.StreamResponse:
     """Compare everything now; no media byte is read."""
     services = context(request)
     await services.guard.require(signed_in(request).person, Action.READ_METRICS, object_type="check")
-    with patience.unhurried():  # it reads everything there is
+    with deadlines.unhurried():  # it reads everything there is
         found = await services.check.run()
     return answer(schemas.CheckOut(disagreements=_out(found)))
 
@@ -40,7 +40,7 @@ async def progress(request: web.Request) -> web.StreamResponse:
 
 async def repair(request: web.Request) -> web.StreamResponse:
     """Mend what is safe, each an entry; never media."""
-    with patience.unhurried():
+    with deadlines.unhurried():
         found = await context(request).repair.run(signed_in(request).person)
     return answer(schemas.RepairOut(mended=_out(found.mended), disagreements=_out(found.left)))
 

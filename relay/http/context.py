@@ -12,27 +12,27 @@ from typing import TypeAlias
 from aiohttp import web
 from pydantic import BaseModel
 
+from relay.archive.check import Check
+from relay.archive.exports import Exports
+from relay.archive.holds import Holds
+from relay.archive.recordings import Recordings
+from relay.archive.repair import Repair
+from relay.archive.verification import Verification
 from relay.base.clock import Clock, SteadyClock
 from relay.base.counters import Counters
 from relay.http.hub import LiveHub
 from relay.http.limits import Buckets
-from relay.service.check import Check
-from relay.service.enrolment import Enrolment
-from relay.service.exports import Exports
-from relay.service.field import Field
-from relay.service.guard import Guard
-from relay.service.holds import Holds
-from relay.service.identity import Identity, SignedIn
-from relay.service.interventions import Interventions
-from relay.service.links import Links
-from relay.service.longest import Longest
-from relay.service.picture import Pictures
-from relay.service.recordings import Recordings
-from relay.service.repair import Repair
-from relay.service.streams import Streams
-from relay.service.verification import Verification
-from relay.service.viewing import Viewing
+from relay.live.camera_sockets import CameraSockets
+from relay.live.processes import Processes
+from relay.live.streams import Streams
+from relay.live.time_limit import TimeLimit
+from relay.people.authorize import Authorizer
+from relay.people.enrolment import Enrolment
+from relay.people.identity import Identity, SignedIn
+from relay.people.interventions import Interventions
 from relay.store.journal import Journal
+from relay.viewing.camera_state import CameraStates
+from relay.viewing.viewing import Viewing
 
 
 class Access(Enum):
@@ -68,15 +68,15 @@ class Context:
     steady: SteadyClock
     counters: Counters
     options: Options
-    guard: Guard
+    guard: Authorizer
     identity: Identity
     enrolment: Enrolment
     interventions: Interventions
-    field: Field
+    camera_sockets: CameraSockets
     streams: Streams
     viewing: Viewing
-    longest: Longest
-    pictures: Pictures
+    time_limit: TimeLimit
+    camera_states: CameraStates
     recordings: Recordings
     verification: Verification
     exports: Exports
@@ -87,7 +87,7 @@ class Context:
     journal: Journal
     doors: Buckets
     sign_ins: Buckets
-    links: Links
+    processes: Processes
     ready: Callable[[], Mapping[str, bool]]
     gauges: Callable[[], Mapping[str, Mapping[str, float]]]
     process_counters: Callable[[], Mapping[str, Mapping[str, float]]]

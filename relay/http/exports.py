@@ -7,11 +7,11 @@ import contextlib
 
 from aiohttp import hdrs, web
 
+from relay.archive.exports import Delivery, Request
 from relay.base.clock import rfc3339
 from relay.http import schemas
 from relay.http.bodies import answer, plain, read_body
 from relay.http.context import Access, Route, context, signed_in
-from relay.service.exports import Delivery, Request
 from relay.store.catalogue import Export
 
 

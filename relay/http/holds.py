@@ -5,11 +5,11 @@ What this file owns: the JSON of holds.  What it must never know: terms, keys.
 
 from aiohttp import web
 
+from relay.archive.holds import Asked, Held
 from relay.base.clock import rfc3339
 from relay.http import schemas
 from relay.http.bodies import answer, read_body
 from relay.http.context import Access, Route, context, signed_in
-from relay.service.holds import Asked, Held
 
 
 def _shown(held: Held) -> schemas.HoldOut:

@@ -14,15 +14,15 @@ from aiohttp import WSCloseCode, web
 
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
-from relay.channel.tasks import told
 from relay.http.alarms import Alarm, Alarms
-from relay.service.disk import Outlook
-from relay.service.enrolment import Enrolment, in_scope
-from relay.service.identity import SignedIn
-from relay.service.picture import Pictures
+from relay.live.disk import Outlook
+from relay.people.enrolment import Enrolment, in_scope
+from relay.people.identity import SignedIn
+from relay.runtime.tasks import run_logged
 from relay.store.accounts import Camera
+from relay.viewing.camera_state import CameraStates
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
 
@@ -70,7 +70,7 @@ class Outbox:
         except ConnectionError:
             pass
         except Exception:
-            log.exception("a live socket is closed")
+            logger.exception("a live socket is closed")
         code = WSCloseCode.TRY_AGAIN_LATER if self._overflowed else WSCloseCode.GOING_AWAY
         await self._socket.close(code=code)
 
@@ -100,9 +100,9 @@ class Page:
 class LiveHub:
     """All pages."""
 
-    def __init__(self, enrolment: Enrolment, pictures: Pictures, clock: Clock, counters: Counters) -> None:
+    def __init__(self, enrolment: Enrolment, camera_states: CameraStates, clock: Clock, counters: Counters) -> None:
         self._enrolment = enrolment
-        self._pictures = pictures
+        self._camera_states = camera_states
         self._counters = counters
         self._alarms = Alarms(clock)
         self._pages: set[Page] = set()
@@ -128,7 +128,7 @@ class LiveHub:
                     self._send_camera(name)
                 except Exception:
                     self._counters.count("live_untold")
-                    log.exception("a camera's state was not told", extra={"camera": name})
+                    logger.exception("a camera's state was not told", extra={"camera": name})
             await asyncio.sleep(0.1)
 
     async def _keep_known(self) -> None:
@@ -136,7 +136,7 @@ class LiveHub:
         while True:
             await self._stale.wait()
             self._stale.clear()
-            if not await told(self.refresh(), "reading the enrolled cameras", self._counters, "live_refresh_failures"):
+            if not await run_logged(self.refresh(), "reading the enrolled cameras", self._counters, "live_refresh_failures"):
                 self._stale.set()
                 await asyncio.sleep(RETRY_SECONDS)
 
@@ -164,7 +164,7 @@ class LiveHub:
         """A page connected: it gets the whole list."""
         self._pages.add(page)
         self._counters.count("live_sockets")
-        cameras = [self._pictures.of(camera) for camera in self._visible(page)]
+        cameras = [self._camera_states.of(camera) for camera in self._visible(page)]
         page.tell({"t": "cameras", "cameras": cameras})
         for greeting in self.greetings:
             page.tell(greeting())
@@ -228,6 +228,6 @@ class LiveHub:
         camera = self._cameras.get(name)
         if camera is None:
             return
-        message = {"t": "camera", **self._pictures.of(camera)}
+        message = {"t": "camera", **self._camera_states.of(camera)}
         for page in self._seers(name):
             page.tell(message)

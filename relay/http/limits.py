@@ -5,13 +5,13 @@ What this file owns: the arithmetic.  What it must never know: HTTP, the clock b
 
 from collections import OrderedDict
 
-MOST_SOURCES = 10_000
+MAX_SOURCES = 10_000
 
 
 class Buckets:
     """One bucket per source: `burst` at once, `rate` per second on average; the source unseen longest is forgotten first."""
 
-    def __init__(self, rate: float, burst: int, most: int = MOST_SOURCES) -> None:
+    def __init__(self, rate: float, burst: int, most: int = MAX_SOURCES) -> None:
         self._rate = rate
         self._burst = burst
         self._most = most

@@ -18,9 +18,9 @@ from relay.channel.messages import Layer
 from relay.http.context import Access, Context, Route, bearer, context, signed_in
 from relay.http.hub import Outbox, Page
 from relay.policy.roles import Action
-from relay.service.walls import Tell, Viewer
+from relay.viewing.sessions import Tell, Viewer
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 HEARTBEAT = 10.0
 MAX_MESSAGE = 16 << 10
@@ -40,7 +40,7 @@ async def page_socket(request: web.Request) -> web.StreamResponse:
     await socket.prepare(request)
     page = Page(found, Outbox(socket, services.options.live_queue, services.counters))
     sending = asyncio.create_task(page.outbox.run(), name="live socket")
-    workers = [link.index for link in services.links.workers]
+    workers = [process.index for process in services.processes.workers]
     page.tell(
         {
             "t": "hello",
@@ -145,11 +145,11 @@ async def camera_socket(request: web.Request) -> web.StreamResponse:
     outbox = Outbox(socket, services.options.live_queue, services.counters)
     sending = asyncio.create_task(outbox.run(), name="camera socket")
     send = outbox.send
-    services.field.connect(camera, send, outbox.close)
+    services.camera_sockets.connect(camera, send, outbox.close)
     try:
-        await _read(socket, services, lambda message: services.field.message(camera.camera, message))
+        await _read(socket, services, lambda message: services.camera_sockets.message(camera.camera, message))
     finally:
-        services.field.disconnect(camera.camera, send)
+        services.camera_sockets.disconnect(camera.camera, send)
         await _finish(sending)
     return socket
 
@@ -170,7 +170,7 @@ async def _read(socket: web.WebSocketResponse, services: Context, take: Callable
         except Exception as error:
             services.counters.count("live_failures")
             detail = error.detail if isinstance(error, OurError) else repr(error)
-            log.error("a message was not acted on", extra={"detail": detail}, exc_info=not isinstance(error, OurError))
+            logger.error("a message was not acted on", extra={"detail": detail}, exc_info=not isinstance(error, OurError))
 
 
 async def _finish(sending: asyncio.Task[None]) -> None:

@@ -12,10 +12,10 @@ from aiohttp import hdrs, web
 from relay.base.counters import declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.http.context import Access, Context, Handler, Route, bearer, context, remember
-from relay.service.identity import CONSOLE, SignedIn
-from relay.store import patience
+from relay.people.identity import CONSOLE, SignedIn
+from relay.runtime import deadlines
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 COOKIE = "relay_session"
 SIGN_IN = "/api/session"
@@ -75,14 +75,14 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
             # Who is nobody is counted, and entered once per source and minute (I3); the sign-in does so itself, by name.
             context(request).journal.refuse_anonymous(request.remote or "?", route_name(request))
         if isinstance(error, OurError):
-            log.warning("request failed", extra={"route": route_name(request), "detail": error.detail})
+            logger.warning("request failed", extra={"route": route_name(request), "detail": error.detail})
         response = refusal(error)
     except web.HTTPException as error:
         counters.count("http_refused")
         response = _plain(error)
     except Exception:
         counters.count("http_failed")
-        log.exception("request failed", extra={"route": route_name(request)})
+        logger.exception("request failed", extra={"route": route_name(request)})
         response = web.json_response({"error": "internal", "detail": "the relay made a mistake"}, status=500)
     if not response.prepared:
         _add_headers(request, response)
@@ -111,7 +111,7 @@ def guarded(route: Route) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         services = context(request)
         limit(request, services, route)
-        with patience.hurried():
+        with deadlines.hurried():
             await _ACCESS[route.access](request, services)
             return await route.handler(request)
 

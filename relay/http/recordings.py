@@ -5,12 +5,12 @@ What this file owns: the JSON and the HLS addresses.  What it must never know: k
 
 from aiohttp import hdrs, web
 
+from relay.archive.recordings import Detail
 from relay.base.clock import SECOND_NS, rfc3339
 from relay.base.errors import Kind, TheirError
 from relay.http import schemas
 from relay.http.bodies import answer, number, read_body
 from relay.http.context import Access, Route, context, signed_in
-from relay.service.recordings import Detail
 from relay.store.catalogue import Filter, Recording
 
 PAGE = 100

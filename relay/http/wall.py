@@ -8,9 +8,9 @@ from aiohttp import web
 from relay.channel.messages import Patched
 from relay.http.bodies import SDP, created, number, read_text
 from relay.http.context import Access, Route, context, signed_in
-from relay.http.doors import options, patched
+from relay.http.endpoints import options, patched
 from relay.policy.roles import Action
-from relay.service.walls import Viewer
+from relay.viewing.sessions import Viewer
 
 
 async def open_wall(request: web.Request) -> web.StreamResponse:

@@ -9,8 +9,8 @@ from relay.base.errors import Kind, TheirError
 from relay.channel.messages import Patched
 from relay.http.bodies import SDP, created, read_text
 from relay.http.context import Access, Route, bearer, context, signed_in
-from relay.http.doors import options, patched
-from relay.service.walls import Viewer
+from relay.http.endpoints import options, patched
+from relay.viewing.sessions import Viewer
 
 
 async def _viewer(request: web.Request) -> tuple[Viewer, str | None]:

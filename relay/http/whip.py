@@ -10,7 +10,7 @@ from relay.base.ids import is_slug
 from relay.channel.messages import Patched
 from relay.http.bodies import SDP, created, read_text
 from relay.http.context import Access, Route, bearer, context
-from relay.http.doors import options, patched
+from relay.http.endpoints import options, patched
 from relay.store.accounts import Camera
 
 

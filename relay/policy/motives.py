@@ -8,8 +8,8 @@ from enum import StrEnum
 
 from relay.base.errors import Kind, TheirError
 
-LONGEST = 500
-SHORTEST = 3
+MAX_LENGTH = 500
+MIN_LENGTH = 3
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Co", "Cf"})
 _EMPTY_PHRASES = frozenset({"test", "service", "motif", "motive", "aucun", "none", "n/a", "xxx", "..."})
 
@@ -33,31 +33,31 @@ class Threat(StrEnum):
     PERSONS = "personnes"
 
 
-def clean_text(text: str, field: str, *, longest: int = LONGEST) -> str:
+def clean_text(text: str, field: str, *, max_length: int = MAX_LENGTH) -> str:
     """Return the text in NFC, trimmed, inner white space folded.
 
-    Raises TheirError(INCOMPLETE) when nothing is left, TheirError(INVALID) for control characters or more than `longest`.
+    Raises TheirError(INCOMPLETE) when nothing is left, TheirError(INVALID) for control characters or more than `max_length`.
     """
     folded = " ".join(unicodedata.normalize("NFC", text).split())
     if not folded:
         raise TheirError(Kind.INCOMPLETE, f"{field} is required")
     if any(unicodedata.category(char) in _UNPRINTABLE for char in folded):
         raise TheirError(Kind.INVALID, f"{field} holds control characters")
-    if len(folded) > longest:
-        raise TheirError(Kind.INVALID, f"{field} is longer than {longest} characters")
+    if len(folded) > max_length:
+        raise TheirError(Kind.INVALID, f"{field} is longer than {max_length} characters")
     return folded
 
 
-def trimmed_text(text: str, *, longest: int = LONGEST) -> str:
+def trimmed_text(text: str, *, max_length: int = MAX_LENGTH) -> str:
     """Return what `clean_text` would take of a text: for a device's words, which must never cost the alarm they came with."""
     printable = (" " if unicodedata.category(char) in _UNPRINTABLE else char for char in unicodedata.normalize("NFC", text))
-    return " ".join("".join(printable).split())[:longest].strip()
+    return " ".join("".join(printable).split())[:max_length].strip()
 
 
 def check_motive(text: str | None) -> str:
     """JRN-02: return the cleaned motive; raises TheirError(INCOMPLETE) where it is missing, too short or says nothing."""
     motive = clean_text(text or "", "a motive")
-    if len(motive) < SHORTEST or motive.casefold() in _EMPTY_PHRASES:
+    if len(motive) < MIN_LENGTH or motive.casefold() in _EMPTY_PHRASES:
         raise TheirError(Kind.INCOMPLETE, "the motive must say why (JRN-02: R241-5, R241-14)")
     return motive
 

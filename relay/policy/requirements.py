@@ -22,7 +22,10 @@ class Requirement:
 
 
 _POLICY = "tests/unit/policy/"
-_SERVICE = "tests/unit/service/"
+_LIVE = "tests/unit/live/"
+_VIEWING = "tests/unit/viewing/"
+_ARCHIVE = "tests/unit/archive/"
+_PEOPLE = "tests/unit/people/"
 _STORE = "tests/unit/store/"
 _LINE = "tests/integration/test_control_line.py::"
 
@@ -30,30 +33,30 @@ ENFORCED: dict[str, Requirement] = {
     "REC-02": Requirement(
         "L241-1, L241-2 al.1",
         "a recording has a trigger and an intervention",
-        ("relay.service.recordings:Recordings.begin", "relay.service.interventions:Interventions.open_by_camera"),
-        (_SERVICE + "test_recordings.py::test_the_journal_knows_of_a_recording_before_its_key_and_row_exist",),
+        ("relay.archive.recordings:Recordings.begin", "relay.people.interventions:Interventions.open_by_camera"),
+        (_ARCHIVE + "test_recordings.py::test_the_journal_knows_of_a_recording_before_its_key_and_row_exist",),
     ),
     "REC-03": Requirement(
         "R241-1 I, R241-8 II, R241-9",
         "only enrolled cameras, at most the authorised number, in the authorised communes",
-        ("relay.service.enrolment:Enrolment.recognise", "relay.store.accounts:Accounts.add_camera"),
+        ("relay.people.enrolment:Enrolment.recognise", "relay.store.accounts:Accounts.add_camera"),
         (
-            _SERVICE + "test_enrolment.py::test_a_token_is_recognised_for_its_own_camera_only_and_not_stored",
-            _SERVICE + "test_enrolment.py::test_the_prefects_number_of_cameras_is_kept_and_a_revoked_one_makes_room",
-            _SERVICE + "test_enrolment.py::test_what_is_not_a_lawful_camera_is_not_enrolled",
+            _PEOPLE + "test_enrolment.py::test_a_token_is_recognised_for_its_own_camera_only_and_not_stored",
+            _PEOPLE + "test_enrolment.py::test_the_prefects_number_of_cameras_is_kept_and_a_revoked_one_makes_room",
+            _PEOPLE + "test_enrolment.py::test_what_is_not_a_lawful_camera_is_not_enrolled",
         ),
     ),
     "REC-08": Requirement(
         "R241-2 1° à 4°, R241-10",
         "the data of a recording: times, bearer, place; the bearer goes with the recording",
-        ("relay.store.catalogue:Recording", "relay.service.keeping:Keeping._erase"),
-        (_SERVICE + "test_keeping.py::test_nothing_goes_before_the_paris_day_of_its_term_and_everything_on_it",),
+        ("relay.store.catalogue:Recording", "relay.archive.retention:Retention._erase"),
+        (_ARCHIVE + "test_retention.py::test_nothing_goes_before_the_paris_day_of_its_term_and_everything_on_it",),
     ),
     "REC-09": Requirement(
         "R241-2 5° à 7°",
         "an export carries its motive, requesting agent and service, procedure number",
-        ("relay.service.exports:Request", "relay.service.exports:Exports.request"),
-        (_SERVICE + "test_exports.py::test_every_legal_field_is_required_and_the_refusal_is_entered",),
+        ("relay.archive.exports:Request", "relay.archive.exports:Exports.request"),
+        (_ARCHIVE + "test_exports.py::test_every_legal_field_is_required_and_the_refusal_is_entered",),
     ),
     "REC-10": Requirement(
         "R241-2, R241-10 last al.",
@@ -64,17 +67,17 @@ ENFORCED: dict[str, Requirement] = {
     "LIV-01": Requirement(
         "L241-1, L241-2 al.5; R241-3 I, R241-11 I",
         "live only when agents, goods or persons are at immediate risk",
-        ("relay.policy.motives:check_threat", "relay.policy.access:decide", "relay.service.recordings:Recordings.begin"),
+        ("relay.policy.motives:check_threat", "relay.policy.access:decide", "relay.archive.recordings:Recordings.begin"),
         (
             _POLICY + "test_motives.py::test_a_transmission_names_whose_integrity_is_at_risk",
             _POLICY + "test_access.py::test_a_live_view_is_refused_for_each_thing_that_lacks",
-            _SERVICE + "test_recordings.py::test_a_recording_needs_a_declared_threat_where_its_regime_asks_for_one",
+            _ARCHIVE + "test_recordings.py::test_a_recording_needs_a_declared_threat_where_its_regime_asks_for_one",
         ),
     ),
     "LIV-02": Requirement(
         "L241-1, L241-2 al.5",
         "what is transmitted is being recorded",
-        ("relay.service.capture:Capture.begin", "relay.policy.access:decide"),
+        ("relay.live.capture:Capture.begin", "relay.policy.access:decide"),
         (_POLICY + "test_access.py::test_a_live_view_is_refused_for_each_thing_that_lacks",),
     ),
     "LIV-03": Requirement(
@@ -91,55 +94,55 @@ ENFORCED: dict[str, Requirement] = {
         "live sound is off unless enrolled so, and impossible where the regime has none",
         (
             "relay.policy.regimes:check_live_audio",
-            "relay.service.enrolment:Enrolment.enrol",
-            "relay.service.streams:Streams.changed",
+            "relay.people.enrolment:Enrolment.enrol",
+            "relay.live.streams:Streams.changed",
         ),
         (
-            _SERVICE + "test_enrolment.py::test_live_sound_is_off_unless_asked_for_and_never_where_the_law_has_none",
-            _SERVICE + "test_streams.py::test_sound_switched_off_is_switched_off_at_the_worker_before_that_is_answered",
+            _PEOPLE + "test_enrolment.py::test_live_sound_is_off_unless_asked_for_and_never_where_the_law_has_none",
+            _LIVE + "test_streams.py::test_sound_switched_off_is_switched_off_at_the_worker_before_that_is_answered",
         ),
     ),
     "LIV-05": Requirement(
         "R241-4 al.4, R241-13 al.4",
         "no second recording: playback and extraction leave no media outside the vault",
-        ("relay.service.export_zip:Archive", "relay.service.recordings:Recordings.media"),
-        (_SERVICE + "test_exports.py::test_no_plain_media_rests_in_the_data_folder_during_or_after_an_extraction",),
+        ("relay.archive.export_zip:Archive", "relay.archive.recordings:Recordings.media"),
+        (_ARCHIVE + "test_exports.py::test_no_plain_media_rests_in_the_data_folder_during_or_after_an_extraction",),
     ),
     "LIV-06": Requirement(
         "R241-3 V, R241-11 V",
         "a view is in the journal before its first frame; no journal, no frame",
-        ("relay.store.journal:Journal.append", "relay.service.recordings:Recordings.open_view"),
+        ("relay.store.journal:Journal.append", "relay.archive.recordings:Recordings.open_view"),
         (
             _STORE + "test_journal.py::test_a_journal_that_cannot_be_written_refuses",
-            _SERVICE + "test_recordings.py::test_a_commander_plays_what_was_recorded_within_a_journalled_view",
+            _ARCHIVE + "test_recordings.py::test_a_commander_plays_what_was_recorded_within_a_journalled_view",
         ),
     ),
     "LIV-07": Requirement(
         "L241-1, L241-2 al.5",
         "pictures end with their intervention, and after their longest time unless somebody confirms the threat",
         (
-            "relay.service.interventions:Interventions.close",
-            "relay.service.streams:Streams.end_intervention",
-            "relay.service.longest:Longest.tick",
-            "relay.service.longest:Longest.confirm",
+            "relay.people.interventions:Interventions.close",
+            "relay.live.streams:Streams.end_intervention",
+            "relay.live.time_limit:TimeLimit.tick",
+            "relay.live.time_limit:TimeLimit.confirm",
         ),
         (
-            _SERVICE + "test_interventions.py::test_a_closed_intervention_gives_no_more_pictures_and_tells_who_shows_them",
+            _PEOPLE + "test_interventions.py::test_a_closed_intervention_gives_no_more_pictures_and_tells_who_shows_them",
             _LINE + "test_closing_an_intervention_ends_its_transmissions",
             _LINE + "test_a_step_of_the_wall_clock_ends_no_transmission",
             _LINE + "test_a_step_of_the_wall_clock_ends_no_transmission_and_prolongs_none_across_a_restart",
-            _SERVICE + "test_longest.py::test_a_transmission_is_announced_ten_minutes_before_its_end_and_then_ends",
-            _SERVICE + "test_longest.py::test_a_transmission_confirmed_with_a_motive_goes_on_and_the_journal_says_so",
-            _SERVICE + "test_longest.py::test_who_may_not_see_it_confirms_nothing_and_the_refusal_is_entered",
+            _LIVE + "test_time_limit.py::test_a_transmission_is_announced_ten_minutes_before_its_end_and_then_ends",
+            _LIVE + "test_time_limit.py::test_a_transmission_confirmed_with_a_motive_goes_on_and_the_journal_says_so",
+            _LIVE + "test_time_limit.py::test_who_may_not_see_it_confirms_nothing_and_the_refusal_is_entered",
         ),
     ),
     "ACC-01": Requirement(
         "R241-3-1 I, R241-12 I",
         "designated persons only, from a day to a day, with one role",
-        ("relay.policy.access:decide", "relay.service.identity:Identity.add_user"),
+        ("relay.policy.access:decide", "relay.people.identity:Identity.add_user"),
         (
             _POLICY + "test_access.py::test_no_combination_shows_a_picture_against_the_rules",
-            _SERVICE + "test_identity.py::test_every_way_a_session_ends",
+            _PEOPLE + "test_identity.py::test_every_way_a_session_ends",
         ),
     ),
     "ACC-03": Requirement(
@@ -148,48 +151,48 @@ ENFORCED: dict[str, Requirement] = {
         ("relay.policy.access:decide",),
         (
             _POLICY + "test_access.py::test_a_stored_picture_is_refused_for_each_thing_that_lacks",
-            _SERVICE + "test_recordings.py::test_a_recording_in_progress_is_not_played",
+            _ARCHIVE + "test_recordings.py::test_a_recording_in_progress_is_not_played",
         ),
     ),
     "ACC-04": Requirement(
         "R241-3-1 I, R241-12 I last al.",
         "extraction by those habilitated only",
-        ("relay.policy.roles:GRANTS", "relay.service.exports:Exports.request"),
-        (_SERVICE + "test_exports.py::test_only_commanders_extract",),
+        ("relay.policy.roles:GRANTS", "relay.archive.exports:Exports.request"),
+        (_ARCHIVE + "test_exports.py::test_only_commanders_extract",),
     ),
     "INT-01": Requirement(
         "L241-1, L241-2 al.6; R241-3 V",
         "integrity is checkable by anyone until erasure; what is not as sealed does not leave",
-        ("relay.evidence.verify:verify", "relay.service.verification:Verification.verify"),
+        ("relay.evidence.verify:verify", "relay.archive.verification:Verification.verify"),
         (
-            _SERVICE + "test_verification.py::test_one_flipped_bit_is_found",
-            _SERVICE + "test_exports.py::test_bytes_that_are_not_as_sealed_never_leave",
+            _ARCHIVE + "test_verification.py::test_one_flipped_bit_is_found",
+            _ARCHIVE + "test_exports.py::test_bytes_that_are_not_as_sealed_never_leave",
         ),
     ),
     "SEC-01": Requirement(
         "LIL 99 II",
         "passwords, sessions and tokens resist theft and guessing",
-        ("relay.policy.lockout:wait_seconds", "relay.service.identity:Identity.sign_in", "relay.service.passwords:Passwords"),
+        ("relay.policy.lockout:wait_seconds", "relay.people.identity:Identity.sign_in", "relay.people.passwords:Passwords"),
         (
-            _SERVICE + "test_identity.py::test_neither_token_nor_password_rests_in_clear_on_disk",
-            _SERVICE + "test_identity.py::test_failures_lock_the_name_for_a_while_even_for_the_right_password",
-            _SERVICE + "test_identity.py::test_a_one_time_password_opens_nothing_but_its_own_change",
-            _SERVICE + "test_identity.py::test_a_step_of_the_wall_clock_neither_ends_nor_prolongs_a_sign_in_or_a_view_token",
+            _PEOPLE + "test_identity.py::test_neither_token_nor_password_rests_in_clear_on_disk",
+            _PEOPLE + "test_identity.py::test_failures_lock_the_name_for_a_while_even_for_the_right_password",
+            _PEOPLE + "test_identity.py::test_a_one_time_password_opens_nothing_but_its_own_change",
+            _PEOPLE + "test_identity.py::test_a_step_of_the_wall_clock_neither_ends_nor_prolongs_a_sign_in_or_a_view_token",
         ),
     ),
     "SEC-02": Requirement(
         "CNIL",
         "a lost camera is revoked and never publishes again",
-        ("relay.service.enrolment:Enrolment.revoke",),
-        (_SERVICE + "test_enrolment.py::test_a_revoked_camera_is_told_of_at_once_and_never_recognised_again",),
+        ("relay.people.enrolment:Enrolment.revoke",),
+        (_PEOPLE + "test_enrolment.py::test_a_revoked_camera_is_told_of_at_once_and_never_recognised_again",),
     ),
     "JRN-01": Requirement(
         "R241-5, R241-14; LIL 101",
         "collection, modification, consultation, communication, erasure and transfer are entered",
-        ("relay.store.journal:Operation", "relay.service.check:Check.run", "relay.service.repair:Repair.run"),
+        ("relay.store.journal:Operation", "relay.archive.check:Check.run", "relay.archive.repair:Repair.run"),
         (
-            _SERVICE + "test_check.py::test_each_damage_is_named_and_nothing_else",
-            _SERVICE + "test_repair.py::test_what_is_safe_is_mended_entered_and_agrees_afterwards",
+            _ARCHIVE + "test_check.py::test_each_damage_is_named_and_nothing_else",
+            _ARCHIVE + "test_repair.py::test_what_is_safe_is_mended_entered_and_agrees_afterwards",
         ),
     ),
     "JRN-02": Requirement(
@@ -198,22 +201,26 @@ ENFORCED: dict[str, Requirement] = {
         (
             "relay.policy.motives:check_motive",
             "relay.store.journal:Journal.append",
-            "relay.service.interventions:Interventions.motive_of",
+            "relay.people.interventions:Interventions.motive_of",
         ),
         (
             _STORE + "test_journal.py::test_a_consultation_without_motive_is_refused",
-            _SERVICE + "test_interventions.py::test_no_motive_no_intervention_and_the_refusal_is_entered",
-            _SERVICE + "test_recordings.py::test_without_a_motive_there_is_no_picture",
+            _PEOPLE + "test_interventions.py::test_no_motive_no_intervention_and_the_refusal_is_entered",
+            _ARCHIVE + "test_recordings.py::test_without_a_motive_there_is_no_picture",
         ),
     ),
     "JRN-03": Requirement(
         "R241-5, R241-14 al.3; R253-5",
         "the journal is kept three years, then purged, and still verifies",
-        ("relay.policy.retention:journal_purge_ns", "relay.store.journal:Journal.purge", "relay.service.keeping:Keeping.sweep"),
+        (
+            "relay.policy.retention:journal_purge_ns",
+            "relay.store.journal:Journal.purge",
+            "relay.archive.retention:Retention.sweep",
+        ),
         (
             _POLICY + "test_retention.py::test_journal_entries_are_kept_three_calendar_years",
             _STORE + "test_journal_check.py::test_entries_purged_after_three_years_lose_their_words_and_still_verify",
-            _SERVICE + "test_keeping.py::test_the_journal_loses_the_words_of_entries_three_years_old",
+            _ARCHIVE + "test_retention.py::test_the_journal_loses_the_words_of_entries_three_years_old",
         ),
     ),
     "JRN-04": Requirement(
@@ -241,20 +248,20 @@ ENFORCED: dict[str, Requirement] = {
         "one calendar month after the Paris day of recording it erases itself, journalled",
         (
             "relay.policy.retention:expires_on",
-            "relay.service.keeping:Keeping.sweep",
-            "relay.service.keeping:Keeping.finish",
+            "relay.archive.retention:Retention.sweep",
+            "relay.archive.retention:Retention.finish",
             "relay.base.clock:UnhurriedClock",
         ),
         (
             _POLICY + "test_retention.py::test_the_term_is_one_calendar_month_after_the_paris_day",
             _POLICY + "test_retention.py::test_no_recording_outlives_one_calendar_month",
-            _SERVICE + "test_keeping.py::test_the_entry_stands_before_the_key_goes_and_the_key_goes_before_the_files",
-            _SERVICE + "test_keeping.py::test_nothing_goes_before_the_paris_day_of_its_term_and_everything_on_it",
-            _SERVICE + "test_keeping.py::test_a_clock_that_is_stepped_ahead_erases_nothing_early",
-            _SERVICE + "test_keeping.py::test_a_clock_that_is_put_right_again_is_believed_at_once",
-            _SERVICE + "test_keeping.py::test_a_clock_that_was_behind_is_believed_after_a_day",
-            _SERVICE + "test_keeping.py::test_a_clock_that_is_stepped_back_erases_an_hour_later_and_still_on_the_day",
-            _SERVICE + "test_repair.py::test_an_entered_erasure_is_not_finished_by_a_clock_that_was_stepped_ahead",
+            _ARCHIVE + "test_retention.py::test_the_entry_stands_before_the_key_goes_and_the_key_goes_before_the_files",
+            _ARCHIVE + "test_retention.py::test_nothing_goes_before_the_paris_day_of_its_term_and_everything_on_it",
+            _ARCHIVE + "test_retention.py::test_a_clock_that_is_stepped_ahead_erases_nothing_early",
+            _ARCHIVE + "test_retention.py::test_a_clock_that_is_put_right_again_is_believed_at_once",
+            _ARCHIVE + "test_retention.py::test_a_clock_that_was_behind_is_believed_after_a_day",
+            _ARCHIVE + "test_retention.py::test_a_clock_that_is_stepped_back_erases_an_hour_later_and_still_on_the_day",
+            _ARCHIVE + "test_repair.py::test_an_entered_erasure_is_not_finished_by_a_clock_that_was_stepped_ahead",
             "tests/unit/base/test_clock.py::test_the_unhurried_clock_is_never_ahead_of_the_wall_nor_of_time_that_passed",
             "tests/e2e/test_erasure.py::test_erased_means_that_no_file_holds_the_key",
         ),
@@ -263,18 +270,18 @@ ENFORCED: dict[str, Requirement] = {
         "R241-4, R241-13 al.3",
         "kept longer only for a named procedure it was handed over for, opened before the term, reviewed, erased once lifted",
         (
-            "relay.service.holds:Holds.open",
-            "relay.service.holds:Holds.review",
-            "relay.service.holds:Holds.lift",
+            "relay.archive.holds:Holds.open",
+            "relay.archive.holds:Holds.review",
+            "relay.archive.holds:Holds.lift",
             "relay.policy.retention:lateness_seconds",
         ),
         (
-            _SERVICE + "test_holds.py::test_a_held_recording_outlives_its_term_and_goes_once_lifted",
-            _SERVICE + "test_holds.py::test_a_hold_without_its_procedure_is_refused",
-            _SERVICE + "test_holds.py::test_only_what_was_handed_over_for_the_procedure_is_held",
-            _SERVICE + "test_holds.py::test_a_hold_comes_before_the_term_and_from_a_commander",
-            _SERVICE + "test_holds.py::test_a_review_that_nobody_makes_is_overdue_until_it_is_made",
-            _SERVICE + "test_holds.py::test_a_clock_that_is_stepped_ahead_refuses_no_hold",
+            _ARCHIVE + "test_holds.py::test_a_held_recording_outlives_its_term_and_goes_once_lifted",
+            _ARCHIVE + "test_holds.py::test_a_hold_without_its_procedure_is_refused",
+            _ARCHIVE + "test_holds.py::test_only_what_was_handed_over_for_the_procedure_is_held",
+            _ARCHIVE + "test_holds.py::test_a_hold_comes_before_the_term_and_from_a_commander",
+            _ARCHIVE + "test_holds.py::test_a_review_that_nobody_makes_is_overdue_until_it_is_made",
+            _ARCHIVE + "test_holds.py::test_a_clock_that_is_stepped_ahead_refuses_no_hold",
         ),
     ),
     "RET-03": Requirement(
@@ -298,47 +305,47 @@ ENFORCED: dict[str, Requirement] = {
     "EXT-03": Requirement(
         "CPP R15-33-67",
         "the package holds the untouched original, manifest, signatures and a standalone verifier",
-        ("relay.service.export_zip:Archive",),
-        (_SERVICE + "test_exports.py::test_an_archive_verifies_for_its_interval_with_nothing_but_the_public_key",),
+        ("relay.archive.export_zip:Archive",),
+        (_ARCHIVE + "test_exports.py::test_an_archive_verifies_for_its_interval_with_nothing_but_the_public_key",),
     ),
     "VID-01": Requirement(
         "R253-1",
         "fixed cameras have no sound",
         (
             "relay.policy.regimes:check_live_audio",
-            "relay.service.streams:Streams._open",
+            "relay.live.streams:Streams._open",
             "relay.transport.sdp:answer_publisher",
         ),
         (
             "tests/integration/test_control_line.py::test_a_worker_is_told_where_no_sound_may_be_recorded",
             "tests/e2e/test_whole_line.py::test_where_the_law_has_no_sound_the_recorded_file_has_none",
             "tests/integration/test_worker_line.py::test_sound_of_a_camera_whose_regime_records_none_goes_nowhere",
-            _SERVICE + "test_enrolment.py::test_live_sound_is_off_unless_asked_for_and_never_where_the_law_has_none",
+            _PEOPLE + "test_enrolment.py::test_live_sound_is_off_unless_asked_for_and_never_where_the_law_has_none",
         ),
     ),
     "VID-03": Requirement(
         "R253-3 II 2°, L132-14-1",
         "people watch the communes they are competent for",
-        ("relay.policy.access:decide", "relay.service.enrolment:in_scope"),
+        ("relay.policy.access:decide", "relay.people.enrolment:in_scope"),
         (
             _POLICY + "test_access.py::test_a_fixed_camera_needs_no_threat_but_its_commune",
-            _SERVICE + "test_enrolment.py::test_people_see_the_fixed_cameras_of_their_communes_only",
+            _PEOPLE + "test_enrolment.py::test_people_see_the_fixed_cameras_of_their_communes_only",
         ),
     ),
     "VID-04": Requirement(
         "L252-3, L252-5, R253-4",
         "a prefect's act can only shorten the month",
-        ("relay.policy.retention:expires_on", "relay.service.recordings:Recordings.begin"),
+        ("relay.policy.retention:expires_on", "relay.archive.recordings:Recordings.begin"),
         (
             _POLICY + "test_retention.py::test_a_prefects_act_can_only_shorten",
-            _SERVICE + "test_recordings.py::test_the_prefects_term_goes_into_the_plan_of_a_fixed_cameras_recording",
+            _ARCHIVE + "test_recordings.py::test_the_prefects_term_goes_into_the_plan_of_a_fixed_cameras_recording",
         ),
     ),
 }
 
 OUTSIDE: dict[str, str] = {
     "REC-01": "a recording begins with a transmission that the bearer opens or accepts; there is no always-on mode",
-    "REC-04": "the visible signal is the camera's; here `relay.service.streams` ends a transmission whose recording ended",
+    "REC-04": "the visible signal is the camera's; here `relay.live.streams` ends a transmission whose recording ended",
     "REC-05": "informing filmed persons is the bearer's; not recorded yet",
     "REC-06": "public notice: the service's",
     "REC-07": "purposes: the service's; no statistics about agents exist here",

@@ -36,7 +36,7 @@ class Sample(NamedTuple):
     """With a keyframe the parameter sets that came last, in it or before it."""
 
 
-class Hole(NamedTuple):
+class TrackGap(NamedTuple):
     """Between two samples something is missing; both ends are samples that came whole."""
 
     before: Sample | None
@@ -44,7 +44,7 @@ class Hole(NamedTuple):
     packets: int
 
 
-Event = Sample | Hole
+Event = Sample | TrackGap
 
 
 _Packet = tuple[int, bool, bytes, int]
@@ -127,7 +127,7 @@ class _Track(ABC):
 
     def _complete(self, sample: Sample, out: list[Event]) -> None:
         if self._lost:
-            out.append(Hole(self._last, sample, self._lost))
+            out.append(TrackGap(self._last, sample, self._lost))
             self._lost = 0
         out.append(sample)
         self._last = sample

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from relay.base.serials import unwrap
-from relay.record.assemble import Event, H264Track, Hole, OpusTrack, Sample
+from relay.record.assemble import Event, H264Track, OpusTrack, Sample, TrackGap
 from relay.record.cut import Cutter, Fragment, Layout, Placed
 from relay.record.timeline import Fix, Timeline
 
@@ -23,9 +23,9 @@ PAUSE_NS = SECOND * 9 // 10
 RESIDUE_NS = SECOND // 10
 """After a silence of all, the tracks come back one after the other: what is shorter than this is not told again."""
 
-MissingCause: TypeAlias = Literal["radio", "reconnect", "tap_overflow", "clock", "paused"]
+GapCause: TypeAlias = Literal["radio", "reconnect", "tap_overflow", "clock", "paused"]
 
-__all__ = ["AUDIO", "CLOCKS", "VIDEO", "Ask", "Fragment", "Layout", "Line", "LineSettings", "Missing", "Output", "Stream"]
+__all__ = ["AUDIO", "CLOCKS", "VIDEO", "Ask", "Fragment", "Layout", "Line", "LineSettings", "MediaGap", "Output", "Stream"]
 
 
 class Stream(NamedTuple):
@@ -35,13 +35,13 @@ class Stream(NamedTuple):
     track: int
 
 
-class Missing(NamedTuple):
+class MediaGap(NamedTuple):
     """Something was not recorded; times in monotonic nanoseconds."""
 
     start: int
     length: int
     track: int | None
-    cause: MissingCause
+    cause: GapCause
     detail: str
 
 
@@ -51,7 +51,7 @@ class Ask(NamedTuple):
     cause: Literal["segment", "loss"]
 
 
-Output: TypeAlias = Fragment | Missing | Ask
+Output: TypeAlias = Fragment | MediaGap | Ask
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,12 @@ class LineSettings:
 
 
 @dataclass(slots=True)
-class _Wound:
+class _OpenGap:
     """A hole in one track that the next sample to be kept will close."""
 
     start: int
     until: int
-    cause: MissingCause
+    cause: GapCause
     detail: str
 
 
@@ -88,12 +88,12 @@ class _Source:
         """Nanoseconds that were told as missing from this track since then."""
         self.seen: Sample | None = None
         """The last sample at all: sender reports are unwrapped beside it."""
-        self.wound: _Wound | None = None
+        self.wound: _OpenGap | None = None
 
-    def hurt(self, start: int, until: int, cause: MissingCause, detail: str) -> None:
+    def hurt(self, start: int, until: int, cause: GapCause, detail: str) -> None:
         """Remember that something is missing; what was missing already goes on."""
         if self.wound is None:
-            self.wound = _Wound(start, until, cause, detail)
+            self.wound = _OpenGap(start, until, cause, detail)
         else:
             self.wound.until = max(self.wound.until, until)
 
@@ -150,13 +150,13 @@ class Line:
         out = self.close()
         if not self._kept:
             return out
-        cause: MissingCause = "paused" if connected else "radio"
+        cause: GapCause = "paused" if connected else "radio"
         last = max(self._kept.values())
         if now - last > PAUSE_NS:
-            out.append(Missing(last, now - last, None, cause, "nothing came until the end"))
+            out.append(MediaGap(last, now - last, None, cause, "nothing came until the end"))
         for track, since in self._kept.items():
             if last - since > PAUSE_NS:
-                out.append(Missing(since, last - since, track, "paused", "nothing of this track came until the end"))
+                out.append(MediaGap(since, last - since, track, "paused", "nothing of this track came until the end"))
         return out
 
     def packets(self, packets: Sequence[tuple[int, bytes]], now: int) -> list[Output]:
@@ -237,15 +237,15 @@ class Line:
 
     def _events(self, source: _Source, events: list[Event], now: int, out: list[Output]) -> None:
         for event in events:
-            if isinstance(event, Hole):
+            if isinstance(event, TrackGap):
                 self._hole(source, event)
                 if source.track == VIDEO and not event.after.keyframe:
                     out.append(Ask("loss"))
             else:
                 self._sample(source, event, now, out)
 
-    def _hole(self, source: _Source, hole: Hole) -> None:
-        cause: MissingCause = "radio"
+    def _hole(self, source: _Source, hole: TrackGap) -> None:
+        cause: GapCause = "radio"
         if self._overflow:
             cause, self._overflow = "tap_overflow", 0
         until = hole.after.arrival
@@ -256,7 +256,7 @@ class Line:
         time, jump = source.timeline.place(sample.timestamp, sample.arrival)
         source.seen = sample
         if jump:
-            out.append(Missing(sample.arrival, 0, source.track, "clock", "the camera's RTP clock jumped"))
+            out.append(MediaGap(sample.arrival, 0, source.track, "clock", "the camera's RTP clock jumped"))
         placed = Placed(time, sample.data, sample.keyframe, sample.duration, sample.arrival)
         if not self._keeps(source.track, sample):
             source.hurt(sample.arrival, sample.arrival, "reconnect", "before a keyframe")
@@ -284,13 +284,13 @@ class Line:
         if wound is None and before is not None:
             if arrival - before.arrival <= PAUSE_NS:
                 return  # then it was less than a pause for all tracks together, too
-            wound = _Wound(before.arrival, arrival, "paused", "the camera sent nothing")
+            wound = _OpenGap(before.arrival, arrival, "paused", "the camera sent nothing")
         assert self._cutter is not None
         last = max(self._kept.values(), default=arrival)
         if arrival - last > PAUSE_NS:
-            cause: MissingCause = wound.cause if wound is not None else "paused"
+            cause: GapCause = wound.cause if wound is not None else "paused"
             out += self._cutter.flush()
-            out.append(Missing(last, arrival - last, None, cause, wound.detail if wound is not None else "nothing came"))
+            out.append(MediaGap(last, arrival - last, None, cause, wound.detail if wound is not None else "nothing came"))
             self._silence = (last, arrival)
         if wound is not None:
             self._heal(source, wound, arrival, out)
@@ -298,7 +298,7 @@ class Line:
     def _explain(self, source: _Source, placed: Placed, out: list[Output], since: int) -> None:
         """Tell what the track skips beyond what was told by arrival: delays before a pause make it look shorter than it was."""
         for item in out[since:]:
-            if isinstance(item, Missing):
+            if isinstance(item, MediaGap):
                 for each in self._sources.values():
                     each.told += item.length if item.track in (None, each.track) else 0
         rest = (placed.time - source.reached) * SECOND // CLOCKS[source.track] - source.told
@@ -306,10 +306,10 @@ class Line:
             assert self._cutter is not None
             out += self._cutter.flush()
             detail = "the camera's timestamps go on after a pause that delays made shorter"
-            out.append(Missing(placed.arrival - rest, rest, source.track, "paused", detail))
+            out.append(MediaGap(placed.arrival - rest, rest, source.track, "paused", detail))
         source.told = 0
 
-    def _heal(self, source: _Source, wound: _Wound, until: int, out: list[Output]) -> None:
+    def _heal(self, source: _Source, wound: _OpenGap, until: int, out: list[Output]) -> None:
         """Tell a hole of one track, without the part that was told as a silence of all."""
         source.wound = None
         start = wound.start
@@ -319,4 +319,4 @@ class Line:
             start = self._silence[1]
             if until - start < RESIDUE_NS:
                 return
-        out.append(Missing(start, max(until - start, 0), source.track, wound.cause, wound.detail))
+        out.append(MediaGap(start, max(until - start, 0), source.track, wound.cause, wound.detail))

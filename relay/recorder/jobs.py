@@ -16,7 +16,7 @@ APART_NS = 1_000_000_000
 
 
 @dataclass(slots=True)
-class Media:
+class FragmentJob:
     """One init segment or fragment, in plain; times in UTC nanoseconds."""
 
     recording: str
@@ -34,7 +34,7 @@ class Media:
 
 
 @dataclass(slots=True)
-class Lack:
+class GapJob:
     """Something was not recorded."""
 
     recording: str
@@ -45,7 +45,7 @@ class Lack:
     detail: str
     fragments: int = 0
     """How many fragments were given up; 0 where the gap is no loss of fragments."""
-    init: "Media | None" = None
+    init: "FragmentJob | None" = None
     """The last init segment among them: what comes later in its segment cannot be played without it."""
 
     @property
@@ -53,7 +53,7 @@ class Lack:
         """When what lacks ends."""
         return self.start_ns + self.length_ns
 
-    def takes_in(self, more: "Lack") -> bool:
+    def takes_in(self, more: "GapJob") -> bool:
         """Extend a run of lost fragments by the next one; False where that is another hole, and a gap of its own."""
         same = (self.recording, self.track, self.cause, self.detail) == (more.recording, more.track, more.cause, more.detail)
         follows = self.start_ns <= more.start_ns <= self.end_ns + APART_NS
@@ -62,7 +62,7 @@ class Lack:
         self.widen(more)
         return True
 
-    def widen(self, more: "Lack") -> None:
+    def widen(self, more: "GapJob") -> None:
         """Extend this gap to where another ends, of whatever track and cause: where there is room for one only."""
         if self.track != more.track:
             self.track = None
@@ -104,7 +104,7 @@ class Finish:
     end_ns: int
 
 
-Job: TypeAlias = Media | Lack | Open | Finish | Renew
+Job: TypeAlias = FragmentJob | GapJob | Open | Finish | Renew
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +134,10 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Lacked:
+class GapSealed:
     """A gap was signed."""
 
-    lack: Lack
+    lack: GapJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,4 +154,4 @@ class Finished:
     duration_ns: int
 
 
-Fact: TypeAlias = Sealed | Progress | Lacked | Finished
+Fact: TypeAlias = Sealed | Progress | GapSealed | Finished

@@ -23,21 +23,21 @@ from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import framing, messages
 from relay.channel.framing import Connection
 from relay.channel.messages import Message
-from relay.channel.tasks import attempt
 from relay.evidence.chain import Reason
 from relay.evidence.seal import CERTIFICATE, MemorySigner, SessionSigner
 from relay.evidence.wire import decode
 from relay.record.line import LineSettings
-from relay.record.wall import WallClock
+from relay.record.wall_clock import WallClock
 from relay.recorder.config import RecorderConfig
-from relay.recorder.jobs import Fact, Finish, Finished, Lacked, Open, Progress, Renew, Sealed
+from relay.recorder.fact_messages import closed, segment_sealed
+from relay.recorder.jobs import Fact, Finish, Finished, GapSealed, Open, Progress, Renew, Sealed
 from relay.recorder.recording import Recording
 from relay.recorder.recover import Recovered, left_behind, marked, recover_all
-from relay.recorder.told import closed, segment_sealed
 from relay.recorder.writer import VaultThread, WriterSettings
+from relay.runtime.tasks import attempt
 from relay.store.vault import FileOps, Vault
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 RecordingState: TypeAlias = Literal["waiting", "recording", "stalled", "full"]
 
@@ -122,7 +122,7 @@ class Recorder:
 
     def stop(self, reason: str) -> None:
         """Have `run` close everything and return."""
-        log.info("recorder ends: %s", reason)
+        logger.info("recorder ends: %s", reason)
         self.done.set()
 
     def _left(self) -> dict[int, tuple[str, ...]]:
@@ -146,9 +146,9 @@ class Recorder:
             async with asyncio.timeout(STOP_SECONDS):
                 await asyncio.shield(recovering)
         except TimeoutError:
-            log.error("recovery is not done yet; the next start goes on with it")
+            logger.error("recovery is not done yet; the next start goes on with it")
         except Exception:
-            log.exception("recovery failed; the next start tries again")
+            logger.exception("recovery failed; the next start tries again")
 
     def _make_vault(self) -> VaultThread:
         config = self._config
@@ -166,7 +166,7 @@ class Recorder:
             self._finish(recording, Reason.SHUTDOWN, None)
         assert self._vault is not None
         if not await asyncio.to_thread(self._vault.stop, STOP_SECONDS) or self.failed:
-            log.error("the disk did not let every recording be closed; recovery will")
+            logger.error("the disk did not let every recording be closed; recovery will")
         await asyncio.sleep(0)
         for connection in self._connections:
             with contextlib.suppress(TimeoutError):
@@ -287,7 +287,7 @@ class Recorder:
         self._signer = signer
         assert self._vault is not None
         self._vault.put(Renew(signer))
-        log.info("another session key signs from now on")
+        logger.info("another session key signs from now on")
         return messages.Done()
 
     def _finish(self, recording: Recording, reason: Reason, author: str | None) -> asyncio.Future[None]:
@@ -404,7 +404,7 @@ class Recorder:
                 recording.progress = fact
         elif isinstance(fact, Sealed):
             self._tell(segment_sealed(fact))
-        elif isinstance(fact, Lacked):
+        elif isinstance(fact, GapSealed):
             lack = fact.lack
             self._tell(messages.GapSeen(lack.recording, lack.start_ns, lack.length_ns, lack.cause.value))
         elif isinstance(fact, Finished):

@@ -12,12 +12,12 @@ from relay.channel.messages import Plan, RecordMeta, TapOpen, TapPackets, TapSen
 from relay.evidence.chain import Cause, ClockMap, Reason, SyncSource
 from relay.evidence.wire import clip
 from relay.record.cut import Fragment, Layout
-from relay.record.line import AUDIO, VIDEO, Ask, Line, LineSettings, Missing, Output, Stream
-from relay.record.wall import WallClock
-from relay.recorder.jobs import Finish, Job, Lack, Media, Progress
+from relay.record.line import AUDIO, VIDEO, Ask, Line, LineSettings, MediaGap, Output, Stream
+from relay.record.wall_clock import WallClock
+from relay.recorder.jobs import Finish, FragmentJob, GapJob, Job, Progress
 from relay.recorder.mux import Muxer
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 MAX_METADATA = 32
 
@@ -100,7 +100,7 @@ class Recording:
         """Compare the clocks, once a second."""
         if self._wall.observe(utc_ns, now):
             self._counters.count("record_clock_steps")
-            log.warning("the wall clock was stepped; a recording is marked suspect from here")
+            logger.warning("the wall clock was stepped; a recording is marked suspect from here")
 
     @property
     def sealed_until_mono(self) -> float:
@@ -120,10 +120,10 @@ class Recording:
         for output in outputs:
             if isinstance(output, Fragment):
                 self._fragment(output, now)
-            elif isinstance(output, Missing):
+            elif isinstance(output, MediaGap):
                 start = self._wall.utc(output.start)
                 self._tell_unmuxed(start)
-                self._put(Lack(self.plan.recording, start, output.length, output.track, Cause(output.cause), output.detail))
+                self._put(GapJob(self.plan.recording, start, output.length, output.track, Cause(output.cause), output.detail))
             elif isinstance(output, Ask):
                 self.wants = output.cause
 
@@ -143,7 +143,7 @@ class Recording:
         self.seen_media = True
         metadata, self._metadata = tuple(sorted(self._metadata.items())), {}
         self._put(
-            Media(
+            FragmentJob(
                 recording=self.plan.recording,
                 segment=fragment.segment,
                 init=False,
@@ -162,7 +162,7 @@ class Recording:
         """What could not be muxed lacks until the next that can be, or until a gap that is told anyway."""
         if self._unmuxed is not None:
             (since, end, detail), self._unmuxed = self._unmuxed, None
-            self._put(Lack(self.plan.recording, since, max(until_ns, end) - since, None, Cause.RECORDER, detail))
+            self._put(GapJob(self.plan.recording, since, max(until_ns, end) - since, None, Cause.RECORDER, detail))
 
     def _muxer_of(self, fragment: Fragment, start_ns: int, now: int) -> Muxer:
         """Return the segment's muxer; a segment's first fragment brings its init segment before it."""
@@ -172,7 +172,7 @@ class Recording:
         muxer = self._muxer[1]
         if fragment.opens:
             self._number = 0
-            self._put(Media(self.plan.recording, fragment.segment, True, muxer.init, (), start_ns, 0, now / 1e9))
+            self._put(FragmentJob(self.plan.recording, fragment.segment, True, muxer.init, (), start_ns, 0, now / 1e9))
         return muxer
 
     def _clock_maps(self, now: int) -> tuple[ClockMap, ...]:

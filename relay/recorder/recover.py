@@ -26,13 +26,13 @@ from relay.evidence.chain import End, Link, Start, Torn, iterate, recover, surve
 from relay.evidence.records import DAMAGED_CAUSE, SUSPECT_CAUSE
 from relay.evidence.seal import NO_DIGEST, SessionSigner
 from relay.evidence.span import Span
-from relay.record.wall import STEP_NS
+from relay.record.wall_clock import STEP_NS
 from relay.recorder.jobs import Sealed
 from relay.recorder.marks import Standing, mark_closed, open_marks, read_mark, standing
 from relay.recorder.torn import Findings, examine, surplus
 from relay.store.vault import CHAIN, AppendFile, FileOps, Vault, is_recording_id, segment_name
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def recover_all(
             opened, vault = read_mark(root, index, recording), Vault(root, ops)
             done = recover_one(ops, vault, recording, signer, clock, opened) if is_recording_id(recording) else None
         except OSError as error:
-            log.error("recording %s cannot be recovered now: %s", recording, error.strerror)
+            logger.error("recording %s cannot be recovered now: %s", recording, error.strerror)
             continue
         mark_closed(ops, root, index, recording)
         if done is not None:
@@ -120,7 +120,7 @@ def recover_one(
         vault.erase(recording)
         return None
     if found.damage:
-        log.error("recording %s was damaged before its recorder died, at %s: nothing of it is cut", recording, found.damage)
+        logger.error("recording %s was damaged before its recorder died, at %s: nothing of it is cut", recording, found.damage)
     if not found.leave and not torn.closed:
         media = _cut_segments(ops, vault, recording, torn, sizes)
         record = _closing(data, found, signer, _dated(data, torn, standing(clock), opened), media)

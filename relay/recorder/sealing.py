@@ -17,7 +17,7 @@ from relay.evidence.records import MAX_SEGMENT, MAX_TEXT
 from relay.evidence.seal import TAG, SessionSigner, encrypt_fragment, sha256
 from relay.evidence.span import Span
 from relay.evidence.wire import clip
-from relay.recorder.jobs import Fact, Finish, Finished, Lack, Lacked, Media, Progress, Sealed
+from relay.recorder.jobs import Fact, Finish, Finished, FragmentJob, GapJob, GapSealed, Progress, Sealed
 from relay.store.vault import FileOps, RecordingWriter
 
 __all__ = ["Exhausted", "SealedRecording", "start_of"]
@@ -71,9 +71,9 @@ class SealedRecording:
         self._owed: list[bytes] = [self._chain.start()]
         """Records that are signed but not yet in the file; each call writes them before it does anything else."""
         self._facts: list[Fact] = []
-        self._lost: Lack | None = None
+        self._lost: GapJob | None = None
         """The run of lost fragments that still grows: one gap, signed before anything that follows it."""
-        self._init: Media | None = None
+        self._init: FragmentJob | None = None
         """An init segment that was lost: it is stored before the next fragment of its segment."""
         self._segment: _Segment | None = None
         self._stored: bytes | None = None
@@ -95,7 +95,7 @@ class SealedRecording:
         """A fragment is encrypted but not stored: its number is spent, so it must be stored before any other (I10)."""
         return self._stored is not None
 
-    def media(self, job: Media) -> None:
+    def media(self, job: FragmentJob) -> None:
         """Store one fragment and link it.
 
         Raises OSError where it is not stored yet: the same call with the same job goes on where it failed.  Once its link is
@@ -111,7 +111,7 @@ class SealedRecording:
             self._init = None
         self._store(job)
 
-    def _store(self, job: Media) -> None:
+    def _store(self, job: FragmentJob) -> None:
         link = self._link_of(job)
         if self._stored is None:
             self._check(link)
@@ -134,7 +134,7 @@ class SealedRecording:
             raise Exhausted(f"number {link.fragment} is spent")
         self._chain.check(link)
 
-    def _link_of(self, job: Media) -> Link:
+    def _link_of(self, job: FragmentJob) -> Link:
         """Return the link of what comes next, all but the digest of its stored bytes."""
         return Link(
             fragment=self._chain.links,
@@ -153,7 +153,7 @@ class SealedRecording:
             metadata=job.metadata,
         )
 
-    def lack(self, job: Lack) -> None:
+    def lack(self, job: GapJob) -> None:
         """Sign a gap, or, for lost fragments, begin or extend the one that will be signed for all of them; raises OSError."""
         if self._lost is not None and self._lost.takes_in(job):
             return
@@ -177,8 +177,8 @@ class SealedRecording:
             lost.detail = f"{lost.detail} ({lost.fragments} fragments)"
             self._sign_gap(lost)
 
-    def _sign_gap(self, job: Lack) -> None:
-        self._facts.append(Lacked(job))
+    def _sign_gap(self, job: GapJob) -> None:
+        self._facts.append(GapSealed(job))
         self._owe(self._chain.gap(Gap(job.start_ns, max(job.length_ns, 0), job.track, job.cause, clip(job.detail, MAX_TEXT))))
 
     def renew(self, signer: SessionSigner) -> None:

@@ -24,12 +24,12 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import OurError, RelayError
 from relay.evidence.chain import Cause, ChainWriter, Reason, newest_head
 from relay.evidence.seal import SessionSigner
-from relay.recorder.jobs import Fact, Finish, Job, Lack, Media, Open, Renew
+from relay.recorder.jobs import Fact, Finish, FragmentJob, GapJob, Job, Open, Renew
 from relay.recorder.marks import mark_closed, mark_open, standing
 from relay.recorder.sealing import Exhausted, SealedRecording, start_of
 from relay.store.vault import CHAIN, RESERVE, FileOps, Vault
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.25
 MAX_BYTES = 256 << 20
@@ -107,11 +107,11 @@ class VaultThread:
     def put(self, job: Job) -> None:
         """Hand over a job; never waits.  Media beyond the backlog becomes a gap."""
         with self._wake:
-            if isinstance(job, Media) and (self._behind() or self._bytes + len(job.plain) > MAX_BYTES):
+            if isinstance(job, FragmentJob) and (self._behind() or self._bytes + len(job.plain) > MAX_BYTES):
                 self._lose(job)
             elif len(self._jobs) < MAX_JOBS:
                 self._append(job)
-                self._bytes += len(job.plain) if isinstance(job, Media) else 0
+                self._bytes += len(job.plain) if isinstance(job, FragmentJob) else 0
             else:
                 self._squeeze(job)
             self._wake.notify()
@@ -176,12 +176,12 @@ class VaultThread:
             self._refused(error)
             return False
         except (RelayError, ValueError):
-            log.exception("a job of the vault thread failed")
+            logger.exception("a job of the vault thread failed")
         with self._wake:
             self._jobs.popleft()
             if self._last.get(job.recording) is job:
                 del self._last[job.recording]
-            self._bytes -= len(job.plain) if isinstance(job, Media) else 0
+            self._bytes -= len(job.plain) if isinstance(job, FragmentJob) else 0
         self._busy_since = None
         return True
 
@@ -195,24 +195,24 @@ class VaultThread:
         recording = self._open.get(job.recording)
         if recording is None:
             return
-        if isinstance(job, Media):
+        if isinstance(job, FragmentJob):
             if not recording.committed:
                 self._want_room()
             self._seal(recording, job)
-        elif isinstance(job, Lack):
+        elif isinstance(job, GapJob):
             recording.lack(job)
         else:
             recording.finish(job)
             self._end(recording)
 
-    def _seal(self, recording: SealedRecording, job: Media) -> None:
+    def _seal(self, recording: SealedRecording, job: FragmentJob) -> None:
         """Seal a fragment; one that cannot be sealed is a signed gap, and where none can be any more the recording ends."""
         try:
             recording.media(job)
         except ValueError as error:
-            log.error("a fragment of recording %s cannot be sealed: %s", job.recording, error)
+            logger.error("a fragment of recording %s cannot be sealed: %s", job.recording, error)
             self._counters.count("vault_unsealable")
-            recording.lack(Lack(job.recording, job.start_ns, job.length_ns, None, Cause.RECORDER, f"not sealed: {error}"))
+            recording.lack(GapJob(job.recording, job.start_ns, job.length_ns, None, Cause.RECORDER, f"not sealed: {error}"))
             if isinstance(error, Exhausted):
                 with self._wake:  # carried out next, and again where the disk refuses
                     self._jobs.insert(1, Finish(job.recording, Reason.REFUSED, None, job.start_ns + job.length_ns))
@@ -254,7 +254,7 @@ class VaultThread:
             self._refused(error)
             return OurError(f"the vault cannot be written: {error.strerror}")
         if not isinstance(error, ValueError):
-            log.exception("a recording cannot be opened")
+            logger.exception("a recording cannot be opened")
         return OurError(f"not a plan that can be signed: {error}")
 
     def _undo(self, recording: str) -> None:
@@ -330,7 +330,7 @@ class VaultThread:
     def _refused(self, error: OSError) -> None:
         self._counters.count("vault_errors")
         if self.state == "ok":
-            log.error("the vault cannot be written: %s", error.strerror)
+            logger.error("the vault cannot be written: %s", error.strerror)
             self.state = "stalled"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             self.state = "full"
@@ -345,11 +345,11 @@ class VaultThread:
     def _should_spend(self) -> bool:
         """Give the reserve up once media is being lost or an end waits: before, the disk may still recover."""
         with self._wake:
-            return self._behind() or any(isinstance(job, Lack | Finish) for job in self._jobs) or self._stopping
+            return self._behind() or any(isinstance(job, GapJob | Finish) for job in self._jobs) or self._stopping
 
     def _give_up(self, job: Job) -> bool:
         """Turn media that cannot be stored any more into a gap, unless its number is already spent."""
-        if not isinstance(job, Media):
+        if not isinstance(job, FragmentJob):
             return False
         recording = self._open.get(job.recording)
         if recording is None or recording.committed:
@@ -357,7 +357,7 @@ class VaultThread:
         spent = self.state == "full" and not self._reserve_held
         if not spent and not (self.state != "ok" and self._too_old(job)):
             return False
-        recording.lack(_lack_of(job))
+        recording.lack(_gap_job_of(job))
         self._counters.count("vault_dropped")
         return True
 
@@ -366,17 +366,17 @@ class VaultThread:
             self.state = "ok"
 
     def _behind(self) -> bool:
-        return bool(self._jobs) and isinstance(self._jobs[0], Media) and self._too_old(self._jobs[0])
+        return bool(self._jobs) and isinstance(self._jobs[0], FragmentJob) and self._too_old(self._jobs[0])
 
-    def _too_old(self, job: Media) -> bool:
+    def _too_old(self, job: FragmentJob) -> bool:
         return self._clock.monotonic() - job.queued > self._settings.backlog_seconds
 
-    def _lose(self, job: Media) -> None:
+    def _lose(self, job: FragmentJob) -> None:
         """Turn media into a gap at its place in the queue; the lock is held."""
         self._counters.count("vault_dropped")
-        lack, last = _lack_of(job), self._last.get(job.recording)
+        lack, last = _gap_job_of(job), self._last.get(job.recording)
         # The first of the queue is in the thread's hands: what is added to it now might not be read any more.
-        if isinstance(last, Lack) and last is not self._jobs[0] and last.takes_in(lack):
+        if isinstance(last, GapJob) and last is not self._jobs[0] and last.takes_in(lack):
             return
         if len(self._jobs) < MAX_JOBS:
             self._append(lack)
@@ -385,9 +385,9 @@ class VaultThread:
 
     def _squeeze(self, job: Job) -> None:
         """The queue is full: gaps and ends still find their place (at most a gap and an end a recording); the lock is held."""
-        if isinstance(job, Media):
+        if isinstance(job, FragmentJob):
             self._lose(job)
-        elif isinstance(job, Lack):
+        elif isinstance(job, GapJob):
             self._widen(job)
         elif isinstance(job, Open):
             self._counters.count("vault_jobs_refused")
@@ -395,10 +395,10 @@ class VaultThread:
         else:
             self._append(job)
 
-    def _widen(self, lack: Lack) -> None:
+    def _widen(self, lack: GapJob) -> None:
         """Take a gap into the one that waits last of its recording, whatever its cause; the lock is held."""
         last = self._last.get(lack.recording)
-        if isinstance(last, Lack) and last is not self._jobs[0]:
+        if isinstance(last, GapJob) and last is not self._jobs[0]:
             last.widen(lack)
         else:
             self._append(lack)
@@ -436,9 +436,9 @@ class VaultThread:
         self._reserve_held = False
         with contextlib.suppress(OSError):
             self._ops.unlink(self._reserve_path())
-            log.error("the disk is full: the reserve is given up, gaps and ends are still signed, media is not kept")
+            logger.error("the disk is full: the reserve is given up, gaps and ends are still signed, media is not kept")
 
 
-def _lack_of(job: Media) -> Lack:
+def _gap_job_of(job: FragmentJob) -> GapJob:
     detail, init = "the disk did not take it", job if job.init else None
-    return Lack(job.recording, job.start_ns, job.length_ns, None, Cause.DISK, detail, fragments=1, init=init)
+    return GapJob(job.recording, job.start_ns, job.length_ns, None, Cause.DISK, detail, fragments=1, init=init)

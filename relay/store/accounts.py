@@ -5,9 +5,9 @@ Tokens stand here as SHA-256 only; passwords as Argon2id strings made by the cal
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row, delete, select, update
 
@@ -40,6 +40,10 @@ class Camera:
     live_audio: bool
     enrolled_ns: int
     revoked_ns: int | None
+
+
+FindCamera: TypeAlias = Callable[[str], Awaitable[Camera | None]]
+"""Return a camera by its name, None where it is not enrolled."""
 
 
 class Accounts:

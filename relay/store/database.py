@@ -22,13 +22,13 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
-from relay.store import patience
-from relay.store.lane import Lane
+from relay.runtime import deadlines
+from relay.store.disk_executor import DiskExecutor
 from relay.store.migrations import upgrade
 from relay.store.reserve import Reserve
 
 T = TypeVar("T")
-MOST_WAITING = 1024
+MAX_WAITING = 1024
 READERS = 2
 RESERVE = "-reserve"
 
@@ -46,8 +46,8 @@ class Database:
         self._engine = engine
         self._reserve = reserve
         self._counters = counters
-        self._writer = Lane(1, "db-write")
-        self._readers = Lane(READERS, "db-read")
+        self._writer = DiskExecutor(1, "db-write")
+        self._readers = DiskExecutor(READERS, "db-read")
         self._waiting = 0
 
     @classmethod
@@ -114,14 +114,14 @@ class Database:
             self._counters.count("database_refused")
             raise OurError(f"database: {error.orig}") from error
 
-    async def _run(self, lane: Lane, work: Callable[[], T], *, forget: bool = False) -> T:
+    async def _run(self, lane: DiskExecutor, work: Callable[[], T], *, forget: bool = False) -> T:
         """Wait as long as the caller may; what is to be forgotten is then taken out of the queue."""
-        if patience.in_a_hurry() and lane.stalled:
+        if deadlines.in_a_hurry() and lane.stalled:
             self._counters.count("database_unanswered")
-            raise patience.no_answer()
+            raise deadlines.no_answer()
         future = self._submit(lane, work)
         try:
-            return await patience.answered(future)
+            return await deadlines.answered(future)
         except OurError:
             if not future.done():
                 self._counters.count("database_unanswered")
@@ -130,8 +130,8 @@ class Database:
             if forget:
                 future.cancel()
 
-    def _submit(self, lane: Lane, work: Callable[[], T]) -> "asyncio.Future[T]":
-        if self._waiting >= MOST_WAITING:
+    def _submit(self, lane: DiskExecutor, work: Callable[[], T]) -> "asyncio.Future[T]":
+        if self._waiting >= MAX_WAITING:
             self._counters.count("database_refused")
             raise OurError("too much waits for the database", retry_after=1.0)
         future = lane.submit(work)

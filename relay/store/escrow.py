@@ -14,14 +14,14 @@ from relay.store.token import PREFIX, open_token
 from relay.store.vault import FileOps, write_file
 from relay.store.wrapping import FileKek, day_context
 
-MOST_SHARES = 16
+MAX_SHARES = 16
 KEK = "kek.key"
 
 
 def split(keys: Path, needed: int, shares: int) -> list[str]:
     """Return `shares` texts of 33 words, any `needed` of which give the key back.  Raises TheirError."""
-    if not 2 <= needed <= shares <= MOST_SHARES:
-        raise TheirError(Kind.INVALID, f"2 <= needed <= shares <= {MOST_SHARES}")
+    if not 2 <= needed <= shares <= MAX_SHARES:
+        raise TheirError(Kind.INVALID, f"2 <= needed <= shares <= {MAX_SHARES}")
     key = (keys / KEK).read_bytes()
     if key.startswith(PREFIX):
         raise TheirError(Kind.CONFLICT, "the key is in a token and does not leave it: split it before it goes there")

@@ -33,19 +33,19 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.log import SALT, Checkpoint, Tree, commitment, leaf_hash, open_by_any, sign_checkpoint
 from relay.evidence.seal import Signer
+from relay.runtime import deadlines
 from relay.store import journal_rows as rows
-from relay.store import patience
 from relay.store.anonymous import AnonymousRefusals
 from relay.store.checkpoints import CheckpointFile
 from relay.store.database import Database
 from relay.store.vault import FileOps
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-MOST_WAITING = 4096
-MOST_PER_COMMIT = 256
+MAX_WAITING = 4096
+MAX_PER_COMMIT = 256
 CHECKPOINT_EVERY = 256
-MOST_OWED = 100_000
+MAX_OWED = 100_000
 """Checkpoints that wait for the file beside (two months of them); the start brings what was dropped beyond."""
 
 declare(
@@ -146,7 +146,7 @@ class Journal:
         self._file = file
         self._clock = clock
         self._counters = counters
-        self._owed: deque[str] = deque(maxlen=MOST_OWED)
+        self._owed: deque[str] = deque(maxlen=MAX_OWED)
         """Checkpoints that are in the database and not yet in the file beside."""
         self._tree = Tree()
         self._signed_size = -1
@@ -215,7 +215,7 @@ class Journal:
                 signed, _ = open_by_any(note, self._keys)
                 agrees = signed.size <= self._tree.size and self._tree.root(signed.size) == signed.root
                 if not agrees:
-                    _log.error("the journal is not the one that was signed", extra={"signed_size": signed.size})
+                    logger.error("the journal is not the one that was signed", extra={"signed_size": signed.size})
                 return None if agrees else signed.size
         return None
 
@@ -228,7 +228,7 @@ class Journal:
     def stalled(self) -> bool:
         """Whether what waits has waited as long as anybody in a hurry does: the disk does not answer."""
         waiting = self._flight or self._queue
-        late = bool(waiting) and time.monotonic() - waiting[0].since >= patience.SECONDS
+        late = bool(waiting) and time.monotonic() - waiting[0].since >= deadlines.SECONDS
         return late or self._database.stalled
 
     async def append(self, entry: Entry, *, happened: bool = False) -> int:
@@ -241,17 +241,17 @@ class Journal:
         """
         if entry.operation in NEED_MOTIVE and not entry.motive.strip():
             raise TheirError(Kind.INCOMPLETE, "a motive is required (JRN-02)")
-        stalled = patience.in_a_hurry() and self.stalled
+        stalled = deadlines.in_a_hurry() and self.stalled
         if stalled and not happened:
             self._counters.count("journal_unanswered")
-            raise patience.no_answer()
-        if len(self._queue) >= MOST_WAITING:
+            raise deadlines.no_answer()
+        if len(self._queue) >= MAX_WAITING:
             self._counters.count("journal_refused")
             raise OurError("too much waits for the journal", retry_after=1.0)
         waiting = self._put(entry)
         try:
             # The caller may be cancelled (a page closed): the entry is written all the same.
-            return await patience.answered(waiting.done, 0.0 if stalled else None)
+            return await deadlines.answered(waiting.done, 0.0 if stalled else None)
         except OurError:
             if not waiting.done.done() and not happened:
                 self._counters.count("journal_unanswered")
@@ -267,7 +267,7 @@ class Journal:
         waiting = _Waiting(self._last_ns, entry, rfc3339(now_ns), done, time.monotonic(), undoes=undoes)
         self._queue.append(waiting)
         if self._pump is None or self._pump.done():
-            self._pump = patience.spawn(self._drain(), "journal")
+            self._pump = deadlines.spawn(self._drain(), "journal")
         return waiting
 
     async def refuse(
@@ -324,9 +324,9 @@ class Journal:
 
         Returns the last note again when nothing was added.  Raises OurError when the disk refuses.
         """
-        if patience.in_a_hurry() and self.stalled:
-            raise patience.no_answer()
-        return await patience.carried_out(self._sign())
+        if deadlines.in_a_hurry() and self.stalled:
+            raise deadlines.no_answer()
+        return await deadlines.carried_out(self._sign())
 
     async def _sign(self) -> str:
         async with self._signing:
@@ -349,7 +349,7 @@ class Journal:
                 await asyncio.to_thread(self._file.append, self._owed[0])
             except OSError as error:
                 self._counters.count("journal_checkpoints_owed")
-                _log.error("a checkpoint is in the database only: its file cannot be written", extra={"why": error.strerror})
+                logger.error("a checkpoint is in the database only: its file cannot be written", extra={"why": error.strerror})
                 return
             self._owed.popleft()
 
@@ -378,7 +378,7 @@ class Journal:
 
     async def _drain(self) -> None:
         while self._queue:
-            batch, self._queue = self._queue[:MOST_PER_COMMIT], self._queue[MOST_PER_COMMIT:]
+            batch, self._queue = self._queue[:MAX_PER_COMMIT], self._queue[MAX_PER_COMMIT:]
             self._flight = batch
             try:
                 await self._commit(batch)

@@ -26,7 +26,7 @@ from relay.store.database import Database
 from relay.store.journal_rows import Row
 
 PAGE = 1000
-MOST_FINDINGS = 1000
+MAX_FINDINGS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Walk:
             self._time(row)
             whole = isinstance(row.leaf_hash, bytes) and len(row.leaf_hash) == 32
             self.tree.append(row.leaf_hash if whole else bytes(32))
-            del self.findings[MOST_FINDINGS:]
+            del self.findings[MAX_FINDINGS:]
 
     def _time(self, row: Row) -> None:
         # SQLite keeps whatever type it is given: a forger's text in a number's place must not stop the check.
@@ -151,7 +151,7 @@ def judge(walk: Walk, kept: Sequence[str], beside: Sequence[str], public_keys: S
             signed = checkpoint.size
     if not in_database and not in_file:
         findings.append(Finding("checkpoint", 0, max(0, walk.tree.size - 1), "no signed checkpoint at all"))
-    return JournalVerdict(walk.tree.size, signed, len(in_database), tuple(findings[:MOST_FINDINGS]))
+    return JournalVerdict(walk.tree.size, signed, len(in_database), tuple(findings[:MAX_FINDINGS]))
 
 
 def _open_all(

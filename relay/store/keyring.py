@@ -6,7 +6,7 @@ database (a key that was deleted there was found again in its write-ahead log), 
     kek.key              32 bytes: wraps the day keys; or `pkcs11:<id>`, the reference to a key in a token (`store/token.py`)
     signing.key / .pub   Ed25519 (RFC 8032), 32 bytes each: certifies session keys; the public half is pinned in the settings;
                          or, as above, a reference in the place of the private one
-    leftover             keys that were followed and that their token has not destroyed yet (`store/leftovers.py`)
+    leftover             keys that were followed and that their token has not destroyed yet (`store/undestroyed_keys.py`)
     successions          who followed whom as signing key, each signed by both (evidence/FORMAT.md §6); public
     dtls.pem             P-256 certificate and key for DTLS (workers read it)
     days/<day>.key       the day's key wrapped under the KEK; destroyed on that day, and with it every recording that expires
@@ -14,7 +14,7 @@ database (a key that was deleted there was found again in its write-ahead log), 
 
 Wrapping is AES-256-GCM with a random 96-bit nonce and a context as associated data, so that a wrapped key moved to another name
 or day does not open.  Everything here blocks (fsync): callers on a loop use a thread, so changes exclude each other.
-Unwrapped keys are remembered for half a minute (`store/opened.py`) and forgotten at erasure.
+Unwrapped keys are remembered for half a minute (`store/key_cache.py`) and forgotten at erasure.
 """
 
 import contextlib
@@ -33,9 +33,9 @@ from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.evidence.seal import CERTIFICATE, MemorySigner, Signer, new_session
 from relay.evidence.statement import predecessors, read_succession, sign_succession, succession_line, successions_in
 from relay.evidence.wire import encode
-from relay.store.leftovers import NAMES, Leftovers
-from relay.store.opened import OpenedKeys
+from relay.store.key_cache import KeyCache
 from relay.store.token import PREFIX, Token, TokenPlace, open_token
+from relay.store.undestroyed_keys import NAMES, UndestroyedKeys
 from relay.store.vault import FileOps, is_recording_id, write_file
 from relay.store.wrapping import KEY, FileKek, Kek, day_context, recording_context, unwrap, whole, wrap
 
@@ -64,8 +64,8 @@ class Keyring:
         self._places = places or Places()
         # Two cameras pressed at once on a new day: without it each would make the day's key, and one recording be lost.
         self._changing = threading.RLock()
-        self._opened = OpenedKeys()
-        self._leftovers = Leftovers(root / "leftover", self._ops)
+        self._opened = KeyCache()
+        self._leftovers = UndestroyedKeys(root / "leftover", self._ops)
         self._days = root / "days"
         self._wrapped = root / "wrapped"
         for folder in (root, self._days, self._wrapped):

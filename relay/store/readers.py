@@ -14,7 +14,7 @@ from typing import BinaryIO
 from relay.base.errors import Kind, TheirError
 from relay.evidence.media import Reader
 
-MOST_FILES = 20_000
+MAX_FILES = 20_000
 
 
 class FolderReader:
@@ -33,8 +33,8 @@ class FolderReader:
                 if path.is_symlink() or not path.is_file():
                     continue
                 count += 1
-                if count > MOST_FILES:
-                    raise TheirError(Kind.TOO_LARGE, f"more than {MOST_FILES} files in {self._folder}")
+                if count > MAX_FILES:
+                    raise TheirError(Kind.TOO_LARGE, f"more than {MAX_FILES} files in {self._folder}")
                 yield path.relative_to(self._folder).as_posix()
 
     def names(self) -> list[str]:
@@ -78,7 +78,7 @@ class ZipReader:
             raise TheirError(Kind.INVALID, f"{path.name}: {error}") from None
         top = _common_top([entry.filename for entry in entries])
         self._entries = {entry.filename.removeprefix(top): entry for entry in entries}
-        if len(self._entries) != len(entries) or len(entries) > MOST_FILES:
+        if len(self._entries) != len(entries) or len(entries) > MAX_FILES:
             raise TheirError(Kind.INVALID, f"{path.name}: a name stands twice, or too many files")
         self._open: tuple[str, zipfile.ZipExtFile] | None = None
 

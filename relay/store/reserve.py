@@ -9,7 +9,7 @@ import os
 import time
 from pathlib import Path
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 SIZE = 16 << 20
 ROOM = 64 << 20
@@ -50,7 +50,7 @@ class Reserve:
         self._held, self._next = False, time.monotonic() + AGAIN_SECONDS
         with contextlib.suppress(OSError):
             self.path.unlink()
-            log.error("the disk is full: the journal's reserve is given up")
+            logger.error("the disk is full: the journal's reserve is given up")
             return True
         return False
 

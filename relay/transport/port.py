@@ -31,9 +31,9 @@ from relay.transport import stun, tcp
 from relay.transport.dtls import Context, Identity
 from relay.transport.ice_lite import Address
 from relay.transport.peer import Peer, PeerHandler
+from relay.transport.reuseport_filter import ReuseportFilter
 from relay.transport.sdp_types import Local, Remote
 from relay.transport.send import Sender
-from relay.transport.sieve import Sieve
 
 __all__ = ["Peer", "PeerHandler", "Port", "PortSettings"]
 
@@ -115,8 +115,8 @@ class Port:
         self._next_log = 0.0
         self._next_look = 0.0
         self._overflow_before = _overflow(sock)
-        self._sieve: Sieve | None = None
-        self._door: tcp.Door | None = None
+        self._sieve: ReuseportFilter | None = None
+        self._door: tcp.TcpListener | None = None
         self._moved = False
         """Addresses came or went since the sieve was told."""
 
@@ -126,7 +126,7 @@ class Port:
         self._on_turn = on_turn
         self._loop.add_reader(self._sock.fileno(), self._on_readable)
         try:
-            self._sieve = Sieve(self._sock, STRANGERS_BUFFER)
+            self._sieve = ReuseportFilter(self._sock, STRANGERS_BUFFER)
         except OSError:  # an old kernel, or a port that others share already: one queue for all then
             logger.warning("strangers cannot be queued apart on this system")
         else:
@@ -145,7 +145,7 @@ class Port:
         except OSError as error:
             listening.close()
             raise OurError(f"TCP port {self.port} cannot be bound: {error.strerror}") from error
-        self._door = tcp.Door(self, self._clock.monotonic, self.counters)
+        self._door = tcp.TcpListener(self, self._clock.monotonic, self.counters)
         self._sender.streams = self._door.connections
         await self._door.listen(listening)
 

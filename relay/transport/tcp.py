@@ -63,7 +63,7 @@ class Receiver(Protocol):
         ...
 
 
-class Door:
+class TcpListener:
     """The listening side.  `monotonic` reads the clock of the port."""
 
     def __init__(self, receiver: Receiver, monotonic: Callable[[], float], counters: Counters) -> None:
@@ -110,7 +110,7 @@ class Door:
 class Connection(asyncio.Protocol):
     """One TCP connection."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: TcpListener) -> None:
         self._door = door
         self._transport: asyncio.Transport | None = None
         self._unread = bytearray()

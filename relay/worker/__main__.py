@@ -18,7 +18,7 @@ from relay.base import logs
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
 from relay.base.errors import OurError
-from relay.channel.tasks import attempt
+from relay.runtime.tasks import attempt
 from relay.transport.dtls import Identity
 from relay.transport.port import Port, PortSettings
 from relay.worker.collector import EVERY, Collector

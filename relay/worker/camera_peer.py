@@ -13,12 +13,12 @@ from relay.base.clock import Clock
 from relay.base.counters import Counters
 from relay.channel.messages import Layer, PublisherHeld, PublishOpen, SourceReport, SourceState, TapClose, TapSender, Track
 from relay.fanout.inbound import MIN_RETRY, REORDER_SLACK
-from relay.fanout.media import Media
+from relay.fanout.media_packet import MediaPacket
 from relay.fanout.source import Source
 from relay.fanout.stream import Stream, TrackSpec
 from relay.transport.port import Peer
 from relay.transport.sdp import MediaIn, PublisherAnswer
-from relay.worker.tap import Fed, Tap
+from relay.worker.tap import Tap, TapFeed
 
 FROZEN_AFTER = 1.5
 """Seconds without a media packet after which a connected camera counts as frozen."""
@@ -62,7 +62,7 @@ def track_spec(media: MediaIn) -> TrackSpec:
 class CameraEvents:
     """What a camera tells its worker."""
 
-    batch: Callable[["CameraPeer", Stream, list[Media]], None]
+    batch: Callable[["CameraPeer", Stream, list[MediaPacket]], None]
     changed: Callable[["CameraPeer", str], None]
     over: Callable[["CameraPeer", SourceState, str], None]
     later: Callable[[float, Callable[[], None]], TimerHandle]
@@ -95,7 +95,7 @@ class CameraPeer:
         self.state: SourceState = "connecting"
         self.since_mono = clock.monotonic()
         self.confirmed: float | None = None
-        self.fed = Fed(request.recording, request.camera) if request.recording is not None else None
+        self.fed = TapFeed(request.recording, request.camera) if request.recording is not None else None
         tracks = (answer.video, answer.audio) if answer.audio is not None else (answer.video,)
         self.source = Source(
             tuple(track_spec(media) for media in tracks), secrets.randbits(32), counters, max_bitrate, self._on_packet
@@ -211,7 +211,7 @@ class CameraPeer:
 
     def switch_recording(self, recording: str) -> None:
         """Feed another recording from now on, beginning at a keyframe."""
-        previous, self.fed = self.fed, Fed(recording, self.camera)
+        previous, self.fed = self.fed, TapFeed(recording, self.camera)
         if previous is not None:
             self.fed.tracks = previous.tracks
         if self._best is not None:
@@ -259,7 +259,7 @@ class CameraPeer:
         if stream.spec.kind == "audio" or stream is self._best:
             self._tap.add(fed, packet, now)
 
-    def _retrack(self, fed: Fed) -> None:
+    def _retrack(self, fed: TapFeed) -> None:
         """The recorder takes the best picture and the sound."""
         best = self.layer("high")
         if best is not None and self._best is not None and best is not self._best:

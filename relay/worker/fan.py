@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from relay.base.counters import Counters, declare
 from relay.fanout.burst import Burst, bursts
-from relay.fanout.media import Media
+from relay.fanout.media_packet import MediaPacket
 from relay.fanout.stream import Stream
 from relay.worker.slot import Slot
 
@@ -60,7 +60,7 @@ class Fan:
         self._turn = 0
         self._next_log = 0.0
 
-    def submit(self, camera: str, stream: Stream, batch: Sequence[Media], slots: Sequence[Slot]) -> None:
+    def submit(self, camera: str, stream: Stream, batch: Sequence[MediaPacket], slots: Sequence[Slot]) -> None:
         """Take a batch for legs that should show `stream` of `camera`."""
         queue = self._waiting.get(camera)
         if queue is None:

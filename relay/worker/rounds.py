@@ -8,7 +8,7 @@ coming, rounds ride with them and the timer, moved on each time, never fires.
 from asyncio import TimerHandle
 from collections.abc import Callable
 
-from relay.worker.guard import Guard
+from relay.worker.error_barrier import ErrorBarrier
 
 
 class Rounds:
@@ -21,14 +21,14 @@ class Rounds:
         latest: float,
         later: Callable[[float, Callable[[], None]], TimerHandle],
         monotonic: Callable[[], float],
-        guard: Guard,
+        guard: ErrorBarrier,
     ) -> None:
         self._step = step
         self._every = every
         self._latest = latest
         self._later = later
         self._monotonic = monotonic
-        self._guard = guard
+        self._barrier = guard
         self._due = 0.0
         self._timer: TimerHandle | None = None
 
@@ -51,7 +51,7 @@ class Rounds:
         self.stop()
         self._due = now + self._every
         self._timer = self._later(self._latest, self._on_timer)
-        self._guard.call("a round", self._step, now)
+        self._barrier.call("a round", self._step, now)
 
     def _on_timer(self) -> None:
         self._go(self._monotonic())

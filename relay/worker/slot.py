@@ -12,30 +12,30 @@ from typing import Protocol
 from relay.channel.messages import Layer, LegReport
 from relay.fanout.burst import Burst
 from relay.fanout.leg import Leg
-from relay.fanout.limit import Load, Rung
-from relay.fanout.media import Media
+from relay.fanout.limit import Load, QualityLevel
+from relay.fanout.media_packet import MediaPacket
 from relay.fanout.stream import Stream
 from relay.rtp.rtcp import ReportBlock
 
 MAX_SAMPLES = 128
 
 
-def _all_but_droppable(media: Media) -> bool:
+def _all_but_droppable(media: MediaPacket) -> bool:
     return not media.droppable
 
 
-def _of_a_keyframe(media: Media) -> bool:
+def _of_a_keyframe(media: MediaPacket) -> bool:
     return media.idr
 
 
-def _any(media: Media) -> bool:
+def _any(media: MediaPacket) -> bool:
     return True
 
 
-_WANTED: dict[Rung, Callable[[Media], bool]] = {
-    Rung.NO_DROPPABLE: _all_but_droppable,
-    Rung.SMALL: _any,
-    Rung.KEYFRAMES: _of_a_keyframe,
+_WANTED: dict[QualityLevel, Callable[[MediaPacket], bool]] = {
+    QualityLevel.NO_DROPPABLE: _all_but_droppable,
+    QualityLevel.SMALL: _any,
+    QualityLevel.KEYFRAMES: _of_a_keyframe,
 }
 
 
@@ -82,7 +82,7 @@ class Slot:
         self.last_at = 0.0
         self.packets = 0
         self.heard = Heard()
-        self.rung = Rung.ALL
+        self.rung = QualityLevel.ALL
         self.kbps = 0.0
         self.stamp: tuple[int, int] | None = None
         """Of its last sender report: our UTC ns, and the leg's RTP time then."""
@@ -103,7 +103,7 @@ class Slot:
         """Show nothing; the caller has said how the view ended."""
         self.leg.stop()
         self.camera = self.stream = self.stamp = None
-        self.rung = Rung.ALL
+        self.rung = QualityLevel.ALL
         self.layered = False
         self.view = ""
         self.packets = 0
@@ -122,19 +122,19 @@ class Slot:
     @property
     def layer(self) -> Layer:
         """Which layer it shows: the wanted one, or a smaller one where the viewer cannot keep up."""
-        if self.rung is Rung.KEYFRAMES:
+        if self.rung is QualityLevel.KEYFRAMES:
             return "key"
-        return "low" if self.rung is Rung.SMALL else self.wanted
+        return "low" if self.rung is QualityLevel.SMALL else self.wanted
 
     def want(self, layer: Layer) -> None:
         """The tile changed size."""
         self.wanted = layer
-        if (layer == "key") != (self.rung is Rung.KEYFRAMES):
-            self.move(Rung.KEYFRAMES if layer == "key" else Rung.ALL)
+        if (layer == "key") != (self.rung is QualityLevel.KEYFRAMES):
+            self.move(QualityLevel.KEYFRAMES if layer == "key" else QualityLevel.ALL)
 
-    def move(self, rung: Rung) -> None:
+    def move(self, rung: QualityLevel) -> None:
         """Send more or less from now on; from keyframes only it begins again at a keyframe."""
-        if self.rung is Rung.KEYFRAMES and rung is not Rung.KEYFRAMES:
+        if self.rung is QualityLevel.KEYFRAMES and rung is not QualityLevel.KEYFRAMES:
             self.restart()
         self.rung = rung
 
@@ -160,10 +160,10 @@ class Slot:
             self.begin(stream, burst, now)
             return
         rung = self.rung
-        if rung is Rung.ALL:
+        if rung is QualityLevel.ALL:
             admitted = self.leg.admit(burst, now)
         else:
-            admitted = self.leg.thin(burst, _WANTED[rung], now, alone=rung is Rung.KEYFRAMES)
+            admitted = self.leg.thin(burst, _WANTED[rung], now, alone=rung is QualityLevel.KEYFRAMES)
         if admitted is not None:
             outlet.send(self, admitted, now)
 
@@ -212,7 +212,7 @@ class Slot:
             loss=self.heard.loss,
             rtt_ms=None if rtt is None else rtt * 1000,
             layer=self.layer,
-            limited=self.rung is not Rung.ALL,
+            limited=self.rung is not QualityLevel.ALL,
             delay_ms=median(delays) * 1000 if delays else 0.0,
             stamp=self.stamp,
         )

@@ -24,7 +24,7 @@ declare(
 logger = logging.getLogger(__name__)
 
 
-class Fed:
+class TapFeed:
     """A recording that this worker feeds."""
 
     __slots__ = ("camera", "lost", "opened", "pending", "recording", "tracks")
@@ -63,11 +63,11 @@ class Tap:
 
     # --- feeding -------------------------------------------------------------------------------------------------------
 
-    def add(self, fed: Fed, packet: bytes, now: float) -> None:
+    def add(self, fed: TapFeed, packet: bytes, now: float) -> None:
         """Take a packet; `flush` sends what was taken."""
         fed.pending.append((int(now * 1e9), packet))
 
-    def flush(self, fed: Fed) -> None:
+    def flush(self, fed: TapFeed) -> None:
         """Hand over what was taken since the last call, or count it as lost."""
         if not fed.pending:
             return
@@ -78,25 +78,25 @@ class Tap:
             fed.lost += len(pending)
             self._counters.count("tap_lost", len(pending))
 
-    def retrack(self, fed: Fed, tracks: tuple[Track, ...]) -> None:
+    def retrack(self, fed: TapFeed, tracks: tuple[Track, ...]) -> None:
         """The streams of a recording changed."""
         if tracks != fed.tracks:
             self.flush(fed)
             fed.tracks = tracks
             fed.opened = False
 
-    def sender(self, fed: Fed, message: TapSender) -> None:
+    def sender(self, fed: TapFeed, message: TapSender) -> None:
         """Pass on a sender report."""
         if self._ready(fed):
             self._post(message)
 
-    def close(self, fed: Fed, message: TapClose) -> None:
+    def close(self, fed: TapFeed, message: TapClose) -> None:
         """The session is over."""
         self.flush(fed)
         if self.connected:
             self._post(message)
 
-    def _ready(self, fed: Fed) -> bool:
+    def _ready(self, fed: TapFeed) -> bool:
         if not self.connected or not fed.tracks:
             return False
         if not fed.opened:
@@ -110,7 +110,7 @@ class Tap:
 
     # --- connection ----------------------------------------------------------------------------------------------------
 
-    async def run(self, feds: Callable[[], list[Fed]]) -> None:
+    async def run(self, feds: Callable[[], list[TapFeed]]) -> None:
         """Connect, and connect again for ever; every recording is announced anew to a recorder that came back."""
         while True:
             if not self._path.exists():  # cheaper than a refused connection, four times a second

@@ -14,9 +14,9 @@ from weakref import WeakValueDictionary
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
 from relay.base.errors import TheirError
-from relay.fanout.burst import Burst, Dress, Kind
+from relay.fanout.burst import Burst, HeaderTemplate, LayoutKey
 from relay.fanout.leg import Leg, LegSpec
-from relay.fanout.limit import Rung, ViewerLimit
+from relay.fanout.limit import QualityLevel, ViewerLimit
 from relay.fanout.resend import SealedHistory
 from relay.rtp import rtcp
 from relay.transport.port import Peer, Port
@@ -39,13 +39,13 @@ declare(
 )
 
 
-_DRESSES: WeakValueDictionary[tuple[object, ...], Dress] = WeakValueDictionary()
+_TEMPLATES: WeakValueDictionary[tuple[object, ...], HeaderTemplate] = WeakValueDictionary()
 
 
 def leg_spec(media: MediaOut, playout_delay_max_ms: int) -> LegSpec:
     """Return what a leg needs to know of an agreed m-line."""
     extensions = media.extensions
-    dress = _dress(
+    dress = _template(
         media.codec.payload_type,
         media.mid.encode(),
         extensions.mid,
@@ -56,11 +56,11 @@ def leg_spec(media: MediaOut, playout_delay_max_ms: int) -> LegSpec:
     return LegSpec(media.ssrc, media.codec.clock_rate, dress, media.rtx_ssrc, media.codec.rtx_payload_type)
 
 
-def _dress(*fields: Any) -> Dress:
+def _template(*fields: Any) -> HeaderTemplate:
     """Equal dresses are one object, so that their legs share one layout per burst."""
-    found = _DRESSES.get(fields)
+    found = _TEMPLATES.get(fields)
     if found is None:
-        found = _DRESSES[fields] = Dress(*fields)
+        found = _TEMPLATES[fields] = HeaderTemplate(*fields)
     return found
 
 
@@ -103,7 +103,7 @@ class ViewerPeer:
         self._events = events
         self.connected = False
         self._srtp: SrtpSession
-        self._kinds: dict[Slot, Kind] = {}
+        self._layout_keys: dict[Slot, LayoutKey] = {}
         self.limit = ViewerLimit()
         self._remb: int | None = None
 
@@ -127,7 +127,7 @@ class ViewerPeer:
         """DTLS is done."""
         self.connected = True
         self._srtp = peer.srtp
-        self._kinds = {slot: (slot.leg.spec.dress, peer.srtp.overhead) for slot in self.all_slots}
+        self._layout_keys = {slot: (slot.leg.spec.dress, peer.srtp.overhead) for slot in self.all_slots}
         self._events.connected(self)
 
     def on_rtp(self, peer: Peer, packet: bytes, now: float) -> None:
@@ -230,7 +230,7 @@ class ViewerPeer:
         if peer is None or not self.connected:
             return
         spec = slot.leg.spec
-        layout = burst.layout(self._kinds[slot], now)
+        layout = burst.layout(self._layout_keys[slot], now)
         self._srtp.seal_layout(layout, spec.ssrc, shift, timestamp_shift)
         self._port.send_layout(peer, layout)
         if spec.rtx_ssrc is None:
@@ -266,7 +266,7 @@ class ViewerPeer:
         if move is not None:
             showing[move[0]].move(move[1])
         for slot in self.slots:
-            if slot.rung is Rung.KEYFRAMES and slot.stream is not None and now - slot.stream.keyed_at > KEYFRAME_EVERY:
+            if slot.rung is QualityLevel.KEYFRAMES and slot.stream is not None and now - slot.stream.keyed_at > KEYFRAME_EVERY:
                 slot.stream.asker.want(now)
 
     def send_reports(self, now: float) -> None:

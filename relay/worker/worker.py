@@ -17,18 +17,18 @@ from relay.base.counters import Counters
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import messages as m
 from relay.channel.framing import Connection, listen
-from relay.fanout.media import Media
+from relay.fanout.media_packet import MediaPacket
 from relay.fanout.stream import Stream
 from relay.transport.port import Port
 from relay.transport.sdp import answer_fragment, answer_publisher, answer_viewer, parse_fragment
 from relay.worker.camera_peer import SHUTDOWN, CameraEvents, CameraPeer
 from relay.worker.config import WorkerConfig
+from relay.worker.error_barrier import ErrorBarrier
 from relay.worker.fan import Fan
-from relay.worker.guard import Guard
 from relay.worker.legs import Legs
 from relay.worker.rounds import Rounds
 from relay.worker.slot import Slot
-from relay.worker.tap import Fed, Tap
+from relay.worker.tap import Tap, TapFeed
 from relay.worker.viewer_peer import ViewerEvents, ViewerPeer
 
 TICK = 0.025
@@ -66,8 +66,8 @@ class Worker:
         self.legs = Legs(clock, self._post)
         self._loop = asyncio.get_running_loop()
         self._fan = Fan(clock.monotonic, self._loop.call_soon, counters)
-        self._guard = Guard(clock.monotonic, counters)
-        self._rounds = Rounds(self._tick, TICK, TICK_LATEST, self._loop.call_later, clock.monotonic, self._guard)
+        self._barrier = ErrorBarrier(clock.monotonic, counters)
+        self._rounds = Rounds(self._tick, TICK, TICK_LATEST, self._loop.call_later, clock.monotonic, self._barrier)
         self._paced: dict[ViewerPeer, None] = {}
         run_dir = Path(config.run_dir)
         self._socket_path = run_dir / f"worker-{config.index}.sock"
@@ -153,11 +153,11 @@ class Worker:
             try:
                 await step()
             except Exception:
-                self._guard.failed("a report")
+                self._barrier.failed("a report")
 
     def _tick(self, now: float) -> None:
         """One peer's bug costs neither the others their step nor the worker what comes after."""
-        call = self._guard.call
+        call = self._barrier.call
         call("the port", self._port.tick, now)
         for camera in list(self.cameras.values()):
             call("a camera", camera.tick, now)
@@ -172,7 +172,7 @@ class Worker:
     async def _tell(self) -> None:
         """Reports to viewers and to control, a few viewers at a time: packets go first."""
         for at, viewer in enumerate(list(self.viewers.values())):
-            self._guard.call("a viewer's reports", self._tell_viewer, viewer, self._clock.monotonic())
+            self._barrier.call("a viewer's reports", self._tell_viewer, viewer, self._clock.monotonic())
             if at % TOLD_AT_ONCE == TOLD_AT_ONCE - 1:
                 await asyncio.sleep(0)
         self._post(self._report(self._clock.monotonic()))
@@ -191,7 +191,7 @@ class Worker:
         paced, self._paced = self._paced, {}
         now = self._clock.monotonic()
         for viewer in paced:
-            if self._guard.call("a replay", viewer.drain_all, now):
+            if self._barrier.call("a replay", viewer.drain_all, now):
                 self._on_waiting(viewer)
 
     def _watch_control(self, now: float) -> None:
@@ -254,7 +254,7 @@ class Worker:
         self._on_changed(camera, "")
         return m.Answer(answer.text, local.ufrag, 0, answer.audio is not None)
 
-    def _on_batch(self, camera: CameraPeer, stream: Stream, batch: list[Media]) -> None:
+    def _on_batch(self, camera: CameraPeer, stream: Stream, batch: list[MediaPacket]) -> None:
         slots = self.legs.showing(camera, stream)
         if slots:
             self._fan.submit(camera.camera, stream, batch, slots)
@@ -296,7 +296,7 @@ class Worker:
     def _camera_of(self, session: str) -> CameraPeer | None:
         return next((camera for camera in self.cameras.values() if camera.session == session), None)
 
-    def _feds(self) -> list[Fed]:
+    def _feds(self) -> list[TapFeed]:
         return [camera.fed for camera in self.cameras.values() if camera.fed is not None]
 
     # --- viewers -------------------------------------------------------------------------------------------------------
@@ -399,7 +399,7 @@ class Worker:
         )
 
     def _report(self, now: float) -> m.WorkerReport:
-        call = self._guard.call
+        call = self._barrier.call
         usage = resource.getrusage(resource.RUSAGE_SELF)
         sources = [call("a report", camera.report, now, self.legs.count(name)) for name, camera in self.cameras.items()]
         shown = [slot for viewer in self.viewers.values() for slot in viewer.slots if slot.camera is not None]

@@ -13,17 +13,17 @@ import tempfile
 import time
 from pathlib import Path
 
+from relay.archive.check import Check
+from relay.archive.recordings import Recordings
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
 from relay.channel.messages import Plan, RecordingClosed, SegmentSealed
 from relay.evidence.chain import ChainWriter, Link, Original, Reason, Start
 from relay.evidence.records import TrackKind, TrackPart
 from relay.evidence.seal import SessionSigner, new_session
-from relay.service.check import Check
-from relay.service.enrolment import Enrolment
-from relay.service.identity import CONSOLE
-from relay.service.interventions import Interventions
-from relay.service.recordings import Recordings
+from relay.people.enrolment import Enrolment
+from relay.people.identity import CONSOLE
+from relay.people.interventions import Interventions
 from relay.store.accounts import Accounts
 from relay.store.catalogue import Catalogue
 from relay.store.database import Database

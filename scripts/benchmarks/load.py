@@ -25,7 +25,7 @@ server's own system call, which on a virtual machine costs the server 50 to 100 
 HEADER = struct.Struct("!BBHII")
 NUMBER_BITS = 40
 """A mark is the camera's index and, in its lower bits, the packet's number."""
-QUIET, LONGEST_DRAIN = 0.1, 0.6
+QUIET, MAX_DRAIN = 0.1, 0.6
 """A run begins and ends with nothing under way: it waits for so long a silence, and no longer than that, seconds."""
 
 
@@ -297,7 +297,7 @@ class Load:
             source.flush()
 
     def _drain(self, poll: select.epoll, by_fd: dict[int, Sink], settle: bool) -> None:
-        end = time.monotonic() + (LONGEST_DRAIN if settle else 0)
+        end = time.monotonic() + (MAX_DRAIN if settle else 0)
         while time.monotonic() < end:
             ready = poll.poll(QUIET)
             if not ready:

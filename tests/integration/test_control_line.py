@@ -13,9 +13,9 @@ from relay.base.clock import SECOND_NS, SystemClock, rfc3339
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import messages as m
 from relay.http.bodies import FRAGMENT
-from relay.service import streams as streams_module
-from relay.service.field import Intent, Unit
-from relay.service.links import Link
+from relay.live import streams as streams_module
+from relay.live.camera_sockets import Intent, Unit
+from relay.live.processes import ProcessClient
 from tests.support.control_line import OFFER, Line, Page, Socket, control_line, serving, until
 from tests.support.fake_peers import FakeRecorder, FakeWorker
 
@@ -34,7 +34,7 @@ async def _live(line: Line, camera: str = "pm-1") -> str:
 
 
 def _unit(line: Line, camera: str) -> Unit:
-    unit = line.control.context.field.unit(camera)
+    unit = line.control.context.camera_sockets.unit(camera)
     assert unit is not None
     return unit
 
@@ -74,7 +74,7 @@ async def test_a_step_of_the_wall_clock_ends_no_transmission(tmp_path: Path, mon
     async with control_line(tmp_path) as line:
         await _live(line)
         _step(monkeypatch, 3)
-        await line.control.context.longest.tick()
+        await line.control.context.time_limit.tick()
         assert line.control.context.streams.live("pm-1") is not None
         assert line.worker.all(m.PeerClose) == []
 
@@ -86,7 +86,7 @@ async def test_a_step_of_the_wall_clock_ends_no_transmission_and_prolongs_none_a
     async with control_line(tmp_path) as line:
         await _live(line)
         before = line.control.context.streams.live("pm-1")
-        await line.control.links.stop()
+        await line.control.processes.stop()
         await line.control.stores.journal.close()
         _step(monkeypatch, hours)
         async with serving(line.settings, line.worker, line.recorder) as again:
@@ -122,17 +122,17 @@ async def test_a_step_of_the_wall_clock_makes_no_seal_look_late(
         await _live(line)
         line.recorder.report("recording")
         camera = await line.control.context.enrolment.camera("pm-1")
-        pictures = line.control.context.pictures
-        await until(lambda: pictures.of(camera)["sealed_age"] is not None, "the report")
+        camera_states = line.control.context.camera_states
+        await until(lambda: camera_states.of(camera)["sealed_age"] is not None, "the report")
         _step(monkeypatch, hours)
         monkeypatch.setattr(SystemClock, "monotonic", lambda _clock: time.monotonic() + 60)
-        assert 60 <= pictures.of(camera)["sealed_age"] < 3600
+        assert 60 <= camera_states.of(camera)["sealed_age"] < 3600
 
 
 async def test_a_transmission_ends_after_its_longest_time(tmp_path: Path) -> None:
     async with control_line(tmp_path, policy={"transmission_minutes": 1e-6}) as line:
         await _live(line)
-        await line.control.context.longest.tick()
+        await line.control.context.time_limit.tick()
         assert (await line.worker.next(m.PeerClose)).reason == "the transmission reached its longest time"
         assert line.control.context.streams.live("pm-1") is None
 
@@ -232,7 +232,7 @@ async def test_a_pressed_camera_whose_recording_failed_publishes_again_when_a_re
             refused = await line.publish("pm-1")
             assert (refused.status, "Retry-After" in refused.headers) == (503, True)
             await line.recorder.start()
-            await until(lambda: line.control.links.recorders[0].up, "recorder back")
+            await until(lambda: line.control.processes.recorders[0].up, "recorder back")
             assert (await line.publish("pm-1")).status == 201
             again = line.recorder.all(m.RecordOpen)[-1].plan
             assert (again.previous, again.threat, again.trigger) == (first, "personnes", "altercation")
@@ -304,7 +304,7 @@ async def test_a_camera_that_keeps_its_own_original_does_not_depend_on_the_recor
         await line.enrol("pm-1", original="camera")
         await line.publish("pm-1")
         await line.recorder.stop()
-        await until(lambda: not line.control.links.recorders[0].up, "recorder away")
+        await until(lambda: not line.control.processes.recorders[0].up, "recorder away")
         live = line.control.context.streams.live("pm-1")
         assert live is not None
         assert live.grace is None
@@ -718,7 +718,7 @@ async def test_leases_are_renewed_however_the_journal_and_the_database_do_and_no
         with contextlib.suppress(OSError):
             await services.viewing.tick()
         assert (await line.worker.next(m.PeerClose)).reason == "the sign-in is over"
-        await until(lambda: first in services.viewing._leaving.known(), "its end waits for the disk")
+        await until(lambda: first in services.viewing._closing.known(), "its end waits for the disk")
         services.viewing.renew()
         assert (await line.worker.next(m.LeaseRenew, 2)).views == (second,)
         monkeypatch.undo()
@@ -727,15 +727,15 @@ async def test_leases_are_renewed_however_the_journal_and_the_database_do_and_no
 async def test_a_link_whose_loss_one_listener_cannot_take_is_made_again(tmp_path: Path) -> None:
     async with control_line(tmp_path) as line:
 
-        def trip(link: Link) -> None:
+        def trip(process: ProcessClient) -> None:
             raise ZeroDivisionError
 
-        line.control.links._mourners.insert(0, trip)
+        line.control.processes._down_listeners.insert(0, trip)
         await _live(line)
         await line.worker.stop()
-        await until(lambda: not line.control.links.workers[0].up, "worker away")
+        await until(lambda: not line.control.processes.workers[0].up, "worker away")
         await line.worker.start()
-        await until(lambda: line.control.links.workers[0].up, "worker back")
+        await until(lambda: line.control.processes.workers[0].up, "worker back")
 
 
 async def test_a_fact_that_trips_over_our_own_bug_costs_no_other_fact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -775,7 +775,7 @@ async def test_a_restarted_control_finds_streams_and_views_again_and_closes_only
 
 async def _restart_and_check(line: Line, location: str, held: str, gone: str) -> None:
     # As a kill would: nothing of the first control may run or write from here on.
-    await line.control.links.stop()
+    await line.control.processes.stop()
     line.worker.legs.pop(gone)
     await line.control.stores.journal.close()
     async with serving(line.settings, line.worker, line.recorder) as again:
@@ -833,7 +833,7 @@ async def test_a_press_reaches_the_pages_while_the_database_refuses(tmp_path: Pa
                 await camera.hear("pressed")
                 await page.hear("camera", camera="pm-1", pressed=True)
                 await until(lambda: line.control.context.counters.values["camera_presses_unentered"] > 0, "refused")
-            line.control.context.field.tick()
+            line.control.context.camera_sockets.tick()
             await until(lambda: (_unit(line, "pm-1").intent or Intent(None, "", "", 0)).intervention is not None, "entered")
 
 
@@ -855,7 +855,7 @@ async def test_a_dead_workers_cameras_are_told_to_pages_and_go_to_the_other_work
                 await line.worker.stop()
                 await line.recorder.stop()
                 assert (await page.hear("camera", state="lost"))["rec"] != "recording"
-                await until(lambda: not line.control.links.workers[0].up, "worker away")
+                await until(lambda: not line.control.processes.workers[0].up, "worker away")
                 await line.control.context.streams.tick()
                 assert (await camera.hear("republish"))["reason"] == "its worker is away"
                 assert (await line.publish("pm-1")).status == 201

@@ -13,6 +13,10 @@ from typing import TypeAlias
 import av
 import pytest
 
+from relay.archive.check import Check
+from relay.archive.export_zip import DERIVE
+from relay.archive.exports import Exports, Request
+from relay.archive.recordings import Recordings
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
 from relay.channel import messages
@@ -21,14 +25,10 @@ from relay.evidence.keys import public_key_from
 from relay.evidence.standalone import single_file
 from relay.evidence.verdict import Verdict
 from relay.evidence.verify import verify
+from relay.people.enrolment import Enrolment
+from relay.people.identity import CONSOLE
+from relay.people.interventions import Interventions
 from relay.policy.roles import Person, Role
-from relay.service.check import Check
-from relay.service.enrolment import Enrolment
-from relay.service.export_zip import DERIVE
-from relay.service.exports import Exports, Request
-from relay.service.identity import CONSOLE
-from relay.service.interventions import Interventions
-from relay.service.recordings import Recordings
 from relay.store.accounts import Accounts
 from relay.store.catalogue import Catalogue
 from relay.store.database import Database

@@ -13,6 +13,8 @@ from pathlib import Path
 import av
 import pytest
 
+from relay.archive.export_zip import DERIVE, Archive, Parts, select_interval
+from relay.archive.playback import index_chain, move_sound, playlist
 from relay.base.clock import ManualClock
 from relay.base.ids import new_id
 from relay.channel import messages
@@ -24,8 +26,6 @@ from relay.evidence.statement import sign_revocations, sign_statement
 from relay.evidence.verdict import Code, Verdict
 from relay.evidence.verify import verify
 from relay.recorder.recorder import REPORT_SECONDS, TICK_SECONDS, Recorder
-from relay.service.export_zip import DERIVE, Archive, Parts, select_interval
-from relay.service.playback import index_chain, move_sound, playlist
 from relay.store.keyring import Keyring
 from relay.store.readers import open_reader
 from relay.store.vault import Vault

@@ -14,7 +14,7 @@ from relay.policy.retention import due_ns
 from relay.store.backup import restore, take
 from tests.support.control_line import Line, Page, control_line
 from tests.support.requisition import PROCEDURE, REQUISITION
-from tests.unit.service.conftest import seal
+from tests.support.services import seal
 
 HOLD = {
     "procedure_type": "judiciaire",
@@ -90,10 +90,10 @@ async def test_a_hold_keeps_a_recording_past_its_term_until_it_is_lifted(tmp_pat
             status, found = await carl.call("GET", f"/api/recordings/{recording}")
             assert (status, found["held"], found["expires_on"]) == (200, True, TERM)
         _go_to(clock, TERM)
-        assert (await line.control.keeping.sweep()).erased == (other,)
+        assert (await line.control.retention.sweep()).erased == (other,)
         assert await _gauges(line) == {"open": 1, "review_overdue": 0, "lost": 0}
         _go_to(clock, "2026-02-02")
-        await line.control.keeping.sweep()
+        await line.control.retention.sweep()
         assert await _gauges(line) == {"open": 1, "review_overdue": 1, "lost": 0}
         async with line.person("carl", "commander") as carl, line.person("aude", "auditor") as aude:
             status, found = await aude.call("GET", "/api/holds")
@@ -107,7 +107,7 @@ async def test_a_hold_keeps_a_recording_past_its_term_until_it_is_lifted(tmp_pat
             assert (status, found["lifted_by"]) == (200, "carl")
             assert (await aude.call("GET", "/api/holds"))[1] == {"holds": []}
             assert (await carl.call("POST", f"/api/holds/{hold}/lift", WHY))[0] == 409
-            swept = await line.control.keeping.sweep()
+            swept = await line.control.retention.sweep()
             assert (swept.erased, swept.late) == ((recording,), 0)
             assert (await carl.call("GET", f"/api/recordings/{recording}"))[1]["state"] == "erased"
             assert (await carl.call("POST", f"/api/recordings/{recording}/holds", HOLD))[0] == 409
@@ -185,7 +185,7 @@ async def test_what_was_held_is_still_there_after_a_restore(tmp_path: Path, back
     assert (restored.lost > 1) is (backed_up == "before the hold"), "one entry is the stop's"
     _go_to(clock, TERM, 3600)
     async with _post(data, clock) as line:
-        assert (await line.control.keeping.sweep()).erased == ()
+        assert (await line.control.retention.sweep()).erased == ()
         kinds = [item.kind for item in await line.control.context.check.run()]
         async with line.person("carl", "commander") as carl:
             listed = (await carl.call("GET", "/api/holds"))[1]["holds"]
@@ -200,6 +200,6 @@ async def test_what_was_held_is_still_there_after_a_restore(tmp_path: Path, back
             else:
                 assert kinds == []
             assert (await carl.call("POST", f"/api/holds/{listed[0]['hold']}/lift", WHY))[0] == 200
-        swept = await line.control.keeping.sweep()
+        swept = await line.control.retention.sweep()
         assert (swept.erased, swept.late) == ((recording,), 0)
         assert await line.control.context.check.run() == []

@@ -132,7 +132,7 @@ async def test_a_press_rings_whatever_the_disk_does_and_its_publication_finds_an
             with disk.silent():
                 await camera.say(t="press", threat="agents", reason="bouton")
                 await until(lambda: line.control.context.counters.values["camera_presses"] == 1, "the press")
-                unit = line.control.context.field.unit("pm-1")
+                unit = line.control.context.camera_sockets.unit("pm-1")
                 assert unit is not None
                 assert unit.pressed
             assert (await line.publish("pm-1")).status == 201

@@ -10,7 +10,7 @@ from playwright.async_api import Page, async_playwright
 
 from relay.transport import sdp
 from tests.support.chromium import executable
-from tests.support.doors import Admitted, Doors
+from tests.support.endpoints import Admitted, Doors
 from tests.support.nat import Nat
 from tests.support.ports import TestSender, encode, live_port, until
 

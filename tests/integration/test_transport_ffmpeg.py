@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from relay.transport import dtls, sdp
-from tests.support.doors import Doors
+from tests.support.endpoints import Doors
 from tests.support.ports import live_port, until
 
 MUXER = """

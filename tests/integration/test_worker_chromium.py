@@ -8,7 +8,7 @@ import pytest
 
 from relay.channel import messages as m
 from tests.support.chromium import Viewer, chromium, until
-from tests.support.worker_doors import doors
+from tests.support.worker_endpoints import doors
 from tests.support.worker_line import Line, camera, film
 
 pytestmark = pytest.mark.e2e

@@ -20,8 +20,8 @@ from relay.app.settings import Settings
 from relay.app.wiring import Control, wire
 from relay.base.clock import Clock
 from relay.http.app import make_app
-from relay.service.identity import CONSOLE
-from relay.service.passwords import Passwords
+from relay.people.identity import CONSOLE
+from relay.people.passwords import Passwords
 from tests.support.fake_peers import FakeRecorder, FakeWorker
 
 PASSWORD = "une longue phrase de passe 42"
@@ -164,7 +164,7 @@ async def serving(
     services = control.context
     await services.viewing.start()
     control.capture.start()
-    control.links.start()
+    control.processes.start()
     timer = asyncio.create_task(services.live.run())
     server = TestServer(make_app(services), host="127.0.0.1")
     await server.start_server()

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from relay.store import patience
+from relay.runtime import deadlines
 from relay.store.database import Database
+from relay.store.disk_executor import DiskExecutor
 from relay.store.journal import Journal
-from relay.store.lane import Lane
 from relay.store.vault import FileOps
 
 
@@ -144,7 +144,7 @@ class SilentDisk:
         self._answers.set()
         self._reads = False
         self._monkeypatch = monkeypatch
-        monkeypatch.setattr(patience, "SECONDS", 600.0)
+        monkeypatch.setattr(deadlines, "SECONDS", 600.0)
         event.listen(database._engine, "commit", self._commit)
 
     @contextlib.contextmanager
@@ -153,10 +153,10 @@ class SilentDisk:
         self._reads = reads
         self._answers.clear()
         with self._monkeypatch.context() as patched:
-            patched.setattr(patience, "SECONDS", 0.05)
+            patched.setattr(deadlines, "SECONDS", 0.05)
             if not reads:
                 patched.setattr(Database, "read", _reading_patiently(Database.read))
-            patched.setattr(Lane, "stalled", False)
+            patched.setattr(DiskExecutor, "stalled", False)
             patched.setattr(Journal, "stalled", False)
             try:
                 yield
@@ -167,7 +167,7 @@ class SilentDisk:
     def noticed(self) -> Iterator[None]:
         """Within: it is known that nothing comes back."""
         with self._monkeypatch.context() as patched:
-            patched.setattr(Lane, "stalled", True)
+            patched.setattr(DiskExecutor, "stalled", True)
             patched.setattr(Journal, "stalled", True)
             yield
 
@@ -178,7 +178,7 @@ class SilentDisk:
 
 def _reading_patiently(read: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def patiently(*arguments: Any) -> Any:
-        with patience.unhurried():
+        with deadlines.unhurried():
             return await read(*arguments)
 
     return patiently

@@ -8,7 +8,7 @@ from relay.evidence.chain import Cause, Reason, TrackKind, TrackPart
 from relay.evidence.seal import MemorySigner, SessionSigner, new_session, sample_digest
 from relay.evidence.verdict import Verdict
 from relay.evidence.verify import verify
-from relay.recorder.jobs import Finish, Lack, Media
+from relay.recorder.jobs import Finish, FragmentJob, GapJob
 from relay.store.readers import FolderReader
 
 KEY = bytes(range(32))
@@ -41,18 +41,20 @@ def plan(recording: str = RECORDING, *, original: str = "relay", previous: str |
     )
 
 
-def media(number: int, *, recording: str = RECORDING, segment: int = 0, queued: float | None = None, size: int = 200) -> Media:
+def media(
+    number: int, *, recording: str = RECORDING, segment: int = 0, queued: float | None = None, size: int = 200
+) -> FragmentJob:
     """Return the `number`-th fragment of 400 ms."""
     plain = number.to_bytes(4, "big") * (size // 4)
     part = TrackPart(1, TrackKind.VIDEO, 12, sample_digest([plain]), 36_000 * number, 36_000)
     at = T0 + number * 400_000_000
     waited = time.monotonic() if queued is None else queued
-    return Media(recording, segment, False, plain, (part,), at, 399_000_000, waited)
+    return FragmentJob(recording, segment, False, plain, (part,), at, 399_000_000, waited)
 
 
-def lack(number: int, recording: str = RECORDING) -> Lack:
+def lack(number: int, recording: str = RECORDING) -> GapJob:
     """Return a gap where the `number`-th fragment would be."""
-    return Lack(recording, T0 + number * 400_000_000, 400_000_000, None, Cause.RADIO, "test")
+    return GapJob(recording, T0 + number * 400_000_000, 400_000_000, None, Cause.RADIO, "test")
 
 
 def finish(number: int, recording: str = RECORDING) -> Finish:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.evidence.lipsync import FURTHEST_NS, MOST_SHIFTS, WORTH_NS, Shift, offset_at, sound_shifts
+from relay.evidence.lipsync import FURTHEST_NS, MAX_SHIFTS, WORTH_NS, Shift, offset_at, sound_shifts
 from relay.evidence.records import ClockMap, Link, SyncSource, TrackKind, TrackPart
 
 NS = 1_000_000_000
@@ -101,8 +101,8 @@ def test_sound_that_pauses_is_moved_from_where_it_goes_on() -> None:
 
 def test_reports_that_say_something_else_each_second_are_bounded() -> None:
     links = [link(0, *ANCHORS)]
-    links += [link(n, report(VIDEO, 0.4 * n), report(AUDIO, 0.4 * n, n % 2 * NS // 10)) for n in range(1, MOST_SHIFTS + 99)]
-    assert len(sound_shifts(links)) == MOST_SHIFTS
+    links += [link(n, report(VIDEO, 0.4 * n), report(AUDIO, 0.4 * n, n % 2 * NS // 10)) for n in range(1, MAX_SHIFTS + 99)]
+    assert len(sound_shifts(links)) == MAX_SHIFTS
 
 
 _clocks = st.builds(

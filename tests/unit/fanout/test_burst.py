@@ -6,17 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.fanout import burst as rules
-from relay.fanout.burst import Burst, Dress, bursts
-from relay.fanout.media import Media
+from relay.fanout.burst import Burst, HeaderTemplate, bursts
+from relay.fanout.media_packet import MediaPacket
 from relay.rtp import header as rtp
 from relay.transport import srtp
 
-DRESS = Dress(100, b"0", 4, 3, 6, b"\0\0\x28")
+DRESS = HeaderTemplate(100, b"0", 4, 3, 6, b"\0\0\x28")
 
 
-def media(index: int, payload: bytes = b"picture", marker: bool = False) -> Media:
+def media(index: int, payload: bytes = b"picture", marker: bool = False) -> MediaPacket:
     """A packet."""
-    return Media(index, 3000 * index, marker, payload, index / 100)
+    return MediaPacket(index, 3000 * index, marker, payload, index / 100)
 
 
 @given(st.lists(st.integers(0, 60), max_size=90))
@@ -33,11 +33,18 @@ def test_a_batch_is_cut_into_rising_bursts_and_nothing_is_lost(indices: list[int
 
 @given(
     st.lists(st.binary(min_size=1, max_size=80), min_size=1, max_size=20),
-    st.sampled_from([DRESS, Dress(96), Dress(111, b"a-long-name-of-a-slot", mid_id=4, abs_send_time_id=2), Dress(1, b"x", 20)]),
+    st.sampled_from(
+        [
+            DRESS,
+            HeaderTemplate(96),
+            HeaderTemplate(111, b"a-long-name-of-a-slot", mid_id=4, abs_send_time_id=2),
+            HeaderTemplate(1, b"x", 20),
+        ]
+    ),
     st.sampled_from(srtp.PROFILES),
 )
 def test_legs_of_a_kind_share_a_layout_and_each_opens_as_the_camera_sent_it(
-    payloads: list[bytes], dress: Dress, profile: str
+    payloads: list[bytes], dress: HeaderTemplate, profile: str
 ) -> None:
     burst = Burst([media(index, payload, index % 2 == 0) for index, payload in enumerate(payloads)])
     for ssrc, shift, timestamp_shift in ((1, 0, 0), (0xFFFFFFFF, 30_000, 0xFFFFFFFF)):

@@ -5,29 +5,29 @@ from collections.abc import Callable
 
 import pytest
 
-from relay.fanout.burst import Burst, Dress
+from relay.fanout.burst import Burst, HeaderTemplate
 from relay.fanout.feedback import TransportFeedback
 from relay.fanout.inbound import MAX_GAP, Inbound
 from relay.fanout.leg import Leg, LegSpec
-from relay.fanout.media import Media
+from relay.fanout.media_packet import MediaPacket
 from relay.fanout.resend import SealedHistory
 from relay.rtp import rtcp
 from relay.transport.srtp import GcmSession
 from tests.support.steps import steps
 
 MTU = 1452
-KIND = (Dress(96), 16)
+KIND = (HeaderTemplate(96), 16)
 PAYLOAD = bytes(100)
 
 
-def packet(index: int) -> Media:
+def packet(index: int) -> MediaPacket:
     """One packet of a picture of its own."""
-    return Media(index, 3000 * index, True, PAYLOAD, index / 1000, keyframe=not index, idr=not index)
+    return MediaPacket(index, 3000 * index, True, PAYLOAD, index / 1000, keyframe=not index, idr=not index)
 
 
 def leg_with_history(packets: int, first: int = 0) -> Leg:
     """A leg that has sent so many packets, each in a burst of its own."""
-    leg = Leg(LegSpec(1, 90_000, Dress(96), 2, 97), first, 0, 0)
+    leg = Leg(LegSpec(1, 90_000, HeaderTemplate(96), 2, 97), first, 0, 0)
     leg.start([packet(0)], 0.0)
     for index in range(1, packets):
         leg.admit(Burst([packet(index)]), 0.001)

@@ -4,13 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.fanout import keyframes as rules
-from relay.fanout.keyframes import Ask, KeyframeAsker, KeyframeCache
-from relay.fanout.media import Media
+from relay.fanout.keyframes import Ask, KeyframeCache, KeyframeRequester
+from relay.fanout.media_packet import MediaPacket
 
 
-def packet(index: int, timestamp: int, *, key: bool = False, size: int = 100, at: float = 0.0) -> Media:
+def packet(index: int, timestamp: int, *, key: bool = False, size: int = 100, at: float = 0.0) -> MediaPacket:
     """A packet of a picture."""
-    return Media(index, timestamp, False, bytes(size), at, keyframe=key)
+    return MediaPacket(index, timestamp, False, bytes(size), at, keyframe=key)
 
 
 def indices(cache: KeyframeCache) -> list[int]:
@@ -80,14 +80,14 @@ def test_whatever_comes_the_cache_is_ordered_bounded_and_starts_with_its_keyfram
 
 
 def test_twenty_wishes_cost_one_request() -> None:
-    asker = KeyframeAsker()
+    asker = KeyframeRequester()
     for _ in range(20):
         asker.want(1.0)
     assert [asker.poll(1.0) for _ in range(20)].count(Ask.PLI) == 1
 
 
 def test_wishes_after_an_answer_wait_for_the_pause() -> None:
-    asker = KeyframeAsker()
+    asker = KeyframeRequester()
     asker.want(1.0)
     asker.poll(1.0)
     asker.seen(1.1)
@@ -97,7 +97,7 @@ def test_wishes_after_an_answer_wait_for_the_pause() -> None:
 
 
 def test_a_camera_that_never_answers_is_asked_ever_less_and_in_other_words() -> None:
-    asker = KeyframeAsker()
+    asker = KeyframeRequester()
     asker.want(0.0)
     asked = [(step / 100, ask) for step in range(6000) if (ask := asker.poll(step / 100)) is not Ask.NOTHING]
     pauses = [after[0] - before[0] for before, after in zip(asked, asked[1:], strict=False)]
@@ -108,7 +108,7 @@ def test_a_camera_that_never_answers_is_asked_ever_less_and_in_other_words() -> 
 
 
 def test_nothing_is_asked_once_the_keyframe_came() -> None:
-    asker = KeyframeAsker()
+    asker = KeyframeRequester()
     asker.want(0.0)
     asker.poll(0.0)
     asker.seen(0.2)
@@ -116,7 +116,7 @@ def test_nothing_is_asked_once_the_keyframe_came() -> None:
 
 
 def test_a_camera_that_sends_no_keyframe_for_days_is_asked_at_the_longest_pause_for_ever() -> None:
-    asker = KeyframeAsker()
+    asker = KeyframeRequester()
     asker.want(0.0)
     asks = [asker.poll(rules.MAX_RETRY * step) for step in range(50_000)]
     assert Ask.NOTHING not in asks

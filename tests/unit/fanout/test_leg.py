@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from relay.fanout.burst import Burst, Dress, bursts
+from relay.fanout.burst import Burst, HeaderTemplate, bursts
 from relay.fanout.leg import MAX_BACK, MAX_HOLES, REPLAY_STEP, Leg, LegSpec, Part
-from relay.fanout.media import Media
+from relay.fanout.media_packet import MediaPacket
 from relay.rtp import header as rtp
 
-DRESS = Dress(100, b"1", mid_id=3)
+DRESS = HeaderTemplate(100, b"1", mid_id=3)
 SPEC = LegSpec(ssrc=7, clock_rate=90_000, dress=DRESS, rtx_ssrc=8, rtx_payload_type=101)
 
 
@@ -23,16 +23,16 @@ class Running:
     def __init__(self, spec: LegSpec = SPEC, first: int = 1000) -> None:
         self.leg = Leg(spec, first, 5_000, 2000)
 
-    def start(self, replay: list[Media], now: float) -> list[Part]:
+    def start(self, replay: list[MediaPacket], now: float) -> list[Part]:
         """Begin with a source."""
         return [part for burst in self.leg.start(replay, now) for part in self._parts(burst, now)]
 
-    def forward(self, batch: list[Media], now: float) -> list[Part]:
+    def forward(self, batch: list[MediaPacket], now: float) -> list[Part]:
         """Send a batch."""
         admitted = [self.leg.admit(burst, now) for burst in bursts(batch)]
         return [part for burst in admitted if burst is not None for part in self._parts(burst, now)]
 
-    def thin(self, batch: list[Media], wanted: Callable[[Media], bool], *, alone: bool = False) -> list[Part]:
+    def thin(self, batch: list[MediaPacket], wanted: Callable[[MediaPacket], bool], *, alone: bool = False) -> list[Part]:
         """Send what is wanted of a batch."""
         parts: list[Part] = []
         for one in bursts(batch):
@@ -66,9 +66,9 @@ def leg(spec: LegSpec = SPEC, first: int = 1000) -> Running:
     return Running(spec, first)
 
 
-def picture(index: int, timestamp: int, at: float = 0.0) -> Media:
+def picture(index: int, timestamp: int, at: float = 0.0) -> MediaPacket:
     """One packet of a picture."""
-    return Media(index, timestamp, True, b"picture %d" % index, at)
+    return MediaPacket(index, timestamp, True, b"picture %d" % index, at)
 
 
 def headers(parts: list[Part]) -> list[rtp.RtpHeader]:
@@ -172,14 +172,14 @@ def test_a_leg_without_rtx_leaves_resending_to_the_sealed_bytes() -> None:
 
 
 def test_extensions_are_those_of_the_viewer() -> None:
-    dress = Dress(100, b"slot", mid_id=4, abs_send_time_id=2, playout_delay_id=6, playout_delay=b"\0\0\x28")
+    dress = HeaderTemplate(100, b"slot", mid_id=4, abs_send_time_id=2, playout_delay_id=6, playout_delay=b"\0\0\x28")
     (part,) = leg(LegSpec(7, 90_000, dress)).start([picture(10, 0)], 2.5)
     packet = part[0] + part[1]
     header = rtp.parse(packet)
     assert rtp.extension(packet, header, 4) == b"slot"
     assert rtp.extension(packet, header, 2) == struct.pack(">I", int(2.5 * 2**18))[1:]
     assert rtp.extension(packet, header, 6) == (40).to_bytes(3, "big")
-    bare = leg(LegSpec(7, 90_000, Dress(100))).start([picture(1, 0)], 0.0)
+    bare = leg(LegSpec(7, 90_000, HeaderTemplate(100))).start([picture(1, 0)], 0.0)
     assert headers(bare)[0].extension_profile == 0
 
 
@@ -323,12 +323,12 @@ def test_sequence_numbers_have_a_hole_only_where_the_camera_had_one(kept: list[b
     assert [part[2] - first for part in parts] == [media.index for media in batch]
 
 
-def frames(*indices: int, every: int = 2) -> list[Media]:
+def frames(*indices: int, every: int = 2) -> list[MediaPacket]:
     """Pictures of one packet, of which every so manyth (the odd ones) no other refers to."""
-    return [Media(at, 3000 * at, True, b"picture %04d" % at, 0.0, droppable=at % every == 1) for at in indices]
+    return [MediaPacket(at, 3000 * at, True, b"picture %04d" % at, 0.0, droppable=at % every == 1) for at in indices]
 
 
-def is_needed(media: Media) -> bool:
+def is_needed(media: MediaPacket) -> bool:
     """What a slow viewer is sent."""
     return not media.droppable
 
@@ -357,7 +357,7 @@ def test_a_droppable_packet_behind_a_lost_one_does_not_close_the_place_of_the_lo
 def test_no_hole_is_left_where_all_that_was_lost_came_late() -> None:
     running = leg()
     sent = sources(running.start(frames(0), 0.0))
-    late: list[Media] = []
+    late: list[MediaPacket] = []
     for media in frames(*range(1, 1001)):
         if media.index % 20 in (7, 12):
             late.append(media)
@@ -383,7 +383,7 @@ def test_what_a_late_packet_is_resent_for_is_that_packet() -> None:
 def test_a_loss_within_a_picture_that_is_left_out_is_left_out_with_it() -> None:
     running = leg()
     running.start(frames(0), 0.0)
-    picture = [Media(at, 3000, at == 9, b"picture %04d" % at, 0.0, droppable=True) for at in range(1, 10)]
+    picture = [MediaPacket(at, 3000, at == 9, b"picture %04d" % at, 0.0, droppable=True) for at in range(1, 10)]
     assert running.thin(picture[:3] + picture[6:], is_needed) == []
     assert sources(running.thin(frames(10), is_needed)) == {1: 10}
     assert running.thin(picture[3:6], is_needed) == []
@@ -412,11 +412,11 @@ class Thinned(RuleBasedStateMachine):
         super().__init__()
         self.running = leg()
         self.next = 1
-        self.missing: dict[int, Media] = {}
+        self.missing: dict[int, MediaPacket] = {}
         self.sent = sources(self.running.start(frames(0), 0.0))
         self.thinned = True
 
-    def _take(self, batch: list[Media]) -> None:
+    def _take(self, batch: list[MediaPacket]) -> None:
         parts = self.running.thin(batch, is_needed) if self.thinned else self.running.forward(batch, 0.0)
         fresh = sources(parts)
         assert not fresh.keys() & self.sent.keys()
@@ -430,7 +430,7 @@ class Thinned(RuleBasedStateMachine):
         for droppable, lost in pictures:
             timestamp = 3000 * self.next
             for gone in lost:
-                media = Media(self.next, timestamp, False, b"picture %04d" % self.next, 0.0, droppable=droppable)
+                media = MediaPacket(self.next, timestamp, False, b"picture %04d" % self.next, 0.0, droppable=droppable)
                 self.next += 1
                 if gone:
                     self.missing[media.index] = media

@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.fanout import resend as rules
-from relay.fanout.burst import Burst, Dress
-from relay.fanout.media import Media
+from relay.fanout.burst import Burst, HeaderTemplate
+from relay.fanout.media_packet import MediaPacket
 from relay.fanout.resend import History, SealedHistory
 
-DRESS = Dress(96)
+DRESS = HeaderTemplate(96)
 
 
 def burst(*indices: int) -> Burst:
     """A burst of packets that carry their index."""
-    return Burst([Media(index, 3000 * index, False, b"%d" % index, 0.0) for index in indices])
+    return Burst([MediaPacket(index, 3000 * index, False, b"%d" % index, 0.0) for index in indices])
 
 
 def sealed(first: int, count: int, size: int = 8) -> SealedHistory:

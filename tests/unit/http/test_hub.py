@@ -15,11 +15,11 @@ from relay.base.errors import OurError
 from relay.http import hub
 from relay.http.alarms import KEPT_SECONDS, PER_CAMERA, UNSURE_SECONDS
 from relay.http.hub import LiveHub, Outbox, Page
+from relay.people.enrolment import Enrolment
+from relay.people.identity import SignedIn
 from relay.policy.roles import Person, Role
-from relay.service.enrolment import Enrolment
-from relay.service.identity import SignedIn
-from relay.service.picture import Pictures
 from relay.store.accounts import Camera
+from relay.viewing.camera_state import CameraStates
 
 
 def camera(name: str, commune: str = "") -> Camera:
@@ -89,7 +89,7 @@ class Scene:
     def __init__(self, *names: Camera) -> None:
         self.cameras, self.states, self.counters = Cameras(*names), States(), Counters()
         self.clock = ManualClock()
-        self.hub = LiveHub(cast(Enrolment, self.cameras), cast(Pictures, self.states), self.clock, self.counters)
+        self.hub = LiveHub(cast(Enrolment, self.cameras), cast(CameraStates, self.states), self.clock, self.counters)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.base.errors import TheirError
-from relay.policy.motives import LONGEST, check_legal_basis, check_motive, check_threat, clean_text
+from relay.policy.motives import MAX_LENGTH, check_legal_basis, check_motive, check_threat, clean_text
 
 
 @given(st.text(max_size=600) | st.none())
@@ -13,7 +13,7 @@ def test_a_motive_is_either_refused_or_clean_and_stable(text: str | None) -> Non
     motive = _accepted(text)
     if motive is not None:
         assert motive == _accepted(motive)
-        assert 3 <= len(motive) <= LONGEST
+        assert 3 <= len(motive) <= MAX_LENGTH
 
 
 def _accepted(text: str | None) -> str | None:

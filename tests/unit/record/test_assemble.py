@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.record.assemble import H264Track, Hole, OpusTrack, Sample
+from relay.record.assemble import H264Track, OpusTrack, Sample, TrackGap
 from tests.support.rtp_source import encode_audio, encode_video, h264_payloads, rtp
 
 WINDOW = 400
@@ -87,7 +87,7 @@ def test_loss_doubling_and_reordering_never_make_a_sample_that_was_not_sent(
     seen: list[int] = []
     holes = 0
     for event in out:
-        if isinstance(event, Hole):
+        if isinstance(event, TrackGap):
             holes += 1
             continue
         index = truth[event.data]
@@ -107,9 +107,9 @@ def test_lost_middle_of_a_picture_loses_that_picture_only() -> None:
     del sent[of_second[1]]
     track = H264Track(WINDOW)
     out = [event for now, packet in enumerate(sent) for event in track.push(packet, now, now)] + track.flush()
-    assert [type(event) for event in out] == [Sample, Hole, Sample]
+    assert [type(event) for event in out] == [Sample, TrackGap, Sample]
     hole = out[1]
-    assert isinstance(hole, Hole)
+    assert isinstance(hole, TrackGap)
     assert hole.before is out[0]
     assert hole.after is out[2]
     assert hole.packets == 1
@@ -121,7 +121,7 @@ def test_picture_waits_no_longer_than_the_window() -> None:
     out = [event for packet in (*sent[:2], sent[3]) for event in track.push(packet, 0, 0)]
     assert len(out) == 1
     assert track.advance(WINDOW - 1) == []
-    assert [type(event) for event in track.advance(WINDOW)] == [Hole, Sample]
+    assert [type(event) for event in track.advance(WINDOW)] == [TrackGap, Sample]
 
 
 def test_camera_that_sets_no_marker_is_understood_by_its_timestamps() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.record.line import AUDIO, VIDEO, Ask, Fragment, Line, LineSettings, Missing, Output, Stream
+from relay.record.line import AUDIO, VIDEO, Ask, Fragment, Line, LineSettings, MediaGap, Output, Stream
 from tests.support.rtp_source import AUDIO_SSRC, VIDEO_SSRC, Timed, encode_audio, encode_video, interleave, rtp, scene, video
 from tests.support.rtp_source import audio as sound_packets
 
@@ -44,8 +44,8 @@ class Tape:
         self.out += self.line.close()
 
     @property
-    def missing(self) -> list[Missing]:
-        return [item for item in self.out if isinstance(item, Missing)]
+    def missing(self) -> list[MediaGap]:
+        return [item for item in self.out if isinstance(item, MediaGap)]
 
     @property
     def fragments(self) -> list[Fragment]:

@@ -8,7 +8,7 @@ import pytest
 
 from relay.evidence.chain import Cause, End, Gap, Link, iterate
 from relay.evidence.seal import sha256
-from relay.recorder.jobs import Fact, Finished, Lack, Lacked, Media
+from relay.recorder.jobs import Fact, Finished, FragmentJob, GapJob, GapSealed
 from relay.recorder.sealing import SealedRecording, start_of
 from relay.store.vault import CHAIN, FileOps
 from tests.support.sealing import KEY, RECORDING, T0, finish, judge, lack, media, plan, session
@@ -22,9 +22,9 @@ def recording(tmp_path: Path) -> SealedRecording:
     return SealedRecording(FileOps(), tmp_path, start_of(plan(), None, signer), KEY, signer)
 
 
-def lost(number: int) -> Lack:
+def lost(number: int) -> GapJob:
     """Return the `number`-th fragment as one that the disk did not take."""
-    return Lack(RECORDING, T0 + number * STEP, STEP - 1_000_000, None, Cause.DISK, "not taken", fragments=1)
+    return GapJob(RECORDING, T0 + number * STEP, STEP - 1_000_000, None, Cause.DISK, "not taken", fragments=1)
 
 
 def bodies(root: Path) -> Sequence[object]:
@@ -38,7 +38,7 @@ def gaps(root: Path) -> list[tuple[int, int]]:
 
 
 def told(facts: list[Fact]) -> list[tuple[int, int]]:
-    lacks = [fact.lack for fact in facts if isinstance(fact, Lacked)]
+    lacks = [fact.lack for fact in facts if isinstance(fact, GapSealed)]
     return [((one.start_ns - T0) // STEP, (one.length_ns + 1_000_000) // STEP) for one in lacks]
 
 
@@ -94,7 +94,7 @@ def test_another_cause_and_a_hole_between_are_gaps_of_their_own(recording: Seale
     assert [(start - T0) // STEP for start in starts] == [0, 2, 3, 9, 10, 4]
 
 
-def _init(segment: int, number: int) -> Media:
+def _init(segment: int, number: int) -> FragmentJob:
     return replace(media(number, segment=segment), init=True, tracks=(), plain=b"init of %d" % segment, length_ns=0)
 
 

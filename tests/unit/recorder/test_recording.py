@@ -16,8 +16,8 @@ from relay.evidence.continuity import Continuity, Scope
 from relay.evidence.notebook import Notebook
 from relay.evidence.records import Gap, Link, TrackKind
 from relay.record.line import LineSettings
-from relay.record.wall import WallClock
-from relay.recorder.jobs import Job, Lack, Media
+from relay.record.wall_clock import WallClock
+from relay.recorder.jobs import FragmentJob, GapJob, Job
 from relay.recorder.recording import Recording
 from tests.support.rtp_source import Timed, encode_audio, encode_video, interleave, rtp, video
 from tests.support.rtp_source import audio as sound
@@ -80,11 +80,11 @@ class Camera:
             self.recording.advance(self.now)
         self.now = until
 
-    def media(self, since: int = 0) -> list[Media]:
-        return [job for job in self.jobs[since:] if isinstance(job, Media) and not job.init]
+    def media(self, since: int = 0) -> list[FragmentJob]:
+        return [job for job in self.jobs[since:] if isinstance(job, FragmentJob) and not job.init]
 
 
-def samples(media: list[Media], kind: TrackKind) -> int:
+def samples(media: list[FragmentJob], kind: TrackKind) -> int:
     return sum(part.samples for job in media for part in job.tracks if part.kind is kind)
 
 
@@ -188,9 +188,9 @@ def findings(camera: Camera) -> list[str]:
     book = Notebook()
     continuity, links = Continuity(book, Scope(None)), 0
     for job in camera.jobs:
-        if isinstance(job, Lack):
+        if isinstance(job, GapJob):
             continuity.gap(Gap(job.start_ns, job.length_ns, job.track, job.cause, job.detail))
-        elif isinstance(job, Media):
+        elif isinstance(job, FragmentJob):
             head = (links, job.segment, job.init, 0, 1, 17, bytes(32), bytes(32), job.tracks)
             continuity.link(Link(*head, job.start_ns, job.length_ns, job.clocks, job.suspect))
             links += 1
@@ -209,7 +209,7 @@ def check_goes_on(camera: Camera) -> None:
     assert samples(clean, TrackKind.VIDEO) == 90
     assert samples(clean, TrackKind.AUDIO) == 150
     assert all(UTC + at - START - SECOND // 10 <= job.start_ns <= UTC + camera.now - START for job in clean)
-    assert not any(isinstance(job, Lack) and job.length_ns > SECOND * 3 // 2 for job in camera.jobs[since:])
+    assert not any(isinstance(job, GapJob) and job.length_ns > SECOND * 3 // 2 for job in camera.jobs[since:])
     assert findings(camera) == []
     for kind in TrackKind:
         parts = [part for job in camera.media() for part in job.tracks if part.kind is kind]
@@ -253,7 +253,7 @@ def test_pictures_of_another_size_play_from_their_own_init_segment() -> None:
     camera.send(camera.film())
     camera.send(camera.film(size=(320, 240)))
     camera.idle(SECOND)
-    inits = [job for job in camera.jobs if isinstance(job, Media) and job.init]
+    inits = [job for job in camera.jobs if isinstance(job, FragmentJob) and job.init]
     sizes = []
     for init in inits:
         film = init.plain + b"".join(job.plain for job in camera.media() if job.segment == init.segment)

@@ -18,7 +18,7 @@ from relay.base.errors import OurError
 from relay.evidence import seal
 from relay.evidence.chain import Cause, Gap, Link, iterate
 from relay.recorder import sealing, writer
-from relay.recorder.jobs import Fact, Finished, Job, Lacked, Open, Progress, Sealed
+from relay.recorder.jobs import Fact, Finished, GapSealed, Job, Open, Progress, Sealed
 from relay.recorder.writer import VaultThread, WriterSettings
 from relay.store.vault import CHAIN, FileOps
 from tests.support.faulty_disk import FaultyOps, HeldMedia, SmallDisk, never
@@ -246,7 +246,7 @@ def test_full_disk_still_takes_gaps_and_the_end_and_media_again_once_there_is_ro
     nothing = lack(40)
     nothing.length_ns *= 10
     one.put(nothing)
-    one.wait(Lacked, lambda fact: isinstance(fact, Lacked) and fact.lack.cause is Cause.RADIO)
+    one.wait(GapSealed, lambda fact: isinstance(fact, GapSealed) and fact.lack.cause is Cause.RADIO)
     assert one.disk() != "ok"
     assert not (tmp_path / "reserve-0").exists()
     disk.capacity = 400_000
@@ -309,7 +309,7 @@ def test_what_a_full_disk_does_not_take_is_one_gap_or_one_every_ten_seconds(
 
     def signed() -> bool:
         clock.advance(5)
-        return any(isinstance(fact, Lacked) for fact in one.waiting())
+        return any(isinstance(fact, GapSealed) for fact in one.waiting())
 
     one.until(signed)
     monkeypatch.setattr(writer, "LOST_SECONDS", math.inf)  # however slow this machine is

@@ -57,11 +57,11 @@ def test_the_bitrate_is_kept() -> None:
 
 
 def test_equal_seeds_give_equal_streets_and_others_do_not() -> None:
-    pictures = [Picture(320, 180) for _ in range(3)]
-    for picture, seed in zip(pictures, (1, 1, 2), strict=True):
+    camera_states = [Picture(320, 180) for _ in range(3)]
+    for picture, seed in zip(camera_states, (1, 1, 2), strict=True):
         Patrol(320, 180, seed).render(picture, 3.25)
-    assert np.array_equal(pictures[0].data, pictures[1].data)
-    assert not np.array_equal(pictures[0].data, pictures[2].data)
+    assert np.array_equal(camera_states[0].data, camera_states[1].data)
+    assert not np.array_equal(camera_states[0].data, camera_states[2].data)
 
 
 def test_the_picture_moves() -> None:

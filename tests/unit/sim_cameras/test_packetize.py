@@ -29,7 +29,7 @@ def test_aiortc_puts_the_payloads_together_again(shapes: list[tuple[int, int]]) 
     back = b"".join(H264PayloadDescriptor.parse(payload)[1] for payload in made)
     ordered = [nal for nal in nals if nal[0] & 31 in (7, 8)] + [nal for nal in nals if nal[0] & 31 not in (7, 8)]
     assert back == b"".join(b"\0\0\0\1" + nal for nal in ordered)
-    assert all(len(payload) <= packetize.MOST_PAYLOAD for payload in made)
+    assert all(len(payload) <= packetize.MAX_PAYLOAD for payload in made)
 
 
 def test_a_clip_starts_on_a_keyframe_and_keeps_its_rate() -> None:

@@ -66,7 +66,7 @@ async def test_a_broken_constraint_is_theirs(database: Database) -> None:
 
 
 async def test_the_queue_is_bounded_and_the_refusal_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    monkeypatch.setattr(module, "MAX_WAITING", 2)
     counters = Counters()
     database = await Database.open(f"sqlite:///{tmp_path}/relay.db", counters)
     gate = threading.Event()

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, text
 
 from relay.base.clock import ManualClock
 from relay.base.errors import Kind, OurError
+from relay.runtime import deadlines
 from relay.store import database as database_module
 from relay.store import journal as journal_module
-from relay.store import patience
 from relay.store.database import Database
 from relay.store.journal import Entry, Journal, Operation
 from relay.store.journal_check import verify_journal
@@ -36,13 +36,13 @@ def _sizes(connection: Connection) -> list[int]:
 async def test_a_request_does_not_wait_for_a_silent_disk_and_what_it_handed_over_is_written_later(
     database: Database, disk: SilentDisk
 ) -> None:
-    with disk.silent(), patience.hurried():
+    with disk.silent(), deadlines.hurried():
         with pytest.raises(OurError, match="does not answer") as told:
             await database.write(_note(1))
-        assert (told.value.kind, told.value.retry_after) == (Kind.UNAVAILABLE, patience.SECONDS)
+        assert (told.value.kind, told.value.retry_after) == (Kind.UNAVAILABLE, deadlines.SECONDS)
         with disk.noticed(), pytest.raises(OurError, match="does not answer"):
             await database.write(_note(2))
-    with patience.hurried():
+    with deadlines.hurried():
         await database.write(_note(3))
     assert await database.read(_sizes) == [1, 3], "the second was refused before it was handed over"
     assert database._counters.values["database_unanswered"] == 2
@@ -60,9 +60,9 @@ async def test_a_writer_that_finishes_nothing_is_noticed_and_so_is_its_return(
     held = asyncio.create_task(database.write(hold))
     entry = asyncio.create_task(journal.append(Entry(Operation.SYSTEME, "relay", "system")))
     await asyncio.to_thread(inside.wait, 60)
-    monkeypatch.setattr(patience, "SECONDS", 600.0)
+    monkeypatch.setattr(deadlines, "SECONDS", 600.0)
     assert (database.stalled, journal.stalled) == (False, False)
-    monkeypatch.setattr(patience, "SECONDS", 0.0)
+    monkeypatch.setattr(deadlines, "SECONDS", 0.0)
     assert (database.stalled, journal.stalled) == (True, True)
     gate.set()
     await asyncio.gather(held, entry)
@@ -84,10 +84,10 @@ async def test_reads_are_refused_at_once_when_no_reader_comes_back_and_not_while
         await asyncio.to_thread(inside.acquire)
 
     await hold()
-    monkeypatch.setattr(patience, "SECONDS", 0.0)
+    monkeypatch.setattr(deadlines, "SECONDS", 0.0)
     assert not database._readers.stalled
     await hold()
-    with patience.hurried(), pytest.raises(OurError, match="does not answer"):
+    with deadlines.hurried(), pytest.raises(OurError, match="does not answer"):
         await database.read(_sizes)
     gate.set()
     await asyncio.gather(*held)
@@ -97,8 +97,8 @@ async def test_reads_are_refused_at_once_when_no_reader_comes_back_and_not_while
 async def test_a_read_that_does_not_come_back_is_given_up_and_leaves_its_place(
     database: Database, disk: SilentDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "MOST_WAITING", 4)
-    with disk.silent(reads=True), patience.hurried():
+    monkeypatch.setattr(database_module, "MAX_WAITING", 4)
+    with disk.silent(reads=True), deadlines.hurried():
         for _ in range(8):
             with pytest.raises(OurError, match="does not answer"):
                 await database.read(_sizes)
@@ -108,8 +108,8 @@ async def test_a_read_that_does_not_come_back_is_given_up_and_leaves_its_place(
 async def test_who_is_in_no_hurry_waits_for_the_disk(database: Database, disk: SilentDisk) -> None:
     with disk.silent():
         waiting = asyncio.create_task(database.write(_note(1)))
-        with patience.hurried():
-            begun_in_a_hurry = patience.spawn(database.write(_note(2)))
+        with deadlines.hurried():
+            begun_in_a_hurry = deadlines.spawn(database.write(_note(2)))
         await asyncio.wait({waiting, begun_in_a_hurry}, timeout=0.05)
         assert not waiting.done()
         assert not begun_in_a_hurry.done()
@@ -143,7 +143,7 @@ async def test_what_waited_for_a_silent_disk_is_written_and_undone_where_its_req
     with disk.silent():
         patient = asyncio.create_task(journal.append(_happened("in flight")))
         await asyncio.sleep(0)
-        with patience.hurried():
+        with deadlines.hurried():
             with pytest.raises(OurError, match="does not answer"):
                 await journal.append(_asked("view opened"))
             with disk.noticed():
@@ -179,7 +179,7 @@ async def test_what_waited_for_a_silent_disk_is_written_and_undone_where_its_req
 async def test_an_entry_in_flight_when_its_request_is_refused_is_undone_in_the_next_transaction(
     database: Database, journal: Journal, disk: SilentDisk
 ) -> None:
-    with disk.silent(), patience.hurried(), pytest.raises(OurError, match="does not answer"):
+    with disk.silent(), deadlines.hurried(), pytest.raises(OurError, match="does not answer"):
         await journal.append(_asked("sign-in"))
     await journal.append(_happened("after"))
     assert [told[1:] for told in await _told(journal)] == [
@@ -199,7 +199,7 @@ async def test_an_entry_that_the_disk_refuses_in_the_end_is_not_undone(
     with disk.silent():
         held = asyncio.create_task(database.write(lambda _connection: None))
         await asyncio.sleep(0)
-        with patience.hurried(), pytest.raises(OurError, match="does not answer"):
+        with deadlines.hurried(), pytest.raises(OurError, match="does not answer"):
             await journal.append(_asked("sign-in"))
         drop = asyncio.create_task(_settled(journal))
     await asyncio.gather(held, drop)
@@ -216,13 +216,13 @@ async def _settled(journal: Journal) -> None:
 async def test_what_happened_waits_for_a_silent_disk_up_to_the_bound(
     database: Database, journal: Journal, disk: SilentDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "MOST_WAITING", 3)
+    monkeypatch.setattr(journal_module, "MAX_WAITING", 3)
     with disk.silent():
         flying = asyncio.create_task(journal.append(Entry(Operation.SYSTEME, "relay", "system")))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         for number in range(5):
-            with patience.hurried(), pytest.raises(OurError, match="answer" if number < 3 else "too much waits"):
+            with deadlines.hurried(), pytest.raises(OurError, match="answer" if number < 3 else "too much waits"):
                 await journal.refuse("eve", "operator", "view_live", "forbidden", str(number))
     await flying
     await journal.append(Entry(Operation.SYSTEME, "relay", "system"))

@@ -42,11 +42,11 @@ def test_recording_is_never_written_twice(tmp_path: Path) -> None:
 def test_media_is_synced_before_the_chain_that_speaks_of_it(tmp_path: Path) -> None:
     synced: list[str] = []
 
-    class Watching(FileOps):
+    class LiveView(FileOps):
         def fsync(self, descriptor: int) -> None:
             synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
 
-    writer = RecordingWriter(Watching(), tmp_path / RECORDING)
+    writer = RecordingWriter(LiveView(), tmp_path / RECORDING)
     writer.append_stored(0, b"a")
     writer.append_chain(b"r")
     writer.append_stored(1, b"b")

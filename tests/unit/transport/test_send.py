@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.base.counters import Counters
-from relay.fanout.burst import Burst, Dress
-from relay.fanout.media import Media
+from relay.fanout.burst import Burst, HeaderTemplate
+from relay.fanout.media_packet import MediaPacket
 from relay.transport.send import MAX_BYTES, MAX_SEGMENTS, Sender, runs
 from tests.support.ports import bound_socket
 
@@ -120,8 +120,8 @@ def test_refusing_addresses_are_remembered_within_a_bound() -> None:
 
 
 def test_a_laid_out_burst_is_sent_as_it_lies_also_where_the_kernel_cannot_segment() -> None:
-    burst = Burst([Media(index, 0, False, bytes([index]) * 500, 0.0) for index in range(5)])
-    layout = burst.layout((Dress(96), 16), 0.0)
+    burst = Burst([MediaPacket(index, 0, False, bytes([index]) * 500, 0.0) for index in range(5)])
+    layout = burst.layout((HeaderTemplate(96), 16), 0.0)
     counters = Counters()
     for refusal in (None, errno.EIO, errno.EAGAIN):
         with bound_socket() as receiver, Refusing(segmented=refusal) as sock:

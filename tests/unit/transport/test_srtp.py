@@ -12,8 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from pylibsrtp import Policy, Session
 
 from relay.base.errors import OurError
-from relay.fanout.burst import Burst, Dress
-from relay.fanout.media import Media
+from relay.fanout.burst import Burst, HeaderTemplate
+from relay.fanout.media_packet import MediaPacket
 from relay.transport import srtp
 from relay.transport.srtp import BEFORE_FIRST, CM, GCM, MAX_SSRCS, WINDOW, ReplayError, SrtpError, SrtpSession, Window
 
@@ -201,10 +201,10 @@ def test_no_index_is_sealed_twice_by_way_of_layouts_either(profile: str, wishes:
     ours, _ = pair(profile)
     seen: set[int] = set()
     for indices, shift in wishes:
-        burst = Burst([Media(index, 0, False, b"x", 0.0) for index in sorted(indices)])
+        burst = Burst([MediaPacket(index, 0, False, b"x", 0.0) for index in sorted(indices)])
         wanted = {index + shift for index in indices}
         try:
-            ours.seal_layout(burst.layout((Dress(96), ours.overhead), 0.0), 7, shift, 0)
+            ours.seal_layout(burst.layout((HeaderTemplate(96), ours.overhead), 0.0), 7, shift, 0)
         except OurError:
             assert wanted & seen
             # What was claimed before the refusal stays claimed.

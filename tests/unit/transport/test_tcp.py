@@ -16,7 +16,7 @@ from relay.transport import tcp
 from relay.transport.ice_lite import Address
 from relay.transport.port import Port
 from relay.transport.sdp import answer_viewer
-from relay.transport.tcp import MAX_FRAME, MAX_PER_HOST, MAX_UNSENT, PROVE_WITHIN, Connection, Door
+from relay.transport.tcp import MAX_FRAME, MAX_PER_HOST, MAX_UNSENT, PROVE_WITHIN, Connection, TcpListener
 from tests.support.clients import Client, binding_request
 from tests.support.ports import live_port, until
 from tests.unit.transport.test_sdp import VIEWER
@@ -74,15 +74,15 @@ class Wire(asyncio.Transport):
         self.written.append(bytes(data))
 
 
-def connected(door: Door, peer: Address = ("192.0.2.1", 5000)) -> tuple[Connection, Wire]:
+def connected(door: TcpListener, peer: Address = ("192.0.2.1", 5000)) -> tuple[Connection, Wire]:
     connection, wire = Connection(door), Wire(peer)
     connection.connection_made(wire)
     return connection, wire
 
 
-def door() -> tuple[Door, Heard, ManualClock]:
+def door() -> tuple[TcpListener, Heard, ManualClock]:
     heard, clock = Heard(), ManualClock()
-    return Door(heard, clock.monotonic, Counters()), heard, clock
+    return TcpListener(heard, clock.monotonic, Counters()), heard, clock
 
 
 @given(st.lists(st.binary(min_size=1, max_size=MAX_FRAME), max_size=8), st.integers(1, 700))

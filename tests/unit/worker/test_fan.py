@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from relay.base.counters import Counters
-from relay.fanout.burst import Burst, Dress
+from relay.fanout.burst import Burst, HeaderTemplate
 from relay.fanout.clocks import CameraClock
 from relay.fanout.leg import Leg, LegSpec
-from relay.fanout.media import Media
+from relay.fanout.media_packet import MediaPacket
 from relay.fanout.stream import Stream, TrackSpec
 from relay.worker.fan import MAX_WAITING, SLICE, Fan
 from relay.worker.slot import Slot
@@ -28,7 +28,7 @@ class World:
 
     def slot(self, camera: str, number: int) -> Slot:
         """A slot that shows a camera."""
-        slot = Slot(number, Leg(LegSpec(number, 90_000, Dress(96)), 0, 0, 0), Outlet(self, camera))
+        slot = Slot(number, Leg(LegSpec(number, 90_000, HeaderTemplate(96)), 0, 0, 0), Outlet(self, camera))
         slot.assign(camera, f"view-{number}", "high", 1e9)
         return slot
 
@@ -65,16 +65,16 @@ class Outlet:
 def started(slots: list[Slot]) -> Stream:
     """A stream that all slots have begun to show; its next packet is number 1."""
     stream = Stream(1, "", TrackSpec("video", "0", 96, 90_000), CameraClock())
-    key = Media(0, 0, True, b"\x65", 0.0, keyframe=True)
+    key = MediaPacket(0, 0, True, b"\x65", 0.0, keyframe=True)
     stream.cache.add(key)
     for slot in slots:
         slot.deliver(stream, Burst([key]), 0.0)
     return stream
 
 
-def packets(*indices: int) -> list[Media]:
+def packets(*indices: int) -> list[MediaPacket]:
     """A batch."""
-    return [Media(index, 3000 * index, True, b"picture", 0.0) for index in indices]
+    return [MediaPacket(index, 3000 * index, True, b"picture", 0.0) for index in indices]
 
 
 def test_few_legs_are_served_at_once() -> None:

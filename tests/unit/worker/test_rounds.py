@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import cast
 
 from relay.base.counters import Counters
-from relay.worker.guard import Guard
+from relay.worker.error_barrier import ErrorBarrier
 from relay.worker.rounds import Rounds
 
 
@@ -31,7 +31,9 @@ class World:
         self.made: list[float] = []
         self.fails = False
         self.counters = Counters()
-        self.rounds = Rounds(self.step, 0.025, 0.05, self.later, lambda: self.now, Guard(lambda: self.now, self.counters))
+        self.rounds = Rounds(
+            self.step, 0.025, 0.05, self.later, lambda: self.now, ErrorBarrier(lambda: self.now, self.counters)
+        )
 
     def step(self, now: float) -> None:
         """What a round does."""

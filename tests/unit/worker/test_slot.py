@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from relay.fanout.burst import Burst, Dress
+from relay.fanout.burst import Burst, HeaderTemplate
 from relay.fanout.clocks import CameraClock
 from relay.fanout.leg import Leg, LegSpec
-from relay.fanout.limit import Rung
-from relay.fanout.media import Media
+from relay.fanout.limit import QualityLevel
+from relay.fanout.media_packet import MediaPacket
 from relay.fanout.stream import Stream, TrackSpec
 from relay.rtp.rtcp import ReportBlock
 from relay.worker.slot import Slot
@@ -47,12 +47,12 @@ def outlet() -> Outlet:
 
 @pytest.fixture
 def slot(outlet: Outlet) -> Slot:
-    made = Slot(0, Leg(LegSpec(7, 90_000, Dress(96)), 0, 0, 0), outlet)
+    made = Slot(0, Leg(LegSpec(7, 90_000, HeaderTemplate(96)), 0, 0, 0), outlet)
     made.assign("cam", "view", "high", 1e9)
     return made
 
 
-def stream(*packets: Media) -> Stream:
+def stream(*packets: MediaPacket) -> Stream:
     """A picture's stream that has received packets."""
     made = Stream(1, "", VIDEO, CameraClock())
     for media in packets:
@@ -60,9 +60,9 @@ def stream(*packets: Media) -> Stream:
     return made
 
 
-def packet(index: int, **flags: bool) -> Media:
+def packet(index: int, **flags: bool) -> MediaPacket:
     """One picture in one packet, which carries its number."""
-    return Media(index, 3000 * index, True, b"%d" % index, 0.0, **flags)
+    return MediaPacket(index, 3000 * index, True, b"%d" % index, 0.0, **flags)
 
 
 def test_a_slot_begins_with_what_is_cached_and_goes_on_live(slot: Slot, outlet: Outlet) -> None:
@@ -94,9 +94,9 @@ def test_nothing_is_given_to_a_viewer_that_is_not_connected(slot: Slot, outlet: 
 def test_a_slow_viewer_loses_droppable_frames_and_then_all_but_keyframes(slot: Slot, outlet: Outlet) -> None:
     source = stream(packet(1, keyframe=True))
     slot.deliver(source, Burst([packet(1)]), 1.0)
-    slot.move(Rung.NO_DROPPABLE)
+    slot.move(QualityLevel.NO_DROPPABLE)
     slot.deliver(source, Burst([packet(2), packet(3, droppable=True), packet(4)]), 1.1)
-    slot.move(Rung.KEYFRAMES)
+    slot.move(QualityLevel.KEYFRAMES)
     slot.deliver(source, Burst([packet(5), packet(6, idr=True), packet(7)]), 1.2)
     assert outlet.sent == [b"2", b"4", b"6"]
     assert (slot.layer, slot.report().limited) == ("key", True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from relay.base.counters import Counters
 from relay.channel import messages as m
 from relay.channel.framing import Connection, listen
-from relay.worker.tap import Fed, Tap
+from relay.worker.tap import Tap, TapFeed
 from tests.support.ports import until
 
 TRACK = m.Track(1, "video", 96, 90_000, "")
@@ -21,7 +21,7 @@ class Side:
         self.asked: list[m.KeyframeAsk] = []
         self.heard: list[m.Message] = []
         self.connections: list[Connection] = []
-        self.fed = Fed("recording", "cam")
+        self.fed = TapFeed("recording", "cam")
         self.tap = Tap(self.path, bound, self.counters, self.asked.append, lambda: m.Pong("worker", 0, 1, 1))
 
     async def listen(self) -> asyncio.Server:

@@ -1,0 +1,348 @@
+"""`relay check`: do vault, catalogue, keys and journal say the same?  Every disagreement is named.
+
+Owns: the comparison, and what of it is safe to mend (`relay.archive.repair` does).  Must never know: HTTP.
+
+`await Check(...).run(progress) -> list[Disagreement]`: reads rows, folder names, chains, wrapped keys and journal entries;
+no media byte is read, that is `relay verify`.  A chain is read once, in pieces: what is kept of it is a number per segment and
+per gap that lacks its row.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import date
+
+from relay.archive.chain_facts import ChainFacts
+from relay.archive.holds import is_lost
+from relay.archive.orphans import read_orphans
+from relay.base.clock import SECOND_NS, Clock
+from relay.base.errors import RelayError
+from relay.evidence.chain import Gap, Record, stream
+from relay.policy.retention import is_due, journal_purge_ns, lateness_seconds
+from relay.store.catalogue import Catalogue, Filter, Recording, Segment
+from relay.store.journal import Journal
+from relay.store.keyring import Keyring, is_day
+from relay.store.vault import Vault
+
+PAGE = 500
+SETTLED_NS = 60 * SECOND_NS
+"""What is younger may still be on its way between recorder, control and catalogue: it is no disagreement yet."""
+
+_LEFT = "a {} that was followed is still in the token, which refused to destroy it: tried again at each start (OPERATING.md)"
+
+_DAMAGED = "altered or missing on disk before its recorder died, nothing of it was cut: see `relay verify` and its entry (I1)"
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being looked at, how many are done, how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """`kind` for programs, `detail` for people; `safe`: mending it touches no media and destroys nothing."""
+
+    kind: str
+    object_id: str
+    detail: str
+    safe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Entries:
+    """What the journal says, by object."""
+
+    begun: frozenset[str]
+    closed: dict[str, str]
+    erased: frozenset[str]
+    unopened: frozenset[str]
+    views: frozenset[str]
+
+
+def _nothing() -> AbstractSet[str]:
+    return frozenset()
+
+
+class Check:
+    """One comparison of everything."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        journal: Journal,
+        vault: Vault,
+        keyring: Keyring,
+        clock: Clock,
+        *,
+        recording_now: Callable[[], AbstractSet[str]] = _nothing,
+        viewing_now: Callable[[], AbstractSet[str]] = _nothing,
+        believed_ns: Callable[[], int] | None = None,
+    ) -> None:
+        """`recording_now` and `viewing_now`: recordings and views that this control knows to be open; `believed_ns`: UTC by
+        which terms are judged (RET-01), the wall clock's where none is given."""
+        self.under_way: tuple[str, int, int] | None = None
+        """What the check that runs is looking at, how many are done, how many there are; None where none runs."""
+        self._recording_now = recording_now
+        self._viewing_now = viewing_now
+        self._catalogue = catalogue
+        self._journal = journal
+        self._vault = vault
+        self._keyring = keyring
+        self._clock = clock
+        self._believed_ns = believed_ns or clock.utc_ns
+
+    async def run(self, progress: Progress | None = None) -> list[Disagreement]:
+        """Compare; raises OurError when the database cannot be read."""
+
+        def tell(what: str, done: int, total: int) -> None:
+            self.under_way = what, done, total
+            if progress is not None:
+                progress(what, done, total)
+
+        try:
+            return await self._compare(tell)
+        finally:
+            self.under_way = None
+
+    async def _compare(self, tell: Progress) -> list[Disagreement]:
+        rows = await self._rows()
+        entries = await self._entries(tell)
+        folders = set(await asyncio.to_thread(self._vault.recordings))
+        keys = await asyncio.to_thread(self._keyring.recordings)
+        held, lifted = await self._catalogue.held(), await self._catalogue.lifted()
+        found = _strangers(rows, keys) + _removed(rows.keys() | folders, entries)
+        for name in sorted(folders - rows.keys()):
+            found.append(await asyncio.to_thread(self._unlisted, name, entries))
+        for done, row in enumerate(rows.values()):
+            tell("recordings", done, len(rows))
+            folder, is_held, now_ns = row.recording in folders, row.recording in held, self._clock.utc_ns()
+            key_day = keys.get(row.recording)
+            if not is_day(row.expires_on):
+                found.append(Disagreement("term_unreadable", row.recording, "the day of its term is none: it is never erased"))
+                continue
+            if is_lost(row, key_day, held | lifted.keys()) and row.state != "erased":
+                found.append(
+                    Disagreement("hold_lost", row.recording, f"its key is under {key_day} for a hold without a row (RET-02)")
+                )
+            else:
+                found += _term(row, key_day, is_held, lifted.get(row.recording), now_ns)
+            found += _row(row, folder, key_day)
+            found += _erasure(row, folder, row.recording in keys, is_held, entries, self._believed_ns())
+            if journal_purge_ns(row.started_ns) > now_ns:
+                found += _against_journal(row, entries)
+            if row.state == "closed" and folder:
+                found += await self._closed(row)
+            elif row.state == "open" and self._settled(row):
+                sealed = len(await self._catalogue.segments(row.recording))
+                found += await asyncio.to_thread(self._open, row, folder, sealed)
+        found += await self._views(entries)
+        strange = await asyncio.to_thread(self._keyring.strange)
+        found += [Disagreement("key_folder_strange", name, "stands among the keys' days and is none") for name in strange]
+        broken = await asyncio.to_thread(self._keyring.broken)
+        found += [Disagreement("key_broken", name, detail) for name, detail in broken.items()]
+        left = await asyncio.to_thread(self._keyring.leftovers)
+        return found + [Disagreement("key_left", name, _LEFT.format(what)) for name, what in left.items()]
+
+    async def _rows(self) -> dict[str, Recording]:
+        rows: dict[str, Recording] = {}
+        before: str | None = None
+        while page := await self._catalogue.list_recordings(Filter(before=before, limit=PAGE)):
+            rows.update((row.recording, row) for row in page)
+            before = page[-1].recording
+        return rows
+
+    async def _entries(self, tell: Progress) -> _Entries:
+        begun: set[str] = set()
+        erased: set[str] = set()
+        unopened: set[str] = set()
+        views: set[str] = set()
+        closed: dict[str, str] = {}
+        after = -1
+        while leaves := await self._journal.read(after, 1000):
+            after = leaves[-1].leaf
+            tell("journal", after + 1, self._journal.size)
+            for leaf in leaves:
+                body = leaf.body or {}
+                details = body.get("details")
+                event = details.get("event") if isinstance(details, dict) else None
+                if isinstance(details, dict) and isinstance(details.get("view"), str):
+                    views.add(details["view"])
+                name = str(body.get("object_id"))
+                if event == "recording begun":
+                    begun.add(name)
+                elif event == "recording closed" and isinstance(details, dict):
+                    closed[name] = str(details.get("head"))
+                elif event == "recording not opened":
+                    unopened.add(name)
+                elif body.get("operation") == "effacement" and body.get("object_type") == "recording":
+                    erased.add(name)
+        return _Entries(frozenset(begun), closed, frozenset(erased), frozenset(unopened), frozenset(views))
+
+    async def _views(self, entries: _Entries) -> list[Disagreement]:
+        found: list[Disagreement] = []
+        before_ns = self._clock.utc_ns() - SETTLED_NS
+        for view in await self._catalogue.open_views():
+            if view.view not in entries.views:
+                detail = f"a view by {view.user} has no entry in the journal (LIV-06)"
+                found.append(Disagreement("view_without_entry", view.view, detail))
+            elif view.view not in self._viewing_now() and max(view.opened_ns, view.leased_ns) < before_ns:
+                detail = f"a view by {view.user} is open in the catalogue and nobody is shown anything"
+                found.append(Disagreement("view_left_open", view.view, detail, safe=True))
+        return found
+
+    def _settled(self, row: Recording) -> bool:
+        """Tell whether an open recording is nobody's any more."""
+        return row.recording not in self._recording_now() and row.started_ns < self._clock.utc_ns() - SETTLED_NS
+
+    def _open(self, row: Recording, folder: bool, sealed: int) -> list[Disagreement]:
+        """A row that is open although no recorder is at it; `sealed`: how many segments it has rows of."""
+        if not folder:
+            detail = "open in the catalogue, nobody records it and nothing of it is in the vault"
+            detail += f", where {sealed} segments were sealed" if sealed else ""
+            return [Disagreement("open_without_folder", row.recording, detail, safe=not sealed)]
+        try:
+            end = ChainFacts(row.recording).read(self._records(row.recording))
+        except RelayError:
+            end = None
+        if end is None:
+            detail = "open, nobody records it, and its chain has no end: its recorder recovers it at its next start"
+            return [Disagreement("left_open", row.recording, detail)]
+        if end.end_ns > self._clock.utc_ns() - SETTLED_NS:
+            return []
+        return [Disagreement("open_but_closed", row.recording, "open in the catalogue, closed in the vault", safe=True)]
+
+    def _records(self, recording: str) -> Iterator[Record]:
+        return stream(self._vault.chain(recording))
+
+    def _unlisted(self, name: str, entries: _Entries) -> Disagreement:
+        """A folder without a row: safe to list again where everything that the row says is known."""
+        detail = "a recording's folder is not in the catalogue"
+        if name in entries.erased:
+            return Disagreement("folder_without_row", name, f"{detail}, and the journal says that it was erased (RET-01)")
+        try:
+            found = read_orphans(self._vault, self._keyring, name)
+        except RelayError as error:
+            return Disagreement("folder_without_row", name, f"{detail}, and no row can be made: {error.detail}")
+        if entries.closed.get(name, found.end.head.hex()) != found.end.head.hex():
+            return Disagreement("folder_without_row", name, f"{detail}, and the journal knows another end of it")
+        return Disagreement("folder_without_row", name, f"{detail}; its start, end, key and term are known", safe=True)
+
+    async def _closed(self, row: Recording) -> list[Disagreement]:
+        segments = {segment.segment for segment in await self._catalogue.segments(row.recording)}
+        gaps = {start_ns for start_ns, _, _ in await self._catalogue.gaps(row.recording)}
+        return await asyncio.to_thread(self._against_disk, row, segments, gaps)
+
+    def _against_disk(self, row: Recording, segments: set[int], gaps: set[int]) -> list[Disagreement]:
+        """Compare a closed recording's rows (numbers of segments, starts of gaps) with its chain and its files."""
+        name = row.recording
+        on_disk = set(self._vault.segments(name)) if row.original == "relay" else segments
+        linked: set[int] = set()
+        missing: set[int] = set()
+
+        def segment(its: Segment) -> None:
+            if its.segment in on_disk - segments:
+                linked.add(its.segment)
+
+        def gap(its: Gap) -> None:
+            if its.start_ns not in gaps:
+                missing.add(its.start_ns)
+
+        try:
+            end = ChainFacts(name, segment, gap).read(self._records(name))
+        except RelayError as error:
+            return [Disagreement("chain_unreadable", name, error.detail)]
+        found: list[Disagreement] = []
+        if end is None:
+            found.append(Disagreement("chain_open", name, "closed in the catalogue, without a signed end on disk"))
+        elif row.head is not None and end.head != row.head:
+            found.append(Disagreement("head_differs", name, "the chain on disk is not the one that was closed"))
+        if end is not None and end.reason == "damaged" != row.reason:
+            found.append(Disagreement("damaged", name, _DAMAGED))
+        found += _segments(name, segments, on_disk, linked)
+        if missing:
+            detail = f"{len(missing)} signed gaps have no row (I2)"
+            found.append(Disagreement("gap_without_row", name, detail, safe=True))
+        return found
+
+
+def _segments(name: str, rows: set[int], on_disk: set[int], linked: set[int]) -> list[Disagreement]:
+    found = [
+        Disagreement("segment_missing", name, f"segment {number} has a row and no file") for number in sorted(rows - on_disk)
+    ]
+    for number in sorted(on_disk - rows):
+        if number in linked:
+            detail = f"segment {number} is in the chain and has no row"
+            found.append(Disagreement("segment_without_row", name, detail, safe=True))
+        else:
+            found.append(Disagreement("segment_not_linked", name, f"segment {number} has a file that no link names"))
+    return found
+
+
+def _erasure(row: Recording, folder: bool, key: bool, held: bool, entries: _Entries, now_ns: int) -> list[Disagreement]:
+    """An erasure that stopped half-way: safe to finish only where the journal knows of it and the term is over (I5)."""
+    name = row.recording
+    known = name in entries.erased and not held and is_due(date.fromisoformat(row.expires_on), now_ns)
+    if row.state != "erased":
+        detail = "its erasure is in the journal and was not finished (RET-01)"
+        return [Disagreement("erasure_unfinished", name, detail, safe=known)] if name in entries.erased else []
+    found: list[Disagreement] = []
+    if folder:
+        found.append(Disagreement("erased_but_there", name, "erased, but its folder is still there (RET-01)", safe=known))
+    if key:
+        found.append(Disagreement("erased_but_readable", name, "erased, but its key is still there (I5)", safe=known))
+    return found
+
+
+def _strangers(rows: dict[str, Recording], keys: dict[str, str]) -> list[Disagreement]:
+    return [
+        Disagreement("key_without_row", name, "a recording's key is not in the catalogue")
+        for name in sorted(keys.keys() - rows)
+    ]
+
+
+def _removed(there: AbstractSet[str], entries: _Entries) -> list[Disagreement]:
+    """Whoever deletes a recording's row, folder and key leaves what the journal says of it."""
+    found = []
+    for name in sorted((entries.begun | entries.closed.keys()) - there - entries.erased - entries.unopened):
+        known = "closed" if name in entries.closed else "begun"
+        detail = f"{known} in the journal, never erased by it, and in neither catalogue nor vault"
+        found.append(Disagreement("recording_missing", name, detail))
+    return found
+
+
+def _row(row: Recording, folder: bool, key_day: str | None) -> list[Disagreement]:
+    name = row.recording
+    found: list[Disagreement] = []
+    if row.state == "erased":
+        return found
+    if row.reason == "damaged":
+        found.append(Disagreement("damaged", name, _DAMAGED))
+    if not folder and row.links:
+        found.append(Disagreement("folder_missing", name, "in the catalogue with fragments, without a folder"))
+    if key_day is None:
+        found.append(Disagreement("key_missing", name, "not erased, but its key is gone: it can no longer be opened"))
+    return found
+
+
+def _term(row: Recording, key_day: str | None, held: bool, lifted_ns: int | None, now_ns: int) -> list[Disagreement]:
+    """A term that key and row tell differently, or that is over: a hold, and the day after it was lifted, explain both."""
+    name = row.recording
+    found: list[Disagreement] = []
+    if row.state == "erased" or held:
+        return found
+    if key_day not in {None, row.expires_on} and lifted_ns is None:
+        found.append(Disagreement("key_day", name, f"its key expires on {key_day}, its row on {row.expires_on}"))
+    if lateness_seconds(date.fromisoformat(row.expires_on), now_ns, lifted_ns):
+        found.append(Disagreement("late", name, f"should have been erased on {row.expires_on}: the next sweep does (RET-01)"))
+    return found
+
+
+def _against_journal(row: Recording, entries: _Entries) -> list[Disagreement]:
+    name = row.recording
+    found: list[Disagreement] = []
+    if name not in entries.begun:
+        found.append(Disagreement("no_begin_entry", name, "the journal does not know when it began (JRN-01)"))
+    if row.state == "erased" and name not in entries.erased:
+        found.append(Disagreement("no_erase_entry", name, "erased without an entry in the journal (JRN-01)"))
+    if row.state == "closed" and row.head is not None and entries.closed.get(name) != row.head.hex():
+        found.append(Disagreement("no_close_entry", name, "the journal knows another end, or none"))
+    return found

@@ -1,0 +1,388 @@
+"""Extraction: who asked, on what legal basis, and the archive streamed to the commander (ACC-04, EXT-01, REC-09 7°).
+
+Owns: the life of an extraction and its entries in the journal.  Must never know: HTTP, the archive's layout.
+No plain media rests anywhere: the archive is made while it is sent, with a bounded queue between the two.
+
+API: `await request(person, recording, Request(...)) -> Export`, `await get(person, export) -> Export`,
+`await deliver(person, export) -> Delivery` (chunks of a zip, to be closed; journalled before its first byte).
+"""
+
+import asyncio
+import hashlib
+import io
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import IO, Any, cast
+
+from relay.archive.export_zip import Archive, Parts, select_interval
+from relay.base.clock import Clock, rfc3339
+from relay.base.counters import Counters, declare
+from relay.base.errors import Kind, OurError, TheirError
+from relay.base.ids import new_id
+from relay.evidence.records import Link
+from relay.evidence.statement import sign_revocations, sign_statement
+from relay.people.authorize import Authorizer
+from relay.policy.access import Facts
+from relay.policy.motives import check_legal_basis, check_motive, clean_text
+from relay.policy.roles import Action, Person
+from relay.runtime import deadlines
+from relay.store.catalogue import Catalogue, Export, Recording
+from relay.store.journal import Entry, Journal, Operation
+from relay.store.keyring import Keyring
+from relay.store.vault import Vault
+
+MAX_AT_ONCE = 2
+QUEUE_CHUNKS = 16
+CHUNK = 1 << 18
+
+declare(
+    exports_requested="extractions entered in the journal",
+    exports_delivered="extractions whose last byte was handed over",
+    exports_failed="extractions cut short, by us or by the receiver",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What an extraction needs (R241-2 7°, EXT-01); times in UTC nanoseconds."""
+
+    from_ns: int
+    to_ns: int
+    motive: str
+    legal_basis: str
+    requesting_agent: str
+    requesting_service: str
+    procedure_no: str
+
+
+class Delivery:
+    """The bytes of an archive on their way; whoever has it closes it, also when not one chunk was asked for."""
+
+    def __init__(self, chunks: AsyncGenerator[bytes, None], never_begun: Callable[[], Awaitable[None]]) -> None:
+        self._chunks = chunks
+        self._never_begun = never_begun
+        self._begun = False
+
+    def __aiter__(self) -> "Delivery":
+        return self
+
+    async def __anext__(self) -> bytes:
+        self._begun = True
+        return await anext(self._chunks)
+
+    async def aclose(self) -> None:
+        """End it and enter what became of it; once."""
+        begun, self._begun = self._begun, True
+        await self._chunks.aclose()
+        if not begun:  # a generator that was never begun runs no `finally` of its own
+            await self._never_begun()
+
+
+class Exports:
+    """Everything about extractions."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        journal: Journal,
+        vault: Vault,
+        keyring: Keyring,
+        clock: Clock,
+        counters: Counters,
+        *,
+        verifier: bytes,
+        derive: Sequence[str] | None,
+        revoked: Mapping[bytes, Collection[bytes]],
+    ) -> None:
+        """`verifier`: source of the standalone verifier; `derive`: command that makes the playable copy (stdin → stdout).
+
+        `revoked`: as `evidence.verify` takes it; keys are revoked only while nothing runs.
+        """
+        self._catalogue = catalogue
+        self._journal = journal
+        self._vault = vault
+        self._keyring = keyring
+        self._clock = clock
+        self._counters = counters
+        self._verifier = verifier
+        self._derive = derive
+        self._revoked = revoked
+        self._authorizer = Authorizer(journal, clock)
+        self._running = 0
+        """Deliveries from their reservation to their entered end."""
+        self._progress: dict[str, float] = {}
+
+    async def request(self, person: Person, recording: str, wanted: Request) -> Export:
+        """Enter an extraction: nothing is read yet.
+
+        Raises TheirError INCOMPLETE (a legal field), INVALID (interval), FORBIDDEN (ACC-04), CONFLICT (open), GONE, NOT_FOUND.
+        """
+        row = await self._catalogue.recording(recording)
+        try:
+            clean = _clean(wanted, row.regime)
+        except TheirError as error:
+            raise await self._authorizer.refused(
+                person, Action.EXPORT_RECORDING, error, object_type="recording", object_id=recording
+            ) from None
+        await self._require(person, row, clean.motive)
+        selection = await asyncio.to_thread(select_interval, self._vault.chain(recording), clean.from_ns, clean.to_ns)
+        now_ns = self._clock.utc_ns()
+        made = Export(
+            export=new_id(now_ns),
+            recording=recording,
+            requested_by=person.user,
+            requested_ns=now_ns,
+            state="ready",
+            **asdict(clean),
+        )
+        await self._enter(person, made, "extraction requested", first=selection.first, last=selection.last)
+        await self._catalogue.add_export(made)
+        self._counters.count("exports_requested")
+        return made
+
+    async def get(self, person: Person, export: str) -> Export:
+        """Return an extraction with its progress (0..1) while it is being delivered; only to who asked for it."""
+        found = await self._catalogue.export(export)
+        if found.requested_by != person.user:
+            raise TheirError(Kind.NOT_FOUND, "no such export")
+        return replace(found, progress=self._progress.get(export, found.progress))
+
+    async def deliver(self, person: Person, export: str) -> Delivery:
+        """Return the archive's bytes, to be closed; that handing over begins is in the journal before this returns.
+
+        Raises TheirError as `request` does, TOO_MANY while two others are being made.
+        """
+        found = await self.get(person, export)
+        row = await self._catalogue.recording(found.recording)
+        await self._require(person, row, found.motive)
+        if self._running >= MAX_AT_ONCE:
+            raise TheirError(Kind.TOO_MANY, "two extractions are being made", retry_after=10.0)
+        self._running += 1  # before anything is waited for
+        try:
+            parts = await asyncio.to_thread(self._parts, found, row)
+            await asyncio.to_thread(self._keyring.recording_key, found.recording)
+            await self._enter(person, found, "handing over begun")
+        except BaseException:
+            self._running -= 1
+            raise
+        delivery = Delivery(self._stream(found, parts), lambda: self._over(found, None))
+        try:
+            await self._catalogue.update_export(export, {"state": "delivering"})
+        except BaseException:
+            deadlines.follow(delivery.aclose())
+            raise
+        return delivery
+
+    async def _stream(self, export: Export, parts: Parts) -> AsyncGenerator[bytes, None]:
+        digest = hashlib.sha256()
+        sink = _Sink(asyncio.get_running_loop())
+        archive = Archive(
+            cast(IO[bytes], sink), parts, lambda link: self._plain(export.recording, link), self._note(export.export)
+        )
+        work = asyncio.create_task(asyncio.to_thread(_run, archive, sink), name=f"export {export.export}")
+        whole = False
+        try:
+            while (chunk := await sink.queue.get()) is not None:
+                digest.update(chunk)
+                yield chunk
+            await work
+            whole = True
+        finally:
+            sink.abandoned = True
+            sink.drain()
+            await asyncio.gather(work, return_exceptions=True)
+            await self._over(export, digest.hexdigest() if whole else None)
+
+    async def _over(self, export: Export, sha256: str | None) -> None:
+        self._running -= 1
+        self._progress.pop(export.export, None)
+        await deadlines.ended(self._finished(export, sha256))
+
+    async def _finished(self, export: Export, sha256: str | None) -> None:
+        state = "delivered" if sha256 else "failed"
+        self._counters.count(f"exports_{state}")
+        details: dict[str, str | int | bool | None] = {
+            "event": f"extraction {state}",
+            "export": export.export,
+            "sha256": sha256,
+        }
+        await self._journal.append(
+            Entry(
+                Operation.TRANSFERT,
+                export.requested_by,
+                "commander",
+                motive=export.motive,
+                object_type="recording",
+                object_id=export.recording,
+                recipients=(export.requesting_service, export.requesting_agent),
+                result="ok" if sha256 else "error",
+                details=details,
+            )
+        )
+        # The digest of a delivery that was whole stays: what was handed over was handed over (RET-02).
+        values = {
+            "state": state,
+            "sha256": sha256 or export.sha256,
+            "progress": 1.0 if sha256 else 0.0,
+            "delivered_ns": self._clock.utc_ns(),
+        }
+        await self._catalogue.update_export(export.export, values)
+
+    def _parts(self, export: Export, row: Recording) -> Parts:
+        selection = select_interval(self._vault.chain(export.recording), export.from_ns, export.to_ns)
+        statement = sign_statement(
+            self._keyring.signer,
+            recording=export.recording,
+            head=selection.head,
+            from_ns=export.from_ns,
+            to_ns=export.to_ns,
+            first=selection.first,
+            last=selection.last,
+            issued_ns=self._clock.utc_ns(),
+        )
+        keys, now_ns = self._keyring, self._clock.utc_ns()
+        return Parts(
+            export.recording,
+            selection,
+            statement,
+            keys.public_key,
+            keys.successions(),
+            sign_revocations(keys.signer, head=selection.head, issued_ns=now_ns, revoked=self._revoked),
+            self._verifier,
+            self._derive,
+            _facts(export, row, now_ns),
+        )
+
+    def _plain(self, recording: str, link: Link) -> bytes:
+        key = self._keyring.recording_key(recording)
+        return self._vault.read_plain(recording, key, link.fragment, link.segment, link.offset, link.stored_length)
+
+    def _note(self, export: str) -> Any:
+        def note(share: float) -> None:
+            self._progress[export] = share
+
+        return note
+
+    async def _require(self, person: Person, row: Recording, motive: str) -> None:
+        its = await self._catalogue.intervention(row.intervention)
+        facts = Facts(
+            regime=row.regime,
+            service=row.service,
+            commune=row.commune,
+            motive=motive,
+            intervention_open=its.closed_ns is None,
+            recording_closed=row.state == "closed",
+            recording_erased=row.state == "erased",
+            recording_here=row.original == "relay",
+        )
+        await self._authorizer.require(person, Action.EXPORT_RECORDING, facts, object_type="recording", object_id=row.recording)
+
+    async def _enter(self, person: Person, export: Export, event: str, **more: int) -> None:
+        await self._journal.append(
+            Entry(
+                Operation.COMMUNICATION,
+                person.user,
+                person.role.value,
+                motive=export.motive,
+                object_type="recording",
+                object_id=export.recording,
+                recipients=(export.requesting_service, export.requesting_agent),
+                details={
+                    "event": event,
+                    "export": export.export,
+                    "from": rfc3339(export.from_ns),
+                    "to": rfc3339(export.to_ns),
+                    "legal_basis": export.legal_basis,
+                    "procedure_no": export.procedure_no,
+                    **more,
+                },
+            )
+        )
+
+
+class _Sink(io.RawIOBase):
+    """Where the zip's thread writes: chunks into a bounded queue of the loop; stops writing once the receiver is gone."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._loop = loop
+        self._held = bytearray()
+        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE_CHUNKS)
+        self.abandoned = False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._held += data
+        while len(self._held) >= CHUNK:
+            self._push(bytes(self._held[:CHUNK]))
+            del self._held[:CHUNK]
+        return len(data)
+
+    def finish(self) -> None:
+        """Hand over what is left, then the end."""
+        if self._held:
+            self._push(bytes(self._held))
+        self._push(None)
+
+    def _push(self, chunk: bytes | None) -> None:
+        if self.abandoned:
+            raise OurError("the receiver is gone")
+        asyncio.run_coroutine_threadsafe(self.queue.put(chunk), self._loop).result()
+
+    def drain(self) -> None:
+        """Make room, so that a thread waiting in `_push` goes on and sees that nobody listens."""
+        while not self.queue.empty():
+            self.queue.get_nowait()
+
+
+def _run(archive: Archive, sink: _Sink) -> None:
+    try:
+        archive.write()
+    except BaseException:
+        if not sink.abandoned:
+            asyncio.run_coroutine_threadsafe(sink.queue.put(None), sink._loop).result()
+        raise
+    sink.finish()
+
+
+def _clean(wanted: Request, regime: str) -> Request:
+    if wanted.from_ns >= wanted.to_ns:
+        raise TheirError(Kind.INVALID, "the interval ends before it begins")
+    return Request(
+        wanted.from_ns,
+        wanted.to_ns,
+        check_motive(wanted.motive),
+        check_legal_basis(wanted.legal_basis, regime).value,
+        clean_text(wanted.requesting_agent, "requesting_agent"),
+        clean_text(wanted.requesting_service, "requesting_service"),
+        clean_text(wanted.procedure_no, "procedure_no"),
+    )
+
+
+def _facts(export: Export, row: Recording, now_ns: int) -> dict[str, Any]:
+    """R241-2: what the extraction says of itself."""
+    return {
+        "export": export.export,
+        "recording": row.recording,
+        "camera": row.camera,
+        "camera_label": row.camera_label,
+        "bearer": row.bearer,
+        "regime": row.regime,
+        "service": row.service,
+        "commune": row.commune,
+        "intervention": row.intervention,
+        "trigger": row.trigger,
+        "threat": row.threat,
+        "started": rfc3339(row.started_ns),
+        "from": rfc3339(export.from_ns),
+        "to": rfc3339(export.to_ns),
+        "motive": export.motive,
+        "legal_basis": export.legal_basis,
+        "requesting_agent": export.requesting_agent,
+        "requesting_service": export.requesting_service,
+        "procedure_no": export.procedure_no,
+        "exported_by": export.requested_by,
+        "exported_at": rfc3339(now_ns),
+    }

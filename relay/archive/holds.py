@@ -1,0 +1,266 @@
+"""Holds: a recording kept past its term for a procedure, looked at again every month, lifted when that is over (RET-02).
+
+Owns: when a hold may be opened, its review and its end.  Must never know: HTTP, how anything is erased (`keeping`).
+R241-4 and R241-13 al. 3 keep past the month only what was extracted *and transmitted* within it for a procedure: a hold names a
+procedure under which an extraction of the recording was handed over.  An open-ended "keep" would be over-retention, so each
+hold has a day on which somebody must say again that it is needed.
+
+API: `await open(person, recording, Asked(...)) -> Held`, `await of(person, recording) -> OfRecording`,
+`await standing(person) -> list[Held]`, `await review(person, hold, motive) -> Held`, `await lift(...) -> Held` likewise.
+The order of `open`: entry in the journal, the key under a later day, the row.  So the key's day tells of a hold even where a
+restored catalogue does not know it any more (`is_lost`), and a crash in between keeps the recording.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from datetime import date
+
+from relay.base.clock import Clock, UnhurriedClock, paris_day
+from relay.base.errors import Kind, TheirError
+from relay.base.ids import new_id
+from relay.people.authorize import Authorizer
+from relay.policy.access import Facts, decide
+from relay.policy.motives import check_motive, clean_text
+from relay.policy.retention import add_months, is_due
+from relay.policy.roles import Action, Person
+from relay.store.catalogue import Catalogue, Hold, Recording
+from relay.store.journal import Entry, Journal, Operation
+from relay.store.keyring import Keyring
+
+PROCEDURES = ("judiciaire", "administrative", "disciplinaire")
+"""RET-02: R241-4 and R241-13 al.3 know these three."""
+REVIEW_MONTHS = 1
+HELD_DAY_MONTHS = 12
+"""A held recording's key is wrapped again under a day this far away; lifted past its term it goes at the next sweep."""
+MAX_OPEN = 16
+"""Holds open at once on one recording."""
+MAX_LISTED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a hold needs (RET-02): the procedure, the authority in charge of it, who asked."""
+
+    procedure_type: str
+    procedure_no: str
+    authority: str
+    requested_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A hold with the recording it keeps; `overdue`: its day of review is over."""
+
+    hold: Hold
+    recording: Recording
+    overdue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OfRecording:
+    """The holds of one recording, lifted ones too, and the procedures under which an extraction of it was handed over.
+
+    `lost`: its key shows a hold that a restored catalogue has forgotten; it may be opened again, whenever, for any number.
+    """
+
+    holds: tuple[Held, ...]
+    procedures: tuple[str, ...]
+    lost: bool
+
+
+def is_lost(row: Recording, key_day: str | None, known: AbstractSet[str]) -> bool:
+    """Tell whether a recording's key was put under a later day for a hold of which the catalogue knows nothing.
+
+    `known`: recordings that have or had a hold.  That is what a restored backup older than the hold leaves behind.
+    """
+    return key_day is not None and key_day > row.expires_on and row.recording not in known
+
+
+class Holds:
+    """Everything about holds; `changing` is shared with the sweep, so that none begins while a recording is being erased."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        journal: Journal,
+        keyring: Keyring,
+        clock: Clock,
+        erasing: UnhurriedClock,
+        changing: asyncio.Lock,
+    ) -> None:
+        """`erasing`: the clock that erases; a wall clock that was stepped ahead must not refuse what keeps a recording."""
+        self._catalogue = catalogue
+        self._journal = journal
+        self._keyring = keyring
+        self._clock = clock
+        self._erasing = erasing
+        self._changing = changing
+        self._authorizer = Authorizer(journal, clock)
+        self.open_now = 0
+        """Holds open, for metrics; `refresh` brings both up to date."""
+        self.overdue_now = 0
+
+    async def open(self, person: Person, recording: str, asked: Asked) -> Held:
+        """RET-02: keep a recording past its term for a procedure, opened before the term.
+
+        Raises TheirError INCOMPLETE (a field), CONFLICT (too late, erased, not handed over for this procedure, held for it
+        already), FORBIDDEN, NOT_FOUND; each refusal is entered.
+        """
+        async with self._changing:
+            row = await self._catalogue.recording(recording)
+            await self._require(person, Action.HOLD_RECORDING, row)
+            try:
+                clean = _clean(asked)
+                await self._may_open(row, clean)
+            except TheirError as error:
+                raise await self._refused(person, error, recording) from None
+            now_ns = self._clock.utc_ns()
+            made = Hold(
+                new_id(now_ns), recording, clean.procedure_type, clean.procedure_no, clean.authority, clean.requested_by,
+                person.user, now_ns, self._review_day(),
+            )  # fmt: skip
+            await self._enter(person, made, "hold opened", f"{made.procedure_type} {made.procedure_no}")
+            await asyncio.to_thread(self._keyring.rewrap, recording, later_day(paris_day(now_ns)))
+            await self._catalogue.add_hold(made)
+            await self.refresh()
+            return self._held(made, row)
+
+    async def of(self, person: Person, recording: str) -> OfRecording:
+        """Return the holds of a recording, latest first.  Raises TheirError FORBIDDEN, NOT_FOUND."""
+        row = await self._catalogue.recording(recording)
+        await self._require(person, Action.LIST_HOLDS, row)
+        found = await self._catalogue.holds_of(recording)
+        procedures = await self._catalogue.handed_over(recording)
+        lost = await self._is_lost(row, found)
+        return OfRecording(tuple(self._held(hold, row) for hold in found), tuple(procedures), lost)
+
+    async def standing(self, person: Person) -> list[Held]:
+        """Return the open holds in the person's scope, the next review first, at most 500.  Raises TheirError(FORBIDDEN)."""
+        await self._authorizer.require(person, Action.LIST_HOLDS)
+        now_ns = self._clock.utc_ns()
+        rows = await self._catalogue.open_holds(MAX_LISTED)
+        return [self._held(hold, row) for hold, row in rows if decide(person, Action.LIST_HOLDS, _facts(row), now_ns).allowed]
+
+    async def review(self, person: Person, hold: str, motive: str | None) -> Held:
+        """Say again that a hold is needed: its next review is a month from today.  Raises as `lift` does."""
+        async with self._changing:
+            found, row, reason = await self._open_one(person, hold, motive)
+            changed = replace(found, review_on=self._review_day())
+            await self._enter(person, changed, "hold reviewed", reason)
+            await self._catalogue.review_hold(hold, changed.review_on)
+            await self.refresh()
+            return self._held(changed, row)
+
+    async def lift(self, person: Person, hold: str, motive: str | None) -> Held:
+        """Lift a hold; a recording past its term then goes at the next sweep (RET-02: at most 24 h).
+
+        Raises TheirError INCOMPLETE (no motive), CONFLICT (lifted already), FORBIDDEN, NOT_FOUND; each refusal is entered.
+        """
+        async with self._changing:
+            found, row, reason = await self._open_one(person, hold, motive)
+            changed = replace(found, released_by=person.user, released_ns=self._clock.utc_ns())
+            await self._enter(person, changed, "hold lifted", reason)
+            await self._catalogue.release_hold(hold, person.user, self._clock.utc_ns())
+            await self._back_to_its_day(row)
+            await self.refresh()
+            return self._held(changed, row)
+
+    async def refresh(self) -> None:
+        """Count open holds and overdue reviews for metrics."""
+        days = await self._catalogue.review_days()
+        self.open_now, self.overdue_now = len(days), sum(map(self._is_over, days))
+
+    async def _open_one(self, person: Person, hold: str, motive: str | None) -> tuple[Hold, Recording, str]:
+        found = await self._catalogue.hold(hold)
+        row = await self._catalogue.recording(found.recording)
+        await self._require(person, Action.HOLD_RECORDING, row)
+        try:
+            if found.released_ns is not None:
+                raise TheirError(Kind.CONFLICT, "this hold is lifted already (RET-02)")
+            return found, row, check_motive(motive)
+        except TheirError as error:
+            raise await self._refused(person, error, found.recording) from None
+
+    async def _may_open(self, row: Recording, asked: Asked) -> None:
+        known = await self._catalogue.holds_of(row.recording)
+        still = [hold for hold in known if hold.released_ns is None]
+        if row.state == "erased":
+            raise TheirError(Kind.CONFLICT, "this recording was erased at its term (RET-01)")
+        if any(hold.procedure_no == asked.procedure_no for hold in still) or len(still) >= MAX_OPEN:
+            raise TheirError(Kind.CONFLICT, "this recording is held for this procedure already, or for too many (RET-02)")
+        if await self._is_lost(row, known):
+            return  # held in time, as its key shows: what was restored has forgotten the hold, and perhaps the extraction
+        if is_due(date.fromisoformat(row.expires_on), self._erasing.utc_ns()):
+            raise TheirError(Kind.CONFLICT, "a hold is opened before the term (RET-02)")
+        if asked.procedure_no not in await self._catalogue.handed_over(row.recording):
+            raise TheirError(Kind.CONFLICT, "extract it for this procedure and hand it over first (RET-02)")
+
+    async def _is_lost(self, row: Recording, known: Sequence[Hold]) -> bool:
+        key_day = await asyncio.to_thread(self._keyring.expires_on, row.recording)
+        return is_lost(row, key_day, {hold.recording for hold in known})
+
+    async def _back_to_its_day(self, row: Recording) -> None:
+        """Before the term a key whose last hold is lifted goes with its own day again."""
+        before = not is_due(date.fromisoformat(row.expires_on), self._erasing.utc_ns())
+        if before and row.recording not in await self._catalogue.held():
+            await asyncio.to_thread(self._keyring.rewrap, row.recording, row.expires_on)
+
+    async def _require(self, person: Person, action: Action, row: Recording) -> None:
+        await self._authorizer.require(person, action, _facts(row), object_type="recording", object_id=row.recording)
+
+    async def _refused(self, person: Person, error: TheirError, recording: str) -> TheirError:
+        return await self._authorizer.refused(
+            person, Action.HOLD_RECORDING, error, object_type="recording", object_id=recording
+        )
+
+    def _review_day(self) -> str:
+        return add_months(paris_day(self._clock.utc_ns()), REVIEW_MONTHS).isoformat()
+
+    def _is_over(self, review_on: str) -> bool:
+        return date.fromisoformat(review_on) < paris_day(self._clock.utc_ns())
+
+    def _held(self, hold: Hold, row: Recording) -> Held:
+        return Held(hold, row, hold.released_ns is None and self._is_over(hold.review_on))
+
+    async def _enter(self, person: Person, hold: Hold, event: str, motive: str) -> None:
+        await self._journal.append(
+            Entry(
+                Operation.MODIFICATION,
+                person.user,
+                person.role.value,
+                motive=motive,
+                object_type="recording",
+                object_id=hold.recording,
+                recipients=(hold.authority,),
+                details={
+                    "event": event,
+                    "hold": hold.hold,
+                    "procedure_type": hold.procedure_type,
+                    "procedure_no": hold.procedure_no,
+                    "requested_by": hold.requested_by,
+                    "review_on": hold.review_on,
+                },
+            )
+        )
+
+
+def later_day(today: date) -> str:
+    """Return the day (ISO) under which a held recording's key is wrapped."""
+    return add_months(today, HELD_DAY_MONTHS).isoformat()
+
+
+def _facts(row: Recording) -> Facts:
+    return Facts(regime=row.regime, service=row.service, commune=row.commune)
+
+
+def _clean(asked: Asked) -> Asked:
+    if asked.procedure_type not in PROCEDURES:
+        raise TheirError(Kind.INCOMPLETE, f"procedure_type must be one of {', '.join(PROCEDURES)} (RET-02)")
+    return Asked(
+        asked.procedure_type,
+        clean_text(asked.procedure_no, "procedure_no"),
+        clean_text(asked.authority, "authority"),
+        clean_text(asked.requested_by, "requested_by"),
+    )

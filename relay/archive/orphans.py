@@ -1,0 +1,73 @@
+"""A recording whose folder is in the vault and whose row is not in the catalogue: can the row be made again?
+
+What this file owns: what has to be known for that, and the row.  What it must never know: the catalogue, the journal.
+
+Nothing is invented.  The signed start says what was recorded and until when it is kept; the key, wrapped by this relay under
+that very day, says that it is a recording of this relay and can be opened; one wrapped under a later day tells of a hold, too
+(`service.holds.is_lost`), which the check then names.  Where one of them is missing, no row is made.
+"""
+
+from dataclasses import dataclass, field
+
+from relay.archive.chain_facts import ChainFacts, is_ours
+from relay.base.errors import Kind, RelayError, TheirError
+from relay.channel.messages import RecordingClosed
+from relay.evidence.chain import Gap, Start, stream
+from relay.store.catalogue import Recording, Segment
+from relay.store.keyring import Keyring, is_day
+from relay.store.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Orphans:
+    """What the chain of such a recording says."""
+
+    start: Start
+    end: RecordingClosed
+    segments: list[Segment] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+
+    def row(self, commune: str) -> Recording:
+        """Return the row as it was when the recording began; the commune is not sealed, so the caller has to know it."""
+        start = self.start
+        return Recording(
+            start.recording, start.camera, start.label, start.regime, start.service, commune, start.original.value,
+            start.bearer, start.intervention, start.trigger, start.threat, start.previous_recording, start.started_ns, None,
+            start.expires_on, "open", None, False, 0, 0, 0, 0, None, None, None,
+        )  # fmt: skip
+
+
+def read_orphans(vault: Vault, keyring: Keyring, recording: str) -> Orphans:
+    """Read one; raises TheirError (CONFLICT, INVALID, NOT_FOUND) with what is missing to make its row again."""
+    segments: list[Segment] = []
+    gaps: list[Gap] = []
+    facts = ChainFacts(recording, segments.append, gaps.append)
+    end = facts.read(stream(vault.chain(recording)))
+    start = facts.start.body if facts.start is not None else None
+    if facts.start is None or not isinstance(start, Start) or start.recording != recording:
+        raise _unknown("its chain does not begin with its start")
+    if not is_ours(facts.start, [keyring.public_key, *keyring.earlier_keys()]):
+        raise _unknown("its start is not signed under a key of this relay")
+    if end is None:
+        raise _unknown("its chain has no end yet")
+    _check_term(keyring, start)
+    return Orphans(start, end, segments, gaps)
+
+
+def _check_term(keyring: Keyring, start: Start) -> None:
+    """The key opens, and its day is not before the one that the start names."""
+    day = keyring.expires_on(start.recording)
+    if day is None:
+        raise _unknown("its key is gone, it can no longer be opened")
+    try:
+        keyring.recording_key(start.recording)
+    except RelayError as error:
+        raise _unknown(f"its key does not open: {error.detail}") from error
+    if not is_day(start.expires_on):
+        raise _unknown("its start names no term")
+    if day < start.expires_on:
+        raise _unknown(f"its term is not known: its start says {start.expires_on}, its key {day}")
+
+
+def _unknown(detail: str) -> TheirError:
+    return TheirError(Kind.CONFLICT, detail)

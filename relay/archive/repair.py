@@ -1,0 +1,176 @@
+"""`relay check --repair`: mends what `relay.archive.check` calls safe, each repair an entry in the journal.
+
+What this file owns: how each kind is mended.  What it must never know: what is safe (that is the check's word), HTTP.
+
+Nothing here writes or cuts media.  Rows are made from signed records; an erasure is only finished where the journal says that
+it was begun and the term is over; everything else that is wrong stays, named.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from relay.archive.chain_facts import ChainFacts
+from relay.archive.check import Check, Disagreement, Progress
+from relay.archive.orphans import read_orphans
+from relay.archive.recordings import Recordings
+from relay.archive.retention import Retention
+from relay.base.clock import Clock
+from relay.base.counters import Counters, declare
+from relay.base.errors import OurError, RelayError, TheirError
+from relay.channel.messages import RecordingClosed
+from relay.evidence.chain import Gap, Start, stream
+from relay.people.authorize import Authorizer
+from relay.policy.roles import Action, Person
+from relay.store.accounts import FindCamera
+from relay.store.catalogue import Catalogue, Intervention, Segment
+from relay.store.journal import Entry, Journal, Operation
+from relay.store.keyring import Keyring
+from relay.store.vault import Vault
+
+logger = logging.getLogger(__name__)
+
+declare(
+    repairs="disagreements mended by `relay check --repair`", repairs_failed="repairs that the disk or the database refused"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What was mended, and what a check found afterwards."""
+
+    mended: tuple[Disagreement, ...]
+    left: tuple[Disagreement, ...]
+
+
+class Repair:
+    """Mends, one thing after the other."""
+
+    def __init__(
+        self,
+        check: Check,
+        catalogue: Catalogue,
+        journal: Journal,
+        vault: Vault,
+        keyring: Keyring,
+        find_camera: FindCamera,
+        recordings: Recordings,
+        retention: Retention,
+        clock: Clock,
+        counters: Counters,
+    ) -> None:
+        self._check = check
+        self._catalogue = catalogue
+        self._journal = journal
+        self._vault = vault
+        self._keyring = keyring
+        self._find_camera = find_camera
+        self._recordings = recordings
+        self._retention = retention
+        self._clock = clock
+        self._counters = counters
+        self._authorizer = Authorizer(journal, clock)
+        self._one = asyncio.Lock()
+        self._mends: dict[str, Callable[[str], Awaitable[None]]] = {
+            "segment_without_row": self._facts,
+            "gap_without_row": self._facts,
+            "folder_without_row": self._list,
+            "open_but_closed": self._close,
+            "open_without_folder": self._abandon,
+            "erased_but_there": self._retention.finish,
+            "erased_but_readable": self._retention.finish,
+            "erasure_unfinished": self._retention.finish,
+            "view_left_open": self._close_view,
+        }
+
+    async def run(self, person: Person, progress: Progress | None = None) -> Repaired:
+        """Check, mend what is safe, check again.  Raises TheirError(FORBIDDEN), OurError (nothing can be entered or read)."""
+        await self._authorizer.require(person, Action.MAINTAIN, object_type="check")
+        async with self._one:
+            mended: list[Disagreement] = []
+            for found in await self._check.run(progress):
+                mend = self._mends.get(found.kind)
+                if not found.safe or mend is None:
+                    continue
+                await self._enter(person, found)
+                try:
+                    await mend(found.object_id)
+                except (RelayError, OSError):
+                    logger.exception("a repair failed", extra={"kind": found.kind, "object_id": found.object_id})
+                    self._counters.count("repairs_failed")
+                    continue
+                self._counters.count("repairs")
+                mended.append(found)
+            return Repaired(tuple(mended), tuple(await self._check.run(progress)))
+
+    async def _enter(self, person: Person, found: Disagreement) -> None:
+        """The entry stands before the repair, as everywhere."""
+        kind = "view" if found.kind.startswith("view") else "recording"
+        details: dict[str, str | int | bool | None] = {"event": "repaired", "kind": found.kind, "detail": found.detail}
+        await self._journal.append(
+            Entry(
+                Operation.MODIFICATION,
+                person.user,
+                person.role.value,
+                motive="relay check --repair",
+                object_type=kind,
+                object_id=found.object_id,
+                details=details,
+            )
+        )
+
+    async def _rows(self, recording: str) -> RecordingClosed | None:
+        """Make the rows of segments and gaps that stand in the chain; return how the recording ended."""
+        segments: list[Segment] = []
+        gaps: list[Gap] = []
+        facts = ChainFacts(recording, segments.append, gaps.append)
+        end = await asyncio.to_thread(lambda: facts.read(stream(self._vault.chain(recording))))
+        await self._add(recording, segments, gaps)
+        return end
+
+    async def _add(self, recording: str, segments: Iterable[Segment], gaps: Iterable[Gap]) -> None:
+        on_disk = set(await asyncio.to_thread(self._vault.segments, recording))
+        for row in segments:
+            if row.segment in on_disk:
+                await self._catalogue.add_segment(row)
+        seen: set[int] = set()
+        for gap in gaps:
+            if gap.start_ns not in seen:  # tracks that stop together are one
+                seen.add(gap.start_ns)
+                await self._catalogue.add_gap(recording, gap.start_ns, gap.length_ns, gap.cause.value)
+
+    async def _facts(self, recording: str) -> None:
+        await self._rows(recording)
+
+    async def _close(self, recording: str) -> None:
+        end = await self._rows(recording)
+        if end is None:
+            raise OurError("the chain has no end any more")
+        await self._recordings.closed(end)
+
+    async def _list(self, recording: str) -> None:
+        """Make the row of a folder again, and what hangs on it; an intervention that is gone too returns closed, nameless."""
+        found = await asyncio.to_thread(read_orphans, self._vault, self._keyring, recording)
+        await self._know_intervention(found.start)
+        camera = await self._find_camera(found.start.camera)
+        # The commune is not sealed: today's of that camera, or none, which shows it to nobody whose scope is a commune.
+        await self._catalogue.add_recording(found.row(camera.commune if camera is not None else ""))
+        await self._add(recording, found.segments, found.gaps)
+        await self._recordings.closed(found.end)
+
+    async def _know_intervention(self, start: Start) -> None:
+        try:
+            await self._catalogue.intervention(start.intervention)
+        except TheirError:
+            now_ns, its = self._clock.utc_ns(), start.intervention
+            row = Intervention(its, its, "relay", start.started_ns, "relay", now_ns)
+            await self._catalogue.add_intervention(row, None)
+
+    async def _abandon(self, recording: str) -> None:
+        await self._recordings.abandoned(recording, "nothing of it is in the vault")
+
+    async def _close_view(self, view: str) -> None:
+        for row in await self._catalogue.open_views():
+            if row.view == view:
+                await self._catalogue.close_view(view, self._clock.utc_ns(), "left open", row.opened_ns, row.leased_ns)

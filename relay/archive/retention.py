@@ -1,0 +1,250 @@
+"""The end of a recording's life: erasure at its term, what a dead process left half-erased.  Holds: `relay.archive.holds`.
+
+Owns: the order of I5: journal entry → key destroyed → unlink → tombstone; the sweep at start and at least daily (RET-01).
+Must never know: HTTP, packets.
+
+API: `await sweep() -> Swept` (at start and then every hour by `await run()`), `holds` (what must not be swept),
+`status() -> Status` for metrics (LAW T23: late erasures, oldest age).
+Every step is idempotent, so that a sweep after `kill -9` at any instant finishes what was begun.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import date
+
+from relay.archive.holds import Holds, is_lost, later_day
+from relay.base.clock import SECOND_NS, Clock, UnhurriedClock, paris_day
+from relay.base.counters import Counters, declare
+from relay.base.errors import Kind, RelayError, TheirError
+from relay.policy.retention import JOURNAL_YEARS, add_months, due_ns, is_due, lateness_seconds
+from relay.store.catalogue import Catalogue, Recording
+from relay.store.journal import Entry, Journal, Operation
+from relay.store.keyring import Keyring
+from relay.store.vault import Vault
+
+SWEEP_SECONDS = 3600.0
+
+logger = logging.getLogger(__name__)
+
+declare(
+    erasures="recordings erased at their term",
+    erasures_late="recordings erased after the end of their expiry day (RET-01)",
+    erasures_failed="erasures that failed and will be tried again",
+    sweeps_failed="retention sweeps that failed as a whole; the next hour's tries again",
+    erasures_clock_doubted="sweeps that went by an even clock, because the wall clock had been stepped ahead within a day",
+    journal_purged="journal entries whose body went after three years (JRN-03)",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one sweep did."""
+
+    erased: tuple[str, ...]
+    late: int
+    held: int
+    failed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """For metrics and the page: when the last complete sweep was, and what it could not do."""
+
+    swept_ns: int | None
+    failed: int
+    late_total: int
+    holds_lost: int = 0
+    """Recordings past their term, kept because their key shows a hold that the catalogue does not know."""
+
+
+class Retention:
+    """Everything about terms."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        journal: Journal,
+        vault: Vault,
+        keyring: Keyring,
+        clock: Clock,
+        counters: Counters,
+        *,
+        end_views: Callable[[str, str], Awaitable[None]],
+        close_open: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
+        """`end_views(recording, reason)` ends playbacks; `close_open(recording)` has a recorder close one still open."""
+        self._catalogue = catalogue
+        self._journal = journal
+        self._vault = vault
+        self._keyring = keyring
+        self._clock = clock
+        self._unhurried = UnhurriedClock(clock)
+        self._counters = counters
+        self._end_views = end_views
+        self._close_open = close_open
+        self._sweeping = asyncio.Lock()
+        self.holds = Holds(catalogue, journal, keyring, clock, self._unhurried, self._sweeping)
+        self._status = Status(None, 0, 0)
+        self._whole_at = clock.monotonic()
+
+    def believed_ns(self) -> int:
+        """Return UTC (ns) by which terms are judged: at most what the wall clock says, and not ahead with a step of it."""
+        return self._unhurried.utc_ns()
+
+    def status(self) -> Status:
+        """Return the state of keeping."""
+        return self._status
+
+    async def run(self) -> None:
+        """Sweep now and every hour until cancelled; a failing sweep is logged and tried again."""
+        while True:
+            try:
+                await self.sweep()
+            except Exception:  # whatever it is: keeping for longer than the law allows is what must not happen
+                self._counters.count("sweeps_failed")
+                logger.exception("retention sweep failed")
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    def since_whole(self) -> float:
+        """Return the seconds since the last sweep in which nothing failed, or since the start."""
+        return self._clock.monotonic() - self._whole_at
+
+    async def sweep(self) -> Swept:
+        """RET-01: erase every recording whose Paris expiry day has begun and that is not held; destroy due day keys.
+
+        Also drops bodies of journal entries older than three years (JRN-03).  Raises OurError when the journal cannot write.
+        """
+        async with self._sweeping:
+            now_ns = self._now_ns()
+            today = paris_day(now_ns)
+            held, lifted = await self._catalogue.held(), await self._catalogue.lifted()
+            due = await self._catalogue.expiring(today.isoformat())
+            lost = await self._lost(due, held | lifted.keys())
+            erased: list[str] = []
+            failed: list[str] = []
+            late = 0
+            for row in due:
+                if row.recording in held | lost:
+                    continue
+                try:
+                    if is_due(date.fromisoformat(row.expires_on), now_ns):
+                        late += await self._erase(row, now_ns, lifted.get(row.recording))
+                        erased.append(row.recording)
+                except (RelayError, OSError, ValueError):  # the others go all the same
+                    logger.exception("erasure failed")
+                    self._counters.count("erasures_failed")
+                    failed.append(row.recording)
+            await self._close_days(today, held | lost, failed)
+            await self._purge_journal(now_ns)
+            await self.holds.refresh()
+            if not failed:
+                self._whole_at = self._clock.monotonic()
+            self._status = Status(now_ns, len(failed), self._status.late_total + late, len(lost))
+            return Swept(tuple(erased), late, len(held), tuple(failed))
+
+    async def _lost(self, rows: Sequence[Recording], known: AbstractSet[str]) -> set[str]:
+        """Erasing cannot be taken back: what a restored catalogue has forgotten to hold is kept, and said so."""
+        keys = await asyncio.to_thread(self._keyring.recordings)
+        lost = {row.recording for row in rows if is_lost(row, keys.get(row.recording), known)}
+        if lost:
+            logger.error("%d recordings past their term are kept for holds that the catalogue does not know", len(lost))
+        return lost
+
+    def _now_ns(self) -> int:
+        """A wall clock that jumps ahead must erase nothing early."""
+        now_ns = self._unhurried.utc_ns()
+        if self._unhurried.ahead_ns:
+            self._counters.count("erasures_clock_doubted")
+            seconds = self._unhurried.ahead_ns // SECOND_NS
+            logger.error("the wall clock was stepped %d s ahead; it is doubted for a day, and nothing is erased by it", seconds)
+        return now_ns
+
+    async def _erase(self, row: Recording, now_ns: int, lifted_ns: int | None) -> int:
+        """I5, in this order; returns 1 when it was late.  Raises OSError, OurError; every step may be repeated."""
+        if row.state == "open" and self._close_open is not None:
+            await self._close_open(row.recording)
+        await self._end_views(row.recording, "erased")
+        expires_on = date.fromisoformat(row.expires_on)
+        held_past = lifted_ns is not None and is_due(expires_on, lifted_ns)
+        late_seconds = lateness_seconds(expires_on, now_ns, lifted_ns)
+        await self._journal.append(
+            Entry(
+                Operation.EFFACEMENT,
+                "relay",
+                "system",
+                motive="terme",
+                object_type="recording",
+                object_id=row.recording,
+                details={
+                    "cause": "hold lifted" if held_past else "term",
+                    "automatic": True,
+                    "expires_on": row.expires_on,
+                    "late_seconds": late_seconds,
+                    "head": row.head.hex() if row.head else None,
+                },
+            )
+        )
+        await asyncio.to_thread(self._keyring.destroy_recording, row.recording)
+        await asyncio.to_thread(self._vault.erase, row.recording)
+        # The tombstone keeps no person: the bearer is data of the recording (R241-2 3°) and goes with it.
+        gone = {"bearer": None, "trigger": ""}
+        values = {"state": "erased", "erased_ns": self._clock.utc_ns(), "late_seconds": late_seconds, **gone}
+        await self._catalogue.update_recording(row.recording, values)
+        self._counters.count("erasures")
+        if late_seconds:
+            self._counters.count("erasures_late")
+        return int(late_seconds > 0)
+
+    async def finish(self, recording: str) -> None:
+        """Finish an erasure that the journal knows and that stopped half-way (I5); a tombstone stays as it is.
+
+        Raises TheirError(CONFLICT) under a hold or before the term, OSError, OurError; every step may be repeated.
+        """
+        async with self._sweeping:
+            row = await self._catalogue.recording(recording)
+            now_ns = self.believed_ns()
+            if recording in await self._catalogue.held() or not is_due(date.fromisoformat(row.expires_on), now_ns):
+                raise TheirError(Kind.CONFLICT, "held, or not due")
+            if row.state != "erased":
+                await self._erase(row, now_ns, (await self._catalogue.lifted()).get(recording))
+                return
+            await self._end_views(recording, "erased")
+            await asyncio.to_thread(self._keyring.destroy_recording, recording)
+            await asyncio.to_thread(self._vault.erase, recording)
+
+    async def _close_days(self, today: date, held: set[str], failed: list[str]) -> None:
+        """Destroy keys of days that have begun; a held recording's key is wrapped again under a later day first (I5)."""
+        wrapped = await asyncio.to_thread(self._keyring.recordings)
+        for day in await asyncio.to_thread(self._keyring.days):
+            if date.fromisoformat(day) <= today:
+                mine = [recording for recording, its in wrapped.items() if its == day]
+                try:
+                    await self._close_day(day, mine, held, later_day(today))
+                except (RelayError, OSError):
+                    logger.exception("a day's keys could not be closed")
+                    failed.append(day)
+
+    async def _close_day(self, day: str, mine: list[str], held: set[str], later: str) -> None:
+        for recording in mine:
+            if recording in held:
+                await asyncio.to_thread(self._keyring.rewrap, recording, later)
+        gone = [recording in held or await self._erased(recording) for recording in mine]
+        if all(gone):
+            await asyncio.to_thread(self._keyring.destroy_day, day)
+
+    async def _erased(self, recording: str) -> bool:
+        """Tell whether a due key may go: its recording is erased, or was never catalogued (a begin that never finished)."""
+        try:
+            return (await self._catalogue.recording(recording)).state == "erased"
+        except TheirError:
+            return True
+
+    async def _purge_journal(self, now_ns: int) -> None:
+        # Whole Paris days, three calendar years back: the same arithmetic as `retention.journal_purge_ns`, inverted.
+        before_ns = due_ns(add_months(paris_day(now_ns), -12 * JOURNAL_YEARS))
+        purged = await self._journal.purge(before_ns)
+        if purged:
+            self._counters.count("journal_purged", purged)

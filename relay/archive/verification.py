@@ -1,0 +1,94 @@
+"""The verdict on a recording, asked from the page: what `relay verify --json` says of it, with the pinned public key.
+
+Owns: one verification at a time, off the loop, and its entry in the journal.  Must never know: how a verdict is reached.
+
+API: `await verify(person, recording) -> dict` (the verdict's JSON), for commanders and auditors (INT-01).
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from contextlib import closing
+from typing import Any
+
+from relay.base.clock import Clock
+from relay.base.errors import Kind, TheirError
+from relay.evidence.verify import verify
+from relay.people.authorize import Authorizer
+from relay.policy.access import Facts
+from relay.policy.roles import Action, Person
+from relay.store.catalogue import Catalogue
+from relay.store.journal import Entry, Journal, Operation
+from relay.store.keyring import Keyring
+from relay.store.readers import FolderReader
+from relay.store.vault import Vault
+
+MAX_WAITING = 4
+
+
+class Verification:
+    """Verifies recordings on request."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        journal: Journal,
+        vault: Vault,
+        keyring: Keyring,
+        clock: Clock,
+        *,
+        public_key: bytes,
+        revoked: Mapping[bytes, Collection[bytes]],
+    ) -> None:
+        """`public_key`: the long-term key pinned in the settings (32 bytes), never one found beside the recording.
+
+        `revoked`: as `evidence.verify` takes it; keys are revoked only while nothing runs.
+        """
+        self._revoked = revoked
+        self._catalogue = catalogue
+        self._journal = journal
+        self._vault = vault
+        self._keyring = keyring
+        self._public_key = public_key
+        self._authorizer = Authorizer(journal, clock)
+        self._one = asyncio.Lock()
+        self._waiting = 0
+
+    async def verify(self, person: Person, recording: str) -> dict[str, Any]:
+        """Return the verdict; raises TheirError FORBIDDEN, NOT_FOUND, GONE (erased), TOO_MANY, INVALID (unreadable)."""
+        row = await self._catalogue.recording(recording)
+        facts = Facts(regime=row.regime, service=row.service, commune=row.commune)
+        await self._authorizer.require(person, Action.VERIFY_RECORDING, facts, object_type="recording", object_id=recording)
+        if row.state == "erased":
+            raise TheirError(Kind.GONE, "this recording was erased at its term (RET-01)")
+        if self._waiting >= MAX_WAITING:
+            raise TheirError(Kind.TOO_MANY, "verifications are waiting", retry_after=10.0)
+        self._waiting += 1
+        try:
+            async with self._one:
+                verdict = await asyncio.to_thread(self._judge, recording)
+        finally:
+            self._waiting -= 1
+        await self._enter(person, recording, verdict)
+        return verdict
+
+    def _judge(self, recording: str) -> dict[str, Any]:
+        try:
+            key = self._keyring.recording_key(recording)
+        except TheirError:
+            key = None
+        with closing(FolderReader(self._vault.folder(recording))) as reader:
+            papers = self._keyring.successions()
+            return verify(reader, self._public_key, key, successions=papers, revoked=self._revoked).as_json()
+
+    async def _enter(self, person: Person, recording: str, verdict: dict[str, Any]) -> None:
+        details: dict[str, str | int | bool | None] = {"event": "verified", "exit_code": int(verdict["exit_code"])}
+        await self._journal.append(
+            Entry(
+                Operation.SYSTEME,
+                person.user,
+                person.role.value,
+                object_type="recording",
+                object_id=recording,
+                details=details,
+            )
+        )

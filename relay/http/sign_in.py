@@ -1,0 +1,71 @@
+"""`/api/session`: sign in, who am I, sign out.
+
+What this file owns: the cookie.  What it must never know: passwords beyond handing them on.
+"""
+
+from aiohttp import web
+
+from relay.base.clock import rfc3339
+from relay.http import schemas
+from relay.http.bodies import answer, read_body
+from relay.http.context import Access, Route, context, signed_in
+from relay.http.middleware import COOKIE
+from relay.people.identity import SignedIn
+
+
+def _shown(request: web.Request, found: SignedIn) -> schemas.Session:
+    person = found.person
+    return schemas.Session(
+        user=person.user,
+        name=person.name,
+        role=person.role.value,
+        csrf=found.csrf,
+        expires_at=rfc3339(context(request).steady.wall_ns(found.expires_ns)),
+        must_change=person.must_change,
+    )
+
+
+async def sign_in(request: web.Request) -> web.StreamResponse:
+    """Sign in; the session is the cookie, `csrf` goes into the header `X-CSRF` of every unsafe request."""
+    body = await read_body(request, schemas.SignIn)
+    services = context(request)
+    token, found = await services.identity.sign_in(body.user, body.password, request.remote or "?")
+    response = answer(_shown(request, found))
+    seconds = (found.expires_ns - services.steady.utc_ns()) // 1_000_000_000
+    response.set_cookie(COOKIE, token, max_age=seconds, path="/", httponly=True, samesite="Strict", secure=services.options.tls)
+    return response
+
+
+async def show(request: web.Request) -> web.StreamResponse:
+    """Who is signed in."""
+    return answer(_shown(request, signed_in(request)))
+
+
+async def sign_out(request: web.Request) -> web.StreamResponse:
+    """Sign out: the session and everything watched under it end."""
+    services = context(request)
+    session = signed_in(request).session
+    services.viewing.end_where("signed out", session=session)
+    services.live.sign_out("signed out", session=session)
+    await services.identity.sign_out(request.cookies[COOKIE])
+    response = web.Response(status=204)
+    response.del_cookie(COOKIE, path="/")
+    return response
+
+
+async def change_password(request: web.Request) -> web.StreamResponse:
+    """Change one's own password; every other session ends."""
+    body = await read_body(request, schemas.PasswordChange)
+    await context(request).identity.change_password(request.cookies[COOKIE], body.old, body.new)
+    return web.Response(status=204)
+
+
+ROUTES = (
+    Route("POST", "/api/session", Access.ANYONE, sign_in, "Sign in", schemas.SignIn, schemas.Session),
+    Route("GET", "/api/session", Access.SIGNED_IN, show, "Who is signed in", None, schemas.Session),
+    Route("DELETE", "/api/session", Access.SIGNED_IN, sign_out, "Sign out", status=204),
+    Route(
+        "POST", "/api/session/password", Access.SIGNED_IN, change_password, "Change one's own password", schemas.PasswordChange,
+        status=204,
+    ),
+)  # fmt: skip

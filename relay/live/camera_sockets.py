@@ -1,0 +1,358 @@
+"""The cameras' live sockets: heartbeat, button, requests, "watched by", clock.
+
+What this file owns: who is connected, what each said last, and the intent behind the next publication.  What it must never
+know: SDP, WebSockets (a connection is a function that takes one message), pictures.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+from relay.base.clock import Clock
+from relay.base.counters import Counters, declare
+from relay.base.errors import Kind, RelayError, TheirError
+from relay.base.ids import new_id
+from relay.live.clock_offset import ClockOffset, Offset
+from relay.people.authorize import Authorizer
+from relay.people.interventions import Interventions
+from relay.policy.motives import check_threat, trimmed_text
+from relay.policy.roles import Action, Person
+from relay.store.accounts import Camera
+from relay.store.catalogue import Catalogue
+
+logger = logging.getLogger(__name__)
+
+Send: TypeAlias = Callable[[Mapping[str, Any]], None]
+ASK_CLOCK_EVERY = 10.0
+INTENT_SECONDS = 120.0
+MAX_REQUESTS = 8
+DEFAULT_THREAT = "agents"
+
+declare(
+    camera_sockets="live sockets opened by cameras",
+    camera_requests="requests to stream sent to cameras",
+    camera_presses="button presses told by cameras",
+    camera_presses_unentered="tries to find or open the intervention of a press that failed; they are repeated every second",
+    camera_messages_refused="messages of cameras that break a rule of the live socket",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Why a camera is about to publish; `intervention` None: not known yet."""
+
+    intervention: str | None
+    trigger: str
+    threat: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a camera said of itself last; position in degrees and metres."""
+
+    at: float
+    battery: float | None = None
+    position: tuple[float, float, float] | None = None
+
+
+@dataclass(slots=True)
+class Unit:
+    """One camera's socket and memory."""
+
+    camera: Camera
+    send: Send | None = None
+    close: Callable[[], None] | None = None
+    beat: Beat | None = None
+    pressed: bool = False
+    pressed_at: float = -math.inf
+    """Monotonic seconds of the press that still stands; a camera that says it again, after a cut, changes nothing."""
+    intent: Intent | None = None
+    bearer: str | None = None
+    intervention: str | None = None
+    requests: dict[str, Intent] = field(default_factory=dict)
+    entering: asyncio.Task[None] | None = None
+    """The search for the intervention of a press, while it goes on."""
+    clock: ClockOffset = field(default_factory=ClockOffset)
+    asked_clock: float = -math.inf
+    watched: int = 0
+
+
+class CameraSockets:
+    """All cameras with a live socket, and what is remembered of those without."""
+
+    def __init__(
+        self, interventions: Interventions, catalogue: Catalogue, guard: Authorizer, clock: Clock, counters: Counters
+    ) -> None:
+        self._interventions = interventions
+        self._catalogue = catalogue
+        self._opening = asyncio.Lock()
+        self._authorizer = guard
+        self._clock = clock
+        self._counters = counters
+        self._units: dict[str, Unit] = {}
+        self.on_change: list[Callable[[str], None]] = []
+        self.on_beat: list[Callable[[str, Beat], None]] = []
+
+    def unit(self, camera: str) -> Unit | None:
+        """Return what is known of a camera, None when it never connected."""
+        return self._units.get(camera)
+
+    def intended(self) -> frozenset[str]:
+        """Return the interventions that a camera is about to publish into."""
+        now = self._clock.monotonic()
+        intents = (unit.intent for unit in self._units.values() if unit.intent is not None)
+        return frozenset(intent.intervention for intent in intents if intent.until > now and intent.intervention is not None)
+
+    def offset(self, camera: str) -> Offset | None:
+        """Return the camera's clock offset where it is known."""
+        unit = self._units.get(camera)
+        return unit.clock.best(self._mono_ns()) if unit is not None else None
+
+    def connect(self, camera: Camera, send: Send, close: Callable[[], None]) -> None:
+        """A camera opened its live socket; `close` closes it.  A socket it had before is closed."""
+        unit = self._units.setdefault(camera.camera, Unit(camera))
+        if unit.close is not None:
+            unit.close()
+        unit.camera, unit.send, unit.close = camera, send, close
+        self._counters.count("camera_sockets")
+        send({"t": "welcome", "camera": camera.camera, "label": camera.label, "whip": f"/whip/{camera.camera}"})
+        send({"t": "watched", "by": unit.watched})
+        self._ask_clock(unit)
+        self._changed(camera.camera)
+
+    def disconnect(self, camera: str, send: Send) -> None:
+        """A camera's socket closed; nothing happens where another one took over."""
+        unit = self._units.get(camera)
+        if unit is not None and unit.send is send:
+            unit.send = unit.close = None  # requests stay: a radio that was cut for a moment costs no answer
+            self._changed(camera)
+
+    async def message(self, camera: str, message: Mapping[str, Any]) -> None:
+        """Take one message of a camera; raises TheirError(INVALID) when it breaks the contract."""
+        unit = self._units[camera]
+        handlers: dict[object, Callable[[Unit, Mapping[str, Any]], Awaitable[None]]] = {
+            "hello": self._hello,
+            "beat": self._beat,
+            "press": self._press,
+            "release": self._release,
+            "accept": self._accept,
+            "decline": self._decline,
+            "time": self._time,
+        }
+        handler = handlers.get(message.get("t"))
+        if handler is None:
+            self._counters.count("camera_messages_refused")
+            raise TheirError(Kind.INVALID, "unknown message")
+        try:
+            await handler(unit, message)
+        except (TypeError, ValueError, KeyError) as error:
+            self._counters.count("camera_messages_refused")
+            raise TheirError(Kind.INVALID, f"malformed {message.get('t')}") from error
+
+    async def request(self, person: Person, camera: Camera, intervention: str, threat: str, reason: str) -> str:
+        """Ask a camera to stream ("please stream"); returns the request's id.
+
+        Raises TheirError as policy says, CONFLICT when the camera has no live socket, NOT_FOUND for an intervention not open.
+        """
+        await self._authorizer.require(person, Action.REQUEST_STREAM, object_type="camera", object_id=camera.camera)
+        check_threat(threat)
+        if (await self._interventions.get(intervention)).closed_ns is not None:
+            raise TheirError(Kind.CONFLICT, "this intervention is closed")
+        unit = self._units.get(camera.camera)
+        if unit is None or unit.send is None:
+            raise TheirError(Kind.CONFLICT, "this camera is not connected", retry_after=5.0)
+        now_ns = self._clock.utc_ns()
+        request = new_id(now_ns)
+        trigger = "request of the command post"
+        while len(unit.requests) >= MAX_REQUESTS:
+            unit.requests.pop(next(iter(unit.requests)))
+        unit.requests[request] = Intent(intervention, trigger, threat, self._clock.monotonic() + INTENT_SECONDS)
+        unit.send({"t": "request", "request": request, "from_role": person.role.value, "reason": reason[:200]})
+        self._counters.count("camera_requests")
+        return request
+
+    async def take_intent(self, camera: Camera) -> Intent:
+        """Return why this camera publishes now; without a press or an accepted request the publication is the press itself."""
+        unit = self._units.setdefault(camera.camera, Unit(camera))
+        intent = unit.intent
+        if intent is None or (intent.until < self._clock.monotonic() and not unit.pressed):
+            intent = Intent(None, "publication without a live socket", DEFAULT_THREAT, math.inf)
+        intervention = await self._intervention(unit, intent.intervention, intent.trigger)
+        # Kept for a moment, so that nobody takes the intervention for abandoned before the camera is live.
+        unit.intent = Intent(intervention, intent.trigger, intent.threat, self._clock.monotonic() + INTENT_SECONDS)
+        return unit.intent
+
+    def finished(self, camera: str) -> None:
+        """A transmission ended on purpose: the next one needs a press or a request of its own."""
+        unit = self._units.get(camera)
+        if unit is not None:
+            unit.intent = None
+
+    def watched(self, camera: str, by: int) -> None:
+        """Tell a camera how many people watch it (REC-05: whoever wears it may know)."""
+        unit = self._units.get(camera)
+        if unit is not None and unit.watched != by:
+            unit.watched = by
+            if unit.send is not None:
+                unit.send({"t": "watched", "by": by})
+
+    def stop(self, camera: str, reason: str) -> None:
+        """Tell a camera to stop streaming."""
+        unit = self._units.get(camera)
+        if unit is not None:
+            unit.pressed, unit.intent = False, None
+            if unit.send is not None:
+                unit.send({"t": "stop", "reason": reason})
+            self._changed(camera)
+
+    def republish(self, camera: str, reason: str) -> None:
+        """Tell a camera that its session is gone through no fault of its own: it publishes again, under the same intent."""
+        unit = self._units.get(camera)
+        if unit is not None and unit.send is not None:
+            unit.send({"t": "republish", "reason": reason})
+
+    def drop(self, camera: str) -> None:
+        """Close a camera's socket: its token is worth nothing any more."""
+        unit = self._units.get(camera)
+        if unit is not None and unit.close is not None:
+            unit.close()
+
+    def close(self) -> None:
+        """Close the socket of every camera: the relay stops."""
+        for camera in self._units:
+            self.drop(camera)
+
+    def tick(self) -> None:
+        """Ask the clocks that have not been asked lately, enter the presses that are not yet; call about once a second."""
+        now = self._clock.monotonic()
+        for unit in self._units.values():
+            self._enter(unit)
+            if unit.send is not None and now - unit.asked_clock >= ASK_CLOCK_EVERY:
+                self._ask_clock(unit)
+
+    def under_way(self) -> tuple[asyncio.Task[None], ...]:
+        """Return the searches for interventions that go on now."""
+        return tuple(unit.entering for unit in self._units.values() if unit.entering is not None)
+
+    async def shut(self) -> None:
+        """Give up what is under way: presses are said again once there is a relay again."""
+        tasks = self.under_way()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ask_clock(self, unit: Unit) -> None:
+        if unit.send is None:
+            return
+        unit.asked_clock = self._clock.monotonic()
+        unit.send({"t": "time", "server_ns": unit.clock.ask(self._clock.utc_ns(), self._mono_ns()), "echo": None})
+
+    def _enter(self, unit: Unit) -> None:
+        """See to it that a press has its intervention, beside everything else: no disk delays an alarm."""
+        intent = unit.intent
+        if intent is not None and intent.intervention is None and unit.entering is None:
+            unit.entering = asyncio.create_task(self._find(unit, intent), name="intervention of a press")
+
+    async def _find(self, unit: Unit, intent: Intent) -> None:
+        try:
+            intervention = await self._intervention(unit, None, intent.trigger)
+            if unit.intent is intent:  # neither released nor published meanwhile
+                unit.intent = replace(intent, intervention=intervention)
+        except RelayError as error:
+            self._counters.count("camera_presses_unentered")
+            logger.error("press without intervention yet", extra={"camera": unit.camera.camera, "detail": error.detail})
+        except Exception:
+            self._counters.count("camera_presses_unentered")
+            logger.exception("press without intervention yet", extra={"camera": unit.camera.camera})
+        finally:
+            unit.entering = None
+
+    async def _intervention(self, unit: Unit, wanted: str | None, reason: str) -> str:
+        """Return the open intervention this camera belongs to: the wanted one, its last one, the newest; else a new one."""
+        found = await self._opened(unit, wanted)
+        if found is None:
+            async with self._opening:  # cameras that press at the same moment open one between them
+                found = await self._opened(unit, wanted)
+                if found is None:
+                    made = await self._interventions.open_by_camera(unit.camera.camera, unit.camera.label, reason)
+                    found = made.intervention
+        unit.intervention = found
+        return found
+
+    async def _opened(self, unit: Unit, wanted: str | None) -> str | None:
+        opened = [item.intervention for item in await self._catalogue.open_interventions()]
+        return next((candidate for candidate in (wanted, unit.intervention, *opened) if candidate in opened), None)
+
+    async def _hello(self, unit: Unit, message: Mapping[str, Any]) -> None:
+        """A greeting needs no answer: `welcome` went out when the socket opened."""
+
+    async def _beat(self, unit: Unit, message: Mapping[str, Any]) -> None:
+        battery = message.get("battery")
+        position = None
+        if message.get("lat") is not None and message.get("lon") is not None:
+            position = (_within(message["lat"], 90), _within(message["lon"], 180), _within(message.get("accuracy_m") or 0, 1e6))
+        unit.beat = Beat(self._clock.monotonic(), None if battery is None else _within(battery, 100), position)
+        for listener in self.on_beat:
+            listener(unit.camera.camera, unit.beat)
+
+    async def _press(self, unit: Unit, message: Mapping[str, Any]) -> None:
+        """Remember the press, tell everybody and answer at once; its intervention is found or opened after that.
+
+        Nothing that the message says beside it can cost the press: words are cut, an unknown threat counts as one to agents.
+        """
+        reason = trimmed_text(str(message.get("reason") or ""), max_length=200) or "button pressed"
+        unit.intent = Intent(None, reason, _threat_of(message.get("threat")), self._clock.monotonic() + INTENT_SECONDS)
+        if not unit.pressed:
+            unit.pressed, unit.pressed_at = True, self._clock.monotonic()
+        self._counters.count("camera_presses")
+        logger.warning("button pressed", extra={"camera": unit.camera.camera, "threat": unit.intent.threat})
+        self._changed(unit.camera.camera)
+        if unit.send is not None:
+            unit.send({"t": "pressed"})
+        self._enter(unit)
+
+    async def _release(self, unit: Unit, message: Mapping[str, Any]) -> None:
+        unit.pressed, unit.intent = False, None
+        self._changed(unit.camera.camera)
+
+    async def _accept(self, unit: Unit, message: Mapping[str, Any]) -> None:
+        accepted = unit.requests.pop(str(message.get("request")), None)
+        if accepted is None or accepted.until < self._clock.monotonic():
+            raise TheirError(Kind.INVALID, "no such request")
+        unit.intent = accepted
+        self._changed(unit.camera.camera)
+
+    async def _decline(self, unit: Unit, message: Mapping[str, Any]) -> None:
+        unit.requests.pop(str(message.get("request")), None)
+
+    async def _time(self, unit: Unit, message: Mapping[str, Any]) -> None:
+        if message.get("utc_ns") is not None:
+            unit.clock.answer(int(message["echo"]), int(message["utc_ns"]), self._mono_ns())
+        elif unit.send is not None:
+            unit.send({"t": "time", "server_ns": self._clock.utc_ns(), "echo": message.get("echo")})
+
+    def _mono_ns(self) -> int:
+        return int(self._clock.monotonic() * 1e9)
+
+    def _changed(self, camera: str) -> None:
+        for listener in self.on_change:
+            listener(camera)
+
+
+def _threat_of(value: object) -> str:
+    try:
+        return check_threat(str(value)).value
+    except TheirError:
+        return DEFAULT_THREAT
+
+
+def _within(value: object, limit: float) -> float:
+    """Return a finite number of at most `limit` in size; raises ValueError."""
+    number = float(value) if isinstance(value, int | float) else math.nan
+    if not math.isfinite(number) or abs(number) > limit:
+        raise ValueError("out of range")
+    return number

@@ -1,0 +1,202 @@
+"""Cameras: enrol, change, revoke, recognise by token (REC-03).
+
+Owns: what an enrolled camera is.  Must never know: live sessions (told through `on_revoked`), HTTP.
+
+API: `await enrol(actor, ...) -> token`, `await change(actor, camera, **changes)`, `await revoke(actor, camera)`,
+`await reissue(actor, camera) -> token`, `await list(person)`, `await camera(name) -> Camera`,
+`await recognise(token, camera) -> Camera` (WHIP, /live/camera), `on_revoked.append(callback(camera))`: publishing must stop
+within a second.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from relay.base.clock import Clock
+from relay.base.errors import Kind, TheirError
+from relay.base.ids import is_slug, new_token, token_digest
+from relay.people.authorize import Authorizer
+from relay.policy.motives import clean_text
+from relay.policy.regimes import check_live_audio, rules_of
+from relay.policy.roles import Action, Person
+from relay.runtime import deadlines
+from relay.store.accounts import Accounts, Camera
+from relay.store.journal import Entry, Journal, Operation
+
+ORIGINALS = ("relay", "camera")
+
+
+class Enrolment:
+    """Everything about enrolled cameras."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        journal: Journal,
+        clock: Clock,
+        *,
+        service: str,
+        communes: Iterable[str] = (),
+        max_cameras: int | None = None,
+    ) -> None:
+        self._accounts = accounts
+        self._journal = journal
+        self._clock = clock
+        self._authorizer = Authorizer(journal, clock)
+        self._service = service
+        self._communes = frozenset(communes)
+        self._max_cameras = max_cameras
+        self.on_revoked: list[Callable[[str], None]] = []
+
+    async def enrol(
+        self,
+        actor: Person,
+        camera: str,
+        label: str,
+        regime: str,
+        *,
+        original: str = "relay",
+        live_audio: bool = False,
+        commune: str = "",
+    ) -> str:
+        """Enrol a camera; returns its token, shown once, stored as SHA-256.
+
+        Raises TheirError INVALID (name, regime, sound), FORBIDDEN (commune), CONFLICT (name, `max_cameras`).
+        """
+        await self._authorizer.require(actor, Action.MANAGE_CAMERAS, object_type="camera", object_id=camera)
+        if not is_slug(camera):
+            raise TheirError(Kind.INVALID, "a camera is 1 to 40 of a-z 0-9 and inner hyphens")
+        rules_of(regime)
+        check_live_audio(regime, live_audio)
+        _check_original(original)
+        self._check_commune(commune)
+        now_ns = self._clock.utc_ns()
+        made = Camera(
+            camera,
+            clean_text(label, "label", max_length=80),
+            regime,
+            self._service,
+            commune,
+            original,
+            live_audio,
+            now_ns,
+            None,
+        )
+        token = new_token()
+        await self._enter(actor, camera, event="camera enrolled", regime=regime, original=original, live_audio=live_audio)
+        await self._accounts.add_camera(made, token_digest(token), self._max_cameras)
+        return token
+
+    async def change(self, actor: Person, camera: str, **changes: Any) -> Camera:
+        """Change `label`, `live_audio`, `commune` or `original`; the regime of an enrolled camera never changes."""
+        await self._authorizer.require(actor, Action.MANAGE_CAMERAS, object_type="camera", object_id=camera)
+        unknown = changes.keys() - {"label", "live_audio", "commune", "original"}
+        if unknown or not changes:
+            raise TheirError(Kind.INVALID, f"cannot change {', '.join(sorted(unknown)) or 'nothing'}")
+        found = await self.camera(camera)
+        check_live_audio(found.regime, bool(changes.get("live_audio", False)))
+        _check_original(changes.get("original", found.original))
+        self._check_commune(changes.get("commune", found.commune))
+        if "label" in changes:
+            changes["label"] = clean_text(changes["label"], "label", max_length=80)
+        await self._enter(actor, camera, event="camera changed", **changes)
+        await self._accounts.update_camera(camera, changes)
+        return await self.camera(camera)
+
+    async def revoke(self, actor: Person, camera: str) -> None:
+        """Revoke a camera's token for good (SEC-02); `on_revoked` listeners stop its publishing."""
+        await self._authorizer.require(actor, Action.MANAGE_CAMERAS, object_type="camera", object_id=camera)
+        await self.camera(camera)
+        await self._enter(actor, camera, event="camera revoked")
+        await deadlines.carried_out(self._replace(camera, {"revoked_ns": self._clock.utc_ns()}))
+
+    async def reissue(self, actor: Person, camera: str) -> str:
+        """Replace a camera's token (lost, or shown to the wrong person); the old one stops working at once."""
+        await self._authorizer.require(actor, Action.MANAGE_CAMERAS, object_type="camera", object_id=camera)
+        found = await self.camera(camera)
+        if found.revoked_ns is not None:
+            raise TheirError(Kind.GONE, f"camera {camera} is revoked")
+        token = new_token()
+        await self._enter(actor, camera, event="camera token reissued")
+        await deadlines.carried_out(self._replace(camera, {"token_digest": token_digest(token)}))
+        return token
+
+    async def camera(self, camera: str) -> Camera:
+        """Return a camera, revoked or not; TheirError(NOT_FOUND)."""
+        found = await self._accounts.camera(camera)
+        if found is None:
+            raise TheirError(Kind.NOT_FOUND, f"no camera {camera}")
+        return found
+
+    async def list(self, person: Person) -> "list[Camera]":
+        """Return enrolled cameras in the person's scope (VID-03); revoked ones only for administrators."""
+        await self._authorizer.require(person, Action.LIST_CAMERAS)
+        found = await self._accounts.list_cameras()
+        if person.role.value == "administrator":
+            return found
+        return [camera for camera in found if camera.revoked_ns is None and in_scope(person, camera)]
+
+    async def recognise(self, token: str, camera: str) -> Camera:
+        """Return the camera a publisher's token belongs to.
+
+        Raises TheirError UNAUTHENTICATED (unknown or revoked token), FORBIDDEN (the token is another camera's): REC-03.
+        The caller counts anonymous refusals; a known camera at another's door is journalled here.
+        """
+        found = await self._accounts.camera_of_token(token_digest(token))
+        if found is None or found.revoked_ns is not None:
+            raise TheirError(Kind.UNAUTHENTICATED, "this camera token is not valid (REC-03)")
+        if found.camera != camera:
+            await self._journal.refuse(
+                found.camera,
+                "camera",
+                "publish",
+                "forbidden",
+                "token of another camera",
+                requirement="REC-03",
+                object_type="camera",
+                object_id=camera[:40],
+            )
+            raise TheirError(Kind.FORBIDDEN, "this token belongs to another camera (REC-03)")
+        return found
+
+    async def enrolled(self) -> tuple[Camera, ...]:
+        """Return every camera, revoked or not, for the relay itself (no person is asking)."""
+        return tuple(await self._accounts.list_cameras())
+
+    async def camera_of(self, token: str) -> Camera:
+        """Return the camera a token belongs to, at a door that names none; raises TheirError(UNAUTHENTICATED)."""
+        found = await self._accounts.camera_of_token(token_digest(token))
+        if found is None or found.revoked_ns is not None:
+            raise TheirError(Kind.UNAUTHENTICATED, "this camera token is not valid (REC-03)")
+        return found
+
+    def _check_commune(self, commune: str) -> None:
+        if self._communes and commune not in self._communes:
+            raise TheirError(Kind.FORBIDDEN, f"commune {commune!r} is not in the authorisation (REC-03, R241-8)")
+
+    async def _replace(self, camera: str, values: dict[str, Any]) -> None:
+        """The token known so far is worth nothing from here on."""
+        await self._accounts.update_camera(camera, values)
+        self._tell(camera)
+
+    def _tell(self, camera: str) -> None:
+        for callback in self.on_revoked:
+            callback(camera)
+
+    async def _enter(self, actor: Person, camera: str, **details: str | bool) -> None:
+        await self._journal.append(
+            Entry(
+                Operation.CONFIGURATION, actor.user, actor.role.value, object_type="camera", object_id=camera, details=details
+            )
+        )
+
+
+def in_scope(person: Person, camera: Camera) -> bool:
+    """VID-03: tell whether the camera's commune is one the person is competent for."""
+    if person.communes is None or not rules_of(camera.regime).commune_scoped:
+        return True
+    return camera.commune in person.communes
+
+
+def _check_original(original: str) -> None:
+    if original not in ORIGINALS:
+        raise TheirError(Kind.INVALID, "original must be relay or camera (DEC-1)")

@@ -1,0 +1,170 @@
+"""Interventions: what a stream, a view and a recording belong to, and each person's own motive for looking (JRN-02).
+
+Owns: who is in which intervention and why.  Must never know: packets, HTTP, how a view is stopped.
+
+API: `await open(person, label, motive)`, `await join(person, id, motive)`, `await close(person, id)`,
+`await list_open(person)`, `await open_by_camera(camera, label, reason)` (the bearer's button: no person has joined yet),
+`await motive_of(person, id) -> str` (raises INCOMPLETE: 422, no picture), `await close_system(id, reason)`;
+`on_changed.append(callback())`, `on_closed.append(callback(intervention))`.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from relay.base.clock import Clock
+from relay.base.errors import Kind, TheirError
+from relay.base.ids import new_id
+from relay.people.authorize import Authorizer
+from relay.policy.motives import check_motive, clean_text
+from relay.policy.roles import Action, Person
+from relay.runtime import deadlines
+from relay.store.catalogue import Catalogue, Intervention, Participant
+from relay.store.journal import Entry, Journal, Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """An intervention as one person sees it; `motive` None where that person has not joined."""
+
+    intervention: Intervention
+    motive: str | None
+
+
+class Interventions:
+    """Everything about interventions."""
+
+    def __init__(self, catalogue: Catalogue, journal: Journal, clock: Clock) -> None:
+        self._catalogue = catalogue
+        self._journal = journal
+        self._clock = clock
+        self._authorizer = Authorizer(journal, clock)
+        self.on_changed: list[Callable[[], None]] = []
+        self.on_closed: list[Callable[[str], None]] = []
+
+    async def open(self, person: Person, label: str, motive: str | None) -> Intervention:
+        """Open an intervention; the caller has joined it with the motive.  Raises TheirError INCOMPLETE, INVALID, FORBIDDEN."""
+        await self._authorizer.require(person, Action.OPEN_INTERVENTION)
+        reason = await self._motive(person, Action.OPEN_INTERVENTION, motive, "")
+        now_ns = self._clock.utc_ns()
+        made = Intervention(new_id(now_ns), clean_text(label, "label", max_length=120), person.user, now_ns)
+        await self._enter(person, made.intervention, "intervention opened", reason)
+        await deadlines.carried_out(self._add(made, Participant(made.intervention, person.user, reason, now_ns)))
+        return made
+
+    async def open_by_camera(self, camera: str, label: str, reason: str) -> Intervention:
+        """Open an intervention for a transmission that the bearer started (REC-02, LIV-01); nobody sees it before joining."""
+        now_ns = self._clock.utc_ns()
+        made = Intervention(new_id(now_ns), clean_text(label, "label", max_length=120), f"camera:{camera}", now_ns)
+        details = {"event": "intervention opened by its camera"}
+        await self._journal.append(
+            Entry(
+                Operation.COLLECTE,
+                camera,
+                "camera",
+                motive=clean_text(reason, "reason"),
+                object_type="intervention",
+                object_id=made.intervention,
+                details=details,
+            )
+        )
+        await deadlines.carried_out(self._add(made, None))
+        return made
+
+    async def join(self, person: Person, intervention: str, motive: str | None) -> Joined:
+        """Join with one's own motive (again: replaces it); TheirError CONFLICT once it is closed, INCOMPLETE without motive."""
+        await self._authorizer.require(
+            person, Action.JOIN_INTERVENTION, object_type="intervention", object_id=intervention[:32]
+        )
+        found = await self._require_open(intervention)
+        reason = await self._motive(person, Action.JOIN_INTERVENTION, motive, intervention)
+        await self._enter(person, intervention, "intervention joined", reason)
+        await deadlines.carried_out(self._join(Participant(intervention, person.user, reason, self._clock.utc_ns())))
+        return Joined(found, reason)
+
+    async def close(self, person: Person, intervention: str) -> None:
+        """Close it for everybody (only who has joined may); its transmissions and views end (LIV-07)."""
+        await self._authorizer.require(
+            person, Action.CLOSE_INTERVENTION, object_type="intervention", object_id=intervention[:32]
+        )
+        await self._require_open(intervention)
+        motive = await self.motive_of(person, intervention)
+        await self._enter(person, intervention, "intervention closed", motive)
+        await deadlines.carried_out(self._finish(intervention, person.user))
+
+    async def close_system(self, intervention: str, reason: str) -> None:
+        """Close one that nobody needs any more (its last transmission ended and no person joined)."""
+        details = {"event": "intervention closed", "reason": reason}
+        await self._journal.append(
+            Entry(Operation.SYSTEME, "relay", "system", object_type="intervention", object_id=intervention, details=details)
+        )
+        await self._finish(intervention, "relay")
+
+    async def tidy(self, busy: Collection[str]) -> None:
+        """Close what a camera opened, nobody joined and no camera is in any more; `busy` are those with a camera."""
+        for intervention in await self._catalogue.unattended_interventions():
+            if intervention not in busy:
+                await self.close_system(intervention, "its last transmission ended and no person joined")
+
+    async def list_open(self, person: Person) -> list[Joined]:
+        """Return open interventions, newest first, each with the person's own motive."""
+        await self._authorizer.require(person, Action.LIST_INTERVENTIONS)
+        mine = await self._catalogue.participations(person.user)
+        return [Joined(row, mine.get(row.intervention)) for row in await self._catalogue.open_interventions()]
+
+    async def get(self, intervention: str) -> Intervention:
+        """Return one, open or closed; TheirError(NOT_FOUND)."""
+        return await self._catalogue.intervention(intervention)
+
+    async def motive_of(self, person: Person, intervention: str | None) -> str:
+        """Return the person's motive for an open intervention; TheirError(INCOMPLETE) otherwise: no motive, no picture."""
+        found = await self._catalogue.participant(intervention, person.user) if intervention else None
+        if found is None:
+            raise TheirError(Kind.INCOMPLETE, "open or join an intervention with a motive first (JRN-02)")
+        if (await self._catalogue.intervention(found.intervention)).closed_ns is not None:
+            raise TheirError(Kind.INCOMPLETE, "this intervention is closed (LIV-07)")
+        return found.motive
+
+    async def _require_open(self, intervention: str) -> Intervention:
+        found = await self._catalogue.intervention(intervention)
+        if found.closed_ns is not None:
+            raise TheirError(Kind.CONFLICT, "this intervention is closed")
+        return found
+
+    async def _add(self, made: Intervention, participant: Participant | None) -> None:
+        await self._catalogue.add_intervention(made, participant)
+        self._changed()
+
+    async def _join(self, participant: Participant) -> None:
+        await self._catalogue.join_intervention(participant)
+        self._changed()
+
+    async def _finish(self, intervention: str, by: str) -> None:
+        await self._catalogue.close_intervention(intervention, by, self._clock.utc_ns())
+        for callback in self.on_closed:
+            callback(intervention)
+        self._changed()
+
+    async def _motive(self, person: Person, action: Action, motive: str | None, intervention: str) -> str:
+        try:
+            return check_motive(motive)
+        except TheirError as error:
+            raise await self._authorizer.refused(
+                person, action, error, object_type="intervention", object_id=intervention
+            ) from None
+
+    def _changed(self) -> None:
+        for callback in self.on_changed:
+            callback()
+
+    async def _enter(self, person: Person, intervention: str, event: str, motive: str) -> None:
+        await self._journal.append(
+            Entry(
+                Operation.MODIFICATION,
+                person.user,
+                person.role.value,
+                motive=motive,
+                object_type="intervention",
+                object_id=intervention,
+                details={"event": event},
+            )
+        )

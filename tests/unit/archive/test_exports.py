@@ -1,0 +1,254 @@
+"""An extraction carries its legal fields, verifies by itself, and leaves nothing behind."""
+
+import asyncio
+import hashlib
+import io
+import json
+import sys
+import zipfile
+from collections.abc import Collection, Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from relay.archive.exports import Delivery, Exports, Request
+from relay.base.errors import Kind, OurError, TheirError
+from relay.evidence.verdict import Code
+from relay.evidence.verify import verify
+from relay.store.catalogue import Export
+from relay.store.readers import FolderReader
+from tests.support.services import AUDITOR, COMMANDER, OPERATOR, House
+
+COPY = (sys.executable, "-c", "import shutil, sys; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer)")
+FAIL = (sys.executable, "-c", "import sys; sys.stdin.buffer.read(); sys.exit(3)")
+NS = 1_000_000_000
+
+
+def _exports(
+    house: House, derive: tuple[str, ...] | None = COPY, revoked: Mapping[bytes, Collection[bytes]] | None = None
+) -> Exports:
+    return Exports(
+        house.catalogue,
+        house.journal,
+        house.vault,
+        house.keyring,
+        house.clock,
+        house.counters,
+        verifier=b"print('verifier')\n",
+        derive=derive,
+        revoked=revoked or {},
+    )
+
+
+async def _wanted(house: House, recording: str, first: float = 0, last: float = 60) -> Request:
+    started = (await house.catalogue.recording(recording)).started_ns
+    span = (started + int(first * NS), started + int(last * NS))
+    return Request(*span, "réquisition du parquet", "CPP_60-1", "OPJ Bernard", "SRPJ Rennes", "PV 12/2026")
+
+
+async def _deliver(exports: Exports, export: Export) -> bytes:
+    return b"".join([chunk async for chunk in await exports.deliver(COMMANDER, export.export)])
+
+
+async def test_an_archive_verifies_for_its_interval_with_nothing_but_the_public_key(house: House, tmp_path: Path) -> None:
+    recording, exports = await house.record(seconds=5), _exports(house, None)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording, 1.2, 2.8))
+    path = tmp_path / "export.zip"
+    path.write_bytes(await _deliver(exports, export))
+    with zipfile.ZipFile(path) as archive:
+        names = {name.split("/", 1)[1] for name in archive.namelist()}
+        manifest = json.loads(archive.read(f"{recording}/manifest.json"))
+        assert names == {
+            "chain",
+            "statement",
+            "revocations",
+            "00000.mp4",
+            "verify.py",
+            "public_key.hex",
+            "manifest.json",
+        }
+        assert archive.testzip() is None
+        archive.extractall(tmp_path)
+        for name, digest in manifest["files"].items():
+            assert hashlib.sha256(archive.read(f"{recording}/{name}")).hexdigest() == digest
+    assert (manifest["procedure_no"], manifest["requesting_agent"]) == ("PV 12/2026", "OPJ Bernard")
+    with closing(FolderReader(tmp_path / recording)) as reader:
+        verdict = verify(reader, house.keyring.public_key)
+    assert verdict.findings == ()
+    assert (verdict.integrity, verdict.completeness) == ("intact", "complete for this interval")
+    assert verdict.marks == ".-..--"
+    assert {note.code for note in verdict.notes} >= {Code.REVOCATION_CHECKED}
+
+
+async def test_an_archive_carries_the_successions_of_the_key_that_sealed_it(house: House, tmp_path: Path) -> None:
+    recording, exports = await house.record(seconds=5), _exports(house, None)
+    old = house.keyring.public_key
+    house.keyring.rotate_signing(5, "yearly")
+    new = house.keyring.public_key
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording, 1.2, 2.8))
+    with zipfile.ZipFile(io.BytesIO(await _deliver(exports, export))) as archive:
+        archive.extractall(tmp_path)
+    head = (await house.catalogue.recording(recording)).head
+    assert head is not None
+    with closing(FolderReader(tmp_path / recording)) as reader:
+        assert verify(reader, new).findings == ()
+        foreign = {finding.code.name for finding in verify(reader, old).findings}
+        assert foreign == {"STATEMENT_FOREIGN", "REVOCATIONS_FOREIGN"}
+        # The new key signed the statement only: that counts as well.
+        for heads, said in (((), ["KEY_REVOKED"]), ((head,), [])):
+            assert [finding.code.name for finding in verify(reader, new, revoked={new: heads}).findings] == said
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_who_has_only_the_key_and_an_archive_learns_of_a_revocation(house: House, tmp_path: Path, known: bool) -> None:
+    recording = await house.record(seconds=5)
+    old, head = house.keyring.public_key, (await house.catalogue.recording(recording)).head
+    assert head is not None
+    house.keyring.rotate_signing(5, "stolen")
+    exports = _exports(house, None, {old: frozenset({head} if known else ())})
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
+    with zipfile.ZipFile(io.BytesIO(await _deliver(exports, export))) as archive:
+        archive.extractall(tmp_path)
+    with closing(FolderReader(tmp_path / recording)) as reader:
+        verdict = verify(reader, house.keyring.public_key)
+    assert {finding.code for finding in verdict.findings} == (set() if known else {Code.KEY_REVOKED})
+    (tmp_path / recording / "revocations").unlink()
+    with closing(FolderReader(tmp_path / recording)) as reader:
+        stripped = verify(reader, house.keyring.public_key)
+    assert (stripped.exit_code, Code.REVOCATION_UNCHECKED in {note.code for note in stripped.notes}) == (0, True)
+
+
+async def test_the_communication_is_entered_before_the_first_byte_and_the_digest_after_the_last(house: House) -> None:
+    recording, exports = await house.record(), _exports(house, None)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
+    stream = await exports.deliver(COMMANDER, export.export)
+    assert (await house.events())[-2:] == ["communication/extraction requested", "communication/handing over begun"]
+    data = b"".join([chunk async for chunk in stream])
+    assert (await house.events())[-1] == "transfert/extraction delivered"
+    done = await exports.get(COMMANDER, export.export)
+    assert (done.state, done.sha256) == ("delivered", hashlib.sha256(data).hexdigest())
+
+
+async def test_the_playable_copy_is_what_the_command_made_of_the_sealed_bytes(house: House) -> None:
+    recording, exports = await house.record(), _exports(house)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
+    with zipfile.ZipFile(io.BytesIO(await _deliver(exports, export))) as archive:
+        sealed = archive.read(f"{recording}/00000.mp4")
+        assert archive.read(f"{recording}/derived/playable.mp4") == sealed
+        assert len(sealed) == 3 * 2_000 + len(b"init")
+
+
+async def test_the_copys_maker_is_told_of_sound_only_where_there_is_some(house: House) -> None:
+    recording, exports = await house.record(), _exports(house, (sys.executable, "-c", "import sys; print(sys.argv[1:])"))
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
+    with zipfile.ZipFile(io.BytesIO(await _deliver(exports, export))) as archive:
+        assert archive.read(f"{recording}/derived/playable.mp4") == b"['--sound-shifts=']\n"
+
+
+async def test_no_plain_media_rests_in_the_data_folder_during_or_after_an_extraction(house: House) -> None:
+    recording, exports = await house.record(), _exports(house)
+    before = {path for path in house.root.rglob("*") if path.is_file()}
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
+    async for _ in await exports.deliver(COMMANDER, export.export):
+        assert {path for path in house.root.rglob("*") if path.is_file()} - before == set()
+
+
+async def test_a_receiver_that_goes_away_ends_the_work_and_is_entered(house: House) -> None:
+    recording, exports = await house.record(seconds=400), _exports(house, None)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording, 0, 500))
+    stream = await exports.deliver(COMMANDER, export.export)
+    await anext(stream)
+    await stream.aclose()
+    assert (await exports.get(COMMANDER, export.export)).state == "failed"
+    assert (await house.events())[-1] == "transfert/extraction failed"
+
+
+async def test_a_receiver_that_leaves_before_the_first_byte_was_handed_nothing_and_the_next_is_served(house: House) -> None:
+    recording, exports = await house.record(), _exports(house, None)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
+    for _ in range(3):
+        await (await exports.deliver(COMMANDER, export.export)).aclose()
+    assert (await exports.get(COMMANDER, export.export)).state == "failed"
+    assert (await house.events())[-2:] == ["communication/handing over begun", "transfert/extraction failed"]
+    assert await house.catalogue.handed_over(recording) == []
+    assert await _deliver(exports, export)
+
+
+async def test_of_deliveries_asked_for_at_the_same_moment_two_are_made(house: House) -> None:
+    recording, exports = await house.record(), _exports(house, None)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
+    asked = await asyncio.gather(*(exports.deliver(COMMANDER, export.export) for _ in range(5)), return_exceptions=True)
+    made = [delivery for delivery in asked if isinstance(delivery, Delivery)]
+    refused = [error.kind for error in asked if isinstance(error, TheirError)]
+    assert (len(made), refused) == (2, [Kind.TOO_MANY] * 3)
+    for delivery in made:
+        await delivery.aclose()
+
+
+async def test_a_delivery_that_cannot_be_entered_leaves_its_place(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording, exports = await house.record(), _exports(house, None)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
+    for _ in range(3):
+        with monkeypatch.context() as broken:
+            broken.setattr(house.journal, "append", _no_journal)
+            with pytest.raises(OurError):
+                await exports.deliver(COMMANDER, export.export)
+    assert await _deliver(exports, export)
+
+
+async def _no_journal(*_: object, **__: object) -> int:
+    raise OurError("no journal")
+
+
+async def test_a_second_delivery_that_is_cut_short_does_not_undo_the_first(house: House) -> None:
+    recording, exports = await house.record(seconds=600), _exports(house)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording, 0, 900))
+    digest = hashlib.sha256(await _deliver(exports, export)).hexdigest()
+    stream = await exports.deliver(COMMANDER, export.export)
+    await anext(stream)
+    await stream.aclose()
+    found = await exports.get(COMMANDER, export.export)
+    assert (found.state, found.sha256) == ("failed", digest)
+    assert await house.catalogue.handed_over(recording) == ["PV 12/2026"]
+
+
+async def test_a_copy_that_cannot_be_made_fails_the_extraction(house: House) -> None:
+    recording, exports = await house.record(), _exports(house, FAIL)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
+    with pytest.raises(OurError, match="exit 3"):
+        await _deliver(exports, export)
+
+
+async def test_bytes_that_are_not_as_sealed_never_leave(house: House) -> None:
+    recording, exports = await house.record(), _exports(house, None)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
+    path = house.vault.folder(recording) / "00000.seg"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises((OurError, TheirError)):
+        await _deliver(exports, export)
+
+
+@pytest.mark.parametrize("field", ["motive", "legal_basis", "requesting_agent", "requesting_service", "procedure_no"])
+async def test_every_legal_field_is_required_and_the_refusal_is_entered(house: House, field: str) -> None:
+    recording, exports = await house.record(), _exports(house, None)
+    with pytest.raises(TheirError) as refused:
+        await exports.request(COMMANDER, recording, replace(await _wanted(house, recording), **cast(Any, {field: " "})))
+    assert refused.value.kind is Kind.INCOMPLETE
+    assert (await house.events())[-1] == "refus/export_recording"
+
+
+@pytest.mark.parametrize("person", [OPERATOR, AUDITOR])
+async def test_only_commanders_extract(house: House, person: object) -> None:
+    recording, exports = await house.record(), _exports(house, None)
+    with pytest.raises(TheirError, match="ACC-04"):
+        await exports.request(person, recording, await _wanted(house, recording))  # type: ignore[arg-type]
+
+
+async def test_an_interval_in_which_nothing_was_recorded_is_not_found(house: House) -> None:
+    recording, exports = await house.record(), _exports(house, None)
+    with pytest.raises(TheirError) as refused:
+        await exports.request(COMMANDER, recording, await _wanted(house, recording, 100, 200))
+    assert refused.value.kind is Kind.NOT_FOUND

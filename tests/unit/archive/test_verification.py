@@ -1,0 +1,49 @@
+"""The verdict the page shows is that of `relay verify`, asked by those who may, and entered."""
+
+import pytest
+
+from relay.archive.verification import Verification
+from relay.base.errors import TheirError
+from relay.policy.roles import Person
+from tests.support.services import ADMINISTRATOR, AUDITOR, COMMANDER, OPERATOR, House
+
+
+@pytest.fixture
+def verification(house: House) -> Verification:
+    return Verification(
+        house.catalogue, house.journal, house.vault, house.keyring, house.clock, public_key=house.keyring.public_key, revoked={}
+    )
+
+
+async def test_under_a_revoked_key_only_an_attested_head_is_of_proved_origin(house: House) -> None:
+    recording, key = await house.record(), house.keyring.public_key
+    head = (await house.catalogue.recording(recording)).head
+    assert head is not None
+    for heads, origin in ((frozenset({head}), "proved"), (frozenset[bytes](), "not proved")):
+        service = Verification(
+            house.catalogue, house.journal, house.vault, house.keyring, house.clock, public_key=key, revoked={key: heads}
+        )
+        assert (await service.verify(COMMANDER, recording))["origin"] == origin
+
+
+@pytest.mark.parametrize("person", [COMMANDER, AUDITOR])
+async def test_an_intact_recording_is_said_to_be_intact(house: House, verification: Verification, person: Person) -> None:
+    verdict = await verification.verify(person, await house.record())
+    assert (verdict["exit_code"], verdict["integrity"], verdict["completeness"]) == (0, "intact", "complete")
+    assert (await house.events())[-1] == "systeme/verified"
+
+
+async def test_one_flipped_bit_is_found(house: House, verification: Verification) -> None:
+    recording = await house.record()
+    path = house.vault.folder(recording) / "00000.seg"
+    data = bytearray(path.read_bytes())
+    data[-40] ^= 1
+    path.write_bytes(data)
+    verdict = await verification.verify(AUDITOR, recording)
+    assert (verdict["exit_code"], verdict["integrity"], verdict["marks"]) == (1, "altered", "...X")
+
+
+@pytest.mark.parametrize("person", [OPERATOR, ADMINISTRATOR])
+async def test_others_get_no_verdict(house: House, verification: Verification, person: Person) -> None:
+    with pytest.raises(TheirError, match="ACC-01"):
+        await verification.verify(person, await house.record())

@@ -1,0 +1,194 @@
+"""The bearer's button and what a camera says: nothing of it waits for the disk."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from relay.base.errors import Kind, OurError, TheirError
+from relay.live.camera_sockets import CameraSockets, Unit
+from relay.people.authorize import Authorizer
+from relay.people.interventions import Interventions
+from relay.store.accounts import Camera
+from relay.store.catalogue import Intervention
+from tests.support.services import OPERATOR, House
+
+
+class Obstructed(Interventions):
+    """Interventions whose journal refuses or hangs when told to."""
+
+    refuses = False
+    held: asyncio.Event | None = None
+
+    async def open_by_camera(self, camera: str, label: str, reason: str) -> Intervention:
+        if self.held is not None:
+            await self.held.wait()
+        if self.refuses:
+            raise OurError("database: disk I/O error")
+        return await super().open_by_camera(camera, label, reason)
+
+
+@dataclass
+class Scene:
+    """A field with one camera or more, and everything they and the pages were told."""
+
+    cameras: CameraSockets
+    interventions: Obstructed
+    house: House
+    changed: list[str] = field(default_factory=list)
+    told: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def connect(self, camera: str) -> Unit:
+        heard = self.told.setdefault(camera, [])
+        made = Camera(camera, camera.upper(), "bodycam_pm", "service", "", "relay", False, 0, None)
+        self.cameras.connect(made, lambda message: heard.append(dict(message)), lambda: None)
+        self.changed.clear()
+        heard.clear()
+        return self.unit(camera)
+
+    def unit(self, camera: str) -> Unit:
+        unit = self.cameras.unit(camera)
+        assert unit is not None
+        return unit
+
+    async def settled(self) -> None:
+        """Wait for what goes on beside the messages."""
+        await asyncio.gather(*self.cameras.under_way(), return_exceptions=True)
+
+
+@pytest.fixture
+async def scene(house: House) -> AsyncIterator[Scene]:
+    interventions = Obstructed(house.catalogue, house.journal, house.clock)
+    made = CameraSockets(interventions, house.catalogue, Authorizer(house.journal, house.clock), house.clock, house.counters)
+    found = Scene(made, interventions, house)
+    made.on_change.append(found.changed.append)
+    yield found
+    await made.shut()
+
+
+async def test_a_press_is_told_and_answered_before_anything_is_written(scene: Scene) -> None:
+    unit = scene.connect("pm-1")
+    scene.interventions.held = asyncio.Event()
+    await scene.cameras.message("pm-1", {"t": "press", "threat": "agents", "reason": "arme"})
+    assert unit.pressed
+    assert scene.changed == ["pm-1"]
+    assert scene.told["pm-1"] == [{"t": "pressed"}]
+    scene.interventions.held.set()
+    await scene.settled()
+    (opened,) = await scene.house.catalogue.open_interventions()
+    assert unit.intent is not None
+    assert unit.intent.intervention == opened.intervention
+
+
+async def test_a_press_that_the_disk_refuses_stands_and_is_entered_as_soon_as_the_disk_takes_it(scene: Scene) -> None:
+    unit = scene.connect("pm-1")
+    scene.interventions.refuses = True
+    await scene.cameras.message("pm-1", {"t": "press", "threat": "biens"})
+    await scene.settled()
+    scene.cameras.tick()
+    await scene.settled()
+    assert unit.pressed
+    assert await scene.house.catalogue.open_interventions() == []
+    assert scene.house.counters.values["camera_presses_unentered"] == 2
+    scene.interventions.refuses = False
+    scene.cameras.tick()
+    await scene.settled()
+    assert unit.intent is not None
+    assert unit.intent.intervention is not None
+    assert unit.intent.threat == "biens"
+    assert len(await scene.house.catalogue.open_interventions()) == 1
+
+
+async def test_a_hanging_disk_holds_up_no_other_camera_and_no_release(scene: Scene) -> None:
+    first, second = scene.connect("pm-1"), scene.connect("pm-2")
+    scene.interventions.held = asyncio.Event()
+    await scene.cameras.message("pm-1", {"t": "press"})
+    await scene.cameras.message("pm-2", {"t": "press"})
+    assert first.pressed
+    assert second.pressed
+    await scene.cameras.message("pm-1", {"t": "release"})
+    assert not scene.unit("pm-1").pressed
+    scene.interventions.held.set()
+    await scene.settled()
+    assert first.intent is None
+    assert second.intent is not None
+    assert second.intent.intervention is not None
+    assert len(await scene.house.catalogue.open_interventions()) == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "threat", "trigger"),
+    [
+        ({"reason": "é" * 900}, "agents", "é" * 200),
+        ({"reason": "arme\x00\u202e blanche"}, "agents", "arme blanche"),
+        ({"reason": "  "}, "agents", "button pressed"),
+        ({"reason": 7, "threat": "robots"}, "agents", "7"),
+        ({"threat": ["biens"]}, "agents", "button pressed"),
+        ({"threat": "personnes"}, "personnes", "button pressed"),
+    ],
+)
+async def test_no_press_is_refused_for_its_words(scene: Scene, message: dict[str, object], threat: str, trigger: str) -> None:
+    unit = scene.connect("pm-1")
+    await scene.cameras.message("pm-1", {"t": "press", **message})
+    await scene.settled()
+    assert unit.pressed
+    assert unit.intent is not None
+    assert (unit.intent.threat, unit.intent.trigger) == (threat, trigger)
+    assert len(await scene.house.catalogue.open_interventions()) == 1
+
+
+async def test_a_press_that_stands_keeps_its_cause_however_long_the_camera_cannot_publish(scene: Scene) -> None:
+    unit = scene.connect("pm-1")
+    await scene.cameras.message("pm-1", {"t": "press", "threat": "biens", "reason": "vitrine"})
+    await scene.settled()
+    scene.house.clock.advance(600)
+    intent = await scene.cameras.take_intent(unit.camera)
+    assert (intent.trigger, intent.threat) == ("vitrine", "biens")
+
+
+async def test_a_press_said_again_after_a_cut_is_as_old_as_it_is(scene: Scene) -> None:
+    unit = scene.connect("pm-1")
+    await scene.cameras.message("pm-1", {"t": "press"})
+    since = unit.pressed_at
+    scene.house.clock.advance(5)
+    await scene.cameras.message("pm-1", {"t": "press"})
+    assert unit.pressed_at == since
+
+
+async def test_a_request_answered_after_a_cut_of_the_socket_is_answered(scene: Scene) -> None:
+    made = await scene.interventions.open(OPERATOR, "Rixe", "appel 17")
+    unit = scene.connect("pm-1")
+    request = await scene.cameras.request(OPERATOR, unit.camera, made.intervention, "agents", "renfort")
+    assert unit.send is not None
+    scene.cameras.disconnect("pm-1", unit.send)
+    scene.connect("pm-1")
+    await scene.cameras.message("pm-1", {"t": "accept", "request": request})
+    assert unit.intent is not None
+    assert unit.intent.intervention == made.intervention
+    assert scene.changed == ["pm-1"]
+
+
+async def test_an_answer_to_no_request_is_refused_and_counted_nowhere_as_a_press(scene: Scene) -> None:
+    scene.connect("pm-1")
+    with pytest.raises(TheirError) as refused:
+        await scene.cameras.message("pm-1", {"t": "accept", "request": "nothing"})
+    assert refused.value.kind is Kind.INVALID
+    assert not scene.unit("pm-1").pressed
+
+
+async def test_what_a_camera_says_against_the_contract_is_counted(scene: Scene) -> None:
+    scene.connect("pm-1")
+    for message in ({"t": "sing"}, {"t": "beat", "battery": "full"}, {"t": "time", "utc_ns": 5}):
+        with pytest.raises(TheirError):
+            await scene.cameras.message("pm-1", message)
+    assert scene.house.counters.values["camera_messages_refused"] == 3
+
+
+async def test_a_second_socket_of_a_camera_closes_the_first(scene: Scene) -> None:
+    closed: list[str] = []
+    camera = scene.connect("pm-1").camera
+    scene.cameras.connect(camera, lambda message: None, lambda: closed.append("first"))
+    scene.cameras.connect(camera, lambda message: None, lambda: closed.append("second"))
+    assert closed == ["first"]

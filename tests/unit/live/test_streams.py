@@ -1,0 +1,461 @@
+"""Camera sessions against workers and recorders that come and go; links that are told what they are."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from relay.base.clock import SECOND_NS, ManualClock
+from relay.base.counters import Counters
+from relay.base.errors import Kind, OurError, TheirError
+from relay.channel import messages as m
+from relay.live import streams as module
+from relay.live.camera_sockets import CameraSockets, Intent
+from relay.live.capture import Capture, Circumstances, Held
+from relay.live.processes import ProcessClient, Processes
+from relay.live.publish_sessions import STICKY_SECONDS, PublishSession
+from relay.live.rules import Rules
+from relay.live.streams import Streams
+from relay.store.accounts import Camera
+from relay.store.catalogue import Catalogue
+
+OFFER = "v=0\r\na=ice-ufrag:abcd\r\n"
+
+
+def camera(name: str = "pm-1") -> Camera:
+    return Camera(name, name.upper(), "bodycam_pm", "service", "", "relay", True, 0, None)
+
+
+class Recorders:
+    """Recordings as `Capture` tells them."""
+
+    def __init__(self) -> None:
+        self.on_closed: list[Callable[[str], None]] = []
+        self.on_state: list[Callable[[str, str], None]] = []
+        self.known: dict[str, Held] = {}
+        self.finished: list[tuple[str | None, str]] = []
+        self.previous: list[str | None] = []
+        self.ready = asyncio.Event()
+        self.ready.set()
+
+    def held(self, recording: str | None) -> Held | None:
+        return self.known.get(recording or "")
+
+    def resumable(self, name: str, index: int) -> str | None:
+        return next((r for r, held in self.known.items() if (held.camera, held.index) == (name, index)), None)
+
+    def held_of(self, name: str) -> tuple[str, ...]:
+        return tuple(recording for recording, held in self.known.items() if held.camera == name)
+
+    async def begin(self, index: int, found: Camera, why: Circumstances, previous: str | None) -> str:
+        await self.ready.wait()
+        recording = f"recording-{len(self.previous)}"
+        self.previous.append(previous)
+        self.known[recording] = Held(recording, found.camera, index)
+        return recording
+
+    async def finish(self, recording: str | None, reason: str, author: str | None = None) -> None:
+        self.finished.append((recording, reason))
+        self.known.pop(recording or "", None)
+
+    def lost(self, process: ProcessClient) -> None:
+        for held in self.known.values():
+            held.state = "stalled"
+
+    async def adopt(self, process: ProcessClient) -> frozenset[str]:
+        return frozenset(self.known)
+
+    def say(self, recording: str, state: str) -> None:
+        self.known[recording].state = state
+        for listener in self.on_state:
+            listener(recording, "written" if state in ("recording", "waiting") else "failing")
+
+
+class Cameras:
+    """Sockets of cameras."""
+
+    def __init__(self) -> None:
+        self.on_beat: list[Any] = []
+        self.republished: list[str] = []
+        self.stopped: list[str] = []
+
+    def unit(self, name: str) -> None:
+        return None
+
+    def tick(self) -> None:
+        """Nothing is due."""
+
+    def intended(self) -> frozenset[str]:
+        return frozenset()
+
+    def finished(self, name: str) -> None:
+        """No press is left."""
+
+    async def take_intent(self, found: Camera) -> Intent:
+        return Intent("intervention", "press", "agents", 0.0)
+
+    def republish(self, name: str, reason: str) -> None:
+        self.republished.append(name)
+
+    def stop(self, name: str, reason: str) -> None:
+        self.stopped.append(name)
+
+    def drop(self, name: str) -> None:
+        """Its socket is closed."""
+
+
+class Scene:
+    """Two workers with their recorders; `down` takes a worker away, `up` brings it back."""
+
+    def __init__(self, run: Path) -> None:
+        self.clock, self.counters = ManualClock(), Counters()
+        self.processes = Processes(run, 2, self.counters)
+        self.held: dict[int, list[m.PublisherHeld]] = {0: [], 1: []}
+        self.asked: list[tuple[int, m.Message]] = []
+        self.capture, self.camera_sockets = Recorders(), Cameras()
+        rules = Rules(4, 10, 7200)
+        self.streams = Streams(
+            self.processes, cast(Capture, self.capture), cast(CameraSockets, self.camera_sockets), cast(Catalogue, self),
+            self.find, rules, self.clock, self.counters,
+        )  # fmt: skip
+        self.revoked_ns: int | None = None
+        self.closed_ns: int | None = None
+        self.changed: list[str] = []
+        self.gone: list[str] = []
+        self.streams.on.change.append(self.changed.append)
+        self.streams.on.gone.append(lambda name, reason: self.gone.append(name))
+        for process in (*self.processes.workers, *self.processes.recorders):
+            process.ask = self._answerer(process)  # type: ignore[method-assign]
+            process._changed.set()
+
+    async def find(self, name: str) -> Camera | None:
+        return replace(camera(name), revoked_ns=self.revoked_ns)
+
+    async def intervention(self, intervention: str) -> Any:
+        return SimpleNamespace(closed_ns=self.closed_ns)
+
+    async def recording(self, recording: str) -> Any:
+        return SimpleNamespace(intervention="intervention", trigger="press", threat="agents", bearer=None)
+
+    def _answerer(self, process: ProcessClient) -> Any:
+        async def ask(message: m.Message, answer: type[m.Message], seconds: float = 5.0) -> m.Message:
+            if not process._changed.is_set() and not isinstance(message, m.InventoryAsk | m.PeerClose):
+                raise OurError("not there", kind=Kind.UNAVAILABLE)
+            self.asked.append((process.index, message))
+            if isinstance(message, m.PublishOpen):
+                held = m.PublisherHeld(message.session, message.camera, message.recording, "live", True, "e", 0, 0.0)
+                self.held[process.index].append(held)
+                return m.Answer("v=0", "etag", 0, True)
+            if isinstance(message, m.PeerClose):
+                self.held[process.index] = [held for held in self.held[process.index] if held.session != message.session]
+            return (
+                m.WorkerInventory(tuple(self.held[process.index]), (), ()) if isinstance(message, m.InventoryAsk) else m.Done()
+            )
+
+        return ask
+
+    def down(self, index: int) -> None:
+        self.processes.workers[index]._changed.clear()
+        self.processes._notify_down(self.processes.workers[index])
+
+    async def up(self, index: int) -> None:
+        await self.processes._adopt(self.processes.workers[index])
+        self.processes.workers[index]._changed.set()
+
+    def live(self, name: str = "pm-1") -> PublishSession:
+        found = self.streams.live(name)
+        assert found is not None
+        return found
+
+    async def publish(self, name: str = "pm-1") -> PublishSession:
+        await self.streams.publish(camera(name), OFFER)
+        self.live(name).state = "live"
+        self.changed.clear()
+        return self.live(name)
+
+    def closed(self) -> list[tuple[int, str]]:
+        return [(index, asked.session) for index, asked in self.asked if isinstance(asked, m.PeerClose)]
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    monkeypatch.setattr(module, "WORKER_AWAY", 0.0)
+    made = Scene(tmp_path)
+    yield made
+    await made.streams.shut()
+
+
+async def test_pages_are_told_at_once_that_a_dead_workers_cameras_show_nothing(scene: Scene) -> None:
+    live = await scene.publish()
+    live.report = cast(m.SourceReport, SimpleNamespace())
+    other = await scene.publish("pm-2")
+    scene.changed.clear()
+    scene.down(live.worker)
+    assert scene.changed == ["pm-1"]
+    assert scene.live().state == "lost"
+    assert scene.live().report is None
+    assert other.state == "live"
+
+
+async def test_a_link_that_was_lost_for_a_moment_brings_the_session_back_as_it_is(scene: Scene) -> None:
+    live = await scene.publish()
+    scene.down(live.worker)
+    scene.changed.clear()
+    await scene.up(live.worker)
+    assert scene.live() is live
+    assert live.state == "live"
+    assert scene.changed == ["pm-1"]
+    assert scene.closed() == []
+
+
+async def test_pages_are_told_when_a_recording_is_written_otherwise_than_before(scene: Scene) -> None:
+    live = await scene.publish()
+    assert live.recording is not None
+    scene.capture.say(live.recording, "recording")
+    scene.capture.say(live.recording, "recording")
+    assert scene.changed == ["pm-1"]
+    scene.capture.say(live.recording, "stalled")
+    assert len(scene.changed) > 1
+    scene.changed.clear()
+    scene.capture.say(live.recording, "recording")
+    assert scene.changed == ["pm-1"]
+
+
+async def test_while_the_worker_is_away_pages_hear_every_second_how_old_the_seal_is(scene: Scene) -> None:
+    live = await scene.publish()
+    assert live.recording is not None
+    scene.capture.say(live.recording, "waiting")
+    scene.down(live.worker)
+    scene.changed.clear()
+    scene.capture.say(live.recording, "waiting")
+    assert scene.changed == ["pm-1"]
+
+
+async def test_a_camera_whose_worker_is_away_is_placed_elsewhere_and_its_recording_is_followed(scene: Scene) -> None:
+    first = await scene.publish()
+    scene.down(first.worker)
+    second = await scene.publish()
+    assert second.worker != first.worker
+    assert scene.gone == ["pm-1"]
+    assert scene.capture.previous == [None, first.recording]
+    await scene.streams._background.settled()
+    assert scene.capture.finished == [(first.recording, "lost")]
+
+
+async def test_a_worker_that_comes_back_with_a_session_placed_elsewhere_closes_it(scene: Scene) -> None:
+    first = await scene.publish()
+    scene.down(first.worker)
+    second = await scene.publish()
+    await scene.up(first.worker)
+    assert scene.closed() == [(first.worker, first.session)]
+    assert scene.live() is second
+
+
+async def test_without_another_worker_the_session_is_kept_for_the_one_that_is_away(scene: Scene) -> None:
+    live = await scene.publish()
+    scene.down(0)
+    scene.down(1)
+    with pytest.raises(OurError) as refused:
+        await scene.streams.publish(camera(), OFFER)
+    assert refused.value.retry_after == 1.0
+    assert scene.live() is live
+    await scene.up(live.worker)
+    assert live.state == "live"
+
+
+async def test_cameras_of_a_worker_that_stays_away_are_told_to_publish_again_once_there_is_another(scene: Scene) -> None:
+    live = await scene.publish()
+    other = 1 - live.worker
+    scene.down(live.worker)
+    scene.down(other)
+    await scene.streams.tick()
+    scene.clock.advance(module.STAYS_AWAY)
+    await scene.streams.tick()
+    assert scene.camera_sockets.republished == []
+    await scene.up(other)
+    await scene.streams.tick()
+    assert scene.camera_sockets.republished == ["pm-1"]
+    assert scene.streams.live("pm-1") is None
+    assert (await scene.publish()).worker == other
+
+
+async def test_a_session_ended_while_its_worker_was_away_does_not_come_back_with_it(scene: Scene) -> None:
+    live = await scene.publish()
+    scene.down(live.worker)
+    asked = scene.processes.workers[live.worker].ask
+
+    async def away(*_: Any, **__: Any) -> Any:
+        raise OurError("not there", kind=Kind.UNAVAILABLE)
+
+    scene.processes.workers[live.worker].ask = away  # type: ignore[method-assign]
+    await scene.streams.stop("pm-1", "the intervention was closed", "stopped", None)
+    scene.processes.workers[live.worker].ask = asked  # type: ignore[method-assign]
+    await scene.up(live.worker)
+    assert scene.streams.live("pm-1") is None
+    assert scene.closed() == [(live.worker, live.session)]
+
+
+async def test_a_worker_restarted_without_the_session_makes_the_camera_publish_again(scene: Scene) -> None:
+    live = await scene.publish()
+    scene.down(live.worker)
+    scene.held[live.worker] = []
+    await scene.up(live.worker)
+    assert scene.streams.live("pm-1") is None
+    assert scene.camera_sockets.republished == ["pm-1"]
+
+
+def sound(scene: Scene) -> list[bool]:
+    return [asked.live_audio for _, asked in scene.asked if isinstance(asked, m.PublisherChange)]
+
+
+async def test_sound_switched_off_is_switched_off_at_the_worker_before_that_is_answered(scene: Scene) -> None:
+    live = await scene.publish()
+    await scene.streams.changed(replace(camera(), live_audio=False, original="camera", label="autre"))
+    assert sound(scene) == [False]
+    assert (live.camera.live_audio, live.camera.label) == (False, "autre")
+    assert live.camera.original == "relay", "as its recording began"
+
+
+async def test_sound_switched_off_while_the_worker_is_away_is_off_when_it_is_back(scene: Scene) -> None:
+    live = await scene.publish()
+    scene.down(live.worker)
+    await scene.streams.changed(replace(camera(), live_audio=False))
+    assert sound(scene) == []
+    await scene.up(live.worker)
+    await scene.streams.tick()
+    await scene.streams._background.settled()
+    assert sound(scene) == [False]
+    await scene.streams.tick()
+    await scene.streams._background.settled()
+    assert sound(scene) == [False], "told once"
+
+
+async def test_sound_switched_off_while_the_camera_publishes_is_off_once_it_has(scene: Scene) -> None:
+    publishing = asyncio.create_task(scene.streams.publish(camera(), OFFER))
+    await asyncio.sleep(0)
+    await scene.streams.changed(replace(camera(), live_audio=False))
+    await publishing
+    assert sound(scene) == [False]
+
+
+async def test_a_confirmation_outlives_the_cameras_radio_and_the_control(scene: Scene) -> None:
+    live = await scene.publish()
+    scene.clock.advance(100)
+    scene.streams.confirm(live)
+    await scene.streams._background.settled()
+    (confirmed,) = [asked.confirmed_mono for _, asked in scene.asked if isinstance(asked, m.PublisherChange)]
+    assert confirmed == live.confirmed == scene.clock.monotonic()
+    scene.streams._forget(live, "lost")
+    scene.held[live.worker] = []
+    scene.clock.advance(10)
+    assert (await scene.publish()).confirmed == confirmed
+    held = m.PublisherHeld("s", "pm-3", "recording-0", "live", True, "e", 0, 0.0, confirmed_mono=42.0)
+    scene.held[0].append(held)
+    await scene.up(0)
+    assert scene.live("pm-3").confirmed == 42.0
+
+
+async def test_the_longest_time_begins_anew_after_an_end_that_was_wanted(scene: Scene) -> None:
+    await scene.publish()
+    await scene.streams.stop("pm-1", "the transmission reached its longest time", "stopped", None)
+    scene.clock.advance(10)
+    assert (await scene.publish()).confirmed == scene.clock.monotonic()
+
+
+async def test_a_camera_that_is_live_is_not_published_twice(scene: Scene) -> None:
+    live = await scene.publish()
+    with pytest.raises(TheirError) as refused:
+        await scene.streams.publish(camera(), OFFER)
+    assert refused.value.kind is Kind.CONFLICT
+    assert scene.live() is live
+
+
+async def test_a_camera_goes_back_to_its_worker_for_a_minute(scene: Scene) -> None:
+    live = await scene.publish()
+    await scene.publish("pm-2")
+    for seconds, same in ((STICKY_SECONDS - 1, True), (STICKY_SECONDS, False)):
+        scene.streams._forget(scene.live(), "lost")
+        scene.clock.advance(seconds)
+        assert (scene.streams._whereabouts.recent("pm-1") is not None) is same
+        if same:
+            assert (await scene.publish()).worker == live.worker
+    assert scene.clock.utc_ns() % SECOND_NS == 0
+
+
+@pytest.mark.parametrize("how", ["revoked", "replaced"])
+async def test_a_token_that_is_taken_back_while_its_camera_is_let_in_lets_it_in_no_more(scene: Scene, how: str) -> None:
+    scene.capture.ready.clear()
+    publishing = asyncio.create_task(scene.streams.publish(camera(), OFFER))
+    await asyncio.sleep(0)
+    scene.revoked_ns = 1 if how == "revoked" else None
+    scene.streams.revoked("pm-1")
+    scene.capture.ready.set()
+    with pytest.raises(TheirError, match="token revoked"):
+        await publishing
+    await _settled(scene)
+    assert scene.streams.live("pm-1") is None
+    assert scene.held == {0: [], 1: []}
+    assert scene.capture.finished == [("recording-0", "revoked")]
+
+
+async def test_an_intervention_closed_while_a_camera_is_let_in_lets_it_in_no_more(scene: Scene) -> None:
+    scene.capture.ready.clear()
+    publishing = asyncio.create_task(scene.streams.publish(camera(), OFFER))
+    await asyncio.sleep(0)
+    scene.closed_ns = 1
+    scene.streams.end_intervention("intervention")
+    scene.capture.ready.set()
+    with pytest.raises(TheirError, match="the intervention was closed"):
+        await publishing
+    await _settled(scene)
+    assert (scene.streams.live("pm-1"), scene.held[0]) == (None, [])
+    assert scene.capture.finished == [("recording-0", "stopped")]
+
+
+async def test_a_camera_cut_off_while_its_intervention_is_closed_does_not_go_on_in_it(scene: Scene) -> None:
+    live = await scene.publish()
+    scene.streams._on_state(scene.processes.workers[0], m.PublisherState(live.session, "pm-1", "lost", "silent", 0))
+    scene.streams.end_intervention("intervention")
+    await _settled(scene)
+    assert scene.capture.finished == [("recording-0", "stopped")]
+    assert scene.streams.interventions() == frozenset()
+    assert scene.camera_sockets.stopped == ["pm-1"]
+
+
+async def test_a_recording_held_since_before_a_restart_is_not_continued_in_a_closed_intervention(scene: Scene) -> None:
+    scene.capture.known["recording-9"] = Held("recording-9", "pm-1", 0)
+    scene.closed_ns = 1
+    with pytest.raises(TheirError, match="the intervention was closed"):
+        await scene.streams.publish(camera(), OFFER)
+    assert (scene.streams.live("pm-1"), scene.capture.finished) == (None, [("recording-9", "stopped")])
+
+
+async def test_closing_an_intervention_leaves_cameras_of_another_alone(scene: Scene) -> None:
+    live = await scene.publish()
+    scene.streams.end_intervention("another")
+    await _settled(scene)
+    assert scene.streams.live("pm-1") is live
+
+
+async def _settled(scene: Scene) -> None:
+    await scene.streams._background.settled()
+
+
+async def test_a_camera_hears_that_it_must_stop_before_its_session_is_taken_away(scene: Scene) -> None:
+    """Else it publishes again at once: a recording of nothing, and a transmission that nobody asked for."""
+    live = await scene.publish()
+    worker, told = scene.processes.workers[live.worker], list[list[str]]()
+    ask = worker.ask
+
+    async def close(message: m.Message, *more: Any) -> Any:
+        if isinstance(message, m.PeerClose):
+            told.append(list(scene.camera_sockets.stopped))
+        return await ask(message, *more)
+
+    worker.ask = close  # type: ignore[method-assign, assignment]
+    await scene.streams.stop("pm-1", "the intervention was closed", "stopped", None)
+    assert told == [["pm-1"]]

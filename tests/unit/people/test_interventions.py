@@ -1,0 +1,57 @@
+"""A picture needs an intervention joined with one's own motive."""
+
+from typing import Any
+
+import pytest
+
+from relay.base.errors import Kind, TheirError
+from tests.support.services import AUDITOR, COMMANDER, OPERATOR, House
+
+
+async def _kind(awaitable: Any) -> Kind:
+    with pytest.raises(TheirError) as refused:
+        await awaitable
+    return refused.value.kind
+
+
+async def test_who_opens_has_joined_and_the_others_have_not(house: House) -> None:
+    made = await house.interventions.open(OPERATOR, "Rixe rue Haute", "appel 17 pour rixe")
+    assert await house.interventions.motive_of(OPERATOR, made.intervention) == "appel 17 pour rixe"
+    assert await _kind(house.interventions.motive_of(COMMANDER, made.intervention)) is Kind.INCOMPLETE
+    joined = await house.interventions.join(COMMANDER, made.intervention, "conduite des opérations")
+    assert joined.motive == "conduite des opérations"
+    assert [item.motive for item in await house.interventions.list_open(COMMANDER)] == ["conduite des opérations"]
+
+
+@pytest.mark.parametrize("motive", [None, "", " \t", "ok", "Service", "a\x00bcd"])
+async def test_no_motive_no_intervention_and_the_refusal_is_entered(house: House, motive: str | None) -> None:
+    assert await _kind(house.interventions.open(OPERATOR, "Rixe", motive)) in {Kind.INCOMPLETE, Kind.INVALID}
+    assert (await house.events())[-1] == "refus/open_intervention"
+    assert await house.interventions.list_open(OPERATOR) == []
+
+
+async def test_one_opened_by_a_bearer_is_joined_by_nobody_yet(house: House) -> None:
+    made = await house.interventions.open_by_camera("cam-1", "Patrouille 1", "agent menacé")
+    assert await _kind(house.interventions.motive_of(OPERATOR, made.intervention)) is Kind.INCOMPLETE
+    assert [item.motive for item in await house.interventions.list_open(OPERATOR)] == [None]
+
+
+async def test_a_closed_intervention_gives_no_more_pictures_and_tells_who_shows_them(house: House) -> None:
+    told: list[str] = []
+    house.interventions.on_closed.append(told.append)
+    made = await house.interventions.open(OPERATOR, "Rixe", "appel 17")
+    assert await _kind(house.interventions.close(COMMANDER, made.intervention)) is Kind.INCOMPLETE
+    await house.interventions.close(OPERATOR, made.intervention)
+    assert told == [made.intervention]
+    assert await _kind(house.interventions.motive_of(OPERATOR, made.intervention)) is Kind.INCOMPLETE
+    assert await _kind(house.interventions.join(COMMANDER, made.intervention, "conduite")) is Kind.CONFLICT
+    assert await house.interventions.list_open(OPERATOR) == []
+
+
+async def test_an_auditor_opens_nothing(house: House) -> None:
+    assert await _kind(house.interventions.open(AUDITOR, "Rixe", "curiosité")) is Kind.FORBIDDEN
+
+
+@pytest.mark.parametrize("intervention", [None, "", "nothing"])
+async def test_no_intervention_no_motive(house: House, intervention: str | None) -> None:
+    assert await _kind(house.interventions.motive_of(OPERATOR, intervention)) is Kind.INCOMPLETE

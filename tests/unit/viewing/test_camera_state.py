@@ -1,0 +1,50 @@
+"""What a page is shown of a camera whose worker is away."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from relay.base.clock import ManualClock
+from relay.live.camera_sockets import CameraSockets
+from relay.live.capture import Capture, Circumstances, Held
+from relay.live.publish_sessions import PublishSession
+from relay.live.streams import Streams
+from relay.live.time_limit import TimeLimit
+from relay.store.accounts import Camera
+from relay.viewing.camera_state import CameraStates
+from relay.viewing.viewing import Viewing
+
+CAMERA = Camera("pm-1", "PM 1", "bodycam_pm", "service", "", "relay", False, 0, None)
+
+
+def shown(state: str, written: str) -> dict[str, Any]:
+    clock = ManualClock()
+    why = Circumstances("intervention", "press", "agents", None)
+    live = PublishSession(CAMERA, "session", 0, "recording", why, "etag", clock.monotonic(), cast(Any, state))
+    held = Held("recording", "pm-1", 0, clock.monotonic() - 3, written)
+    camera_states = CameraStates(
+        cast(Streams, SimpleNamespace(live=lambda name: live)),
+        cast(Capture, SimpleNamespace(held=lambda recording: held)),
+        cast(CameraSockets, SimpleNamespace(unit=lambda name: None, offset=lambda name: None)),
+        cast(Viewing, SimpleNamespace(views_of=lambda name: 0)),
+        cast(TimeLimit, SimpleNamespace(ends_ns=lambda live: 7)),
+        clock,
+    )
+    return camera_states.of(CAMERA)
+
+
+@pytest.mark.parametrize(
+    ("state", "written", "rec"),
+    [
+        ("live", "recording", "recording"),
+        ("lost", "recording", "waiting"),
+        ("lost", "waiting", "waiting"),
+        ("lost", "stalled", "stalled"),
+        ("lost", "full", "full"),
+    ],
+)
+def test_nothing_is_called_recorded_that_no_worker_brings(state: str, written: str, rec: str) -> None:
+    found = shown(state, written)
+    assert (found["state"], found["rec"]) == (state, rec)
+    assert (found["sealed_age"], found["ends_ns"]) == (3.0, 7)
