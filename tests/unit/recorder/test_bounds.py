@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.base.clock import ManualClock
+from relay.base.clock import ManualClock, SystemClock
 from relay.base.counters import Counters
 from relay.base.errors import OurError
 from relay.evidence import seal
@@ -18,7 +18,7 @@ from relay.evidence.chain import Body, Cause, End, Gap, Link, iterate
 from relay.evidence.records import MAX_SEGMENT, MAX_TEXT
 from relay.evidence.wire import Text, clip, encode
 from relay.recorder import sealing, writer
-from relay.recorder.jobs import Fact, Finish, Job, Lack, Media, Open
+from relay.recorder.jobs import Fact, Finish, FragmentJob, GapJob, Job, Open
 from relay.recorder.marks import open_marks
 from relay.recorder.writer import VaultThread, WriterSettings
 from relay.store.vault import CHAIN, FileOps
@@ -109,7 +109,7 @@ def numbers(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def ended(root: Path, *jobs: Job) -> list[Body]:
     """Have these carried out in a recording of its own, and return its records."""
-    bench = Bench(root, FileOps(), ManualClock())
+    bench = Bench(root, FileOps(), SystemClock())
     assert bench.open() is None
     bench.put(*jobs)
     assert bench.thread.stop(10)
@@ -155,8 +155,8 @@ def test_media_that_finds_the_queue_full_lies_in_a_gap_of_its_recording(
 ) -> None:
     vault, _ = full(tmp_path, monkeypatch)
     for name in "ab":
-        kept = [job for job in vault._jobs if isinstance(job, Media) and job.recording == name * 32]
-        lacks = [job for job in vault._jobs if isinstance(job, Lack) and job.recording == name * 32]
+        kept = [job for job in vault._jobs if isinstance(job, FragmentJob) and job.recording == name * 32]
+        lacks = [job for job in vault._jobs if isinstance(job, GapJob) and job.recording == name * 32]
         assert (len(kept), [job.fragments for job in lacks]) == (20, [80])
         assert lacks[0].end_ns == media(99).start_ns + media(99).length_ns
 
