@@ -4,7 +4,10 @@ A hostile camera must never be logged as our bug, nor the reverse.  `Kind` is ma
 (`relay.http.middleware`) and to a process exit code in one place (`relay.app.cli`).
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
+
+from relay.base.codes import Code
 
 
 class Kind(StrEnum):
@@ -27,12 +30,26 @@ class Kind(StrEnum):
 
 
 class RelayError(Exception):
-    """Base of both kinds; `detail` is for people, `retry_after` is in seconds."""
+    """Base of both kinds.
 
-    def __init__(self, kind: Kind, detail: str, *, retry_after: float | None = None) -> None:
+    `code` is for programs (the general code of `kind` where none is given), `detail` for people, `retry_after` in seconds.
+    `facts` are the values that a sentence in another language needs: `{"max": 80}`.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        detail: str,
+        *,
+        code: Code | None = None,
+        facts: Mapping[str, str | int] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(detail)
         self.kind = kind
         self.detail = detail
+        self.code = Code(kind.value) if code is None else code
+        self.facts = dict(facts or {})
         self.retry_after = retry_after
 
 
@@ -43,5 +60,7 @@ class TheirError(RelayError):
 class OurError(RelayError):
     """Our fault or our machine's: logged with its chain."""
 
-    def __init__(self, detail: str, *, kind: Kind = Kind.UNAVAILABLE, retry_after: float | None = None) -> None:
-        super().__init__(kind, detail, retry_after=retry_after)
+    def __init__(
+        self, detail: str, *, kind: Kind = Kind.UNAVAILABLE, code: Code | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(kind, detail, code=code, retry_after=retry_after)

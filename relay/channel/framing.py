@@ -116,7 +116,7 @@ class Connection:
         finally:
             self._waiting.pop(request, None)
         if isinstance(answer, Refused):
-            raise TheirError(answer.kind, answer.detail, retry_after=answer.retry_after)
+            raise TheirError(answer.kind, answer.detail, code=answer.code, facts=answer.facts, retry_after=answer.retry_after)
         return answer
 
     async def run(self) -> None:
@@ -173,7 +173,7 @@ class Connection:
         try:
             answer = await self._on_ask(self, message)
         except RelayError as error:
-            answer = Refused(error.kind, error.detail, error.retry_after)
+            answer = Refused(error.kind, error.detail, error.retry_after, error.code, error.facts)
         except Exception as error:
             self._send(FrameKind.REPLY, request, Refused(Kind.UNAVAILABLE, f"{type(error).__name__} in the other process"))
             raise

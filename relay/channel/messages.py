@@ -13,6 +13,7 @@ Times: `*_mono` are float seconds of CLOCK_MONOTONIC (common to all processes of
 
 from typing import Literal, TypeAlias
 
+from relay.base.codes import Code
 from relay.base.errors import Kind
 from relay.channel.tap import Message as Message
 from relay.channel.tap import TapClose as TapClose
@@ -41,6 +42,8 @@ class Refused(Message, frozen=True):
     kind: Kind
     detail: str
     retry_after: float | None = None
+    code: Code | None = None
+    facts: dict[str, str | int] = {}
 
 
 class Ping(Message, frozen=True):
