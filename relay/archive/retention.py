@@ -4,7 +4,7 @@ Owns: the order of I5: journal entry → key destroyed → unlink → tombstone;
 Must never know: HTTP, packets.
 
 API: `await sweep() -> Swept` (at start and then every hour by `await run()`), `holds` (what must not be swept),
-`status() -> Status` for metrics (LAW T23: late erasures, oldest age).
+`status() -> Status` for metrics (LAW.md T23: late erasures, oldest age).
 Every step is idempotent, so that a sweep after `kill -9` at any instant finishes what was begun.
 """
 

@@ -1,4 +1,4 @@
-"""Decide, and where the answer is no, enter the refusal in the journal before saying so (I3, LAW T8).
+"""Decide, and where the answer is no, enter the refusal in the journal before saying so (I3, LAW.md T8).
 
 Owns: nothing but that order.  Must never know: HTTP.
 """

@@ -33,7 +33,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`allowed`, or the kind of refusal, words for people and the LAW requirement that was applied."""
+    """`allowed`, or the kind of refusal, words for people and the requirement of LAW.md that was applied."""
 
     allowed: bool
     kind: Kind = Kind.FORBIDDEN

@@ -60,8 +60,8 @@ def rules_of(regime: str) -> Rules:
 def check_live_audio(regime: str, live_audio: bool) -> None:
     """LIV-04, VID-01: raise TheirError(INVALID) where the regime has no sound at all and live sound is asked for.
 
-    Where the regime records sound but its live text says only "images" (PN/GN), the service's own decision (LAW open point 2)
-    is needed: enrolling with live sound is that explicit decision, off by default, and is journalled.
+    Where the regime records sound but its live text says only "images" (PN/GN), the service decides (LAW.md, open point 2).
+    Enrolling a camera with live sound is that explicit decision: it is off by default, and it is journalled.
     """
     if live_audio and not rules_of(regime).sound_recorded:
         raise TheirError(Kind.INVALID, f"{regime}: this regime has no sound (VID-01, R253-1)")

@@ -1,8 +1,8 @@
 """When a recording must erase itself (RET-01, VID-04) and what a hold may do (RET-02).
 
 Owns: calendar arithmetic.  Must never know: files, keys, the database, the clock but the `now` it is given.
-The day of recording is the civil day in Europe/Paris on which the recording *started* (LAW T2: midnight does not split it).
-A recording is due at the start of its expiry day, Paris time (LAW open point 3, the strict reading).
+The day of recording is the civil day in Europe/Paris on which the recording *started* (LAW.md T2: midnight does not split it).
+A recording is due at the start of its expiry day, Paris time (LAW.md, open point 3, the strict reading).
 """
 
 import calendar

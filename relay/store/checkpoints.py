@@ -1,4 +1,4 @@
-"""The file of signed checkpoints beside the database: copy it elsewhere and a rolled-back database is noticed (LAW T5).
+"""The file of signed checkpoints beside the database: copy it elsewhere and a rolled-back database is noticed (LAW.md T5).
 
 Owns: the file.  Must never know: leaves, SQL, what a checkpoint says (`relay.evidence.log`).
 Format: C2SP notes one after the other, each followed by an empty line; every append is synced before it counts.

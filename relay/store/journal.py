@@ -283,7 +283,7 @@ class Journal:
         object_id: str = "",
         motive: str = "",
     ) -> int:
-        """Enter a refusal to an identified person or camera (I3, LAW T8)."""
+        """Enter a refusal to an identified person or camera (I3, LAW.md T8)."""
         details: dict[str, str | int | bool | None] = {
             "action": action,
             "kind": kind,

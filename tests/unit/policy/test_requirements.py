@@ -42,6 +42,18 @@ def test_every_requirement_cited_in_the_code_stands_in_the_table() -> None:
     assert cited - ENFORCED.keys() - OUTSIDE.keys() == set()
 
 
+def test_the_law_in_words_lists_the_requirements_of_the_table_and_everything_that_the_code_cites() -> None:
+    law = (ROOT / "relay/policy/LAW.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([A-Z]{2,3}-\d\d) \|", law, re.MULTILINE)
+    assert sorted(rows) == sorted({*ENFORCED, *OUTSIDE})
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "relay").rglob("*.py"))
+    traps = set(re.findall(r"LAW\.md (T\d+)", code))
+    assert traps <= set(re.findall(r"^\| (T\d+) \|", law, re.MULTILINE))
+    assert set(re.findall(r"\bDEC-\d", code)) <= set(re.findall(r"^## Decision (DEC-\d)", law, re.MULTILINE))
+    points = set(re.findall(r"open point (\d)", code))
+    assert points <= set(re.findall(r"^(\d)\. ", law.partition("## Open points")[2], re.MULTILINE))
+
+
 def test_every_enforced_requirement_is_cited_where_it_is_applied() -> None:
     silent = {
         name
