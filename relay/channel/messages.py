@@ -13,9 +13,12 @@ Times: `*_mono` are float seconds of CLOCK_MONOTONIC (common to all processes of
 
 from typing import Literal, TypeAlias
 
-from relay.base.codes import Code
-from relay.base.errors import Kind
-from relay.channel.tap import Message as Message
+from relay.channel.message import Done as Done
+from relay.channel.message import Message as Message
+from relay.channel.message import Ping as Ping
+from relay.channel.message import Pong as Pong
+from relay.channel.message import Refused as Refused
+from relay.channel.message import Shutdown as Shutdown
 from relay.channel.tap import TapClose as TapClose
 from relay.channel.tap import TapLost as TapLost
 from relay.channel.tap import TapOpen as TapOpen
@@ -27,42 +30,6 @@ Layer: TypeAlias = Literal["high", "low", "key"]
 """`key`: keyframes only, for a viewer that cannot keep up."""
 
 SourceState: TypeAlias = Literal["connecting", "live", "frozen", "lost", "ended"]
-
-
-# --- answers common to all requests -----------------------------------------------------------------------------------
-
-
-class Done(Message, frozen=True):
-    """The request was carried out and has nothing else to say."""
-
-
-class Refused(Message, frozen=True):
-    """The request was not carried out; nothing changed."""
-
-    kind: Kind
-    detail: str
-    retry_after: float | None = None
-    code: Code | None = None
-    facts: dict[str, str | int] = {}
-
-
-class Ping(Message, frozen=True):
-    """Are you there?  Answered by `Pong`."""
-
-
-class Pong(Message, frozen=True):
-    """The process behind a socket says who it is."""
-
-    role: Literal["worker", "recorder"]
-    index: int
-    pid: int
-    started_ns: int
-
-
-class Shutdown(Message, frozen=True):
-    """Finish: a worker closes every peer and tells its recorder; a recorder seals, closes every recording and exits."""
-
-    reason: str
 
 
 # --- control -> worker ------------------------------------------------------------------------------------------------

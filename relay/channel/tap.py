@@ -2,11 +2,7 @@
 
 from typing import Literal
 
-import msgspec
-
-
-class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Base of all messages: an array whose first item is the message's name."""
+from relay.channel.message import Message
 
 
 class Track(Message, frozen=True):
