@@ -22,7 +22,7 @@ from operator import itemgetter
 from struct import Struct
 from typing import TypeAlias
 
-from relay.base.holes import Holes
+from relay.base.missing_ranges import MissingRanges
 from relay.fanout.burst import LIMIT, Burst, HeaderTemplate
 from relay.fanout.media_packet import MediaPacket
 from relay.fanout.resend import History
@@ -30,7 +30,7 @@ from relay.fanout.resend import History
 Part: TypeAlias = tuple[bytes, bytes, int]
 """(header with extensions, payload, index), as the SRTP session seals it."""
 
-MAX_HOLES = 512
+MAX_MISSING_RANGES = 512
 """Ranges of indices left open by the camera's losses."""
 MAX_BACK = 1000
 """How far behind the newest index a late packet is still sent: less than a replay window (`transport.srtp.WINDOW`)."""
@@ -72,7 +72,7 @@ class Leg:
         self.timestamp_shift = 0
         self.history = History()
         self._keeps = spec.rtx_ssrc is not None
-        self._holes = Holes(MAX_HOLES)
+        self._missing = MissingRanges(MAX_MISSING_RANGES)
         self._first = 0
         """Where the current stretch begins, in the camera's indices."""
         self._earlier: list[tuple[int, int, int]] = []
@@ -113,7 +113,7 @@ class Leg:
         self._forget_source()
 
     def _forget_source(self) -> None:
-        self._holes.clear()
+        self._missing.clear()
         self._earlier.clear()
         self._left_out = None
 
@@ -136,7 +136,7 @@ class Leg:
             for media in burst.packets:
                 self._claim(media.index + self.shift)
         elif first > self.high + 1:
-            self._holes.open(self.high + 1, first)
+            self._missing.add(self.high + 1, first)
         self.high = burst.last + self.shift
         self._last_timestamp = burst.timestamp + self.timestamp_shift & _M32
         return self._note(burst, now)
@@ -160,9 +160,9 @@ class Leg:
         before = media.index + self.shift - 1
         is_sent_between = self.high - self.shift >= self._first
         if before > self.high and (is_sent_between or not (alone or media.timestamp == self._left_out)):
-            self._holes.open(self.high + 1, before + 1)
+            self._missing.add(self.high + 1, before + 1)
             self.high = before
-        if not self._holes:
+        if not self._missing:
             self._earlier.clear()
         elif self.high - self.shift >= self._first:
             self._earlier.append((self._first, self.high - self.shift + 1, self.shift))
@@ -206,9 +206,9 @@ class Leg:
 
     def _claim(self, index: int) -> bool:
         if index <= self.high:
-            return index > self.high - MAX_BACK and self._holes.fill(index)
+            return index > self.high - MAX_BACK and self._missing.fill(index)
         if index > self.high + 1:
-            self._holes.open(self.high + 1, index)
+            self._missing.add(self.high + 1, index)
         self.high = index
         return True
 

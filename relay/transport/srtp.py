@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from relay.base.errors import OurError
-from relay.base.holes import Holes
+from relay.base.missing_ranges import MissingRanges
 from relay.fanout.burst import Layout
 
 Part: TypeAlias = tuple[bytes, bytes, int]
@@ -136,23 +136,23 @@ class Window:
     claim costs one comparison, which callers in a hurry write out: `if index == window.last + 1: window.last = index`.
     """
 
-    __slots__ = ("_holes", "last")
+    __slots__ = ("_missing", "last")
 
     def __init__(self) -> None:
         self.last = -1
-        self._holes = Holes(WINDOW // 2 + 1)  # no more ranges can lie within the window
+        self._missing = MissingRanges(WINDOW // 2 + 1)  # no more ranges can lie within the window
 
     def is_free(self, index: int) -> bool:
         """Tell whether `claim` would succeed."""
-        return index > self.last or index > self.last - WINDOW and index in self._holes
+        return index > self.last or index > self.last - WINDOW and index in self._missing
 
     def claim(self, index: int) -> bool:
         """Use an index; False where it is used up."""
         if index <= self.last:
-            return index > self.last - WINDOW and self._holes.fill(index)
+            return index > self.last - WINDOW and self._missing.fill(index)
         since = self.last + 1 if self.last >= 0 else max(0, index - BEFORE_FIRST)
         if since < index:
-            self._holes.open(since, index)
+            self._missing.add(since, index)
         self.last = index
         return True
 

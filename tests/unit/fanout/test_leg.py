@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from relay.fanout.burst import Burst, HeaderTemplate, bursts
-from relay.fanout.leg import MAX_BACK, MAX_HOLES, REPLAY_STEP, Leg, LegSpec, Part
+from relay.fanout.leg import MAX_BACK, MAX_MISSING_RANGES, REPLAY_STEP, Leg, LegSpec, Part
 from relay.fanout.media_packet import MediaPacket
 from relay.rtp import header as rtp
 
@@ -300,7 +300,7 @@ class AnyLife(RuleBasedStateMachine):
     @invariant()
     def memory_is_bounded(self) -> None:
         """Holes are few, whatever came."""
-        assert len(self.leg._holes) <= MAX_HOLES
+        assert len(self.leg._missing) <= MAX_MISSING_RANGES
 
 
 AnyLife.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

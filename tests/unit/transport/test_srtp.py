@@ -309,7 +309,7 @@ class Claims(RuleBasedStateMachine):
 
     @invariant()
     def bounded(self) -> None:
-        assert len(self.window._holes) <= WINDOW
+        assert len(self.window._missing) <= WINDOW
 
 
 TestClaims = Claims.TestCase

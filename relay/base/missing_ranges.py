@@ -1,37 +1,37 @@
-"""Numbers of a rising sequence that were passed over and may still come, as ranges: a wide gap costs what a narrow one does.
+"""Ranges of numbers that were passed over and may still come: a wide gap costs as much as a narrow one.
 
-What this file owns: which numbers are open.  What it must never know: what they number.
+What this file owns: which numbers are missing.  What it must never know: what they number.
 """
 
 from bisect import bisect_right
 
 
-class Holes:
-    """Ascending ranges without overlap, at most `most` of them: the oldest go first.  A number is filled at most once."""
+class MissingRanges:
+    """Ascending ranges without overlap, at most `max_ranges` of them: the oldest go first.  A number is filled at most once."""
 
-    __slots__ = ("_ends", "_most", "_starts")
+    __slots__ = ("_ends", "_max_ranges", "_starts")
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_ranges: int) -> None:
+        self._max_ranges = max_ranges
         self._starts: list[int] = []
         self._ends: list[int] = []
 
     def __len__(self) -> int:
-        """Return how many ranges are open."""
+        """Return how many ranges are held."""
         return len(self._starts)
 
     def __contains__(self, number: int) -> bool:
         at = bisect_right(self._starts, number) - 1
         return at >= 0 and number < self._ends[at]
 
-    def open(self, start: int, end: int) -> None:
-        """Pass over `start` up to, not with, `end`: above all numbers that were passed over before."""
+    def add(self, start: int, end: int) -> None:
+        """Mark `start` up to, but not including, `end` as missing.  `start` lies above every number added before."""
         self._starts.append(start)
         self._ends.append(end)
         self._trim()
 
     def fill(self, number: int) -> bool:
-        """Close a number; False where it is not open."""
+        """Mark a number as no longer missing; return False where it was not missing."""
         starts, ends = self._starts, self._ends
         at = bisect_right(starts, number) - 1
         if at < 0 or number >= ends[at]:
@@ -43,10 +43,10 @@ class Holes:
         return True
 
     def clear(self) -> None:
-        """Close all."""
+        """Forget every missing number."""
         self._starts.clear()
         self._ends.clear()
 
     def _trim(self) -> None:
-        if len(self._starts) > self._most:
+        if len(self._starts) > self._max_ranges:
             del self._starts[0], self._ends[0]
