@@ -3,6 +3,8 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=$root/.cache
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PYTHONDONTWRITEBYTECODE=
+# The certificates that this system trusts, as Debian and Ubuntu keep them.
+system_certificates=/etc/ssl/certs/ca-certificates.crt
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 3; }
@@ -32,8 +34,15 @@ ensure_venv() {
     echo "$stamp" >"$venv/stamp"
 }
 
+# trust_system_certificates: Node.js knows only the authorities that it ships. Behind a proxy that opens TLS, npm needs those of the
+# system too. A choice that the caller made already stays.
+trust_system_certificates() {
+    if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -r "$system_certificates" ]; then export NODE_EXTRA_CA_CERTS=$system_certificates; fi
+}
+
 # ensure_node: puts a Node.js >= 22.12 on PATH, the system's or the one packaged for Python.
 ensure_node() {
+    trust_system_certificates
     if command -v node >/dev/null && node -e 'const [a,b]=process.versions.node.split(".").map(Number);process.exit(a>22||(a===22&&b>=12)?0:1)'; then return; fi
     local folder=$cache/node python
     if [ ! -x "$folder/bin/node" ]; then
