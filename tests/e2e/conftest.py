@@ -37,7 +37,7 @@ class Scene:
         finally:
             if process.returncode is None:
                 process.terminate()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(90):
                 await process.wait()
 
     @contextlib.asynccontextmanager

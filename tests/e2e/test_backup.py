@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.conftest import Scene
 from tests.support.relay import PASSWORD, RelayUnderTest
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 async def test_round_trip_of_a_running_relay(scene: Scene, tmp_path: Path) -> None:

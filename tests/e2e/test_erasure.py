@@ -14,7 +14,7 @@ from relay.policy.retention import due_ns
 from relay.store.keyring import Keyring
 from tests.e2e.conftest import Scene
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 def holding(data: Path, secrets: dict[str, bytes]) -> list[tuple[str, str]]:

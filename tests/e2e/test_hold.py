@@ -10,7 +10,7 @@ from tests.support.relay import PASSWORD, Person
 from tests.support.requisition import PROCEDURE, REQUISITION
 from tests.support.room import Room, room
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 async def _closed(marie: Person) -> str:
@@ -21,7 +21,7 @@ async def _closed(marie: Person) -> str:
         open_ones = (await marie.call("GET", "/api/interventions"))["interventions"]
         return [each["state"] for each in listed] == ["closed"] and not open_ones
 
-    await until(so, 60, "the recording to be closed")
+    await until(so, 90, "the recording to be closed")
     return str((await marie.call("GET", "/api/recordings"))["recordings"][0]["recording"])
 
 
@@ -51,7 +51,7 @@ async def test_a_recording_is_kept_for_a_procedure_and_let_go_on_the_page(scene:
         await page.part("hold-authority").focus()
         await page.type("Parquet de Rennes", "Tab", "OPJ Bernard", "Enter")
         await page.part("hold").wait_for()
-        assert PROCEDURE in await page.part("hold").inner_text()
+        await page.part("hold").filter(has_text=PROCEDURE).wait_for()
         await page.part("recording-held").wait_for()
         await page.part("hold-list").wait_for()
         (held,) = (await marie.call("GET", "/api/holds"))["holds"]
@@ -61,11 +61,12 @@ async def test_a_recording_is_kept_for_a_procedure_and_let_go_on_the_page(scene:
         await page.part("hold-lift").wait_for()
         await _write(page, "hold-lift")
         day = f"{date.fromisoformat(held['expires_on']):%d/%m/%Y}"
-        assert day in await page.part("hold-consequence").inner_text()
+        await page.part("hold-consequence").filter(has_text=day).wait_for()
         assert await page.violations() == []
         await page.type("Escape")
         await _write(page, "hold-lift", "l'instruction est close", "Enter")
         await page.part("recording-held").wait_for(state="detached")
         await page.part("hold-list").wait_for(state="detached")
         assert (await marie.call("GET", "/api/holds"))["holds"] == []
-        assert "marie" in await page.part("hold").inner_text(), "who lifted it stays in view"
+        # Who lifted it stays in view.
+        await page.part("hold").filter(has_text="marie").wait_for()

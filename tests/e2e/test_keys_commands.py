@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.conftest import Scene
 from tests.support.relay import PASSWORD, RelayUnderTest, signed_in
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 def typed(relay: RelayUnderTest, text: str, *arguments: str) -> int:

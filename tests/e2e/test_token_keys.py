@@ -10,7 +10,7 @@ from tests.support.chromium import until
 from tests.support.relay import RelayUnderTest
 from tests.support.softhsm import PIN, SoftHsm
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 def environment_of(pid: int) -> bytes:
@@ -35,7 +35,7 @@ async def test_keys_in_a_token_from_init_to_playback(tmp_path: Path) -> None:
             async with scene.simulated("cam1"):
                 await marie.sees_live("cam1")
                 (folder,) = relay.recordings()
-                await until(lambda: _grown(folder), 30, "a recording of some size")
+                await until(lambda: _grown(folder), 90, "a recording of some size")
             intervention = await marie.call("GET", "/api/interventions")
             for each in intervention["interventions"]:
                 await marie.call("POST", f"/api/interventions/{each['intervention']}/join", {"motive": "clôture"})

@@ -25,12 +25,13 @@ from relay.evidence.standalone import single_file
 from relay.evidence.statement import sign_revocations, sign_statement
 from relay.evidence.verdict import Code, Verdict
 from relay.evidence.verify import verify
-from relay.recorder.recorder import REPORT_SECONDS, TICK_SECONDS, Recorder
+from relay.recorder.recorder import REPORT_SECONDS, Recorder
 from relay.store.keyring import Keyring
 from relay.store.readers import open_reader
 from relay.store.vault import Vault
 from tests.integration.test_recorder_line import KEY, Place, plan
 from tests.support.flash import EPOCH, MS, NS, Arrival, Life, arrivals, measure, open_bytes
+from tests.support.ports import until
 
 WITHIN = 0.040
 BATCH = 80 * MS
@@ -125,12 +126,7 @@ class Steps:
 
     async def _looked(self) -> None:
         """By the scene's clock a report is due: wait for it, however long this machine takes."""
-        for _ in range(400):
-            if any(isinstance(message, messages.RecorderReport) for message in self.place.heard):
-                break
-            await asyncio.sleep(TICK_SECONDS)
-        else:
-            raise AssertionError("the recorder never looked")
+        await until(lambda: any(isinstance(message, messages.RecorderReport) for message in self.place.heard))
         self.look_by = None
 
 

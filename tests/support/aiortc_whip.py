@@ -66,7 +66,7 @@ class Endpoint:
             yield self
         finally:
             for received in list(self._live.values()):
-                await self._close(received)
+                await self.close_session(received)
             await runner.cleanup()
 
     async def say(self, message: dict[str, Any]) -> None:
@@ -91,10 +91,11 @@ class Endpoint:
         return web.Response(status=201, content_type="application/sdp", text=peer.localDescription.sdp, headers=headers)
 
     async def _delete(self, request: web.Request) -> web.Response:
-        await self._close(self._live[request.match_info["id"]])
+        await self.close_session(self._live[request.match_info["id"]])
         return web.Response()
 
-    async def _close(self, received: Received) -> None:
+    async def close_session(self, received: Received) -> None:
+        """End a session as a server that dies does: the camera gets no answer about it."""
         received.closed.set()
         await received.peer.close()
         for task in received.tasks:

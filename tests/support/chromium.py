@@ -88,7 +88,7 @@ class Viewer:
         """Return the peer connection's state."""
         return str(await self._call("state", name))
 
-    async def connected(self, name: str, seconds: float = 45) -> None:
+    async def connected(self, name: str, seconds: float = 90) -> None:
         """Wait until connected; raises TimeoutError."""
         await until(lambda: self._is(name, "connected"), seconds, f"{name} to connect")
 
@@ -105,7 +105,7 @@ class Viewer:
         """Return the pictures shown since the last call."""
         return [Shown(each["code"], each["at"]) for each in await self._call("codes", name)]
 
-    async def sees(self, name: str, count: int = 5, seconds: float = 45) -> list[int]:
+    async def sees(self, name: str, count: int = 5, seconds: float = 90) -> list[int]:
         """Wait until `count` pictures with a readable time code were shown; return their codes; raises TimeoutError."""
         codes: list[int] = []
 
@@ -116,7 +116,7 @@ class Viewer:
         await until(enough, seconds, f"{name} to show {count} pictures")
         return codes
 
-    async def sees_since(self, name: str, since_ms: float, seconds: float = 60) -> list[int]:
+    async def sees_since(self, name: str, since_ms: float, seconds: float = 90) -> list[int]:
         """Wait for a picture taken (by its code) after `since_ms`; return the codes seen meanwhile; raises TimeoutError."""
         codes: list[int] = []
 
@@ -127,7 +127,24 @@ class Viewer:
         await until(taken_since, seconds, f"{name} to show a picture taken later")
         return codes
 
-    async def frames(self, name: str, count: int = 5, seconds: float = 45) -> None:
+    async def stands_still(self, name: str, quiet_seconds: float = 3, seconds: float = 90) -> list[int]:
+        """Wait until no new picture was shown for `quiet_seconds`; return the codes seen meanwhile; raises TimeoutError."""
+        codes: list[int] = []
+        loop = asyncio.get_running_loop()
+        newest_at = loop.time()
+
+        async def quiet() -> bool:
+            nonlocal newest_at
+            shown = await self.shown(name)
+            if shown:
+                newest_at = loop.time()
+                codes.extend(each.code for each in shown if each.code is not None)
+            return loop.time() >= newest_at + quiet_seconds
+
+        await until(quiet, seconds, f"{name} to stand still")
+        return codes
+
+    async def frames(self, name: str, count: int = 5, seconds: float = 90) -> None:
         """Wait until `count` pictures were decoded, with or without time code; raises TimeoutError."""
 
         async def enough() -> bool:

@@ -128,7 +128,7 @@ class Line:
 
 async def until(condition: Any, what: str) -> None:
     """Wait until a condition holds."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0.01)
     assert condition(), what

@@ -59,7 +59,7 @@ class Remembering:
         await until(lambda: len(self.rtp) >= count)
 
 
-async def until(condition: Callable[[], object], seconds: float = 30) -> None:
+async def until(condition: Callable[[], object], seconds: float = 90) -> None:
     """Wait until something of the outside world holds; long, because only a failing test waits to the end."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is awaited belongs to other programs and has no event

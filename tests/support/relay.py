@@ -25,7 +25,7 @@ _COMMAND = str(Path(sys.executable).with_name("relay"))
 PASSWORD = "une longue phrase de passe 42"
 """What everybody changes their one-time password to."""
 _READY_SECONDS = 120
-_STOP_SECONDS = 60
+_STOP_SECONDS = 120
 
 
 class RelayUnderTest:
@@ -53,7 +53,7 @@ class RelayUnderTest:
     def run_any(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         """Run `relay ARGUMENTS` to its end, `stdin` on its standard input."""
         command, environment = [_COMMAND, *arguments], self._environment
-        return subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, timeout=180, check=False)
 
     def init(self) -> None:
         """Make keys, database and settings."""
@@ -92,7 +92,7 @@ class RelayUnderTest:
         async def grew() -> bool:
             return chain.stat().st_size >= before + bytes_more
 
-        await until(grew, 60, "the chain to grow")
+        await until(grew, 120, "the chain to grow")
 
     def send_signal(self, how: signal.Signals) -> None:
         """Send a signal to `relay serve` itself, the supervisor."""
@@ -218,7 +218,7 @@ class Person:
         (found,) = [each for each in listed["cameras"] if each["camera"] == camera]
         return dict(found)
 
-    async def sees_live(self, camera: str, seconds: float = 60) -> None:
+    async def sees_live(self, camera: str, seconds: float = 120) -> None:
         """Wait until a camera is live."""
 
         async def live() -> bool:

@@ -13,6 +13,8 @@ from playwright.async_api import Locator, Page, async_playwright
 from tests.support.chromium import FLAGS, executable, until
 
 AXE = Path(__file__).parents[2] / "command_room_ui/node_modules/axe-core/axe.min.js"
+PAGE_SECONDS = 90
+"""How long a page may take to show what a test waits for: long, because only a failing test waits to the end."""
 _ON_TOP = """(selector) => {
   const deep = (root) => root.querySelector(selector)
     ?? [...root.querySelectorAll("*")].map((each) => each.shadowRoot && deep(each.shadowRoot)).find(Boolean) ?? null;
@@ -68,7 +70,7 @@ class Room:
         tiles: list[dict[str, Any]] = await self.page.evaluate("window.__relay?.tiles() ?? []")
         return next((tile for tile in tiles if tile["camera"] == camera), None)
 
-    async def shows(self, camera: str, kind: str, seconds: float = 60) -> None:
+    async def shows(self, camera: str, kind: str, seconds: float = 120) -> None:
         """Wait until a camera's tile is `live`, `frozen`, `waiting`, …; raises TimeoutError."""
 
         async def so() -> bool:
@@ -99,6 +101,7 @@ async def room(url: str, language: str = "fr-FR") -> AsyncIterator[Room]:
         browser = await playwright.chromium.launch(executable_path=executable(), args=[*FLAGS])
         try:
             context = await browser.new_context(viewport={"width": 1366, "height": 768}, locale=language, bypass_csp=True)
+            context.set_default_timeout(PAGE_SECONDS * 1000)
             yield Room(await context.new_page(), url)
         finally:
             await browser.close()

@@ -65,7 +65,9 @@ def test_a_choice_of_the_caller_stays(tmp_path: Path) -> None:
 
 
 def test_a_system_without_the_bundle_leaves_node_as_it_is(tmp_path: Path) -> None:
-    asked = f"system_certificates='{tmp_path / 'none'}'; trust_system_certificates; bash -c 'echo ${{NODE_EXTRA_CA_CERTS:-unset}}'"
+    asked = (
+        f"system_certificates='{tmp_path / 'none'}'; trust_system_certificates; bash -c 'echo ${{NODE_EXTRA_CA_CERTS:-unset}}'"
+    )
     assert shell(asked) == "unset"
 
 
