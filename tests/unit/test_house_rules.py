@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("locks/runtime.lock", "locks/test.lock", "locks/node.lock", "locks/footage.lock", "command_room_ui/package-lock.json")
+LOCKS = (
+    "locks/runtime.lock",
+    "locks/demo.lock",
+    "locks/test.lock",
+    "locks/node.lock",
+    "locks/footage.lock",
+    "command_room_ui/package-lock.json",
+)
 
 
 def tracked(*patterns: str) -> list[Path]:
