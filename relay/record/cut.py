@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 SECOND = 1_000_000_000
-ASK_EVERY_NS = SECOND
+REQUEST_PERIOD_NS = SECOND
 EARLY_NS = SECOND // 2
 """How long before its end a segment asks for the IDR that ends it."""
 FIRST_IDR_NS = 2 * SECOND
@@ -69,7 +69,7 @@ class Cutter:
         self._open: Fragment | None = None
         self._opens = False
         self._waiting: list[Placed] = []
-        self._asked: int | None = None
+        self._requested_at: int | None = None
 
     @property
     def needs_keyframe(self) -> bool:
@@ -81,7 +81,7 @@ class Cutter:
         self.has_video = has_video
         self._has_audio = has_audio or self._has_audio
         self._restart = True
-        self._asked = None
+        self._requested_at = None
 
     def keeps(self, keyframe: bool, sps: bytes | None, pps: bytes | None) -> bool:
         """Tell whether an access unit can be kept: pictures before the first IDR of a new beginning cannot be decoded."""
@@ -127,12 +127,12 @@ class Cutter:
         self._close(out)
         return out
 
-    def wants_keyframe(self, now: int) -> bool:
+    def keyframe_due(self, now: int) -> bool:
         """Tell whether an IDR should be asked for now; asks are a second apart."""
         due = self.needs_keyframe or (self.has_video and now - self._segment_since >= self._segment_ns - EARLY_NS)
-        if not due or (self._asked is not None and now - self._asked < ASK_EVERY_NS):
+        if not due or (self._requested_at is not None and now - self._requested_at < REQUEST_PERIOD_NS):
             return False
-        self._asked = now
+        self._requested_at = now
         return True
 
     def _layout_of(self, sps: bytes | None, pps: bytes | None) -> Layout | None:
@@ -152,7 +152,7 @@ class Cutter:
         self._layout = layout
         self._segment_since = now
         self._restart = False
-        self._asked = None
+        self._requested_at = None
         self._opens = True
         waiting, self._waiting = self._waiting, []
         for sample in waiting if layout.audio else ():

@@ -2,7 +2,7 @@
 
 What this file owns: how the parts of `record` work together.  What it must never know: sockets, MP4, keys, files, wall time
 except as the number it is given.  Everything comes in with `now` (monotonic nanoseconds) and leaves as `Fragment`, `Missing` or
-`Ask`.
+`KeyframeRequest`.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,24 @@ VIDEO, AUDIO = 1, 2
 CLOCKS = {VIDEO: 90_000, AUDIO: 48_000}
 PAUSE_NS = SECOND * 9 // 10
 """A silence of the sender longer than this is told as a gap, so that no hole in time stays unexplained (FORMAT.md: 1 s)."""
-RESIDUE_NS = SECOND // 10
+MIN_TRACK_GAP_NS = SECOND // 10
 """After a silence of all, the tracks come back one after the other: what is shorter than this is not told again."""
 
 GapCause: TypeAlias = Literal["radio", "reconnect", "tap_overflow", "clock", "paused"]
 
-__all__ = ["AUDIO", "CLOCKS", "VIDEO", "Ask", "Fragment", "Layout", "Line", "LineSettings", "MediaGap", "Output", "Stream"]
+__all__ = [
+    "AUDIO",
+    "CLOCKS",
+    "VIDEO",
+    "KeyframeRequest",
+    "Fragment",
+    "Layout",
+    "Line",
+    "LineSettings",
+    "MediaGap",
+    "Output",
+    "Stream",
+]
 
 
 class Stream(NamedTuple):
@@ -45,13 +57,13 @@ class MediaGap(NamedTuple):
     detail: str
 
 
-class Ask(NamedTuple):
+class KeyframeRequest(NamedTuple):
     """An IDR is needed now."""
 
     cause: Literal["segment", "loss"]
 
 
-Output: TypeAlias = Fragment | MediaGap | Ask
+Output: TypeAlias = Fragment | MediaGap | KeyframeRequest
 
 
 @dataclass(frozen=True)
@@ -84,18 +96,18 @@ class _Source:
         """The last sample that was kept."""
         self.reached = 0
         """Its time on the track, in ticks."""
-        self.told = 0
+        self.reported_ns = 0
         """Nanoseconds that were told as missing from this track since then."""
         self.seen: Sample | None = None
         """The last sample at all: sender reports are unwrapped beside it."""
-        self.wound: _OpenGap | None = None
+        self.open_gap: _OpenGap | None = None
 
-    def hurt(self, start: int, until: int, cause: GapCause, detail: str) -> None:
+    def note_gap(self, start: int, until: int, cause: GapCause, detail: str) -> None:
         """Remember that something is missing; what was missing already goes on."""
-        if self.wound is None:
-            self.wound = _OpenGap(start, until, cause, detail)
+        if self.open_gap is None:
+            self.open_gap = _OpenGap(start, until, cause, detail)
         else:
-            self.wound.until = max(self.wound.until, until)
+            self.open_gap.until = max(self.open_gap.until, until)
 
 
 class Line:
@@ -113,7 +125,7 @@ class Line:
         """Arrival of the last sample that was kept, per track."""
         self._reached: dict[int, int] = {}
         """Its time on the track, in ticks."""
-        self._silence: tuple[int, int] | None = None
+        self._common_pause: tuple[int, int] | None = None
         """The last time during which nothing at all came, already told as one gap of every track."""
         self._next_timer = 0
         self.unknown_packets = 0
@@ -134,12 +146,12 @@ class Line:
             if source.track in self._kept:
                 source.reached = self._reached[source.track]
                 since = self._kept[source.track]
-                source.hurt(since, since, "reconnect", "the camera reconnected")
-        return out + self._asks(now)
+                source.note_gap(since, since, "reconnect", "the camera reconnected")
+        return out + self._keyframe_requests(now)
 
     def close(self) -> list[Output]:
         """The camera is gone (for now): give out everything that waits."""
-        out = self._settle()
+        out = self._drain()
         self._late, self._malformed = self.late, self.malformed
         self._sources = {}
         return out
@@ -195,7 +207,7 @@ class Line:
                 self._events(source, source.assembler.advance(now), now, out)
         if self._cutter is not None:
             out += self._cutter.advance(now)
-        return out + self._asks(now)
+        return out + self._keyframe_requests(now)
 
     @property
     def late(self) -> int:
@@ -217,7 +229,7 @@ class Line:
         assembler = H264Track(window) if track == VIDEO else OpusTrack(window)
         return _Source(track, assembler, Timeline(CLOCKS[track], self._origin, self._floors[track]))
 
-    def _settle(self) -> list[Output]:
+    def _drain(self) -> list[Output]:
         out: list[Output] = []
         for source in self._sources.values():
             now = source.seen.arrival if source.seen is not None else self._origin
@@ -226,30 +238,30 @@ class Line:
         if self._cutter is not None:
             out += self._cutter.flush()
         for source in self._sources.values():
-            if source.wound is not None and source.wound.until > source.wound.start:
-                self._heal(source, source.wound, source.wound.until, out)
+            if source.open_gap is not None and source.open_gap.until > source.open_gap.start:
+                self._close_gap(source, source.open_gap, source.open_gap.until, out)
         return out
 
-    def _asks(self, now: int) -> list[Output]:
-        if self._cutter is None or not self._sources or not self._cutter.wants_keyframe(now):
+    def _keyframe_requests(self, now: int) -> list[Output]:
+        if self._cutter is None or not self._sources or not self._cutter.keyframe_due(now):
             return []
-        return [Ask("segment")]
+        return [KeyframeRequest("segment")]
 
     def _events(self, source: _Source, events: list[Event], now: int, out: list[Output]) -> None:
         for event in events:
             if isinstance(event, TrackGap):
-                self._hole(source, event)
+                self._track_gap(source, event)
                 if source.track == VIDEO and not event.after.keyframe:
-                    out.append(Ask("loss"))
+                    out.append(KeyframeRequest("loss"))
             else:
                 self._sample(source, event, now, out)
 
-    def _hole(self, source: _Source, hole: TrackGap) -> None:
+    def _track_gap(self, source: _Source, hole: TrackGap) -> None:
         cause: GapCause = "radio"
         if self._overflow:
             cause, self._overflow = "tap_overflow", 0
         until = hole.after.arrival
-        source.hurt(source.last.arrival if source.last is not None else until, until, cause, f"{hole.packets} packets")
+        source.note_gap(source.last.arrival if source.last is not None else until, until, cause, f"{hole.packets} packets")
 
     def _sample(self, source: _Source, sample: Sample, now: int, out: list[Output]) -> None:
         assert self._cutter is not None
@@ -259,11 +271,11 @@ class Line:
             out.append(MediaGap(sample.arrival, 0, source.track, "clock", "the camera's RTP clock jumped"))
         placed = Placed(time, sample.data, sample.keyframe, sample.duration, sample.arrival)
         if not self._keeps(source.track, sample):
-            source.hurt(sample.arrival, sample.arrival, "reconnect", "before a keyframe")
+            source.note_gap(sample.arrival, sample.arrival, "reconnect", "before a keyframe")
             return
         since = len(out)
-        self._notice(source, sample, out)
-        self._explain(source, placed, out, since)
+        self._gaps_before(source, sample, out)
+        self._skipped_time(source, placed, out, since)
         if source.track == VIDEO:
             out += self._cutter.video(placed, sample.sps, sample.pps, now)
         else:
@@ -277,46 +289,46 @@ class Line:
             return self._cutter.keeps(sample.keyframe, sample.sps, sample.pps)
         return self._cutter.keeps_sound()
 
-    def _notice(self, source: _Source, sample: Sample, out: list[Output]) -> None:
+    def _gaps_before(self, source: _Source, sample: Sample, out: list[Output]) -> None:
         """Tell what is missing before a sample that is kept."""
-        arrival, wound = sample.arrival, source.wound
+        arrival, open_gap = sample.arrival, source.open_gap
         before = source.last
-        if wound is None and before is not None:
+        if open_gap is None and before is not None:
             if arrival - before.arrival <= PAUSE_NS:
                 return  # then it was less than a pause for all tracks together, too
-            wound = _OpenGap(before.arrival, arrival, "paused", "the camera sent nothing")
+            open_gap = _OpenGap(before.arrival, arrival, "paused", "the camera sent nothing")
         assert self._cutter is not None
         last = max(self._kept.values(), default=arrival)
         if arrival - last > PAUSE_NS:
-            cause: GapCause = wound.cause if wound is not None else "paused"
+            cause: GapCause = open_gap.cause if open_gap is not None else "paused"
             out += self._cutter.flush()
-            out.append(MediaGap(last, arrival - last, None, cause, wound.detail if wound is not None else "nothing came"))
-            self._silence = (last, arrival)
-        if wound is not None:
-            self._heal(source, wound, arrival, out)
+            out.append(MediaGap(last, arrival - last, None, cause, open_gap.detail if open_gap is not None else "nothing came"))
+            self._common_pause = (last, arrival)
+        if open_gap is not None:
+            self._close_gap(source, open_gap, arrival, out)
 
-    def _explain(self, source: _Source, placed: Placed, out: list[Output], since: int) -> None:
+    def _skipped_time(self, source: _Source, placed: Placed, out: list[Output], since: int) -> None:
         """Tell what the track skips beyond what was told by arrival: delays before a pause make it look shorter than it was."""
         for item in out[since:]:
             if isinstance(item, MediaGap):
                 for each in self._sources.values():
-                    each.told += item.length if item.track in (None, each.track) else 0
-        rest = (placed.time - source.reached) * SECOND // CLOCKS[source.track] - source.told
+                    each.reported_ns += item.length if item.track in (None, each.track) else 0
+        rest = (placed.time - source.reached) * SECOND // CLOCKS[source.track] - source.reported_ns
         if source.track in self._kept and rest > PAUSE_NS:
             assert self._cutter is not None
             out += self._cutter.flush()
             detail = "the camera's timestamps go on after a pause that delays made shorter"
             out.append(MediaGap(placed.arrival - rest, rest, source.track, "paused", detail))
-        source.told = 0
+        source.reported_ns = 0
 
-    def _heal(self, source: _Source, wound: _OpenGap, until: int, out: list[Output]) -> None:
+    def _close_gap(self, source: _Source, open_gap: _OpenGap, until: int, out: list[Output]) -> None:
         """Tell a hole of one track, without the part that was told as a silence of all."""
-        source.wound = None
-        start = wound.start
-        if source.track not in self._kept and until - start < RESIDUE_NS:
+        source.open_gap = None
+        start = open_gap.start
+        if source.track not in self._kept and until - start < MIN_TRACK_GAP_NS:
             return  # a track begins with its first whole sample; a packet or two before it is no hole in anything
-        if self._silence is not None and self._silence[0] - PAUSE_NS <= start < self._silence[1]:
-            start = self._silence[1]
-            if until - start < RESIDUE_NS:
+        if self._common_pause is not None and self._common_pause[0] - PAUSE_NS <= start < self._common_pause[1]:
+            start = self._common_pause[1]
+            if until - start < MIN_TRACK_GAP_NS:
                 return
-        out.append(MediaGap(start, max(until - start, 0), source.track, wound.cause, wound.detail))
+        out.append(MediaGap(start, max(until - start, 0), source.track, open_gap.cause, open_gap.detail))

@@ -29,13 +29,13 @@ class Delivered(NamedTuple, Generic[T]):
 class Reorder(Generic[T]):
     """The window of one stream; times in nanoseconds of any monotonic clock."""
 
-    __slots__ = ("_held", "_hole_since", "_next", "_probation", "_stale", "_window", "late")
+    __slots__ = ("_held", "_missing_since", "_next", "_probation", "_stale", "_window", "late")
 
     def __init__(self, window_ns: int) -> None:
         self._window = window_ns
         self._next: int | None = None
         self._held: dict[int, tuple[int, T]] = {}
-        self._hole_since = 0
+        self._missing_since = 0
         self._probation: int | None = None
         self._stale = 0
         self.late = 0
@@ -71,14 +71,14 @@ class Reorder(Generic[T]):
             self.late += 1
             return []
         if not self._held:
-            self._hole_since = now
+            self._missing_since = now
         self._held[number] = (now, item)
         return self._skip() if len(self._held) > MAX_HELD else self.advance(now)
 
     def advance(self, now: int) -> list[Delivered[T]]:
         """Give up holes whose time is over; return what can leave."""
         out: list[Delivered[T]] = []
-        while self._held and now - self._hole_since >= self._window:
+        while self._held and now - self._missing_since >= self._window:
             out += self._skip()
         return out
 
@@ -91,7 +91,7 @@ class Reorder(Generic[T]):
 
     def deadline(self) -> int | None:
         """Return when `advance` will have something to do, None while nothing waits."""
-        return self._hole_since + self._window if self._held else None
+        return self._missing_since + self._window if self._held else None
 
     def _before(self, sequence: int, item: T) -> list[Delivered[T]]:
         """A packet whose hole was given up, a copy, or a counter that went back and stays there."""
@@ -129,5 +129,5 @@ class Reorder(Generic[T]):
             out.append(Delivered(0, found[1]))
             self._next += 1
         if self._held:
-            self._hole_since = min(since for since, _ in self._held.values())
+            self._missing_since = min(since for since, _ in self._held.values())
         return out

@@ -20,7 +20,7 @@ BACK_NS = SECOND // 2
 ASTRAY_NS = 60 * SECOND
 """A sender report whose timestamp lies further from its track than this speaks of another clock."""
 WINDOW_NS = 30 * SECOND
-REPORT_EVERY_NS = 10 * SECOND
+REPORT_PERIOD_NS = 10 * SECOND
 CHANGED_NS = 5_000_000
 UNKNOWN_RTT_NS = 100_000_000
 
@@ -64,9 +64,9 @@ class Timeline:
         self._window_ends = 0
         self._spread = 0.0
         self._fix: Fix | None = None
-        self._told_at: int | None = None
-        self._told_offset = 0
-        self._told_by_report = False
+        self._written_at: int | None = None
+        self._written_offset = 0
+        self._written_by_report = False
         self._new_anchor = False
 
     @property
@@ -110,19 +110,19 @@ class Timeline:
     def take_fix(self, now: int, utc_minus_mono: int) -> Fix | None:
         """Return what the next link should say of this track's clock, None while nothing new is known."""
         fix = self._by_arrival(utc_minus_mono) if self._fix is None or self._new_anchor else self._fix
-        if fix is None or not self._worth_telling(fix, now):
+        if fix is None or not self._should_write(fix, now):
             return None
-        self._told_at, self._told_by_report, self._new_anchor = now, fix.by_report, False
-        self._told_offset = self._tie(fix)
+        self._written_at, self._written_by_report, self._new_anchor = now, fix.by_report, False
+        self._written_offset = self._tie(fix)
         return fix
 
-    def _worth_telling(self, fix: Fix, now: int) -> bool:
-        if self._told_at is None or self._new_anchor:
+    def _should_write(self, fix: Fix, now: int) -> bool:
+        if self._written_at is None or self._new_anchor:
             return True  # what was known of the old anchor is void
-        if fix.by_report and not self._told_by_report:
+        if fix.by_report and not self._written_by_report:
             return True  # however little it moves: the recording is no longer synchronised by arrival
-        moved = abs(self._tie(fix) - self._told_offset) > CHANGED_NS
-        return fix.by_report and (moved or now - self._told_at >= REPORT_EVERY_NS) and now - self._told_at >= SECOND
+        moved = abs(self._tie(fix) - self._written_offset) > CHANGED_NS
+        return fix.by_report and (moved or now - self._written_at >= REPORT_PERIOD_NS) and now - self._written_at >= SECOND
 
     def _tie(self, fix: Fix) -> int:
         return fix.wall_ns - fix.time * SECOND // self.clock_rate

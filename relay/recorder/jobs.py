@@ -11,7 +11,7 @@ from relay.channel.messages import Plan
 from relay.evidence.chain import Cause, ClockMap, Reason, TrackPart
 from relay.evidence.seal import SessionSigner
 
-APART_NS = 1_000_000_000
+MAX_APART_NS = 1_000_000_000
 """Between two lost fragments: more is a hole that the disk did not make (the same second as in FORMAT.md §7.4)."""
 
 
@@ -50,19 +50,19 @@ class GapJob:
 
     @property
     def end_ns(self) -> int:
-        """When what lacks ends."""
+        """When the gap ends, in UTC nanoseconds."""
         return self.start_ns + self.length_ns
 
-    def takes_in(self, more: "GapJob") -> bool:
+    def extend(self, more: "GapJob") -> bool:
         """Extend a run of lost fragments by the next one; False where that is another hole, and a gap of its own."""
         same = (self.recording, self.track, self.cause, self.detail) == (more.recording, more.track, more.cause, more.detail)
-        follows = self.start_ns <= more.start_ns <= self.end_ns + APART_NS
+        follows = self.start_ns <= more.start_ns <= self.end_ns + MAX_APART_NS
         if not (self.fragments and more.fragments and same and follows):
             return False
-        self.widen(more)
+        self.merge(more)
         return True
 
-    def widen(self, more: "GapJob") -> None:
+    def merge(self, more: "GapJob") -> None:
         """Extend this gap to where another ends, of whatever track and cause: where there is room for one only."""
         if self.track != more.track:
             self.track = None
@@ -73,7 +73,7 @@ class GapJob:
 
 
 @dataclass(slots=True)
-class Open:
+class OpenJob:
     """Begin a recording; `done` gets None once its signed start is durable, or what went wrong."""
 
     plan: Plan
@@ -87,7 +87,7 @@ class Open:
 
 
 @dataclass(slots=True)
-class Renew:
+class RenewKeyJob:
     """Another session key signs from now on, in every open recording."""
 
     signer: SessionSigner
@@ -95,7 +95,7 @@ class Renew:
 
 
 @dataclass(slots=True)
-class Finish:
+class EndJob:
     """End a recording."""
 
     recording: str
@@ -104,11 +104,11 @@ class Finish:
     end_ns: int
 
 
-Job: TypeAlias = FragmentJob | GapJob | Open | Finish | Renew
+Job: TypeAlias = FragmentJob | GapJob | OpenJob | EndJob | RenewKeyJob
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class SegmentEnded:
     """Every link of a segment is durable (I1)."""
 
     recording: str
@@ -137,11 +137,11 @@ class Progress:
 class GapSealed:
     """A gap was signed."""
 
-    lack: GapJob
+    gap: GapJob
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class RecordingEnded:
     """The signed end is durable."""
 
     recording: str
@@ -154,4 +154,4 @@ class Finished:
     duration_ns: int
 
 
-Fact: TypeAlias = Sealed | Progress | GapSealed | Finished
+VaultEvent: TypeAlias = SegmentEnded | Progress | GapSealed | RecordingEnded

@@ -17,24 +17,24 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ClockReading:
     """How both clocks stood at one instant, and since which boot the monotonic one runs."""
 
     boot: str
     utc_ns: int
     mono_ns: int
 
-    def even_ns(self, now: "Standing") -> int | None:
+    def unstepped_utc_ns(self, now: "ClockReading") -> int | None:
         """Return UTC at `now` as if nobody had stepped the clock since; None where the boot is another or unknown."""
         return self.utc_ns + now.mono_ns - self.mono_ns if self.boot and self.boot == now.boot else None
 
 
-def standing(clock: Clock) -> Standing:
+def read_clocks(clock: Clock) -> ClockReading:
     """Read both clocks."""
     boot = ""
     with contextlib.suppress(OSError):
         boot = _BOOT_ID.read_text().strip()
-    return Standing(boot, *read_both(clock))
+    return ClockReading(boot, *read_both(clock))
 
 
 def open_marks(root: Path, index: int) -> Path:
@@ -42,7 +42,7 @@ def open_marks(root: Path, index: int) -> Path:
     return root / f"open-{index}"
 
 
-def mark_open(ops: FileOps, root: Path, index: int, recording: str, now: Standing | None = None) -> None:
+def mark_open(ops: FileOps, root: Path, index: int, recording: str, now: ClockReading | None = None) -> None:
     """Durably note that a recording is open, before anything of it is written; raises OSError."""
     folder = open_marks(root, index)
     if not folder.is_dir():
@@ -58,12 +58,12 @@ def mark_open(ops: FileOps, root: Path, index: int, recording: str, now: Standin
     ops.fsync_dir(folder)
 
 
-def read_mark(root: Path, index: int, recording: str) -> Standing | None:
+def read_mark(root: Path, index: int, recording: str) -> ClockReading | None:
     """Return how the clocks stood as a recording was opened; None where that is not known."""
     try:
         line = (open_marks(root, index) / recording).read_text().splitlines(keepends=True)[0]
         boot, utc_ns, mono_ns = line.split(" ")
-        return Standing(boot, int(utc_ns), int(mono_ns)) if line.endswith("\n") else None
+        return ClockReading(boot, int(utc_ns), int(mono_ns)) if line.endswith("\n") else None
     except (OSError, ValueError, IndexError):
         return None
 

@@ -29,8 +29,8 @@ from relay.evidence.wire import decode
 from relay.record.line import LineSettings
 from relay.record.wall_clock import WallClock
 from relay.recorder.config import RecorderConfig
-from relay.recorder.fact_messages import closed, segment_sealed
-from relay.recorder.jobs import Fact, Finish, Finished, GapSealed, Open, Progress, Renew, Sealed
+from relay.recorder.event_messages import closed, segment_sealed
+from relay.recorder.jobs import EndJob, GapSealed, OpenJob, Progress, RecordingEnded, RenewKeyJob, SegmentEnded, VaultEvent
 from relay.recorder.recording import Recording
 from relay.recorder.recover import Recovered, left_behind, marked, recover_all
 from relay.recorder.writer import VaultThread, WriterSettings
@@ -257,12 +257,12 @@ class Recorder:
         def answer(error: Exception | None) -> None:
             _to_loop(loop, lambda problem: _settle(opened, problem), error)
 
-        self._vault.put(Open(plan, message.key, answer))
+        self._vault.put(OpenJob(plan, message.key, answer))
         try:
             async with asyncio.timeout(OPEN_SECONDS):
                 await asyncio.shield(opened)
         except TimeoutError as error:
-            self._vault.put(Finish(plan.recording, Reason.REFUSED, None, self._clock.utc_ns()))
+            self._vault.put(EndJob(plan.recording, Reason.REFUSED, None, self._clock.utc_ns()))
             raise OurError("the vault does not answer", retry_after=2.0) from error
         utc_ns, now = read_both(self._clock)
         wall = WallClock(utc_ns, now)
@@ -286,7 +286,7 @@ class Recorder:
             raise TheirError(Kind.INVALID, "the certificate is not of this key")
         self._signer = signer
         assert self._vault is not None
-        self._vault.put(Renew(signer))
+        self._vault.put(RenewKeyJob(signer))
         logger.info("another session key signs from now on")
         return messages.Done()
 
@@ -305,13 +305,13 @@ class Recorder:
             recording.lost(self._now())
 
     def _pass_on(self, recording: Recording) -> None:
-        """Ask the camera for a keyframe, where the recording wants one."""
-        if recording.wants is None:
+        """KeyframeRequest the camera for a keyframe, where the recording wants one."""
+        if recording.keyframe_wanted is None:
             return
         tap = self._taps.get(recording.plan.recording)
         if tap is not None and not tap.closed:
-            tap.post(messages.KeyframeAsk(recording.plan.camera, "loss" if recording.wants == "loss" else "segment"))
-        recording.wants = None
+            tap.post(messages.KeyframeAsk(recording.plan.camera, "loss" if recording.keyframe_wanted == "loss" else "segment"))
+        recording.keyframe_wanted = None
 
     # --- timers -------------------------------------------------------------------------------------------------------
 
@@ -397,17 +397,17 @@ class Recorder:
 
     # --- facts --------------------------------------------------------------------------------------------------------
 
-    def _on_fact(self, fact: Fact) -> None:
+    def _on_fact(self, fact: VaultEvent) -> None:
         if isinstance(fact, Progress):
             recording = self._recordings.get(fact.recording)
             if recording is not None:
                 recording.progress = fact
-        elif isinstance(fact, Sealed):
+        elif isinstance(fact, SegmentEnded):
             self._tell(segment_sealed(fact))
         elif isinstance(fact, GapSealed):
-            lack = fact.lack
-            self._tell(messages.GapSeen(lack.recording, lack.start_ns, lack.length_ns, lack.cause.value))
-        elif isinstance(fact, Finished):
+            gap = fact.gap
+            self._tell(messages.GapSeen(gap.recording, gap.start_ns, gap.length_ns, gap.cause.value))
+        elif isinstance(fact, RecordingEnded):
             # One may end by itself, because nothing more can be sealed in it: what is tapped from here on is told as unheld.
             self._recordings.pop(fact.recording, None)
             self._taps.pop(fact.recording, None)

@@ -12,9 +12,9 @@ from relay.channel.messages import Plan, RecordMeta, TapOpen, TapPackets, TapSen
 from relay.evidence.chain import Cause, ClockMap, Reason, SyncSource
 from relay.evidence.wire import clip
 from relay.record.cut import Fragment, Layout
-from relay.record.line import AUDIO, VIDEO, Ask, Line, LineSettings, MediaGap, Output, Stream
+from relay.record.line import AUDIO, VIDEO, KeyframeRequest, Line, LineSettings, MediaGap, Output, Stream
 from relay.record.wall_clock import WallClock
-from relay.recorder.jobs import Finish, FragmentJob, GapJob, Job, Progress
+from relay.recorder.jobs import EndJob, FragmentJob, GapJob, Job, Progress
 from relay.recorder.mux import Muxer
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Recording:
         self.lost_since: int | None = now
         """Since when no camera feeds it; None while one does."""
         self.progress = Progress(plan.recording, 0, 0, 0, plan.started_ns, b"")
-        self.wants: str | None = None
+        self.keyframe_wanted: str | None = None
         """Why a keyframe is wanted; whoever owns the tap takes it."""
         self.seen_media = False
 
@@ -110,11 +110,11 @@ class Recording:
     def finish(self, reason: Reason, author: str | None, now: int) -> None:
         """Give out what waits and end."""
         self._handle(self._line.finish(now), now)
-        self._tell_unmuxed(0)
+        self._put_unmuxed(0)
         self._counters.count("record_unknown_packets", self._line.unknown_packets)
         self._counters.count("record_late_packets", self._line.late)
         self._counters.count("record_malformed_packets", self._line.malformed)
-        self._put(Finish(self.plan.recording, reason, author, self._wall.utc(now)))
+        self._put(EndJob(self.plan.recording, reason, author, self._wall.utc(now)))
 
     def _handle(self, outputs: list[Output], now: int) -> None:
         for output in outputs:
@@ -122,10 +122,10 @@ class Recording:
                 self._fragment(output, now)
             elif isinstance(output, MediaGap):
                 start = self._wall.utc(output.start)
-                self._tell_unmuxed(start)
+                self._put_unmuxed(start)
                 self._put(GapJob(self.plan.recording, start, output.length, output.track, Cause(output.cause), output.detail))
-            elif isinstance(output, Ask):
-                self.wants = output.cause
+            elif isinstance(output, KeyframeRequest):
+                self.keyframe_wanted = output.cause
 
     def _fragment(self, fragment: Fragment, now: int) -> None:
         arrivals = [sample.arrival for sample in (*fragment.video, *fragment.audio)]
@@ -139,7 +139,7 @@ class Recording:
             since = start if self._unmuxed is None else self._unmuxed[0]
             self._unmuxed = since, end, f"not muxable: {error.detail}"[:200]
             return
-        self._tell_unmuxed(start)
+        self._put_unmuxed(start)
         self.seen_media = True
         metadata, self._metadata = tuple(sorted(self._metadata.items())), {}
         self._put(
@@ -158,7 +158,7 @@ class Recording:
             )
         )
 
-    def _tell_unmuxed(self, until_ns: int) -> None:
+    def _put_unmuxed(self, until_ns: int) -> None:
         """What could not be muxed lacks until the next that can be, or until a gap that is told anyway."""
         if self._unmuxed is not None:
             (since, end, detail), self._unmuxed = self._unmuxed, None

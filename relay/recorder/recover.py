@@ -27,8 +27,8 @@ from relay.evidence.records import DAMAGED_CAUSE, SUSPECT_CAUSE
 from relay.evidence.seal import NO_DIGEST, SessionSigner
 from relay.evidence.span import Span
 from relay.record.wall_clock import STEP_NS
-from relay.recorder.jobs import Sealed
-from relay.recorder.marks import Standing, mark_closed, open_marks, read_mark, standing
+from relay.recorder.jobs import SegmentEnded
+from relay.recorder.marks import ClockReading, mark_closed, open_marks, read_clocks, read_mark
 from relay.recorder.torn import Findings, examine, surplus
 from relay.store.vault import CHAIN, AppendFile, FileOps, Vault, is_recording_id, segment_name
 
@@ -42,7 +42,7 @@ class Recovered:
     recording: str
     reason: str
     """`interrupted`, `damaged`, or the reason of an End that was signed but perhaps never told."""
-    segments: tuple[Sealed, ...]
+    segments: tuple[SegmentEnded, ...]
     links: int
     gaps: int
     head: bytes
@@ -103,7 +103,7 @@ def _answers(path: Path) -> bool:
 
 
 def recover_one(
-    ops: FileOps, vault: Vault, recording: str, signer: SessionSigner, clock: Clock, opened: Standing | None = None
+    ops: FileOps, vault: Vault, recording: str, signer: SessionSigner, clock: Clock, opened: ClockReading | None = None
 ) -> Recovered | None:
     """Close one recording; None where nothing of it is there or where only its closing is to be told.  Raises OSError.
 
@@ -123,7 +123,7 @@ def recover_one(
         logger.error("recording %s was damaged before its recorder died, at %s: nothing of it is cut", recording, found.damage)
     if not found.leave and not torn.closed:
         media = _cut_segments(ops, vault, recording, torn, sizes)
-        record = _closing(data, found, signer, _dated(data, torn, standing(clock), opened), media)
+        record = _closing(data, found, signer, _dated(data, torn, read_clocks(clock), opened), media)
         _close_chain(ops, folder / CHAIN, torn, record)
         ops.fsync_dir(folder)
         data = (folder / CHAIN).read_bytes()
@@ -161,10 +161,10 @@ def _cut(ops: FileOps, path: Path, size: int) -> None:
         ops.close(descriptor)
 
 
-def _dated(data: bytes, torn: Torn, now: Standing, opened: Standing | None) -> tuple[int, bool]:
+def _dated(data: bytes, torn: Torn, now: ClockReading, opened: ClockReading | None) -> tuple[int, bool]:
     """Return the time (UTC ns) of a recovery, and whether it is suspect."""
     last = torn.last_link
-    even_ns = opened.even_ns(now) if opened is not None else None
+    even_ns = opened.unstepped_utc_ns(now) if opened is not None else None
     stepped = even_ns is not None and abs(even_ns - now.utc_ns) >= STEP_NS
     at_ns = even_ns if even_ns is not None and stepped else now.utc_ns
     if last is not None:
@@ -229,8 +229,8 @@ def _reason(data: bytes) -> str:
     return ends[0] if ends else "interrupted"
 
 
-def _sealed(recording: str, number: int, links: list[Link], head: bytes) -> Sealed:
-    return Sealed(
+def _sealed(recording: str, number: int, links: list[Link], head: bytes) -> SegmentEnded:
+    return SegmentEnded(
         recording=recording,
         segment=number,
         first_link=links[0].fragment,

@@ -17,7 +17,7 @@ from relay.evidence.records import MAX_SEGMENT, MAX_TEXT
 from relay.evidence.seal import TAG, SessionSigner, encrypt_fragment, sha256
 from relay.evidence.span import Span
 from relay.evidence.wire import clip
-from relay.recorder.jobs import Fact, Finish, Finished, FragmentJob, GapJob, GapSealed, Progress, Sealed
+from relay.recorder.jobs import EndJob, FragmentJob, GapJob, GapSealed, Progress, RecordingEnded, SegmentEnded, VaultEvent
 from relay.store.vault import FileOps, RecordingWriter
 
 __all__ = ["Exhausted", "SealedRecording", "start_of"]
@@ -70,7 +70,7 @@ class SealedRecording:
         self._chain = ChainWriter(signer, start)
         self._owed: list[bytes] = [self._chain.start()]
         """Records that are signed but not yet in the file; each call writes them before it does anything else."""
-        self._facts: list[Fact] = []
+        self._facts: list[VaultEvent] = []
         self._lost: GapJob | None = None
         """The run of lost fragments that still grows: one gap, signed before anything that follows it."""
         self._init: FragmentJob | None = None
@@ -102,7 +102,7 @@ class SealedRecording:
         made the job is done, even if the link itself waits to be written.  Raises ValueError where it cannot be sealed, before
         its number is spent, and `Exhausted` where nothing that follows can be either.
         """
-        self.sign_lost()
+        self.sign_open_gap()
         self._pay()
         init, self._init = self._init, None
         if init is not None and init.segment == job.segment and not job.init:
@@ -153,11 +153,11 @@ class SealedRecording:
             metadata=job.metadata,
         )
 
-    def lack(self, job: GapJob) -> None:
+    def gap(self, job: GapJob) -> None:
         """Sign a gap, or, for lost fragments, begin or extend the one that will be signed for all of them; raises OSError."""
-        if self._lost is not None and self._lost.takes_in(job):
+        if self._lost is not None and self._lost.extend(job):
             return
-        self.sign_lost()
+        self.sign_open_gap()
         self._pay()
         if job.fragments:
             self._lost = replace(job)
@@ -165,11 +165,11 @@ class SealedRecording:
             self._sign_gap(job)
 
     @property
-    def losing(self) -> bool:
+    def has_open_gap(self) -> bool:
         """Whether fragments were lost of which no signed gap tells yet."""
         return self._lost is not None
 
-    def sign_lost(self) -> None:
+    def sign_open_gap(self) -> None:
         """Sign the gap of the fragments lost so far; those that follow become another one.  Never raises OSError."""
         lost, self._lost = self._lost, None
         if lost is not None:
@@ -187,9 +187,9 @@ class SealedRecording:
         if not self._chain.closed and self._chain.signer is not signer:
             self._owe(self._chain.rollover(signer))
 
-    def finish(self, job: Finish) -> None:
+    def finish(self, job: EndJob) -> None:
         """Sign the end; raises OSError; repeated calls only write what is still owed."""
-        self.sign_lost()
+        self.sign_open_gap()
         self._pay()
         if self._chain.closed:
             return
@@ -198,7 +198,7 @@ class SealedRecording:
         author = clip(job.author, MAX_TEXT) if job.author is not None else None
         record = chain.end(job.reason, author, job.end_ns)
         self._facts.append(
-            Finished(
+            RecordingEnded(
                 recording=self.recording,
                 reason=job.reason,
                 links=chain.links,
@@ -211,7 +211,7 @@ class SealedRecording:
         )
         self._owe(record)
 
-    def sync(self) -> list[Fact]:
+    def sync(self) -> list[VaultEvent]:
         """Make everything durable; return what may now be told.  Raises OSError."""
         self._pay()
         self._files.sync()
@@ -249,7 +249,7 @@ class SealedRecording:
         segment, self._segment = self._segment, None
         if segment is not None:
             self._facts.append(
-                Sealed(
+                SegmentEnded(
                     self.recording,
                     segment.number,
                     segment.first_link,

@@ -24,8 +24,8 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import OurError, RelayError
 from relay.evidence.chain import Cause, ChainWriter, Reason, newest_head
 from relay.evidence.seal import SessionSigner
-from relay.recorder.jobs import Fact, Finish, FragmentJob, GapJob, Job, Open, Renew
-from relay.recorder.marks import mark_closed, mark_open, standing
+from relay.recorder.jobs import EndJob, FragmentJob, GapJob, Job, OpenJob, RenewKeyJob, VaultEvent
+from relay.recorder.marks import mark_closed, mark_open, read_clocks
 from relay.recorder.sealing import Exhausted, SealedRecording, start_of
 from relay.store.vault import CHAIN, RESERVE, FileOps, Vault
 
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = 0.25
 MAX_BYTES = 256 << 20
 MAX_JOBS = 65_536
-LOST_SECONDS = 10.0
+OPEN_GAP_SECONDS = 10.0
 """How long fragments may be lost before the gap so far is signed: what a crash could leave untold."""
 ROOM = 64 << 20
 """Free bytes beyond the reserve at which a disk that was full takes media again."""
@@ -71,7 +71,7 @@ class VaultThread:
         signer: SessionSigner,
         clock: Clock,
         counters: Counters,
-        tell: Callable[[Fact], None],
+        tell: Callable[[VaultEvent], None],
         ops: FileOps | None = None,
     ) -> None:
         """`tell` is called on this thread with each fact once it is durable."""
@@ -186,10 +186,10 @@ class VaultThread:
         return True
 
     def _carry_out(self, job: Job) -> None:
-        if isinstance(job, Open):
+        if isinstance(job, OpenJob):
             self._begin(job)
             return
-        if isinstance(job, Renew):
+        if isinstance(job, RenewKeyJob):
             self._renew(job)
             return
         recording = self._open.get(job.recording)
@@ -200,7 +200,7 @@ class VaultThread:
                 self._want_room()
             self._seal(recording, job)
         elif isinstance(job, GapJob):
-            recording.lack(job)
+            recording.gap(job)
         else:
             recording.finish(job)
             self._end(recording)
@@ -212,18 +212,18 @@ class VaultThread:
         except ValueError as error:
             logger.error("a fragment of recording %s cannot be sealed: %s", job.recording, error)
             self._counters.count("vault_unsealable")
-            recording.lack(GapJob(job.recording, job.start_ns, job.length_ns, None, Cause.RECORDER, f"not sealed: {error}"))
+            recording.gap(GapJob(job.recording, job.start_ns, job.length_ns, None, Cause.RECORDER, f"not sealed: {error}"))
             if isinstance(error, Exhausted):
                 with self._wake:  # carried out next, and again where the disk refuses
-                    self._jobs.insert(1, Finish(job.recording, Reason.REFUSED, None, job.start_ns + job.length_ns))
+                    self._jobs.insert(1, EndJob(job.recording, Reason.REFUSED, None, job.start_ns + job.length_ns))
 
-    def _renew(self, job: Renew) -> None:
+    def _renew(self, job: RenewKeyJob) -> None:
         """Sign with another key from here on; raises OSError where a recording is not taken over yet, as often as asked."""
         self._signer = job.signer
         for recording in self._open.values():
             recording.renew(job.signer)
 
-    def _begin(self, job: Open) -> None:
+    def _begin(self, job: OpenJob) -> None:
         """Open a recording; whatever refuses is told to the caller, who asks again when he likes, and nothing of it is left."""
         root, recording = self._settings.root, None
         if (root / job.recording).exists():
@@ -236,7 +236,7 @@ class VaultThread:
                 raise OSError(errno.ENOSPC, "the disk is full")
             start = start_of(job.plan, self._head_of(job.plan.previous), self._signer)
             ChainWriter(self._signer, start).start()  # what cannot be signed never touches the disk
-            mark_open(self._ops, root, self._settings.index, job.recording, standing(self._clock))
+            mark_open(self._ops, root, self._settings.index, job.recording, read_clocks(self._clock))
             recording = SealedRecording(self._ops, root, start, job.key, self._signer)
             facts = recording.sync()
         except Exception as error:
@@ -281,7 +281,7 @@ class VaultThread:
     # --- syncing ------------------------------------------------------------------------------------------------------
 
     def _dirty(self) -> bool:
-        return any(recording.dirty or recording.losing for recording in self._open.values())
+        return any(recording.dirty or recording.has_open_gap for recording in self._open.values())
 
     def _due(self) -> bool:
         waited = self._clock.monotonic() - self._synced
@@ -302,12 +302,12 @@ class VaultThread:
             self._hold_reserve()  # where nothing else would try whether the disk is back
 
     def _sign_lost(self, recording: SealedRecording) -> None:
-        """Sign the gap of a run of lost fragments that does not end, every `LOST_SECONDS`."""
+        """Sign the gap of a run of lost fragments that does not end, every `OPEN_GAP_SECONDS`."""
         name = recording.recording
-        since = self._losing.setdefault(name, self._synced) if recording.losing else None
-        if since is not None and (self._stopping or self._synced - since >= LOST_SECONDS):
-            recording.sign_lost()
-        if not recording.losing:
+        since = self._losing.setdefault(name, self._synced) if recording.has_open_gap else None
+        if since is not None and (self._stopping or self._synced - since >= OPEN_GAP_SECONDS):
+            recording.sign_open_gap()
+        if not recording.has_open_gap:
             self._losing.pop(name, None)
 
     def _want_room(self) -> None:
@@ -321,7 +321,7 @@ class VaultThread:
         except OSError:
             return 0
 
-    def _tell_all(self, facts: list[Fact]) -> None:
+    def _tell_all(self, facts: list[VaultEvent]) -> None:
         for fact in facts:
             self._tell(fact)
 
@@ -345,7 +345,7 @@ class VaultThread:
     def _should_spend(self) -> bool:
         """Give the reserve up once media is being lost or an end waits: before, the disk may still recover."""
         with self._wake:
-            return self._behind() or any(isinstance(job, GapJob | Finish) for job in self._jobs) or self._stopping
+            return self._behind() or any(isinstance(job, GapJob | EndJob) for job in self._jobs) or self._stopping
 
     def _give_up(self, job: Job) -> bool:
         """Turn media that cannot be stored any more into a gap, unless its number is already spent."""
@@ -357,7 +357,7 @@ class VaultThread:
         spent = self.state == "full" and not self._reserve_held
         if not spent and not (self.state != "ok" and self._too_old(job)):
             return False
-        recording.lack(_gap_job_of(job))
+        recording.gap(_gap_job_of(job))
         self._counters.count("vault_dropped")
         return True
 
@@ -374,34 +374,34 @@ class VaultThread:
     def _lose(self, job: FragmentJob) -> None:
         """Turn media into a gap at its place in the queue; the lock is held."""
         self._counters.count("vault_dropped")
-        lack, last = _gap_job_of(job), self._last.get(job.recording)
+        gap, last = _gap_job_of(job), self._last.get(job.recording)
         # The first of the queue is in the thread's hands: what is added to it now might not be read any more.
-        if isinstance(last, GapJob) and last is not self._jobs[0] and last.takes_in(lack):
+        if isinstance(last, GapJob) and last is not self._jobs[0] and last.extend(gap):
             return
         if len(self._jobs) < MAX_JOBS:
-            self._append(lack)
+            self._append(gap)
         else:
-            self._widen(lack)
+            self._merge_gap(gap)
 
     def _squeeze(self, job: Job) -> None:
         """The queue is full: gaps and ends still find their place (at most a gap and an end a recording); the lock is held."""
         if isinstance(job, FragmentJob):
             self._lose(job)
         elif isinstance(job, GapJob):
-            self._widen(job)
-        elif isinstance(job, Open):
+            self._merge_gap(job)
+        elif isinstance(job, OpenJob):
             self._counters.count("vault_jobs_refused")
             job.done(OurError("the vault's queue is full", retry_after=2.0))
         else:
             self._append(job)
 
-    def _widen(self, lack: GapJob) -> None:
+    def _merge_gap(self, gap: GapJob) -> None:
         """Take a gap into the one that waits last of its recording, whatever its cause; the lock is held."""
-        last = self._last.get(lack.recording)
+        last = self._last.get(gap.recording)
         if isinstance(last, GapJob) and last is not self._jobs[0]:
-            last.widen(lack)
+            last.merge(gap)
         else:
-            self._append(lack)
+            self._append(gap)
 
     def _append(self, job: Job) -> None:
         self._jobs.append(job)

@@ -8,7 +8,7 @@ from relay.evidence.chain import Cause, Reason, TrackKind, TrackPart
 from relay.evidence.seal import MemorySigner, SessionSigner, new_session, sample_digest
 from relay.evidence.verdict import Verdict
 from relay.evidence.verify import verify
-from relay.recorder.jobs import Finish, FragmentJob, GapJob
+from relay.recorder.jobs import EndJob, FragmentJob, GapJob
 from relay.store.readers import FolderReader
 
 KEY = bytes(range(32))
@@ -52,14 +52,14 @@ def media(
     return FragmentJob(recording, segment, False, plain, (part,), at, 399_000_000, waited)
 
 
-def lack(number: int, recording: str = RECORDING) -> GapJob:
+def gap_job(number: int, recording: str = RECORDING) -> GapJob:
     """Return a gap where the `number`-th fragment would be."""
     return GapJob(recording, T0 + number * 400_000_000, 400_000_000, None, Cause.RADIO, "test")
 
 
-def finish(number: int, recording: str = RECORDING) -> Finish:
+def finish(number: int, recording: str = RECORDING) -> EndJob:
     """Return the end after `number` fragments."""
-    return Finish(recording, Reason.STOPPED, None, T0 + number * 400_000_000)
+    return EndJob(recording, Reason.STOPPED, None, T0 + number * 400_000_000)
 
 
 def judge(root: Path, recording: str = RECORDING) -> Verdict:

@@ -55,7 +55,7 @@ def test_segments_begin_with_an_idr_and_only_the_first_fragment_opens_them() -> 
 def test_keyframe_is_asked_before_the_segment_is_over_then_each_second() -> None:
     cut = cutter(2000)
     cut.video(frame(0, key=True), SPS, PPS, 0)
-    asked = [ms for ms in range(0, 4000, 100) if cut.wants_keyframe(ms * MS)]
+    asked = [ms for ms in range(0, 4000, 100) if cut.keyframe_due(ms * MS)]
     assert asked == [1500, 2500, 3500]
 
 
@@ -97,7 +97,7 @@ def test_camera_that_came_back_begins_a_new_segment_at_its_idr_while_sound_goes_
     cut = cutter()
     cut.video(frame(0, key=True), SPS, PPS, 0)
     cut.restart(has_video=True, has_audio=True)
-    assert cut.wants_keyframe(10 * MS)
+    assert cut.keyframe_due(10 * MS)
     assert not cut.keeps(False, None, None)
     cut.audio(sound(20), 20 * MS)
     closed = cut.video(frame(40, key=True), SPS, PPS, 40 * MS)
@@ -108,7 +108,7 @@ def test_recording_of_sound_alone_has_segments_too() -> None:
     cut = cutter(video=False)
     out = [fragment for ms in range(0, 1000, 20) for fragment in (*cut.audio(sound(ms), ms * MS), *cut.advance(ms * MS))]
     assert sum(len(fragment.audio) for fragment in (*out, *cut.flush())) == 50
-    assert not cut.wants_keyframe(10**12)
+    assert not cut.keyframe_due(10**12)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 700), st.booleans()), max_size=150))

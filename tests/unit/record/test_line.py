@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.record.line import AUDIO, VIDEO, Ask, Fragment, Line, LineSettings, MediaGap, Output, Stream
+from relay.record.line import AUDIO, VIDEO, Fragment, KeyframeRequest, Line, LineSettings, MediaGap, Output, Stream
 from tests.support.rtp_source import AUDIO_SSRC, VIDEO_SSRC, Timed, encode_audio, encode_video, interleave, rtp, scene, video
 from tests.support.rtp_source import audio as sound_packets
 
@@ -44,7 +44,7 @@ class Tape:
         self.out += self.line.close()
 
     @property
-    def missing(self) -> list[MediaGap]:
+    def gaps(self) -> list[MediaGap]:
         return [item for item in self.out if isinstance(item, MediaGap)]
 
     @property
@@ -63,7 +63,7 @@ def test_whole_scene_comes_out_whole_with_nothing_missing() -> None:
     tape.open(BOTH)
     tape.play(scene(3.0))
     tape.close()
-    assert (tape.pictures(), tape.sounds(), tape.missing) == (90, 150, [])
+    assert (tape.pictures(), tape.sounds(), tape.gaps) == (90, 150, [])
     assert [fragment.opens for fragment in tape.fragments].count(True) == 1
 
 
@@ -72,7 +72,7 @@ def test_silence_of_the_radio_is_one_gap_of_all_tracks() -> None:
     tape.open(BOTH)
     tape.play([timed for timed in scene(6.0) if not 2.0 < timed.at < 4.5])
     tape.close()
-    (gap,) = tape.missing
+    (gap,) = tape.gaps
     assert (gap.track, gap.cause) == (None, "radio")
     assert 2.4 * SECOND < gap.length < 2.7 * SECOND
 
@@ -88,7 +88,7 @@ def test_picture_that_pauses_while_sound_goes_on_is_a_gap_of_the_picture() -> No
     late = [Timed(timed.at, shifted(timed.packet, 90_000)) for timed in late]
     tape.play(interleave(iter(first), iter(late), sound_packets(encode_audio(250))))
     tape.close()
-    (gap,) = tape.missing
+    (gap,) = tape.gaps
     assert (gap.track, gap.cause) == (VIDEO, "paused")
     assert 2.9 * SECOND < gap.length < 3.2 * SECOND
     assert tape.sounds() == 250
@@ -105,7 +105,7 @@ def test_pause_that_delays_made_shorter_is_told_in_the_time_of_the_camera() -> N
     held = [Timed(timed.at + (0.8 if timed.at > 0.9 else 0.0), timed.packet) for timed in before]
     tape.play(interleave(iter(held), iter(late), sound_packets(encode_audio(200))))
     tape.close()
-    (gap,) = tape.missing
+    (gap,) = tape.gaps
     assert (gap.track, gap.cause) == (VIDEO, "paused")
     assert 1.4 * SECOND < gap.length < 1.6 * SECOND
     place = tape.out.index(gap)
@@ -131,13 +131,13 @@ def test_lost_packets_are_a_gap_of_their_track_before_the_fragment_that_follows(
     ]
     tape.play(packets)
     tape.close()
-    (gap,) = tape.missing
+    (gap,) = tape.gaps
     assert (gap.track, gap.cause) == (VIDEO, "radio")
     assert tape.sounds() == 150
     after = tape.out[tape.out.index(gap) :]
     resumed = START + int(1.3 * SECOND)
     assert any(isinstance(item, Fragment) and any(one.arrival >= resumed for one in item.video) for item in after)
-    assert Ask("loss") in tape.out
+    assert KeyframeRequest("loss") in tape.out
 
 
 def test_tap_that_overflowed_is_blamed_for_the_hole_that_follows() -> None:
@@ -149,7 +149,7 @@ def test_tap_that_overflowed_is_blamed_for_the_hole_that_follows() -> None:
     tape.line.overflow(20)
     tape.play(packets[middle + 20 :], START)
     tape.close()
-    assert [gap.cause for gap in tape.missing] == ["tap_overflow"]
+    assert [gap.cause for gap in tape.gaps] == ["tap_overflow"]
 
 
 def test_camera_that_comes_back_leaves_one_gap_and_begins_a_new_segment() -> None:
@@ -161,7 +161,7 @@ def test_camera_that_comes_back_leaves_one_gap_and_begins_a_new_segment() -> Non
     tape.open([Stream(7, VIDEO), Stream(8, AUDIO)])
     tape.play(interleave(video(encode_video(30), ssrc=7), sound_packets(encode_audio(50), ssrc=8)))
     tape.close()
-    (gap,) = tape.missing
+    (gap,) = tape.gaps
     assert (gap.track, gap.cause) == (None, "reconnect")
     assert 9.9 * SECOND < gap.length < 10.2 * SECOND
     assert {fragment.segment for fragment in tape.fragments} == {0, 1}
@@ -176,10 +176,10 @@ def test_pictures_that_cannot_be_decoded_yet_are_told() -> None:
     frames = encode_video(60)
     tape.play(list(video(frames[10:])))
     tape.close()
-    (gap,) = tape.missing
+    (gap,) = tape.gaps
     assert (gap.track, gap.cause, gap.detail) == (VIDEO, "reconnect", "before a keyframe")
     assert tape.pictures() == 30
-    assert tape.out.count(Ask("segment")) >= 1
+    assert tape.out.count(KeyframeRequest("segment")) >= 1
 
 
 def test_nothing_is_missing_from_a_recording_whose_first_picture_comes_a_moment_late() -> None:
@@ -187,7 +187,7 @@ def test_nothing_is_missing_from_a_recording_whose_first_picture_comes_a_moment_
     tape.open(BOTH)
     tape.play(interleave(iter(video(encode_video(62)[28:])), sound_packets(encode_audio(68))))
     tape.close()
-    assert tape.missing == []
+    assert tape.gaps == []
     assert (tape.pictures(), tape.sounds()) == (32, 68)
     assert {fragment.segment for fragment in tape.fragments} == {0}
 
@@ -198,7 +198,7 @@ def test_silence_until_the_end_is_told() -> None:
     tape.play(scene(1.0))
     tape.wait_until(START + 5 * SECOND)
     tape.out += tape.line.finish(tape.now)
-    (gap,) = tape.missing
+    (gap,) = tape.gaps
     assert (gap.track, gap.cause) == (None, "paused")
     assert abs(gap.start + gap.length - tape.now) < SECOND // 100
     assert gap.length > 3.9 * SECOND
@@ -210,7 +210,7 @@ def test_silence_until_the_end_of_a_camera_that_was_lost_is_the_radios() -> None
     tape.play(scene(1.0))
     tape.close()
     tape.out += tape.line.finish(tape.now + 60 * SECOND)
-    assert [(gap.track, gap.cause) for gap in tape.missing] == [(None, "radio")]
+    assert [(gap.track, gap.cause) for gap in tape.gaps] == [(None, "radio")]
 
 
 def test_picture_that_stops_before_the_end_is_told_for_its_track() -> None:
@@ -218,7 +218,7 @@ def test_picture_that_stops_before_the_end_is_told_for_its_track() -> None:
     tape.open(BOTH)
     tape.play(interleave(video(encode_video(30)), sound_packets(encode_audio(150))))
     tape.out += tape.line.finish(tape.now)
-    (gap,) = tape.missing
+    (gap,) = tape.gaps
     assert gap.track == VIDEO
     assert 1.8 * SECOND < gap.length < 2.1 * SECOND
 
@@ -231,7 +231,7 @@ def test_jump_of_the_cameras_clock_is_told_and_recording_goes_on() -> None:
     wild = [Timed(timed.at, shifted(timed.packet, 1 << 30)) for timed in packets[middle:]]
     tape.play(packets[:middle] + wild)
     tape.close()
-    assert [(gap.cause, gap.track) for gap in tape.missing] == [("clock", VIDEO)]
+    assert [(gap.cause, gap.track) for gap in tape.gaps] == [("clock", VIDEO)]
     assert tape.pictures() == 60
     times = [sample.time for fragment in tape.fragments for sample in fragment.video]
     assert times[-1] - times[0] < 90_000 * 2.2
@@ -305,7 +305,7 @@ def test_sound_that_comes_only_with_a_reconnection_is_told_until_its_segment_beg
     tape.play(interleave(iter(late), sound_packets(encode_audio(75), ssrc=7)))
     tape.close()
     assert tape.sounds() == 50
-    told = {gap.track: gap for gap in tape.missing}
+    told = {gap.track: gap for gap in tape.gaps}
     assert 0.4 * SECOND < told[AUDIO].length < 0.6 * SECOND
 
 

@@ -18,19 +18,19 @@ from relay.evidence.chain import Body, Cause, End, Gap, Link, iterate
 from relay.evidence.records import MAX_SEGMENT, MAX_TEXT
 from relay.evidence.wire import Text, clip, encode
 from relay.recorder import sealing, writer
-from relay.recorder.jobs import Fact, Finish, FragmentJob, GapJob, Job, Open
+from relay.recorder.jobs import EndJob, FragmentJob, GapJob, Job, OpenJob, VaultEvent
 from relay.recorder.marks import open_marks
 from relay.recorder.writer import VaultThread, WriterSettings
 from relay.store.vault import CHAIN, FileOps
 from tests.support.faulty_disk import FaultyOps
-from tests.support.sealing import KEY, RECORDING, finish, judge, lack, media, plan, session
+from tests.support.sealing import KEY, RECORDING, finish, gap_job, judge, media, plan, session
 from tests.unit.recorder.test_writer import Bench
 
 
 def thread(root: Path, clock: ManualClock | None = None, ops: FileOps | None = None) -> VaultThread:
     """A vault thread that is not started: its jobs wait."""
     settings = WriterSettings(root, 0, 1.0, 10.0, 0)
-    facts: queue.Queue[Fact] = queue.Queue()
+    facts: queue.Queue[VaultEvent] = queue.Queue()
     return VaultThread(settings, session(), clock or ManualClock(), Counters(), facts.put, ops)
 
 
@@ -64,7 +64,7 @@ def test_an_opening_that_cannot_be_signed_leaves_nothing(tmp_path: Path) -> None
     for number in range(30):
         its = plan(f"{number:032x}")
         long = type(its)(**{name: getattr(its, name) for name in its.__struct_fields__} | {"trigger": "é" * 150})
-        vault._begin(Open(long, KEY, answers.append))
+        vault._begin(OpenJob(long, KEY, answers.append))
     assert left(tmp_path) == before
     assert all(isinstance(answer, OurError) for answer in answers)
 
@@ -76,7 +76,7 @@ def test_an_opening_that_the_disk_refuses_at_any_operation_leaves_no_descriptor(
         before = left(root)[0]
         answers: list[Exception | None] = []
         vault = thread(root, ops=FaultyOps(failing(at)))
-        vault._begin(Open(plan(), KEY, answers.append))
+        vault._begin(OpenJob(plan(), KEY, answers.append))
         if answers == [None]:
             vault._open[RECORDING].close()
         assert left(root)[0] == before, at
@@ -86,7 +86,7 @@ def test_a_second_opening_of_a_recording_does_not_undo_the_first(tmp_path: Path)
     vault = thread(tmp_path)
     answers: list[Exception | None] = []
     for _ in range(2):
-        vault._begin(Open(plan(), KEY, answers.append))
+        vault._begin(OpenJob(plan(), KEY, answers.append))
     assert answers[0] is None
     assert isinstance(answers[1], OurError)
     assert (tmp_path / RECORDING / CHAIN).exists()
@@ -156,23 +156,23 @@ def test_media_that_finds_the_queue_full_lies_in_a_gap_of_its_recording(
     vault, _ = full(tmp_path, monkeypatch)
     for name in "ab":
         kept = [job for job in vault._jobs if isinstance(job, FragmentJob) and job.recording == name * 32]
-        lacks = [job for job in vault._jobs if isinstance(job, GapJob) and job.recording == name * 32]
-        assert (len(kept), [job.fragments for job in lacks]) == (20, [80])
-        assert lacks[0].end_ns == media(99).start_ns + media(99).length_ns
+        gaps = [job for job in vault._jobs if isinstance(job, GapJob) and job.recording == name * 32]
+        assert (len(kept), [job.fragments for job in gaps]) == (20, [80])
+        assert gaps[0].end_ns == media(99).start_ns + media(99).length_ns
 
 
 def test_gaps_and_ends_are_never_refused_and_the_queue_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vault, _ = full(tmp_path, monkeypatch)
     for number in range(100, 150):
         for name in "ab":
-            vault.put(lack(number, name * 32))
+            vault.put(gap_job(number, name * 32))
             vault.put(media(number, recording=name * 32, queued=0.0))
     for name in "ab":
         vault.put(finish(150, name * 32))
     assert len(vault._jobs) == 40 + 2 * 2
-    assert [job.recording[0] for job in vault._jobs if isinstance(job, Finish)] == ["a", "b"]
+    assert [job.recording[0] for job in vault._jobs if isinstance(job, EndJob)] == ["a", "b"]
     answers: list[Exception | None] = []
-    vault.put(Open(plan(), KEY, answers.append))
+    vault.put(OpenJob(plan(), KEY, answers.append))
     assert isinstance(answers[0], OurError)
 
 

@@ -19,7 +19,7 @@ from relay.recorder.sealing import SealedRecording, start_of
 from relay.store.vault import CHAIN, FileOps
 from tests.support.faulty_disk import FaultyOps, Killed, killing, never
 from tests.support.power import Medium
-from tests.support.sealing import KEY, RECORDING, T0, finish, judge, lack, media, plan, session
+from tests.support.sealing import KEY, RECORDING, T0, finish, gap_job, judge, media, plan, session
 
 FRAGMENTS = 8
 
@@ -41,9 +41,9 @@ def record(ops: FileOps, root: Path, run: Run, lost: Collection[int] = ()) -> No
     recording.sync()
     for number in range(FRAGMENTS):
         if number == 4:
-            recording.lack(lack(number))
+            recording.gap(gap_job(number))
         if number in lost:
-            recording.lack(replace(lack(number), cause=Cause.DISK, fragments=1))
+            recording.gap(replace(gap_job(number), cause=Cause.DISK, fragments=1))
         else:
             recording.media(media(number, segment=number // 4, size=2000))
             run.linked += 1

@@ -18,7 +18,7 @@ from relay.recorder.sealing import SealedRecording, start_of
 from relay.store.vault import CHAIN, MAX_UNSYNCED_BYTES, MAX_UNSYNCED_RECORDS, FileOps
 from tests.support.faulty_disk import FaultyOps, Killed, killing, never
 from tests.support.power import Medium
-from tests.support.sealing import KEY, RECORDING, T0, finish, judge, lack, media, plan, session
+from tests.support.sealing import KEY, RECORDING, T0, finish, gap_job, judge, media, plan, session
 
 FRAGMENTS = 40
 PER_SEGMENT = 10
@@ -293,7 +293,7 @@ def test_a_finished_recording_that_was_damaged_keeps_its_end(tmp_path: Path) -> 
     recording = SealedRecording(FileOps(), tmp_path, start_of(plan(), None, signer), KEY, signer)
     for number in range(FRAGMENTS):
         recording.media(media(number))
-    recording.lack(lack(FRAGMENTS))
+    recording.gap(gap_job(FRAGMENTS))
     recording.finish(finish(FRAGMENTS + 1))
     recording.sync()
     recording.close()

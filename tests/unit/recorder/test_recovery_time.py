@@ -9,7 +9,7 @@ from relay.base.clock import SECOND_NS, ManualClock
 from relay.evidence.chain import Recovery, iterate
 from relay.evidence.verdict import Verdict
 from relay.recorder import marks
-from relay.recorder.marks import mark_open, open_marks, read_mark, standing
+from relay.recorder.marks import mark_open, open_marks, read_clocks, read_mark
 from relay.recorder.recover import recover_all
 from relay.recorder.sealing import SealedRecording, start_of
 from relay.store.vault import CHAIN, FileOps
@@ -23,7 +23,7 @@ ENDED_NS = T0 + (FRAGMENTS - 1) * 400_000_000 + 399_000_000
 
 def _die(root: Path, clock: ManualClock, *, suspect: bool = False, fragments: int = FRAGMENTS) -> None:
     """Record 1.2 s and stop without a word, 10 s after the beginning."""
-    mark_open(FileOps(), root, 0, RECORDING, standing(clock))
+    mark_open(FileOps(), root, 0, RECORDING, read_clocks(clock))
     signer = session()
     recording = SealedRecording(FileOps(), root, start_of(plan(), None, signer), KEY, signer)
     for number in range(fragments):
@@ -96,14 +96,14 @@ def test_what_closes_fragments_that_are_suspect_is_suspect_too(tmp_path: Path) -
 
 def test_a_disk_that_takes_no_clocks_takes_the_note_all_the_same(tmp_path: Path) -> None:
     counting = FaultyOps(never)
-    mark_open(counting, tmp_path, 0, RECORDING, standing(ManualClock()))
-    assert read_mark(tmp_path, 0, RECORDING) == standing(ManualClock())
+    mark_open(counting, tmp_path, 0, RECORDING, read_clocks(ManualClock()))
+    assert read_mark(tmp_path, 0, RECORDING) == read_clocks(ManualClock())
 
     class Full(FileOps):
         def write(self, descriptor: int, data: bytes) -> int:
             raise OSError(28, "no space left on device")
 
-    mark_open(Full(), tmp_path, 1, RECORDING, standing(ManualClock()))
+    mark_open(Full(), tmp_path, 1, RECORDING, read_clocks(ManualClock()))
     assert (open_marks(tmp_path, 1) / RECORDING).exists()
     assert read_mark(tmp_path, 1, RECORDING) is None
 

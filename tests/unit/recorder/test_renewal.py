@@ -9,7 +9,7 @@ import pytest
 from relay.base.clock import SystemClock
 from relay.evidence.chain import KeyRollover, iterate
 from relay.evidence.seal import SessionSigner, new_session
-from relay.recorder.jobs import Finished, Progress, Renew
+from relay.recorder.jobs import Progress, RecordingEnded, RenewKeyJob
 from relay.store.vault import CHAIN, FileOps
 from tests.support.faulty_disk import FaultyOps
 from tests.support.sealing import LONG_TERM, RECORDING, T0, finish, judge, media, session
@@ -43,13 +43,13 @@ def test_a_recording_and_the_next_one_outlive_the_session_under_which_the_first_
     bench: Callable[[FileOps], Bench], tmp_path: Path
 ) -> None:
     one, second = bench(FileOps()), lives(T0, 2 * T0)
-    one.put(Renew(lives(0, T0 + 3 * STEP)))
+    one.put(RenewKeyJob(lives(0, T0 + 3 * STEP)))
     assert one.open() is None
-    one.put(media(0), media(1), Renew(second), Renew(second), *(media(number) for number in range(2, 9)), finish(9))
-    one.wait(Finished)
+    one.put(media(0), media(1), RenewKeyJob(second), RenewKeyJob(second), *(media(number) for number in range(2, 9)), finish(9))
+    one.wait(RecordingEnded)
     assert one.open(LATER) is None
     one.put(*(media(number, recording=LATER) for number in range(7)), finish(7, LATER))
-    one.wait(Finished)
+    one.wait(RecordingEnded)
     assert [judge(tmp_path, recording).exit_code for recording in (RECORDING, LATER)] == [0, 0]
     assert rollovers(tmp_path) == 1
 
@@ -58,10 +58,10 @@ def test_without_it_what_comes_after_the_sessions_end_is_of_no_proved_time(
     bench: Callable[[FileOps], Bench], tmp_path: Path
 ) -> None:
     one = bench(FileOps())
-    one.put(Renew(lives(0, T0 + 3 * STEP)))
+    one.put(RenewKeyJob(lives(0, T0 + 3 * STEP)))
     assert one.open() is None
     one.put(*(media(number) for number in range(9)), finish(9))
-    one.wait(Finished)
+    one.wait(RecordingEnded)
     assert judge(tmp_path).exit_code == 1
 
 
@@ -74,11 +74,11 @@ def test_a_disk_that_refuses_meanwhile_delays_it_and_it_is_written_once(
     one.put(media(0))
     one.wait(Progress, lambda fact: isinstance(fact, Progress) and fact.links == 1)
     refusing.append(True)
-    one.put(Renew(session()), media(1))
+    one.put(RenewKeyJob(session()), media(1))
     one.until(lambda: one.counters.values["vault_errors"] > 1)
     refusing.clear()
     one.put(finish(2))
-    one.wait(Finished)
+    one.wait(RecordingEnded)
     verdict = judge(tmp_path)
     assert (verdict.exit_code, verdict.fragments) == (0, 2)
     assert rollovers(tmp_path) == 1

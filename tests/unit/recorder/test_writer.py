@@ -18,11 +18,11 @@ from relay.base.errors import OurError
 from relay.evidence import seal
 from relay.evidence.chain import Cause, Gap, Link, iterate
 from relay.recorder import sealing, writer
-from relay.recorder.jobs import Fact, Finished, GapSealed, Job, Open, Progress, Sealed
+from relay.recorder.jobs import GapSealed, Job, OpenJob, Progress, RecordingEnded, SegmentEnded, VaultEvent
 from relay.recorder.writer import VaultThread, WriterSettings
 from relay.store.vault import CHAIN, FileOps
 from tests.support.faulty_disk import FaultyOps, HeldMedia, SmallDisk, never
-from tests.support.sealing import KEY, RECORDING, T0, finish, judge, lack, media, plan, session
+from tests.support.sealing import KEY, RECORDING, T0, finish, gap_job, judge, media, plan, session
 
 STEP = 400_000_000
 """Nanoseconds from one fragment to the next."""
@@ -45,7 +45,7 @@ class Bench:
 
     def __init__(self, root: Path, ops: FileOps, clock: Clock, *, reserve: int = 4096, keep: int = 0) -> None:
         self.root = root
-        self.facts: queue.Queue[Fact] = queue.Queue()
+        self.facts: queue.Queue[VaultEvent] = queue.Queue()
         self.counters = Counters()
         settings = WriterSettings(root, 0, sync_seconds=0.01, backlog_seconds=10.0, reserve_bytes=reserve, keep_free=keep)
         self.thread = VaultThread(settings, session(), clock, self.counters, self.facts.put, ops)
@@ -53,14 +53,14 @@ class Bench:
 
     def open(self, recording: str = RECORDING, previous: str | None = None) -> Exception | None:
         answered: queue.Queue[Exception | None] = queue.Queue()
-        self.thread.put(Open(plan(recording, previous=previous), KEY, answered.put))
+        self.thread.put(OpenJob(plan(recording, previous=previous), KEY, answered.put))
         return answered.get(timeout=20)
 
     def put(self, *jobs: Job) -> None:
         for job in jobs:
             self.thread.put(job)
 
-    def wait(self, kind: type, when: Callable[[Fact], bool] = lambda _fact: True) -> Fact:
+    def wait(self, kind: type, when: Callable[[VaultEvent], bool] = lambda _fact: True) -> VaultEvent:
         until = time.monotonic() + 20
         while time.monotonic() < until:
             fact = self.facts.get(timeout=20)
@@ -81,7 +81,7 @@ class Bench:
     def disk(self) -> str:
         return self.thread.state
 
-    def waiting(self) -> list[Fact]:
+    def waiting(self) -> list[VaultEvent]:
         """Take what was told and nobody has waited for."""
         told = []
         with contextlib.suppress(queue.Empty):
@@ -130,12 +130,12 @@ def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
 def test_recording_is_written_sealed_and_told(bench: Callable[..., Bench], tmp_path: Path) -> None:
     one = bench()
     assert one.open() is None
-    one.put(*(media(number, segment=number // 2) for number in range(4)), lack(4), finish(5))
-    finished = one.wait(Finished)
+    one.put(*(media(number, segment=number // 2) for number in range(4)), gap_job(4), finish(5))
+    finished = one.wait(RecordingEnded)
     told = []
     while not one.facts.empty():
         told.append(one.facts.get())
-    assert isinstance(finished, Finished)
+    assert isinstance(finished, RecordingEnded)
     assert (finished.links, finished.gaps, finished.duration_ns) == (4, 1, 1_600_000_000)
     verdict = judge(tmp_path)
     assert (verdict.exit_code, verdict.fragments, verdict.head) == (0, 4, finished.head.hex())
@@ -148,8 +148,8 @@ def test_recording_lasts_from_its_first_sample_to_its_last_at_whatever_cadence(
     one.open()
     one.put(*(media(number) for number in (2, 3, 9)))
     one.put(finish(10))
-    finished = one.wait(Finished)
-    assert isinstance(finished, Finished)
+    finished = one.wait(RecordingEnded)
+    assert isinstance(finished, RecordingEnded)
     assert finished.duration_ns == 8 * 400_000_000
 
 
@@ -157,12 +157,12 @@ def test_segment_is_told_only_when_it_is_whole_and_synced(bench: Callable[..., B
     one = bench()
     one.open()
     one.put(media(0), media(1), media(2, segment=1))
-    sealed = one.wait(Sealed)
-    assert isinstance(sealed, Sealed)
+    sealed = one.wait(SegmentEnded)
+    assert isinstance(sealed, SegmentEnded)
     assert (sealed.segment, sealed.first_link, sealed.last_link) == (0, 0, 1)
     one.put(finish(3))
-    last = one.wait(Sealed)
-    assert isinstance(last, Sealed)
+    last = one.wait(SegmentEnded)
+    assert isinstance(last, SegmentEnded)
     assert (last.segment, last.first_link, last.last_link) == (1, 2, 2)
 
 
@@ -170,8 +170,8 @@ def test_start_names_the_recording_before_where_its_head_is_known(bench: Callabl
     one = bench()
     one.open()
     one.put(finish(0))
-    finished = one.wait(Finished)
-    assert isinstance(finished, Finished)
+    finished = one.wait(RecordingEnded)
+    assert isinstance(finished, RecordingEnded)
     following, orphan = "0" * 31 + "2", "0" * 31 + "3"
     assert one.open(following, RECORDING) is None
     assert one.open(orphan, "f" * 32) is None
@@ -200,7 +200,7 @@ def test_stalled_disk_holds_nobody_up_and_what_waited_is_stored_when_it_is_back(
     assert one.thread.backlog_bytes >= 19 * 200
     released.set()
     one.put(finish(20))
-    one.wait(Finished)
+    one.wait(RecordingEnded)
     assert judge(tmp_path).fragments == 20
     assert one.gaps() == []
 
@@ -220,7 +220,7 @@ def test_media_that_waited_longer_than_the_backlog_becomes_one_signed_gap(bench:
     clock.advance(1)
     broken.clear()
     one.put(media(40, queued=clock.monotonic()), finish(41))
-    one.wait(Finished)
+    one.wait(RecordingEnded)
     (gap,) = one.gaps()
     lost = one.counters.values["vault_dropped"]
     assert lost >= 10
@@ -243,19 +243,19 @@ def test_full_disk_still_takes_gaps_and_the_end_and_media_again_once_there_is_ro
         one.put(media(number, queued=clock.monotonic(), size=4000))
         clock.advance(0.4)
     clock.advance(11)
-    nothing = lack(40)
+    nothing = gap_job(40)
     nothing.length_ns *= 10
     one.put(nothing)
-    one.wait(GapSealed, lambda fact: isinstance(fact, GapSealed) and fact.lack.cause is Cause.RADIO)
+    one.wait(GapSealed, lambda fact: isinstance(fact, GapSealed) and fact.gap.cause is Cause.RADIO)
     assert one.disk() != "ok"
     assert not (tmp_path / "reserve-0").exists()
     disk.capacity = 400_000
     while one.disk() != "ok":
-        one.put(lack(42))
+        one.put(gap_job(42))
         one.wait(Progress)
     stored = one.counters.values["vault_dropped"]
     one.put(*(media(number, queued=clock.monotonic(), size=4000) for number in range(50, 60)), finish(60))
-    one.wait(Finished)
+    one.wait(RecordingEnded)
     assert stored > 0
     assert {gap.cause for gap in one.gaps()} >= {Cause.DISK}
     verdict = judge(tmp_path)
@@ -282,10 +282,10 @@ def test_media_leaves_room_to_others_and_is_taken_again_once_there_is_more(
     one.put(media(number + 1, queued=clock.monotonic(), size=4000))
     disk.capacity += 100_000
     while one.disk() != "ok":
-        one.put(lack(number + 2))
+        one.put(gap_job(number + 2))
         one.wait(Progress)
     one.put(media(number + 3, queued=clock.monotonic(), size=4000), finish(number + 4))
-    one.wait(Finished)
+    one.wait(RecordingEnded)
     assert judge(tmp_path).exit_code == 0
 
 
@@ -293,7 +293,7 @@ def test_what_a_full_disk_does_not_take_is_one_gap_or_one_every_ten_seconds(
     bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "ROOM", 20_000)
-    monkeypatch.setattr(writer, "LOST_SECONDS", math.inf)
+    monkeypatch.setattr(writer, "OPEN_GAP_SECONDS", math.inf)
     clock, disk = Jumping(), SmallDisk(tmp_path, 200_000)
     one = bench(disk, clock, reserve=16_000, keep=50_000)
     one.open()
@@ -305,21 +305,21 @@ def test_what_a_full_disk_does_not_take_is_one_gap_or_one_every_ten_seconds(
         one.put(media(number, queued=clock.monotonic()))
     clock.advance(11)
     one.until(lambda: one.counters.values["vault_dropped"] == 5)
-    monkeypatch.setattr(writer, "LOST_SECONDS", 10.0)
+    monkeypatch.setattr(writer, "OPEN_GAP_SECONDS", 10.0)
 
     def signed() -> bool:
         clock.advance(5)
         return any(isinstance(fact, GapSealed) for fact in one.waiting())
 
     one.until(signed)
-    monkeypatch.setattr(writer, "LOST_SECONDS", math.inf)  # however slow this machine is
+    monkeypatch.setattr(writer, "OPEN_GAP_SECONDS", math.inf)  # however slow this machine is
     one.put(*(media(number, queued=clock.monotonic()) for number in range(6, 9)))
     one.until(lambda: one.counters.values["vault_dropped"] == 8)
     disk.capacity = 400_000
     one.until(lambda: one.disk() == "ok")
     one.put(media(9, queued=clock.monotonic()), finish(10))
-    finished = one.wait(Finished)
-    assert isinstance(finished, Finished)
+    finished = one.wait(RecordingEnded)
+    assert isinstance(finished, RecordingEnded)
     assert (finished.links, finished.gaps) == (2, 2)
     assert [(gap.start_ns - T0, gap.length_ns, gap.cause) for gap in one.gaps()] == [
         (1 * STEP, 5 * STEP - 1_000_000, Cause.DISK),
@@ -341,7 +341,7 @@ def test_an_init_segment_that_a_full_disk_did_not_take_is_stored_before_the_frag
     held.set()
     one.until(lambda: one.thread.backlog_bytes == 0)
     one.put(media(4, segment=1), finish(5))
-    one.wait(Finished)
+    one.wait(RecordingEnded)
     links = [record.body for record in iterate((tmp_path / RECORDING / CHAIN).read_bytes())]
     assert [(link.segment, link.init) for link in links if isinstance(link, Link)] == [
         (0, False),
@@ -363,8 +363,8 @@ def test_cameras_that_lose_together_have_one_gap_each(bench: Callable[..., Bench
     assert len(one.thread._jobs) <= 5, "one that is stored of each, one gap of each, and perhaps still an opening"
     held.set()
     one.put(finish(20), finish(20, other))
-    one.wait(Finished)
-    one.wait(Finished)
+    one.wait(RecordingEnded)
+    one.wait(RecordingEnded)
     assert [(gap.start_ns - T0, gap.length_ns) for gap in one.gaps()] == [(STEP, 19 * STEP - 1_000_000)]
     assert one.gaps(other) == one.gaps()
 
@@ -385,7 +385,7 @@ def test_faults_anywhere_never_use_a_nonce_twice_nor_leave_an_unexplained_hole(
     one.open()
     failing.set()
     one.put(*(media(number, segment=number // 7) for number in range(40)), finish(40))
-    one.wait(Finished)
+    one.wait(RecordingEnded)
     failing.clear()
     assert len(set(encrypted)) == len(encrypted)
     verdict = judge(tmp_path)
@@ -415,7 +415,7 @@ def test_backlog_is_bounded_in_bytes(bench: Callable[..., Bench], monkeypatch: p
     assert len(one.thread._jobs) <= 7
     held.set()
     one.put(finish(50))
-    one.wait(Finished)
+    one.wait(RecordingEnded)
     (gap,) = one.gaps()
     assert gap.cause is Cause.DISK
 

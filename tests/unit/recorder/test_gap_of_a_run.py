@@ -8,10 +8,10 @@ import pytest
 
 from relay.evidence.chain import Cause, End, Gap, Link, iterate
 from relay.evidence.seal import sha256
-from relay.recorder.jobs import Fact, Finished, FragmentJob, GapJob, GapSealed
+from relay.recorder.jobs import FragmentJob, GapJob, GapSealed, RecordingEnded, VaultEvent
 from relay.recorder.sealing import SealedRecording, start_of
 from relay.store.vault import CHAIN, FileOps
-from tests.support.sealing import KEY, RECORDING, T0, finish, judge, lack, media, plan, session
+from tests.support.sealing import KEY, RECORDING, T0, finish, gap_job, judge, media, plan, session
 
 STEP = 400_000_000
 
@@ -37,19 +37,19 @@ def gaps(root: Path) -> list[tuple[int, int]]:
     return [((gap.start_ns - T0) // STEP, (gap.length_ns + 1_000_000) // STEP) for gap in found]
 
 
-def told(facts: list[Fact]) -> list[tuple[int, int]]:
-    lacks = [fact.lack for fact in facts if isinstance(fact, GapSealed)]
-    return [((one.start_ns - T0) // STEP, (one.length_ns + 1_000_000) // STEP) for one in lacks]
+def reported(facts: list[VaultEvent]) -> list[tuple[int, int]]:
+    sealed = [fact.gap for fact in facts if isinstance(fact, GapSealed)]
+    return [((one.start_ns - T0) // STEP, (one.length_ns + 1_000_000) // STEP) for one in sealed]
 
 
 def test_a_run_is_one_gap_before_the_link_that_follows_it(recording: SealedRecording, tmp_path: Path) -> None:
     recording.media(media(0))
     for number in range(1, 8):
-        recording.lack(lost(number))
-    assert told(recording.sync()) == gaps(tmp_path) == [], "it still grows"
+        recording.gap(lost(number))
+    assert reported(recording.sync()) == gaps(tmp_path) == [], "it still grows"
     recording.media(media(8))
     recording.finish(finish(9))
-    assert told(recording.sync()) == gaps(tmp_path) == [(1, 7)]
+    assert reported(recording.sync()) == gaps(tmp_path) == [(1, 7)]
     assert [type(body) for body in bodies(tmp_path)] == [Link, Gap, Link, End]
     gap = bodies(tmp_path)[1]
     assert isinstance(gap, Gap)
@@ -60,34 +60,34 @@ def test_a_run_is_one_gap_before_the_link_that_follows_it(recording: SealedRecor
 
 def test_a_run_that_is_signed_before_its_end_goes_on_in_another_gap(recording: SealedRecording, tmp_path: Path) -> None:
     for number in range(6):
-        recording.lack(lost(number))
+        recording.gap(lost(number))
         if number == 3:
-            recording.sign_lost()
-    recording.sign_lost()
-    recording.sign_lost()
-    assert told(recording.sync()) == gaps(tmp_path) == [(0, 4), (4, 2)]
+            recording.sign_open_gap()
+    recording.sign_open_gap()
+    recording.sign_open_gap()
+    assert reported(recording.sync()) == gaps(tmp_path) == [(0, 4), (4, 2)]
 
 
 def test_the_end_signs_what_is_lost_and_counts_it(recording: SealedRecording, tmp_path: Path) -> None:
     recording.media(media(0))
-    recording.lack(lost(1))
-    recording.lack(lost(2))
+    recording.gap(lost(1))
+    recording.gap(lost(2))
     recording.finish(finish(3))
     facts = recording.sync()
-    (end,) = [fact for fact in facts if isinstance(fact, Finished)]
+    (end,) = [fact for fact in facts if isinstance(fact, RecordingEnded)]
     assert (end.links, end.gaps) == (1, 1)
-    assert told(facts) == gaps(tmp_path) == [(1, 2)]
+    assert reported(facts) == gaps(tmp_path) == [(1, 2)]
     assert judge(tmp_path).exit_code == 0
 
 
 def test_another_cause_and_a_hole_between_are_gaps_of_their_own(recording: SealedRecording, tmp_path: Path) -> None:
-    recording.lack(lost(0))
-    recording.lack(lost(1))
-    recording.lack(lack(2))
-    recording.lack(lost(3))
-    recording.lack(lost(9))
-    recording.lack(replace(lost(10), cause=Cause.RECORDER))
-    recording.lack(lost(4))
+    recording.gap(lost(0))
+    recording.gap(lost(1))
+    recording.gap(gap_job(2))
+    recording.gap(lost(3))
+    recording.gap(lost(9))
+    recording.gap(replace(lost(10), cause=Cause.RECORDER))
+    recording.gap(lost(4))
     recording.finish(finish(11))
     recording.sync()
     starts = [body.start_ns for body in bodies(tmp_path) if isinstance(body, Gap)]
@@ -103,12 +103,12 @@ def test_a_segment_whose_beginning_was_lost_still_begins_with_its_init_segment(
 ) -> None:
     recording.media(_init(0, 0))
     recording.media(media(0))
-    for lack_of in (lost(1), replace(lost(2), length_ns=0, init=_init(1, 2)), lost(2), lost(3)):
-        recording.lack(lack_of)
+    for missed in (lost(1), replace(lost(2), length_ns=0, init=_init(1, 2)), lost(2), lost(3)):
+        recording.gap(missed)
     recording.media(media(4, segment=1))
     recording.media(media(5, segment=1))
-    recording.lack(replace(lost(6), length_ns=0, init=_init(2, 6)))
-    recording.lack(lost(6))
+    recording.gap(replace(lost(6), length_ns=0, init=_init(2, 6)))
+    recording.gap(lost(6))
     recording.media(_init(3, 7))
     recording.media(media(7, segment=3))
     recording.finish(finish(8))
@@ -125,6 +125,6 @@ def test_a_segment_whose_beginning_was_lost_still_begins_with_its_init_segment(
 
 def test_what_is_added_to_a_run_leaves_the_job_as_it_was(recording: SealedRecording) -> None:
     first = lost(0)
-    recording.lack(first)
-    recording.lack(lost(1))
+    recording.gap(first)
+    recording.gap(lost(1))
     assert first == lost(0)

@@ -4,10 +4,10 @@ What this file owns: the translation of facts into messages.  What it must never
 """
 
 from relay.channel import messages
-from relay.recorder.jobs import Finished, Sealed
+from relay.recorder.jobs import RecordingEnded, SegmentEnded
 
 
-def segment_sealed(fact: Sealed) -> messages.SegmentSealed:
+def segment_sealed(fact: SegmentEnded) -> messages.SegmentSealed:
     """A segment is durable and linked to its end."""
     return messages.SegmentSealed(
         recording=fact.recording,
@@ -21,7 +21,7 @@ def segment_sealed(fact: Sealed) -> messages.SegmentSealed:
     )
 
 
-def closed(fact: Finished) -> messages.RecordingClosed:
+def closed(fact: RecordingEnded) -> messages.RecordingClosed:
     """A recording has its signed end."""
     return messages.RecordingClosed(
         recording=fact.recording,
