@@ -11,13 +11,11 @@ import typer
 
 from relay.app.offline import enter, standing_still
 from relay.app.settings import settings_of
+from relay.app.terminal import ConfigOption, DataOption
 from relay.app.wiring import database_url
 from relay.base.clock import SystemClock, rfc3339
 from relay.base.errors import Kind, TheirError
 from relay.store import backup as backups
-
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; default: settings.toml in the data folder")]
-DataOption = Annotated[Path | None, typer.Option("--data", help="Data folder")]
 
 
 def backup(

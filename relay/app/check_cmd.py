@@ -5,12 +5,13 @@ Owns: arguments, progress and words of the command.  Must never know: what is co
 
 import asyncio
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console as Screen
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from relay.app.settings import settings_of
+from relay.app.terminal import AsJson, ConfigOption, DataOption, ask, errors, show
 
 if TYPE_CHECKING:
     from relay.app.console import Console
@@ -19,19 +20,14 @@ QUIET_SECONDS = 2.0
 """A check that is done by then shows no progress."""
 LOOK_SECONDS = 0.5
 
-errors = Screen(stderr=True)
-
 
 def check(
     repair: Annotated[bool, typer.Option("--repair", help="Mend what is safe: never media; each repair is an entry")] = False,
-    config: Annotated[Path | None, typer.Option("--config", help="Settings file")] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Data folder")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: AsJson = False,
 ) -> None:
     """Compare vault, catalogue, keys and journal; exit 1 where they disagree (with --repair: where they still do)."""
-    from relay.app.cli import ask, show
-    from relay.app.settings import settings_of
-
     path = "/api/check/repair" if repair else "/api/check"
     found = ask(settings_of(config, data), lambda made: _asked(made, path))
     mended, left = found.get("mended", []), found["disagreements"]

@@ -1,23 +1,20 @@
 """`relay`: the command line.
 
-What this file owns: commands, their words, and the one table from `Kind` to exit code.  What it must never know: how anything
-is done.
+What this file owns: commands and their help texts.  What it must never know: how anything is done.
 """
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console as Screen
-from rich.table import Table
 
 from relay.app import backup_cmd, check_cmd, keys_cmd, logs, verify_cmd
 from relay.app.keyrings import keyring_of
 from relay.app.settings import Settings, documentation, settings_of
+from relay.app.terminal import EXIT, SOFTWARE, AsJson, ConfigOption, DataOption, ask, errors, screen, show
 from relay.app.tls import ensure_certificate
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
@@ -25,22 +22,7 @@ from relay.base.errors import Kind, RelayError, TheirError
 from relay.policy.roles import Role
 
 if TYPE_CHECKING:
-    from relay.app.console import Console
     from relay.store.journal_check import JournalVerdict
-
-EXIT: dict[Kind, int] = {
-    Kind.INVALID: 64,
-    Kind.INCOMPLETE: 64,
-    Kind.NOT_FOUND: 66,
-    Kind.GONE: 66,
-    Kind.UNAVAILABLE: 69,
-    Kind.CONFLICT: 73,
-    Kind.TOO_MANY: 75,
-    Kind.UNAUTHENTICATED: 77,
-    Kind.FORBIDDEN: 77,
-}
-"""Exit codes as in sysexits.h; what is not listed is 70."""
-SOFTWARE = 70
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Live relay for body cameras.")
 user_app = typer.Typer(no_args_is_help=True, help="People.")
@@ -54,13 +36,6 @@ app.command("verify")(verify_cmd.verify)
 app.command("check")(check_cmd.check)
 app.command("backup")(backup_cmd.backup)
 app.command("restore")(backup_cmd.restore)
-
-screen = Screen()
-errors = Screen(stderr=True)
-
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; default: settings.toml in the data folder")]
-DataOption = Annotated[Path | None, typer.Option("--data", help="Data folder")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
 
 TEMPLATE = """# Settings of this relay; `relay settings` documents all of them.  Unknown keys are refused.
 [policy]
@@ -78,20 +53,6 @@ def main() -> None:
     except RelayError as error:
         errors.print(error.detail, style="red", markup=False, highlight=False)
         raise SystemExit(EXIT.get(error.kind, SOFTWARE)) from None
-
-
-def ask(settings: Settings, work: Callable[["Console"], Awaitable[Any]]) -> Any:
-    """Run one exchange with the relay and return what it returns."""
-
-    # Only here: a supervisor, a verifier and `--help` start faster without everything that control needs.
-    from relay.app.console import console
-
-    async def run() -> Any:
-        async with console(settings) as found:
-            return await work(found)
-
-    logs.configure("warning", settings.log.format, "console")
-    return asyncio.run(run())
 
 
 @app.command()
@@ -322,14 +283,3 @@ def export(
         "procedure_no": procedure_no,
     }
     ask(settings_of(config, data), lambda found: extract(found, user, password, recording, body, out, errors))
-
-
-def show(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
-    """Print rows as a table, or as JSON."""
-    if as_json:
-        typer.echo(json.dumps(rows))
-        return
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*("" if row.get(column) is None else str(row[column]) for column in columns))
-    screen.print(table)

@@ -21,6 +21,7 @@ import typer
 from relay.app import cli
 from relay.app.console import Console
 from relay.app.settings import Settings, settings_of
+from relay.app.terminal import ask
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 
 PEOPLE = {"operator": ("demo-operator", "Opérateur (démo)"), "commander": ("demo-commander", "Commandant (démo)")}
@@ -185,7 +186,7 @@ def main(
         options += ["--footage", f"{names[-1]}={footage}"]
     demo = Demo(settings, options, open_page=not no_open)
     known = read_tokens(demo.tokens)
-    passwords, tokens = cli.ask(settings, lambda found: furnish(found, names, known))
+    passwords, tokens = ask(settings, lambda found: furnish(found, names, known))
     write_tokens(demo.tokens, tokens)
     for role, (user, _) in PEOPLE.items():
         typer.echo(f"one-time sign-in ({role}): {user} / {passwords[user]}")

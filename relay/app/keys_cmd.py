@@ -16,6 +16,7 @@ from relay.app.known_keys import require_known
 from relay.app.offline import enter, standing_still
 from relay.app.revoked import attested_here, revoked_file
 from relay.app.settings import settings_of
+from relay.app.terminal import ConfigOption, DataOption
 from relay.base.clock import SystemClock
 from relay.base.errors import Kind, TheirError
 from relay.evidence.keys import key_from
@@ -27,8 +28,6 @@ from relay.store.revocations import REVOKED, add_revoked, revoked_keys
 from relay.store.vault import FileOps, Vault, write_file
 
 app = typer.Typer(no_args_is_help=True, help="Long-term keys; the relay must not run, but for `revocations`.")
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; default: settings.toml in the data folder")]
-DataOption = Annotated[Path | None, typer.Option("--data", help="Data folder")]
 
 
 @app.command("rotate-kek")
@@ -41,7 +40,7 @@ def rotate_kek(
         keyring = keyring_of(settings)
         count = keyring.rotate_kek()
         asyncio.run(enter(settings, "key-encryption key rotated", reason, days=count, place=settings.keys.kek))
-    _tell_leftovers(keyring)
+    _report_undestroyed(keyring)
     typer.echo(f"{count} day keys wrapped anew; shares of the old key open nothing any more: split again")
 
 
@@ -64,7 +63,7 @@ def rotate_signing(
             write_file(FileOps(), pinned, keyring.public_key.hex().encode() + b"\n")
         new, place = keyring.public_key.hex(), settings.keys.signing
         asyncio.run(enter(settings, "signing key rotated", reason, old=old.hex(), new=new, place=place))
-    _tell_leftovers(keyring)
+    _report_undestroyed(keyring)
     typer.echo(f"public key {new}: write it down, and give it to whoever verifies; it vouches for the earlier ones")
 
 
@@ -142,6 +141,6 @@ def combine(config: ConfigOption = None, data: DataOption = None) -> None:
     typer.echo(f"the key is back and opens all of {count} day keys")
 
 
-def _tell_leftovers(keyring: Keyring) -> None:
+def _report_undestroyed(keyring: Keyring) -> None:
     for reference, what in keyring.leftovers().items():
         typer.echo(f"the token refused to destroy the {what} that was followed, {reference}: destroy it there", err=True)

@@ -11,8 +11,8 @@ import msgspec
 from relay.app import control
 from relay.app.children import children
 from relay.app.keyrings import keyring_of
-from relay.app.serve import stop_on_signals
 from relay.app.settings import Settings
+from relay.app.signals import stop_on_signals
 from relay.app.supervise import Child, Duty, Runner, in_process
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters

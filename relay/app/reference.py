@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterator
 
 import relay
-from relay.app.cli import EXIT
 from relay.app.settings import documentation
+from relay.app.terminal import EXIT, SOFTWARE
 from relay.base.counters import DECLARED
 from relay.http.app import all_routes
 from relay.http.middleware import STATUS
@@ -63,7 +63,7 @@ def _errors() -> Iterator[str]:
     yield "| kind | HTTP status | exit code of `relay` |"
     yield "|---|---|---|"
     for kind, status in STATUS.items():
-        yield f"| {kind.value} | {status} | {EXIT.get(kind, 70)} |"
+        yield f"| {kind.value} | {status} | {EXIT.get(kind, SOFTWARE)} |"
     yield ""
 
 

@@ -1,17 +1,17 @@
 """`relay serve`: the supervisor process, or everything in one.
 
-What this file owns: signals, and which way of running is taken.  What it must never know: what the processes do.
+What this file owns: which way of running is taken.  What it must never know: what the processes do.
 """
 
 import asyncio
 import logging
-import signal
 
 import uvloop
 
 from relay.app.children import children
 from relay.app.keyrings import keyring_of
 from relay.app.settings import Settings
+from relay.app.signals import stop_on_signals
 from relay.app.supervise import Child, Supervisor
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
@@ -41,12 +41,6 @@ async def _supervise(settings: Settings) -> None:
         await stop.wait()
     finally:
         await supervisor.stop()
-
-
-def stop_on_signals(stop: asyncio.Event) -> None:
-    """Set `stop` at SIGTERM or SIGINT."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
 
 def _note(event: str, child: Child) -> None:
