@@ -9,7 +9,7 @@ from bisect import insort
 from enum import Enum
 
 from relay.base.counters import declare
-from relay.fanout.media_packet import MediaPacket
+from relay.rtp.burst import MediaPacket
 
 MAX_BYTES = 2 << 20
 MAX_SECONDS = 4.0

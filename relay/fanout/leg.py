@@ -20,15 +20,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from struct import Struct
-from typing import TypeAlias
 
 from relay.base.missing_ranges import MissingRanges
-from relay.fanout.burst import LIMIT, Burst, HeaderTemplate
-from relay.fanout.media_packet import MediaPacket
 from relay.fanout.resend import History
-
-Part: TypeAlias = tuple[bytes, bytes, int]
-"""(header with extensions, payload, index), as the SRTP session seals it."""
+from relay.rtp.burst import LIMIT, Burst, HeaderTemplate, MediaPacket, Part
 
 MAX_MISSING_RANGES = 512
 """Ranges of indices left open by the camera's losses."""

@@ -14,8 +14,7 @@ from operator import itemgetter
 from typing import Generic, TypeVar
 
 from relay.base.counters import declare
-from relay.fanout.burst import Burst, Layout
-from relay.fanout.media_packet import MediaPacket
+from relay.rtp.burst import Burst, Layout, MediaPacket
 
 BURSTS = 1024
 """Bursts remembered at most: 4 s of 250 packets/s that come one by one, a second of 1000 packets/s."""

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from relay.base.errors import TheirError
-from relay.fanout.burst import LIMIT
 from relay.fanout.clocks import CameraClock, TrackClock
 from relay.fanout.inbound import Inbound
 from relay.fanout.keyframes import KeyframeCache, KeyframeRequester
-from relay.fanout.media_packet import MediaPacket
 from relay.rtp import h264
+from relay.rtp.burst import LIMIT, MediaPacket
 from relay.rtp.header import RtpHeader
 
 MAX_PENDING = 2048

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
 from relay.base.errors import OurError
-from relay.transport import srtp
+from relay.transport import srtp, srtp_keys
 from relay.transport.sdp_types import Fingerprint
 
 DIGESTS: Final[dict[str, hashes.HashAlgorithm]] = {
@@ -92,7 +92,7 @@ class Context:
         self.ssl.use_certificate(certificate)
         self.ssl.use_privatekey(key)
         self.ssl.set_cipher_list(_CIPHERS)
-        self.ssl.set_tlsext_use_srtp(":".join(srtp.PROFILES).encode())
+        self.ssl.set_tlsext_use_srtp(":".join(srtp_keys.PROFILES).encode())
 
 
 class Endpoint:
@@ -195,15 +195,15 @@ class Endpoint:
     def _finish(self) -> None:
         profile = self._ssl.get_selected_srtp_profile().decode()
         certificate = self._ssl.get_peer_certificate(as_cryptography=True)
-        if profile not in srtp.PROFILES:
-            self.failure = f"no common SRTP profile; accepted: {', '.join(srtp.PROFILES)}"
+        if profile not in srtp_keys.PROFILES:
+            self.failure = f"no common SRTP profile; accepted: {', '.join(srtp_keys.PROFILES)}"
         elif certificate is None or not _matches(certificate, self._fingerprints):
             self.failure = "the certificate is not the one whose fingerprint the offer named"
         else:
-            material = self._ssl.export_keying_material(_EXPORTER, srtp.exported_size(profile))
-            client, server = srtp.split_exported(profile, material)
+            material = self._ssl.export_keying_material(_EXPORTER, srtp_keys.exported_size(profile))
+            client, server = srtp_keys.split_exported(profile, material)
             ours, theirs = (client, server) if self.role == "client" else (server, client)
-            self.session = srtp.make_session(profile, ours, theirs)
+            self.session = srtp_keys.make_session(profile, ours, theirs)
 
     def _sent(self, datagrams: list[bytes], now: float) -> list[bytes]:
         if datagrams:

@@ -26,7 +26,7 @@ from typing import Final
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
 from relay.base.errors import OurError
-from relay.fanout.burst import Layout
+from relay.rtp.burst import Layout
 from relay.transport import stun, tcp
 from relay.transport.dtls import Context, Identity
 from relay.transport.ice_lite import Address

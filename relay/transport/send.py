@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol, TypeAlias
 
 from relay.base.counters import Counters, declare
-from relay.fanout.burst import Layout
+from relay.rtp.burst import Layout
 from relay.transport.ice_lite import Address
 
 declare(

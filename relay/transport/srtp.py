@@ -3,13 +3,14 @@
 What it owns: the session keys of one peer, its replay windows, and the law that no (key, SSRC, index) is sealed twice (I10).
 What it must never know: sockets, what is inside a payload.
 
-Two profiles.  AEAD_AES_128_GCM is ours: `cryptography` seals in 1.2 µs where libsrtp needs 2.8, opens twice as fast, and the
-index is given by the caller, not guessed.  AES128_CM_SHA1_80, for peers that know nothing better, goes through libsrtp.
+AEAD_AES_128_GCM is sealed here: `cryptography` seals in 1.2 µs where libsrtp needs 2.8, opens twice as fast, and the
+caller gives the index, which libsrtp guesses.  `srtp_cm` serves the other profile; `srtp_keys` makes a session from the
+keys of a handshake.
 """
 
 from collections.abc import Sequence
 from struct import Struct
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -17,16 +18,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from relay.base.errors import OurError
 from relay.base.missing_ranges import MissingRanges
-from relay.fanout.burst import Layout
-
-Part: TypeAlias = tuple[bytes, bytes, int]
-"""(RTP header with its extensions, payload, 48-bit index = ROC << 16 | SEQ)."""
+from relay.rtp.burst import Layout, Part
 
 GCM: Final = "SRTP_AEAD_AES_128_GCM"
 CM: Final = "SRTP_AES128_CM_SHA1_80"
-PROFILES: Final = (GCM, CM)
-"""In our order of preference, by their OpenSSL names."""
-
+"""The two profiles, by their OpenSSL names."""
 WINDOW: Final = 1024
 """Packets that may still come late (RFC 3711 §3.3.2 asks for at least 64); 1 s of a 8 Mbit/s stream."""
 
@@ -37,7 +33,7 @@ MAX_SSRCS: Final = 64
 """Streams that one peer may send us: 1 audio, 3 layers, their RTX, and restarts of them."""
 
 TAG: Final = 16
-_KEY: Final = 16
+KEY: Final = 16
 _E_FLAG: Final = 1 << 31
 _write_header: Final = Struct(">HII").pack_into
 _read_header: Final = Struct(">BBHII").unpack_from
@@ -89,30 +85,9 @@ class SrtpSession(Protocol):
         ...
 
 
-def exported_size(profile: str) -> int:
-    """Bytes of keying material that a profile takes from DTLS (RFC 5764 §4.2): two keys and two salts."""
-    return 2 * (_KEY + _salt_size(profile))
-
-
-def split_exported(profile: str, exported: bytes) -> tuple[bytes, bytes]:
-    """Return (client's, server's) master key and salt, each concatenated."""
-    salt = _salt_size(profile)
-    keys, salts = exported[: 2 * _KEY], exported[2 * _KEY :]
-    return keys[:_KEY] + salts[:salt], keys[_KEY:] + salts[salt : 2 * salt]
-
-
-def make_session(profile: str, ours: bytes, theirs: bytes) -> SrtpSession:
-    """Make the session of a peer from both master keys with their salts, as `split_exported` gives them."""
-    if profile == GCM:
-        return GcmSession(ours, theirs)
-    from relay.transport.srtp_cm import CmSession  # libsrtp is loaded only where a peer needs it
-
-    return CmSession(ours, theirs)
-
-
 def derive(master: bytes, label: int, length: int) -> bytes:
     """Derive a session key (RFC 3711 §4.3.1, AES-CM PRF, key derivation rate 0); 96-bit salts as RFC 7714 §11."""
-    key, salt = master[:_KEY], master[_KEY:].ljust(14, b"\0")
+    key, salt = master[:KEY], master[KEY:].ljust(14, b"\0")
     x = int.from_bytes(salt, "big") ^ label << 48
     counter = (x << 16).to_bytes(16, "big")
     return Cipher(algorithms.AES(key), modes.CTR(counter)).encryptor().update(bytes(length))
@@ -290,7 +265,7 @@ class GcmSession:
 
 
 def _cipher_and_salt(master: bytes, key_label: int, salt_label: int) -> tuple[AESGCM, int]:
-    return AESGCM(derive(master, key_label, _KEY)), int.from_bytes(derive(master, salt_label, 12), "big")
+    return AESGCM(derive(master, key_label, KEY)), int.from_bytes(derive(master, salt_label, 12), "big")
 
 
 def _decrypt(cipher: AESGCM, nonce: bytes, sealed: bytes, associated: bytes) -> bytes:
@@ -306,10 +281,6 @@ def _new_window(windows: dict[int, Window], ssrc: int) -> Window:
         raise SrtpError("too many SSRCs")
     window = windows[ssrc] = Window()
     return window
-
-
-def _salt_size(profile: str) -> int:
-    return 12 if profile == GCM else 14
 
 
 def _claim_all(window: Window, layout: Layout, ssrc: int, shift: int) -> None:

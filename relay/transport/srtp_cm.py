@@ -10,9 +10,9 @@ from pylibsrtp import Policy, Session
 from pylibsrtp._binding import ffi
 
 from relay.base.errors import OurError
-from relay.fanout.burst import Layout
+from relay.rtp.burst import Layout, Part
 from relay.rtp.header import patch
-from relay.transport.srtp import CM, MAX_SSRCS, WINDOW, Part, ReplayError, SrtpError, Window
+from relay.transport.srtp import CM, MAX_SSRCS, WINDOW, ReplayError, SrtpError, Window
 
 _BUFFER = 2048
 """pylibsrtp works in a buffer of 1500 bytes and wants 148 of them for the trailer: packets over 1352 bytes would not fit."""

@@ -13,9 +13,9 @@ from relay.base.clock import Clock
 from relay.base.counters import Counters
 from relay.channel.messages import Layer, PublisherHeld, PublishOpen, SourceReport, SourceState, TapClose, TapSender, Track
 from relay.fanout.inbound import MIN_RETRY, REORDER_SLACK
-from relay.fanout.media_packet import MediaPacket
 from relay.fanout.source import Source
 from relay.fanout.stream import Stream, TrackSpec
+from relay.rtp.burst import MediaPacket
 from relay.transport.port import Peer
 from relay.transport.sdp import MediaIn, PublisherAnswer
 from relay.worker.tap import Tap, TapFeed

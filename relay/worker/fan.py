@@ -10,9 +10,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from relay.base.counters import Counters, declare
-from relay.fanout.burst import Burst, bursts
-from relay.fanout.media_packet import MediaPacket
 from relay.fanout.stream import Stream
+from relay.rtp.burst import Burst, MediaPacket, bursts
 from relay.worker.slot import Slot
 
 SLICE = 0.0015

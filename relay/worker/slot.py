@@ -10,11 +10,10 @@ from statistics import median
 from typing import Protocol
 
 from relay.channel.messages import Layer, LegReport
-from relay.fanout.burst import Burst
 from relay.fanout.leg import Leg
 from relay.fanout.limit import Load, QualityLevel
-from relay.fanout.media_packet import MediaPacket
 from relay.fanout.stream import Stream
+from relay.rtp.burst import Burst, MediaPacket
 from relay.rtp.rtcp import ReportBlock
 
 MAX_SAMPLES = 128

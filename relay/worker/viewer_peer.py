@@ -14,11 +14,11 @@ from weakref import WeakValueDictionary
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
 from relay.base.errors import TheirError
-from relay.fanout.burst import Burst, HeaderTemplate, LayoutKey
 from relay.fanout.leg import Leg, LegSpec
 from relay.fanout.limit import QualityLevel, ViewerLimit
 from relay.fanout.resend import SealedHistory
 from relay.rtp import rtcp
+from relay.rtp.burst import Burst, HeaderTemplate, LayoutKey
 from relay.transport.port import Peer, Port
 from relay.transport.sdp import MediaOut, ViewerAnswer
 from relay.transport.srtp import SrtpSession

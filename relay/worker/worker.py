@@ -17,8 +17,8 @@ from relay.base.counters import Counters
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import messages as m
 from relay.channel.framing import Connection, listen
-from relay.fanout.media_packet import MediaPacket
 from relay.fanout.stream import Stream
+from relay.rtp.burst import MediaPacket
 from relay.transport.port import Port
 from relay.transport.sdp import answer_fragment, answer_publisher, answer_viewer, parse_fragment
 from relay.worker.camera_peer import SHUTDOWN, CameraEvents, CameraPeer

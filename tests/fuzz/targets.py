@@ -14,13 +14,13 @@ from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import framing, messages
 from relay.evidence import boxes
 from relay.rtp import h264, header, opus, rtcp
-from relay.transport import dtls, sdp, srtp, stun
+from relay.transport import dtls, sdp, srtp, srtp_keys, stun
 from tests.support.clients import CLIENT_IDENTITY, Client, binding_request, still_port
 
 OFFERS: Final = Path(__file__).parent.parent / "unit" / "transport" / "offers"
 LOCAL: Final = sdp.Local("abcd1234", "p" * 32, sdp.Fingerprint("sha-256", bytes(32)), (("127.0.0.1", 4000),))
 CONTEXT: Final = dtls.Context(CLIENT_IDENTITY)
-KEYS: Final = {profile: bytes(srtp.exported_size(profile) // 2) for profile in srtp.PROFILES}
+KEYS: Final = {profile: bytes(srtp_keys.exported_size(profile) // 2) for profile in srtp_keys.PROFILES}
 
 RTP: Final = struct.pack("!BBHII", 0x90, 0x60, 7, 9000, 0x1234) + b"\xbe\xde\0\2\x10\xaa\x32\1\2\3\0\0" + b"\x65payload"
 SENDER_REPORT: Final = struct.pack("!BBHIQIII", 0x80, 200, 6, 0x1234, 1 << 40, 9000, 10, 1000)
@@ -83,7 +83,7 @@ def fuzz_fragment(data: bytes) -> None:
 def fuzz_srtp(data: bytes) -> None:
     """SRTP and SRTCP under both profiles."""
     for profile, key in KEYS.items():
-        session = srtp.make_session(profile, key, key)
+        session = srtp_keys.make_session(profile, key, key)
         for unseal in (session.open_rtp, session.open_rtcp):
             with contextlib.suppress(srtp.SrtpError):
                 unseal(data)
@@ -136,7 +136,7 @@ SEEDS: Final[dict[str, list[bytes]]] = {
     "opus": [b"\xfc" + bytes(20), b"\x7b\x83" + bytes(20)],
     "sdp": [path.read_bytes() for path in sorted(OFFERS.glob("*.sdp"))],
     "fragment": [FRAGMENT],
-    "srtp": [srtp.make_session(profile, key, key).seal(RTP[:24], RTP[24:], 7) for profile, key in KEYS.items()],
+    "srtp": [srtp_keys.make_session(profile, key, key).seal(RTP[:24], RTP[24:], 7) for profile, key in KEYS.items()],
     "dtls": dtls.Endpoint(CONTEXT, "client", ()).start(0.0),
     "datagram": [binding_request("abcd:them", "password", transaction=bytes(12)), RTP, b"\x16\xfe\xfd" + bytes(20)],
     "channel": [framing.pack(framing.FrameKind.ASK, 1, messages.Refused(Kind.GONE, "x"))[4:]],

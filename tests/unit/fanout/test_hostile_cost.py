@@ -5,13 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from relay.fanout.burst import Burst, HeaderTemplate
 from relay.fanout.feedback import TransportFeedback
 from relay.fanout.inbound import MAX_GAP, Inbound
 from relay.fanout.leg import Leg, LegSpec
-from relay.fanout.media_packet import MediaPacket
 from relay.fanout.resend import SealedHistory
 from relay.rtp import rtcp
+from relay.rtp.burst import Burst, HeaderTemplate, MediaPacket
 from relay.transport.srtp import GcmSession
 from tests.support.steps import steps
 

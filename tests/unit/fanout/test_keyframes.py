@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from relay.fanout import keyframes as rules
 from relay.fanout.keyframes import Ask, KeyframeCache, KeyframeRequester
-from relay.fanout.media_packet import MediaPacket
+from relay.rtp.burst import MediaPacket
 
 
 def packet(index: int, timestamp: int, *, key: bool = False, size: int = 100, at: float = 0.0) -> MediaPacket:

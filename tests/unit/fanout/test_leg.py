@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from relay.fanout.burst import Burst, HeaderTemplate, bursts
-from relay.fanout.leg import MAX_BACK, MAX_MISSING_RANGES, REPLAY_STEP, Leg, LegSpec, Part
-from relay.fanout.media_packet import MediaPacket
+from relay.fanout.leg import MAX_BACK, MAX_MISSING_RANGES, REPLAY_STEP, Leg, LegSpec
 from relay.rtp import header as rtp
+from relay.rtp.burst import Burst, HeaderTemplate, MediaPacket, Part, bursts
 
 DRESS = HeaderTemplate(100, b"1", mid_id=3)
 SPEC = LegSpec(ssrc=7, clock_rate=90_000, dress=DRESS, rtx_ssrc=8, rtx_payload_type=101)

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.fanout import resend as rules
-from relay.fanout.burst import Burst, HeaderTemplate
-from relay.fanout.media_packet import MediaPacket
 from relay.fanout.resend import History, SealedHistory
+from relay.rtp.burst import Burst, HeaderTemplate, MediaPacket
 
 DRESS = HeaderTemplate(96)
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from relay.fanout.burst import LIMIT
 from relay.fanout.clocks import CameraClock
 from relay.fanout.stream import HOLD, Stream, TrackSpec
 from relay.rtp import header as rtp
+from relay.rtp.burst import LIMIT
 
 PAYLOAD = b"\x7c\x05" + bytes(50)
 

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.base.counters import Counters
-from relay.fanout.burst import Burst, HeaderTemplate
-from relay.fanout.media_packet import MediaPacket
+from relay.rtp.burst import Burst, HeaderTemplate, MediaPacket
 from relay.transport.send import MAX_BYTES, MAX_SEGMENTS, Sender, runs
 from tests.support.ports import bound_socket
 

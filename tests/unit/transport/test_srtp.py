@@ -12,9 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from pylibsrtp import Policy, Session
 
 from relay.base.errors import OurError
-from relay.fanout.burst import Burst, HeaderTemplate
-from relay.fanout.media_packet import MediaPacket
-from relay.transport import srtp
+from relay.rtp.burst import Burst, HeaderTemplate, MediaPacket
+from relay.transport import srtp, srtp_keys
 from relay.transport.srtp import BEFORE_FIRST, CM, GCM, MAX_SSRCS, WINDOW, ReplayError, SrtpError, SrtpSession, Window
 
 LIBSRTP = {GCM: Policy.SRTP_PROFILE_AEAD_AES_128_GCM, CM: Policy.SRTP_PROFILE_AES128_CM_SHA1_80}
@@ -26,13 +25,13 @@ extension_words = st.integers(0, 5)
 
 
 def keys(profile: str) -> tuple[bytes, bytes]:
-    return srtp.split_exported(profile, MATERIAL[: srtp.exported_size(profile)])
+    return srtp_keys.split_exported(profile, MATERIAL[: srtp_keys.exported_size(profile)])
 
 
 def pair(profile: str) -> tuple[SrtpSession, SrtpSession]:
     """Both ends of one association."""
     client, server = keys(profile)
-    return srtp.make_session(profile, client, server), srtp.make_session(profile, server, client)
+    return srtp_keys.make_session(profile, client, server), srtp_keys.make_session(profile, server, client)
 
 
 def oracle(profile: str, master: bytes, direction: int) -> Session:
@@ -55,7 +54,7 @@ def compound(ssrc: int = 0x1234) -> bytes:
 @given(payload=payloads, words=extension_words, csrcs=st.integers(0, 15), seq=st.integers(0, 65535))
 def test_what_we_seal_is_opened_by_libsrtp_and_back(profile: str, payload: bytes, words: int, csrcs: int, seq: int) -> None:
     client, server = keys(profile)
-    ours = srtp.make_session(profile, client, server)
+    ours = srtp_keys.make_session(profile, client, server)
     head = header(seq, words=words, csrcs=csrcs)
     sealed = ours.seal(head, payload, seq)
     assert len(sealed) == len(head) + len(payload) + ours.overhead
@@ -67,7 +66,7 @@ def test_what_we_seal_is_opened_by_libsrtp_and_back(profile: str, payload: bytes
 @PROFILES
 def test_rtcp_goes_both_ways_with_libsrtp(profile: str) -> None:
     client, server = keys(profile)
-    ours = srtp.make_session(profile, client, server)
+    ours = srtp_keys.make_session(profile, client, server)
     inbound, outbound = oracle(profile, client, Policy.SSRC_ANY_INBOUND), oracle(profile, server, Policy.SSRC_ANY_OUTBOUND)
     for at in range(3):
         report = compound() + bytes([at] * 20)
@@ -78,7 +77,7 @@ def test_rtcp_goes_both_ways_with_libsrtp(profile: str) -> None:
 @PROFILES
 def test_the_roll_over_counter_is_followed_across_the_wrap(profile: str) -> None:
     client, server = keys(profile)
-    ours = srtp.make_session(profile, client, server)
+    ours = srtp_keys.make_session(profile, client, server)
     theirs = oracle(profile, client, Policy.SSRC_ANY_INBOUND)
     back = oracle(profile, server, Policy.SSRC_ANY_OUTBOUND)
     for index in [65530, 65534, 65535, 65536, 65540, 65538, 65533, 70000, 90000, 120000, 131072]:
@@ -91,7 +90,7 @@ def test_the_roll_over_counter_is_followed_across_the_wrap(profile: str) -> None
 @given(st.lists(st.tuples(payloads, extension_words), min_size=1, max_size=8), st.integers(0, 30))
 def test_a_burst_is_its_packets_sealed_one_by_one(profile: str, packets: list[tuple[bytes, int]], at: int) -> None:
     client, server = keys(profile)
-    one, many = srtp.make_session(profile, client, server), srtp.make_session(profile, client, server)
+    one, many = srtp_keys.make_session(profile, client, server), srtp_keys.make_session(profile, client, server)
     parts = [(header(index, words=words), payload, index) for index, (payload, words) in enumerate(packets)]
     out = bytearray(20_000)
     lengths = many.seal_burst(parts, out, at)

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 
 from relay.base.counters import Counters
-from relay.fanout.burst import Burst, HeaderTemplate
 from relay.fanout.clocks import CameraClock
 from relay.fanout.leg import Leg, LegSpec
-from relay.fanout.media_packet import MediaPacket
 from relay.fanout.stream import Stream, TrackSpec
+from relay.rtp.burst import Burst, HeaderTemplate, MediaPacket
 from relay.worker.fan import MAX_WAITING, SLICE, Fan
 from relay.worker.slot import Slot
 

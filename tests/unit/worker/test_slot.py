@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from relay.fanout.burst import Burst, HeaderTemplate
 from relay.fanout.clocks import CameraClock
 from relay.fanout.leg import Leg, LegSpec
 from relay.fanout.limit import QualityLevel
-from relay.fanout.media_packet import MediaPacket
 from relay.fanout.stream import Stream, TrackSpec
+from relay.rtp.burst import Burst, HeaderTemplate, MediaPacket
 from relay.rtp.rtcp import ReportBlock
 from relay.worker.slot import Slot
 

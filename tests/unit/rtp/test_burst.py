@@ -5,11 +5,10 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.fanout import burst as rules
-from relay.fanout.burst import Burst, HeaderTemplate, bursts
-from relay.fanout.media_packet import MediaPacket
+from relay.rtp import burst as rules
 from relay.rtp import header as rtp
-from relay.transport import srtp
+from relay.rtp.burst import Burst, HeaderTemplate, MediaPacket, bursts
+from relay.transport import srtp_keys
 
 DRESS = HeaderTemplate(100, b"0", 4, 3, 6, b"\0\0\x28")
 
@@ -41,16 +40,16 @@ def test_a_batch_is_cut_into_rising_bursts_and_nothing_is_lost(indices: list[int
             HeaderTemplate(1, b"x", 20),
         ]
     ),
-    st.sampled_from(srtp.PROFILES),
+    st.sampled_from(srtp_keys.PROFILES),
 )
 def test_legs_of_a_kind_share_a_layout_and_each_opens_as_the_camera_sent_it(
     payloads: list[bytes], dress: HeaderTemplate, profile: str
 ) -> None:
     burst = Burst([media(index, payload, index % 2 == 0) for index, payload in enumerate(payloads)])
     for ssrc, shift, timestamp_shift in ((1, 0, 0), (0xFFFFFFFF, 30_000, 0xFFFFFFFF)):
-        size = srtp.exported_size(profile) // 2
+        size = srtp_keys.exported_size(profile) // 2
         ours, theirs = os.urandom(size), os.urandom(size)
-        sealing, opening = srtp.make_session(profile, ours, theirs), srtp.make_session(profile, theirs, ours)
+        sealing, opening = srtp_keys.make_session(profile, ours, theirs), srtp_keys.make_session(profile, theirs, ours)
         layout = burst.layout((dress, sealing.overhead), 7.0)
         sealing.seal_layout(layout, ssrc, shift, timestamp_shift)
         at = 0

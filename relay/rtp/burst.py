@@ -15,7 +15,6 @@ from operator import attrgetter, itemgetter
 from struct import Struct
 from typing import TypeAlias
 
-from relay.fanout.media_packet import MediaPacket
 from relay.rtp.header import ONE_BYTE, build_extensions
 
 LIMIT = 32
@@ -28,10 +27,44 @@ STAMP_EVERY = 0.001
 Item: TypeAlias = tuple[int, int, int, memoryview, bytes, memoryview]
 """(index, timestamp, where sequence/timestamp/SSRC are written, header, payload, place of the sealed payload)."""
 
+Part: TypeAlias = tuple[bytes, bytes, int]
+"""(RTP header with its extensions, payload, 48-bit index = ROC << 16 | SEQ): one packet to be sealed by itself."""
+
 _ONE_BYTE = ONE_BYTE.to_bytes(2, "big")
 _pack = Struct(">BB").pack_into
 _item_index = itemgetter(0)
 _media_index = attrgetter("index")
+
+
+class MediaPacket:
+    """A plain packet of a camera without its header; `index` is the unwrapped sequence number of its stream."""
+
+    __slots__ = ("arrival", "droppable", "idr", "index", "keyframe", "marker", "payload", "timestamp")
+
+    def __init__(
+        self,
+        index: int,
+        timestamp: int,
+        marker: bool,
+        payload: bytes,
+        arrival: float,
+        *,
+        keyframe: bool = False,
+        idr: bool = False,
+        droppable: bool = False,
+    ) -> None:
+        self.index = index
+        self.timestamp = timestamp
+        """RTP timestamp as the camera sent it, 32 bits."""
+        self.marker = marker
+        self.payload = payload
+        self.arrival = arrival
+        self.keyframe = keyframe
+        """A decoder may start in the access unit that this packet belongs to."""
+        self.idr = idr
+        """Belongs to the access unit of an IDR picture."""
+        self.droppable = droppable
+        """No other picture refers to this one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
