@@ -19,7 +19,7 @@ from relay.archive.retention import Retention
 from relay.archive.verification import Verification
 from relay.base.clock import Clock, SteadyClock, SystemClock
 from relay.base.counters import Counters
-from relay.channel.messages import RecorderReport, WorkerReport
+from relay.channel.messages import PeerCloseReason, RecorderReport, WorkerReport
 from relay.evidence.keys import public_key_from
 from relay.evidence.standalone import single_file
 from relay.evidence.statement import predecessors
@@ -254,7 +254,7 @@ def _introduce(control: Control) -> None:
     services = control.context
 
     def signed_out(user: str) -> None:
-        services.viewing.end_where("signed out", user=user)
+        services.viewing.end_where(PeerCloseReason.SIGNED_OUT, user=user)
         services.live.sign_out("signed out", user=user)
         control.background.spawn(services.recordings.end_views_of(user, "signed out"))
 

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from relay.base.codes import Code
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.chain import iterate
 from relay.evidence.lipsync import Shift, sound_shifts
@@ -61,7 +62,7 @@ def select_interval(chain: Iterable[bytes], from_ns: int, to_ns: int) -> Selecti
             links.append(record.body)
     inside = [link for link in links if not link.init and link.arrival_end_ns >= from_ns and link.arrival_start_ns <= to_ns]
     if not inside:
-        raise TheirError(Kind.NOT_FOUND, "nothing was recorded in this interval")
+        raise TheirError(Kind.NOT_FOUND, "nothing was recorded in this interval", code=Code.INTERVAL_NOT_RECORDED)
     first, last = inside[0].fragment, inside[-1].fragment
     touched = {link.segment for link in inside}
     # Everything between the first and the last goes too: a clock step inside must not make a hole in the export.
@@ -134,7 +135,9 @@ class Archive:
         for link in links:
             data = self._read(link)
             if hashlib.sha256(data).digest() != link.plain_digest:
-                raise OurError(f"fragment {link.fragment} is not what was sealed: verify the recording")
+                raise OurError(
+                    f"fragment {link.fragment} is not what was sealed: verify the recording", code=Code.RECORDING_ALTERED
+                )
             self._done += 1
             self._progress(self._done / total)
             yield data
@@ -149,7 +152,7 @@ class Archive:
             while piece := process.stdout.read(_PIPE_CHUNK):
                 yield piece
             if process.wait() != 0:
-                raise OurError(f"the playable copy could not be made (exit {process.returncode})")
+                raise OurError(f"the playable copy could not be made (exit {process.returncode})", code=Code.EXPORT_FAILED)
         finally:
             process.kill()
             process.wait()

@@ -16,6 +16,7 @@ from typing import IO, Any, cast
 
 from relay.archive.export_zip import Archive, Parts, select_interval
 from relay.base.clock import Clock, rfc3339
+from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.base.ids import new_id
@@ -144,7 +145,7 @@ class Exports:
         """Return an extraction with its progress (0..1) while it is being delivered; only to who asked for it."""
         found = await self._catalogue.export(export)
         if found.requested_by != person.user:
-            raise TheirError(Kind.NOT_FOUND, "no such export")
+            raise TheirError(Kind.NOT_FOUND, "no such export", code=Code.EXPORT_NOT_FOUND)
         return replace(found, progress=self._progress.get(export, found.progress))
 
     async def deliver(self, person: Person, export: str) -> Delivery:
@@ -156,7 +157,7 @@ class Exports:
         row = await self._catalogue.recording(found.recording)
         await self._require(person, row, found.motive)
         if self._running >= MAX_AT_ONCE:
-            raise TheirError(Kind.TOO_MANY, "two extractions are being made", retry_after=10.0)
+            raise TheirError(Kind.TOO_MANY, "two extractions are being made", retry_after=10.0, code=Code.TOO_MANY_EXPORTS)
         self._running += 1  # before anything is waited for
         try:
             parts = await asyncio.to_thread(self._parts, found, row)
@@ -349,7 +350,7 @@ def _run(archive: Archive, sink: _Sink) -> None:
 
 def _clean(wanted: Request, regime: str) -> Request:
     if wanted.from_ns >= wanted.to_ns:
-        raise TheirError(Kind.INVALID, "the interval ends before it begins")
+        raise TheirError(Kind.INVALID, "the interval ends before it begins", code=Code.INTERVAL_INVALID)
     return Request(
         wanted.from_ns,
         wanted.to_ns,

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from relay.base.clock import Clock, UnhurriedClock, paris_day
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.base.ids import new_id
 from relay.people.authorize import Authorizer
@@ -178,7 +179,9 @@ class Holds:
         await self._require(person, Action.HOLD_RECORDING, row)
         try:
             if found.released_ns is not None:
-                raise TheirError(Kind.CONFLICT, "this hold is lifted already (RET-02)")
+                raise TheirError(
+                    Kind.CONFLICT, "this hold is lifted already (RET-02)", code=Code.HOLD_LIFTED, facts={"rule": "RET-02"}
+                )
             return found, row, check_motive(motive)
         except TheirError as error:
             raise await self._refused(person, error, found.recording) from None
@@ -187,15 +190,32 @@ class Holds:
         known = await self._catalogue.holds_of(row.recording)
         still = [hold for hold in known if hold.released_ns is None]
         if row.state == "erased":
-            raise TheirError(Kind.CONFLICT, "this recording was erased at its term (RET-01)")
+            raise TheirError(
+                Kind.CONFLICT,
+                "this recording was erased at its term (RET-01)",
+                code=Code.RECORDING_ERASED,
+                facts={"rule": "RET-01"},
+            )
         if any(hold.procedure_no == asked.procedure_no for hold in still) or len(still) >= MAX_OPEN:
-            raise TheirError(Kind.CONFLICT, "this recording is held for this procedure already, or for too many (RET-02)")
+            raise TheirError(
+                Kind.CONFLICT,
+                "this recording is held for this procedure already, or for too many (RET-02)",
+                code=Code.HOLD_EXISTS,
+                facts={"rule": "RET-02"},
+            )
         if await self._is_lost(row, known):
             return  # held in time, as its key shows: what was restored has forgotten the hold, and perhaps the extraction
         if is_due(date.fromisoformat(row.expires_on), self._erasing.utc_ns()):
-            raise TheirError(Kind.CONFLICT, "a hold is opened before the term (RET-02)")
+            raise TheirError(
+                Kind.CONFLICT, "a hold is opened before the term (RET-02)", code=Code.HOLD_AFTER_TERM, facts={"rule": "RET-02"}
+            )
         if asked.procedure_no not in await self._catalogue.handed_over(row.recording):
-            raise TheirError(Kind.CONFLICT, "extract it for this procedure and hand it over first (RET-02)")
+            raise TheirError(
+                Kind.CONFLICT,
+                "extract it for this procedure and hand it over first (RET-02)",
+                code=Code.HANDOVER_REQUIRED,
+                facts={"rule": "RET-02"},
+            )
 
     async def _is_lost(self, row: Recording, known: Sequence[Hold]) -> bool:
         key_day = await asyncio.to_thread(self._keyring.expires_on, row.recording)
@@ -257,7 +277,12 @@ def _facts(row: Recording) -> Facts:
 
 def _clean(asked: Asked) -> Asked:
     if asked.procedure_type not in PROCEDURES:
-        raise TheirError(Kind.INCOMPLETE, f"procedure_type must be one of {', '.join(PROCEDURES)} (RET-02)")
+        raise TheirError(
+            Kind.INCOMPLETE,
+            f"procedure_type must be one of {', '.join(PROCEDURES)} (RET-02)",
+            code=Code.PROCEDURE_TYPE_INVALID,
+            facts={"rule": "RET-02"},
+        )
     return Asked(
         asked.procedure_type,
         clean_text(asked.procedure_no, "procedure_no"),

@@ -10,6 +10,7 @@ that very day, says that it is a recording of this relay and can be opened; one 
 from dataclasses import dataclass, field
 
 from relay.archive.chain_facts import ChainFacts, is_ours
+from relay.base.codes import Code
 from relay.base.errors import Kind, RelayError, TheirError
 from relay.channel.messages import RecordingClosed
 from relay.evidence.chain import Gap, Start, stream
@@ -70,4 +71,4 @@ def _check_term(keyring: Keyring, start: Start) -> None:
 
 
 def _unknown(detail: str) -> TheirError:
-    return TheirError(Kind.CONFLICT, detail)
+    return TheirError(Kind.CONFLICT, detail, code=Code.RECORDING_UNKNOWABLE)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from relay.base.clock import SECOND_NS
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.evidence.boxes import walk
 from relay.evidence.chain import iterate
@@ -97,7 +98,7 @@ def _seconds(fragments: tuple[Link, ...]) -> float:
 def playlist(pieces: Sequence[Piece]) -> str:
     """Return a VOD playlist whose addresses are relative: `<n>.init.mp4`, `<n>.m4s`; TheirError(NOT_FOUND) without pieces."""
     if not pieces:
-        raise TheirError(Kind.NOT_FOUND, "nothing was recorded")
+        raise TheirError(Kind.NOT_FOUND, "nothing was recorded", code=Code.NOTHING_RECORDED)
     longest = max(piece.seconds for piece in pieces)
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{int(longest) + 1}", "#EXT-X-PLAYLIST-TYPE:VOD"]
     lines += ["#EXT-X-INDEPENDENT-SEGMENTS"]

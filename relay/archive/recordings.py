@@ -20,6 +20,7 @@ from typing import Literal, cast
 
 from relay.archive.playback import Index, Piece, index_chain, move_sound, playlist, runs
 from relay.base.clock import Clock
+from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.base.ids import new_id
@@ -262,7 +263,7 @@ class Recordings:
         row = await self._catalogue.recording(recording)
         reason = await self._allowed(person, row, motive)
         if len(self._views) >= MAX_VIEWS:
-            raise TheirError(Kind.TOO_MANY, "too many playbacks are open", retry_after=30.0)
+            raise TheirError(Kind.TOO_MANY, "too many playbacks are open", retry_after=30.0, code=Code.TOO_MANY_PLAYBACKS)
         index = await asyncio.to_thread(lambda: index_chain(self._vault.chain(recording)))
         now_ns = self._clock.utc_ns()
         view = PlaybackView(new_id(now_ns), recording, person.user, index, now_ns, now_ns, self._clock.monotonic())
@@ -370,7 +371,7 @@ class Recordings:
     def _mine(self, person: Person, view: str) -> PlaybackView:
         found = self._views.get(view)
         if found is None or found.user != person.user:
-            raise TheirError(Kind.NOT_FOUND, "no such playback")
+            raise TheirError(Kind.NOT_FOUND, "no such playback", code=Code.PLAYBACK_NOT_FOUND)
         return found
 
     def _touch(self, person: Person, view: str) -> PlaybackView:
@@ -382,7 +383,7 @@ class Recordings:
         for piece in view.index.pieces:
             if piece.segment == segment:
                 return piece
-        raise TheirError(Kind.NOT_FOUND, f"no segment {segment}")
+        raise TheirError(Kind.NOT_FOUND, f"no segment {segment}", code=Code.SEGMENT_NOT_FOUND)
 
     async def _end_view(self, view: PlaybackView, reason: str) -> None:
         # Nothing more is served from here on, whatever happens to the entry.

@@ -17,6 +17,7 @@ from datetime import date
 
 from relay.archive.holds import Holds, is_lost, later_day
 from relay.base.clock import SECOND_NS, Clock, UnhurriedClock, paris_day
+from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, RelayError, TheirError
 from relay.policy.retention import JOURNAL_YEARS, add_months, due_ns, is_due, lateness_seconds
@@ -207,7 +208,7 @@ class Retention:
             row = await self._catalogue.recording(recording)
             now_ns = self.believed_ns()
             if recording in await self._catalogue.held() or not is_due(date.fromisoformat(row.expires_on), now_ns):
-                raise TheirError(Kind.CONFLICT, "held, or not due")
+                raise TheirError(Kind.CONFLICT, "held, or not due", code=Code.NOT_ERASABLE)
             if row.state != "erased":
                 await self._erase(row, now_ns, (await self._catalogue.lifted()).get(recording))
                 return

@@ -11,6 +11,7 @@ from contextlib import closing
 from typing import Any
 
 from relay.base.clock import Clock
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.evidence.verify import verify
 from relay.people.authorize import Authorizer
@@ -59,9 +60,14 @@ class Verification:
         facts = Facts(regime=row.regime, service=row.service, commune=row.commune)
         await self._authorizer.require(person, Action.VERIFY_RECORDING, facts, object_type="recording", object_id=recording)
         if row.state == "erased":
-            raise TheirError(Kind.GONE, "this recording was erased at its term (RET-01)")
+            raise TheirError(
+                Kind.GONE,
+                "this recording was erased at its term (RET-01)",
+                code=Code.RECORDING_ERASED,
+                facts={"rule": "RET-01"},
+            )
         if self._waiting >= MAX_WAITING:
-            raise TheirError(Kind.TOO_MANY, "verifications are waiting", retry_after=10.0)
+            raise TheirError(Kind.TOO_MANY, "verifications are waiting", retry_after=10.0, code=Code.TOO_MANY_VERIFICATIONS)
         self._waiting += 1
         try:
             async with self._one:

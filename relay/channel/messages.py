@@ -13,6 +13,7 @@ Times: `*_mono` are float seconds of CLOCK_MONOTONIC (common to all processes of
 
 from typing import Literal, TypeAlias
 
+from relay.channel.close_reasons import PeerCloseReason as PeerCloseReason
 from relay.channel.message import Done as Done
 from relay.channel.message import Message as Message
 from relay.channel.message import Ping as Ping
@@ -74,7 +75,7 @@ class PeerClose(Message, frozen=True):
     """Close a camera's or viewer's session.  Answered by `Done`, also when it is already gone."""
 
     session: str
-    reason: str
+    reason: PeerCloseReason
 
 
 class SlotAssign(Message, frozen=True):

@@ -6,6 +6,7 @@ What this file owns: the cookie.  What it must never know: passwords beyond hand
 from aiohttp import web
 
 from relay.base.clock import rfc3339
+from relay.channel.messages import PeerCloseReason
 from relay.http import schemas
 from relay.http.bodies import answer, read_body
 from relay.http.context import Access, Route, context, signed_in
@@ -45,7 +46,7 @@ async def sign_out(request: web.Request) -> web.StreamResponse:
     """Sign out: the session and everything watched under it end."""
     services = context(request)
     session = signed_in(request).session
-    services.viewing.end_where("signed out", session=session)
+    services.viewing.end_where(PeerCloseReason.SIGNED_OUT, session=session)
     services.live.sign_out("signed out", session=session)
     await services.identity.sign_out(request.cookies[COOKIE])
     response = web.Response(status=204)

@@ -3,6 +3,7 @@
 What this file owns: that last look, and why a recording exists.  What it must never know: the channel, who publishes where.
 """
 
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.live.capture import Circumstances
 from relay.live.publish_sessions import PublishSession
@@ -28,6 +29,6 @@ class Admission:
         """Raise TheirError UNAUTHENTICATED (revoked: SEC-02) or CONFLICT (its intervention was closed: LIV-07)."""
         camera = await self.find_camera(live.camera.camera)
         if camera is None or camera.revoked_ns is not None:
-            raise TheirError(Kind.UNAUTHENTICATED, "token revoked")
+            raise TheirError(Kind.UNAUTHENTICATED, "token revoked", code=Code.TOKEN_REVOKED)
         if (await self._catalogue.intervention(live.why.intervention)).closed_ns is not None:
-            raise TheirError(Kind.CONFLICT, "the intervention was closed")
+            raise TheirError(Kind.CONFLICT, "the intervention was closed", code=Code.INTERVENTION_CLOSED)

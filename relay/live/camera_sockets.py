@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from relay.base.clock import Clock
+from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, RelayError, TheirError
 from relay.base.ids import new_id
@@ -146,12 +147,12 @@ class CameraSockets:
         handler = handlers.get(message.get("t"))
         if handler is None:
             self._counters.count("camera_messages_refused")
-            raise TheirError(Kind.INVALID, "unknown message")
+            raise TheirError(Kind.INVALID, "unknown message", code=Code.MESSAGE_UNKNOWN)
         try:
             await handler(unit, message)
         except (TypeError, ValueError, KeyError) as error:
             self._counters.count("camera_messages_refused")
-            raise TheirError(Kind.INVALID, f"malformed {message.get('t')}") from error
+            raise TheirError(Kind.INVALID, f"malformed {message.get('t')}", code=Code.MESSAGE_INVALID) from error
 
     async def request(self, person: Person, camera: Camera, intervention: str, threat: str, reason: str) -> str:
         """Ask a camera to stream ("please stream"); returns the request's id.
@@ -161,10 +162,10 @@ class CameraSockets:
         await self._authorizer.require(person, Action.REQUEST_STREAM, object_type="camera", object_id=camera.camera)
         check_threat(threat)
         if (await self._interventions.get(intervention)).closed_ns is not None:
-            raise TheirError(Kind.CONFLICT, "this intervention is closed")
+            raise TheirError(Kind.CONFLICT, "this intervention is closed", code=Code.INTERVENTION_CLOSED)
         unit = self._units.get(camera.camera)
         if unit is None or unit.send is None:
-            raise TheirError(Kind.CONFLICT, "this camera is not connected", retry_after=5.0)
+            raise TheirError(Kind.CONFLICT, "this camera is not connected", retry_after=5.0, code=Code.CAMERA_NOT_CONNECTED)
         now_ns = self._clock.utc_ns()
         request = new_id(now_ns)
         trigger = "request of the command post"
@@ -322,7 +323,7 @@ class CameraSockets:
     async def _accept(self, unit: Unit, message: Mapping[str, Any]) -> None:
         accepted = unit.requests.pop(str(message.get("request")), None)
         if accepted is None or accepted.until < self._clock.monotonic():
-            raise TheirError(Kind.INVALID, "no such request")
+            raise TheirError(Kind.INVALID, "no such request", code=Code.REQUEST_NOT_FOUND)
         unit.intent = accepted
         self._changed(unit.camera.camera)
 

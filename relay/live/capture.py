@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from relay.archive.recordings import Recordings
+from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import OurError, RelayError, TheirError
 from relay.channel.messages import (
@@ -144,7 +145,9 @@ class Capture:
         except RelayError as error:
             self._held.pop(plan.recording, None)
             await deadlines.ended(self._recordings.abandoned(plan.recording, error.detail))
-            raise OurError(f"the recorder cannot open a recording: {error.detail}", retry_after=2.0) from error
+            raise OurError(
+                f"the recorder cannot open a recording: {error.detail}", retry_after=2.0, code=Code.RECORDER_NOT_READY
+            ) from error
         self._counters.count("recordings_opened")
         return plan.recording
 

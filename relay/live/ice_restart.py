@@ -5,6 +5,7 @@ What this file owns: that decision (RFC 9725 §4.3).  What it must never know: t
 
 import re
 
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 
 _UFRAG = re.compile(r"^a=ice-ufrag:([A-Za-z0-9+/]{4,256})\s*$", re.MULTILINE)
@@ -34,9 +35,9 @@ def is_restart(fragment: str, known: str | None, if_match: str | None) -> bool:
 def check_etag(etag: str, if_match: str | None) -> None:
     """RFC 9725 §4.3.3: raise PRECONDITION_REQUIRED without If-Match, STALE when it names another generation."""
     if if_match is None:
-        raise TheirError(Kind.PRECONDITION_REQUIRED, "an ICE restart needs If-Match")
+        raise TheirError(Kind.PRECONDITION_REQUIRED, "an ICE restart needs If-Match", code=Code.IF_MATCH_REQUIRED)
     if not _is_any(if_match) and etag not in {tag.strip().strip('"') for tag in if_match.split(",")}:
-        raise TheirError(Kind.STALE, "If-Match names an ICE generation that is over")
+        raise TheirError(Kind.STALE, "If-Match names an ICE generation that is over", code=Code.ICE_GENERATION_OVER)
 
 
 def _is_any(if_match: str | None) -> bool:

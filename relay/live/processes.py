@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
+from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, RelayError
 from relay.channel import framing
@@ -72,7 +73,7 @@ class ProcessClient:
         Raises TheirError as the other side refuses, OurError (UNAVAILABLE) when it is away or answers something else.
         """
         if self._connection is None:
-            raise OurError(f"{self.name} is not there", kind=Kind.UNAVAILABLE, retry_after=1.0)
+            raise OurError(f"{self.name} is not there", kind=Kind.UNAVAILABLE, retry_after=1.0, code=Code.PROCESS_NOT_ANSWERING)
         reply = await self._connection.ask(message, seconds)
         if not isinstance(reply, answer):
             raise OurError(f"{self.name} answered {type(reply).__name__} to {type(message).__name__}")

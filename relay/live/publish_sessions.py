@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from relay.base.clock import Clock
+from relay.base.codes import Code
 from relay.base.counters import declare
 from relay.base.errors import OurError
-from relay.channel.messages import Answer, SourceReport, SourceState
+from relay.channel.messages import Answer, PeerCloseReason, SourceReport, SourceState
 from relay.live.capture import Circumstances
 from relay.store.accounts import Camera
 
@@ -123,7 +124,7 @@ class Whereabouts:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._memory: dict[str, Memory] = {}
-        self._ended: dict[str, str] = {}
+        self._ended: dict[str, PeerCloseReason] = {}
 
     def leave(self, live: PublishSession) -> None:
         """Remember where a session was that is over."""
@@ -162,20 +163,20 @@ class Whereabouts:
     def place(self, camera: str, usable: Collection[int], taken: Iterable[int]) -> int:
         """Return the worker for a camera: where it was a minute ago, else the one with the fewest.  Raises OurError."""
         if not usable:
-            raise OurError("no worker with a recorder is ready", retry_after=1.0)
+            raise OurError("no worker with a recorder is ready", retry_after=1.0, code=Code.WORKER_NOT_READY)
         memory = self.recent(camera)
         if memory is not None and memory.worker in usable:
             return memory.worker
         load = list(taken)
         return min(usable, key=lambda index: (load.count(index), index))
 
-    def untold(self, session: str, reason: str) -> None:
+    def untold(self, session: str, reason: PeerCloseReason) -> None:
         """A session is over and its worker does not know yet; the oldest are dropped beyond `MOST_ENDED`."""
         self._ended[session] = reason
         while len(self._ended) > MAX_ENDED:
             self._ended.pop(next(iter(self._ended)))
 
-    def ended(self, session: str) -> str | None:
+    def ended(self, session: str) -> PeerCloseReason | None:
         """Return why a session that a worker still holds is over, None where it is not."""
         return self._ended.get(session)
 

@@ -12,10 +12,12 @@ import logging
 from dataclasses import replace
 
 from relay.base.clock import Clock
+from relay.base.codes import Code
 from relay.base.counters import Counters
 from relay.base.errors import Kind, RelayError, TheirError
 from relay.base.ids import new_token
 from relay.channel import messages as m
+from relay.channel.messages import PeerCloseReason
 from relay.live.admission import Admission
 from relay.live.camera_sockets import CameraSockets
 from relay.live.capture import Capture, Circumstances, CloseReason, State
@@ -125,19 +127,19 @@ class Streams:
             live.etag, live.ufrag = patched.etag, ufrag_of(fragment)
         return patched
 
-    async def close(self, camera: str, session: str, reason: str = "stopped by the camera") -> None:
+    async def close(self, camera: str, session: str, reason: PeerCloseReason = PeerCloseReason.STOPPED_BY_CAMERA) -> None:
         """End a session on purpose: the recording closes with it.  Raises TheirError(NOT_FOUND)."""
         live = self._require(camera, session)
         await self._end(live, reason, "stopped", camera)
 
-    async def stop(self, camera: str, reason: str, why: CloseReason, author: str | None) -> None:
+    async def stop(self, camera: str, reason: PeerCloseReason, why: CloseReason, author: str | None) -> None:
         """End a camera's session, if it has one, whoever wants it, one being opened or cut off too; the camera is told."""
         async with self._lock(camera):
             await self._stop(camera, reason, why, author)
 
-    async def _stop(self, camera: str, reason: str, why: CloseReason, author: str | None) -> None:
+    async def _stop(self, camera: str, reason: PeerCloseReason, why: CloseReason, author: str | None) -> None:
         # Told before its session goes: else it publishes again at once, as it does after a radio cut.
-        self._sockets.stop(camera, reason)
+        self._sockets.stop(camera, reason.sentence)
         live = self._live.get(camera)
         if live is not None:
             await self._end(live, reason, why, author)
@@ -167,7 +169,7 @@ class Streams:
         self._background.spawn(self._revoke(camera))
 
     async def _revoke(self, camera: str) -> None:
-        await self.stop(camera, "token revoked", "revoked", None)
+        await self.stop(camera, PeerCloseReason.TOKEN_REVOKED, "revoked", None)
         self._sockets.drop(camera)
 
     def end_intervention(self, intervention: str) -> None:
@@ -180,7 +182,7 @@ class Streams:
             live = self._live.get(camera)
             its = live.why.intervention if live is not None else self._whereabouts.intervention(camera)
             if its == intervention:
-                await self._stop(camera, "the intervention was closed", "stopped", None)
+                await self._stop(camera, PeerCloseReason.INTERVENTION_CLOSED, "stopped", None)
 
     async def tick(self) -> None:
         """Move cameras whose worker stays away, tell workers what they could not be told; call once a second."""
@@ -226,14 +228,15 @@ class Streams:
         try:
             await self._admission.check(live)
             if self._revocations.get(camera, 0) != revocations:
-                raise TheirError(Kind.UNAUTHENTICATED, "token revoked")
+                raise TheirError(Kind.UNAUTHENTICATED, "token revoked", code=Code.TOKEN_REVOKED)
         except TheirError as error:
-            why: CloseReason = "revoked" if error.kind is Kind.UNAUTHENTICATED else "stopped"
-            await self._end(live, error.detail, why, None)
+            revoked = error.code is Code.TOKEN_REVOKED
+            reason = PeerCloseReason.TOKEN_REVOKED if revoked else PeerCloseReason.INTERVENTION_CLOSED
+            await self._end(live, reason, "revoked" if revoked else "stopped", None)
             self._sockets.stop(camera, error.detail)
             raise
-        except RelayError as error:
-            await self._end(live, error.detail, "lost", None, on_purpose=False)
+        except RelayError:
+            await self._end(live, PeerCloseReason.ADMISSION_FAILED, "lost", None, on_purpose=False)
             raise
 
     async def _take_over(self, camera: str) -> None:
@@ -247,15 +250,15 @@ class Streams:
             return
         held = await self._held(process, live.session)
         if held is not None and held.silent_for < TAKE_OVER_AFTER:
-            raise TheirError(Kind.CONFLICT, "this camera is live", retry_after=TAKE_OVER_AFTER)
+            raise TheirError(Kind.CONFLICT, "this camera is live", retry_after=TAKE_OVER_AFTER, code=Code.CAMERA_LIVE)
         # `lost` and not `stopped`: the same recording goes on, with a gap.
-        await process.ask(m.PeerClose(live.session, "lost: taken over"), m.Done)
+        await process.ask(m.PeerClose(live.session, PeerCloseReason.LOST_TAKEN_OVER), m.Done)
         self._counters.count("publications_taken_over")
         self._forget(live, "taken over by a new session")
 
     def _give_up(self, live: PublishSession) -> None:
         """The session's worker is away and another one will do: what the old one still holds is closed when it is back."""
-        self._whereabouts.untold(live.session, "lost: placed elsewhere")
+        self._whereabouts.untold(live.session, PeerCloseReason.LOST_PLACED_ELSEWHERE)
         self._counters.count("publications_moved")
         self._forget(live, "its worker is away")
         self._background.spawn(self._capture.finish(live.recording, "lost"))
@@ -298,11 +301,11 @@ class Streams:
     # --- ending -------------------------------------------------------------------------------------------------------
 
     async def _end(
-        self, live: PublishSession, reason: str, why: CloseReason, author: str | None, *, on_purpose: bool = True
+        self, live: PublishSession, reason: PeerCloseReason, why: CloseReason, author: str | None, *, on_purpose: bool = True
     ) -> None:
         """End a session; where nobody wanted it, what the camera was pressed or asked for is remembered."""
         process = self._processes.workers[live.worker]
-        self._forget(live, reason)
+        self._forget(live, reason.sentence)
         if on_purpose:
             self._whereabouts.forget(live.camera.camera)
             self._sockets.finished(live.camera.camera)
@@ -363,7 +366,7 @@ class Streams:
         live = self._live.get(held.camera)
         ended = self._whereabouts.ended(held.session)
         if ended is None and live is not None and live.session != held.session:
-            ended = "lost: placed elsewhere"
+            ended = PeerCloseReason.LOST_PLACED_ELSEWHERE
         if ended is not None:
             await process.ask(m.PeerClose(held.session, ended), m.Done)
             self._whereabouts.told(held.session)
@@ -377,7 +380,7 @@ class Streams:
     async def _adopt_publisher(self, process: ProcessClient, held: m.PublisherHeld) -> None:
         camera = await self._admission.find_camera(held.camera)
         if camera is None or camera.revoked_ns is not None:
-            await process.ask(m.PeerClose(held.session, "token revoked"), m.Done)
+            await process.ask(m.PeerClose(held.session, PeerCloseReason.TOKEN_REVOKED), m.Done)
             return
         why = await self._admission.circumstances(held.recording)
         live = PublishSession(camera, held.session, process.index, held.recording, why, held.etag, held.since_mono, held.state)
@@ -480,18 +483,18 @@ class Streams:
 
     async def _give_in(self, live: PublishSession) -> None:
         self._counters.count("recordings_failed")
-        reason = "the recording failed"
-        self.on.notify_alarm(live.camera.camera, reason)
+        reason = PeerCloseReason.RECORDING_FAILED
+        self.on.notify_alarm(live.camera.camera, reason.sentence)
         if self._live.get(live.camera.camera) is not live:
             return
         await self._end(live, reason, "lost", None, on_purpose=False)
         # The bearer's press holds: the camera knocks until there is a recorder again, and nothing leaves before.
-        self._sockets.republish(live.camera.camera, reason)
+        self._sockets.republish(live.camera.camera, reason.sentence)
 
     # --- small things -------------------------------------------------------------------------------------------------
 
     def _require(self, camera: str, session: str) -> PublishSession:
         live = self._live.get(camera)
         if live is None or live.session != session:
-            raise TheirError(Kind.NOT_FOUND, "no such session")
+            raise TheirError(Kind.NOT_FOUND, "no such session", code=Code.SESSION_NOT_FOUND)
         return live

@@ -7,7 +7,9 @@ never know: HTTP, workers, how a session ends.
 import asyncio
 
 from relay.base.clock import SECOND_NS, Clock
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
+from relay.channel.messages import PeerCloseReason
 from relay.live.publish_sessions import PublishSession
 from relay.live.streams import Streams
 from relay.people.authorize import Authorizer
@@ -71,7 +73,7 @@ class TimeLimit:
             elif left <= self.warns_before and not live.warned:
                 live.warned = True
                 self._streams.on.notify_alarm(live.camera.camera, ENDS_SOON)
-        reason = "the transmission reached its longest time"
+        reason = PeerCloseReason.TIME_LIMIT
         await asyncio.gather(*(self._streams.stop(camera, reason, "stopped", None) for camera in over))
 
     def _left(self, live: PublishSession) -> float:
@@ -80,7 +82,7 @@ class TimeLimit:
     def _require(self, camera: Camera) -> PublishSession:
         live = self._streams.live(camera.camera)
         if live is None:
-            raise TheirError(Kind.CONFLICT, "this camera is not live")
+            raise TheirError(Kind.CONFLICT, "this camera is not live", code=Code.CAMERA_NOT_LIVE)
         return live
 
     async def _motive(self, person: Person, camera: Camera, motive: str | None) -> str:

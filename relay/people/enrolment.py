@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from relay.base.clock import Clock
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.base.ids import is_slug, new_token, token_digest
 from relay.people.authorize import Authorizer
@@ -64,7 +65,7 @@ class Enrolment:
         """
         await self._authorizer.require(actor, Action.MANAGE_CAMERAS, object_type="camera", object_id=camera)
         if not is_slug(camera):
-            raise TheirError(Kind.INVALID, "a camera is 1 to 40 of a-z 0-9 and inner hyphens")
+            raise TheirError(Kind.INVALID, "a camera is 1 to 40 of a-z 0-9 and inner hyphens", code=Code.CAMERA_NAME_INVALID)
         rules_of(regime)
         check_live_audio(regime, live_audio)
         _check_original(original)
@@ -91,7 +92,12 @@ class Enrolment:
         await self._authorizer.require(actor, Action.MANAGE_CAMERAS, object_type="camera", object_id=camera)
         unknown = changes.keys() - {"label", "live_audio", "commune", "original"}
         if unknown or not changes:
-            raise TheirError(Kind.INVALID, f"cannot change {', '.join(sorted(unknown)) or 'nothing'}")
+            raise TheirError(
+                Kind.INVALID,
+                f"cannot change {', '.join(sorted(unknown)) or 'nothing'}",
+                code=Code.FIELD_FIXED,
+                facts={"field": ", ".join(sorted(unknown))},
+            )
         found = await self.camera(camera)
         check_live_audio(found.regime, bool(changes.get("live_audio", False)))
         _check_original(changes.get("original", found.original))
@@ -114,7 +120,7 @@ class Enrolment:
         await self._authorizer.require(actor, Action.MANAGE_CAMERAS, object_type="camera", object_id=camera)
         found = await self.camera(camera)
         if found.revoked_ns is not None:
-            raise TheirError(Kind.GONE, f"camera {camera} is revoked")
+            raise TheirError(Kind.GONE, f"camera {camera} is revoked", code=Code.CAMERA_REVOKED)
         token = new_token()
         await self._enter(actor, camera, event="camera token reissued")
         await deadlines.carried_out(self._replace(camera, {"token_digest": token_digest(token)}))
@@ -124,7 +130,7 @@ class Enrolment:
         """Return a camera, revoked or not; TheirError(NOT_FOUND)."""
         found = await self._accounts.camera(camera)
         if found is None:
-            raise TheirError(Kind.NOT_FOUND, f"no camera {camera}")
+            raise TheirError(Kind.NOT_FOUND, f"no camera {camera}", code=Code.CAMERA_NOT_FOUND, facts={"camera": camera})
         return found
 
     async def list(self, person: Person) -> "list[Camera]":
@@ -143,7 +149,12 @@ class Enrolment:
         """
         found = await self._accounts.camera_of_token(token_digest(token))
         if found is None or found.revoked_ns is not None:
-            raise TheirError(Kind.UNAUTHENTICATED, "this camera token is not valid (REC-03)")
+            raise TheirError(
+                Kind.UNAUTHENTICATED,
+                "this camera token is not valid (REC-03)",
+                code=Code.CAMERA_TOKEN_INVALID,
+                facts={"rule": "REC-03"},
+            )
         if found.camera != camera:
             await self._journal.refuse(
                 found.camera,
@@ -155,7 +166,12 @@ class Enrolment:
                 object_type="camera",
                 object_id=camera[:40],
             )
-            raise TheirError(Kind.FORBIDDEN, "this token belongs to another camera (REC-03)")
+            raise TheirError(
+                Kind.FORBIDDEN,
+                "this token belongs to another camera (REC-03)",
+                code=Code.CAMERA_TOKEN_OF_OTHER,
+                facts={"rule": "REC-03"},
+            )
         return found
 
     async def enrolled(self) -> tuple[Camera, ...]:
@@ -166,12 +182,22 @@ class Enrolment:
         """Return the camera a token belongs to, at a door that names none; raises TheirError(UNAUTHENTICATED)."""
         found = await self._accounts.camera_of_token(token_digest(token))
         if found is None or found.revoked_ns is not None:
-            raise TheirError(Kind.UNAUTHENTICATED, "this camera token is not valid (REC-03)")
+            raise TheirError(
+                Kind.UNAUTHENTICATED,
+                "this camera token is not valid (REC-03)",
+                code=Code.CAMERA_TOKEN_INVALID,
+                facts={"rule": "REC-03"},
+            )
         return found
 
     def _check_commune(self, commune: str) -> None:
         if self._communes and commune not in self._communes:
-            raise TheirError(Kind.FORBIDDEN, f"commune {commune!r} is not in the authorisation (REC-03, R241-8)")
+            raise TheirError(
+                Kind.FORBIDDEN,
+                f"commune {commune!r} is not in the authorisation (REC-03, R241-8)",
+                code=Code.COMMUNE_NOT_AUTHORISED,
+                facts={"commune": commune, "rule": "REC-03, R241-8"},
+            )
 
     async def _replace(self, camera: str, values: dict[str, Any]) -> None:
         """The token known so far is worth nothing from here on."""
@@ -199,4 +225,4 @@ def in_scope(person: Person, camera: Camera) -> bool:
 
 def _check_original(original: str) -> None:
     if original not in ORIGINALS:
-        raise TheirError(Kind.INVALID, "original must be relay or camera (DEC-1)")
+        raise TheirError(Kind.INVALID, "original must be relay or camera (DEC-1)", code=Code.ORIGINAL_INVALID)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.base.clock import SECOND_NS, Clock, SteadyClock
+from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.base.ids import is_slug, new_token, token_digest
@@ -128,13 +129,13 @@ class Identity:
         found = await self._accounts.user(user) if is_slug(user) else None
         if wait > 0:
             await self._sign_in_refused(user, found, source, Kind.TOO_MANY, "locked")
-            raise TheirError(Kind.TOO_MANY, "too many failed sign-ins", retry_after=wait)
+            raise TheirError(Kind.TOO_MANY, "too many failed sign-ins", retry_after=wait, code=Code.TOO_MANY_FAILED_SIGN_INS)
         # Unknown names cost one hash too, so that timing does not tell which names exist.
         right = await self._passwords.matches(found[1] if found else None, password)
         if found is None or not right or not _valid(found[0].person, self._clock.utc_ns()):
             self._remember(user[:40], source, now_ns)
             await self._sign_in_refused(user, found, source, Kind.UNAUTHENTICATED, "wrong name or password")
-            raise TheirError(Kind.UNAUTHENTICATED, "wrong name or password")
+            raise TheirError(Kind.UNAUTHENTICATED, "wrong name or password", code=Code.WRONG_CREDENTIALS)
         return await self._begin_session(found[0].person, source, now_ns)
 
     async def who(self, token: str) -> SignedIn:
@@ -142,13 +143,13 @@ class Identity:
         digest = token_digest(token)
         found = await self._session(digest)
         if found is None or not _valid(found[0], self._clock.utc_ns()):
-            raise TheirError(Kind.UNAUTHENTICATED, "sign in first")
+            raise TheirError(Kind.UNAUTHENTICATED, "sign in first", code=Code.SIGN_IN_REQUIRED)
         return SignedIn(found[0], _csrf(token), found[1], digest)
 
     def check_csrf(self, signed_in: SignedIn, header: str | None) -> None:
         """Raise TheirError(FORBIDDEN) unless the header carries this session's CSRF token."""
         if header is None or not hmac.compare_digest(header.encode(), signed_in.csrf.encode()):
-            raise TheirError(Kind.FORBIDDEN, "X-CSRF does not match this session")
+            raise TheirError(Kind.FORBIDDEN, "X-CSRF does not match this session", code=Code.CSRF_MISMATCH)
 
     async def sign_out(self, token: str) -> None:
         """End a session; unknown tokens are no error."""
@@ -167,7 +168,7 @@ class Identity:
         found = await self._accounts.user(person.user)
         if found is None or not await self._passwords.matches(found[1], old):
             await self._journal.refuse(person.user, person.role.value, "change_password", "unauthenticated", "wrong password")
-            raise TheirError(Kind.UNAUTHENTICATED, "the old password is wrong")
+            raise TheirError(Kind.UNAUTHENTICATED, "the old password is wrong", code=Code.WRONG_OLD_PASSWORD)
         hashed = await self._passwords.hash(new, forbidden=(person.user, old))
         await self._enter(person, Operation.MODIFICATION, person.user, event="password changed")
         await deadlines.carried_out(self._new_password(signed_in, hashed))
@@ -201,9 +202,9 @@ class Identity:
         await self._authorizer.require(actor, Action.MANAGE_PEOPLE, object_type="user", object_id=user)
         now_ns = self._clock.utc_ns()
         if not is_slug(user):
-            raise TheirError(Kind.INVALID, "a user is 1 to 40 of a-z 0-9 and inner hyphens")
+            raise TheirError(Kind.INVALID, "a user is 1 to 40 of a-z 0-9 and inner hyphens", code=Code.USER_NAME_INVALID)
         if await self._accounts.user(user) is not None:
-            raise TheirError(Kind.CONFLICT, f"user {user} exists")
+            raise TheirError(Kind.CONFLICT, f"user {user} exists", code=Code.USER_EXISTS, facts={"user": user})
         one_time = password or secrets.token_urlsafe(12)
         person = Person(
             user, clean_text(name, "name"), _role(role), self._service, communes, now_ns, valid_to_ns, must_change=must_change
@@ -218,7 +219,12 @@ class Identity:
         await self._authorizer.require(actor, Action.MANAGE_PEOPLE, object_type="user", object_id=user)
         unknown = changes.keys() - {"name", "role", "communes", "valid_to_ns", "disabled", "act_ref"}
         if unknown or not changes:
-            raise TheirError(Kind.INVALID, f"cannot change {', '.join(sorted(unknown)) or 'nothing'}")
+            raise TheirError(
+                Kind.INVALID,
+                f"cannot change {', '.join(sorted(unknown)) or 'nothing'}",
+                code=Code.FIELD_FIXED,
+                facts={"field": ", ".join(sorted(unknown))},
+            )
         await self._require_account(user)
         if "role" in changes:
             changes["role"] = _role(changes["role"]).value
@@ -268,10 +274,10 @@ class Identity:
         """Return what the token opens; TheirError(UNAUTHENTICATED) if unknown, over, another camera's, or its session ended."""
         granted = self._view_tokens.get(token_digest(token))
         if granted is None or granted.expires_ns <= self._steady.utc_ns() or granted.camera != camera:
-            raise TheirError(Kind.UNAUTHENTICATED, "this view token is unknown or over")
+            raise TheirError(Kind.UNAUTHENTICATED, "this view token is unknown or over", code=Code.VIEW_TOKEN_INVALID)
         session = await self._session(granted.session)
         if session is None or not _valid(session[0], self._clock.utc_ns()):
-            raise TheirError(Kind.UNAUTHENTICATED, "the session behind this view token is over")
+            raise TheirError(Kind.UNAUTHENTICATED, "the session behind this view token is over", code=Code.VIEW_TOKEN_INVALID)
         return ViewGrant(session[0], granted.camera, granted.intervention, granted.session, session[1])
 
     async def _session(self, digest: str) -> tuple[Person, int] | None:
@@ -323,7 +329,7 @@ class Identity:
     async def _require_account(self, user: str) -> tuple[Account, str]:
         found = await self._accounts.user(user)
         if found is None:
-            raise TheirError(Kind.NOT_FOUND, f"no user {user}")
+            raise TheirError(Kind.NOT_FOUND, f"no user {user}", code=Code.USER_NOT_FOUND, facts={"user": user})
         return found
 
     async def _update(self, user: str, changes: dict[str, Any], *, ends: bool) -> None:
@@ -363,7 +369,7 @@ def _role(role: str) -> Role:
     try:
         return Role(role)
     except ValueError:
-        raise TheirError(Kind.INVALID, f"role must be one of {', '.join(Role)}") from None
+        raise TheirError(Kind.INVALID, f"role must be one of {', '.join(Role)}", code=Code.ROLE_UNKNOWN) from None
 
 
 def _csrf(token: str) -> str:

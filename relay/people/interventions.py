@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from relay.base.clock import Clock
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.base.ids import new_id
 from relay.people.authorize import Authorizer
@@ -119,15 +120,22 @@ class Interventions:
         """Return the person's motive for an open intervention; TheirError(INCOMPLETE) otherwise: no motive, no picture."""
         found = await self._catalogue.participant(intervention, person.user) if intervention else None
         if found is None:
-            raise TheirError(Kind.INCOMPLETE, "open or join an intervention with a motive first (JRN-02)")
+            raise TheirError(
+                Kind.INCOMPLETE,
+                "open or join an intervention with a motive first (JRN-02)",
+                code=Code.INTERVENTION_REQUIRED,
+                facts={"rule": "JRN-02"},
+            )
         if (await self._catalogue.intervention(found.intervention)).closed_ns is not None:
-            raise TheirError(Kind.INCOMPLETE, "this intervention is closed (LIV-07)")
+            raise TheirError(
+                Kind.INCOMPLETE, "this intervention is closed (LIV-07)", code=Code.INTERVENTION_CLOSED, facts={"rule": "LIV-07"}
+            )
         return found.motive
 
     async def _require_open(self, intervention: str) -> Intervention:
         found = await self._catalogue.intervention(intervention)
         if found.closed_ns is not None:
-            raise TheirError(Kind.CONFLICT, "this intervention is closed")
+            raise TheirError(Kind.CONFLICT, "this intervention is closed", code=Code.INTERVENTION_CLOSED)
         return found
 
     async def _add(self, made: Intervention, participant: Participant | None) -> None:

@@ -8,6 +8,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 
 T = TypeVar("T")
@@ -28,7 +29,12 @@ class Passwords:
     async def hash(self, password: str, *, forbidden: Iterable[str] = ()) -> str:
         """Return an Argon2id string; TheirError(INVALID) if shorter than 12, longer than 256, or one of `forbidden`."""
         if not MIN_LENGTH <= len(password) <= MAX_LENGTH or password in set(forbidden):
-            raise TheirError(Kind.INVALID, f"a password has {MIN_LENGTH} to {MAX_LENGTH} characters and is not an old one")
+            raise TheirError(
+                Kind.INVALID,
+                f"a password has {MIN_LENGTH} to {MAX_LENGTH} characters and is not an old one",
+                code=Code.PASSWORD_UNACCEPTABLE,
+                facts={"min": MIN_LENGTH, "max": MAX_LENGTH},
+            )
         return await self._run(lambda: self._hasher.hash(password))
 
     async def matches(self, hashed: str | None, password: str) -> bool:
@@ -44,7 +50,7 @@ class Passwords:
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._waiting >= MAX_WAITING:
-            raise TheirError(Kind.TOO_MANY, "too many sign-ins at once", retry_after=2.0)
+            raise TheirError(Kind.TOO_MANY, "too many sign-ins at once", retry_after=2.0, code=Code.TOO_MANY_SIGN_INS)
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)

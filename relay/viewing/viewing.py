@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from relay.base.clock import Clock, SteadyClock
+from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.base.ids import new_id
 from relay.channel import messages as m
+from relay.channel.messages import PeerCloseReason as Reason
 from relay.live.ice_restart import check_etag, is_restart, ufrag_of
 from relay.live.processes import ProcessClient, Processes
 from relay.live.publish_sessions import PublishSession
@@ -85,7 +87,7 @@ class Viewing:
         processes.on(m.WorkerReport, self._on_report)
         processes.on_up(self._adopt)
         streams.on.gone.append(self._on_camera_gone)
-        interventions.on_closed.append(lambda intervention: self.end_where("intervention closed", intervention=intervention))
+        interventions.on_closed.append(lambda closed: self.end_where(Reason.VIEW_INTERVENTION_CLOSED, intervention=closed))
 
     async def start(self) -> None:
         """Read which views were open when control last ran; workers then say which still are."""
@@ -103,9 +105,11 @@ class Viewing:
         Raises TheirError (no such worker, too many walls, INVALID, NOT_ACCEPTABLE) and OurError (worker away).
         """
         if not 0 <= worker < len(self._processes.workers):
-            raise TheirError(Kind.NOT_FOUND, f"no worker {worker}")
+            raise TheirError(Kind.NOT_FOUND, f"no worker {worker}", code=Code.WORKER_NOT_FOUND, facts={"worker": worker})
         if sum(wall.user == viewer.person.user for wall in self._walls.values()) >= MAX_WALLS_PER_PERSON:
-            raise TheirError(Kind.TOO_MANY, "too many viewer sessions of one person", retry_after=5.0)
+            raise TheirError(
+                Kind.TOO_MANY, "too many viewer sessions of one person", retry_after=5.0, code=Code.TOO_MANY_VIEWER_SESSIONS
+            )
         secret = sessions.make_secret(viewer.person.user)
         answer = await self._processes.workers[worker].ask(m.ViewerOpen(secret, offer), m.Answer)
         wall = ViewerSession(
@@ -120,8 +124,7 @@ class Viewing:
     async def open_single(self, viewer: Viewer, camera: str, intervention: str | None, offer: str) -> Opened:
         """Accept a WHEP viewer: a wall of one slot, assigned at once.
 
-        Raises TheirError: INCOMPLETE without a joined intervention (422), NOT_FOUND for a camera that is not live, as
-        policy says.
+        Raises TheirError: INCOMPLETE without a joined intervention (422), NOT_FOUND for a camera that is not live.
         """
         # Decided before the offer is looked at: who may not watch learns nothing about the camera from its answer.
         live, _ = await self._decide(viewer.person, camera, intervention)
@@ -132,7 +135,7 @@ class Viewing:
                 # A standard client has no other way to say which slot it listens to.
                 await self.listen(viewer.person, opened.secret, 0)
         except RelayError:
-            await self.close(opened.secret, "refused")
+            await self.close(opened.secret, Reason.VIEW_REFUSED)
             raise
         return opened
 
@@ -147,23 +150,20 @@ class Viewing:
             wall.etag, wall.ufrag = patched.etag, ufrag_of(fragment)
         return patched
 
-    async def close(self, secret: str, reason: str = "closed by the viewer") -> None:
-        """Close a session; its views end, whatever the disk does: their ends are entered when it is back.
-
-        Raises TheirError(NOT_FOUND).
-        """
+    async def close(self, secret: str, reason: Reason = Reason.CLOSED_BY_VIEWER) -> None:
+        """Close a session and its views; their ends are journalled once the disk answers.  Raises TheirError(NOT_FOUND)."""
         wall = self.require(secret)
         try:
             await self._processes.workers[wall.worker].ask(m.PeerClose(secret, reason), m.Done)
         except OurError as error:
             logger.warning("worker did not confirm an end", extra={"detail": error.detail})
-        await deadlines.ended(self._gone(wall, reason))
+        await deadlines.ended(self._gone(wall, reason.sentence))
 
     def require(self, secret: str, user: str | None = None) -> ViewerSession:
         """Return a session, of this person where one is named; raises TheirError(NOT_FOUND)."""
         wall = self._walls.get(secret)
         if wall is None or (user is not None and not sessions.belongs_to(secret, user)):
-            raise TheirError(Kind.NOT_FOUND, "no such session")
+            raise TheirError(Kind.NOT_FOUND, "no such session", code=Code.SESSION_NOT_FOUND)
         if user is not None:
             wall.user = user
         return wall
@@ -185,7 +185,7 @@ class Viewing:
         wall = self.require(secret, person.user)
         wall.tell = tell or wall.tell
         if not 0 <= slot < wall.slots:
-            raise TheirError(Kind.INVALID, f"no slot {slot}")
+            raise TheirError(Kind.INVALID, f"no slot {slot}", code=Code.SLOT_NOT_FOUND, facts={"slot": slot})
         async with wall.lock:
             if camera is None:
                 await self._empty(wall, slot)
@@ -227,7 +227,7 @@ class Viewing:
         return sum(watching.camera == camera for _, watching in self._by_view.values())
 
     def end_where(
-        self, reason: str, *, user: str | None = None, session: str | None = None, intervention: str | None = None
+        self, reason: Reason, *, user: str | None = None, session: str | None = None, intervention: str | None = None
     ) -> None:
         """End at once the sessions of a person or sign-in, or the views under an intervention."""
         for wall in tuple(self._walls.values()):
@@ -251,7 +251,7 @@ class Viewing:
         for wall in tuple(self._walls.values()):
             if self._is_over(wall):
                 # Beside the others: each waits for the journal.
-                self._background.spawn(self._close_quietly(wall, "the sign-in is over"))
+                self._background.spawn(self._close_quietly(wall, Reason.SIGN_IN_OVER))
         for work in self._closing.again():
             self._background.spawn(work)
         self._bury_orphans()
@@ -285,7 +285,7 @@ class Viewing:
             self._counters.count("views_refused")
             raise
         if live is None:  # policy refuses this already; the type needs it said
-            raise TheirError(Kind.NOT_FOUND, "this camera is not live")
+            raise TheirError(Kind.NOT_FOUND, "this camera is not live", code=Code.CAMERA_NOT_LIVE)
         return live, motive
 
     async def _show(
@@ -293,7 +293,9 @@ class Viewing:
     ) -> LiveView:
         live, motive = await self._decide(person, camera, intervention)
         if live.worker != wall.worker:
-            raise TheirError(Kind.CONFLICT, f"this camera is on worker {live.worker}")
+            raise TheirError(
+                Kind.CONFLICT, f"this camera is on worker {live.worker}", code=Code.WRONG_WORKER, facts={"worker": live.worker}
+            )
         now_ns = self._clock.utc_ns()
         watching = LiveView(new_id(now_ns), person.user, camera, intervention or "", slot, now_ns)
         await self._enter_join(person, watching, live, motive)
@@ -328,10 +330,10 @@ class Viewing:
         """Refuse what ended while the journal was written; the view is known by now, so that a later end finds it."""
         await self._interventions.motive_of(person, watching.intervention)
         if self._walls.get(wall.secret) is not wall or self._by_view.get(watching.view) is None:
-            raise TheirError(Kind.NOT_FOUND, "no such session")
+            raise TheirError(Kind.NOT_FOUND, "no such session", code=Code.SESSION_NOT_FOUND)
         now = self._streams.live(watching.camera)
         if now is None or now.worker != live.worker:
-            raise TheirError(Kind.NOT_FOUND, "this camera is not live")
+            raise TheirError(Kind.NOT_FOUND, "this camera is not live", code=Code.CAMERA_NOT_LIVE)
 
     async def _enter_join(self, person: Person, watching: LiveView, live: PublishSession, motive: str) -> None:
         details: dict[str, str | int | bool | None] = {
@@ -348,14 +350,11 @@ class Viewing:
         watching = wall.views.get(slot)
         if watching is None:
             return
-        lease = self._clock.monotonic()
-        await self._processes.workers[wall.worker].ask(
-            m.SlotAssign(wall.secret, slot, None, watching.view, "high", lease), m.Done
-        )
-        # The worker tells the span seen by `LegEnded`; the slot is free at once.
-        wall.views.pop(slot, None)
+        emptied = m.SlotAssign(wall.secret, slot, None, watching.view, "high", self._clock.monotonic())
+        await self._processes.workers[wall.worker].ask(emptied, m.Done)
+        wall.views.pop(slot, None)  # free at once; the worker reports the span seen by `LegEnded`
 
-    async def _empty_slots(self, wall: ViewerSession, slots: Iterable[int], reason: str) -> None:
+    async def _empty_slots(self, wall: ViewerSession, slots: Iterable[int], reason: Reason) -> None:
         if wall.single and slots:
             await self._close_quietly(wall, reason)
             return
@@ -367,11 +366,11 @@ class Viewing:
                 except RelayError as error:
                     logger.warning("slot not emptied", extra={"detail": error.detail})
             if watching is not None:
-                sessions.notify_ended(wall, watching, reason)
+                sessions.notify_ended(wall, watching, reason.sentence)
 
-    async def _close_quietly(self, wall: ViewerSession, reason: str) -> None:
+    async def _close_quietly(self, wall: ViewerSession, reason: Reason) -> None:
         for watching in wall.views.values():
-            sessions.notify_ended(wall, watching, reason)
+            sessions.notify_ended(wall, watching, reason.sentence)
         try:
             await self.close(wall.secret, reason)
         except TheirError:
@@ -392,8 +391,7 @@ class Viewing:
     async def _leave_untold(self, view: str, reason: str) -> None:
         """The end of a view of which no worker tells the span: at most from its beginning until now."""
         if view in self._by_view:  # else it was told meanwhile
-            opened_ns = self._by_view[view][1].opened_ns
-            await self._leave(view, opened_ns, self._clock.utc_ns(), reason, bound=True)
+            await self._leave(view, self._by_view[view][1].opened_ns, self._clock.utc_ns(), reason, bound=True)
 
     async def _leave(self, view: str, first_ns: int | None, last_ns: int | None, reason: str, *, bound: bool = False) -> None:
         """Journal the end of a view, once, with the span seen."""
@@ -480,7 +478,7 @@ class Viewing:
         self._watched(leg.camera)
         if view.intervention and (await self._catalogue.intervention(view.intervention)).closed_ns is not None:
             # Control died between the entry of its end and telling who showed it.
-            self._background.spawn(self._empty_slots(wall, [leg.slot], "intervention closed"))
+            self._background.spawn(self._empty_slots(wall, [leg.slot], Reason.VIEW_INTERVENTION_CLOSED))
 
     def _bury_orphans(self) -> None:
         """Once every worker has spoken, close the views that none of them holds, with their last leased second."""
@@ -488,9 +486,10 @@ class Viewing:
             return
         for view in tuple(self._orphans.values()):
             del self._orphans[view.view]
-            reason = "the relay was restarted"
-            leave = ViewEnd(view.view, view.user, view.camera, view.opened_ns, view.leased_ns, reason, bound=True)
-            self._background.spawn(self._closing.enter(leave))
+            end = ViewEnd(
+                view.view, view.user, view.camera, view.opened_ns, view.leased_ns, "the relay was restarted", bound=True
+            )
+            self._background.spawn(self._closing.enter(end))
             self._counters.count("views_orphaned")
 
     # --- small things -------------------------------------------------------------------------------------------------

@@ -382,11 +382,11 @@ class Worker:
     def _on_close(self, message: m.PeerClose) -> m.Message:
         viewer = self.viewers.get(message.session)
         if viewer is not None:
-            self._drop_viewer(viewer, message.reason)
+            self._drop_viewer(viewer, message.reason.sentence)
         camera = self._camera_of(message.session)
         if camera is not None:
             # A session that another one takes over was lost, not stopped: its recording goes on with the next one.
-            camera.close("lost" if message.reason.startswith("lost") else "ended", message.reason)
+            camera.close("lost" if message.reason.is_loss else "ended", message.reason.sentence)
         return m.Done()
 
     def _inventory(self) -> m.WorkerInventory:

@@ -133,7 +133,7 @@ async def test_a_transmission_ends_after_its_longest_time(tmp_path: Path) -> Non
     async with control_line(tmp_path, policy={"transmission_minutes": 1e-6}) as line:
         await _live(line)
         await line.control.context.time_limit.tick()
-        assert (await line.worker.next(m.PeerClose)).reason == "the transmission reached its longest time"
+        assert (await line.worker.next(m.PeerClose)).reason.sentence == "the transmission reached its longest time"
         assert line.control.context.streams.live("pm-1") is None
 
 
@@ -214,7 +214,7 @@ async def test_a_recording_that_does_not_come_back_ends_the_transmission_with_an
             alarm = await socket.hear("alarm")
             assert alarm["camera"] == "pm-1"
         closed = await line.worker.next(m.PeerClose)
-        assert closed.reason == "the recording failed"
+        assert closed.reason.sentence == "the recording failed"
 
 
 async def test_a_pressed_camera_whose_recording_failed_publishes_again_when_a_recorder_is_back(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ async def test_a_pressed_camera_whose_recording_failed_publishes_again_when_a_re
             await line.recorder.stop()
             line.recorder.open.clear()
             assert (await socket.hear("republish"))["reason"] == "the recording failed"
-            assert (await line.worker.next(m.PeerClose)).reason == "the recording failed"
+            assert (await line.worker.next(m.PeerClose)).reason.sentence == "the recording failed"
             refused = await line.publish("pm-1")
             assert (refused.status, "Retry-After" in refused.headers) == (503, True)
             await line.recorder.start()
@@ -247,7 +247,7 @@ async def test_a_disk_that_does_not_take_the_recording_ends_the_transmission_aft
         async with line.page(olga) as socket:
             line.recorder.report("full")
             assert (await socket.hear("alarm"))["reason"] == "the recording failed"
-        assert (await line.worker.next(m.PeerClose)).reason == "the recording failed"
+        assert (await line.worker.next(m.PeerClose)).reason.sentence == "the recording failed"
 
 
 async def test_a_disk_that_is_back_in_time_interrupts_nothing(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ async def test_a_recording_whose_end_waits_for_the_disk_is_not_continued(tmp_pat
         await _live(line)
         (first,) = line.recorder.open
         line.recorder.refusals[m.RecordClose] = TheirError(Kind.UNAVAILABLE, "disk")
-        await line.control.context.streams.stop("pm-1", "test", "lost", None)
+        await line.control.context.streams.stop("pm-1", m.PeerCloseReason.LOST_TAKEN_OVER, "lost", None)
         assert (await line.publish("pm-1")).status == 201
         assert line.recorder.all(m.RecordOpen)[-1].plan.recording != first
 
@@ -318,7 +318,7 @@ async def test_revoking_stops_publishing_and_closes_the_cameras_socket(tmp_path:
             status, _ = await ada.call("DELETE", "/api/cameras/pm-1")
             assert status == 204
             assert (await socket.hear("stop"))["reason"] == "token revoked"
-        assert (await line.worker.next(m.PeerClose)).reason == "token revoked"
+        assert (await line.worker.next(m.PeerClose)).reason.sentence == "token revoked"
         assert (await line.recorder.next(m.RecordClose)).reason == "revoked"
         assert (await line.publish("pm-1")).status == 401
 
@@ -602,7 +602,7 @@ async def test_a_sign_in_that_is_over_ends_views_and_sockets(tmp_path: Path) -> 
             await services.viewing.tick()
             services.live.expire(1 << 62)
             assert (await page.hear("bye"))["reason"] == "the sign-in is over"
-        assert (await line.worker.next(m.PeerClose)).reason == "the sign-in is over"
+        assert (await line.worker.next(m.PeerClose)).reason.sentence == "the sign-in is over"
 
 
 async def test_ones_own_sign_out_ends_what_was_opened_under_it(tmp_path: Path) -> None:
@@ -617,7 +617,7 @@ async def test_ones_own_sign_out_ends_what_was_opened_under_it(tmp_path: Path) -
             await page.hear("hello")
             assert (await olga.call("DELETE", "/api/session"))[0] == 204
             await page.hear("bye")
-        assert (await line.worker.next(m.PeerClose)).reason == "signed out"
+        assert (await line.worker.next(m.PeerClose)).reason.sentence == "signed out"
 
 
 async def test_the_end_of_a_view_that_could_not_be_entered_is_entered_later(
@@ -651,7 +651,7 @@ async def test_a_lost_role_ends_the_views_under_it(tmp_path: Path) -> None:
         await _live(line)
         await olga.post_offer(f"/whep/pm-1?intervention={await _intervention(olga)}")
         assert (await ada.call("PATCH", "/api/users/olga", {"role": "auditor"}))[0] == 200
-        assert (await line.worker.next(m.PeerClose)).reason == "signed out"
+        assert (await line.worker.next(m.PeerClose)).reason.sentence == "signed out"
 
 
 async def test_a_view_token_opens_one_camera_without_a_cookie_and_nothing_else(tmp_path: Path) -> None:
@@ -717,7 +717,7 @@ async def test_leases_are_renewed_however_the_journal_and_the_database_do_and_no
         assert (await line.worker.next(m.LeaseRenew)).views == (second,)
         with contextlib.suppress(OSError):
             await services.viewing.tick()
-        assert (await line.worker.next(m.PeerClose)).reason == "the sign-in is over"
+        assert (await line.worker.next(m.PeerClose)).reason.sentence == "the sign-in is over"
         await until(lambda: first in services.viewing._closing.known(), "its end waits for the disk")
         services.viewing.renew()
         assert (await line.worker.next(m.LeaseRenew, 2)).views == (second,)

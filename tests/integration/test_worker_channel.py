@@ -49,7 +49,7 @@ async def test_a_wish_that_cannot_be_granted_is_refused_and_changes_nothing(line
 
 
 async def test_closing_what_is_gone_already_is_done(line: Line) -> None:
-    assert await line.ask(m.PeerClose("nobody", "left")) == m.Done()
+    assert await line.ask(m.PeerClose("nobody", m.PeerCloseReason.CLOSED_BY_VIEWER)) == m.Done()
 
 
 async def test_a_slot_that_was_not_agreed_cannot_be_assigned(line: Line) -> None:
@@ -79,7 +79,7 @@ async def test_a_session_closed_by_control_tells_how_its_views_ended(line: Line)
         await line.assign("v", 0, "cam", "view-1")
         await line.assign("v", 1, "cam", "view-2")
         await watching.picture()
-        await line.ask(m.PeerClose("v", "signed out"))
+        await line.ask(m.PeerClose("v", m.PeerCloseReason.SIGNED_OUT))
         await until(lambda: line.of(m.ViewerState)[-1].state == "closed")
         assert {(fact.view, fact.reason) for fact in line.of(m.LegEnded)} == {
             ("view-1", "signed out"),
@@ -93,10 +93,10 @@ async def test_a_camera_closed_by_control_ends_its_recording_and_leaves_its_slot
         async with camera(line, "cam", FILM):
             await line.assign("v", 0, "cam", "view-1")
             await watching.picture()
-            await line.ask(m.PeerClose("s-cam", "revoked"))
+            await line.ask(m.PeerClose("s-cam", m.PeerCloseReason.TOKEN_REVOKED))
             await until(lambda: line.recorder.of(m.TapClose))
             assert line.recorder.of(m.TapClose)[-1].reason == "stopped"
-            assert line.of(m.PublisherState)[-1].reason == "revoked"
+            assert line.of(m.PublisherState)[-1].reason == "token revoked"
         assert line.of(m.LegEnded) == []
         async with camera(line, "cam", FILM):
             await watching.picture()

@@ -117,7 +117,7 @@ class FakeWorker(_Peer):
             self.publishers.pop(message.session, None)
             self.viewers.pop(message.session, None)
             for leg in [leg for leg in self.legs.values() if leg.session == message.session]:
-                self._end(leg, message.reason)
+                self._end(leg, message.reason.sentence)
         if isinstance(message, m.SlotAssign):
             for leg in [leg for leg in self.legs.values() if (leg.session, leg.slot) == (message.session, message.slot)]:
                 self._end(leg, "slot emptied")

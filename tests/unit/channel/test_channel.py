@@ -14,7 +14,7 @@ from relay.base.counters import Counters
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import messages
 from relay.channel.framing import MAX_FRAME, Connection, FrameKind, connect, listen, pack, unpack
-from relay.channel.messages import AnyMessage, Done, Message, PeerClose, Ping, Refused, TapPackets
+from relay.channel.messages import AnyMessage, Done, Message, PeerClose, PeerCloseReason, Ping, Refused, TapPackets
 
 
 def message_types() -> list[type[Message]]:
@@ -56,7 +56,7 @@ def test_a_frame_that_does_not_decode_is_our_error_and_nothing_else(body: bytes)
 
 
 def test_a_wrong_type_inside_a_message_is_refused() -> None:
-    body = msgspec.msgpack.encode((0, 0, ["PeerClose", 7, "reason"]))
+    body = msgspec.msgpack.encode((0, 0, ["PeerClose", 7, "signed_out"]))
     with pytest.raises(OurError):
         unpack(body)
 
@@ -108,7 +108,7 @@ async def test_a_request_gets_its_answer(ends: tuple[Ends, Connection]) -> None:
 
 async def test_a_refusal_arrives_with_its_kind_and_when_to_retry(ends: tuple[Ends, Connection]) -> None:
     with pytest.raises(TheirError) as caught:
-        await ends[1].ask(PeerClose("s", "x"))
+        await ends[1].ask(PeerClose("s", PeerCloseReason.SIGNED_OUT))
     assert (caught.value.kind, caught.value.retry_after) == (Kind.CONFLICT, 2.0)
 
 

@@ -292,7 +292,7 @@ async def test_a_session_ended_while_its_worker_was_away_does_not_come_back_with
         raise OurError("not there", kind=Kind.UNAVAILABLE)
 
     scene.processes.workers[live.worker].ask = away  # type: ignore[method-assign]
-    await scene.streams.stop("pm-1", "the intervention was closed", "stopped", None)
+    await scene.streams.stop("pm-1", m.PeerCloseReason.INTERVENTION_CLOSED, "stopped", None)
     scene.processes.workers[live.worker].ask = asked  # type: ignore[method-assign]
     await scene.up(live.worker)
     assert scene.streams.live("pm-1") is None
@@ -361,7 +361,7 @@ async def test_a_confirmation_outlives_the_cameras_radio_and_the_control(scene: 
 
 async def test_the_longest_time_begins_anew_after_an_end_that_was_wanted(scene: Scene) -> None:
     await scene.publish()
-    await scene.streams.stop("pm-1", "the transmission reached its longest time", "stopped", None)
+    await scene.streams.stop("pm-1", m.PeerCloseReason.TIME_LIMIT, "stopped", None)
     scene.clock.advance(10)
     assert (await scene.publish()).confirmed == scene.clock.monotonic()
 
@@ -457,5 +457,5 @@ async def test_a_camera_hears_that_it_must_stop_before_its_session_is_taken_away
         return await ask(message, *more)
 
     worker.ask = close  # type: ignore[method-assign, assignment]
-    await scene.streams.stop("pm-1", "the intervention was closed", "stopped", None)
+    await scene.streams.stop("pm-1", m.PeerCloseReason.INTERVENTION_CLOSED, "stopped", None)
     assert told == [["pm-1"]]

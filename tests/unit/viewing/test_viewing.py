@@ -150,10 +150,10 @@ async def _restarted(scene: Scene) -> tuple[Viewing, str]:
 async def test_a_view_that_outlived_control_ends_with_the_sign_in_behind_it() -> None:
     scene = Scene()
     again, secret = await _restarted(scene)
-    again.end_where("signed out", session="another")
+    again.end_where(m.PeerCloseReason.SIGNED_OUT, session="another")
     await scene.settled()
     assert again.open_views == 1
-    again.end_where("signed out", session="sign-in")
+    again.end_where(m.PeerCloseReason.SIGNED_OUT, session="sign-in")
     await scene.settled()
     assert again.open_views == 0
     assert [asked.session for asked in scene.asked if isinstance(asked, m.PeerClose)] == [secret]
@@ -177,7 +177,7 @@ async def test_a_view_that_outlived_control_belongs_to_the_sign_in_that_claims_i
     scene = Scene()
     again, secret = await _restarted(scene)
     again.claim(Viewer(OLGA, "newer", 10**30), secret)
-    again.end_where("signed out", session="newer")
+    again.end_where(m.PeerCloseReason.SIGNED_OUT, session="newer")
     await scene.settled()
     assert again.open_views == 0
 
