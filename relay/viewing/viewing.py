@@ -486,10 +486,9 @@ class Viewing:
             return
         for view in tuple(self._orphans.values()):
             del self._orphans[view.view]
-            end = ViewEnd(
-                view.view, view.user, view.camera, view.opened_ns, view.leased_ns, "the relay was restarted", bound=True
-            )
-            self._background.spawn(self._closing.enter(end))
+            reason = "the relay was restarted"
+            leave = ViewEnd(view.view, view.user, view.camera, view.opened_ns, view.leased_ns, reason, bound=True)
+            self._background.spawn(self._closing.enter(leave))
             self._counters.count("views_orphaned")
 
     # --- small things -------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 
 from relay.base.clock import SECOND_NS, ManualClock
 from relay.base.errors import Kind, OurError, TheirError
+from relay.channel.messages import PeerCloseReason
 from relay.live.capture import Circumstances
 from relay.live.publish_sessions import Listeners, PublishSession
 from relay.live.streams import Streams
@@ -42,8 +43,8 @@ class Sessions:
     def confirm(self, live: PublishSession) -> None:
         live.confirmed = self.clock.monotonic()
 
-    async def stop(self, camera: str, reason: str, why: str, author: str | None) -> None:
-        self.stopped.append((camera, reason))
+    async def stop(self, camera: str, reason: PeerCloseReason, why: str, author: str | None) -> None:
+        self.stopped.append((camera, reason.sentence))
         del self.lives[camera]
 
 
