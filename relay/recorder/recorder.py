@@ -250,7 +250,7 @@ class Recorder:
             raise TheirError(Kind.UNAVAILABLE, "the recorder cannot open a recording")
         assert self._loop is not None
         assert self._vault is not None
-        if self._vault.troubled:
+        if self._vault.disk != "ok":
             raise OurError("the vault cannot be written", retry_after=2.0)
         loop, opened = self._loop, self._new_future()
 
@@ -365,15 +365,9 @@ class Recorder:
             cpu_seconds=time.process_time(),
             disk_free=max(0, self._vault.free_bytes - self._config.keep_free),
             backlog_bytes=self._vault.backlog_bytes,
-            disk=self._disk(self._vault),
+            disk=self._vault.disk,
             session_until_ns=self._signer.certificate.not_after_ns,
         )
-
-    @staticmethod
-    def _disk(vault: VaultThread) -> Literal["ok", "stalled", "full", "gone"]:
-        if vault.state == "stalled" and not vault.free_bytes:
-            return "gone"
-        return "stalled" if vault.state == "ok" and vault.troubled else vault.state
 
     def _report_of(self, recording: Recording) -> messages.RecordingReport:
         progress = recording.progress
@@ -389,9 +383,10 @@ class Recorder:
 
     def _state_of(self, recording: Recording) -> RecordingState:
         assert self._vault is not None
-        if self._vault.state == "full":
+        disk = self._vault.disk
+        if disk == "full":
             return "full"
-        if self._vault.troubled:
+        if disk != "ok":
             return "stalled"
         return "recording" if recording.seen_media and recording.lost_since is None else "waiting"
 

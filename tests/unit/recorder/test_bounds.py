@@ -2,7 +2,6 @@
 
 import errno
 import os
-import queue
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,21 +16,22 @@ from relay.evidence import seal
 from relay.evidence.chain import Body, Cause, End, Gap, Link, iterate
 from relay.evidence.records import MAX_SEGMENT, MAX_TEXT
 from relay.evidence.wire import Text, clip, encode
-from relay.recorder import sealing, writer
-from relay.recorder.jobs import EndJob, FragmentJob, GapJob, Job, OpenJob, VaultEvent
+from relay.recorder import backlog, sealing
+from relay.recorder.backlog import Backlog
+from relay.recorder.job_executor import JobExecutor
+from relay.recorder.jobs import EndJob, FragmentJob, GapJob, Job, OpenJob
 from relay.recorder.marks import open_marks
-from relay.recorder.writer import VaultThread, WriterSettings
+from relay.recorder.vault_disk import VaultDisk
 from relay.store.vault import CHAIN, FileOps
 from tests.support.faulty_disk import FaultyOps
 from tests.support.sealing import KEY, RECORDING, finish, gap_job, judge, media, plan, session
 from tests.unit.recorder.test_writer import Bench
 
 
-def thread(root: Path, clock: ManualClock | None = None, ops: FileOps | None = None) -> VaultThread:
-    """A vault thread that is not started: its jobs wait."""
-    settings = WriterSettings(root, 0, 1.0, 10.0, 0)
-    facts: queue.Queue[VaultEvent] = queue.Queue()
-    return VaultThread(settings, session(), clock or ManualClock(), Counters(), facts.put, ops)
+def executor(root: Path, ops: FileOps | None = None) -> JobExecutor:
+    """What the vault thread carries out jobs with."""
+    ops, counters = ops or FileOps(), Counters()
+    return JobExecutor(ops, root, session(), ManualClock(), counters, VaultDisk(ops, root, counters), lambda _event: None)
 
 
 def bodies(root: Path, recording: str = RECORDING) -> list[Body]:
@@ -58,13 +58,13 @@ def test_clipped_text_is_whole_characters_and_fits(text: str, size: int) -> None
 
 
 def test_an_opening_that_cannot_be_signed_leaves_nothing(tmp_path: Path) -> None:
-    vault = thread(tmp_path)
+    vault = executor(tmp_path)
     answers: list[Exception | None] = []
     before = left(tmp_path)
     for number in range(30):
         its = plan(f"{number:032x}")
         long = type(its)(**{name: getattr(its, name) for name in its.__struct_fields__} | {"trigger": "é" * 150})
-        vault._begin(OpenJob(long, KEY, answers.append))
+        vault.carry_out(OpenJob(long, KEY, answers.append))
     assert left(tmp_path) == before
     assert all(isinstance(answer, OurError) for answer in answers)
 
@@ -75,22 +75,21 @@ def test_an_opening_that_the_disk_refuses_at_any_operation_leaves_no_descriptor(
         root.mkdir()
         before = left(root)[0]
         answers: list[Exception | None] = []
-        vault = thread(root, ops=FaultyOps(failing(at)))
-        vault._begin(OpenJob(plan(), KEY, answers.append))
-        if answers == [None]:
-            vault._open[RECORDING].close()
+        vault = executor(root, FaultyOps(failing(at)))
+        vault.carry_out(OpenJob(plan(), KEY, answers.append))
+        vault.close()
         assert left(root)[0] == before, at
 
 
 def test_a_second_opening_of_a_recording_does_not_undo_the_first(tmp_path: Path) -> None:
-    vault = thread(tmp_path)
+    vault = executor(tmp_path)
     answers: list[Exception | None] = []
     for _ in range(2):
-        vault._begin(OpenJob(plan(), KEY, answers.append))
+        vault.carry_out(OpenJob(plan(), KEY, answers.append))
     assert answers[0] is None
     assert isinstance(answers[1], OurError)
     assert (tmp_path / RECORDING / CHAIN).exists()
-    vault._open[RECORDING].close()
+    vault.close()
 
 
 @pytest.fixture
@@ -140,39 +139,37 @@ def test_a_recording_ends_with_its_last_segment_number(tmp_path: Path, numbers: 
 # --- a queue that is full ---------------------------------------------------------------------------------------------
 
 
-def full(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[VaultThread, ManualClock]:
+def full(monkeypatch: pytest.MonkeyPatch) -> Backlog:
     """Two cameras in turn on a disk that takes nothing: the queue is full of their fragments, and more came."""
-    monkeypatch.setattr(writer, "MAX_JOBS", 40)
+    monkeypatch.setattr(backlog, "MAX_JOBS", 40)
     clock = ManualClock()
-    vault = thread(root, clock)
+    waiting = Backlog(clock, Counters(), 10.0)
     for number in range(200):
-        vault.put(media(number // 2, recording="ab"[number % 2] * 32, queued=clock.monotonic()))
-    return vault, clock
+        waiting.put(media(number // 2, recording="ab"[number % 2] * 32, queued=clock.monotonic()))
+    return waiting
 
 
-def test_media_that_finds_the_queue_full_lies_in_a_gap_of_its_recording(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    vault, _ = full(tmp_path, monkeypatch)
+def test_media_that_finds_the_queue_full_lies_in_a_gap_of_its_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = full(monkeypatch)
     for name in "ab":
-        kept = [job for job in vault._jobs if isinstance(job, FragmentJob) and job.recording == name * 32]
-        gaps = [job for job in vault._jobs if isinstance(job, GapJob) and job.recording == name * 32]
+        kept = [job for job in waiting.jobs if isinstance(job, FragmentJob) and job.recording == name * 32]
+        gaps = [job for job in waiting.jobs if isinstance(job, GapJob) and job.recording == name * 32]
         assert (len(kept), [job.fragments for job in gaps]) == (20, [80])
         assert gaps[0].end_ns == media(99).start_ns + media(99).length_ns
 
 
-def test_gaps_and_ends_are_never_refused_and_the_queue_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    vault, _ = full(tmp_path, monkeypatch)
+def test_gaps_and_ends_are_never_refused_and_the_queue_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = full(monkeypatch)
     for number in range(100, 150):
         for name in "ab":
-            vault.put(gap_job(number, name * 32))
-            vault.put(media(number, recording=name * 32, queued=0.0))
+            waiting.put(gap_job(number, name * 32))
+            waiting.put(media(number, recording=name * 32, queued=0.0))
     for name in "ab":
-        vault.put(finish(150, name * 32))
-    assert len(vault._jobs) == 40 + 2 * 2
-    assert [job.recording[0] for job in vault._jobs if isinstance(job, EndJob)] == ["a", "b"]
+        waiting.put(finish(150, name * 32))
+    assert len(waiting) == 40 + 2 * 2
+    assert [job.recording[0] for job in waiting.jobs if isinstance(job, EndJob)] == ["a", "b"]
     answers: list[Exception | None] = []
-    vault.put(OpenJob(plan(), KEY, answers.append))
+    waiting.put(OpenJob(plan(), KEY, answers.append))
     assert isinstance(answers[0], OurError)
 
 

@@ -17,7 +17,8 @@ from relay.base.counters import Counters
 from relay.base.errors import OurError
 from relay.evidence import seal
 from relay.evidence.chain import Cause, Gap, Link, iterate
-from relay.recorder import sealing, writer
+from relay.recorder import backlog, group_sync, sealing, vault_disk, writer
+from relay.recorder.disk_state import report
 from relay.recorder.jobs import GapSealed, Job, OpenJob, Progress, RecordingEnded, SegmentEnded, VaultEvent
 from relay.recorder.writer import VaultThread, WriterSettings
 from relay.store.vault import CHAIN, FileOps
@@ -79,7 +80,7 @@ class Bench:
         return False
 
     def disk(self) -> str:
-        return self.thread.state
+        return report(self.thread.state, free_bytes=1, slow=False)
 
     def waiting(self) -> list[VaultEvent]:
         """Take what was told and nobody has waited for."""
@@ -233,7 +234,7 @@ def test_media_that_waited_longer_than_the_backlog_becomes_one_signed_gap(bench:
 def test_full_disk_still_takes_gaps_and_the_end_and_media_again_once_there_is_room(
     bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encrypted: list[tuple[bytes, str, int]]
 ) -> None:
-    monkeypatch.setattr(writer, "ROOM", 20_000)
+    monkeypatch.setattr(vault_disk, "ROOM", 20_000)
     clock = Jumping()
     disk = SmallDisk(tmp_path, 100_000)
     one = bench(disk, clock, reserve=16_000)
@@ -267,7 +268,7 @@ def test_full_disk_still_takes_gaps_and_the_end_and_media_again_once_there_is_ro
 def test_media_leaves_room_to_others_and_is_taken_again_once_there_is_more(
     bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "ROOM", 20_000)
+    monkeypatch.setattr(vault_disk, "ROOM", 20_000)
     clock, kept = Jumping(), 50_000
     disk = SmallDisk(tmp_path, 200_000)
     one = bench(disk, clock, reserve=16_000, keep=kept)
@@ -292,8 +293,8 @@ def test_media_leaves_room_to_others_and_is_taken_again_once_there_is_more(
 def test_what_a_full_disk_does_not_take_is_one_gap_or_one_every_ten_seconds(
     bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "ROOM", 20_000)
-    monkeypatch.setattr(writer, "OPEN_GAP_SECONDS", math.inf)
+    monkeypatch.setattr(vault_disk, "ROOM", 20_000)
+    monkeypatch.setattr(group_sync, "OPEN_GAP_SECONDS", math.inf)
     clock, disk = Jumping(), SmallDisk(tmp_path, 200_000)
     one = bench(disk, clock, reserve=16_000, keep=50_000)
     one.open()
@@ -305,14 +306,14 @@ def test_what_a_full_disk_does_not_take_is_one_gap_or_one_every_ten_seconds(
         one.put(media(number, queued=clock.monotonic()))
     clock.advance(11)
     one.until(lambda: one.counters.values["vault_dropped"] == 5)
-    monkeypatch.setattr(writer, "OPEN_GAP_SECONDS", 10.0)
+    monkeypatch.setattr(group_sync, "OPEN_GAP_SECONDS", 10.0)
 
     def signed() -> bool:
         clock.advance(5)
         return any(isinstance(fact, GapSealed) for fact in one.waiting())
 
     one.until(signed)
-    monkeypatch.setattr(writer, "OPEN_GAP_SECONDS", math.inf)  # however slow this machine is
+    monkeypatch.setattr(group_sync, "OPEN_GAP_SECONDS", math.inf)  # however slow this machine is
     one.put(*(media(number, queued=clock.monotonic()) for number in range(6, 9)))
     one.until(lambda: one.counters.values["vault_dropped"] == 8)
     disk.capacity = 400_000
@@ -331,7 +332,7 @@ def test_what_a_full_disk_does_not_take_is_one_gap_or_one_every_ten_seconds(
 def test_an_init_segment_that_a_full_disk_did_not_take_is_stored_before_the_fragments_that_need_it(
     bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "MAX_BYTES", 400)
+    monkeypatch.setattr(backlog, "MAX_BYTES", 400)
     held = threading.Event()
 
     one = bench(HeldMedia(held))
@@ -352,7 +353,7 @@ def test_an_init_segment_that_a_full_disk_did_not_take_is_stored_before_the_frag
 
 
 def test_cameras_that_lose_together_have_one_gap_each(bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "MAX_BYTES", 400)
+    monkeypatch.setattr(backlog, "MAX_BYTES", 400)
     held, other = threading.Event(), "f" * 32
 
     one = bench(HeldMedia(held))
@@ -360,7 +361,7 @@ def test_cameras_that_lose_together_have_one_gap_each(bench: Callable[..., Bench
     one.open(other)
     for number in range(20):
         one.put(media(number), media(number, recording=other))
-    assert len(one.thread._jobs) <= 5, "one that is stored of each, one gap of each, and perhaps still an opening"
+    assert one.thread.waiting_jobs <= 5, "one that is stored of each, one gap of each, and perhaps still an opening"
     held.set()
     one.put(finish(20), finish(20, other))
     one.wait(RecordingEnded)
@@ -405,14 +406,14 @@ def test_opening_on_a_dead_disk_is_refused_and_leaves_nothing(bench: Callable[..
 
 
 def test_backlog_is_bounded_in_bytes(bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "MAX_BYTES", 1000)
+    monkeypatch.setattr(backlog, "MAX_BYTES", 1000)
     held = threading.Event()
 
     one = bench(HeldMedia(held))
     one.open()
     one.put(*(media(number) for number in range(50)))
     assert one.thread.backlog_bytes <= 1000
-    assert len(one.thread._jobs) <= 7
+    assert one.thread.waiting_jobs <= 7
     held.set()
     one.put(finish(50))
     one.wait(RecordingEnded)
