@@ -14,7 +14,7 @@ from importlib import import_module
 from scripts.benchmarks.rig import Hosts
 
 METHODS = {
-    "forward": "CPU per forwarded packet, beside Janus and stock aiortc",
+    "forward": "CPU per forwarded packet, beside Janus, MediaMTX and stock aiortc",
     "latency": "delay added, quiet and while everything else happens beside it",
     "join": "from the request to the first picture",
     "switch": "from a slot's assignment to the other camera's first picture",
@@ -58,7 +58,7 @@ async def run(options: argparse.Namespace) -> None:
     """Run one method and print its tables."""
     hosts = Hosts()
     if not hosts.namespaces:
-        print("network namespaces are not allowed here: everything on 127.0.0.1, without Janus and stock aiortc")
+        print("network namespaces are not allowed here: everything on 127.0.0.1, without Janus, MediaMTX and stock aiortc")
     begun, load = time.monotonic(), os.getloadavg()[0]
     module = import_module(_module(options.method))
     try:

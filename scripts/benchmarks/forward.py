@@ -1,4 +1,4 @@
-"""CPU per forwarded packet, beside Janus and stock aiortc.
+"""CPU per forwarded packet, beside Janus, MediaMTX and stock aiortc.
 
 A camera (720p30, 2 Mbit/s) and N viewers on one server, load and server in two network namespaces.  Figures: CPU of the whole
 server process (to the nanosecond) over everything forwarded in a run that begins and ends with nothing under way; delays from
@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from scripts.benchmarks import janus
+from scripts.benchmarks import janus, mediamtx
 from scripts.benchmarks.rig import Hosts, LoadProcess, Meter, RelayServer, attempt, running
 from scripts.benchmarks.stock_aiortc import StockAiortc
 from scripts.benchmarks.tables import Row, busy_note, markdown, median_of, percentile
@@ -21,6 +21,8 @@ COLUMNS = (
     "p50_ms", "p99_ms", "last_leg_p50_ms", "last_leg_key_max_ms", "load_busy",
 )  # fmt: skip
 SETTLE = 2.0
+RECUTS: tuple[Make, ...] = (StockAiortc, mediamtx.MediaMtxServer)
+"""Servers that cut pictures into packets of their own: what is missing cannot be counted by packets."""
 
 
 async def connected(server: Any, load: LoadProcess, viewers: int, camera: str = "cam") -> None:
@@ -42,9 +44,14 @@ async def one_run(kind: Make, hosts: Hosts, viewers: int, seconds: float, **sour
         result = await load.ask("run", seconds=seconds)
         used = meter.used()
     row = {"server": server.name, "viewers": viewers, **figures(result, used, seconds, viewers)}
-    if kind is StockAiortc:  # it encodes anew, as many packets as it likes
-        row |= {"missing_share": None}
+    if kind in RECUTS:
+        row |= {"missing_share": None, "note": "; ".join(filter(None, (row["note"], _recut(result, viewers))))}
     return row
+
+
+def _recut(result: Row, viewers: int) -> str:
+    """Return how many packets a server made of each of the camera's."""
+    return f"{sum(result['packets']) / max(result['sent'] * viewers, 1):.2f} packets for one of the camera's"
 
 
 def figures(result: Row, used: float, seconds: float, viewers: int) -> Row:
@@ -71,6 +78,8 @@ def kinds(hosts: Hosts, viewers: int) -> dict[str, Make]:
     found: dict[str, Make] = {"relay": RelayServer}
     if hosts.namespaces and janus.installed():
         found["janus"] = janus.JanusServer
+    if hosts.namespaces and mediamtx.installed():
+        found["mediamtx"] = mediamtx.MediaMtxServer
     if hosts.namespaces and viewers == 1:
         found["aiortc"] = StockAiortc
     return found
