@@ -39,6 +39,7 @@ from relay.people.enrolment import Enrolment
 from relay.people.identity import Identity
 from relay.people.interventions import Interventions
 from relay.policy.lockout import Limits
+from relay.protocol.page import InterventionsChanged, WorkerChanged
 from relay.runtime.background import Background
 from relay.store.accounts import Accounts
 from relay.store.catalogue import Catalogue
@@ -263,28 +264,28 @@ def _introduce(control: Control) -> None:
 
     services.identity.on_signed_out.append(signed_out)
     services.enrolment.on_revoked.append(services.streams.revoked)
-    services.interventions.on_changed.append(lambda: services.live.tell_all({"t": "interventions"}))
+    services.interventions.on_changed.append(lambda: services.live.send_all(InterventionsChanged()))
     services.interventions.on_closed.append(services.streams.end_intervention)
     services.streams.on.change.append(changed)
     services.camera_sockets.on_change.append(changed)
     services.streams.on.gone.append(lambda camera, reason: changed(camera))
     services.streams.on.alarm.append(services.live.alarm)
     services.recordings.on_damaged.append(lambda camera: services.live.alarm(camera, "a recording was damaged"))
-    control.capture.disk.on_change.append(lambda outlook: services.live.tell_all(disk_message(outlook)))
+    control.capture.disk.on_change.append(lambda outlook: services.live.send_all(disk_message(outlook)))
     services.live.greetings.append(lambda: disk_message(control.capture.disk.outlook))
     services.viewing.on_watched.append(services.camera_sockets.watched)
     services.viewing.on_watched.append(lambda camera, count: changed(camera))
-    services.processes.on_down(lambda process: _tell_worker(services, process, up=False))
+    services.processes.on_down(lambda process: _send_worker(services, process, up=False))
 
     async def worker_up(process: ProcessClient) -> None:
-        _tell_worker(services, process, up=True)
+        _send_worker(services, process, up=True)
 
     services.processes.on_up(worker_up)
 
 
-def _tell_worker(services: Context, process: ProcessClient, *, up: bool) -> None:
+def _send_worker(services: Context, process: ProcessClient, *, up: bool) -> None:
     if process.role == "worker":
-        services.live.tell_all({"t": "worker", "worker": process.index, "up": up})
+        services.live.send_all(WorkerChanged(process.index, up))
 
 
 class _Reports:

@@ -1,26 +1,27 @@
-"""Technical alarms, kept for who was not there when they were raised.
+"""Technical alarms, kept for pages that connect after they were raised.
 
 What this file owns: the last few alarms of each camera, and which sign-ins they reached.  What it must never know: sockets,
-who may hear of which camera.
+which person may see which camera.
 """
 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from relay.base.clock import Clock
+from relay.protocol.page import AlarmRaised
 
 PER_CAMERA = 8
-"""Alarms kept of one camera; cameras are as many as are enrolled."""
+"""Alarms kept for each enrolled camera."""
 KEPT_SECONDS = 3600.0
 UNSURE_SECONDS = 30.0
-"""A page that goes away so soon after an alarm may not have had it: a dead socket is noticed by its second missed heartbeat."""
+"""A page that disconnects so soon after an alarm may not have received it: a dead socket is noticed at its second missed
+heartbeat."""
 
 
 @dataclass(eq=False, slots=True)
 class Alarm:
-    """One alarm; `at` is monotonic seconds, `reached` the sign-ins whose page was told."""
+    """One alarm; `at` is monotonic seconds, `reached` the sign-ins to whose pages it was sent, and when."""
 
     camera: str
     reason: str
@@ -28,9 +29,9 @@ class Alarm:
     at_ns: int
     reached: dict[str, float] = field(default_factory=dict)
 
-    def message(self) -> dict[str, Any]:
-        """Return what pages are told."""
-        return {"t": "alarm", "camera": self.camera, "reason": self.reason, "at_ns": self.at_ns}
+    def message(self) -> AlarmRaised:
+        """Return the message to pages."""
+        return AlarmRaised(self.camera, self.reason, self.at_ns)
 
 
 class Alarms:
@@ -47,22 +48,22 @@ class Alarms:
         return alarm
 
     def reach(self, alarm: Alarm, session: str) -> None:
-        """A page of this sign-in is told."""
+        """Note that the alarm is sent to a page of this sign-in."""
         alarm.reached[session] = self._clock.monotonic()
 
     def missed(self, session: str) -> Iterator[Alarm]:
-        """Yield what no page of this sign-in was told yet, the oldest first."""
+        """Yield the alarms that were not sent to any page of this sign-in yet, the oldest first."""
         after = self._clock.monotonic() - KEPT_SECONDS
         kept = (alarm for alarms in self._kept.values() for alarm in alarms)
         yield from sorted((a for a in kept if a.at > after and session not in a.reached), key=lambda alarm: alarm.at)
 
     def left(self, session: str) -> None:
-        """A page went away: what it was told just before counts as not told."""
+        """A page disconnected: alarms sent to it just before count as not sent."""
         after = self._clock.monotonic() - UNSURE_SECONDS
         for alarm in (alarm for alarms in self._kept.values() for alarm in alarms):
             if alarm.reached.get(session, after) > after:
                 del alarm.reached[session]
 
     def forget(self, camera: str) -> None:
-        """A camera is no more."""
+        """A camera was revoked: forget its alarms."""
         self._kept.pop(camera, None)

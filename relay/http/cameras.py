@@ -6,6 +6,7 @@ What this file owns: the JSON of cameras.  What it must never know: SDP, positio
 from typing import Any
 
 from aiohttp import web
+from msgspec.structs import asdict
 
 from relay.base.clock import rfc3339
 from relay.http import schemas
@@ -37,7 +38,7 @@ async def list_cameras(request: web.Request) -> web.StreamResponse:
     cameras = await services.enrolment.list(person)
     shown: list[schemas.CameraState | schemas.CameraEnrolment]
     if person.role in {Role.OPERATOR, Role.COMMANDER}:
-        shown = [schemas.CameraState(**services.camera_states.of(camera)) for camera in cameras]
+        shown = [schemas.CameraState(**asdict(services.camera_states.of(camera))) for camera in cameras]
     else:
         shown = [enrolment(camera) for camera in cameras]
     return answer(schemas.CameraList(cameras=shown))

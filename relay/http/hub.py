@@ -1,16 +1,16 @@
-"""The pages' live sockets: who is connected, what each must be told, and what happens to the slow.
+"""The pages' live sockets: which pages are connected, which messages each gets, and what happens to a slow one.
 
-What this file owns: one bounded queue per socket and what every page is told.  What it must never know: how a message came.
+What this file owns: one bounded queue for each socket, and the messages that go to every page.  What it must never know: how a
+message is read.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
-import msgpack
 from aiohttp import WSCloseCode, web
+from msgspec.structs import asdict
 
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
@@ -18,6 +18,8 @@ from relay.http.alarms import Alarm, Alarms
 from relay.live.disk import Outlook
 from relay.people.enrolment import Enrolment, in_scope
 from relay.people.identity import SignedIn
+from relay.protocol import wire
+from relay.protocol.page import Bye, CameraChanged, CameraGone, Cameras, DiskReport, ToPage
 from relay.runtime.tasks import run_logged
 from relay.store.accounts import Camera
 from relay.viewing.camera_state import CameraStates
@@ -30,18 +32,18 @@ declare(
     live_sockets="live sockets opened by pages",
     live_messages="messages sent over live sockets",
     live_refresh_failures="readings of the enrolled cameras for pages that failed; they are repeated every second",
-    live_untold="changes of a camera that could not be told to pages because of an error of ours",
+    live_untold="changes of a camera that were not sent to pages because of an error of ours",
     live_dropped="live sockets closed because they did not take their messages in time",
 )
 
 
-def disk_message(outlook: Outlook) -> dict[str, Any]:
-    """Return what pages are told of the disk."""
-    return {"t": "disk", "state": outlook.state, "free": outlook.free, "full_in_s": outlook.full_in}
+def disk_message(outlook: Outlook) -> DiskReport:
+    """Return the message about the disk of the recordings."""
+    return DiskReport(outlook.state, outlook.free, outlook.full_in)
 
 
 class Outbox:
-    """What waits to be sent over one socket: bounded; whoever does not take it in time is disconnected and comes back."""
+    """The messages that wait to be sent over one socket.  A peer that lets the bounded queue overflow is disconnected."""
 
     def __init__(self, socket: web.WebSocketResponse, bound: int, counters: Counters) -> None:
         self._socket = socket
@@ -49,28 +51,28 @@ class Outbox:
         self._counters = counters
         self._overflowed = False
 
-    def send(self, message: Mapping[str, Any]) -> None:
+    def send(self, message: wire.Message) -> None:
         """Queue a message; never waits."""
         try:
-            self._queue.put_nowait(msgpack.packb(message))
+            self._queue.put_nowait(wire.encode(message))
         except asyncio.QueueFull:
             if not self._overflowed:
                 self._overflowed = True
                 self._counters.count("live_dropped")
 
     def close(self) -> None:
-        """Close the socket once what waits is sent."""
+        """Close the socket after the messages that wait were sent."""
         with contextlib.suppress(asyncio.QueueFull):
             self._queue.put_nowait(b"")
 
     async def run(self) -> None:
-        """Send until the socket goes away, is to be closed, or the queue has overflowed; then close it, whatever happened."""
+        """Send until the peer disconnects, `close` is called or the queue overflows; then close the socket in every case."""
         try:
             await self._send_all()
         except ConnectionError:
             pass
         except Exception:
-            logger.exception("a live socket is closed")
+            logger.exception("sending over a live socket failed: it is closed")
         code = WSCloseCode.TRY_AGAIN_LATER if self._overflowed else WSCloseCode.GOING_AWAY
         await self._socket.close(code=code)
 
@@ -92,7 +94,7 @@ class Page:
         self.expires_ns = found.expires_ns
         self.outbox = outbox
 
-    def tell(self, message: Mapping[str, Any]) -> None:
+    def send(self, message: ToPage) -> None:
         """Queue a message for this page."""
         self.outbox.send(message)
 
@@ -110,15 +112,15 @@ class LiveHub:
         self._stale = asyncio.Event()
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
-        self.greetings: list[Callable[[], Mapping[str, Any]]] = []
-        """What a page is told when it connects, beside the cameras."""
+        self.greetings: list[Callable[[], ToPage]] = []
+        """Make the messages that a page gets when it connects, after the list of cameras."""
 
     async def run(self) -> None:
-        """Tell pages what changes until cancelled; no database, and no error of ours, keeps a change of a camera from them."""
-        await asyncio.gather(self._keep_telling(), self._keep_known())
+        """Send changes to pages until cancelled.  Neither a database nor an error of ours keeps a camera's change from them."""
+        await asyncio.gather(self._send_changes(), self._keep_known())
 
-    async def _keep_telling(self) -> None:
-        """Coalesce changes: each camera's map goes out at most ten times a second."""
+    async def _send_changes(self) -> None:
+        """Coalesce changes: each camera's state goes out at most ten times a second."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -128,7 +130,7 @@ class LiveHub:
                     self._send_camera(name)
                 except Exception:
                     self._counters.count("live_untold")
-                    logger.exception("a camera's state was not told", extra={"camera": name})
+                    logger.exception("a camera's state was not sent to pages", extra={"camera": name})
             await asyncio.sleep(0.1)
 
     async def _keep_known(self) -> None:
@@ -141,12 +143,12 @@ class LiveHub:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def refresh(self) -> None:
-        """Read the enrolled cameras again and tell pages which went away."""
+        """Read the enrolled cameras again; send pages the names of those that were revoked."""
         known = {camera.camera: camera for camera in await self._enrolment.enrolled() if camera.revoked_ns is None}
         for gone in self._cameras.keys() - known.keys():
             self._alarms.forget(gone)
-            for page in self._seers(gone):
-                page.tell({"t": "gone", "camera": gone})
+            for page in self._pages_for(gone):
+                page.send(CameraGone(gone))
         self._changed |= known.keys()
         self._cameras = known
         self._wake.set()
@@ -156,69 +158,68 @@ class LiveHub:
         self._stale.set()
 
     def camera_changed(self, camera: str) -> None:
-        """Something about a camera changed: pages are told soon."""
+        """The state of a camera changed: pages get it within a tenth of a second."""
         self._changed.add(camera)
         self._wake.set()
 
     def add(self, page: Page) -> None:
-        """A page connected: it gets the whole list."""
+        """A page connected: send it all cameras, the greetings, and the alarms that this sign-in missed."""
         self._pages.add(page)
         self._counters.count("live_sockets")
-        cameras = [self._camera_states.of(camera) for camera in self._visible(page)]
-        page.tell({"t": "cameras", "cameras": cameras})
+        page.send(Cameras(tuple(self._camera_states.of(camera) for camera in self._visible(page))))
         for greeting in self.greetings:
-            page.tell(greeting())
+            page.send(greeting())
         for alarm in self._alarms.missed(page.session):
-            if page in self._seers(alarm.camera):
-                self._tell_alarm(page, alarm)
+            if page in self._pages_for(alarm.camera):
+                self._send_alarm(page, alarm)
 
     def remove(self, page: Page) -> None:
-        """A page went away."""
+        """A page disconnected."""
         self._pages.discard(page)
         self._alarms.left(page.session)
 
     def alarm(self, camera: str, reason: str) -> None:
-        """Tell an alarm to every page that may see the camera, and to those that come later (bounded, see `Alarms`)."""
+        """Send an alarm to every page that may see the camera; `Alarms` keeps it for pages that connect later."""
         alarm = self._alarms.keep(camera, reason)
-        for page in self._seers(camera):
-            self._tell_alarm(page, alarm)
+        for page in self._pages_for(camera):
+            self._send_alarm(page, alarm)
 
-    def _tell_alarm(self, page: Page, alarm: Alarm) -> None:
-        page.tell(alarm.message())
+    def _send_alarm(self, page: Page, alarm: Alarm) -> None:
+        page.send(alarm.message())
         self._alarms.reach(alarm, page.session)
 
-    def _seers(self, name: str) -> list[Page]:
-        """Return the pages of who is competent for a camera (VID-03); of one that is unknown, who is for all."""
+    def _pages_for(self, name: str) -> list[Page]:
+        """Return the pages of people competent for a camera (VID-03); for an unknown camera, of people competent for all."""
         camera = self._cameras.get(name)
         if camera is None:
             return [page for page in self._pages if page.person.communes is None]
         return [page for page in self._pages if in_scope(page.person, camera)]
 
-    def tell_all(self, message: Mapping[str, Any]) -> None:
-        """Tell every page."""
+    def send_all(self, message: ToPage) -> None:
+        """Send a message to every page."""
         for page in self._pages:
-            page.tell(message)
+            page.send(message)
 
     def sign_out(self, reason: str, *, user: str | None = None, session: str | None = None) -> None:
-        """Tell the pages of a person or of one sign-in that they are signed out, and let go of them."""
+        """Send `bye` to the pages of a person or of one sign-in, then close them."""
         self._dismiss([page for page in self._pages if page.person.user == user or page.session == session], reason)
 
     def expire(self, steady_ns: int) -> None:
-        """Let go of pages whose sign-in is over (steady UTC); call about once a second."""
+        """Close the pages whose sign-in has ended at `steady_ns` (steady UTC); call about once a second."""
         self._dismiss([page for page in self._pages if page.expires_ns <= steady_ns], "the sign-in is over")
 
     def close(self, reason: str) -> None:
-        """Say good-bye to every page: the relay stops."""
+        """Send `bye` to every page and close it: the relay stops."""
         self._dismiss(list(self._pages), reason)
 
     def _dismiss(self, pages: Iterable[Page], reason: str) -> None:
         for page in pages:
-            page.tell({"t": "bye", "reason": reason})
+            page.send(Bye(reason))
             page.outbox.close()
             self._pages.discard(page)
 
     def is_connected(self, page: Page) -> bool:
-        """Whether the page still belongs to someone signed in."""
+        """Whether the sign-in behind the page still holds."""
         return page in self._pages
 
     def _visible(self, page: Page) -> Iterable[Camera]:
@@ -228,6 +229,6 @@ class LiveHub:
         camera = self._cameras.get(name)
         if camera is None:
             return
-        message = {"t": "camera", **self._camera_states.of(camera)}
-        for page in self._seers(name):
-            page.tell(message)
+        message = CameraChanged(**asdict(self._camera_states.of(camera)))
+        for page in self._pages_for(name):
+            page.send(message)

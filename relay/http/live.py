@@ -1,33 +1,33 @@
-"""`/live` and `/live/camera`: the two WebSockets, msgpack maps (relay/DESIGN.md §5.4).
+"""`/live` and `/live/camera`: the two WebSockets (relay/protocol/LIVE.md).
 
-What this file owns: reading and answering their messages.  What it must never know: what a view or a request costs.
+What this file owns: which service acts on which message, and the answers to pages.  What it must never know: what a view or a
+request costs.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, cast, get_args
+from collections.abc import Awaitable, Callable
 
-import msgpack
 from aiohttp import WSMsgType, web
 
 from relay.base.counters import declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
-from relay.channel.messages import Layer
 from relay.http.context import Access, Context, Route, bearer, context, signed_in
 from relay.http.hub import Outbox, Page
 from relay.policy.roles import Action
-from relay.viewing.sessions import Tell, Viewer
+from relay.protocol import page as messages
+from relay.protocol import wire
+from relay.viewing.sessions import SendToPage, Viewer
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT = 10.0
-MAX_MESSAGE = 16 << 10
+HEARTBEAT_SECONDS = 10.0
+"""A WebSocket ping is sent this often; a peer that does not answer one in half that time is disconnected."""
 
 declare(
     live_malformed="messages over live sockets that could not be read",
-    live_failures="messages over live sockets that were right and that we could not act on",
+    live_failures="messages over live sockets that were right and were not carried out because of an error of ours",
 )
 
 
@@ -36,101 +36,74 @@ async def page_socket(request: web.Request) -> web.StreamResponse:
     services = context(request)
     found = signed_in(request)
     await services.guard.require(found.person, Action.LIST_INTERVENTIONS, object_type="live")
-    socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=MAX_MESSAGE)
+    socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=wire.MAX_BYTES)
     await socket.prepare(request)
     page = Page(found, Outbox(socket, services.options.live_queue, services.counters))
     sending = asyncio.create_task(page.outbox.run(), name="live socket")
-    workers = [process.index for process in services.processes.workers]
-    page.tell(
-        {
-            "t": "hello",
-            "workers": workers,
-            "user": found.person.user,
-            "role": found.person.role.value,
-            "server_ns": services.clock.utc_ns(),
-        }
-    )
+    workers = tuple(process.index for process in services.processes.workers)
+    person = found.person
+    page.send(messages.Hello(wire.VERSION, workers, person.user, person.role.value, services.clock.utc_ns()))
+    handler = _PageMessages(services, page)
     services.live.add(page)
     try:
-        await _read(socket, services, _PageMessages(services, page).take)
+        await _read(socket, services, handler.take)
     finally:
         services.live.remove(page)
-        services.viewing.forget_tell(page.tell)
+        services.viewing.forget_page(handler.send)
         await _finish(sending)
     return socket
 
 
 class _PageMessages:
-    """What a page may say."""
+    """The messages of one page; `send` queues one for it."""
 
     def __init__(self, services: Context, page: Page) -> None:
         self._services = services
         self._page = page
-        self._tell: Tell = page.tell
+        self.send: SendToPage = page.send
 
-    async def take(self, message: Mapping[str, Any]) -> None:
-        """Handle one message; a refusal is answered, not raised."""
+    async def take(self, data: bytes) -> None:
+        """Act on one message; raises TheirError where it cannot be read.  A refusal is sent to the page, not raised."""
         if not self._services.live.is_connected(self._page):
             return
-        handlers: dict[object, Callable[[Mapping[str, Any]], Awaitable[None]]] = {
-            "assign": self._assign,
-            "layer": self._layer,
-            "listen": self._listen,
-            "time": self._time,
-        }
-        handler = handlers.get(message.get("t"))
-        if handler is None:
-            raise TheirError(Kind.INVALID, "unknown message")
+        message = messages.read(data)
         try:
-            await handler(message)
+            await self._act(message)
         except RelayError as error:
             self._refuse(message, error)
 
-    def _refuse(self, message: Mapping[str, Any], error: RelayError) -> None:
-        self._page.tell(
-            {
-                "t": "refused",
-                "slot": message.get("slot"),
-                "worker": message.get("worker"),
-                "camera": message.get("camera"),
-                "kind": error.kind.value,
-                "detail": error.detail,
-            }
+    async def _act(self, message: messages.FromPage) -> None:
+        person, viewing = self._page.person, self._services.viewing
+        match message:
+            case messages.Assign():
+                await self._assign(message)
+            case messages.SetLayer():
+                viewing.layer(person, message.wall, message.slot, message.layer)
+            case messages.Listen():
+                await viewing.listen(person, message.wall, message.slot)
+            case messages.AskTime():
+                self.send(messages.ServerTime(self._services.clock.utc_ns(), message.echo))
+
+    def _refuse(self, message: messages.FromPage, error: RelayError) -> None:
+        self.send(
+            messages.Refused(
+                slot=getattr(message, "slot", None),
+                worker=getattr(message, "worker", None),
+                camera=getattr(message, "camera", None),
+                kind=error.kind,
+                code=error.code,
+                detail=error.detail,
+            )
         )
 
-    async def _assign(self, message: Mapping[str, Any]) -> None:
-        camera, page = message.get("camera"), self._page
-        slot = int(message["slot"])
-        self._services.viewing.claim(Viewer(page.person, page.session, page.expires_ns), str(message["wall"]))
-        watching = await self._services.viewing.assign(
-            page.person,
-            str(message["wall"]),
-            slot,
-            None if camera is None else str(camera),
-            None if message.get("intervention") is None else str(message["intervention"]),
-            _layer_of(message.get("layer", "high")),
-            self._tell,
+    async def _assign(self, message: messages.Assign) -> None:
+        page, viewing, slot = self._page, self._services.viewing, message.slot
+        viewing.claim(Viewer(page.person, page.session, page.expires_ns), message.wall)
+        watching = await viewing.assign(
+            page.person, message.wall, slot, message.camera, message.intervention, message.layer, self.send
         )
         view = watching.view if watching is not None else None
-        self._page.tell({"t": "assigned", "slot": slot, "worker": message.get("worker"), "camera": camera, "view": view})
-
-    async def _layer(self, message: Mapping[str, Any]) -> None:
-        layer = _layer_of(message.get("layer"))
-        self._services.viewing.layer(self._page.person, str(message["wall"]), int(message["slot"]), layer)
-
-    async def _listen(self, message: Mapping[str, Any]) -> None:
-        slot = message.get("slot")
-        await self._services.viewing.listen(self._page.person, str(message["wall"]), None if slot is None else int(slot))
-
-    async def _time(self, message: Mapping[str, Any]) -> None:
-        self._page.tell({"t": "time", "server_ns": self._services.clock.utc_ns(), "echo": message.get("echo")})
-
-
-def _layer_of(value: object) -> Layer:
-    for layer in get_args(Layer):
-        if value == layer:
-            return cast(Layer, layer)
-    raise TheirError(Kind.INVALID, "layer must be high, low or key")
+        self.send(messages.Assigned(slot, message.worker, message.camera, view))
 
 
 async def camera_socket(request: web.Request) -> web.StreamResponse:
@@ -140,37 +113,42 @@ async def camera_socket(request: web.Request) -> web.StreamResponse:
     if token is None:
         raise TheirError(Kind.UNAUTHENTICATED, "a camera token is required")
     camera = await services.enrolment.camera_of(token)
-    socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=MAX_MESSAGE)
+    socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=wire.MAX_BYTES)
     await socket.prepare(request)
     outbox = Outbox(socket, services.options.live_queue, services.counters)
     sending = asyncio.create_task(outbox.run(), name="camera socket")
     send = outbox.send
+
+    async def take(data: bytes) -> None:
+        services.camera_sockets.receive(camera.camera, data)
+
     services.camera_sockets.connect(camera, send, outbox.close)
     try:
-        await _read(socket, services, lambda message: services.camera_sockets.message(camera.camera, message))
+        await _read(socket, services, take)
     finally:
         services.camera_sockets.disconnect(camera.camera, send)
         await _finish(sending)
     return socket
 
 
-async def _read(socket: web.WebSocketResponse, services: Context, take: Callable[[Mapping[str, Any]], Awaitable[None]]) -> None:
+async def _read(socket: web.WebSocketResponse, services: Context, take: Callable[[bytes], Awaitable[None]]) -> None:
     async for message in socket:
         if message.type is not WSMsgType.BINARY:
             services.counters.count("live_malformed")
             continue
         try:
-            decoded = msgpack.unpackb(message.data, max_map_len=64, max_array_len=64, max_str_len=MAX_MESSAGE)
-            if not isinstance(decoded, dict):
-                raise TheirError(Kind.INVALID, "a message is a map")
-            await take(decoded)
-        except (TheirError, ValueError, TypeError, KeyError):
+            await take(message.data)
+        except TheirError:
             # One bad message must not cost the connection over which views and alarms come.
             services.counters.count("live_malformed")
         except Exception as error:
             services.counters.count("live_failures")
             detail = error.detail if isinstance(error, OurError) else repr(error)
-            logger.error("a message was not acted on", extra={"detail": detail}, exc_info=not isinstance(error, OurError))
+            logger.error(
+                "a message of a live socket was not carried out",
+                extra={"detail": detail},
+                exc_info=not isinstance(error, OurError),
+            )
 
 
 async def _finish(sending: asyncio.Task[None]) -> None:

@@ -1,15 +1,15 @@
 """The cameras' live sockets: heartbeat, button, requests, "watched by", clock.
 
 What this file owns: who is connected, what each said last, and the intent behind the next publication.  What it must never
-know: SDP, WebSockets (a connection is a function that takes one message), pictures.
+know: SDP, WebSockets (a connection is a function that sends one message), pictures.
 """
 
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from relay.base.clock import Clock
 from relay.base.codes import Code
@@ -21,12 +21,15 @@ from relay.people.authorize import Authorizer
 from relay.people.interventions import Interventions
 from relay.policy.motives import check_threat, trimmed_text
 from relay.policy.roles import Action, Person
+from relay.protocol import camera as messages
+from relay.protocol import wire
 from relay.store.accounts import Camera
 from relay.store.catalogue import Catalogue
 
 logger = logging.getLogger(__name__)
 
-Send: TypeAlias = Callable[[Mapping[str, Any]], None]
+SendToCamera: TypeAlias = Callable[[messages.ToCamera], None]
+"""Queue a message for one camera; never waits."""
 ASK_CLOCK_EVERY = 10.0
 INTENT_SECONDS = 120.0
 MAX_REQUESTS = 8
@@ -65,7 +68,7 @@ class Unit:
     """One camera's socket and memory."""
 
     camera: Camera
-    send: Send | None = None
+    send: SendToCamera | None = None
     close: Callable[[], None] | None = None
     beat: Beat | None = None
     pressed: bool = False
@@ -113,46 +116,55 @@ class CameraSockets:
         unit = self._units.get(camera)
         return unit.clock.best(self._mono_ns()) if unit is not None else None
 
-    def connect(self, camera: Camera, send: Send, close: Callable[[], None]) -> None:
+    def connect(self, camera: Camera, send: SendToCamera, close: Callable[[], None]) -> None:
         """A camera opened its live socket; `close` closes it.  A socket it had before is closed."""
         unit = self._units.setdefault(camera.camera, Unit(camera))
         if unit.close is not None:
             unit.close()
         unit.camera, unit.send, unit.close = camera, send, close
         self._counters.count("camera_sockets")
-        send({"t": "welcome", "camera": camera.camera, "label": camera.label, "whip": f"/whip/{camera.camera}"})
-        send({"t": "watched", "by": unit.watched})
+        send(messages.Welcome(wire.VERSION, camera.camera, camera.label, f"/whip/{camera.camera}"))
+        send(messages.Watched(unit.watched))
         self._ask_clock(unit)
         self._changed(camera.camera)
 
-    def disconnect(self, camera: str, send: Send) -> None:
+    def disconnect(self, camera: str, send: SendToCamera) -> None:
         """A camera's socket closed; nothing happens where another one took over."""
         unit = self._units.get(camera)
         if unit is not None and unit.send is send:
             unit.send = unit.close = None  # requests stay: a radio that was cut for a moment costs no answer
             self._changed(camera)
 
-    async def message(self, camera: str, message: Mapping[str, Any]) -> None:
-        """Take one message of a camera; raises TheirError(INVALID) when it breaks the contract."""
+    def receive(self, camera: str, data: bytes) -> None:
+        """Act on one message of a camera; raises TheirError(INVALID) when it breaks the contract."""
         unit = self._units[camera]
-        handlers: dict[object, Callable[[Unit, Mapping[str, Any]], Awaitable[None]]] = {
-            "hello": self._hello,
-            "beat": self._beat,
-            "press": self._press,
-            "release": self._release,
-            "accept": self._accept,
-            "decline": self._decline,
-            "time": self._time,
-        }
-        handler = handlers.get(message.get("t"))
-        if handler is None:
-            self._counters.count("camera_messages_refused")
-            raise TheirError(Kind.INVALID, "unknown message", code=Code.MESSAGE_UNKNOWN)
         try:
-            await handler(unit, message)
-        except (TypeError, ValueError, KeyError) as error:
+            message = messages.read(data)
+        except TheirError:
             self._counters.count("camera_messages_refused")
-            raise TheirError(Kind.INVALID, f"malformed {message.get('t')}", code=Code.MESSAGE_INVALID) from error
+            raise
+        try:
+            self._act(unit, message)
+        except (ValueError, OverflowError) as error:
+            self._counters.count("camera_messages_refused")
+            raise TheirError(Kind.INVALID, f"malformed {type(message).__name__}", code=Code.MESSAGE_INVALID) from error
+
+    def _act(self, unit: Unit, message: messages.FromCamera) -> None:
+        match message:
+            case messages.Hello():
+                pass  # `welcome` went out when the socket opened
+            case messages.Beat():
+                self._beat(unit, message)
+            case messages.Press():
+                self._press(unit, message)
+            case messages.Release():
+                self._release(unit)
+            case messages.Accept():
+                self._accept(unit, message)
+            case messages.Decline():
+                unit.requests.pop(message.request, None)
+            case messages.CameraTime():
+                self._time(unit, message)
 
     async def request(self, person: Person, camera: Camera, intervention: str, threat: str, reason: str) -> str:
         """Ask a camera to stream ("please stream"); returns the request's id.
@@ -172,7 +184,7 @@ class CameraSockets:
         while len(unit.requests) >= MAX_REQUESTS:
             unit.requests.pop(next(iter(unit.requests)))
         unit.requests[request] = Intent(intervention, trigger, threat, self._clock.monotonic() + INTENT_SECONDS)
-        unit.send({"t": "request", "request": request, "from_role": person.role.value, "reason": reason[:200]})
+        unit.send(messages.StreamRequest(request, person.role.value, reason[:200]))
         self._counters.count("camera_requests")
         return request
 
@@ -199,7 +211,7 @@ class CameraSockets:
         if unit is not None and unit.watched != by:
             unit.watched = by
             if unit.send is not None:
-                unit.send({"t": "watched", "by": by})
+                unit.send(messages.Watched(by))
 
     def stop(self, camera: str, reason: str) -> None:
         """Tell a camera to stop streaming."""
@@ -207,14 +219,14 @@ class CameraSockets:
         if unit is not None:
             unit.pressed, unit.intent = False, None
             if unit.send is not None:
-                unit.send({"t": "stop", "reason": reason})
+                unit.send(messages.Stop(reason))
             self._changed(camera)
 
     def republish(self, camera: str, reason: str) -> None:
         """Tell a camera that its session is gone through no fault of its own: it publishes again, under the same intent."""
         unit = self._units.get(camera)
         if unit is not None and unit.send is not None:
-            unit.send({"t": "republish", "reason": reason})
+            unit.send(messages.Republish(reason))
 
     def drop(self, camera: str) -> None:
         """Close a camera's socket: its token is worth nothing any more."""
@@ -250,7 +262,7 @@ class CameraSockets:
         if unit.send is None:
             return
         unit.asked_clock = self._clock.monotonic()
-        unit.send({"t": "time", "server_ns": unit.clock.ask(self._clock.utc_ns(), self._mono_ns()), "echo": None})
+        unit.send(messages.ServerTime(unit.clock.ask(self._clock.utc_ns(), self._mono_ns()), None))
 
     def _enter(self, unit: Unit) -> None:
         """See to it that a press has its intervention, beside everything else: no disk delays an alarm."""
@@ -288,53 +300,50 @@ class CameraSockets:
         opened = [item.intervention for item in await self._catalogue.open_interventions()]
         return next((candidate for candidate in (wanted, unit.intervention, *opened) if candidate in opened), None)
 
-    async def _hello(self, unit: Unit, message: Mapping[str, Any]) -> None:
-        """A greeting needs no answer: `welcome` went out when the socket opened."""
-
-    async def _beat(self, unit: Unit, message: Mapping[str, Any]) -> None:
-        battery = message.get("battery")
+    def _beat(self, unit: Unit, message: messages.Beat) -> None:
+        battery = None if message.battery is None else _within(message.battery, 100)
         position = None
-        if message.get("lat") is not None and message.get("lon") is not None:
-            position = (_within(message["lat"], 90), _within(message["lon"], 180), _within(message.get("accuracy_m") or 0, 1e6))
-        unit.beat = Beat(self._clock.monotonic(), None if battery is None else _within(battery, 100), position)
+        if message.lat is not None and message.lon is not None:
+            position = (_within(message.lat, 90), _within(message.lon, 180), _within(message.accuracy_m or 0.0, 1e6))
+        unit.beat = Beat(self._clock.monotonic(), battery, position)
         for listener in self.on_beat:
             listener(unit.camera.camera, unit.beat)
 
-    async def _press(self, unit: Unit, message: Mapping[str, Any]) -> None:
+    def _press(self, unit: Unit, message: messages.Press) -> None:
         """Remember the press, tell everybody and answer at once; its intervention is found or opened after that.
 
         Nothing that the message says beside it can cost the press: words are cut, an unknown threat counts as one to agents.
         """
-        reason = trimmed_text(str(message.get("reason") or ""), max_length=200) or "button pressed"
-        unit.intent = Intent(None, reason, _threat_of(message.get("threat")), self._clock.monotonic() + INTENT_SECONDS)
+        reason = trimmed_text(message.reason or "", max_length=200) or "button pressed"
+        unit.intent = Intent(None, reason, _threat_of(message.threat), self._clock.monotonic() + INTENT_SECONDS)
         if not unit.pressed:
             unit.pressed, unit.pressed_at = True, self._clock.monotonic()
         self._counters.count("camera_presses")
         logger.warning("button pressed", extra={"camera": unit.camera.camera, "threat": unit.intent.threat})
         self._changed(unit.camera.camera)
         if unit.send is not None:
-            unit.send({"t": "pressed"})
+            unit.send(messages.Pressed())
         self._enter(unit)
 
-    async def _release(self, unit: Unit, message: Mapping[str, Any]) -> None:
+    def _release(self, unit: Unit) -> None:
         unit.pressed, unit.intent = False, None
         self._changed(unit.camera.camera)
 
-    async def _accept(self, unit: Unit, message: Mapping[str, Any]) -> None:
-        accepted = unit.requests.pop(str(message.get("request")), None)
+    def _accept(self, unit: Unit, message: messages.Accept) -> None:
+        accepted = unit.requests.pop(message.request, None)
         if accepted is None or accepted.until < self._clock.monotonic():
             raise TheirError(Kind.INVALID, "no such request", code=Code.REQUEST_NOT_FOUND)
         unit.intent = accepted
         self._changed(unit.camera.camera)
 
-    async def _decline(self, unit: Unit, message: Mapping[str, Any]) -> None:
-        unit.requests.pop(str(message.get("request")), None)
-
-    async def _time(self, unit: Unit, message: Mapping[str, Any]) -> None:
-        if message.get("utc_ns") is not None:
-            unit.clock.answer(int(message["echo"]), int(message["utc_ns"]), self._mono_ns())
-        elif unit.send is not None:
-            unit.send({"t": "time", "server_ns": self._clock.utc_ns(), "echo": message.get("echo")})
+    def _time(self, unit: Unit, message: messages.CameraTime) -> None:
+        if message.utc_ns is None:
+            if unit.send is not None:
+                unit.send(messages.ServerTime(self._clock.utc_ns(), message.echo))
+        elif message.echo is None:
+            raise ValueError("an answer to `time` names its question")
+        else:
+            unit.clock.answer(int(message.echo), int(message.utc_ns), self._mono_ns())
 
     def _mono_ns(self) -> int:
         return int(self._clock.monotonic() * 1e9)
@@ -344,16 +353,15 @@ class CameraSockets:
             listener(camera)
 
 
-def _threat_of(value: object) -> str:
+def _threat_of(threat: str | None) -> str:
     try:
-        return check_threat(str(value)).value
+        return check_threat(threat or "").value
     except TheirError:
         return DEFAULT_THREAT
 
 
-def _within(value: object, limit: float) -> float:
-    """Return a finite number of at most `limit` in size; raises ValueError."""
-    number = float(value) if isinstance(value, int | float) else math.nan
-    if not math.isfinite(number) or abs(number) > limit:
+def _within(number: float, limit: float) -> float:
+    """Return a number that lies between -`limit` and `limit`; raises ValueError for every other, NaN included."""
+    if not abs(number) <= limit:
         raise ValueError("out of range")
     return number

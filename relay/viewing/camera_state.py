@@ -1,10 +1,10 @@
-"""A camera's state in one map, as the page shows it.
+"""The state of a camera, as the page shows it.
 
 What this file owns: how what streams, capture, the field and viewing know becomes one truth per tile.  What it must never
 know: sockets, HTTP, positions and civil identities (LIV-04: neither is shown beside a live picture).
 """
 
-from typing import Any
+from typing import cast
 
 from relay.base.clock import Clock
 from relay.channel.messages import SourceReport
@@ -13,6 +13,7 @@ from relay.live.capture import Capture
 from relay.live.publish_sessions import PublishSession
 from relay.live.streams import Streams
 from relay.live.time_limit import TimeLimit
+from relay.protocol.page import CameraState, RecordingState
 from relay.store.accounts import Camera
 from relay.viewing.viewing import Viewing
 
@@ -36,55 +37,63 @@ class CameraStates:
         self._time_limit = time_limit
         self._clock = clock
 
-    def of(self, camera: Camera) -> dict[str, Any]:
-        """Return the map of one camera; times in seconds, offsets in milliseconds, loss 0..1."""
+    def of(self, camera: Camera) -> CameraState:
+        """Return the state of one camera."""
         live = self._streams.live(camera.camera)
+        report = live.report if live is not None else None
         unit = self._sockets.unit(camera.camera)
         online = unit is not None and unit.send is not None
-        return {
-            "camera": camera.camera,
-            "label": camera.label,
-            "regime": camera.regime,
-            "live_audio": camera.live_audio,
-            "original": camera.original,
-            "bearer": unit.bearer if unit is not None else None,
-            "battery": unit.beat.battery if unit is not None and unit.beat is not None else None,
-            "viewers": self._viewing.views_of(camera.camera),
-            "online": online,
-            "pressed": unit is not None and unit.pressed,
-            "pressed_age": self._clock.monotonic() - unit.pressed_at if unit is not None and unit.pressed else None,
-            "state": live.state if live is not None else ("idle" if online else "offline"),
-            "worker": live.worker if live is not None else None,
-            "recording": live.recording if live is not None else None,
-            "ends_ns": self._time_limit.ends_ns(live),
-            "intervention": live.why.intervention if live is not None else None,
-            **self._clock_of(camera.camera, live),
-            **self._recording_of(live),
-            **_numbers(live),
-        }
+        clock_offset_ms, clock_uncertainty_ms = self._clock_of(camera.camera, report)
+        rec, sealed_age = self._recording_of(live)
+        return CameraState(
+            camera=camera.camera,
+            label=camera.label,
+            regime=camera.regime,
+            live_audio=camera.live_audio,
+            original=camera.original,
+            bearer=unit.bearer if unit is not None else None,
+            battery=unit.beat.battery if unit is not None and unit.beat is not None else None,
+            viewers=self._viewing.views_of(camera.camera),
+            online=online,
+            pressed=unit is not None and unit.pressed,
+            pressed_age=self._clock.monotonic() - unit.pressed_at if unit is not None and unit.pressed else None,
+            state=live.state if live is not None else ("idle" if online else "offline"),
+            worker=live.worker if live is not None else None,
+            recording=live.recording if live is not None else None,
+            ends_ns=self._time_limit.ends_ns(live),
+            intervention=live.why.intervention if live is not None else None,
+            clock_offset_ms=clock_offset_ms,
+            clock_uncertainty_ms=clock_uncertainty_ms,
+            uplink_ms=_uplink(clock_offset_ms, report),
+            rec=rec,
+            sealed_age=sealed_age,
+            kbps=report.kbps if report is not None else 0.0,
+            fps=report.fps if report is not None else 0.0,
+            loss=report.loss if report is not None else 0.0,
+            width=report.width if report is not None else 0,
+            height=report.height if report is not None else 0,
+            last_frame_age=report.last_frame_age if report is not None else None,
+        )
 
-    def _clock_of(self, camera: str, live: PublishSession | None) -> dict[str, Any]:
+    def _clock_of(self, camera: str, report: SourceReport | None) -> tuple[float | None, float | None]:
+        """Return offset and uncertainty (ms): as measured over the live socket, else as its sender reports allow."""
         offset = self._sockets.offset(camera)
-        report = live.report if live is not None else None
-        known = {
-            "clock_offset_ms": report.clock_offset_ms if report is not None else None,
-            "clock_uncertainty_ms": report.clock_uncertainty_ms if report is not None else None,
-        }
         if offset is not None:
-            known = {"clock_offset_ms": offset.offset_ms, "clock_uncertainty_ms": offset.uncertainty_ms}
-        return {**known, "uplink_ms": _uplink(known["clock_offset_ms"], report)}
+            return offset.offset_ms, offset.uncertainty_ms
+        return (report.clock_offset_ms, report.clock_uncertainty_ms) if report is not None else (None, None)
 
-    def _recording_of(self, live: PublishSession | None) -> dict[str, Any]:
+    def _recording_of(self, live: PublishSession | None) -> tuple[RecordingState, float | None]:
+        """Return the state of the recording and the age (s) of its newest seal."""
         if live is None:
-            return {"rec": "none", "sealed_age": None}
+            return "none", None
         held = self._capture.held(live.recording)
         if held is None:
-            return {"rec": "stalled", "sealed_age": None}
+            return "stalled", None
         sealed = held.sealed_until_mono
         age = max(0.0, self._clock.monotonic() - sealed) if sealed is not None else None
-        # A recorder needs a moment to miss what no worker brings any more.
+        # A recorder notices only after a moment that no packets arrive.
         nothing_comes = live.state == "lost" and held.state == "recording"
-        return {"rec": "waiting" if nothing_comes else held.state, "sealed_age": age}
+        return "waiting" if nothing_comes else cast(RecordingState, held.state), age
 
 
 def _uplink(offset_ms: float | None, report: SourceReport | None) -> float | None:
@@ -93,17 +102,3 @@ def _uplink(offset_ms: float | None, report: SourceReport | None) -> float | Non
         return None
     # The report's offset supposes half a round trip; without that supposition it is the true offset minus the way.
     return max(0.0, offset_ms - report.clock_offset_ms + (report.rtt_ms or 0.0) / 2)
-
-
-def _numbers(live: PublishSession | None) -> dict[str, Any]:
-    report = live.report if live is not None else None
-    if report is None:
-        return {"kbps": 0.0, "fps": 0.0, "loss": 0.0, "width": 0, "height": 0, "last_frame_age": None}
-    return {
-        "kbps": report.kbps,
-        "fps": report.fps,
-        "loss": report.loss,
-        "width": report.width,
-        "height": report.height,
-        "last_frame_age": report.last_frame_age,
-    }

@@ -6,15 +6,18 @@ What this file owns: their shape, and the secret that names a session.  What it 
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from relay.base.ids import new_token
+from relay.channel import messages as m
 from relay.channel.messages import Answer, ViewerHeld
 from relay.policy.roles import Person
+from relay.protocol.page import LegReport, ToPage, ViewEnded
 
-Tell: TypeAlias = Callable[[Mapping[str, Any]], None]
+SendToPage: TypeAlias = Callable[[ToPage], None]
+"""Queue a message for one page; never waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class ViewerSession:
     valid_to_ns: int | None = None
     ufrag: str | None = None
     views: dict[int, LiveView] = field(default_factory=dict)
-    tell: Tell | None = None
+    send_to_page: SendToPage | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def belong(self, session: str | None, expires_ns: int | None, valid_to_ns: int | None) -> None:
@@ -107,8 +110,17 @@ def _owner(token: str, user: str) -> str:
 
 def notify_ended(wall: ViewerSession, watching: LiveView, reason: str) -> None:
     """Tell the page that a view in one of its slots is over."""
-    if wall.tell is not None:
-        wall.tell({"t": "ended", "slot": watching.slot, "worker": wall.worker, "view": watching.view, "reason": reason})
+    if wall.send_to_page is not None:
+        wall.send_to_page(ViewEnded(watching.slot, wall.worker, watching.view, reason))
+
+
+def leg_report(leg: m.LegReport) -> LegReport:
+    """Return a worker's report of a leg as its page gets it."""
+    stamp_ns, stamp_rtp = leg.stamp or (None, None)
+    return LegReport(
+        view=leg.view, kbps=leg.kbps, loss=leg.loss, rtt_ms=leg.rtt_ms, layer=leg.layer, limited=leg.limited,
+        delay_ms=leg.delay_ms, stamp_ns=stamp_ns, stamp_rtp=stamp_rtp,
+    )  # fmt: skip
 
 
 def adopted_session(viewer: ViewerHeld, worker: int) -> ViewerSession:

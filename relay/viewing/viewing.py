@@ -27,13 +27,14 @@ from relay.people.authorize import Authorizer
 from relay.people.interventions import Interventions
 from relay.policy.access import Facts
 from relay.policy.roles import Action, Person
+from relay.protocol import page
 from relay.runtime import deadlines
 from relay.runtime.background import Background
 from relay.store.catalogue import Catalogue, View
 from relay.store.journal import Entry, Journal, Operation
 from relay.viewing import sessions
 from relay.viewing.closing import Closing, never_began
-from relay.viewing.sessions import LiveView, Opened, Tell, ViewEnd, Viewer, ViewerSession
+from relay.viewing.sessions import LiveView, Opened, SendToPage, ViewEnd, Viewer, ViewerSession
 
 logger = logging.getLogger(__name__)
 
@@ -176,14 +177,14 @@ class Viewing:
 
     async def assign(
         self, person: Person, secret: str, slot: int, camera: str | None, intervention: str | None, layer: m.Layer,
-        tell: Tell | None = None,
+        send_to_page: SendToPage | None = None,
     ) -> LiveView | None:  # fmt: skip
         """Show a camera in a slot (None: empty it); returns the view.
 
         I3: policy, then the journal entry durable, then the leg.  Raises TheirError (journalled as a refusal) and OurError.
         """
         wall = self.require(secret, person.user)
-        wall.tell = tell or wall.tell
+        wall.send_to_page = send_to_page or wall.send_to_page
         if not 0 <= slot < wall.slots:
             raise TheirError(Kind.INVALID, f"no slot {slot}", code=Code.SLOT_NOT_FOUND, facts={"slot": slot})
         async with wall.lock:
@@ -207,11 +208,11 @@ class Viewing:
         wall = self.require(secret, person.user)
         await self._processes.workers[wall.worker].ask(m.AudioAssign(secret, slot), m.Done)
 
-    def forget_tell(self, tell: Tell) -> None:
-        """A page's socket closed: nobody is told any more; the views go on as long as packets are fetched."""
+    def forget_page(self, send_to_page: SendToPage) -> None:
+        """A page's socket closed: its walls have no page any more.  Their views go on as long as packets are fetched."""
         for wall in self._walls.values():
-            if wall.tell is tell:
-                wall.tell = None
+            if wall.send_to_page is send_to_page:
+                wall.send_to_page = None
 
     def known(self) -> frozenset[str]:
         """Return the views that are shown, that a worker may still show, or whose end waits for the disk."""
@@ -409,8 +410,8 @@ class Viewing:
 
     def _on_leg_started(self, process: ProcessClient, message: m.LegStarted) -> None:
         found = self._by_view.get(message.view)
-        if found is not None and found[0].tell is not None:
-            found[0].tell({"t": "started", "view": message.view, "first_ns": message.first_ns})
+        if found is not None and found[0].send_to_page is not None:
+            found[0].send_to_page(page.ViewStarted(message.view, message.first_ns))
 
     def _on_leg_ended(self, process: ProcessClient, message: m.LegEnded) -> None:
         found = self._by_view.get(message.view)
@@ -427,14 +428,8 @@ class Viewing:
     def _on_report(self, process: ProcessClient, report: m.WorkerReport) -> None:
         for leg in report.legs:
             found = self._by_view.get(leg.view)
-            if found is not None and found[0].tell is not None:
-                found[0].tell(
-                    {
-                        "t": "leg", "view": leg.view, "kbps": leg.kbps, "loss": leg.loss, "rtt_ms": leg.rtt_ms,
-                        "layer": leg.layer, "limited": leg.limited, "delay_ms": leg.delay_ms,
-                        "stamp_ns": leg.stamp[0] if leg.stamp else None, "stamp_rtp": leg.stamp[1] if leg.stamp else None,
-                    }
-                )  # fmt: skip
+            if found is not None and found[0].send_to_page is not None:
+                found[0].send_to_page(sessions.leg_report(leg))
 
     def _on_camera_gone(self, camera: str, reason: str) -> None:
         for wall, watching in tuple(self._by_view.values()):

@@ -11,6 +11,7 @@ from relay.http.bodies import MAX_BODY, MAX_SDP, SDP
 from relay.http.context import Access, Route
 from relay.http.openapi import plain_path
 from relay.policy.roles import Role
+from relay.protocol.page import InterventionsChanged
 from relay.transport import sdp_offer
 from tests.support.control_line import OFFER, PASSWORD, control_line
 
@@ -241,7 +242,7 @@ async def test_a_socket_that_takes_nothing_is_closed_and_counted_and_others_go_o
         async with line.page(olga) as page:
             await page.hear("cameras")
             for _ in range(200):
-                live.tell_all({"t": "interventions"})
+                live.send_all(InterventionsChanged())
             assert line.control.context.counters.values["live_dropped"] == 1
             while (message := await page.raw.receive()).type is aiohttp.WSMsgType.BINARY:
                 pass

@@ -123,10 +123,10 @@ async def test_a_step_of_the_wall_clock_makes_no_seal_look_late(
         line.recorder.report("recording")
         camera = await line.control.context.enrolment.camera("pm-1")
         camera_states = line.control.context.camera_states
-        await until(lambda: camera_states.of(camera)["sealed_age"] is not None, "the report")
+        await until(lambda: camera_states.of(camera).sealed_age is not None, "the report")
         _step(monkeypatch, hours)
         monkeypatch.setattr(SystemClock, "monotonic", lambda _clock: time.monotonic() + 60)
-        assert 60 <= camera_states.of(camera)["sealed_age"] < 3600
+        assert 60 <= (camera_states.of(camera).sealed_age or 0.0) < 3600
 
 
 async def test_a_transmission_ends_after_its_longest_time(tmp_path: Path) -> None:

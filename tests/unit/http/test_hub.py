@@ -18,8 +18,11 @@ from relay.http.hub import LiveHub, Outbox, Page
 from relay.people.enrolment import Enrolment
 from relay.people.identity import SignedIn
 from relay.policy.roles import Person, Role
+from relay.protocol.page import CameraState, InterventionsChanged
+from relay.protocol.wire import Message
 from relay.store.accounts import Camera
 from relay.viewing.camera_state import CameraStates
+from tests.support.live_messages import as_map, camera_state
 
 
 def camera(name: str, commune: str = "") -> Camera:
@@ -53,10 +56,10 @@ class States:
     def __init__(self) -> None:
         self.broken: set[str] = set()
 
-    def of(self, found: Camera) -> dict[str, Any]:
+    def of(self, found: Camera) -> CameraState:
         if found.camera in self.broken:
             raise ZeroDivisionError
-        return {"camera": found.camera}
+        return camera_state(found.camera)
 
 
 class Told(Page):
@@ -69,8 +72,8 @@ class Told(Page):
         self.messages: list[dict[str, Any]] = []
         self.arrived = asyncio.Event()
 
-    def take(self, message: dict[str, Any]) -> None:
-        self.messages.append(dict(message))
+    def take(self, message: Message) -> None:
+        self.messages.append(as_map(message))
         self.arrived.set()
 
     async def hear(self, **wanted: object) -> dict[str, Any]:
@@ -159,7 +162,7 @@ class Wire:
 async def test_a_socket_over_which_nothing_goes_any_more_is_closed(error: Exception) -> None:
     wire = Wire(error)
     outbox = Outbox(cast(web.WebSocketResponse, wire), 4, Counters())
-    outbox.send({"t": "hello"})
+    outbox.send(InterventionsChanged())
     await outbox.run()
     assert wire.closed
 
@@ -167,8 +170,8 @@ async def test_a_socket_over_which_nothing_goes_any_more_is_closed(error: Except
 async def test_a_page_that_takes_nothing_is_let_go_and_counted_once() -> None:
     counters, wire = Counters(), Wire()
     outbox = Outbox(cast(web.WebSocketResponse, wire), 2, counters)
-    for number in range(5):
-        outbox.send({"n": number})
+    for _ in range(5):
+        outbox.send(InterventionsChanged())
     await outbox.run()
     assert wire.closed
     assert counters.values["live_dropped"] == 1

@@ -13,6 +13,7 @@ from relay.people.authorize import Authorizer
 from relay.people.interventions import Interventions
 from relay.store.accounts import Camera
 from relay.store.catalogue import Intervention
+from tests.support.live_messages import as_bytes, as_map
 from tests.support.services import OPERATOR, House
 
 
@@ -43,7 +44,7 @@ class Scene:
     def connect(self, camera: str) -> Unit:
         heard = self.told.setdefault(camera, [])
         made = Camera(camera, camera.upper(), "bodycam_pm", "service", "", "relay", False, 0, None)
-        self.cameras.connect(made, lambda message: heard.append(dict(message)), lambda: None)
+        self.cameras.connect(made, lambda message: heard.append(as_map(message)), lambda: None)
         self.changed.clear()
         heard.clear()
         return self.unit(camera)
@@ -71,7 +72,7 @@ async def scene(house: House) -> AsyncIterator[Scene]:
 async def test_a_press_is_told_and_answered_before_anything_is_written(scene: Scene) -> None:
     unit = scene.connect("pm-1")
     scene.interventions.held = asyncio.Event()
-    await scene.cameras.message("pm-1", {"t": "press", "threat": "agents", "reason": "arme"})
+    scene.cameras.receive("pm-1", as_bytes({"t": "press", "threat": "agents", "reason": "arme"}))
     assert unit.pressed
     assert scene.changed == ["pm-1"]
     assert scene.told["pm-1"] == [{"t": "pressed"}]
@@ -85,7 +86,7 @@ async def test_a_press_is_told_and_answered_before_anything_is_written(scene: Sc
 async def test_a_press_that_the_disk_refuses_stands_and_is_entered_as_soon_as_the_disk_takes_it(scene: Scene) -> None:
     unit = scene.connect("pm-1")
     scene.interventions.refuses = True
-    await scene.cameras.message("pm-1", {"t": "press", "threat": "biens"})
+    scene.cameras.receive("pm-1", as_bytes({"t": "press", "threat": "biens"}))
     await scene.settled()
     scene.cameras.tick()
     await scene.settled()
@@ -104,11 +105,11 @@ async def test_a_press_that_the_disk_refuses_stands_and_is_entered_as_soon_as_th
 async def test_a_hanging_disk_holds_up_no_other_camera_and_no_release(scene: Scene) -> None:
     first, second = scene.connect("pm-1"), scene.connect("pm-2")
     scene.interventions.held = asyncio.Event()
-    await scene.cameras.message("pm-1", {"t": "press"})
-    await scene.cameras.message("pm-2", {"t": "press"})
+    scene.cameras.receive("pm-1", as_bytes({"t": "press"}))
+    scene.cameras.receive("pm-2", as_bytes({"t": "press"}))
     assert first.pressed
     assert second.pressed
-    await scene.cameras.message("pm-1", {"t": "release"})
+    scene.cameras.receive("pm-1", as_bytes({"t": "release"}))
     assert not scene.unit("pm-1").pressed
     scene.interventions.held.set()
     await scene.settled()
@@ -131,7 +132,7 @@ async def test_a_hanging_disk_holds_up_no_other_camera_and_no_release(scene: Sce
 )
 async def test_no_press_is_refused_for_its_words(scene: Scene, message: dict[str, object], threat: str, trigger: str) -> None:
     unit = scene.connect("pm-1")
-    await scene.cameras.message("pm-1", {"t": "press", **message})
+    scene.cameras.receive("pm-1", as_bytes({"t": "press", **message}))
     await scene.settled()
     assert unit.pressed
     assert unit.intent is not None
@@ -141,7 +142,7 @@ async def test_no_press_is_refused_for_its_words(scene: Scene, message: dict[str
 
 async def test_a_press_that_stands_keeps_its_cause_however_long_the_camera_cannot_publish(scene: Scene) -> None:
     unit = scene.connect("pm-1")
-    await scene.cameras.message("pm-1", {"t": "press", "threat": "biens", "reason": "vitrine"})
+    scene.cameras.receive("pm-1", as_bytes({"t": "press", "threat": "biens", "reason": "vitrine"}))
     await scene.settled()
     scene.house.clock.advance(600)
     intent = await scene.cameras.take_intent(unit.camera)
@@ -150,10 +151,10 @@ async def test_a_press_that_stands_keeps_its_cause_however_long_the_camera_canno
 
 async def test_a_press_said_again_after_a_cut_is_as_old_as_it_is(scene: Scene) -> None:
     unit = scene.connect("pm-1")
-    await scene.cameras.message("pm-1", {"t": "press"})
+    scene.cameras.receive("pm-1", as_bytes({"t": "press"}))
     since = unit.pressed_at
     scene.house.clock.advance(5)
-    await scene.cameras.message("pm-1", {"t": "press"})
+    scene.cameras.receive("pm-1", as_bytes({"t": "press"}))
     assert unit.pressed_at == since
 
 
@@ -164,7 +165,7 @@ async def test_a_request_answered_after_a_cut_of_the_socket_is_answered(scene: S
     assert unit.send is not None
     scene.cameras.disconnect("pm-1", unit.send)
     scene.connect("pm-1")
-    await scene.cameras.message("pm-1", {"t": "accept", "request": request})
+    scene.cameras.receive("pm-1", as_bytes({"t": "accept", "request": request}))
     assert unit.intent is not None
     assert unit.intent.intervention == made.intervention
     assert scene.changed == ["pm-1"]
@@ -173,7 +174,7 @@ async def test_a_request_answered_after_a_cut_of_the_socket_is_answered(scene: S
 async def test_an_answer_to_no_request_is_refused_and_counted_nowhere_as_a_press(scene: Scene) -> None:
     scene.connect("pm-1")
     with pytest.raises(TheirError) as refused:
-        await scene.cameras.message("pm-1", {"t": "accept", "request": "nothing"})
+        scene.cameras.receive("pm-1", as_bytes({"t": "accept", "request": "nothing"}))
     assert refused.value.kind is Kind.INVALID
     assert not scene.unit("pm-1").pressed
 
@@ -182,7 +183,7 @@ async def test_what_a_camera_says_against_the_contract_is_counted(scene: Scene) 
     scene.connect("pm-1")
     for message in ({"t": "sing"}, {"t": "beat", "battery": "full"}, {"t": "time", "utc_ns": 5}):
         with pytest.raises(TheirError):
-            await scene.cameras.message("pm-1", message)
+            scene.cameras.receive("pm-1", as_bytes(message))
     assert scene.house.counters.values["camera_messages_refused"] == 3
 
 

@@ -11,6 +11,7 @@ from relay.live.capture import Capture, Circumstances, Held
 from relay.live.publish_sessions import PublishSession
 from relay.live.streams import Streams
 from relay.live.time_limit import TimeLimit
+from relay.protocol.page import CameraState
 from relay.store.accounts import Camera
 from relay.viewing.camera_state import CameraStates
 from relay.viewing.viewing import Viewing
@@ -18,7 +19,7 @@ from relay.viewing.viewing import Viewing
 CAMERA = Camera("pm-1", "PM 1", "bodycam_pm", "service", "", "relay", False, 0, None)
 
 
-def shown(state: str, written: str) -> dict[str, Any]:
+def shown(state: str, written: str) -> CameraState:
     clock = ManualClock()
     why = Circumstances("intervention", "press", "agents", None)
     live = PublishSession(CAMERA, "session", 0, "recording", why, "etag", clock.monotonic(), cast(Any, state))
@@ -46,5 +47,5 @@ def shown(state: str, written: str) -> dict[str, Any]:
 )
 def test_nothing_is_called_recorded_that_no_worker_brings(state: str, written: str, rec: str) -> None:
     found = shown(state, written)
-    assert (found["state"], found["rec"]) == (state, rec)
-    assert (found["sealed_age"], found["ends_ns"]) == (3.0, 7)
+    assert (found.state, found.rec) == (state, rec)
+    assert (found.sealed_age, found.ends_ns) == (3.0, 7)

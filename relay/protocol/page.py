@@ -1,0 +1,317 @@
+"""The messages of `/live`, between the relay and a page.
+
+What this file owns: their names, fields and units.  What it must never know: sockets, the parts of the relay that make or take
+them.
+
+Names of fields end with their unit: `_ns` is UTC in nanoseconds since 1970, `_ms` milliseconds, `_s` seconds, `_age` seconds
+that have passed, `kbps` kilobits a second.
+"""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from relay.base.codes import Code
+from relay.base.errors import Kind
+from relay.protocol import wire
+from relay.protocol.wire import Message
+
+Layer: TypeAlias = Literal["high", "low", "key"]
+SourceState: TypeAlias = Literal["offline", "idle", "connecting", "live", "frozen", "lost", "ended"]
+RecordingState: TypeAlias = Literal["none", "waiting", "recording", "stalled", "full"]
+DiskState: TypeAlias = Literal["ok", "stalled", "full", "gone"]
+
+# --- relay to page ----------------------------------------------------------------------------------------------------
+
+
+class Hello(Message, frozen=True, tag="hello"):
+    """The first message on each socket."""
+
+    protocol: int
+    """Version of this protocol."""
+    workers: tuple[int, ...]
+    """Numbers of the workers.  A page opens at most one wall on each: `POST /wall?worker=<number>`."""
+    user: str
+    """Name of the person who is signed in."""
+    role: str
+    """Role of that person: `operator` or `commander`."""
+    server_ns: int
+    """The relay's clock now."""
+
+
+class CameraState(msgspec.Struct, frozen=True, kw_only=True):
+    """One camera as the relay knows it now; never its position nor the civil identity of who wears it (LIV-04)."""
+
+    camera: str
+    """Name of the camera, unique in this relay."""
+    label: str
+    """Name for people."""
+    regime: str
+    """Legal regime of its recordings, `bodycam_pm` for example."""
+    live_audio: bool
+    """Whether its sound may be heard live."""
+    original: str
+    """Who keeps the original of a recording: `relay` or `camera`."""
+    bearer: str | None
+    """Who wears it, as a pseudonym; null where nobody is known to."""
+    battery: float | None
+    """Charge of its battery in percent as last reported; null before the first report."""
+    viewers: int
+    """Views of it that are open."""
+    online: bool
+    """Whether its live socket is open."""
+    pressed: bool
+    """Whether an emergency press stands."""
+    pressed_age: float | None
+    """Seconds since that press; null where none stands."""
+    state: SourceState
+    """`offline`: no live socket, no session; `idle`: live socket only; the others: state of its publish session."""
+    worker: int | None
+    """Worker that its publish session is on; null without a session."""
+    recording: str | None
+    """Id of the recording under way; null without a session."""
+    ends_ns: int | None
+    """When the transmission ends unless it is confirmed (LIV-07); null without a session."""
+    intervention: str | None
+    """Id of the intervention that the transmission belongs to; null without a session."""
+    clock_offset_ms: float | None
+    """The camera's clock minus the relay's; null while unknown."""
+    clock_uncertainty_ms: float | None
+    """Largest error of `clock_offset_ms`; null while unknown."""
+    uplink_ms: float | None
+    """Shortest time from camera to relay that its sender reports took; null while unknown."""
+    rec: RecordingState
+    """`none`: no session; `waiting`: nothing arrives to be recorded; `stalled`, `full`: the disk does not take it."""
+    sealed_age: float | None
+    """Seconds since the end of the newest sealed part of the recording; null before the first."""
+    kbps: float
+    """Bit rate received in the last second."""
+    fps: float
+    """Pictures received in the last second."""
+    loss: float
+    """Share of packets lost for good in the last second, 0 to 1."""
+    width: int
+    """Width of the picture in pixels; 0 while unknown."""
+    height: int
+    """Height of the picture in pixels; 0 while unknown."""
+    last_frame_age: float | None
+    """Seconds since the last picture arrived; null before the first report of the session."""
+
+
+class Cameras(Message, frozen=True, tag="cameras"):
+    """All cameras that this person may see; follows `hello`."""
+
+    cameras: tuple[CameraState, ...]
+    """One state for each camera."""
+
+
+class CameraChanged(CameraState, Message, frozen=True, kw_only=True, tag="camera"):
+    """The state of one camera: at each change, at most ten times a second, and each second while it is on air."""
+
+
+class CameraGone(Message, frozen=True, tag="gone"):
+    """A camera was revoked."""
+
+    camera: str
+    """Its name."""
+
+
+class Assigned(Message, frozen=True, tag="assigned"):
+    """The answer to an `assign` that was carried out."""
+
+    slot: int
+    """Slot of the wall."""
+    worker: int | None
+    """`worker` of the `assign`."""
+    camera: str | None
+    """Camera that the slot shows; null where it was emptied."""
+    view: str | None
+    """Id of the view in the journal; null where the slot was emptied."""
+
+
+class Refused(Message, frozen=True, tag="refused"):
+    """The answer to an `assign`, `layer` or `listen` that was not carried out; nothing has changed."""
+
+    slot: int | None
+    """Slot that the refused message named; null where it named none."""
+    worker: int | None
+    """Worker that it named; null where it named none."""
+    camera: str | None
+    """Camera that it named; null where it named none."""
+    kind: Kind
+    """Kind of error, as in HTTP answers."""
+    code: Code
+    """Stable code of the reason: the one that programs react to and that is translated."""
+    detail: str
+    """Sentence for a log, in English."""
+
+
+class ViewStarted(Message, frozen=True, tag="started"):
+    """The first picture of a view was sent."""
+
+    view: str
+    """Id of the view."""
+    first_ns: int
+    """When."""
+
+
+class ViewEnded(Message, frozen=True, tag="ended"):
+    """A view is over that the page did not end itself; its slot is free."""
+
+    slot: int
+    """Slot of the wall."""
+    worker: int
+    """Worker that the wall is on."""
+    view: str
+    """Id of the view."""
+    reason: str
+    """Why, in English."""
+
+
+class LegReport(Message, frozen=True, tag="leg"):
+    """How a view is being sent; once a second."""
+
+    view: str
+    """Id of the view."""
+    kbps: float
+    """Bit rate sent."""
+    loss: float
+    """Share of packets that the page reports as lost, 0 to 1."""
+    rtt_ms: float | None
+    """Round-trip time to the page; null while unknown."""
+    layer: Layer
+    """Layer sent."""
+    limited: bool
+    """Whether the network carries less than the layer that was asked for."""
+    delay_ms: float
+    """Median time in the last second from the arrival of a packet to its departure."""
+    stamp_ns: int | None
+    """The relay's clock in the last RTCP sender report (RFC 3550 §6.4.1); null before the first."""
+    stamp_rtp: int | None
+    """RTP time in that report: 90 kHz, 32 bits; null before the first."""
+
+
+class ServerTime(Message, frozen=True, tag="time"):
+    """The answer to a page's `time`."""
+
+    server_ns: int
+    """The relay's clock now."""
+    echo: int | float | None
+    """`echo` of the question."""
+
+
+class AlarmRaised(Message, frozen=True, tag="alarm"):
+    """A technical alarm.  One that was raised in the last hour, while no page of this sign-in was open, follows `cameras`."""
+
+    camera: str
+    """Camera that it concerns."""
+    reason: str
+    """What happened, in English."""
+    at_ns: int
+    """When it was raised."""
+
+
+class DiskReport(Message, frozen=True, tag="disk"):
+    """The disk of the recordings; follows `cameras`, then each time a person would read it differently."""
+
+    state: DiskState
+    """`stalled`: it is slow or read-only; `full`: it takes nothing more; `gone`: it cannot be looked at."""
+    free: int
+    """Free bytes."""
+    full_in_s: float | None
+    """Seconds until it is full at the present rate; null while it does not fill."""
+
+
+class InterventionsChanged(Message, frozen=True, tag="interventions"):
+    """The list of open interventions changed: fetch it (`GET /api/interventions`)."""
+
+
+class WorkerChanged(Message, frozen=True, tag="worker"):
+    """A worker went down, or is back.  The walls on a worker that went down are lost: open them again once it is back."""
+
+    worker: int
+    """Number of the worker."""
+    up: bool
+    """Whether it is there."""
+
+
+class Bye(Message, frozen=True, tag="bye"):
+    """The relay closes this socket: the sign-in ended, or the relay stops."""
+
+    reason: str
+    """Why, in English."""
+
+
+ToPage: TypeAlias = (
+    Hello
+    | Cameras
+    | CameraChanged
+    | CameraGone
+    | Assigned
+    | Refused
+    | ViewStarted
+    | ViewEnded
+    | LegReport
+    | ServerTime
+    | AlarmRaised
+    | DiskReport
+    | InterventionsChanged
+    | WorkerChanged
+    | Bye
+)
+
+# --- page to relay ----------------------------------------------------------------------------------------------------
+
+
+class Assign(Message, frozen=True, tag="assign"):
+    """Show a camera in a slot of a wall, or empty the slot.  Answered by `assigned` or `refused`."""
+
+    wall: str
+    """Secret of the wall: the last part of `Location` in the answer to `POST /wall`."""
+    slot: int
+    """Slot, from 0: the index of its video m-line in the wall's offer."""
+    worker: int | None = None
+    """Worker that the wall is on; comes back in the answer."""
+    camera: str | None = None
+    """Camera to show; null empties the slot."""
+    intervention: str | None = None
+    """Id of the intervention that the person has joined and watches for."""
+    layer: Layer = "high"
+    """Layer to send."""
+
+
+class SetLayer(Message, frozen=True, tag="layer"):
+    """Change the layer of a slot, because its tile changed size.  Answered only where it is refused."""
+
+    wall: str
+    """Secret of the wall."""
+    slot: int
+    """Slot."""
+    layer: Layer
+    """`high`, `low` (every second picture), or `key`: keyframes only."""
+
+
+class Listen(Message, frozen=True, tag="listen"):
+    """Choose the one slot of a wall whose sound is sent.  Answered only where it is refused."""
+
+    wall: str
+    """Secret of the wall."""
+    slot: int | None = None
+    """Slot; null for silence."""
+
+
+class AskTime(Message, frozen=True, tag="time"):
+    """Ask the relay's clock; answered by `time`."""
+
+    echo: int | float | None = None
+    """Comes back in the answer."""
+
+
+FromPage: TypeAlias = Assign | SetLayer | Listen | AskTime
+
+_DECODER: msgspec.msgpack.Decoder[FromPage] = msgspec.msgpack.Decoder(FromPage)
+
+
+def read(data: bytes) -> FromPage:
+    """Return the message that a page sent; raises TheirError(INVALID)."""
+    return wire.decode(data, _DECODER)
