@@ -40,6 +40,8 @@ class TrackClock:
         self.clock_rate = clock_rate
         self._camera = camera
         self._unwrap = Unwrapper(32)
+        self.is_reported = False
+        """A sender report came.  The arrival of packets then says nothing more: `packet` need not be called."""
         self._report: tuple[float, int] | None = None
         self._earliest: float | None = None
 
@@ -57,6 +59,7 @@ class TrackClock:
     def report(self, ntp: float, timestamp: int) -> None:
         """A sender report of this track; feed `CameraClock.add` as well."""
         self._report = (ntp, self._unwrap.extend(timestamp))
+        self.is_reported = True
 
     def restart(self) -> None:
         """The sender began anew: what was known of its timestamps is void."""

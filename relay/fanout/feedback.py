@@ -1,51 +1,61 @@
-"""What the relay tells a camera about its radio: transport-wide arrivals, or a REMB where it knows nothing better.
+"""Feedback to a camera about its radio: transport-wide arrivals, or a REMB for cameras that know nothing better.
 
-What this file owns: when feedback is due and the bound of what it remembers.  What it must never know: sockets, codecs.
+What this file owns: when feedback is due, and how much of it may wait.  What it must never know: sockets, codecs.
 """
+
+from collections import deque
 
 from relay.base.serials import Unwrapper
 from relay.rtp.transport_cc import build_feedback
 
-INTERVAL = 0.1
+INTERVAL_SECONDS = 0.1
+BURST = 100
+"""Arrivals that are reported at once, before the interval is over."""
 MAX_ARRIVALS = 2000
+"""Arrivals that may wait for the next feedback; of more the newest are reported."""
 MAX_STEP = 1000
-"""A number further than this from the last (either way) begins anew: an outage, or a camera that would have us tell of gaps."""
+"""A number further than this from the last (either way) begins a new count: after an outage, or where a hostile camera wants us
+to report wide gaps."""
 
 
 class TransportFeedback:
     """Collects transport-wide sequence numbers and builds feedback ten times a second, earlier on a burst."""
 
     def __init__(self) -> None:
+        self._arrivals: deque[tuple[int, float]] = deque(maxlen=MAX_ARRIVALS)
+        self.arrived = self._arrivals.append
+        """Take (transport-wide number, when its packet came, seconds)."""
         self._unwrap = Unwrapper(16)
-        self._arrivals: dict[int, float] = {}
         self._count = 0
         self._due = 0.0
-        self._next: int | None = None
-
-    def arrived(self, number: int, now: float) -> None:
-        """A packet with this transport-wide number came."""
-        if len(self._arrivals) >= MAX_ARRIVALS:
-            return
-        last = self._unwrap.last
-        extended = self._unwrap.extend(number)
-        if last is not None and not -MAX_STEP <= extended - last <= MAX_STEP:
-            self._arrivals.clear()
-            self._unwrap = Unwrapper(16)
-            extended = self._unwrap.extend(number)
-        self._arrivals[extended] = now
 
     def poll(self, sender: int, media: int, now: float) -> list[bytes]:
         """Return the RTCP packets due now."""
-        if not self._arrivals or now < self._due and len(self._arrivals) < 100:
+        if not self._arrivals or now < self._due and len(self._arrivals) < BURST:
             return []
-        self._due = now + INTERVAL
+        self._due = now + INTERVAL_SECONDS
+        arrivals = self._take()
         packets = []
-        while self._arrivals:
-            packet, covered = build_feedback(sender, media, self._count, self._arrivals)
+        while arrivals:
+            packet, covered = build_feedback(sender, media, self._count, arrivals)
             self._count += 1
             packets.append(packet)
-            self._arrivals = {number: at for number, at in self._arrivals.items() if number >= covered}
+            arrivals = {number: at for number, at in arrivals.items() if number >= covered}
         return packets
+
+    def _take(self) -> dict[int, float]:
+        """Return the arrivals since the last call by unwrapped number; after a jump those behind it only."""
+        arrivals: dict[int, float] = {}
+        for number, at in self._arrivals:
+            last = self._unwrap.last
+            extended = self._unwrap.extend(number)
+            if last is not None and not -MAX_STEP <= extended - last <= MAX_STEP:
+                arrivals.clear()
+                self._unwrap = Unwrapper(16)
+                extended = self._unwrap.extend(number)
+            arrivals[extended] = at
+        self._arrivals.clear()
+        return arrivals
 
 
 class ReceiveLimit:

@@ -1,89 +1,19 @@
-"""First pictures: what has passed since the last IDR, and asking the camera for the next one.
+"""Asking a camera for a keyframe (RFC 4585 PLI, RFC 5104 FIR).
 
-What this file owns: the cache (in memory only, <= 2 MB and <= 4 s) and the rhythm of keyframe requests.  What it must never
-know: which viewer wants a picture.  Twenty viewers joining cost one request; cameras that never answer keep working, at the
-next IDR they send on their own.
+What this file owns: when a request is sent and repeated.  What it must never know: which viewer wants a picture.
+
+Twenty viewers that join cost one request.  A camera that never answers keeps working: viewers begin at the next IDR that it
+sends on its own.
 """
 
-from bisect import insort
 from enum import Enum
 
 from relay.base.counters import declare
-from relay.rtp.burst import MediaPacket
-
-MAX_BYTES = 2 << 20
-MAX_SECONDS = 4.0
 
 declare(
-    keyframe_cache_overrun="keyframe caches dropped because the camera sent no IDR for 4 s or 2 MB",
     keyframe_asked="keyframe requests sent to cameras",
     keyframe_unanswered="keyframe requests repeated because no IDR came",
 )
-
-
-class KeyframeCache:
-    """The packets of one video stream since its last IDR, in order, without duplicates."""
-
-    def __init__(self) -> None:
-        self._packets: list[MediaPacket] = []
-        self._bytes = 0
-        self._start: int | None = None
-        self.overruns = 0
-
-    def add(self, media: MediaPacket) -> None:
-        """Take a packet that `Inbound` accepted."""
-        if media.keyframe and media.timestamp != self._start and self._is_newer(media):
-            self._begin(media)
-        elif self._start is None:
-            self._remember_head(media)
-            return
-        self._insert(media)
-        if self._bytes > MAX_BYTES or media.arrival - self._packets[0].arrival > MAX_SECONDS:
-            self.clear()
-            self.overruns += 1
-
-    def replay(self) -> list[MediaPacket]:
-        """Return what a new viewer needs before the live packets; empty where there is no IDR to start from."""
-        return list(self._packets) if self._start is not None else []
-
-    def clear(self) -> None:
-        """Forget everything; the next IDR begins anew."""
-        self._packets = []
-        self._bytes = 0
-        self._start = None
-
-    @property
-    def ready(self) -> bool:
-        """Whether a viewer can start now."""
-        return self._start is not None
-
-    def _is_newer(self, media: MediaPacket) -> bool:
-        return not self._packets or media.index > self._packets[0].index
-
-    def _begin(self, media: MediaPacket) -> None:
-        """Start anew at the first packet of this access unit: delimiter and SEI may have come before the SPS."""
-        same = [packet for packet in self._packets if packet.timestamp == media.timestamp]
-        self._packets = same
-        self._bytes = sum(len(packet.payload) for packet in same)
-        self._start = media.timestamp
-
-    def _remember_head(self, media: MediaPacket) -> None:
-        """Without an IDR keep the current access unit only, whose next packet may turn out to be one."""
-        if self._packets and self._packets[-1].timestamp != media.timestamp:
-            self._packets.clear()
-        if len(self._packets) < 8:
-            self._packets.append(media)
-        self._bytes = 0
-
-    def _insert(self, media: MediaPacket) -> None:
-        packets = self._packets
-        if packets and media.index < packets[-1].index:
-            if media.index < packets[0].index and media.timestamp != self._start:
-                return
-            insort(packets, media, key=lambda packet: packet.index)
-        else:
-            packets.append(media)
-        self._bytes += len(media.payload)
 
 
 class Ask(Enum):

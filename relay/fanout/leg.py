@@ -132,9 +132,14 @@ class Leg:
                 self._claim(media.index + self.shift)
         elif first > self.high + 1:
             self._missing.add(self.high + 1, first)
-        self.high = burst.last + self.shift
+        self.high = last = burst.last + self.shift
         self._last_timestamp = burst.timestamp + self.timestamp_shift & _M32
-        return self._note(burst, now)
+        self._last_at = now
+        self.packets += burst.count
+        self.octets += burst.octets
+        if self._keeps:
+            self.history.keep_in_order((first, last, burst.arrival, (burst, self.shift, self.timestamp_shift)))
+        return burst
 
     def thin(self, burst: Burst, wanted: Callable[[MediaPacket], bool], now: float, *, alone: bool = False) -> Burst | None:
         """As `admit`, leaving out what is not wanted: the viewer sees no hole.  `alone`: what is wanted needs nothing else, so

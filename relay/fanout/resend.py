@@ -20,10 +20,10 @@ BURSTS = 1024
 """Bursts remembered at most: 4 s of 250 packets/s that come one by one, a second of 1000 packets/s."""
 LATE = 1024
 """Packets remembered beside them that were sent late, into a hole."""
-REMEMBERED = 2.0
-"""Seconds that a burst is remembered; no viewer waits longer for a picture."""
-MIN_AGAIN = 0.015
-"""Seconds before the same packet is resent again: viewers ask twice when the first answer is under way."""
+REMEMBERED_SECONDS = 2.0
+"""How long a burst is remembered; no viewer waits longer for a picture."""
+MIN_AGAIN_SECONDS = 0.015
+"""Pause before the same packet is resent again: viewers ask twice when the first answer is under way."""
 PER_SECOND = 600
 """Resends per second and leg: a hostile viewer must not make work without end."""
 ASKED_AT_ONCE = 256
@@ -67,7 +67,7 @@ class Allowance:
         if self._used >= PER_SECOND:
             self.refused += 1
             return False
-        if now - self._resent.get(index, -1.0) < MIN_AGAIN:
+        if now - self._resent.get(index, -1.0) < MIN_AGAIN_SECONDS:
             return False
         self._used += 1
         self._resent[index] = now
@@ -75,27 +75,24 @@ class Allowance:
 
 
 class _Sent(Generic[E]):
-    """Entries in the order of their indices, found by bisection; those sent late, into a hole, have a place of their own."""
+    """Entries in the order of their indices, found by bisection; those sent late, into a missing range, have a place apart."""
 
     def __init__(self) -> None:
-        self._entries: deque[tuple[int, float, E]] = deque(maxlen=BURSTS)
-        """(lowest index, when, what)"""
+        self.entries: deque[tuple[int, int, float, E]] = deque(maxlen=BURSTS)
+        """(lowest index, highest index, when it was sent, entry), each above the one before."""
         self._late: dict[int, tuple[float, E]] = {}
-        self._high = -1
 
     def add(self, first: int, last: int, at: float, entry: E) -> bool:
         """Remember an entry above all others (the rule); False where it is none, and belongs to `add_late`."""
-        if first <= self._high:
+        if self.entries and first <= self.entries[-1][1]:
             return False
-        self._high = last
-        self._entries.append((first, at, entry))
+        self.entries.append((first, last, at, entry))
         return True
 
     def add_late(self, indices: Iterable[int], at: float, entry: E) -> None:
         """Remember an entry by each of its indices."""
         for index in indices:
             self._late[index] = (at, entry)
-            self._high = max(self._high, index)
         while len(self._late) > LATE:
             del self._late[next(iter(self._late))]
 
@@ -104,20 +101,20 @@ class _Sent(Generic[E]):
         late = self._late.get(index)
         if late is not None:
             return late[1]
-        at = bisect_right(self._entries, index, key=_first)
-        return self._entries[at - 1][2] if at else None
+        at = bisect_right(self.entries, index, key=_first)
+        return self.entries[at - 1][3] if at else None
 
     def expire(self, before: float) -> None:
         """Forget what is older."""
-        entries, late = self._entries, self._late
-        while entries and entries[0][1] < before:
+        entries, late = self.entries, self._late
+        while entries and entries[0][2] < before:
             entries.popleft()
         while late and next(iter(late.values()))[0] < before:
             del late[next(iter(late))]
 
     def clear(self) -> None:
         """Forget everything."""
-        self._entries.clear()
+        self.entries.clear()
         self._late.clear()
 
 
@@ -135,7 +132,7 @@ class _Answering(ABC, Generic[E, A]):
 
     def expire(self, now: float) -> None:
         """Forget what is older than anybody asks for; call it once a second."""
-        self._sent.expire(now - REMEMBERED)
+        self._sent.expire(now - REMEMBERED_SECONDS)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -145,11 +142,12 @@ class _Answering(ABC, Generic[E, A]):
         """Yield what to resend for NACKed 16-bit sequence numbers, given the highest index sent."""
         for sequence in sequences[: self.allowance.ask(len(sequences), now)]:
             index = _index(sequence, high)
-            found = self._find(index)
+            found = self.find(index)
             if found is not None and self.allowance.grant(index, now):
                 yield found
 
-    def _find(self, index: int) -> A | None:
+    def find(self, index: int) -> A | None:
+        """Return what would be resent for an index; None where it is not remembered."""
         entry = self._sent.find(index)
         return None if entry is None else self._made(entry, index)
 
@@ -161,11 +159,16 @@ class _Answering(ABC, Generic[E, A]):
 class History(_Answering[tuple[Burst, int, int], tuple[MediaPacket, int, int]]):
     """The bursts a leg sent, with the shifts they were sent under; payloads are shared between all legs.
 
-    What is resent is made anew of (packet, index and timestamp it was sent with).
+    A packet is made anew of (packet, index and timestamp it was sent with).
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.keep_in_order = self._sent.entries.append
+        """The rule, for a burst above all others: remember (first index, last, arrival, (burst, shift, timestamp shift))."""
+
     def keep(self, burst: Burst, shift: int, timestamp_shift: int) -> None:
-        """Remember a burst, its shift and its timestamp shift."""
+        """Remember any burst, its shift and its timestamp shift."""
         entry = (burst, shift, timestamp_shift)
         if not self._sent.add(burst.first + shift, burst.last + shift, burst.arrival, entry):
             self._sent.add_late((media.index + shift for media in burst.packets), burst.arrival, entry)

@@ -12,7 +12,8 @@ from relay.base.errors import TheirError
 from relay.fanout.clocks import CameraClock
 from relay.fanout.feedback import ReceiveLimit, TransportFeedback
 from relay.fanout.keyframes import Ask
-from relay.fanout.stream import Stream, TrackSpec
+from relay.fanout.stream import Stream
+from relay.fanout.tracks import TrackSpec
 from relay.rtp import header as rtp
 from relay.rtp import rtcp
 
@@ -126,7 +127,7 @@ class Source:
     def _note_transport(self, identifier: int, packet: bytes, header: rtp.RtpHeader, now: float) -> None:
         value = rtp.extension(packet, header, identifier)
         if value is not None and len(value) == 2:
-            self._feedback.arrived(value[0] << 8 | value[1], now)
+            self._feedback.arrived((value[0] << 8 | value[1], now))
 
     # --- which stream is this? -----------------------------------------------------------------------------------------
 
@@ -185,10 +186,8 @@ class Source:
         return [self._note_report(self._streams[ssrc], newest[ssrc], now) for ssrc in newest.keys() & self._streams.keys()]
 
     def _note_report(self, stream: Stream, report: rtcp.SenderReport, now: float) -> SenderFact:
-        ntp_ns = rtcp.ns_from_ntp(report.ntp)
+        ntp_ns = stream.take_sender_report(report, now)
         self.clock.add(ntp_ns / 1e9, now)
-        stream.clock.report(ntp_ns / 1e9, report.rtp)
-        stream.last_sr = (report.ntp >> 16 & 0xFFFFFFFF, now)
         return SenderFact(report.ssrc, ntp_ns, report.rtp, now)
 
     # --- what we say ---------------------------------------------------------------------------------------------------
@@ -211,18 +210,15 @@ class Source:
     @property
     def has_holes(self) -> bool:
         """Whether packets are missing that may still come."""
-        return any(stream.inbound.missing for stream in self._streams.values())
+        return any(stream.inbound.repair.missing for stream in self._streams.values())
 
     @property
     def _empty_report(self) -> bytes:
         return rtcp.build_receiver_report(rtcp.ReceiverReport(self._local_ssrc, ()))
 
     def _repair(self, stream: Stream, now: float) -> list[bytes]:
-        wanted = stream.inbound.due(now)
-        if stream.inbound.abandoned > stream.reported_lost:
-            stream.reported_lost = stream.inbound.abandoned
-            if stream.spec.kind == "video":
-                stream.asker.want(now)
+        wanted = stream.inbound.repair.due(now)
+        stream.answer_losses(now)
         if not wanted:
             return []
         self._counters.count("nack_sent", len(wanted))
@@ -230,12 +226,12 @@ class Source:
         return [rtcp.build_nack(self._local_ssrc, stream.ssrc, sequences)]
 
     def _ask_keyframe(self, stream: Stream, now: float) -> list[bytes]:
-        unanswered = stream.asker.unanswered
-        ask = stream.asker.poll(now)
+        unanswered = stream.keyframes.unanswered
+        ask = stream.keyframes.poll(now)
         if ask is Ask.NOTHING:
             return []
         self._counters.count("keyframe_asked")
-        self._counters.count("keyframe_unanswered", stream.asker.unanswered - unanswered)
+        self._counters.count("keyframe_unanswered", stream.keyframes.unanswered - unanswered)
         if ask is Ask.FIR:
             self._fir += 1
             return [rtcp.build_fir(self._local_ssrc, stream.ssrc, self._fir)]
@@ -244,18 +240,16 @@ class Source:
     def _reports(self, now: float) -> bytes:
         blocks = []
         for stream in self._streams.values():
-            last_sr, delay = 0, 0
-            if stream.last_sr is not None:
-                last_sr, delay = stream.last_sr[0], int((now - stream.last_sr[1]) * 65536)
-            if stream.inbound.high >= 0:
-                blocks.append(stream.inbound.report(stream.ssrc, last_sr, delay))
+            block = stream.report(now)
+            if block is not None:
+                blocks.append(block)
         out = rtcp.build_receiver_report(rtcp.ReceiverReport(self._local_ssrc, tuple(blocks)))
         out += rtcp.build_sdes(self._local_ssrc, "relay")
         octets = sum(stream.octets for stream in self._streams.values())
         loss = max((block.fraction_lost / 256 for block in blocks), default=0.0)
         bitrate = self._limit.update(loss, 8 * (octets - self._octets))
         self._octets = octets
-        recovered = sum(stream.inbound.recovered for stream in self._streams.values())
+        recovered = sum(stream.inbound.repair.recovered for stream in self._streams.values())
         self._counters.count("inbound_recovered", max(0, recovered - self._recovered))
         self._recovered = recovered
         if any(spec.remb and spec.transport_cc_id is None for spec in self._tracks):

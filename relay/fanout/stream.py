@@ -1,52 +1,241 @@
-"""One layer of a camera's picture, or its sound: what came, in which order, and what a viewer may start from.
+"""One SSRC of a camera: a layer of its picture, or its sound.
 
-What this file owns: an SSRC of a camera.  What it must never know: legs, RTCP's rhythm, sockets.
+What this file owns: the order in which packets came, reception statistics, what a viewer may start from.  What it must never
+know: legs, when RTCP is sent, sockets.
+
+A datagram passes through this file on its way to the viewers.  What lies beside the way has files of its own: the schedule of
+repair (`repair`), keyframe requests (`keyframes`), the map of RTP time to our clock (`clocks`).
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from bisect import insort
 
+from relay.base.counters import declare
 from relay.base.errors import TheirError
+from relay.base.serials import unwrap
 from relay.fanout.clocks import CameraClock, TrackClock
-from relay.fanout.inbound import Inbound
-from relay.fanout.keyframes import KeyframeCache, KeyframeRequester
+from relay.fanout.keyframes import KeyframeRequester
+from relay.fanout.repair import RepairSchedule
+from relay.fanout.tracks import TrackSpec
 from relay.rtp import h264
 from relay.rtp.burst import LIMIT, MediaPacket
 from relay.rtp.header import RtpHeader
+from relay.rtp.rtcp import ReportBlock, SenderReport, ns_from_ntp
 
 MAX_PENDING = 2048
-HOLD = 0.001
+"""Packets that may wait to be taken."""
+HOLD_SECONDS = 0.001
 """Seconds that packets may wait for the rest of their picture: a leg is served for a whole picture at little more than the
-price of one packet.  Encoders send a picture within less; on a radio that spreads it the wait is lost time, hence so short."""
+price of one packet.  Encoders send a picture within less.  Where a radio spreads it the wait is lost time, hence so short."""
+MAX_GAP = 1000
+"""A jump further than this (either way) is a restart of the sender, not a loss (RFC 3550 A.1, MAX_DROPOUT)."""
+MAX_CACHE_BYTES = 2 << 20
+MAX_CACHE_SECONDS = 4.0
 _B_SLICES_BELIEVED = 2
 
+declare(keyframe_cache_overrun="keyframe caches dropped because the camera sent no IDR for 4 s or 2 MB")
 
-@dataclass(frozen=True, slots=True)
-class TrackSpec:
-    """What was agreed with a camera for one m-line; extension ids are None where the camera does not have them."""
 
-    kind: Literal["video", "audio"]
-    mid: str
-    payload_type: int
-    clock_rate: int
-    fmtp: str = ""
-    rtx_payload_type: int | None = None
-    ssrcs: tuple[int, ...] = ()
-    rtx: tuple[tuple[int, int], ...] = ()
-    """(RTX SSRC, primary SSRC) pairs."""
-    rids: tuple[str, ...] = ()
-    mid_id: int | None = None
-    rid_id: int | None = None
-    rrid_id: int | None = None
-    transport_cc_id: int | None = None
-    nack: bool = False
-    pli: bool = False
-    fir: bool = False
-    remb: bool = False
+class ReceptionStatistics:
+    """What a report block says of one SSRC: received, lost, jitter (RFC 3550 A.3, A.8)."""
+
+    __slots__ = ("_clock_rate", "_jitter", "_reported", "_transit", "loss", "received")
+
+    def __init__(self, clock_rate: int) -> None:
+        self.received = 0
+        self.loss = 0.0
+        """Share of packets that did not come at once, between the last two reports."""
+        self._clock_rate = clock_rate
+        self._reported = (0, 0)
+        self._transit: float | None = None
+        self._jitter = 0.0
+
+    def arrived(self, timestamp: int, now: float) -> None:
+        """A packet of the primary stream came (repairs do not count as reception, RFC 4588 §4)."""
+        self.received += 1
+        transit = now * self._clock_rate - timestamp
+        if self._transit is not None:
+            step = abs(transit - self._transit)
+            if step < self._clock_rate * 10:
+                self._jitter += (step - self._jitter) / 16
+        self._transit = transit
+
+    def restarted(self) -> None:
+        """The sender began anew: its timestamps have no relation to the old ones."""
+        self._transit = None
+
+    def report(self, ssrc: int, expected: int, highest: int, last_sr: int, delay: int) -> ReportBlock:
+        """Return the block for the time since the last call; `expected` packets since the beginning."""
+        lost = expected - self.received
+        new_expected, new_lost = expected - self._reported[0], lost - self._reported[1]
+        self._reported = (expected, lost)
+        fraction = min(255, 256 * new_lost // new_expected) if new_expected > 0 and new_lost > 0 else 0
+        self.loss = fraction / 256
+        clamped = max(-0x800000, min(0x7FFFFF, lost))
+        return ReportBlock(ssrc, fraction, clamped, highest, int(self._jitter), last_sr, delay)
+
+    @property
+    def jitter(self) -> float:
+        """Interarrival jitter, seconds."""
+        return self._jitter / self._clock_rate
+
+
+class Inbound:
+    """From sequence numbers to indices that rise for ever (RFC 3550 A.1); its parts know what is missing and what came."""
+
+    __slots__ = ("_base", "_next", "_suspect", "duplicates", "high", "reception", "repair")
+
+    def __init__(self, clock_rate: int, *, nack: bool, rtx: bool = False) -> None:
+        """`nack`: the sender takes NACKs; `rtx`: it answers them with RTX packets."""
+        self.repair = RepairSchedule(nack=nack, rtx=rtx)
+        self.reception = ReceptionStatistics(clock_rate)
+        self.high = -1
+        """Highest index accepted; -1 before the first packet."""
+        self.duplicates = 0
+        self._next: int | None = None
+        """The sequence number that follows the highest one."""
+        self._suspect: int | None = None
+        self._base = 0
+
+    def accept(self, sequence: int, timestamp: int, now: float, *, repair: bool = False) -> int | None:
+        """Return the index of a packet, None where it is a duplicate, too old, or the first after a wild jump.
+
+        `repair`: it came on the RTX stream.  Indices start at 65536 plus the first sequence number and go on rising over
+        restarts of the sender.
+        """
+        if sequence == self._next and not repair:  # the rule, without calls
+            self._next = sequence + 1 & 0xFFFF
+            self._suspect = None
+            self.high = index = self.high + 1
+            self.reception.arrived(timestamp, now)
+            return index
+        return self._accept(sequence, timestamp, now, repair)
+
+    def _accept(self, sequence: int, timestamp: int, now: float, repair: bool) -> int | None:
+        index = self._index(sequence, now, repair)
+        if index is None:
+            return None
+        if index > self.high:
+            if repair:
+                return None
+            if index > self.high + 1:
+                self.repair.pass_over(self.high + 1, index, now)
+            self.high = index
+        elif not self.repair.fill(index, now, repair):
+            self.duplicates += 1
+            return None
+        if not repair:
+            self.reception.arrived(timestamp, now)
+        return index
+
+    def _index(self, sequence: int, now: float, repair: bool) -> int | None:
+        if self._next is None:
+            if repair:
+                return None
+            self._base = index = sequence + 65536
+            self.high = index - 1
+        else:
+            last = self._next - 1
+            index = self.high + unwrap(sequence, last, 16) - last
+            if abs(index - self.high) > MAX_GAP:
+                # Browsers probe their way with repairs of packets long past: those say nothing about the sender.
+                return None if repair else self._restart(sequence, now)
+        if index > self.high:
+            self._next = sequence + 1 & 0xFFFF
+        self._suspect = None
+        return index
+
+    def _restart(self, sequence: int, now: float) -> int | None:
+        """Believe in a wild jump when a second packet confirms it (RFC 3550 A.1)."""
+        if self._suspect != sequence:
+            self._suspect = sequence + 1 & 0xFFFF
+            return None
+        self._suspect = None
+        self._next = sequence + 1 & 0xFFFF
+        self.repair.restarted(now)
+        self.reception.restarted()
+        return self.high + 1
+
+    def report(self, ssrc: int, last_sr: int, delay: int) -> ReportBlock:
+        """Return the report block since the last call; `last_sr` and `delay` as RFC 3550 §6.4.1 wants them."""
+        highest = self.high & 0xFFFF0000 | self._last_sequence
+        return self.reception.report(ssrc, self.high - self._base + 1, highest, last_sr, delay)
+
+    def sequence(self, index: int) -> int:
+        """Return the sequence number on the wire of an index (the two differ by a constant until a sender restarts)."""
+        return (self._last_sequence - self.high + index) & 0xFFFF
+
+    @property
+    def _last_sequence(self) -> int:
+        return 0 if self._next is None else self._next - 1 & 0xFFFF
+
+
+class KeyframeCache:
+    """The packets of one video stream since its last IDR, in order, without duplicates."""
+
+    def __init__(self) -> None:
+        self._packets: list[MediaPacket] = []
+        self._bytes = 0
+        self._start: int | None = None
+        self.overruns = 0
+
+    def add(self, media: MediaPacket) -> None:
+        """Take a packet that `Inbound` accepted."""
+        if media.keyframe and media.timestamp != self._start and self._is_newer(media):
+            self._begin(media)
+        elif self._start is None:
+            self._remember_head(media)
+            return
+        self._insert(media)
+        if self._bytes > MAX_CACHE_BYTES or media.arrival - self._packets[0].arrival > MAX_CACHE_SECONDS:
+            self.clear()
+            self.overruns += 1
+
+    def replay(self) -> list[MediaPacket]:
+        """Return what a new viewer needs before the live packets; empty where there is no IDR to start from."""
+        return list(self._packets) if self._start is not None else []
+
+    def clear(self) -> None:
+        """Forget everything; the next IDR begins anew."""
+        self._packets = []
+        self._bytes = 0
+        self._start = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a viewer can start now."""
+        return self._start is not None
+
+    def _is_newer(self, media: MediaPacket) -> bool:
+        return not self._packets or media.index > self._packets[0].index
+
+    def _begin(self, media: MediaPacket) -> None:
+        """Start anew at the first packet of this access unit: delimiter and SEI may have come before the SPS."""
+        same = [packet for packet in self._packets if packet.timestamp == media.timestamp]
+        self._packets = same
+        self._bytes = sum(len(packet.payload) for packet in same)
+        self._start = media.timestamp
+
+    def _remember_head(self, media: MediaPacket) -> None:
+        """Without an IDR keep the current access unit only, whose next packet may turn out to be one."""
+        if self._packets and self._packets[-1].timestamp != media.timestamp:
+            self._packets.clear()
+        if len(self._packets) < 8:
+            self._packets.append(media)
+        self._bytes = 0
+
+    def _insert(self, media: MediaPacket) -> None:
+        packets = self._packets
+        if packets and media.index < packets[-1].index:
+            if media.index < packets[0].index and media.timestamp != self._start:
+                return
+            insort(packets, media, key=lambda packet: packet.index)
+        else:
+            packets.append(media)
+        self._bytes += len(media.payload)
 
 
 class Stream:
-    """One SSRC; `pending` holds what came since the last batch was taken."""
+    """One SSRC; `pending` holds the packets that came since the last batch was taken."""
 
     def __init__(self, ssrc: int, rid: str, spec: TrackSpec, camera: CameraClock) -> None:
         self.ssrc = ssrc
@@ -55,7 +244,7 @@ class Stream:
         self.inbound = Inbound(spec.clock_rate, nack=spec.nack, rtx=spec.rtx_payload_type is not None)
         self.clock = TrackClock(spec.clock_rate, camera)
         self.cache = KeyframeCache()
-        self.asker = KeyframeRequester()
+        self.keyframes = KeyframeRequester()
         self.pending: list[MediaPacket] = []
         self.octets = 0
         self.frames = 0
@@ -65,34 +254,38 @@ class Stream:
         self.height = 0
         self.droppables = 0
         """Pictures seen that no other refers to."""
-        self.heard_at = 0.0
+        self.received_at = 0.0
         """When the last packet came."""
         self.keyed_at = 0.0
         """When the last keyframe began to arrive."""
         self.reordered = False
         """B pictures were seen: such a stream cannot be shown with low delay and is refused."""
-        self.last_sr: tuple[int, float] | None = None
-        self.reported_lost = 0
+        self._sender_report: tuple[int, float] | None = None
+        """Middle 32 bits of the NTP time of the last sender report, and when it came."""
+        self._losses_answered = 0
         """Packets lost for good for which a keyframe has been asked."""
         self._b_slices = 0
         self._key_timestamp: int | None = None
-        self._last_timestamp: int | None = None
-        self._clocked: int | None = None
+        self._slice_timestamp: int | None = None
+        self._clock_timestamp: int | None = None
+
+    # --- packets -------------------------------------------------------------------------------------------------------
 
     def receive(self, packet: bytes, header: RtpHeader, now: float, *, repair: bool = False) -> bool:
         """Take a packet; False where it is a duplicate or comes too late to matter."""
-        index = self.inbound.accept(header.sequence, header.timestamp, now, repair=repair)
+        timestamp = header.timestamp
+        index = self.inbound.accept(header.sequence, timestamp, now, repair=repair)
         if index is None:
             return False
-        media = MediaPacket(index, header.timestamp, header.marker, header.payload(packet), now)
+        media = MediaPacket(index, timestamp, header.marker, packet[header.size : len(packet) - header.padding], now)
         self.octets += len(packet)
-        self.heard_at = now
+        self.received_at = now
         self.frames += header.marker
-        if header.timestamp != self._clocked and not repair:  # of a picture, the packet that came first tells the most
-            self._clocked = header.timestamp
-            self.clock.packet(header.timestamp, now)
+        if not (self.clock.is_reported or repair) and timestamp != self._clock_timestamp:
+            self._clock_timestamp = timestamp  # of a picture, the packet that came first had the shortest way
+            self.clock.packet(timestamp, now)
         if self.spec.kind == "video" and media.payload:
-            self._picture(media, now)
+            self._inspect(media, now)
         if len(self.pending) < MAX_PENDING:
             self.pending.append(media)
         else:
@@ -106,23 +299,48 @@ class Stream:
             return 0.0
         if pending[-1].index < self.inbound.high:  # repaired: late enough already
             return 0.0
-        return max(0.0, pending[0].arrival + HOLD - now)
+        return max(0.0, pending[0].arrival + HOLD_SECONDS - now)
 
     def take(self) -> list[MediaPacket]:
-        """Return what came since the last call."""
+        """Return the packets that came since the last call."""
         pending, self.pending = self.pending, []
         return pending
 
-    def _picture(self, media: MediaPacket, now: float) -> None:
+    # --- pictures ------------------------------------------------------------------------------------------------------
+
+    def _inspect(self, media: MediaPacket, now: float) -> None:
+        """Mark what the packet carries.  Pieces and first slices of ordinary pictures are the rule, and read without calls."""
         payload = media.payload
-        if len(payload) > 2 and payload[0] & 31 == h264.FU_A and payload[1] < 0x80:
-            media.droppable = not payload[0] & 0x60
+        kind = payload[0] & 31
+        if len(payload) > 2 and kind == h264.FU_A:
+            if payload[1] < 0x80:
+                media.droppable = not payload[0] & 0x60
+            elif payload[1] & 31 == h264.SLICE and payload[2] & 0x80:
+                self._take_slice(media, payload[2])
+            else:
+                self._inspect_units(media, now)
+        elif len(payload) > 1 and kind == h264.SLICE and payload[1] & 0x80:
+            self._take_slice(media, payload[1])
         else:
-            self._inspect(media, now)
+            self._inspect_units(media, now)
         media.idr = media.timestamp == self._key_timestamp
         self.cache.add(media)
 
-    def _inspect(self, media: MediaPacket, now: float) -> None:
+    def _take_slice(self, media: MediaPacket, first_byte: int) -> None:
+        """The first slice of a picture that is no IDR; `first_byte` of its slice header begins with first_mb_in_slice = 0."""
+        if not media.payload[0] & 0x60:
+            media.droppable = True
+            self.droppables += 1
+        if media.timestamp != self._slice_timestamp:
+            self._slice_timestamp = media.timestamp
+            if first_byte in h264.B_SLICE_FIRST_BYTES:
+                self._count_b_slice()
+
+    def _count_b_slice(self) -> None:
+        self._b_slices += 1
+        self.reordered = self._b_slices >= _B_SLICES_BELIEVED
+
+    def _inspect_units(self, media: MediaPacket, now: float) -> None:
         try:
             found = h264.inspect(media.payload)
         except TheirError:
@@ -134,13 +352,13 @@ class Stream:
         if found.keyframe and media.timestamp != self._key_timestamp:
             self._key_timestamp = media.timestamp
             self.keyed_at = now
-            self.asker.seen(now)
+            self.keyframes.seen(now)
         if found.sps is not None:
             self._measure(found.sps)
-        if found.slice is not None and media.timestamp != self._last_timestamp:
-            self._last_timestamp = media.timestamp
-            self._b_slices += h264.is_b_slice(found.slice)
-            self.reordered = self._b_slices >= _B_SLICES_BELIEVED
+        if found.slice is not None and media.timestamp != self._slice_timestamp:
+            self._slice_timestamp = media.timestamp
+            if h264.is_b_slice(found.slice):
+                self._count_b_slice()
 
     def _measure(self, sps: bytes) -> None:
         try:
@@ -149,3 +367,27 @@ class Stream:
             self.malformed += 1
             return
         self.width, self.height = parsed.width, parsed.height
+
+    # --- reports -------------------------------------------------------------------------------------------------------
+
+    def take_sender_report(self, report: SenderReport, now: float) -> int:
+        """Take a sender report of this SSRC; returns its NTP time in UTC nanoseconds."""
+        ntp_ns = ns_from_ntp(report.ntp)
+        self.clock.report(ntp_ns / 1e9, report.rtp)
+        self._sender_report = (report.ntp >> 16 & 0xFFFFFFFF, now)
+        return ntp_ns
+
+    def report(self, now: float) -> ReportBlock | None:
+        """Return the report block for the time since the last call; None before the first packet."""
+        if self.inbound.high < 0:
+            return None
+        last_sr, came = self._sender_report or (0, now)
+        return self.inbound.report(self.ssrc, last_sr, int((now - came) * 65536))
+
+    def answer_losses(self, now: float) -> None:
+        """Ask for a keyframe where packets of the picture were lost for good since the last call."""
+        lost = self.inbound.repair.abandoned
+        if lost > self._losses_answered:
+            self._losses_answered = lost
+            if self.spec.kind == "video":
+                self.keyframes.want(now)

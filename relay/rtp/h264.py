@@ -249,6 +249,10 @@ def _skip_hrd(bits: Bits) -> None:
     bits.u(20)
 
 
+B_SLICE_FIRST_BYTES = frozenset(byte for byte in range(0x80, 0x100) if byte >> 4 == 0b1010 or byte >> 2 == 0b100111)
+"""First bytes of slice headers of B pictures with first_mb_in_slice 0 (bit 1): slice_type 1 (bits 010) or 6 (bits 00111)."""
+
+
 def is_b_slice(unit: bytes) -> bool:
     """Tell whether the beginning of a slice (with its NAL header) is of a B picture (§7.4.3, slice_type 1 or 6)."""
     bits = Bits(unit, 16)

@@ -116,11 +116,30 @@ def _two_byte(packet: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]
 
 def extension(packet: bytes, header: RtpHeader, identifier: int) -> bytes | None:
     """Return the value of one extension, None where it is absent; raises TheirError like `extensions`."""
-    if not header.extension_profile:
-        return None
+    if header.extension_profile == ONE_BYTE:
+        return _one_byte_value(packet, header.extension_start, header.extension_end, identifier)
     for found, start, length in extensions(packet, header):
         if found == identifier:
             return packet[start : start + length]
+    return None
+
+
+def _one_byte_value(packet: bytes, at: int, end: int, identifier: int) -> bytes | None:
+    """As `_one_byte`, for one identifier and without a generator: every packet of a camera is searched."""
+    while at < end:
+        byte = packet[at]
+        at += 1
+        if not byte:
+            continue
+        found = byte >> 4
+        if found == 15:
+            return None
+        after = at + (byte & 15) + 1
+        if after > end:
+            raise TheirError(Kind.INVALID, "RTP header extension leaves its block")
+        if found == identifier:
+            return packet[at:after]
+        at = after
     return None
 
 

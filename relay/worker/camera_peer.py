@@ -12,9 +12,10 @@ from functools import partial
 from relay.base.clock import Clock
 from relay.base.counters import Counters
 from relay.channel.messages import Layer, PublisherHeld, PublishOpen, SourceReport, SourceState, TapClose, TapSender, Track
-from relay.fanout.inbound import MIN_RETRY, REORDER_SLACK
+from relay.fanout.repair import MIN_RETRY, REORDER_SLACK
 from relay.fanout.source import Source
-from relay.fanout.stream import Stream, TrackSpec
+from relay.fanout.stream import Stream
+from relay.fanout.tracks import TrackSpec
 from relay.rtp.burst import MediaPacket
 from relay.transport.port import Peer
 from relay.transport.sdp import MediaIn, PublisherAnswer
@@ -215,7 +216,7 @@ class CameraPeer:
         if previous is not None:
             self.fed.tracks = previous.tracks
         if self._best is not None:
-            self._best.asker.want(self._clock.monotonic())
+            self._best.keyframes.want(self._clock.monotonic())
 
     def _refuse(self, now: float) -> None:
         self.close("ended", B_FRAMES)
@@ -242,8 +243,8 @@ class CameraPeer:
         """Return the stream that serves a wanted layer: the largest picture, or the smallest, of those that are being sent."""
         layers = list(self.source.layers.values())
         if len(layers) > 1:
-            newest = max(stream.heard_at for stream in layers)
-            sent = [stream for stream in layers if newest - stream.heard_at < LAYER_SILENT]
+            newest = max(stream.received_at for stream in layers)
+            sent = [stream for stream in layers if newest - stream.received_at < LAYER_SILENT]
             layers = sorted(sent, key=lambda stream: stream.width * stream.height)
         if not layers:
             return None
@@ -263,7 +264,7 @@ class CameraPeer:
         """The recorder takes the best picture and the sound."""
         best = self.layer("high")
         if best is not None and self._best is not None and best is not self._best:
-            best.asker.want(self._clock.monotonic())
+            best.keyframes.want(self._clock.monotonic())
         self._best = best
         streams = [stream for stream in (self._best, self.source.audio) if stream is not None]
         specs = [(stream.ssrc, stream.spec) for stream in streams]
@@ -281,7 +282,7 @@ class CameraPeer:
     def rtt(self) -> float | None:
         """Round trip to the camera in seconds, as repairs show it."""
         best = self.layer("high")
-        return None if best is None else best.inbound.rtt
+        return None if best is None else best.inbound.repair.rtt
 
     def held(self, now: float) -> PublisherHeld:
         """What control must know after its own restart."""
@@ -306,8 +307,8 @@ class CameraPeer:
             sum(stream.octets for stream in self.source.layers.values())
             + (self.source.audio.octets if self.source.audio else 0),
             best.frames if best is not None else 0,
-            inbound.abandoned if inbound is not None else 0,
-            inbound.received if inbound is not None else 0,
+            inbound.repair.abandoned if inbound is not None else 0,
+            inbound.reception.received if inbound is not None else 0,
         )
         octets, frames, lost, received = (max(0, new - old) for new, old in zip(current, self._reported, strict=True))
         seconds = max(0.001, now - self._reported_at)

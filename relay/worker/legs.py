@@ -130,7 +130,7 @@ def _shows(slot: Slot, camera: CameraPeer, stream: Stream) -> bool:
     slot.layered = True
     wanted = camera.layer(slot.layer)
     if wanted is not None and wanted is not slot.stream and not wanted.cache.ready and slot.stream is not None:
-        wanted.asker.want(camera.now)
+        wanted.keyframes.want(camera.now)
         return stream is slot.stream
     return stream is wanted
 

@@ -145,7 +145,7 @@ class Slot:
         stream = self.stream
         droppable = stream is not None and stream.droppables > 0
         # What the camera's own radio loses shows in the viewer's reports too: sending that viewer less would not help.
-        loss = self.heard.loss if stream is None else max(0.0, self.heard.loss - stream.inbound.loss)
+        loss = self.heard.loss if stream is None else max(0.0, self.heard.loss - stream.inbound.reception.loss)
         return Load(self.rung, self.kbps, loss, droppable=droppable, layered=self.layered)
 
     # --- packets -------------------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ class Slot:
         newest = list(burst.packets[-1:]) if burst is not None else []
         replay = stream.cache.replay() if stream.spec.kind == "video" else newest
         if not replay:
-            stream.asker.want(now)
+            stream.keyframes.want(now)
             return
         self.stream = stream
         self.outlet.replay(self, self.leg.start(replay, now), now)

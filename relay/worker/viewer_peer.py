@@ -171,7 +171,7 @@ class ViewerPeer:
     def _want_keyframe(self, ssrc: int, now: float) -> None:
         slot = self._legs.get(ssrc)
         if slot is not None and slot.stream is not None:
-            slot.stream.asker.want(now)
+            slot.stream.keyframes.want(now)
 
     # --- sending -------------------------------------------------------------------------------------------------------
 
@@ -267,7 +267,7 @@ class ViewerPeer:
             showing[move[0]].move(move[1])
         for slot in self.slots:
             if slot.rung is QualityLevel.KEYFRAMES and slot.stream is not None and now - slot.stream.keyed_at > KEYFRAME_EVERY:
-                slot.stream.asker.want(now)
+                slot.stream.keyframes.want(now)
 
     def send_reports(self, now: float) -> None:
         """Send a sender report of every running leg: the camera's own clocks, so that sound and picture stay together."""

@@ -272,7 +272,7 @@ class Worker:
         camera = self.cameras.get(message.camera)
         stream = camera.layer("high") if camera is not None else None
         if stream is not None:
-            stream.asker.want(self._clock.monotonic())
+            stream.keyframes.want(self._clock.monotonic())
 
     def _on_switch(self, message: m.RecordingSwitch) -> m.Message:
         camera = self._camera_of(message.session)

@@ -186,8 +186,8 @@ async def test_losses_on_the_way_from_the_camera_are_repaired_before_the_recorde
         await watching.picture()
         await until(lambda: line.recorder.packets > 250, 60)
         source = line.worker.cameras["cam"].source.layers[""]
-        assert source.inbound.recovered > 0
-        assert source.inbound.abandoned == 0
+        assert source.inbound.repair.recovered > 0
+        assert source.inbound.repair.abandoned == 0
 
 
 async def test_losses_on_the_way_to_the_viewer_are_resent(line: Line) -> None:

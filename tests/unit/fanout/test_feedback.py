@@ -10,7 +10,7 @@ def test_feedback_comes_ten_times_a_second_and_covers_every_number_once() -> Non
     told: list[int] = []
     for at in range(1000):
         if at % 7:
-            feedback.arrived((65_000 + at) & 0xFFFF, at / 500)
+            feedback.arrived(((65_000 + at) & 0xFFFF, at / 500))
         for packet in feedback.poll(1, 2, at / 500):
             told += [number for number, arrival in decode(packet)[2].items() if arrival is not None]
     assert len(told) == len(set(told))
@@ -20,8 +20,8 @@ def test_feedback_comes_ten_times_a_second_and_covers_every_number_once() -> Non
 
 def test_a_silence_longer_than_the_format_allows_is_told_in_two_packets() -> None:
     feedback = TransportFeedback()
-    feedback.arrived(1, 10.0)
-    feedback.arrived(2, 30.0)
+    feedback.arrived((1, 10.0))
+    feedback.arrived((2, 30.0))
     packets = feedback.poll(1, 2, 30.0)
     assert [list(decode(packet)[2]) for packet in packets] == [[1], [2]]
     assert [decode(packet)[1] for packet in packets] == [0, 1]
@@ -30,7 +30,7 @@ def test_a_silence_longer_than_the_format_allows_is_told_in_two_packets() -> Non
 def test_what_is_remembered_is_bounded() -> None:
     feedback = TransportFeedback()
     for number in range(5 * rules.MAX_ARRIVALS):
-        feedback.arrived(number & 0xFFFF, 1.0)
+        feedback.arrived((number & 0xFFFF, 1.0))
     (packet,) = feedback.poll(1, 2, 1.0)
     assert len(decode(packet)[2]) == rules.MAX_ARRIVALS
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from relay.fanout.feedback import TransportFeedback
-from relay.fanout.inbound import MAX_GAP, Inbound
 from relay.fanout.leg import Leg, LegSpec
 from relay.fanout.resend import SealedHistory
+from relay.fanout.stream import MAX_GAP, Inbound
 from relay.rtp import rtcp
 from relay.rtp.burst import Burst, HeaderTemplate, MediaPacket
 from relay.transport.srtp import GcmSession
@@ -104,7 +104,7 @@ def receiving(sequences: list[int]) -> int:
         for at, sequence in enumerate(sequences):
             flow.accept(sequence, 3000 * at, at * 0.003)
             if at % 2:
-                flow.due(at * 0.003)
+                flow.repair.due(at * 0.003)
 
     return steps(work)
 
@@ -158,7 +158,7 @@ def test_transport_wide_numbers_that_jump_cost_little_more_to_tell_of(step: int)
 
         def work() -> None:
             for at, number in enumerate(numbers(step)):
-                feedback.arrived(number, at / 10_000)
+                feedback.arrived((number, at / 10_000))
                 feedback.poll(1, 2, at / 10_000)
 
         return steps(work)

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.fanout import inbound as rules
-from relay.fanout.inbound import Inbound
+from relay.fanout import repair as rules
+from relay.fanout.stream import Inbound
 
 
 def stream(first: int = 65_530) -> Inbound:
@@ -29,42 +29,42 @@ def test_a_duplicate_is_refused_and_counted() -> None:
 def test_a_gap_is_asked_for_after_the_slack_and_again_after_the_round_trip() -> None:
     flow = stream(10)
     flow.accept(13, 0, 1.0)
-    assert flow.due(1.0) == []
-    asked = flow.due(1.0 + rules.REORDER_SLACK)
+    assert flow.repair.due(1.0) == []
+    asked = flow.repair.due(1.0 + rules.REORDER_SLACK)
     assert [flow.sequence(index) for index in asked] == [11, 12]
-    assert flow.due(1.02) == []
+    assert flow.repair.due(1.02) == []
     again = 1.0 + rules.REORDER_SLACK + 1.25 * rules.START_RTT
-    assert flow.due(again + 0.001) == asked
+    assert flow.repair.due(again + 0.001) == asked
 
 
 def test_a_packet_that_only_overtook_is_never_asked_for() -> None:
     flow = stream(10)
     flow.accept(12, 0, 1.0)
     assert flow.accept(11, 0, 1.004) is not None
-    assert flow.due(2.0) == []
-    assert flow.recovered == 0
+    assert flow.repair.due(2.0) == []
+    assert flow.repair.recovered == 0
 
 
 def test_the_round_trip_is_learnt_from_a_repair_and_paces_the_next() -> None:
     flow = stream(10)
     flow.accept(12, 0, 1.0)
-    flow.due(1.01)
+    flow.repair.due(1.01)
     flow.accept(11, 0, 1.05, repair=True)
-    assert flow.rtt is not None
-    assert abs(flow.rtt - 0.04) < 1e-9
+    assert flow.repair.rtt is not None
+    assert abs(flow.repair.rtt - 0.04) < 1e-9
     flow.accept(14, 0, 2.0)
-    flow.due(2.01)
-    assert flow.due(2.01 + 0.049) == []
-    assert len(flow.due(2.01 + 0.051)) == 1
+    flow.repair.due(2.01)
+    assert flow.repair.due(2.01 + 0.049) == []
+    assert len(flow.repair.due(2.01 + 0.051)) == 1
 
 
 def test_asking_stops_when_it_is_too_late_and_the_loss_is_counted() -> None:
     flow = stream(10)
     flow.accept(12, 0, 1.0)
-    tries = sum(len(flow.due(1.0 + step / 100)) for step in range(150))
+    tries = sum(len(flow.repair.due(1.0 + step / 100)) for step in range(150))
     assert 2 <= tries <= rules.MAX_TRIES
-    assert flow.abandoned == 1
-    assert not flow.missing
+    assert flow.repair.abandoned == 1
+    assert not flow.repair.missing
     assert flow.accept(11, 0, 3.0) is None
 
 
@@ -72,9 +72,9 @@ def test_a_stream_without_nack_is_not_asked_and_still_counts_its_losses() -> Non
     flow = Inbound(48_000, nack=False)
     flow.accept(1, 0, 0.0)
     flow.accept(3, 0, 0.0)
-    assert flow.due(0.5) == []
-    assert flow.due(1.5) == []
-    assert flow.abandoned == 1
+    assert flow.repair.due(0.5) == []
+    assert flow.repair.due(1.5) == []
+    assert flow.repair.abandoned == 1
 
 
 def test_a_restart_of_the_sender_is_believed_at_its_second_packet_and_indices_go_on() -> None:
@@ -84,7 +84,7 @@ def test_a_restart_of_the_sender_is_believed_at_its_second_packet_and_indices_go
     assert flow.accept(40_001, 0, 1.0) == before + 1
     assert flow.accept(40_002, 0, 1.0) == before + 2
     assert flow.sequence(before + 2) == 40_002
-    assert not flow.missing
+    assert not flow.repair.missing
 
 
 def test_a_single_stray_packet_does_not_move_the_stream() -> None:
@@ -105,13 +105,13 @@ def test_a_stream_does_not_begin_with_a_repair() -> None:
     flow = Inbound(90_000, nack=True)
     assert flow.accept(5, 0, 0.0, repair=True) is None
     assert flow.accept(9, 0, 0.0) is not None
-    assert not flow.missing
+    assert not flow.repair.missing
 
 
 def test_reports_tell_the_loss_before_repair() -> None:
     flow = stream(100)
     flow.accept(104, 0, 1.0)
-    flow.due(1.1)
+    flow.repair.due(1.1)
     for sequence in (101, 102, 103):
         flow.accept(sequence, 0, 1.2, repair=True)
     block = flow.report(9, 5, 6)
@@ -125,10 +125,10 @@ def test_jitter_of_a_steady_stream_is_nothing() -> None:
     flow = Inbound(90_000, nack=True)
     for at in range(100):
         flow.accept(at, at * 3000, at / 30)
-    assert flow.jitter < 0.001
+    assert flow.reception.jitter < 0.001
     for at in range(100, 200):
         flow.accept(at, at * 3000, at / 30 + (0.02 if at % 2 else 0))
-    assert 0.01 < flow.jitter < 0.03
+    assert 0.01 < flow.reception.jitter < 0.03
 
 
 @given(st.lists(st.tuples(st.integers(0, 0xFFFF), st.floats(0, 0.2), st.booleans()), max_size=300))
@@ -144,8 +144,8 @@ def test_whatever_comes_no_index_is_given_twice_and_memory_is_bounded(
             assert index not in seen
             assert index <= flow.high
             seen.add(index)
-        flow.due(now)
-        assert len(flow.missing) <= rules.MAX_MISSING
+        flow.repair.due(now)
+        assert len(flow.repair.missing) <= rules.MAX_MISSING
 
 
 @given(
@@ -165,8 +165,8 @@ def test_every_loss_is_repaired_when_repairs_come(first: int, lost: list[bool], 
             got.add(flow.accept(sequence, 0, now))
         for repair in on_the_way.pop(at, []):
             got.add(flow.accept(repair, 0, now, repair=True))
-        asked = [flow.sequence(index) for index in flow.due(now)]
+        asked = [flow.sequence(index) for index in flow.repair.due(now)]
         on_the_way.setdefault(at + delay, []).extend(asked)
     got.discard(None)
     assert len(got) == len(lost) + 300
-    assert flow.abandoned == 0
+    assert flow.repair.abandoned == 0

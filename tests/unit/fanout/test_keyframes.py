@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.fanout import keyframes as rules
-from relay.fanout.keyframes import Ask, KeyframeCache, KeyframeRequester
+from relay.fanout.keyframes import Ask, KeyframeRequester
+from relay.fanout.stream import MAX_CACHE_BYTES, MAX_CACHE_SECONDS, KeyframeCache
 from relay.rtp.burst import MediaPacket
 
 
@@ -56,10 +57,10 @@ def test_a_late_packet_of_an_older_keyframe_does_not_restart_the_cache() -> None
 def test_a_cache_over_its_size_or_age_is_dropped_and_counted() -> None:
     cache = KeyframeCache()
     cache.add(packet(1, 10, key=True))
-    cache.add(packet(2, 20, at=rules.MAX_SECONDS + 0.1))
+    cache.add(packet(2, 20, at=MAX_CACHE_SECONDS + 0.1))
     assert not cache.ready
     cache.add(packet(3, 30, key=True))
-    cache.add(packet(4, 40, size=rules.MAX_BYTES))
+    cache.add(packet(4, 40, size=MAX_CACHE_BYTES))
     assert not cache.ready
     assert cache.overruns == 2
 
@@ -73,7 +74,7 @@ def test_whatever_comes_the_cache_is_ordered_bounded_and_starts_with_its_keyfram
         cache.add(packet(index, index // 3, key=key, size=size, at=index / 10))
         replay = cache.replay()
         assert indices(cache) == sorted(indices(cache))
-        assert sum(len(media.payload) for media in replay) <= rules.MAX_BYTES
+        assert sum(len(media.payload) for media in replay) <= MAX_CACHE_BYTES
         if replay:
             start = replay[0].timestamp
             assert any(media.keyframe for media in replay if media.timestamp == start)

@@ -50,7 +50,7 @@ def test_what_is_too_old_is_forgotten() -> None:
     history = SealedHistory()
     keep(history, burst(1, 2), 0, now=10.0)
     keep(history, burst(3, 4), 0, now=11.0)
-    history.expire(10.1 + rules.REMEMBERED)
+    history.expire(10.1 + rules.REMEMBERED_SECONDS)
     assert indices(history, [2, 3], 4, 12.0) == [3]
     history.clear()
     assert indices(history, [4], 4, 13.0) == []
@@ -59,17 +59,17 @@ def test_what_is_too_old_is_forgotten() -> None:
 def test_bursts_of_a_leg_are_forgotten_by_age() -> None:
     history = History()
     history.keep(burst(10, 11), 0, 0)
-    history.expire(rules.REMEMBERED - 0.1)
+    history.expire(rules.REMEMBERED_SECONDS - 0.1)
     assert list(history.answer([10], 11, 1.0))
-    history.expire(rules.REMEMBERED + 0.1)
+    history.expire(rules.REMEMBERED_SECONDS + 0.1)
     assert not list(history.answer([11], 11, 1.0))
 
 
 def test_the_same_packet_is_not_repeated_while_the_first_answer_is_on_its_way() -> None:
     history = sealed(0, 10)
     assert indices(history, [5, 5], 9, 1.0) == [5]
-    assert indices(history, [5], 9, 1.0 + rules.MIN_AGAIN / 2) == []
-    assert indices(history, [5], 9, 1.001 + rules.MIN_AGAIN) == [5]
+    assert indices(history, [5], 9, 1.0 + rules.MIN_AGAIN_SECONDS / 2) == []
+    assert indices(history, [5], 9, 1.001 + rules.MIN_AGAIN_SECONDS) == [5]
 
 
 def test_a_greedy_viewer_is_bounded_and_served_again_a_second_later() -> None:
@@ -109,7 +109,7 @@ def test_every_packet_is_found_whether_it_came_in_order_or_late(gaps: list[list[
             if filled:
                 history.keep(burst(*filled), 0, 0)
                 sent |= {missing: b"%d" % missing for missing in filled}
-    found = {wanted: history._find(wanted) for wanted in range(-10, index + 10)}
+    found = {wanted: history.find(wanted) for wanted in range(-10, index + 10)}
     assert {wanted: entry[0].payload for wanted, entry in found.items() if entry is not None} == sent
 
 

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.base.counters import Counters
-from relay.fanout.inbound import MAX_GAP, MAX_MISSING
+from relay.fanout.repair import MAX_MISSING
 from relay.fanout.source import Source
-from relay.fanout.stream import TrackSpec
+from relay.fanout.stream import MAX_GAP
+from relay.fanout.tracks import TrackSpec
 from relay.rtp import header as rtp
 from relay.rtp import rtcp
 
@@ -81,7 +82,7 @@ def test_a_layers_repair_is_found_by_its_rid() -> None:
         camera.sends(3, ssrc=ssrc)
     stream = camera.source.receive(rtx(70, 2, ssrc=21, ext={3: b"l"}), 1.1)
     assert stream is camera.source.layers["l"]
-    assert not stream.inbound.missing
+    assert not stream.inbound.repair.missing
 
 
 def test_a_loss_is_asked_for_and_its_rtx_reaches_the_tap_as_the_original() -> None:
@@ -127,8 +128,8 @@ def test_a_keyframe_is_asked_for_at_once_where_more_is_lost_than_can_be_repaired
 def test_wishes_for_a_keyframe_become_one_request_until_it_comes() -> None:
     camera = Camera(VIDEO)
     stream = camera.sends(1)
-    stream.asker.want(1.0)
-    stream.asker.want(1.0)
+    stream.keyframes.want(1.0)
+    stream.keyframes.want(1.0)
     plis = [report for step in range(20) for report in camera.says(1 + step / 100) if isinstance(report, rtcp.Pli)]
     assert plis == [rtcp.Pli(0x5E1F, 1)]
     camera.sends(2, IDR)

@@ -3,7 +3,8 @@
 import pytest
 
 from relay.fanout.clocks import CameraClock
-from relay.fanout.stream import HOLD, Stream, TrackSpec
+from relay.fanout.stream import HOLD_SECONDS, Stream
+from relay.fanout.tracks import TrackSpec
 from relay.rtp import header as rtp
 from relay.rtp.burst import LIMIT
 
@@ -24,12 +25,12 @@ def test_a_picture_is_waited_for_until_it_is_whole_but_not_longer_than_the_hold(
     picture = stream()
     assert picture.gathering(1.0) == 0.0
     take(picture, 1, 1.0)
-    assert picture.gathering(1.0) == pytest.approx(HOLD)
-    take(picture, 2, 1.0 + HOLD / 2)
-    assert picture.gathering(1.0 + HOLD / 2) == pytest.approx(HOLD / 2)
-    assert picture.gathering(1.0 + HOLD) == pytest.approx(0.0)
-    take(picture, 3, 1.0 + HOLD / 2, marker=True)
-    assert picture.gathering(1.0 + HOLD / 2) == 0.0
+    assert picture.gathering(1.0) == pytest.approx(HOLD_SECONDS)
+    take(picture, 2, 1.0 + HOLD_SECONDS / 2)
+    assert picture.gathering(1.0 + HOLD_SECONDS / 2) == pytest.approx(HOLD_SECONDS / 2)
+    assert picture.gathering(1.0 + HOLD_SECONDS) == pytest.approx(0.0)
+    take(picture, 3, 1.0 + HOLD_SECONDS / 2, marker=True)
+    assert picture.gathering(1.0 + HOLD_SECONDS / 2) == 0.0
 
 
 def test_sound_repairs_and_full_bursts_are_not_waited_with() -> None:

@@ -134,3 +134,8 @@ def _parse_sps(unit: bytes) -> None:
 @given(st.binary(max_size=30))
 def test_any_slice_is_b_or_not(data: bytes) -> None:
     assert h264.is_b_slice(b"\x41" + data) in (True, False)
+
+
+def test_the_first_byte_of_a_first_slice_tells_a_b_picture_as_reading_its_header_does() -> None:
+    for byte in (0x88, 0x89, 0x8A, *range(0x90, 0x100)):  # slice_type 7 to 9, 0 to 6: there are no others
+        assert (byte in h264.B_SLICE_FIRST_BYTES) == h264.is_b_slice(bytes((0x41, byte, 0x55)))

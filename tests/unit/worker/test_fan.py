@@ -5,7 +5,8 @@ from collections.abc import Callable
 from relay.base.counters import Counters
 from relay.fanout.clocks import CameraClock
 from relay.fanout.leg import Leg, LegSpec
-from relay.fanout.stream import Stream, TrackSpec
+from relay.fanout.stream import Stream
+from relay.fanout.tracks import TrackSpec
 from relay.rtp.burst import Burst, HeaderTemplate, MediaPacket
 from relay.worker.fan import MAX_WAITING, SLICE, Fan
 from relay.worker.slot import Slot

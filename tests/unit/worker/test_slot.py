@@ -7,7 +7,8 @@ import pytest
 from relay.fanout.clocks import CameraClock
 from relay.fanout.leg import Leg, LegSpec
 from relay.fanout.limit import QualityLevel
-from relay.fanout.stream import Stream, TrackSpec
+from relay.fanout.stream import Stream
+from relay.fanout.tracks import TrackSpec
 from relay.rtp.burst import Burst, HeaderTemplate, MediaPacket
 from relay.rtp.rtcp import ReportBlock
 from relay.worker.slot import Slot
@@ -76,7 +77,7 @@ def test_without_a_keyframe_it_waits_and_asks_for_one(slot: Slot, outlet: Outlet
     source = stream(packet(1))
     slot.deliver(source, Burst([packet(1)]), 1.0)
     assert outlet.replayed == []
-    assert source.asker.poll(1.0).value == "pli"
+    assert source.keyframes.poll(1.0).value == "pli"
 
 
 def test_sound_begins_with_its_newest_packet(slot: Slot, outlet: Outlet) -> None:
