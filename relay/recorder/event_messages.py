@@ -1,36 +1,59 @@
-"""What the vault thread told, as control hears it.
+"""Events of the vault thread and of recovery, as messages to control.
 
-What this file owns: the translation of facts into messages.  What it must never know: who hears them.
+What this file owns: the translation.  What it must never know: who gets the messages.
 """
 
 from relay.channel import messages
-from relay.recorder.jobs import RecordingEnded, SegmentEnded
+from relay.recorder.jobs import GapSealed, RecordingEnded, SegmentEnded
+from relay.recorder.recover import Recovered
 
 
-def segment_sealed(fact: SegmentEnded) -> messages.SegmentSealed:
+def segment_sealed(event: SegmentEnded) -> messages.SegmentSealed:
     """A segment is durable and linked to its end."""
     return messages.SegmentSealed(
-        recording=fact.recording,
-        segment=fact.segment,
-        first_link=fact.first_link,
-        last_link=fact.last_link,
-        start_ns=fact.start_ns,
-        end_ns=fact.end_ns,
-        stored_bytes=fact.stored_bytes,
-        head=fact.head,
+        recording=event.recording,
+        segment=event.segment,
+        first_link=event.first_link,
+        last_link=event.last_link,
+        start_ns=event.start_ns,
+        end_ns=event.end_ns,
+        stored_bytes=event.stored_bytes,
+        head=event.head,
     )
 
 
-def closed(fact: RecordingEnded) -> messages.RecordingClosed:
+def closed(event: RecordingEnded) -> messages.RecordingClosed:
     """A recording has its signed end."""
     return messages.RecordingClosed(
-        recording=fact.recording,
-        reason=fact.reason.value,
-        links=fact.links,
-        head=fact.head,
-        end_ns=fact.end_ns,
+        recording=event.recording,
+        reason=event.reason.value,
+        links=event.links,
+        head=event.head,
+        end_ns=event.end_ns,
         recovered=False,
-        gaps=fact.gaps,
-        duration_ns=fact.duration_ns,
-        stored_bytes=fact.stored_bytes,
+        gaps=event.gaps,
+        duration_ns=event.duration_ns,
+        stored_bytes=event.stored_bytes,
+    )
+
+
+def gap_seen(event: GapSealed) -> messages.GapSeen:
+    """A gap was signed."""
+    gap = event.gap
+    return messages.GapSeen(gap.recording, gap.start_ns, gap.length_ns, gap.cause.value)
+
+
+def recovered(item: Recovered) -> messages.RecordingClosed:
+    """A recording that a dead recorder left open is closed."""
+    return messages.RecordingClosed(
+        recording=item.recording,
+        reason=item.reason,
+        links=item.links,
+        head=item.head,
+        end_ns=item.end_ns,
+        recovered=item.reason in ("interrupted", "damaged"),
+        gaps=item.gaps,
+        duration_ns=item.duration_ns,
+        stored_bytes=item.stored_bytes,
+        damage=item.damage,
     )

@@ -5,6 +5,7 @@ What this file owns: from tapped packets to jobs.  What it must never know: sock
 
 import logging
 from collections.abc import Callable
+from typing import Literal
 
 from relay.base.counters import Counters, declare
 from relay.base.errors import OurError
@@ -56,7 +57,7 @@ class Recording:
         self.lost_since: int | None = now
         """Since when no camera feeds it; None while one does."""
         self.progress = Progress(plan.recording, 0, 0, 0, plan.started_ns, b"")
-        self.keyframe_wanted: str | None = None
+        self.keyframe_wanted: Literal["segment", "loss"] | None = None
         """Why a keyframe is wanted; whoever owns the tap takes it."""
         self.seen_media = False
 

@@ -1,0 +1,82 @@
+"""What a recorder reports to control: once a second, and its inventory when control asks.
+
+What this file owns: filling these messages.  What it must never know: who gets them, how a recording is made.
+"""
+
+import time
+from typing import Literal, TypeAlias
+
+from relay.base.counters import Counters
+from relay.channel import messages
+from relay.recorder.disk_state import DiskReport
+from relay.recorder.live_recordings import LiveRecordings
+from relay.recorder.recording import Recording
+from relay.recorder.tap_feed import TapFeed
+from relay.recorder.writer import VaultThread
+
+RecordingState: TypeAlias = Literal["waiting", "recording", "stalled", "full"]
+
+
+def report(
+    index: int,
+    recordings: LiveRecordings,
+    feed: TapFeed,
+    vault: VaultThread,
+    counters: Counters,
+    *,
+    keep_free: int,
+    session_until_ns: int,
+) -> messages.RecorderReport:
+    """Return the report of one second.
+
+    `keep_free`: bytes of the disk that are not for media.  `session_until_ns`: UTC at which the session certificate ends.
+    """
+    disk = vault.disk
+    return messages.RecorderReport(
+        unheld=feed.take_unheld(),
+        index=index,
+        recordings=tuple(_report_of(recording, disk) for recording in recordings),
+        counters=dict(counters.snapshot()),
+        cpu_seconds=time.process_time(),
+        disk_free=max(0, vault.free_bytes - keep_free),
+        backlog_bytes=vault.backlog_bytes,
+        disk=disk,
+        session_until_ns=session_until_ns,
+    )
+
+
+def inventory(recordings: LiveRecordings, feed: TapFeed) -> messages.RecorderInventory:
+    """Return which recordings are open, and which of them a camera feeds."""
+    return messages.RecorderInventory(
+        tuple(
+            messages.RecordingHeld(
+                recording=recording.plan.recording,
+                camera=recording.plan.camera,
+                links=recording.progress.links,
+                head=recording.progress.head,
+                tapped=recording.lost_since is None and feed.is_tapped(recording.plan.recording),
+            )
+            for recording in recordings
+        )
+    )
+
+
+def _report_of(recording: Recording, disk: DiskReport) -> messages.RecordingReport:
+    progress = recording.progress
+    return messages.RecordingReport(
+        recording=recording.plan.recording,
+        camera=recording.plan.camera,
+        sealed_until_mono=recording.sealed_until_mono,
+        links=progress.links,
+        gaps=progress.gaps,
+        stored_bytes=progress.stored_bytes,
+        state=_state_of(recording, disk),
+    )
+
+
+def _state_of(recording: Recording, disk: DiskReport) -> RecordingState:
+    if disk == "full":
+        return "full"
+    if disk != "ok":
+        return "stalled"
+    return "recording" if recording.seen_media and recording.lost_since is None else "waiting"

@@ -1,0 +1,101 @@
+"""What workers tap, handed to the recording it belongs to; keyframe requests go back on the same connection.
+
+What this file owns: which connection feeds which recording.  What it must never know: how a recording is made, control, files.
+"""
+
+from relay.base.counters import Counters, declare
+from relay.channel import messages
+from relay.channel.framing import Connection
+from relay.channel.messages import Message
+from relay.evidence.chain import Reason
+from relay.recorder.live_recordings import LiveRecordings
+from relay.recorder.recording import Recording
+
+MAX_UNHELD = 256
+
+declare(recorder_taps_unknown="tap messages for a recording that is not open")
+
+
+class TapFeed:
+    """Feeds the open recordings of a recorder; used by the loop only."""
+
+    def __init__(self, recordings: LiveRecordings, counters: Counters) -> None:
+        self._recordings = recordings
+        self._counters = counters
+        self._taps: dict[str, Connection] = {}
+        self._unheld: set[str] = set()
+        """Recordings that are tapped but not open, since the last report."""
+
+    def packets(self, message: messages.TapPackets) -> None:
+        """Take packets: nearly every message of a tap is this."""
+        recording = self._recordings.get(message.recording)
+        if recording is None:
+            self._not_open(message.recording)
+            return
+        recording.packets(message, self._recordings.now())
+        self._request_keyframe(recording)
+
+    def message(self, connection: Connection, message: Message) -> None:
+        """Take any other message that names a recording."""
+        named = getattr(message, "recording", None)
+        recording = self._recordings.get(named) if isinstance(named, str) else None
+        if recording is None:
+            self._not_open(named if isinstance(message, messages.TapOpen) else None)
+        elif isinstance(message, messages.TapOpen):
+            self._taps[message.recording] = connection
+            recording.open(message, self._recordings.now())
+            self._request_keyframe(recording)
+        elif isinstance(message, messages.TapSender):
+            recording.sender(message)
+        elif isinstance(message, messages.TapLost):
+            recording.overflow(message.packets)
+        elif isinstance(message, messages.TapClose):
+            self._close(recording, message)
+        elif isinstance(message, messages.RecordMeta):
+            recording.meta(message)
+
+    def advance(self, recording: Recording, now: int) -> None:
+        """Let time pass for one recording (`now` in monotonic nanoseconds); a closed connection is a lost camera."""
+        name = recording.plan.recording
+        tap = self._taps.get(name)
+        if tap is not None and tap.closed:
+            del self._taps[name]
+            recording.lost(now)
+        recording.advance(now)
+        self._request_keyframe(recording)
+
+    def forget_ended(self) -> None:
+        """Forget the connections of recordings that are not open any more."""
+        for name in [name for name in self._taps if self._recordings.get(name) is None]:
+            del self._taps[name]
+
+    def is_tapped(self, recording: str) -> bool:
+        """Tell whether a connection feeds this recording."""
+        return recording in self._taps
+
+    def take_unheld(self) -> tuple[str, ...]:
+        """Return the recordings that were tapped but are not open, since the last call."""
+        unheld, self._unheld = tuple(sorted(self._unheld)), set()
+        return unheld
+
+    def _close(self, recording: Recording, message: messages.TapClose) -> None:
+        self._taps.pop(message.recording, None)
+        if message.reason == "stopped":
+            self._recordings.finish(recording, Reason.STOPPED)
+        else:
+            recording.lost(self._recordings.now())
+
+    def _not_open(self, recording: str | None) -> None:
+        """Count a tap into a recording that is not open; the next report names it, because nothing of it is kept."""
+        self._counters.count("recorder_taps_unknown")
+        if recording is not None and len(self._unheld) < MAX_UNHELD:
+            self._unheld.add(recording)
+
+    def _request_keyframe(self, recording: Recording) -> None:
+        """Ask the camera for a keyframe where the recording wants one."""
+        if recording.keyframe_wanted is None:
+            return
+        tap = self._taps.get(recording.plan.recording)
+        if tap is not None and not tap.closed:
+            tap.post(messages.KeyframeAsk(recording.plan.camera, recording.keyframe_wanted))
+        recording.keyframe_wanted = None
