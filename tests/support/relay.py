@@ -66,9 +66,9 @@ class RelayUnderTest:
         settings.write_text(settings.read_text().replace(str(self.data), str(data)))
         return RelayUnderTest(data, environment)
 
-    def enrol(self, camera: str, *flags: str) -> str:
+    def enrol(self, camera: str, *flags: str, label: str = "") -> str:
         """Enrol a camera; return its token."""
-        return _secret(self.run("camera", "enrol", camera, "--label", camera.upper(), *flags))
+        return _secret(self.run("camera", "enrol", camera, "--label", label or camera.upper(), *flags))
 
     def add_user(self, user: str, role: str) -> str:
         """Add a person; return the one-time password."""
