@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import OurError
 from relay.channel import framing
@@ -174,7 +175,7 @@ class PidLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(self._descriptor)
-            raise OurError(f"{path.name}: another process is running") from error
+            raise OurError(f"{path.name}: another process is running", code=Code.ALREADY_RUNNING) from error
         os.ftruncate(self._descriptor, 0)
         os.write(self._descriptor, str(os.getpid()).encode())
 

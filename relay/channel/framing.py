@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.channel.messages import AnyMessage, Message, Refused
@@ -108,11 +109,13 @@ class Connection:
         self._waiting[request] = future
         try:
             if not self._send(FrameKind.ASK, request, message):
-                raise OurError("channel closed or full")
+                raise OurError("channel closed or full", code=Code.PROCESS_NOT_ANSWERING)
             async with asyncio.timeout(timeout):
                 answer = await future
         except TimeoutError as error:
-            raise OurError(f"no answer to {type(message).__name__} within {timeout} s") from error
+            raise OurError(
+                f"no answer to {type(message).__name__} within {timeout} s", code=Code.PROCESS_NOT_ANSWERING
+            ) from error
         finally:
             self._waiting.pop(request, None)
         if isinstance(answer, Refused):
@@ -140,7 +143,7 @@ class Connection:
         self._writer.close()
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(OurError("channel closed"))
+                future.set_exception(OurError("channel closed", code=Code.PROCESS_NOT_ANSWERING))
         self._waiting.clear()
         for task in self._answering:
             task.cancel()

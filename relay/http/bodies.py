@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from aiohttp import hdrs, web
 from pydantic import BaseModel, ValidationError
 
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 
 M = TypeVar("M", bound=BaseModel)
@@ -28,8 +29,15 @@ async def read_text(request: web.Request, content_type: str) -> str:
     """
     most = MAX_SDP if content_type == SDP else MAX_BODY
     if request.content_type != content_type:
-        raise TheirError(Kind.UNSUPPORTED, f"the body must be {content_type}")
-    too_large = TheirError(Kind.TOO_LARGE, f"a body of this type is at most {most} bytes")
+        raise TheirError(
+            Kind.UNSUPPORTED,
+            f"the body must be {content_type}",
+            code=Code.BODY_TYPE_UNSUPPORTED,
+            facts={"content_type": content_type},
+        )
+    too_large = TheirError(
+        Kind.TOO_LARGE, f"a body of this type is at most {most} bytes", code=Code.BODY_TOO_LARGE, facts={"max": most}
+    )
     if (request.content_length or 0) > most:
         raise too_large
     try:
@@ -39,11 +47,11 @@ async def read_text(request: web.Request, content_type: str) -> str:
     if len(data) > most:
         raise too_large
     if not data.strip():
-        raise TheirError(Kind.INVALID, "the body is empty")
+        raise TheirError(Kind.INVALID, "the body is empty", code=Code.BODY_INVALID)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise TheirError(Kind.INVALID, "the body is not UTF-8") from error
+        raise TheirError(Kind.INVALID, "the body is not UTF-8", code=Code.BODY_INVALID) from error
 
 
 async def read_body(request: web.Request, model: type[M]) -> M:
@@ -63,9 +71,11 @@ def parse(text: str, model: type[M]) -> M:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         missing = [".".join(map(str, problem["loc"])) for problem in problems if problem["type"] == "missing"]
         if missing and len(missing) == len(problems):
-            raise TheirError(Kind.INCOMPLETE, f"missing: {', '.join(missing)}") from error
+            raise TheirError(
+                Kind.INCOMPLETE, f"missing: {', '.join(missing)}", code=Code.FIELD_REQUIRED, facts={"field": ", ".join(missing)}
+            ) from error
         detail = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems[:5])
-        raise TheirError(Kind.INVALID, detail) from error
+        raise TheirError(Kind.INVALID, detail, code=Code.BODY_INVALID) from error
 
 
 def answer(model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -86,9 +96,16 @@ def number(request: web.Request, name: str, default: int, least: int, most: int)
     try:
         value = int(text)
     except ValueError:
-        raise TheirError(Kind.INVALID, f"{name} must be a whole number") from None
+        raise TheirError(
+            Kind.INVALID, f"{name} must be a whole number", code=Code.NUMBER_INVALID, facts={"field": name}
+        ) from None
     if not least <= value <= most:
-        raise TheirError(Kind.INVALID, f"{name} must be between {least} and {most}")
+        raise TheirError(
+            Kind.INVALID,
+            f"{name} must be between {least} and {most}",
+            code=Code.NUMBER_INVALID,
+            facts={"field": name, "min": least, "max": most},
+        )
     return value
 
 

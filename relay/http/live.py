@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import WSMsgType, web
 
+from relay.base.codes import Code
 from relay.base.counters import declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.http.context import Access, Context, Route, bearer, context, signed_in
@@ -93,6 +94,7 @@ class _PageMessages:
                 kind=error.kind,
                 code=error.code,
                 detail=error.detail,
+                facts=error.facts,
             )
         )
 
@@ -111,7 +113,7 @@ async def camera_socket(request: web.Request) -> web.StreamResponse:
     services = context(request)
     token = bearer(request)
     if token is None:
-        raise TheirError(Kind.UNAUTHENTICATED, "a camera token is required")
+        raise TheirError(Kind.UNAUTHENTICATED, "a camera token is required", code=Code.TOKEN_REQUIRED)
     camera = await services.enrolment.camera_of(token)
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=wire.MAX_BYTES)
     await socket.prepare(request)

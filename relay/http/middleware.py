@@ -9,6 +9,7 @@ import socket
 
 from aiohttp import hdrs, web
 
+from relay.base.codes import Code
 from relay.base.counters import declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.http.context import Access, Context, Handler, Route, bearer, context, remember
@@ -128,7 +129,7 @@ def limit(request: web.Request, services: Context, route: Route) -> None:
         wait = services.doors.take(source, services.clock.monotonic())
     if wait > 0:
         services.counters.count("http_limited")
-        raise TheirError(Kind.TOO_MANY, "too many requests from this address", retry_after=wait)
+        raise TheirError(Kind.TOO_MANY, "too many requests from this address", retry_after=wait, code=Code.TOO_MANY_REQUESTS)
 
 
 async def _anyone(request: web.Request, services: Context) -> None:
@@ -142,7 +143,7 @@ async def _signed_in(request: web.Request, services: Context) -> None:
         remember(request, SignedIn(CONSOLE, "", 0, "console"))
         return
     if token is None:
-        raise TheirError(Kind.UNAUTHENTICATED, "sign in first")
+        raise TheirError(Kind.UNAUTHENTICATED, "sign in first", code=Code.SIGN_IN_REQUIRED)
     found = await services.identity.who(token)
     if request.method not in SAFE_METHODS:
         check_origin(request, services)
@@ -161,7 +162,7 @@ def is_console(request: web.Request) -> bool:
 
 async def _with_token(request: web.Request, services: Context) -> None:
     if bearer(request) is None:
-        raise TheirError(Kind.UNAUTHENTICATED, "a Bearer token is required")
+        raise TheirError(Kind.UNAUTHENTICATED, "a Bearer token is required", code=Code.TOKEN_REQUIRED)
 
 
 async def _viewer(request: web.Request, services: Context) -> None:
@@ -196,7 +197,7 @@ def check_origin(request: web.Request, services: Context) -> None:
         return
     own = f"{'https' if services.options.tls else 'http'}://{request.host}"
     if origin != own:
-        raise TheirError(Kind.FORBIDDEN, "this Origin is not ours")
+        raise TheirError(Kind.FORBIDDEN, "this Origin is not ours", code=Code.ORIGIN_NOT_ALLOWED)
 
 
 def _add_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -7,6 +7,7 @@ from aiohttp import hdrs, web
 
 from relay.archive.recordings import Detail
 from relay.base.clock import SECOND_NS, rfc3339
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.http import schemas
 from relay.http.bodies import answer, number, read_body
@@ -61,7 +62,12 @@ async def list_recordings(request: web.Request) -> web.StreamResponse:
     query = request.query
     known = {"camera", "intervention", "state", "before", "limit", "from_ns", "to_ns"}
     if query.keys() - known:
-        raise TheirError(Kind.INVALID, f"unknown filter: {', '.join(sorted(query.keys() - known))}")
+        raise TheirError(
+            Kind.INVALID,
+            f"unknown filter: {', '.join(sorted(query.keys() - known))}",
+            code=Code.FILTER_UNKNOWN,
+            facts={"field": ", ".join(sorted(query.keys() - known))},
+        )
     wanted = Filter(
         camera=query.get("camera"),
         intervention=query.get("intervention"),

@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from relay.base.codes import Code
 from relay.base.counters import DECLARED
 from relay.base.errors import Kind, TheirError
 from relay.http import schemas
@@ -95,7 +96,7 @@ def _find(folder: Path, name: str) -> Path:
     root = folder.resolve()
     wanted = (root / name).resolve()
     if not wanted.is_relative_to(root) or not wanted.is_file():
-        raise TheirError(Kind.NOT_FOUND, "no such file (is the page built?)")
+        raise TheirError(Kind.NOT_FOUND, "no such file (is the page built?)", code=Code.PAGE_NOT_BUILT)
     return wanted
 
 

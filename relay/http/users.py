@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from relay.base.clock import rfc3339
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.http import schemas
 from relay.http.bodies import answer, read_body
@@ -61,7 +62,7 @@ async def change(request: web.Request) -> web.StreamResponse:
         return answer(_shown(await identity.update_user(actor, user, **changes), password))
     found = next((account for account in await identity.list_users(actor) if account.person.user == user), None)
     if found is None:
-        raise TheirError(Kind.NOT_FOUND, f"no user {user}")
+        raise TheirError(Kind.NOT_FOUND, f"no user {user}", code=Code.USER_NOT_FOUND, facts={"user": user})
     return answer(_shown(found, password))
 
 

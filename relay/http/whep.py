@@ -5,6 +5,7 @@ What this file owns: status codes and headers of this door.  What it must never 
 
 from aiohttp import web
 
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.channel.messages import Patched
 from relay.http.bodies import SDP, created, read_text
@@ -22,7 +23,7 @@ async def _viewer(request: web.Request) -> tuple[Viewer, str | None]:
         return Viewer(found.person, found.session, found.expires_ns), wanted
     grant = await context(request).identity.redeem_view_token(token, request.match_info["camera"])
     if wanted is not None and wanted != grant.intervention:
-        raise TheirError(Kind.FORBIDDEN, "this view token is for another intervention")
+        raise TheirError(Kind.FORBIDDEN, "this view token is for another intervention", code=Code.VIEW_TOKEN_OF_OTHER)
     return Viewer(grant.person, grant.session, grant.expires_ns), grant.intervention
 
 

@@ -5,6 +5,7 @@ What this file owns: status codes and headers of this door.  What it must never 
 
 from aiohttp import web
 
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.base.ids import is_slug
 from relay.channel.messages import Patched
@@ -19,12 +20,12 @@ async def _camera(request: web.Request) -> Camera:
     name = request.match_info["camera"]
     token = bearer(request)
     if token is None:
-        raise TheirError(Kind.UNAUTHENTICATED, "a camera token is required")
+        raise TheirError(Kind.UNAUTHENTICATED, "a camera token is required", code=Code.TOKEN_REQUIRED)
     try:
         camera = await services.enrolment.recognise(token, name)
     except TheirError as error:
         if error.kind is Kind.FORBIDDEN and (not is_slug(name) or await _unknown(request, name)):
-            raise TheirError(Kind.NOT_FOUND, "no such camera") from error
+            raise TheirError(Kind.NOT_FOUND, "no such camera", code=Code.CAMERA_NOT_FOUND) from error
         raise
     return camera
 

@@ -3,8 +3,10 @@
 Owns: the order of the rules and the requirement id each refusal cites.  Must never know: HTTP, the database, who asks why.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.policy.regimes import rules_of
 from relay.policy.roles import Action, Person, Role, grants
@@ -33,19 +35,26 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`allowed`, or the kind of refusal, words for people and the requirement of LAW.md that was applied."""
+    """`allowed`, or the kind and code of the refusal, words for people and the requirement of LAW.md that was applied."""
 
     allowed: bool
     kind: Kind = Kind.FORBIDDEN
+    code: Code = Code.FORBIDDEN
     detail: str = ""
     requirement: str = ""
+    facts: Mapping[str, str | int] = field(default_factory=dict)
 
     def error(self) -> TheirError:
         """Return the refusal as the error that the doors know how to answer."""
-        return TheirError(self.kind, f"{self.detail} ({self.requirement})")
+        facts = {**self.facts, "rule": self.requirement}
+        return TheirError(self.kind, f"{self.detail} ({self.requirement})", code=self.code, facts=facts)
 
 
 ALLOWED = Decision(True)
+
+
+def _refused(kind: Kind, code: Code, detail: str, requirement: str, facts: Mapping[str, str | int] | None = None) -> Decision:
+    return Decision(False, kind, code, detail, requirement, facts or {})
 
 
 def decide(person: Person, action: Action, facts: Facts, now_ns: int) -> Decision:
@@ -64,9 +73,9 @@ def decide(person: Person, action: Action, facts: Facts, now_ns: int) -> Decisio
 def _designation(person: Person, action: Action, facts: Facts, now_ns: int) -> Decision | None:
     """ACC-01: only a person designated today; a one-time password opens nothing but its own change."""
     if person.disabled or now_ns < person.valid_from_ns or (person.valid_to_ns is not None and now_ns >= person.valid_to_ns):
-        return Decision(False, Kind.FORBIDDEN, "this designation is not valid now", "ACC-01")
+        return _refused(Kind.FORBIDDEN, Code.DESIGNATION_NOT_VALID, "this designation is not valid now", "ACC-01")
     if person.must_change and action is not Action.CHANGE_PASSWORD:
-        return Decision(False, Kind.FORBIDDEN, "change the one-time password first", "SEC-01")
+        return _refused(Kind.FORBIDDEN, Code.PASSWORD_CHANGE_REQUIRED, "change the one-time password first", "SEC-01")
     return None
 
 
@@ -81,46 +90,51 @@ def _role(person: Person, action: Action, facts: Facts, now_ns: int) -> Decision
         Action.READ_JOURNAL: "JRN-04",
     }
     detail = f"the role {person.role.value} may not {action.value.replace('_', ' ')}"
-    return Decision(False, Kind.FORBIDDEN, detail, requirement.get(action, "ACC-01"))
+    values = {"role": person.role.value, "action": action.value}
+    return _refused(Kind.FORBIDDEN, Code.ROLE_NOT_ALLOWED, detail, requirement.get(action, "ACC-01"), values)
 
 
 def _scope(person: Person, action: Action, facts: Facts, now_ns: int) -> Decision | None:
     """LIV-03: no view across services; VID-03: only one's own communes."""
     if facts.service is not None and facts.service != person.service:
-        return Decision(False, Kind.FORBIDDEN, "this belongs to another service", "LIV-03")
+        return _refused(Kind.FORBIDDEN, Code.OTHER_SERVICE, "this belongs to another service", "LIV-03")
     if facts.regime is None or person.communes is None or not rules_of(facts.regime).commune_scoped:
         return None
     if facts.commune not in person.communes:
-        return Decision(False, Kind.FORBIDDEN, "this commune is outside the person's competence", "VID-03")
+        return _refused(Kind.FORBIDDEN, Code.OUTSIDE_COMMUNES, "this commune is outside the person's competence", "VID-03")
     return None
 
 
 def _live(facts: Facts) -> Decision:
     if not facts.motive:
-        return Decision(False, Kind.INCOMPLETE, "open or join an intervention with a motive first", "JRN-02")
+        return _refused(
+            Kind.INCOMPLETE, Code.INTERVENTION_REQUIRED, "open or join an intervention with a motive first", "JRN-02"
+        )
     if not facts.intervention_open or not facts.joined:
-        return Decision(False, Kind.INCOMPLETE, "the intervention is not open or not joined", "JRN-02")
+        return _refused(Kind.INCOMPLETE, Code.INTERVENTION_NOT_JOINED, "the intervention is not open or not joined", "JRN-02")
     if facts.camera_live is False:
-        return Decision(False, Kind.NOT_FOUND, "this camera is not live", "LIV-02")
+        return _refused(Kind.NOT_FOUND, Code.CAMERA_NOT_LIVE, "this camera is not live", "LIV-02")
     if facts.regime is None:
-        return Decision(False, Kind.FORBIDDEN, "the regime of this source is unknown", "LIV-01")
+        return _refused(Kind.FORBIDDEN, Code.REGIME_UNKNOWN, "the regime of this source is unknown", "LIV-01")
     if rules_of(facts.regime).threat_required and not facts.threat:
-        return Decision(False, Kind.FORBIDDEN, "no threat was declared for this transmission", "LIV-01")
+        return _refused(Kind.FORBIDDEN, Code.THREAT_NOT_DECLARED, "no threat was declared for this transmission", "LIV-01")
     return ALLOWED
 
 
 def _stored(facts: Facts) -> Decision:
     if not facts.motive:
-        return Decision(False, Kind.INCOMPLETE, "a motive is required", "JRN-02")
+        return _refused(Kind.INCOMPLETE, Code.MOTIVE_REQUIRED, "a motive is required", "JRN-02")
     if facts.recording_erased:
-        return Decision(False, Kind.GONE, "this recording was erased at its term", "RET-01")
+        return _refused(Kind.GONE, Code.RECORDING_ERASED, "this recording was erased at its term", "RET-01")
     if not facts.recording_here:
-        return Decision(False, Kind.CONFLICT, "the original is the camera's; only its chain is kept here", "LIV-05")
+        return _refused(
+            Kind.CONFLICT, Code.ORIGINAL_ON_CAMERA, "the original is the camera's; only its chain is kept here", "LIV-05"
+        )
     # ACC-03, read with DESIGN §3: for original = relay "transferred" means closed.
     if facts.recording_closed is not True:
-        return Decision(False, Kind.CONFLICT, "this recording is still open", "ACC-03")
+        return _refused(Kind.CONFLICT, Code.RECORDING_OPEN, "this recording is still open", "ACC-03")
     if facts.intervention_open:
-        return Decision(False, Kind.CONFLICT, "its intervention is still open", "ACC-03")
+        return _refused(Kind.CONFLICT, Code.INTERVENTION_OPEN, "its intervention is still open", "ACC-03")
     return ALLOWED
 
 

@@ -6,6 +6,7 @@ Owns: the rules for free text that the law requires.  Must never know: who wrote
 import unicodedata
 from enum import StrEnum
 
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 
 MAX_LENGTH = 500
@@ -40,11 +41,18 @@ def clean_text(text: str, field: str, *, max_length: int = MAX_LENGTH) -> str:
     """
     folded = " ".join(unicodedata.normalize("NFC", text).split())
     if not folded:
-        raise TheirError(Kind.INCOMPLETE, f"{field} is required")
+        raise TheirError(Kind.INCOMPLETE, f"{field} is required", code=Code.FIELD_REQUIRED, facts={"field": field})
     if any(unicodedata.category(char) in _UNPRINTABLE for char in folded):
-        raise TheirError(Kind.INVALID, f"{field} holds control characters")
+        raise TheirError(
+            Kind.INVALID, f"{field} holds control characters", code=Code.CONTROL_CHARACTERS, facts={"field": field}
+        )
     if len(folded) > max_length:
-        raise TheirError(Kind.INVALID, f"{field} is longer than {max_length} characters")
+        raise TheirError(
+            Kind.INVALID,
+            f"{field} is longer than {max_length} characters",
+            code=Code.TEXT_TOO_LONG,
+            facts={"field": field, "max": max_length},
+        )
     return folded
 
 
@@ -56,9 +64,16 @@ def trimmed_text(text: str, *, max_length: int = MAX_LENGTH) -> str:
 
 def check_motive(text: str | None) -> str:
     """JRN-02: return the cleaned motive; raises TheirError(INCOMPLETE) where it is missing, too short or says nothing."""
+    if not (text or "").strip():
+        raise TheirError(Kind.INCOMPLETE, "a motive is required", code=Code.MOTIVE_REQUIRED)
     motive = clean_text(text or "", "a motive")
     if len(motive) < MIN_LENGTH or motive.casefold() in _EMPTY_PHRASES:
-        raise TheirError(Kind.INCOMPLETE, "the motive must say why (JRN-02: R241-5, R241-14)")
+        raise TheirError(
+            Kind.INCOMPLETE,
+            "the motive must say why (JRN-02: R241-5, R241-14)",
+            code=Code.MOTIVE_TOO_VAGUE,
+            facts={"rule": "JRN-02: R241-5, R241-14"},
+        )
     return motive
 
 
@@ -68,9 +83,19 @@ def check_legal_basis(basis: str, regime: str) -> LegalBasis:
         found = LegalBasis(basis)
     except ValueError:
         known = ", ".join(item.value for item in LegalBasis)
-        raise TheirError(Kind.INCOMPLETE, f"legal_basis must be one of {known} (EXT-01)") from None
+        raise TheirError(
+            Kind.INCOMPLETE,
+            f"legal_basis must be one of {known} (EXT-01)",
+            code=Code.LEGAL_BASIS_INVALID,
+            facts={"rule": "EXT-01"},
+        ) from None
     if found is LegalBasis.LAWFUL_ACCESS and regime != "videoprotection":
-        raise TheirError(Kind.INCOMPLETE, "acces_habilite_L252-3 is open to videoprotection only (EXT-02)")
+        raise TheirError(
+            Kind.INCOMPLETE,
+            "acces_habilite_L252-3 is open to videoprotection only (EXT-02)",
+            code=Code.LEGAL_BASIS_OF_VIDEOPROTECTION,
+            facts={"rule": "EXT-02"},
+        )
     return found
 
 
@@ -79,4 +104,9 @@ def check_threat(threat: str) -> Threat:
     try:
         return Threat(threat)
     except ValueError:
-        raise TheirError(Kind.FORBIDDEN, "a live transmission needs a threat: agents, biens or personnes (LIV-01)") from None
+        raise TheirError(
+            Kind.FORBIDDEN,
+            "a live transmission needs a threat: agents, biens or personnes (LIV-01)",
+            code=Code.THREAT_REQUIRED,
+            facts={"rule": "LIV-01"},
+        ) from None

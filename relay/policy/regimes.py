@@ -7,6 +7,7 @@ Source: Code de la sécurité intérieure, consolidation of 2026-04-03, articles
 from dataclasses import dataclass
 from enum import StrEnum
 
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 
 
@@ -54,7 +55,7 @@ def rules_of(regime: str) -> Rules:
         return RULES[Regime(regime)]
     except ValueError:
         known = ", ".join(item.value for item in Regime)
-        raise TheirError(Kind.INVALID, f"unknown regime {regime!r}; known: {known}") from None
+        raise TheirError(Kind.INVALID, f"unknown regime {regime!r}; known: {known}", code=Code.REGIME_UNKNOWN) from None
 
 
 def check_live_audio(regime: str, live_audio: bool) -> None:
@@ -64,4 +65,9 @@ def check_live_audio(regime: str, live_audio: bool) -> None:
     Enrolling a camera with live sound is that explicit decision: it is off by default, and it is journalled.
     """
     if live_audio and not rules_of(regime).sound_recorded:
-        raise TheirError(Kind.INVALID, f"{regime}: this regime has no sound (VID-01, R253-1)")
+        raise TheirError(
+            Kind.INVALID,
+            f"{regime}: this regime has no sound (VID-01, R253-1)",
+            code=Code.SOUND_NOT_ALLOWED,
+            facts={"regime": regime, "rule": "VID-01, R253-1"},
+        )

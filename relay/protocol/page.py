@@ -144,6 +144,8 @@ class Refused(Message, frozen=True, tag="refused"):
     """Stable code of the reason: the one that programs react to and that is translated."""
     detail: str
     """Sentence for a log, in English."""
+    facts: dict[str, str | int]
+    """Values that a translated sentence needs, by name (relay/http/PROBLEMS.md)."""
 
 
 class ViewStarted(Message, frozen=True, tag="started"):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from relay.base.clock import Clock
+from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import OurError, RelayError
 from relay.evidence.chain import Cause, ChainWriter, Reason, newest_head
@@ -155,7 +156,7 @@ class JobExecutor:
     def _refusal(self, error: Exception) -> OurError:
         if isinstance(error, OSError):
             self._disk.refused(error)
-            return OurError(f"the vault cannot be written: {error.strerror}")
+            return OurError(f"the vault cannot be written: {error.strerror}", code=Code.RECORDER_NOT_READY)
         if not isinstance(error, ValueError):
             logger.exception("a recording cannot be opened")
         return OurError(f"not a plan that can be signed: {error}")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from relay.base.clock import Clock, read_both
+from relay.base.codes import Code
 from relay.base.counters import Counters
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel.messages import Plan
@@ -58,9 +59,9 @@ class LiveRecordings:
         if plan.recording in self._recordings:
             raise TheirError(Kind.CONFLICT, "this recording is open already")
         if len(key) != 32 or self.closing:
-            raise TheirError(Kind.UNAVAILABLE, "the recorder cannot open a recording")
+            raise TheirError(Kind.UNAVAILABLE, "the recorder cannot open a recording", code=Code.RECORDER_NOT_READY)
         if self._vault.disk != "ok":
-            raise OurError("the vault cannot be written", retry_after=2.0)
+            raise OurError("the vault cannot be written", retry_after=2.0, code=Code.RECORDER_NOT_READY)
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[None] = loop.create_future()
 
@@ -73,7 +74,7 @@ class LiveRecordings:
                 await asyncio.shield(opened)
         except TimeoutError as error:
             self._vault.put(EndJob(plan.recording, Reason.REFUSED, None, self._clock.utc_ns()))
-            raise OurError("the vault does not answer", retry_after=2.0) from error
+            raise OurError("the vault does not answer", retry_after=2.0, code=Code.DISK_NOT_ANSWERING) from error
         utc_ns, now = read_both(self._clock)
         wall = WallClock(utc_ns, now)
         self._recordings[plan.recording] = Recording(plan, self._settings, wall, now, self._vault.put, self._counters)

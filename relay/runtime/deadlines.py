@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
+from relay.base.codes import Code
 from relay.base.errors import OurError, RelayError
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def in_a_hurry() -> bool:
 
 def no_answer() -> OurError:
     """Return what a request is told: 503, try again."""
-    return OurError("the data disk does not answer", retry_after=SECONDS)
+    return OurError("the data disk does not answer", retry_after=SECONDS, code=Code.DISK_NOT_ANSWERING)
 
 
 def spawn(work: Coroutine[Any, Any, T], name: str | None = None) -> "asyncio.Task[T]":

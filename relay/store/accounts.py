@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row, delete, select, update
 
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.policy.roles import Person, Role
 from relay.store.database import Database
@@ -91,13 +92,13 @@ class Accounts:
             return connection.execute(update(users).where(users.c.user == user).values(**values)).rowcount
 
         if not await self._database.write(work):
-            raise TheirError(Kind.NOT_FOUND, f"no user {user}")
+            raise TheirError(Kind.NOT_FOUND, f"no user {user}", code=Code.USER_NOT_FOUND, facts={"user": user})
 
     async def remove_user(self, user: str) -> None:
         """Delete a person and every session; TheirError(NOT_FOUND).  The journal keeps the name."""
         found = await self._database.write(lambda c: c.execute(delete(users).where(users.c.user == user)).rowcount)
         if not found:
-            raise TheirError(Kind.NOT_FOUND, f"no user {user}")
+            raise TheirError(Kind.NOT_FOUND, f"no user {user}", code=Code.USER_NOT_FOUND, facts={"user": user})
 
     async def add_session(self, digest: str, user: str, now_ns: int, expires_ns: int, most: int) -> None:
         """Insert a session; the oldest beyond `most` of the same person, and all expired ones, go."""
@@ -133,7 +134,12 @@ class Accounts:
         def work(connection: Connection) -> None:
             valid = connection.execute(select(cameras.c.camera).where(cameras.c.revoked_ns.is_(None))).all()
             if most is not None and len(valid) >= most:
-                raise TheirError(Kind.CONFLICT, f"the authorisation covers {most} cameras (REC-03, R241-8)")
+                raise TheirError(
+                    Kind.CONFLICT,
+                    f"the authorisation covers {most} cameras (REC-03, R241-8)",
+                    code=Code.CAMERAS_AUTHORISED,
+                    facts={"max": most, "rule": "REC-03, R241-8"},
+                )
             connection.execute(cameras.insert().values(token_digest=token_digest, **_camera_values(camera)))
 
         await self._database.write(work)
@@ -145,7 +151,7 @@ class Accounts:
             return connection.execute(update(cameras).where(cameras.c.camera == camera).values(**values)).rowcount
 
         if not await self._database.write(work):
-            raise TheirError(Kind.NOT_FOUND, f"no camera {camera}")
+            raise TheirError(Kind.NOT_FOUND, f"no camera {camera}", code=Code.CAMERA_NOT_FOUND, facts={"camera": camera})
 
     async def camera(self, camera: str) -> Camera | None:
         """Return a camera, revoked or not."""

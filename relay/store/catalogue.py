@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.store.database import Database
 from relay.store.tables import exports, gaps, holds, interventions, participants, recordings, segments, views
@@ -197,7 +198,7 @@ class Catalogue:
         """Return an intervention; TheirError(NOT_FOUND)."""
         found = await self._one(select(interventions).where(interventions.c.intervention == intervention))
         if found is None:
-            raise TheirError(Kind.NOT_FOUND, "no such intervention")
+            raise TheirError(Kind.NOT_FOUND, "no such intervention", code=Code.INTERVENTION_NOT_FOUND)
         return Intervention(*found)
 
     async def open_interventions(self) -> list[Intervention]:
@@ -259,7 +260,7 @@ class Catalogue:
         """Return a recording; TheirError(NOT_FOUND)."""
         found = await self._one(select(recordings).where(recordings.c.recording == recording))
         if found is None:
-            raise TheirError(Kind.NOT_FOUND, "no such recording")
+            raise TheirError(Kind.NOT_FOUND, "no such recording", code=Code.RECORDING_NOT_FOUND)
         return Recording(*found)
 
     async def list_recordings(self, wanted: Filter) -> list[Recording]:
@@ -322,7 +323,7 @@ class Catalogue:
         """Return a hold; TheirError(NOT_FOUND)."""
         found = await self._one(select(holds).where(holds.c.hold == hold))
         if found is None:
-            raise TheirError(Kind.NOT_FOUND, "no such hold")
+            raise TheirError(Kind.NOT_FOUND, "no such hold", code=Code.HOLD_NOT_FOUND)
         return Hold(*found)
 
     async def holds_of(self, recording: str) -> list[Hold]:
@@ -383,7 +384,7 @@ class Catalogue:
         """Return an extraction; TheirError(NOT_FOUND)."""
         found = await self._one(select(exports).where(exports.c.export == export))
         if found is None:
-            raise TheirError(Kind.NOT_FOUND, "no such export")
+            raise TheirError(Kind.NOT_FOUND, "no such export", code=Code.EXPORT_NOT_FOUND)
         return Export(*found)
 
     async def _one(self, query: Select[Any]) -> Any:

@@ -9,6 +9,7 @@ import os
 import re
 from pathlib import Path
 
+from relay.base.codes import Code
 from relay.base.errors import OurError
 from relay.store.vault import FileOps, write_all
 
@@ -37,7 +38,7 @@ class CheckpointFile:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(handle)
-            raise OurError("another process writes this journal: is the relay running?") from error
+            raise OurError("another process writes this journal: is the relay running?", code=Code.ALREADY_RUNNING) from error
         self._lock = handle
 
     def unlock(self) -> None:

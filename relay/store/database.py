@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.runtime import deadlines
@@ -109,10 +110,12 @@ class Database:
             with self._engine.connect().execution_options(relay_writes=writes) as connection, connection.begin():
                 return work(connection)
         except IntegrityError as error:
-            raise TheirError(Kind.CONFLICT, f"already there, or refers to nothing: {error.orig}") from error
+            raise TheirError(
+                Kind.CONFLICT, f"already there, or refers to nothing: {error.orig}", code=Code.ALREADY_EXISTS
+            ) from error
         except DBAPIError as error:
             self._counters.count("database_refused")
-            raise OurError(f"database: {error.orig}") from error
+            raise OurError(f"database: {error.orig}", code=Code.STORE_FAILED) from error
 
     async def _run(self, lane: DiskExecutor, work: Callable[[], T], *, forget: bool = False) -> T:
         """Wait as long as the caller may; what is to be forgotten is then taken out of the queue."""
@@ -133,7 +136,7 @@ class Database:
     def _submit(self, lane: DiskExecutor, work: Callable[[], T]) -> "asyncio.Future[T]":
         if self._waiting >= MAX_WAITING:
             self._counters.count("database_refused")
-            raise OurError("too much waits for the database", retry_after=1.0)
+            raise OurError("too much waits for the database", retry_after=1.0, code=Code.STORE_BUSY)
         future = lane.submit(work)
         self._waiting += 1
         future.add_done_callback(self._finished)
@@ -175,4 +178,4 @@ def _migrate(engine: Engine) -> None:
         with engine.connect() as connection, connection.begin():
             upgrade(connection)
     except DBAPIError as error:
-        raise OurError(f"database: {error.orig}") from error
+        raise OurError(f"database: {error.orig}", code=Code.STORE_FAILED) from error

@@ -29,6 +29,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from relay.base.clock import Clock, rfc3339
+from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.log import SALT, Checkpoint, Tree, commitment, leaf_hash, open_by_any, sign_checkpoint
@@ -240,14 +241,16 @@ class Journal:
         is queued in any case; then OurError says only that it is not on disk yet.
         """
         if entry.operation in NEED_MOTIVE and not entry.motive.strip():
-            raise TheirError(Kind.INCOMPLETE, "a motive is required (JRN-02)")
+            raise TheirError(
+                Kind.INCOMPLETE, "a motive is required (JRN-02)", code=Code.MOTIVE_REQUIRED, facts={"rule": "JRN-02"}
+            )
         stalled = deadlines.in_a_hurry() and self.stalled
         if stalled and not happened:
             self._counters.count("journal_unanswered")
             raise deadlines.no_answer()
         if len(self._queue) >= MAX_WAITING:
             self._counters.count("journal_refused")
-            raise OurError("too much waits for the journal", retry_after=1.0)
+            raise OurError("too much waits for the journal", retry_after=1.0, code=Code.STORE_BUSY)
         waiting = self._put(entry)
         try:
             # The caller may be cancelled (a page closed): the entry is written all the same.
@@ -359,9 +362,14 @@ class Journal:
         size = self._signed_size
         row = await self._database.read(lambda connection: rows.one(connection, leaf))
         if row is None or leaf >= size:
-            raise TheirError(Kind.NOT_FOUND, f"no leaf {leaf}")
+            raise TheirError(Kind.NOT_FOUND, f"no leaf {leaf}", code=Code.LEAF_NOT_FOUND, facts={"leaf": leaf})
         if row.body is None or row.salt is None:
-            raise TheirError(Kind.GONE, f"leaf {leaf} is older than three years (JRN-03)")
+            raise TheirError(
+                Kind.GONE,
+                f"leaf {leaf} is older than three years (JRN-03)",
+                code=Code.LEAF_EXPIRED,
+                facts={"leaf": leaf, "rule": "JRN-03"},
+            )
         return Proof(leaf, row.salt, row.body, self._tree.inclusion(leaf, size), note)
 
     async def purge(self, before_ns: int) -> int:
@@ -460,5 +468,5 @@ def canonical(value: Mapping[str, object]) -> bytes:
 def _fail(future: "asyncio.Future[int]", error: Exception) -> None:
     if future.done():
         return
-    future.set_exception(error if isinstance(error, OurError) else OurError(f"journal: {error}"))
+    future.set_exception(error if isinstance(error, OurError) else OurError(f"journal: {error}", code=Code.STORE_FAILED))
     future.exception()  # mark it retrieved: the caller may have been cancelled

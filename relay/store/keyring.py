@@ -29,6 +29,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from relay.base.codes import Code
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.evidence.seal import CERTIFICATE, MemorySigner, Signer, new_session
 from relay.evidence.statement import predecessors, read_succession, sign_succession, succession_line, successions_in
@@ -136,12 +137,12 @@ class Keyring:
         mark = self._opened.mark()
         path = self._find(recording)
         if path is None:
-            raise TheirError(Kind.GONE, "the key of this recording is destroyed")
+            raise TheirError(Kind.GONE, "the key of this recording is destroyed", code=Code.RECORDING_KEY_DESTROYED)
         day = path.parent.name
         try:
             wrapped = (self._days / f"{day}.key").read_bytes(), path.read_bytes()
         except FileNotFoundError:
-            raise TheirError(Kind.GONE, "the key of this recording is destroyed") from None
+            raise TheirError(Kind.GONE, "the key of this recording is destroyed", code=Code.RECORDING_KEY_DESTROYED) from None
         # The disk is asked each time, only the token is not.
         key = self._opened.get(recording, wrapped)
         if key is None:
@@ -247,14 +248,14 @@ class Keyring:
         if path.exists():
             return self._kek.unwrap(whole(path.read_bytes()), context)
         if not create:
-            raise TheirError(Kind.GONE, "the key of this recording is destroyed")
+            raise TheirError(Kind.GONE, "the key of this recording is destroyed", code=Code.RECORDING_KEY_DESTROYED)
         key = secrets.token_bytes(KEY)
         write_file(self._ops, path, self._kek.wrap(key, context))
         return key
 
     def _all(self, recording: str) -> list[Path]:
         if not is_recording_id(recording):
-            raise TheirError(Kind.NOT_FOUND, "no such recording")
+            raise TheirError(Kind.NOT_FOUND, "no such recording", code=Code.RECORDING_NOT_FOUND)
         return sorted(self._wrapped.glob(f"*/{recording}.key"))
 
     def _find(self, recording: str) -> Path | None:
@@ -418,7 +419,7 @@ class Keyring:
 
 def _check(recording: str, day: str) -> None:
     if not is_recording_id(recording):
-        raise TheirError(Kind.INVALID, "a recording's id is 32 hexadecimal digits")
+        raise TheirError(Kind.INVALID, "a recording's id is 32 hexadecimal digits", code=Code.RECORDING_ID_INVALID)
     _check_day(day)
 
 

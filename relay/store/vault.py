@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.evidence.seal import decrypt_fragment
 
@@ -269,7 +270,7 @@ class Vault:
     def folder(self, recording: str) -> Path:
         """Return the folder of a recording; raises TheirError(NOT_FOUND) for anything that is not an id."""
         if not is_recording_id(recording):
-            raise TheirError(Kind.NOT_FOUND, "no such recording")
+            raise TheirError(Kind.NOT_FOUND, "no such recording", code=Code.RECORDING_NOT_FOUND)
         return self.root / recording
 
     def segments(self, recording: str) -> list[int]:
@@ -283,7 +284,7 @@ class Vault:
                 while piece := file.read(_CHUNK):
                     yield piece
         except FileNotFoundError as error:
-            raise TheirError(Kind.NOT_FOUND, "no such recording") from error
+            raise TheirError(Kind.NOT_FOUND, "no such recording", code=Code.RECORDING_NOT_FOUND) from error
 
     def read_stored(self, recording: str, segment: int, offset: int, length: int) -> bytes:
         """Return stored bytes, fewer than `length` where the file ends before; raises TheirError(NOT_FOUND)."""
@@ -292,7 +293,7 @@ class Vault:
                 file.seek(offset)
                 return file.read(length)
         except FileNotFoundError as error:
-            raise TheirError(Kind.NOT_FOUND, f"segment {segment} is missing") from error
+            raise TheirError(Kind.NOT_FOUND, f"segment {segment} is missing", code=Code.SEGMENT_NOT_FOUND) from error
 
     def read_plain(self, recording: str, key: bytes, counter: int, segment: int, offset: int, length: int) -> bytes:
         """Return the plain bytes of one stored fragment; raises TheirError (NOT_FOUND, INVALID)."""

@@ -10,6 +10,7 @@ validated, nothing but DTLS before the handshake is done.
 from collections.abc import Sequence
 from typing import Protocol
 
+from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, TheirError
 from relay.transport.dtls import Context, Endpoint, Role
@@ -132,7 +133,7 @@ class Peer:
         Raises `TheirError` INVALID where the fragment carries no credentials.
         """
         if fragment.ufrag is None:
-            raise TheirError(Kind.INVALID, "SDP: a restart needs ice-ufrag and ice-pwd")
+            raise TheirError(Kind.INVALID, "SDP: a restart needs ice-ufrag and ice-pwd", code=Code.SDP_INVALID)
         return self._owner.renew(self, fragment.ufrag)
 
     def send_rtcp(self, compound: bytes, now: float) -> None:

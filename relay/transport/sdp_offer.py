@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, cast
 
+from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.transport.sdp_types import Fingerprint, MediaKind, Remote, Setup
 
@@ -73,12 +74,12 @@ class Offer:
 
 def invalid(detail: str) -> TheirError:
     """The text breaks SDP's or WebRTC's rules."""
-    return TheirError(Kind.INVALID, f"SDP: {detail}")
+    return TheirError(Kind.INVALID, f"SDP: {detail}", code=Code.SDP_INVALID)
 
 
 def not_acceptable(detail: str) -> TheirError:
     """The text is right, but nothing we can serve."""
-    return TheirError(Kind.NOT_ACCEPTABLE, detail)
+    return TheirError(Kind.NOT_ACCEPTABLE, detail, code=Code.SDP_UNSUPPORTED)
 
 
 def parse_offer(text: str) -> Offer:
@@ -99,15 +100,15 @@ def parse_offer(text: str) -> Offer:
 def split_lines(text: str) -> list[str]:
     """Split into lines, bounded.  Raises `TheirError`."""
     if len(text) > MAX_BYTES:
-        raise TheirError(Kind.TOO_LARGE, f"SDP: more than {MAX_BYTES} bytes")
+        raise TheirError(Kind.TOO_LARGE, f"SDP: more than {MAX_BYTES} bytes", code=Code.SDP_TOO_LARGE)
     if not text.isascii() or "\0" in text:
         raise invalid("not plain ASCII")
     lines = [line for line in text.replace("\r\n", "\n").split("\n") if line]
     if len(lines) > MAX_LINES:
-        raise TheirError(Kind.TOO_LARGE, f"SDP: more than {MAX_LINES} lines")
+        raise TheirError(Kind.TOO_LARGE, f"SDP: more than {MAX_LINES} lines", code=Code.SDP_TOO_LARGE)
     for line in lines:
         if len(line) > MAX_LINE:
-            raise TheirError(Kind.TOO_LARGE, f"SDP: a line of more than {MAX_LINE} bytes")
+            raise TheirError(Kind.TOO_LARGE, f"SDP: a line of more than {MAX_LINE} bytes", code=Code.SDP_TOO_LARGE)
         if line[1:2] != "=" or "\r" in line:
             raise invalid("a line that is not `x=...`")
     return lines
@@ -124,7 +125,7 @@ def sections_of(lines: list[str]) -> list[Section]:
             name, _, rest = value.partition(":")
             sections[-1].attributes.append((name, rest))
     if len(sections) > MAX_MEDIA + 1:
-        raise TheirError(Kind.TOO_LARGE, f"SDP: more than {MAX_MEDIA} m-lines")
+        raise TheirError(Kind.TOO_LARGE, f"SDP: more than {MAX_MEDIA} m-lines", code=Code.SDP_TOO_LARGE)
     return sections
 
 
@@ -153,7 +154,7 @@ def check_candidates(sections: list[Section]) -> int:
     """Check every a=candidate (RFC 8839 §5.1) and return their number.  Raises `TheirError` INVALID or TOO_LARGE."""
     candidates = [value for section in sections for value in section.all("candidate")]
     if len(candidates) > MAX_CANDIDATES:
-        raise TheirError(Kind.TOO_LARGE, f"SDP: more than {MAX_CANDIDATES} candidates")
+        raise TheirError(Kind.TOO_LARGE, f"SDP: more than {MAX_CANDIDATES} candidates", code=Code.SDP_TOO_LARGE)
     for value in candidates:
         _check_candidate(value)
     return len(candidates)

@@ -70,10 +70,10 @@ class CameraEvents:
     """Call something after so many seconds."""
 
 
-def _tap_close(recording: str, state: SourceState, reason: str) -> TapClose:
+def _tap_close(recording: str, state: SourceState, *, shutdown: bool) -> TapClose:
     if state == "lost":
         return TapClose(recording, "lost")
-    return TapClose(recording, "shutdown" if reason == SHUTDOWN else "stopped")
+    return TapClose(recording, "shutdown" if shutdown else "stopped")
 
 
 class CameraPeer:
@@ -195,19 +195,19 @@ class CameraPeer:
         if self.fed is not None and self._best is not None and self.layer("high") is not self._best:
             self._retrack(self.fed)
 
-    def close(self, state: SourceState, reason: str) -> None:
-        """End the session from our side."""
+    def close(self, state: SourceState, reason: str, *, shutdown: bool = False) -> None:
+        """End the session from our side.  `shutdown`: because this worker ends."""
         if self.peer is not None:
             self.peer.close(reason)
-        self.finish(state, reason)
+        self.finish(state, reason, shutdown=shutdown)
 
-    def finish(self, state: SourceState, reason: str) -> None:
+    def finish(self, state: SourceState, reason: str, *, shutdown: bool = False) -> None:
         """The peer is closed: tell the recorder and the worker, once."""
         if self.state in ("lost", "ended"):
             return
         self.state = state
         if self.fed is not None:
-            self._tap.close(self.fed, _tap_close(self.fed.recording, state, reason))
+            self._tap.close(self.fed, _tap_close(self.fed.recording, state, shutdown=shutdown))
         self._events.over(self, state, reason)
 
     def switch_recording(self, recording: str) -> None:

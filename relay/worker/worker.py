@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from relay.base.clock import Clock
+from relay.base.codes import Code
 from relay.base.counters import Counters
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import messages as m
@@ -144,7 +145,7 @@ class Worker:
         for viewer in list(self.viewers.values()):
             self._drop_viewer(viewer, SHUTDOWN)
         for camera in list(self.cameras.values()):
-            camera.close("ended", SHUTDOWN)
+            camera.close("ended", SHUTDOWN, shutdown=True)
 
     async def _guarded(self, step: Callable[[], Awaitable[None]], every: float) -> None:
         """Do something again and again; an error of ours costs one round, not the worker."""
@@ -277,14 +278,14 @@ class Worker:
     def _on_switch(self, message: m.RecordingSwitch) -> m.Message:
         camera = self._camera_of(message.session)
         if camera is None:
-            raise TheirError(Kind.NOT_FOUND, "no such session")
+            raise TheirError(Kind.NOT_FOUND, "no such session", code=Code.SESSION_NOT_FOUND)
         camera.switch_recording(message.recording)
         return m.Done()
 
     def _on_change(self, message: m.PublisherChange) -> m.Message:
         camera = self._camera_of(message.session)
         if camera is None:
-            raise TheirError(Kind.NOT_FOUND, "no such session")
+            raise TheirError(Kind.NOT_FOUND, "no such session", code=Code.SESSION_NOT_FOUND)
         camera.live_audio, camera.confirmed = message.live_audio, message.confirmed_mono
         if not message.live_audio:
             # What waits to be sent goes too; the recording keeps its sound, as its signed start says.
@@ -336,7 +337,7 @@ class Worker:
     def _on_assign(self, message: m.SlotAssign) -> m.Message:
         viewer = self._viewer(message.session)
         if not 0 <= message.slot < len(viewer.slots):
-            raise TheirError(Kind.NOT_FOUND, f"no slot {message.slot}")
+            raise TheirError(Kind.NOT_FOUND, f"no slot {message.slot}", code=Code.SLOT_NOT_FOUND, facts={"slot": message.slot})
         slot = viewer.slots[message.slot]
         self.legs.assign(viewer, slot, message)
         self._show(viewer, slot)
@@ -352,19 +353,21 @@ class Worker:
     def _on_audio(self, message: m.AudioAssign) -> m.Message:
         viewer = self._viewer(message.session)
         if viewer.audio is None or (message.slot is not None and not 0 <= message.slot < len(viewer.slots)):
-            raise TheirError(Kind.NOT_FOUND, "no such slot, or no sound was agreed")
+            raise TheirError(Kind.NOT_FOUND, "no such slot, or no sound was agreed", code=Code.SOUND_NOT_AGREED)
         if message.slot is not None:
             name = viewer.slots[message.slot].camera
             camera = self.cameras.get(name) if name is not None else None
             if camera is not None and not camera.live_audio:
-                raise TheirError(Kind.FORBIDDEN, "this camera's sound is recorded and not heard live")
+                raise TheirError(
+                    Kind.FORBIDDEN, "this camera's sound is recorded and not heard live", code=Code.SOUND_ONLY_RECORDED
+                )
         self.legs.hear(viewer, message.slot)
         return m.Done()
 
     def _viewer(self, session: str) -> ViewerPeer:
         viewer = self.viewers.get(session)
         if viewer is None:
-            raise TheirError(Kind.NOT_FOUND, "no such session")
+            raise TheirError(Kind.NOT_FOUND, "no such session", code=Code.SESSION_NOT_FOUND)
         return viewer
 
     # --- both ----------------------------------------------------------------------------------------------------------
@@ -372,7 +375,7 @@ class Worker:
     def _on_patch(self, message: m.PeerPatch) -> m.Message:
         holder = self.viewers.get(message.session) or self._camera_of(message.session)
         if holder is None or holder.peer is None:
-            raise TheirError(Kind.NOT_FOUND, "no such session")
+            raise TheirError(Kind.NOT_FOUND, "no such session", code=Code.SESSION_NOT_FOUND)
         fragment = parse_fragment(message.fragment)
         if not message.restart:
             return m.Patched(None, None)

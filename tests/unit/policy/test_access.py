@@ -84,6 +84,8 @@ def test_a_live_view_is_refused_for_each_thing_that_lacks(change: dict[str, obje
     found = decide(_person(Role.OPERATOR), Action.VIEW_LIVE, replace(WATCHED, **change), NOW)  # type: ignore[arg-type]
     assert (found.allowed, found.kind, found.requirement) == (False, kind, requirement)
     assert requirement in found.error().detail
+    assert found.error().facts["rule"] == requirement
+    assert found.error().code.value not in {kind.value for kind in Kind}, "each refusal of policy has a code of its own"
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,10 @@ TO_PAGE: list[tuple[Message, dict[str, Any]]] = [
     (page.Assigned(1, 0, "pm-1", "v"), {"t": "assigned", "slot": 1, "worker": 0, "camera": "pm-1", "view": "v"}),
     (page.Assigned(1, None, None, None), {"t": "assigned", "slot": 1, "worker": None, "camera": None, "view": None}),
     (
-        page.Refused(None, None, None, Kind.NOT_FOUND, Code.NOT_FOUND, "no such session"),
+        page.Refused(None, None, None, Kind.NOT_FOUND, Code.SESSION_NOT_FOUND, "no such session", {}),
         {
             "t": "refused", "slot": None, "worker": None, "camera": None,
-            "kind": "not_found", "code": "not_found", "detail": "no such session",
+            "kind": "not_found", "code": "session_not_found", "detail": "no such session", "facts": {},
         },
     ),
     (page.ViewStarted("v", 7), {"t": "started", "view": "v", "first_ns": 7}),
