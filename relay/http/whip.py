@@ -44,7 +44,7 @@ async def publish(request: web.Request) -> web.StreamResponse:
     offer = await read_text(request, SDP)
     services = context(request)
     opened = await services.streams.publish(camera, offer)
-    location = f"/whip/{camera.camera}/{opened.session}"
+    location = f"/whip/{camera.camera}/{opened.secret}"
     return created(opened.answer.sdp, location, opened.answer.etag, services.options.ice_servers)
 
 

@@ -1,6 +1,7 @@
-"""Whether a session that a worker has just opened may still be: its camera and its intervention, read once more.
+"""Whether a publish session that a worker has just opened may still begin.
 
-What this file owns: that last look, and why a recording exists.  What it must never know: the channel, who publishes where.
+What this file owns: the second look at camera, token and intervention, and why a recording exists.  What it must never know:
+the channel, who publishes where.
 """
 
 from relay.base.codes import Code
@@ -12,11 +13,20 @@ from relay.store.catalogue import Catalogue
 
 
 class Admission:
-    """Reads what may have changed while recorder and worker were asked, which takes seconds where they are busy."""
+    """Reads again what may have changed while recorder and worker were asked, which takes seconds where they are busy."""
 
     def __init__(self, catalogue: Catalogue, find_camera: FindCamera) -> None:
         self._catalogue = catalogue
         self.find_camera = find_camera
+        self._revocations: dict[str, int] = {}
+
+    def revoke(self, camera: str) -> None:
+        """Note that a camera's token was revoked or replaced."""
+        self._revocations[camera] = self.revocations(camera) + 1
+
+    def revocations(self, camera: str) -> int:
+        """Return how often a camera's token was revoked or replaced since the start."""
+        return self._revocations.get(camera, 0)
 
     async def circumstances(self, recording: str | None) -> Circumstances:
         """Return why a recording exists."""
@@ -25,10 +35,15 @@ class Admission:
         known = await self._catalogue.recording(recording)
         return Circumstances(known.intervention, known.trigger, known.threat, known.bearer)
 
-    async def check(self, live: PublishSession) -> None:
-        """Raise TheirError UNAUTHENTICATED (revoked: SEC-02) or CONFLICT (its intervention was closed: LIV-07)."""
-        camera = await self.find_camera(live.camera.camera)
+    async def check(self, publish_session: PublishSession, revocations: int) -> None:
+        """Check a publish session that began when `revocations` was the camera's count.
+
+        Raises TheirError UNAUTHENTICATED (revoked: SEC-02) or CONFLICT (its intervention was closed: LIV-07).
+        """
+        camera = await self.find_camera(publish_session.camera.camera)
         if camera is None or camera.revoked_ns is not None:
             raise TheirError(Kind.UNAUTHENTICATED, "token revoked", code=Code.TOKEN_REVOKED)
-        if (await self._catalogue.intervention(live.why.intervention)).closed_ns is not None:
+        if (await self._catalogue.intervention(publish_session.circumstances.intervention)).closed_ns is not None:
             raise TheirError(Kind.CONFLICT, "the intervention was closed", code=Code.INTERVENTION_CLOSED)
+        if self.revocations(camera.camera) != revocations:
+            raise TheirError(Kind.UNAUTHENTICATED, "token revoked", code=Code.TOKEN_REVOKED)

@@ -1,7 +1,7 @@
 """Control's connections to the workers and recorders.
 
-What this file owns: one link per process and socket, its reconnection, and what is known of the process behind it.
-What it must never know: what the messages mean; whoever subscribes does.
+What this file owns: one connection per process, its reconnection, and what is known of the process behind it.  What it must
+never know: what the messages mean; the subscribers know.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ class ProcessClient:
         return self._changed.is_set()
 
     async def wait_up(self, seconds: float) -> bool:
-        """Wait until the link is up; False when it was not within the time."""
+        """Wait until the process can be asked; False when it could not within the time."""
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
@@ -98,10 +98,10 @@ class ProcessClient:
             self._changed.set()
             await reading
         except RelayError as error:
-            logger.warning("link broken", extra={"peer": self.name, "detail": error.detail})
+            logger.warning("connection broken", extra={"peer": self.name, "detail": error.detail})
         except Exception:
-            # Our bug in taking over what the other side holds: said loudly, and tried again.
-            logger.exception("link broken", extra={"peer": self.name})
+            # A bug of ours in an adopter: logged with its trace, and the connection is tried again.
+            logger.exception("connection broken", extra={"peer": self.name})
         finally:
             self._lost(connection)
             reading.cancel()
@@ -126,9 +126,12 @@ class ProcessClient:
 
 
 class Processes:
-    """All links; who wants messages subscribes by type before `start`."""
+    """All workers and recorders; subscribe to messages by type before `start`.  `client` makes each connection."""
 
-    def __init__(self, run_dir: Path, count: int, counters: Counters) -> None:
+    def __init__(
+        self, run_dir: Path, count: int, counters: Counters, client: Callable[..., ProcessClient] = ProcessClient
+    ) -> None:
+        self._make_client = client
         self._listeners: dict[type[Message], list[Callable[[ProcessClient, Message], None]]] = {}
         self._adopters: list[Callable[[ProcessClient], Awaitable[None]]] = []
         self._down_listeners: list[Callable[[ProcessClient], None]] = []
@@ -136,16 +139,20 @@ class Processes:
         self.workers = [self._client("worker", i, run_dir, counters) for i in range(count)]
         self.recorders = [self._client("recorder", i, run_dir, counters) for i in range(count)]
 
+    def usable(self) -> list[int]:
+        """Return the indices of the workers that are up and whose recorder is up too."""
+        return [worker.index for worker in self.workers if worker.up and self.recorders[worker.index].up]
+
     def on(self, kind: type[M], listener: Callable[[ProcessClient, M], None]) -> None:
         """Call `listener` for every message of this type, in order of arrival."""
         self._listeners.setdefault(kind, []).append(listener)  # type: ignore[arg-type]
 
     def on_up(self, adopter: Callable[[ProcessClient], Awaitable[None]]) -> None:
-        """Await `adopter` each time a process was (re)connected, before the link counts as up."""
+        """Await `adopter` each time a process was connected, before it counts as up."""
         self._adopters.append(adopter)
 
     def on_down(self, listener: Callable[[ProcessClient], None]) -> None:
-        """Call `mourner` each time a link that was up is lost."""
+        """Call `listener` each time the connection to a process that was up is lost."""
         self._down_listeners.append(listener)
 
     def start(self) -> None:
@@ -160,15 +167,17 @@ class Processes:
 
     def _client(self, role: Role, index: int, run_dir: Path, counters: Counters) -> ProcessClient:
         path = run_dir / f"{role}-{index}.sock"
-        return ProcessClient(role, index, path, counters, self._dispatch, self._adopt, self._notify_down)
+        return self._make_client(role, index, path, counters, self._dispatch, self._adopt, self._notify_down)
 
     def _dispatch(self, process: ProcessClient, message: Message) -> None:
         for listener in self._listeners.get(type(message), ()):
             try:
                 listener(process, message)
             except Exception:
-                # One listener's bug must not cost the connection that all of them need.
-                logger.exception("message not taken", extra={"peer": process.name, "kind": type(message).__name__})
+                # A bug in one listener must not cost the connection that all of them need.
+                logger.exception(
+                    "a listener failed to take a message", extra={"peer": process.name, "kind": type(message).__name__}
+                )
 
     async def _adopt(self, process: ProcessClient) -> None:
         for adopter in self._adopters:
@@ -179,6 +188,5 @@ class Processes:
             try:
                 listener(process)
             except Exception:
-                logger.exception(
-                    "a listener failed after a disconnection", extra={"peer": process.name}
-                )  # it must be made again all the same
+                # The connection must be made again all the same.
+                logger.exception("a listener failed after a disconnection", extra={"peer": process.name})

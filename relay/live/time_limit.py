@@ -1,7 +1,7 @@
 """LIV-07: the need for a live transmission ends with the threat.
 
-What this file owns: its longest time, the announcement of its end, and who confirms that the threat goes on.  What it must
-never know: HTTP, workers, how a session ends.
+What this file owns: the time limit of a transmission, the announcement of its end, and the confirmation that the threat goes
+on.  What it must never know: HTTP, workers, how a publish session ends.
 """
 
 import asyncio
@@ -19,39 +19,42 @@ from relay.policy.roles import Action, Person
 from relay.store.accounts import Camera
 from relay.store.journal import Entry, Journal, Operation
 
-WARNS_BEFORE = 600.0
-"""Seconds before the end at which an alarm says so; half of a longest time that is shorter than twice that."""
+WARNS_BEFORE_SECONDS = 600.0
+"""Seconds before the end at which an alarm announces it; half of a time limit that is shorter than twice that."""
 ENDS_SOON = "the transmission ends soon unless it is confirmed"
 
 
 class TimeLimit:
-    """How long a transmission may go on; `seconds` from its beginning, or from its last confirmation."""
+    """How long a transmission may go on: `seconds` from its beginning, or from its last confirmation."""
 
-    def __init__(self, streams: Streams, guard: Authorizer, journal: Journal, clock: Clock, seconds: float) -> None:
+    def __init__(self, streams: Streams, authorizer: Authorizer, journal: Journal, clock: Clock, seconds: float) -> None:
         self._streams = streams
-        self._authorizer = guard
+        self._authorizer = authorizer
         self._journal = journal
         self._clock = clock
         self._seconds = seconds
-        self.warns_before = min(WARNS_BEFORE, seconds / 2)
+        self._announced: set[str] = set()
+        """The secrets of the publish sessions whose near end was announced since their last confirmation."""
+        self.warns_before = min(WARNS_BEFORE_SECONDS, seconds / 2)
 
-    def ends_ns(self, live: PublishSession | None) -> int | None:
-        """Return when (UTC ns, to the second) a session ends unless it is confirmed; None without a session."""
-        if live is None:
+    def ends_ns(self, publish_session: PublishSession | None) -> int | None:
+        """Return when (UTC ns, to the second) a publish session ends unless it is confirmed; None without one."""
+        if publish_session is None:
             return None
-        return round(self._clock.utc_ns() / SECOND_NS + self._left(live)) * SECOND_NS
+        return round(self._clock.utc_ns() / SECOND_NS + self._left(publish_session)) * SECOND_NS
 
     async def confirm(self, person: Person, camera: Camera, motive: str | None) -> None:
-        """Let a transmission go on for its longest time from now; the entry is durable before it does.
+        """Let a transmission go on for its time limit from now; the journal entry is durable before it does.
 
         Raises TheirError FORBIDDEN and INCOMPLETE (journalled), CONFLICT where the camera is not live; OurError (no journal).
         """
         facts = Facts(regime=camera.regime, service=camera.service, commune=camera.commune)
         await self._authorizer.require(person, Action.CONFIRM_STREAM, facts, object_type="camera", object_id=camera.camera)
         reason = await self._motive(person, camera, motive)
-        live = self._require(camera)
+        publish_session = self._require(camera)
         details: dict[str, str | int | bool | None] = {
-            "event": "transmission confirmed", "recording": live.recording, "intervention": live.why.intervention,
+            "event": "transmission confirmed", "recording": publish_session.recording,
+            "intervention": publish_session.circumstances.intervention,
         }  # fmt: skip
         await self._journal.append(
             Entry(
@@ -59,31 +62,32 @@ class TimeLimit:
                 object_id=camera.camera, details=details,
             )
         )  # fmt: skip
-        live = self._require(camera)
-        live.warned = False
-        self._streams.confirm(live)
+        publish_session = self._require(camera)
+        self._announced.discard(publish_session.secret)
+        self._streams.confirm(publish_session)
 
     async def tick(self) -> None:
         """Announce the ends that are near, end what was not confirmed; call about once a second."""
-        over = []
-        for live in self._streams.all():
-            left = self._left(live)
+        publish_sessions, over = self._streams.all(), []
+        self._announced &= {publish_session.secret for publish_session in publish_sessions}
+        for publish_session in publish_sessions:
+            left = self._left(publish_session)
             if left < 0:
-                over.append(live.camera.camera)
-            elif left <= self.warns_before and not live.warned:
-                live.warned = True
-                self._streams.on.notify_alarm(live.camera.camera, ENDS_SOON)
+                over.append(publish_session.camera.camera)
+            elif left <= self.warns_before and publish_session.secret not in self._announced:
+                self._announced.add(publish_session.secret)
+                self._streams.on.notify_alarm(publish_session.camera.camera, ENDS_SOON)
         reason = PeerCloseReason.TIME_LIMIT
         await asyncio.gather(*(self._streams.stop(camera, reason, "stopped", None) for camera in over))
 
-    def _left(self, live: PublishSession) -> float:
-        return live.confirmed + self._seconds - self._clock.monotonic()
+    def _left(self, publish_session: PublishSession) -> float:
+        return publish_session.confirmed + self._seconds - self._clock.monotonic()
 
     def _require(self, camera: Camera) -> PublishSession:
-        live = self._streams.live(camera.camera)
-        if live is None:
+        publish_session = self._streams.live(camera.camera)
+        if publish_session is None:
             raise TheirError(Kind.CONFLICT, "this camera is not live", code=Code.CAMERA_NOT_LIVE)
-        return live
+        return publish_session
 
     async def _motive(self, person: Person, camera: Camera, motive: str | None) -> str:
         try:

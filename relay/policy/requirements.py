@@ -313,7 +313,7 @@ ENFORCED: dict[str, Requirement] = {
         "fixed cameras have no sound",
         (
             "relay.policy.regimes:check_live_audio",
-            "relay.live.streams:Streams._open",
+            "relay.live.publishing:Publishing._open",
             "relay.transport.sdp:answer_publisher",
         ),
         (

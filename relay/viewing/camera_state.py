@@ -40,7 +40,7 @@ class CameraStates:
     def of(self, camera: Camera) -> CameraState:
         """Return the state of one camera."""
         live = self._streams.live(camera.camera)
-        report = live.report if live is not None else None
+        report = live.reported.report if live is not None else None
         unit = self._sockets.unit(camera.camera)
         online = unit is not None and unit.send is not None
         clock_offset_ms, clock_uncertainty_ms = self._clock_of(camera.camera, report)
@@ -57,11 +57,11 @@ class CameraStates:
             online=online,
             pressed=unit is not None and unit.pressed,
             pressed_age=self._clock.monotonic() - unit.pressed_at if unit is not None and unit.pressed else None,
-            state=live.state if live is not None else ("idle" if online else "offline"),
+            state=live.reported.state if live is not None else ("idle" if online else "offline"),
             worker=live.worker if live is not None else None,
             recording=live.recording if live is not None else None,
             ends_ns=self._time_limit.ends_ns(live),
-            intervention=live.why.intervention if live is not None else None,
+            intervention=live.circumstances.intervention if live is not None else None,
             clock_offset_ms=clock_offset_ms,
             clock_uncertainty_ms=clock_uncertainty_ms,
             uplink_ms=_uplink(clock_offset_ms, report),
@@ -92,7 +92,7 @@ class CameraStates:
         sealed = held.sealed_until_mono
         age = max(0.0, self._clock.monotonic() - sealed) if sealed is not None else None
         # A recorder notices only after a moment that no packets arrive.
-        nothing_comes = live.state == "lost" and held.state == "recording"
+        nothing_comes = live.reported.state == "lost" and held.state == "recording"
         return "waiting" if nothing_comes else cast(RecordingState, held.state), age
 
 

@@ -278,7 +278,7 @@ class Viewing:
             intervention_open=bool(motive),
             joined=bool(motive),
             camera_live=live is not None,
-            threat=live.why.threat if live else None,
+            threat=live.circumstances.threat if live else None,
         )
         try:
             await self._authorizer.require(person, Action.VIEW_LIVE, facts, object_type="camera", object_id=camera[:40])

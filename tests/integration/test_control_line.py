@@ -13,9 +13,10 @@ from relay.base.clock import SECOND_NS, SystemClock, rfc3339
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import messages as m
 from relay.http.bodies import FRAGMENT
-from relay.live import streams as streams_module
+from relay.live import publishing, worker_adoption
 from relay.live.camera_sockets import Intent, Unit
 from relay.live.processes import ProcessClient
+from relay.live.publish_sessions import PublishSession
 from tests.support.control_line import OFFER, Line, Page, Socket, control_line, serving, until
 from tests.support.fake_peers import FakeRecorder, FakeWorker
 
@@ -37,6 +38,10 @@ def _unit(line: Line, camera: str) -> Unit:
     unit = line.control.context.camera_sockets.unit(camera)
     assert unit is not None
     return unit
+
+
+def _in_grace(line: Line, live: PublishSession) -> bool:
+    return line.control.context.streams.recording_supervisor.in_grace(live)
 
 
 def _step(monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
@@ -93,7 +98,7 @@ async def test_a_step_of_the_wall_clock_ends_no_transmission_and_prolongs_none_a
             live = again.control.context.streams.live("pm-1")
             assert before is not None
             assert live is not None
-            assert live.since == line.worker.publishers[live.session].since_mono
+            assert live.since == line.worker.publishers[live.secret].since_mono
 
 
 async def test_a_step_of_the_wall_clock_ends_no_view_socket_or_sign_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,14 +261,16 @@ async def test_a_disk_that_is_back_in_time_interrupts_nothing(tmp_path: Path) ->
         live = line.control.context.streams.live("pm-1")
         assert live is not None
         line.recorder.report("stalled")
-        await until(lambda: live.grace is not None, "grace")
+        await until(lambda: _in_grace(line, live), "grace")
         line.recorder.report("recording")
-        await until(lambda: live.grace is None, "calm")
+        await until(lambda: not _in_grace(line, live), "calm")
         assert line.worker.all(m.PeerClose) == []
 
 
 def _rec(line: Line) -> str | None:
-    (held,) = line.control.context.streams._capture._held.values()
+    (recording,) = line.control.capture.open()
+    held = line.control.capture.held(recording)
+    assert held is not None
     return held.state
 
 
@@ -274,7 +281,7 @@ async def test_where_the_setting_says_so_a_transmission_goes_on_unrecorded(tmp_p
         assert live is not None
         line.recorder.report("full")
         await until(lambda: _rec(line) == "full", "told")
-        assert live.grace is None
+        assert not _in_grace(line, live)
 
 
 async def test_a_recording_that_is_tapped_but_not_open_is_an_alarm_and_begins_anew(tmp_path: Path) -> None:
@@ -307,7 +314,7 @@ async def test_a_camera_that_keeps_its_own_original_does_not_depend_on_the_recor
         await until(lambda: not line.control.processes.recorders[0].up, "recorder away")
         live = line.control.context.streams.live("pm-1")
         assert live is not None
-        assert live.grace is None
+        assert not _in_grace(line, live)
 
 
 async def test_revoking_stops_publishing_and_closes_the_cameras_socket(tmp_path: Path) -> None:
@@ -781,8 +788,8 @@ async def _restart_and_check(line: Line, location: str, held: str, gone: str) ->
     async with serving(line.settings, line.worker, line.recorder) as again:
         live = again.control.context.streams.live("pm-1")
         assert live is not None
-        assert location == f"/whip/pm-1/{live.session}"
-        assert live.why.intervention
+        assert location == f"/whip/pm-1/{live.secret}"
+        assert live.circumstances.intervention
         assert again.control.context.viewing.open_views == 1
         again.control.context.viewing.renew()
         await again.control.context.viewing.tick()
@@ -840,8 +847,8 @@ async def test_a_press_reaches_the_pages_while_the_database_refuses(tmp_path: Pa
 async def test_a_dead_workers_cameras_are_told_to_pages_and_go_to_the_other_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams_module, "WORKER_AWAY", 0.0)
-    monkeypatch.setattr(streams_module, "STAYS_AWAY", 0.0)
+    monkeypatch.setattr(publishing, "WORKER_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(worker_adoption, "WORKER_GONE_SECONDS", 0.0)
     run = tmp_path / "run"
     run.mkdir()
     worker, recorder = FakeWorker(run, 1), FakeRecorder(run, 1)
@@ -890,7 +897,7 @@ async def test_a_transmission_is_confirmed_over_its_route_and_pages_see_its_new_
         await line.publish("pm-1")
         live = line.control.context.streams.live("pm-1")
         assert live is not None
-        live.confirmed -= 3600
+        live.confirm(live.confirmed - 3600)
         _, listed = await olga.call("GET", "/api/cameras")
         (before,) = [camera["ends_ns"] for camera in listed["cameras"]]
         async with line.page(olga) as page:

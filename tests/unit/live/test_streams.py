@@ -13,11 +13,12 @@ from relay.base.clock import SECOND_NS, ManualClock
 from relay.base.counters import Counters
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import messages as m
-from relay.live import streams as module
+from relay.live import worker_adoption
 from relay.live.camera_sockets import CameraSockets, Intent
 from relay.live.capture import Capture, Circumstances, Held
+from relay.live.placement import STICKY_SECONDS
 from relay.live.processes import ProcessClient, Processes
-from relay.live.publish_sessions import STICKY_SECONDS, PublishSession
+from relay.live.publish_sessions import PublishSession
 from relay.live.rules import Rules
 from relay.live.streams import Streams
 from relay.store.accounts import Camera
@@ -108,12 +109,29 @@ class Cameras:
         """Its socket is closed."""
 
 
+class Client(ProcessClient):
+    """A connection that a test makes and breaks; `answer` takes what it is asked."""
+
+    connected = True
+    answer: Callable[[ProcessClient, m.Message], m.Message]
+
+    @property
+    def up(self) -> bool:
+        return self.connected
+
+    async def wait_up(self, seconds: float) -> bool:
+        return self.connected
+
+    async def ask(self, message: m.Message, answer: type[Any], seconds: float = 5.0) -> Any:
+        return self.answer(self, message)
+
+
 class Scene:
     """Two workers with their recorders; `down` takes a worker away, `up` brings it back."""
 
     def __init__(self, run: Path) -> None:
         self.clock, self.counters = ManualClock(), Counters()
-        self.processes = Processes(run, 2, self.counters)
+        self.processes = Processes(run, 2, self.counters, Client)
         self.held: dict[int, list[m.PublisherHeld]] = {0: [], 1: []}
         self.asked: list[tuple[int, m.Message]] = []
         self.capture, self.camera_sockets = Recorders(), Cameras()
@@ -129,8 +147,7 @@ class Scene:
         self.streams.on.change.append(self.changed.append)
         self.streams.on.gone.append(lambda name, reason: self.gone.append(name))
         for process in (*self.processes.workers, *self.processes.recorders):
-            process.ask = self._answerer(process)  # type: ignore[method-assign]
-            process._changed.set()
+            cast(Client, process).answer = self._answer
 
     async def find(self, name: str) -> Camera | None:
         return replace(camera(name), revoked_ns=self.revoked_ns)
@@ -141,30 +158,35 @@ class Scene:
     async def recording(self, recording: str) -> Any:
         return SimpleNamespace(intervention="intervention", trigger="press", threat="agents", bearer=None)
 
-    def _answerer(self, process: ProcessClient) -> Any:
-        async def ask(message: m.Message, answer: type[m.Message], seconds: float = 5.0) -> m.Message:
-            if not process._changed.is_set() and not isinstance(message, m.InventoryAsk | m.PeerClose):
-                raise OurError("not there", kind=Kind.UNAVAILABLE)
-            self.asked.append((process.index, message))
-            if isinstance(message, m.PublishOpen):
-                held = m.PublisherHeld(message.session, message.camera, message.recording, "live", True, "e", 0, 0.0)
-                self.held[process.index].append(held)
-                return m.Answer("v=0", "etag", 0, True)
-            if isinstance(message, m.PeerClose):
-                self.held[process.index] = [held for held in self.held[process.index] if held.session != message.session]
-            return (
-                m.WorkerInventory(tuple(self.held[process.index]), (), ()) if isinstance(message, m.InventoryAsk) else m.Done()
-            )
-
-        return ask
+    def _answer(self, process: ProcessClient, message: m.Message) -> m.Message:
+        if not process.up and not isinstance(message, m.InventoryAsk | m.PeerClose):
+            raise OurError("not there", kind=Kind.UNAVAILABLE)
+        self.asked.append((process.index, message))
+        if isinstance(message, m.PublishOpen):
+            held = m.PublisherHeld(message.session, message.camera, message.recording, "live", True, "e", 0, 0.0)
+            self.held[process.index].append(held)
+            return m.Answer("v=0", "etag", 0, True)
+        if isinstance(message, m.PeerClose):
+            self.held[process.index] = [held for held in self.held[process.index] if held.session != message.session]
+        return m.WorkerInventory(tuple(self.held[process.index]), (), ()) if isinstance(message, m.InventoryAsk) else m.Done()
 
     def down(self, index: int) -> None:
-        self.processes.workers[index]._changed.clear()
-        self.processes._notify_down(self.processes.workers[index])
+        worker = self.worker(index)
+        worker.connected = False
+        worker.on_down(worker)
 
     async def up(self, index: int) -> None:
-        await self.processes._adopt(self.processes.workers[index])
-        self.processes.workers[index]._changed.set()
+        worker = self.worker(index)
+        await worker.on_up(worker)
+        worker.connected = True
+
+    def worker(self, index: int) -> Client:
+        return cast(Client, self.processes.workers[index])
+
+    def lose(self, live: PublishSession) -> None:
+        """The worker reports that the radio cut the camera off."""
+        worker = self.worker(live.worker)
+        worker.on_message(worker, m.PublisherState(live.secret, live.camera.camera, "lost", "silent", 0))
 
     def live(self, name: str = "pm-1") -> PublishSession:
         found = self.streams.live(name)
@@ -173,7 +195,7 @@ class Scene:
 
     async def publish(self, name: str = "pm-1") -> PublishSession:
         await self.streams.publish(camera(name), OFFER)
-        self.live(name).state = "live"
+        self.live(name).reported.state = "live"
         self.changed.clear()
         return self.live(name)
 
@@ -182,8 +204,7 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
-    monkeypatch.setattr(module, "WORKER_AWAY", 0.0)
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     made = Scene(tmp_path)
     yield made
     await made.streams.shut()
@@ -191,14 +212,14 @@ async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 async def test_pages_are_told_at_once_that_a_dead_workers_cameras_show_nothing(scene: Scene) -> None:
     live = await scene.publish()
-    live.report = cast(m.SourceReport, SimpleNamespace())
+    live.reported.report = cast(m.SourceReport, SimpleNamespace())
     other = await scene.publish("pm-2")
     scene.changed.clear()
     scene.down(live.worker)
     assert scene.changed == ["pm-1"]
-    assert scene.live().state == "lost"
-    assert scene.live().report is None
-    assert other.state == "live"
+    assert scene.live().reported.state == "lost"
+    assert scene.live().reported.report is None
+    assert other.reported.state == "live"
 
 
 async def test_a_link_that_was_lost_for_a_moment_brings_the_session_back_as_it_is(scene: Scene) -> None:
@@ -207,7 +228,7 @@ async def test_a_link_that_was_lost_for_a_moment_brings_the_session_back_as_it_i
     scene.changed.clear()
     await scene.up(live.worker)
     assert scene.live() is live
-    assert live.state == "live"
+    assert live.reported.state == "live"
     assert scene.changed == ["pm-1"]
     assert scene.closed() == []
 
@@ -242,7 +263,7 @@ async def test_a_camera_whose_worker_is_away_is_placed_elsewhere_and_its_recordi
     assert second.worker != first.worker
     assert scene.gone == ["pm-1"]
     assert scene.capture.previous == [None, first.recording]
-    await scene.streams._background.settled()
+    await scene.streams.settled()
     assert scene.capture.finished == [(first.recording, "lost")]
 
 
@@ -251,7 +272,7 @@ async def test_a_worker_that_comes_back_with_a_session_placed_elsewhere_closes_i
     scene.down(first.worker)
     second = await scene.publish()
     await scene.up(first.worker)
-    assert scene.closed() == [(first.worker, first.session)]
+    assert scene.closed() == [(first.worker, first.secret)]
     assert scene.live() is second
 
 
@@ -264,7 +285,7 @@ async def test_without_another_worker_the_session_is_kept_for_the_one_that_is_aw
     assert refused.value.retry_after == 1.0
     assert scene.live() is live
     await scene.up(live.worker)
-    assert live.state == "live"
+    assert live.reported.state == "live"
 
 
 async def test_cameras_of_a_worker_that_stays_away_are_told_to_publish_again_once_there_is_another(scene: Scene) -> None:
@@ -273,7 +294,7 @@ async def test_cameras_of_a_worker_that_stays_away_are_told_to_publish_again_onc
     scene.down(live.worker)
     scene.down(other)
     await scene.streams.tick()
-    scene.clock.advance(module.STAYS_AWAY)
+    scene.clock.advance(worker_adoption.WORKER_GONE_SECONDS)
     await scene.streams.tick()
     assert scene.camera_sockets.republished == []
     await scene.up(other)
@@ -286,17 +307,18 @@ async def test_cameras_of_a_worker_that_stays_away_are_told_to_publish_again_onc
 async def test_a_session_ended_while_its_worker_was_away_does_not_come_back_with_it(scene: Scene) -> None:
     live = await scene.publish()
     scene.down(live.worker)
-    asked = scene.processes.workers[live.worker].ask
+    worker = scene.worker(live.worker)
+    answer = worker.answer
 
-    async def away(*_: Any, **__: Any) -> Any:
+    def away(*_: Any) -> Any:
         raise OurError("not there", kind=Kind.UNAVAILABLE)
 
-    scene.processes.workers[live.worker].ask = away  # type: ignore[method-assign]
+    worker.answer = away
     await scene.streams.stop("pm-1", m.PeerCloseReason.INTERVENTION_CLOSED, "stopped", None)
-    scene.processes.workers[live.worker].ask = asked  # type: ignore[method-assign]
+    worker.answer = answer
     await scene.up(live.worker)
     assert scene.streams.live("pm-1") is None
-    assert scene.closed() == [(live.worker, live.session)]
+    assert scene.closed() == [(live.worker, live.secret)]
 
 
 async def test_a_worker_restarted_without_the_session_makes_the_camera_publish_again(scene: Scene) -> None:
@@ -327,10 +349,10 @@ async def test_sound_switched_off_while_the_worker_is_away_is_off_when_it_is_bac
     assert sound(scene) == []
     await scene.up(live.worker)
     await scene.streams.tick()
-    await scene.streams._background.settled()
+    await scene.streams.settled()
     assert sound(scene) == [False]
     await scene.streams.tick()
-    await scene.streams._background.settled()
+    await scene.streams.settled()
     assert sound(scene) == [False], "told once"
 
 
@@ -346,10 +368,10 @@ async def test_a_confirmation_outlives_the_cameras_radio_and_the_control(scene: 
     live = await scene.publish()
     scene.clock.advance(100)
     scene.streams.confirm(live)
-    await scene.streams._background.settled()
+    await scene.streams.settled()
     (confirmed,) = [asked.confirmed_mono for _, asked in scene.asked if isinstance(asked, m.PublisherChange)]
     assert confirmed == live.confirmed == scene.clock.monotonic()
-    scene.streams._forget(live, "lost")
+    scene.lose(live)
     scene.held[live.worker] = []
     scene.clock.advance(10)
     assert (await scene.publish()).confirmed == confirmed
@@ -378,9 +400,9 @@ async def test_a_camera_goes_back_to_its_worker_for_a_minute(scene: Scene) -> No
     live = await scene.publish()
     await scene.publish("pm-2")
     for seconds, same in ((STICKY_SECONDS - 1, True), (STICKY_SECONDS, False)):
-        scene.streams._forget(scene.live(), "lost")
+        scene.lose(scene.live())
         scene.clock.advance(seconds)
-        assert (scene.streams._whereabouts.recent("pm-1") is not None) is same
+        assert (scene.streams.registry.placement.recent("pm-1") is not None) is same
         if same:
             assert (await scene.publish()).worker == live.worker
     assert scene.clock.utc_ns() % SECOND_NS == 0
@@ -418,7 +440,7 @@ async def test_an_intervention_closed_while_a_camera_is_let_in_lets_it_in_no_mor
 
 async def test_a_camera_cut_off_while_its_intervention_is_closed_does_not_go_on_in_it(scene: Scene) -> None:
     live = await scene.publish()
-    scene.streams._on_state(scene.processes.workers[0], m.PublisherState(live.session, "pm-1", "lost", "silent", 0))
+    scene.lose(live)
     scene.streams.end_intervention("intervention")
     await _settled(scene)
     assert scene.capture.finished == [("recording-0", "stopped")]
@@ -442,20 +464,20 @@ async def test_closing_an_intervention_leaves_cameras_of_another_alone(scene: Sc
 
 
 async def _settled(scene: Scene) -> None:
-    await scene.streams._background.settled()
+    await scene.streams.settled()
 
 
 async def test_a_camera_hears_that_it_must_stop_before_its_session_is_taken_away(scene: Scene) -> None:
     """Else it publishes again at once: a recording of nothing, and a transmission that nobody asked for."""
     live = await scene.publish()
-    worker, told = scene.processes.workers[live.worker], list[list[str]]()
-    ask = worker.ask
+    worker, told = scene.worker(live.worker), list[list[str]]()
+    answer = worker.answer
 
-    async def close(message: m.Message, *more: Any) -> Any:
+    def close(process: ProcessClient, message: m.Message) -> m.Message:
         if isinstance(message, m.PeerClose):
             told.append(list(scene.camera_sockets.stopped))
-        return await ask(message, *more)
+        return answer(process, message)
 
-    worker.ask = close  # type: ignore[method-assign, assignment]
+    worker.answer = close
     await scene.streams.stop("pm-1", m.PeerCloseReason.INTERVENTION_CLOSED, "stopped", None)
     assert told == [["pm-1"]]

@@ -10,9 +10,9 @@ from relay.base.clock import SECOND_NS, ManualClock
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel.messages import PeerCloseReason
 from relay.live.capture import Circumstances
-from relay.live.publish_sessions import Listeners, PublishSession
+from relay.live.publish_sessions import IceGeneration, Listeners, PublishSession
 from relay.live.streams import Streams
-from relay.live.time_limit import WARNS_BEFORE, TimeLimit
+from relay.live.time_limit import WARNS_BEFORE_SECONDS, TimeLimit
 from relay.people.authorize import Authorizer
 from relay.policy.roles import Person
 from relay.store.accounts import Camera
@@ -28,7 +28,7 @@ class Sessions:
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
         why = Circumstances("intervention", "press", "agents", None)
-        self.lives = {"pm-1": PublishSession(CAMERA, "session", 0, "recording", why, "etag", clock.monotonic(), "live")}
+        self.lives = {"pm-1": PublishSession(CAMERA, "secret", 0, "recording", why, clock.monotonic(), IceGeneration("etag"))}
         self.stopped: list[tuple[str, str]] = []
         self.alarms: list[str] = []
         self.on = Listeners()
@@ -41,7 +41,7 @@ class Sessions:
         return tuple(self.lives.values())
 
     def confirm(self, live: PublishSession) -> None:
-        live.confirmed = self.clock.monotonic()
+        live.confirm(self.clock.monotonic())
 
     async def stop(self, camera: str, reason: PeerCloseReason, why: str, author: str | None) -> None:
         self.stopped.append((camera, reason.sentence))
@@ -54,8 +54,8 @@ class Scene:
     def __init__(self, house: House) -> None:
         self.house, self.clock = house, house.clock
         self.sessions = Sessions(house.clock)
-        guard = Authorizer(house.journal, house.clock)
-        self.time_limit = TimeLimit(cast(Streams, self.sessions), guard, house.journal, house.clock, SECONDS)
+        authorizer = Authorizer(house.journal, house.clock)
+        self.time_limit = TimeLimit(cast(Streams, self.sessions), authorizer, house.journal, house.clock, SECONDS)
 
     async def refusal(self, person: Person, motive: str | None = "menace persistante", camera: Camera = CAMERA) -> Kind:
         with pytest.raises(TheirError) as refused:
@@ -77,7 +77,7 @@ def test_pages_are_told_when_a_transmission_will_end(scene: Scene) -> None:
 
 
 async def test_a_transmission_is_announced_ten_minutes_before_its_end_and_then_ends(scene: Scene) -> None:
-    scene.clock.advance(SECONDS - WARNS_BEFORE - 1)
+    scene.clock.advance(SECONDS - WARNS_BEFORE_SECONDS - 1)
     await scene.time_limit.tick()
     assert scene.sessions.alarms == []
     scene.clock.advance(1)
@@ -85,7 +85,7 @@ async def test_a_transmission_is_announced_ten_minutes_before_its_end_and_then_e
     await scene.time_limit.tick()
     assert scene.sessions.alarms == ["the transmission ends soon unless it is confirmed"]
     assert scene.sessions.stopped == []
-    scene.clock.advance(WARNS_BEFORE + 1)
+    scene.clock.advance(WARNS_BEFORE_SECONDS + 1)
     await scene.time_limit.tick()
     assert scene.sessions.stopped == [("pm-1", "the transmission reached its longest time")]
 
@@ -95,7 +95,7 @@ async def test_a_transmission_confirmed_with_a_motive_goes_on_and_the_journal_sa
     scene.clock.advance(SECONDS - 1)
     await scene.time_limit.tick()
     await scene.time_limit.confirm(person, CAMERA, "menace persistante")
-    scene.clock.advance(SECONDS - WARNS_BEFORE - 1)
+    scene.clock.advance(SECONDS - WARNS_BEFORE_SECONDS - 1)
     await scene.time_limit.tick()
     assert scene.sessions.stopped == []
     assert len(scene.sessions.alarms) == 1

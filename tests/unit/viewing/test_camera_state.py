@@ -8,7 +8,7 @@ import pytest
 from relay.base.clock import ManualClock
 from relay.live.camera_sockets import CameraSockets
 from relay.live.capture import Capture, Circumstances, Held
-from relay.live.publish_sessions import PublishSession
+from relay.live.publish_sessions import IceGeneration, PublishSession, WorkerState
 from relay.live.streams import Streams
 from relay.live.time_limit import TimeLimit
 from relay.protocol.page import CameraState
@@ -22,7 +22,9 @@ CAMERA = Camera("pm-1", "PM 1", "bodycam_pm", "service", "", "relay", False, 0, 
 def shown(state: str, written: str) -> CameraState:
     clock = ManualClock()
     why = Circumstances("intervention", "press", "agents", None)
-    live = PublishSession(CAMERA, "session", 0, "recording", why, "etag", clock.monotonic(), cast(Any, state))
+    live = PublishSession(
+        CAMERA, "secret", 0, "recording", why, clock.monotonic(), IceGeneration("etag"), WorkerState(cast(Any, state))
+    )
     held = Held("recording", "pm-1", 0, clock.monotonic() - 3, written)
     camera_states = CameraStates(
         cast(Streams, SimpleNamespace(live=lambda name: live)),

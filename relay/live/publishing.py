@@ -1,0 +1,150 @@
+"""How a camera's offer becomes a publish session.
+
+What this file owns: the order of a publication: take over the camera's earlier session, choose a worker, open the recording,
+ask the worker, look at camera and intervention once more.  What it must never know: HTTP, viewers.
+"""
+
+from relay.base.clock import Clock
+from relay.base.codes import Code
+from relay.base.counters import Counters, declare
+from relay.base.errors import Kind, RelayError, TheirError
+from relay.base.ids import new_token
+from relay.channel import messages as m
+from relay.channel.messages import PeerCloseReason
+from relay.live.admission import Admission
+from relay.live.camera_sockets import CameraSockets
+from relay.live.capture import Capture, Circumstances
+from relay.live.ice_restart import ufrag_of
+from relay.live.processes import ProcessClient, Processes
+from relay.live.publish_sessions import IceGeneration, Opened, PublishSession
+from relay.live.rules import Rules
+from relay.live.session_end import SessionEnd
+from relay.live.session_registry import SessionRegistry
+from relay.policy.regimes import rules_of
+from relay.runtime import deadlines
+from relay.store.accounts import Camera
+
+TAKE_OVER_SECONDS = 2.0
+"""Seconds of silence after which a new publish session may replace a camera's earlier one; before, the answer is 409."""
+WORKER_WAIT_SECONDS = 1.5
+"""Seconds to wait for a worker that is away before its camera is placed on another worker, where there is one."""
+
+declare(
+    publications="camera sessions accepted",
+    publications_taken_over="camera sessions replaced because the old one was silent",
+    publications_resumed="camera sessions that continued a recording",
+)
+
+
+class Publishing:
+    """Opens publish sessions."""
+
+    def __init__(
+        self,
+        processes: Processes,
+        registry: SessionRegistry,
+        capture: Capture,
+        camera_sockets: CameraSockets,
+        admission: Admission,
+        session_end: SessionEnd,
+        rules: Rules,
+        clock: Clock,
+        counters: Counters,
+    ) -> None:
+        self._processes = processes
+        self._registry = registry
+        self._capture = capture
+        self._sockets = camera_sockets
+        self._admission = admission
+        self._session_end = session_end
+        self._rules = rules
+        self._clock = clock
+        self._counters = counters
+
+    async def publish(self, camera: Camera, offer: str) -> Opened:
+        """Accept a camera's offer; raises as `Streams.publish` says."""
+        revocations = self._admission.revocations(camera.camera)
+        async with self._registry.lock(camera.camera):
+            await self._take_over(camera.camera)
+            placement = self._registry.placement
+            with placement.reserve(camera.camera, self._processes.usable(), self._occupied()) as index:
+                publish_session, opened = await self._open(camera, index, offer)
+                await self._admit(publish_session, revocations)
+            self._registry.add(publish_session)
+        self._counters.count("publications")
+        self._registry.on.notify_change(camera.camera)
+        return opened
+
+    def _occupied(self) -> list[int]:
+        return [publish_session.worker for publish_session in self._registry.all()]
+
+    async def _take_over(self, camera: str) -> None:
+        """End the camera's earlier publish session if it is silent; raises TheirError CONFLICT while it is not."""
+        earlier = self._registry.live(camera)
+        if earlier is None:
+            return
+        process = self._processes.workers[earlier.worker]
+        if not await process.wait_up(WORKER_WAIT_SECONDS):
+            # Raises where no other worker is usable: the session is then kept until its own worker is back.
+            self._registry.placement.choose(camera, self._processes.usable(), self._occupied())
+            self._session_end.abandon(earlier)
+            return
+        held = await self._held(process, earlier.secret)
+        if held is not None and held.silent_for < TAKE_OVER_SECONDS:
+            raise TheirError(Kind.CONFLICT, "this camera is live", retry_after=TAKE_OVER_SECONDS, code=Code.CAMERA_LIVE)
+        # `lost` and not `stopped`: the same recording goes on, with a gap.
+        await process.ask(m.PeerClose(earlier.secret, PeerCloseReason.LOST_TAKEN_OVER), m.Done)
+        self._counters.count("publications_taken_over")
+        self._registry.remove(earlier, "taken over by a new session")
+
+    async def _held(self, process: ProcessClient, secret: str) -> m.PublisherHeld | None:
+        inventory = await process.ask(m.InventoryAsk(), m.WorkerInventory)
+        return next((held for held in inventory.publishers if held.session == secret), None)
+
+    async def _open(self, camera: Camera, index: int, offer: str) -> tuple[PublishSession, Opened]:
+        """Open the recording, then the publish session at the worker; a refused offer closes a new recording (VID-01)."""
+        recording, circumstances, resumed = await self._recording(camera, index)
+        secret = new_token()
+        sound = rules_of(camera.regime).sound_recorded
+        opening = m.PublishOpen(
+            secret, camera.camera, offer, camera.live_audio and sound, recording, self._rules.silence_after, sound
+        )
+        try:
+            answer = await self._processes.workers[index].ask(opening, m.Answer)
+        except RelayError:
+            if not resumed:
+                await deadlines.ended(self._capture.finish(recording, "refused"))
+            raise
+        self._counters.count("publications_resumed", int(resumed))
+        ice = IceGeneration(answer.etag, ufrag_of(offer))
+        publish_session = PublishSession(camera, secret, index, recording, circumstances, self._clock.monotonic(), ice)
+        self._registry.placement.resume(publish_session)
+        return publish_session, Opened(secret, answer)
+
+    async def _recording(self, camera: Camera, index: int) -> tuple[str, Circumstances, bool]:
+        """Return the recording to feed, why it exists, and whether it is one that goes on."""
+        found = self._capture.resumable(camera.camera, index)
+        if found is not None:
+            return found, await self._admission.circumstances(found), True
+        intent = await self._sockets.take_intent(camera)
+        unit = self._sockets.unit(camera.camera)
+        bearer = unit.bearer if unit else None
+        circumstances = Circumstances(intent.intervention or "", intent.trigger, intent.threat, bearer)
+        former = self._registry.placement.recent(camera.camera)
+        previous = former.previous if former is not None else None
+        return await self._capture.begin(index, camera, circumstances, previous), circumstances, False
+
+    async def _admit(self, publish_session: PublishSession, revocations: int) -> None:
+        """End a publish session, before anybody can watch it, if its token was revoked or its intervention closed meanwhile."""
+        try:
+            await self._admission.check(publish_session, revocations)
+        except TheirError as error:
+            revoked = error.code is Code.TOKEN_REVOKED
+            reason = PeerCloseReason.TOKEN_REVOKED if revoked else PeerCloseReason.INTERVENTION_CLOSED
+            await self._session_end.end(publish_session, reason, "revoked" if revoked else "stopped", None)
+            self._sockets.stop(publish_session.camera.camera, error.detail)
+            raise
+        except RelayError:
+            reason = PeerCloseReason.ADMISSION_FAILED
+            await self._session_end.end(publish_session, reason, "lost", None, on_purpose=False)
+            raise
