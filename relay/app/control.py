@@ -23,7 +23,7 @@ from relay.base.errors import RelayError
 from relay.live import session_keys
 from relay.runtime import deadlines
 from relay.runtime.tasks import every
-from relay.viewing.viewing import RENEW_SECONDS
+from relay.viewing.leases import RENEW_SECONDS
 
 logger = logging.getLogger(__name__)
 

@@ -120,7 +120,7 @@ async def wire(settings: Settings, *, workers: int | None = None, clock: Clock |
     rules, camera_of = _rules(settings), stores.accounts.camera
     streams = Streams(processes, capture, camera_sockets, stores.catalogue, camera_of, rules, clock, counters)
     Telemetry(camera_sockets, capture, streams.live, clock)
-    viewing = Viewing(processes, streams, interventions, stores.catalogue, stores.journal, clock, steady, counters)
+    viewing = Viewing(processes, streams, interventions, stores.catalogue, stores.journal, guard, clock, steady, counters)
     time_limit = TimeLimit(streams, guard, stores.journal, clock, rules.transmission_seconds)
     camera_states = CameraStates(streams, capture, camera_sockets, viewing, time_limit, clock)
     retention = Retention(

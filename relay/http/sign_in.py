@@ -46,7 +46,7 @@ async def sign_out(request: web.Request) -> web.StreamResponse:
     """Sign out: the session and everything watched under it end."""
     services = context(request)
     session = signed_in(request).session
-    services.viewing.end_where(PeerCloseReason.SIGNED_OUT, session=session)
+    services.viewing.end_where(PeerCloseReason.SIGNED_OUT, sign_in=session)
     services.live.sign_out("signed out", session=session)
     await services.identity.sign_out(request.cookies[COOKIE])
     response = web.Response(status=204)

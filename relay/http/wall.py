@@ -21,7 +21,7 @@ async def open_wall(request: web.Request) -> web.StreamResponse:
     worker = number(request, "worker", 0, 0, 63)
     offer = await read_text(request, SDP)
     viewer = Viewer(found.person, found.session, found.expires_ns)
-    opened = await services.viewing.open_wall(viewer, worker, offer)
+    opened = await services.viewing.open_session(viewer, worker, offer)
     return created(opened.answer.sdp, f"/wall/{opened.secret}", opened.answer.etag, services.options.ice_servers)
 
 

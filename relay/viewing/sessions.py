@@ -1,6 +1,9 @@
-"""A viewer's session and the views in its slots, as control remembers them.
+"""The shape of viewer sessions and of the live views in their slots.
 
-What this file owns: their shape, and the secret that names a session.  What it must never know: policy, the journal, HTTP.
+What this file owns: that shape, and the secret that names a viewer session.  What it must never know: policy, the journal,
+HTTP.
+
+A wall is a page's grid of tiles.  It has one viewer session with each worker, with a slot for each tile.
 """
 
 import asyncio
@@ -42,14 +45,13 @@ class ViewEnd:
     first_ns: int | None
     last_ns: int | None
     reason: str
-    bound: bool = False
-    """The worker cannot tell the span any more: nothing was seen outside of this one."""
+    upper_bound: bool = False
+    """No worker can tell the span any more: it is the longest possible one."""
 
 
 @dataclass(slots=True)
 class ViewerSession:
-    """One viewer session.  `expires_ns` (steady UTC): when its person's sign-in ends, None where that is not known;
-    `valid_to_ns` (wall clock): when the person's designation does (ACC-01)."""
+    """One viewer session."""
 
     secret: str
     user: str
@@ -57,19 +59,23 @@ class ViewerSession:
     etag: str
     slots: int
     single: bool = False
-    session: str | None = None
+    """Whether a WHEP player opened it, for one view: it ends with that view."""
+    sign_in: str | None = None
+    """The sign-in that it ends with."""
     expires_ns: int | None = None
+    """When that sign-in ends (steady UTC); None where that is not known."""
     valid_to_ns: int | None = None
+    """When the person's designation ends (wall clock, ACC-01); None where it has no end."""
     ufrag: str | None = None
     views: dict[int, LiveView] = field(default_factory=dict)
     send_to_page: SendToPage | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def belong(self, session: str | None, expires_ns: int | None, valid_to_ns: int | None) -> None:
-        """Say what it ends with: the sign-in behind it and its person's designation."""
-        self.session, self.expires_ns, self.valid_to_ns = session, expires_ns, valid_to_ns
+    def belong(self, sign_in: str | None, expires_ns: int | None, valid_to_ns: int | None) -> None:
+        """Set what it ends with: the sign-in behind it and its person's designation."""
+        self.sign_in, self.expires_ns, self.valid_to_ns = sign_in, expires_ns, valid_to_ns
 
-    def over(self, steady_ns: int, wall_ns: int) -> bool:
+    def is_over(self, steady_ns: int, wall_ns: int) -> bool:
         """Tell whether the sign-in or the designation behind it has ended."""
         signed_out = self.expires_ns is not None and self.expires_ns <= steady_ns
         return signed_out or (self.valid_to_ns is not None and self.valid_to_ns <= wall_ns)
@@ -77,10 +83,10 @@ class ViewerSession:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who opens a session, and until when (steady UTC) the sign-in behind it lasts."""
+    """Who opens a viewer session, and until when (steady UTC) the sign-in behind it lasts."""
 
     person: Person
-    session: str | None
+    sign_in: str | None
     expires_ns: int | None
 
 
@@ -93,13 +99,13 @@ class Opened:
 
 
 def make_secret(user: str) -> str:
-    """Return an unguessable name of a session that only `user` can claim."""
+    """Return an unguessable name of a viewer session that only `user` can claim."""
     token = new_token()
     return f"{token}.{_owner(token, user)}"
 
 
 def belongs_to(secret: str, user: str) -> bool:
-    """Tell whether the session of this name was opened by `user`."""
+    """Tell whether the viewer session of this name was opened by `user`."""
     token, _, owner = secret.partition(".")
     return hmac.compare_digest(owner.encode(), _owner(token, user).encode())
 
@@ -108,10 +114,10 @@ def _owner(token: str, user: str) -> str:
     return hashlib.sha256(f"{token}\0{user}".encode()).hexdigest()[:32]
 
 
-def notify_ended(wall: ViewerSession, watching: LiveView, reason: str) -> None:
-    """Tell the page that a view in one of its slots is over."""
-    if wall.send_to_page is not None:
-        wall.send_to_page(ViewEnded(watching.slot, wall.worker, watching.view, reason))
+def notify_ended(viewer_session: ViewerSession, view: LiveView, reason: str) -> None:
+    """Notify the page, if there is one, that a view in one of its slots is over."""
+    if viewer_session.send_to_page is not None:
+        viewer_session.send_to_page(ViewEnded(view.slot, viewer_session.worker, view.view, reason))
 
 
 def leg_report(leg: m.LegReport) -> LegReport:
@@ -124,6 +130,8 @@ def leg_report(leg: m.LegReport) -> LegReport:
 
 
 def adopted_session(viewer: ViewerHeld, worker: int) -> ViewerSession:
-    """Return a session that a worker held while control was away."""
-    # Whose it is shows when its person claims it (`belongs_to`) or when a leg's view names the person.
+    """Return a viewer session that a worker held while control was away.
+
+    Its person is known once the person claims it (`belongs_to`), or once the row of a view in it names the person.
+    """
     return ViewerSession(viewer.session, "", worker, viewer.etag, viewer.slots)

@@ -604,8 +604,8 @@ async def test_a_sign_in_that_is_over_ends_views_and_sockets(tmp_path: Path) -> 
         services = line.control.context
         async with line.page(olga) as page:
             await page.hear("hello")
-            for wall in services.viewing._walls.values():
-                wall.expires_ns = 1
+            for viewer_session in services.viewing.registry.all():
+                viewer_session.expires_ns = 1
             await services.viewing.tick()
             services.live.expire(1 << 62)
             assert (await page.hear("bye"))["reason"] == "the sign-in is over"
@@ -714,7 +714,7 @@ async def test_leases_are_renewed_however_the_journal_and_the_database_do_and_no
             await person.post_offer(f"/whep/pm-1?intervention={await _intervention(person)}")
         first, second = line.worker.legs
         services = line.control.context
-        next(iter(services.viewing._walls.values())).expires_ns = 1
+        services.viewing.registry.all()[0].expires_ns = 1
 
         async def broken(_work: object) -> None:
             raise OSError("read-only file system")
@@ -725,7 +725,7 @@ async def test_leases_are_renewed_however_the_journal_and_the_database_do_and_no
         with contextlib.suppress(OSError):
             await services.viewing.tick()
         assert (await line.worker.next(m.PeerClose)).reason.sentence == "the sign-in is over"
-        await until(lambda: first in services.viewing._closing.known(), "its end waits for the disk")
+        await until(lambda: first in services.viewing.unentered(), "its end waits for the disk")
         services.viewing.renew()
         assert (await line.worker.next(m.LeaseRenew, 2)).views == (second,)
         monkeypatch.undo()
@@ -737,7 +737,7 @@ async def test_a_link_whose_loss_one_listener_cannot_take_is_made_again(tmp_path
         def trip(process: ProcessClient) -> None:
             raise ZeroDivisionError
 
-        line.control.processes._down_listeners.insert(0, trip)
+        line.control.processes.on_down(trip)
         await _live(line)
         await line.worker.stop()
         await until(lambda: not line.control.processes.workers[0].up, "worker away")

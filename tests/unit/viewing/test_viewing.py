@@ -1,6 +1,6 @@
 """Live views against interventions, sign-ins and workers that end while something is being entered."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ from relay.base.errors import Kind, TheirError
 from relay.channel import messages as m
 from relay.live.processes import Processes
 from relay.live.streams import Streams
+from relay.people.authorize import Authorizer
 from relay.people.interventions import Interventions
 from relay.policy.roles import Person, Role
 from relay.store.catalogue import Catalogue, View
@@ -35,34 +36,40 @@ class Scene:
         self.inventory = m.WorkerInventory((), (), ())
         self.on_closed: list[Callable[[str], None]] = []
         self.on = SimpleNamespace(gone=[])
+        self.adopters: list[Callable[[Any], Awaitable[None]]] = []
         process = SimpleNamespace(index=0, role="worker", ask=self.ask, post=self.asked.append)
         self.process = cast(Any, process)
         self.expires_ns = 10**30
         self.viewing = self.fresh()
 
     def fresh(self) -> Viewing:
-        processes = SimpleNamespace(workers=[self.process], on=lambda *_: None, on_up=lambda *_: None)
+        self.adopters.clear()
+        processes = SimpleNamespace(workers=[self.process], on=lambda *_: None, on_up=self.adopters.append)
         return Viewing(
             cast(Processes, processes), cast(Streams, self), cast(Interventions, self), cast(Catalogue, self),
-            cast(Journal, self), self.clock, SteadyClock(self.clock), self.counters,
+            cast(Journal, self), Authorizer(cast(Journal, self), self.clock), self.clock, SteadyClock(self.clock),
+            self.counters,
         )  # fmt: skip
 
-    def wall(self) -> ViewerSession:
+    def viewer_session(self) -> ViewerSession:
         secret = make_secret("olga")
-        made = self.viewing._walls[secret] = ViewerSession(
-            secret, "olga", 0, "etag", 4, session="sign-in", expires_ns=self.expires_ns
-        )
+        made = ViewerSession(secret, "olga", 0, "etag", 4, sign_in="sign-in", expires_ns=self.expires_ns)
+        self.viewing.registry.add(made)
         return made
 
-    async def show(self, wall: ViewerSession) -> None:
-        await self.viewing.assign(OLGA, wall.secret, 0, "pm-1", "intervention", "high")
+    async def show(self, viewer_session: ViewerSession) -> None:
+        await self.viewing.assign(OLGA, viewer_session.secret, 0, "pm-1", "intervention", "high")
+
+    async def up(self) -> None:
+        """The worker is connected (again)."""
+        for adopter in self.adopters:
+            await adopter(self.process)
 
     def assigned(self) -> list[str | None]:
         return [asked.camera for asked in self.asked if isinstance(asked, m.SlotAssign)]
 
     async def settled(self) -> None:
-        while self.viewing._background.tasks:
-            await self.viewing._background.settled()
+        await self.viewing.settled()
 
     # --- what viewing asks ---
 
@@ -105,14 +112,14 @@ class Scene:
 @pytest.mark.parametrize("ends", ["intervention", "camera", "sign-in"])
 async def test_what_ends_while_a_join_is_entered_shows_nothing(ends: str) -> None:
     scene = Scene()
-    wall = scene.wall()
+    viewer_session = scene.viewer_session()
 
     def end() -> None:
         scene.entering = lambda: None
         if ends == "camera":
             scene.camera_live = False
         elif ends == "sign-in":
-            del scene.viewing._walls[wall.secret]
+            scene.viewing.registry.remove(viewer_session)
         else:
             scene.closed = True
             for callback in scene.on_closed:
@@ -120,7 +127,7 @@ async def test_what_ends_while_a_join_is_entered_shows_nothing(ends: str) -> Non
 
     scene.entering = end
     with pytest.raises(TheirError):
-        await scene.show(wall)
+        await scene.show(viewer_session)
     await scene.settled()
     assert (scene.assigned(), scene.viewing.open_views) == ([], 0)
     assert [entry["event"] for entry in scene.entries] == ["view opened", "view closed"]
@@ -128,32 +135,34 @@ async def test_what_ends_while_a_join_is_entered_shows_nothing(ends: str) -> Non
 
 async def test_a_view_of_an_open_intervention_is_shown() -> None:
     scene = Scene()
-    await scene.show(scene.wall())
+    await scene.show(scene.viewer_session())
     assert (scene.assigned(), scene.viewing.open_views) == (["pm-1"], 1)
 
 
 async def _restarted(scene: Scene) -> tuple[Viewing, str]:
     """Return what a control that starts anew makes of one view that a worker still shows."""
-    wall = scene.wall()
-    await scene.show(wall)
+    viewer_session = scene.viewer_session()
+    await scene.show(viewer_session)
     (row,) = scene.rows
     scene.inventory = m.WorkerInventory(
-        (), (m.ViewerHeld(wall.secret, "etag", 4, True),), (m.LegHeld(wall.secret, 0, "pm-1", row.view, None, None),)
+        (),
+        (m.ViewerHeld(viewer_session.secret, "etag", 4, True),),
+        (m.LegHeld(viewer_session.secret, 0, "pm-1", row.view, None, None),),
     )
     scene.asked.clear()
     again = scene.viewing = scene.fresh()
     await again.start()
-    await again._adopt(scene.process)
-    return again, wall.secret
+    await scene.up()
+    return again, viewer_session.secret
 
 
 async def test_a_view_that_outlived_control_ends_with_the_sign_in_behind_it() -> None:
     scene = Scene()
     again, secret = await _restarted(scene)
-    again.end_where(m.PeerCloseReason.SIGNED_OUT, session="another")
+    again.end_where(m.PeerCloseReason.SIGNED_OUT, sign_in="another")
     await scene.settled()
     assert again.open_views == 1
-    again.end_where(m.PeerCloseReason.SIGNED_OUT, session="sign-in")
+    again.end_where(m.PeerCloseReason.SIGNED_OUT, sign_in="sign-in")
     await scene.settled()
     assert again.open_views == 0
     assert [asked.session for asked in scene.asked if isinstance(asked, m.PeerClose)] == [secret]
@@ -177,23 +186,24 @@ async def test_a_view_that_outlived_control_belongs_to_the_sign_in_that_claims_i
     scene = Scene()
     again, secret = await _restarted(scene)
     again.claim(Viewer(OLGA, "newer", 10**30), secret)
-    again.end_where(m.PeerCloseReason.SIGNED_OUT, session="newer")
+    again.end_where(m.PeerCloseReason.SIGNED_OUT, sign_in="newer")
     await scene.settled()
     assert again.open_views == 0
 
 
 async def test_a_view_whose_intervention_was_closed_as_control_died_ends_when_it_is_back() -> None:
     scene = Scene()
-    wall = scene.wall()
-    await scene.show(wall)
+    viewer_session = scene.viewer_session()
+    await scene.show(viewer_session)
     scene.closed = True
-    scene.viewing._walls.clear()
-    scene.viewing._by_view.clear()
+    scene.viewing = scene.fresh()
     scene.inventory = m.WorkerInventory(
-        (), (m.ViewerHeld(wall.secret, "etag", 4, True),), (m.LegHeld(wall.secret, 0, "pm-1", scene.rows[0].view, None, None),)
+        (),
+        (m.ViewerHeld(viewer_session.secret, "etag", 4, True),),
+        (m.LegHeld(viewer_session.secret, 0, "pm-1", scene.rows[0].view, None, None),),
     )
     await scene.viewing.start()
-    await scene.viewing._adopt(scene.process)
+    await scene.up()
     await scene.settled()
     assert scene.assigned()[-1] is None
 
@@ -201,8 +211,8 @@ async def test_a_view_whose_intervention_was_closed_as_control_died_ends_when_it
 async def test_a_view_whose_worker_died_is_entered_with_the_longest_span_that_it_may_have_had() -> None:
     scene = Scene()
     opened = scene.clock.utc_ns()
-    await scene.show(scene.wall())
+    await scene.show(scene.viewer_session())
     scene.clock.advance(3600)
-    await scene.viewing._adopt(scene.process)
+    await scene.up()
     closed = scene.entries[-1]
     assert (closed["first_ns"], closed["last_ns"], closed["upper_bound"]) == (opened, opened + 3600 * 10**9, True)
