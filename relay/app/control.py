@@ -21,7 +21,6 @@ from relay.app.supervise import PidLock, write_private
 from relay.app.wiring import Control, wire
 from relay.base.errors import RelayError
 from relay.live import session_keys
-from relay.runtime import deadlines
 from relay.runtime.tasks import every
 from relay.viewing.leases import RENEW_SECONDS
 
@@ -56,7 +55,6 @@ async def _main(settings: Settings) -> None:
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run control until `stop`; everything is on disk when this returns.  Raises OurError when it cannot start."""
     settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-    deadlines.be_patient_for(settings.store.patience_seconds)
     lock = PidLock(settings.run / "control.pid")
     try:
         control = await wire(settings)

@@ -40,7 +40,9 @@ from relay.people.identity import Identity
 from relay.people.interventions import Interventions
 from relay.policy.lockout import Limits
 from relay.protocol.page import InterventionsChanged, WorkerChanged
+from relay.runtime import ambient
 from relay.runtime.background import Background
+from relay.runtime.deadlines import Deadline
 from relay.store.accounts import Accounts
 from relay.store.catalogue import Catalogue
 from relay.store.database import Database
@@ -106,15 +108,37 @@ async def open_stores(settings: Settings, clock: Clock, counters: Counters) -> S
     return Stores(database, keyring, journal, Accounts(database), Catalogue(database), vault)
 
 
-async def wire(settings: Settings, *, workers: int | None = None, clock: Clock | None = None) -> Control:
-    """Open everything and put it together; `workers` 0 for a console without workers.  Raises OurError."""
+@dataclass(frozen=True)
+class _Basis:
+    """What most services are given."""
+
+    settings: Settings
+    stores: Stores
+    authorizer: Authorizer
+    clock: Clock
+    steady: SteadyClock
+    counters: Counters
+    deadline: Deadline
+    """How long a request waits for the disk."""
+
+
+async def wire(
+    settings: Settings, *, workers: int | None = None, clock: Clock | None = None, deadline: Deadline | None = None
+) -> Control:
+    """Open everything and put it together; `workers` 0 for a console without workers.  Raises OurError.
+
+    `deadline`: how long a request waits for the disk; that of the settings where none is given.
+    """
     clock, counters = clock or SystemClock(), Counters()
+    deadline = deadline or Deadline(settings.store.patience_seconds)
+    ambient.default_deadline.append(deadline)
     steady, stores = SteadyClock(clock), await open_stores(settings, clock, counters)
     processes = Processes(settings.run, settings.workers.count if workers is None else workers, counters)
-    guard = Authorizer(stores.journal, clock)
-    identity, enrolment = _people(settings, stores, clock, steady, counters), _cameras(settings, stores, clock)
-    interventions = Interventions(stores.catalogue, stores.journal, clock)
-    recordings = _recordings(settings, stores, clock, counters)
+    guard = Authorizer(stores.journal, clock, deadline)
+    basis = _Basis(settings, stores, guard, clock, steady, counters, deadline)
+    identity, enrolment = _people(basis), _cameras(basis)
+    interventions = Interventions(stores.catalogue, stores.journal, guard, clock, deadline=deadline)
+    recordings = _recordings(basis)
     capture = Capture(processes, recordings, counters)
     camera_sockets = CameraSockets(interventions, stores.catalogue, guard, clock, counters)
     rules, camera_of = _rules(settings), stores.accounts.camera
@@ -123,54 +147,24 @@ async def wire(settings: Settings, *, workers: int | None = None, clock: Clock |
     viewing = Viewing(processes, streams, interventions, stores.catalogue, stores.journal, guard, clock, steady, counters)
     time_limit = TimeLimit(streams, guard, stores.journal, clock, rules.transmission_seconds)
     camera_states = CameraStates(streams, capture, camera_sockets, viewing, time_limit, clock)
-    retention = Retention(
-        stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters,
-        end_views=recordings.end_views_of_recording, close_open=lambda recording: capture.finish(recording, "stopped"),
-    )  # fmt: skip
-    check = Check(
-        stores.catalogue, stores.journal, stores.vault, stores.keyring, clock,
-        recording_now=capture.open, viewing_now=lambda: viewing.known() | recordings.views(), believed_ns=retention.believed_ns,
-    )  # fmt: skip
-    verification, exports = await _proofs(settings, stores, clock, counters)
+    retention = _retention(basis, recordings, capture)
+    check = _check(basis, recordings, capture, viewing, retention)
+    verification, exports = await _proofs(basis)
     sessions = SessionKeys(processes, stores.keyring, clock, counters)
     reports = _Reports(processes, counters, capture, streams, viewing, retention, sessions)
     context = Context(
-        clock=clock,
-        steady=steady,
-        counters=counters,
-        options=_options(settings),
-        guard=guard,
-        identity=identity,
-        enrolment=enrolment,
-        interventions=interventions,
-        camera_sockets=camera_sockets,
-        streams=streams,
-        viewing=viewing,
-        time_limit=time_limit,
-        camera_states=camera_states,
-        recordings=recordings,
-        verification=verification,
-        exports=exports,
-        holds=retention.holds,
-        check=check,
-        repair=_repair(stores, check, recordings, retention, clock, counters),
-        live=LiveHub(enrolment, camera_states, clock, counters),
-        journal=stores.journal,
+        clock=clock, steady=steady, counters=counters, deadline=deadline, options=_options(settings), guard=guard,
+        identity=identity, enrolment=enrolment, interventions=interventions, camera_sockets=camera_sockets, streams=streams,
+        viewing=viewing, time_limit=time_limit, camera_states=camera_states, recordings=recordings, verification=verification,
+        exports=exports, holds=retention.holds, check=check, repair=_repair(basis, check, recordings, retention),
+        live=LiveHub(enrolment, camera_states, clock, counters), journal=stores.journal, processes=processes,
         doors=Buckets(settings.http.door_rate, settings.http.door_burst),
         sign_ins=Buckets(settings.http.sign_in_rate, settings.http.sign_in_burst),
-        processes=processes,
-        ready=reports.ready,
-        gauges=reports.gauges,
-        process_counters=reports.counters,
-    )
+        ready=reports.ready, gauges=reports.gauges, process_counters=reports.counters,
+    )  # fmt: skip
     control = Control(context, stores, processes, capture, retention, sessions, Background(counters))
     _introduce(control)
     return control
-
-
-def _recordings(settings: Settings, stores: Stores, clock: Clock, counters: Counters) -> Recordings:
-    days = settings.policy.prefect_days
-    return Recordings(stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters, prefect_days=days)
 
 
 def _rules(settings: Settings) -> Rules:
@@ -182,58 +176,88 @@ def _rules(settings: Settings) -> Rules:
     )
 
 
-def _repair(
-    stores: Stores, check: Check, recordings: Recordings, retention: Retention, clock: Clock, counters: Counters
-) -> Repair:
-    return Repair(
-        check, stores.catalogue, stores.journal, stores.vault, stores.keyring, stores.accounts.camera, recordings, retention,
-        clock, counters,
-    )  # fmt: skip
-
-
-def _people(settings: Settings, stores: Stores, clock: Clock, steady: SteadyClock, counters: Counters) -> Identity:
-    lockout = settings.lockout
+def _people(basis: _Basis) -> Identity:
+    settings, lockout = basis.settings, basis.settings.lockout
     limits = Limits(
         lockout.free_failures, lockout.first_seconds, lockout.longest_seconds, lockout.forget_seconds, lockout.free_names
     )
     return Identity(
-        stores.accounts,
-        stores.journal,
-        clock,
-        counters,
+        basis.stores.accounts,
+        basis.stores.journal,
+        basis.authorizer,
+        basis.clock,
+        basis.counters,
         service=settings.policy.service,
         limits=limits,
         session_seconds=int(settings.http.session_hours * 3600),
-        steady=steady,
+        steady=basis.steady,
+        deadline=basis.deadline,
     )
 
 
-def _cameras(settings: Settings, stores: Stores, clock: Clock) -> Enrolment:
-    policy = settings.policy
+def _cameras(basis: _Basis) -> Enrolment:
+    policy = basis.settings.policy
     return Enrolment(
-        stores.accounts,
-        stores.journal,
-        clock,
+        basis.stores.accounts,
+        basis.stores.journal,
+        basis.authorizer,
+        basis.clock,
         service=policy.service,
         communes=policy.communes,
         max_cameras=policy.max_cameras,
+        deadline=basis.deadline,
     )
 
 
-async def _proofs(settings: Settings, stores: Stores, clock: Clock, counters: Counters) -> tuple[Verification, Exports]:
+def _recordings(basis: _Basis) -> Recordings:
+    stores, days = basis.stores, basis.settings.policy.prefect_days
+    return Recordings(
+        stores.catalogue, stores.journal, basis.authorizer, stores.vault, stores.keyring, basis.clock, basis.counters,
+        prefect_days=days, deadline=basis.deadline,
+    )  # fmt: skip
+
+
+def _retention(basis: _Basis, recordings: Recordings, capture: Capture) -> Retention:
+    stores = basis.stores
+    return Retention(
+        stores.catalogue, stores.journal, basis.authorizer, stores.vault, stores.keyring, basis.clock, basis.counters,
+        end_views=recordings.end_views_of_recording, close_open=lambda recording: capture.finish(recording, "stopped"),
+        deadline=basis.deadline,
+    )  # fmt: skip
+
+
+def _check(basis: _Basis, recordings: Recordings, capture: Capture, viewing: Viewing, retention: Retention) -> Check:
+    stores = basis.stores
+    return Check(
+        stores.catalogue, stores.journal, stores.vault, stores.keyring, basis.clock,
+        recording_now=capture.open, viewing_now=lambda: viewing.known() | recordings.views(), believed_ns=retention.believed_ns,
+    )  # fmt: skip
+
+
+def _repair(basis: _Basis, check: Check, recordings: Recordings, retention: Retention) -> Repair:
+    stores = basis.stores
+    return Repair(
+        check, stores.catalogue, stores.journal, basis.authorizer, stores.vault, stores.keyring, stores.accounts.camera,
+        recordings, retention, basis.clock, basis.counters,
+    )  # fmt: skip
+
+
+async def _proofs(basis: _Basis) -> tuple[Verification, Exports]:
     """What tells strangers whether a recording is genuine.  Keys are revoked only while nothing runs: it is read once."""
+    settings, stores = basis.settings, basis.stores
     pinned = settings.evidence.public_key or settings.data / "keys" / "signing.pub"
     public_key = public_key_from(pinned.read_bytes())
     keys = [public_key, *predecessors(public_key, stores.keyring.successions())]
     checkpoints, name = settings.data / "journal" / "checkpoints", journal_name(keys[-1])
     known = revoked_keys(settings.data / "keys" / "revoked")
-    revoked = await attested(stores.database, checkpoints, keys, name, clock.utc_ns(), known)
+    revoked = await attested(stores.database, checkpoints, keys, name, basis.clock.utc_ns(), known)
     verification = Verification(
-        stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, public_key=public_key, revoked=revoked
-    )
+        stores.catalogue, stores.journal, basis.authorizer, stores.vault, stores.keyring,
+        public_key=public_key, revoked=revoked, deadline=basis.deadline,
+    )  # fmt: skip
     exports = Exports(
-        stores.catalogue, stores.journal, stores.vault, stores.keyring, clock, counters,
-        verifier=single_file().encode(), derive=DERIVE, revoked=revoked,
+        stores.catalogue, stores.journal, basis.authorizer, stores.vault, stores.keyring, basis.clock, basis.counters,
+        verifier=single_file().encode(), derive=DERIVE, revoked=revoked, deadline=basis.deadline,
     )  # fmt: skip
     return verification, exports
 

@@ -108,7 +108,7 @@ class Check:
         entries = await self._entries(tell)
         folders = set(await asyncio.to_thread(self._vault.recordings))
         keys = await asyncio.to_thread(self._keyring.recordings)
-        held, lifted = await self._catalogue.held(), await self._catalogue.lifted()
+        held, lifted = await self._catalogue.holds.held(), await self._catalogue.holds.lifted()
         found = _strangers(rows, keys) + _removed(rows.keys() | folders, entries)
         for name in sorted(folders - rows.keys()):
             found.append(await asyncio.to_thread(self._unlisted, name, entries))
@@ -132,7 +132,7 @@ class Check:
             if row.state == "closed" and folder:
                 found += await self._closed(row)
             elif row.state == "open" and self._settled(row):
-                sealed = len(await self._catalogue.segments(row.recording))
+                sealed = len(await self._catalogue.recordings.segments(row.recording))
                 found += await asyncio.to_thread(self._open, row, folder, sealed)
         found += await self._views(entries)
         strange = await asyncio.to_thread(self._keyring.strange)
@@ -145,7 +145,7 @@ class Check:
     async def _rows(self) -> dict[str, Recording]:
         rows: dict[str, Recording] = {}
         before: str | None = None
-        while page := await self._catalogue.list_recordings(Filter(before=before, limit=PAGE)):
+        while page := await self._catalogue.recordings.find(Filter(before=before, limit=PAGE)):
             rows.update((row.recording, row) for row in page)
             before = page[-1].recording
         return rows
@@ -180,7 +180,7 @@ class Check:
     async def _views(self, entries: _Entries) -> list[Disagreement]:
         found: list[Disagreement] = []
         before_ns = self._clock.utc_ns() - SETTLED_NS
-        for view in await self._catalogue.open_views():
+        for view in await self._catalogue.views.list_open():
             if view.view not in entries.views:
                 detail = f"a view by {view.user} has no entry in the journal (LIV-06)"
                 found.append(Disagreement("view_without_entry", view.view, detail))
@@ -227,8 +227,8 @@ class Check:
         return Disagreement("folder_without_row", name, f"{detail}; its start, end, key and term are known", safe=True)
 
     async def _closed(self, row: Recording) -> list[Disagreement]:
-        segments = {segment.segment for segment in await self._catalogue.segments(row.recording)}
-        gaps = {start_ns for start_ns, _, _ in await self._catalogue.gaps(row.recording)}
+        segments = {segment.segment for segment in await self._catalogue.recordings.segments(row.recording)}
+        gaps = {start_ns for start_ns, _, _ in await self._catalogue.recordings.gaps(row.recording)}
         return await asyncio.to_thread(self._against_disk, row, segments, gaps)
 
     def _against_disk(self, row: Recording, segments: set[int], gaps: set[int]) -> list[Disagreement]:

@@ -26,7 +26,7 @@ from relay.people.authorize import Authorizer
 from relay.policy.access import Facts
 from relay.policy.motives import check_legal_basis, check_motive, clean_text
 from relay.policy.roles import Action, Person
-from relay.runtime import deadlines
+from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_and_wait, run_in_background
 from relay.store.catalogue import Catalogue, Export, Recording
 from relay.store.journal import Entry, Journal, Operation
 from relay.store.keyring import Keyring
@@ -86,6 +86,7 @@ class Exports:
         self,
         catalogue: Catalogue,
         journal: Journal,
+        authorizer: Authorizer,
         vault: Vault,
         keyring: Keyring,
         clock: Clock,
@@ -94,12 +95,16 @@ class Exports:
         verifier: bytes,
         derive: Sequence[str] | None,
         revoked: Mapping[bytes, Collection[bytes]],
+        deadline: Deadline = NO_DEADLINE,
     ) -> None:
         """`verifier`: source of the standalone verifier; `derive`: command that makes the playable copy (stdin → stdout).
 
-        `revoked`: as `evidence.verify` takes it; keys are revoked only while nothing runs.
+        `revoked`: as `evidence.verify` takes it; keys are revoked only while nothing runs.  `deadline`: how long a request
+        waits for the disk.
         """
+        self._deadline = deadline
         self._catalogue = catalogue
+        self._catalogue_in_time = catalogue.within(deadline)
         self._journal = journal
         self._vault = vault
         self._keyring = keyring
@@ -108,7 +113,7 @@ class Exports:
         self._verifier = verifier
         self._derive = derive
         self._revoked = revoked
-        self._authorizer = Authorizer(journal, clock)
+        self._authorizer = authorizer
         self._running = 0
         """Deliveries from their reservation to their entered end."""
         self._progress: dict[str, float] = {}
@@ -118,7 +123,7 @@ class Exports:
 
         Raises TheirError INCOMPLETE (a legal field), INVALID (interval), FORBIDDEN (ACC-04), CONFLICT (open), GONE, NOT_FOUND.
         """
-        row = await self._catalogue.recording(recording)
+        row = await self._catalogue_in_time.recordings.get(recording)
         try:
             clean = _clean(wanted, row.regime)
         except TheirError as error:
@@ -137,13 +142,13 @@ class Exports:
             **asdict(clean),
         )
         await self._enter(person, made, "extraction requested", first=selection.first, last=selection.last)
-        await self._catalogue.add_export(made)
+        await self._catalogue_in_time.exports.add(made)
         self._counters.count("exports_requested")
         return made
 
     async def get(self, person: Person, export: str) -> Export:
         """Return an extraction with its progress (0..1) while it is being delivered; only to who asked for it."""
-        found = await self._catalogue.export(export)
+        found = await self._catalogue_in_time.exports.get(export)
         if found.requested_by != person.user:
             raise TheirError(Kind.NOT_FOUND, "no such export", code=Code.EXPORT_NOT_FOUND)
         return replace(found, progress=self._progress.get(export, found.progress))
@@ -154,7 +159,7 @@ class Exports:
         Raises TheirError as `request` does, TOO_MANY while two others are being made.
         """
         found = await self.get(person, export)
-        row = await self._catalogue.recording(found.recording)
+        row = await self._catalogue_in_time.recordings.get(found.recording)
         await self._require(person, row, found.motive)
         if self._running >= MAX_AT_ONCE:
             raise TheirError(Kind.TOO_MANY, "two extractions are being made", retry_after=10.0, code=Code.TOO_MANY_EXPORTS)
@@ -168,9 +173,9 @@ class Exports:
             raise
         delivery = Delivery(self._stream(found, parts), lambda: self._over(found, None))
         try:
-            await self._catalogue.update_export(export, {"state": "delivering"})
+            await self._catalogue_in_time.exports.update(export, {"state": "delivering"})
         except BaseException:
-            deadlines.follow(delivery.aclose())
+            run_in_background(delivery.aclose())
             raise
         return delivery
 
@@ -197,7 +202,7 @@ class Exports:
     async def _over(self, export: Export, sha256: str | None) -> None:
         self._running -= 1
         self._progress.pop(export.export, None)
-        await deadlines.ended(self._finished(export, sha256))
+        await run_and_wait(self._finished(export, sha256), self._deadline)
 
     async def _finished(self, export: Export, sha256: str | None) -> None:
         state = "delivered" if sha256 else "failed"
@@ -227,7 +232,7 @@ class Exports:
             "progress": 1.0 if sha256 else 0.0,
             "delivered_ns": self._clock.utc_ns(),
         }
-        await self._catalogue.update_export(export.export, values)
+        await self._catalogue.exports.update(export.export, values)
 
     def _parts(self, export: Export, row: Recording) -> Parts:
         selection = select_interval(self._vault.chain(export.recording), export.from_ns, export.to_ns)
@@ -265,7 +270,7 @@ class Exports:
         return note
 
     async def _require(self, person: Person, row: Recording, motive: str) -> None:
-        its = await self._catalogue.intervention(row.intervention)
+        its = await self._catalogue_in_time.interventions.get(row.intervention)
         facts = Facts(
             regime=row.regime,
             service=row.service,
@@ -297,7 +302,8 @@ class Exports:
                     "procedure_no": export.procedure_no,
                     **more,
                 },
-            )
+            ),
+            deadline=self._deadline,
         )
 
 

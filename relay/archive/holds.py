@@ -26,6 +26,7 @@ from relay.policy.access import Facts, decide
 from relay.policy.motives import check_motive, clean_text
 from relay.policy.retention import add_months, is_due
 from relay.policy.roles import Action, Person
+from relay.runtime.deadlines import NO_DEADLINE, Deadline
 from relay.store.catalogue import Catalogue, Hold, Recording
 from relay.store.journal import Entry, Journal, Operation
 from relay.store.keyring import Keyring
@@ -86,19 +87,27 @@ class Holds:
         self,
         catalogue: Catalogue,
         journal: Journal,
+        authorizer: Authorizer,
         keyring: Keyring,
         clock: Clock,
         erasing: UnhurriedClock,
         changing: asyncio.Lock,
+        *,
+        deadline: Deadline = NO_DEADLINE,
     ) -> None:
-        """`erasing`: the clock that erases; a wall clock that was stepped ahead must not refuse what keeps a recording."""
-        self._catalogue = catalogue
+        """`erasing`: the clock that erases; a wall clock that was stepped ahead must not refuse what keeps a recording.
+
+        `deadline`: how long a request waits for the disk.
+        """
+        self._deadline = deadline
+        self._catalogue = catalogue.within(deadline)
+        self._catalogue_of_sweep = catalogue
         self._journal = journal
         self._keyring = keyring
         self._clock = clock
         self._erasing = erasing
         self._changing = changing
-        self._authorizer = Authorizer(journal, clock)
+        self._authorizer = authorizer
         self.open_now = 0
         """Holds open, for metrics; `refresh` brings both up to date."""
         self.overdue_now = 0
@@ -110,7 +119,7 @@ class Holds:
         already), FORBIDDEN, NOT_FOUND; each refusal is entered.
         """
         async with self._changing:
-            row = await self._catalogue.recording(recording)
+            row = await self._catalogue.recordings.get(recording)
             await self._require(person, Action.HOLD_RECORDING, row)
             try:
                 clean = _clean(asked)
@@ -124,16 +133,16 @@ class Holds:
             )  # fmt: skip
             await self._enter(person, made, "hold opened", f"{made.procedure_type} {made.procedure_no}")
             await asyncio.to_thread(self._keyring.rewrap, recording, later_day(paris_day(now_ns)))
-            await self._catalogue.add_hold(made)
-            await self.refresh()
+            await self._catalogue.holds.add(made)
+            await self._count(self._catalogue)
             return self._held(made, row)
 
     async def of(self, person: Person, recording: str) -> OfRecording:
         """Return the holds of a recording, latest first.  Raises TheirError FORBIDDEN, NOT_FOUND."""
-        row = await self._catalogue.recording(recording)
+        row = await self._catalogue.recordings.get(recording)
         await self._require(person, Action.LIST_HOLDS, row)
-        found = await self._catalogue.holds_of(recording)
-        procedures = await self._catalogue.handed_over(recording)
+        found = await self._catalogue.holds.of_recording(recording)
+        procedures = await self._catalogue.exports.handed_over(recording)
         lost = await self._is_lost(row, found)
         return OfRecording(tuple(self._held(hold, row) for hold in found), tuple(procedures), lost)
 
@@ -141,7 +150,7 @@ class Holds:
         """Return the open holds in the person's scope, the next review first, at most 500.  Raises TheirError(FORBIDDEN)."""
         await self._authorizer.require(person, Action.LIST_HOLDS)
         now_ns = self._clock.utc_ns()
-        rows = await self._catalogue.open_holds(MAX_LISTED)
+        rows = await self._catalogue.holds.list_open(MAX_LISTED)
         return [self._held(hold, row) for hold, row in rows if decide(person, Action.LIST_HOLDS, _facts(row), now_ns).allowed]
 
     async def review(self, person: Person, hold: str, motive: str | None) -> Held:
@@ -150,8 +159,8 @@ class Holds:
             found, row, reason = await self._open_one(person, hold, motive)
             changed = replace(found, review_on=self._review_day())
             await self._enter(person, changed, "hold reviewed", reason)
-            await self._catalogue.review_hold(hold, changed.review_on)
-            await self.refresh()
+            await self._catalogue.holds.set_review(hold, changed.review_on)
+            await self._count(self._catalogue)
             return self._held(changed, row)
 
     async def lift(self, person: Person, hold: str, motive: str | None) -> Held:
@@ -163,19 +172,22 @@ class Holds:
             found, row, reason = await self._open_one(person, hold, motive)
             changed = replace(found, released_by=person.user, released_ns=self._clock.utc_ns())
             await self._enter(person, changed, "hold lifted", reason)
-            await self._catalogue.release_hold(hold, person.user, self._clock.utc_ns())
+            await self._catalogue.holds.release(hold, person.user, self._clock.utc_ns())
             await self._back_to_its_day(row)
-            await self.refresh()
+            await self._count(self._catalogue)
             return self._held(changed, row)
 
     async def refresh(self) -> None:
         """Count open holds and overdue reviews for metrics."""
-        days = await self._catalogue.review_days()
+        await self._count(self._catalogue_of_sweep)
+
+    async def _count(self, catalogue: Catalogue) -> None:
+        days = await catalogue.holds.review_days()
         self.open_now, self.overdue_now = len(days), sum(map(self._is_over, days))
 
     async def _open_one(self, person: Person, hold: str, motive: str | None) -> tuple[Hold, Recording, str]:
-        found = await self._catalogue.hold(hold)
-        row = await self._catalogue.recording(found.recording)
+        found = await self._catalogue.holds.get(hold)
+        row = await self._catalogue.recordings.get(found.recording)
         await self._require(person, Action.HOLD_RECORDING, row)
         try:
             if found.released_ns is not None:
@@ -187,7 +199,7 @@ class Holds:
             raise await self._refused(person, error, found.recording) from None
 
     async def _may_open(self, row: Recording, asked: Asked) -> None:
-        known = await self._catalogue.holds_of(row.recording)
+        known = await self._catalogue.holds.of_recording(row.recording)
         still = [hold for hold in known if hold.released_ns is None]
         if row.state == "erased":
             raise TheirError(
@@ -209,7 +221,7 @@ class Holds:
             raise TheirError(
                 Kind.CONFLICT, "a hold is opened before the term (RET-02)", code=Code.HOLD_AFTER_TERM, facts={"rule": "RET-02"}
             )
-        if asked.procedure_no not in await self._catalogue.handed_over(row.recording):
+        if asked.procedure_no not in await self._catalogue.exports.handed_over(row.recording):
             raise TheirError(
                 Kind.CONFLICT,
                 "extract it for this procedure and hand it over first (RET-02)",
@@ -224,7 +236,7 @@ class Holds:
     async def _back_to_its_day(self, row: Recording) -> None:
         """Before the term a key whose last hold is lifted goes with its own day again."""
         before = not is_due(date.fromisoformat(row.expires_on), self._erasing.utc_ns())
-        if before and row.recording not in await self._catalogue.held():
+        if before and row.recording not in await self._catalogue.holds.held():
             await asyncio.to_thread(self._keyring.rewrap, row.recording, row.expires_on)
 
     async def _require(self, person: Person, action: Action, row: Recording) -> None:
@@ -262,7 +274,8 @@ class Holds:
                     "requested_by": hold.requested_by,
                     "review_on": hold.review_on,
                 },
-            )
+            ),
+            deadline=self._deadline,
         )
 
 

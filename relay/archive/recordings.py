@@ -33,7 +33,7 @@ from relay.policy.motives import check_motive, check_threat, clean_text
 from relay.policy.regimes import rules_of
 from relay.policy.retention import expires_on
 from relay.policy.roles import Action, Person
-from relay.runtime import deadlines
+from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_and_wait, run_in_background, wait_within
 from relay.store.accounts import Camera
 from relay.store.catalogue import Catalogue, Filter, Recording, Segment, View
 from relay.store.journal import Entry, Journal, Operation
@@ -84,22 +84,29 @@ class Recordings:
         self,
         catalogue: Catalogue,
         journal: Journal,
+        authorizer: Authorizer,
         vault: Vault,
         keyring: Keyring,
         clock: Clock,
         counters: Counters,
         *,
         prefect_days: int | None = None,
+        deadline: Deadline = NO_DEADLINE,
     ) -> None:
-        """`prefect_days`: the shorter term of videoprotection in the prefect's act (VID-04)."""
+        """`prefect_days`: the shorter term of videoprotection in the prefect's act (VID-04).
+
+        `deadline`: how long a request waits for the disk, `begin` included: the camera's next offer waits for it.
+        """
+        self._deadline = deadline
         self._catalogue = catalogue
+        self._catalogue_in_time = catalogue.within(deadline)
         self._journal = journal
         self._vault = vault
         self._keyring = keyring
         self._clock = clock
         self._counters = counters
         self._prefect_days = prefect_days
-        self._authorizer = Authorizer(journal, clock)
+        self._authorizer = authorizer
         self._views: dict[str, PlaybackView] = {}
         self.on_damaged: list[Callable[[str], None]] = []
         """Called with the camera of a recording that its recorder found damaged."""
@@ -136,14 +143,15 @@ class Recordings:
                     "previous": previous,
                     "expires_on": plan.expires_on,
                 },
-            )
+            ),
+            deadline=self._deadline,
         )
         try:
             making = asyncio.to_thread(self._keyring.create_recording_key, plan.recording, plan.expires_on)
-            key = await deadlines.bounded(making)
-            await self._catalogue.add_recording(_row(plan, camera.commune))
+            key = await wait_within(making, self._deadline)
+            await self._catalogue_in_time.recordings.add(_row(plan, camera.commune))
         except OurError as error:
-            deadlines.follow(self.abandoned(plan.recording, error.detail))
+            run_in_background(self.abandoned(plan.recording, error.detail))
             raise
         return plan, key
 
@@ -173,7 +181,7 @@ class Recordings:
         """Note that a recording was prepared but never opened: its row is closed, empty; its key goes at its term or before."""
         await self._system(recording, "recording not opened", reason=reason)
         values = {"state": "closed", "reason": "refused", "ended_ns": self._clock.utc_ns()}
-        await self._catalogue.update_recording(recording, values)
+        await self._catalogue.recordings.update(recording, values)
 
     async def segment_sealed(self, sealed: SegmentSealed) -> None:
         """I1: the links are on disk, so the row may appear.  Repeats and unknown recordings are counted, never raised."""
@@ -188,14 +196,14 @@ class Recordings:
             sealed.head,
         )
         try:
-            await self._catalogue.add_segment(row)
+            await self._catalogue.recordings.add_segment(row)
         except TheirError:
             self._counters.count("recorder_facts_unknown")
 
     async def gap_seen(self, gap: GapSeen) -> None:
         """I2: a signed gap gets its row."""
         try:
-            await self._catalogue.add_gap(gap.recording, gap.start_ns, gap.length_ns, gap.cause)
+            await self._catalogue.recordings.add_gap(gap.recording, gap.start_ns, gap.length_ns, gap.cause)
         except TheirError:
             self._counters.count("recorder_facts_unknown")
 
@@ -225,7 +233,7 @@ class Recordings:
             "duration_ns": end.duration_ns,
             "stored_bytes": end.stored_bytes,
         }
-        if not await self._catalogue.update_recording(end.recording, values):
+        if not await self._catalogue.recordings.update(end.recording, values):
             self._counters.count("recorder_facts_unknown")
         elif end.reason == "damaged":
             await self._damaged(end.recording)
@@ -233,7 +241,7 @@ class Recordings:
     async def _damaged(self, recording: str) -> None:
         """What was on disk is not what was sealed: somebody has to look, tonight rather than at the trial."""
         self._counters.count("recordings_damaged")
-        row = await self._catalogue.recording(recording)
+        row = await self._catalogue.recordings.get(recording)
         for listener in self.on_damaged:
             listener(row.camera)
 
@@ -242,16 +250,17 @@ class Recordings:
     async def list(self, person: Person, wanted: Filter | None = None) -> "list[Recording]":
         """Return recordings in the person's scope (VID-03), newest first; metadata only (REC-10)."""
         await self._authorizer.require(person, Action.LIST_RECORDINGS)
-        found = await self._catalogue.list_recordings(wanted or Filter())
+        found = await self._catalogue_in_time.recordings.find(wanted or Filter())
         return [row for row in found if _in_scope(person, row)]
 
     async def get(self, person: Person, recording: str) -> Detail:
         """Return one with its segments and gaps; TheirError(NOT_FOUND)."""
-        row = await self._catalogue.recording(recording)
+        row = await self._catalogue_in_time.recordings.get(recording)
         facts = Facts(regime=row.regime, service=row.service, commune=row.commune)
         await self._authorizer.require(person, Action.LIST_RECORDINGS, facts, object_type="recording", object_id=recording)
-        segments, gaps = await self._catalogue.segments(recording), await self._catalogue.gaps(recording)
-        return Detail(row, tuple(segments), tuple(gaps), recording in await self._catalogue.held())
+        segments = await self._catalogue_in_time.recordings.segments(recording)
+        gaps = await self._catalogue_in_time.recordings.gaps(recording)
+        return Detail(row, tuple(segments), tuple(gaps), recording in await self._catalogue_in_time.holds.held())
 
     async def open_view(
         self, person: Person, recording: str, motive: str | None, intervention: str | None = None
@@ -260,7 +269,7 @@ class Recordings:
 
         Raises TheirError INCOMPLETE (no motive), FORBIDDEN, CONFLICT (open, or too many views), GONE (erased), NOT_FOUND.
         """
-        row = await self._catalogue.recording(recording)
+        row = await self._catalogue_in_time.recordings.get(recording)
         reason = await self._allowed(person, row, motive)
         if len(self._views) >= MAX_VIEWS:
             raise TheirError(Kind.TOO_MANY, "too many playbacks are open", retry_after=30.0, code=Code.TOO_MANY_PLAYBACKS)
@@ -271,16 +280,16 @@ class Recordings:
         self._views[view.view] = view
         made = View(view.view, "playback", person.user, row.camera, recording, intervention, reason, now_ns, now_ns)
         try:
-            await self._catalogue.open_view(made)
+            await self._catalogue_in_time.views.add(made)
         except OurError:
-            deadlines.follow(self._end_view(view, "not started"))
+            run_in_background(self._end_view(view, "not started"))
             raise
         self._counters.count("playback_views")
         return view
 
     async def close_view(self, person: Person, view: str, reason: str = "closed") -> None:
         """End one's own playback; TheirError(NOT_FOUND) when it is over or someone else's."""
-        await deadlines.ended(self._end_view(self._mine(person, view), reason))
+        await run_and_wait(self._end_view(self._mine(person, view), reason), self._deadline)
 
     async def end_views_of(self, user: str, reason: str) -> None:
         """End every playback of a person (forced sign-out, revoked designation)."""
@@ -295,12 +304,12 @@ class Recordings:
     async def bury(self) -> None:
         """Close the playbacks that were open when control last ran; what of them was served is not known any more."""
         now_ns, reason = self._clock.utc_ns(), "the relay was restarted"
-        for row in await self._catalogue.open_views():
+        for row in await self._catalogue.views.list_open():
             if row.kind == "playback" and row.view not in self._views and row.recording is not None:
                 await self._system(
                     row.recording, "playback closed", view=row.view, user=row.user, reason=reason, upper_bound=True
                 )
-                await self._catalogue.close_view(row.view, now_ns, reason, row.opened_ns, now_ns)
+                await self._catalogue.views.close(row.view, now_ns, reason, row.opened_ns, now_ns)
 
     def views(self) -> frozenset[str]:
         """Return the playbacks that are open."""
@@ -354,7 +363,7 @@ class Recordings:
             raise await self._authorizer.refused(
                 person, Action.PLAY_RECORDING, error, object_type="recording", object_id=row.recording
             ) from None
-        its = await self._catalogue.intervention(row.intervention)
+        its = await self._catalogue_in_time.interventions.get(row.intervention)
         facts = Facts(
             regime=row.regime,
             service=row.service,
@@ -392,7 +401,7 @@ class Recordings:
         now_ns = self._clock.utc_ns()
         details = {"view": view.view, "user": view.user, "reason": reason, "segments": runs(view.served)}
         await self._system(view.recording, "playback closed", **details)
-        await self._catalogue.close_view(view.view, now_ns, reason, view.opened_ns, view.touched_ns)
+        await self._catalogue.views.close(view.view, now_ns, reason, view.opened_ns, view.touched_ns)
 
     async def _enter_view(self, person: Person, view: PlaybackView, motive: str, event: str) -> None:
         await self._journal.append(
@@ -404,7 +413,8 @@ class Recordings:
                 object_type="recording",
                 object_id=view.recording,
                 details={"event": event, "view": view.view},
-            )
+            ),
+            deadline=self._deadline,
         )
 
     async def _system(self, recording: str, event: str, **details: str | int | bool | None) -> None:

@@ -23,6 +23,7 @@ from relay.channel.messages import RecordingClosed
 from relay.evidence.chain import Gap, Start, stream
 from relay.people.authorize import Authorizer
 from relay.policy.roles import Action, Person
+from relay.runtime.deadlines import NO_DEADLINE
 from relay.store.accounts import FindCamera
 from relay.store.catalogue import Catalogue, Intervention, Segment
 from relay.store.journal import Entry, Journal, Operation
@@ -52,6 +53,7 @@ class Repair:
         check: Check,
         catalogue: Catalogue,
         journal: Journal,
+        authorizer: Authorizer,
         vault: Vault,
         keyring: Keyring,
         find_camera: FindCamera,
@@ -70,7 +72,7 @@ class Repair:
         self._retention = retention
         self._clock = clock
         self._counters = counters
-        self._authorizer = Authorizer(journal, clock)
+        self._authorizer = authorizer.within(NO_DEADLINE)  # a repair reads everything there is: its caller waits
         self._one = asyncio.Lock()
         self._mends: dict[str, Callable[[str], Awaitable[None]]] = {
             "segment_without_row": self._facts,
@@ -133,12 +135,12 @@ class Repair:
         on_disk = set(await asyncio.to_thread(self._vault.segments, recording))
         for row in segments:
             if row.segment in on_disk:
-                await self._catalogue.add_segment(row)
+                await self._catalogue.recordings.add_segment(row)
         seen: set[int] = set()
         for gap in gaps:
             if gap.start_ns not in seen:  # tracks that stop together are one
                 seen.add(gap.start_ns)
-                await self._catalogue.add_gap(recording, gap.start_ns, gap.length_ns, gap.cause.value)
+                await self._catalogue.recordings.add_gap(recording, gap.start_ns, gap.length_ns, gap.cause.value)
 
     async def _facts(self, recording: str) -> None:
         await self._rows(recording)
@@ -155,22 +157,22 @@ class Repair:
         await self._know_intervention(found.start)
         camera = await self._find_camera(found.start.camera)
         # The commune is not sealed: today's of that camera, or none, which shows it to nobody whose scope is a commune.
-        await self._catalogue.add_recording(found.row(camera.commune if camera is not None else ""))
+        await self._catalogue.recordings.add(found.row(camera.commune if camera is not None else ""))
         await self._add(recording, found.segments, found.gaps)
         await self._recordings.closed(found.end)
 
     async def _know_intervention(self, start: Start) -> None:
         try:
-            await self._catalogue.intervention(start.intervention)
+            await self._catalogue.interventions.get(start.intervention)
         except TheirError:
             now_ns, its = self._clock.utc_ns(), start.intervention
             row = Intervention(its, its, "relay", start.started_ns, "relay", now_ns)
-            await self._catalogue.add_intervention(row, None)
+            await self._catalogue.interventions.add(row, None)
 
     async def _abandon(self, recording: str) -> None:
         await self._recordings.abandoned(recording, "nothing of it is in the vault")
 
     async def _close_view(self, view: str) -> None:
-        for row in await self._catalogue.open_views():
+        for row in await self._catalogue.views.list_open():
             if row.view == view:
-                await self._catalogue.close_view(view, self._clock.utc_ns(), "left open", row.opened_ns, row.leased_ns)
+                await self._catalogue.views.close(view, self._clock.utc_ns(), "left open", row.opened_ns, row.leased_ns)

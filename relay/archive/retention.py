@@ -20,7 +20,9 @@ from relay.base.clock import SECOND_NS, Clock, UnhurriedClock, paris_day
 from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, RelayError, TheirError
+from relay.people.authorize import Authorizer
 from relay.policy.retention import JOURNAL_YEARS, add_months, due_ns, is_due, lateness_seconds
+from relay.runtime.deadlines import NO_DEADLINE, Deadline
 from relay.store.catalogue import Catalogue, Recording
 from relay.store.journal import Entry, Journal, Operation
 from relay.store.keyring import Keyring
@@ -68,6 +70,7 @@ class Retention:
         self,
         catalogue: Catalogue,
         journal: Journal,
+        authorizer: Authorizer,
         vault: Vault,
         keyring: Keyring,
         clock: Clock,
@@ -75,8 +78,12 @@ class Retention:
         *,
         end_views: Callable[[str, str], Awaitable[None]],
         close_open: Callable[[str], Awaitable[None]] | None = None,
+        deadline: Deadline = NO_DEADLINE,
     ) -> None:
-        """`end_views(recording, reason)` ends playbacks; `close_open(recording)` has a recorder close one still open."""
+        """`end_views(recording, reason)` ends playbacks; `close_open(recording)` has a recorder close one still open.
+
+        `authorizer` and `deadline` are for the requests about holds; the sweep itself waits as long as it takes.
+        """
         self._catalogue = catalogue
         self._journal = journal
         self._vault = vault
@@ -87,7 +94,7 @@ class Retention:
         self._end_views = end_views
         self._close_open = close_open
         self._sweeping = asyncio.Lock()
-        self.holds = Holds(catalogue, journal, keyring, clock, self._unhurried, self._sweeping)
+        self.holds = Holds(catalogue, journal, authorizer, keyring, clock, self._unhurried, self._sweeping, deadline=deadline)
         self._status = Status(None, 0, 0)
         self._whole_at = clock.monotonic()
 
@@ -121,8 +128,8 @@ class Retention:
         async with self._sweeping:
             now_ns = self._now_ns()
             today = paris_day(now_ns)
-            held, lifted = await self._catalogue.held(), await self._catalogue.lifted()
-            due = await self._catalogue.expiring(today.isoformat())
+            held, lifted = await self._catalogue.holds.held(), await self._catalogue.holds.lifted()
+            due = await self._catalogue.recordings.expiring(today.isoformat())
             lost = await self._lost(due, held | lifted.keys())
             erased: list[str] = []
             failed: list[str] = []
@@ -193,7 +200,7 @@ class Retention:
         # The tombstone keeps no person: the bearer is data of the recording (R241-2 3°) and goes with it.
         gone = {"bearer": None, "trigger": ""}
         values = {"state": "erased", "erased_ns": self._clock.utc_ns(), "late_seconds": late_seconds, **gone}
-        await self._catalogue.update_recording(row.recording, values)
+        await self._catalogue.recordings.update(row.recording, values)
         self._counters.count("erasures")
         if late_seconds:
             self._counters.count("erasures_late")
@@ -205,12 +212,12 @@ class Retention:
         Raises TheirError(CONFLICT) under a hold or before the term, OSError, OurError; every step may be repeated.
         """
         async with self._sweeping:
-            row = await self._catalogue.recording(recording)
+            row = await self._catalogue.recordings.get(recording)
             now_ns = self.believed_ns()
-            if recording in await self._catalogue.held() or not is_due(date.fromisoformat(row.expires_on), now_ns):
+            if recording in await self._catalogue.holds.held() or not is_due(date.fromisoformat(row.expires_on), now_ns):
                 raise TheirError(Kind.CONFLICT, "held, or not due", code=Code.NOT_ERASABLE)
             if row.state != "erased":
-                await self._erase(row, now_ns, (await self._catalogue.lifted()).get(recording))
+                await self._erase(row, now_ns, (await self._catalogue.holds.lifted()).get(recording))
                 return
             await self._end_views(recording, "erased")
             await asyncio.to_thread(self._keyring.destroy_recording, recording)
@@ -239,7 +246,7 @@ class Retention:
     async def _erased(self, recording: str) -> bool:
         """Tell whether a due key may go: its recording is erased, or was never catalogued (a begin that never finished)."""
         try:
-            return (await self._catalogue.recording(recording)).state == "erased"
+            return (await self._catalogue.recordings.get(recording)).state == "erased"
         except TheirError:
             return True
 

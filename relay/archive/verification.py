@@ -10,13 +10,13 @@ from collections.abc import Collection, Mapping
 from contextlib import closing
 from typing import Any
 
-from relay.base.clock import Clock
 from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.evidence.verify import verify
 from relay.people.authorize import Authorizer
 from relay.policy.access import Facts
 from relay.policy.roles import Action, Person
+from relay.runtime.deadlines import NO_DEADLINE, Deadline
 from relay.store.catalogue import Catalogue
 from relay.store.journal import Entry, Journal, Operation
 from relay.store.keyring import Keyring
@@ -33,30 +33,33 @@ class Verification:
         self,
         catalogue: Catalogue,
         journal: Journal,
+        authorizer: Authorizer,
         vault: Vault,
         keyring: Keyring,
-        clock: Clock,
         *,
         public_key: bytes,
         revoked: Mapping[bytes, Collection[bytes]],
+        deadline: Deadline = NO_DEADLINE,
     ) -> None:
         """`public_key`: the long-term key pinned in the settings (32 bytes), never one found beside the recording.
 
-        `revoked`: as `evidence.verify` takes it; keys are revoked only while nothing runs.
+        `revoked`: as `evidence.verify` takes it; keys are revoked only while nothing runs.  `deadline`: how long a request
+        waits for the disk.
         """
+        self._deadline = deadline
         self._revoked = revoked
-        self._catalogue = catalogue
+        self._catalogue = catalogue.within(deadline)
         self._journal = journal
         self._vault = vault
         self._keyring = keyring
         self._public_key = public_key
-        self._authorizer = Authorizer(journal, clock)
+        self._authorizer = authorizer
         self._one = asyncio.Lock()
         self._waiting = 0
 
     async def verify(self, person: Person, recording: str) -> dict[str, Any]:
         """Return the verdict; raises TheirError FORBIDDEN, NOT_FOUND, GONE (erased), TOO_MANY, INVALID (unreadable)."""
-        row = await self._catalogue.recording(recording)
+        row = await self._catalogue.recordings.get(recording)
         facts = Facts(regime=row.regime, service=row.service, commune=row.commune)
         await self._authorizer.require(person, Action.VERIFY_RECORDING, facts, object_type="recording", object_id=recording)
         if row.state == "erased":
@@ -96,5 +99,6 @@ class Verification:
                 object_type="recording",
                 object_id=recording,
                 details=details,
-            )
+            ),
+            deadline=self._deadline,
         )

@@ -30,6 +30,7 @@ from relay.people.authorize import Authorizer
 from relay.people.enrolment import Enrolment
 from relay.people.identity import Identity, SignedIn
 from relay.people.interventions import Interventions
+from relay.runtime.deadlines import Deadline
 from relay.store.journal import Journal
 from relay.viewing.camera_state import CameraStates
 from relay.viewing.viewing import Viewing
@@ -67,6 +68,8 @@ class Context:
     clock: Clock
     steady: SteadyClock
     counters: Counters
+    deadline: Deadline
+    """How long a request waits for the disk."""
     options: Options
     guard: Authorizer
     identity: Identity

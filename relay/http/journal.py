@@ -23,7 +23,8 @@ async def _enter(services: Context, person: Person, what: str) -> None:
             motive="audit",
             object_type="journal",
             details={"event": what},
-        )
+        ),
+        deadline=services.deadline,
     )
 
 
@@ -40,7 +41,7 @@ async def read(request: web.Request) -> web.StreamResponse:
             body=dict(leaf.body) if leaf.body is not None else None,
             leaf_hash=leaf.leaf_hash.hex(),
         )
-        for leaf in await services.journal.read(after, limit)
+        for leaf in await services.journal.read(after, limit, deadline=services.deadline)
     ]
     return answer(schemas.JournalPage(size=services.journal.size, leaves=leaves))
 
@@ -49,7 +50,7 @@ async def checkpoint(request: web.Request) -> web.StreamResponse:
     """Return a fresh signed checkpoint."""
     services = context(request)
     await _enter(services, signed_in(request).person, "checkpoint read")
-    found = await services.journal.checkpoint()
+    found = await services.journal.checkpoint(deadline=services.deadline)
     return answer(schemas.CheckpointOut(note=found))
 
 
@@ -58,7 +59,7 @@ async def proof(request: web.Request) -> web.StreamResponse:
     services = context(request)
     leaf = number(request, "leaf", 0, 0, 1 << 62)
     await _enter(services, signed_in(request).person, f"proof of leaf {leaf}")
-    found = await services.journal.proof(leaf)
+    found = await services.journal.proof(leaf, deadline=services.deadline)
     path = [item.hex() for item in found.path]
     return answer(
         schemas.ProofOut(leaf=found.leaf, salt=found.salt.hex(), body=found.body.hex(), path=path, checkpoint=found.checkpoint)

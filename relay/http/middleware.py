@@ -112,7 +112,7 @@ def guarded(route: Route) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         services = context(request)
         limit(request, services, route)
-        with deadlines.hurried():
+        with deadlines.hurried(services.deadline):
             await _ACCESS[route.access](request, services)
             return await route.handler(request)
 

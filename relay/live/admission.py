@@ -32,7 +32,7 @@ class Admission:
         """Return why a recording exists."""
         if recording is None:
             return Circumstances("", "", "", None)
-        known = await self._catalogue.recording(recording)
+        known = await self._catalogue.recordings.get(recording)
         return Circumstances(known.intervention, known.trigger, known.threat, known.bearer)
 
     async def check(self, publish_session: PublishSession, revocations: int) -> None:
@@ -43,7 +43,7 @@ class Admission:
         camera = await self.find_camera(publish_session.camera.camera)
         if camera is None or camera.revoked_ns is not None:
             raise TheirError(Kind.UNAUTHENTICATED, "token revoked", code=Code.TOKEN_REVOKED)
-        if (await self._catalogue.intervention(publish_session.circumstances.intervention)).closed_ns is not None:
+        if (await self._catalogue.interventions.get(publish_session.circumstances.intervention)).closed_ns is not None:
             raise TheirError(Kind.CONFLICT, "the intervention was closed", code=Code.INTERVENTION_CLOSED)
         if self.revocations(camera.camera) != revocations:
             raise TheirError(Kind.UNAUTHENTICATED, "token revoked", code=Code.TOKEN_REVOKED)

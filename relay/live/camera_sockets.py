@@ -297,7 +297,7 @@ class CameraSockets:
         return found
 
     async def _opened(self, unit: Unit, wanted: str | None) -> str | None:
-        opened = [item.intervention for item in await self._catalogue.open_interventions()]
+        opened = [item.intervention for item in await self._catalogue.interventions.list_open()]
         return next((candidate for candidate in (wanted, unit.intervention, *opened) if candidate in opened), None)
 
     def _beat(self, unit: Unit, message: messages.Beat) -> None:

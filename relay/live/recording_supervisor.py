@@ -31,7 +31,7 @@ from relay.live.session_end import SessionEnd
 from relay.live.session_registry import SessionRegistry
 from relay.runtime import deadlines
 from relay.runtime.background import Background
-from relay.runtime.tasks import run_logged
+from relay.runtime.tasks import run_logged, spawn
 
 logger = logging.getLogger(__name__)
 
@@ -180,7 +180,7 @@ class RecordingSupervisor:
         watch, camera = self._watch(publish_session), publish_session.camera
         seconds = self._rules.grace_of(camera.regime)
         if watch.grace is None and camera.original == "relay" and seconds >= 0:
-            watch.grace = deadlines.spawn(self._grace(publish_session, watch, seconds), "record grace")
+            watch.grace = spawn(self._grace(publish_session, watch, seconds), "record grace")
         self._registry.on.notify_change(camera.camera)
 
     async def _grace(self, publish_session: PublishSession, watch: RecordingWatch, seconds: float) -> None:

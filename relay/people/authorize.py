@@ -1,4 +1,4 @@
-"""Decide, and where the answer is no, enter the refusal in the journal before saying so (I3, LAW.md T8).
+"""Decide whether a person may do something; enter a refusal in the journal before raising it (I3, LAW.md T8).
 
 Owns: nothing but that order.  Must never know: HTTP.
 """
@@ -7,20 +7,26 @@ from relay.base.clock import Clock
 from relay.base.errors import TheirError
 from relay.policy.access import Facts, decide
 from relay.policy.roles import Action, Person
+from relay.runtime.deadlines import NO_DEADLINE, Deadline
 from relay.store.journal import Journal
 
 
 class Authorizer:
     """The one way a service asks whether a person may."""
 
-    def __init__(self, journal: Journal, clock: Clock) -> None:
+    def __init__(self, journal: Journal, clock: Clock, deadline: Deadline = NO_DEADLINE) -> None:
         self._journal = journal
         self._clock = clock
+        self._deadline = deadline
+
+    def within(self, deadline: Deadline) -> "Authorizer":
+        """Return the same with another deadline: how long a refusal waits for its journal entry."""
+        return Authorizer(self._journal, self._clock, deadline)
 
     async def require(
         self, person: Person, action: Action, facts: Facts | None = None, *, object_type: str = "", object_id: str = ""
     ) -> None:
-        """Return when allowed; else journal the refusal and raise it as TheirError."""
+        """Return when allowed; else journal the refusal and raise it as TheirError.  OurError: the journal does not answer."""
         facts = facts or Facts()
         decision = decide(person, action, facts, self._clock.utc_ns())
         if decision.allowed:
@@ -35,6 +41,7 @@ class Authorizer:
             object_type=object_type,
             object_id=object_id,
             motive=facts.motive or "",
+            deadline=self._deadline,
         )
         raise decision.error()
 
@@ -50,5 +57,6 @@ class Authorizer:
             error.detail,
             object_type=object_type,
             object_id=object_id,
+            deadline=self._deadline,
         )
         return error

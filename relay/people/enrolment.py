@@ -19,7 +19,7 @@ from relay.people.authorize import Authorizer
 from relay.policy.motives import clean_text
 from relay.policy.regimes import check_live_audio, rules_of
 from relay.policy.roles import Action, Person
-from relay.runtime import deadlines
+from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_to_completion
 from relay.store.accounts import Accounts, Camera
 from relay.store.journal import Entry, Journal, Operation
 
@@ -33,16 +33,21 @@ class Enrolment:
         self,
         accounts: Accounts,
         journal: Journal,
+        authorizer: Authorizer,
         clock: Clock,
         *,
         service: str,
         communes: Iterable[str] = (),
         max_cameras: int | None = None,
+        deadline: Deadline = NO_DEADLINE,
     ) -> None:
+        """`deadline`: how long a request waits for the disk."""
+        self._deadline = deadline
         self._accounts = accounts
+        self._accounts_in_time = accounts.within(deadline)
         self._journal = journal
         self._clock = clock
-        self._authorizer = Authorizer(journal, clock)
+        self._authorizer = authorizer
         self._service = service
         self._communes = frozenset(communes)
         self._max_cameras = max_cameras
@@ -84,7 +89,7 @@ class Enrolment:
         )
         token = new_token()
         await self._enter(actor, camera, event="camera enrolled", regime=regime, original=original, live_audio=live_audio)
-        await self._accounts.add_camera(made, token_digest(token), self._max_cameras)
+        await self._accounts_in_time.add_camera(made, token_digest(token), self._max_cameras)
         return token
 
     async def change(self, actor: Person, camera: str, **changes: Any) -> Camera:
@@ -105,7 +110,7 @@ class Enrolment:
         if "label" in changes:
             changes["label"] = clean_text(changes["label"], "label", max_length=80)
         await self._enter(actor, camera, event="camera changed", **changes)
-        await self._accounts.update_camera(camera, changes)
+        await self._accounts_in_time.update_camera(camera, changes)
         return await self.camera(camera)
 
     async def revoke(self, actor: Person, camera: str) -> None:
@@ -113,7 +118,7 @@ class Enrolment:
         await self._authorizer.require(actor, Action.MANAGE_CAMERAS, object_type="camera", object_id=camera)
         await self.camera(camera)
         await self._enter(actor, camera, event="camera revoked")
-        await deadlines.carried_out(self._replace(camera, {"revoked_ns": self._clock.utc_ns()}))
+        await run_to_completion(self._replace(camera, {"revoked_ns": self._clock.utc_ns()}), self._deadline)
 
     async def reissue(self, actor: Person, camera: str) -> str:
         """Replace a camera's token (lost, or shown to the wrong person); the old one stops working at once."""
@@ -123,12 +128,12 @@ class Enrolment:
             raise TheirError(Kind.GONE, f"camera {camera} is revoked", code=Code.CAMERA_REVOKED)
         token = new_token()
         await self._enter(actor, camera, event="camera token reissued")
-        await deadlines.carried_out(self._replace(camera, {"token_digest": token_digest(token)}))
+        await run_to_completion(self._replace(camera, {"token_digest": token_digest(token)}), self._deadline)
         return token
 
     async def camera(self, camera: str) -> Camera:
         """Return a camera, revoked or not; TheirError(NOT_FOUND)."""
-        found = await self._accounts.camera(camera)
+        found = await self._accounts_in_time.camera(camera)
         if found is None:
             raise TheirError(Kind.NOT_FOUND, f"no camera {camera}", code=Code.CAMERA_NOT_FOUND, facts={"camera": camera})
         return found
@@ -136,7 +141,7 @@ class Enrolment:
     async def list(self, person: Person) -> "list[Camera]":
         """Return enrolled cameras in the person's scope (VID-03); revoked ones only for administrators."""
         await self._authorizer.require(person, Action.LIST_CAMERAS)
-        found = await self._accounts.list_cameras()
+        found = await self._accounts_in_time.list_cameras()
         if person.role.value == "administrator":
             return found
         return [camera for camera in found if camera.revoked_ns is None and in_scope(person, camera)]
@@ -147,7 +152,7 @@ class Enrolment:
         Raises TheirError UNAUTHENTICATED (unknown or revoked token), FORBIDDEN (the token is another camera's): REC-03.
         The caller counts anonymous refusals; a known camera at another's door is journalled here.
         """
-        found = await self._accounts.camera_of_token(token_digest(token))
+        found = await self._accounts_in_time.camera_of_token(token_digest(token))
         if found is None or found.revoked_ns is not None:
             raise TheirError(
                 Kind.UNAUTHENTICATED,
@@ -165,6 +170,7 @@ class Enrolment:
                 requirement="REC-03",
                 object_type="camera",
                 object_id=camera[:40],
+                deadline=self._deadline,
             )
             raise TheirError(
                 Kind.FORBIDDEN,
@@ -180,7 +186,7 @@ class Enrolment:
 
     async def camera_of(self, token: str) -> Camera:
         """Return the camera a token belongs to, at a door that names none; raises TheirError(UNAUTHENTICATED)."""
-        found = await self._accounts.camera_of_token(token_digest(token))
+        found = await self._accounts_in_time.camera_of_token(token_digest(token))
         if found is None or found.revoked_ns is not None:
             raise TheirError(
                 Kind.UNAUTHENTICATED,
@@ -212,7 +218,8 @@ class Enrolment:
         await self._journal.append(
             Entry(
                 Operation.CONFIGURATION, actor.user, actor.role.value, object_type="camera", object_id=camera, details=details
-            )
+            ),
+            deadline=self._deadline,
         )
 
 

@@ -29,7 +29,7 @@ from relay.people.passwords import Passwords
 from relay.policy.lockout import Failures, Limits, Tried, failed, tried, wait_seconds
 from relay.policy.motives import clean_text
 from relay.policy.roles import Action, Person, Role
-from relay.runtime import deadlines
+from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_in_background, run_to_completion
 from relay.store.accounts import Account, Accounts
 from relay.store.journal import Entry, Journal, Operation
 
@@ -91,6 +91,7 @@ class Identity:
         self,
         accounts: Accounts,
         journal: Journal,
+        authorizer: Authorizer,
         clock: Clock,
         counters: Counters,
         *,
@@ -100,9 +101,15 @@ class Identity:
         view_token_seconds: int = 120,
         passwords: Passwords | None = None,
         steady: SteadyClock | None = None,
+        deadline: Deadline = NO_DEADLINE,
     ) -> None:
-        """`steady` judges sessions, view tokens and locks: a step of the wall clock neither ends nor prolongs them."""
+        """`steady` judges sessions, view tokens and locks: a step of the wall clock neither ends nor prolongs them.
+
+        `deadline`: how long a request waits for the disk.
+        """
+        self._deadline = deadline
         self._accounts = accounts
+        self._accounts_in_time = accounts.within(deadline)
         self._journal = journal
         self._clock = clock
         self._steady = steady or SteadyClock(clock)
@@ -112,7 +119,7 @@ class Identity:
         self._session_ns = session_seconds * SECOND_NS
         self._view_token_ns = view_token_seconds * SECOND_NS
         self._passwords = passwords or Passwords()
-        self._authorizer = Authorizer(journal, clock)
+        self._authorizer = authorizer
         self._failures: OrderedDict[str, Failures] = OrderedDict()
         self._sources: OrderedDict[str, Tried] = OrderedDict()
         self._view_tokens: OrderedDict[str, _Granted] = OrderedDict()
@@ -126,7 +133,7 @@ class Identity:
         """
         now_ns = self._steady.utc_ns()
         wait = self._wait(user[:40], source, now_ns)
-        found = await self._accounts.user(user) if is_slug(user) else None
+        found = await self._accounts_in_time.user(user) if is_slug(user) else None
         if wait > 0:
             await self._sign_in_refused(user, found, source, Kind.TOO_MANY, "locked")
             raise TheirError(Kind.TOO_MANY, "too many failed sign-ins", retry_after=wait, code=Code.TOO_MANY_FAILED_SIGN_INS)
@@ -158,20 +165,22 @@ class Identity:
             return
         await self._enter(found[0], Operation.CONNEXION, found[0].user, event="sign-out")
         self._drop_view_tokens(session=token_digest(token))
-        await self._accounts.end_session(token_digest(token))
+        await self._accounts_in_time.end_session(token_digest(token))
 
     async def change_password(self, token: str, old: str, new: str) -> None:
         """Change one's own password: the old one is checked, every other session ends, `must_change` is cleared."""
         signed_in = await self.who(token)
         person = signed_in.person
         await self._authorizer.require(person, Action.CHANGE_PASSWORD, object_type="user", object_id=person.user)
-        found = await self._accounts.user(person.user)
+        found = await self._accounts_in_time.user(person.user)
         if found is None or not await self._passwords.matches(found[1], old):
-            await self._journal.refuse(person.user, person.role.value, "change_password", "unauthenticated", "wrong password")
+            await self._journal.refuse(
+                person.user, person.role.value, "change_password", "unauthenticated", "wrong password", deadline=self._deadline
+            )
             raise TheirError(Kind.UNAUTHENTICATED, "the old password is wrong", code=Code.WRONG_OLD_PASSWORD)
         hashed = await self._passwords.hash(new, forbidden=(person.user, old))
         await self._enter(person, Operation.MODIFICATION, person.user, event="password changed")
-        await deadlines.carried_out(self._new_password(signed_in, hashed))
+        await run_to_completion(self._new_password(signed_in, hashed), self._deadline)
 
     async def _new_password(self, signed_in: SignedIn, hashed: str) -> None:
         user = signed_in.person.user
@@ -183,7 +192,7 @@ class Identity:
     async def list_users(self, actor: Person) -> list[Account]:
         """Return everybody (administrators)."""
         await self._authorizer.require(actor, Action.MANAGE_PEOPLE)
-        return await self._accounts.list_users()
+        return await self._accounts_in_time.list_users()
 
     async def add_user(
         self,
@@ -203,7 +212,7 @@ class Identity:
         now_ns = self._clock.utc_ns()
         if not is_slug(user):
             raise TheirError(Kind.INVALID, "a user is 1 to 40 of a-z 0-9 and inner hyphens", code=Code.USER_NAME_INVALID)
-        if await self._accounts.user(user) is not None:
+        if await self._accounts_in_time.user(user) is not None:
             raise TheirError(Kind.CONFLICT, f"user {user} exists", code=Code.USER_EXISTS, facts={"user": user})
         one_time = password or secrets.token_urlsafe(12)
         person = Person(
@@ -211,7 +220,7 @@ class Identity:
         )
         hashed = await self._passwords.hash(one_time, forbidden=(user,))
         await self._enter(actor, Operation.HABILITATION, user, event="user added", role=person.role.value, act_ref=act_ref)
-        await self._accounts.add_user(Account(person, actor.user, act_ref, now_ns), hashed)
+        await self._accounts_in_time.add_user(Account(person, actor.user, act_ref, now_ns), hashed)
         return one_time
 
     async def update_user(self, actor: Person, user: str, **changes: Any) -> Account:
@@ -233,7 +242,7 @@ class Identity:
         event = "user changed: " + ", ".join(sorted(changes))
         await self._enter(actor, Operation.HABILITATION, user, event=event, role=changes.get("role"))
         ends = bool(changes.keys() & {"role", "communes", "valid_to_ns", "disabled"})
-        await deadlines.carried_out(self._update(user, changes, ends=ends))
+        await run_to_completion(self._update(user, changes, ends=ends), self._deadline)
         return (await self._require_account(user))[0]
 
     async def reset_password(self, actor: Person, user: str) -> str:
@@ -243,7 +252,7 @@ class Identity:
         one_time = secrets.token_urlsafe(12)
         hashed = await self._passwords.hash(one_time)
         await self._enter(actor, Operation.HABILITATION, user, event="password reset")
-        await deadlines.carried_out(self._update(user, {"password": hashed, "must_change": True}, ends=True))
+        await run_to_completion(self._update(user, {"password": hashed, "must_change": True}, ends=True), self._deadline)
         return one_time
 
     async def remove_user(self, actor: Person, user: str) -> None:
@@ -251,14 +260,14 @@ class Identity:
         await self._authorizer.require(actor, Action.MANAGE_PEOPLE, object_type="user", object_id=user)
         await self._require_account(user)
         await self._enter(actor, Operation.HABILITATION, user, event="user removed")
-        await deadlines.carried_out(self._remove(user))
+        await run_to_completion(self._remove(user), self._deadline)
 
     async def sign_out_user(self, actor: Person, user: str) -> int:
         """Force a sign-out everywhere; returns how many sessions ended."""
         await self._authorizer.require(actor, Action.MANAGE_PEOPLE, object_type="user", object_id=user)
         await self._require_account(user)
         await self._enter(actor, Operation.CONNEXION, user, event="forced sign-out")
-        return await deadlines.carried_out(self._end_all(user))
+        return await run_to_completion(self._end_all(user), self._deadline)
 
     def issue_view_token(self, signed_in: SignedIn, camera: str, intervention: str) -> ViewToken:
         """Return a short-lived token for one camera and one intervention, kept by digest in memory (bounded)."""
@@ -283,7 +292,7 @@ class Identity:
     async def _session(self, digest: str) -> tuple[Person, int] | None:
         """Return a session that lasts; one that would outlast a fresh one was made by a clock that has been put back since."""
         now_ns = self._steady.utc_ns()
-        found = await self._accounts.session(digest, now_ns)
+        found = await self._accounts_in_time.session(digest, now_ns)
         return None if found is None or found[1] > now_ns + self._session_ns else found
 
     async def _begin_session(self, person: Person, source: str, now_ns: int) -> tuple[str, SignedIn]:
@@ -294,10 +303,12 @@ class Identity:
         expires_ns = now_ns + self._session_ns
         await self._enter(person, Operation.CONNEXION, person.user, event="sign-in")
         try:
-            await self._accounts.add_session(token_digest(token), person.user, now_ns, expires_ns, MAX_SIGN_INS_PER_USER)
+            await self._accounts_in_time.add_session(
+                token_digest(token), person.user, now_ns, expires_ns, MAX_SIGN_INS_PER_USER
+            )
         except OurError:
             # Nobody was given the token: whatever becomes of its row, this person is not signed in.
-            deadlines.follow(self._enter(person, Operation.CONNEXION, person.user, event="sign-in not completed"))
+            run_in_background(self._enter(person, Operation.CONNEXION, person.user, NO_DEADLINE, event="sign-in not completed"))
             raise
         self._counters.count("sign_ins")
         return token, SignedIn(person, _csrf(token), expires_ns, token_digest(token))
@@ -310,7 +321,9 @@ class Identity:
             # Behind a lock the name is only claimed: entering each attempt would let an outsider fill the journal.
             self._journal.refuse_anonymous(source, "sign-in")
             return
-        await self._journal.refuse(user, found[0].person.role.value, "sign_in", kind.value, detail, requirement="SEC-01")
+        await self._journal.refuse(
+            user, found[0].person.role.value, "sign_in", kind.value, detail, requirement="SEC-01", deadline=self._deadline
+        )
 
     def _wait(self, user: str, source: str, now_ns: int) -> float:
         limits = self._limits
@@ -327,7 +340,7 @@ class Identity:
                 tracked.popitem(last=False)
 
     async def _require_account(self, user: str) -> tuple[Account, str]:
-        found = await self._accounts.user(user)
+        found = await self._accounts_in_time.user(user)
         if found is None:
             raise TheirError(Kind.NOT_FOUND, f"no user {user}", code=Code.USER_NOT_FOUND, facts={"user": user})
         return found
@@ -353,10 +366,13 @@ class Identity:
         for key in gone:
             del self._view_tokens[key]
 
-    async def _enter(self, actor: Person, operation: Operation, user: str, **details: str | None) -> None:
+    async def _enter(
+        self, actor: Person, operation: Operation, user: str, deadline: Deadline | None = None, /, **details: str | None
+    ) -> None:
         kept = {name: value for name, value in details.items() if value is not None}
         await self._journal.append(
-            Entry(operation, actor.user, actor.role.value, object_type="user", object_id=user, details=kept)
+            Entry(operation, actor.user, actor.role.value, object_type="user", object_id=user, details=kept),
+            deadline=deadline or self._deadline,
         )
 
 

@@ -18,7 +18,7 @@ from relay.base.ids import new_id
 from relay.people.authorize import Authorizer
 from relay.policy.motives import check_motive, clean_text
 from relay.policy.roles import Action, Person
-from relay.runtime import deadlines
+from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_to_completion
 from relay.store.catalogue import Catalogue, Intervention, Participant
 from relay.store.journal import Entry, Journal, Operation
 
@@ -34,11 +34,22 @@ class Joined:
 class Interventions:
     """Everything about interventions."""
 
-    def __init__(self, catalogue: Catalogue, journal: Journal, clock: Clock) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        journal: Journal,
+        authorizer: Authorizer,
+        clock: Clock,
+        *,
+        deadline: Deadline = NO_DEADLINE,
+    ) -> None:
+        """`deadline`: how long a request waits for the disk."""
+        self._deadline = deadline
         self._catalogue = catalogue
+        self._catalogue_in_time = catalogue.within(deadline)
         self._journal = journal
         self._clock = clock
-        self._authorizer = Authorizer(journal, clock)
+        self._authorizer = authorizer
         self.on_changed: list[Callable[[], None]] = []
         self.on_closed: list[Callable[[str], None]] = []
 
@@ -49,11 +60,14 @@ class Interventions:
         now_ns = self._clock.utc_ns()
         made = Intervention(new_id(now_ns), clean_text(label, "label", max_length=120), person.user, now_ns)
         await self._enter(person, made.intervention, "intervention opened", reason)
-        await deadlines.carried_out(self._add(made, Participant(made.intervention, person.user, reason, now_ns)))
+        await run_to_completion(self._add(made, Participant(made.intervention, person.user, reason, now_ns)), self._deadline)
         return made
 
-    async def open_by_camera(self, camera: str, label: str, reason: str) -> Intervention:
-        """Open an intervention for a transmission that the bearer started (REC-02, LIV-01); nobody sees it before joining."""
+    async def open_by_camera(self, camera: str, label: str, reason: str, *, deadline: Deadline = NO_DEADLINE) -> Intervention:
+        """Open an intervention for a transmission that the bearer started (REC-02, LIV-01); nobody sees it before joining.
+
+        `deadline`: given where a camera's request waits for it, none where a press is entered beside everything else.
+        """
         now_ns = self._clock.utc_ns()
         made = Intervention(new_id(now_ns), clean_text(label, "label", max_length=120), f"camera:{camera}", now_ns)
         details = {"event": "intervention opened by its camera"}
@@ -66,9 +80,10 @@ class Interventions:
                 object_type="intervention",
                 object_id=made.intervention,
                 details=details,
-            )
+            ),
+            deadline=deadline,
         )
-        await deadlines.carried_out(self._add(made, None))
+        await run_to_completion(self._add(made, None), deadline)
         return made
 
     async def join(self, person: Person, intervention: str, motive: str | None) -> Joined:
@@ -79,7 +94,9 @@ class Interventions:
         found = await self._require_open(intervention)
         reason = await self._motive(person, Action.JOIN_INTERVENTION, motive, intervention)
         await self._enter(person, intervention, "intervention joined", reason)
-        await deadlines.carried_out(self._join(Participant(intervention, person.user, reason, self._clock.utc_ns())))
+        await run_to_completion(
+            self._join(Participant(intervention, person.user, reason, self._clock.utc_ns())), self._deadline
+        )
         return Joined(found, reason)
 
     async def close(self, person: Person, intervention: str) -> None:
@@ -90,7 +107,7 @@ class Interventions:
         await self._require_open(intervention)
         motive = await self.motive_of(person, intervention)
         await self._enter(person, intervention, "intervention closed", motive)
-        await deadlines.carried_out(self._finish(intervention, person.user))
+        await run_to_completion(self._finish(intervention, person.user), self._deadline)
 
     async def close_system(self, intervention: str, reason: str) -> None:
         """Close one that nobody needs any more (its last transmission ended and no person joined)."""
@@ -102,23 +119,23 @@ class Interventions:
 
     async def tidy(self, busy: Collection[str]) -> None:
         """Close what a camera opened, nobody joined and no camera is in any more; `busy` are those with a camera."""
-        for intervention in await self._catalogue.unattended_interventions():
+        for intervention in await self._catalogue.interventions.unattended():
             if intervention not in busy:
                 await self.close_system(intervention, "its last transmission ended and no person joined")
 
     async def list_open(self, person: Person) -> list[Joined]:
         """Return open interventions, newest first, each with the person's own motive."""
         await self._authorizer.require(person, Action.LIST_INTERVENTIONS)
-        mine = await self._catalogue.participations(person.user)
-        return [Joined(row, mine.get(row.intervention)) for row in await self._catalogue.open_interventions()]
+        mine = await self._catalogue_in_time.interventions.participations(person.user)
+        return [Joined(row, mine.get(row.intervention)) for row in await self._catalogue_in_time.interventions.list_open()]
 
     async def get(self, intervention: str) -> Intervention:
         """Return one, open or closed; TheirError(NOT_FOUND)."""
-        return await self._catalogue.intervention(intervention)
+        return await self._catalogue_in_time.interventions.get(intervention)
 
     async def motive_of(self, person: Person, intervention: str | None) -> str:
         """Return the person's motive for an open intervention; TheirError(INCOMPLETE) otherwise: no motive, no picture."""
-        found = await self._catalogue.participant(intervention, person.user) if intervention else None
+        found = await self._catalogue_in_time.interventions.participant(intervention, person.user) if intervention else None
         if found is None:
             raise TheirError(
                 Kind.INCOMPLETE,
@@ -126,28 +143,28 @@ class Interventions:
                 code=Code.INTERVENTION_REQUIRED,
                 facts={"rule": "JRN-02"},
             )
-        if (await self._catalogue.intervention(found.intervention)).closed_ns is not None:
+        if (await self._catalogue_in_time.interventions.get(found.intervention)).closed_ns is not None:
             raise TheirError(
                 Kind.INCOMPLETE, "this intervention is closed (LIV-07)", code=Code.INTERVENTION_CLOSED, facts={"rule": "LIV-07"}
             )
         return found.motive
 
     async def _require_open(self, intervention: str) -> Intervention:
-        found = await self._catalogue.intervention(intervention)
+        found = await self._catalogue_in_time.interventions.get(intervention)
         if found.closed_ns is not None:
             raise TheirError(Kind.CONFLICT, "this intervention is closed", code=Code.INTERVENTION_CLOSED)
         return found
 
     async def _add(self, made: Intervention, participant: Participant | None) -> None:
-        await self._catalogue.add_intervention(made, participant)
+        await self._catalogue.interventions.add(made, participant)
         self._changed()
 
     async def _join(self, participant: Participant) -> None:
-        await self._catalogue.join_intervention(participant)
+        await self._catalogue.interventions.join(participant)
         self._changed()
 
     async def _finish(self, intervention: str, by: str) -> None:
-        await self._catalogue.close_intervention(intervention, by, self._clock.utc_ns())
+        await self._catalogue.interventions.close(intervention, by, self._clock.utc_ns())
         for callback in self.on_closed:
             callback(intervention)
         self._changed()
@@ -174,5 +191,6 @@ class Interventions:
                 object_type="intervention",
                 object_id=intervention,
                 details={"event": event},
-            )
+            ),
+            deadline=self._deadline,
         )

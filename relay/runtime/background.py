@@ -1,7 +1,7 @@
-"""Work that one thing begins and nobody awaits.
+"""The background tasks of one owner.
 
-What this file owns: which of it is under way, so that its owner's end can wait for it or drop it.  What it must never know:
-what it does.
+What this file owns: which of them are under way, so that the owner can wait for them or cancel them as it ends.  What it must
+never know: what they do.
 """
 
 import asyncio
@@ -9,30 +9,29 @@ from collections.abc import Coroutine
 from typing import Any
 
 from relay.base.counters import Counters
-from relay.runtime import deadlines
-from relay.runtime.tasks import run_logged
+from relay.runtime.tasks import run_logged, spawn
 
 
 class Background:
-    """One owner's work; it waits for the disk as long as it takes, and a failure of it is counted and logged."""
+    """One owner's tasks.  They have no deadline; a failure is counted and logged."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self.tasks: set[asyncio.Task[bool]] = set()
-        """What is under way."""
+        """The tasks under way."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Begin something."""
-        task = deadlines.spawn(run_logged(work, getattr(work, "__qualname__", "background work"), self._counters))
+        """Begin a task that nobody awaits."""
+        task = spawn(run_logged(work, getattr(work, "__qualname__", "background work"), self._counters))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
     async def settled(self) -> None:
-        """Wait for what is under way now."""
+        """Wait for the tasks that are under way now."""
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
     async def drop(self) -> None:
-        """Give up what is under way."""
+        """Cancel the tasks that are under way, and wait for their end."""
         for task in tuple(self.tasks):
             task.cancel()
         await self.settled()

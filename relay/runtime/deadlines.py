@@ -1,129 +1,147 @@
-"""How long somebody who wants an answer waits for a disk that does not give one.
+"""How long a request waits for a data disk that does not answer.
 
-What this file owns: that bound, and whose work it is for.  What it must never know: which disk, HTTP.
+What this file owns: the deadline as a value, and the three ways of waiting for work under one.  What it must never know: which
+disk, HTTP.
 
-A disk that is frozen (a storage network away, a controller that resets) does not fail: calls simply do not return.  Whoever
-asked for something must be told within `SECONDS`; what the relay does by itself (facts of recorders, ends of views) waits as
-long as it takes.  A request runs in `hurried()`; tasks begun by `spawn` are patient again, whoever began them.
+A disk that is frozen (a storage network away, a controller that resets) does not fail: calls simply do not return.  A request
+must be answered all the same: 503 after `Deadline.seconds`.  The relay's own work (facts of recorders, ends of views, erasure)
+has `NO_DEADLINE` and waits as long as it takes.  No helper here ever cancels work: a deadline ends only the waiting.
+
+The helpers differ in what the caller learns when the deadline passes:
+
+    wait_within         work that goes on by itself      OurError
+    run_to_completion   a coroutine to be carried out    OurError; the coroutine is carried out all the same
+    run_and_wait        the same, for what has happened  nothing: the wait is over, and the coroutine goes on
+    run_in_background   the same, waited for by nobody   (nothing is waited for)
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Coroutine, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 from relay.base.codes import Code
 from relay.base.errors import OurError, RelayError
+from relay.runtime import ambient
+from relay.runtime.tasks import spawn
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-SECONDS = 2.0
-"""The default of the setting `store.patience_seconds`: longer than a busy disk takes (a queue of writes on a spinning disk:
-half a second), shorter than a person presses twice."""
 
-_hurried: ContextVar[bool] = ContextVar("hurried", default=False)
-_begun: set["asyncio.Task[Any]"] = set()
+@dataclass(frozen=True)
+class Deadline:
+    """The longest time that one wait of a request may take; None: as long as it takes.
 
+    It bounds each wait, not the sum of all waits of a request.
+    """
 
-def be_patient_for(seconds: float) -> None:
-    """Set the bound of this process, once, at its start."""
-    global SECONDS
-    SECONDS = seconds
+    seconds: float | None
 
+    def is_over(self, waited_seconds: float) -> bool:
+        """Tell whether a wait of that length is longer than allowed."""
+        return self.seconds is not None and waited_seconds >= self.seconds
 
-@contextmanager
-def hurried() -> Iterator[None]:
-    """Within: nothing waits for the disk longer than `SECONDS`."""
-    token = _hurried.set(True)
-    try:
-        yield
-    finally:
-        _hurried.reset(token)
+    def error(self) -> OurError:
+        """Return the refusal of a request whose deadline passed: UNAVAILABLE (503), to be tried again after as long a time."""
+        return OurError("the data disk does not answer", code=Code.DISK_NOT_ANSWERING, retry_after=self.seconds)
 
 
-@contextmanager
-def unhurried() -> Iterator[None]:
-    """Within: waits take as long as they take, also in a request (a comparison of everything, say)."""
-    token = _hurried.set(False)
-    try:
-        yield
-    finally:
-        _hurried.reset(token)
+NO_DEADLINE = Deadline(None)
+"""For the relay's own work: it waits as long as it takes."""
 
 
-def in_a_hurry() -> bool:
-    """Tell whether somebody waits for an answer."""
-    return _hurried.get()
-
-
-def no_answer() -> OurError:
-    """Return what a request is told: 503, try again."""
-    return OurError("the data disk does not answer", retry_after=SECONDS, code=Code.DISK_NOT_ANSWERING)
-
-
-def spawn(work: Coroutine[Any, Any, T], name: str | None = None) -> "asyncio.Task[T]":
-    """Begin a task that waits as long as it takes, also when a request begins it."""
-    context = copy_context()
-    context.run(_hurried.set, False)
-    task = asyncio.get_running_loop().create_task(work, name=name, context=context)
-    _begun.add(task)  # the loop itself keeps no hold of a task
-    task.add_done_callback(_begun.discard)
-    return task
-
-
-def follow(work: Coroutine[Any, Any, None]) -> None:
-    """Begin what must still be noted of something that was refused; where it fails, the log says so."""
-    spawn(_logged(work))
-
-
-async def answered(work: "asyncio.Future[T]", seconds: float | None = None) -> T:
-    """Wait for what goes on by itself; in a hurry raise `no_answer` after `seconds` (`SECONDS`).  It is never cancelled."""
-    if not in_a_hurry():
-        return await asyncio.shield(work)
-    done, _ = await asyncio.wait({work}, timeout=SECONDS if seconds is None else seconds)
+async def wait_within(work: Awaitable[T], deadline: Deadline) -> T:
+    """Return the result of work that goes on by itself (a future, a thread).  Raises OurError once the deadline has passed."""
+    future = asyncio.ensure_future(work)
+    deadline = effective(deadline)
+    if deadline.seconds is None:
+        return await asyncio.shield(future)
+    done, _ = await asyncio.wait({future}, timeout=deadline.seconds)
     if not done:
-        work.add_done_callback(_heard)
-        raise no_answer()
-    return work.result()
+        future.add_done_callback(_take_error)
+        raise deadline.error()
+    return future.result()
 
 
-async def carried_out(work: Coroutine[Any, Any, T]) -> T:
-    """Do what follows a durable entry, to its end: whoever is in a hurry may stop waiting, the work does not stop."""
-    if not in_a_hurry():
+async def run_to_completion(work: Coroutine[Any, Any, T], deadline: Deadline) -> T:
+    """Carry out what follows a durable journal entry, and return its result.
+
+    Raises OurError once the deadline has passed; the work is carried to its end all the same, and its own waits have no
+    deadline.
+    """
+    deadline = effective(deadline)
+    if deadline.seconds is None:
         return await work
-    return await answered(spawn(work))
+    return await wait_within(spawn(work), deadline)
 
 
-async def ended(work: Coroutine[Any, Any, Any]) -> None:
-    """The same for what has happened already and needs only to be noted: nobody is told that it did not happen."""
-    if not in_a_hurry():
+async def run_and_wait(work: Coroutine[Any, Any, object], deadline: Deadline) -> None:
+    """Note something that has happened already; wait for that at most until the deadline, and never raise that it passed.
+
+    Raises what the work raises before the deadline.
+    """
+    deadline = effective(deadline)
+    if deadline.seconds is None:
         await work
         return
     task = spawn(work)
     try:
-        await answered(task)
+        await wait_within(task, deadline)
     except OurError:
         if task.done():
             raise
+
+
+def run_in_background(work: Coroutine[Any, Any, None]) -> None:
+    """Begin what must still be noted of a request that was refused; where that fails, the log says so."""
+    spawn(_logged(work))
 
 
 async def _logged(work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
     except RelayError as error:
-        logger.error("what came of a refused request could not be noted", extra={"detail": error.detail})
+        logger.error("the outcome of a refused request could not be noted", extra={"detail": error.detail})
 
 
-def _heard(work: "asyncio.Future[Any]") -> None:
-    """Take the error of what nobody waits for any more."""
+def _take_error(work: "asyncio.Future[Any]") -> None:
+    """Take the error of work that nobody waits for any more, so that asyncio does not report it as never retrieved."""
     if not work.cancelled():
         work.exception()
 
 
-def bounded(work: Awaitable[T]) -> Awaitable[T]:
-    """Wait for a thread that writes files of its own; in a hurry at most `SECONDS`."""
-    return answered(asyncio.ensure_future(work))
+# --- until `live` and `viewing` pass deadlines on as values -----------------------------------------------------------
+
+
+def effective(deadline: Deadline) -> Deadline:
+    """Return the deadline, or the one of the request under way where none is given."""
+    return deadline if deadline.seconds is not None else cast(Deadline | None, ambient.request_deadline.get()) or deadline
+
+
+@contextmanager
+def hurried(deadline: Deadline | None = None) -> Iterator[None]:
+    """Within: what names no deadline has this one."""
+    token = ambient.request_deadline.set(deadline or (ambient.default_deadline or [None])[-1])
+    try:
+        yield
+    finally:
+        ambient.request_deadline.reset(token)
+
+
+@contextmanager
+def unhurried() -> Iterator[None]:
+    """Within: what names no deadline has none."""
+    token = ambient.request_deadline.set(None)
+    try:
+        yield
+    finally:
+        ambient.request_deadline.reset(token)
+
+
+async def ended(work: Coroutine[Any, Any, object]) -> None:
+    """Run and wait under the request's deadline."""
+    await run_and_wait(work, NO_DEADLINE)

@@ -1,14 +1,20 @@
-"""Work that nobody awaits: none of it ends unseen.
+"""Tasks that nobody awaits: none is lost, and none fails unseen.
 
-What this file owns: how a failure of such work is told.  What it must never know: what the work is.
+What this file owns: how such a task is begun, and how its failure is counted and logged.  What it must never know: what the
+work is.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import copy_context
+from typing import Any, TypeVar
 
 from relay.base.counters import Counters, declare
 from relay.base.errors import RelayError
+from relay.runtime import ambient
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +22,19 @@ declare(
     task_failures="pieces of background work that failed",
     timer_failures="runs of a periodic task that failed; it is tried again",
 )
+
+
+_begun: set["asyncio.Task[Any]"] = set()
+
+
+def spawn(work: Coroutine[Any, Any, T], name: str | None = None) -> "asyncio.Task[T]":
+    """Begin a task and keep it until it ends: the loop itself holds tasks only weakly."""
+    context = copy_context()
+    context.run(ambient.request_deadline.set, None)
+    task = asyncio.get_running_loop().create_task(work, name=name, context=context)
+    _begun.add(task)
+    task.add_done_callback(_begun.discard)
+    return task
 
 
 async def run_logged(work: Awaitable[object], what: str, counters: Counters, counter: str = "task_failures") -> bool:

@@ -7,15 +7,18 @@ Tokens stand here as SHA-256 only; passwords as Argon2id strings made by the cal
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Row, delete, select, update
 
 from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.policy.roles import Person, Role
+from relay.runtime.deadlines import NO_DEADLINE, Deadline
 from relay.store.database import Database
 from relay.store.tables import cameras, sessions, users
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,13 @@ FindCamera: TypeAlias = Callable[[str], Awaitable[Camera | None]]
 class Accounts:
     """All statements about people, sessions and cameras."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, deadline: Deadline = NO_DEADLINE) -> None:
         self._database = database
+        self._deadline = deadline
+
+    def within(self, deadline: Deadline) -> "Accounts":
+        """Return these accounts for a request: every method raises OurError once the deadline has passed."""
+        return Accounts(self._database, deadline)
 
     async def add_user(self, account: Account, password: str) -> None:
         """Insert a person; TheirError(CONFLICT) if the name is taken."""
@@ -71,16 +79,16 @@ class Accounts:
             "act_ref": account.act_ref,
             "created_ns": account.created_ns,
         }
-        await self._database.write(lambda connection: connection.execute(users.insert().values(**values)))
+        await self._write(lambda connection: connection.execute(users.insert().values(**values)))
 
     async def user(self, user: str) -> tuple[Account, str] | None:
         """Return a person and the Argon2id string, or None."""
-        row = await self._database.read(lambda c: c.execute(select(users).where(users.c.user == user)).one_or_none())
+        row = await self._read(lambda c: c.execute(select(users).where(users.c.user == user)).one_or_none())
         return None if row is None else (_account(row), row.password)
 
     async def list_users(self) -> list[Account]:
         """Return everybody, by name of account."""
-        found = await self._database.read(lambda c: c.execute(select(users).order_by(users.c.user)).all())
+        found = await self._read(lambda c: c.execute(select(users).order_by(users.c.user)).all())
         return [_account(row) for row in found]
 
     async def update_user(self, user: str, values: dict[str, Any]) -> None:
@@ -91,12 +99,12 @@ class Accounts:
         def work(connection: Connection) -> int:
             return connection.execute(update(users).where(users.c.user == user).values(**values)).rowcount
 
-        if not await self._database.write(work):
+        if not await self._write(work):
             raise TheirError(Kind.NOT_FOUND, f"no user {user}", code=Code.USER_NOT_FOUND, facts={"user": user})
 
     async def remove_user(self, user: str) -> None:
         """Delete a person and every session; TheirError(NOT_FOUND).  The journal keeps the name."""
-        found = await self._database.write(lambda c: c.execute(delete(users).where(users.c.user == user)).rowcount)
+        found = await self._write(lambda c: c.execute(delete(users).where(users.c.user == user)).rowcount)
         if not found:
             raise TheirError(Kind.NOT_FOUND, f"no user {user}", code=Code.USER_NOT_FOUND, facts={"user": user})
 
@@ -111,22 +119,22 @@ class Accounts:
             row = {"digest": digest, "user": user, "created_ns": now_ns, "expires_ns": expires_ns}
             connection.execute(sessions.insert().values(**row))
 
-        await self._database.write(work)
+        await self._write(work)
 
     async def session(self, digest: str, now_ns: int) -> tuple[Person, int] | None:
         """Return the person and the session's end, or None when it is unknown or over."""
         query = select(users, sessions.c.expires_ns).join(sessions, sessions.c.user == users.c.user)
         query = query.where(sessions.c.digest == digest, sessions.c.expires_ns > now_ns)
-        row = await self._database.read(lambda c: c.execute(query).one_or_none())
+        row = await self._read(lambda c: c.execute(query).one_or_none())
         return None if row is None else (_account(row).person, row.expires_ns)
 
     async def end_session(self, digest: str) -> None:
         """Delete one session."""
-        await self._database.write(lambda c: c.execute(delete(sessions).where(sessions.c.digest == digest)))
+        await self._write(lambda c: c.execute(delete(sessions).where(sessions.c.digest == digest)))
 
     async def end_sessions(self, user: str) -> int:
         """Delete all sessions of a person; returns how many there were."""
-        return await self._database.write(lambda c: c.execute(delete(sessions).where(sessions.c.user == user)).rowcount)
+        return await self._write(lambda c: c.execute(delete(sessions).where(sessions.c.user == user)).rowcount)
 
     async def add_camera(self, camera: Camera, token_digest: str, most: int | None) -> None:
         """Insert a camera; TheirError(CONFLICT) if the name is taken or `most` valid ones exist already (REC-03)."""
@@ -142,7 +150,7 @@ class Accounts:
                 )
             connection.execute(cameras.insert().values(token_digest=token_digest, **_camera_values(camera)))
 
-        await self._database.write(work)
+        await self._write(work)
 
     async def update_camera(self, camera: str, values: dict[str, Any]) -> None:
         """Change columns of a camera; TheirError(NOT_FOUND)."""
@@ -150,7 +158,7 @@ class Accounts:
         def work(connection: Connection) -> int:
             return connection.execute(update(cameras).where(cameras.c.camera == camera).values(**values)).rowcount
 
-        if not await self._database.write(work):
+        if not await self._write(work):
             raise TheirError(Kind.NOT_FOUND, f"no camera {camera}", code=Code.CAMERA_NOT_FOUND, facts={"camera": camera})
 
     async def camera(self, camera: str) -> Camera | None:
@@ -163,11 +171,17 @@ class Accounts:
 
     async def list_cameras(self) -> list[Camera]:
         """Return all cameras by name."""
-        found = await self._database.read(lambda c: c.execute(select(cameras).order_by(cameras.c.camera)).all())
+        found = await self._read(lambda c: c.execute(select(cameras).order_by(cameras.c.camera)).all())
         return [_camera(row) for row in found]
 
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        return await self._database.write(work, deadline=self._deadline)
+
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        return await self._database.read(work, deadline=self._deadline)
+
     async def _one_camera(self, condition: Any) -> Camera | None:
-        row = await self._database.read(lambda c: c.execute(select(cameras).where(condition)).one_or_none())
+        row = await self._read(lambda c: c.execute(select(cameras).where(condition)).one_or_none())
         return None if row is None else _camera(row)
 
 

@@ -1,20 +1,24 @@
 """What exists: interventions, recordings with their segments and gaps, views, holds, exports.
 
-Owns: rows of those tables.  Must never know: pictures, keys, who may see a row, when it may appear (I1).
-Every method is one transaction.  Times are UTC nanoseconds.
+Owns: the rows of those tables, one class a table.  Must never know: pictures, keys, who may see a row, when it may appear (I1).
+Every method is one transaction.  Times are UTC nanoseconds.  `Catalogue.within(deadline)` is the same catalogue for a request:
+each of its methods raises OurError once the deadline has passed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import Connection, Executable, Select, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
+from relay.runtime.deadlines import NO_DEADLINE, Deadline
 from relay.store.database import Database
 from relay.store.tables import exports, gaps, holds, interventions, participants, recordings, segments, views
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,15 +166,31 @@ class Filter:
     limit: int = 100
 
 
-class Catalogue:
-    """All statements about what exists."""
+class _Table:
+    """How the statements of one table are run."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, deadline: Deadline) -> None:
         self._database = database
+        self._deadline = deadline
 
-    # --- interventions ------------------------------------------------------------------------------------------------
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        return await self._database.write(work, deadline=self._deadline)
 
-    async def add_intervention(self, row: Intervention, joined: Participant | None) -> None:
+    async def _execute(self, statement: Executable) -> int:
+        """Run a statement that changes rows; return how many."""
+        return await self._write(lambda connection: connection.execute(statement).rowcount)
+
+    async def _one(self, query: Select[Any]) -> Any:
+        return await self._database.read(lambda connection: connection.execute(query).one_or_none(), deadline=self._deadline)
+
+    async def _all(self, query: Select[Any]) -> Sequence[Any]:
+        return await self._database.read(lambda connection: connection.execute(query).all(), deadline=self._deadline)
+
+
+class InterventionTable(_Table):
+    """Interventions, and who joined them with which motive."""
+
+    async def add(self, row: Intervention, joined: Participant | None) -> None:
         """Insert an intervention and, where a person opened it, that person's motive."""
 
         def work(connection: Connection) -> None:
@@ -178,35 +198,35 @@ class Catalogue:
             if joined is not None:
                 connection.execute(participants.insert().values(**asdict(joined)))
 
-        await self._database.write(work)
+        await self._write(work)
 
-    async def join_intervention(self, row: Participant) -> None:
+    async def join(self, row: Participant) -> None:
         """Insert or replace a person's motive."""
         values = asdict(row)
         statement = upsert(participants).values(**values)
         key = [participants.c.intervention, participants.c.user]
         statement = statement.on_conflict_do_update(index_elements=key, set_=values)
-        await self._database.write(lambda connection: connection.execute(statement))
+        await self._execute(statement)
 
-    async def close_intervention(self, intervention: str, closed_by: str, closed_ns: int) -> bool:
+    async def close(self, intervention: str, closed_by: str, closed_ns: int) -> bool:
         """Close an open intervention; False when it was closed already."""
         still = (interventions.c.intervention == intervention, interventions.c.closed_ns.is_(None))
         statement = update(interventions).where(*still).values(closed_by=closed_by, closed_ns=closed_ns)
-        return bool(await self._database.write(lambda connection: connection.execute(statement).rowcount))
+        return bool(await self._execute(statement))
 
-    async def intervention(self, intervention: str) -> Intervention:
+    async def get(self, intervention: str) -> Intervention:
         """Return an intervention; TheirError(NOT_FOUND)."""
         found = await self._one(select(interventions).where(interventions.c.intervention == intervention))
         if found is None:
             raise TheirError(Kind.NOT_FOUND, "no such intervention", code=Code.INTERVENTION_NOT_FOUND)
         return Intervention(*found)
 
-    async def open_interventions(self) -> list[Intervention]:
+    async def list_open(self) -> list[Intervention]:
         """Return open interventions, newest first."""
         query = select(interventions).where(interventions.c.closed_ns.is_(None)).order_by(interventions.c.opened_ns.desc())
         return [Intervention(*row) for row in await self._all(query)]
 
-    async def unattended_interventions(self) -> list[str]:
+    async def unattended(self) -> list[str]:
         """Return open interventions that a camera opened and no person has joined."""
         joined = select(participants.c.intervention)
         query = select(interventions.c.intervention).where(
@@ -227,16 +247,18 @@ class Catalogue:
         query = select(participants.c.intervention, participants.c.motive).where(participants.c.user == user)
         return {row.intervention: row.motive for row in await self._all(query)}
 
-    # --- recordings ---------------------------------------------------------------------------------------------------
 
-    async def add_recording(self, row: Recording) -> None:
+class RecordingTable(_Table):
+    """Recordings, their sealed segments and their signed gaps."""
+
+    async def add(self, row: Recording) -> None:
         """Insert a recording about to be opened."""
-        await self._database.write(lambda connection: connection.execute(recordings.insert().values(**asdict(row))))
+        await self._execute(recordings.insert().values(**asdict(row)))
 
-    async def update_recording(self, recording: str, values: dict[str, Any]) -> bool:
+    async def update(self, recording: str, values: dict[str, Any]) -> bool:
         """Change columns; False when there is no such row."""
         statement = update(recordings).where(recordings.c.recording == recording).values(**values)
-        return bool(await self._database.write(lambda connection: connection.execute(statement).rowcount))
+        return bool(await self._execute(statement))
 
     async def add_segment(self, row: Segment) -> None:
         """Insert a sealed segment (again: nothing), and grow its recording."""
@@ -248,22 +270,22 @@ class Catalogue:
             if connection.execute(statement).rowcount:
                 connection.execute(update(recordings).where(*mine).values(**totals))
 
-        await self._database.write(work)
+        await self._write(work)
 
     async def add_gap(self, recording: str, start_ns: int, length_ns: int, cause: str) -> None:
         """Insert a signed gap (again: nothing)."""
         values = {"recording": recording, "start_ns": start_ns, "length_ns": length_ns, "cause": cause}
         statement = upsert(gaps).values(**values).on_conflict_do_nothing()
-        await self._database.write(lambda connection: connection.execute(statement))
+        await self._execute(statement)
 
-    async def recording(self, recording: str) -> Recording:
+    async def get(self, recording: str) -> Recording:
         """Return a recording; TheirError(NOT_FOUND)."""
         found = await self._one(select(recordings).where(recordings.c.recording == recording))
         if found is None:
             raise TheirError(Kind.NOT_FOUND, "no such recording", code=Code.RECORDING_NOT_FOUND)
         return Recording(*found)
 
-    async def list_recordings(self, wanted: Filter) -> list[Recording]:
+    async def find(self, wanted: Filter) -> list[Recording]:
         """Return recordings, newest first, at most 500."""
         query = select(recordings).where(*_conditions(wanted)).order_by(recordings.c.recording.desc())
         return [Recording(*row) for row in await self._all(query.limit(min(wanted.limit, 500)))]
@@ -283,55 +305,59 @@ class Catalogue:
         query = select(recordings).where(recordings.c.expires_on <= day, recordings.c.state != "erased")
         return [Recording(*row) for row in await self._all(query.order_by(recordings.c.expires_on))]
 
-    # --- views --------------------------------------------------------------------------------------------------------
 
-    async def open_view(self, row: View) -> None:
+class ViewTable(_Table):
+    """Live views and playbacks."""
+
+    async def add(self, row: View) -> None:
         """Insert a view whose journal entry is durable (I3)."""
-        await self._database.write(lambda connection: connection.execute(views.insert().values(**asdict(row))))
+        await self._execute(views.insert().values(**asdict(row)))
 
-    async def lease_views(self, wanted: Iterable[str], leased_ns: int) -> None:
+    async def lease(self, wanted: Iterable[str], leased_ns: int) -> None:
         """Note that these views are still being watched."""
         statement = update(views).where(views.c.view.in_(list(wanted)), views.c.closed_ns.is_(None)).values(leased_ns=leased_ns)
-        await self._database.write(lambda connection: connection.execute(statement))
+        await self._execute(statement)
 
-    async def close_view(
+    async def close(
         self, view: str, closed_ns: int, reason: str, first_ns: int | None = None, last_ns: int | None = None
     ) -> bool:
         """Close an open view with the span really seen; False when it was closed already."""
         values = {"closed_ns": closed_ns, "reason": reason, "first_ns": first_ns, "last_ns": last_ns}
         statement = update(views).where(views.c.view == view, views.c.closed_ns.is_(None)).values(**values)
-        return bool(await self._database.write(lambda connection: connection.execute(statement).rowcount))
+        return bool(await self._execute(statement))
 
-    async def open_views(self) -> list[View]:
+    async def list_open(self) -> list[View]:
         """Return views never closed: after a restart, what no worker reports of them must be closed."""
         query = select(views).where(views.c.closed_ns.is_(None)).order_by(views.c.opened_ns)
         return [View(*row) for row in await self._all(query)]
 
-    # --- holds and exports --------------------------------------------------------------------------------------------
 
-    async def add_hold(self, row: Hold) -> None:
+class HoldTable(_Table):
+    """Recordings kept past their term for a procedure (RET-02)."""
+
+    async def add(self, row: Hold) -> None:
         """Insert a hold."""
-        await self._database.write(lambda connection: connection.execute(holds.insert().values(**asdict(row))))
+        await self._execute(holds.insert().values(**asdict(row)))
 
-    async def release_hold(self, hold: str, released_by: str, released_ns: int) -> bool:
+    async def release(self, hold: str, released_by: str, released_ns: int) -> bool:
         """Release a hold; False when there is none open under that id."""
         values = {"released_by": released_by, "released_ns": released_ns}
         statement = update(holds).where(holds.c.hold == hold, holds.c.released_ns.is_(None)).values(**values)
-        return bool(await self._database.write(lambda connection: connection.execute(statement).rowcount))
+        return bool(await self._execute(statement))
 
-    async def hold(self, hold: str) -> Hold:
+    async def get(self, hold: str) -> Hold:
         """Return a hold; TheirError(NOT_FOUND)."""
         found = await self._one(select(holds).where(holds.c.hold == hold))
         if found is None:
             raise TheirError(Kind.NOT_FOUND, "no such hold", code=Code.HOLD_NOT_FOUND)
         return Hold(*found)
 
-    async def holds_of(self, recording: str) -> list[Hold]:
+    async def of_recording(self, recording: str) -> list[Hold]:
         """Return every hold of a recording, lifted ones too, latest first."""
         query = select(holds).where(holds.c.recording == recording).order_by(holds.c.hold.desc())
         return [Hold(*row) for row in await self._all(query)]
 
-    async def open_holds(self, limit: int) -> list[tuple[Hold, Recording]]:
+    async def list_open(self, limit: int) -> list[tuple[Hold, Recording]]:
         """Return open holds with their recordings, the next review first."""
         query = select(holds, recordings).join(recordings, recordings.c.recording == holds.c.recording)
         query = query.where(holds.c.released_ns.is_(None)).order_by(holds.c.review_on, holds.c.hold).limit(limit)
@@ -343,10 +369,10 @@ class Catalogue:
         query = select(holds.c.review_on).where(holds.c.released_ns.is_(None))
         return [row.review_on for row in await self._all(query)]
 
-    async def review_hold(self, hold: str, review_on: str) -> None:
+    async def set_review(self, hold: str, review_on: str) -> None:
         """Set the next review of a hold."""
         statement = update(holds).where(holds.c.hold == hold).values(review_on=review_on)
-        await self._database.write(lambda connection: connection.execute(statement))
+        await self._execute(statement)
 
     async def lifted(self) -> dict[str, int]:
         """Return when the last hold of each recording was lifted, of those not erased yet and held no more."""
@@ -364,14 +390,18 @@ class Catalogue:
         query = select(holds.c.recording).where(holds.c.released_ns.is_(None)).distinct()
         return {row.recording for row in await self._all(query)}
 
-    async def add_export(self, row: Export) -> None:
-        """Insert an extraction."""
-        await self._database.write(lambda connection: connection.execute(exports.insert().values(**asdict(row))))
 
-    async def update_export(self, export: str, values: dict[str, Any]) -> None:
+class ExportTable(_Table):
+    """Extractions."""
+
+    async def add(self, row: Export) -> None:
+        """Insert an extraction."""
+        await self._execute(exports.insert().values(**asdict(row)))
+
+    async def update(self, export: str, values: dict[str, Any]) -> None:
         """Change columns of an extraction."""
         statement = update(exports).where(exports.c.export == export).values(**values)
-        await self._database.write(lambda connection: connection.execute(statement))
+        await self._execute(statement)
 
     async def handed_over(self, recording: str) -> list[str]:
         """Return the numbers of the procedures under which an extraction of a recording was handed over whole."""
@@ -380,18 +410,28 @@ class Catalogue:
         query = select(exports.c.procedure_no).where(*whole).distinct()
         return [row.procedure_no for row in await self._all(query.order_by(exports.c.procedure_no))]
 
-    async def export(self, export: str) -> Export:
+    async def get(self, export: str) -> Export:
         """Return an extraction; TheirError(NOT_FOUND)."""
         found = await self._one(select(exports).where(exports.c.export == export))
         if found is None:
             raise TheirError(Kind.NOT_FOUND, "no such export", code=Code.EXPORT_NOT_FOUND)
         return Export(*found)
 
-    async def _one(self, query: Select[Any]) -> Any:
-        return await self._database.read(lambda connection: connection.execute(query).one_or_none())
 
-    async def _all(self, query: Select[Any]) -> Sequence[Any]:
-        return await self._database.read(lambda connection: connection.execute(query).all())
+class Catalogue:
+    """All tables of what exists; `within` gives the same ones under a request's deadline."""
+
+    def __init__(self, database: Database, deadline: Deadline = NO_DEADLINE) -> None:
+        self._database = database
+        self.interventions = InterventionTable(database, deadline)
+        self.recordings = RecordingTable(database, deadline)
+        self.views = ViewTable(database, deadline)
+        self.holds = HoldTable(database, deadline)
+        self.exports = ExportTable(database, deadline)
+
+    def within(self, deadline: Deadline) -> "Catalogue":
+        """Return this catalogue for a request: its methods raise OurError once the deadline has passed."""
+        return Catalogue(self._database, deadline)
 
 
 def _conditions(wanted: Filter) -> list[Any]:

@@ -7,8 +7,8 @@ API: `await Database.open(url, counters)` (migrates), `await db.write(work)`, `a
 `work` is a plain function of a SQLAlchemy Connection, run in one transaction.  Raises OurError(UNAVAILABLE) when the disk
 refuses or too much is waiting; IntegrityError becomes TheirError(CONFLICT).
 
-A disk that does not answer at all: whoever is in a hurry (`store.patience`) gets OurError after two seconds, and at once while
-`stalled`.  A write that was handed over is carried out all the same when the disk is back; a read is forgotten.
+If the disk does not answer within the caller's `deadline`, raise OurError; while the disk is `stalled`, raise it at once and
+queue nothing.  A write that was queued is carried out when the disk is back; a queued read is dropped.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
-from relay.runtime import deadlines
+from relay.runtime.deadlines import NO_DEADLINE, Deadline, effective, wait_within
 from relay.store.disk_executor import DiskExecutor
 from relay.store.migrations import upgrade
 from relay.store.reserve import Reserve
@@ -51,36 +51,40 @@ class Database:
         self._readers = DiskExecutor(READERS, "db-read")
         self._waiting = 0
 
+    @property
+    def engine(self) -> Engine:
+        """The SQLAlchemy engine, for its events."""
+        return self._engine
+
     @classmethod
     async def open(cls, url: str, counters: Counters) -> "Database":
         """Open (creating if needed) and migrate to the newest schema; `url` is an SQLAlchemy URL (`sqlite:////path`)."""
         path = Path(url.removeprefix("sqlite:///"))
         database = cls(_engine(url), counters, Reserve(path.with_name(path.name + RESERVE)))
         try:
-            await database._run(database._writer, lambda: _migrate(database._engine))
-            await database._run(database._writer, database._hold)
+            await database._run(database._writer, lambda: _migrate(database._engine), NO_DEADLINE)
+            await database._run(database._writer, database._hold, NO_DEADLINE)
         except BaseException:
             await database.close()
             raise
         return database
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[Connection], T], *, deadline: Deadline = NO_DEADLINE) -> T:
         """Run `work` in the writer thread inside one transaction; when this returns, it is on disk (synchronous=FULL).
 
         Where the disk is full the reserve is given up and `work` is run once more: it is a function of the connection alone.
         """
-        result = await self._run(self._writer, lambda: self._write(work))
+        result = await self._run(self._writer, lambda: self._write(work), deadline)
         self._counters.count("database_writes")
         return result
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+    async def read(self, work: Callable[[Connection], T], *, deadline: Deadline = NO_DEADLINE) -> T:
         """Run `work` in a reader thread on a consistent snapshot."""
-        return await self._run(self._readers, lambda: self._transact(work, writes=False), forget=True)
+        return await self._run(self._readers, lambda: self._transact(work, writes=False), deadline, forget=True)
 
-    @property
-    def stalled(self) -> bool:
-        """Whether the disk does not let the writer thread come back."""
-        return self._writer.stalled
+    def stalled(self, deadline: Deadline, *, reading: bool = False) -> bool:
+        """Tell whether the writer thread, or no reader thread, has returned from the disk within the deadline."""
+        return (self._readers if reading else self._writer).stalled(effective(deadline))
 
     async def close(self) -> None:
         """Finish waiting work and close every connection."""
@@ -117,14 +121,15 @@ class Database:
             self._counters.count("database_refused")
             raise OurError(f"database: {error.orig}", code=Code.STORE_FAILED) from error
 
-    async def _run(self, lane: DiskExecutor, work: Callable[[], T], *, forget: bool = False) -> T:
-        """Wait as long as the caller may; what is to be forgotten is then taken out of the queue."""
-        if deadlines.in_a_hurry() and lane.stalled:
+    async def _run(self, executor: DiskExecutor, work: Callable[[], T], deadline: Deadline, *, forget: bool = False) -> T:
+        """Queue work and wait for it until the deadline; `forget`: work that nobody waits for any more leaves the queue."""
+        deadline = effective(deadline)
+        if executor.stalled(deadline):
             self._counters.count("database_unanswered")
-            raise deadlines.no_answer()
-        future = self._submit(lane, work)
+            raise deadline.error()
+        future = self._submit(executor, work)
         try:
-            return await deadlines.answered(future)
+            return await wait_within(future, deadline)
         except OurError:
             if not future.done():
                 self._counters.count("database_unanswered")
@@ -133,11 +138,11 @@ class Database:
             if forget:
                 future.cancel()
 
-    def _submit(self, lane: DiskExecutor, work: Callable[[], T]) -> "asyncio.Future[T]":
+    def _submit(self, executor: DiskExecutor, work: Callable[[], T]) -> "asyncio.Future[T]":
         if self._waiting >= MAX_WAITING:
             self._counters.count("database_refused")
             raise OurError("too much waits for the database", retry_after=1.0, code=Code.STORE_BUSY)
-        future = lane.submit(work)
+        future = executor.submit(work)
         self._waiting += 1
         future.add_done_callback(self._finished)
         return future

@@ -34,7 +34,8 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.log import SALT, Checkpoint, Tree, commitment, leaf_hash, open_by_any, sign_checkpoint
 from relay.evidence.seal import Signer
-from relay.runtime import deadlines
+from relay.runtime.deadlines import NO_DEADLINE, Deadline, effective, run_to_completion, wait_within
+from relay.runtime.tasks import spawn
 from relay.store import journal_rows as rows
 from relay.store.anonymous import AnonymousRefusals
 from relay.store.checkpoints import CheckpointFile
@@ -225,36 +226,38 @@ class Journal:
         """Number of leaves on disk."""
         return self._tree.size
 
-    @property
-    def stalled(self) -> bool:
-        """Whether what waits has waited as long as anybody in a hurry does: the disk does not answer."""
-        waiting = self._flight or self._queue
-        late = bool(waiting) and time.monotonic() - waiting[0].since >= deadlines.SECONDS
-        return late or self._database.stalled
+    def stalled(self, deadline: Deadline) -> bool:
+        """Tell whether the oldest waiting entry has waited as long as the deadline: the disk does not answer."""
+        deadline, waiting = effective(deadline), self._flight or self._queue
+        late = bool(waiting) and deadline.is_over(time.monotonic() - waiting[0].since)
+        return late or self._database.stalled(deadline)
 
-    async def append(self, entry: Entry, *, happened: bool = False) -> int:
-        """Write an entry; returns its leaf number once durable.
+    async def append(self, entry: Entry, *, happened: bool = False, deadline: Deadline = NO_DEADLINE) -> int:
+        """Write an entry; return its leaf number once durable.
 
         Raises TheirError(INCOMPLETE) for a consultation or communication without motive (JRN-02), OurError if the disk refuses.
-        Does the disk not answer, whoever is in a hurry (`store.patience`) gets OurError, and what he asked for is not done:
-        nothing is queued, or the entry, which waits for the disk already, is followed by one that says so.  What `happened`
-        is queued in any case; then OurError says only that it is not on disk yet.
+        If the disk does not answer within the deadline, raise OurError: the request is then not carried out, and either
+        nothing was queued, or the queued entry is followed by one that says *not carried out*.  An entry of something that
+        `happened` is queued in any case; then OurError says only that it is not on disk yet.
         """
         if entry.operation in NEED_MOTIVE and not entry.motive.strip():
             raise TheirError(
                 Kind.INCOMPLETE, "a motive is required (JRN-02)", code=Code.MOTIVE_REQUIRED, facts={"rule": "JRN-02"}
             )
-        stalled = deadlines.in_a_hurry() and self.stalled
+        deadline = effective(deadline)
+        stalled = self.stalled(deadline)
         if stalled and not happened:
             self._counters.count("journal_unanswered")
-            raise deadlines.no_answer()
+            raise deadline.error()
         if len(self._queue) >= MAX_WAITING:
             self._counters.count("journal_refused")
             raise OurError("too much waits for the journal", retry_after=1.0, code=Code.STORE_BUSY)
         waiting = self._put(entry)
+        if stalled:
+            raise deadline.error()
         try:
             # The caller may be cancelled (a page closed): the entry is written all the same.
-            return await deadlines.answered(waiting.done, 0.0 if stalled else None)
+            return await wait_within(waiting.done, deadline)
         except OurError:
             if not waiting.done.done() and not happened:
                 self._counters.count("journal_unanswered")
@@ -270,7 +273,7 @@ class Journal:
         waiting = _Waiting(self._last_ns, entry, rfc3339(now_ns), done, time.monotonic(), undoes=undoes)
         self._queue.append(waiting)
         if self._pump is None or self._pump.done():
-            self._pump = deadlines.spawn(self._drain(), "journal")
+            self._pump = spawn(self._drain(), "journal")
         return waiting
 
     async def refuse(
@@ -285,6 +288,7 @@ class Journal:
         object_type: str = "",
         object_id: str = "",
         motive: str = "",
+        deadline: Deadline = NO_DEADLINE,
     ) -> int:
         """Enter a refusal to an identified person or camera (I3, LAW.md T8)."""
         details: dict[str, str | int | bool | None] = {
@@ -305,6 +309,7 @@ class Journal:
                 details=details,
             ),
             happened=True,
+            deadline=deadline,
         )
 
     def refuse_anonymous(self, source: str, door: str) -> None:
@@ -317,19 +322,21 @@ class Journal:
         for details in self._anonymous.due(self._clock.utc_ns()):
             await self.append(Entry(Operation.REFUS, "anonymous", "none", result="denied", details=details))
 
-    async def read(self, after: int = -1, limit: int = 200) -> list[Leaf]:
+    async def read(self, after: int = -1, limit: int = 200, *, deadline: Deadline = NO_DEADLINE) -> list[Leaf]:
         """Return up to `limit` (at most 1000) leaves numbered above `after`."""
-        found = await self._database.read(lambda connection: rows.select(connection, after, min(limit, 1000)))
+        found = await self._database.read(
+            lambda connection: rows.select(connection, after, min(limit, 1000)), deadline=deadline
+        )
         return [Leaf(row.leaf, row.at_ns, json.loads(row.body) if row.body else None, row.leaf_hash) for row in found]
 
-    async def checkpoint(self) -> str:
+    async def checkpoint(self, *, deadline: Deadline = NO_DEADLINE) -> str:
         """Sign the tree as it stands (C2SP note, its one extra line the time); kept in the database and the file beside.
 
         Returns the last note again when nothing was added.  Raises OurError when the disk refuses.
         """
-        if deadlines.in_a_hurry() and self.stalled:
-            raise deadlines.no_answer()
-        return await deadlines.carried_out(self._sign())
+        if self.stalled(deadline):
+            raise effective(deadline).error()
+        return await run_to_completion(self._sign(), deadline)
 
     async def _sign(self) -> str:
         async with self._signing:
@@ -356,11 +363,11 @@ class Journal:
                 return
             self._owed.popleft()
 
-    async def proof(self, leaf: int) -> Proof:
+    async def proof(self, leaf: int, *, deadline: Deadline = NO_DEADLINE) -> Proof:
         """Return a leaf's inclusion proof under a fresh checkpoint; TheirError NOT_FOUND, or GONE once purged."""
-        note = await self.checkpoint()
+        note = await self.checkpoint(deadline=deadline)
         size = self._signed_size
-        row = await self._database.read(lambda connection: rows.one(connection, leaf))
+        row = await self._database.read(lambda connection: rows.one(connection, leaf), deadline=deadline)
         if row is None or leaf >= size:
             raise TheirError(Kind.NOT_FOUND, f"no leaf {leaf}", code=Code.LEAF_NOT_FOUND, facts={"leaf": leaf})
         if row.body is None or row.salt is None:

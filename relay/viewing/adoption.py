@@ -50,7 +50,7 @@ class ViewAdoption:
 
     async def start(self) -> None:
         """Read which views were open when control last ran."""
-        self._orphans = {view.view: view for view in await self._catalogue.open_views() if view.kind == "live"}
+        self._orphans = {view.view: view for view in await self._catalogue.views.list_open() if view.kind == "live"}
 
     def orphans(self) -> frozenset[str]:
         """Return the views that a worker may still show."""
@@ -100,7 +100,7 @@ class ViewAdoption:
         view = LiveView(leg.view, row.user, leg.camera, row.intervention or "", leg.slot, row.opened_ns)
         self._registry.add_view(viewer_session, view)
         self._registry.notify_watched(leg.camera)
-        if row.intervention and (await self._catalogue.intervention(row.intervention)).closed_ns is not None:
+        if row.intervention and (await self._catalogue.interventions.get(row.intervention)).closed_ns is not None:
             # Control died after the end of the intervention was entered, and before its views were ended.
             self._background.spawn(
                 self._ends.empty_notified(viewer_session, [leg.slot], PeerCloseReason.VIEW_INTERVENTION_CLOSED)

@@ -58,7 +58,7 @@ class ViewEndJournal:
             del self._unentered[end.view]
         finally:
             self._entering.discard(end.view)
-        await self._catalogue.close_view(end.view, self._clock.utc_ns(), end.reason, end.first_ns, end.last_ns)
+        await self._catalogue.views.close(end.view, self._clock.utc_ns(), end.reason, end.first_ns, end.last_ns)
         self._counters.count("views_closed")
 
 

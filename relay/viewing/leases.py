@@ -50,4 +50,4 @@ class Leases:
         if views:
             # Views go on while the disk does not answer: the next renewal must not wait for this one's row.
             with deadlines.hurried():
-                await self._catalogue.lease_views(views, self._clock.utc_ns())
+                await self._catalogue.views.lease(views, self._clock.utc_ns())

@@ -121,7 +121,7 @@ class ViewOpening:
             row, session=viewer_session.sign_in, expires_ns=viewer_session.expires_ns, valid_to_ns=viewer_session.valid_to_ns
         )
         try:
-            await self._catalogue.open_view(row)
+            await self._catalogue.views.add(row)
             await self._ends.empty(viewer_session, slot)
         except RelayError as error:
             self._background.spawn(self._ends.journal.enter(not_started(view, error)))

@@ -21,6 +21,7 @@ from relay.channel.messages import Plan, RecordingClosed, SegmentSealed
 from relay.evidence.chain import ChainWriter, Link, Original, Reason, Start
 from relay.evidence.records import TrackKind, TrackPart
 from relay.evidence.seal import SessionSigner, new_session
+from relay.people.authorize import Authorizer
 from relay.people.enrolment import Enrolment
 from relay.people.identity import CONSOLE
 from relay.people.interventions import Interventions
@@ -78,13 +79,14 @@ async def measure(root: Path, gigabytes: float, mbit: float, minutes: float) -> 
     vault.prepare()
     journal = await Journal.open(database, keyring.signer, "bench/journal", root / "checkpoints", clock, counters)
     accounts, catalogue = Accounts(database), Catalogue(database)
-    recordings = Recordings(catalogue, journal, vault, keyring, clock, counters)
-    await Enrolment(accounts, journal, clock, service="Bench", communes=(), max_cameras=None).enrol(
+    authorizer = Authorizer(journal, clock)
+    recordings = Recordings(catalogue, journal, authorizer, vault, keyring, clock, counters)
+    await Enrolment(accounts, journal, authorizer, clock, service="Bench", communes=(), max_cameras=None).enrol(
         CONSOLE, "cam-1", "Bench", "bodycam_pm"
     )
     camera = await accounts.camera("cam-1")
     assert camera is not None
-    its = await Interventions(catalogue, journal, clock).open_by_camera("cam-1", "Bench", "bench")
+    its = await Interventions(catalogue, journal, authorizer, clock).open_by_camera("cam-1", "Bench", "bench")
     now = clock.utc_ns()
     session = new_session(keyring.signer, role="recorder", index=0, not_before_ns=now - SECOND, not_after_ns=now + 10**17)
     size, fragments = int(mbit * 1e6 / 8 * 0.4), int(minutes * 60 / 0.4)

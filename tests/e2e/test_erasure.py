@@ -10,6 +10,7 @@ from relay.app.wiring import open_stores
 from relay.archive.retention import Retention
 from relay.base.clock import ManualClock
 from relay.base.counters import Counters
+from relay.people.authorize import Authorizer
 from relay.policy.retention import due_ns
 from relay.store.keyring import Keyring
 from tests.e2e.conftest import Scene
@@ -54,7 +55,9 @@ async def test_erased_means_that_no_file_holds_the_key(scene: Scene) -> None:
         """The relay stands still."""
 
     catalogue, journal, vault = stores.catalogue, stores.journal, stores.vault
-    retention = Retention(catalogue, journal, vault, stores.keyring, clock, counters, end_views=nobody_watches)
+    retention = Retention(
+        catalogue, journal, Authorizer(journal, clock), vault, stores.keyring, clock, counters, end_views=nobody_watches
+    )
     try:
         assert (await retention.sweep()).erased == (recording.name,)
         assert holding(data, secrets) == []

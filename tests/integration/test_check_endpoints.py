@@ -16,12 +16,12 @@ async def test_an_administrator_mends_a_view_that_a_dead_control_left_open(tmp_p
         await stores.journal.append(
             Entry(Operation.CONSULTATION, "eve", "operator", motive="x", details={"event": "view opened", "view": "v" * 32})
         )
-        await stores.catalogue.open_view(View("v" * 32, "playback", "eve", "cam-1", None, None, "x", 1, 1))
+        await stores.catalogue.views.add(View("v" * 32, "playback", "eve", "cam-1", None, None, "x", 1, 1))
         status, found = await ada.call("POST", "/api/check")
         assert (status, [item["kind"] for item in found["disagreements"]]) == (200, ["view_left_open"])
         status, found = await ada.call("POST", "/api/check/repair")
         assert (status, [item["kind"] for item in found["mended"]], found["disagreements"]) == (200, ["view_left_open"], [])
-        assert await stores.catalogue.open_views() == []
+        assert await stores.catalogue.views.list_open() == []
         assert await ada.call("GET", "/api/check") == (200, {"what": "", "done": 0, "total": 0})
         last = (await stores.journal.read(limit=1000))[-1].body
         assert last is not None

@@ -64,7 +64,7 @@ async def test_a_publication_opens_its_recording_before_the_worker_is_asked(tmp_
         assert opened.plan.camera == "pm-1"
         assert len(opened.key) == 32
         assert location == f"/whip/pm-1/{published.session}"
-        assert (await line.control.stores.catalogue.recording(opened.plan.recording)).state == "open"
+        assert (await line.control.stores.catalogue.recordings.get(opened.plan.recording)).state == "open"
 
 
 @pytest.mark.parametrize(("regime", "sound"), [("videoprotection", False), ("embarquee", False), ("bodycam_pm", True)])
@@ -521,7 +521,7 @@ async def test_when_the_journal_cannot_be_written_nothing_is_shown(tmp_path: Pat
         await _live(line)
         intervention = await _intervention(olga)
 
-        async def broken(_work: object) -> None:
+        async def broken(_work: object, **_more: object) -> None:
             raise OSError("read-only file system")
 
         with monkeypatch.context() as patch:
@@ -635,7 +635,7 @@ async def test_the_end_of_a_view_that_could_not_be_entered_is_entered_later(
         await olga.post_offer(f"/whep/pm-1?intervention={await _intervention(olga)}")
         (view,) = line.worker.legs
 
-        async def broken(_work: object) -> None:
+        async def broken(_work: object, **_more: object) -> None:
             raise OSError("read-only file system")
 
         with monkeypatch.context() as patch:
@@ -716,7 +716,7 @@ async def test_leases_are_renewed_however_the_journal_and_the_database_do_and_no
         services = line.control.context
         services.viewing.registry.all()[0].expires_ns = 1
 
-        async def broken(_work: object) -> None:
+        async def broken(_work: object, **_more: object) -> None:
             raise OSError("read-only file system")
 
         monkeypatch.setattr(line.control.stores.database, "write", broken)

@@ -25,6 +25,7 @@ from relay.evidence.keys import public_key_from
 from relay.evidence.standalone import single_file
 from relay.evidence.verdict import Verdict
 from relay.evidence.verify import verify
+from relay.people.authorize import Authorizer
 from relay.people.enrolment import Enrolment
 from relay.people.identity import CONSOLE
 from relay.people.interventions import Interventions
@@ -65,9 +66,10 @@ async def post(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
     vault.prepare()
     journal = await Journal.open(database, keyring.signer, "test/journal", tmp_path / "checkpoints", clock, counters)
     accounts, catalogue = Accounts(database), Catalogue(database)
-    enrolment = Enrolment(accounts, journal, clock, service=SERVICE)
-    interventions = Interventions(catalogue, journal, clock)
-    recordings = Recordings(catalogue, journal, vault, keyring, clock, counters)
+    authorizer = Authorizer(journal, clock)
+    enrolment = Enrolment(accounts, journal, authorizer, clock, service=SERVICE)
+    interventions = Interventions(catalogue, journal, authorizer, clock)
+    recordings = Recordings(catalogue, journal, authorizer, vault, keyring, clock, counters)
     await enrolment.enrol(CONSOLE, "cam-1", "Patrouille 1", "bodycam_pm")
     its = await interventions.open_by_camera("cam-1", "Rixe", "appel 17")
     camera = await enrolment.camera("cam-1")
@@ -75,7 +77,16 @@ async def post(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
     await _record(place, plan, key, recordings, media)
     await interventions.close_system(its.intervention, "over")
     exports = Exports(
-        catalogue, journal, vault, keyring, clock, counters, verifier=single_file().encode(), derive=DERIVE, revoked={}
+        catalogue,
+        journal,
+        authorizer,
+        vault,
+        keyring,
+        clock,
+        counters,
+        verifier=single_file().encode(),
+        derive=DERIVE,
+        revoked={},
     )
     check = Check(catalogue, journal, vault, keyring, clock)
     yield Post(plan.recording, recordings, exports, check, keyring, plan.started_ns)

@@ -31,7 +31,7 @@ async def test_no_view_opens_on_a_silent_disk_and_what_was_entered_of_it_is_undo
 ) -> None:
     async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
         intervention, _ = await _watching(line, olga)
-        disk = SilentDisk(line.control.stores.database, monkeypatch)
+        disk = SilentDisk(line.control.stores.database, line.deadline, monkeypatch)
         with disk.silent():
             refused = await olga.post_offer(f"/whep/pm-1?intervention={intervention}")
             assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
@@ -54,7 +54,7 @@ async def test_a_view_whose_row_does_not_reach_the_disk_never_begins_and_is_ente
 ) -> None:
     async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
         intervention, _ = await _watching(line, olga)
-        disk = SilentDisk(line.control.stores.database, monkeypatch)
+        disk = SilentDisk(line.control.stores.database, line.deadline, monkeypatch)
         append = line.control.stores.journal.append
         fell: list[AbstractContextManager[None]] = []
 
@@ -76,14 +76,14 @@ async def test_a_view_whose_row_does_not_reach_the_disk_never_begins_and_is_ente
         assert closed["details"]["view"] == opened["details"]["view"]
         assert closed["details"]["reason"] == "not started: the data disk does not answer"
         assert len(line.worker.all(m.SlotAssign)) == 1
-        assert [view.view for view in await line.control.stores.catalogue.open_views()] == list(line.worker.legs)
+        assert [view.view for view in await line.control.stores.catalogue.views.list_open()] == list(line.worker.legs)
 
 
 async def test_views_go_on_and_can_be_closed_while_the_disk_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
         _, location = await _watching(line, olga)
         viewing = line.control.context.viewing
-        disk = SilentDisk(line.control.stores.database, monkeypatch)
+        disk = SilentDisk(line.control.stores.database, line.deadline, monkeypatch)
         with disk.silent():
             for count in range(1, 4):
                 viewing.renew()
@@ -102,7 +102,7 @@ async def test_nobody_is_signed_in_and_nothing_is_opened_by_what_was_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
-        disk = SilentDisk(line.control.stores.database, monkeypatch)
+        disk = SilentDisk(line.control.stores.database, line.deadline, monkeypatch)
         with disk.silent():
             async with (
                 aiohttp.ClientSession() as http,
@@ -126,7 +126,7 @@ async def test_a_press_rings_whatever_the_disk_does_and_its_publication_finds_an
 ) -> None:
     async with control_line(tmp_path) as line, line.person("olga", "operator"):
         await line.enrol("pm-1")
-        disk = SilentDisk(line.control.stores.database, monkeypatch)
+        disk = SilentDisk(line.control.stores.database, line.deadline, monkeypatch)
         async with line.camera("pm-1") as camera:
             await camera.hear("welcome")
             with disk.silent():
@@ -137,5 +137,5 @@ async def test_a_press_rings_whatever_the_disk_does_and_its_publication_finds_an
                 assert unit.pressed
             assert (await line.publish("pm-1")).status == 201
         (plan,) = [opened.plan for opened in line.recorder.all(m.RecordOpen)]
-        (its,) = await line.control.stores.catalogue.open_interventions()
+        (its,) = await line.control.stores.catalogue.interventions.list_open()
         assert (plan.intervention, plan.trigger) == (its.intervention, "bouton")

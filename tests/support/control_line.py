@@ -23,6 +23,7 @@ from relay.http.app import make_app
 from relay.people.identity import CONSOLE
 from relay.people.passwords import Passwords
 from tests.support.fake_peers import FakeRecorder, FakeWorker
+from tests.support.faulty_disk import ScriptedDeadline
 
 PASSWORD = "une longue phrase de passe 42"
 OFFER = "v=0\r\na=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n"
@@ -76,6 +77,8 @@ class Line:
     recorder: FakeRecorder
     url: str
     settings: Settings
+    deadline: ScriptedDeadline
+    """How long a request waits for the disk."""
     tokens: dict[str, str] = field(default_factory=dict)
 
     async def enrol(self, camera: str, regime: str = "bodycam_pm", **more: Any) -> str:
@@ -158,7 +161,8 @@ async def serving(
     settings: Settings, worker: FakeWorker, recorder: FakeRecorder, clock: Clock | None = None
 ) -> AsyncIterator[Line]:
     """Run control against peers that outlive it."""
-    control = await wire(settings, clock=clock)
+    deadline = ScriptedDeadline()
+    control = await wire(settings, clock=clock, deadline=deadline)
     # Argon2's real cost would be most of the tests' time; its own test uses it.
     control.context.identity._passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     services = control.context
@@ -170,7 +174,7 @@ async def serving(
     await server.start_server()
     try:
         await until(lambda: all(services.ready().values()), "links")
-        yield Line(control, worker, recorder, str(server.make_url("")).rstrip("/"), settings)
+        yield Line(control, worker, recorder, str(server.make_url("")).rstrip("/"), settings, deadline)
     finally:
         timer.cancel()
         await asyncio.gather(timer, return_exceptions=True)

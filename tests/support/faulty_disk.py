@@ -3,17 +3,15 @@
 import contextlib
 import errno
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event
 
-from relay.runtime import deadlines
+from relay.runtime.deadlines import Deadline
 from relay.store.database import Database
-from relay.store.disk_executor import DiskExecutor
-from relay.store.journal import Journal
 from relay.store.vault import FileOps
 
 
@@ -132,53 +130,69 @@ class SmallDisk(FileOps):
         super().allocate(descriptor, size)
 
 
+class ScriptedDeadline(Deadline):
+    """A request's deadline that passes when a test says so: nobody gives up while the disk answers, however slow it is here.
+
+    While the disk is `silent` requests wait for a moment, or, once that was `noticed`, are refused at once; a test says which,
+    because it cannot say how much time passes.
+    """
+
+    def __init__(self) -> None:
+        self.silent = False
+        self.noticed = False
+
+    @property
+    def seconds(self) -> float:
+        return 0.05 if self.silent else 600.0
+
+    def is_over(self, waited_seconds: float) -> bool:
+        return self.noticed
+
+
 class SilentDisk:
     """The disk of a database that answers nothing at all while told so: commits do not return, and are done when it is back.
 
-    Nobody loses patience while it answers, however slow this machine is.  While it is silent requests wait for a moment, or,
-    once that was `noticed`, are refused at once; a test says which, because it cannot say how much time passes.
+    Requests have its `deadline`.
     """
 
-    def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, database: Database, deadline: ScriptedDeadline, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.deadline = deadline
+        self._database = database
         self._answers = threading.Event()
         self._answers.set()
         self._reads = False
         self._monkeypatch = monkeypatch
-        monkeypatch.setattr(deadlines, "SECONDS", 600.0)
-        event.listen(database._engine, "commit", self._commit)
+        event.listen(database.engine, "commit", self._commit)
 
     @contextlib.contextmanager
     def silent(self, *, reads: bool = False) -> Iterator[None]:
-        """Within: no write comes back, and no read where `reads`."""
+        """Within: no write comes back, and no read where `reads`; where reads do come back, they are waited for."""
         self._reads = reads
         self._answers.clear()
+        self.deadline.silent = True
         with self._monkeypatch.context() as patched:
-            patched.setattr(deadlines, "SECONDS", 0.05)
             if not reads:
-                patched.setattr(Database, "read", _reading_patiently(Database.read))
-            patched.setattr(DiskExecutor, "stalled", False)
-            patched.setattr(Journal, "stalled", False)
+                read = self._database.read
+
+                async def patiently(work: Callable[[Connection], Any], **_deadline: Deadline) -> Any:
+                    return await read(work)
+
+                patched.setattr(self._database, "read", patiently)
             try:
                 yield
             finally:
+                self.deadline.silent = False
                 self._answers.set()
 
     @contextlib.contextmanager
     def noticed(self) -> Iterator[None]:
         """Within: it is known that nothing comes back."""
-        with self._monkeypatch.context() as patched:
-            patched.setattr(DiskExecutor, "stalled", True)
-            patched.setattr(Journal, "stalled", True)
+        self.deadline.noticed = True
+        try:
             yield
+        finally:
+            self.deadline.noticed = False
 
     def _commit(self, connection: Connection) -> None:
         if self._reads or connection.get_execution_options().get("relay_writes", True):
             assert self._answers.wait(60)
-
-
-def _reading_patiently(read: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    async def patiently(*arguments: Any) -> Any:
-        with deadlines.unhurried():
-            return await read(*arguments)
-
-    return patiently

@@ -17,6 +17,7 @@ from relay.channel.messages import Plan, RecordingClosed, SegmentSealed
 from relay.evidence.chain import ChainWriter, Gap, Link, Original, Reason, Start
 from relay.evidence.records import TrackKind, TrackPart
 from relay.evidence.seal import encrypt_fragment, new_session, sha256
+from relay.people.authorize import Authorizer
 from relay.people.enrolment import Enrolment
 from relay.people.identity import CONSOLE, Identity
 from relay.people.interventions import Interventions
@@ -46,6 +47,7 @@ class House:
     counters: Counters
     database: Database
     journal: Journal
+    authorizer: Authorizer
     keyring: Keyring
     vault: Vault
     accounts: Accounts
@@ -84,7 +86,7 @@ class House:
         now_ns = self.clock.utc_ns()
         words = ("réquisition", "CPP_60-1", "OPJ B.", "SRPJ", procedure_no, COMMANDER.user)
         digest, state = ("0" * 64, "delivered") if whole else (None, "ready")
-        await self.catalogue.add_export(Export(f"{now_ns:032x}", recording, 0, 1, *words, now_ns, state, sha256=digest))
+        await self.catalogue.exports.add(Export(f"{now_ns:032x}", recording, 0, 1, *words, now_ns, state, sha256=digest))
         self.clock.advance(1)
 
 
@@ -163,23 +165,25 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     vault.prepare()
     journal = await Journal.open(database, keyring.signer, "relay.test/journal", tmp_path / "checkpoints", clock, counters)
     accounts, catalogue = Accounts(database), Catalogue(database)
+    authorizer = Authorizer(journal, clock)
     passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    recordings = Recordings(catalogue, journal, vault, keyring, clock, counters)
+    recordings = Recordings(catalogue, journal, authorizer, vault, keyring, clock, counters)
     yield House(
         tmp_path,
         clock,
         counters,
         database,
         journal,
+        authorizer,
         keyring,
         vault,
         accounts,
         catalogue,
-        Identity(accounts, journal, clock, counters, service=SERVICE, passwords=passwords),
-        Enrolment(accounts, journal, clock, service=SERVICE, communes=("35000", ""), max_cameras=3),
-        Interventions(catalogue, journal, clock),
+        Identity(accounts, journal, authorizer, clock, counters, service=SERVICE, passwords=passwords),
+        Enrolment(accounts, journal, authorizer, clock, service=SERVICE, communes=("35000", ""), max_cameras=3),
+        Interventions(catalogue, journal, authorizer, clock),
         recordings,
-        Retention(catalogue, journal, vault, keyring, clock, counters, end_views=recordings.end_views_of_recording),
+        Retention(catalogue, journal, authorizer, vault, keyring, clock, counters, end_views=recordings.end_views_of_recording),
     )
     await journal.close()
     passwords.close()

@@ -79,7 +79,7 @@ async def _no_end(house: House, recording: str) -> None:
 
 
 async def _other_head(house: House, recording: str) -> None:
-    await house.catalogue.update_recording(recording, {"head": bytes(32)})
+    await house.catalogue.recordings.update(recording, {"head": bytes(32)})
 
 
 async def _other_day(house: House, recording: str) -> None:
@@ -91,16 +91,16 @@ async def _forgotten_hold(house: House, recording: str) -> None:
 
 
 async def _found_damaged(house: House, recording: str) -> None:
-    await house.catalogue.update_recording(recording, {"reason": "damaged"})
+    await house.catalogue.recordings.update(recording, {"reason": "damaged"})
 
 
 async def _silent_erasure(house: House, recording: str) -> None:
-    await house.catalogue.update_recording(recording, {"state": "erased"})
+    await house.catalogue.recordings.update(recording, {"state": "erased"})
 
 
 async def _silent_begin(house: House, recording: str) -> None:
-    row = await house.catalogue.recording(recording)
-    await house.catalogue.add_recording(replace(row, recording="0" * 32))
+    row = await house.catalogue.recordings.get(recording)
+    await house.catalogue.recordings.add(replace(row, recording="0" * 32))
 
 
 async def _strange_folder(house: House, recording: str) -> None:
@@ -122,7 +122,7 @@ async def _key_left_in_the_token(house: House, recording: str) -> None:
 
 async def _silent_view(house: House, recording: str) -> None:
     now = house.clock.utc_ns()
-    await house.catalogue.open_view(View("v" * 32, "live", "eve", "cam-1", None, None, "x", now, now))
+    await house.catalogue.views.add(View("v" * 32, "live", "eve", "cam-1", None, None, "x", now, now))
 
 
 async def _all_gone(house: House, recording: str) -> None:
@@ -141,7 +141,7 @@ async def _no_day(house: House, recording: str) -> None:
 
 
 async def _no_term(house: House, recording: str) -> None:
-    await house.catalogue.update_recording(recording, {"expires_on": "soon"})
+    await house.catalogue.recordings.update(recording, {"expires_on": "soon"})
 
 
 async def _sleeping(house: House, recording: str) -> None:
@@ -186,7 +186,7 @@ async def test_a_folder_that_is_gone_is_only_safe_to_forget_where_nothing_was_se
     recording = await house.record()
     if not sealed:
         await house.database.write(lambda connection: connection.exec_driver_sql("DELETE FROM segments"))
-    await house.catalogue.update_recording(recording, {"state": "open", "links": 0})
+    await house.catalogue.recordings.update(recording, {"state": "open", "links": 0})
     shutil.rmtree(house.vault.folder(recording))
     house.clock.advance(61)
     check = Check(house.catalogue, house.journal, house.vault, house.keyring, house.clock)

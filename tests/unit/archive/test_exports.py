@@ -33,6 +33,7 @@ def _exports(
     return Exports(
         house.catalogue,
         house.journal,
+        house.authorizer,
         house.vault,
         house.keyring,
         house.clock,
@@ -44,7 +45,7 @@ def _exports(
 
 
 async def _wanted(house: House, recording: str, first: float = 0, last: float = 60) -> Request:
-    started = (await house.catalogue.recording(recording)).started_ns
+    started = (await house.catalogue.recordings.get(recording)).started_ns
     span = (started + int(first * NS), started + int(last * NS))
     return Request(*span, "réquisition du parquet", "CPP_60-1", "OPJ Bernard", "SRPJ Rennes", "PV 12/2026")
 
@@ -91,7 +92,7 @@ async def test_an_archive_carries_the_successions_of_the_key_that_sealed_it(hous
     export = await exports.request(COMMANDER, recording, await _wanted(house, recording, 1.2, 2.8))
     with zipfile.ZipFile(io.BytesIO(await _deliver(exports, export))) as archive:
         archive.extractall(tmp_path)
-    head = (await house.catalogue.recording(recording)).head
+    head = (await house.catalogue.recordings.get(recording)).head
     assert head is not None
     with closing(FolderReader(tmp_path / recording)) as reader:
         assert verify(reader, new).findings == ()
@@ -105,7 +106,7 @@ async def test_an_archive_carries_the_successions_of_the_key_that_sealed_it(hous
 @pytest.mark.parametrize("known", [True, False])
 async def test_who_has_only_the_key_and_an_archive_learns_of_a_revocation(house: House, tmp_path: Path, known: bool) -> None:
     recording = await house.record(seconds=5)
-    old, head = house.keyring.public_key, (await house.catalogue.recording(recording)).head
+    old, head = house.keyring.public_key, (await house.catalogue.recordings.get(recording)).head
     assert head is not None
     house.keyring.rotate_signing(5, "stolen")
     exports = _exports(house, None, {old: frozenset({head} if known else ())})
@@ -173,7 +174,7 @@ async def test_a_receiver_that_leaves_before_the_first_byte_was_handed_nothing_a
         await (await exports.deliver(COMMANDER, export.export)).aclose()
     assert (await exports.get(COMMANDER, export.export)).state == "failed"
     assert (await house.events())[-2:] == ["communication/handing over begun", "transfert/extraction failed"]
-    assert await house.catalogue.handed_over(recording) == []
+    assert await house.catalogue.exports.handed_over(recording) == []
     assert await _deliver(exports, export)
 
 
@@ -212,7 +213,7 @@ async def test_a_second_delivery_that_is_cut_short_does_not_undo_the_first(house
     await stream.aclose()
     found = await exports.get(COMMANDER, export.export)
     assert (found.state, found.sha256) == ("failed", digest)
-    assert await house.catalogue.handed_over(recording) == ["PV 12/2026"]
+    assert await house.catalogue.exports.handed_over(recording) == ["PV 12/2026"]
 
 
 async def test_a_copy_that_cannot_be_made_fails_the_extraction(house: House) -> None:

@@ -65,7 +65,7 @@ async def test_a_held_recording_erased_within_a_day_of_its_lifting_is_in_time_an
     house.clock.advance(DAY + 7)
     assert await _kinds(house) == {"late"}
     assert (await house.retention.sweep()).late == 1
-    assert (await house.catalogue.recording(second)).late_seconds == 7
+    assert (await house.catalogue.recordings.get(second)).late_seconds == 7
 
 
 async def test_a_hold_lifted_before_the_term_leaves_the_recording_to_its_own_day(house: House) -> None:
@@ -230,7 +230,7 @@ async def test_a_hold_whose_row_the_disk_refused_keeps_the_recording_nevertheles
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(house.catalogue), "add_hold", die)
+        patch.setattr(type(house.catalogue.holds), "add", die)
         with pytest.raises(KeyboardInterrupt):
             await house.retention.holds.open(COMMANDER, recording, ASKED)
     _go_to(house, TERM)

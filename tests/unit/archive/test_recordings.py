@@ -33,7 +33,14 @@ async def test_a_recording_needs_a_declared_threat_where_its_regime_asks_for_one
 @pytest.mark.parametrize(("regime", "term"), [("videoprotection", "2026-01-16"), ("bodycam_pm", "2026-02-01")])
 async def test_the_prefects_term_goes_into_the_plan_of_a_fixed_cameras_recording(house: House, regime: str, term: str) -> None:
     shorter = Recordings(
-        house.catalogue, house.journal, house.vault, house.keyring, house.clock, house.counters, prefect_days=15
+        house.catalogue,
+        house.journal,
+        house.authorizer,
+        house.vault,
+        house.keyring,
+        house.clock,
+        house.counters,
+        prefect_days=15,
     )
     await house.enrolment.enrol(CONSOLE, "cam-1", "Un", regime)
     its = await house.interventions.open_by_camera("cam-1", "Rixe", "appel")
@@ -63,7 +70,7 @@ async def test_a_commander_plays_what_was_recorded_within_a_journalled_view(hous
     assert [len(piece) for piece in pieces] == [2_000] * 3
     await house.recordings.close_view(COMMANDER, view.view)
     assert (await house.events())[-1] == "systeme/playback closed"
-    assert await house.catalogue.open_views() == []
+    assert await house.catalogue.views.list_open() == []
 
 
 @pytest.mark.parametrize("person", [OPERATOR, AUDITOR, ADMINISTRATOR])
@@ -154,7 +161,7 @@ async def test_facts_about_an_unknown_recording_are_counted_and_stop_nothing(hou
     )
     await house.recordings.segment_sealed(sealed)
     await house.recordings.segment_sealed(sealed)
-    row = await house.catalogue.recording(plan.recording)
+    row = await house.catalogue.recordings.get(plan.recording)
     assert row.stored_bytes == sealed.stored_bytes
     assert house.counters.values["recorder_facts_unknown"] == 1
 
@@ -200,6 +207,6 @@ async def test_a_playback_open_as_control_died_is_closed_at_the_next_start(house
     house.recordings._views.clear()
     await house.recordings.bury()
     assert (await house.events())[-1] == "systeme/playback closed"
-    assert await house.catalogue.open_views() == []
+    assert await house.catalogue.views.list_open() == []
     await house.recordings.bury()
     assert (await house.events()).count("systeme/playback closed") == 1

@@ -33,8 +33,8 @@ def _repair(house: House) -> Repair:
         viewing_now=house.recordings.views, believed_ns=house.retention.believed_ns,
     )  # fmt: skip
     return Repair(
-        check, house.catalogue, house.journal, house.vault, house.keyring, house.accounts.camera, house.recordings,
-        house.retention, house.clock, house.counters,
+        check, house.catalogue, house.journal, house.authorizer, house.vault, house.keyring, house.accounts.camera,
+        house.recordings, house.retention, house.clock, house.counters,
     )  # fmt: skip
 
 
@@ -65,14 +65,14 @@ async def _gap_lost(house: House) -> str:
     recording, write = await _begun(house, gaps=True)
     write()
     house.clock.advance(120)
-    real = house.catalogue.add_gap
+    real = house.catalogue.recordings.add_gap
 
     async def dropped(*_fact: object) -> None: ...
 
-    object.__setattr__(house.catalogue, "add_gap", dropped)
+    object.__setattr__(house.catalogue.recordings, "add_gap", dropped)
     await _repair(house).run(CONSOLE)
-    object.__setattr__(house.catalogue, "add_gap", real)
-    assert await house.catalogue.gaps(recording) == []
+    object.__setattr__(house.catalogue.recordings, "add_gap", real)
+    assert await house.catalogue.recordings.gaps(recording) == []
     return recording
 
 
@@ -99,7 +99,7 @@ async def _only_entered(house: House) -> str:
 async def _tombstone_with_its_rest(house: House) -> str:
     recording = await house.record()
     await _erasure_died(house, recording)
-    await house.catalogue.update_recording(recording, {"state": "erased", "erased_ns": house.clock.utc_ns()})
+    await house.catalogue.recordings.update(recording, {"state": "erased", "erased_ns": house.clock.utc_ns()})
     return recording
 
 
@@ -108,13 +108,13 @@ async def _row_lost(house: House) -> str:
     recording, write = await _begun(house)
     write()
     house.clock.advance(120)
-    real = house.catalogue.add_segment
+    real = house.catalogue.recordings.add_segment
 
     async def dropped(_row: object) -> None: ...
 
-    object.__setattr__(house.catalogue, "add_segment", dropped)
+    object.__setattr__(house.catalogue.recordings, "add_segment", dropped)
     await _repair(house).run(CONSOLE)
-    object.__setattr__(house.catalogue, "add_segment", real)
+    object.__setattr__(house.catalogue.recordings, "add_segment", real)
     return recording
 
 
@@ -144,7 +144,7 @@ async def _unlisted(house: House) -> str:
 
 async def _unlisted_with_its_intervention(house: House) -> str:
     recording = await house.record()
-    its = (await house.catalogue.recording(recording)).intervention
+    its = (await house.catalogue.recordings.get(recording)).intervention
     await _forget_row(house, recording)
     await house.database.write(lambda c: c.execute(delete(interventions).where(interventions.c.intervention == its)))
     return recording
@@ -183,11 +183,11 @@ async def test_a_row_made_from_the_chain_is_the_one_a_recorder_would_have_told(h
     told = await house.record("cam-2")
     recording = await _closed_unheard(house)
     await _repair(house).run(CONSOLE)
-    mended, other = await house.catalogue.recording(recording), await house.catalogue.recording(told)
+    mended, other = await house.catalogue.recordings.get(recording), await house.catalogue.recordings.get(told)
     for column in ("state", "reason", "links", "gaps", "duration_ns", "stored_bytes", "recovered"):
         assert getattr(mended, column) == getattr(other, column), column
     assert mended.ended_ns is not None
-    segments = [await house.catalogue.segments(name) for name in (recording, told)]
+    segments = [await house.catalogue.recordings.segments(name) for name in (recording, told)]
     assert [(row.segment, row.first_link, row.last_link, row.stored_bytes) for row in segments[0]] == [
         (row.segment, row.first_link, row.last_link, row.stored_bytes) for row in segments[1]
     ]
@@ -195,11 +195,13 @@ async def test_a_row_made_from_the_chain_is_the_one_a_recorder_would_have_told(h
 
 async def test_a_row_made_again_is_the_one_that_was_lost_and_its_recording_plays(house: House) -> None:
     recording = await house.record()
-    row = await house.catalogue.recording(recording)
+    row = await house.catalogue.recordings.get(recording)
     await _forget_row(house, recording)
     await _repair(house).run(CONSOLE)
-    assert await house.catalogue.recording(recording) == row
-    assert [(its.segment, its.first_link, its.last_link) for its in await house.catalogue.segments(recording)] == [(0, 0, 3)]
+    assert await house.catalogue.recordings.get(recording) == row
+    assert [(its.segment, its.first_link, its.last_link) for its in await house.catalogue.recordings.segments(recording)] == [
+        (0, 0, 3)
+    ]
     await house.recordings.open_view(COMMANDER, recording, "procédure 12")
 
 
@@ -269,7 +271,7 @@ async def test_no_row_is_invented(house: House, damage: Callable[[House, str], A
     assert (left.object_id, left.safe) == (recording, False)
     assert says in left.detail
     with pytest.raises(TheirError):
-        await house.catalogue.recording(recording)
+        await house.catalogue.recordings.get(recording)
 
 
 async def test_a_row_made_again_whose_key_tells_of_a_hold_is_kept_past_its_term(house: House) -> None:
@@ -301,7 +303,7 @@ async def test_a_finished_erasure_leaves_neither_key_nor_folder(house: House) ->
 async def test_a_tombstone_without_its_entry_destroys_nothing(house: House) -> None:
     recording = await house.record()
     _pass_the_term(house)
-    await house.catalogue.update_recording(recording, {"state": "erased"})
+    await house.catalogue.recordings.update(recording, {"state": "erased"})
     found = await _repair(house).run(CONSOLE)
     assert found.mended == ()
     assert {item.kind for item in found.left} == {"erased_but_there", "erased_but_readable", "no_erase_entry"}
@@ -353,12 +355,12 @@ async def test_what_is_under_way_is_no_disagreement(house: House) -> None:
     recording, write = await _begun(house)
     write()
     now = house.clock.utc_ns()
-    await house.catalogue.open_view(View("v" * 32, "live", "eve", "cam-1", None, None, "x", now, now))
+    await house.catalogue.views.add(View("v" * 32, "live", "eve", "cam-1", None, None, "x", now, now))
     await house.journal.append(
         Entry(Operation.CONSULTATION, "eve", "operator", motive="x", details={"event": "view opened", "view": "v" * 32})
     )
     assert await _repair(house).run(CONSOLE) == await _repair(house).run(CONSOLE)
-    assert (await house.catalogue.recording(recording)).state == "open"
+    assert (await house.catalogue.recordings.get(recording)).state == "open"
 
 
 async def test_only_administrators_repair(house: House) -> None:

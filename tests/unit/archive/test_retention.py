@@ -31,7 +31,7 @@ async def test_nothing_goes_before_the_paris_day_of_its_term_and_everything_on_i
     assert not house.vault.folder(recording).exists()
     assert house.keyring.recordings() == {}
     assert "2026-02-01" not in house.keyring.days()
-    row = await house.catalogue.recording(recording)
+    row = await house.catalogue.recordings.get(recording)
     assert (row.state, row.bearer, row.late_seconds) == ("erased", None, 0)
     assert "effacement/None" in await house.events()
 
@@ -134,16 +134,16 @@ async def test_the_entry_stands_before_the_key_goes_and_the_key_goes_before_the_
     _go_to(house, TERM)
     await house.retention.sweep()
     assert order == ["entry effacement", "key", "files"]
-    assert (await house.catalogue.recording(recording)).state == "erased"
+    assert (await house.catalogue.recordings.get(recording)).state == "erased"
 
 
-@pytest.mark.parametrize("dies_in", ["destroy_recording", "erase", "update_recording"])
+@pytest.mark.parametrize("dies_in", ["destroy_recording", "erase", "update"])
 async def test_a_sweep_that_died_half_way_is_finished_by_the_next(
     house: House, monkeypatch: pytest.MonkeyPatch, dies_in: str
 ) -> None:
     recording = await house.record()
     _go_to(house, TERM)
-    owner = {"destroy_recording": Keyring, "erase": Vault, "update_recording": type(house.catalogue)}[dies_in]
+    owner = {"destroy_recording": Keyring, "erase": Vault, "update": type(house.catalogue.recordings)}[dies_in]
 
     def die(*_: object) -> None:
         raise KeyboardInterrupt
@@ -207,6 +207,7 @@ def test_keeping_says_when_it_never_ran(house: House) -> None:
     fresh = Retention(
         house.catalogue,
         house.journal,
+        house.authorizer,
         house.vault,
         house.keyring,
         house.clock,
@@ -219,7 +220,7 @@ def test_keeping_says_when_it_never_ran(house: House) -> None:
 async def test_a_name_that_is_no_day_and_a_term_that_is_none_keep_nothing_else_from_going(house: House) -> None:
     bad, good = await house.record(), await house.record()
     (house.root / "keys/wrapped/lost+found").mkdir()
-    await house.catalogue.update_recording(bad, {"expires_on": "2026-01-3x"})
+    await house.catalogue.recordings.update(bad, {"expires_on": "2026-01-3x"})
     _go_to(house, TERM)
     swept = await house.retention.sweep()
     assert swept.erased == (good,)

@@ -11,17 +11,23 @@ from tests.support.services import ADMINISTRATOR, AUDITOR, COMMANDER, OPERATOR, 
 @pytest.fixture
 def verification(house: House) -> Verification:
     return Verification(
-        house.catalogue, house.journal, house.vault, house.keyring, house.clock, public_key=house.keyring.public_key, revoked={}
+        house.catalogue,
+        house.journal,
+        house.authorizer,
+        house.vault,
+        house.keyring,
+        public_key=house.keyring.public_key,
+        revoked={},
     )
 
 
 async def test_under_a_revoked_key_only_an_attested_head_is_of_proved_origin(house: House) -> None:
     recording, key = await house.record(), house.keyring.public_key
-    head = (await house.catalogue.recording(recording)).head
+    head = (await house.catalogue.recordings.get(recording)).head
     assert head is not None
     for heads, origin in ((frozenset({head}), "proved"), (frozenset[bytes](), "not proved")):
         service = Verification(
-            house.catalogue, house.journal, house.vault, house.keyring, house.clock, public_key=key, revoked={key: heads}
+            house.catalogue, house.journal, house.authorizer, house.vault, house.keyring, public_key=key, revoked={key: heads}
         )
         assert (await service.verify(COMMANDER, recording))["origin"] == origin
 

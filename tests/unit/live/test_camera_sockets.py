@@ -9,8 +9,8 @@ import pytest
 
 from relay.base.errors import Kind, OurError, TheirError
 from relay.live.camera_sockets import CameraSockets, Unit
-from relay.people.authorize import Authorizer
 from relay.people.interventions import Interventions
+from relay.runtime.deadlines import NO_DEADLINE, Deadline
 from relay.store.accounts import Camera
 from relay.store.catalogue import Intervention
 from tests.support.live_messages import as_bytes, as_map
@@ -23,12 +23,12 @@ class Obstructed(Interventions):
     refuses = False
     held: asyncio.Event | None = None
 
-    async def open_by_camera(self, camera: str, label: str, reason: str) -> Intervention:
+    async def open_by_camera(self, camera: str, label: str, reason: str, *, deadline: Deadline = NO_DEADLINE) -> Intervention:
         if self.held is not None:
             await self.held.wait()
         if self.refuses:
             raise OurError("database: disk I/O error")
-        return await super().open_by_camera(camera, label, reason)
+        return await super().open_by_camera(camera, label, reason, deadline=deadline)
 
 
 @dataclass
@@ -61,8 +61,8 @@ class Scene:
 
 @pytest.fixture
 async def scene(house: House) -> AsyncIterator[Scene]:
-    interventions = Obstructed(house.catalogue, house.journal, house.clock)
-    made = CameraSockets(interventions, house.catalogue, Authorizer(house.journal, house.clock), house.clock, house.counters)
+    interventions = Obstructed(house.catalogue, house.journal, house.authorizer, house.clock)
+    made = CameraSockets(interventions, house.catalogue, house.authorizer, house.clock, house.counters)
     found = Scene(made, interventions, house)
     made.on_change.append(found.changed.append)
     yield found
@@ -78,7 +78,7 @@ async def test_a_press_is_told_and_answered_before_anything_is_written(scene: Sc
     assert scene.told["pm-1"] == [{"t": "pressed"}]
     scene.interventions.held.set()
     await scene.settled()
-    (opened,) = await scene.house.catalogue.open_interventions()
+    (opened,) = await scene.house.catalogue.interventions.list_open()
     assert unit.intent is not None
     assert unit.intent.intervention == opened.intervention
 
@@ -91,7 +91,7 @@ async def test_a_press_that_the_disk_refuses_stands_and_is_entered_as_soon_as_th
     scene.cameras.tick()
     await scene.settled()
     assert unit.pressed
-    assert await scene.house.catalogue.open_interventions() == []
+    assert await scene.house.catalogue.interventions.list_open() == []
     assert scene.house.counters.values["camera_presses_unentered"] == 2
     scene.interventions.refuses = False
     scene.cameras.tick()
@@ -99,7 +99,7 @@ async def test_a_press_that_the_disk_refuses_stands_and_is_entered_as_soon_as_th
     assert unit.intent is not None
     assert unit.intent.intervention is not None
     assert unit.intent.threat == "biens"
-    assert len(await scene.house.catalogue.open_interventions()) == 1
+    assert len(await scene.house.catalogue.interventions.list_open()) == 1
 
 
 async def test_a_hanging_disk_holds_up_no_other_camera_and_no_release(scene: Scene) -> None:
@@ -116,7 +116,7 @@ async def test_a_hanging_disk_holds_up_no_other_camera_and_no_release(scene: Sce
     assert first.intent is None
     assert second.intent is not None
     assert second.intent.intervention is not None
-    assert len(await scene.house.catalogue.open_interventions()) == 1
+    assert len(await scene.house.catalogue.interventions.list_open()) == 1
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ async def test_no_press_is_refused_for_its_words(scene: Scene, message: dict[str
     assert unit.pressed
     assert unit.intent is not None
     assert (unit.intent.threat, unit.intent.trigger) == (threat, trigger)
-    assert len(await scene.house.catalogue.open_interventions()) == 1
+    assert len(await scene.house.catalogue.interventions.list_open()) == 1
 
 
 async def test_a_press_that_stands_keeps_its_cause_however_long_the_camera_cannot_publish(scene: Scene) -> None:

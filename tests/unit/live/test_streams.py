@@ -136,8 +136,11 @@ class Scene:
         self.asked: list[tuple[int, m.Message]] = []
         self.capture, self.camera_sockets = Recorders(), Cameras()
         rules = Rules(4, 10, 7200)
+        rows = SimpleNamespace(
+            interventions=SimpleNamespace(get=self.intervention), recordings=SimpleNamespace(get=self.recording)
+        )
         self.streams = Streams(
-            self.processes, cast(Capture, self.capture), cast(CameraSockets, self.camera_sockets), cast(Catalogue, self),
+            self.processes, cast(Capture, self.capture), cast(CameraSockets, self.camera_sockets), cast(Catalogue, rows),
             self.find, rules, self.clock, self.counters,
         )  # fmt: skip
         self.revoked_ns: int | None = None

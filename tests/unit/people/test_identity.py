@@ -219,7 +219,13 @@ async def test_a_step_of_the_wall_clock_neither_opens_nor_prolongs_a_lock(house:
 
 def _after_a_restart(house: House) -> Identity:
     return Identity(
-        house.accounts, house.journal, house.clock, house.counters, service=SERVICE, passwords=house.identity._passwords
+        house.accounts,
+        house.journal,
+        house.authorizer,
+        house.clock,
+        house.counters,
+        service=SERVICE,
+        passwords=house.identity._passwords,
     )
 
 

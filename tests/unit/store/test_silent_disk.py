@@ -10,19 +10,21 @@ from sqlalchemy import Connection, text
 
 from relay.base.clock import ManualClock
 from relay.base.errors import Kind, OurError
-from relay.runtime import deadlines
+from relay.runtime.deadlines import Deadline, run_to_completion
 from relay.store import database as database_module
 from relay.store import journal as journal_module
 from relay.store.database import Database
 from relay.store.journal import Entry, Journal, Operation
 from relay.store.journal_check import verify_journal
-from tests.support.faulty_disk import SilentDisk
+from tests.support.faulty_disk import ScriptedDeadline, SilentDisk
 from tests.unit.store.conftest import ORIGIN, KeySigner
+
+LONG, NONE_AT_ALL = Deadline(600.0), Deadline(0.0)
 
 
 @pytest.fixture
 def disk(database: Database, monkeypatch: pytest.MonkeyPatch) -> SilentDisk:
-    return SilentDisk(database, monkeypatch)
+    return SilentDisk(database, ScriptedDeadline(), monkeypatch)
 
 
 def _note(number: int) -> Callable[[Connection], object]:
@@ -36,21 +38,18 @@ def _sizes(connection: Connection) -> list[int]:
 async def test_a_request_does_not_wait_for_a_silent_disk_and_what_it_handed_over_is_written_later(
     database: Database, disk: SilentDisk
 ) -> None:
-    with disk.silent(), deadlines.hurried():
+    with disk.silent():
         with pytest.raises(OurError, match="does not answer") as told:
-            await database.write(_note(1))
-        assert (told.value.kind, told.value.retry_after) == (Kind.UNAVAILABLE, deadlines.SECONDS)
+            await database.write(_note(1), deadline=disk.deadline)
+        assert (told.value.kind, told.value.retry_after) == (Kind.UNAVAILABLE, disk.deadline.seconds)
         with disk.noticed(), pytest.raises(OurError, match="does not answer"):
-            await database.write(_note(2))
-    with deadlines.hurried():
-        await database.write(_note(3))
+            await database.write(_note(2), deadline=disk.deadline)
+    await database.write(_note(3), deadline=disk.deadline)
     assert await database.read(_sizes) == [1, 3], "the second was refused before it was handed over"
     assert database._counters.values["database_unanswered"] == 2
 
 
-async def test_a_writer_that_finishes_nothing_is_noticed_and_so_is_its_return(
-    database: Database, journal: Journal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_writer_that_finishes_nothing_is_noticed_and_so_is_its_return(database: Database, journal: Journal) -> None:
     gate, inside = threading.Event(), threading.Event()
 
     def hold(_connection: Connection) -> None:
@@ -60,18 +59,14 @@ async def test_a_writer_that_finishes_nothing_is_noticed_and_so_is_its_return(
     held = asyncio.create_task(database.write(hold))
     entry = asyncio.create_task(journal.append(Entry(Operation.SYSTEME, "relay", "system")))
     await asyncio.to_thread(inside.wait, 60)
-    monkeypatch.setattr(deadlines, "SECONDS", 600.0)
-    assert (database.stalled, journal.stalled) == (False, False)
-    monkeypatch.setattr(deadlines, "SECONDS", 0.0)
-    assert (database.stalled, journal.stalled) == (True, True)
+    assert (database.stalled(LONG), journal.stalled(LONG)) == (False, False)
+    assert (database.stalled(NONE_AT_ALL), journal.stalled(NONE_AT_ALL)) == (True, True)
     gate.set()
     await asyncio.gather(held, entry)
-    assert (database.stalled, journal.stalled) == (False, False)
+    assert (database.stalled(NONE_AT_ALL), journal.stalled(NONE_AT_ALL)) == (False, False)
 
 
-async def test_reads_are_refused_at_once_when_no_reader_comes_back_and_not_while_one_is_free(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_reads_are_refused_at_once_when_no_reader_comes_back_and_not_while_one_is_free(database: Database) -> None:
     gate, inside = threading.Event(), threading.Semaphore(0)
     held: list[asyncio.Task[None]] = []
 
@@ -84,11 +79,10 @@ async def test_reads_are_refused_at_once_when_no_reader_comes_back_and_not_while
         await asyncio.to_thread(inside.acquire)
 
     await hold()
-    monkeypatch.setattr(deadlines, "SECONDS", 0.0)
-    assert not database._readers.stalled
+    assert not database.stalled(NONE_AT_ALL, reading=True)
     await hold()
-    with deadlines.hurried(), pytest.raises(OurError, match="does not answer"):
-        await database.read(_sizes)
+    with pytest.raises(OurError, match="does not answer"):
+        await database.read(_sizes, deadline=NONE_AT_ALL)
     gate.set()
     await asyncio.gather(*held)
     assert await database.read(_sizes) == []
@@ -98,23 +92,22 @@ async def test_a_read_that_does_not_come_back_is_given_up_and_leaves_its_place(
     database: Database, disk: SilentDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database_module, "MAX_WAITING", 4)
-    with disk.silent(reads=True), deadlines.hurried():
+    with disk.silent(reads=True):
         for _ in range(8):
             with pytest.raises(OurError, match="does not answer"):
-                await database.read(_sizes)
+                await database.read(_sizes, deadline=disk.deadline)
     assert await database.read(_sizes) == []
 
 
-async def test_who_is_in_no_hurry_waits_for_the_disk(database: Database, disk: SilentDisk) -> None:
+async def test_work_without_a_deadline_waits_for_the_disk(database: Database, disk: SilentDisk) -> None:
     with disk.silent():
         waiting = asyncio.create_task(database.write(_note(1)))
-        with deadlines.hurried():
-            begun_in_a_hurry = deadlines.spawn(database.write(_note(2)))
-        await asyncio.wait({waiting, begun_in_a_hurry}, timeout=0.05)
+        with pytest.raises(OurError, match="does not answer"):
+            await run_to_completion(database.write(_note(2)), disk.deadline)
         assert not waiting.done()
-        assert not begun_in_a_hurry.done()
-    await asyncio.gather(waiting, begun_in_a_hurry)
-    assert await database.read(_sizes) == [1, 2]
+    await waiting
+    await database.write(_note(3))
+    assert await database.read(_sizes) == [1, 2, 3], "what a request began is carried out after the request gave up"
 
 
 async def _told(journal: Journal) -> list[tuple[object, object, object]]:
@@ -143,16 +136,15 @@ async def test_what_waited_for_a_silent_disk_is_written_and_undone_where_its_req
     with disk.silent():
         patient = asyncio.create_task(journal.append(_happened("in flight")))
         await asyncio.sleep(0)
-        with deadlines.hurried():
+        with pytest.raises(OurError, match="does not answer"):
+            await journal.append(_asked("view opened"), deadline=disk.deadline)
+        with disk.noticed():
             with pytest.raises(OurError, match="does not answer"):
-                await journal.append(_asked("view opened"))
-            with disk.noticed():
-                with pytest.raises(OurError, match="does not answer"):
-                    await journal.append(_asked("never queued"))
-                with pytest.raises(OurError, match="does not answer"):
-                    await journal.append(_happened("view closed"), happened=True)
-                with pytest.raises(OurError, match="does not answer"):
-                    await journal.checkpoint()
+                await journal.append(_asked("never queued"), deadline=disk.deadline)
+            with pytest.raises(OurError, match="does not answer"):
+                await journal.append(_happened("view closed"), happened=True, deadline=disk.deadline)
+            with pytest.raises(OurError, match="does not answer"):
+                await journal.checkpoint(deadline=disk.deadline)
     assert await patient == 1
     await journal.append(_happened("after"))
     assert await _told(journal) == [
@@ -179,8 +171,8 @@ async def test_what_waited_for_a_silent_disk_is_written_and_undone_where_its_req
 async def test_an_entry_in_flight_when_its_request_is_refused_is_undone_in_the_next_transaction(
     database: Database, journal: Journal, disk: SilentDisk
 ) -> None:
-    with disk.silent(), deadlines.hurried(), pytest.raises(OurError, match="does not answer"):
-        await journal.append(_asked("sign-in"))
+    with disk.silent(), pytest.raises(OurError, match="does not answer"):
+        await journal.append(_asked("sign-in"), deadline=disk.deadline)
     await journal.append(_happened("after"))
     assert [told[1:] for told in await _told(journal)] == [
         ("start", None),
@@ -199,8 +191,8 @@ async def test_an_entry_that_the_disk_refuses_in_the_end_is_not_undone(
     with disk.silent():
         held = asyncio.create_task(database.write(lambda _connection: None))
         await asyncio.sleep(0)
-        with deadlines.hurried(), pytest.raises(OurError, match="does not answer"):
-            await journal.append(_asked("sign-in"))
+        with pytest.raises(OurError, match="does not answer"):
+            await journal.append(_asked("sign-in"), deadline=disk.deadline)
         drop = asyncio.create_task(_settled(journal))
     await asyncio.gather(held, drop)
     await database.write(lambda c: c.exec_driver_sql("DROP TRIGGER full"))
@@ -222,8 +214,8 @@ async def test_what_happened_waits_for_a_silent_disk_up_to_the_bound(
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         for number in range(5):
-            with deadlines.hurried(), pytest.raises(OurError, match="answer" if number < 3 else "too much waits"):
-                await journal.refuse("eve", "operator", "view_live", "forbidden", str(number))
+            with pytest.raises(OurError, match="answer" if number < 3 else "too much waits"):
+                await journal.refuse("eve", "operator", "view_live", "forbidden", str(number), deadline=disk.deadline)
     await flying
     await journal.append(Entry(Operation.SYSTEME, "relay", "system"))
     assert len(await journal.read()) == 6

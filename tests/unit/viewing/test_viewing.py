@@ -15,6 +15,7 @@ from relay.live.streams import Streams
 from relay.people.authorize import Authorizer
 from relay.people.interventions import Interventions
 from relay.policy.roles import Person, Role
+from relay.runtime.deadlines import NO_DEADLINE, Deadline
 from relay.store.catalogue import Catalogue, View
 from relay.store.journal import Entry, Journal
 from relay.viewing.sessions import Viewer, ViewerSession, make_secret
@@ -45,8 +46,10 @@ class Scene:
     def fresh(self) -> Viewing:
         self.adopters.clear()
         processes = SimpleNamespace(workers=[self.process], on=lambda *_: None, on_up=self.adopters.append)
+        views = SimpleNamespace(add=self.open_view, close=self.close_view, list_open=self.open_views, lease=self.lease_views)
+        rows = SimpleNamespace(interventions=SimpleNamespace(get=self.intervention), views=views)
         return Viewing(
-            cast(Processes, processes), cast(Streams, self), cast(Interventions, self), cast(Catalogue, self),
+            cast(Processes, processes), cast(Streams, self), cast(Interventions, self), cast(Catalogue, rows),
             cast(Journal, self), Authorizer(cast(Journal, self), self.clock), self.clock, SteadyClock(self.clock),
             self.counters,
         )  # fmt: skip
@@ -88,7 +91,7 @@ class Scene:
             raise TheirError(Kind.INCOMPLETE, "this intervention is closed (LIV-07)")
         return "because"
 
-    async def append(self, entry: Entry, *, happened: bool = False) -> int:
+    async def append(self, entry: Entry, *, happened: bool = False, deadline: Deadline = NO_DEADLINE) -> int:
         self.entries.append(dict(entry.details))
         self.entering()
         return len(self.entries)
