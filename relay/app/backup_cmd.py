@@ -36,18 +36,21 @@ def restore(
     archive: Annotated[Path, typer.Argument(help="What `relay backup` wrote")],
     data: DataOption = None,
     checkpoints: Annotated[
-        Path | None, typer.Option(help="Copy of journal/checkpoints that left the machine: tells what the journal had become")
+        Path | None,
+        typer.Option(help="Copy of journal/checkpoints kept on another machine; shows entries signed after the backup"),
     ] = None,
-    accept_loss: Annotated[str, typer.Option(help="Why entries that were signed after the backup are lost; journalled")] = "",
+    accept_loss: Annotated[
+        str, typer.Option(help="Reason for losing entries that were signed after the backup; entered in the journal")
+    ] = "",
 ) -> None:
-    """Restore a backup into a folder without a database; noticed: a journal rolled back.  The relay must not run."""
+    """Restore a backup into a folder without a database; refuses to roll back the journal.  The relay must not run."""
     settings = settings_of(None, data)
     with standing_still(settings):
         found = backups.restore(archive, settings.data, checkpoints, accept_loss=bool(accept_loss.strip()))
         facts: dict[str, str | int] = {"taken_at": rfc3339(found.manifest.taken_ns), "entries": found.manifest.journal_size}
         asyncio.run(enter(settings_of(None, data), "restored", accept_loss.strip(), lost=found.lost, **facts))
-    lost = f"; {found.lost} signed entries are lost, which is entered" if found.lost else ""
+    lost = f"; {found.lost} signed entries are lost, which the journal records" if found.lost else ""
     typer.echo(
         f"{settings.data}: journal of {found.manifest.journal_size} entries as of {rfc3339(found.manifest.taken_ns)}{lost}"
     )
-    typer.echo("people and cameras are as they were then: look through both lists; then `relay check`")
+    typer.echo("people and cameras are as they were then: review both lists, then run `relay check`")

@@ -1,6 +1,6 @@
-"""`relay check`: what disagrees, and with `--repair` what was mended.
+"""`relay check`: lists disagreements between vault, catalogue, keys and journal; `--repair` mends the safe ones.
 
-Owns: arguments, progress and words of the command.  Must never know: what is compared or how it is mended.
+Owns: arguments, progress and output of the command.  Must never know: what is compared or how it is mended.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from relay.app.console import Console
 
 QUIET_SECONDS = 2.0
-"""A check that is done by then shows no progress."""
-LOOK_SECONDS = 0.5
+"""A check that takes no longer shows no progress bar."""
+PROGRESS_SECONDS = 0.5
 
 
 def check(
@@ -44,7 +44,7 @@ def check(
 
 
 async def _asked(console: "Console", path: str) -> Any:
-    """Ask and, once it takes long, show how far it is."""
+    """Ask for the check and, once it takes longer than `QUIET_SECONDS`, show its progress."""
     work = asyncio.ensure_future(console.call("POST", path, patient=True))
     try:
         await asyncio.wait({work}, timeout=QUIET_SECONDS)
@@ -55,7 +55,7 @@ async def _asked(console: "Console", path: str) -> Any:
                 at = await console.call("GET", "/api/check")
                 if at["what"]:
                     bar.update(task, description=at["what"], completed=at["done"], total=at["total"])
-                await asyncio.wait({work}, timeout=LOOK_SECONDS)
+                await asyncio.wait({work}, timeout=PROGRESS_SECONDS)
         return await work
     finally:
         work.cancel()

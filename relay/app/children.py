@@ -1,4 +1,4 @@
-"""What each process of the relay is told at start.
+"""The configuration that each process of the relay gets at its start.
 
 What this file owns: the translation of the settings into the workers' and recorders' own configurations.  What it must never
 know: how processes are kept alive.
@@ -20,7 +20,7 @@ from relay.worker.config import WorkerConfig
 
 
 def children(settings: Settings, keyring: Keyring, clock: Clock) -> list[Child]:
-    """Return recorders, workers and control, in the order in which they are best started."""
+    """Return recorders, workers and control, in the order of their start."""
     indexes = range(settings.workers.count)
     return [
         *(_recorder(settings, keyring, clock, index) for index in indexes),

@@ -1,7 +1,8 @@
-"""What the command line asks of the relay: over control's own Unix socket where it runs, else of a control opened for it.
+"""The machine's console: requests of the command line to control, over its Unix socket.
 
-What this file owns: finding or lending a control.  What it must never know: what is asked.  There is only ever one writer of
-journal and database: a console that finds no control takes control's place for the moment.
+What this file owns: finding a running control, or opening one for the length of a command.  What it must never know: the
+requests.  Journal and database have one writer at any time: a console that finds no control takes the lock and the place of
+control until its command is done.
 """
 
 import asyncio
@@ -22,15 +23,15 @@ WAIT_SECONDS = 10.0
 
 
 class Console:
-    """JSON requests as the machine's console; errors become the errors they were."""
+    """Makes JSON requests as the machine's console; an answer that is an error is raised as the error that control raised."""
 
     def __init__(self, http: aiohttp.ClientSession) -> None:
         self.http = http
 
     async def call(self, method: str, path: str, body: dict[str, Any] | None = None, *, patient: bool = False) -> Any:
-        """Return the answer's JSON (None where it has none); raises TheirError or OurError as the relay refused.
+        """Return the answer's JSON (None if it has none); raises TheirError or OurError as the relay refused.
 
-        `patient`: without a limit of time, for work that grows with the vault.
+        `patient` sets no limit of time, for work that grows with the vault.
         """
         timeout = aiohttp.ClientTimeout(total=None) if patient else self.http.timeout
         async with self.http.request(method, f"http://relay{path}", json=body, timeout=timeout) as response:
@@ -49,7 +50,7 @@ def _error(found: Any, status: int) -> RelayError:
 
 @asynccontextmanager
 async def console(settings: Settings) -> AsyncIterator[Console]:
-    """Yield a console; raises OurError when neither a control is there nor one can be opened."""
+    """Yield a console; raises OurError if control neither runs nor can be opened."""
     pid_file = settings.run / "control.pid"
     if pid_file.exists() and is_locked(pid_file):
         await _wait_for_socket(settings)

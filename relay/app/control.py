@@ -1,6 +1,6 @@
 """`python -m relay.app.control --config FILE --index 0`: the control process.
 
-What this file owns: its life and its timers.  What it must never know: packets, media.
+What this file owns: how control starts and stops, and its timers.  What it must never know: packets, media.
 """
 
 import argparse
@@ -53,7 +53,7 @@ async def _main(settings: Settings) -> None:
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run control until `stop`; everything is on disk when this returns.  Raises OurError when it cannot start."""
+    """Run control until `stop`.  When this returns, everything is on disk.  Raises OurError if control cannot start."""
     settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = PidLock(settings.run / "control.pid")
     try:
@@ -105,7 +105,7 @@ def _timers(control: Control) -> list[asyncio.Task[None]]:
         (1.0, pages),
         (1.0, services.streams.tick),
         (1.0, services.time_limit.tick),
-        # Of its own: what is being entered in journal and catalogue must not keep a lease waiting.
+        # Renewed apart from `viewing.tick`, because a slow write to journal or catalogue must not delay a lease.
         (RENEW_SECONDS, leases),
         (RENEW_SECONDS, services.viewing.tick),
         (5.0, journal.flush_anonymous),
@@ -119,7 +119,7 @@ def _timers(control: Control) -> list[asyncio.Task[None]]:
 
 
 async def shut(control: Control) -> None:
-    """End in order: links, what is being entered, the journal's last checkpoint, the database."""
+    """Stop in order: connections to processes, camera sockets, sessions, pending writes, journal, database."""
     await control.processes.stop()
     await control.context.camera_sockets.shut()
     await control.context.streams.shut()

@@ -1,7 +1,7 @@
 """`scripts/run`: a relay with simulated cameras, from nothing to a picture.
 
-What this file owns: demo people, demo cameras, the two child processes (relay, cameras) and their end.  What it must never
-know: how either works; it types the commands that a person would type.  `relay serve` alone has none of this.
+What this file owns: demo people, demo cameras, and the start and stop of two child processes (relay, cameras).  What it must
+never know: how either works.  It runs the commands that a person would type; `relay serve` alone has none of this.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ Passwords = dict[str, str]
 
 
 async def furnish(found: Console, cameras: list[str], known: dict[str, str]) -> tuple[Passwords, dict[str, str]]:
-    """Make demo people and cameras where they are missing; return one-time passwords by user and tokens by camera."""
+    """Make the demo people and cameras that are missing; return one-time passwords by user and tokens by camera."""
     passwords = {}
     for role, (user, name) in PEOPLE.items():
         body: dict[str, Any] = {"user": user, "name": name, "role": role, "act_ref": "demo"}
@@ -57,26 +57,26 @@ async def furnish(found: Console, cameras: list[str], known: dict[str, str]) -> 
 
 
 def read_tokens(path: Path) -> dict[str, str]:
-    """Return the demo cameras' tokens of earlier runs."""
+    """Return the tokens that earlier runs made for the demo cameras."""
     if not path.exists():
         return {}
     return dict(line.split() for line in path.read_text(encoding="utf-8").splitlines() if line)
 
 
 def write_tokens(path: Path, tokens: dict[str, str]) -> None:
-    """Keep the demo cameras' tokens, readable by their owner only."""
+    """Write the tokens of the demo cameras, mode 0600."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.writelines(f"{camera} {token}\n" for camera, token in tokens.items())
 
 
 def start(*arguments: str, log: Path) -> "subprocess.Popen[bytes]":
-    """Start one of our programs in a session of its own, so that Ctrl-C reaches this process alone."""
+    """Start a Python program in a POSIX session of its own, so that Ctrl-C reaches this process alone."""
     with log.open("ab") as sink:
         return subprocess.Popen([sys.executable, *arguments], stdout=sink, stderr=sink, start_new_session=True)
 
 
 async def until_ready(url: str, certificate: Path | None, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Wait for `/readyz`; raises OurError with the reason and the place of the log when the relay ends or stays silent."""
+    """Wait for `/readyz`; raises OurError with the reason and the log's path if the relay ends or does not answer in time."""
     earlier = await asyncio.to_thread(lambda: log.stat().st_size)
     tls: ssl.SSLContext | bool = ssl.create_default_context(cafile=str(certificate)) if certificate else True
     with contextlib.suppress(TimeoutError):
@@ -91,18 +91,18 @@ async def until_ready(url: str, certificate: Path | None, process: "subprocess.P
 
 
 def last_words(log: Path, since: int) -> str:
-    """Return what the last process that could not start said (a port that is taken, say) behind byte `since`, else ""."""
+    """Return ": " and the newest OurError in the log behind byte `since` (a port that is taken, say), else ""."""
     marks = f"{OurError.__module__}.{OurError.__name__}: "
-    told = [
+    details = [
         line.split(marks, 1)[1]
         for line in log.read_bytes()[since:].decode(errors="replace").splitlines()
         if line.startswith(marks)
     ]
-    return f": {told[-1]}" if told else ""
+    return f": {details[-1]}" if details else ""
 
 
 async def end(process: "subprocess.Popen[bytes] | None") -> None:
-    """Ask a child to end, and wait: the relay closes its recordings now."""
+    """Stop a child and wait for its end, because the relay closes its recordings meanwhile."""
     if process is None or process.poll() is not None:
         return
     process.send_signal(signal.SIGTERM)
@@ -114,7 +114,7 @@ async def end(process: "subprocess.Popen[bytes] | None") -> None:
 
 
 class Demo:
-    """One run: the relay, its cameras, and Ctrl-C."""
+    """One run of the relay and its cameras, until Ctrl-C."""
 
     def __init__(self, settings: Settings, camera_options: list[str], *, open_page: bool) -> None:
         self.settings = settings
@@ -130,18 +130,18 @@ class Demo:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        relay = crew = None
+        relay = cameras_process = None
         log = self.settings.data / "relay.log"
         try:
             relay = start("-m", "relay.app", *self._serve_options(), log=log)
             await until_ready(self.url, self.certificate, relay, log)
-            crew = self._start_cameras(cameras)
+            cameras_process = self._start_cameras(cameras)
             typer.echo(f"ready {self.url}")
             if self.open_page:
                 await asyncio.to_thread(webbrowser.open, self.url)
             await self._watch(stop, relay, log)
         finally:
-            await end(crew)
+            await end(cameras_process)
             await end(relay)
         typer.echo(f"stopped; recordings in {self.settings.data / 'vault'} are closed: check one with `relay verify`")
 

@@ -1,4 +1,4 @@
-"""`relay export`: a commander's extraction from the command line, by the same doors as from the page.
+"""`relay export`: a commander's extraction from the command line, by the same routes as from the page.
 
 What this file owns: the exchange and its progress.  What it must never know: what is in the archive.
 """
@@ -21,7 +21,7 @@ async def extract(
 ) -> None:
     """Sign in as the commander, enter the extraction, write the archive (mode 0600), sign out.
 
-    Raises TheirError and OurError as the relay refuses.
+    Raises TheirError or OurError as the relay refused.
     """
     session = await console.call("POST", "/api/session", {"user": user, "password": password})
     console.http.headers["X-CSRF"] = session["csrf"]

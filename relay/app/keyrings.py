@@ -1,4 +1,4 @@
-"""The keyring as the settings place it.
+"""Opens the keyring at the places that the settings name.
 
 What this file owns: the translation of section `keys`.  What it must never know: a key.
 """
@@ -18,7 +18,7 @@ def keyring_of(settings: Settings) -> Keyring:
 
 
 def places_of(settings: Settings) -> Places:
-    """Return where long-term keys are."""
+    """Return the places of the long-term keys: files, or a PKCS#11 token."""
     keys = settings.keys
     if keys.pkcs11_module is None or keys.pkcs11_token is None:
         return Places()
@@ -28,7 +28,7 @@ def places_of(settings: Settings) -> Places:
 
 
 def pinned_elsewhere(settings: Settings) -> Path | None:
-    """Return the file of the pinned public key where it is not the keyring's own; raises OurError where we may not write it."""
+    """Return the file of the pinned public key if it is not the keyring's own; raises OurError if we may not write it."""
     pinned = settings.evidence.public_key
     if pinned is None or pinned.resolve() == (settings.data / "keys" / "signing.pub").resolve():
         return None

@@ -1,7 +1,7 @@
 """`relay keys`: rotation, escrow; entered in the journal.
 
-Owns: arguments, and that the relay stands still meanwhile (several processes hold its keys).
-Must never know: how keys are kept.
+Owns: arguments, and that the relay does not run meanwhile (several of its processes hold its keys).
+Must never know: how keys are stored.
 """
 
 import asyncio
@@ -32,7 +32,9 @@ app = typer.Typer(no_args_is_help=True, help="Long-term keys; the relay must not
 
 @app.command("rotate-kek")
 def rotate_kek(
-    reason: Annotated[str, typer.Option(help="Why; journalled")], config: ConfigOption = None, data: DataOption = None
+    reason: Annotated[str, typer.Option(help="Reason; entered in the journal")],
+    config: ConfigOption = None,
+    data: DataOption = None,
 ) -> None:
     """Wrap every day key under a new key-encryption key, made where the settings say; no recording is touched."""
     settings = settings_of(config, data)
@@ -41,12 +43,12 @@ def rotate_kek(
         count = keyring.rotate_kek()
         asyncio.run(enter(settings, "key-encryption key rotated", reason, days=count, place=settings.keys.kek))
     _report_undestroyed(keyring)
-    typer.echo(f"{count} day keys wrapped anew; shares of the old key open nothing any more: split again")
+    typer.echo(f"{count} day keys wrapped anew; the shares of the old key are void: run `relay keys split` again")
 
 
 @app.command("rotate-signing")
 def rotate_signing(
-    reason: Annotated[str, typer.Option(help="Why; journalled, and signed into the succession")],
+    reason: Annotated[str, typer.Option(help="Reason; entered in the journal, and signed into the succession")],
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
@@ -56,7 +58,7 @@ def rotate_signing(
         pinned = pinned_elsewhere(settings)
         keyring = keyring_of(settings)
         old = keyring.public_key
-        # Under the old key: whatever happens next, its last checkpoint says that it was to end here.
+        # Entered under the old key, so that its last checkpoint says that it ends here even after a crash.
         asyncio.run(enter(settings, "signing key to be followed", reason, old=old.hex()))
         keyring.rotate_signing(SystemClock().utc_ns(), reason)
         if pinned is not None:
@@ -70,14 +72,14 @@ def rotate_signing(
 @app.command()
 def revoke(
     key: Annotated[str, typer.Option(help="Public key, 64 hex digits: an earlier signing key, or a session key")],
-    why: Annotated[str, typer.Option(help="Why; journalled")],
+    why: Annotated[str, typer.Option(help="Reason; entered in the journal")],
     unknown: Annotated[
-        bool, typer.Option("--unknown", help="Revoke it though this relay does not know it: seen elsewhere; journalled so")
+        bool, typer.Option("--unknown", help="Revoke a key that this relay does not know; entered in the journal as unknown")
     ] = False,
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
-    """From now on a key vouches only for recordings that the journal already knew; for ever.  Rotate first."""
+    """Revoke a key for ever: it vouches only for recordings that the journal already knew.  Rotate first."""
     settings = settings_of(config, data)
     revoked = key_from(key.encode(), "--key")
     with standing_still(settings):
@@ -90,7 +92,7 @@ def revoke(
             vault = Vault(settings.data / "vault")
             vault.prepare()
             require_known(revoked, keyring, vault)
-        # The entry first: after a crash between the two one revokes again, and the first entry counts.
+        # The entry comes first: after a crash between the two the command is repeated, and the first entry counts.
         asyncio.run(enter(settings, REVOKED, why, key=revoked.hex(), unknown=unknown))
         add_revoked(revoked_file(settings), revoked)
     typer.echo(f"{revoked.hex()} is revoked: recordings that the journal did not know are of no proved origin any more")
@@ -98,12 +100,12 @@ def revoke(
 
 @app.command()
 def revocations(
-    head: Annotated[str, typer.Argument(help="Head of the chain, 64 hex digits: an expert's verdict tells it")],
+    head: Annotated[str, typer.Argument(help="Head of the chain, 64 hex digits, from an expert's verdict")],
     out: Annotated[Path, typer.Argument(help="File to write, for `--revocations` of the verifier")],
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
-    """Sign today's list of revoked keys, and whether they vouch for one chain: for an expert; the relay may run."""
+    """Write today's signed list of revoked keys, and whether each vouches for one chain.  The relay may run."""
     settings = settings_of(config, data)
     if len(head) != 2 * DIGEST:
         raise TheirError(Kind.INVALID, "HEAD: the 64 hex digits of a chain's head, not the recording's id")
@@ -121,7 +123,7 @@ def split(
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
-    """Print SLIP-39 shares of the key-encryption key, one a line, for as many people; nothing is written anywhere."""
+    """Print SLIP-39 shares of the key-encryption key, one a line, each for one person; no file is written."""
     settings = settings_of(config, data)
     with standing_still(settings):
         texts = escrow.split(settings.data / "keys", needed, shares)
@@ -132,7 +134,7 @@ def split(
 
 @app.command()
 def combine(config: ConfigOption = None, data: DataOption = None) -> None:
-    """Bring the key-encryption key back from shares on standard input, one a line, into its file or, if so set, the token."""
+    """Restore the key-encryption key from shares on standard input, one a line, to its file or, if so set, to the token."""
     settings = settings_of(config, data)
     texts = [line.strip() for line in sys.stdin if line.strip()]
     with standing_still(settings):

@@ -1,8 +1,8 @@
-"""Which keys this relay knows, so that a mistyped one is not revoked.
+"""The public keys that this relay knows, so that `relay keys revoke` refuses a mistyped one.
 
-Owns: the look at the keyring's succession and at the certificates in the vault.  Must never know: what a revocation does.
+Owns: the search in the keyring's succession and in the certificates of the vault.  Must never know: what a revocation does.
 
-A session key has no list of its own: it stands, certified, in the recordings that it signed.
+Session keys are listed nowhere: each stands, certified, in the recordings that it signed.
 """
 
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from relay.store.keyring import Keyring
 from relay.store.vault import Vault
 
 MAX_NAMED = 10
-"""Session keys that a refusal names, the newest: they change with each start of a recorder."""
+"""How many session keys a refusal names, the newest first: a recorder has another after each start."""
 
 
 def require_known(key: bytes, keyring: Keyring, vault: Vault) -> None:
-    """Raise TheirError(NOT_FOUND), which names the known keys, unless the relay knows this one; reads every chain for that."""
+    """Raise TheirError(NOT_FOUND), which names the known keys, unless the relay knows this one; may read every chain."""
     signing = [keyring.public_key, *keyring.earlier_keys()]
     if key in signing or any(_signed(vault, recording, key) for recording in vault.recordings()):
         return
@@ -32,10 +32,10 @@ def require_known(key: bytes, keyring: Keyring, vault: Vault) -> None:
 
 
 def _signed(vault: Vault, recording: str, key: bytes) -> bool:
-    """Tell whether a chain brings a certificate of this session key; a chain that is damaged further on may say so too."""
+    """Say whether a chain holds a certificate of this session key.  A chain that is damaged behind it counts too."""
     try:
         chain = b"".join(vault.chain(recording))
-        # To look for the bytes first is a thousand times faster than to read each record.
+        # Searching for the bytes first is a thousand times faster than parsing every record.
         return key in chain and any(key == each for each in _sessions(chain))
     except TheirError:
         return False
@@ -48,7 +48,7 @@ def _sessions(chain: bytes) -> Iterator[bytes]:
 
 
 def _newest_sessions(vault: Vault) -> list[tuple[bytes, str]]:
-    """Return session keys by the signed starts, each with one of its recordings, the newest first."""
+    """Return the session keys in signed starts, each with one of its recordings, the newest first."""
     found: dict[bytes, str] = {}
     for recording in reversed(vault.recordings()):
         try:

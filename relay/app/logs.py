@@ -1,6 +1,6 @@
 """Structured logs on standard error, without personal data.
 
-What this file owns: the form of a log line and what is struck out of it.  What it must never know: who logs.
+What this file owns: the form of a log line and the removal of personal data.  What it must never know: who logs.
 Cores and floors use the standard library's loggers; structlog renders them at the application's edge.
 """
 
@@ -16,7 +16,7 @@ from relay.base.redact import redact
 _PERSONAL = frozenset(
     {"user", "name", "author", "bearer", "password", "token", "secret", "session", "remote", "peername", "motive"}
 )
-"""Keys whose value identifies a person or opens a door: never written."""
+"""Keys whose value identifies a person or grants access: never written."""
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -34,7 +34,7 @@ def strike_out(_logger: object, _method: str, event: MutableMapping[str, Any]) -
 
 
 def configure(level: str, form: str, process: str) -> None:
-    """Install the one handler of this process; `form` is json, console or auto (console on a terminal)."""
+    """Install the one log handler of this process; `form` is json, console, or auto (console on a terminal, else json)."""
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,

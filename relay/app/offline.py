@@ -1,6 +1,6 @@
-"""What a command does in control's place: nobody else may run meanwhile, and the journal says what was done.
+"""Commands that take the place of control: they hold its lock, and enter what they did in the journal.
 
-What this file owns: the lock and the entry.  What it must never know: what is done.
+What this file owns: the lock and the entry.  What it must never know: the command.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from relay.store.journal import Entry, Operation
 
 @contextmanager
 def standing_still(settings: Settings) -> Iterator[None]:
-    """Hold control's place; raises OurError where the relay runs."""
+    """Hold control's lock inside the block; raises OurError if the relay runs."""
     settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = PidLock(settings.run / "control.pid")
     try:

@@ -1,6 +1,6 @@
 """`relay serve --in-process`: every process of the relay as tasks of one, over the same sockets, for tests and debugging.
 
-What this file owns: running and ending each of them as its process would.  What it must never know: what they do.
+What this file owns: how each of them runs and ends as its process would.  What it must never know: what they do.
 """
 
 import asyncio
@@ -24,22 +24,22 @@ from relay.recorder.recorder import Recorder
 from relay.worker.__main__ import serve as serve_worker
 from relay.worker.config import WorkerConfig
 
-SIGNALS_AFTER = 0.5
+SIGNALS_AFTER_SECONDS = 0.5
 
 
 async def run_all(settings: Settings) -> None:
-    """Run everything until SIGTERM or SIGINT; raises what any part raises."""
+    """Run all processes as tasks until SIGTERM or SIGINT; raises what any of them raises."""
     stop = asyncio.Event()
     keyring = await asyncio.to_thread(keyring_of, settings)
     counters = Counters()
 
     async def worker(child: Child) -> None:
         config = msgspec.json.decode(child.config_file.read_bytes(), type=WorkerConfig)
-        await _until_told(asyncio.create_task(serve_worker(config)), child.socket, counters)
+        await _until_cancelled(asyncio.create_task(serve_worker(config)), child.socket, counters)
 
     async def recorder(child: Child) -> None:
         config = msgspec.json.decode(child.config_file.read_bytes(), type=RecorderConfig)
-        await _until_told(asyncio.create_task(Recorder(config).run()), child.socket, counters)
+        await _until_cancelled(asyncio.create_task(Recorder(config).run()), child.socket, counters)
 
     async def people(child: Child) -> None:
         ending = asyncio.Event()
@@ -52,15 +52,15 @@ async def run_all(settings: Settings) -> None:
             raise
 
     loop = asyncio.get_running_loop()
-    # After a moment, because a worker takes the signals for itself when it starts.
-    loop.call_later(SIGNALS_AFTER, stop_on_signals, stop)
+    # Again after a moment, because a worker installs its own signal handlers when it starts.
+    loop.call_later(SIGNALS_AFTER_SECONDS, stop_on_signals, stop)
     stop_on_signals(stop)
     runners: dict[Duty, Runner] = {"worker": worker, "recorder": recorder, "control": people}
     await in_process(children(settings, keyring, SystemClock()), runners, stop)
 
 
-async def _until_told(running: "asyncio.Task[None]", path: Path, counters: Counters) -> None:
-    """Run a worker or recorder; when cancelled, end it as a supervisor's peer would: by `Shutdown` over its socket."""
+async def _until_cancelled(running: "asyncio.Task[None]", path: Path, counters: Counters) -> None:
+    """Run a worker or recorder until cancelled; then end it by `Shutdown` over its socket."""
     try:
         await asyncio.shield(running)
     except asyncio.CancelledError:

@@ -1,6 +1,7 @@
-"""What the installation's revoked signing keys still vouch for, read from its settings' folder.
+"""The revoked keys of an installation, and the recordings for which each still vouches.
 
-Owns: which files and keys are meant.  Must never know: how it is judged (`relay.store.revocations`), private keys.
+Owns: which files and keys of the data folder are read.  Must never know: private keys, nor how they are
+judged (`relay.store.revocations`).
 """
 
 from pathlib import Path
@@ -15,7 +16,7 @@ from relay.store.revocations import Attested, attested, revoked_keys
 
 
 def revoked_file(settings: Settings) -> Path:
-    """Return where revoked keys are written down."""
+    """Return the path of the list of revoked keys."""
     return settings.data / "keys" / "revoked"
 
 

@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, *, one_process: bool) -> None:
-    """Run the relay until SIGTERM or SIGINT; raises RelayError where it cannot start."""
+    """Run the relay until SIGTERM or SIGINT; raises RelayError if it cannot start."""
     settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
     if one_process:
-        # Only here: a supervisor needs neither the packet path nor FFmpeg's code in its memory.
+        # Imported here, because a supervisor needs neither the packet path nor FFmpeg's code in its memory.
         from relay.app.one_process import run_all
 
         uvloop.run(run_all(settings))

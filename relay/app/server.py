@@ -1,6 +1,6 @@
 """The HTTP server: sockets, TLS, and the console's Unix socket.
 
-What this file owns: what is bound.  What it must never know: routes.
+What this file owns: which addresses and sockets are bound.  What it must never know: routes.
 """
 
 import os
@@ -21,7 +21,7 @@ SHUTDOWN_SECONDS = 3.0
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return the TLS context, None without a certificate; raises OurError where it cannot be read."""
+    """Return the TLS context, None without a certificate; raises OurError if the certificate cannot be read."""
     if settings.http.tls_cert is None or settings.http.tls_key is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -35,7 +35,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
 
 @asynccontextmanager
 async def serving(services: Context, settings: Settings, *, public: bool) -> AsyncIterator[str]:
-    """Serve the application on the console's socket and, where `public`, on TCP; yields the URL."""
+    """Serve the application on the console's socket and, if `public`, on TCP; yields the URL ("" if not public)."""
     runner = web.AppRunner(make_app(services), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, handler_cancellation=False)
     await runner.setup()
     try:

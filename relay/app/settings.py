@@ -1,7 +1,7 @@
 """Every setting of the relay: one TOML file, environment variables over it, defaults under both.
 
-What this file owns: names, meanings, defaults and bounds.  What it must never know: what is done with them.  The models are
-frozen and handed down; cores receive plain numbers.  `RELAY_HTTP__PORT=8443` overrides `port` of section `[http]`.
+What this file owns: names, meanings, defaults and bounds.  What it must never know: who uses them.  The models are frozen and
+handed down; cores receive plain numbers.  `RELAY_HTTP__PORT=8443` overrides `port` of section `[http]`.
 """
 
 import ipaddress
@@ -29,7 +29,7 @@ class Section(BaseModel):
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether binding `host` exposes nothing beyond this machine: 127.0.0.0/8 or ::1, never a name."""
+    """Say whether binding `host` exposes nothing beyond this machine: 127.0.0.0/8 or ::1, never a name."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -37,7 +37,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Http(Section):
-    """The doors for people and cameras."""
+    """The HTTP server for people and cameras."""
 
     host: str = Field(default="127.0.0.1", description="Address to bind; without a certificate only 127.0.0.0/8 or ::1")
     port: int = Field(default=8080, ge=0, le=65535, description="TCP port; 0 lets the system choose")
@@ -52,7 +52,7 @@ class Http(Section):
     )
     allowed_origins: tuple[str, ...] = Field(
         default=(),
-        description="Further origins whose pages may use the WHIP and WHEP doors with tokens (CORS); never with cookies",
+        description="Further origins whose pages may use the WHIP and WHEP endpoints with tokens (CORS); never with cookies",
     )
     ui_dir: Path = Field(default=_REPOSITORY / "command_room_ui" / "dist", description="Folder of the built page")
     ice_servers: tuple[str, ...] = Field(
@@ -60,9 +60,11 @@ class Http(Section):
     )
     session_hours: float = Field(default=12, gt=0, le=24, description="Hours after which a sign-in ends: a shift at most")
     door_rate: float = Field(
-        default=10, gt=0, description="Requests per second that one address may make at the doors, on average"
+        default=10,
+        gt=0,
+        description="Requests per second that one address may make at the WHIP, WHEP and wall endpoints, on average",
     )
-    door_burst: int = Field(default=200, ge=1, description="Requests that one address may make at once at the doors")
+    door_burst: int = Field(default=200, ge=1, description="Requests that one address may make at once there")
     sign_in_rate: float = Field(default=0.2, gt=0, description="Sign-in attempts per second from one address, on average")
     sign_in_burst: int = Field(default=10, ge=1, description="Sign-in attempts at once from one address")
     live_queue: int = Field(
@@ -105,20 +107,22 @@ class Workers(Section):
 
 
 class Recorder(Section):
-    """How recordings are cut and kept going."""
+    """How recordings are cut and continued."""
 
     fragment_seconds: float = Field(
         default=0.44, gt=0.05, lt=0.45, description="Length of a fragment, the unit that is hashed and signed"
     )
     segment_seconds: float = Field(default=60, ge=5, le=600, description="Length of a file, extended to the next keyframe")
-    reorder_ms: int = Field(default=400, ge=0, le=2000, description="Time given to late packets before a hole becomes a gap")
+    reorder_ms: int = Field(
+        default=400, ge=0, le=2000, description="Time given to late packets before missing ones become a gap"
+    )
     resume_seconds: float = Field(
-        default=60, ge=1, le=600, description="A camera back within this time continues its recording"
+        default=60, ge=1, le=600, description="A camera that is back within this time continues its recording"
     )
     keep_free_mb: int = Field(
         default=256,
         ge=0,
-        description="MiB of the disk that recordings leave free, so that journal, gaps and ends always find room",
+        description="MiB of the disk that recordings leave free for journal, gaps and the ends of recordings",
     )
     record_grace: float = Field(
         default=10,
@@ -131,7 +135,7 @@ class Recorder(Section):
 
 
 class Evidence(Section):
-    """What verdicts are based on."""
+    """The key on which verdicts are based."""
 
     public_key: Path | None = Field(
         default=None,
@@ -140,7 +144,7 @@ class Evidence(Section):
 
 
 class Keys(Section):
-    """Where the long-term keys are made and found.  A key that exists stays where it is."""
+    """Where long-term keys are made and found.  A key that exists stays where it is."""
 
     kek: Literal["file", "pkcs11"] = Field(default="file", description="Where the key-encryption key is: a file, or a token")
     signing: Literal["file", "pkcs11"] = Field(default="file", description="Where the long-term signing key is")
@@ -169,7 +173,7 @@ class Keys(Section):
 
 
 class Store(Section):
-    """Where catalogue and journal live."""
+    """The database of catalogue and journal."""
 
     url: str | None = Field(default=None, description="Database URL; default: SQLite in the data folder")
     patience_seconds: float = Field(
@@ -178,7 +182,7 @@ class Store(Section):
 
 
 class Policy(Section):
-    """Who runs the relay, and how long what is allowed."""
+    """Who runs the relay, and the limits of its authorisation."""
 
     service: str = Field(default="Service", min_length=1, description="Name of the service; written in every signed start")
     communes: tuple[str, ...] = Field(
@@ -194,7 +198,7 @@ class Policy(Section):
 
 
 class Lockout(Section):
-    """What stops guessing of passwords."""
+    """Protection against guessing of passwords."""
 
     free_failures: int = Field(default=5, ge=1, description="Failed sign-ins in a row before the next one has to wait")
     first_seconds: float = Field(default=2, gt=0, description="First wait; doubles with each further failure")
@@ -203,12 +207,12 @@ class Lockout(Section):
     free_names: int = Field(
         default=20,
         ge=1,
-        description="Different names that may fail at one address, since a sign-in there, before it has to wait",
+        description="Different names that may fail from one address, since the last sign-in there, before it has to wait",
     )
 
 
 class Log(Section):
-    """What is written to standard error."""
+    """The log on standard error."""
 
     level: str = Field(default="info", pattern="^(debug|info|warning|error)$", description="Least severity written")
     format: str = Field(default="auto", pattern="^(auto|json|console)$", description="json lines, console text, or by terminal")
@@ -217,9 +221,7 @@ class Log(Section):
 class Settings(Section):
     """All settings."""
 
-    data: Path = Field(
-        default=Path("data"), description="Folder of everything that the relay keeps; nothing is written elsewhere"
-    )
+    data: Path = Field(default=Path("data"), description="Folder of everything that the relay stores; it writes nowhere else")
     http: Http = Http()
     workers: Workers = Workers()
     recorder: Recorder = Recorder()

@@ -1,8 +1,8 @@
 """Keeps the relay's processes alive: starts, adopts, restarts with back-off, stops in order.
 
-What this file owns: processes, their pid files and the order of their end.  What it must never know: what they do, or what
-stands in their configuration.  Workers and recorders run in sessions of their own, so that neither Ctrl-C nor the death of
-the supervisor reaches them; a new supervisor finds them by pid file and socket.
+What this file owns: processes, their pid files and the order in which they stop.  What it must never know: what they do, or
+what stands in their configuration.  Each worker and recorder leads a POSIX session of its own, so that neither Ctrl-C nor the
+death of the supervisor ends it.  A new supervisor finds it by its pid file and its socket.
 """
 
 import asyncio
@@ -28,28 +28,28 @@ logger = logging.getLogger(__name__)
 
 Duty: TypeAlias = Literal["control", "worker", "recorder"]
 STOP_ORDER: tuple[Duty, ...] = ("worker", "recorder", "control")
-"""Packets first, then the recordings they fed, then control, which journals both ends."""
+"""Workers stop first, then the recorders that they fed, then control, which enters both ends in the journal."""
 
-FIRST_DELAY = 0.2
-MAX_DELAY = 10.0
+FIRST_DELAY_SECONDS = 0.2
+MAX_DELAY_SECONDS = 10.0
 STEADY_SECONDS = 30.0
 STOP_SECONDS: dict[Duty, float] = {"worker": 10.0, "recorder": 30.0, "control": 15.0}
 
 declare(
     children_started="processes started by the supervisor",
     children_adopted="processes that a supervisor found running and adopted",
-    children_died="processes that ended although nobody had asked them to",
-    children_not_started="starts of a process that failed; they are repeated, more and more slowly",
+    children_died="processes that ended although the supervisor had not asked them to",
+    children_not_started="starts of a process that failed; each is repeated after a longer delay",
     children_killed="processes killed because they did not end in time",
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Child:
-    """What a process is: its command, its configuration, and where configuration, pid file and socket are.
+    """One process to run: its command, its configuration, and the paths of its configuration, pid file and socket.
 
-    `fresh` makes what is new at each start (a recorder's session key); a process found running is adopted when the rest of
-    its configuration is what it would be given today.
+    `fresh` returns the part of the configuration that is new at each start (a recorder's session key).  A running process is
+    adopted only if the rest of its configuration equals today's.
     """
 
     duty: Duty
@@ -59,7 +59,7 @@ class Child:
     config: Mapping[str, object]
     fresh: Callable[[], Mapping[str, object]] = dict
     without: tuple[str, ...] = ()
-    """Environment variables that it does not get: a token's PIN is none of a worker's business."""
+    """Environment variables withheld from it.  The PIN of a PKCS#11 token stays with supervisor and control."""
 
     @property
     def name(self) -> str:
@@ -68,21 +68,21 @@ class Child:
 
     @property
     def pid_file(self) -> Path:
-        """Where the process writes its number."""
+        """Path of the file in which the process writes its process id."""
         return self.run_dir / f"{self.name}.pid"
 
     @property
     def config_file(self) -> Path:
-        """Where its configuration is handed over, mode 0600."""
+        """Path of its configuration, mode 0600."""
         return self.run_dir / f"{self.name}.json"
 
     def write_config(self) -> None:
-        """Write the configuration of the next start, mode 0600."""
+        """Write the configuration for the next start, mode 0600."""
         self.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_private(self.config_file, json.dumps({**self.config, **self.fresh()}).encode())
 
     def has_same_config(self) -> bool:
-        """Tell whether the configuration on disk is today's, but for what is fresh at each start."""
+        """Say whether the configuration on disk equals today's, apart from what `fresh` returns."""
         try:
             found = json.loads(self.config_file.read_bytes())
         except (OSError, ValueError):
@@ -91,19 +91,19 @@ class Child:
 
     @property
     def socket(self) -> Path:
-        """Where it listens."""
+        """Path of the Unix socket on which it listens."""
         return self.run_dir / f"{self.name}.sock"
 
 
 def back_off(previous: float, lived: float) -> float:
-    """Return the delay before the next start: doubled each time, from the beginning after a steady life (seconds)."""
+    """Return the delay before the next start, seconds: doubled each time, the first again after `STEADY_SECONDS` of life."""
     if lived >= STEADY_SECONDS or previous == 0:
-        return FIRST_DELAY
-    return min(MAX_DELAY, previous * 2)
+        return FIRST_DELAY_SECONDS
+    return min(MAX_DELAY_SECONDS, previous * 2)
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file of mode 0600, whole or not at all."""
+    """Write a file of mode 0600.  A reader sees the old content or the new, never a part."""
     temporary = path.with_suffix(path.suffix + ".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -112,7 +112,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 class Process:
-    """One running process, ours or adopted; `died` completes when it is gone."""
+    """One running process, started here or adopted.  `died` completes when the process has ended."""
 
     def __init__(self, pid: int, spawned: asyncio.subprocess.Process | None) -> None:
         self.pid = pid
@@ -122,18 +122,18 @@ class Process:
         asyncio.get_running_loop().add_reader(self._descriptor, self._on_death)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal; nothing happens when the process is gone."""
+        """Send a signal; does nothing if the process has ended."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._descriptor, number)
 
     async def reap(self) -> None:
-        """Wait for the end and free what belongs to it."""
+        """Wait until the process has ended, and reap it if it was started here."""
         await asyncio.shield(self.died)
         if self._spawned is not None:
             await self._spawned.wait()
 
     def forget(self) -> None:
-        """Stop watching a process that is none of ours."""
+        """Stop watching the process; it goes on."""
         asyncio.get_running_loop().remove_reader(self._descriptor)
         os.close(self._descriptor)
 
@@ -144,10 +144,10 @@ class Process:
 
 
 async def find(child: Child, counters: Counters) -> Process | None:
-    """Return the process that already does this duty, None when there is none.
+    """Return the running process of this child, None if there is none.
 
-    A pid file alone proves nothing (numbers are used again): a worker's or recorder's socket must answer with the same
-    number, and control holds a lock on its pid file as long as it lives.
+    A pid file alone proves nothing, because the system reuses process ids.  The socket of a worker or recorder must answer
+    with the same id; control holds a lock on its pid file as long as it lives.
     """
     try:
         pid = int(child.pid_file.read_text(encoding="ascii"))
@@ -156,7 +156,7 @@ async def find(child: Child, counters: Counters) -> Process | None:
         return None
     with contextlib.suppress(OSError, OurError, TimeoutError):
         async with asyncio.timeout(3):
-            if is_locked(child.pid_file) if child.duty == "control" else await _who(child.socket, counters) == pid:
+            if is_locked(child.pid_file) if child.duty == "control" else await _pid_behind(child.socket, counters) == pid:
                 return process
     process.forget()
     return None
@@ -166,7 +166,7 @@ class PidLock:
     """A pid file locked by this process for as long as it lives."""
 
     def __init__(self, path: Path) -> None:
-        """Write our number into `path` and lock it; raises OurError when another process holds it, or the disk refuses."""
+        """Lock `path` and write our process id into it; raises OurError if another process holds it, or the disk refuses."""
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -180,12 +180,12 @@ class PidLock:
         os.write(self._descriptor, str(os.getpid()).encode())
 
     def release(self) -> None:
-        """Let another process take it."""
+        """Release the lock, so that another process can take it."""
         os.close(self._descriptor)
 
 
 def is_locked(path: Path) -> bool:
-    """Tell whether a living process holds a `PidLock` on this file."""
+    """Say whether a living process holds a `PidLock` on this file."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -194,7 +194,7 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-async def _who(socket: Path, counters: Counters) -> int:
+async def _pid_behind(socket: Path, counters: Counters) -> int:
     connection = await framing.connect(socket, on_post=_ignore, on_ask=_refuse, counters=counters)
     reading = asyncio.create_task(connection.run())
     try:
@@ -206,7 +206,7 @@ async def _who(socket: Path, counters: Counters) -> int:
 
 
 def _ignore(_connection: framing.Connection, _message: Message) -> None:
-    """A greeting asks for one answer only."""
+    """`_pid_behind` needs the answer to its one question only."""
 
 
 async def _refuse(_connection: framing.Connection, message: Message) -> Message:
@@ -214,7 +214,7 @@ async def _refuse(_connection: framing.Connection, message: Message) -> Message:
 
 
 class Supervisor:
-    """Runs a fixed set of children until told to stop."""
+    """Runs a fixed set of children until `stop`."""
 
     def __init__(self, children: Sequence[Child], counters: Counters, on_event: Callable[[str, Child], None]) -> None:
         self._children = children
@@ -225,14 +225,14 @@ class Supervisor:
         self._stopping = False
 
     async def start(self) -> None:
-        """Adopt what runs with the same configuration, start the rest, and keep all of it alive from now on."""
+        """Adopt each running child that has the same configuration, start the others, and restart each one that dies."""
         for child in self._children:
             adopted = await self._adopt(child)
             self._running[child.name] = adopted or await self._spawn(child)
-        self._tasks = [asyncio.create_task(self._keep(child), name=f"keep {child.name}") for child in self._children]
+        self._tasks = [asyncio.create_task(self._keep_alive(child), name=f"keep {child.name}") for child in self._children]
 
     async def stop(self) -> None:
-        """End everything in order: workers, recorders, control; a process that does not end in time is killed."""
+        """Stop all children in `STOP_ORDER`; kill each one that does not end within `STOP_SECONDS` of its duty."""
         self._stopping = True
         for task in self._tasks:
             task.cancel()
@@ -241,7 +241,7 @@ class Supervisor:
             await asyncio.gather(*(self._end(child) for child in self._children if child.duty == duty))
 
     def pid(self, name: str) -> int | None:
-        """Return the number of a running child."""
+        """Return the process id of a running child, None if it does not run."""
         process = self._running.get(name)
         return process.pid if process is not None and not process.died.done() else None
 
@@ -258,7 +258,7 @@ class Supervisor:
         return None
 
     async def _spawn(self, child: Child) -> Process:
-        # In a thread: a recorder's session key is certified by the long-term key, which may be in a token.
+        # In a thread, because the long-term key that certifies a recorder's session key may be in a slow PKCS#11 token.
         await asyncio.to_thread(child.write_config)
         arguments = (*child.command, "--config", str(child.config_file), "--index", str(child.index))
         environment = {name: value for name, value in os.environ.items() if name not in child.without}
@@ -267,7 +267,7 @@ class Supervisor:
         self._on_event("started", child)
         return Process(spawned.pid, spawned)
 
-    async def _keep(self, child: Child) -> None:
+    async def _keep_alive(self, child: Child) -> None:
         loop = asyncio.get_running_loop()
         delay, born = 0.0, loop.time()
         while not self._stopping:
@@ -303,9 +303,9 @@ Runner: TypeAlias = Callable[[Child], Awaitable[None]]
 
 
 async def in_process(children: Sequence[Child], runners: dict[Duty, Runner], stop: asyncio.Event) -> None:
-    """Run every child as a task of this process, over the same sockets, until `stop`; then end them in order.
+    """Run every child as a task of this process, over the same sockets, until `stop`; then end them in `STOP_ORDER`.
 
-    A runner runs until cancelled and ends in an orderly way.  Raises what a runner raises.
+    A runner runs until it is cancelled, and then ends its child as the supervisor would.  Raises what a runner raises.
     """
     for child in children:
         child.write_config()

@@ -1,4 +1,4 @@
-"""A certificate of one's own, for `--tls` without a certificate from elsewhere.
+"""A self-signed certificate, for `--tls` where the settings name none.
 
 What this file owns: making and keeping `keys/tls.crt` and `keys/tls.key`.  What it must never know: who connects.
 """
@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DAYS = 397
-"""The longest life that browsers accept of a server certificate."""
+"""The longest validity that browsers accept of a server certificate."""
 RENEW_DAYS = 30
 
 
 def ensure_certificate(keys: Path, host: str) -> tuple[Path, Path]:
-    """Return (certificate, key) in PEM for `host` and this machine, made or renewed where needed; raises OSError."""
+    """Return (certificate, key) in PEM for `host` and this machine, made or renewed if needed; raises OSError."""
     certificate, key = keys / "tls.crt", keys / "tls.key"
     if not _still_good(certificate, host) or not key.exists():
         keys.mkdir(parents=True, exist_ok=True, mode=0o700)

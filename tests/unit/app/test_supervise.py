@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from relay.app import supervise
 from relay.app.supervise import (
-    FIRST_DELAY,
-    MAX_DELAY,
+    FIRST_DELAY_SECONDS,
+    MAX_DELAY_SECONDS,
     Child,
     PidLock,
     Supervisor,
@@ -33,8 +33,8 @@ def test_delays_grow_to_a_bound_and_start_again_after_a_steady_life(lives: list[
     delay = 0.0
     for lived in lives:
         previous, delay = delay, back_off(delay, lived)
-        assert FIRST_DELAY <= delay <= MAX_DELAY
-        assert delay == FIRST_DELAY if lived >= 30 or previous == 0 else delay == min(MAX_DELAY, previous * 2)
+        assert FIRST_DELAY_SECONDS <= delay <= MAX_DELAY_SECONDS
+        assert delay == FIRST_DELAY_SECONDS if lived >= 30 or previous == 0 else delay == min(MAX_DELAY_SECONDS, previous * 2)
 
 
 def test_a_configuration_is_readable_by_its_owner_only_and_replaced_whole(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ async def test_a_pid_file_without_its_socket_or_lock_is_nobody(tmp_path: Path) -
 
 
 async def test_a_child_that_cannot_be_started_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervise, "FIRST_DELAY", 0.0)
+    monkeypatch.setattr(supervise, "FIRST_DELAY_SECONDS", 0.0)
     counters, child = Counters(), Child("worker", 0, ("sh", "-c", "sleep 0.2"), tmp_path, {}, dict)
     supervisor = Supervisor([child], counters, lambda event, child: None)
     await supervisor.start()
