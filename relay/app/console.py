@@ -17,7 +17,9 @@ from relay.app.server import CONSOLE_SOCKET, serving
 from relay.app.settings import Settings
 from relay.app.supervise import PidLock, is_locked
 from relay.app.wiring import wire
+from relay.base.codes import Code
 from relay.base.errors import Kind, OurError, RelayError, TheirError
+from relay.http.middleware import KIND, PROBLEM
 
 WAIT_SECONDS = 10.0
 
@@ -35,7 +37,7 @@ class Console:
         """
         timeout = aiohttp.ClientTimeout(total=None) if patient else self.http.timeout
         async with self.http.request(method, f"http://relay{path}", json=body, timeout=timeout) as response:
-            found = await response.json() if response.content_type == "application/json" else None
+            found = await response.json() if response.content_type in ("application/json", PROBLEM) else None
             if response.status >= 400:
                 raise _error(found, response.status)
             return found
@@ -43,9 +45,12 @@ class Console:
 
 def _error(found: Any, status: int) -> RelayError:
     detail = found.get("detail", "") if isinstance(found, dict) else f"status {status}"
-    name = found.get("error") if isinstance(found, dict) else None
-    kind = next((kind for kind in Kind if kind.value == name), None)
-    return TheirError(kind, detail) if kind is not None and kind is not Kind.UNAVAILABLE else OurError(detail)
+    name = found.get("code") if isinstance(found, dict) else None
+    code = next((code for code in Code if code.value == name), None)
+    kind = KIND.get(status)
+    if kind is None or kind is Kind.UNAVAILABLE:
+        return OurError(detail, code=code)
+    return TheirError(kind, detail, code=code)
 
 
 @asynccontextmanager

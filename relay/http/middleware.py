@@ -3,9 +3,12 @@
 What this file owns: the one table from `Kind` to HTTP status, and the default refusal.  What it must never know: a resource.
 """
 
+import json
 import logging
 import math
 import socket
+from collections.abc import Mapping
+from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
@@ -38,7 +41,10 @@ STATUS: dict[Kind, int] = {
     Kind.TOO_MANY: 429,
     Kind.UNAVAILABLE: 503,
 }
-_KINDS = {status: kind for kind, status in STATUS.items()}
+KIND = {status: kind for kind, status in STATUS.items()}
+
+PROBLEM = "application/problem+json"
+PROBLEM_TYPE = "urn:bodycam-relay:problem:"
 
 SECURITY_HEADERS = {
     # `blob:` is what Media Source Extensions and hls.js play from; inline styles are Lit's.
@@ -65,7 +71,7 @@ declare(
 
 @web.middleware
 async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn every error into its status and a JSON body, add the security headers, count."""
+    """Answer every error as a problem (RFC 9457), add the security headers, count."""
     counters = context(request).counters
     counters.count("http_requests")
     try:
@@ -84,20 +90,33 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:
         counters.count("http_failed")
         logger.exception("request failed", extra={"route": route_name(request)})
-        response = web.json_response({"error": "internal", "detail": "the relay made a mistake"}, status=500)
+        response = _problem(500, Code.INTERNAL, "the relay made a mistake")
     if not response.prepared:
         _add_headers(request, response)
     return response
 
 
 def refusal(error: RelayError) -> web.Response:
-    """Return an error as its response."""
-    response = web.json_response({"error": error.kind.value, "detail": error.detail}, status=STATUS[error.kind])
+    """Return an error as its response, with `Retry-After` where repeating makes sense."""
+    response = _problem(STATUS[error.kind], error.code, error.detail, error.facts)
     if error.retry_after is not None or error.kind is Kind.UNAVAILABLE:
         response.headers[hdrs.RETRY_AFTER] = str(max(1, math.ceil(error.retry_after or 1)))
     if error.kind is Kind.UNAUTHENTICATED:
         response.headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="relay"'
     return response
+
+
+def _problem(status: int, code: Code, detail: str, facts: Mapping[str, str | int] | None = None) -> web.Response:
+    """Return a problem details object (RFC 9457 §3); the facts are its extension members."""
+    body = {
+        **(facts or {}),
+        "type": PROBLEM_TYPE + code.value,
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code.value,
+    }
+    return web.Response(text=json.dumps(body), status=status, content_type=PROBLEM)
 
 
 def route_name(request: web.Request) -> str:
@@ -209,13 +228,20 @@ def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
 
 
+def _code_of(status: int) -> Code:
+    """Return the general code for a status that aiohttp chose."""
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return Code.METHOD_NOT_ALLOWED
+    kind = KIND.get(status)
+    if kind is not None:
+        return Code(kind.value)
+    return Code.INVALID if status < 500 else Code.INTERNAL
+
+
 def _plain(error: web.HTTPException) -> web.StreamResponse:
     if error.status < 400:
         return web.Response(status=error.status, headers=error.headers)
-    kind = _KINDS.get(error.status)
-    response = web.json_response(
-        {"error": kind.value if kind else error.reason.lower().replace(" ", "_"), "detail": error.reason}, status=error.status
-    )
+    response = _problem(error.status, _code_of(error.status), error.reason)
     if hdrs.ALLOW in error.headers:
         response.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
     return response

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from relay.http.context import Access, Route
+from relay.http.middleware import PROBLEM
 from relay.http.schemas import Problem
 
 _SECURITY: dict[Access, list[dict[str, list[str]]]] = {
@@ -55,7 +56,7 @@ def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": route.summary,
         "security": _SECURITY[route.access],
-        "responses": {str(route.status): _content("Done", route.answer), "default": _content("Refused", Problem)},
+        "responses": {str(route.status): _content("Done", route.answer), "default": _content("Refused", Problem, PROBLEM)},
     }
     names = re.findall(r"\{(\w+)\}", plain_path(route.path))
     if names:
@@ -67,10 +68,10 @@ def _operation(route: Route) -> dict[str, Any]:
     return operation
 
 
-def _content(description: str, model: type[BaseModel] | None) -> dict[str, Any]:
+def _content(description: str, model: type[BaseModel] | None, media_type: str = "application/json") -> dict[str, Any]:
     if model is None:
         return {"description": description}
-    return {"description": description, "content": {"application/json": {"schema": _reference(model)}}}
+    return {"description": description, "content": {media_type: {"schema": _reference(model)}}}
 
 
 def _reference(model: type[BaseModel]) -> dict[str, str]:

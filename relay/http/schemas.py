@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from relay.base.codes import Code
+
 SLUG = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"
 ID = r"^[0-9a-f]{32}$"
 
@@ -24,10 +26,15 @@ class Out(BaseModel):
 
 
 class Problem(Out):
-    """Any refusal."""
+    """Any refusal (RFC 9457).  Further members are the facts that PROBLEMS.md names for the code."""
 
-    error: str
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    type: str
+    title: str
+    status: int
     detail: str
+    code: Code
 
 
 class SignIn(Body):

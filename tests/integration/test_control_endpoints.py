@@ -10,6 +10,7 @@ from relay.http.app import all_routes
 from relay.http.bodies import MAX_BODY, MAX_SDP, SDP
 from relay.http.context import Access, Route
 from relay.http.openapi import plain_path
+from relay.http.schemas import Problem
 from relay.policy.roles import Role
 from relay.protocol.page import InterventionsChanged
 from relay.transport import sdp_offer
@@ -100,7 +101,25 @@ async def test_every_answer_carries_the_security_headers(tmp_path: Path) -> None
                 assert response.headers["X-Content-Type-Options"] == "nosniff"
                 assert response.headers["X-Frame-Options"] == "DENY"
                 if status >= 400:
-                    assert set(await response.json()) == {"error", "detail"}
+                    assert response.content_type == "application/problem+json"
+                    found = await response.json()
+                    assert set(found) == {"type", "title", "status", "detail", "code"}
+                    assert (found["status"], found["type"]) == (status, f"urn:bodycam-relay:problem:{found['code']}")
+                    assert Problem.model_validate(found).title == response.reason
+
+
+async def test_a_problem_carries_its_code_and_the_values_that_a_translation_needs(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
+        status, found = await olga.call(
+            "POST", "/api/interventions", {"label": "x" * 4000, "motive": "vol à main armée en cours"}
+        )
+        assert (status, found["code"]) == (400, "body_invalid")
+        status, found = await olga.call("POST", "/api/interventions", {"label": "rue Nationale", "motive": "test"})
+        assert (status, found["code"], found["rule"]) == (422, "motive_too_vague", "JRN-02: R241-5, R241-14")
+        status, found = await olga.call("GET", "/api/users")
+        assert (status, found["code"], found["role"]) == (403, "role_not_allowed", "operator")
+        status, found = await olga.call("PUT", "/api/session")
+        assert (status, found["code"], found["title"]) == (405, "method_not_allowed", "Method Not Allowed")
 
 
 async def test_the_session_cookie_is_out_of_reach_of_scripts_and_other_sites(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class Page:
     async def call(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
         """Call a JSON route; return status and decoded answer."""
         async with self.http.request(method, self.url + path, json=body, headers={"X-CSRF": self.csrf, **headers}) as response:
-            found = await response.json() if response.content_type == "application/json" else None
+            found = await response.json() if response.content_type in ("application/json", "application/problem+json") else None
             return response.status, found
 
     async def post_offer(self, path: str, offer: str = OFFER) -> aiohttp.ClientResponse:

@@ -3,6 +3,7 @@
 import json
 import re
 
+from relay.base.codes import Code
 from relay.http.app import all_routes
 from relay.http.context import Access
 from relay.http.openapi import document, plain_path
@@ -24,6 +25,16 @@ def test_every_reference_leads_to_a_schema() -> None:
     wanted = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(described)))
     assert wanted
     assert wanted <= set(described["components"]["schemas"])
+
+
+def test_every_refusal_is_described_as_a_problem_with_its_code() -> None:
+    described = document(all_routes())
+    for methods in described["paths"].values():
+        for operation in methods.values():
+            assert list(operation["responses"]["default"]["content"]) == ["application/problem+json"]
+    schemas = described["components"]["schemas"]
+    assert set(schemas["Problem"]["required"]) == {"type", "title", "status", "detail", "code"}
+    assert set(schemas["Code"]["enum"]) == set(Code)
 
 
 def test_patterns_of_parameters_do_not_show() -> None:
