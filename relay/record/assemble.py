@@ -1,8 +1,10 @@
-"""RTP packets of one track become samples: H.264 access units or Opus packets, or a hole.  Never a stall.
+"""RTP packets of one track become samples (H.264 access units or Opus packets) and gaps.  Nothing waits without a bound.
 
-What this file owns: order, depacketising (RFC 6184, RFC 7587), noticing what is missing.  What it must never know: wall time,
-files, the other track.  A malformed packet is counted and treated as lost; an access unit that lacks a packet is dropped whole,
-and what lies between the good samples on either side of it is one `Hole`.
+What this file owns: order, depacketising (RFC 6184, RFC 7587), noticing gaps.  What it must never know: wall time, files, the
+other track.
+
+A malformed packet is counted and treated as lost.  An access unit that lacks a packet is dropped whole.  The time between the
+two whole samples before and after it is one `TrackGap`.
 """
 
 import struct
@@ -17,7 +19,7 @@ from relay.rtp import opus
 from relay.rtp.h264 import AUD, FU_A, IDR, PPS, SLICE, SPS, units
 
 MAX_UNIT_BYTES = 8 << 20
-"""An access unit beyond this is dropped: no camera we accept makes one."""
+"""A longer access unit is dropped.  No camera that the relay accepts makes one."""
 
 
 class Sample(NamedTuple):
@@ -30,14 +32,14 @@ class Sample(NamedTuple):
     data: bytes
     keyframe: bool
     duration: int
-    """In ticks where the packet itself says it (Opus), else 0."""
+    """In ticks where the packet itself states it (Opus), else 0."""
     sps: bytes | None
     pps: bytes | None
-    """With a keyframe the parameter sets that came last, in it or before it."""
+    """With a keyframe: the latest parameter sets, from the keyframe itself or from before it."""
 
 
 class TrackGap(NamedTuple):
-    """Between two samples something is missing; both ends are samples that came whole."""
+    """Packets were lost between two samples; both samples came whole.  `before` is None at the beginning of a track."""
 
     before: Sample | None
     after: Sample
@@ -48,13 +50,13 @@ Event = Sample | TrackGap
 
 
 _Packet = tuple[int, bool, bytes, int]
-"""RTP timestamp, marker, payload, arrival: what is left of a packet once its sequence number has done its work."""
+"""RTP timestamp, marker, payload, arrival: a packet that is in order needs no sequence number any more."""
 
 _fixed = struct.Struct(">BBHI").unpack_from
 
 
 def _split(packet: bytes) -> tuple[int, _Packet]:
-    """Return sequence number and `_Packet` without arrival.  Plain headers are taken apart here: this runs for every packet."""
+    """Return sequence number and `_Packet` without arrival.  Plain headers are parsed here: this runs for every packet."""
     if len(packet) > rtp.FIXED + 4 and packet[0] & 0xEF == 0x80:
         first, second, sequence, timestamp = _fixed(packet)
         start = rtp.FIXED if first == 0x80 else rtp.FIXED + 4 + 4 * int.from_bytes(packet[14:16], "big")
@@ -65,7 +67,7 @@ def _split(packet: bytes) -> tuple[int, _Packet]:
 
 
 class _Track(ABC):
-    """What both kinds share: the window, the unwrapped clock, and holes between good samples."""
+    """The common part of both kinds: the reorder window, the unwrapped clock, and gaps between whole samples."""
 
     def __init__(self, window_ns: int) -> None:
         self._reorder: Reorder[_Packet] = Reorder(window_ns)
@@ -76,11 +78,11 @@ class _Track(ABC):
 
     @property
     def late(self) -> int:
-        """Packets that came too late or twice."""
+        """How many packets came too late or twice."""
         return self._reorder.late
 
     def push(self, packet: bytes, arrival: int, now: int) -> list[Event]:
-        """Take one plain RTP packet; times in monotonic nanoseconds.  Return what became complete, in order."""
+        """Take one plain RTP packet; times in monotonic nanoseconds.  Return the events that became complete, in order."""
         try:
             sequence, (timestamp, marker, payload, _) = _split(packet)
         except TheirError:
@@ -95,19 +97,19 @@ class _Track(ABC):
         return out
 
     def advance(self, now: int) -> list[Event]:
-        """Let time pass; return what became complete."""
+        """Let time pass; return the events that became complete."""
         out: list[Event] = []
         self._take(self._reorder.advance(now), out)
         return out
 
     def flush(self) -> list[Event]:
-        """Give out everything that waits; the unfinished rest is lost."""
+        """Return everything that waits; an unfinished access unit is lost."""
         out: list[Event] = []
         self._take(self._reorder.flush(), out)
         return out
 
     def deadline(self) -> int | None:
-        """Return when `advance` will have something to do."""
+        """Return when `advance` has something to do (monotonic nanoseconds), None while nothing waits."""
         return self._reorder.deadline()
 
     def _take(self, delivered: list[Delivered[_Packet]], out: list[Event]) -> None:
@@ -132,8 +134,8 @@ class _Track(ABC):
         out.append(sample)
         self._last = sample
 
-    def _interrupted(self) -> None:  # noqa: B027 - sound has nothing to give up
-        """Packets are missing here."""
+    def _interrupted(self) -> None:  # noqa: B027 - every sound packet is whole
+        """Packets were lost at this place."""
 
     @abstractmethod
     def _depacketise(self, item: _Packet, after_loss: bool, out: list[Event]) -> None:
@@ -141,7 +143,7 @@ class _Track(ABC):
 
 
 class OpusTrack(_Track):
-    """Opus: every packet is a sample; silence that the encoder does not send (DTX) is no hole."""
+    """Opus: every packet is a sample.  Silence that the encoder does not send (DTX) is no gap."""
 
     def _depacketise(self, item: _Packet, after_loss: bool, out: list[Event]) -> None:
         ticks, _, payload, arrival = item
@@ -168,8 +170,13 @@ class H264Track(_Track):
         self._keyframe = self._pictured = self._marks = False
         self._ended = True
 
+    @property
+    def piece_bytes(self) -> int:
+        """Bytes of the fragmented unit (FU-A) that is not complete yet."""
+        return sum(map(len, self._pieces or []))
+
     def flush(self) -> list[Event]:
-        """Give out everything that waits; the last access unit only where its camera is known never to mark their ends."""
+        """Return everything that waits; the last access unit only where the camera never sets the marker bit."""
         out = super().flush()
         if self._marks or self._last is None:
             self._damaged = True
@@ -203,7 +210,7 @@ class H264Track(_Track):
         self._keyframe = self._pictured = False
 
     def _continue(self, payload: bytes) -> None:
-        """Take a later piece of a fragmented unit: most packets are this."""
+        """Take a later piece of a fragmented unit (FU-A).  Most packets are such pieces."""
         self._bytes += len(payload)
         pieces = self._pieces
         if pieces is None or self._bytes > MAX_UNIT_BYTES:

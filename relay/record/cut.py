@@ -1,13 +1,12 @@
-"""Samples become fragments, fragments become segments: where to cut, and nothing else.
+"""Samples become fragments, fragments become segments.
 
-What this file owns: fragments by duration, segments that begin on an IDR, when to ask for one.  What it must never know: MP4
-boxes, packets, files.
+What this file owns: where to cut, and when a keyframe is requested for it.  What it must never know: MP4 boxes, packets, files.
 
-A fragment is cut when its first sample is `fragment_seconds` old by our clock, or when a sample would stretch it beyond that on
-its own track's timeline.  A segment ends at the first IDR after `segment_seconds`; when that time comes an IDR is asked for,
-again each second.  A new resolution or parameter set, or a camera that came back, begins a new segment at its IDR; pictures
-before it cannot be decoded and are not kept.  Where a picture was negotiated, the first sound waits for its first IDR, so that
-a recording begins with both; but no longer than `FIRST_IDR_NS`: then it begins with a segment of sound alone.
+A fragment ends when its first sample is `fragment_seconds` old by the relay's clock, or when one more sample would make it
+longer than that on the timeline of the sample's track.  A segment ends at the first IDR after `segment_seconds`; from then on
+an IDR is requested once a second.  A new resolution, a new parameter set, or a camera that came back begins a new segment at
+its IDR.  Pictures before that IDR cannot be decoded and are not kept.  Where video was negotiated, the first sound waits for
+the first IDR, so that a recording begins with both.  After `FIRST_IDR_NS` it begins with a segment of sound alone.
 """
 
 from dataclasses import dataclass, field
@@ -16,9 +15,9 @@ from typing import NamedTuple
 SECOND = 1_000_000_000
 REQUEST_PERIOD_NS = SECOND
 EARLY_NS = SECOND // 2
-"""How long before its end a segment asks for the IDR that ends it."""
+"""How long before its end a segment requests the IDR that ends it."""
 FIRST_IDR_NS = 2 * SECOND
-"""How long the first sound waits for the first picture: less than a camera's usual distance of IDRs, asked for at once."""
+"""How long the first sound waits for the first IDR, which is requested at once."""
 
 
 class Placed(NamedTuple):
@@ -28,12 +27,12 @@ class Placed(NamedTuple):
     data: bytes
     keyframe: bool
     duration: int
-    """As the sample itself says it, else 0."""
+    """In ticks where the sample itself states it, else 0."""
     arrival: int
 
 
 class Layout(NamedTuple):
-    """What the init segment of a segment describes; parameter sets are None where there is no picture."""
+    """The contents of an init segment; parameter sets are None where there is no video."""
 
     sps: bytes | None
     pps: bytes | None
@@ -42,11 +41,11 @@ class Layout(NamedTuple):
 
 @dataclass(slots=True)
 class Fragment:
-    """What becomes one `moof` and `mdat`."""
+    """The samples of one `moof` and `mdat`."""
 
     segment: int
     opens: bool
-    """First of its segment: its init segment goes before it."""
+    """First of its segment: the init segment goes before it."""
     layout: Layout
     opened: int
     video: list[Placed] = field(default_factory=list)
@@ -73,7 +72,7 @@ class Cutter:
 
     @property
     def needs_keyframe(self) -> bool:
-        """Whether pictures cannot be kept before the next IDR."""
+        """Whether no picture can be kept before the next IDR."""
         return self.has_video and (self._layout is None or self._layout.sps is None or self._restart)
 
     def restart(self, *, has_video: bool, has_audio: bool) -> None:
@@ -84,15 +83,15 @@ class Cutter:
         self._requested_at = None
 
     def keeps(self, keyframe: bool, sps: bytes | None, pps: bytes | None) -> bool:
-        """Tell whether an access unit can be kept: pictures before the first IDR of a new beginning cannot be decoded."""
+        """Return whether an access unit can be kept: pictures before the first IDR of a segment cannot be decoded."""
         return not self.needs_keyframe or (keyframe and self._layout_of(sps, pps) is not None)
 
     def keeps_sound(self) -> bool:
-        """Tell whether sound can be kept: the segment that is open may have been laid out without."""
+        """Return whether sound can be kept: the open segment may have no sound track."""
         return self._layout is None or self._layout.audio
 
     def video(self, sample: Placed, sps: bytes | None, pps: bytes | None, now: int) -> list[Fragment]:
-        """Take an access unit that can be kept; return the fragments that it closed."""
+        """Take an access unit that can be kept; return the fragments that it ended."""
         out: list[Fragment] = []
         if sample.keyframe and (fresh := self._layout_of(sps, pps)) is not None and self._segment_is_due(fresh, now):
             self._close(out)
@@ -101,7 +100,7 @@ class Cutter:
         return out
 
     def audio(self, sample: Placed, now: int) -> list[Fragment]:
-        """Take a sound packet that can be kept; return the fragments that it closed."""
+        """Take a sound packet that can be kept; return the fragments that it ended."""
         out: list[Fragment] = []
         if self._layout is None:
             self._waiting.append(sample)
@@ -111,7 +110,7 @@ class Cutter:
         return out
 
     def advance(self, now: int) -> list[Fragment]:
-        """Let time pass; return what became due."""
+        """Let time pass; return the fragments that ended."""
         out: list[Fragment] = []
         if self._layout is None and self._waiting:
             self._sound_alone(now)
@@ -120,7 +119,7 @@ class Cutter:
         return out
 
     def flush(self) -> list[Fragment]:
-        """Close what is open."""
+        """End the open fragment and return it."""
         out: list[Fragment] = []
         if self._layout is None and self._waiting:
             self._begin_segment(Layout(None, None, audio=True), self._waiting[0].arrival)
@@ -128,7 +127,7 @@ class Cutter:
         return out
 
     def keyframe_due(self, now: int) -> bool:
-        """Tell whether an IDR should be asked for now; asks are a second apart."""
+        """Return whether to request an IDR now; requests are `REQUEST_PERIOD_NS` apart."""
         due = self.needs_keyframe or (self.has_video and now - self._segment_since >= self._segment_ns - EARLY_NS)
         if not due or (self._requested_at is not None and now - self._requested_at < REQUEST_PERIOD_NS):
             return False
@@ -136,7 +135,7 @@ class Cutter:
         return True
 
     def _layout_of(self, sps: bytes | None, pps: bytes | None) -> Layout | None:
-        """Return what an IDR brings with it; one without parameter sets uses those of its segment, if there are any."""
+        """Return the layout of an IDR: of its parameter sets, else of those of the open segment; None where there are none."""
         if sps is not None and pps is not None:
             return Layout(sps, pps, self._has_audio)
         if self._layout is None or self._layout.sps is None:
@@ -159,7 +158,7 @@ class Cutter:
             self._fragment(now).audio.append(sample)
 
     def _sound_alone(self, now: int) -> None:
-        """Begin with sound where the picture's first IDR is late, or where there is no picture at all."""
+        """Begin a segment of sound alone where the first IDR is late, or where there is no video."""
         if not self.has_video or now - self._waiting[0].arrival >= FIRST_IDR_NS:
             self._begin_segment(Layout(None, None, audio=True), now)
 
@@ -168,7 +167,7 @@ class Cutter:
         if current is not None:
             same = current.video if video else current.audio
             if same and 2 * sample.time - same[0].time - same[-1].time > self._span[video]:
-                self._close(out)  # it would end, if it lasts as long as the one before it, beyond the bound
+                self._close(out)  # if it lasts as long as the one before it, the fragment would be too long
         fragment = self._fragment(now)
         (fragment.video if video else fragment.audio).append(sample)
 
@@ -186,9 +185,9 @@ class Cutter:
 
 
 def durations(samples: list[Placed], typical: int) -> list[int]:
-    """Return the duration of each sample in ticks: up to the next one; the last as it says itself, else like the one before.
+    """Return the duration of each sample in ticks: up to the next sample.  The last has its own, else that of the one before.
 
-    `typical` serves where a fragment holds a single sample that says nothing.
+    `typical` is the duration of a single sample that states none.
     """
     out = [later.time - earlier.time for earlier, later in zip(samples, samples[1:], strict=False)]
     last = samples[-1].duration or (out[-1] if out else typical)

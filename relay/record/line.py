@@ -1,8 +1,8 @@
-"""One recording's line from packets to fragments: two tracks, one timeline, one cutter.
+"""From packets to fragments for one recording: two tracks, one timeline, one cutter.
 
-What this file owns: how the parts of `record` work together.  What it must never know: sockets, MP4, keys, files, wall time
-except as the number it is given.  Everything comes in with `now` (monotonic nanoseconds) and leaves as `Fragment`, `Missing` or
-`KeyframeRequest`.
+What this file owns: how the parts of `record` work together, and every gap's cause and extent (I2).  What it must never know:
+sockets, MP4, keys, files, wall time except as the number it is given.  Every call takes `now` (monotonic nanoseconds) and
+returns `Fragment`, `MediaGap` and `KeyframeRequest` values.
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ VIDEO, AUDIO = 1, 2
 """Track ids, in the MP4 and in the chain."""
 CLOCKS = {VIDEO: 90_000, AUDIO: 48_000}
 PAUSE_NS = SECOND * 9 // 10
-"""A silence of the sender longer than this is told as a gap, so that no hole in time stays unexplained (FORMAT.md: 1 s)."""
+"""A longer pause of the sender is a gap.  The verifier wants a gap for every jump in time of more than 1 s (FORMAT.md §7.4)."""
 MIN_TRACK_GAP_NS = SECOND // 10
-"""After a silence of all, the tracks come back one after the other: what is shorter than this is not told again."""
+"""After a pause in all tracks, each track resumes at its own time.  A rest shorter than this is no gap of its own."""
 
 GapCause: TypeAlias = Literal["radio", "reconnect", "tap_overflow", "clock", "paused"]
 
@@ -48,7 +48,7 @@ class Stream(NamedTuple):
 
 
 class MediaGap(NamedTuple):
-    """Something was not recorded; times in monotonic nanoseconds."""
+    """Something was not recorded; times in monotonic nanoseconds.  `track` is None for all tracks."""
 
     start: int
     length: int
@@ -58,7 +58,7 @@ class MediaGap(NamedTuple):
 
 
 class KeyframeRequest(NamedTuple):
-    """An IDR is needed now."""
+    """An IDR is needed now: a segment should end, or a loss needs repair."""
 
     cause: Literal["segment", "loss"]
 
@@ -77,7 +77,7 @@ class LineSettings:
 
 @dataclass(slots=True)
 class _OpenGap:
-    """A hole in one track that the next sample to be kept will close."""
+    """A gap in one track that the next sample to be kept will close."""
 
     start: int
     until: int
@@ -95,15 +95,15 @@ class _Source:
         self.last: Sample | None = None
         """The last sample that was kept."""
         self.reached = 0
-        """Its time on the track, in ticks."""
+        """Decode time of the last sample that was kept, in ticks."""
         self.reported_ns = 0
-        """Nanoseconds that were told as missing from this track since then."""
+        """Nanoseconds of gaps of this track that were given out since that sample."""
         self.seen: Sample | None = None
-        """The last sample at all: sender reports are unwrapped beside it."""
+        """The last sample, kept or not: sender reports are unwrapped near its timestamp."""
         self.open_gap: _OpenGap | None = None
 
     def note_gap(self, start: int, until: int, cause: GapCause, detail: str) -> None:
-        """Remember that something is missing; what was missing already goes on."""
+        """Begin a gap, or extend the one that is open."""
         if self.open_gap is None:
             self.open_gap = _OpenGap(start, until, cause, detail)
         else:
@@ -111,7 +111,7 @@ class _Source:
 
 
 class Line:
-    """Makes fragments of one recording's packets.  Nothing a camera sends can stop it for good."""
+    """Makes fragments of one recording's packets.  No input of a camera can stop it for good."""
 
     def __init__(self, settings: LineSettings, origin: int) -> None:
         """`origin`: the instant that is 0 on the recording's timeline."""
@@ -126,14 +126,14 @@ class Line:
         self._reached: dict[int, int] = {}
         """Its time on the track, in ticks."""
         self._common_pause: tuple[int, int] | None = None
-        """The last time during which nothing at all came, already told as one gap of every track."""
+        """Begin and end (monotonic ns) of the last pause in all tracks, which was given out as one gap of all tracks."""
         self._next_timer = 0
         self.unknown_packets = 0
         self._late = 0
         self._malformed = 0
 
     def open(self, streams: Sequence[Stream], now: int) -> list[Output]:
-        """The camera is connected (again) with these streams."""
+        """The camera connected, or connected again, with these streams."""
         out = self.close()
         self._sources = {stream.ssrc: self._source(stream.track) for stream in streams}
         tracks = {stream.track for stream in streams}
@@ -150,14 +150,14 @@ class Line:
         return out + self._keyframe_requests(now)
 
     def close(self) -> list[Output]:
-        """The camera is gone (for now): give out everything that waits."""
+        """The camera is gone, perhaps for now only: return everything that waits."""
         out = self._drain()
         self._late, self._malformed = self.late, self.malformed
         self._sources = {}
         return out
 
     def finish(self, now: int) -> list[Output]:
-        """The recording ends: give out everything that waits, and tell the silence at its end, of all tracks and of each."""
+        """The recording ends: return everything that waits, and the pauses at its end, of all tracks and of each."""
         connected = bool(self._sources)
         out = self.close()
         if not self._kept:
@@ -192,7 +192,7 @@ class Line:
             source.timeline.report(unwrap(rtp, source.seen.timestamp, 32), camera_ns, arrival_utc_ns, rtt_ns)
 
     def overflow(self, packets: int) -> None:
-        """The tap dropped packets: the holes that follow are its fault, not the radio's."""
+        """The tap dropped packets: the next gap has the cause `tap_overflow`, not `radio`."""
         self._overflow += packets
 
     def advance(self, now: int) -> list[Output]:
@@ -211,7 +211,7 @@ class Line:
 
     @property
     def late(self) -> int:
-        """Packets that came after their hole was given up, or twice."""
+        """Packets that came after they were given up as lost, or twice."""
         return self._late + sum(source.assembler.late for source in self._sources.values())
 
     @property
@@ -220,7 +220,7 @@ class Line:
         return self._malformed + sum(source.assembler.malformed for source in self._sources.values())
 
     def fixes(self, now: int, utc_minus_mono: int) -> list[tuple[int, Fix]]:
-        """Return what the next link should say of the tracks' clocks: (track, fix)."""
+        """Return (track, fix) for each track whose clock the next link should describe."""
         found = ((source.track, source.timeline.take_fix(now, utc_minus_mono)) for source in self._sources.values())
         return [(track, fix) for track, fix in found if fix is not None]
 
@@ -256,12 +256,12 @@ class Line:
             else:
                 self._sample(source, event, now, out)
 
-    def _track_gap(self, source: _Source, hole: TrackGap) -> None:
+    def _track_gap(self, source: _Source, gap: TrackGap) -> None:
         cause: GapCause = "radio"
         if self._overflow:
             cause, self._overflow = "tap_overflow", 0
-        until = hole.after.arrival
-        source.note_gap(source.last.arrival if source.last is not None else until, until, cause, f"{hole.packets} packets")
+        until = gap.after.arrival
+        source.note_gap(source.last.arrival if source.last is not None else until, until, cause, f"{gap.packets} packets")
 
     def _sample(self, source: _Source, sample: Sample, now: int, out: list[Output]) -> None:
         assert self._cutter is not None
@@ -290,12 +290,12 @@ class Line:
         return self._cutter.keeps_sound()
 
     def _gaps_before(self, source: _Source, sample: Sample, out: list[Output]) -> None:
-        """Tell what is missing before a sample that is kept."""
+        """Give out the gaps before a sample that is kept: of all tracks, then of its own."""
         arrival, open_gap = sample.arrival, source.open_gap
         before = source.last
         if open_gap is None and before is not None:
             if arrival - before.arrival <= PAUSE_NS:
-                return  # then it was less than a pause for all tracks together, too
+                return  # then the pause in all tracks together was as short
             open_gap = _OpenGap(before.arrival, arrival, "paused", "the camera sent nothing")
         assert self._cutter is not None
         last = max(self._kept.values(), default=arrival)
@@ -308,7 +308,7 @@ class Line:
             self._close_gap(source, open_gap, arrival, out)
 
     def _skipped_time(self, source: _Source, placed: Placed, out: list[Output], since: int) -> None:
-        """Tell what the track skips beyond what was told by arrival: delays before a pause make it look shorter than it was."""
+        """Give out the time that a track skips beyond the gaps found by arrival: delays before a pause make it look shorter."""
         for item in out[since:]:
             if isinstance(item, MediaGap):
                 for each in self._sources.values():
@@ -322,11 +322,11 @@ class Line:
         source.reported_ns = 0
 
     def _close_gap(self, source: _Source, open_gap: _OpenGap, until: int, out: list[Output]) -> None:
-        """Tell a hole of one track, without the part that was told as a silence of all."""
+        """Give out the open gap of one track, without the part that is already a gap of all tracks."""
         source.open_gap = None
         start = open_gap.start
         if source.track not in self._kept and until - start < MIN_TRACK_GAP_NS:
-            return  # a track begins with its first whole sample; a packet or two before it is no hole in anything
+            return  # a track begins with its first whole sample: a packet or two before it is no gap
         if self._common_pause is not None and self._common_pause[0] - PAUSE_NS <= start < self._common_pause[1]:
             start = self._common_pause[1]
             if until - start < MIN_TRACK_GAP_NS:

@@ -1,11 +1,12 @@
-"""A reorder window that is bounded and timed: packets of one stream leave it in order, and nothing ever waits for ever.
+"""A reorder window, bounded in time and in packets: packets of one stream leave it in order.
 
 What this file owns: 16-bit sequence numbers of one RTP stream.  What it must never know: what a packet holds, wall time.
 
-A packet that is not the next one waits until the missing ones come, until the window has passed since the hole was noticed, or
-until too many wait; then the hole is given up and its size is told with the packet after it.  A jump that no network makes (a
-camera restarted its counter) is believed once two packets in a row confirm it (RFC 3550 A.1); one that reordering could make,
-too, once `MAX_STALE` packets in a row came from before the next one and none from it on.
+A packet that is not the next one waits for the missing packets: until they come, until the window has passed since they were
+first missed, or until `MAX_HELD` packets wait.  Then the missing packets are given up as lost, and their number is delivered
+with the packet after them.  A jump that no network makes (a camera restarted its counter) is believed once two packets in a row
+confirm it (RFC 3550 A.1).  A jump back that reordering could also make is believed once `MAX_STALE` packets in a row came from
+before the expected number and none from it on.
 """
 
 from typing import Generic, NamedTuple, TypeVar
@@ -39,10 +40,14 @@ class Reorder(Generic[T]):
         self._probation: int | None = None
         self._stale = 0
         self.late = 0
-        """Packets that came after their hole was given up, or twice."""
+        """Packets that came after they were given up as lost, or twice."""
+
+    def __len__(self) -> int:
+        """Return how many packets wait."""
+        return len(self._held)
 
     def accept(self, sequence: int) -> bool:
-        """Let a packet pass at once when it is the next one and nothing waits: what nearly every packet does."""
+        """Let a packet pass at once where it is the next one and nothing waits.  Nearly every packet is."""
         following = self._next
         if self._held or following is None or following & 0xFFFF != sequence:
             return False
@@ -76,25 +81,25 @@ class Reorder(Generic[T]):
         return self._skip() if len(self._held) > MAX_HELD else self.advance(now)
 
     def advance(self, now: int) -> list[Delivered[T]]:
-        """Give up holes whose time is over; return what can leave."""
+        """Give up missing packets whose time is over; return what can leave."""
         out: list[Delivered[T]] = []
         while self._held and now - self._missing_since >= self._window:
             out += self._skip()
         return out
 
     def flush(self) -> list[Delivered[T]]:
-        """Give up every hole; the window is empty afterwards."""
+        """Give up every missing packet; the window is empty afterwards."""
         out: list[Delivered[T]] = []
         while self._held:
             out += self._skip()
         return out
 
     def deadline(self) -> int | None:
-        """Return when `advance` will have something to do, None while nothing waits."""
+        """Return when `advance` has something to do, None while nothing waits."""
         return self._missing_since + self._window if self._held else None
 
     def _before(self, sequence: int, item: T) -> list[Delivered[T]]:
-        """A packet whose hole was given up, a copy, or a counter that went back and stays there."""
+        """Take a packet from before the expected one: late, a copy, or of a counter that went back and stays there."""
         self._stale += 1
         if self._stale < MAX_STALE:
             self.late += 1

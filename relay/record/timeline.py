@@ -1,13 +1,13 @@
-"""One track's place in time: its RTP clock, the recording's timeline, the relay's clock and the camera's clock.
+"""The clocks of one track: its RTP clock, the recording's timeline, the relay's clock and the camera's clock.
 
 What this file owns: where on the recording's timeline a sample lies, and what is known of the offset to wall time.
-What it must never know: files, other tracks, the wall clock except as numbers it is given.
+What it must never know: files, other tracks, the wall clock except as numbers that it is given.
 
-Each track stays on its own RTP clock.  It is anchored once, by arrival, and again only when the timestamps do what no network
-can do (run ahead of arrival by more than a second, fall behind by more than ten, go back): then the jump is told as a
-discontinuity, and the next link says by a tie to arrival that this is a new anchor, before any report is told of it.
-The packet that was delayed least in the last half minute is what the anchor follows, so that neither jitter nor a drifting
-crystal looks like a jump (RFC 3550 §6.4.1 for sender reports).
+Each track stays on its own RTP clock.  It is anchored once, by arrival.  It is anchored anew only when the timestamps do what
+no network can do: run ahead of arrival by more than 1 s, fall behind by more than 10 s, or go back.  Then the jump is a gap,
+and the next link carries a fix by arrival for the new anchor, before it carries any fix by sender report (RFC 3550 §6.4.1).
+The anchor follows the packet that was delayed least in the last 30 s, so that neither jitter nor a drifting crystal looks like
+a jump.
 """
 
 from typing import NamedTuple
@@ -16,9 +16,9 @@ SECOND = 1_000_000_000
 AHEAD_NS = SECOND
 BEHIND_NS = 10 * SECOND
 BACK_NS = SECOND // 2
-"""In the order of the camera, timestamps go back by a few pictures at most (H.264 with B pictures)."""
+"""In the camera's order, timestamps go back by a few pictures at most (H.264 with B pictures)."""
 ASTRAY_NS = 60 * SECOND
-"""A sender report whose timestamp lies further from its track than this speaks of another clock."""
+"""A sender report whose timestamp lies further from its track than this is of another clock, and is ignored."""
 WINDOW_NS = 30 * SECOND
 REPORT_PERIOD_NS = 10 * SECOND
 CHANGED_NS = 5_000_000
@@ -26,17 +26,17 @@ UNKNOWN_RTT_NS = 100_000_000
 
 
 class Place(NamedTuple):
-    """Where a sample lies: `time` in ticks of the track; `jump` when the track was anchored anew for it."""
+    """Where a sample lies: `time` in ticks of the track; `jump`: the track was anchored anew for it."""
 
     time: int
     jump: bool
 
 
 class Fix(NamedTuple):
-    """One tie between the clocks of a track, to be written into the next link."""
+    """One instant on all clocks of a track, to be written into the next link."""
 
     by_report: bool
-    """From a sender report; otherwise by arrival."""
+    """From a sender report, otherwise from arrival."""
     wall_ns: int
     rtp: int
     time: int
@@ -58,9 +58,9 @@ class Timeline:
         self._shift = 0
         """Decode time minus timestamp."""
         self._reference = (0, 0)
-        """Timestamp and arrival of the packet that was delayed least."""
+        """Timestamp and arrival (monotonic ns) of the packet that was delayed least."""
         self._candidate: tuple[int, int, float] | None = None
-        """The same for the window that runs, with its lateness against the reference."""
+        """The same for the present window, with its lateness (ns) against the reference."""
         self._window_ends = 0
         self._spread = 0.0
         self._fix: Fix | None = None
@@ -75,7 +75,7 @@ class Timeline:
         return self._floor
 
     def place(self, timestamp: int, arrival: int) -> Place:
-        """Return where the sample of this (unwrapped) timestamp lies; times only grow."""
+        """Return where the sample of this (unwrapped) timestamp lies; decode times only grow."""
         jump = False
         if self._base is None:
             self._anchor(timestamp, arrival)
@@ -108,7 +108,7 @@ class Timeline:
         self._fix = Fix(True, camera_ns, timestamp & 0xFFFFFFFF, time, offset, trip // 2 + SECOND // self.clock_rate)
 
     def take_fix(self, now: int, utc_minus_mono: int) -> Fix | None:
-        """Return what the next link should say of this track's clock, None while nothing new is known."""
+        """Return the fix that the next link should carry, None while nothing new is known."""
         fix = self._by_arrival(utc_minus_mono) if self._fix is None or self._new_anchor else self._fix
         if fix is None or not self._should_write(fix, now):
             return None
@@ -118,9 +118,9 @@ class Timeline:
 
     def _should_write(self, fix: Fix, now: int) -> bool:
         if self._written_at is None or self._new_anchor:
-            return True  # what was known of the old anchor is void
+            return True  # fixes of the old anchor are void
         if fix.by_report and not self._written_by_report:
-            return True  # however little it moves: the recording is no longer synchronised by arrival
+            return True  # the first report: the recording is no longer synchronised by arrival
         moved = abs(self._tie(fix) - self._written_offset) > CHANGED_NS
         return fix.by_report and (moved or now - self._written_at >= REPORT_PERIOD_NS) and now - self._written_at >= SECOND
 

@@ -1,10 +1,9 @@
-"""Wall time of one recording: monotonic time plus an offset that never jumps, and the knowledge that somebody stepped the
-clock.
+"""Wall time of one recording: monotonic time plus an offset that never jumps; and whether the clock was stepped.
 
 What this file owns: when the relay's wall clock is not to be trusted.  What it must never know: where time is read.
 
-Small corrections (NTP slewing) are followed.  A step is not: within a recording time runs on evenly, and from then on
-everything is marked suspect, because nobody can say which side of the step was right.
+Small corrections (NTP slewing) are followed.  A step is not followed: within a recording, time runs on evenly.  From a step on
+every link is marked suspect, because nobody can say which side of the step was right.
 """
 
 STEP_NS = 200_000_000
@@ -23,7 +22,7 @@ class WallClock:
         return mono_ns + self.offset
 
     def observe(self, utc_ns: int, mono_ns: int) -> bool:
-        """Compare with both clocks, read together; return True when a step was seen just now for the first time."""
+        """Compare with both clocks, read together; return whether this is the first step that was seen."""
         difference = utc_ns - mono_ns - self.offset
         if abs(difference) < STEP_NS:
             if not self.suspect:

@@ -37,7 +37,7 @@ def test_any_numbers_at_any_time_never_stall_and_never_hold_more_than_the_bound(
         now += later
         window.push(sequence, sequence, now)
         window.advance(now)
-        assert len(window._held) <= MAX_HELD
+        assert len(window) <= MAX_HELD
         deadline = window.deadline()
         assert deadline is None or deadline > now
 
