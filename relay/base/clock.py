@@ -1,8 +1,11 @@
-"""Where time comes from.  Cores never import this for reading: they are handed `now`.
+"""The clocks.  Pure cores never read a clock: they get `now` as an argument.
+
+What this file owns: reading the machine's clocks, and the rules for steps of the wall clock.  What it must never know: the use
+of a time.
 
 Two clocks are used everywhere.  `monotonic` (float seconds, CLOCK_MONOTONIC, shared by every process of one machine) orders
-packets and timers; UTC nanoseconds (int) stand in evidence and journal.  A `Clock` is a parameter of every shell so that
-retention over months is tested in milliseconds.
+packets and timers.  UTC (int nanoseconds) is written into evidence and journal.  A `Clock` is a parameter of every shell, so
+that retention over months is tested in milliseconds.
 """
 
 import time
@@ -14,7 +17,7 @@ PARIS = ZoneInfo("Europe/Paris")
 SECOND_NS = 1_000_000_000
 READ_NS = 1_000_000
 SLEW_SHARE = 1000
-"""A wall clock that is slewed runs off by at most 500 parts in a million (adjtime, NTP); twice that is allowed for."""
+"""A slewed wall clock runs off by at most 500 parts in a million (adjtime, NTP); twice that, 1 in 1000, is allowed for."""
 DOUBT_NS = 86_400 * SECOND_NS
 
 
@@ -67,9 +70,9 @@ class ManualClock:
 
 
 def read_both(clock: Clock) -> tuple[int, int]:
-    """Return UTC and monotonic time (ns) of one instant: of up to five readings the one that took least.
+    """Return UTC and monotonic time (ns) of one instant: the quickest of up to five readings.
 
-    A process that is set aside between two readings would otherwise see a step that nobody made.
+    A process that the scheduler interrupts between two readings would otherwise see a step that nobody made.
     """
     best: tuple[int, int, int] | None = None
     for _ in range(5):
@@ -84,10 +87,10 @@ def read_both(clock: Clock) -> tuple[int, int]:
 
 
 class UnhurriedClock:
-    """UTC for what must not happen early (erasure): no step of the wall clock carries it ahead.
+    """UTC for what must not happen early (erasure): no step of the wall clock moves it forward.
 
-    It goes back with the wall clock at once, and follows slewing; a step forwards is doubted for a day, during which this clock
-    runs on evenly, so that an administrator or NTP has time to put it right.
+    It follows steps back at once, and slewing.  A step forward is doubted for a day.  During that day this clock runs on
+    evenly, so that an administrator or NTP has time to correct the wall clock.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -95,10 +98,10 @@ class UnhurriedClock:
         self._utc_ns, self._mono_ns = read_both(clock)
         self._doubted_since: int | None = None
         self.ahead_ns = 0
-        """By how much the wall clock is ahead of what is believed; 0 while it is believed."""
+        """By how many nanoseconds the wall clock is ahead of this clock while a step is doubted; else 0."""
 
     def utc_ns(self) -> int:
-        """Nanoseconds since 1970-01-01T00:00:00Z, at most what the wall clock says."""
+        """Nanoseconds since 1970-01-01T00:00:00Z, at most the wall clock's time."""
         utc_ns, mono_ns = read_both(self._clock)
         passed = mono_ns - self._mono_ns
         expected, play = self._utc_ns + passed, SECOND_NS + passed // SLEW_SHARE
@@ -109,18 +112,18 @@ class UnhurriedClock:
                 return expected
         elif utc_ns - expected < -play:
             self._doubted_since, self.ahead_ns = None, 0
-            return utc_ns  # what it was before may be right: coming back to it is no step
+            return utc_ns  # the time before may be right: a step forward to it again is no step
         self._utc_ns, self._mono_ns = utc_ns, mono_ns
         self._doubted_since, self.ahead_ns = None, 0
         return utc_ns
 
 
 class SteadyClock:
-    """UTC for what must last its time, no less and no more (sign-ins, view tokens, locks): no step touches it.
+    """UTC for exact durations (sign-ins, view tokens, locks): no step of the wall clock changes it.
 
-    It begins with the wall clock and runs on with the monotonic one, which is slewed alike.  One per process: what it judged
-    before a restart is judged by the wall clock of the restart, because nothing else is left.  It stands still while the
-    machine sleeps.  Days that people set (a designation, a term) are the wall clock's or `UnhurriedClock`'s, never this one's.
+    It begins with the wall clock and runs on with the monotonic clock, which is slewed alike.  There is one per process; after
+    a restart it begins with the wall clock of that moment, because nothing else is left.  It stands still while the machine
+    sleeps.  For days that people set (a designation, a term), use the wall clock or `UnhurriedClock`.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -129,11 +132,11 @@ class SteadyClock:
         self._offset_ns = utc_ns - mono_ns
 
     def utc_ns(self) -> int:
-        """Nanoseconds since 1970-01-01T00:00:00Z, as the wall clock would say if nobody had stepped it since the start."""
+        """Nanoseconds since 1970-01-01T00:00:00Z, as the wall clock would say without steps since the start."""
         return int(self._clock.monotonic() * SECOND_NS) + self._offset_ns
 
     def wall_ns(self, steady_ns: int) -> int:
-        """Return what the wall clock, as it stands now, will say at an instant of this clock: for people and pages."""
+        """Return the wall clock's time at an instant of this clock, under the present offset: for people and pages."""
         utc_ns, mono_ns = read_both(self._clock)
         return steady_ns - self._offset_ns + utc_ns - mono_ns
 

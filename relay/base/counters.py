@@ -1,6 +1,8 @@
-"""Counters that the packet path can afford: a plain dict of ints, read by whoever reports.
+"""Counters that the packet path can afford: a plain dict of ints.
 
-Every name is declared once with its meaning; counting an undeclared name is our bug.  A test compares the declarations
+What this file owns: the names with their meanings, and the numbers.  What it must never know: who reads them.
+
+Every name is declared once with its meaning; counting an undeclared name raises KeyError.  A test compares the declarations
 with the documentation.
 """
 

@@ -1,4 +1,6 @@
-"""Two kinds of error: theirs (a peer, a person, a file we were given) and ours (a bug, a broken disk).
+"""Two kinds of error: theirs (a peer, a person, a file that came from outside) and ours (a bug, a broken disk).
+
+What this file owns: the classes and the kinds.  What it must never know: how an error is answered or logged.
 
 A hostile camera must never be logged as our bug, nor the reverse.  `Kind` is mapped to an HTTP status in one place
 (`relay.http.middleware`) and to a process exit code in one place (`relay.app.cli`).
@@ -11,7 +13,7 @@ from relay.base.codes import Code
 
 
 class Kind(StrEnum):
-    """What went wrong, independent of the door through which it came."""
+    """What went wrong, independent of the protocol that carries the answer."""
 
     INVALID = "invalid"  # 400: cannot be parsed or breaks a rule of the format
     UNAUTHENTICATED = "unauthenticated"  # 401

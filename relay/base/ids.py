@@ -1,5 +1,7 @@
 """Identifiers and secrets.
 
+What this file owns: how they are made and checked.  What it must never know: whose they are.
+
 Ids (recordings, views, interventions, sessions) are UUIDv7 hex: they sort by time and are not secret.  Tokens are 256 bits
 of randomness, shown once, stored as SHA-256.
 """
@@ -30,5 +32,5 @@ def token_digest(token: str) -> str:
 
 
 def is_slug(text: str) -> bool:
-    """Tell whether `text` may name a camera or a user: 1 to 40 of a-z 0-9 and inner hyphens."""
+    """Return whether `text` may name a camera or a user: 1 to 40 of a-z 0-9 and inner hyphens."""
     return _SLUG.fullmatch(text) is not None

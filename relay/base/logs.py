@@ -1,6 +1,6 @@
 """Log lines of the processes that have no application around them (workers, recorders): one JSON object each, redacted.
 
-What this file owns: their form.  What it must never know: who logs what.
+What this file owns: the form of a line.  What it must never know: which code logs, and why.
 """
 
 import json
@@ -11,7 +11,7 @@ from relay.base.redact import redact
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON; addresses and secrets are struck out."""
+    """Formats a record as one line of JSON; addresses and secrets are replaced."""
 
     def __init__(self, process: str) -> None:
         super().__init__()

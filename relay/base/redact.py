@@ -1,4 +1,8 @@
-"""What must never reach a log line: addresses, tokens, names of persons (LIL art. 99; THREAT_MODEL.md)."""
+"""Removes addresses and secrets from log lines (LIL art. 99; THREAT_MODEL.md).
+
+What this file owns: the patterns.  What it must never know: who logs.  No pattern finds names of persons: callers do not log
+them.
+"""
 
 import ipaddress
 import re
@@ -12,7 +16,7 @@ _MAYBE_IPV6 = re.compile(r"(?<![\w:.])[0-9a-fA-F:]*:[0-9a-fA-F:.]*:(?:[0-9a-fA-F
 
 
 def _ipv6(match: re.Match[str]) -> str:
-    """Replace what the address parser agrees is an IPv6 address; 21:04:10 is a time."""
+    """Replace a match that parses as an IPv6 address; 21:04:10 is a time."""
     try:
         ipaddress.IPv6Address(match.group())
     except ValueError:

@@ -1,6 +1,6 @@
 """`python -m relay.recorder --config FILE --index I`: one recorder process.
 
-What this file owns: the process (signals, pid file, event loop).  What it must never know: what a recorder does.
+What this file owns: the process (signals, pid file, event loop).  What it must never know: how a recorder works.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main() -> int:
         logging.getLogger("libav").setLevel(logging.ERROR)
         return uvloop.run(_serve(config, arguments.index))
     except RelayError as error:
-        print(f"recorder {arguments.index}: {error.detail}", file=sys.stderr)  # noqa: T201 - before or after logs exist
+        print(f"recorder {arguments.index}: {error.detail}", file=sys.stderr)  # noqa: T201 - the logs may not be configured
         return 1
 
 

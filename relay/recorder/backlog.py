@@ -7,7 +7,7 @@ Jobs leave in the order in which they came.  Nothing here waits for a disk, so t
 
 * A fragment that comes while the first fragment has waited for longer than `backlog_seconds`, or that would exceed `MAX_BYTES`,
   is dropped: a gap takes its place in the queue.  A run of dropped fragments is one gap.
-* In a queue of `MAX_JOBS` jobs, a gap is merged into the gap that waits last of its recording, an end is still taken, and an
+* In a queue of `MAX_JOBS` jobs, a gap is merged into the last waiting gap of its recording, an end is still taken, and an
   opening is refused.  So the queue exceeds its bound by at most one gap and one end for each recording.
 
 The first job is in the thread's hands and is never changed.
@@ -170,7 +170,7 @@ class Backlog:
             self._append(job)
 
     def _merge(self, gap: GapJob) -> None:
-        """Merge a gap into the one that waits last of its recording, whatever its cause."""
+        """Merge a gap into the last waiting gap of its recording, of any cause."""
         last = self._last.get(gap.recording)
         if isinstance(last, GapJob) and last is not self._jobs[0]:
             last.merge(gap)

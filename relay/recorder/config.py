@@ -1,8 +1,8 @@
-"""What a recorder is told at start, and nothing else.
+"""The settings of one recorder process.
 
-What this file owns: the shape of `<data>/run/recorder-<i>.json`, which the supervisor writes anew at each start (UTF-8 JSON,
-mode 0600) and `python -m relay.recorder --config FILE --index I` reads.  What it must never know: the application's settings
-file, the long-term keys (the file carries a session key and its certificate, so that a recorder needs nobody while it runs).
+What this file owns: the shape of `<data>/run/recorder-<i>.json` (UTF-8 JSON, mode 0600).  The supervisor writes it anew at
+each start, and `python -m relay.recorder --config FILE --index I` reads it.  What it must never know: the application's
+settings file, the long-term keys.  The file carries a session key and its certificate, so that a recorder runs by itself.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from relay.base.errors import OurError
 
 
 class RecorderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Settings of one recorder process; unknown keys are refused.  `bytes` stand as base64 in the file."""
+    """Settings of one recorder process; unknown keys are refused.  `bytes` are base64 in the file."""
 
     index: int
     run_dir: str
@@ -21,26 +21,26 @@ class RecorderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vault: str
     """Folder of the recordings, one folder each."""
     session_seed: bytes
-    """Ed25519 private key (RFC 8032, 32 bytes) of this process's life; `store.keyring.Keyring.issue_session` makes it."""
+    """Ed25519 private key (RFC 8032, 32 bytes) for the life of this process; `store.keyring.Keyring.issue_session` makes it."""
     session_certificate: bytes
-    """The same key certified by the relay's long-term key, as `evidence.chain` wants it."""
+    """Certificate of that key by the relay's long-term key, as `evidence.chain` encodes it."""
     fragment_seconds: float = 0.44
     segment_seconds: float = 60.0
     reorder_ms: int = 400
     resume_seconds: float = 60.0
-    """How long a lost camera may come back into the same recording."""
+    """Seconds within which a lost camera may come back into the same recording."""
     orphan_after: float = 60.0
-    """Seconds without a control connection after which everything is sealed and closed, and the process exits."""
+    """Seconds without a control connection after which every recording is sealed and closed, and the process exits."""
     sync_seconds: float = 0.9
     """Longest time between two grouped fsyncs; at most 1 by invariant I7."""
     backlog_seconds: float = 10.0
-    """How much media waits in memory while the disk stalls; beyond it a Gap is recorded."""
+    """Seconds of media that wait in memory while the disk stalls; older media becomes a gap."""
     reserve_bytes: int = 4 << 20
-    """Preallocated file in the vault that is given up when the disk is full, so that gaps and ends can still be signed."""
+    """Size of a preallocated file in the vault, which is given up so that a full disk still takes gaps and ends."""
     keep_free: int = 0
     """Bytes of the disk that media leaves free."""
     recorders: int = 0
-    """How many recorders there are; recorder 0 also recovers what those beyond left open.  0: not known, nobody's."""
+    """How many recorders there are; recorder 0 also recovers what recorders beyond that number left open.  0: unknown, none."""
     log_level: str = "info"
 
 

@@ -13,7 +13,7 @@ from relay.channel.messages import Message
 
 MAX_WAITING = 4096
 
-declare(recorder_facts_lost="facts dropped because no control came to hear them")
+declare(recorder_facts_lost="messages for control dropped because none was connected")
 
 
 class ControlOutbox:

@@ -1,13 +1,13 @@
 """`python -m relay.recorder.derive [--sound] [--sound-shifts TICKS:NS,…] [IN...]`: plain segments in, one playable MP4 out.
 
-What this file owns: remuxing for an export.  What it must never know: keys, chains, folders.  It reads files, or standard input
-where none is named (segments one after the other, each beginning with its init segment), writes standard output and leaves
-nothing on disk.
+What this file owns: remuxing for an export.  What it must never know: keys, chains, folders.  It reads the named files, or
+standard input where none is named (segments one after the other, each beginning with its init segment), writes standard output
+and leaves nothing on disk.
 
-The copy is derived: it proves nothing, and nothing is re-encoded.  It begins at zero; the sound is moved piece by piece by the
-offsets that the chain's sender reports say (`evidence.lipsync`).  It is fragmented, because a pipe cannot be rewound to
-complete an index.  `--sound` says that there is sound, be it after hours of picture alone: its track stands there from the
-beginning, because a file's tracks cannot be added to once its first bytes have gone out.
+The copy is derived: it proves nothing.  Nothing is re-encoded.  It begins at time zero.  The sound is moved, piece by piece, by
+the offsets from the chain's sender reports (`evidence.lipsync`).  The copy is fragmented, because a pipe cannot be rewound to
+complete an index.  `--sound` announces a sound track, even where sound begins after hours of video alone: no track can be added
+once the first bytes have gone out.
 """
 
 import argparse
@@ -41,13 +41,12 @@ _OPTIONS = {
     "fflags": "+bitexact",
     "video_track_timescale": "90000",
 }
-"""With `delay_moov` FFmpeg would hold everything until each track has its first packet: sound may come after hours, or never.
-`frag_discont` lets a track that begins later keep its time, which FFmpeg only does where it may think of edit lists (none is
-written)."""
+"""With `delay_moov` FFmpeg would hold everything until each track has its first packet; sound may come after hours, or never.
+`frag_discont` lets a track that begins later keep its time; FFmpeg does so only with `use_editlist`, but writes none."""
 _SECOND = 1_000_000_000
 _SOUND_RATE = 48_000
 _PRE_SKIP = 312
-"""FFmpeg tells the times of Opus so many ticks early."""
+"""FFmpeg states the times of Opus so many ticks early."""
 
 
 class Source(io.RawIOBase):
@@ -62,11 +61,11 @@ class Source(io.RawIOBase):
         """The first bytes of the segment after this one, once this one has ended."""
 
     def readable(self) -> bool:
-        """Tell that it can be read."""
+        """Return True: the source can be read."""
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Fill a buffer as far as one box reaches."""
+        """Fill a buffer, at most to the end of the present box."""
         if not self._ready and self._left == 0 and not self._next_box():
             return 0
         piece = self._ready[: len(buffer)] if self._ready else self._stream.read(min(len(buffer), self._left))
@@ -108,7 +107,7 @@ def segments(stream: BinaryIO) -> Iterator[InputContainer]:
         raise ValueError("does not begin with an init segment")
     while head:
         source = Source(stream, head)
-        yield av.open(source, "r", format="mp4")  # packets that are held keep it open
+        yield av.open(source, "r", format="mp4")  # held packets keep it open
         head = source.drain()
 
 
@@ -127,7 +126,7 @@ class Remuxer:
         self._held: list[list[Packet[Stream]]] = []
 
     def segment(self, container: InputContainer) -> None:
-        """Take one segment; the first with a picture decides what the file holds."""
+        """Take one segment; the first with video decides which tracks the file has."""
         if self._container is not None:
             for packet in container.demux():
                 self._write(packet)
@@ -141,7 +140,7 @@ class Remuxer:
         self._held.append([packet for packet in container.demux() if packet.dts is not None])
 
     def finish(self) -> None:
-        """Write what is left; raises ValueError where nothing was given."""
+        """Write the rest; raises ValueError where no segment was given."""
         if self._container is None and self._held:
             first = next((packet for held in self._held for packet in held), None)
             if first is not None:
@@ -189,7 +188,7 @@ class Remuxer:
 
 
 def derive(inputs: Iterator[BinaryIO], out: BinaryIO, shifts: Sequence[Shift] = (), *, sound: bool = False) -> None:
-    """Remux everything in `inputs` into `out`; raises ValueError or av.FFmpegError for what is not ours."""
+    """Remux all of `inputs` into `out`; raises ValueError or av.FFmpegError for bytes that are no segments of the relay."""
     remuxer = Remuxer(out, shifts, sound=sound)
     for stream in inputs:
         for container in segments(stream):

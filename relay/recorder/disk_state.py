@@ -3,7 +3,7 @@
 What this file owns: the states, the events and the transition table.  What it must never know: files, threads, clocks, jobs.
 
 Theory of operation.  The vault keeps a preallocated file, its reserve.  While the disk takes everything, media, gaps and ends
-are stored.  Two kinds of refusal are told apart:
+are stored.  There are two kinds of refusal:
 
 * *stalled*: an operation failed for another reason than room (I/O error, read-only, device gone).  The refused job is tried
   again; the first job that is carried out ends the state.  Media that waited for longer than the backlog becomes a gap.

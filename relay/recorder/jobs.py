@@ -1,6 +1,6 @@
-"""What the recorder's loop hands to the vault thread, and what comes back.
+"""Jobs of the recorder's loop for the vault thread, and the events that come back.
 
-What this file owns: the words between the two.  What it must never know: how either does its work.
+What this file owns: the types of both.  What it must never know: how a job is carried out.
 """
 
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from relay.evidence.chain import Cause, ClockMap, Reason, TrackPart
 from relay.evidence.seal import SessionSigner
 
 MAX_APART_NS = 1_000_000_000
-"""Between two lost fragments: more is a hole that the disk did not make (the same second as in FORMAT.md §7.4)."""
+"""Longest time between two dropped fragments of one gap (the same second as in FORMAT.md §7.4)."""
 
 
 @dataclass(slots=True)
 class FragmentJob:
-    """One init segment or fragment, in plain; times in UTC nanoseconds."""
+    """One init segment or fragment, not encrypted; times in UTC nanoseconds."""
 
     recording: str
     segment: int
@@ -35,7 +35,7 @@ class FragmentJob:
 
 @dataclass(slots=True)
 class GapJob:
-    """Something was not recorded."""
+    """Something was not recorded; times in UTC nanoseconds.  `track` is None for all tracks."""
 
     recording: str
     start_ns: int
@@ -44,9 +44,9 @@ class GapJob:
     cause: Cause
     detail: str
     fragments: int = 0
-    """How many fragments were given up; 0 where the gap is no loss of fragments."""
+    """How many fragments were dropped; 0 where the gap has another cause."""
     init: "FragmentJob | None" = None
-    """The last init segment among them: what comes later in its segment cannot be played without it."""
+    """The last init segment among them: later fragments of its segment cannot be played without it."""
 
     @property
     def end_ns(self) -> int:
@@ -54,7 +54,7 @@ class GapJob:
         return self.start_ns + self.length_ns
 
     def extend(self, more: "GapJob") -> bool:
-        """Extend a run of lost fragments by the next one; False where that is another hole, and a gap of its own."""
+        """Extend a run of dropped fragments by the next one; return False where `more` is a gap of its own."""
         same = (self.recording, self.track, self.cause, self.detail) == (more.recording, more.track, more.cause, more.detail)
         follows = self.start_ns <= more.start_ns <= self.end_ns + MAX_APART_NS
         if not (self.fragments and more.fragments and same and follows):
@@ -63,7 +63,7 @@ class GapJob:
         return True
 
     def merge(self, more: "GapJob") -> None:
-        """Extend this gap to where another ends, of whatever track and cause: where there is room for one only."""
+        """Merge another gap, of any track and cause, into this one, because only one fits in the queue."""
         if self.track != more.track:
             self.track = None
         end_ns, self.start_ns = max(self.end_ns, more.end_ns), min(self.start_ns, more.start_ns)
@@ -74,7 +74,7 @@ class GapJob:
 
 @dataclass(slots=True)
 class OpenJob:
-    """Begin a recording; `done` gets None once its signed start is durable, or what went wrong."""
+    """Begin a recording.  `done` is called with None once the signed start is durable, or with the error."""
 
     plan: Plan
     key: bytes = field(repr=False)
@@ -88,7 +88,7 @@ class OpenJob:
 
 @dataclass(slots=True)
 class RenewKeyJob:
-    """Another session key signs from now on, in every open recording."""
+    """Sign with another session key from now on, in every open recording."""
 
     signer: SessionSigner
     recording: str = ""
@@ -123,7 +123,7 @@ class SegmentEnded:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a recording is sealed."""
+    """How far a recording is durable; sent after each sync."""
 
     recording: str
     links: int

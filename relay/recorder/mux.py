@@ -1,12 +1,12 @@
-"""Fragmented MP4 (ISO/IEC 14496-12) out of samples, without touching a coded byte.
+"""Fragmented MP4 (ISO/IEC 14496-12) from samples; no coded byte is changed.
 
 What this file owns: the init segment of a layout, one `moof` + `mdat` per fragment.  What it must never know: packets, keys,
 files.
 
-The init segment is FFmpeg's: it knows how parameter sets become `avcC`, and Opus needs a dOps box that only an opened libopus
-context yields.  The fragments are ours: FFmpeg decides by itself when a fragment ends and holds packets back to interleave them
-(one fragment for 132 frames was seen, and a silent track stalls the other), and a muxer opened anew for each fragment costs 600
-µs where these few boxes cost 60.  So boundaries and bytes depend on nothing but the samples.
+FFmpeg makes the init segment: it knows how parameter sets become `avcC`, and only an opened libopus context yields the dOps box
+that Opus needs.  This file makes the fragments, so that boundaries and bytes depend on nothing but the samples.  FFmpeg decides
+by itself when a fragment ends, and holds packets back to interleave them (one fragment of 132 frames was seen, and a silent
+track stalls the other).  An FFmpeg muxer opened for each fragment costs 600 µs; these boxes cost 60 µs.
 """
 
 import io
@@ -43,7 +43,7 @@ _NOT_SYNC = 0x01010000
 
 
 class Muxed(NamedTuple):
-    """The bytes of one fragment and what they hold."""
+    """The bytes of one fragment, and the digests of its tracks."""
 
     data: bytes
     tracks: tuple[TrackPart, ...]

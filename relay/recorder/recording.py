@@ -1,4 +1,4 @@
-"""One open recording on the recorder's loop: its line, its muxer, its wall clock; it hands jobs to the vault thread.
+"""One open recording on the recorder's loop: its line, its muxer, its wall clock.
 
 What this file owns: from tapped packets to jobs.  What it must never know: sockets, files, keys.
 """
@@ -25,14 +25,14 @@ MAX_METADATA = 32
 declare(
     record_unmuxable="fragments that could not be muxed (absurd parameter sets); each lies in a signed gap",
     record_unknown_packets="tapped packets of a stream that their recording does not know",
-    record_late_packets="tapped packets that came after their hole was given up, or twice",
+    record_late_packets="tapped packets that came twice, or after they were given up as lost",
     record_malformed_packets="tapped packets that broke the rules of RTP, H.264 or Opus; each counts as lost",
     record_clock_steps="recordings during which the relay's wall clock was stepped (marked suspect)",
 )
 
 
 class Recording:
-    """Takes what the tap brings; `put` takes jobs, `ask` requests for a keyframe.  Times in monotonic nanoseconds."""
+    """Makes jobs of tapped packets; `put` takes the jobs.  Times in monotonic nanoseconds."""
 
     def __init__(
         self,
@@ -52,27 +52,27 @@ class Recording:
         self._number = 0
         """Fragments of the segment so far: the sequence number of its `mfhd`."""
         self._unmuxed: tuple[int, int, str] | None = None
-        """First and last arrival (UTC ns) of the fragments that could not be muxed since the last that could, and why."""
+        """First and last arrival (UTC ns) of fragments that could not be muxed and are in no gap yet, and why."""
         self._metadata: dict[str, str] = {}
         self.lost_since: int | None = now
-        """Since when no camera feeds it; None while one does."""
+        """Since when (monotonic ns) no camera feeds it; None while one does."""
         self.progress = Progress(plan.recording, 0, 0, 0, plan.started_ns, b"")
         self.keyframe_wanted: Literal["segment", "loss"] | None = None
-        """Why a keyframe is wanted; whoever owns the tap takes it."""
+        """Why a keyframe is wanted; the owner of the tap requests it and sets this to None."""
         self.seen_media = False
 
     def open(self, tap: TapOpen, now: int) -> None:
-        """The camera is there (again)."""
+        """The camera connected, or connected again."""
         self.lost_since = None
         streams = [Stream(track.ssrc, VIDEO if track.kind == "video" else AUDIO) for track in tap.tracks]
         self._handle(self._line.open(streams, now), now)
 
     def packets(self, tap: TapPackets, now: int) -> None:
-        """Packets came."""
+        """Take packets."""
         self._handle(self._line.packets(tap.packets, now), now)
 
     def sender(self, tap: TapSender) -> None:
-        """A sender report came."""
+        """Take a sender report."""
         self._line.sender(tap.ssrc, tap.ntp_ns, tap.rtp, self._wall.utc(tap.arrival_ns), tap.rtt_ns)
 
     def overflow(self, packets: int) -> None:
@@ -105,11 +105,11 @@ class Recording:
 
     @property
     def sealed_until_mono(self) -> float:
-        """Arrival (monotonic seconds) of the last packet that is sealed; no step of the wall clock makes it look old."""
+        """Arrival (monotonic seconds) of the last durable packet; no step of the wall clock makes it look old."""
         return (self.progress.sealed_until_ns - self._wall.offset) / 1e9
 
     def finish(self, reason: Reason, author: str | None, now: int) -> None:
-        """Give out what waits and end."""
+        """Hand over everything that waits, then the end."""
         self._handle(self._line.finish(now), now)
         self._put_unmuxed(0)
         self._counters.count("record_unknown_packets", self._line.unknown_packets)
@@ -160,13 +160,13 @@ class Recording:
         )
 
     def _put_unmuxed(self, until_ns: int) -> None:
-        """What could not be muxed lacks until the next that can be, or until a gap that is told anyway."""
+        """Put the gap of what could not be muxed: until the next fragment that could, or until the next gap."""
         if self._unmuxed is not None:
             (since, end, detail), self._unmuxed = self._unmuxed, None
             self._put(GapJob(self.plan.recording, since, max(until_ns, end) - since, None, Cause.RECORDER, detail))
 
     def _muxer_of(self, fragment: Fragment, start_ns: int, now: int) -> Muxer:
-        """Return the segment's muxer; a segment's first fragment brings its init segment before it."""
+        """Return the segment's muxer; before the first fragment of a segment, put its init segment."""
         if self._muxer is None or self._muxer[0] != fragment.layout:
             fresh = Muxer(fragment.layout)
             self._muxer = (fragment.layout, fresh)

@@ -1,17 +1,16 @@
-"""What a recorder that died left behind: cut back to what is whole, and closed with a signed record of its own.
+"""Recovery of the recordings that a dead recorder left open: each is cut back to its whole part and closed by a signed record.
 
-What this file owns: recovery of the recordings that one recorder had open.  What it must never know: sockets, PyAV, live
-recordings.
+What this file owns: the steps of a recovery, and its date.  What it must never know: sockets, PyAV, live recordings.
 
-A recording never continues after its process died (its key must not seal again).  A chain is cut after its last whole record
-whose bytes are all on disk and are those that were linked (a power cut may leave a file long enough but empty); a segment is
-cut where its last link ends; never more than can have been unsynced (`relay.recorder.torn`).  What is damaged before that stays
-to the byte: the recovery record names it, or, where the chain cannot be followed, nothing is touched and nothing signed.  The
-recovery record says how much was cut; it names no gap, because nobody knows what never reached the disk.
+A recording never continues after its process died, because its key must not seal again.  The chain is cut after the last whole
+record whose bytes are all on disk and are the bytes that were linked: a power cut may leave a file long enough but empty.  A
+segment is cut where its last link ends.  Never more is cut than can have been unsynced (`torn`).  Damage before that stays
+as it is: the recovery record names it.  Where the chain cannot be followed, nothing is changed and nothing is signed.  The
+recovery record states how many bytes were cut.  It names no gap: nobody knows what never reached the disk.
 
-Nor does anybody know what the wall clock did meanwhile.  The note of the open recording tells how the clocks stood: within one
-boot a step shows, and the record goes by the recording's own even clock.  It is never dated before what it closes.  Whatever is
-not to be trusted is said to be suspect (FORMAT.md §3.6).
+Nobody knows either what the wall clock did meanwhile.  The mark of the open recording holds a clock reading (`marks`).  Within
+one boot a step shows, and the record is dated by the clock without the step.  It is never dated before the last packet that it
+closes.  A date that cannot be trusted is marked suspect (FORMAT.md §3.6).
 """
 
 import contextlib
@@ -37,11 +36,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """A recording that was cut short and is closed now."""
+    """A recording that was left open and is closed now; `head`: of its chain."""
 
     recording: str
     reason: str
-    """`interrupted`, `damaged`, or the reason of an End that was signed but perhaps never told."""
+    """`interrupted`, `damaged`, or the reason of an End that was signed and perhaps never reported."""
     segments: tuple[SegmentEnded, ...]
     links: int
     gaps: int
@@ -50,11 +49,11 @@ class Recovered:
     duration_ns: int
     stored_bytes: int
     damage: str = ""
-    """What was found damaged that no death explains; empty where nothing was."""
+    """Damage that no death explains; empty where there is none."""
 
 
 def marked(root: Path, index: int) -> tuple[str, ...]:
-    """Return the recordings that recorder `index` left open, oldest first; asked before it opens any of its own."""
+    """Return the recordings that recorder `index` left open, oldest first.  Call it before that recorder opens another one."""
     marks = open_marks(root, index)
     return tuple(sorted(path.name for path in marks.iterdir())) if marks.is_dir() else ()
 
@@ -67,9 +66,9 @@ def recover_all(
     clock: Clock,
     left: tuple[str, ...] | None = None,
 ) -> Iterator[Recovered]:
-    """Close every recording that recorder `index` left open (`left`, where it may have opened others since).
+    """Close the recordings that recorder `index` left open.  `left` lists them where the recorder may have opened others since.
 
-    One that cannot be closed is logged and left for the next start.
+    A recording that cannot be closed is logged and left for the next start.
     """
     for recording in marked(root, index) if left is None else left:
         try:
@@ -84,9 +83,9 @@ def recover_all(
 
 
 def left_behind(root: Path, run_dir: Path, count: int) -> list[int]:
-    """Return the recorders beyond `count` (there are fewer now) that left open recordings and do not run any more.
+    """Return the recorders from number `count` on that left recordings open and do not run any more.
 
-    One that still answers on its socket closes its recordings itself, once no control talks to it.
+    A recorder that still answers on its socket closes its recordings itself, once no control is connected to it.
     """
     found = (int(path.name[5:]) for path in root.glob("open-*") if path.name[5:].isdecimal() and any(path.iterdir()))
     return sorted(index for index in found if index >= count and not _answers(run_dir / f"recorder-{index}.sock"))
@@ -105,9 +104,10 @@ def _answers(path: Path) -> bool:
 def recover_one(
     ops: FileOps, vault: Vault, recording: str, signer: SessionSigner, clock: Clock, opened: ClockReading | None = None
 ) -> Recovered | None:
-    """Close one recording; None where nothing of it is there or where only its closing is to be told.  Raises OSError.
+    """Close one recording; return None where nothing of it is there.  Raises OSError.
 
-    `opened`: how the clocks stood then.  A folder without a whole record and without media holds nothing: it is removed.
+    `opened`: the clock reading of its opening.  A folder without a whole record and without media holds nothing: it is removed.
+    A chain that is closed already is only described.
     """
     folder = vault.folder(recording)
     if not folder.is_dir():
@@ -139,7 +139,7 @@ def _links(data: bytes) -> list[Link]:
 
 
 def _cut_segments(ops: FileOps, vault: Vault, recording: str, torn: Torn, sizes: dict[int, int]) -> int:
-    """Cut segments back to the last link; return how many bytes went."""
+    """Cut segments back to the last link; return how many bytes were cut."""
     last = torn.last_link
     dropped = 0
     for number, left in surplus(torn, sizes):

@@ -3,8 +3,8 @@
 What this file owns: the order of the steps of one job, and resuming them where a write failed.  What it must never know:
 queues, sockets, MP4.
 
-A fragment is encrypted once; a failed write repeats the same bytes, never the cipher (I10).  Its link is made once its bytes
-are in the segment, and a record that could not be appended is appended before anything else.
+A fragment is encrypted once; after a failed write the same bytes are written again, and nothing is encrypted again (I10).  Its
+link is signed once its bytes are in the segment.  A record that could not be appended is appended before anything else.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ __all__ = ["Exhausted", "SealedRecording", "start_of"]
 
 
 def start_of(plan: Plan, previous_head: bytes | None, signer: SessionSigner) -> Start:
-    """Return the signed start's body for a plan; the recording before is named only where its head is known."""
+    """Return the body of the signed start for a plan; it names the previous recording only where that one's head is known."""
     return Start(
         recording=plan.recording,
         camera=plan.camera,
@@ -45,7 +45,7 @@ def start_of(plan: Plan, previous_head: bytes | None, signer: SessionSigner) -> 
 
 
 class Exhausted(ValueError):
-    """Nothing more can be sealed in this recording: it has to end."""
+    """No number is left in this recording: it has to end."""
 
 
 class _Segment:
@@ -63,29 +63,29 @@ class SealedRecording:
     """The chain and the segments of one open recording."""
 
     def __init__(self, ops: FileOps, root: Path, start: Start, key: bytes, signer: SessionSigner) -> None:
-        """Make the folder and append the signed start; raises OSError, and ValueError before anything is touched."""
+        """Make the folder and append the signed start; raises OSError, and ValueError before anything is written."""
         self.recording = start.recording
         self._key = key
         self._stores_media = start.original is Original.RELAY
         self._chain = ChainWriter(signer, start)
-        self._owed: list[bytes] = [self._chain.start()]
-        """Records that are signed but not yet in the file; each call writes them before it does anything else."""
-        self._facts: list[VaultEvent] = []
-        self._lost: GapJob | None = None
-        """The run of lost fragments that still grows: one gap, signed before anything that follows it."""
+        self._unwritten: list[bytes] = [self._chain.start()]
+        """Records that are signed but not yet in the file; every method appends them before it does anything else."""
+        self._events: list[VaultEvent] = []
+        self._open_gap: GapJob | None = None
+        """The run of dropped fragments that still grows: one gap, signed before anything that follows it."""
         self._init: FragmentJob | None = None
-        """An init segment that was lost: it is stored before the next fragment of its segment."""
+        """An init segment that was dropped: it is stored before the next fragment of its segment."""
         self._segment: _Segment | None = None
         self._stored: bytes | None = None
         self._started_ns = start.started_ns
         self._until_ns = start.started_ns
         self._span = Span()
         self._spent = 0
-        """Numbers below were given to the cipher."""
+        """Every number below this one has been given to the cipher."""
         self.dirty = True
         self._files = RecordingWriter(ops, root / start.recording)
         try:
-            self._pay()
+            self._append_unwritten()
         except OSError:
             self._files.close()
             raise
@@ -98,12 +98,12 @@ class SealedRecording:
     def media(self, job: FragmentJob) -> None:
         """Store one fragment and link it.
 
-        Raises OSError where it is not stored yet: the same call with the same job goes on where it failed.  Once its link is
-        made the job is done, even if the link itself waits to be written.  Raises ValueError where it cannot be sealed, before
-        its number is spent, and `Exhausted` where nothing that follows can be either.
+        Raises OSError where it is not stored yet: the same call with the same job goes on where it failed.  Once the link is
+        signed the job is done, even where the link itself is not in the file yet.  Raises ValueError, before a number is
+        spent, where the fragment cannot be sealed, and `Exhausted` where no later fragment can be sealed either.
         """
         self.sign_open_gap()
-        self._pay()
+        self._append_unwritten()
         init, self._init = self._init, None
         if init is not None and init.segment == job.segment and not job.init:
             self._init = init  # until it is stored
@@ -124,10 +124,10 @@ class SealedRecording:
             self._stored = None
             link = replace(link, offset=offset, stored_digest=sha256(stored))
         self._account(link)
-        self._owe(self._chain.link(link))
+        self._append(self._chain.link(link))
 
     def _check(self, link: Link) -> None:
-        """Raise ValueError where a link will not be signed, so that no number is spent for it (I10)."""
+        """Raise ValueError where a link cannot be signed, so that no number is spent for it (I10)."""
         if link.segment > MAX_SEGMENT:
             raise Exhausted("no segment number is left")
         if link.fragment < self._spent:
@@ -135,7 +135,7 @@ class SealedRecording:
         self._chain.check(link)
 
     def _link_of(self, job: FragmentJob) -> Link:
-        """Return the link of what comes next, all but the digest of its stored bytes."""
+        """Return the link of the next fragment, without the digest of its stored bytes."""
         return Link(
             fragment=self._chain.links,
             segment=job.segment,
@@ -154,50 +154,51 @@ class SealedRecording:
         )
 
     def gap(self, job: GapJob) -> None:
-        """Sign a gap, or, for lost fragments, begin or extend the one that will be signed for all of them; raises OSError."""
-        if self._lost is not None and self._lost.extend(job):
+        """Sign a gap, or open or extend one for dropped fragments, which is signed later for all of them; raises OSError."""
+        if self._open_gap is not None and self._open_gap.extend(job):
             return
         self.sign_open_gap()
-        self._pay()
+        self._append_unwritten()
         if job.fragments:
-            self._lost = replace(job)
+            self._open_gap = replace(job)
         else:
             self._sign_gap(job)
 
     @property
     def has_open_gap(self) -> bool:
-        """Whether fragments were lost of which no signed gap tells yet."""
-        return self._lost is not None
+        """Whether dropped fragments are in no signed gap yet."""
+        return self._open_gap is not None
 
     def sign_open_gap(self) -> None:
-        """Sign the gap of the fragments lost so far; those that follow become another one.  Never raises OSError."""
-        lost, self._lost = self._lost, None
-        if lost is not None:
-            self._init = lost.init or self._init
-            lost.detail = f"{lost.detail} ({lost.fragments} fragments)"
-            self._sign_gap(lost)
+        """Sign the gap of the fragments dropped so far; later ones begin another gap.  Never raises OSError."""
+        gap, self._open_gap = self._open_gap, None
+        if gap is not None:
+            self._init = gap.init or self._init
+            gap.detail = f"{gap.detail} ({gap.fragments} fragments)"
+            self._sign_gap(gap)
 
     def _sign_gap(self, job: GapJob) -> None:
-        self._facts.append(GapSealed(job))
-        self._owe(self._chain.gap(Gap(job.start_ns, max(job.length_ns, 0), job.track, job.cause, clip(job.detail, MAX_TEXT))))
+        self._events.append(GapSealed(job))
+        gap = Gap(job.start_ns, max(job.length_ns, 0), job.track, job.cause, clip(job.detail, MAX_TEXT))
+        self._append(self._chain.gap(gap))
 
     def renew(self, signer: SessionSigner) -> None:
-        """Let another session key sign from here on; nothing happens where it does already.  Raises OSError."""
-        self._pay()
+        """Sign with another session key from here on; nothing happens where that key signs already.  Raises OSError."""
+        self._append_unwritten()
         if not self._chain.closed and self._chain.signer is not signer:
-            self._owe(self._chain.rollover(signer))
+            self._append(self._chain.rollover(signer))
 
     def finish(self, job: EndJob) -> None:
-        """Sign the end; raises OSError; repeated calls only write what is still owed."""
+        """Sign the end.  Raises OSError; a repeated call only appends the records that are not in the file yet."""
         self.sign_open_gap()
-        self._pay()
+        self._append_unwritten()
         if self._chain.closed:
             return
         self._close_segment()
         chain = self._chain
         author = clip(job.author, MAX_TEXT) if job.author is not None else None
         record = chain.end(job.reason, author, job.end_ns)
-        self._facts.append(
+        self._events.append(
             RecordingEnded(
                 recording=self.recording,
                 reason=job.reason,
@@ -209,33 +210,33 @@ class SealedRecording:
                 duration_ns=self._span.length_ns,
             )
         )
-        self._owe(record)
+        self._append(record)
 
     def sync(self) -> list[VaultEvent]:
-        """Make everything durable; return what may now be told.  Raises OSError."""
-        self._pay()
+        """Make everything durable; return the events that are true now.  Raises OSError."""
+        self._append_unwritten()
         self._files.sync()
         self.dirty = False
-        told, self._facts = self._facts, []
+        events, self._events = self._events, []
         progress = Progress(
             self.recording, self._chain.links, self._chain.gaps, self._chain.stored_bytes, self._until_ns, self._chain.head
         )
-        return [*told, progress]
+        return [*events, progress]
 
     def close(self) -> None:
         """Close the files."""
         self._files.close()
 
-    def _owe(self, record: bytes) -> None:
-        self._owed.append(record)
+    def _append(self, record: bytes) -> None:
+        self._unwritten.append(record)
         self.dirty = True
         with contextlib.suppress(OSError):
-            self._pay()
+            self._append_unwritten()
 
-    def _pay(self) -> None:
-        while self._owed:
-            self._files.append_chain(self._owed[0])
-            del self._owed[0]
+    def _append_unwritten(self) -> None:
+        while self._unwritten:
+            self._files.append_chain(self._unwritten[0])
+            del self._unwritten[0]
 
     def _account(self, link: Link) -> None:
         if self._segment is None or self._segment.number != link.segment:
@@ -248,7 +249,7 @@ class SealedRecording:
     def _close_segment(self) -> None:
         segment, self._segment = self._segment, None
         if segment is not None:
-            self._facts.append(
+            self._events.append(
                 SegmentEnded(
                     self.recording,
                     segment.number,

@@ -1,12 +1,12 @@
-"""What of a dead recorder's recording may be cut: the last unsynced window, and nothing older.
+"""Which part of a dead recorder's recording may be cut: the last unsynced window, and nothing older.
 
-What this file owns: telling what a death or a power cut tore from what somebody, or the disk, damaged.  What it must never
-know: how anything is cut or closed, clocks.
+What this file owns: telling apart what a death or a power cut tore, and what a person or the disk damaged.  What it must never
+know: how a file is cut or closed, clocks.
 
-At most `MAX_UNSYNCED_RECORDS` records of a chain and `MAX_UNSYNCED_BYTES` of media were appended without an fsync (the writer
-sees to it).  So what is bad within the last so many records may be torn and is cut from there on.  What is bad before them had
-been on disk: no death explains it, whoever did it, and no byte goes for it.  Where even the chain cannot be followed to that
-window, or more media would go than can have been unsynced, nothing is touched at all.
+The writer appends at most `MAX_UNSYNCED_RECORDS` records of a chain and `MAX_UNSYNCED_BYTES` of media without an fsync.  So a
+bad record or fragment within that window may be torn: the chain is cut there.  A bad one before the window had been durable: no
+death explains it, and no byte is cut for it.  Where the chain cannot be followed to the window, or where more media would be
+cut than can have been unsynced, nothing is changed at all.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from relay.evidence.seal import NO_DIGEST, sha256, signature_holds
 from relay.store.vault import MAX_UNSYNCED_BYTES, MAX_UNSYNCED_RECORDS
 
 CHECKED_LINKS = 256
-"""How many of the last links are compared with their bytes: more than can be unsynced, and what is read in a moment."""
+"""How many of the last links are compared with their bytes: more than can be unsynced, and few enough to be read quickly."""
 
 _LONGEST = 3 + MAX_RECORD
 _RECORD = re.compile(rb"(?=([\x00\x01]..)[\x01-\x06])", re.DOTALL)
@@ -30,25 +30,25 @@ _RECORD = re.compile(rb"(?=([\x00\x01]..)[\x01-\x06])", re.DOTALL)
 _NOTHING = Torn(0, 0, NO_DIGEST, None, 0, 0, False)
 
 Read = Callable[[Link], bytes]
-"""Returns the stored bytes that a link names, fewer where they are not there."""
+"""Returns the stored bytes that a link names, fewer where the file ends before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What is whole, and what is to be done about the rest."""
+    """Which part is whole, and what to do about the rest."""
 
     torn: Torn
-    """Up to where chain and media are to be kept and closed; where nothing may be touched: what can be read."""
+    """The part to keep and close; with `leave`, the part that can be read."""
     damage: str = ""
-    """What was damaged though it had been on disk; empty where only the end is torn."""
+    """Damage before the window; empty where only the end is torn."""
     leave: bool = False
-    """Nothing may be cut, nor anything signed behind it."""
+    """Nothing may be cut, and nothing may be signed behind it."""
     nothing: bool = False
     """Not one whole record and no media: the folder holds nothing."""
 
 
 def examine(data: bytes, sizes: Mapping[int, int], read: Read) -> Findings:
-    """Judge a chain's bytes and its segments (`sizes`: bytes on disk of each)."""
+    """Judge a chain's bytes and its segments; `sizes`: bytes on disk by segment number."""
     chain = _Chain(data)
     rest = data[chain.end :]
     if len(rest) > MAX_UNSYNCED_RECORDS * _LONGEST:
@@ -71,7 +71,7 @@ def examine(data: bytes, sizes: Mapping[int, int], read: Read) -> Findings:
 
 
 def surplus(torn: Torn, sizes: Mapping[int, int]) -> list[tuple[int, int]]:
-    """Return the segments with bytes behind the last link, and how many those are."""
+    """Return (segment, bytes) for each segment with bytes behind the last link."""
     last = torn.last_link
     kept = -1 if last is None else last.segment
     ends = 0 if last is None else last.offset + last.stored_length
@@ -84,7 +84,7 @@ def _left(chain: "_Chain", damage: str) -> Findings:
 
 
 def _until(chain: "_Chain", since: int, sizes: Mapping[int, int], read: Read) -> tuple[int, str]:
-    """Return how many records are kept (at least `since`), and what before them is damaged."""
+    """Return how many records to keep (at least `since`), and the damage before them."""
     cut = next((number for number, record in chain.last() if number >= since and not chain.holds(record)), chain.count)
     damage = ""
     if chain.loose is not None and (chain.loose < since or (chain.loose == since < cut)):
@@ -102,16 +102,16 @@ def _until(chain: "_Chain", since: int, sizes: Mapping[int, int], read: Read) ->
 
 
 def _there(link: Link, sizes: Mapping[int, int], read: Read | None) -> bool:
-    """Tell whether a link's bytes are there; with `read`, whether they are the right ones."""
+    """Return whether a link's bytes are there; with `read`, whether they have the link's digest."""
     if link.offset + link.stored_length > sizes.get(link.segment, 0) and link.stored_length:
         return False
     return read is None or not link.stored_length or sha256(read(link)) == link.stored_digest
 
 
 def _newest(rest: bytes) -> int:
-    """Return the highest sequence of the records that can be read in what cannot be followed; -1 where there is none.
+    """Return the highest sequence number of the records found in bytes that do not follow the chain; -1 where there is none.
 
-    Their signatures do not matter: whoever forges one only has more kept.
+    Their signatures are not checked: a forged record only makes recovery keep more.
     """
     newest = -1
     for found in _RECORD.finditer(rest):
@@ -130,14 +130,14 @@ class _Chain:
     data: bytes
     count: int = 0
     end: int = 0
-    """Behind the last record that can be read, with every key that took over before it."""
+    """Offset behind the last record that can be read and judged."""
     positions: list[int] = field(default_factory=list)
     links: list[tuple[int, Link]] = field(default_factory=list)
-    """With the number of their record."""
+    """Each with the number of its record."""
     loose: int | None = None
-    """First record that does not follow from the one before it."""
+    """Number of the first record that does not follow from the one before it."""
     trusted: bool = False
-    """The start is signed as it should be: the others can be judged."""
+    """The start's signature is right, so the other records can be judged."""
     closed: bool = False
     _key: bytes = b""
     _head: bytes = NO_DIGEST
@@ -149,11 +149,11 @@ class _Chain:
                 self._take(record)
 
     def last(self) -> list[tuple[int, Record]]:
-        """Return the last records, as many as can be unsynced, with their numbers."""
+        """Return the last `MAX_UNSYNCED_RECORDS` records with their numbers."""
         return list(enumerate(self._recent, self.count - len(self._recent)))
 
     def holds(self, record: Record) -> bool:
-        """Tell whether a record is signed as it should be; asked of the last ones only."""
+        """Return whether a record's signature is right; for the last records only."""
         key = record.body.certificate.session_key if isinstance(record.body, Recovery) else self._key
         return isinstance(record.body, KeyRollover) or signature_holds(key, record.signed, record.signature)
 

@@ -1,6 +1,7 @@
 """Room kept for the journal: a preallocated file that is given up when the disk is full.
 
-Owns: that file.  Must never know: what is written in its place.  All of it waits for the disk: call it from a writer's thread.
+What this file owns: that file.  What it must never know: what is written in its place.  Every method waits for the disk: call
+it from a writer's thread.
 """
 
 import contextlib
@@ -13,12 +14,12 @@ logger = logging.getLogger(__name__)
 
 SIZE = 16 << 20
 ROOM = 64 << 20
-"""Free bytes beyond the reserve at which it is taken again."""
-AGAIN_SECONDS = 10.0
+"""Free bytes beyond the reserve at which the reserve is allocated again."""
+RETRY_SECONDS = 10.0
 
 
 class Reserve:
-    """One file of `size` bytes at `path`; where there is no room for it, it is tried again every ten seconds."""
+    """One file of `size` bytes at `path`.  Where there is no room, `hold` tries again every `RETRY_SECONDS`."""
 
     def __init__(self, path: Path, size: int = SIZE) -> None:
         self.path = path
@@ -28,14 +29,14 @@ class Reserve:
 
     @property
     def held(self) -> bool:
-        """Whether there is something to give up."""
+        """Whether the file is allocated."""
         return self._held
 
     def hold(self) -> None:
-        """Take the room where there is enough of it; cheap while it is held.  Never raises OSError."""
+        """Allocate the file where there is room; cheap while it is allocated.  Never raises OSError."""
         if self._held or time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + AGAIN_SECONDS
+        self._next = time.monotonic() + RETRY_SECONDS
         with contextlib.suppress(OSError):
             there = self.path.exists() and self.path.stat().st_size >= self._size
             found = os.statvfs(self.path.parent)
@@ -44,10 +45,10 @@ class Reserve:
                 self._held = True
 
     def spend(self) -> bool:
-        """Give the room up; False where there was none to give."""
+        """Unlink the file; return False where there was none."""
         if not self._held:
             return False
-        self._held, self._next = False, time.monotonic() + AGAIN_SECONDS
+        self._held, self._next = False, time.monotonic() + RETRY_SECONDS
         with contextlib.suppress(OSError):
             self.path.unlink()
             logger.error("the disk is full: the journal's reserve is given up")

@@ -1,12 +1,12 @@
-"""The vault: one folder per recording, holding its chain and its stored (encrypted) segments (relay/DESIGN.md §5.3).
+"""The vault: one folder per recording, holding its chain and its stored (encrypted) segments (VAULT.md).
 
 What this file owns: paths, appending, the order of writes and fsyncs, reading back.  What it must never know: what a link
 means, long-term keys, the database.
 
 Everything that changes the disk goes through one small object, `FileOps`, so that a test can fail, stall, tear or kill at each
-single operation.  Order of one fragment: stored bytes into the segment, then its link into the chain; a grouped fsync (at least
-once a second, and before more than MAX_UNSYNCED_… of a recording wait for it) syncs the segments before the chain.  After a
-power cut a link may still be there without its bytes: recovery cuts the chain back to the last link whose bytes are all there.
+single operation.  Order of one fragment: stored bytes into the segment, then its link into the chain.  A grouped fsync syncs
+the segments before the chain, at least once a second, and before more than `MAX_UNSYNCED_…` of a recording wait for it.  After
+a power cut a link may be there without its bytes: recovery cuts the chain back to the last link whose bytes are all there.
 """
 
 import contextlib
@@ -25,12 +25,12 @@ _CHUNK = 1 << 20
 
 MAX_UNSYNCED_RECORDS = 8
 MAX_UNSYNCED_BYTES = 8 << 20
-"""So many records and stored bytes of a recording are appended without an fsync, never more, whatever the clock and the backlog
-are like (a single longer fragment apart): recovery may cut that much and nothing older."""
+"""At most so many records and stored bytes of a recording are appended without an fsync, at any clock and any backlog; a single
+longer fragment is the exception.  Recovery may cut that much and nothing older."""
 
 
 class FileOps:
-    """The only hands that write: each method is one operation of the operating system and may raise OSError."""
+    """The only code that writes in a vault.  Each method is one operation of the operating system and may raise OSError."""
 
     def mkdir(self, path: Path) -> None:
         """Make a folder of mode 0700; its parent exists."""
@@ -41,7 +41,7 @@ class FileOps:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def write(self, descriptor: int, data: bytes) -> int:
-        """Write some of `data`; return how many bytes went."""
+        """Write some of `data`; return how many bytes were written."""
         return os.write(descriptor, data)
 
     def fsync(self, descriptor: int) -> None:
@@ -87,7 +87,7 @@ class FileOps:
 
 
 def write_file(ops: FileOps, path: Path, data: bytes) -> None:
-    """Put a small file in place so that after a crash it is either the old one or the whole new one; raises OSError."""
+    """Replace a small file, so that after a crash it is the old one or the whole new one; raises OSError."""
     temporary = path.with_name(path.name + ".tmp")
     with contextlib.suppress(FileNotFoundError):
         ops.unlink(temporary)
@@ -102,7 +102,7 @@ def write_file(ops: FileOps, path: Path, data: bytes) -> None:
 
 
 def write_all(ops: FileOps, descriptor: int, data: bytes) -> None:
-    """Write all of `data`; raises OSError (ENOSPC where the system writes nothing and says nothing)."""
+    """Write all of `data`; raises OSError (ENOSPC where the system writes nothing and reports no error)."""
     view = memoryview(data)
     while view:
         written = ops.write(descriptor, bytes(view) if len(view) < len(data) else data)
@@ -119,9 +119,9 @@ def segment_name(segment: int) -> str:
 class AppendFile:
     """One growing file that always ends where the last complete append ended.
 
-    A write that fails half-way is cut off before the next one, so a retried append never leaves a torn middle.  A failed fsync
-    may have dropped what it was to write and is not told twice (fsync(2)): what was appended since the last good one is kept in
-    memory, and is cut off and written again before another fsync is believed; until then nothing more is taken.
+    A write that failed half-way is cut off before the next one, so a repeated append never leaves a torn middle.  A failed
+    fsync may have dropped the bytes that it was to write, and the next may succeed all the same (fsync(2)).  So the bytes since
+    the last good fsync are kept in memory; they are cut off and written again before another fsync, and before another append.
     """
 
     def __init__(self, ops: FileOps, path: Path) -> None:
@@ -129,10 +129,10 @@ class AppendFile:
         self._descriptor = ops.open_append(path)
         self.size = self._durable = os.fstat(self._descriptor).st_size
         self._pending: list[bytes] = []
-        """What was appended since the last good fsync."""
+        """Appended since the last good fsync."""
         self._bad_from: int | None = None
-        """Where the file has to be cut and written again; None while it is as it should be."""
-        self._distrusted = False
+        """Size to which the file has to be cut before the rest is written again; None while the file is right."""
+        self._fsync_failed = False
 
     @property
     def dirty(self) -> bool:
@@ -141,9 +141,9 @@ class AppendFile:
 
     def append(self, data: bytes) -> None:
         """Append all of `data` or (raising OSError) none of it."""
-        if self._distrusted:
+        if self._fsync_failed:
             self.sync()
-        self._mend()
+        self._restore()
         self._bad_from = self.size
         write_all(self._ops, self._descriptor, data)
         self._bad_from = None
@@ -151,21 +151,21 @@ class AppendFile:
         self._pending.append(data)
 
     def sync(self) -> None:
-        """Make it durable, where anything was appended since the last time; raises OSError."""
+        """Make everything appended durable; raises OSError."""
         if not self._pending:
             return
-        if self._distrusted:
-            self._mend()
+        if self._fsync_failed:
+            self._restore()
         try:
             self._ops.fsync(self._descriptor)
         except OSError:
-            self._distrusted, self._bad_from = True, self._durable
+            self._fsync_failed, self._bad_from = True, self._durable
             raise
-        self._durable, self._distrusted = self.size, False
+        self._durable, self._fsync_failed = self.size, False
         self._pending.clear()
 
-    def _mend(self) -> None:
-        """Cut off what is torn or not to be trusted and write again what belongs there; raises OSError."""
+    def _restore(self) -> None:
+        """Cut off torn or untrusted bytes, and write the right ones again; raises OSError."""
         if self._bad_from is None:
             return
         self._ops.truncate(self._descriptor, self._bad_from)
@@ -174,9 +174,9 @@ class AppendFile:
         self._bad_from = None
 
     def close(self) -> None:
-        """Mend what is torn where possible and close."""
+        """Cut off a torn end where possible, and close."""
         with contextlib.suppress(OSError):
-            self._mend()
+            self._restore()
         self._ops.close(self._descriptor)
 
 
@@ -199,7 +199,7 @@ class RecordingWriter:
         self._closed = False
 
     def append_stored(self, segment: int, data: bytes) -> int:
-        """Append stored bytes to a segment (numbers only grow); return their offset; raises OSError."""
+        """Append stored bytes to a segment; return their offset.  Segment numbers only grow.  Raises OSError."""
         if self._unsynced_bytes and self._unsynced_bytes + len(data) > MAX_UNSYNCED_BYTES:
             self.sync()
         if segment != self._number:
@@ -222,7 +222,7 @@ class RecordingWriter:
         self._unsynced_records += 1
 
     def sync(self) -> None:
-        """Make everything appended so far durable: segments, then the chain, then new names; raises OSError."""
+        """Make everything appended durable: segments, then the chain, then new names; raises OSError."""
         for old in self._unsynced:
             old.sync()
         while self._unsynced:
@@ -252,7 +252,7 @@ class RecordingWriter:
 
 
 class Vault:
-    """The read side, and the erasing of a folder whose key is already destroyed."""
+    """Reads recordings, and erases the folder of a recording whose key is already destroyed."""
 
     def __init__(self, root: Path, ops: FileOps | None = None) -> None:
         self.root = root
@@ -268,7 +268,7 @@ class Vault:
         return sorted(entry.name for entry in self.root.iterdir() if entry.is_dir() and is_recording_id(entry.name))
 
     def folder(self, recording: str) -> Path:
-        """Return the folder of a recording; raises TheirError(NOT_FOUND) for anything that is not an id."""
+        """Return the folder of a recording; raises TheirError(NOT_FOUND) where `recording` is no id."""
         if not is_recording_id(recording):
             raise TheirError(Kind.NOT_FOUND, "no such recording", code=Code.RECORDING_NOT_FOUND)
         return self.root / recording
@@ -304,7 +304,7 @@ class Vault:
         return sum(path.stat().st_size for path in self.folder(recording).iterdir())
 
     def erase(self, recording: str) -> None:
-        """Unlink a recording's folder, durably; the caller has destroyed its key before (I5).  Raises OSError; idempotent."""
+        """Unlink a recording's folder, durably; the caller has destroyed the key before (I5).  Raises OSError; idempotent."""
         folder = self.folder(recording)
         if not folder.is_dir():
             return
@@ -315,5 +315,5 @@ class Vault:
 
 
 def is_recording_id(name: str) -> bool:
-    """Tell whether `name` is 32 lower-case hexadecimal digits."""
+    """Return whether `name` is 32 lower-case hexadecimal digits."""
     return len(name) == 32 and not set(name) - set("0123456789abcdef")
