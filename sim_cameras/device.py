@@ -1,6 +1,6 @@
 """One simulated body camera: its button, its battery, its two connections to the relay.
 
-Owns whether the camera streams, and tries again until it does.  Must never know other cameras or where commands come from.
+Owns whether the camera streams, and the retries until it does.  Must never know other cameras or the source of its commands.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from sim_cameras.whip import WhipClient, WhipRefused
 
 logger = logging.getLogger("sim_cameras")
 
-_FIRST_PAUSE = 0.25
-_MAX_PAUSE = 5.0
+_FIRST_PAUSE_SECONDS = 0.25
+_MAX_PAUSE_SECONDS = 5.0
 _PARIS = (48.8566, 2.3522)
 _METRES_PER_DEGREE = 111_320
-_WALKING = 1.4
-_TELLING_SECONDS = 2.0
+_WALKING_METRES_PER_SECOND = 1.4
+_ANNOUNCE_SECONDS = 2.0
 _RELEASED = "released"
 
 
@@ -43,7 +43,7 @@ class Habits:
     network: Network = dataclasses.field(default_factory=Network)
     seed: int = 1
     live: bool = True
-    """Whether it holds `/live/camera`; without it, it only publishes."""
+    """Whether the camera holds `/live/camera`; otherwise it only publishes."""
     accepts: bool = True
     """Whether its bearer accepts requests to stream."""
     battery: float = 96.0
@@ -51,7 +51,7 @@ class Habits:
 
 
 class Backoff:
-    """Pauses between tries: doubling from 0.25 s to 5 s, each shortened by up to a half at random; reset by success."""
+    """Pauses between tries: they double from 0.25 s to 5 s, each shortened by up to a half at random; success resets them."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311 - spreading retries, not a secret
@@ -63,18 +63,18 @@ class Backoff:
 
     def pause(self, retry_after: float | None = None) -> float:
         """Return the seconds to wait after one more failure; never less than the server asked for."""
-        longest = min(_MAX_PAUSE, _FIRST_PAUSE * float(2**self._failures))
+        longest = min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * float(2**self._failures))
         self._failures = min(self._failures + 1, 10)
         longest *= 1 - self._random.random() / 2
         return max(retry_after or 0.0, longest)
 
 
 Publisher: TypeAlias = Callable[[WhipClient, Network, int], Session]
-"""Makes a session: given where to publish, the network it suffers and a seed of its own."""
+"""Makes a session from the WHIP client, its simulated network and its own seed."""
 
 
 class Camera:
-    """A camera; `run` it, then `press` and `release` its button."""
+    """A camera: `run` it, then `press` and `release` its button."""
 
     def __init__(self, habits: Habits, http: aiohttp.ClientSession, publish: Publisher) -> None:
         self.habits = habits
@@ -83,7 +83,7 @@ class Camera:
         self.session: Session | None = None
         self.publications = 0
         self.gave_up = asyncio.Event()
-        """Set when the relay refused for good (a bad token, say)."""
+        """Set when the relay refuses for good (a bad token, say)."""
         self._wanted = asyncio.Event()
         self._unwanted = asyncio.Event()
         self._again = asyncio.Event()
@@ -97,7 +97,7 @@ class Camera:
         live_url = urljoin(habits.relay, "/live/camera").replace("http", "ws", 1)
         self._live = LiveSocket(http, live_url, habits.token, self)
         self._new_session = publish
-        self._said: set[asyncio.Task[bool]] = set()
+        self._sending: set[asyncio.Task[bool]] = set()
 
     @property
     def streaming(self) -> bool:
@@ -110,22 +110,22 @@ class Camera:
         return self._live
 
     async def run(self) -> None:
-        """Live until cancelled; a publication under way is then closed properly."""
+        """Run until cancelled; then close the publication under way, if any."""
         async with asyncio.TaskGroup() as tasks:
             if self.habits.live:
                 tasks.create_task(self._hold_live())
             tasks.create_task(self._keep_publishing())
 
     def press(self, threat: str = "agents", reason: str = "button pressed") -> None:
-        """Press the button: the relay is told, and the picture starts.  Threats: agents, biens, personnes."""
+        """Press the button: send `press` to the relay and start the picture.  Threats: agents, biens, personnes."""
         self._pressed = {"t": "press", "threat": threat, "reason": reason}
-        self._say(self._pressed)
+        self._send(self._pressed)
         self._want(True)
 
     def release(self) -> None:
-        """Release the button: the picture ends."""
+        """Release the button: send `release` to the relay and end the picture."""
         self._pressed = None
-        self._say({"t": "release"})
+        self._send({"t": "release"})
         self._want(False)
 
     def set_network(self, network: Network) -> None:
@@ -145,50 +145,50 @@ class Camera:
         self._switched_on = time.monotonic()
 
     def vitals(self) -> Vitals:
-        """Return battery and position: it drains; its bearer walks round a block."""
+        """Return battery and position: the battery drains, and the bearer walks round a block."""
         hours = (time.monotonic() - self._switched_on) / 3600
-        angle = self._place + hours * 3600 * _WALKING / 200
+        angle = self._place + hours * 3600 * _WALKING_METRES_PER_SECOND / 200
         lat = _PARIS[0] + 200 * math.sin(angle) / _METRES_PER_DEGREE
         lon = _PARIS[1] + 200 * math.cos(angle) / (_METRES_PER_DEGREE * math.cos(math.radians(lat)))
         battery = max(0.0, self._battery - hours * self.habits.drain_per_hour)
         return Vitals(round(battery, 1), round(lat, 6), round(lon, 6), round(self._walk.uniform(3, 9), 1))
 
     def on_welcome(self, live: LiveSocket) -> None:
-        """Say again that the button is pressed: the relay may be a new one."""
+        """Send `press` again if the button is pressed, because the relay may have restarted."""
         logger.info("%s: online", self.habits.camera)
         if self._pressed is not None:
-            self._say(self._pressed)
+            self._send(self._pressed)
 
     def on_request(self, request: str, reason: str) -> None:
         """Accept or decline, as the bearer would."""
         logger.info("%s: asked to stream (%s): %s", self.habits.camera, reason, "yes" if self.habits.accepts else "no")
-        self._say({"t": "accept" if self.habits.accepts else "decline", "request": request})
+        self._send({"t": "accept" if self.habits.accepts else "decline", "request": request})
         if self.habits.accepts:
             self._want(True)
 
     def on_watched(self, by: int) -> None:
-        """Remember how many watch, as the camera's own light would show."""
+        """Remember how many people watch, as the camera's own light would show."""
         self.watched_by = by
 
     def on_stop(self, reason: str) -> None:
         """Stop streaming."""
-        logger.info("%s: told to stop (%s)", self.habits.camera, reason)
+        logger.info("%s: the relay asks to stop (%s)", self.habits.camera, reason)
         self._pressed = None
         self._want(False)
 
     def on_republish(self, reason: str) -> None:
-        """Give up the session that the relay no longer knows; the next one is opened at once."""
-        logger.info("%s: told to publish again (%s)", self.habits.camera, reason)
+        """Close the session that the relay no longer knows, and open the next one at once."""
+        logger.info("%s: the relay asks to publish again (%s)", self.habits.camera, reason)
         self._again.set()
 
     def _want(self, wanted: bool) -> None:
         (self._wanted if wanted else self._unwanted).set()
         (self._unwanted if wanted else self._wanted).clear()
 
-    def _say(self, message: dict[str, object]) -> None:
+    def _send(self, message: dict[str, object]) -> None:
         task = asyncio.ensure_future(self._live.send(message))
-        self._said.add(task)
-        task.add_done_callback(self._said.discard)
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
 
     async def _hold_live(self) -> None:
         backoff = Backoff(self.habits.seed)
@@ -222,7 +222,7 @@ class Camera:
 
     async def _publish(self, backoff: Backoff) -> None:
         """Publish until the button is released or the session is lost."""
-        await self._tell()
+        await self._announce()
         session = self._new_session(self._whip, self.network, self.habits.seed + 1000 * self.publications)
         await session.open()
         backoff.succeeded()
@@ -238,11 +238,11 @@ class Camera:
             self.session = None
             await _to_the_end(session.close(goodbye=goodbye))
 
-    async def _tell(self) -> None:
-        """Let the relay know why before it sees the picture; a relay that cannot be told within 2 s gets the picture anyway."""
+    async def _announce(self) -> None:
+        """Wait until the relay has handled `press`: it shall know the reason before the picture; after 2 s go on anyway."""
         if self.habits.live:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TELLING_SECONDS):
+                async with asyncio.timeout(_ANNOUNCE_SECONDS):
                     await self._live.welcomed.wait()
                     await self._live.round_trip()
 
@@ -261,7 +261,7 @@ class Camera:
             await asyncio.wait(everything)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, unless the button is released meanwhile."""
+        """Wait for `seconds`, or until the button is released."""
         try:
             async with asyncio.timeout(seconds):
                 await self._unwanted.wait()
@@ -270,7 +270,7 @@ class Camera:
 
 
 async def _to_the_end(closing: Coroutine[None, None, None]) -> None:
-    """Run a clean-up to its end even where we are cancelled meanwhile: half-closed sockets would stay open."""
+    """Run a clean-up to its end even if this task is cancelled meanwhile, because half-closed sockets would stay open."""
     task = asyncio.ensure_future(closing)
     try:
         await asyncio.shield(task)

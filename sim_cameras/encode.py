@@ -51,7 +51,7 @@ class VideoEncoder:
             "tune": "zerolatency",
             "profile": "baseline",
             "forced-idr": "1",
-            # A second of buffer lets a keyframe be a keyframe, and no more than that.
+            # A buffer of one second leaves room for a large keyframe, and for no more.
             "x264-params": f"keyint={fps * _KEYFRAME_SECONDS}:scenecut=0:vbv-maxrate={kbps}:vbv-bufsize={kbps}"
             ":threads=1:sliced-threads=0:repeat-headers=1",
         }

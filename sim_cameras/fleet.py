@@ -1,4 +1,4 @@
-"""Several cameras in one process, and the script that moves them.
+"""Several cameras in one process, and the script that drives them.
 
 Owns their tasks.  Must never know the command line.
 """
@@ -23,7 +23,7 @@ _HTTP_SECONDS = 10
 
 
 class TokensError(Exception):
-    """The tokens file cannot be used; the text says why."""
+    """The tokens file cannot be used; the text gives the reason."""
 
 
 def read_tokens(path: Path) -> dict[str, str]:
@@ -71,7 +71,7 @@ def apply(camera: Camera, step: Step) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Fleet:
-    """Cameras, what their script says, and how the relay is trusted."""
+    """Cameras, the steps of their script, and the certificate by which they trust the relay."""
 
     habits: Sequence[Habits]
     steps: Sequence[Step] = ()

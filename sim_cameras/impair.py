@@ -1,7 +1,8 @@
 """A bad network as a pure, seeded object: loss, delay, jitter, duplication, reordering, cuts, a narrow pipe.
 
-Owns what happens to datagrams of one direction.  Must never know sockets, clocks or asyncio: it is given each datagram and
-`now` (float seconds on any monotonic clock) and says what comes out when.  Equal seeds, inputs and times give equal outputs.
+Owns the fate of each datagram of one direction.  Must never know sockets, clocks or asyncio: the caller passes each datagram
+and `now` (float seconds on any monotonic clock), and gets back the datagrams that arrive.  Equal seeds, inputs and times give
+equal outputs.
 """
 
 import dataclasses
@@ -31,7 +32,7 @@ class Network:
     bandwidth: float | None = None
     """Bits per second; None: unlimited."""
     queue_bytes: int = 64_000
-    """What waits before the narrow pipe; beyond that the newest is dropped."""
+    """Bytes that may wait before the narrow pipe; beyond that the newest datagram is dropped."""
 
     def __post_init__(self) -> None:
         shares = (self.loss, self.duplicate, self.reorder)
@@ -46,7 +47,7 @@ PERFECT = Network()
 
 @dataclasses.dataclass
 class Tally:
-    """What was done to the datagrams of one direction."""
+    """Counts of the datagrams of one direction, by their fate."""
 
     offered: int = 0
     delivered: int = 0
@@ -77,7 +78,7 @@ class Impairment(Generic[T]):
 
     @property
     def network(self) -> Network:
-        """What is done to the datagrams from now on."""
+        """The network from now on."""
         return self._network
 
     @network.setter
@@ -87,7 +88,7 @@ class Impairment(Generic[T]):
 
     @property
     def transparent(self) -> bool:
-        """Whether there is nothing to do to a datagram: a perfect network, never cut, with nothing on its way."""
+        """Whether a datagram passes at once and unchanged: a perfect network that was never cut, with none under way."""
         return self._perfect and not self._held and not self._was_cut
 
     def cut(self, now: float, seconds: float) -> None:

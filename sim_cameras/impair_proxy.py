@@ -1,7 +1,7 @@
 """A UDP proxy with a bad network inside, for clients that cannot be changed: `python -m sim_cameras.impair_proxy`.
 
 Owns one listening socket and one socket towards the target per client.  Must never know what the datagrams say.  The client
-must be told the proxy's address instead of the target's (its SDP answer rewritten, or the relay's advertised address).
+must be given the proxy's address instead of the target's (its SDP answer rewritten, or the relay's advertised address).
 """
 
 import asyncio
@@ -144,7 +144,7 @@ class _Receiver(asyncio.DatagramProtocol):
 
 
 def _widen(transport: asyncio.DatagramTransport) -> None:
-    """Make room for a burst: the proxy must lose what it is told to lose and nothing else."""
+    """Enlarge the kernel's buffers: the proxy must lose the datagrams of its network and no others."""
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
 
 

@@ -1,6 +1,6 @@
 """An impairment driven by the event loop.
 
-Owns one timer.  Must never know sockets: it hands over what arrives to a function.
+Owns one timer.  Must never know sockets: it calls a function with each datagram that arrives.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class ImpairedPath(Generic[T]):
         self.impairment.cut(self._loop.time(), seconds)
 
     def close(self) -> None:
-        """Forget what is on its way."""
+        """Drop the datagrams that are under way."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -20,7 +20,7 @@ _EXTENSIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Transport:
-    """What ICE and DTLS say about themselves."""
+    """The ICE and DTLS parameters of the camera."""
 
     ufrag: str
     password: str

@@ -24,7 +24,7 @@ REPAIRED_RID_EXTENSION = 5
 
 @dataclasses.dataclass(frozen=True)
 class StreamId:
-    """What the offer said about a stream."""
+    """Identity of a stream, as the offer gives it."""
 
     mid: str
     payload_type: int
@@ -55,7 +55,7 @@ class OutStream:
 
     @property
     def started(self) -> bool:
-        """Whether a frame was sent; before that there is nothing to report."""
+        """Whether a frame was sent; before that no sender report can be made."""
         return self._packets > 0
 
     def ask_keyframe(self) -> None:
@@ -84,7 +84,7 @@ class OutStream:
         return out
 
     def resend(self, sequence: int, utc_ns: int) -> bytes | None:
-        """Return the RTX packet (RFC 4588) of a lost one, or None where it is too old or there is no RTX."""
+        """Return the RTX packet (RFC 4588) of a lost packet, or None if it is too old or the stream has no RTX."""
         self.nacked += 1
         held, identity = self._history[sequence % _HISTORY], self.identity
         if held is None or held[0] != sequence or identity.rtx_ssrc is None or identity.rtx_payload_type is None:

@@ -1,6 +1,6 @@
-"""One publication: encoded units into a WebRTC session opened by WHIP.
+"""One publication of a filming camera: encoded units in a WebRTC session opened by WHIP.
 
-Owns the peer connection of one session, from offer to close.  Must never know scenes, buttons or when to try again.
+Owns the peer connection of one session, from offer to close.  Must never know scenes, buttons or retries.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _CONNECT_SECONDS = 10.0
 
 
 class UnitTrack(MediaStreamTrack):
-    """A track of encoded units.  Holds at most 64; on overflow it drops them all and waits for a keyframe."""
+    """A track of encoded units.  Holds at most 64; on overflow it drops all of them and waits for a keyframe."""
 
     def __init__(self, kind: Literal["video", "audio"]) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class UnitTrack(MediaStreamTrack):
         self._needs_key = True
 
     def put(self, unit: Unit) -> bool:
-        """Queue a unit; False where it cannot be used and a keyframe is needed."""
+        """Queue a unit; return False if it is dropped because a keyframe is needed first."""
         if len(self._units) >= _MAX_WAITING:
             self._units.clear()
             self.overflows += 1
@@ -72,7 +72,7 @@ class UnitTrack(MediaStreamTrack):
 
 
 class Publication:
-    """A publication of what a camera films while it is published."""
+    """A publication that films while it is open."""
 
     def __init__(self, whip: WhipClient, film: Film, executor: Executor, network: Network, seed: int) -> None:
         self._whip = whip
@@ -88,7 +88,7 @@ class Publication:
         self.wire: webrtc.Wire | None = None
 
     async def open(self) -> None:
-        """Publish; raises WhipRefused, aiohttp.ClientError or PublishFailed, and then is closed."""
+        """Publish; raises WhipRefused, aiohttp.ClientError or PublishFailed, and the session is then closed."""
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await self._connect()
@@ -105,7 +105,7 @@ class Publication:
             return await self._lost()
 
     async def close(self, *, goodbye: bool) -> None:
-        """End the session: DELETE where this is goodbye, then close the connection."""
+        """End the session: with `goodbye` send DELETE; then close the connection."""
         session, self._session = self._session, None
         if session is not None and goodbye:
             await self._whip.close(session)
@@ -114,7 +114,7 @@ class Publication:
             self.wire.close()
 
     def stats(self) -> dict[str, int]:
-        """Return what the other side asked for so far."""
+        """Return counts of the feedback so far."""
         video = self._hooks["video"]
         reports = sum(hooks.reports_heard for hooks in self._hooks.values())
         return {"keyframes_asked": video.keyframes_asked, "nacked": video.nacked, "reports": reports}
@@ -141,7 +141,7 @@ class Publication:
             raise PublishFailed(f"connection {peer.connectionState}")
 
     def _put(self, unit: Unit) -> None:
-        """Send a unit (dropped, and counted by its track, where the sender is behind)."""
+        """Queue a unit; its track drops and counts it if the sender is behind."""
         track = self._tracks.get(unit.kind)
         if track is not None and not track.put(unit) and unit.kind == "video":
             self._source.ask_keyframe()

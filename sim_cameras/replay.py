@@ -1,7 +1,7 @@
-"""Cameras that send pre-encoded clips: a hundred of them cost less than four that film.
+"""Cameras that send pre-encoded clips: a hundred of them need less CPU than four that film.
 
-Owns ICE, DTLS and SRTP of one such session, and the one clock that sends for all of them.  Must never know buttons or HTTP
-beyond its WHIP client.
+Owns ICE, DTLS and SRTP of one such session, and the one clock that sends for all of them.  Must never know buttons, or
+HTTP beyond its WHIP client.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ from sim_cameras.whip import WhipClient, WhipSession
 
 _CONNECT_SECONDS = 20.0
 _REPORT_SECONDS = 1.0
-_TOGETHER = 0.002
-"""Frames due within this time are sent in one go: a fleet of a hundred would wake for each otherwise."""
+_TOGETHER_SECONDS = 0.002
+"""Frames due within this time are sent together, so that a fleet of a hundred does not wake for each."""
 _RIDS = ("h", "m", "l")
 
 
 @dataclasses.dataclass(frozen=True)
 class Reel:
-    """What one replaying camera sends: video layers (best first; more than one means simulcast) and sound, if any."""
+    """The clips of one replaying camera: video layers (best first; more than one means simulcast) and sound, if any."""
 
     layers: tuple[Clip, ...]
     audio: Clip | None = None
@@ -58,7 +58,7 @@ class Reel:
 class Projector:
     """Sends the frames of every session when they are due; one task for a whole fleet.
 
-    All packets of a frame leave at once, as a browser's do.  A frame late by more than half a second is not made up for.
+    All packets of a frame leave at once, as a browser's do.  A frame late by more than half a second is skipped.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Projector:
         self.frames = 0
 
     def start(self, session: "ReplaySession") -> None:
-        """Send this session's streams from now on, until it is over; cameras do not tick together."""
+        """Send this session's streams until it is over, each at a phase of its own."""
         now = time.monotonic()
         for stream in session.streams:
             offset = random.random() * stream.clip.period  # noqa: S311 - spreading, not a secret
@@ -82,7 +82,7 @@ class Projector:
                 self._more.clear()
                 await self._more.wait()
             await asyncio.sleep(max(0.0, self._due[0][0] - time.monotonic()))
-            self._send_due(time.monotonic() + _TOGETHER)
+            self._send_due(time.monotonic() + _TOGETHER_SECONDS)
 
     def _send_due(self, now: float) -> None:
         while self._due and self._due[0][0] <= now:
@@ -116,11 +116,11 @@ class ReplaySession:
 
     @property
     def over(self) -> bool:
-        """Whether there is nothing left to send to."""
+        """Whether the session has ended."""
         return self._over.is_set()
 
     async def open(self) -> None:
-        """Publish; raises WhipRefused, aiohttp.ClientError or PublishFailed, and then is closed."""
+        """Publish; raises WhipRefused, aiohttp.ClientError or PublishFailed, and the session is then closed."""
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await self._connect()
@@ -148,7 +148,7 @@ class ReplaySession:
         return str(self._dtls.state)
 
     async def close(self, *, goodbye: bool) -> None:
-        """Say BYE and DELETE the session where this is goodbye; close the transports."""
+        """End the session: with `goodbye` send BYE and DELETE; then close the transports."""
         was_over = self.over
         self._over.set()
         if goodbye and not was_over:
@@ -171,7 +171,7 @@ class ReplaySession:
             transport.sendto(protect(packet), address)
 
     def stats(self) -> dict[str, int]:
-        """Return what the other side asked for so far."""
+        """Return counts of the feedback so far."""
         return {
             "keyframes_asked": sum(stream.keyframes_asked for stream in self.streams),
             "nacked": sum(stream.nacked for stream in self.streams),
@@ -211,7 +211,7 @@ class ReplaySession:
         if self._ice.state != "completed":
             raise PublishFailed(f"ICE {self._ice.state}")
         for stream in self.streams:
-            self._dtls._register_rtp_sender(_Ear(self, stream), RTCRtpSendParameters())
+            self._dtls._register_rtp_sender(_RtcpRoute(self, stream), RTCRtpSendParameters())
         await self._dtls.start(media.dtls)
         if self._dtls.state != "connected":
             raise PublishFailed(f"DTLS {self._dtls.state}")
@@ -232,8 +232,8 @@ class ReplaySession:
             self._over.set()
 
 
-class _Ear:
-    """Routes RTCP about one SSRC; the shape that aiortc's router wants."""
+class _RtcpRoute:
+    """Passes RTCP about one SSRC to its session; has the interface that aiortc's router needs of a sender."""
 
     def __init__(self, session: ReplaySession, stream: OutStream) -> None:
         self._session = session
@@ -248,7 +248,7 @@ _certificates: list[RTCCertificate] = []
 
 
 def _certificate() -> RTCCertificate:
-    """Return one certificate for the whole fleet: making a hundred keys would be most of its start."""
+    """Return one certificate for the whole fleet, because making a hundred keys would take most of its start."""
     if not _certificates:
         _certificates.append(RTCCertificate.generateCertificate())
     return _certificates[0]

@@ -1,6 +1,6 @@
 """A script for cameras, in TOML: at second s, this camera does that.
 
-Owns the format.  Must never know cameras: it yields steps.
+Owns the format.  Must never know cameras.
 
     [[step]]
     at = 2.0             # seconds from the start
@@ -39,7 +39,7 @@ _OWN_FIELDS = {
 
 
 class ScenarioError(Exception):
-    """The script breaks a rule; the text says which."""
+    """The script breaks a rule; the text names it."""
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -63,7 +63,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     queue_bytes: int = 64_000
 
     def concerns(self, camera: str) -> bool:
-        """Tell whether `camera` is meant (shell patterns)."""
+        """Say whether the step is for `camera` (shell patterns)."""
         return fnmatch.fnmatchcase(camera, self.camera)
 
     def network(self) -> Network:

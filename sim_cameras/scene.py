@@ -1,4 +1,4 @@
-"""What a simulated camera sees: a night patrol made of numpy, and the overlay burnt into any picture.
+"""The picture of a simulated camera: a night patrol drawn with numpy, and the overlay burnt into every picture.
 
 Owns pictures as functions of (seed, time).  Must never know encoders or networks.
 """
@@ -46,7 +46,7 @@ class Patrol:
 
     def render(self, picture: Picture, seconds: float) -> None:
         """Paint the street, the people and the light."""
-        # Even offsets keep luma and chroma aligned; there and back again, so that the world never jumps.
+        # Even offsets keep luma and chroma aligned.  The camera goes to the end and back, so that the street never jumps.
         travelled = seconds * self._speed % (2 * self._wrap)
         left = int(travelled if travelled < self._wrap else 2 * self._wrap - travelled) & ~1
         top = int(_BOB + _BOB * 0.9 * math.sin(seconds * 7)) & ~1
@@ -108,7 +108,7 @@ def _house(world: Picture, left: int, wide: int, top: int, floor: int, random: n
 
 
 class Overlay:
-    """What is burnt into every picture: the time code, the camera's name, a clock and, when asked, a flash.
+    """The overlay of every picture: the time code, the camera's name, a clock and, if asked for, a flash.
 
     The flash (the whole picture white for 0.1 s at each multiple of `flash_every` seconds of the wall clock) goes
     with the beep of `sound.Sound`: both are functions of the same wall clock, so their distance at a viewer or in a recording
@@ -142,7 +142,7 @@ def flash_phase_ns(utc_ns: int, every: float) -> int:
 
 
 def flashing(utc_ns: int, every: float | None) -> bool:
-    """Tell whether the flash-and-beep of period `every` seconds is on at this instant."""
+    """Say whether the flash-and-beep of period `every` seconds is on at this instant."""
     return every is not None and flash_phase_ns(utc_ns, every) < FLASH_NS
 
 

@@ -1,6 +1,6 @@
-"""What any publication is, whether it films or replays.
+"""The interface of a publication, whether it films or replays.
 
-Owns the shape and the rule of silence.  Must never know how media is made.
+Owns that interface, and the rule after how long a silence the other side is gone.  Must never know how media is made.
 """
 
 import time
@@ -8,13 +8,13 @@ from typing import Protocol
 
 from sim_cameras import webrtc
 
-_SILENCE = 4.0
-_SILENCE_WITHOUT_REPORTS = 15.0
-"""aioice asks for consent every 5 s +- 20 %: two missed answers."""
+_SILENCE_SECONDS = 4.0
+_SILENCE_WITHOUT_REPORTS_SECONDS = 15.0
+"""Seconds.  aioice asks for consent every 5 s ± 20 %: two answers are missing by then."""
 
 
 class PublishFailed(Exception):
-    """The session was accepted but no connection came of it."""
+    """The relay accepted the session, but no connection was made."""
 
 
 class Session(Protocol):
@@ -23,7 +23,7 @@ class Session(Protocol):
     wire: webrtc.Wire | None
 
     async def open(self) -> None:
-        """Publish; raises WhipRefused, aiohttp.ClientError or PublishFailed, and then is closed."""
+        """Publish; raises WhipRefused, aiohttp.ClientError or PublishFailed, and the session is then closed."""
         ...
 
     async def play(self) -> str:
@@ -31,17 +31,17 @@ class Session(Protocol):
         ...
 
     async def close(self, *, goodbye: bool) -> None:
-        """End the session.  With `goodbye` the relay is told (DELETE): this is the end, and its recording ends with it.
+        """End the session.  With `goodbye` send DELETE, which also ends its recording.
 
-        Without, as after a loss, the session is only forgotten: the next one goes on where this one broke off.
+        Without it, as after a loss, only drop the session: the next session continues the same recording.
         """
         ...
 
     def stats(self) -> dict[str, int]:
-        """Return what the other side asked for so far: keyframes_asked, nacked, reports."""
+        """Return counts of the feedback so far: keyframes_asked, nacked, reports."""
         ...
 
 
 def gone(heard_at: float, reports_heard: int) -> bool:
     """Say whether the other side is gone: no datagram for 4 s although it sent reports, which come about once a second."""
-    return time.monotonic() - heard_at > (_SILENCE if reports_heard else _SILENCE_WITHOUT_REPORTS)
+    return time.monotonic() - heard_at > (_SILENCE_SECONDS if reports_heard else _SILENCE_WITHOUT_REPORTS_SECONDS)

@@ -1,4 +1,4 @@
-"""What a simulated camera hears: a street's murmur and, when asked, the beep that goes with the flash.
+"""The sound of a simulated camera: the murmur of a street and, if asked for, the beep that goes with the flash.
 
 Owns samples as functions of (seed, time).  Must never know encoders or networks.
 """

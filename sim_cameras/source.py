@@ -1,4 +1,4 @@
-"""One camera's eye and ear: films, encodes once, hands out encoded units at the pace of the clock.
+"""Picture and sound of one filming camera: films, encodes once, and delivers encoded units in real time.
 
 Owns the pace and the capture clock.  Must never know RTP, HTTP or who listens.
 """
@@ -23,7 +23,7 @@ _LATE = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class Film:
-    """What a camera films and how."""
+    """The scene of a camera, and the parameters of its encoder."""
 
     name: str
     width: int = 640
@@ -115,7 +115,7 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class _Start:
-    """The instant at which filming began, on both clocks; capture times follow the monotonic one, without steps."""
+    """The instant at which filming began, on both clocks; capture times follow the monotonic clock, which never steps."""
 
     monotonic: float
     utc_ns: int

@@ -1,4 +1,4 @@
-"""The one place that touches what aiortc and aioice keep to themselves.
+"""The hooks into private members of aiortc and aioice that a filming camera needs (`replay` has its own).
 
 Owns the hooks: local addresses, keyframe requests, capture times in sender reports, the datagrams on the wire.  Must never
 know cameras, scenes or the relay.  Written for aiortc 1.16 and aioice 0.13; a test checks that every private name is there.
@@ -35,7 +35,7 @@ setattr(aiortc.rtcrtpsender, "RTP_HISTORY_SIZE", _HISTORY)  # noqa: B010 - a nam
 
 
 def local_address(url: str) -> str:
-    """Return our address on the way to the host of `url`; raises OSError where there is no way."""
+    """Return our address on the route to the host of `url`; raises OSError if there is no route."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     family, kind, _, _, address = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_DGRAM)[0]
@@ -60,7 +60,7 @@ def new_peer() -> RTCPeerConnection:
 
 
 class SenderHooks:
-    """What one sender hears and says: keyframe requests in, honest sender reports out.
+    """RTCP of one sender: keyframe requests in, sender reports with true capture times out.
 
     aiortc drops PLI for encoded packets, does not wrap the lost sequence numbers of a NACK, and stamps its reports with the
     time of sending.  `captured` returns (UTC ns, RTP units since start) of the newest unit sent.
@@ -97,7 +97,7 @@ class SenderHooks:
         for packet in packets:
             if isinstance(packet, RtcpSrPacket):
                 if not packet.sender_info.ntp_timestamp:
-                    return  # nothing sent yet: nothing to report
+                    return  # no packet was sent yet, so there is no time to report
                 self._stamp(packet)
         await self._send(packets)
 
@@ -115,7 +115,7 @@ class SenderHooks:
 
 
 def _ignore() -> None:
-    """Nobody listens yet."""
+    """Default of `on_keyframe`, until the owner sets it."""
 
 
 class Wire:

@@ -21,7 +21,7 @@ class WhipSession:
 
 
 class WhipRefused(Exception):
-    """The server said no.  `retry_after` is in seconds, None where it did not say."""
+    """The server refused the offer.  `retry_after` is in seconds, None if the server gave none."""
 
     def __init__(self, status: int, detail: str, retry_after: float | None) -> None:
         super().__init__(f"{status} {detail}".strip())
@@ -30,7 +30,7 @@ class WhipRefused(Exception):
 
     @property
     def final(self) -> bool:
-        """Whether trying again without a change makes no sense (a bad token, an unknown camera, an offer not liked)."""
+        """Whether a repeated request would be refused again (a bad token, an unknown camera, an invalid offer)."""
         return 400 <= self.status < 500 and self.status not in (408, 409, 425, 429)
 
 
@@ -55,7 +55,7 @@ class WhipClient:
             return WhipSession(urljoin(str(response.url), location), response.headers.get("ETag"), body)
 
     async def close(self, session: WhipSession) -> None:
-        """DELETE the session; a session that is already gone, or a server that is, is as good as closed."""
+        """DELETE the session; does nothing if the session or the server is already gone."""
         try:
             async with self._http.delete(session.url, headers=self._headers):
                 pass
@@ -64,5 +64,5 @@ class WhipClient:
 
 
 def _seconds(header: str | None) -> float | None:
-    """Return a Retry-After of the delay form; the date form is treated as unsaid."""
+    """Return a Retry-After of the delay form; the date form counts as none."""
     return float(header) if header is not None and header.isdigit() else None
