@@ -22,6 +22,7 @@ from relay.evidence.verdict import Language, report
 from relay.evidence.verify import verify
 
 MODULES = (
+    "relay.base.codes",
     "relay.base.errors",
     "relay.evidence.wire",
     "relay.evidence.seal",
