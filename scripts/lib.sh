@@ -59,9 +59,19 @@ ensure_node() {
     export PATH="$folder/bin:$PATH"
 }
 
-ui_stamp() { (cd "$root/command_room_ui" && cat package-lock.json $(find src index.html *.ts *.json -type f | sort) | sha256sum | cut -d' ' -f1); }
+# types_stamp / ui_stamp: change with whatever the page's types, or the page itself, are made from.
+types_stamp() {
+    (cd "$root" && cat scripts/types command_room_ui/package-lock.json relay/base/{codes,errors}.py relay/protocol/*.py relay/http/*.py |
+        sha256sum | cut -d' ' -f1)
+}
 
-# ensure_ui_packages / ensure_ui: node_modules as locked; the page built, again only when a source changed.
+ui_stamp() {
+    (cd "$root/command_room_ui" && types_stamp && cat package-lock.json \
+        $(find src index.html *.ts *.json -type f -not -path 'src/generated/*' | sort)) | sha256sum | cut -d' ' -f1
+}
+
+# ensure_ui_packages / ensure_ui_types VENV / ensure_ui VENV: node_modules as locked; the types of the relay that VENV runs; the
+# page built.  Each again only when a source changed.
 ensure_ui_packages() {
     ensure_node
     local want have
@@ -73,11 +83,17 @@ ensure_ui_packages() {
     echo "$want" >"$root/command_room_ui/node_modules/.stamp"
 }
 
+ensure_ui_types() {
+    [ "$(cat "$root/command_room_ui/src/generated/.stamp" 2>/dev/null)" = "$(types_stamp)" ] && return
+    "$root/scripts/types" "$1/bin/python"
+}
+
 ensure_ui() {
     local want
     want=$(ui_stamp)
     [ "$(cat "$root/command_room_ui/dist/.stamp" 2>/dev/null)" = "$want" ] && return
     ensure_ui_packages
+    ensure_ui_types "$1"
     say "building the page ..."
     (cd "$root/command_room_ui" && npm run --silent build >/dev/null)
     echo "$want" >"$root/command_room_ui/dist/.stamp"

@@ -4,7 +4,8 @@
  * Owns: addresses, the CSRF header, how a failure is told apart.  Must never know: elements, the wall, the live socket.
  */
 
-import { DecodeError, fields, numberOr, textOr } from "./decode";
+import { DecodeError, fields, list, numberOr, text, textOr } from "./decode";
+import type * as http from "./generated/http";
 import { type Hold, type HoldRequest, type RecordingHolds, readHold, readRecordingHolds } from "./holds";
 import {
   type Camera,
@@ -15,7 +16,6 @@ import {
   readCamera,
   readIntervention,
   readJournalEntry,
-  readList,
   readPerson,
   readRecording,
   readSession,
@@ -51,15 +51,11 @@ export interface Playback {
   readonly playlist: string;
 }
 
-export interface ExportRequest {
+/** The relay takes the ends of the interval under `from_ns` and `to_ns` too. */
+export interface ExportRequest extends Omit<http.ExportAsk, "from" | "to"> {
   /** UTC nanoseconds; a JavaScript number is exact to 256 ns here, which is less than a frame. */
-  readonly from_ns: number;
-  readonly to_ns: number;
-  readonly motive: string;
-  readonly legal_basis: string;
-  readonly requesting_agent: string;
-  readonly requesting_service: string;
-  readonly procedure_no: string;
+  readonly from_ns: http.ExportAsk["from"];
+  readonly to_ns: http.ExportAsk["to"];
 }
 
 export interface ExportState {
@@ -85,7 +81,7 @@ export class Api {
   constructor(private readonly base = "") {}
 
   async signIn(user: string, password: string): Promise<Answer<Session>> {
-    return this.#keepCsrf(await this.#call("POST", "/api/session", readSession, { user, password }));
+    return this.#keepCsrf(await this.#call("POST", "/api/session", readSession, { user, password } satisfies http.SignIn));
   }
 
   async session(): Promise<Answer<Session>> {
@@ -97,19 +93,21 @@ export class Api {
   }
 
   changePassword(old: string, fresh: string): Promise<Answer<null>> {
-    return this.#call("POST", "/api/session/password", nothing, { old, new: fresh });
+    return this.#call("POST", "/api/session/password", nothing, { old, new: fresh } satisfies http.PasswordChange);
   }
 
   interventions(): Promise<Answer<Intervention[]>> {
-    return this.#call("GET", "/api/interventions", (value) => readList(value, "interventions", readIntervention));
+    return this.#call("GET", "/api/interventions", (value) =>
+      list(fields<http.InterventionList>(value), "interventions", readIntervention),
+    );
   }
 
   openIntervention(label: string, motive: string): Promise<Answer<Intervention>> {
-    return this.#call("POST", "/api/interventions", readIntervention, { label, motive });
+    return this.#call("POST", "/api/interventions", readIntervention, { label, motive } satisfies http.InterventionOpen);
   }
 
   joinIntervention(id: string, motive: string): Promise<Answer<Intervention>> {
-    return this.#call("POST", `/api/interventions/${path(id)}/join`, readIntervention, { motive });
+    return this.#call("POST", `/api/interventions/${path(id)}/join`, readIntervention, { motive } satisfies http.Motive);
   }
 
   closeIntervention(id: string): Promise<Answer<null>> {
@@ -117,23 +115,24 @@ export class Api {
   }
 
   cameras(): Promise<Answer<Camera[]>> {
-    return this.#call("GET", "/api/cameras", (value) => readList(value, "cameras", readCamera));
+    return this.#call("GET", "/api/cameras", (value) => list(fields<http.CameraList>(value), "cameras", readCamera));
   }
 
   requestStream(camera: string, intervention: string, threat: string, reason: string): Promise<Answer<null>> {
-    return this.#call("POST", `/api/cameras/${path(camera)}/request`, nothing, { intervention, threat, reason });
+    const body: http.StreamRequest = { intervention, threat, reason };
+    return this.#call("POST", `/api/cameras/${path(camera)}/request`, nothing, body);
   }
 
   /** The threat lasts: the transmission goes on past its end. */
   confirmStream(camera: string, motive: string): Promise<Answer<null>> {
-    return this.#call("POST", `/api/cameras/${path(camera)}/confirm`, nothing, { motive });
+    return this.#call("POST", `/api/cameras/${path(camera)}/confirm`, nothing, { motive } satisfies http.Confirm);
   }
 
-  enrolCamera(body: Body): Promise<Answer<string>> {
-    return this.#call("POST", "/api/cameras", (value) => textOr(fields(value), "token", ""), body);
+  enrolCamera(body: http.CameraEnrol): Promise<Answer<string>> {
+    return this.#call("POST", "/api/cameras", (value) => textOr(fields<http.Token>(value), "token", ""), body);
   }
 
-  changeCamera(camera: string, body: Body): Promise<Answer<null>> {
+  changeCamera(camera: string, body: http.CameraChange): Promise<Answer<null>> {
     return this.#call("PATCH", `/api/cameras/${path(camera)}`, nothing, body);
   }
 
@@ -142,15 +141,16 @@ export class Api {
   }
 
   users(): Promise<Answer<Person[]>> {
-    return this.#call("GET", "/api/users", (value) => readList(value, "users", readPerson));
+    return this.#call("GET", "/api/users", (value) => list(fields<http.UserList>(value), "users", readPerson));
   }
 
-  addUser(body: Body): Promise<Answer<string>> {
-    return this.#call("POST", "/api/users", (value) => textOr(fields(value), "password", ""), body);
+  addUser(body: http.UserAdd): Promise<Answer<string>> {
+    return this.#call("POST", "/api/users", (value) => textOr(fields<http.UserOut>(value), "password", ""), body);
   }
 
-  changeUser(user: string, body: Body): Promise<Answer<string>> {
-    return this.#call("PATCH", `/api/users/${path(user)}`, (value) => textOr(fields(value ?? {}), "password", ""), body);
+  changeUser(user: string, body: http.UserChange): Promise<Answer<string>> {
+    const password = (value: unknown): string => textOr(fields<http.UserOut>(value ?? {}), "password", "");
+    return this.#call("PATCH", `/api/users/${path(user)}`, password, body);
   }
 
   removeUser(user: string): Promise<Answer<null>> {
@@ -163,7 +163,9 @@ export class Api {
 
   recordings(query: Readonly<Record<string, string>>): Promise<Answer<Recording[]>> {
     const wanted = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== ""));
-    return this.#call("GET", `/api/recordings?${wanted}`, (value) => readList(value, "recordings", readRecording));
+    return this.#call("GET", `/api/recordings?${wanted}`, (value) =>
+      list(fields<http.RecordingList>(value), "recordings", readRecording),
+    );
   }
 
   recording(id: string): Promise<Answer<Recording>> {
@@ -171,7 +173,7 @@ export class Api {
   }
 
   openPlayback(id: string, motive: string, intervention: string | null): Promise<Answer<Playback>> {
-    const body = intervention === null ? { motive } : { motive, intervention };
+    const body: http.ViewOpen = intervention === null ? { motive } : { motive, intervention };
     return this.#call("POST", `/api/recordings/${path(id)}/views`, readPlayback, body);
   }
 
@@ -204,7 +206,7 @@ export class Api {
   }
 
   holds(): Promise<Answer<Hold[]>> {
-    return this.#call("GET", "/api/holds", (value) => readList(value, "holds", readHold));
+    return this.#call("GET", "/api/holds", (value) => list(fields<http.HoldList>(value), "holds", readHold));
   }
 
   holdsOf(recording: string): Promise<Answer<RecordingHolds>> {
@@ -216,11 +218,11 @@ export class Api {
   }
 
   reviewHold(hold: string, motive: string): Promise<Answer<Hold>> {
-    return this.#call("POST", `/api/holds/${path(hold)}/review`, readHold, { motive });
+    return this.#call("POST", `/api/holds/${path(hold)}/review`, readHold, { motive } satisfies http.Motive);
   }
 
   liftHold(hold: string, motive: string): Promise<Answer<Hold>> {
-    return this.#call("POST", `/api/holds/${path(hold)}/lift`, readHold, { motive });
+    return this.#call("POST", `/api/holds/${path(hold)}/lift`, readHold, { motive } satisfies http.Motive);
   }
 
   journal(after: number, limit: number): Promise<Answer<JournalPage>> {
@@ -317,30 +319,26 @@ function nothing(): null {
 }
 
 function readPlayback(value: unknown): Playback {
-  const from = fields(value, "a view");
-  const view = textOr(from, "view", "");
-  return { view, playlist: textOr(from, "playlist", `/api/views/${path(view)}/index.m3u8`) };
+  const from = fields<http.ViewOpened>(value, "a view");
+  return { view: text(from, "view"), playlist: text(from, "playlist") };
 }
 
 function readExport(value: unknown): ExportState {
-  const from = fields(value, "an export");
-  const progress = from.progress;
+  const from = fields<http.ExportOut>(value, "an export");
   return {
-    id: textOr(from, "export", null) ?? textOr(from, "id", ""),
+    id: text(from, "export"),
     state: textOr(from, "state", "unknown"),
-    progress: typeof progress === "number" ? progress : null,
-    detail: textOr(from, "detail", textOr(from, "error", "")),
+    progress: numberOr(from, "progress", null),
+    detail: textOr(from, "detail", ""),
   };
 }
 
 function readJournalPage(value: unknown): JournalPage {
-  const from = fields(value, "a page");
-  const leaves = readList(from, "leaves", readJournalEntry);
+  const from = fields<http.JournalPage>(value, "a page");
+  const leaves = list(from, "leaves", readJournalEntry);
   return { size: numberOr(from, "size", leaves.length), leaves };
 }
 
 function readCheckpoint(value: unknown): string {
-  if (typeof value === "string") return value;
-  const from = fields(value, "a checkpoint");
-  return textOr(from, "note", textOr(from, "checkpoint", ""));
+  return text(fields<http.CheckpointOut>(value, "a checkpoint"), "note");
 }

@@ -4,7 +4,8 @@
  * Owns: their fields, and whether a term is over.  Must never know: elements, who may hold.
  */
 
-import { type Fields, fields, flag, list, moment, text, textOr } from "./decode";
+import { fields, flag, list, moment, text, textOr } from "./decode";
+import type * as http from "./generated/http";
 
 /** The kinds of procedure that R241-4 and R241-13 name. */
 export const PROCEDURES = ["judiciaire", "administrative", "disciplinaire"] as const;
@@ -36,15 +37,10 @@ export interface RecordingHolds {
   readonly lost: boolean;
 }
 
-export interface HoldRequest {
-  readonly procedure_type: string;
-  readonly procedure_no: string;
-  readonly authority: string;
-  readonly requested_by: string;
-}
+export type HoldRequest = http.HoldOpen;
 
 export function readHold(value: unknown): Hold {
-  const from: Fields = fields(value, "a hold");
+  const from = fields<http.HoldOut>(value, "a hold");
   return {
     id: text(from, "hold"),
     recording: text(from, "recording"),
@@ -65,7 +61,7 @@ export function readHold(value: unknown): Hold {
 }
 
 export function readRecordingHolds(value: unknown): RecordingHolds {
-  const from = fields(value, "holds");
+  const from = fields<http.RecordingHolds>(value, "holds");
   return { holds: list(from, "holds", readHold), procedures: list(from, "procedures", String), lost: flag(from, "lost") };
 }
 

@@ -7,6 +7,7 @@
 import { decode, encode } from "@msgpack/msgpack";
 import { Backoff } from "./backoff";
 import { ServerClock } from "./delay";
+import type { FromPage } from "./generated/live";
 import { type LiveMessage, readMessage } from "./live_state";
 
 export type SocketState = "connecting" | "open" | "closed";
@@ -56,8 +57,8 @@ export class LiveSocket {
     this.#become("closed");
   }
 
-  /** Send a map; false where nobody listens (the caller says it again once the socket is open). */
-  send(message: Readonly<Record<string, unknown>>): boolean {
+  /** Send a message; false where nobody listens (the caller says it again once the socket is open). */
+  send(message: FromPage): boolean {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
     this.#socket.send(encode(message));
     return true;

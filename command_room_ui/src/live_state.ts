@@ -6,6 +6,7 @@
 
 import { type Alarm, type AlarmFact, type AlarmState, follow, lower, NO_ALARMS, report, see } from "./alarms";
 import { DecodeError, type Fields, fields, flag, list, moment, number, numberOr, text, textOr } from "./decode";
+import type { ToPage } from "./generated/live";
 import { type Camera, type Disk, type Leg, readCamera, readDisk, readLeg } from "./model";
 
 export interface SlotFact {
@@ -52,17 +53,24 @@ export const NOTHING_KNOWN: LiveState = {
   interventions: 0,
 };
 
+/** One of the relay's messages, by its name. */
+type Named<T extends ToPage["t"]> = Extract<ToPage, { readonly t: T }>;
+
 /** Read one message; throws DecodeError where it breaks the contract; names that are not known yet are `unknown`. */
 export function readMessage(value: unknown): LiveMessage {
-  const from = fields(value, "a message");
+  const from = fields<ToPage>(value, "a message");
   const name = text(from, "t");
-  const read = READERS[name];
-  return read === undefined ? { t: "unknown", name } : read(from);
+  const read = Object.hasOwn(READERS, name) ? READERS[name as ToPage["t"]] : null;
+  return read === null ? { t: "unknown", name } : (read as (from: Fields<ToPage>) => LiveMessage)(from);
 }
 
-const slotFact = (from: Fields): SlotFact => ({ worker: number(from, "worker"), slot: number(from, "slot") });
+const slotFact = (from: Fields<{ worker: number | null; slot: number | null }>): SlotFact => ({
+  worker: number(from, "worker"),
+  slot: number(from, "slot"),
+});
 
-const READERS: Readonly<Record<string, (from: Fields) => LiveMessage>> = {
+/** A reader for every message that the relay may send; null for one that the page does not need. */
+const READERS: { readonly [T in ToPage["t"]]: ((from: Fields<Named<T>>) => LiveMessage) | null } = {
   hello: (from) => ({ t: "hello", workers: list(from, "workers", integer), serverMs: milliseconds(from) }),
   cameras: (from) => ({ t: "cameras", cameras: list(from, "cameras", readCamera) }),
   camera: (from) => ({ t: "camera", camera: readCamera(from) }),
@@ -83,6 +91,7 @@ const READERS: Readonly<Record<string, (from: Fields) => LiveMessage>> = {
     detail: textOr(from, "detail", ""),
   }),
   ended: (from) => ({ t: "ended", ...slotFact(from), view: text(from, "view"), reason: textOr(from, "reason", "") }),
+  started: null,
   leg: (from) => ({ t: "leg", leg: readLeg(from) }),
   time: (from) => ({ t: "time", serverMs: number(from, "server_ns") / 1e6, echo: number(from, "echo") }),
   alarm: (from) => ({ t: "alarm", camera: text(from, "camera"), reason: textOr(from, "reason", ""), at: moment(from, "at") }),
@@ -92,7 +101,7 @@ const READERS: Readonly<Record<string, (from: Fields) => LiveMessage>> = {
   bye: (from) => ({ t: "bye", reason: textOr(from, "reason", "") }),
 };
 
-function milliseconds(from: Fields): number | null {
+function milliseconds(from: Fields<Named<"hello">>): number | null {
   const nanoseconds = numberOr(from, "server_ns", null);
   return nanoseconds === null ? null : nanoseconds / 1e6;
 }

@@ -1,10 +1,12 @@
 /**
- * The page's words: cameras, legs, people, recordings, as the relay tells them (relay/DESIGN.md §5.4).
+ * The page's words: cameras, legs, people, recordings, as the relay tells them.
  *
  * Owns: the types and how each is read.  Must never know: how it travelled or how it is shown.
  */
 
-import { type Fields, fields, flag, list, moment, number, numberOr, oneOf, text, textOr } from "./decode";
+import { entries, type Fields, fields, flag, list, moment, number, numberOr, oneOf, raw, text, textOr } from "./decode";
+import type * as http from "./generated/http";
+import type * as live from "./generated/live";
 
 export const ROLES = ["operator", "commander", "auditor", "administrator"] as const;
 export type Role = (typeof ROLES)[number];
@@ -24,7 +26,7 @@ export interface Disk {
   readonly fullInS: number | null;
 }
 
-export type Layer = "high" | "low" | "key";
+export type Layer = live.SetLayer["layer"];
 
 export interface Session {
   readonly user: string;
@@ -165,7 +167,7 @@ export interface JournalBody {
 }
 
 export function readSession(value: unknown): Session {
-  const from = fields(value, "a session");
+  const from = fields<http.Session>(value, "a session");
   const role = oneOf(from, "role", ROLES, null);
   return {
     user: text(from, "user"),
@@ -177,7 +179,7 @@ export function readSession(value: unknown): Session {
   };
 }
 
-export function readDisk(from: Fields): Disk {
+export function readDisk(from: Fields<live.DiskReport>): Disk {
   return {
     state: oneOf(from, "state", DISK_STATES, "ok"),
     free: numberOr(from, "free", 0),
@@ -186,7 +188,8 @@ export function readDisk(from: Fields): Disk {
 }
 
 export function readCamera(value: unknown): Camera {
-  const from = fields(value, "a camera");
+  // A live state, or an enrolment as administrators get it.
+  const from = fields<live.CameraState & http.CameraEnrolment>(value, "a camera");
   const camera = text(from, "camera");
   return {
     camera,
@@ -216,15 +219,15 @@ export function readCamera(value: unknown): Camera {
     online: flag(from, "online"),
     pressed: flag(from, "pressed"),
     pressedAge: numberOr(from, "pressed_age", null),
-    revoked: flag(from, "revoked") || moment(from, "revoked") !== null,
+    revoked: moment(from, "revoked") !== null,
     endsAt: moment(from, "ends"),
   };
 }
 
 export function readIntervention(value: unknown): Intervention {
-  const from = fields(value, "an intervention");
+  const from = fields<http.InterventionOut>(value, "an intervention");
   return {
-    id: textOr(from, "intervention", null) ?? text(from, "id"),
+    id: text(from, "intervention"),
     label: textOr(from, "label", ""),
     openedBy: textOr(from, "opened_by", ""),
     openedAt: moment(from, "opened"),
@@ -233,7 +236,7 @@ export function readIntervention(value: unknown): Intervention {
 }
 
 export function readLeg(value: unknown): Leg {
-  const from = fields(value, "a leg");
+  const from = fields<live.LegReport>(value, "a leg");
   return {
     view: text(from, "view"),
     kbps: numberOr(from, "kbps", 0),
@@ -246,17 +249,17 @@ export function readLeg(value: unknown): Leg {
   };
 }
 
-function readStamp(from: Fields): Stamp | null {
+function readStamp(from: Fields<live.LegReport>): Stamp | null {
   const nanoseconds = numberOr(from, "stamp_ns", null);
   const rtp = numberOr(from, "stamp_rtp", null);
   return nanoseconds === null || rtp === null ? null : { ms: nanoseconds / 1e6, rtp };
 }
 
 export function readRecording(value: unknown): Recording {
-  const from = fields(value, "a recording");
+  const from = fields<http.RecordingDetail>(value, "a recording");
   const camera = text(from, "camera");
   return {
-    id: textOr(from, "recording", null) ?? text(from, "id"),
+    id: text(from, "recording"),
     camera,
     label: textOr(from, "camera_label", camera),
     regime: textOr(from, "regime", ""),
@@ -281,17 +284,17 @@ export function readRecording(value: unknown): Recording {
 }
 
 function readSegment(value: unknown): Segment {
-  const from = fields(value, "a segment");
+  const from = fields<http.SegmentOut>(value, "a segment");
   return { segment: number(from, "segment"), startAt: moment(from, "start"), endAt: moment(from, "end") };
 }
 
 function readGap(value: unknown): Gap {
-  const from = fields(value, "a gap");
+  const from = fields<http.GapOut>(value, "a gap");
   return { startAt: moment(from, "start"), seconds: numberOr(from, "seconds", 0), cause: textOr(from, "cause", "") };
 }
 
 export function readPerson(value: unknown): Person {
-  const from = fields(value, "a person");
+  const from = fields<http.UserOut>(value, "a person");
   const user = text(from, "user");
   return {
     user,
@@ -304,17 +307,17 @@ export function readPerson(value: unknown): Person {
 }
 
 export function readJournalEntry(value: unknown): JournalEntry {
-  const from = fields(value, "an entry");
+  const from = fields<http.JournalLeaf>(value, "an entry");
   return {
     leaf: number(from, "leaf"),
     at: moment(from, "at"),
     hash: textOr(from, "leaf_hash", ""),
-    body: from.body == null ? null : readJournalBody(fields(from.body, "a body")),
+    body: raw(from, "body") == null ? null : readJournalBody(fields(raw(from, "body"), "a body")),
   };
 }
 
 function readJournalBody(from: Fields): JournalBody {
-  const details = Object.entries(fields(from.details ?? {}, "details"));
+  const details = entries(fields(raw(from, "details") ?? {}, "details"));
   return {
     operation: textOr(from, "operation", "?"),
     author: textOr(from, "author", ""),
@@ -326,10 +329,4 @@ function readJournalBody(from: Fields): JournalBody {
     recipients: list(from, "recipients", String),
     details: Object.fromEntries(details.filter(([, said]) => said !== null).map(([key, said]) => [key, String(said)])),
   };
-}
-
-/** Read a list that came bare or under one of the usual names. */
-export function readList<T>(value: unknown, key: string, read: (item: unknown) => T): T[] {
-  if (Array.isArray(value)) return value.map(read);
-  return list(fields(value, key), key, read);
 }

@@ -4,7 +4,7 @@
  * Owns: how a verdict is read and how its marks are gathered to a strip.  Must never know: how anything was checked.
  */
 
-import { type Fields, fields, list, moment, numberOr, oneOf, text, textOr } from "./decode";
+import { type Fields, fields, list, moment, numberOr, oneOf, raw, text, textOr } from "./decode";
 
 export const AXES = ["integrity", "completeness", "origin", "time"] as const;
 export type Axis = (typeof AXES)[number];
@@ -114,9 +114,9 @@ function readAnswers(from: Fields): Record<Axis, string> {
 
 function readWords(from: Fields): Verdict["words"] {
   const answers = readAnswers(from);
-  const words = fields(from.words ?? {}, "words");
+  const words = fields(raw(from, "words") ?? {}, "words");
   const of = (language: string): Record<Axis, string> => {
-    const said = fields(words[language] ?? {}, language);
+    const said = fields(raw(words, language) ?? {}, language);
     const word = (axis: Axis): string => textOr(said, axis, answers[axis]);
     return { integrity: word("integrity"), completeness: word("completeness"), origin: word("origin"), time: word("time") };
   };

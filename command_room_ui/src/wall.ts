@@ -11,6 +11,7 @@
 
 import { endToEnd, Median, relayToScreen, sinceStamp, type Uncertain } from "./delay";
 import { type Ending, endingOf } from "./ending";
+import type { Assign } from "./generated/live";
 import { Hearsay } from "./hearsay";
 import * as layout from "./layout";
 import { Listeners } from "./listeners";
@@ -322,7 +323,8 @@ export class Wall {
     const layer: Layer = layout.isLarge(this.layout, tile) ? "high" : "low";
     if (said.camera === camera && this.#settled(link, slot, said, layer)) return;
     if (camera !== null && !this.#mayAsk(camera, said)) return;
-    const message = {
+    if (link.secret === null) return;
+    const message: Assign = {
       t: "assign",
       wall: link.secret,
       worker: link.worker,
@@ -351,6 +353,7 @@ export class Wall {
   }
 
   #sayLayer(link: Link, slot: number, said: Said, layer: Layer): void {
+    if (link.secret === null) return;
     if (this.socket.send({ t: "layer", wall: link.secret, slot, layer })) said.layer = layer;
   }
 

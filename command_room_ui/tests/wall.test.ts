@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { ServerClock } from "../src/delay";
+import type { FromPage } from "../src/generated/live";
 import * as layout from "../src/layout";
 import { type LiveMessage, type LiveState, NOTHING_KNOWN, reduce } from "../src/live_state";
 import type { Leg } from "../src/model";
@@ -20,7 +21,7 @@ class Post {
   readonly socket = {
     state: "open" as "open" | "closed" | "connecting",
     clock: new ServerClock(),
-    send: (message: Sent): boolean => this.socket.state === "open" && this.sent.push(message) > 0,
+    send: (message: FromPage): boolean => this.socket.state === "open" && this.sent.push({ ...message }) > 0,
   };
   readonly links = new Map<number, { -readonly [K in keyof Link]: Link[K] }>();
   readonly wall = new Wall(

@@ -139,9 +139,9 @@ class Refused(Message, frozen=True, tag="refused"):
     camera: str | None
     """Camera that it named; null where it named none."""
     kind: Kind
-    """Kind of error, as in HTTP answers."""
+    """Kind of error, as in HTTP answers (relay/http/PROBLEMS.md)."""
     code: Code
-    """Stable code of the reason: the one that programs react to and that is translated."""
+    """Stable code of the reason (relay/http/PROBLEMS.md): programs react to it, and it is translated."""
     detail: str
     """Sentence for a log, in English."""
     facts: dict[str, str | int]

@@ -4,13 +4,21 @@ What this file owns: the form of the tables, and where they stand in the documen
 """
 
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 
 from relay.protocol import camera, page
 from relay.protocol.schema import Facts, FieldFacts, facts_of, inner_classes, type_text
 
 DOCUMENT = Path(__file__).with_name("LIVE.md")
-NAMES: dict[type, str] = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
+NAMES: dict[type, str] = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    type(None): "null",
+    StrEnum: "string",
+}
 DIRECTIONS = {
     "relay to camera": camera.ToCamera,
     "camera to relay": camera.FromCamera,
@@ -50,7 +58,13 @@ def _table(facts: Facts) -> Iterator[str]:
 
 
 def _row(field: FieldFacts) -> str:
-    kind = type_text(field.type, NAMES).replace("readonly ", "").replace("integer | number", "number")
+    kind = (
+        type_text(field.type, NAMES)
+        .replace("readonly ", "")
+        .replace("Readonly<Record<", "map<")
+        .replace(">>", ">")
+        .replace("integer | number", "number")
+    )
     meaning = " ".join(field.meaning.split())
     return f"| `{field.name}`{' (optional)' if field.optional else ''} | {_cell(kind)} | {_cell(meaning)} |"
 

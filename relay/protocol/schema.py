@@ -61,9 +61,14 @@ def type_text(annotation: Any, names: dict[type, str]) -> str:
         return " | ".join(f'"{value}"' for value in get_args(annotation))
     if get_origin(annotation) is tuple:
         return f"readonly {type_text(get_args(annotation)[0], names)}[]"
+    if get_origin(annotation) is dict:
+        key, value = (type_text(part, names) for part in get_args(annotation))
+        return f"Readonly<Record<{key}, {value}>>"
     if get_origin(annotation) in (Union, types.UnionType):
         return " | ".join(dict.fromkeys(type_text(part, names) for part in get_args(annotation)))
-    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct | StrEnum):
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return names.get(StrEnum, annotation.__name__)
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return annotation.__name__
     raise TypeError(f"no notation for {annotation!r}")
 
@@ -93,7 +98,7 @@ def _meanings(kind: type[msgspec.Struct]) -> Iterator[tuple[str, str]]:
 
 def _parts(annotation: Any) -> Iterator[Any]:
     """Yield the types that an annotation is made of."""
-    if get_origin(annotation) in (Union, types.UnionType, tuple):
+    if get_origin(annotation) in (Union, types.UnionType, tuple, dict):
         for part in get_args(annotation):
             yield from _parts(part)
     else:

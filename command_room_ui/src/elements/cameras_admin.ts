@@ -110,7 +110,7 @@ export class CamerasView extends Spoken {
         camera,
         label: fieldValue(form, "label"),
         regime: fieldValue(form, "regime"),
-        original: fieldValue(form, "original"),
+        original: fieldValue(form, "original") as Camera["original"],
         commune: fieldValue(form, "commune"),
         live_audio: new FormData(form).has("audio"),
       }),

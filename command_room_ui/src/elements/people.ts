@@ -8,7 +8,7 @@ import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import type { Answer, Api } from "../api";
 import { type Key, t } from "../i18n";
-import { type Person, ROLES } from "../model";
+import { type Person, ROLES, type Role } from "../model";
 import { controls, explain, fieldValue, Spoken } from "./base";
 
 @customElement("people-view")
@@ -109,7 +109,12 @@ export class PeopleView extends Spoken {
     event.preventDefault();
     const form = event.target as HTMLFormElement;
     const user = fieldValue(form, "user");
-    const body = { user, name: fieldValue(form, "name"), role: fieldValue(form, "role"), act_ref: fieldValue(form, "act") };
+    const body = {
+      user,
+      name: fieldValue(form, "name"),
+      role: fieldValue(form, "role") as Role,
+      act_ref: fieldValue(form, "act"),
+    };
     const password = await this.#done(this.api.addUser(body));
     if (password === null) return;
     this.secret = { user, password };
