@@ -47,7 +47,7 @@ class LegSpec:
 
     ssrc: int
     clock_rate: int
-    dress: HeaderTemplate
+    template: HeaderTemplate
     rtx_ssrc: int | None = None
     rtx_payload_type: int | None = None
 
@@ -219,7 +219,7 @@ class Leg:
         spec = self.spec
         if spec.rtx_ssrc is None or spec.rtx_payload_type is None:
             return []
-        block = spec.dress.extensions(now)
+        block = spec.template.extensions(now)
         parts: list[Part] = []
         for media, index, timestamp in self.history.answer(sequences, self.high, now):
             self.rtx_high += 1

@@ -34,10 +34,10 @@ MAX_REST = 60.0
 class Load:
     """One leg of a viewer: where it stands and what it could do instead."""
 
-    __slots__ = ("droppable", "kbps", "layered", "loss", "rung")
+    __slots__ = ("droppable", "kbps", "layered", "loss", "level")
 
-    def __init__(self, rung: QualityLevel, kbps: float, loss: float, *, droppable: bool, layered: bool) -> None:
-        self.rung = rung
+    def __init__(self, level: QualityLevel, kbps: float, loss: float, *, droppable: bool, layered: bool) -> None:
+        self.level = level
         self.kbps = kbps
         self.loss = loss
         self.droppable = droppable
@@ -46,18 +46,18 @@ class Load:
         """The camera sends a small layer as well."""
 
     def lower(self) -> QualityLevel | None:
-        """The next rung down that changes anything."""
-        if self.rung < QualityLevel.NO_DROPPABLE and self.droppable:
+        """The next level down that changes anything."""
+        if self.level < QualityLevel.NO_DROPPABLE and self.droppable:
             return QualityLevel.NO_DROPPABLE
-        if self.rung < QualityLevel.SMALL and self.layered:
+        if self.level < QualityLevel.SMALL and self.layered:
             return QualityLevel.SMALL
-        return QualityLevel.KEYFRAMES if self.rung < QualityLevel.KEYFRAMES else None
+        return QualityLevel.KEYFRAMES if self.level < QualityLevel.KEYFRAMES else None
 
     def higher(self) -> QualityLevel:
-        """The next rung up that changes anything."""
-        if self.rung > QualityLevel.SMALL and self.layered:
+        """The next level up that changes anything."""
+        if self.level > QualityLevel.SMALL and self.layered:
             return QualityLevel.SMALL
-        if self.rung > QualityLevel.NO_DROPPABLE and self.droppable:
+        if self.level > QualityLevel.NO_DROPPABLE and self.droppable:
             return QualityLevel.NO_DROPPABLE
         return QualityLevel.ALL
 
@@ -72,7 +72,7 @@ class ViewerLimit:
         self._tried_at: float | None = None
 
     def update(self, remb: int | None, loads: Sequence[Load], now: float) -> tuple[int, QualityLevel] | None:
-        """Return which leg moves to which rung, or None.
+        """Return which leg moves to which level, or None.
 
         `remb` is the viewer's limit for all legs together in bit/s, None where it never said.
         """
@@ -94,18 +94,18 @@ class ViewerLimit:
         self._tried_at = None
         self._up_at = now + self._rest
         for index in sorted(range(len(loads)), key=lambda index: -loads[index].kbps):
-            rung = loads[index].lower()
-            if rung is not None:
-                return index, rung
+            level = loads[index].lower()
+            if level is not None:
+                return index, level
         return None
 
     def _up(self, loads: Sequence[Load], now: float) -> tuple[int, QualityLevel] | None:
         """The leg that lost most comes back first."""
-        limited = [index for index, load in enumerate(loads) if load.rung > QualityLevel.ALL]
+        limited = [index for index, load in enumerate(loads) if load.level > QualityLevel.ALL]
         if not limited:
             self._rest = FIRST_REST
             return None
         self._tried_at = now
         self._up_at = now + self._rest
-        index = max(limited, key=lambda index: loads[index].rung)
+        index = max(limited, key=lambda index: loads[index].level)
         return index, loads[index].higher()

@@ -42,7 +42,7 @@ from relay.recorder.reports import inventory, report
 from relay.recorder.startup_recovery import StartupRecovery
 from relay.recorder.tap_feed import TapFeed
 from relay.recorder.writer import VaultThread, WriterSettings
-from relay.runtime.tasks import attempt
+from relay.runtime.error_barrier import ErrorBarrier
 from relay.store.vault import FileOps, Vault
 
 logger = logging.getLogger(__name__)
@@ -186,16 +186,17 @@ class Recorder:
     # --- timers -------------------------------------------------------------------------------------------------------
 
     async def _tick(self) -> None:
+        barrier = ErrorBarrier(self._clock.monotonic, self.counters, "recorder_errors")
         report_at = self._clock.monotonic()
         while True:
             await asyncio.sleep(TICK_SECONDS)
             now = self._recordings.now()
             for recording in self._recordings:
-                attempt(self.counters, "recorder_errors", self._advance, recording, now)
+                barrier.call("a recording", self._advance, recording, now)
             self._feed.forget_ended()
             if self._clock.monotonic() >= report_at:
                 report_at = self._clock.monotonic() + REPORT_SECONDS
-                attempt(self.counters, "recorder_errors", self._each_second)
+                barrier.call("a report", self._each_second)
 
     def _advance(self, recording: Recording, now: int) -> None:
         self._feed.advance(recording, now)

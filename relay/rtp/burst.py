@@ -107,7 +107,7 @@ class HeaderTemplate:
 
 
 LayoutKey: TypeAlias = tuple[HeaderTemplate, int]
-"""(dress, what sealing adds to a packet in bytes): legs of one kind share a layout."""
+"""(header template, bytes that sealing adds to a packet): legs with one key share a layout."""
 
 
 def send_time(now: float) -> bytes:
@@ -120,8 +120,8 @@ class Layout:
 
     __slots__ = ("_stamp_at", "_stamps", "buffer", "first", "gapped", "items", "last", "lengths", "prepared")
 
-    def __init__(self, burst: "Burst", dress: HeaderTemplate, overhead: int, now: float) -> None:
-        block, stamp_at = dress.extensions(now), dress.stamp_at
+    def __init__(self, burst: "Burst", template: HeaderTemplate, overhead: int, now: float) -> None:
+        block, stamp_at = template.extensions(now), template.stamp_at
         size = 12 + len(block)
         self.lengths = [size + len(payload) + overhead for payload in burst.payloads]
         self.buffer = bytearray(sum(self.lengths))
@@ -134,7 +134,7 @@ class Layout:
         at = 0
         for media, payload, length in zip(burst.packets, burst.payloads, self.lengths, strict=True):
             first = 0x80 | (0x10 if block else 0) | (0x20 if payload is not media.payload else 0)
-            _pack(self.buffer, at, first, dress.payload_type | 0x80 if media.marker else dress.payload_type)
+            _pack(self.buffer, at, first, template.payload_type | 0x80 if media.marker else template.payload_type)
             view[at + 12 : at + size] = block
             sealed = view[at + size : at + length]
             self.items.append((media.index, media.timestamp, at + 2, view[at : at + size], payload, sealed))

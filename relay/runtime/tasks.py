@@ -57,14 +57,3 @@ async def every(seconds: float, work: Callable[[], Awaitable[object]], counters:
     while True:
         await asyncio.sleep(seconds)
         await run_logged(work(), getattr(work, "__qualname__", "a timer"), counters, "timer_failures")
-
-
-def attempt(counters: Counters, counter: str, step: Callable[..., object], *arguments: object) -> None:
-    """Take one step of a loop that must go on; a failure is counted, and logged the 1st, 2nd, 4th, 8th … time."""
-    try:
-        step(*arguments)
-    except Exception:
-        counters.count(counter)
-        failures = counters.values[counter]
-        if failures & (failures - 1) == 0:
-            logger.exception("a step failed", extra={"counter": counter, "failures": failures})

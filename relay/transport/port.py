@@ -327,7 +327,7 @@ class Port:
         """Read up to a batch of datagrams and serve them; returns how many there were."""
         now = self._clock.monotonic()
         received = self._read(sock, batch, now)
-        self.counters.count("udp_received", received)
+        self.counters.values["udp_received"] += received
         self.end_batch(now)
         return received
 

@@ -18,10 +18,9 @@ from relay.base import logs
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
 from relay.base.errors import OurError
-from relay.runtime.tasks import attempt
 from relay.transport.dtls import Identity
 from relay.transport.port import Port, PortSettings
-from relay.worker.collector import EVERY, Collector
+from relay.worker.collector import POLL_SECONDS, Collector
 from relay.worker.config import WorkerConfig, load
 from relay.worker.worker import Worker
 
@@ -71,8 +70,8 @@ async def _own(worker: Worker, counters: Counters) -> None:
     collector = Collector(lambda: worker.is_idle, counters)
     collector.start()
     while True:
-        await asyncio.sleep(EVERY)
-        attempt(counters, "worker_errors", collector.poll)
+        await asyncio.sleep(POLL_SECONDS)
+        worker.barrier.call("garbage collection", collector.poll)
 
 
 def _bind(config: WorkerConfig) -> socket.socket:

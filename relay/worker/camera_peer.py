@@ -61,11 +61,12 @@ def track_spec(media: MediaIn) -> TrackSpec:
 
 @dataclass(frozen=True, slots=True)
 class CameraEvents:
-    """What a camera tells its worker."""
+    """What a camera reports to its worker."""
 
-    batch: Callable[["CameraPeer", Stream, list[MediaPacket]], None]
+    batch: Callable[["CameraPeer", Stream, list[MediaPacket], float], None]
+    """Packets of a stream came, at monotonic seconds."""
     changed: Callable[["CameraPeer", str], None]
-    over: Callable[["CameraPeer", SourceState, str], None]
+    over: Callable[["CameraPeer", str], None]
     later: Callable[[float, Callable[[], None]], TimerHandle]
     """Call something after so many seconds."""
 
@@ -96,7 +97,7 @@ class CameraPeer:
         self.state: SourceState = "connecting"
         self.since_mono = clock.monotonic()
         self.confirmed: float | None = None
-        self.fed = TapFeed(request.recording, request.camera) if request.recording is not None else None
+        self.feed = TapFeed(request.recording, request.camera) if request.recording is not None else None
         tracks = (answer.video, answer.audio) if answer.audio is not None else (answer.video,)
         self.source = Source(
             tuple(track_spec(media) for media in tracks), secrets.randbits(32), counters, max_bitrate, self._on_packet
@@ -128,11 +129,11 @@ class CameraPeer:
     def on_rtcp(self, peer: Peer, compound: bytes, now: float) -> None:
         """Sender reports."""
         for fact in self.source.receive_rtcp(compound, now):
-            if self.fed is not None:
+            if self.feed is not None:
                 rtt = self.rtt
                 rtt_ns = None if rtt is None else int(rtt * 1e9)
-                report = TapSender(self.fed.recording, fact.ssrc, fact.ntp_ns, fact.rtp, int(now * 1e9), rtt_ns)
-                self._tap.sender(self.fed, report)
+                report = TapSender(self.feed.recording, fact.ssrc, fact.ntp_ns, fact.rtp, int(now * 1e9), rtt_ns)
+                self._tap.sender(self.feed, report)
 
     def on_batch_end(self, now: float) -> None:
         """Hand over what this drain brought: legs first, then the tap, then what the camera must hear."""
@@ -142,8 +143,8 @@ class CameraPeer:
                 self._refuse(now)
                 return
             self._serve(stream, now)
-        if self.fed is not None and len(self.fed.pending) >= TAP_BATCH:
-            self._tap.flush(self.fed)
+        if self.feed is not None and len(self.feed.pending) >= TAP_BATCH:
+            self._tap.flush(self.feed)
         if now >= self._speak_at:
             self._speak_at = now + SPEAK_EVERY
             self._speak(now)
@@ -163,20 +164,21 @@ class CameraPeer:
         batch = stream.take()
         if batch:
             self._alive(stream, now)
-            self._events.batch(self, stream, batch)
+            self._events.batch(self, stream, batch, now)
 
     def _gathered(self, stream: Stream) -> None:
         """The rest of the picture did not come in time."""
         del self._gathering[stream]
         batch = stream.take()
         if batch and self.state not in ("lost", "ended"):
-            self._alive(stream, self.now)
-            self._events.batch(self, stream, batch)
+            now = self._clock.monotonic()
+            self._alive(stream, now)
+            self._events.batch(self, stream, batch, now)
 
     def _repair(self) -> None:
         """Ask for what is missing as soon as it is late, and again: no packet of the camera's may wake us before."""
         self._repairing = None
-        self._speak(self.now)
+        self._speak(self._clock.monotonic())
         if self.source.has_holes and self.state not in ("lost", "ended"):
             self._repairing = self._events.later(MIN_RETRY, self._repair)
 
@@ -192,8 +194,8 @@ class CameraPeer:
             self._speak(now)
         if self.state == "live" and self._last_video is not None and now - self._last_video > FROZEN_AFTER:
             self._enter("frozen", f"no picture for {FROZEN_AFTER} s")
-        if self.fed is not None and self._best is not None and self.layer("high") is not self._best:
-            self._retrack(self.fed)
+        if self.feed is not None and self._best is not None and self.layer("high") is not self._best:
+            self._retrack(self.feed)
 
     def close(self, state: SourceState, reason: str, *, shutdown: bool = False) -> None:
         """End the session from our side.  `shutdown`: because this worker ends."""
@@ -206,15 +208,15 @@ class CameraPeer:
         if self.state in ("lost", "ended"):
             return
         self.state = state
-        if self.fed is not None:
-            self._tap.close(self.fed, _tap_close(self.fed.recording, state, shutdown=shutdown))
-        self._events.over(self, state, reason)
+        if self.feed is not None:
+            self._tap.close(self.feed, _tap_close(self.feed.recording, state, shutdown=shutdown))
+        self._events.over(self, reason)
 
     def switch_recording(self, recording: str) -> None:
         """Feed another recording from now on, beginning at a keyframe."""
-        previous, self.fed = self.fed, TapFeed(recording, self.camera)
+        previous, self.feed = self.feed, TapFeed(recording, self.camera)
         if previous is not None:
-            self.fed.tracks = previous.tracks
+            self.feed.tracks = previous.tracks
         if self._best is not None:
             self._best.keyframes.want(self._clock.monotonic())
 
@@ -251,16 +253,16 @@ class CameraPeer:
         return layers[-1] if wanted == "high" else layers[0]
 
     def _on_packet(self, stream: Stream, packet: bytes, now: float) -> None:
-        fed = self.fed
-        if fed is None:
+        feed = self.feed
+        if feed is None:
             return
         if self.source.changed:
             self.source.changed = False
-            self._retrack(fed)
+            self._retrack(feed)
         if stream.spec.kind == "audio" or stream is self._best:
-            self._tap.add(fed, packet, now)
+            self._tap.add(feed, packet, now)
 
-    def _retrack(self, fed: TapFeed) -> None:
+    def _retrack(self, feed: TapFeed) -> None:
         """The recorder takes the best picture and the sound."""
         best = self.layer("high")
         if best is not None and self._best is not None and best is not self._best:
@@ -269,14 +271,9 @@ class CameraPeer:
         streams = [stream for stream in (self._best, self.source.audio) if stream is not None]
         specs = [(stream.ssrc, stream.spec) for stream in streams]
         tracks = tuple(Track(ssrc, spec.kind, spec.payload_type, spec.clock_rate, spec.fmtp) for ssrc, spec in specs)
-        self._tap.retrack(fed, tracks)
+        self._tap.retrack(feed, tracks)
 
     # --- reports -------------------------------------------------------------------------------------------------------
-
-    @property
-    def now(self) -> float:
-        """Monotonic seconds."""
-        return self._clock.monotonic()
 
     @property
     def rtt(self) -> float | None:
@@ -290,7 +287,7 @@ class CameraPeer:
         return PublisherHeld(
             session=self.session,
             camera=self.camera,
-            recording=self.fed.recording if self.fed is not None else None,
+            recording=self.feed.recording if self.feed is not None else None,
             state=self.state,
             live_audio=self.live_audio,
             etag=peer.ice.local.ufrag if peer is not None else "",

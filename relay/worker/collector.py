@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from relay.base.counters import Counters, declare
 
-EVERY = 10.0
+POLL_SECONDS = 10.0
 WORTH_IT = 1_000
 """Objects made and not freed since the last collection, below which an idle worker does not bother."""
 TOO_MANY = 2_000_000
@@ -21,7 +21,7 @@ declare(gc_forced="garbage collections while cameras streamed")
 
 
 class Collector:
-    """See the module.  `start` once everything that lives long is made; `poll` every `EVERY` seconds."""
+    """See the module.  `start` once everything that lives long is made; `poll` every `POLL_SECONDS` seconds."""
 
     def __init__(self, is_idle: Callable[[], bool], counters: Counters) -> None:
         self._is_idle = is_idle

@@ -1,8 +1,10 @@
-"""Serving many legs without holding the socket: long fan-outs are cut into slices, cameras take turns, legs rotate.
+"""Which slots get a camera's packets, and in which order.
 
-What this file owns: the order in which batches meet legs.  What it must never know: packets, keys.
-Serving 100 legs takes milliseconds; between two slices the loop reads the socket, so that another camera's packet waits for
-one slice only.
+What this file owns: the slots of each camera, and the order in which batches meet legs.  What it must never know: packets,
+keys, views and leases.
+
+Serving 100 legs takes milliseconds.  Long fan-outs are therefore cut into slices, cameras take turns, legs rotate: between two
+slices the loop reads the socket, so that another camera's packet waits for one slice only.
 """
 
 import logging
@@ -12,10 +14,11 @@ from collections.abc import Callable, Sequence
 from relay.base.counters import Counters, declare
 from relay.fanout.stream import Stream
 from relay.rtp.burst import Burst, MediaPacket, bursts
-from relay.worker.slot import Slot
+from relay.worker.camera_peer import CameraPeer
+from relay.worker.slot import SOUND, Slot
 
-SLICE = 0.0015
-"""Seconds of work between two looks at the socket."""
+SLICE_SECONDS = 0.0015
+"""Work between two looks at the socket."""
 CHECK_EVERY = 6
 """Legs served between two looks at the clock, at most."""
 CHECK_PACKETS = 48
@@ -33,6 +36,41 @@ declare(
 logger = logging.getLogger(__name__)
 
 
+class Audience:
+    """The slots that show each camera, and those that carry its sound.
+
+    The tuples are replaced, never changed, so that a fan-out under way iterates a frozen one.
+    """
+
+    def __init__(self) -> None:
+        self.pictures: dict[str, tuple[Slot, ...]] = {}
+        self.sounds: dict[str, tuple[Slot, ...]] = {}
+
+    def add(self, slot: Slot) -> None:
+        """Serve a slot with the camera that it shows from now on."""
+        if slot.camera is not None:
+            lists = self._lists(slot)
+            lists[slot.camera] = (*lists.get(slot.camera, ()), slot)
+
+    def remove(self, slot: Slot) -> None:
+        """Serve it no longer; to be called before the slot forgets its camera."""
+        if slot.camera is None:
+            return
+        lists = self._lists(slot)
+        rest = tuple(other for other in lists.get(slot.camera, ()) if other is not slot)
+        if rest:
+            lists[slot.camera] = rest
+        else:
+            lists.pop(slot.camera, None)
+
+    def of(self, camera: str) -> tuple[Slot, ...]:
+        """Return every slot of a camera, those of its sound last."""
+        return (*self.pictures.get(camera, ()), *self.sounds.get(camera, ()))
+
+    def _lists(self, slot: Slot) -> dict[str, tuple[Slot, ...]]:
+        return self.sounds if slot.number == SOUND else self.pictures
+
+
 class _Job:
     __slots__ = ("at", "burst", "camera", "is_sample", "slots", "stream")
 
@@ -46,7 +84,7 @@ class _Job:
 
 
 class Fan:
-    """See the module.  `later` schedules `run` for the loop's next turn."""
+    """Serves the slots of an audience.  `later` schedules `run` for the loop's next turn."""
 
     def __init__(
         self, monotonic: Callable[[], float], later: Callable[[Callable[[], None]], object], counters: Counters
@@ -54,10 +92,26 @@ class Fan:
         self._monotonic = monotonic
         self._later = later
         self._counters = counters
+        self.audience = Audience()
         self._waiting: dict[str, deque[_Job]] = {}
         self._scheduled = False
         self._turn = 0
         self._next_log = 0.0
+
+    def serve(self, camera: CameraPeer, stream: Stream, batch: Sequence[MediaPacket], now: float) -> None:
+        """Take a batch of a camera's stream for every slot that should show it."""
+        slots = self._choose(camera, stream, now)
+        if slots:
+            self.submit(camera.camera, stream, batch, slots)
+
+    def _choose(self, camera: CameraPeer, stream: Stream, now: float) -> Sequence[Slot]:
+        source = camera.source
+        if stream.spec.kind == "audio":
+            return self.audience.sounds.get(camera.camera, ()) if camera.live_audio and stream is source.audio else ()
+        slots = self.audience.pictures.get(camera.camera, ())
+        if len(source.layers) < 2:
+            return slots if stream in source.layers.values() else ()
+        return [slot for slot in slots if slot.choose_layer(camera.layer(slot.layer), now) is stream]
 
     def submit(self, camera: str, stream: Stream, batch: Sequence[MediaPacket], slots: Sequence[Slot]) -> None:
         """Take a batch for legs that should show `stream` of `camera`."""
@@ -80,7 +134,7 @@ class Fan:
     def run(self) -> None:
         """Work for one slice; goes on in the loop's next turn where something is left."""
         self._scheduled = False
-        end = self._monotonic() + SLICE
+        end = self._monotonic() + SLICE_SECONDS
         while self._waiting:
             camera, queue = next(iter(self._waiting.items()))
             finished = self._serve(queue[0], end)
@@ -107,21 +161,21 @@ class Fan:
             for slot in group:
                 if slot.camera == camera:
                     try:
-                        slot.deliver(stream, burst, now)
+                        slot.sender.deliver(stream, burst, now)
                     except Exception:
                         self._failed(slot, now)
             job.at += step
             if job.is_sample:
                 delay = self._monotonic() - burst.arrival
                 for slot in group:
-                    slot.measured(delay)
+                    slot.sender.add_delay(delay)
         burst.forget_layouts()
         return True
 
     def _failed(self, slot: Slot, now: float) -> None:
         """A bug costs one leg its stream (it starts again at a keyframe), not all others theirs."""
         self._counters.count("leg_errors")
-        slot.restart()
+        slot.sender.restart()
         if now >= self._next_log:
             self._next_log = now + 1.0
             logger.exception("a leg failed")

@@ -8,7 +8,7 @@ coming, rounds ride with them and the timer, moved on each time, never fires.
 from asyncio import TimerHandle
 from collections.abc import Callable
 
-from relay.worker.error_barrier import ErrorBarrier
+from relay.runtime.error_barrier import ErrorBarrier
 
 
 class Rounds:
@@ -21,14 +21,14 @@ class Rounds:
         latest: float,
         later: Callable[[float, Callable[[], None]], TimerHandle],
         monotonic: Callable[[], float],
-        guard: ErrorBarrier,
+        barrier: ErrorBarrier,
     ) -> None:
         self._step = step
         self._every = every
         self._latest = latest
         self._later = later
         self._monotonic = monotonic
-        self._barrier = guard
+        self._barrier = barrier
         self._due = 0.0
         self._timer: TimerHandle | None = None
 

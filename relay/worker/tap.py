@@ -63,54 +63,54 @@ class Tap:
 
     # --- feeding -------------------------------------------------------------------------------------------------------
 
-    def add(self, fed: TapFeed, packet: bytes, now: float) -> None:
+    def add(self, feed: TapFeed, packet: bytes, now: float) -> None:
         """Take a packet; `flush` sends what was taken."""
-        fed.pending.append((int(now * 1e9), packet))
+        feed.pending.append((int(now * 1e9), packet))
 
-    def flush(self, fed: TapFeed) -> None:
+    def flush(self, feed: TapFeed) -> None:
         """Hand over what was taken since the last call, or count it as lost."""
-        if not fed.pending:
+        if not feed.pending:
             return
-        pending, fed.pending = fed.pending, []
-        if self._ready(fed) and self._post(TapPackets(fed.recording, pending)):
+        pending, feed.pending = feed.pending, []
+        if self._ready(feed) and self._post(TapPackets(feed.recording, pending)):
             self._counters.values["tap_packets"] += len(pending)
         else:
-            fed.lost += len(pending)
+            feed.lost += len(pending)
             self._counters.count("tap_lost", len(pending))
 
-    def retrack(self, fed: TapFeed, tracks: tuple[Track, ...]) -> None:
+    def retrack(self, feed: TapFeed, tracks: tuple[Track, ...]) -> None:
         """The streams of a recording changed."""
-        if tracks != fed.tracks:
-            self.flush(fed)
-            fed.tracks = tracks
-            fed.opened = False
+        if tracks != feed.tracks:
+            self.flush(feed)
+            feed.tracks = tracks
+            feed.opened = False
 
-    def sender(self, fed: TapFeed, message: TapSender) -> None:
+    def sender(self, feed: TapFeed, message: TapSender) -> None:
         """Pass on a sender report."""
-        if self._ready(fed):
+        if self._ready(feed):
             self._post(message)
 
-    def close(self, fed: TapFeed, message: TapClose) -> None:
+    def close(self, feed: TapFeed, message: TapClose) -> None:
         """The session is over."""
-        self.flush(fed)
+        self.flush(feed)
         if self.connected:
             self._post(message)
 
-    def _ready(self, fed: TapFeed) -> bool:
-        if not self.connected or not fed.tracks:
+    def _ready(self, feed: TapFeed) -> bool:
+        if not self.connected or not feed.tracks:
             return False
-        if not fed.opened:
-            fed.opened = self._post(TapOpen(fed.recording, fed.camera, fed.tracks))
-        if fed.opened and fed.lost and self._post(TapLost(fed.recording, fed.lost)):
-            fed.lost = 0
-        return fed.opened
+        if not feed.opened:
+            feed.opened = self._post(TapOpen(feed.recording, feed.camera, feed.tracks))
+        if feed.opened and feed.lost and self._post(TapLost(feed.recording, feed.lost)):
+            feed.lost = 0
+        return feed.opened
 
     def _post(self, message: Message) -> bool:
         return self._connection is not None and self._connection.post(message)
 
     # --- connection ----------------------------------------------------------------------------------------------------
 
-    async def run(self, feds: Callable[[], list[TapFeed]]) -> None:
+    async def run(self, feeds: Callable[[], list[TapFeed]]) -> None:
         """Connect, and connect again for ever; every recording is announced anew to a recorder that came back."""
         while True:
             if not self._path.exists():  # cheaper than a refused connection, four times a second
@@ -123,8 +123,8 @@ class Tap:
             except OSError:
                 await asyncio.sleep(RETRY)
                 continue
-            for fed in feds():
-                fed.opened = False
+            for feed in feeds():
+                feed.opened = False
             try:
                 await self._connection.run()
             except OurError as error:

@@ -39,9 +39,9 @@ async def test_chromium_shows_picture_and_sound_in_step_and_freezes_nothing(line
         assert video["packetsLost"] == 0
         assert video["pliCount"] == 0
         assert sound["packetsReceived"] > 50
-        slot = line.worker.viewers["me"].slots[0]
-        assert slot.heard.rtt is not None
-        assert slot.heard.rtt < 5  # seconds: how quick this machine is, is not the question
+        slot = line.worker.viewers.by_session["me"].slots[0]
+        assert slot.feedback.rtt is not None
+        assert slot.feedback.rtt < 5  # seconds: how quick this machine is, is not the question
         apart = abs(video["estimatedPlayoutTimestamp"] - sound["estimatedPlayoutTimestamp"])
         assert apart < 500
 
@@ -79,5 +79,5 @@ async def test_layers_of_a_browser_are_chosen_by_the_size_of_the_tile(line: Line
         line.control.post(m.SlotLayer("me", 0, "high"))
         await until(is_large, 45, "the large layer again")
         tapped = line.recorder.of(m.TapOpen)[-1]
-        sizes = {stream.ssrc: stream.width for stream in line.worker.cameras["cam"].source.layers.values()}
+        sizes = {stream.ssrc: stream.width for stream in line.worker.publishers.by_camera["cam"].source.layers.values()}
         assert sizes[tapped.tracks[0].ssrc] == 640

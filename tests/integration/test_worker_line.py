@@ -81,9 +81,9 @@ async def test_sound_of_a_camera_without_live_audio_is_recorded_and_never_sent(l
         await watching.picture()
         sound = next(track.ssrc for track in line.recorder.of(m.TapOpen)[-1].tracks if track.kind == "audio")
         await until(lambda: _tapped(line, sound))
-        slot = line.worker.viewers["v"].audio
+        slot = line.worker.viewers.by_session["v"].audio
         assert slot is not None
-        assert slot.leg.packets == 0
+        assert slot.sender.leg.packets == 0
 
 
 @pytest.mark.parametrize("obeys", [True, False])
@@ -116,12 +116,12 @@ async def test_sound_switched_off_ends_for_who_hears_it_and_goes_on_into_the_rec
         await line.ask(m.AudioAssign("v", 0))
         await asyncio.wait_for(watching.sound.recv(), 30)
         await line.ask(m.PublisherChange("s-loud", live_audio=False, confirmed_mono=7.0))
-        slot = line.worker.viewers["v"].audio
+        slot = line.worker.viewers.by_session["v"].audio
         assert slot is not None
-        sent = slot.leg.packets
+        sent = slot.sender.leg.packets
         taped = len(_sound(line))
         await until(lambda: len(_sound(line)) > taped + 20)
-        assert slot.leg.packets == sent
+        assert slot.sender.leg.packets == sent
         with pytest.raises(TheirError) as refused:
             await line.ask(m.AudioAssign("v", 0))
         assert refused.value.kind is Kind.FORBIDDEN
@@ -130,7 +130,7 @@ async def test_sound_switched_off_ends_for_who_hears_it_and_goes_on_into_the_rec
         assert [(held.live_audio, held.confirmed_mono) for held in inventory.publishers] == [(False, 7.0)]
         await line.ask(m.PublisherChange("s-loud", live_audio=True, confirmed_mono=7.0))
         await line.ask(m.AudioAssign("v", 0))
-        await until(lambda: slot.leg.packets > sent)
+        await until(lambda: slot.sender.leg.packets > sent)
 
 
 def _sound(line: Line) -> list[bytes]:
@@ -185,7 +185,7 @@ async def test_losses_on_the_way_from_the_camera_are_repaired_before_the_recorde
         await line.assign("v", 0, "cam", "view-1")
         await watching.picture()
         await until(lambda: line.recorder.packets > 250, 60)
-        source = line.worker.cameras["cam"].source.layers[""]
+        source = line.worker.publishers.by_camera["cam"].source.layers[""]
         assert source.inbound.repair.recovered > 0
         assert source.inbound.repair.abandoned == 0
 

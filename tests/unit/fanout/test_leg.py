@@ -12,8 +12,8 @@ from relay.fanout.leg import MAX_BACK, MAX_MISSING_RANGES, REPLAY_STEP, Leg, Leg
 from relay.rtp import header as rtp
 from relay.rtp.burst import Burst, HeaderTemplate, MediaPacket, Part, bursts
 
-DRESS = HeaderTemplate(100, b"1", mid_id=3)
-SPEC = LegSpec(ssrc=7, clock_rate=90_000, dress=DRESS, rtx_ssrc=8, rtx_payload_type=101)
+TEMPLATE = HeaderTemplate(100, b"1", mid_id=3)
+SPEC = LegSpec(ssrc=7, clock_rate=90_000, template=TEMPLATE, rtx_ssrc=8, rtx_payload_type=101)
 
 
 class Running:
@@ -50,7 +50,7 @@ class Running:
 
     def _parts(self, burst: Burst, now: float) -> list[Part]:
         """Do what an SRTP session does with a layout, but for the cipher."""
-        layout = burst.layout((self.leg.spec.dress, 16), now)
+        layout = burst.layout((self.leg.spec.template, 16), now)
         parts = []
         for index, timestamp, at, header, payload, _ in layout.items:
             own = index + self.leg.shift
@@ -165,14 +165,14 @@ def test_a_nack_for_what_was_never_sent_is_not_answered() -> None:
 
 
 def test_a_leg_without_rtx_leaves_resending_to_the_sealed_bytes() -> None:
-    running = leg(LegSpec(7, 90_000, DRESS))
+    running = leg(LegSpec(7, 90_000, TEMPLATE))
     running.start([picture(10, 0)], 0.0)
     assert running.resend([1000], 0.1) == []
 
 
 def test_extensions_are_those_of_the_viewer() -> None:
-    dress = HeaderTemplate(100, b"slot", mid_id=4, abs_send_time_id=2, playout_delay_id=6, playout_delay=b"\0\0\x28")
-    (part,) = leg(LegSpec(7, 90_000, dress)).start([picture(10, 0)], 2.5)
+    template = HeaderTemplate(100, b"slot", mid_id=4, abs_send_time_id=2, playout_delay_id=6, playout_delay=b"\0\0\x28")
+    (part,) = leg(LegSpec(7, 90_000, template)).start([picture(10, 0)], 2.5)
     packet = part[0] + part[1]
     header = rtp.parse(packet)
     assert rtp.extension(packet, header, 4) == b"slot"

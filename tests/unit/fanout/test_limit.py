@@ -5,10 +5,14 @@ from relay.fanout.limit import Load, QualityLevel, ViewerLimit
 
 
 def load(
-    rung: QualityLevel = QualityLevel.ALL, kbps: float = 2000, loss: float = 0.0, droppable: bool = False, layered: bool = False
+    level: QualityLevel = QualityLevel.ALL,
+    kbps: float = 2000,
+    loss: float = 0.0,
+    droppable: bool = False,
+    layered: bool = False,
 ) -> Load:
     """One leg."""
-    return Load(rung, kbps, loss, droppable=droppable, layered=layered)
+    return Load(level, kbps, loss, droppable=droppable, layered=layered)
 
 
 def drive(
@@ -19,7 +23,7 @@ def drive(
     for second in range(seconds):
         move = limit.update(remb, loads, start + second)
         if move is not None:
-            loads[move[0]].rung = move[1]
+            loads[move[0]].level = move[1]
             moves.append(move)
     return moves
 
@@ -72,11 +76,11 @@ def test_a_try_that_fails_makes_the_next_one_wait_longer() -> None:
     loads = [load(layered=True)]
     ups = []
     for second in range(400):
-        wide = loads[0].rung is QualityLevel.ALL
+        wide = loads[0].level is QualityLevel.ALL
         loads[0].kbps = 2000 if wide else 300
         move = limit.update(600_000, loads, float(second))
         if move is not None:
-            loads[0].rung = move[1]
+            loads[0].level = move[1]
             if move[1] is QualityLevel.ALL:
                 ups.append(second)
     pauses = [after - before for before, after in zip(ups, ups[1:], strict=False)]

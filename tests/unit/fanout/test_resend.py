@@ -10,7 +10,7 @@ from relay.fanout import resend as rules
 from relay.fanout.resend import History, SealedHistory
 from relay.rtp.burst import Burst, HeaderTemplate, MediaPacket
 
-DRESS = HeaderTemplate(96)
+TEMPLATE = HeaderTemplate(96)
 
 
 def burst(*indices: int) -> Burst:
@@ -28,7 +28,7 @@ def sealed(first: int, count: int, size: int = 8) -> SealedHistory:
 
 def keep(history: SealedHistory, packets: Burst, shift: int, now: float = 0.0) -> None:
     """Write every index in place of its payload, as if that were its ciphertext, and have it remembered."""
-    layout = packets.layout((DRESS, 16), now)
+    layout = packets.layout((TEMPLATE, 16), now)
     for index, _, _, _, payload, place in layout.items:
         place[:] = str(index + shift).encode().ljust(len(payload) + 16)
     history.keep(layout, shift, now)

@@ -10,7 +10,7 @@ from relay.rtp import header as rtp
 from relay.rtp.burst import Burst, HeaderTemplate, MediaPacket, bursts
 from relay.transport import srtp_keys
 
-DRESS = HeaderTemplate(100, b"0", 4, 3, 6, b"\0\0\x28")
+TEMPLATE = HeaderTemplate(100, b"0", 4, 3, 6, b"\0\0\x28")
 
 
 def media(index: int, payload: bytes = b"picture", marker: bool = False) -> MediaPacket:
@@ -34,7 +34,7 @@ def test_a_batch_is_cut_into_rising_bursts_and_nothing_is_lost(indices: list[int
     st.lists(st.binary(min_size=1, max_size=80), min_size=1, max_size=20),
     st.sampled_from(
         [
-            DRESS,
+            TEMPLATE,
             HeaderTemplate(96),
             HeaderTemplate(111, b"a-long-name-of-a-slot", mid_id=4, abs_send_time_id=2),
             HeaderTemplate(1, b"x", 20),
@@ -43,14 +43,14 @@ def test_a_batch_is_cut_into_rising_bursts_and_nothing_is_lost(indices: list[int
     st.sampled_from(srtp_keys.PROFILES),
 )
 def test_legs_of_a_kind_share_a_layout_and_each_opens_as_the_camera_sent_it(
-    payloads: list[bytes], dress: HeaderTemplate, profile: str
+    payloads: list[bytes], template: HeaderTemplate, profile: str
 ) -> None:
     burst = Burst([media(index, payload, index % 2 == 0) for index, payload in enumerate(payloads)])
     for ssrc, shift, timestamp_shift in ((1, 0, 0), (0xFFFFFFFF, 30_000, 0xFFFFFFFF)):
         size = srtp_keys.exported_size(profile) // 2
         ours, theirs = os.urandom(size), os.urandom(size)
         sealing, opening = srtp_keys.make_session(profile, ours, theirs), srtp_keys.make_session(profile, theirs, ours)
-        layout = burst.layout((dress, sealing.overhead), 7.0)
+        layout = burst.layout((template, sealing.overhead), 7.0)
         sealing.seal_layout(layout, ssrc, shift, timestamp_shift)
         at = 0
         for packet, length in zip(burst.packets, layout.lengths, strict=True):
@@ -58,15 +58,15 @@ def test_legs_of_a_kind_share_a_layout_and_each_opens_as_the_camera_sent_it(
             at += length
             header = rtp.parse(plain)
             assert header.payload(plain) == packet.payload
-            assert (header.payload_type, header.marker, header.ssrc) == (dress.payload_type, packet.marker, ssrc)
+            assert (header.payload_type, header.marker, header.ssrc) == (template.payload_type, packet.marker, ssrc)
             assert header.sequence == packet.index + shift
             assert header.timestamp == (packet.timestamp + timestamp_shift) & 0xFFFFFFFF
-            if dress.abs_send_time_id is not None:
-                assert rtp.extension(plain, header, dress.abs_send_time_id) == rules.send_time(7.0)
-            if dress.mid_id is not None:
-                assert rtp.extension(plain, header, dress.mid_id) == dress.mid
+            if template.abs_send_time_id is not None:
+                assert rtp.extension(plain, header, template.abs_send_time_id) == rules.send_time(7.0)
+            if template.mid_id is not None:
+                assert rtp.extension(plain, header, template.mid_id) == template.mid
         assert at == len(layout.buffer)
-    assert burst.layout((dress, 16), 7.0) is burst.layout((dress, 16), 7.0)
+    assert burst.layout((template, 16), 7.0) is burst.layout((template, 16), 7.0)
 
 
 def test_packets_a_few_bytes_short_are_padded_to_one_size_and_the_last_is_not() -> None:
@@ -77,12 +77,12 @@ def test_packets_a_few_bytes_short_are_padded_to_one_size_and_the_last_is_not() 
 
 def test_the_send_time_is_renewed_between_slices_and_nothing_else_changes() -> None:
     burst = Burst([media(index) for index in range(4)])
-    layout = burst.layout((DRESS, 16), 1.0)
+    layout = burst.layout((TEMPLATE, 16), 1.0)
     before = bytes(layout.buffer)
     burst.stamp(1.0 + rules.STAMP_EVERY / 2)
     assert bytes(layout.buffer) == before
     burst.stamp(2.0)
-    assert burst.layout((DRESS, 16), 2.0) is layout
+    assert burst.layout((TEMPLATE, 16), 2.0) is layout
     starts = [index * layout.lengths[0] for index in range(4)]
     assert all(layout.buffer[at + 17 : at + 20] == rules.send_time(2.0) for at in starts)
     restored = bytearray(layout.buffer)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import cast
 
 from relay.base.counters import Counters
-from relay.worker.error_barrier import ErrorBarrier
+from relay.runtime.error_barrier import ErrorBarrier
 from relay.worker.rounds import Rounds
 
 
@@ -32,7 +32,7 @@ class World:
         self.fails = False
         self.counters = Counters()
         self.rounds = Rounds(
-            self.step, 0.025, 0.05, self.later, lambda: self.now, ErrorBarrier(lambda: self.now, self.counters)
+            self.step, 0.025, 0.05, self.later, lambda: self.now, ErrorBarrier(lambda: self.now, self.counters, "worker_errors")
         )
 
     def step(self, now: float) -> None:

@@ -21,7 +21,7 @@ class Side:
         self.asked: list[m.KeyframeAsk] = []
         self.heard: list[m.Message] = []
         self.connections: list[Connection] = []
-        self.fed = TapFeed("recording", "cam")
+        self.feed = TapFeed("recording", "cam")
         self.tap = Tap(self.path, bound, self.counters, self.asked.append, lambda: m.Pong("worker", 0, 1, 1))
 
     async def listen(self) -> asyncio.Server:
@@ -37,20 +37,20 @@ class Side:
             self.path, connected, on_post=lambda _, message: self.heard.append(message), on_ask=nothing, counters=self.counters
         )
 
-    def feed(self, *packets: bytes) -> None:
+    def add(self, *packets: bytes) -> None:
         """Let packets pass."""
         for packet in packets:
-            self.tap.add(self.fed, packet, 1.5)
-        self.tap.flush(self.fed)
+            self.tap.add(self.feed, packet, 1.5)
+        self.tap.flush(self.feed)
 
 
 async def test_a_recording_is_announced_before_its_first_packet(tmp_path: Path) -> None:
     side = Side(tmp_path)
     server = await side.listen()
-    running = asyncio.create_task(side.tap.run(lambda: [side.fed]))
+    running = asyncio.create_task(side.tap.run(lambda: [side.feed]))
     await until(lambda: side.tap.connected)
-    side.tap.retrack(side.fed, (TRACK,))
-    side.feed(b"one", b"two")
+    side.tap.retrack(side.feed, (TRACK,))
+    side.add(b"one", b"two")
     await until(lambda: len(side.heard) == 2)
     assert side.heard == [
         m.TapOpen("recording", "cam", (TRACK,)),
@@ -63,12 +63,12 @@ async def test_a_recording_is_announced_before_its_first_packet(tmp_path: Path) 
 
 async def test_what_came_while_the_recorder_was_away_is_told_as_lost_when_it_is_back(tmp_path: Path) -> None:
     side = Side(tmp_path)
-    side.tap.retrack(side.fed, (TRACK,))
-    running = asyncio.create_task(side.tap.run(lambda: [side.fed]))
-    side.feed(b"one", b"two")
+    side.tap.retrack(side.feed, (TRACK,))
+    running = asyncio.create_task(side.tap.run(lambda: [side.feed]))
+    side.add(b"one", b"two")
     server = await side.listen()
     await until(lambda: side.tap.connected)
-    side.feed(b"three")
+    side.add(b"three")
     await until(lambda: len(side.heard) == 3)
     assert [type(message) for message in side.heard] == [m.TapOpen, m.TapLost, m.TapPackets]
     assert side.heard[1] == m.TapLost("recording", 2)
@@ -81,15 +81,15 @@ async def test_what_came_while_the_recorder_was_away_is_told_as_lost_when_it_is_
 async def test_a_recorder_that_came_back_is_told_again(tmp_path: Path) -> None:
     side = Side(tmp_path)
     server = await side.listen()
-    running = asyncio.create_task(side.tap.run(lambda: [side.fed]))
+    running = asyncio.create_task(side.tap.run(lambda: [side.feed]))
     await until(lambda: side.tap.connected)
-    side.tap.retrack(side.fed, (TRACK,))
-    side.feed(b"one")
+    side.tap.retrack(side.feed, (TRACK,))
+    side.add(b"one")
     await until(lambda: len(side.heard) == 2)
     side.connections[-1].close()
     await until(lambda: len(side.connections) == 2)
     await until(lambda: side.tap.connected)
-    side.feed(b"two")
+    side.add(b"two")
     await until(lambda: len(side.heard) == 4)
     assert isinstance(side.heard[2], m.TapOpen)
     running.cancel()
@@ -100,16 +100,16 @@ async def test_a_recorder_that_came_back_is_told_again(tmp_path: Path) -> None:
 async def test_a_recorder_that_does_not_read_costs_packets_and_never_time(tmp_path: Path) -> None:
     side = Side(tmp_path, bound=100_000)
     server = await side.listen()
-    running = asyncio.create_task(side.tap.run(lambda: [side.fed]))
+    running = asyncio.create_task(side.tap.run(lambda: [side.feed]))
     await until(lambda: side.tap.connected)
-    side.tap.retrack(side.fed, (TRACK,))
+    side.tap.retrack(side.feed, (TRACK,))
     for _ in range(3000):
-        side.feed(bytes(1000))
+        side.add(bytes(1000))
     assert side.tap.backlog < 300_000
     lost = side.counters.values["tap_lost"]
     assert 0 < lost < 3000
     await until(lambda: side.tap.backlog == 0)
-    side.feed(b"last")
+    side.add(b"last")
     await until(lambda: m.TapPackets("recording", [(1_500_000_000, b"last")]) in side.heard)
     assert m.TapLost("recording", lost) in side.heard
     running.cancel()
@@ -120,7 +120,7 @@ async def test_a_recorder_that_does_not_read_costs_packets_and_never_time(tmp_pa
 async def test_the_recorders_wish_for_a_keyframe_is_passed_on(tmp_path: Path) -> None:
     side = Side(tmp_path)
     server = await side.listen()
-    running = asyncio.create_task(side.tap.run(lambda: [side.fed]))
+    running = asyncio.create_task(side.tap.run(lambda: [side.feed]))
     await until(lambda: side.connections)
     side.connections[-1].post(m.KeyframeAsk("cam", "segment"))
     await until(lambda: side.asked)
@@ -138,7 +138,7 @@ async def test_a_bug_in_taking_what_the_recorder_says_costs_the_connection_and_n
 
     side.tap = Tap(side.path, 1 << 20, side.counters, trip, lambda: m.Pong("worker", 0, 1, 1))
     server = await side.listen()
-    running = asyncio.create_task(side.tap.run(lambda: [side.fed]))
+    running = asyncio.create_task(side.tap.run(lambda: [side.feed]))
     await until(lambda: len(side.connections) == 1)
     side.connections[0].post(m.KeyframeAsk("cam", "segment"))
     await until(lambda: len(side.connections) == 2)

@@ -20,11 +20,11 @@ class Camera:
     def __init__(self, name: str, fails: bool) -> None:
         self.name = name
         self.fails = fails
-        self.fed = SimpleNamespace(pending=[(0, b"packet")], recording=name, lost=0, tracks=())
+        self.feed = SimpleNamespace(pending=[(0, b"packet")], recording=name, lost=0, tracks=())
         self.ticks = 0
 
     def tick(self, now: float) -> None:
-        """As a camera whose keyframe asker has run over."""
+        """As a camera whose keyframe requester has run over."""
         self.ticks += 1
         if self.fails:
             raise OverflowError("a bug")
@@ -53,7 +53,7 @@ class Viewer:
     def adapt(self, now: float) -> None:
         """Nothing to adapt."""
 
-    def drain_all(self, now: float) -> bool:
+    def drain(self, now: float) -> bool:
         """Count, or break."""
         if self.fails:
             raise ValueError("a bug")
@@ -67,7 +67,7 @@ class Leases:
     def __init__(self) -> None:
         self.ended: list[str] = []
 
-    def over(self, now: float) -> list[tuple[str, str]]:
+    def expired(self, now: float) -> list[tuple[str, str]]:
         """Both, always."""
         return [("viewer", "broken"), ("viewer", "sound")]
 
@@ -100,7 +100,7 @@ class World:
         self.worker = Worker(WorkerConfig(0, str(run_dir), "", orphan_after=5.0), port, self.clock, self.counters)
         self.port_fails = False
         self.control = Control()
-        self.worker._controls.add(cast(Any, self.control))
+        self.worker.control.add(cast(Any, self.control))
 
     def _port_ticks(self, now: float) -> None:
         if self.port_fails:
@@ -109,13 +109,13 @@ class World:
     def cameras(self, *fails: bool) -> list[Camera]:
         """Let cameras in."""
         made = [Camera(f"cam-{at}", broken) for at, broken in enumerate(fails)]
-        self.worker.cameras = cast(Any, {camera.name: camera for camera in made})
+        self.worker.publishers.by_camera = cast(Any, {camera.name: camera for camera in made})
         return made
 
     def viewers(self, *fails: bool) -> list[Viewer]:
         """Let viewers in."""
         made = [Viewer(broken) for broken in fails]
-        self.worker.viewers = cast(Any, {str(at): viewer for at, viewer in enumerate(made)})
+        self.worker.viewers.by_session = cast(Any, {str(at): viewer for at, viewer in enumerate(made)})
         return made
 
 
@@ -128,10 +128,10 @@ def test_a_camera_that_fails_costs_no_other_its_round_and_no_recording_its_packe
     first, broken, last = world.cameras(False, True, False)
     for _ in range(3):
         world.clock.advance(0.1)
-        world.worker._tick(world.clock.monotonic())
+        world.worker.tick(world.clock.monotonic())
     assert (first.ticks, broken.ticks, last.ticks) == (3, 3, 3)
     assert world.counters.values["worker_errors"] == 3
-    assert [camera.fed.pending for camera in (first, broken, last)] == [[], [], []], "the tap was not flushed"
+    assert [camera.feed.pending for camera in (first, broken, last)] == [[], [], []], "the tap was not flushed"
 
 
 def test_leases_end_and_a_lost_control_is_noticed_whatever_else_fails(world: World) -> None:
@@ -142,15 +142,15 @@ def test_leases_end_and_a_lost_control_is_noticed_whatever_else_fails(world: Wor
     world.control.closed = True
     for _ in range(2):
         world.clock.advance(4.0)
-        world.worker._tick(world.clock.monotonic())
+        world.worker.tick(world.clock.monotonic())
     assert leases.ended == ["sound", "sound"]
-    assert world.worker._finish.is_set()
+    assert world.worker.is_finishing
 
 
 async def test_reports_of_the_others_are_told_whatever_one_of_them_does(world: World) -> None:
     first_camera, _, last_camera = world.cameras(False, True, False)
     first, _, last = world.viewers(False, True, False)
-    await world.worker._tell()
+    await world.worker.reports.send()
     assert (first.reports, last.reports) == (1, 1)
     (report,) = world.control.posted
     assert isinstance(report, m.WorkerReport)
@@ -159,6 +159,7 @@ async def test_reports_of_the_others_are_told_whatever_one_of_them_does(world: W
 
 def test_what_is_sent_in_pieces_goes_on_beside_a_viewer_that_fails(world: World) -> None:
     broken, sound = world.viewers(True, False)
-    world.worker._paced = cast(Any, {broken: None, sound: None})
-    world.worker._drain()
+    for viewer in (broken, sound):
+        world.worker.viewers.drain_soon(cast(Any, viewer))
+    world.worker.viewers.drain()
     assert sound.drained == 1

@@ -1,19 +1,17 @@
-"""An error of ours costs the step that made it, never what comes after it.
+"""An error of ours costs the step that made it, never the steps that come after it.
 
-What this file owns: how a bug of one peer is kept from the others: caught, counted, told to the log.  What it must never know:
-what the steps do.
+What this file owns: how a bug is kept from others: caught, counted, logged now and then.  What it must never know: what the
+steps do.
 """
 
 import logging
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from relay.base.counters import Counters, declare
+from relay.base.counters import Counters
 
-LOG_EVERY = 10.0
-"""Seconds between two tracebacks of one kind of step: a step of every round that fails would fill the disk."""
-
-declare(worker_errors="steps of a worker's rounds that failed because of an error of ours")
+LOG_SECONDS = 10.0
+"""Between two tracebacks of one kind of step: a step of every round that fails would fill the disk."""
 
 logger = logging.getLogger(__name__)
 
@@ -22,11 +20,13 @@ T = TypeVar("T")
 
 
 class ErrorBarrier:
-    """See the module; one per worker.  Steps are named by literals, so that what is remembered of them is bounded."""
+    """One per process or loop.  Steps are named by literals, so that what is remembered of them is bounded."""
 
-    def __init__(self, monotonic: Callable[[], float], counters: Counters) -> None:
+    def __init__(self, monotonic: Callable[[], float], counters: Counters, counter: str) -> None:
+        """`counter`: the declared counter of failed steps."""
         self._monotonic = monotonic
         self._counters = counters
+        self._counter = counter
         self._next_log: dict[str, float] = {}
 
     def call(self, what: str, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
@@ -39,8 +39,8 @@ class ErrorBarrier:
 
     def failed(self, what: str) -> None:
         """Count and log the exception that is being handled."""
-        self._counters.count("worker_errors")
+        self._counters.count(self._counter)
         now = self._monotonic()
         if now >= self._next_log.get(what, 0.0):
-            self._next_log[what] = now + LOG_EVERY
+            self._next_log[what] = now + LOG_SECONDS
             logger.exception("%s failed", what)

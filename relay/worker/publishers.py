@@ -1,0 +1,109 @@
+"""The cameras that publish to this worker: one live publish session each.
+
+What this file owns: which camera holds which session.  What it must never know: viewers, why a camera may publish, files.
+"""
+
+from asyncio import TimerHandle
+from collections.abc import Callable
+
+from relay.base.clock import Clock
+from relay.base.codes import Code
+from relay.base.counters import Counters
+from relay.base.errors import Kind, TheirError
+from relay.channel import messages as m
+from relay.transport.port import Port
+from relay.transport.sdp import answer_publisher
+from relay.worker.camera_peer import SHUTDOWN, CameraEvents, CameraPeer
+from relay.worker.fan import Fan
+from relay.worker.legs import Legs
+from relay.worker.tap import Tap, TapFeed
+
+
+class Publishers:
+    """All cameras of one worker; `post` sends a fact to control."""
+
+    def __init__(
+        self,
+        port: Port,
+        clock: Clock,
+        counters: Counters,
+        tap: Tap,
+        fan: Fan,
+        legs: Legs,
+        post: Callable[[m.Message], None],
+        later: Callable[[float, Callable[[], None]], TimerHandle],
+        max_bitrate: int,
+    ) -> None:
+        """`max_bitrate`: bit/s that a camera is asked for at most (REMB)."""
+        self.by_camera: dict[str, CameraPeer] = {}
+        self._port = port
+        self._clock = clock
+        self._counters = counters
+        self._tap = tap
+        self._legs = legs
+        self._post = post
+        self._max_bitrate = max_bitrate
+        self._events = CameraEvents(fan.serve, self._on_changed, self._on_over, later)
+
+    def open(self, message: m.PublishOpen) -> m.Message:
+        """Answer a camera's offer and expect it; a session that the camera had is lost."""
+        local = self._port.new_local()
+        answer = answer_publisher(message.offer, local, sound=message.sound)
+        previous = self.by_camera.get(message.camera)
+        if previous is not None:
+            previous.close("lost", "taken over by a new session")
+        camera = CameraPeer(message, answer, self._clock, self._counters, self._tap, self._events, self._max_bitrate)
+        now = self._clock.monotonic()
+        camera.peer = self._port.add(local, answer.remote, camera, now, message.silence_after)
+        self.by_camera[message.camera] = camera
+        self._on_changed(camera, "")
+        return m.Answer(answer.text, local.ufrag, 0, answer.audio is not None)
+
+    def switch_recording(self, message: m.RecordingSwitch) -> m.Message:
+        """Feed another recording from now on.  Raises TheirError NOT_FOUND where the session is gone."""
+        self._known(message.session).switch_recording(message.recording)
+        return m.Done()
+
+    def change(self, message: m.PublisherChange) -> m.Message:
+        """Take another setting of live sound, or a confirmation.  Raises TheirError NOT_FOUND where the session is gone."""
+        camera = self._known(message.session)
+        camera.live_audio, camera.confirmed = message.live_audio, message.confirmed_mono
+        if not message.live_audio:
+            # Packets that wait to be sent go too; the recording keeps its sound, as its signed start says.
+            self._legs.mute(camera.camera)
+        return m.Done()
+
+    def ask_keyframe(self, message: m.KeyframeAsk) -> None:
+        """Ask a camera for a keyframe of its best picture."""
+        camera = self.by_camera.get(message.camera)
+        stream = camera.layer("high") if camera is not None else None
+        if stream is not None:
+            stream.keyframes.want(self._clock.monotonic())
+
+    def close_all(self) -> None:
+        """End every session because the worker ends."""
+        for camera in list(self.by_camera.values()):
+            camera.close("ended", SHUTDOWN, shutdown=True)
+
+    def of_session(self, session: str) -> CameraPeer | None:
+        """Return the camera that holds a session."""
+        return next((camera for camera in self.by_camera.values() if camera.session == session), None)
+
+    def feeds(self) -> list[TapFeed]:
+        """Return the recordings that this worker feeds."""
+        return [camera.feed for camera in self.by_camera.values() if camera.feed is not None]
+
+    def _known(self, session: str) -> CameraPeer:
+        camera = self.of_session(session)
+        if camera is None:
+            raise TheirError(Kind.NOT_FOUND, "no such session", code=Code.SESSION_NOT_FOUND)
+        return camera
+
+    def _on_changed(self, camera: CameraPeer, reason: str) -> None:
+        self._post(m.PublisherState(camera.session, camera.camera, camera.state, reason, self._clock.utc_ns()))
+
+    def _on_over(self, camera: CameraPeer, reason: str) -> None:
+        if self.by_camera.get(camera.camera) is camera:
+            del self.by_camera[camera.camera]
+            self._legs.restart(camera.camera)
+        self._on_changed(camera, reason)
