@@ -322,8 +322,8 @@ async def test_killed_recorder_leaves_what_plays_and_the_next_one_signs_a_recove
     assert isinstance(recovery, Recovery)
     assert (recovery.dropped_chain_bytes, recovery.dropped_media_bytes) == (7, 15)
     assert decoded(place.plain(recording))["video"] >= 60
-    told = [message for message in place.heard if isinstance(message, messages.RecordingClosed)]
-    assert [(item.recording, item.recovered) for item in told] == [(recording, True)]
+    reported = [message for message in place.heard if isinstance(message, messages.RecordingClosed)]
+    assert [(item.recording, item.recovered) for item in reported] == [(recording, True)]
 
 
 async def test_a_long_recovery_keeps_no_camera_waiting(place: Place) -> None:

@@ -1,4 +1,4 @@
-"""A disk that fails when told: for tests of whatever writes through `FileOps`, and of what writes to the database."""
+"""Disks that fail on demand: for tests of code that writes through `FileOps`, or to the database."""
 
 import contextlib
 import errno
@@ -93,7 +93,7 @@ def killing(at: int) -> Callable[[int, str], int | None]:
 
 
 class HeldMedia(FileOps):
-    """A disk that lets no fragment of `tests.support.sealing.media` by before it is told to."""
+    """A disk that takes no fragment of `tests.support.sealing.media` before the test releases it."""
 
     STORED = 216
     """Bytes of such a fragment with its tag."""

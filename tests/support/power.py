@@ -1,4 +1,4 @@
-"""A medium that loses power: what was written but not synced may be there, torn, empty, or gone."""
+"""A medium that loses power: unsynced bytes may be there, torn, empty, or gone."""
 
 import random
 from pathlib import Path
@@ -9,7 +9,7 @@ BLOCK = 512
 
 
 class Medium(FaultyOps):
-    """Does everything for real below `root` and remembers what a power cut could take back."""
+    """Performs every operation below `root` and remembers what a power cut could take back."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(never)

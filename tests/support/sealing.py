@@ -1,4 +1,4 @@
-"""What the recorder's vault side needs in tests: a session, plans, jobs, and a verdict on what is on disk."""
+"""For tests of the vault thread: a session, plans, jobs, and a verdict on a folder."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Both clocks are read together, and nothing that must not be early is carried ahead by a step."""
+"""Both clocks are read together, and a step forward never makes an erasure early."""
 
 from hypothesis import given
 from hypothesis import strategies as st

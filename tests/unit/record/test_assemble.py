@@ -1,4 +1,4 @@
-"""Packets to samples: whatever the network does, a sample is exactly what was sent, or it lies in a hole."""
+"""Packets to samples: on any network a sample is exactly as it was sent, or it lies in a gap."""
 
 import random
 from operator import itemgetter
@@ -85,17 +85,17 @@ def test_loss_doubling_and_reordering_never_make_a_sample_that_was_not_sent(
     out = [event for now, (_, packet) in enumerate(wire) for event in track.push(packet, now, now)] + track.flush()
     truth = {avc(one): index for index, one in enumerate(pictures)}
     seen: list[int] = []
-    holes = 0
+    gaps = 0
     for event in out:
         if isinstance(event, TrackGap):
-            holes += 1
+            gaps += 1
             continue
         index = truth[event.data]
         before = seen[-1] if seen else -1
         assert index > before
-        assert index == before + 1 or holes, "pictures are missing and nothing says so"
+        assert index == before + 1 or gaps, "pictures are missing and nothing says so"
         seen.append(index)
-        holes = 0
+        gaps = 0
     if not lost:
         assert seen == list(range(len(pictures)))
 
@@ -108,11 +108,11 @@ def test_lost_middle_of_a_picture_loses_that_picture_only() -> None:
     track = H264Track(WINDOW)
     out = [event for now, packet in enumerate(sent) for event in track.push(packet, now, now)] + track.flush()
     assert [type(event) for event in out] == [Sample, TrackGap, Sample]
-    hole = out[1]
-    assert isinstance(hole, TrackGap)
-    assert hole.before is out[0]
-    assert hole.after is out[2]
-    assert hole.packets == 1
+    gap = out[1]
+    assert isinstance(gap, TrackGap)
+    assert gap.before is out[0]
+    assert gap.after is out[2]
+    assert gap.packets == 1
 
 
 def test_picture_waits_no_longer_than_the_window() -> None:
@@ -161,7 +161,7 @@ def test_unit_without_end_is_given_up_at_its_bound(monkeypatch: pytest.MonkeyPat
     assert track.flush() == []
 
 
-def test_sound_with_silence_that_is_not_sent_has_no_hole() -> None:
+def test_sound_with_silence_that_is_not_sent_has_no_gap() -> None:
     track = OpusTrack(WINDOW)
     sound = encode_audio(3)
     out = [

@@ -1,4 +1,4 @@
-"""Crystals that are not what they say: sound and picture drift apart, and only what reports say puts them together again."""
+"""Clocks that run too fast or too slow: sound and picture drift apart, and sender reports bring them together again."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""The whole line of one recording: every hole in time is told, nothing a camera sends stops it for good."""
+"""From packets to fragments for one recording: every gap is given out, and no input of a camera stops the line for good."""
 
 import random
 from dataclasses import dataclass, field
@@ -94,8 +94,8 @@ def test_picture_that_pauses_while_sound_goes_on_is_a_gap_of_the_picture() -> No
     assert tape.sounds() == 250
 
 
-def test_pause_that_delays_made_shorter_is_told_in_the_time_of_the_camera() -> None:
-    """What was sent before the pause came 0.8 s late: by arrival there is hardly a pause, in the track there is a hole."""
+def test_pause_that_delays_made_shorter_is_reported_in_the_time_of_the_camera() -> None:
+    """What was sent before the pause came 0.8 s late: by arrival there is hardly a pause, in the track there is a gap."""
     tape = Tape()
     tape.open(BOTH)
     frames = encode_video(60)
@@ -140,7 +140,7 @@ def test_lost_packets_are_a_gap_of_their_track_before_the_fragment_that_follows(
     assert KeyframeRequest("loss") in tape.out
 
 
-def test_tap_that_overflowed_is_blamed_for_the_hole_that_follows() -> None:
+def test_tap_that_overflowed_is_blamed_for_the_gap_that_follows() -> None:
     tape = Tape()
     tape.open(BOTH[:1])
     packets = list(video(encode_video(60)))
@@ -170,7 +170,7 @@ def test_camera_that_comes_back_leaves_one_gap_and_begins_a_new_segment() -> Non
     assert abs(times[30] / 90_000 - 11) < 0.1
 
 
-def test_pictures_that_cannot_be_decoded_yet_are_told() -> None:
+def test_pictures_that_cannot_be_decoded_yet_are_reported() -> None:
     tape = Tape()
     tape.open(BOTH[:1])
     frames = encode_video(60)
@@ -192,7 +192,7 @@ def test_nothing_is_missing_from_a_recording_whose_first_picture_comes_a_moment_
     assert {fragment.segment for fragment in tape.fragments} == {0}
 
 
-def test_silence_until_the_end_is_told() -> None:
+def test_silence_until_the_end_is_reported() -> None:
     tape = Tape()
     tape.open(BOTH)
     tape.play(scene(1.0))
@@ -213,7 +213,7 @@ def test_silence_until_the_end_of_a_camera_that_was_lost_is_the_radios() -> None
     assert [(gap.track, gap.cause) for gap in tape.gaps] == [(None, "radio")]
 
 
-def test_picture_that_stops_before_the_end_is_told_for_its_track() -> None:
+def test_picture_that_stops_before_the_end_is_reported_for_its_track() -> None:
     tape = Tape()
     tape.open(BOTH)
     tape.play(interleave(video(encode_video(30)), sound_packets(encode_audio(150))))
@@ -223,7 +223,7 @@ def test_picture_that_stops_before_the_end_is_told_for_its_track() -> None:
     assert 1.8 * SECOND < gap.length < 2.1 * SECOND
 
 
-def test_jump_of_the_cameras_clock_is_told_and_recording_goes_on() -> None:
+def test_jump_of_the_cameras_clock_is_reported_and_recording_goes_on() -> None:
     tape = Tape()
     tape.open(BOTH[:1])
     packets = list(video(encode_video(60)))
@@ -250,7 +250,7 @@ def test_sender_reports_become_fixes() -> None:
     tape.play(scene(1.0))
     tape.line.sender(VIDEO_SSRC, 10**18, 4294000000, 10**18 - SECOND, 0)
     anchors = dict(tape.line.fixes(tape.now, 0))
-    assert not anchors[VIDEO].by_report, "an anchor is told before what is known of it"
+    assert not anchors[VIDEO].by_report, "an anchor is reported before what is known of it"
     assert not anchors[AUDIO].by_report
     fixes = dict(tape.line.fixes(tape.now, 0))
     assert fixes[VIDEO].by_report
@@ -296,7 +296,7 @@ def mangled(chaos: random.Random, timed: Timed) -> Timed:
     return Timed(timed.at, bytes(packet))
 
 
-def test_sound_that_comes_only_with_a_reconnection_is_told_until_its_segment_begins() -> None:
+def test_sound_that_comes_only_with_a_reconnection_is_reported_until_its_segment_begins() -> None:
     tape = Tape()
     tape.open([Stream(5, VIDEO)])
     tape.play(list(video(encode_video(30), ssrc=5)))
@@ -305,8 +305,8 @@ def test_sound_that_comes_only_with_a_reconnection_is_told_until_its_segment_beg
     tape.play(interleave(iter(late), sound_packets(encode_audio(75), ssrc=7)))
     tape.close()
     assert tape.sounds() == 50
-    told = {gap.track: gap for gap in tape.gaps}
-    assert 0.4 * SECOND < told[AUDIO].length < 0.6 * SECOND
+    reported = {gap.track: gap for gap in tape.gaps}
+    assert 0.4 * SECOND < reported[AUDIO].length < 0.6 * SECOND
 
 
 def test_what_is_late_or_malformed_is_counted_across_reconnections() -> None:

@@ -21,7 +21,7 @@ def delivered(window: Reorder[int], arrivals: list[tuple[int, int]]) -> list[tup
     kept=st.lists(st.booleans(), min_size=1, max_size=60),
     shuffle=st.lists(st.integers(0, 12), min_size=60, max_size=60),
 )
-def test_what_comes_leaves_once_in_order_and_every_hole_is_counted(first: int, kept: list[bool], shuffle: list[int]) -> None:
+def test_what_comes_leaves_once_in_order_and_every_loss_is_counted(first: int, kept: list[bool], shuffle: list[int]) -> None:
     numbers = [first + index for index, keep in enumerate([True, *kept]) if keep]
     mixed = [numbers[0], *sorted(numbers[1:], key=lambda number: number + shuffle[number - first - 1])]
     out = delivered(Reorder(WINDOW), [(number, 0) for number in mixed])
@@ -42,7 +42,7 @@ def test_any_numbers_at_any_time_never_stall_and_never_hold_more_than_the_bound(
         assert deadline is None or deadline > now
 
 
-def test_hole_is_given_up_when_its_time_is_over_and_not_before() -> None:
+def test_loss_is_given_up_when_its_time_is_over_and_not_before() -> None:
     window: Reorder[str] = Reorder(WINDOW)
     window.push(1, "a", 0)
     assert window.push(3, "c", 10) == []
@@ -50,7 +50,7 @@ def test_hole_is_given_up_when_its_time_is_over_and_not_before() -> None:
     assert window.advance(410) == [(1, "c")]
 
 
-def test_second_hole_has_its_own_time() -> None:
+def test_second_loss_has_its_own_time() -> None:
     window: Reorder[str] = Reorder(WINDOW)
     window.push(1, "a", 0)
     window.push(3, "c", 0)
@@ -59,7 +59,7 @@ def test_second_hole_has_its_own_time() -> None:
     assert window.deadline() == 700
 
 
-def test_retransmission_inside_the_window_fills_the_hole() -> None:
+def test_retransmission_inside_the_window_fills_the_loss() -> None:
     window: Reorder[str] = Reorder(WINDOW)
     window.push(1, "a", 0)
     window.push(3, "c", 10)
@@ -87,7 +87,7 @@ def test_one_wild_number_is_ignored_and_a_restarted_counter_is_believed_at_its_s
     assert window.push(40002, "z", 5) == [(0, "z")]
 
 
-def test_too_many_held_packets_give_the_hole_up_at_once() -> None:
+def test_too_many_held_packets_give_the_loss_up_at_once() -> None:
     window: Reorder[int] = Reorder(WINDOW)
     window.push(0, 0, 0)
     out = [item for number in range(2, MAX_HELD + 4) for item in window.push(number, number, 1)]

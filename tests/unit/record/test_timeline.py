@@ -1,4 +1,4 @@
-"""A track's place in time: jitter and drift are followed, nonsense is told, nothing runs backwards."""
+"""The clocks of a track: jitter and drift are followed, impossible jumps are reported, and time never runs backwards."""
 
 import pytest
 from hypothesis import given
@@ -67,19 +67,19 @@ def test_first_fix_is_by_arrival_and_reports_take_over() -> None:
     assert 30 * MS <= fix.uncertainty_ns < 31 * MS
 
 
-def test_unchanged_reports_are_told_seldom_and_changed_ones_at_once() -> None:
+def test_unchanged_reports_are_reported_seldom_and_changed_ones_at_once() -> None:
     line = Timeline(90_000, 0)
     line.place(0, 0)
-    told = []
+    reported = []
     for second in range(1, 40):
         moved = 20 * MS if second > 25 else 0
         line.report(90_000 * second, UTC_MINUS_MONO + second * SECOND + moved, UTC_MINUS_MONO + second * SECOND, 0)
         if line.take_fix(second * SECOND, UTC_MINUS_MONO) is not None:
-            told.append(second)
-    assert told == [1, 2, 12, 22, 26, 36], "the anchor, the first report, each ten seconds, the change"
+            reported.append(second)
+    assert reported == [1, 2, 12, 22, 26, 36], "the anchor, the first report, each ten seconds, the change"
 
 
-def test_first_report_is_told_however_little_it_moves() -> None:
+def test_first_report_is_reported_however_little_it_moves() -> None:
     line = Timeline(90_000, 0)
     line.place(0, 0)
     assert line.take_fix(0, UTC_MINUS_MONO) is not None
@@ -105,15 +105,15 @@ def test_timestamps_of_b_pictures_go_back_a_little_without_a_jump() -> None:
     assert not any(place.jump for place in places)
 
 
-def test_new_anchor_is_told_by_arrival_before_any_report_of_it() -> None:
+def test_new_anchor_is_reported_by_arrival_before_any_report_of_it() -> None:
     line = Timeline(90_000, 0)
     line.place(0, 0)
     line.report(0, UTC_MINUS_MONO, UTC_MINUS_MONO, 0)
-    told = [line.take_fix(0, UTC_MINUS_MONO), line.take_fix(SECOND, UTC_MINUS_MONO)]
+    reported = [line.take_fix(0, UTC_MINUS_MONO), line.take_fix(SECOND, UTC_MINUS_MONO)]
     line.place(90_000 * 500, 2 * SECOND)
     line.report(90_000 * 500, UTC_MINUS_MONO + 2 * SECOND, UTC_MINUS_MONO + 2 * SECOND, 0)
-    told += [line.take_fix(2 * SECOND, UTC_MINUS_MONO), line.take_fix(3 * SECOND, UTC_MINUS_MONO)]
-    assert [fix and fix.by_report for fix in told] == [False, True, False, True]
+    reported += [line.take_fix(2 * SECOND, UTC_MINUS_MONO), line.take_fix(3 * SECOND, UTC_MINUS_MONO)]
+    assert [fix and fix.by_report for fix in reported] == [False, True, False, True]
 
 
 @pytest.mark.parametrize("away", [-(1 << 31), -61 * 90_000, 61 * 90_000, 1 << 30])

@@ -1,4 +1,4 @@
-"""What does not fit into a signed record costs nothing but itself: no descriptor, no number twice, no end, no gap unsaid."""
+"""A value that does not fit into a signed record: no descriptor leaks, no number is used twice, each gap and end is signed."""
 
 import errno
 import os
@@ -107,7 +107,7 @@ def numbers(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def ended(root: Path, *jobs: Job) -> list[Body]:
-    """Have these carried out in a recording of its own, and return its records."""
+    """Carry out these jobs in a new recording, and return its records."""
     bench = Bench(root, FileOps(), SystemClock())
     assert bench.open() is None
     bench.put(*jobs)

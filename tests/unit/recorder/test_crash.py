@@ -1,4 +1,4 @@
-"""I1, I7, I10: die or lose power at any single operation; what is left plays, verifies, and is closed by a signed record."""
+"""I1, I7, I10: after a death or a power cut at any operation, the rest plays, verifies, and is closed by a signed record."""
 
 import contextlib
 import random
@@ -26,7 +26,7 @@ FRAGMENTS = 8
 
 @dataclass
 class Run:
-    """How far a recording came before it was cut off."""
+    """How far a recording had come when it was cut off."""
 
     linked: int = 0
     synced: int = 0
@@ -34,7 +34,7 @@ class Run:
 
 
 def record(ops: FileOps, root: Path, run: Run, lost: Collection[int] = ()) -> None:
-    """Open, store eight fragments in two segments with a gap between, sync now and then, end; give up those that are `lost`."""
+    """Open, store eight fragments in two segments with a gap between, sync at times, end.  Those in `lost` are dropped."""
     mark_open(ops, root, 0, RECORDING)
     signer = session()
     recording = SealedRecording(ops, root, start_of(plan(), None, signer), KEY, signer)
@@ -62,7 +62,7 @@ def recover(root: Path, ops: FileOps | None = None) -> list[Recovered]:
 
 
 def check(root: Path, at_least: int, finished: bool) -> None:
-    """After recovery: nothing speaks against what is there but that it was cut short, and nothing promised is missing."""
+    """After recovery: the only finding is that the recording was cut short, and everything that was promised is there."""
     folder = root / RECORDING
     if not folder.is_dir():
         assert at_least == 0
@@ -99,7 +99,7 @@ def test_death_at_every_single_operation(tmp_path: Path) -> None:
         check(root, run.linked, run.finished)
 
 
-def test_death_at_any_operation_while_fragments_are_lost_leaves_no_hole_unexplained(tmp_path: Path) -> None:
+def test_death_at_any_operation_while_fragments_are_lost_leaves_no_gap_unexplained(tmp_path: Path) -> None:
     lost = {1, 2, 5, 6, 7}
     counting = FaultyOps(never)
     (tmp_path / "count").mkdir()
@@ -156,20 +156,20 @@ def test_power_cut_at_any_operation_loses_at_most_what_was_not_synced(
 def test_what_recovery_tells_is_what_is_there(tmp_path: Path) -> None:
     with contextlib.suppress(Killed):
         record(FaultyOps(killing(34)), tmp_path, Run())
-    (told,) = recover(tmp_path)
+    (reported,) = recover(tmp_path)
     verdict = judge(tmp_path)
-    assert (told.links, told.head.hex(), told.reason) == (verdict.fragments, verdict.head, "interrupted")
-    assert [segment.segment for segment in told.segments] == [0, 1][: len(told.segments)]
-    assert sum(segment.stored_bytes for segment in told.segments) == told.stored_bytes
-    assert told.end_ns == verdict.end_ns
+    assert (reported.links, reported.head.hex(), reported.reason) == (verdict.fragments, verdict.head, "interrupted")
+    assert [segment.segment for segment in reported.segments] == [0, 1][: len(reported.segments)]
+    assert sum(segment.stored_bytes for segment in reported.segments) == reported.stored_bytes
+    assert reported.end_ns == verdict.end_ns
     assert recover(tmp_path) == []
 
 
-def test_end_that_was_signed_but_never_told_is_told_as_what_it_is(tmp_path: Path) -> None:
+def test_end_that_was_signed_but_never_reported_is_reported_as_what_it_is(tmp_path: Path) -> None:
     record(FileOps(), tmp_path, Run())
     mark_open(FileOps(), tmp_path, 0, RECORDING)
-    (told,) = recover(tmp_path)
-    assert told.reason == "stopped"
+    (reported,) = recover(tmp_path)
+    assert reported.reason == "stopped"
     assert judge(tmp_path).exit_code == 0
 
 

@@ -1,4 +1,4 @@
-"""Recovery cuts what can have been unsynced and nothing else: older damage stays to the byte, named, whoever did it."""
+"""Recovery cuts only what can have been unsynced.  Older damage stays to the byte, and the recovery record names it."""
 
 import contextlib
 import os
@@ -69,10 +69,10 @@ def test_a_damaged_start_costs_nothing(tmp_path: Path, byte: int) -> None:
     record(tmp_path)
     flip(tmp_path / RECORDING / CHAIN, byte)
     before = files(tmp_path)
-    told = recover(tmp_path)
+    reported = recover(tmp_path)
     assert files(tmp_path) == before
-    assert told is not None
-    assert told.reason == "damaged"
+    assert reported is not None
+    assert reported.reason == "damaged"
 
 
 @pytest.mark.parametrize("byte", [0, 1, 3, 6, 20, 60, -1])
@@ -81,10 +81,10 @@ def test_a_damaged_record_before_whole_ones_costs_nothing(tmp_path: Path, byte: 
     its = records(tmp_path)[5]
     flip(tmp_path / RECORDING / CHAIN, its.position + byte % its.size)
     before = files(tmp_path)
-    told = recover(tmp_path)
+    reported = recover(tmp_path)
     assert_kept(tmp_path, before)
-    assert told is not None
-    assert told.reason == "damaged"
+    assert reported is not None
+    assert reported.reason == "damaged"
     assert judge(tmp_path).integrity == "altered"
 
 
@@ -92,10 +92,10 @@ def test_damaged_media_of_an_old_fragment_costs_nothing_and_the_recovery_names_i
     record(tmp_path)
     flip(tmp_path / RECORDING / "00000.seg", 600)
     before = files(tmp_path)
-    told = recover(tmp_path)
+    reported = recover(tmp_path)
     assert_kept(tmp_path, before)
-    assert told is not None
-    assert (told.reason, told.damage, told.links) == ("damaged", "fragment 2", FRAGMENTS)
+    assert reported is not None
+    assert (reported.reason, reported.damage, reported.links) == ("damaged", "fragment 2", FRAGMENTS)
     body = records(tmp_path)[-1].body
     assert isinstance(body, Recovery)
     assert body.damaged
@@ -109,10 +109,10 @@ def test_a_segment_that_is_gone_takes_no_other_with_it(tmp_path: Path) -> None:
     record(tmp_path)
     (tmp_path / RECORDING / "00001.seg").unlink()
     before = files(tmp_path)
-    told = recover(tmp_path)
+    reported = recover(tmp_path)
     assert_kept(tmp_path, before)
-    assert told is not None
-    assert told.damage == "fragment 10"
+    assert reported is not None
+    assert reported.damage == "fragment 10"
 
 
 def test_a_chain_cut_short_takes_no_media_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,20 +122,20 @@ def test_a_chain_cut_short_takes_no_media_with_it(tmp_path: Path, monkeypatch: p
     path = tmp_path / RECORDING / CHAIN
     os.truncate(path, records(tmp_path)[6].position)
     before = files(tmp_path)
-    told = recover(tmp_path)
+    reported = recover(tmp_path)
     assert files(tmp_path) == before
-    assert told is not None
-    assert told.reason == "damaged"
+    assert reported is not None
+    assert reported.reason == "damaged"
 
 
 def test_a_chain_that_is_gone_takes_no_media_with_it(tmp_path: Path) -> None:
     record(tmp_path)
     (tmp_path / RECORDING / CHAIN).unlink()
     before = files(tmp_path)
-    told = recover(tmp_path)
+    reported = recover(tmp_path)
     assert files(tmp_path) == before
-    assert told is not None
-    assert (told.reason, told.links) == ("damaged", 0)
+    assert reported is not None
+    assert (reported.reason, reported.links) == ("damaged", 0)
 
 
 def test_a_recording_whose_media_the_camera_keeps_is_its_chain_and_stays(tmp_path: Path) -> None:
@@ -167,9 +167,9 @@ def test_what_can_have_been_unsynced_is_cut_and_closed_as_interrupted(tmp_path: 
     record(tmp_path)
     its = records(tmp_path)[-back]
     flip(tmp_path / RECORDING / CHAIN, its.position + byte % its.size)
-    told = recover(tmp_path)
-    assert told is not None
-    assert (told.reason, told.links) == ("interrupted", FRAGMENTS - back)
+    reported = recover(tmp_path)
+    assert reported is not None
+    assert (reported.reason, reported.links) == ("interrupted", FRAGMENTS - back)
     assert judge(tmp_path).integrity in ("intact", "intact as stored")
 
 
@@ -189,10 +189,10 @@ def test_no_flipped_byte_older_than_that_costs_a_single_one(tmp_path_factory: py
             break
         at -= size
     before = files(root)
-    told = recover(root)
+    reported = recover(root)
     assert_kept(root, before)
-    assert told is not None
-    assert told.reason == "damaged"
+    assert reported is not None
+    assert reported.reason == "damaged"
 
 
 @pytest.mark.parametrize("back", [3, FRAGMENTS - 5])
@@ -208,13 +208,13 @@ def test_a_key_that_took_over_is_cut_where_it_may_be_torn_and_kept_where_not(tmp
     (rollover,) = [one for one in records(tmp_path) if isinstance(one.body, KeyRollover)]
     flip(tmp_path / RECORDING / CHAIN, rollover.position + rollover.size - 1)
     before = files(tmp_path)
-    told = recover(tmp_path)
-    assert told is not None
+    reported = recover(tmp_path)
+    assert reported is not None
     if back == 3:
-        assert (told.reason, told.links) == ("interrupted", FRAGMENTS - back)
+        assert (reported.reason, reported.links) == ("interrupted", FRAGMENTS - back)
         assert judge(tmp_path).integrity in ("intact", "intact as stored")
     else:
-        assert told.reason == "damaged"
+        assert reported.reason == "damaged"
         assert files(tmp_path) == before
 
 
@@ -269,20 +269,20 @@ def test_a_power_cut_without_a_timely_sync_is_never_taken_for_damage(
         record(root, ops=medium)
     left = root.parent / f"{root.name}-after"
     medium.after_power_cut(left, chance)
-    told = recover(left)
-    if told is not None:
-        assert told.reason == "interrupted", told
+    reported = recover(left)
+    if reported is not None:
+        assert reported.reason == "interrupted", reported
         assert judge(left).integrity in ("intact", "intact as stored")
 
 
-def test_damage_and_a_torn_end_are_told_apart(tmp_path: Path) -> None:
+def test_damage_and_a_torn_end_are_reported_apart(tmp_path: Path) -> None:
     record(tmp_path)
     flip(tmp_path / RECORDING / "00000.seg", 0)
     with (tmp_path / RECORDING / CHAIN).open("ab") as chain:
         chain.write(b"\x00\x01\x33torn")
-    told = recover(tmp_path)
-    assert told is not None
-    assert (told.damage, told.links) == ("fragment 0", FRAGMENTS)
+    reported = recover(tmp_path)
+    assert reported is not None
+    assert (reported.damage, reported.links) == ("fragment 0", FRAGMENTS)
     body = records(tmp_path)[-1].body
     assert isinstance(body, Recovery)
     assert body.dropped_chain_bytes == 7
@@ -300,7 +300,7 @@ def test_a_finished_recording_that_was_damaged_keeps_its_end(tmp_path: Path) -> 
     mark_open(FileOps(), tmp_path, 0, RECORDING)
     flip(tmp_path / RECORDING / "00000.seg", 3)
     before = files(tmp_path)
-    told = recover(tmp_path)
+    reported = recover(tmp_path)
     assert files(tmp_path) == before
-    assert told is not None
-    assert told.reason == "damaged"
+    assert reported is not None
+    assert reported.reason == "damaged"

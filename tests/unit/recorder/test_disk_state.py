@@ -1,4 +1,4 @@
-"""The disk's transition table against the three flags that it replaced, and what must hold whatever a disk does."""
+"""The disk's transition table against the flags that it replaced, and invariants over any sequence of events."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""A disk whose fsync fails: what it dropped is written again before any later fsync is believed."""
+"""After a failed fsync the bytes that it may have dropped are written again before a later fsync counts."""
 
 import contextlib
 import errno

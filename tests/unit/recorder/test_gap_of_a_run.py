@@ -1,4 +1,4 @@
-"""Fragments that the disk did not take: one signed gap for a run of them, before whatever follows it."""
+"""Fragments that the disk did not take: a run of them is one signed gap, signed before the record that follows it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,8 +37,8 @@ def gaps(root: Path) -> list[tuple[int, int]]:
     return [((gap.start_ns - T0) // STEP, (gap.length_ns + 1_000_000) // STEP) for gap in found]
 
 
-def reported(facts: list[VaultEvent]) -> list[tuple[int, int]]:
-    sealed = [fact.gap for fact in facts if isinstance(fact, GapSealed)]
+def reported(events: list[VaultEvent]) -> list[tuple[int, int]]:
+    sealed = [event.gap for event in events if isinstance(event, GapSealed)]
     return [((one.start_ns - T0) // STEP, (one.length_ns + 1_000_000) // STEP) for one in sealed]
 
 
@@ -73,14 +73,14 @@ def test_the_end_signs_what_is_lost_and_counts_it(recording: SealedRecording, tm
     recording.gap(lost(1))
     recording.gap(lost(2))
     recording.finish(finish(3))
-    facts = recording.sync()
-    (end,) = [fact for fact in facts if isinstance(fact, RecordingEnded)]
+    events = recording.sync()
+    (end,) = [event for event in events if isinstance(event, RecordingEnded)]
     assert (end.links, end.gaps) == (1, 1)
-    assert reported(facts) == gaps(tmp_path) == [(1, 2)]
+    assert reported(events) == gaps(tmp_path) == [(1, 2)]
     assert judge(tmp_path).exit_code == 0
 
 
-def test_another_cause_and_a_hole_between_are_gaps_of_their_own(recording: SealedRecording, tmp_path: Path) -> None:
+def test_another_cause_and_a_gap_between_are_gaps_of_their_own(recording: SealedRecording, tmp_path: Path) -> None:
     recording.gap(lost(0))
     recording.gap(lost(1))
     recording.gap(gap_job(2))

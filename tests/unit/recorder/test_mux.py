@@ -1,4 +1,4 @@
-"""Fragments of our own boxes, judged by FFmpeg and by our own reader; the derived copy too."""
+"""Muxed fragments and the derived copy, read by FFmpeg and by the relay's own reader."""
 
 import io
 import subprocess

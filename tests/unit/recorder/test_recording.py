@@ -1,4 +1,4 @@
-"""Whatever a camera does (restarts, other pictures, wild clocks, nonsense), its recording goes on, and its times stay true."""
+"""A camera restarts, changes its picture, jumps in time or sends nonsense: its recording goes on, and its times stay true."""
 
 import io
 import random
@@ -235,8 +235,8 @@ def test_recording_goes_on_after_any_troubles(troubles: list[Callable[[Camera], 
     check_goes_on(camera)
 
 
-def test_sound_that_came_ever_later_before_a_restart_leaves_no_unexplained_hole() -> None:
-    """The new anchor lies where things arrive: what the delay had hidden is told with the reconnection."""
+def test_sound_that_came_ever_later_before_a_restart_leaves_no_unexplained_gap() -> None:
+    """The new anchor lies where things arrive: what the delay had hidden is reported with the reconnection."""
     camera = Camera(random.Random(1))
     for _ in range(3):
         camera.send(camera.film())

@@ -1,4 +1,4 @@
-"""What a recovery says of the time, whatever was done to the wall clock since the recording began."""
+"""The date of a recovery after steps of the wall clock."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A recorder that is handed another session key: what is open is taken over, once, whatever the disk does meanwhile."""
+"""A recorder gets another session key: each open recording takes it over exactly once, also where the disk refuses."""
 
 import errno
 from collections.abc import Callable, Iterator
@@ -72,7 +72,7 @@ def test_a_disk_that_refuses_meanwhile_delays_it_and_it_is_written_once(
     one = bench(FaultyOps(lambda _number, _name: errno.EIO if refusing else None))
     assert one.open() is None
     one.put(media(0))
-    one.wait(Progress, lambda fact: isinstance(fact, Progress) and fact.links == 1)
+    one.wait(Progress, lambda event: isinstance(event, Progress) and event.links == 1)
     refusing.append(True)
     one.put(RenewKeyJob(session()), media(1))
     one.until(lambda: one.counters.values["vault_errors"] > 1)

@@ -1,4 +1,4 @@
-"""The vault thread with a slow, a full and a vanished disk: nothing waits for it, nothing is lost unsaid, no nonce twice."""
+"""The vault thread with a slow, a full and a vanished disk: no caller waits, each gap is signed, no nonce is used twice."""
 
 import contextlib
 import errno
@@ -42,14 +42,14 @@ class Jumping(SystemClock):
 
 
 class Bench:
-    """A vault thread and what it told."""
+    """A vault thread and its events."""
 
     def __init__(self, root: Path, ops: FileOps, clock: Clock, *, reserve: int = 4096, keep: int = 0) -> None:
         self.root = root
-        self.facts: queue.Queue[VaultEvent] = queue.Queue()
+        self.events: queue.Queue[VaultEvent] = queue.Queue()
         self.counters = Counters()
         settings = WriterSettings(root, 0, sync_seconds=0.01, backlog_seconds=10.0, reserve_bytes=reserve, keep_free=keep)
-        self.thread = VaultThread(settings, session(), clock, self.counters, self.facts.put, ops)
+        self.thread = VaultThread(settings, session(), clock, self.counters, self.events.put, ops)
         self.thread.start()
 
     def open(self, recording: str = RECORDING, previous: str | None = None) -> Exception | None:
@@ -61,12 +61,12 @@ class Bench:
         for job in jobs:
             self.thread.put(job)
 
-    def wait(self, kind: type, when: Callable[[VaultEvent], bool] = lambda _fact: True) -> VaultEvent:
+    def wait(self, kind: type, when: Callable[[VaultEvent], bool] = lambda _event: True) -> VaultEvent:
         until = time.monotonic() + 20
         while time.monotonic() < until:
-            fact = self.facts.get(timeout=20)
-            if isinstance(fact, kind) and when(fact):
-                return fact
+            event = self.events.get(timeout=20)
+            if isinstance(event, kind) and when(event):
+                return event
         raise AssertionError(f"no {kind.__name__}")
 
     def stored(self, number: int) -> bool:
@@ -74,8 +74,8 @@ class Bench:
         until = time.monotonic() + 20
         while time.monotonic() < until and self.disk() != "full":
             with contextlib.suppress(queue.Empty):
-                fact = self.facts.get(timeout=0.05)
-                if isinstance(fact, Progress) and fact.links > number:
+                event = self.events.get(timeout=0.05)
+                if isinstance(event, Progress) and event.links > number:
                     return True
         return False
 
@@ -83,12 +83,12 @@ class Bench:
         return report(self.thread.state, free_bytes=1, slow=False)
 
     def waiting(self) -> list[VaultEvent]:
-        """Take what was told and nobody has waited for."""
-        told = []
+        """Take the events that nobody has waited for."""
+        reported = []
         with contextlib.suppress(queue.Empty):
             while True:
-                told.append(self.facts.get_nowait())
-        return told
+                reported.append(self.events.get_nowait())
+        return reported
 
     def until(self, condition: Callable[[], object]) -> None:
         until, moment = time.monotonic() + 20, threading.Event()
@@ -128,14 +128,14 @@ def bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
         one.thread.stop(10)
 
 
-def test_recording_is_written_sealed_and_told(bench: Callable[..., Bench], tmp_path: Path) -> None:
+def test_recording_is_written_sealed_and_reported(bench: Callable[..., Bench], tmp_path: Path) -> None:
     one = bench()
     assert one.open() is None
     one.put(*(media(number, segment=number // 2) for number in range(4)), gap_job(4), finish(5))
     finished = one.wait(RecordingEnded)
-    told = []
-    while not one.facts.empty():
-        told.append(one.facts.get())
+    reported = []
+    while not one.events.empty():
+        reported.append(one.events.get())
     assert isinstance(finished, RecordingEnded)
     assert (finished.links, finished.gaps, finished.duration_ns) == (4, 1, 1_600_000_000)
     verdict = judge(tmp_path)
@@ -154,7 +154,7 @@ def test_recording_lasts_from_its_first_sample_to_its_last_at_whatever_cadence(
     assert finished.duration_ns == 8 * 400_000_000
 
 
-def test_segment_is_told_only_when_it_is_whole_and_synced(bench: Callable[..., Bench]) -> None:
+def test_segment_is_reported_only_when_it_is_whole_and_synced(bench: Callable[..., Bench]) -> None:
     one = bench()
     one.open()
     one.put(media(0), media(1), media(2, segment=1))
@@ -213,7 +213,7 @@ def test_media_that_waited_longer_than_the_backlog_becomes_one_signed_gap(bench:
     one = bench(ops, clock)
     one.open()
     one.put(media(0, queued=clock.monotonic()))
-    one.wait(Progress, lambda fact: isinstance(fact, Progress) and fact.links == 1)
+    one.wait(Progress, lambda event: isinstance(event, Progress) and event.links == 1)
     broken.set()
     one.put(*(media(number, queued=clock.monotonic()) for number in range(1, 6)))
     clock.advance(11)
@@ -247,7 +247,7 @@ def test_full_disk_still_takes_gaps_and_the_end_and_media_again_once_there_is_ro
     nothing = gap_job(40)
     nothing.length_ns *= 10
     one.put(nothing)
-    one.wait(GapSealed, lambda fact: isinstance(fact, GapSealed) and fact.gap.cause is Cause.RADIO)
+    one.wait(GapSealed, lambda event: isinstance(event, GapSealed) and event.gap.cause is Cause.RADIO)
     assert one.disk() != "ok"
     assert not (tmp_path / "reserve-0").exists()
     disk.capacity = 400_000
@@ -299,7 +299,7 @@ def test_what_a_full_disk_does_not_take_is_one_gap_or_one_every_ten_seconds(
     one = bench(disk, clock, reserve=16_000, keep=50_000)
     one.open()
     one.put(media(0, queued=clock.monotonic()))
-    one.wait(Progress, lambda fact: isinstance(fact, Progress) and fact.links == 1)
+    one.wait(Progress, lambda event: isinstance(event, Progress) and event.links == 1)
     disk.capacity -= disk.free(tmp_path) - 20_000
     one.until(lambda: 0 < one.thread.free_bytes < 50_000)
     for number in range(1, 6):
@@ -310,7 +310,7 @@ def test_what_a_full_disk_does_not_take_is_one_gap_or_one_every_ten_seconds(
 
     def signed() -> bool:
         clock.advance(5)
-        return any(isinstance(fact, GapSealed) for fact in one.waiting())
+        return any(isinstance(event, GapSealed) for event in one.waiting())
 
     one.until(signed)
     monkeypatch.setattr(group_sync, "OPEN_GAP_SECONDS", math.inf)  # however slow this machine is
@@ -370,7 +370,7 @@ def test_cameras_that_lose_together_have_one_gap_each(bench: Callable[..., Bench
     assert one.gaps(other) == one.gaps()
 
 
-def test_faults_anywhere_never_use_a_nonce_twice_nor_leave_an_unexplained_hole(
+def test_faults_anywhere_never_use_a_nonce_twice_nor_leave_an_unexplained_gap(
     bench: Callable[..., Bench], tmp_path: Path, encrypted: list[tuple[bytes, str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every fifth write, fsync and open fails once, each in its turn."""
