@@ -71,7 +71,22 @@ export interface JournalPage {
 }
 
 type Body = Readonly<Record<string, unknown>>;
-const path = (part: string): string => encodeURIComponent(part);
+
+/** A part of an address that the caller chooses.  To the compiler it is `{}`, so that an address can be held against the relay's. */
+type Part = "{}";
+const path = (part: string): Part => encodeURIComponent(part) as Part;
+
+type Method = "GET" | "POST" | "PATCH" | "DELETE";
+type WithParts<P extends string> = P extends `${infer Before}{${string}}${infer After}`
+  ? `${Before}${Part}${WithParts<After>}`
+  : P;
+
+/** The relay's own addresses for a method: one that it does not serve fails the compiler. */
+type Route<M extends Method> = {
+  [P in keyof http.paths & string]: [NonNullable<http.paths[P][Lowercase<M>]>] extends [never]
+    ? never
+    : WithParts<P> | `${WithParts<P>}?${string}`;
+}[keyof http.paths & string];
 
 export class Api {
   #csrf = "";
@@ -202,7 +217,8 @@ export class Api {
   }
 
   exportFile(id: string): string {
-    return `${this.base}/api/exports/${path(id)}/file`;
+    const route: Route<"GET"> = `/api/exports/${path(id)}/file`;
+    return this.base + route;
   }
 
   holds(): Promise<Answer<Hold[]>> {
@@ -236,7 +252,8 @@ export class Api {
   /** Offer a wall to a worker: SDP in, SDP out; `secret` names the wall in `/live` messages. */
   async openWall(worker: number, offer: string): Promise<Answer<WallAnswer>> {
     const headers = { "Content-Type": "application/sdp", "X-CSRF": this.#csrf };
-    const response = await this.#fetch(`/wall?worker=${worker}`, { method: "POST", headers, body: offer });
+    const route: Route<"POST"> = `/wall?worker=${worker}`;
+    const response = await this.#fetch(route, { method: "POST", headers, body: offer });
     if (response === null) return { kind: "unreachable" };
     if (response.status === 401) this.onSignedOut();
     if (!response.ok) return refusal(response);
@@ -256,9 +273,9 @@ export class Api {
     return answer;
   }
 
-  async #call<T>(
-    method: string,
-    route: string,
+  async #call<T, M extends Method>(
+    method: M,
+    route: Route<M>,
     read: (value: unknown) => T,
     body?: Body,
     keepalive = false,
