@@ -70,7 +70,7 @@ async def _serve(control: Control, settings: Settings, stop: asyncio.Event) -> N
     services = control.context
     await services.live.refresh()
     await services.viewing.start()
-    await services.recordings.bury()
+    await services.playbacks.close_left_open()
     control.capture.start()
     control.processes.start()
     timers = _timers(control)
@@ -110,7 +110,7 @@ def _timers(control: Control) -> list[asyncio.Task[None]]:
         (RENEW_SECONDS, services.viewing.tick),
         (5.0, journal.flush_anonymous),
         (10.0, tidy),
-        (30.0, services.recordings.tick),
+        (30.0, services.playbacks.tick),
         (session_keys.EVERY_SECONDS, control.sessions.tick),
         (60.0, checkpoint),
     )

@@ -13,6 +13,7 @@ from relay.app.settings import Settings
 from relay.archive.check import Check
 from relay.archive.export_zip import DERIVE
 from relay.archive.exports import Exports
+from relay.archive.playback import Playbacks
 from relay.archive.recordings import Recordings
 from relay.archive.repair import Repair
 from relay.archive.retention import Retention
@@ -35,9 +36,12 @@ from relay.live.streams import Streams
 from relay.live.telemetry import Telemetry
 from relay.live.time_limit import TimeLimit
 from relay.people.authorize import Authorizer
+from relay.people.designations import Designations
 from relay.people.enrolment import Enrolment
-from relay.people.identity import Identity
 from relay.people.interventions import Interventions
+from relay.people.passwords import Passwords
+from relay.people.sign_ins import SignIns
+from relay.people.view_tokens import ViewTokens
 from relay.policy.lockout import Limits
 from relay.protocol.page import InterventionsChanged, WorkerChanged
 from relay.runtime import ambient
@@ -123,11 +127,17 @@ class _Basis:
 
 
 async def wire(
-    settings: Settings, *, workers: int | None = None, clock: Clock | None = None, deadline: Deadline | None = None
+    settings: Settings,
+    *,
+    workers: int | None = None,
+    clock: Clock | None = None,
+    deadline: Deadline | None = None,
+    passwords: Passwords | None = None,
 ) -> Control:
     """Open everything and put it together; `workers` 0 for a console without workers.  Raises OurError.
 
-    `deadline`: how long a request waits for the disk; that of the settings where none is given.
+    `deadline`: how long a request waits for the disk; that of the settings where none is given.  `passwords`: how passwords
+    are hashed; Argon2id at its full cost where nothing is given.
     """
     clock, counters = clock or SystemClock(), Counters()
     deadline = deadline or Deadline(settings.store.patience_seconds)
@@ -136,9 +146,9 @@ async def wire(
     processes = Processes(settings.run, settings.workers.count if workers is None else workers, counters)
     guard = Authorizer(stores.journal, clock, deadline)
     basis = _Basis(settings, stores, guard, clock, steady, counters, deadline)
-    identity, enrolment = _people(basis), _cameras(basis)
+    (sign_ins, designations), enrolment = _people(basis, passwords or Passwords()), _cameras(basis)
     interventions = Interventions(stores.catalogue, stores.journal, guard, clock, deadline=deadline)
-    recordings = _recordings(basis)
+    recordings, playbacks = _recordings(basis)
     capture = Capture(processes, recordings, counters)
     camera_sockets = CameraSockets(interventions, stores.catalogue, guard, clock, counters)
     rules, camera_of = _rules(settings), stores.accounts.camera
@@ -147,19 +157,20 @@ async def wire(
     viewing = Viewing(processes, streams, interventions, stores.catalogue, stores.journal, guard, clock, steady, counters)
     time_limit = TimeLimit(streams, guard, stores.journal, clock, rules.transmission_seconds)
     camera_states = CameraStates(streams, capture, camera_sockets, viewing, time_limit, clock)
-    retention = _retention(basis, recordings, capture)
-    check = _check(basis, recordings, capture, viewing, retention)
+    retention = _retention(basis, playbacks, capture)
+    check = _check(basis, playbacks, capture, viewing, retention)
     verification, exports = await _proofs(basis)
     sessions = SessionKeys(processes, stores.keyring, clock, counters)
     reports = _Reports(processes, counters, capture, streams, viewing, retention, sessions)
     context = Context(
         clock=clock, steady=steady, counters=counters, deadline=deadline, options=_options(settings), guard=guard,
-        identity=identity, enrolment=enrolment, interventions=interventions, camera_sockets=camera_sockets, streams=streams,
-        viewing=viewing, time_limit=time_limit, camera_states=camera_states, recordings=recordings, verification=verification,
-        exports=exports, holds=retention.holds, check=check, repair=_repair(basis, check, recordings, retention),
+        sign_ins=sign_ins, designations=designations, view_tokens=ViewTokens(sign_ins, steady), enrolment=enrolment,
+        interventions=interventions, camera_sockets=camera_sockets, streams=streams, viewing=viewing, time_limit=time_limit,
+        camera_states=camera_states, recordings=recordings, playbacks=playbacks, verification=verification, exports=exports,
+        holds=retention.holds, check=check, repair=_repair(basis, check, recordings, retention),
         live=LiveHub(enrolment, camera_states, clock, counters), journal=stores.journal, processes=processes,
         doors=Buckets(settings.http.door_rate, settings.http.door_burst),
-        sign_ins=Buckets(settings.http.sign_in_rate, settings.http.sign_in_burst),
+        sign_in_rate=Buckets(settings.http.sign_in_rate, settings.http.sign_in_burst),
         ready=reports.ready, gauges=reports.gauges, process_counters=reports.counters,
     )  # fmt: skip
     control = Control(context, stores, processes, capture, retention, sessions, Background(counters))
@@ -176,23 +187,20 @@ def _rules(settings: Settings) -> Rules:
     )
 
 
-def _people(basis: _Basis) -> Identity:
-    settings, lockout = basis.settings, basis.settings.lockout
+def _people(basis: _Basis, passwords: Passwords) -> tuple[SignIns, Designations]:
+    stores, settings, lockout = basis.stores, basis.settings, basis.settings.lockout
     limits = Limits(
         lockout.free_failures, lockout.first_seconds, lockout.longest_seconds, lockout.forget_seconds, lockout.free_names
     )
-    return Identity(
-        basis.stores.accounts,
-        basis.stores.journal,
-        basis.authorizer,
-        basis.clock,
-        basis.counters,
-        service=settings.policy.service,
-        limits=limits,
-        session_seconds=int(settings.http.session_hours * 3600),
-        steady=basis.steady,
-        deadline=basis.deadline,
-    )
+    sign_ins = SignIns(
+        stores.accounts, stores.journal, basis.authorizer, basis.clock, basis.counters, passwords=passwords, limits=limits,
+        lasts_seconds=int(settings.http.session_hours * 3600), steady=basis.steady, deadline=basis.deadline,
+    )  # fmt: skip
+    designations = Designations(
+        stores.accounts, stores.journal, basis.authorizer, sign_ins, passwords, basis.clock,
+        service=settings.policy.service, deadline=basis.deadline,
+    )  # fmt: skip
+    return sign_ins, designations
 
 
 def _cameras(basis: _Basis) -> Enrolment:
@@ -209,28 +217,34 @@ def _cameras(basis: _Basis) -> Enrolment:
     )
 
 
-def _recordings(basis: _Basis) -> Recordings:
+def _recordings(basis: _Basis) -> tuple[Recordings, Playbacks]:
     stores, days = basis.stores, basis.settings.policy.prefect_days
-    return Recordings(
-        stores.catalogue, stores.journal, basis.authorizer, stores.vault, stores.keyring, basis.clock, basis.counters,
+    recordings = Recordings(
+        stores.catalogue, stores.journal, basis.authorizer, stores.keyring, basis.clock, basis.counters,
         prefect_days=days, deadline=basis.deadline,
     )  # fmt: skip
+    playbacks = Playbacks(
+        stores.catalogue, stores.journal, basis.authorizer, stores.vault, stores.keyring, basis.clock, basis.counters,
+        deadline=basis.deadline,
+    )  # fmt: skip
+    return recordings, playbacks
 
 
-def _retention(basis: _Basis, recordings: Recordings, capture: Capture) -> Retention:
+def _retention(basis: _Basis, playbacks: Playbacks, capture: Capture) -> Retention:
     stores = basis.stores
     return Retention(
         stores.catalogue, stores.journal, basis.authorizer, stores.vault, stores.keyring, basis.clock, basis.counters,
-        end_views=recordings.end_views_of_recording, close_open=lambda recording: capture.finish(recording, "stopped"),
+        end_views=playbacks.end_of_recording, close_open=lambda recording: capture.finish(recording, "stopped"),
         deadline=basis.deadline,
     )  # fmt: skip
 
 
-def _check(basis: _Basis, recordings: Recordings, capture: Capture, viewing: Viewing, retention: Retention) -> Check:
+def _check(basis: _Basis, playbacks: Playbacks, capture: Capture, viewing: Viewing, retention: Retention) -> Check:
     stores = basis.stores
     return Check(
         stores.catalogue, stores.journal, stores.vault, stores.keyring, basis.clock,
-        recording_now=capture.open, viewing_now=lambda: viewing.known() | recordings.views(), believed_ns=retention.believed_ns,
+        recording_now=capture.open, viewing_now=lambda: viewing.known() | playbacks.open_views(),
+        believed_ns=retention.believed_ns,
     )  # fmt: skip
 
 
@@ -281,12 +295,12 @@ def _introduce(control: Control) -> None:
     def signed_out(user: str) -> None:
         services.viewing.end_where(PeerCloseReason.SIGNED_OUT, user=user)
         services.live.sign_out("signed out", user=user)
-        control.background.spawn(services.recordings.end_views_of(user, "signed out"))
+        control.background.spawn(services.playbacks.end_of_person(user, "signed out"))
 
     def changed(camera: str) -> None:
         services.live.camera_changed(camera)
 
-    services.identity.on_signed_out.append(signed_out)
+    services.sign_ins.on_signed_out.append(signed_out)
     services.enrolment.on_revoked.append(services.streams.revoked)
     services.interventions.on_changed.append(lambda: services.live.send_all(InterventionsChanged()))
     services.interventions.on_closed.append(services.streams.end_intervention)

@@ -1,112 +1,249 @@
-"""What a playback needs of a chain: which stored bytes make which piece of the playlist.
+"""Playback: a closed recording watched under a journalled view, fragment by fragment.
 
-Owns: the index of one recording and its HLS playlist (RFC 8216).  Must never know: keys, people, HTTP.
-One HLS segment is one vault segment (about 60 s, beginning with an IDR), so every segment decodes on its own.
+Owns: the open playbacks.  Must never know: HTTP, live pictures, how a recording came to be.
+
+API: `await open(person, recording, motive, intervention) -> Playback`, `await close(person, view)`, `playlist(person, view)`,
+`await init(person, view, n) -> bytes`, `await media(person, view, n) -> AsyncIterator[bytes]`; `await tick()` closes idle ones;
+`await close_left_open()` closes those that were open when control last ran.
+
+The order (I3): policy → *playback opened* durable → row → the first byte is decrypted.  At the end: no fragment more →
+*playback closed* with the segments served → row.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
 
-from relay.base.clock import SECOND_NS
+from relay.archive import hls
+from relay.base.clock import Clock
 from relay.base.codes import Code
-from relay.base.errors import Kind, TheirError
-from relay.evidence.boxes import walk
-from relay.evidence.chain import iterate
-from relay.evidence.lipsync import Shift, offset_at, sound_shifts
-from relay.evidence.records import Link, TrackKind
+from relay.base.counters import Counters, declare
+from relay.base.errors import Kind, OurError, TheirError
+from relay.base.ids import new_id
+from relay.evidence.records import Link
+from relay.people.authorize import Authorizer
+from relay.policy.access import Facts
+from relay.policy.motives import check_motive
+from relay.policy.roles import Action, Person
+from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_and_wait, run_in_background
+from relay.store.catalogue import Catalogue, Recording, View
+from relay.store.journal import Entry, Journal, Operation
+from relay.store.keyring import Keyring
+from relay.store.vault import Vault
+
+MAX_PLAYBACKS = 64
+IDLE_SECONDS = 600
+
+declare(
+    playback_views="journalled playback views opened",
+    playback_bytes="plain bytes decrypted for playback",
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """One segment: its init link, its fragment links and its length in seconds."""
+class Playback:
+    """An open, journalled playback; only `user` may read from it."""
 
-    segment: int
-    init: Link
-    fragments: tuple[Link, ...]
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """What a playback needs of a chain."""
-
-    pieces: tuple[Piece, ...]
-    shifts: tuple[Shift, ...]
-    """By how much its sound is moved to stand with its picture."""
+    view: str
+    recording: str
+    user: str
+    index: hls.Index
+    opened_ns: int
+    touched_ns: int
+    """UTC nanoseconds of the last reading."""
+    touched: float
+    """Monotonic seconds of the same instant: no step of the wall clock makes a playback idle."""
+    served: set[int] = field(default_factory=set)
+    """Segments of which at least one fragment was decrypted for it."""
 
 
-def index_chain(chain: Iterable[bytes]) -> Index:
-    """Return the pieces of a recording; raises TheirError(INVALID) where the chain cannot be read."""
-    links = [record.body for record in iterate(b"".join(chain)) if isinstance(record.body, Link)]
-    return Index(tuple(_pieces(links)), sound_shifts(links))
+class Playbacks:
+    """All open playbacks."""
 
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        journal: Journal,
+        authorizer: Authorizer,
+        vault: Vault,
+        keyring: Keyring,
+        clock: Clock,
+        counters: Counters,
+        *,
+        deadline: Deadline = NO_DEADLINE,
+    ) -> None:
+        """`deadline`: how long a request waits for the disk."""
+        self._catalogue = catalogue
+        self._catalogue_in_time = catalogue.within(deadline)
+        self._journal = journal
+        self._authorizer = authorizer
+        self._vault = vault
+        self._keyring = keyring
+        self._clock = clock
+        self._counters = counters
+        self._deadline = deadline
+        self._open: dict[str, Playback] = {}
 
-def move_sound(data: bytes, link: Link, shifts: Sequence[Shift]) -> bytes:
-    """Return a plain fragment for a player: its sound begins as much later or earlier as the chain's reports say.
+    async def open(self, person: Person, recording: str, motive: str | None, intervention: str | None = None) -> Playback:
+        """Begin a playback: consultation entered and durable (I3) before anything is decrypted.
 
-    Where sound is moved to earlier times anywhere in the recording, everything is told later by as much, so that none of it
-    would begin before zero.  Raises TheirError(INVALID) for what is no fragment.
-    """
-    if not shifts:
+        Raises TheirError INCOMPLETE (no motive), FORBIDDEN, CONFLICT (open, or too many views), GONE (erased), NOT_FOUND.
+        """
+        row = await self._catalogue_in_time.recordings.get(recording)
+        reason = await self._allowed(person, row, motive)
+        if len(self._open) >= MAX_PLAYBACKS:
+            raise TheirError(Kind.TOO_MANY, "too many playbacks are open", retry_after=30.0, code=Code.TOO_MANY_PLAYBACKS)
+        index = await asyncio.to_thread(lambda: hls.index_chain(self._vault.chain(recording)))
+        now_ns = self._clock.utc_ns()
+        view = Playback(new_id(now_ns), recording, person.user, index, now_ns, now_ns, self._clock.monotonic())
+        await self._enter_opened(person, view, reason)
+        self._open[view.view] = view
+        made = View(view.view, "playback", person.user, row.camera, recording, intervention, reason, now_ns, now_ns)
+        try:
+            await self._catalogue_in_time.views.add(made)
+        except OurError:
+            run_in_background(self._end(view, "not started"))
+            raise
+        self._counters.count("playback_views")
+        return view
+
+    async def close(self, person: Person, view: str, reason: str = "closed") -> None:
+        """End one's own playback; TheirError(NOT_FOUND) when it is over or someone else's."""
+        await run_and_wait(self._end(self._mine(person, view), reason), self._deadline)
+
+    async def end_of_person(self, user: str, reason: str) -> None:
+        """End every playback of a person (forced sign-out, revoked designation)."""
+        for view in [view for view in self._open.values() if view.user == user]:
+            await self._end(view, reason)
+
+    async def end_of_recording(self, recording: str, reason: str) -> None:
+        """End every playback of a recording about to be erased."""
+        for view in [view for view in self._open.values() if view.recording == recording]:
+            await self._end(view, reason)
+
+    async def close_left_open(self) -> None:
+        """Close the playbacks that were open when control last ran; what of them was served is not known any more."""
+        now_ns, reason = self._clock.utc_ns(), "the relay was restarted"
+        for row in await self._catalogue.views.list_open():
+            if row.kind == "playback" and row.view not in self._open and row.recording is not None:
+                await self._enter_closed(row.recording, view=row.view, user=row.user, reason=reason, upper_bound=True)
+                await self._catalogue.views.close(row.view, now_ns, reason, row.opened_ns, now_ns)
+
+    def open_views(self) -> frozenset[str]:
+        """Return the playbacks that are open."""
+        return frozenset(self._open)
+
+    async def tick(self) -> None:
+        """Close playbacks that nobody has read from for ten minutes; have keys forgotten that nobody needs any more."""
+        self._keyring.forget_opened()
+        limit = self._clock.monotonic() - IDLE_SECONDS
+        for view in [view for view in self._open.values() if view.touched < limit]:
+            await self._end(view, "idle")
+
+    def playlist(self, person: Person, view: str) -> str:
+        """Return the HLS playlist of one's own open view; its addresses are relative (`<n>.init.mp4`, `<n>.m4s`)."""
+        return hls.playlist(self._touch(person, view).index.pieces)
+
+    async def init(self, person: Person, view: str, segment: int) -> bytes:
+        """Return the plain init segment of piece `segment`; TheirError(NOT_FOUND, GONE)."""
+        found = self._touch(person, view)
+        return await self._plain(found.recording, self._piece(found, segment).init)
+
+    async def media(self, person: Person, view: str, segment: int) -> AsyncIterator[bytes]:
+        """Return the plain fragments of piece `segment`, decrypted one by one (memory: one fragment)."""
+        found = self._touch(person, view)
+        piece = self._piece(found, segment)
+        await asyncio.to_thread(self._keyring.recording_key, found.recording)  # refused before the answer begins
+        return self._fragments(found, piece)
+
+    async def _fragments(self, view: Playback, piece: hls.Piece) -> AsyncIterator[bytes]:
+        for link in piece.fragments:
+            if view.view not in self._open:
+                return  # closed meanwhile: not one fragment more
+            data = await self._plain(view.recording, link)
+            view.served.add(piece.segment)
+            yield hls.move_sound(data, link, view.index.shifts)
+
+    async def _plain(self, recording: str, link: Link) -> bytes:
+        def read() -> bytes:
+            key = self._keyring.recording_key(recording)
+            return self._vault.read_plain(recording, key, link.fragment, link.segment, link.offset, link.stored_length)
+
+        data = await asyncio.to_thread(read)
+        self._counters.count("playback_bytes", len(data))
         return data
-    delay = max(0, -min(shift.offset_ns for shift in shifts))
-    times = {}
-    for part in link.tracks:
-        offset = offset_at(shifts, part.first) if part.kind is TrackKind.AUDIO else 0
-        times[part.track] = part.first + (delay + offset) * part.kind.clock_rate // SECOND_NS
-    track, moved = 0, bytearray(data)
-    for _, box in walk(data):
-        if box.kind == b"tfhd":
-            track = int.from_bytes(data[box.payload + 4 : box.payload + 8], "big")
-        elif box.kind == b"tfdt" and track in times:
-            moved[box.payload + 4 : box.payload + 12] = times[track].to_bytes(8, "big")  # our own boxes: always 64 bits
-    return bytes(moved)
 
+    async def _allowed(self, person: Person, row: Recording, motive: str | None) -> str:
+        """ACC-03, JRN-02: decide a playback; returns the cleaned motive."""
+        try:
+            reason = check_motive(motive)
+        except TheirError as error:
+            raise await self._authorizer.refused(
+                person, Action.PLAY_RECORDING, error, object_type="recording", object_id=row.recording
+            ) from None
+        its = await self._catalogue_in_time.interventions.get(row.intervention)
+        facts = Facts(
+            regime=row.regime,
+            service=row.service,
+            commune=row.commune,
+            motive=reason,
+            intervention_open=its.closed_ns is None,
+            recording_closed=row.state == "closed",
+            recording_erased=row.state == "erased",
+            recording_here=row.original == "relay",
+        )
+        await self._authorizer.require(person, Action.PLAY_RECORDING, facts, object_type="recording", object_id=row.recording)
+        return reason
 
-def runs(segments: Iterable[int]) -> str:
-    """Return which segments, shortly: `0-3,7`; empty for none."""
-    found: list[list[int]] = []
-    for segment in sorted(segments):
-        if found and segment == found[-1][1] + 1:
-            found[-1][1] = segment
-        else:
-            found.append([segment, segment])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
+    def _mine(self, person: Person, view: str) -> Playback:
+        found = self._open.get(view)
+        if found is None or found.user != person.user:
+            raise TheirError(Kind.NOT_FOUND, "no such playback", code=Code.PLAYBACK_NOT_FOUND)
+        return found
 
+    def _touch(self, person: Person, view: str) -> Playback:
+        found = replace(self._mine(person, view), touched_ns=self._clock.utc_ns(), touched=self._clock.monotonic())
+        self._open[view] = found
+        return found
 
-def _pieces(links: Iterable[Link]) -> list[Piece]:
-    by_segment: dict[int, list[Link]] = {}
-    for link in links:
-        by_segment.setdefault(link.segment, []).append(link)
-    return [piece for number, links in sorted(by_segment.items()) if (piece := _piece(number, links)) is not None]
+    def _piece(self, view: Playback, segment: int) -> hls.Piece:
+        for piece in view.index.pieces:
+            if piece.segment == segment:
+                return piece
+        raise TheirError(Kind.NOT_FOUND, f"no segment {segment}", code=Code.SEGMENT_NOT_FOUND)
 
+    async def _end(self, view: Playback, reason: str) -> None:
+        # Nothing more is served from here on, whatever happens to the entry.
+        if self._open.pop(view.view, None) is None:
+            return
+        now_ns = self._clock.utc_ns()
+        details = {"view": view.view, "user": view.user, "reason": reason, "segments": hls.runs(view.served)}
+        await self._enter_closed(view.recording, **details)
+        await self._catalogue.views.close(view.view, now_ns, reason, view.opened_ns, view.touched_ns)
 
-def _piece(segment: int, links: list[Link]) -> Piece | None:
-    fragments = tuple(link for link in links if not link.init)
-    init = next((link for link in links if link.init), None)
-    if init is None or not fragments:
-        return None
-    return Piece(segment, init, fragments, _seconds(fragments))
+    async def _enter_opened(self, person: Person, view: Playback, motive: str) -> None:
+        await self._journal.append(
+            Entry(
+                Operation.CONSULTATION,
+                person.user,
+                person.role.value,
+                motive=motive,
+                object_type="recording",
+                object_id=view.recording,
+                details={"event": "playback opened", "view": view.view},
+            ),
+            deadline=self._deadline,
+        )
 
-
-def _seconds(fragments: tuple[Link, ...]) -> float:
-    parts = [part for link in fragments for part in link.tracks]
-    first = min((part.first / part.kind.clock_rate for part in parts), default=0.0)
-    return max((part.end / part.kind.clock_rate for part in parts), default=0.0) - first
-
-
-def playlist(pieces: Sequence[Piece]) -> str:
-    """Return a VOD playlist whose addresses are relative: `<n>.init.mp4`, `<n>.m4s`; TheirError(NOT_FOUND) without pieces."""
-    if not pieces:
-        raise TheirError(Kind.NOT_FOUND, "nothing was recorded", code=Code.NOTHING_RECORDED)
-    longest = max(piece.seconds for piece in pieces)
-    lines = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{int(longest) + 1}", "#EXT-X-PLAYLIST-TYPE:VOD"]
-    lines += ["#EXT-X-INDEPENDENT-SEGMENTS"]
-    known = b""
-    for piece in pieces:
-        if piece.init.plain_digest != known:
-            lines += ["#EXT-X-DISCONTINUITY"] if known else []
-            lines += [f'#EXT-X-MAP:URI="{piece.segment}.init.mp4"']
-            known = piece.init.plain_digest
-        lines += [f"#EXTINF:{piece.seconds:.3f},", f"{piece.segment}.m4s"]
-    return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
+    async def _enter_closed(self, recording: str, **details: str | int | bool | None) -> None:
+        await self._journal.append(
+            Entry(
+                Operation.SYSTEME,
+                "relay",
+                "system",
+                object_type="recording",
+                object_id=recording,
+                details={"event": "playback closed", **details},
+            ),
+            happened=True,
+        )

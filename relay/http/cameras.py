@@ -108,7 +108,7 @@ async def view_token(request: web.Request) -> web.StreamResponse:
     found = signed_in(request)
     await services.guard.require(found.person, Action.REQUEST_STREAM, object_type="camera", object_id=body.camera)
     await services.interventions.motive_of(found.person, body.intervention)
-    made = services.identity.issue_view_token(found, body.camera, body.intervention)
+    made = services.view_tokens.issue(found, body.camera, body.intervention)
     return answer(schemas.ViewTokenOut(token=made.token, expires_at=rfc3339(services.steady.wall_ns(made.expires_ns))), 201)
 
 

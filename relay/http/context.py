@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from relay.archive.check import Check
 from relay.archive.exports import Exports
 from relay.archive.holds import Holds
+from relay.archive.playback import Playbacks
 from relay.archive.recordings import Recordings
 from relay.archive.repair import Repair
 from relay.archive.verification import Verification
@@ -27,9 +28,11 @@ from relay.live.processes import Processes
 from relay.live.streams import Streams
 from relay.live.time_limit import TimeLimit
 from relay.people.authorize import Authorizer
+from relay.people.designations import Designations
 from relay.people.enrolment import Enrolment
-from relay.people.identity import Identity, SignedIn
 from relay.people.interventions import Interventions
+from relay.people.sign_ins import SignedIn, SignIns
+from relay.people.view_tokens import ViewTokens
 from relay.runtime.deadlines import Deadline
 from relay.store.journal import Journal
 from relay.viewing.camera_state import CameraStates
@@ -72,7 +75,9 @@ class Context:
     """How long a request waits for the disk."""
     options: Options
     guard: Authorizer
-    identity: Identity
+    sign_ins: SignIns
+    designations: Designations
+    view_tokens: ViewTokens
     enrolment: Enrolment
     interventions: Interventions
     camera_sockets: CameraSockets
@@ -81,6 +86,7 @@ class Context:
     time_limit: TimeLimit
     camera_states: CameraStates
     recordings: Recordings
+    playbacks: Playbacks
     verification: Verification
     exports: Exports
     holds: Holds
@@ -89,7 +95,7 @@ class Context:
     live: LiveHub
     journal: Journal
     doors: Buckets
-    sign_ins: Buckets
+    sign_in_rate: Buckets
     processes: Processes
     ready: Callable[[], Mapping[str, bool]]
     gauges: Callable[[], Mapping[str, Mapping[str, float]]]

@@ -17,7 +17,7 @@ from relay.base.counters import Counters, declare
 from relay.http.alarms import Alarm, Alarms
 from relay.live.disk import Outlook
 from relay.people.enrolment import Enrolment, in_scope
-from relay.people.identity import SignedIn
+from relay.people.sign_ins import SignedIn
 from relay.protocol import wire
 from relay.protocol.page import Bye, CameraChanged, CameraGone, Cameras, DiskReport, ToPage
 from relay.runtime.tasks import run_logged
@@ -90,7 +90,7 @@ class Page:
 
     def __init__(self, found: SignedIn, outbox: Outbox) -> None:
         self.person = found.person
-        self.session = found.session
+        self.sign_in = found.sign_in
         self.expires_ns = found.expires_ns
         self.outbox = outbox
 
@@ -169,14 +169,14 @@ class LiveHub:
         page.send(Cameras(tuple(self._camera_states.of(camera) for camera in self._visible(page))))
         for greeting in self.greetings:
             page.send(greeting())
-        for alarm in self._alarms.missed(page.session):
+        for alarm in self._alarms.missed(page.sign_in):
             if page in self._pages_for(alarm.camera):
                 self._send_alarm(page, alarm)
 
     def remove(self, page: Page) -> None:
         """A page disconnected."""
         self._pages.discard(page)
-        self._alarms.left(page.session)
+        self._alarms.left(page.sign_in)
 
     def alarm(self, camera: str, reason: str) -> None:
         """Send an alarm to every page that may see the camera; `Alarms` keeps it for pages that connect later."""
@@ -186,7 +186,7 @@ class LiveHub:
 
     def _send_alarm(self, page: Page, alarm: Alarm) -> None:
         page.send(alarm.message())
-        self._alarms.reach(alarm, page.session)
+        self._alarms.reach(alarm, page.sign_in)
 
     def _pages_for(self, name: str) -> list[Page]:
         """Return the pages of people competent for a camera (VID-03); for an unknown camera, of people competent for all."""
@@ -200,9 +200,9 @@ class LiveHub:
         for page in self._pages:
             page.send(message)
 
-    def sign_out(self, reason: str, *, user: str | None = None, session: str | None = None) -> None:
+    def sign_out(self, reason: str, *, user: str | None = None, sign_in: str | None = None) -> None:
         """Send `bye` to the pages of a person or of one sign-in, then close them."""
-        self._dismiss([page for page in self._pages if page.person.user == user or page.session == session], reason)
+        self._dismiss([page for page in self._pages if page.person.user == user or page.sign_in == sign_in], reason)
 
     def expire(self, steady_ns: int) -> None:
         """Close the pages whose sign-in has ended at `steady_ns` (steady UTC); call about once a second."""

@@ -100,7 +100,7 @@ class _PageMessages:
 
     async def _assign(self, message: messages.Assign) -> None:
         page, viewing, slot = self._page, self._services.viewing, message.slot
-        viewing.claim(Viewer(page.person, page.session, page.expires_ns), message.wall)
+        viewing.claim(Viewer(page.person, page.sign_in, page.expires_ns), message.wall)
         watching = await viewing.assign(
             page.person, message.wall, slot, message.camera, message.intervention, message.layer, self.send
         )

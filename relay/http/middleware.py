@@ -16,7 +16,7 @@ from relay.base.codes import Code
 from relay.base.counters import declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.http.context import Access, Context, Handler, Route, bearer, context, remember
-from relay.people.identity import CONSOLE, SignedIn
+from relay.people.sign_ins import CONSOLE, SignedIn
 from relay.runtime import deadlines
 
 logger = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ def limit(request: web.Request, services: Context, route: Route) -> None:
     source = request.remote or "?"
     wait = 0.0
     if (route.method, route.path) == ("POST", SIGN_IN):
-        wait = services.sign_ins.take(source, services.clock.monotonic())
+        wait = services.sign_in_rate.take(source, services.clock.monotonic())
     elif route.access in {Access.CAMERA, Access.VIEWER, Access.SECRET}:
         wait = services.doors.take(source, services.clock.monotonic())
     if wait > 0:
@@ -163,10 +163,10 @@ async def _signed_in(request: web.Request, services: Context) -> None:
         return
     if token is None:
         raise TheirError(Kind.UNAUTHENTICATED, "sign in first", code=Code.SIGN_IN_REQUIRED)
-    found = await services.identity.who(token)
+    found = await services.sign_ins.who(token)
     if request.method not in SAFE_METHODS:
         check_origin(request, services)
-        services.identity.check_csrf(found, request.headers.get("X-CSRF"))
+        services.sign_ins.check_csrf(found, request.headers.get("X-CSRF"))
     elif request.headers.get(hdrs.UPGRADE):
         # A WebSocket handshake is a GET that no CSRF header can protect: its Origin must be ours (RFC 6455 §10.2).
         check_origin(request, services)

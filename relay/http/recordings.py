@@ -92,21 +92,21 @@ async def show(request: web.Request) -> web.StreamResponse:
 async def open_view(request: web.Request) -> web.StreamResponse:
     """Begin a playback: journalled before anything is decrypted."""
     body = await read_body(request, schemas.ViewOpen)
-    recordings = context(request).recordings
+    playbacks = context(request).playbacks
     person = signed_in(request).person
-    view = await recordings.open_view(person, request.match_info["recording"], body.motive, body.intervention)
+    view = await playbacks.open(person, request.match_info["recording"], body.motive, body.intervention)
     return answer(schemas.ViewOpened(view=view.view, playlist=f"/api/views/{view.view}/index.m3u8"), 201)
 
 
 async def close_view(request: web.Request) -> web.StreamResponse:
     """End a playback."""
-    await context(request).recordings.close_view(signed_in(request).person, request.match_info["view"])
+    await context(request).playbacks.close(signed_in(request).person, request.match_info["view"])
     return web.Response(status=204)
 
 
 async def playlist(request: web.Request) -> web.StreamResponse:
     """Return the HLS playlist of one's own playback."""
-    text = context(request).recordings.playlist(signed_in(request).person, request.match_info["view"])
+    text = context(request).playbacks.playlist(signed_in(request).person, request.match_info["view"])
     return web.Response(text=text, content_type="application/vnd.apple.mpegurl", headers={hdrs.CACHE_CONTROL: "no-store"})
 
 
@@ -114,7 +114,7 @@ async def init_segment(request: web.Request) -> web.StreamResponse:
     """Return the init segment of a piece."""
     services = context(request)
     piece = int(request.match_info["piece"])
-    data = await services.recordings.init(signed_in(request).person, request.match_info["view"], piece)
+    data = await services.playbacks.init(signed_in(request).person, request.match_info["view"], piece)
     return web.Response(body=data, content_type="video/mp4", headers={hdrs.CACHE_CONTROL: "no-store"})
 
 
@@ -122,7 +122,7 @@ async def media(request: web.Request) -> web.StreamResponse:
     """Stream the fragments of a piece, decrypted one by one."""
     services = context(request)
     piece = int(request.match_info["piece"])
-    fragments = await services.recordings.media(signed_in(request).person, request.match_info["view"], piece)
+    fragments = await services.playbacks.media(signed_in(request).person, request.match_info["view"], piece)
     response = web.StreamResponse(headers={hdrs.CACHE_CONTROL: "no-store", hdrs.CONTENT_TYPE: "video/iso.segment"})
     response.headers["X-Content-Type-Options"] = "nosniff"
     await response.prepare(request)

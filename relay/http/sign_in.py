@@ -11,7 +11,7 @@ from relay.http import schemas
 from relay.http.bodies import answer, read_body
 from relay.http.context import Access, Route, context, signed_in
 from relay.http.middleware import COOKIE
-from relay.people.identity import SignedIn
+from relay.people.sign_ins import SignedIn
 
 
 def _shown(request: web.Request, found: SignedIn) -> schemas.Session:
@@ -30,7 +30,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     """Sign in; the session is the cookie, `csrf` goes into the header `X-CSRF` of every unsafe request."""
     body = await read_body(request, schemas.SignIn)
     services = context(request)
-    token, found = await services.identity.sign_in(body.user, body.password, request.remote or "?")
+    token, found = await services.sign_ins.sign_in(body.user, body.password, request.remote or "?")
     response = answer(_shown(request, found))
     seconds = (found.expires_ns - services.steady.utc_ns()) // 1_000_000_000
     response.set_cookie(COOKIE, token, max_age=seconds, path="/", httponly=True, samesite="Strict", secure=services.options.tls)
@@ -43,12 +43,12 @@ async def show(request: web.Request) -> web.StreamResponse:
 
 
 async def sign_out(request: web.Request) -> web.StreamResponse:
-    """Sign out: the session and everything watched under it end."""
+    """Sign out: the sign-in and everything watched under it end."""
     services = context(request)
-    session = signed_in(request).session
-    services.viewing.end_where(PeerCloseReason.SIGNED_OUT, sign_in=session)
-    services.live.sign_out("signed out", session=session)
-    await services.identity.sign_out(request.cookies[COOKIE])
+    ending = signed_in(request).sign_in
+    services.viewing.end_where(PeerCloseReason.SIGNED_OUT, sign_in=ending)
+    services.live.sign_out("signed out", sign_in=ending)
+    await services.sign_ins.sign_out(request.cookies[COOKIE])
     response = web.Response(status=204)
     response.del_cookie(COOKIE, path="/")
     return response
@@ -57,7 +57,7 @@ async def sign_out(request: web.Request) -> web.StreamResponse:
 async def change_password(request: web.Request) -> web.StreamResponse:
     """Change one's own password; every other session ends."""
     body = await read_body(request, schemas.PasswordChange)
-    await context(request).identity.change_password(request.cookies[COOKIE], body.old, body.new)
+    await context(request).sign_ins.change_password(request.cookies[COOKIE], body.old, body.new)
     return web.Response(status=204)
 
 

@@ -34,33 +34,33 @@ def _shown(account: Account, password: str | None = None) -> schemas.UserOut:
 
 async def list_users(request: web.Request) -> web.StreamResponse:
     """List everybody."""
-    found = await context(request).identity.list_users(signed_in(request).person)
+    found = await context(request).designations.list_all(signed_in(request).person)
     return answer(schemas.UserList(users=[_shown(account) for account in found]))
 
 
 async def add(request: web.Request) -> web.StreamResponse:
     """Designate a person; the one-time password is shown once."""
     body = await read_body(request, schemas.UserAdd)
-    identity = context(request).identity
+    designations = context(request).designations
     actor = signed_in(request).person
     communes = frozenset(body.communes) if body.communes is not None else None
-    password = await identity.add_user(actor, body.user, body.name, body.role, communes=communes, act_ref=body.act_ref)
-    made = next(account for account in await identity.list_users(actor) if account.person.user == body.user)
+    password = await designations.add(actor, body.user, body.name, body.role, communes=communes, act_ref=body.act_ref)
+    made = next(account for account in await designations.list_all(actor) if account.person.user == body.user)
     return answer(_shown(made, password), 201)
 
 
 async def change(request: web.Request) -> web.StreamResponse:
     """Change a person's designation, or reset the password."""
     body = await read_body(request, schemas.UserChange)
-    identity = context(request).identity
+    designations = context(request).designations
     actor, user = signed_in(request).person, request.match_info["user"]
     changes: dict[str, Any] = body.model_dump(exclude_none=True, exclude={"reset_password"})
     if "communes" in changes:
         changes["communes"] = frozenset(changes["communes"])
-    password = await identity.reset_password(actor, user) if body.reset_password else None
+    password = await designations.reset_password(actor, user) if body.reset_password else None
     if changes or not body.reset_password:
-        return answer(_shown(await identity.update_user(actor, user, **changes), password))
-    found = next((account for account in await identity.list_users(actor) if account.person.user == user), None)
+        return answer(_shown(await designations.update(actor, user, **changes), password))
+    found = next((account for account in await designations.list_all(actor) if account.person.user == user), None)
     if found is None:
         raise TheirError(Kind.NOT_FOUND, f"no user {user}", code=Code.USER_NOT_FOUND, facts={"user": user})
     return answer(_shown(found, password))
@@ -68,13 +68,13 @@ async def change(request: web.Request) -> web.StreamResponse:
 
 async def remove(request: web.Request) -> web.StreamResponse:
     """Remove a person."""
-    await context(request).identity.remove_user(signed_in(request).person, request.match_info["user"])
+    await context(request).designations.remove(signed_in(request).person, request.match_info["user"])
     return web.Response(status=204)
 
 
 async def sign_out(request: web.Request) -> web.StreamResponse:
     """Force a sign-out everywhere: what the person watches ends at once."""
-    ended = await context(request).identity.sign_out_user(signed_in(request).person, request.match_info["user"])
+    ended = await context(request).designations.sign_out(signed_in(request).person, request.match_info["user"])
     return answer(schemas.SignedOut(ended=ended))
 
 

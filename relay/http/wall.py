@@ -20,7 +20,7 @@ async def open_wall(request: web.Request) -> web.StreamResponse:
     await services.guard.require(found.person, Action.LIST_INTERVENTIONS, object_type="wall")
     worker = number(request, "worker", 0, 0, 63)
     offer = await read_text(request, SDP)
-    viewer = Viewer(found.person, found.session, found.expires_ns)
+    viewer = Viewer(found.person, found.sign_in, found.expires_ns)
     opened = await services.viewing.open_session(viewer, worker, offer)
     return created(opened.answer.sdp, f"/wall/{opened.secret}", opened.answer.etag, services.options.ice_servers)
 
@@ -29,7 +29,7 @@ async def patch(request: web.Request) -> web.StreamResponse:
     """Trickle or restart ICE."""
     services = context(request)
     secret, found = request.match_info["secret"], signed_in(request)
-    services.viewing.claim(Viewer(found.person, found.session, found.expires_ns), secret)
+    services.viewing.claim(Viewer(found.person, found.sign_in, found.expires_ns), secret)
 
     async def send(fragment: str, if_match: str | None) -> Patched:
         return await services.viewing.patch(secret, fragment, if_match)

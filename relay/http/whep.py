@@ -20,11 +20,11 @@ async def _viewer(request: web.Request) -> tuple[Viewer, str | None]:
     token = bearer(request)
     if token is None:
         found = signed_in(request)
-        return Viewer(found.person, found.session, found.expires_ns), wanted
-    grant = await context(request).identity.redeem_view_token(token, request.match_info["camera"])
+        return Viewer(found.person, found.sign_in, found.expires_ns), wanted
+    grant = await context(request).view_tokens.redeem(token, request.match_info["camera"])
     if wanted is not None and wanted != grant.intervention:
         raise TheirError(Kind.FORBIDDEN, "this view token is for another intervention", code=Code.VIEW_TOKEN_OF_OTHER)
-    return Viewer(grant.person, grant.session, grant.expires_ns), grant.intervention
+    return Viewer(grant.person, grant.sign_in, grant.expires_ns), grant.intervention
 
 
 async def watch(request: web.Request) -> web.StreamResponse:

@@ -105,16 +105,16 @@ ENFORCED: dict[str, Requirement] = {
     "LIV-05": Requirement(
         "R241-4 al.4, R241-13 al.4",
         "no second recording: playback and extraction leave no media outside the vault",
-        ("relay.archive.export_zip:Archive", "relay.archive.recordings:Recordings.media"),
+        ("relay.archive.export_zip:Archive", "relay.archive.playback:Playbacks.media"),
         (_ARCHIVE + "test_exports.py::test_no_plain_media_rests_in_the_data_folder_during_or_after_an_extraction",),
     ),
     "LIV-06": Requirement(
         "R241-3 V, R241-11 V",
         "a view is in the journal before its first frame; no journal, no frame",
-        ("relay.store.journal:Journal.append", "relay.archive.recordings:Recordings.open_view"),
+        ("relay.store.journal:Journal.append", "relay.archive.playback:Playbacks.open"),
         (
             _STORE + "test_journal.py::test_a_journal_that_cannot_be_written_refuses",
-            _ARCHIVE + "test_recordings.py::test_a_commander_plays_what_was_recorded_within_a_journalled_view",
+            _ARCHIVE + "test_playback.py::test_a_commander_plays_what_was_recorded_within_a_journalled_view",
         ),
     ),
     "LIV-07": Requirement(
@@ -139,10 +139,10 @@ ENFORCED: dict[str, Requirement] = {
     "ACC-01": Requirement(
         "R241-3-1 I, R241-12 I",
         "designated persons only, from a day to a day, with one role",
-        ("relay.policy.access:decide", "relay.people.identity:Identity.add_user"),
+        ("relay.policy.access:decide", "relay.people.designations:Designations.add"),
         (
             _POLICY + "test_access.py::test_no_combination_shows_a_picture_against_the_rules",
-            _PEOPLE + "test_identity.py::test_every_way_a_session_ends",
+            _PEOPLE + "test_sign_ins.py::test_every_way_a_session_ends",
         ),
     ),
     "ACC-03": Requirement(
@@ -151,7 +151,7 @@ ENFORCED: dict[str, Requirement] = {
         ("relay.policy.access:decide",),
         (
             _POLICY + "test_access.py::test_a_stored_picture_is_refused_for_each_thing_that_lacks",
-            _ARCHIVE + "test_recordings.py::test_a_recording_in_progress_is_not_played",
+            _ARCHIVE + "test_playback.py::test_a_recording_in_progress_is_not_played",
         ),
     ),
     "ACC-04": Requirement(
@@ -172,12 +172,12 @@ ENFORCED: dict[str, Requirement] = {
     "SEC-01": Requirement(
         "LIL 99 II",
         "passwords, sessions and tokens resist theft and guessing",
-        ("relay.policy.lockout:wait_seconds", "relay.people.identity:Identity.sign_in", "relay.people.passwords:Passwords"),
+        ("relay.policy.lockout:wait_seconds", "relay.people.sign_ins:SignIns.sign_in", "relay.people.passwords:Passwords"),
         (
-            _PEOPLE + "test_identity.py::test_neither_token_nor_password_rests_in_clear_on_disk",
-            _PEOPLE + "test_identity.py::test_failures_lock_the_name_for_a_while_even_for_the_right_password",
-            _PEOPLE + "test_identity.py::test_a_one_time_password_opens_nothing_but_its_own_change",
-            _PEOPLE + "test_identity.py::test_a_step_of_the_wall_clock_neither_ends_nor_prolongs_a_sign_in_or_a_view_token",
+            _PEOPLE + "test_sign_ins.py::test_neither_token_nor_password_rests_in_clear_on_disk",
+            _PEOPLE + "test_sign_ins.py::test_failures_lock_the_name_for_a_while_even_for_the_right_password",
+            _PEOPLE + "test_sign_ins.py::test_a_one_time_password_opens_nothing_but_its_own_change",
+            _PEOPLE + "test_sign_ins.py::test_a_step_of_the_wall_clock_neither_ends_nor_prolongs_a_sign_in_or_a_view_token",
         ),
     ),
     "SEC-02": Requirement(
@@ -206,7 +206,7 @@ ENFORCED: dict[str, Requirement] = {
         (
             _STORE + "test_journal.py::test_a_consultation_without_motive_is_refused",
             _PEOPLE + "test_interventions.py::test_no_motive_no_intervention_and_the_refusal_is_entered",
-            _ARCHIVE + "test_recordings.py::test_without_a_motive_there_is_no_picture",
+            _ARCHIVE + "test_playback.py::test_without_a_motive_there_is_no_picture",
         ),
     ),
     "JRN-03": Requirement(

@@ -1,6 +1,6 @@
-"""People, their sessions and cameras' tokens at rest.
+"""People, their sign-ins and cameras' tokens at rest.
 
-Owns: rows of `users`, `sessions`, `cameras`.  Must never know: passwords in clear, HTTP, what a role may do.
+Owns: rows of `users`, `sessions` (the sign-ins), `cameras`.  Must never know: passwords in clear, HTTP, what a role may do.
 Tokens stand here as SHA-256 only; passwords as Argon2id strings made by the caller.
 """
 
@@ -16,7 +16,7 @@ from relay.base.errors import Kind, TheirError
 from relay.policy.roles import Person, Role
 from relay.runtime.deadlines import NO_DEADLINE, Deadline
 from relay.store.database import Database
-from relay.store.tables import cameras, sessions, users
+from relay.store.tables import cameras, sign_ins, users
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ FindCamera: TypeAlias = Callable[[str], Awaitable[Camera | None]]
 
 
 class Accounts:
-    """All statements about people, sessions and cameras."""
+    """All statements about people, sign-ins and cameras."""
 
     def __init__(self, database: Database, deadline: Deadline = NO_DEADLINE) -> None:
         self._database = database
@@ -103,38 +103,38 @@ class Accounts:
             raise TheirError(Kind.NOT_FOUND, f"no user {user}", code=Code.USER_NOT_FOUND, facts={"user": user})
 
     async def remove_user(self, user: str) -> None:
-        """Delete a person and every session; TheirError(NOT_FOUND).  The journal keeps the name."""
+        """Delete a person and every sign-in; TheirError(NOT_FOUND).  The journal keeps the name."""
         found = await self._write(lambda c: c.execute(delete(users).where(users.c.user == user)).rowcount)
         if not found:
             raise TheirError(Kind.NOT_FOUND, f"no user {user}", code=Code.USER_NOT_FOUND, facts={"user": user})
 
-    async def add_session(self, digest: str, user: str, now_ns: int, expires_ns: int, most: int) -> None:
-        """Insert a session; the oldest beyond `most` of the same person, and all expired ones, go."""
+    async def add_sign_in(self, digest: str, user: str, now_ns: int, expires_ns: int, most: int) -> None:
+        """Insert a sign-in; the oldest beyond `most` of the same person, and all expired ones, go."""
 
         def work(connection: Connection) -> None:
-            connection.execute(delete(sessions).where(sessions.c.expires_ns <= now_ns))
-            mine = select(sessions.c.digest).where(sessions.c.user == user).order_by(sessions.c.created_ns.desc())
+            connection.execute(delete(sign_ins).where(sign_ins.c.expires_ns <= now_ns))
+            mine = select(sign_ins.c.digest).where(sign_ins.c.user == user).order_by(sign_ins.c.created_ns.desc())
             extra = connection.scalars(mine.offset(most - 1)).all()
-            connection.execute(delete(sessions).where(sessions.c.digest.in_(extra)))
+            connection.execute(delete(sign_ins).where(sign_ins.c.digest.in_(extra)))
             row = {"digest": digest, "user": user, "created_ns": now_ns, "expires_ns": expires_ns}
-            connection.execute(sessions.insert().values(**row))
+            connection.execute(sign_ins.insert().values(**row))
 
         await self._write(work)
 
-    async def session(self, digest: str, now_ns: int) -> tuple[Person, int] | None:
-        """Return the person and the session's end, or None when it is unknown or over."""
-        query = select(users, sessions.c.expires_ns).join(sessions, sessions.c.user == users.c.user)
-        query = query.where(sessions.c.digest == digest, sessions.c.expires_ns > now_ns)
+    async def sign_in(self, digest: str, now_ns: int) -> tuple[Person, int] | None:
+        """Return the person and the sign-in's end, or None when it is unknown or over."""
+        query = select(users, sign_ins.c.expires_ns).join(sign_ins, sign_ins.c.user == users.c.user)
+        query = query.where(sign_ins.c.digest == digest, sign_ins.c.expires_ns > now_ns)
         row = await self._read(lambda c: c.execute(query).one_or_none())
         return None if row is None else (_account(row).person, row.expires_ns)
 
-    async def end_session(self, digest: str) -> None:
-        """Delete one session."""
-        await self._write(lambda c: c.execute(delete(sessions).where(sessions.c.digest == digest)))
+    async def end_sign_in(self, digest: str) -> None:
+        """Delete one sign-in."""
+        await self._write(lambda c: c.execute(delete(sign_ins).where(sign_ins.c.digest == digest)))
 
-    async def end_sessions(self, user: str) -> int:
-        """Delete all sessions of a person; returns how many there were."""
-        return await self._write(lambda c: c.execute(delete(sessions).where(sessions.c.user == user)).rowcount)
+    async def end_sign_ins(self, user: str) -> int:
+        """Delete all sign-ins of a person; return how many there were."""
+        return await self._write(lambda c: c.execute(delete(sign_ins).where(sign_ins.c.user == user)).rowcount)
 
     async def add_camera(self, camera: Camera, token_digest: str, most: int | None) -> None:
         """Insert a camera; TheirError(CONFLICT) if the name is taken or `most` valid ones exist already (REC-03)."""

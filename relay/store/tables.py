@@ -46,7 +46,7 @@ users = Table(
     Column("created_ns", BigInteger, nullable=False),
 )
 
-sessions = Table(
+sign_ins = Table(
     "sessions",
     metadata,
     Column("digest", String(64), primary_key=True),

@@ -23,8 +23,8 @@ from relay.evidence.records import TrackKind, TrackPart
 from relay.evidence.seal import SessionSigner, new_session
 from relay.people.authorize import Authorizer
 from relay.people.enrolment import Enrolment
-from relay.people.identity import CONSOLE
 from relay.people.interventions import Interventions
+from relay.people.sign_ins import CONSOLE
 from relay.store.accounts import Accounts
 from relay.store.catalogue import Catalogue
 from relay.store.database import Database
@@ -80,7 +80,7 @@ async def measure(root: Path, gigabytes: float, mbit: float, minutes: float) -> 
     journal = await Journal.open(database, keyring.signer, "bench/journal", root / "checkpoints", clock, counters)
     accounts, catalogue = Accounts(database), Catalogue(database)
     authorizer = Authorizer(journal, clock)
-    recordings = Recordings(catalogue, journal, authorizer, vault, keyring, clock, counters)
+    recordings = Recordings(catalogue, journal, authorizer, keyring, clock, counters)
     await Enrolment(accounts, journal, authorizer, clock, service="Bench", communes=(), max_cameras=None).enrol(
         CONSOLE, "cam-1", "Bench", "bodycam_pm"
     )

@@ -16,6 +16,7 @@ import pytest
 from relay.archive.check import Check
 from relay.archive.export_zip import DERIVE
 from relay.archive.exports import Exports, Request
+from relay.archive.playback import Playbacks
 from relay.archive.recordings import Recordings
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
@@ -27,8 +28,8 @@ from relay.evidence.verdict import Verdict
 from relay.evidence.verify import verify
 from relay.people.authorize import Authorizer
 from relay.people.enrolment import Enrolment
-from relay.people.identity import CONSOLE
 from relay.people.interventions import Interventions
+from relay.people.sign_ins import CONSOLE
 from relay.policy.roles import Person, Role
 from relay.store.accounts import Accounts
 from relay.store.catalogue import Catalogue
@@ -49,7 +50,7 @@ class Post:
     """A command post with one closed recording of two seconds of real picture and sound."""
 
     recording: str
-    recordings: Recordings
+    playbacks: Playbacks
     exports: Exports
     check: Check
     keyring: Keyring
@@ -69,7 +70,7 @@ async def post(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
     authorizer = Authorizer(journal, clock)
     enrolment = Enrolment(accounts, journal, authorizer, clock, service=SERVICE)
     interventions = Interventions(catalogue, journal, authorizer, clock)
-    recordings = Recordings(catalogue, journal, authorizer, vault, keyring, clock, counters)
+    recordings = Recordings(catalogue, journal, authorizer, keyring, clock, counters)
     await enrolment.enrol(CONSOLE, "cam-1", "Patrouille 1", "bodycam_pm")
     its = await interventions.open_by_camera("cam-1", "Rixe", "appel 17")
     camera = await enrolment.camera("cam-1")
@@ -89,7 +90,8 @@ async def post(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
         revoked={},
     )
     check = Check(catalogue, journal, vault, keyring, clock)
-    yield Post(plan.recording, recordings, exports, check, keyring, plan.started_ns)
+    playbacks = Playbacks(catalogue, journal, authorizer, vault, keyring, clock, counters)
+    yield Post(plan.recording, playbacks, exports, check, keyring, plan.started_ns)
     await journal.close()
     await database.close()
 
@@ -134,10 +136,10 @@ def _frames(data: bytes) -> dict[str, int]:
 
 
 async def test_what_the_playlist_names_decodes_in_full(post: Post) -> None:
-    view = await post.recordings.open_view(COMMANDER, post.recording, "procédure 12/2026")
-    assert "#EXTINF:2.0" in post.recordings.playlist(COMMANDER, view.view)
-    data = await post.recordings.init(COMMANDER, view.view, 0)
-    async for piece in await post.recordings.media(COMMANDER, view.view, 0):
+    view = await post.playbacks.open(COMMANDER, post.recording, "procédure 12/2026")
+    assert "#EXTINF:2.0" in post.playbacks.playlist(COMMANDER, view.view)
+    data = await post.playbacks.init(COMMANDER, view.view, 0)
+    async for piece in await post.playbacks.media(COMMANDER, view.view, 0):
         data += piece
     assert _frames(data) == {"video": 60, "audio": 100}
 

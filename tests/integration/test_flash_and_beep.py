@@ -14,7 +14,7 @@ import av
 import pytest
 
 from relay.archive.export_zip import DERIVE, Archive, Parts, select_interval
-from relay.archive.playback import index_chain, move_sound, playlist
+from relay.archive.hls import index_chain, move_sound, playlist
 from relay.base.clock import ManualClock
 from relay.base.ids import new_id
 from relay.channel import messages

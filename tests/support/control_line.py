@@ -20,8 +20,8 @@ from relay.app.settings import Settings
 from relay.app.wiring import Control, wire
 from relay.base.clock import Clock
 from relay.http.app import make_app
-from relay.people.identity import CONSOLE
 from relay.people.passwords import Passwords
+from relay.people.sign_ins import CONSOLE
 from tests.support.fake_peers import FakeRecorder, FakeWorker
 from tests.support.faulty_disk import ScriptedDeadline
 
@@ -99,9 +99,9 @@ class Line:
     @contextlib.asynccontextmanager
     async def person(self, user: str, role: str) -> AsyncIterator[Page]:
         """Make a person and sign in."""
-        identity = self.control.context.identity
+        designations = self.control.context.designations
         with contextlib.suppress(Exception):
-            await identity.add_user(CONSOLE, user, user, role, password=PASSWORD, must_change=False)
+            await designations.add(CONSOLE, user, user, role, password=PASSWORD, must_change=False)
         body = {"user": user, "password": PASSWORD}
         async with (
             aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http,
@@ -162,9 +162,9 @@ async def serving(
 ) -> AsyncIterator[Line]:
     """Run control against peers that outlive it."""
     deadline = ScriptedDeadline()
-    control = await wire(settings, clock=clock, deadline=deadline)
     # Argon2's real cost would be most of the tests' time; its own test uses it.
-    control.context.identity._passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    control = await wire(settings, clock=clock, deadline=deadline, passwords=passwords)
     services = control.context
     await services.viewing.start()
     control.capture.start()

@@ -9,19 +9,22 @@ from typing import Protocol
 import pytest
 from argon2 import PasswordHasher
 
+from relay.archive.playback import Playbacks
 from relay.archive.recordings import Recordings
 from relay.archive.retention import Retention
-from relay.base.clock import ManualClock
+from relay.base.clock import ManualClock, SteadyClock
 from relay.base.counters import Counters
 from relay.channel.messages import Plan, RecordingClosed, SegmentSealed
 from relay.evidence.chain import ChainWriter, Gap, Link, Original, Reason, Start
 from relay.evidence.records import TrackKind, TrackPart
 from relay.evidence.seal import encrypt_fragment, new_session, sha256
 from relay.people.authorize import Authorizer
+from relay.people.designations import Designations
 from relay.people.enrolment import Enrolment
-from relay.people.identity import CONSOLE, Identity
 from relay.people.interventions import Interventions
 from relay.people.passwords import Passwords
+from relay.people.sign_ins import CONSOLE, SignIns
+from relay.people.view_tokens import ViewTokens
 from relay.policy.roles import Person, Role
 from relay.store.accounts import Accounts
 from relay.store.catalogue import Catalogue, Export
@@ -52,11 +55,19 @@ class House:
     vault: Vault
     accounts: Accounts
     catalogue: Catalogue
-    identity: Identity
+    passwords: Passwords
+    sign_ins: SignIns
+    designations: Designations
+    view_tokens: ViewTokens
     enrolment: Enrolment
     interventions: Interventions
     recordings: Recordings
+    playbacks: Playbacks
     retention: Retention
+
+    def fresh_playbacks(self) -> Playbacks:
+        """Return the playbacks of a control that has just started: it knows of none."""
+        return Playbacks(self.catalogue, self.journal, self.authorizer, self.vault, self.keyring, self.clock, self.counters)
 
     async def events(self) -> list[str]:
         """Return what the journal tells, in order: `operation/event` or `operation/action`."""
@@ -167,7 +178,10 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     accounts, catalogue = Accounts(database), Catalogue(database)
     authorizer = Authorizer(journal, clock)
     passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    recordings = Recordings(catalogue, journal, authorizer, vault, keyring, clock, counters)
+    steady = SteadyClock(clock)
+    sign_ins = SignIns(accounts, journal, authorizer, clock, counters, passwords=passwords, steady=steady)
+    recordings = Recordings(catalogue, journal, authorizer, keyring, clock, counters)
+    playbacks = Playbacks(catalogue, journal, authorizer, vault, keyring, clock, counters)
     yield House(
         tmp_path,
         clock,
@@ -179,11 +193,15 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         vault,
         accounts,
         catalogue,
-        Identity(accounts, journal, authorizer, clock, counters, service=SERVICE, passwords=passwords),
+        passwords,
+        sign_ins,
+        Designations(accounts, journal, authorizer, sign_ins, passwords, clock, service=SERVICE),
+        ViewTokens(sign_ins, steady),
         Enrolment(accounts, journal, authorizer, clock, service=SERVICE, communes=("35000", ""), max_cameras=3),
         Interventions(catalogue, journal, authorizer, clock),
         recordings,
-        Retention(catalogue, journal, authorizer, vault, keyring, clock, counters, end_views=recordings.end_views_of_recording),
+        playbacks,
+        Retention(catalogue, journal, authorizer, vault, keyring, clock, counters, end_views=playbacks.end_of_recording),
     )
     await journal.close()
     passwords.close()

@@ -27,9 +27,9 @@ async def _kinds(house: House) -> set[str]:
 
 async def test_a_healthy_house_agrees_with_itself_before_and_after_erasure(house: House) -> None:
     await house.record()
-    view = await house.recordings.open_view(COMMANDER, await house.record(), "procédure 12")
+    view = await house.playbacks.open(COMMANDER, await house.record(), "procédure 12")
     assert await _kinds(house) == set()
-    await house.recordings.close_view(COMMANDER, view.view)
+    await house.playbacks.close(COMMANDER, view.view)
     house.clock.advance((due_ns(date(2026, 2, 1)) - house.clock.utc_ns()) / 1e9)
     await house.retention.sweep()
     assert await _kinds(house) == set()

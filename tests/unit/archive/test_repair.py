@@ -17,7 +17,7 @@ from relay.archive.repair import Repair
 from relay.base.errors import Kind, TheirError
 from relay.evidence.chain import iterate
 from relay.evidence.records import Cause, Gap
-from relay.people.identity import CONSOLE
+from relay.people.sign_ins import CONSOLE
 from relay.policy.retention import due_ns
 from relay.store.catalogue import View
 from relay.store.journal import Entry, Operation
@@ -30,7 +30,7 @@ from tests.support.services import COMMANDER, House, seal
 def _repair(house: House) -> Repair:
     check = Check(
         house.catalogue, house.journal, house.vault, house.keyring, house.clock,
-        viewing_now=house.recordings.views, believed_ns=house.retention.believed_ns,
+        viewing_now=house.playbacks.open_views, believed_ns=house.retention.believed_ns,
     )  # fmt: skip
     return Repair(
         check, house.catalogue, house.journal, house.authorizer, house.vault, house.keyring, house.accounts.camera,
@@ -120,8 +120,7 @@ async def _row_lost(house: House) -> str:
 
 async def _view_forgotten(house: House) -> str:
     recording = await house.record()
-    view = await house.recordings.open_view(COMMANDER, recording, "procédure 12")
-    house.recordings._views.clear()  # what a new control knows of playbacks
+    view = await house.fresh_playbacks().open(COMMANDER, recording, "procédure 12")  # of a control that died since
     house.clock.advance(120)
     return view.view
 
@@ -202,7 +201,7 @@ async def test_a_row_made_again_is_the_one_that_was_lost_and_its_recording_plays
     assert [(its.segment, its.first_link, its.last_link) for its in await house.catalogue.recordings.segments(recording)] == [
         (0, 0, 3)
     ]
-    await house.recordings.open_view(COMMANDER, recording, "procédure 12")
+    await house.playbacks.open(COMMANDER, recording, "procédure 12")
 
 
 async def _key_gone(house: House, recording: str) -> None:

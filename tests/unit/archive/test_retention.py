@@ -184,13 +184,13 @@ async def test_an_erasure_after_the_relay_was_off_is_late_and_says_so(house: Hou
 
 async def test_playing_stops_when_the_recording_goes(house: House) -> None:
     recording = await house.record()
-    view = await house.recordings.open_view(COMMANDER, recording, "procédure 12")
+    view = await house.playbacks.open(COMMANDER, recording, "procédure 12")
     _go_to(house, TERM)
     await house.retention.sweep()
     with pytest.raises(TheirError):
-        house.recordings.playlist(COMMANDER, view.view)
+        house.playbacks.playlist(COMMANDER, view.view)
     with pytest.raises(TheirError) as refused:
-        await house.recordings.open_view(COMMANDER, recording, "procédure 12")
+        await house.playbacks.open(COMMANDER, recording, "procédure 12")
     assert refused.value.kind is Kind.GONE
 
 
@@ -212,7 +212,7 @@ def test_keeping_says_when_it_never_ran(house: House) -> None:
         house.keyring,
         house.clock,
         house.counters,
-        end_views=house.recordings.end_views_of_recording,
+        end_views=house.playbacks.end_of_recording,
     )
     assert fresh.status().swept_ns is None
 

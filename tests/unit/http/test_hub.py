@@ -16,7 +16,7 @@ from relay.http import hub
 from relay.http.alarms import KEPT_SECONDS, PER_CAMERA, UNSURE_SECONDS
 from relay.http.hub import LiveHub, Outbox, Page
 from relay.people.enrolment import Enrolment
-from relay.people.identity import SignedIn
+from relay.people.sign_ins import SignedIn
 from relay.policy.roles import Person, Role
 from relay.protocol.page import CameraState, InterventionsChanged
 from relay.protocol.wire import Message
@@ -67,7 +67,7 @@ class Told(Page):
 
     def __init__(self, user: str, communes: frozenset[str] | None = None, session: str = "s") -> None:
         person = Person(user, user, Role.OPERATOR, "service", communes)
-        found = cast(SignedIn, SimpleNamespace(person=person, session=session, expires_ns=100))
+        found = cast(SignedIn, SimpleNamespace(person=person, sign_in=session, expires_ns=100))
         super().__init__(found, cast(Outbox, SimpleNamespace(send=self.take, close=lambda: None)))
         self.messages: list[dict[str, Any]] = []
         self.arrived = asyncio.Event()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from relay.base.errors import Kind, TheirError
-from relay.people.identity import CONSOLE
+from relay.people.sign_ins import CONSOLE
 from relay.policy.roles import Person, Role
 from tests.support.services import ADMINISTRATOR, OPERATOR, SERVICE, House
 

@@ -1,0 +1,84 @@
+"""View tokens: with one, a standard WHEP client that knows no cookie watches one camera for a person who is signed in.
+
+Owns: the tokens, by digest, in memory, for minutes.  Must never know: HTTP, pictures, whether the person may watch (policy).
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from relay.base.clock import SECOND_NS, SteadyClock
+from relay.base.codes import Code
+from relay.base.errors import Kind, TheirError
+from relay.base.ids import new_token, token_digest
+from relay.people.sign_ins import SignedIn, SignIns
+from relay.policy.roles import Person
+
+MAX_VIEW_TOKENS = 1_000
+VIEW_TOKEN_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class ViewToken:
+    """A token shown once, for a standard WHEP client; `expires_ns` is steady UTC."""
+
+    token: str
+    expires_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ViewGrant:
+    """What a view token opens: this person, this camera, this intervention, nothing else."""
+
+    person: Person
+    camera: str
+    intervention: str
+    sign_in: str
+    """The sign-in behind it: what was opened with the token ends with that."""
+    expires_ns: int
+    """When that sign-in ends (steady UTC)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Issued:
+    user: str
+    sign_in: str
+    camera: str
+    intervention: str
+    expires_ns: int
+
+
+class ViewTokens:
+    """All view tokens; they are gone with the process, and with the sign-in that issued them."""
+
+    def __init__(self, sign_ins: SignIns, steady: SteadyClock, lasts_seconds: float = VIEW_TOKEN_SECONDS) -> None:
+        self._sign_ins = sign_ins
+        self._steady = steady
+        self._lasts_ns = int(lasts_seconds * SECOND_NS)
+        self._issued: OrderedDict[str, _Issued] = OrderedDict()
+        sign_ins.on_ended.append(self._drop)
+
+    def issue(self, signed_in: SignedIn, camera: str, intervention: str) -> ViewToken:
+        """Return a short-lived token for one camera and one intervention, kept by digest in memory (bounded)."""
+        token = new_token()
+        expires_ns = self._steady.utc_ns() + self._lasts_ns
+        issued = _Issued(signed_in.person.user, signed_in.sign_in, camera, intervention, expires_ns)
+        self._issued[token_digest(token)] = issued
+        while len(self._issued) > MAX_VIEW_TOKENS:
+            self._issued.popitem(last=False)
+        return ViewToken(token, expires_ns)
+
+    async def redeem(self, token: str, camera: str) -> ViewGrant:
+        """Return what the token opens; TheirError(UNAUTHENTICATED) if unknown, over, another camera's, or its sign-in ended."""
+        issued = self._issued.get(token_digest(token))
+        if issued is None or issued.expires_ns <= self._steady.utc_ns() or issued.camera != camera:
+            raise TheirError(Kind.UNAUTHENTICATED, "this view token is unknown or over", code=Code.VIEW_TOKEN_INVALID)
+        found = await self._sign_ins.person_of(issued.sign_in)
+        if found is None:
+            raise TheirError(Kind.UNAUTHENTICATED, "the session behind this view token is over", code=Code.VIEW_TOKEN_INVALID)
+        return ViewGrant(found[0], issued.camera, issued.intervention, issued.sign_in, found[1])
+
+    def _drop(self, user: str, sign_in: str | None) -> None:
+        """Forget the tokens of a sign-in that ended; None: of every sign-in of the person."""
+        gone = [key for key, one in self._issued.items() if one.sign_in == sign_in or (sign_in is None and one.user == user)]
+        for key in gone:
+            del self._issued[key]
