@@ -69,7 +69,7 @@ def _recorder(settings: Settings, keyring: Keyring, clock: Clock, index: int) ->
         segment_seconds=recorder.segment_seconds,
         reorder_ms=recorder.reorder_ms,
         resume_seconds=recorder.resume_seconds,
-        keep_free=recorder.keep_free_mb << 20,
+        keep_free_bytes=recorder.keep_free_mb << 20,
         recorders=settings.workers.count,
         log_level=settings.log.level,
     )

@@ -68,11 +68,11 @@ Output: TypeAlias = Fragment | MediaGap | KeyframeRequest
 
 @dataclass(frozen=True)
 class LineSettings:
-    """All in nanoseconds."""
+    """How long packets wait for missing ones, and how long fragments and segments become."""
 
-    reorder: int = 400_000_000
-    fragment: int = 400_000_000
-    segment: int = 60 * SECOND
+    reorder_ns: int = 400_000_000
+    fragment_ns: int = 400_000_000
+    segment_ns: int = 60 * SECOND
 
 
 @dataclass(slots=True)
@@ -139,7 +139,9 @@ class Line:
         tracks = {stream.track for stream in streams}
         has_video, has_audio = VIDEO in tracks, AUDIO in tracks
         if self._cutter is None:
-            self._cutter = Cutter(self._settings.fragment, self._settings.segment, has_video=has_video, has_audio=has_audio)
+            self._cutter = Cutter(
+                self._settings.fragment_ns, self._settings.segment_ns, has_video=has_video, has_audio=has_audio
+            )
         else:
             self._cutter.restart(has_video=has_video, has_audio=has_audio)
         for source in self._sources.values():
@@ -225,7 +227,7 @@ class Line:
         return [(track, fix) for track, fix in found if fix is not None]
 
     def _source(self, track: int) -> _Source:
-        window = self._settings.reorder
+        window = self._settings.reorder_ns
         assembler = H264Track(window) if track == VIDEO else OpusTrack(window)
         return _Source(track, assembler, Timeline(CLOCKS[track], self._origin, self._floors[track]))
 

@@ -29,7 +29,7 @@ class RecorderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reorder_ms: int = 400
     resume_seconds: float = 60.0
     """Seconds within which a lost camera may come back into the same recording."""
-    orphan_after: float = 60.0
+    orphan_seconds: float = 60.0
     """Seconds without a control connection after which every recording is sealed and closed, and the process exits."""
     sync_seconds: float = 0.9
     """Longest time between two grouped fsyncs; at most 1 by invariant I7."""
@@ -37,7 +37,7 @@ class RecorderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds of media that wait in memory while the disk stalls; older media becomes a gap."""
     reserve_bytes: int = 4 << 20
     """Size of a preallocated file in the vault, which is given up so that a full disk still takes gaps and ends."""
-    keep_free: int = 0
+    keep_free_bytes: int = 0
     """Bytes of the disk that media leaves free."""
     recorders: int = 0
     """How many recorders there are; recorder 0 also recovers what recorders beyond that number left open.  0: unknown, none."""

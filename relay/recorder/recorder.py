@@ -12,7 +12,7 @@ made, files.
     startup_recovery  what a dead recorder left open
 
 A recording that no camera feeds ends, *lost*, after `resume_seconds`.  A recorder that no control has talked to for
-`orphan_after` seconds seals, closes and exits.
+`orphan_seconds` seconds seals, closes and exits.
 """
 
 import asyncio
@@ -121,7 +121,7 @@ class Recorder:
             config.sync_seconds,
             config.backlog_seconds,
             config.reserve_bytes,
-            config.keep_free,
+            config.keep_free_bytes,
         )
         return VaultThread(settings, self._signer, self._clock, self.counters, self._from_vault_thread, self._ops)
 
@@ -204,7 +204,7 @@ class Recorder:
 
     def _each_second(self) -> None:
         connected = self._control.connected()
-        if not connected and self._control.seconds_alone >= self._config.orphan_after:
+        if not connected and self._control.seconds_alone >= self._config.orphan_seconds:
             self.stop("no control")
         if not self._vault.alive:
             self.failed = True
@@ -220,7 +220,7 @@ class Recorder:
             self._feed,
             self._vault,
             self.counters,
-            keep_free=self._config.keep_free,
+            keep_free_bytes=self._config.keep_free_bytes,
             session_until_ns=self._signer.certificate.not_after_ns,
         )
 
@@ -245,7 +245,7 @@ class Recorder:
 
 def _line_settings(config: RecorderConfig) -> LineSettings:
     return LineSettings(
-        reorder=config.reorder_ms * 1_000_000,
-        fragment=int(config.fragment_seconds * 1e9),
-        segment=int(config.segment_seconds * 1e9),
+        reorder_ns=config.reorder_ms * 1_000_000,
+        fragment_ns=int(config.fragment_seconds * 1e9),
+        segment_ns=int(config.segment_seconds * 1e9),
     )

@@ -24,12 +24,12 @@ def report(
     vault: VaultThread,
     counters: Counters,
     *,
-    keep_free: int,
+    keep_free_bytes: int,
     session_until_ns: int,
 ) -> messages.RecorderReport:
     """Return the report of one second.
 
-    `keep_free`: bytes of the disk that are not for media.  `session_until_ns`: UTC at which the session certificate ends.
+    `keep_free_bytes`: bytes of the disk that are not for media.  `session_until_ns`: UTC at which the session certificate ends.
     """
     disk = vault.disk
     return messages.RecorderReport(
@@ -38,7 +38,7 @@ def report(
         recordings=tuple(_report_of(recording, disk) for recording in recordings),
         counters=dict(counters.snapshot()),
         cpu_seconds=time.process_time(),
-        disk_free=max(0, vault.free_bytes - keep_free),
+        disk_free=max(0, vault.free_bytes - keep_free_bytes),
         backlog_bytes=vault.backlog_bytes,
         disk=disk,
         session_until_ns=session_until_ns,

@@ -25,15 +25,15 @@ class VaultDisk:
     """State, free room and reserve of one recorder's vault; used by the vault thread, read by the loop."""
 
     def __init__(
-        self, ops: FileOps, root: Path, counters: Counters, *, index: int = 0, reserve_bytes: int = 0, keep_free: int = 0
+        self, ops: FileOps, root: Path, counters: Counters, *, index: int = 0, reserve_bytes: int = 0, keep_free_bytes: int = 0
     ) -> None:
-        """`reserve_bytes`: size of the reserve.  `keep_free`: bytes of the disk that are not for media."""
+        """`reserve_bytes`: size of the reserve.  `keep_free_bytes`: bytes of the disk that are not for media."""
         self._ops = ops
         self._root = root
         self._counters = counters
         self._reserve = root / f"{RESERVE}-{index}"
         self._reserve_bytes = reserve_bytes
-        self._keep_free = keep_free
+        self._keep_free = keep_free_bytes
         self.state = State.OK_NO_RESERVE
         self.free_bytes = 0
         """Room on the disk when `look` last read it, about a second ago; 0 where it could not be read."""

@@ -48,7 +48,7 @@ class WriterSettings:
     sync_seconds: float
     backlog_seconds: float
     reserve_bytes: int
-    keep_free: int = 0
+    keep_free_bytes: int = 0
     """Media is not taken while less than this is free: the journal and what else lives on the disk need room, too."""
 
 
@@ -74,7 +74,7 @@ class VaultThread:
             counters,
             index=settings.index,
             reserve_bytes=settings.reserve_bytes,
-            keep_free=settings.keep_free,
+            keep_free_bytes=settings.keep_free_bytes,
         )
         self._executor = JobExecutor(ops, settings.root, signer, clock, counters, self._disk, publish, settings.index)
         self._sync = GroupSync(self._executor, clock, settings.sync_seconds, self._disk.refused)

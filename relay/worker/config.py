@@ -29,7 +29,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether ICE over TCP is taken too, on the same port number."""
     socket_buffer: int = 4 << 20
     """Wanted SO_RCVBUF and SO_SNDBUF, bytes."""
-    orphan_after: float = 60.0
+    orphan_seconds: float = 60.0
     """Seconds without a control connection after which the worker closes everything and exits."""
     tap_bound: int = 8 << 20
     """Bytes that may wait for the recorder before the tap drops packets."""

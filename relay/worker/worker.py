@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 
 class Worker:
-    """`run` serves until `finish` is called, or control has been away for `orphan_after` seconds."""
+    """`run` serves until `finish` is called, or control has been away for `orphan_seconds` seconds."""
 
     def __init__(self, config: WorkerConfig, port: Port, clock: Clock, counters: Counters) -> None:
         self._config = config
@@ -176,8 +176,8 @@ class Worker:
         call("the watch on control", self._watch_control, now)
 
     def _watch_control(self, now: float) -> None:
-        if self.control.alone_for(now) > self._config.orphan_after and not self.is_finishing:
-            self.finish(f"no control for {self._config.orphan_after} s")
+        if self.control.alone_for(now) > self._config.orphan_seconds and not self.is_finishing:
+            self.finish(f"no control for {self._config.orphan_seconds} s")
 
     # --- questions that concern the worker, or either kind of peer -----------------------------------------------------
 

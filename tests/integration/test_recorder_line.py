@@ -265,7 +265,7 @@ async def test_camera_that_keeps_its_own_original_leaves_a_chain_and_no_media(pl
 
 async def test_recorder_without_control_seals_and_ends(place: Place) -> None:
     recording = new_id(time.time_ns())
-    recorder = Recorder(place.config(orphan_after=0.3))
+    recorder = Recorder(place.config(orphan_seconds=0.3))
     task = asyncio.create_task(recorder.run())
     control, tap = await place.connect(), await place.connect()
     await control.ask(messages.RecordOpen(plan(recording), KEY))

@@ -227,7 +227,7 @@ async def test_a_new_control_finds_everything_again(line: Line) -> None:
 
 
 async def test_nobody_asking_for_the_worker_ends_it(tmp_path: Path) -> None:
-    async with Line(tmp_path, orphan_after=0.3).serving() as line, camera(line, "cam", FILM):
+    async with Line(tmp_path, orphan_seconds=0.3).serving() as line, camera(line, "cam", FILM):
         await until(lambda: line.recorder.packets > 10)
         line.control.close()
         await until(lambda: line.recorder.of(m.TapClose))

@@ -37,7 +37,7 @@ def mux(
     packets: list[Timed], streams: list[Stream], segment_seconds: int = 60, both_from: float | None = None
 ) -> list[Segment]:
     """Mux what a line makes of packets; `both_from`: when (s) a camera that came with other streams comes back with both."""
-    line = Line(LineSettings(segment=segment_seconds * SECOND), 0)
+    line = Line(LineSettings(segment_ns=segment_seconds * SECOND), 0)
     out = line.open(streams, 0)
     for timed in packets:
         if both_from is not None and timed.at >= both_from:

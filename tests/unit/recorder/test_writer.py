@@ -48,7 +48,7 @@ class Bench:
         self.root = root
         self.events: queue.Queue[VaultEvent] = queue.Queue()
         self.counters = Counters()
-        settings = WriterSettings(root, 0, sync_seconds=0.01, backlog_seconds=10.0, reserve_bytes=reserve, keep_free=keep)
+        settings = WriterSettings(root, 0, sync_seconds=0.01, backlog_seconds=10.0, reserve_bytes=reserve, keep_free_bytes=keep)
         self.thread = VaultThread(settings, session(), clock, self.counters, self.events.put, ops)
         self.thread.start()
 

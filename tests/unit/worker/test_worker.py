@@ -97,7 +97,7 @@ class World:
         self.clock = ManualClock()
         self.counters = Counters()
         port = cast(Port, SimpleNamespace(tick=self._port_ticks))
-        self.worker = Worker(WorkerConfig(0, str(run_dir), "", orphan_after=5.0), port, self.clock, self.counters)
+        self.worker = Worker(WorkerConfig(0, str(run_dir), "", orphan_seconds=5.0), port, self.clock, self.counters)
         self.port_fails = False
         self.control = Control()
         self.worker.control.add(cast(Any, self.control))
