@@ -53,7 +53,7 @@ class LegSpec:
 
 
 class Leg:
-    """See the module.  `start` when a source (or another layer) is given, `admit` for each burst, `stop` when it is taken."""
+    """State of one leg.  `start` when a source (or another layer) is given, `admit` for each burst, `stop` when it is taken."""
 
     def __init__(self, spec: LegSpec, first_sequence: int, first_timestamp: int, first_rtx: int) -> None:
         """The firsts are random numbers of the caller's (RFC 3550 §5.1)."""
@@ -78,6 +78,11 @@ class Leg:
         self._compressed: dict[int, int] = {}
         self._last_timestamp = first_timestamp & _M32
         self._last_at: float | None = None
+
+    @property
+    def missing_ranges(self) -> int:
+        """How many ranges of indices the camera's losses left open."""
+        return len(self._missing)
 
     # --- source --------------------------------------------------------------------------------------------------------
 

@@ -124,6 +124,12 @@ class Endpoint:
         """Failed or closed: nothing more will come of it."""
         return self.failure is not None or self.closed
 
+    @property
+    def protocol(self) -> str:
+        """Name of the protocol version in use, as OpenSSL writes it."""
+        name: str = self._ssl.get_protocol_version_name()
+        return name
+
     def start(self, now: float) -> list[bytes]:
         """Begin: a client says hello, a server waits."""
         return self._shake(now) if self.role == "client" else []

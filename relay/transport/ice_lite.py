@@ -109,6 +109,11 @@ class IceLite:
         return self._current.local
 
     @property
+    def remembered_checks(self) -> int:
+        """How many transactions are remembered against replays."""
+        return len(self._transactions)
+
+    @property
     def ufrags(self) -> tuple[str, ...]:
         """Ours that are valid now: two during a restart."""
         return tuple(each.local.ufrag for each in (self._current, self._next) if each is not None)

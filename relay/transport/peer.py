@@ -8,7 +8,7 @@ validated, nothing but DTLS before the handshake is done.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from relay.base.codes import Code
 from relay.base.counters import Counters, declare
@@ -24,6 +24,12 @@ declare(
     srtp_forged="SRTP packets that were not authentic",
     srtp_replayed="SRTP packets whose index had been seen before or was too old",
 )
+
+
+ABUSE_PER_TICK: Final = 100
+"""Useless datagrams from one peer's addresses between two ticks after which it queues with strangers; a network that repeats
+every packet of a camera makes ten."""
+DEMOTED_SECONDS: Final = 5.0
 
 
 class PeerHandler(Protocol):
@@ -70,23 +76,22 @@ class PeerOwner(Protocol):
 
 
 class Peer:
-    """See the module.  `srtp` is there after `on_connected` and must not be touched before."""
+    """One peer; `srtp` is there after `on_connected` and must not be touched before."""
 
     __slots__ = (
         "_added",
+        "_demoted_until",
         "_dtls",
-        "_heard",
         "_owner",
+        "_received_at",
+        "_useless",
         "closed",
         "connected",
-        "demoted_until",
-        "dtls_waiting",
         "handler",
         "ice",
         "remote",
         "silence_after",
         "srtp",
-        "useless",
     )
 
     srtp: SrtpSession
@@ -100,14 +105,14 @@ class Peer:
         self.silence_after = silence_after
         self.connected = False
         self.closed = False
-        self.useless = 0
-        """Datagrams from this peer's addresses that could not be used, since the port last looked."""
-        self.demoted_until: float | None = None
-        self.dtls_waiting = 0
         self._owner = owner
         self._dtls: Endpoint | None = None
         self._added = now
-        self._heard = now
+        self._received_at = now
+        """When the last authenticated packet came."""
+        self._useless = 0
+        """Datagrams from this peer's addresses that could not be used, since the last `judge`."""
+        self._demoted_until: float | None = None
 
     @property
     def local(self) -> Local:
@@ -143,11 +148,39 @@ class Peer:
 
     def silent_for(self, now: float) -> float:
         """Seconds since the last authenticated packet (or since `Port.add`)."""
-        return now - self._heard
+        return now - self._received_at
+
+    # --- abuse ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_demoted(self) -> bool:
+        """Whether this peer's addresses queue with strangers for a while: they brought mostly rubbish."""
+        return self._demoted_until is not None
+
+    @property
+    def is_shaking(self) -> bool:
+        """Whether a handshake has begun."""
+        return self._dtls is not None
+
+    def count_useless(self) -> None:
+        """A datagram from one of this peer's addresses could not be used."""
+        self._useless += 1
+
+    def judge(self, now: float) -> bool:
+        """Once a tick: demote a peer whose addresses brought mostly rubbish, or take it back; returns whether they did."""
+        useless, self._useless = self._useless, 0
+        if useless > ABUSE_PER_TICK:
+            self._demoted_until = now + DEMOTED_SECONDS
+            return True
+        if self._demoted_until is not None and now >= self._demoted_until:
+            self._demoted_until = None
+        return False
+
+    # --- packets -------------------------------------------------------------------------------------------------------
 
     def validated(self, now: float) -> None:
         """An authentic check came; the first nomination of an active peer of ours begins the handshake."""
-        self._heard = now
+        self._received_at = now
         if self._dtls is None and self.ice.selected is not None and self.remote.setup == "passive":
             self._send_dtls(self._endpoint().start(now), self.ice.selected, now)
 
@@ -160,17 +193,17 @@ class Peer:
         """An SRTP or SRTCP packet from a validated address; tells whether the handler got it."""
         counters = self._owner.counters
         if not self.connected:
-            self.useless += 1
+            self._useless += 1
             counters.count("srtp_early")
             return False
         is_rtcp = 192 <= packet[1] <= 223  # RFC 5761 §4
         try:
             plain = self.srtp.open_rtcp(packet) if is_rtcp else self.srtp.open_rtp(packet)
         except SrtpError as error:
-            self.useless += 1
+            self._useless += 1
             counters.count("srtp_replayed" if isinstance(error, ReplayError) else "srtp_forged")
             return False
-        self._heard = now
+        self._received_at = now
         if source != self.ice.selected:
             self.ice.heard(source, now)
         else:
@@ -182,7 +215,7 @@ class Peer:
     def tick(self, now: float, handshake_after: float) -> None:
         """Repeat DTLS flights; close a peer that never connected or fell silent."""
         if self.connected:
-            if now - self._heard > self.silence_after:
+            if now - self._received_at > self.silence_after:
                 self.lose(f"silent for {self.silence_after:g} s", now)
             return
         if self._dtls is not None and self.ice.selected is not None:
@@ -216,6 +249,6 @@ class Peer:
         elif endpoint.session is not None and not self.connected:
             self.srtp = endpoint.session
             self.connected = True
-            self._heard = now
+            self._received_at = now
             self.ice.heard(address, now)
             self.handler.on_connected(self, now)

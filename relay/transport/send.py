@@ -60,6 +60,11 @@ class Sender:
         """In a row, by address.  What the kernel refuses depends on the route (its MTU, IPsec, a device without checksums): no
         peer may spoil it for the others."""
 
+    @property
+    def refusing(self) -> int:
+        """How many addresses are remembered whose route refused segmentation."""
+        return len(self._refusals)
+
     def is_segmenting(self, address: Address) -> bool:
         """Whether UDP_SEGMENT is (still) used towards an address."""
         return not self._refusals or self._refusals.get(address, 0) < _GIVE_UP_AFTER

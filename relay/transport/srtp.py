@@ -117,6 +117,11 @@ class Window:
         self.last = -1
         self._missing = MissingRanges(WINDOW // 2 + 1)  # no more ranges can lie within the window
 
+    @property
+    def missing_ranges(self) -> int:
+        """How many ranges below the highest index are still open."""
+        return len(self._missing)
+
     def is_free(self, index: int) -> bool:
         """Tell whether `claim` would succeed."""
         return index > self.last or index > self.last - WINDOW and index in self._missing

@@ -120,6 +120,11 @@ class Connection(asyncio.Protocol):
         self.address: Address = ("", 0)
         self.since = door.monotonic()
 
+    @property
+    def unread(self) -> int:
+        """Bytes of frames that are not whole yet, or wait for the next turn."""
+        return len(self._unread)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Admit or refuse."""
         stream = cast(asyncio.Transport, transport)  # uvloop's is one without descending from it

@@ -112,12 +112,15 @@ async def test_strangers_queue_apart_from_those_who_stream() -> None:
     async with live_port() as port:
         handler = Remembering()
         camera = await _connect_camera(port, handler)
-        assert port._sieve is not None
-        await until(lambda: not port._moved)
+        queue = port.strangers
+        assert queue is not None
+        await until(lambda: any(peer.ice.selected in queue.known for peer in port.table.peers))
+        await handler.has_rtp(len(handler.rtp) + 5)
         with bound_socket() as stranger:
+            apart = queue.received
             for _ in range(300):
                 stranger.sendto(b"\x80" + bytes(100), ("127.0.0.1", port.port))
-            before = len(handler.rtp)
-            await handler.has_rtp(before + 5)
+            await handler.has_rtp(len(handler.rtp) + 5)
             await until(lambda: port.counters.values["udp_stranger"] == 300)
+            assert queue.received - apart == 300, "strangers' datagrams, and none of the camera's, come through their own queue"
         await camera.close()

@@ -299,7 +299,7 @@ class AnyLife(RuleBasedStateMachine):
     @invariant()
     def memory_is_bounded(self) -> None:
         """Holes are few, whatever came."""
-        assert len(self.leg._missing) <= MAX_MISSING_RANGES
+        assert self.leg.missing_ranges <= MAX_MISSING_RANGES
 
 
 AnyLife.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -187,7 +187,7 @@ def test_every_datagram_of_a_handshake_fits_the_smallest_mtu() -> None:
 
 def test_the_protocol_is_1_2_and_nothing_else() -> None:
     wire = connected()
-    assert wire.server._ssl.get_protocol_version_name() == "DTLSv1.2"
+    assert wire.server.protocol == "DTLSv1.2"
     old = Context(dtls.new_identity())
     old.ssl = SSL.Context(SSL.DTLS_METHOD)
     old.ssl.set_max_proto_version(0xFEFF)

@@ -25,10 +25,10 @@ def still() -> Iterator[tuple[Port, ManualClock]]:
 def state(port: Port) -> tuple[object, ...]:
     """Everything that the port remembers."""
     peers = [
-        (peer.closed, peer.connected, peer._dtls, dict(peer.ice.validated), peer.ice.selected, peer.ice.ufrags)
-        for peer in port._peers
+        (peer.closed, peer.connected, peer.is_shaking, dict(peer.ice.validated), peer.ice.selected, peer.ice.ufrags)
+        for peer in port.table.peers
     ]
-    return peers, dict(port._addresses), set(port._ufrags), list(port._dtls), dict(port._touched)
+    return peers, dict(port.table.by_address), set(port.table.by_ufrag), len(port.handshakes), dict(port.touched)
 
 
 def counted(port: Port, name: str) -> int:
@@ -219,8 +219,8 @@ def test_a_source_that_keeps_changing_makes_no_more_state_than_the_bound(still: 
         for number in range(1, 300):
             check = binding_request(f"{client.local.ufrag}:{client.ufrag}", client.local.pwd)
             client.deliver(check, ("127.0.0.1", number))
-        assert len(port._addresses) == MAX_ADDRESSES
-        assert len(client.peer.ice._transactions) <= MAX_TRANSACTIONS
+        assert len(port.table.by_address) == MAX_ADDRESSES
+        assert client.peer.ice.remembered_checks <= MAX_TRANSACTIONS
 
 
 def test_a_recorded_check_replayed_from_elsewhere_does_not_take_the_stream_along(still: tuple[Port, ManualClock]) -> None:

@@ -10,15 +10,9 @@ import pytest
 
 from relay.base.clock import ManualClock
 from relay.base.errors import TheirError
-from relay.transport.port import (
-    ABUSE_PER_TICK,
-    DEMOTED_FOR,
-    DTLS_PER_DRAIN,
-    MAX_DTLS_OF_ONE,
-    MAX_DTLS_WAITING,
-    Peer,
-    Port,
-)
+from relay.transport.dtls_queue import MAX_WAITING, MAX_WAITING_OF_ONE, PER_DRAIN
+from relay.transport.peer import ABUSE_PER_TICK, DEMOTED_SECONDS
+from relay.transport.port import Peer, Port
 from relay.transport.sdp import Fingerprint, Fragment, Setup
 from tests.support.clients import Client, binding_request, still_port
 from tests.support.ports import Remembering, live_port
@@ -209,8 +203,8 @@ def test_an_ice_restart_keeps_media_flowing_until_and_after_the_new_credentials_
         client.deliver(binding_request(f"{old.ufrag}:them", old.pwd))
         assert counted(port, "stun_unknown") == 1
         client.peer.close("done")
-        assert not port._ufrags
-        assert not port._addresses
+        assert not port.table.by_ufrag
+        assert not port.table.by_address
 
 
 def test_an_abandoned_restart_leaves_nothing_behind(still: tuple[Port, ManualClock]) -> None:
@@ -219,9 +213,9 @@ def test_an_abandoned_restart_leaves_nothing_behind(still: tuple[Port, ManualClo
         client.connect()
         for at in range(5):
             client.peer.restart(Fragment(f"them{at}", "p" * 22, 0, False, ()))
-        assert len(port._ufrags) == 2
+        assert len(port.table.by_ufrag) == 2
         client.peer.close("done")
-        assert not port._ufrags
+        assert not port.table.by_ufrag
 
 
 def test_a_restart_without_credentials_is_theirs_to_mend(still: tuple[Port, ManualClock]) -> None:
@@ -236,24 +230,24 @@ def test_handshakes_are_queued_bounded_per_peer_and_worked_off_a_few_per_drain(s
         other.check()
         for _ in range(500):
             port.on_datagram(b"\x16\xfe\xfdjunk", client.address, clock.monotonic())
-        assert counted(port, "dtls_dropped") == 500 - MAX_DTLS_OF_ONE
+        assert counted(port, "dtls_dropped") == 500 - MAX_WAITING_OF_ONE
         port.on_datagram(b"\x16\xfe\xfdjunk", other.address, clock.monotonic())
-        assert len(port._dtls) == MAX_DTLS_OF_ONE + 1
+        assert len(port.handshakes) == MAX_WAITING_OF_ONE + 1
         port.end_batch(clock.monotonic())
-        assert len(port._dtls) == MAX_DTLS_OF_ONE + 1 - DTLS_PER_DRAIN
+        assert len(port.handshakes) == MAX_WAITING_OF_ONE + 1 - PER_DRAIN
 
 
 def test_all_handshakes_together_are_bounded(still: tuple[Port, ManualClock]) -> None:
     port, clock = still
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(Client(port, clock)) for _ in range(MAX_DTLS_WAITING // MAX_DTLS_OF_ONE + 1)]
+        clients = [stack.enter_context(Client(port, clock)) for _ in range(MAX_WAITING // MAX_WAITING_OF_ONE + 1)]
         for client in clients:
             client.check()
         for client in clients:
-            for _ in range(MAX_DTLS_OF_ONE):
+            for _ in range(MAX_WAITING_OF_ONE):
                 port.on_datagram(b"\x16\xfe\xfdjunk", client.address, clock.monotonic())
-        assert len(port._dtls) == MAX_DTLS_WAITING
-        assert counted(port, "dtls_dropped") == MAX_DTLS_OF_ONE
+        assert len(port.handshakes) == MAX_WAITING
+        assert counted(port, "dtls_dropped") == MAX_WAITING_OF_ONE
 
 
 def test_an_address_that_brings_rubbish_queues_with_strangers_for_a_while(still: tuple[Port, ManualClock]) -> None:
@@ -264,14 +258,14 @@ def test_an_address_that_brings_rubbish_queues_with_strangers_for_a_while(still:
         for _ in range(ABUSE_PER_TICK + 2):
             client.deliver(packet)
         port.tick(clock.monotonic())
-        assert client.peer.demoted_until is not None
+        assert client.peer.is_demoted
         assert counted(port, "peers_demoted") == 1
         client.deliver(client.rtp(2))
         assert len(client.handler.rtp) == 2, "what is true of it is still taken"
-        clock.advance(DEMOTED_FOR + 0.1)
+        clock.advance(DEMOTED_SECONDS + 0.1)
         client.check()
         port.tick(clock.monotonic())
-        assert client.peer.demoted_until is None
+        assert not client.peer.is_demoted
 
 
 def test_a_network_that_repeats_packets_demotes_nobody(still: tuple[Port, ManualClock]) -> None:
@@ -284,7 +278,7 @@ def test_a_network_that_repeats_packets_demotes_nobody(still: tuple[Port, Manual
             client.deliver(packet)
             if seq % 10 == 0:
                 port.tick(clock.monotonic())
-        assert client.peer.demoted_until is None
+        assert not client.peer.is_demoted
 
 
 def test_a_handlers_bug_costs_one_packet_and_one_log_line_a_second(

@@ -115,7 +115,7 @@ def test_refusing_addresses_are_remembered_within_a_bound() -> None:
         sender = Sender(sock, Counters())
         for port in range(3000):
             sender.send(packets([1000, 1000]), (f"127.0.{port >> 8}.{port & 255}", 0))
-        assert len(sender._refusals) <= 1024
+        assert sender.refusing <= 1024
 
 
 def test_a_laid_out_burst_is_sent_as_it_lies_also_where_the_kernel_cannot_segment() -> None:

@@ -308,7 +308,7 @@ class Claims(RuleBasedStateMachine):
 
     @invariant()
     def bounded(self) -> None:
-        assert len(self.window._missing) <= WINDOW
+        assert self.window.missing_ranges <= WINDOW
 
 
 TestClaims = Claims.TestCase

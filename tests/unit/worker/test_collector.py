@@ -22,8 +22,13 @@ def state() -> State:
 
 
 @pytest.fixture
-def collector(state: State) -> Iterator[Collector]:
-    made = Collector(lambda: state.idle, Counters())
+def counters() -> Counters:
+    return Counters()
+
+
+@pytest.fixture
+def collector(state: State, counters: Counters) -> Iterator[Collector]:
+    made = Collector(lambda: state.idle, counters)
     made.start()
     yield made
     made.stop()
@@ -51,11 +56,13 @@ def test_an_idle_worker_collects_what_sessions_left(collector: Collector, state:
     assert not collector.poll()
 
 
-def test_too_much_garbage_is_collected_whatever_streams(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_much_garbage_is_collected_whatever_streams(
+    collector: Collector, counters: Counters, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(rules, "TOO_MANY", rules.WORTH_IT)
     litter()
     assert collector.poll()
-    assert collector._counters.values["gc_forced"] == 1
+    assert counters.values["gc_forced"] == 1
 
 
 def test_the_automatism_comes_back(state: State) -> None:

@@ -1,0 +1,60 @@
+"""Who is on the port: peers by our ufrags and by the addresses that passed a check.
+
+What it owns: both maps, so that no entry outlives its peer.  What it must never know: sockets, STUN, DTLS.
+"""
+
+from relay.transport.ice_lite import Address
+from relay.transport.peer import Peer
+from relay.transport.sdp_types import Local
+
+
+class PeerTable:
+    """Peers of one port, by ufrag and by address."""
+
+    def __init__(self) -> None:
+        self.peers: dict[Peer, None] = {}
+        self.by_ufrag: dict[bytes, Peer] = {}
+        self.by_address: dict[Address, Peer] = {}
+        self._has_changed = False
+
+    def add(self, local: Local, peer: Peer) -> None:
+        """Take a peer, or another set of credentials of one."""
+        self.peers[peer] = None
+        self.by_ufrag[local.ufrag.encode()] = peer
+
+    def remove(self, peer: Peer) -> None:
+        """Forget a peer with its ufrags and addresses."""
+        self.peers.pop(peer, None)
+        for ufrag in peer.ice.ufrags:
+            self.retire(ufrag)
+        self._has_changed = True
+        for address in peer.ice.validated:
+            if self.by_address.get(address) is peer:
+                del self.by_address[address]
+
+    def retire(self, ufrag: str) -> None:
+        """A ufrag is no longer valid."""
+        self.by_ufrag.pop(ufrag.encode(), None)
+
+    def take_address(self, address: Address, peer: Peer) -> None:
+        """An authentic check of a peer came from there; another peer that had the address loses it."""
+        holder = self.by_address.get(address)
+        if holder is peer:
+            return
+        if holder is not None:
+            holder.ice.forget(address)
+        self.by_address[address] = peer
+        self._has_changed = True
+
+    def drop_address(self, address: Address) -> Peer | None:
+        """Forget an address; returns the peer that held it."""
+        return self.by_address.pop(address, None)
+
+    def note_change(self) -> None:
+        """A peer was demoted, or taken back: its addresses belong into another queue."""
+        self._has_changed = True
+
+    def take_change(self) -> bool:
+        """Tell whether addresses came, went or changed their queue since the last call."""
+        changed, self._has_changed = self._has_changed, False
+        return changed
