@@ -5,6 +5,7 @@
  */
 
 import { DecodeError, fields, flag, list, number, text } from "./decode";
+import type { AlarmReason } from "./generated/live";
 import type { Camera } from "./model";
 
 /** What the relay reports of a camera by itself: a recording that failed, say. */
@@ -36,7 +37,7 @@ export interface AlarmState {
 
 export const NO_ALARMS: AlarmState = { alarms: new Map(), seen: new Set() };
 /** The relay's announcement of an end (LIV-07). */
-export const ENDS_SOON = "the transmission ends soon unless it is confirmed";
+export const ENDS_SOON: AlarmReason = "ends_soon";
 /** Reports of one camera that are remembered while nobody has seen them, and seen ones that are remembered. */
 const MOST_EVENTS = 16;
 const MOST_SEEN = 256;

@@ -21,14 +21,13 @@ import {
   readSession,
   type Session,
 } from "./model";
+import { type Problem, readFacts } from "./problem";
 import { readVerdict, type Verdict } from "./verdict";
 
-/** The relay refused: `error` is the kind of relay/base/errors.py, `detail` is for people. */
-export interface Refused {
+/** The relay refused (RFC 9457); `retryAfter` in seconds. */
+export interface Refused extends Problem {
   readonly kind: "refused";
   readonly status: number;
-  readonly error: string;
-  readonly detail: string;
   readonly retryAfter: number | null;
 }
 
@@ -310,9 +309,10 @@ async function refusal(response: Response): Promise<Refused> {
   const common = { kind: "refused", status: response.status, retryAfter: Number.isNaN(retry) ? null : retry } as const;
   try {
     const body = fields(await response.json());
-    return { ...common, error: textOr(body, "error", "unknown"), detail: textOr(body, "detail", response.statusText) };
+    const detail = textOr(body, "detail", response.statusText);
+    return { ...common, code: textOr(body, "code", "unknown"), detail, facts: readFacts(body) };
   } catch {
-    return { ...common, error: "unknown", detail: response.statusText };
+    return { ...common, code: "unknown", detail: response.statusText, facts: {} };
   }
 }
 

@@ -79,7 +79,7 @@ function tileFacts(desk: Desk, view: TileView): TileFacts {
     kind: view.liveness.kind,
     cause: view.liveness.cause,
     ageSeconds: view.liveness.age,
-    refusal: view.refusal,
+    refusal: view.refusal?.code ?? null,
     worker: view.worker,
     slot: view.slot,
     view: view.view,

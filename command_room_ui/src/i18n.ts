@@ -5,9 +5,9 @@
  */
 
 import { Listeners } from "./listeners";
+import type { Problem } from "./problem";
 import { en } from "./words/en";
 import { fr } from "./words/fr";
-import { refusalInFrench } from "./words/refusals";
 
 export type Key = keyof typeof fr;
 export type Catalogue = Readonly<Record<Key, string>>;
@@ -55,9 +55,13 @@ export function tCode(prefix: string, code: string): string {
   return catalogue[`${prefix}.${code}`] ?? code;
 }
 
-/** Return why the relay refused, in the spoken language. */
-export function refusal(detail: string): string {
-  return spoken === "fr" ? refusalInFrench(detail) : detail;
+/** Return why the relay refused, in the spoken language, with the rule that it applied; its own sentence where no words are known. */
+export function refusal(why: Problem): string {
+  const catalogue: Readonly<Record<string, string>> = CATALOGUES[spoken];
+  const pattern = catalogue[`problem.${why.code}`];
+  if (pattern === undefined) return why.detail || why.code;
+  const sentence = fill(pattern, { ...why.facts, detail: why.detail });
+  return why.facts.rule === undefined ? sentence : `${sentence} (${why.facts.rule})`;
 }
 
 export function fill(pattern: string, values: Readonly<Record<string, string | number>>): string {

@@ -5,9 +5,10 @@
  */
 
 import { type Alarm, type AlarmFact, type AlarmState, follow, lower, NO_ALARMS, report, see } from "./alarms";
-import { DecodeError, type Fields, fields, flag, list, moment, number, numberOr, text, textOr } from "./decode";
+import { DecodeError, type Fields, fields, flag, list, moment, number, numberOr, raw, text, textOr } from "./decode";
 import type { ToPage } from "./generated/live";
 import { type Camera, type Disk, type Leg, readCamera, readDisk, readLeg } from "./model";
+import { type Problem, readFacts } from "./problem";
 
 export interface SlotFact {
   readonly worker: number;
@@ -20,7 +21,7 @@ export type LiveMessage =
   | { readonly t: "camera"; readonly camera: Camera }
   | { readonly t: "gone"; readonly camera: string }
   | ({ readonly t: "assigned"; readonly camera: string | null; readonly view: string | null } & SlotFact)
-  | ({ readonly t: "refused"; readonly camera: string | null; readonly kind: string; readonly detail: string } & SlotFact)
+  | ({ readonly t: "refused"; readonly camera: string | null; readonly kind: string } & Problem & SlotFact)
   | ({ readonly t: "ended"; readonly view: string; readonly reason: string } & SlotFact)
   | { readonly t: "leg"; readonly leg: Leg }
   | { readonly t: "time"; readonly serverMs: number; readonly echo: number }
@@ -88,7 +89,9 @@ const READERS: { readonly [T in ToPage["t"]]: ((from: Fields<Named<T>>) => LiveM
     slot: numberOr(from, "slot", -1),
     camera: textOr(from, "camera", null),
     kind: textOr(from, "kind", "unknown"),
+    code: textOr(from, "code", "unknown"),
     detail: textOr(from, "detail", ""),
+    facts: readFacts(raw(from, "facts")),
   }),
   ended: (from) => ({ t: "ended", ...slotFact(from), view: text(from, "view"), reason: textOr(from, "reason", "") }),
   started: null,

@@ -11,7 +11,7 @@
 
 import { endToEnd, Median, relayToScreen, sinceStamp, type Uncertain } from "./delay";
 import { type Ending, endingOf } from "./ending";
-import type { Assign } from "./generated/live";
+import type { Assign, Code } from "./generated/live";
 import { Hearsay } from "./hearsay";
 import * as layout from "./layout";
 import { Listeners } from "./listeners";
@@ -19,6 +19,7 @@ import type { LiveSocket } from "./live";
 import { isOnAir, type LiveMessage, type LiveState } from "./live_state";
 import { FrameWatch, judge, type Liveness, type Presented } from "./liveness";
 import type { Camera, Layer, Leg } from "./model";
+import type { Problem } from "./problem";
 import { find, type Pools, plan, type Wanted } from "./slots";
 import { type LinkState, type SlotStats, type WallDoor, WallLink } from "./whep";
 
@@ -28,8 +29,8 @@ export interface TileView {
   readonly id: string | null;
   readonly camera: Camera | null;
   readonly liveness: Liveness;
-  /** What the relay said when it refused; shown as *refused* where only a person can change it. */
-  readonly refusal: string | null;
+  /** Why the relay refused; shown as *refused* where only a person can change it. */
+  readonly refusal: Problem | null;
   /** What the relay says of the camera (recording, seal) is of now, and the camera is on air. */
   readonly fresh: boolean;
   /** Seconds; null where nothing is sealed yet. */
@@ -74,7 +75,7 @@ interface Said {
   layer: Layer;
   /** Not before this time again (milliseconds); after a refusal that may pass, or an end. */
   holdUntil: number;
-  refusal: string | null;
+  refusal: Problem | null;
   /** The refusal stands until a person changes something. */
   final: boolean;
   /** Say it again even though it is the same: the relay may have forgotten, or the motive changed. */
@@ -93,8 +94,8 @@ const RETRY_AFTER_REFUSAL_MS = 2000;
 const TICK_MS = 250;
 /** States of a link that is better opened anew than waited for, once its worker is said to be up. */
 const BROKEN: ReadonlySet<LinkState> = new Set(["interrupted", "down", "refused"]);
-/** How the relay says that it no longer knows a wall; its other `not_found` (a camera that has just ended) leaves the wall alone. */
-export const SESSION_GONE = "no such session";
+/** The relay no longer knows a wall; its other `not_found` (a camera that has just ended) leaves the wall alone. */
+const SESSION_GONE: Code = "session_not_found";
 /** Refusals that something else than the passing of time must change. */
 const FINAL: ReadonlySet<string> = new Set(["forbidden", "incomplete", "invalid", "not_acceptable", "gone"]);
 
@@ -248,11 +249,11 @@ export class Wall {
     if (message.camera === null) return;
     const said = this.#slot(message.worker, message.slot);
     if (message.camera !== said.camera) return;
-    if (message.kind === "not_found" && message.detail.startsWith(SESSION_GONE)) {
+    if (message.code === SESSION_GONE) {
       this.links.get(message.worker)?.reopen();
       return;
     }
-    said.refusal = message.detail || message.kind;
+    said.refusal = { code: message.code, detail: message.detail, facts: message.facts };
     said.view = null;
     said.final = FINAL.has(message.kind);
     said.holdUntil = said.final ? Number.POSITIVE_INFINITY : this.now() + RETRY_AFTER_REFUSAL_MS;

@@ -7,6 +7,7 @@
 
 import type { Answer, Failure, WallAnswer } from "./api";
 import { Backoff } from "./backoff";
+import type { Problem } from "./problem";
 import { SLOTS } from "./slots";
 
 export type LinkState = "idle" | "opening" | "connecting" | "up" | "interrupted" | "down" | "refused";
@@ -44,7 +45,7 @@ export class WallLink {
   generation = 0;
   tripMs: number | null = null;
   /** Why the relay refused the offer for good; it is made again only by `renew`. */
-  refusal: string | null = null;
+  refusal: Problem | null = null;
   readonly stats = new Map<number, SlotStats>();
   #peer: RTCPeerConnection | null = null;
   #location: string | null = null;
@@ -286,9 +287,9 @@ function profileOf(codec: RTCRtpCodec): string | null {
 }
 
 /** Why it makes no sense to offer the same again; null where it does. */
-function refusedForGood(failure: Failure): string | null {
+function refusedForGood(failure: Failure): Problem | null {
   if (failure.kind !== "refused" || !REFUSED_FOR_GOOD.has(failure.status)) return null;
-  return failure.detail || `HTTP ${failure.status}`;
+  return { code: failure.code, detail: failure.detail || `HTTP ${failure.status}`, facts: failure.facts };
 }
 
 function numeric(value: unknown): number | null {

@@ -35,7 +35,7 @@ afterEach(() => {
 });
 
 it("tells a pressed button as an emergency, also beside what the relay reports", async () => {
-  const text = await shown(alarm("the recording failed"), { t: "camera", camera: camera("a", { pressed: true }) });
+  const text = await shown(alarm("recording_failed"), { t: "camera", camera: camera("a", { pressed: true }) });
   expect(text).toContain("URGENCE");
   expect(text).toContain("bouton d'alerte actionné · enregistrement interrompu");
 });
@@ -51,6 +51,6 @@ it("offers to confirm a transmission that ends soon", async () => {
 });
 
 it("offers nothing to confirm where a recording failed", async () => {
-  await shown(alarm("the recording failed"));
+  await shown(alarm("recording_failed"));
   expect(banner.shadowRoot?.querySelector('[data-testid="alarm-confirm"]')).toBeNull();
 });

@@ -59,20 +59,34 @@ describe("answers", () => {
     });
   });
 
-  it("tell a refusal with its kind, words and patience", async () => {
-    answers = [json({ error: "too_many", detail: "slow down" }, 429, { "Retry-After": "7" })];
+  it("tell a refusal with its code, words, facts and patience", async () => {
+    const problem = {
+      type: "urn:bodycam-relay:problem:text_too_long",
+      title: "Too Many Requests",
+      status: 429,
+      max: 80,
+      odd: {},
+    };
+    answers = [json({ ...problem, code: "text_too_long", detail: "slow down" }, 429, { "Retry-After": "7" })];
     expect(await api.signIn("u", "p")).toEqual({
       kind: "refused",
       status: 429,
-      error: "too_many",
+      code: "text_too_long",
       detail: "slow down",
+      facts: { max: 80 },
       retryAfter: 7,
     });
   });
 
   it("tell a refusal that is no JSON", async () => {
     answers = [new Response("<html>", { status: 502, statusText: "Bad Gateway" })];
-    expect(await api.users()).toMatchObject({ kind: "refused", status: 502, error: "unknown" });
+    expect(await api.users()).toMatchObject({
+      kind: "refused",
+      status: 502,
+      code: "unknown",
+      detail: "Bad Gateway",
+      facts: {},
+    });
   });
 
   it("tell a relay that does not answer", async () => {
@@ -160,8 +174,8 @@ describe("the end of a sign-in", () => {
       ended += 1;
     };
     answers = [
-      json({ error: "unauthenticated", detail: "the old password is wrong" }, 401),
-      json({ error: "unauthenticated", detail: "" }, 401),
+      json({ code: "wrong_old_password", detail: "the old password is wrong" }, 401),
+      json({ code: "sign_in_required", detail: "" }, 401),
     ];
     await api.changePassword("a", "b");
     expect(ended).toBe(0);

@@ -60,8 +60,9 @@ describe("confirming a transmission", () => {
     answer = {
       kind: "refused",
       status: 422,
-      error: "incomplete",
+      code: "motive_too_vague",
       detail: "the motive must say why (JRN-02)",
+      facts: { rule: "JRN-02" },
       retryAfter: null,
     };
     await submit("xxx");

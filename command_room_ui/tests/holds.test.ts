@@ -215,8 +215,9 @@ describe("opening a hold", () => {
     api.refusal = {
       kind: "refused",
       status: 409,
-      error: "conflict",
+      code: "hold_after_term",
       detail: "a hold is opened before the term (RET-02)",
+      facts: { rule: "RET-02" },
       retryAfter: null,
     };
     await shown();

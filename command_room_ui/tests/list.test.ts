@@ -64,7 +64,7 @@ describe("the list of cameras", () => {
     const cameras = [camera("a"), camera("b", { pressed: true })];
     list.live = reduce(NOTHING_KNOWN, { t: "cameras", cameras }, 0);
     for (const name of ["a", "b"])
-      list.live = reduce(list.live, { t: "alarm", camera: name, reason: "the recording failed", at: null }, 0);
+      list.live = reduce(list.live, { t: "alarm", camera: name, reason: "recording_failed", at: null }, 0);
     list.fresh = () => true;
     document.body.append(list);
     await list.updateComplete;

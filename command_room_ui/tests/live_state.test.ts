@@ -25,7 +25,7 @@ describe("reading messages", () => {
       workers: [0, 1],
       serverMs: 1,
     });
-    const alarm = { t: "alarm", camera: "a", reason: "the recording failed" };
+    const alarm = { t: "alarm", camera: "a", reason: "recording_failed" };
     expect(readMessage({ ...alarm, at_ns: 5_000_000 })).toEqual({ ...alarm, at: 5 });
     expect(readMessage(alarm)).toEqual({ ...alarm, at: null });
     expect(readMessage({ t: "assigned", slot: 3, worker: 1, camera: "a", view: "v" })).toEqual({
@@ -66,10 +66,12 @@ describe("reading messages", () => {
   });
 
   it("reads a refusal that names no worker: of a layer or a sound", () => {
-    expect(readMessage({ t: "refused", slot: 1, worker: null, camera: null, kind: "not_found", detail: "d" })).toMatchObject({
+    const reason = { kind: "conflict", code: "wrong_worker", detail: "d", facts: { worker: 2 } };
+    expect(readMessage({ t: "refused", slot: 1, worker: null, camera: null, ...reason })).toMatchObject({
       worker: -1,
       slot: 1,
       camera: null,
+      ...reason,
     });
   });
 
@@ -163,12 +165,12 @@ describe("alarms", () => {
 
 describe("alarms of the relay itself", () => {
   const said = (reason: string, at: number | null): LiveMessage => ({ t: "alarm", camera: "a", reason, at });
-  const failed = said("the recording failed", 700);
-  const absent = said("the recording is not open", 800);
+  const failed = said("recording_failed", 700);
+  const absent = said("recording_missing", 800);
 
   it("are as old as the relay says, also where this page came later", () => {
-    expect(told(failed).alarms.get("a")).toMatchObject({ reason: "the recording failed", at: 700, seen: false });
-    expect(told(said("the recording failed", null)).alarms.get("a")?.at).toBe(1000);
+    expect(told(failed).alarms.get("a")).toMatchObject({ reason: "recording_failed", at: 700, seen: false });
+    expect(told(said("recording_failed", null)).alarms.get("a")?.at).toBe(1000);
   });
 
   it("do not ring again when the relay tells them again after they were seen at this post, all of them", () => {
@@ -178,8 +180,8 @@ describe("alarms of the relay itself", () => {
 
   it("ring again when they happen again, or may have", () => {
     const seen = acknowledge(told(failed), "a");
-    expect(reduce(seen, said("the recording failed", 4000), 5000).alarms.get("a")).toMatchObject({ at: 4000, seen: false });
-    const undated = said("the recording failed", null);
+    expect(reduce(seen, said("recording_failed", 4000), 5000).alarms.get("a")).toMatchObject({ at: 4000, seen: false });
+    const undated = said("recording_failed", null);
     expect(reduce(acknowledge(told(undated), "a"), undated, 5000).alarms.get("a")?.seen).toBe(false);
   });
 
@@ -205,9 +207,9 @@ describe("alarms of the relay itself", () => {
 
   it("survive a reload of the page, and so does what was seen", () => {
     const seen = acknowledge(told(absent), "a");
-    const kept = saveAlarms(reduce(seen, { t: "alarm", camera: "b", reason: "the recording failed", at: 900 }, 2000));
+    const kept = saveAlarms(reduce(seen, { t: "alarm", camera: "b", reason: "recording_failed", at: 900 }, 2000));
     const restored = { ...NOTHING_KNOWN, ...restoreAlarms(kept) };
-    expect(restored.alarms.get("b")).toMatchObject({ reason: "the recording failed", at: 900, seen: false });
+    expect(restored.alarms.get("b")).toMatchObject({ reason: "recording_failed", at: 900, seen: false });
     expect(reduce(restored, absent, 3000).alarms.has("a")).toBe(false);
     for (const broken of [null, "", "{", "[]", '{"alarms":[{}],"seen":7}'])
       expect(restoreAlarms(broken)).toEqual({ alarms: new Map(), seen: new Set() });

@@ -103,7 +103,7 @@ describe("a tile", () => {
       await shown({
         ...LIVE,
         liveness: { kind: "refused", cause: "none", age: null },
-        refusal: "this camera is not live (LIV-02)",
+        refusal: { code: "camera_not_live", detail: "this camera is not live (LIV-02)", facts: { rule: "LIV-02" } },
       }),
     ).toContain("cette caméra ne transmet pas (LIV-02)");
     const leg = { view: "v", kbps: 1, loss: 0, rttMs: null, layer: "key" as const, limited: true, delayMs: 1, stamp: null };

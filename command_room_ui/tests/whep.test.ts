@@ -127,21 +127,33 @@ describe("a session that is renewed", () => {
 
 describe("an offer that the relay refuses for good", () => {
   const refusing = (status: number, detail: string) => () =>
-    Promise.resolve({ kind: "refused", status, error: "too_large", detail, retryAfter: null } as const);
+    Promise.resolve({
+      kind: "refused",
+      status,
+      code: "body_too_large",
+      detail,
+      facts: { max: 65536 },
+      retryAfter: null,
+    } as const);
 
   it.each([400, 406, 413])("is not made again and again (%i), and says why", async (status) => {
     door.answer = refusing(status, "a body of this type is at most 65536 bytes");
     link.start();
     await vi.advanceTimersByTimeAsync(60_000);
     expect(door.offers).toBe(1);
-    expect(link).toMatchObject({ state: "refused", refusal: "a body of this type is at most 65536 bytes", secret: null });
+    expect(link).toMatchObject({ state: "refused", secret: null });
+    expect(link.refusal).toEqual({
+      code: "body_too_large",
+      detail: "a body of this type is at most 65536 bytes",
+      facts: { max: 65536 },
+    });
   });
 
   it("is made again when there is a reason to: the relay or its worker were started again", async () => {
     door.answer = refusing(413, "");
     link.start();
     await settle();
-    expect(link.refusal).toBe("HTTP 413");
+    expect(link.refusal?.detail).toBe("HTTP 413");
     door.answer = () => Promise.resolve(accepted(2));
     link.renew();
     await settle();

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { age, bytes, CATALOGUES, chooseLanguage, fill, LANGUAGES, setLanguage, t, tCode } from "../src/i18n";
-import { refusalInFrench } from "../src/words/refusals";
+import { age, bytes, CATALOGUES, chooseLanguage, fill, LANGUAGES, refusal, setLanguage, t, tCode } from "../src/i18n";
 
 const keys = (language: keyof typeof CATALOGUES): string[] => Object.keys(CATALOGUES[language]).sort();
 const places = (pattern: string): string[] => (pattern.match(/\{\w+\}/g) ?? []).sort();
@@ -85,14 +84,27 @@ describe("language", () => {
 
 describe("refusals", () => {
   it("are told in French with the rule they cite", () => {
-    expect(refusalInFrench("its intervention is still open (ACC-03)")).toContain("encore ouverte");
-    expect(refusalInFrench("its intervention is still open (ACC-03)")).toMatch(/\(ACC-03\)$/);
-    expect(refusalInFrench("the motive must say why (JRN-02: R241-5, R241-14)")).toBe(
-      "le motif doit dire pourquoi (JRN-02: R241-5, R241-14)",
-    );
+    const open = { code: "intervention_open", detail: "its intervention is still open (ACC-03)", facts: { rule: "ACC-03" } };
+    expect(refusal(open)).toContain("encore ouverte");
+    expect(refusal(open)).toMatch(/\(ACC-03\)$/);
+    const vague = { code: "motive_too_vague", detail: "the motive must say why", facts: { rule: "JRN-02: R241-5, R241-14" } };
+    expect(refusal(vague)).toBe("le motif doit dire pourquoi (JRN-02: R241-5, R241-14)");
+  });
+
+  it("are told with the values that they carry, in the language that is spoken", () => {
+    const long = { code: "text_too_long", detail: "label is longer than 80 characters", facts: { field: "label", max: 80 } };
+    expect(refusal(long)).toBe("le texte est trop long (80 caractères au plus)");
+    setLanguage("en");
+    expect(refusal(long)).toBe("this text is longer than 80 characters");
+    setLanguage("fr");
+  });
+
+  it("without a code of their own are told with the relay's sentence", () => {
+    expect(refusal({ code: "conflict", detail: "two of them", facts: {} })).toBe("cela contredit l'état présent : two of them");
   });
 
   it("that nobody translated stay readable", () => {
-    expect(refusalInFrench("the moon is in the way")).toBe("the moon is in the way");
+    expect(refusal({ code: "moon", detail: "the moon is in the way", facts: {} })).toBe("the moon is in the way");
+    expect(refusal({ code: "moon", detail: "", facts: {} })).toBe("moon");
   });
 });

@@ -43,7 +43,7 @@ from relay.people.passwords import Passwords
 from relay.people.sign_ins import SignIns
 from relay.people.view_tokens import ViewTokens
 from relay.policy.lockout import Limits
-from relay.protocol.page import InterventionsChanged, WorkerChanged
+from relay.protocol.page import AlarmReason, InterventionsChanged, WorkerChanged
 from relay.runtime import ambient
 from relay.runtime.background import Background
 from relay.runtime.deadlines import Deadline
@@ -308,7 +308,7 @@ def _introduce(control: Control) -> None:
     services.camera_sockets.on_change.append(changed)
     services.streams.on.gone.append(lambda camera, reason: changed(camera))
     services.streams.on.alarm.append(services.live.alarm)
-    services.recordings.on_damaged.append(lambda camera: services.live.alarm(camera, "a recording was damaged"))
+    services.recordings.on_damaged.append(lambda camera: services.live.alarm(camera, AlarmReason.RECORDING_DAMAGED))
     control.capture.disk.on_change.append(lambda outlook: services.live.send_all(disk_message(outlook)))
     services.live.greetings.append(lambda: disk_message(control.capture.disk.outlook))
     services.viewing.on_watched.append(services.camera_sockets.watched)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from relay.base.clock import Clock
-from relay.protocol.page import AlarmRaised
+from relay.protocol.page import AlarmRaised, AlarmReason
 
 PER_CAMERA = 8
 """Alarms kept for each enrolled camera."""
@@ -24,7 +24,7 @@ class Alarm:
     """One alarm; `at` is monotonic seconds, `reached` the sign-ins to whose pages it was sent, and when."""
 
     camera: str
-    reason: str
+    reason: AlarmReason
     at: float
     at_ns: int
     reached: dict[str, float] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Alarms:
         self._clock = clock
         self._kept: dict[str, deque[Alarm]] = {}
 
-    def keep(self, camera: str, reason: str) -> Alarm:
+    def keep(self, camera: str, reason: AlarmReason) -> Alarm:
         """Keep an alarm that was just raised."""
         alarm = Alarm(camera, reason, self._clock.monotonic(), self._clock.utc_ns())
         self._kept.setdefault(camera, deque(maxlen=PER_CAMERA)).append(alarm)

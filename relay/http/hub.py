@@ -19,7 +19,7 @@ from relay.live.disk import Outlook
 from relay.people.enrolment import Enrolment, in_scope
 from relay.people.sign_ins import SignedIn
 from relay.protocol import wire
-from relay.protocol.page import Bye, CameraChanged, CameraGone, Cameras, DiskReport, ToPage
+from relay.protocol.page import AlarmReason, Bye, CameraChanged, CameraGone, Cameras, DiskReport, ToPage
 from relay.runtime.tasks import run_logged
 from relay.store.accounts import Camera
 from relay.viewing.camera_state import CameraStates
@@ -178,7 +178,7 @@ class LiveHub:
         self._pages.discard(page)
         self._alarms.left(page.sign_in)
 
-    def alarm(self, camera: str, reason: str) -> None:
+    def alarm(self, camera: str, reason: AlarmReason) -> None:
         """Send an alarm to every page that may see the camera; `Alarms` keeps it for pages that connect later."""
         alarm = self._alarms.keep(camera, reason)
         for page in self._pages_for(camera):

@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import TypeAlias
 
 from relay.base.clock import Clock
@@ -42,6 +43,14 @@ declare(
     camera_presses_unentered="tries to find or open the intervention of a press that failed; they are repeated every second",
     camera_messages_refused="messages of cameras that break a rule of the live socket",
 )
+
+
+class Trigger(StrEnum):
+    """What began a recording, where the camera's bearer gave no words of his own: as its signed start says it."""
+
+    PRESS = "button pressed"
+    REQUEST = "request of the command post"
+    UNANNOUNCED = "publication without a live socket"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +189,9 @@ class CameraSockets:
             raise TheirError(Kind.CONFLICT, "this camera is not connected", retry_after=5.0, code=Code.CAMERA_NOT_CONNECTED)
         now_ns = self._clock.utc_ns()
         request = new_id(now_ns)
-        trigger = "request of the command post"
         while len(unit.requests) >= MAX_REQUESTS:
             unit.requests.pop(next(iter(unit.requests)))
-        unit.requests[request] = Intent(intervention, trigger, threat, self._clock.monotonic() + INTENT_SECONDS)
+        unit.requests[request] = Intent(intervention, Trigger.REQUEST, threat, self._clock.monotonic() + INTENT_SECONDS)
         unit.send(messages.StreamRequest(request, person.role.value, reason[:200]))
         self._counters.count("camera_requests")
         return request
@@ -193,7 +201,7 @@ class CameraSockets:
         unit = self._units.setdefault(camera.camera, Unit(camera))
         intent = unit.intent
         if intent is None or (intent.until < self._clock.monotonic() and not unit.pressed):
-            intent = Intent(None, "publication without a live socket", DEFAULT_THREAT, math.inf)
+            intent = Intent(None, Trigger.UNANNOUNCED, DEFAULT_THREAT, math.inf)
         intervention = await self._intervention(unit, intent.intervention, intent.trigger)
         # Kept for a moment, so that nobody takes the intervention for abandoned before the camera is live.
         unit.intent = Intent(intervention, intent.trigger, intent.threat, self._clock.monotonic() + INTENT_SECONDS)
@@ -314,7 +322,7 @@ class CameraSockets:
 
         Nothing that the message says beside it can cost the press: words are cut, an unknown threat counts as one to agents.
         """
-        reason = trimmed_text(message.reason or "", max_length=200) or "button pressed"
+        reason = trimmed_text(message.reason or "", max_length=200) or Trigger.PRESS
         unit.intent = Intent(None, reason, _threat_of(message.threat), self._clock.monotonic() + INTENT_SECONDS)
         if not unit.pressed:
             unit.pressed, unit.pressed_at = True, self._clock.monotonic()

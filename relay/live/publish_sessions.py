@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from relay.channel.messages import Answer, SourceReport, SourceState
 from relay.live.capture import Circumstances
+from relay.protocol.page import AlarmReason
 from relay.store.accounts import Camera
 
 
@@ -94,7 +95,7 @@ class Listeners:
     change: list[Callable[[str], None]] = field(default_factory=list)
     removed: list[Callable[[PublishSession], None]] = field(default_factory=list)
     gone: list[Callable[[str, str], None]] = field(default_factory=list)
-    alarm: list[Callable[[str, str], None]] = field(default_factory=list)
+    alarm: list[Callable[[str, AlarmReason], None]] = field(default_factory=list)
 
     def notify_change(self, camera: str) -> None:
         """Something about a camera changed."""
@@ -111,7 +112,7 @@ class Listeners:
         for listener in self.gone:
             listener(camera, reason)
 
-    def notify_alarm(self, camera: str, reason: str) -> None:
+    def notify_alarm(self, camera: str, reason: AlarmReason) -> None:
         """Something happened that a person must see."""
         for listener in self.alarm:
             listener(camera, reason)

@@ -29,6 +29,7 @@ from relay.live.publish_sessions import PublishSession
 from relay.live.rules import Rules
 from relay.live.session_end import SessionEnd
 from relay.live.session_registry import SessionRegistry
+from relay.protocol.page import AlarmReason
 from relay.runtime import deadlines
 from relay.runtime.background import Background
 from relay.runtime.tasks import run_logged, spawn
@@ -138,7 +139,7 @@ class RecordingSupervisor:
             return
         watch = self._watch(publish_session)
         if watch.alarmed != recording:
-            self._registry.on.notify_alarm(camera, "the recording is not open")
+            self._registry.on.notify_alarm(camera, AlarmReason.RECORDING_MISSING)
         watch.alarmed = recording
         self.replace_soon(publish_session)
 
@@ -192,7 +193,7 @@ class RecordingSupervisor:
     async def _end_unrecorded(self, publish_session: PublishSession) -> None:
         self._counters.count("recordings_failed")
         camera, reason = publish_session.camera.camera, PeerCloseReason.RECORDING_FAILED
-        self._registry.on.notify_alarm(camera, reason.sentence)
+        self._registry.on.notify_alarm(camera, AlarmReason.RECORDING_FAILED)
         if not self._registry.is_current(publish_session):
             return
         await self._session_end.end(publish_session, reason, "lost", None, on_purpose=False)

@@ -16,12 +16,12 @@ from relay.people.authorize import Authorizer
 from relay.policy.access import Facts
 from relay.policy.motives import check_motive
 from relay.policy.roles import Action, Person
+from relay.protocol.page import AlarmReason
 from relay.store.accounts import Camera
 from relay.store.journal import Entry, Journal, Operation
 
 WARNS_BEFORE_SECONDS = 600.0
 """Seconds before the end at which an alarm announces it; half of a time limit that is shorter than twice that."""
-ENDS_SOON = "the transmission ends soon unless it is confirmed"
 
 
 class TimeLimit:
@@ -76,7 +76,7 @@ class TimeLimit:
                 over.append(publish_session.camera.camera)
             elif left <= self.warns_before and publish_session.secret not in self._announced:
                 self._announced.add(publish_session.secret)
-                self._streams.on.notify_alarm(publish_session.camera.camera, ENDS_SOON)
+                self._streams.on.notify_alarm(publish_session.camera.camera, AlarmReason.ENDS_SOON)
         reason = PeerCloseReason.TIME_LIMIT
         await asyncio.gather(*(self._streams.stop(camera, reason, "stopped", None) for camera in over))
 

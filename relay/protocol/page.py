@@ -7,6 +7,7 @@ Names of fields end with their unit: `_ns` is UTC in nanoseconds since 1970, `_m
 that have passed, `kbps` kilobits a second.
 """
 
+from enum import StrEnum
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -202,13 +203,26 @@ class ServerTime(Message, frozen=True, tag="time"):
     """`echo` of the question."""
 
 
+class AlarmReason(StrEnum):
+    """What a technical alarm is about; the page has words for each."""
+
+    RECORDING_FAILED = "recording_failed"
+    """The recording did not come back in time: the transmission was ended."""
+    RECORDING_MISSING = "recording_missing"
+    """The recorder does not have the recording open: a new one begins."""
+    RECORDING_DAMAGED = "recording_damaged"
+    """A recording was found altered or damaged."""
+    ENDS_SOON = "ends_soon"
+    """The transmission ends soon unless somebody confirms it."""
+
+
 class AlarmRaised(Message, frozen=True, tag="alarm"):
     """A technical alarm.  One that was raised in the last hour, while no page of this sign-in was open, follows `cameras`."""
 
     camera: str
     """Camera that it concerns."""
-    reason: str
-    """What happened, in English."""
+    reason: AlarmReason
+    """What happened."""
     at_ns: int
     """When it was raised."""
 

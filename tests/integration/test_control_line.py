@@ -251,7 +251,7 @@ async def test_a_disk_that_does_not_take_the_recording_ends_the_transmission_aft
         await _live(line)
         async with line.page(olga) as socket:
             line.recorder.report("full")
-            assert (await socket.hear("alarm"))["reason"] == "the recording failed"
+            assert (await socket.hear("alarm"))["reason"] == "recording_failed"
         assert (await line.worker.next(m.PeerClose)).reason.sentence == "the recording failed"
 
 
@@ -291,7 +291,7 @@ async def test_a_recording_that_is_tapped_but_not_open_is_an_alarm_and_begins_an
         line.recorder.open.clear()
         async with line.page(olga) as socket:
             line.recorder.report("recording", first)
-            assert (await socket.hear("alarm"))["reason"] == "the recording is not open"
+            assert (await socket.hear("alarm"))["reason"] == "recording_missing"
         switch = await line.worker.next(m.RecordingSwitch)
         assert line.recorder.open[switch.recording].previous == first
 

@@ -102,7 +102,7 @@ export class AlarmBanner extends Spoken {
 
   #why(alarm: Alarm): string {
     const pressed = isTechnical(alarm) ? [] : [t("alarm.pressed")];
-    return [...pressed, ...(alarm.reason === "" ? [] : [tCode("trigger", alarm.reason)])].join(" · ");
+    return [...pressed, ...(alarm.reason === "" ? [] : [tCode("alarm", alarm.reason)])].join(" · ");
   }
 
   #row(alarm: Alarm): TemplateResult {

@@ -210,7 +210,7 @@ export function explain(failure: Failure): string {
   if (failure.kind === "unreachable") return t("error.unreachable");
   if (failure.kind === "garbled") return t("error.garbled");
   if (failure.status === 429) return t("error.tooMany", { seconds: Math.ceil(failure.retryAfter ?? 1) });
-  return t("error.other", { detail: refusal(failure.detail) });
+  return t("error.other", { detail: refusal(failure) });
 }
 
 /** The value of a form's field, trimmed. */

@@ -172,9 +172,9 @@ export class LiveView extends Spoken {
 
   /** Trying again would be refused again: somebody has to know why. */
   #refusedBanner(): TemplateResult | typeof nothing {
-    const detail = [...this.desk.wall.links.values()].map((link) => link.refusal).find((why) => why !== null);
-    if (detail == null) return nothing;
-    return html`<p class="stale bad" role="alert" data-testid="media-refused">⚠ ${t("link.refused", { detail: refusal(detail) })}</p>`;
+    const refused = [...this.desk.wall.links.values()].map((link) => link.refusal).find((why) => why !== null);
+    if (refused == null) return nothing;
+    return html`<p class="stale bad" role="alert" data-testid="media-refused">⚠ ${t("link.refused", { detail: refusal(refused) })}</p>`;
   }
 
   #diskBanner(): TemplateResult | typeof nothing {

@@ -1,8 +1,11 @@
 /** Every English string of the page; the type makes sure that no key of the French catalogue is missing. */
 
 import type { Catalogue } from "../i18n";
+import { problemsEn } from "./problems_en";
 
 export const en: Catalogue = {
+  ...problemsEn,
+
   "app.title": "Command room",
   "app.language": "Language",
   "app.loading": "Loading…",
@@ -223,11 +226,10 @@ export const en: Catalogue = {
   "trigger.button pressed": "alert button pressed",
   "trigger.publication without a live socket": "transmission begun by the camera, no press reported",
   "trigger.request of the command post": "request of the command post",
-  "trigger.the transmission ends soon unless it is confirmed": "the transmission ends soon unless it is confirmed",
-  "trigger.the recording failed": "recording failed: transmission ended",
-  "trigger.a recording was damaged":
-    "a recording was found altered or damaged on disk: nothing of it was erased, see relay check",
-  "trigger.the recording is not open": "recording missing: a new one begins",
+  "alarm.ends_soon": "the transmission ends soon unless it is confirmed",
+  "alarm.recording_failed": "recording failed: transmission ended",
+  "alarm.recording_damaged": "a recording was found altered or damaged on disk: nothing of it was erased, see relay check",
+  "alarm.recording_missing": "recording missing: a new one begins",
 
   "play.title": "Playback",
   "play.motive": "Motive of the view",

@@ -1,6 +1,10 @@
 /** Every French string of the page; the source of the keys.  `{name}` is filled in.  Legal words as the CSI has them. */
 
+import { problemsFr } from "./problems_fr";
+
 export const fr = {
+  ...problemsFr,
+
   "app.title": "Poste de commandement",
   "app.language": "Langue",
   "app.loading": "Chargement…",
@@ -220,11 +224,11 @@ export const fr = {
   "trigger.button pressed": "bouton d'alerte actionné",
   "trigger.publication without a live socket": "transmission lancée par la caméra, sans appui signalé",
   "trigger.request of the command post": "demande du poste de commandement",
-  "trigger.the transmission ends soon unless it is confirmed": "fin prochaine de la transmission, sauf confirmation",
-  "trigger.the recording failed": "enregistrement interrompu : transmission arrêtée",
-  "trigger.a recording was damaged":
+  "alarm.ends_soon": "fin prochaine de la transmission, sauf confirmation",
+  "alarm.recording_failed": "enregistrement interrompu : transmission arrêtée",
+  "alarm.recording_damaged":
     "un enregistrement a été trouvé altéré ou endommagé sur le disque : rien n'en a été effacé, voir relay check",
-  "trigger.the recording is not open": "enregistrement absent : un nouveau commence",
+  "alarm.recording_missing": "enregistrement absent : un nouveau commence",
 
   "play.title": "Consultation",
   "play.motive": "Motif de la consultation",

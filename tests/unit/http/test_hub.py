@@ -18,7 +18,7 @@ from relay.http.hub import LiveHub, Outbox, Page
 from relay.people.enrolment import Enrolment
 from relay.people.sign_ins import SignedIn
 from relay.policy.roles import Person, Role
-from relay.protocol.page import CameraState, InterventionsChanged
+from relay.protocol.page import AlarmReason, CameraState, InterventionsChanged
 from relay.protocol.wire import Message
 from relay.store.accounts import Camera
 from relay.viewing.camera_state import CameraStates
@@ -198,10 +198,10 @@ async def test_an_alarm_reaches_pages_in_scope_and_only_those(scene: Scene) -> N
     everywhere, here, elsewhere = Told("olga"), Told("pia", frozenset({"35000"})), Told("paul", frozenset({"75000"}))
     for page in (everywhere, here, elsewhere):
         scene.hub.add(page)
-    scene.hub.alarm("fixe-1", "the recording failed")
-    scene.hub.alarm("unknown", "the recording failed")
-    assert alarms(everywhere) == [("fixe-1", "the recording failed"), ("unknown", "the recording failed")]
-    assert alarms(here) == [("fixe-1", "the recording failed")]
+    scene.hub.alarm("fixe-1", AlarmReason.RECORDING_FAILED)
+    scene.hub.alarm("unknown", AlarmReason.RECORDING_FAILED)
+    assert alarms(everywhere) == [("fixe-1", "recording_failed"), ("unknown", "recording_failed")]
+    assert alarms(here) == [("fixe-1", "recording_failed")]
     assert alarms(elsewhere) == []
     late = Told("petra", frozenset({"75000"}), "s-2")
     scene.hub.add(late)
@@ -209,12 +209,12 @@ async def test_an_alarm_reaches_pages_in_scope_and_only_those(scene: Scene) -> N
 
 
 async def test_a_page_that_connects_later_learns_of_the_alarms_it_missed_once(scene: Scene) -> None:
-    scene.hub.alarm("pm-1", "the recording failed")
+    scene.hub.alarm("pm-1", AlarmReason.RECORDING_FAILED)
     raised_ns = scene.clock.utc_ns()
     scene.clock.advance(60)
     page = Told("olga")
     scene.hub.add(page)
-    assert alarms(page) == [("pm-1", "the recording failed")]
+    assert alarms(page) == [("pm-1", "recording_failed")]
     assert page.messages[-1]["at_ns"] == raised_ns
     scene.clock.advance(UNSURE_SECONDS + 1)
     scene.hub.remove(page)
@@ -222,25 +222,25 @@ async def test_a_page_that_connects_later_learns_of_the_alarms_it_missed_once(sc
     scene.hub.add(again)
     scene.hub.add(other)
     assert alarms(again) == []
-    assert alarms(other) == [("pm-1", "the recording failed")]
+    assert alarms(other) == [("pm-1", "recording_failed")]
 
 
 async def test_an_alarm_told_to_a_socket_that_was_dying_is_told_again(scene: Scene) -> None:
     page = Told("olga")
     scene.hub.add(page)
-    scene.hub.alarm("pm-1", "the recording failed")
+    scene.hub.alarm("pm-1", AlarmReason.RECORDING_FAILED)
     scene.clock.advance(UNSURE_SECONDS - 1)
     scene.hub.remove(page)
     again = Told("olga")
     scene.hub.add(again)
-    assert alarms(again) == [("pm-1", "the recording failed")]
+    assert alarms(again) == [("pm-1", "recording_failed")]
 
 
 async def test_kept_alarms_are_the_last_few_of_the_last_hour_of_cameras_that_are_enrolled(scene: Scene) -> None:
-    scene.hub.alarm("pm-2", "old")
+    scene.hub.alarm("pm-2", AlarmReason.RECORDING_MISSING)
     scene.clock.advance(KEPT_SECONDS)
     for number in range(PER_CAMERA + 3):
-        scene.hub.alarm("pm-1", str(number))
+        scene.hub.alarm("pm-1", cast(AlarmReason, str(number)))
     page = Told("olga")
     scene.hub.add(page)
     assert alarms(page) == [("pm-1", str(number)) for number in range(3, PER_CAMERA + 3)]

@@ -15,6 +15,7 @@ from relay.live.streams import Streams
 from relay.live.time_limit import WARNS_BEFORE_SECONDS, TimeLimit
 from relay.people.authorize import Authorizer
 from relay.policy.roles import Person
+from relay.protocol.page import AlarmReason
 from relay.store.accounts import Camera
 from tests.support.services import ADMINISTRATOR, AUDITOR, COMMANDER, OPERATOR, SERVICE, House
 
@@ -30,7 +31,7 @@ class Sessions:
         why = Circumstances("intervention", "press", "agents", None)
         self.lives = {"pm-1": PublishSession(CAMERA, "secret", 0, "recording", why, clock.monotonic(), IceGeneration("etag"))}
         self.stopped: list[tuple[str, str]] = []
-        self.alarms: list[str] = []
+        self.alarms: list[AlarmReason] = []
         self.on = Listeners()
         self.on.alarm.append(lambda camera, reason: self.alarms.append(reason))
 
@@ -83,7 +84,7 @@ async def test_a_transmission_is_announced_ten_minutes_before_its_end_and_then_e
     scene.clock.advance(1)
     await scene.time_limit.tick()
     await scene.time_limit.tick()
-    assert scene.sessions.alarms == ["the transmission ends soon unless it is confirmed"]
+    assert scene.sessions.alarms == [AlarmReason.ENDS_SOON]
     assert scene.sessions.stopped == []
     scene.clock.advance(WARNS_BEFORE_SECONDS + 1)
     await scene.time_limit.tick()

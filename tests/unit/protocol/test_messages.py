@@ -49,7 +49,10 @@ TO_PAGE: list[tuple[Message, dict[str, Any]]] = [
         },
     ),
     (page.ServerTime(7, 1.5), {"t": "time", "server_ns": 7, "echo": 1.5}),
-    (page.AlarmRaised("pm-1", "why", 7), {"t": "alarm", "camera": "pm-1", "reason": "why", "at_ns": 7}),
+    (
+        page.AlarmRaised("pm-1", page.AlarmReason.ENDS_SOON, 7),
+        {"t": "alarm", "camera": "pm-1", "reason": "ends_soon", "at_ns": 7},
+    ),
     (page.DiskReport("ok", 1 << 40, None), {"t": "disk", "state": "ok", "free": 1 << 40, "full_in_s": None}),
     (page.InterventionsChanged(), {"t": "interventions"}),
     (page.WorkerChanged(1, False), {"t": "worker", "worker": 1, "up": False}),
