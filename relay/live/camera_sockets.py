@@ -1,7 +1,7 @@
-"""The cameras' live sockets: heartbeat, button, requests, "watched by", clock.
+"""The cameras' live sockets: heartbeat, button, requests, number of viewers, clock.
 
-What this file owns: who is connected, what each said last, and the intent behind the next publication.  What it must never
-know: SDP, WebSockets (a connection is a function that sends one message), pictures.
+What this file owns: which cameras are connected, the last report of each, and the intent behind its next publication.  What it
+must never know: SDP, WebSockets (a connection is a function that sends one message), pictures.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 SendToCamera: TypeAlias = Callable[[messages.ToCamera], None]
 """Queue a message for one camera; never waits."""
-ASK_CLOCK_EVERY = 10.0
+ASK_CLOCK_SECONDS = 10.0
 INTENT_SECONDS = 120.0
 MAX_REQUESTS = 8
 DEFAULT_THREAT = "agents"
@@ -39,8 +39,8 @@ DEFAULT_THREAT = "agents"
 declare(
     camera_sockets="live sockets opened by cameras",
     camera_requests="requests to stream sent to cameras",
-    camera_presses="button presses told by cameras",
-    camera_presses_unentered="tries to find or open the intervention of a press that failed; they are repeated every second",
+    camera_presses="button presses of cameras",
+    camera_presses_unentered="failed tries to find or open the intervention of a press; they are repeated every second",
     camera_messages_refused="messages of cameras that break a rule of the live socket",
 )
 
@@ -55,7 +55,7 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """Why a camera is about to publish; `intervention` None: not known yet."""
+    """Why a camera is about to publish.  `intervention` is None while unknown; `until` is in monotonic seconds."""
 
     intervention: str | None
     trigger: str
@@ -65,7 +65,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a camera said of itself last; position in degrees and metres."""
+    """The last beat of a camera: monotonic seconds, percent, and (latitude, longitude, accuracy) in degrees and metres."""
 
     at: float
     battery: float | None = None
@@ -74,7 +74,7 @@ class Beat:
 
 @dataclass(slots=True)
 class Unit:
-    """One camera's socket and memory."""
+    """What is known of one camera, with its socket while it is connected."""
 
     camera: Camera
     send: SendToCamera | None = None
@@ -82,20 +82,20 @@ class Unit:
     beat: Beat | None = None
     pressed: bool = False
     pressed_at: float = -math.inf
-    """Monotonic seconds of the press that still stands; a camera that says it again, after a cut, changes nothing."""
+    """Monotonic seconds of the press that stands.  A press that is sent again after a reconnection does not change it."""
     intent: Intent | None = None
     bearer: str | None = None
     intervention: str | None = None
     requests: dict[str, Intent] = field(default_factory=dict)
     entering: asyncio.Task[None] | None = None
-    """The search for the intervention of a press, while it goes on."""
+    """The search for the intervention of a press, while it runs."""
     clock: ClockOffset = field(default_factory=ClockOffset)
     asked_clock: float = -math.inf
     watched: int = 0
 
 
 class CameraSockets:
-    """All cameras with a live socket, and what is remembered of those without."""
+    """All cameras that have connected since the relay started."""
 
     def __init__(
         self, interventions: Interventions, catalogue: Catalogue, guard: Authorizer, clock: Clock, counters: Counters
@@ -111,22 +111,22 @@ class CameraSockets:
         self.on_beat: list[Callable[[str, Beat], None]] = []
 
     def unit(self, camera: str) -> Unit | None:
-        """Return what is known of a camera, None when it never connected."""
+        """Return what is known of a camera; None where it never connected."""
         return self._units.get(camera)
 
     def intended(self) -> frozenset[str]:
-        """Return the interventions that a camera is about to publish into."""
+        """Return the interventions that some camera is about to publish into."""
         now = self._clock.monotonic()
         intents = (unit.intent for unit in self._units.values() if unit.intent is not None)
         return frozenset(intent.intervention for intent in intents if intent.until > now and intent.intervention is not None)
 
     def offset(self, camera: str) -> Offset | None:
-        """Return the camera's clock offset where it is known."""
+        """Return the camera's clock offset; None while it is unknown."""
         unit = self._units.get(camera)
         return unit.clock.best(self._mono_ns()) if unit is not None else None
 
     def connect(self, camera: Camera, send: SendToCamera, close: Callable[[], None]) -> None:
-        """A camera opened its live socket; `close` closes it.  A socket it had before is closed."""
+        """A camera opened its live socket, which `close` closes.  The socket that it had before is closed."""
         unit = self._units.setdefault(camera.camera, Unit(camera))
         if unit.close is not None:
             unit.close()
@@ -138,10 +138,10 @@ class CameraSockets:
         self._changed(camera.camera)
 
     def disconnect(self, camera: str, send: SendToCamera) -> None:
-        """A camera's socket closed; nothing happens where another one took over."""
+        """A camera's socket closed.  Nothing changes where a newer socket took its place."""
         unit = self._units.get(camera)
         if unit is not None and unit.send is send:
-            unit.send = unit.close = None  # requests stay: a radio that was cut for a moment costs no answer
+            unit.send = unit.close = None  # requests stay, so that a short loss of the radio costs no answer
             self._changed(camera)
 
     def receive(self, camera: str, data: bytes) -> None:
@@ -197,24 +197,24 @@ class CameraSockets:
         return request
 
     async def take_intent(self, camera: Camera) -> Intent:
-        """Return why this camera publishes now; without a press or an accepted request the publication is the press itself."""
+        """Return why this camera publishes now.  Without a press or accepted request, publishing counts as a press."""
         unit = self._units.setdefault(camera.camera, Unit(camera))
         intent = unit.intent
         if intent is None or (intent.until < self._clock.monotonic() and not unit.pressed):
             intent = Intent(None, Trigger.UNANNOUNCED, DEFAULT_THREAT, math.inf)
         intervention = await self._intervention(unit, intent.intervention, intent.trigger)
-        # Kept for a moment, so that nobody takes the intervention for abandoned before the camera is live.
+        # Kept for a moment, so that the intervention does not count as abandoned before the camera is live.
         unit.intent = Intent(intervention, intent.trigger, intent.threat, self._clock.monotonic() + INTENT_SECONDS)
         return unit.intent
 
     def finished(self, camera: str) -> None:
-        """A transmission ended on purpose: the next one needs a press or a request of its own."""
+        """A transmission was ended on purpose: the next one needs a press or a request of its own."""
         unit = self._units.get(camera)
         if unit is not None:
             unit.intent = None
 
     def watched(self, camera: str, by: int) -> None:
-        """Tell a camera how many people watch it (REC-05: whoever wears it may know)."""
+        """Send a camera the number of its viewers where it changed (REC-05: its bearer may know)."""
         unit = self._units.get(camera)
         if unit is not None and unit.watched != by:
             unit.watched = by
@@ -222,7 +222,7 @@ class CameraSockets:
                 unit.send(messages.Watched(by))
 
     def stop(self, camera: str, reason: str) -> None:
-        """Tell a camera to stop streaming."""
+        """Send a camera `stop`; its press and intent end."""
         unit = self._units.get(camera)
         if unit is not None:
             unit.pressed, unit.intent = False, None
@@ -231,13 +231,13 @@ class CameraSockets:
             self._changed(camera)
 
     def republish(self, camera: str, reason: str) -> None:
-        """Tell a camera that its session is gone through no fault of its own: it publishes again, under the same intent."""
+        """Send a camera `republish`: its session was lost through no fault of its own.  Its intent stays."""
         unit = self._units.get(camera)
         if unit is not None and unit.send is not None:
             unit.send(messages.Republish(reason))
 
     def drop(self, camera: str) -> None:
-        """Close a camera's socket: its token is worth nothing any more."""
+        """Close a camera's socket: its token was revoked."""
         unit = self._units.get(camera)
         if unit is not None and unit.close is not None:
             unit.close()
@@ -248,19 +248,19 @@ class CameraSockets:
             self.drop(camera)
 
     def tick(self) -> None:
-        """Ask the clocks that have not been asked lately, enter the presses that are not yet; call about once a second."""
+        """Ask for clocks that are due, and find interventions of presses without one; call about once a second."""
         now = self._clock.monotonic()
         for unit in self._units.values():
             self._enter(unit)
-            if unit.send is not None and now - unit.asked_clock >= ASK_CLOCK_EVERY:
+            if unit.send is not None and now - unit.asked_clock >= ASK_CLOCK_SECONDS:
                 self._ask_clock(unit)
 
     def under_way(self) -> tuple[asyncio.Task[None], ...]:
-        """Return the searches for interventions that go on now."""
+        """Return the searches for interventions that run now."""
         return tuple(unit.entering for unit in self._units.values() if unit.entering is not None)
 
     async def shut(self) -> None:
-        """Give up what is under way: presses are said again once there is a relay again."""
+        """Cancel the searches that run.  Cameras send their presses again when they reconnect."""
         tasks = self.under_way()
         for task in tasks:
             task.cancel()
@@ -273,7 +273,7 @@ class CameraSockets:
         unit.send(messages.ServerTime(unit.clock.ask(self._clock.utc_ns(), self._mono_ns()), None))
 
     def _enter(self, unit: Unit) -> None:
-        """See to it that a press has its intervention, beside everything else: no disk delays an alarm."""
+        """Start the search for the intervention of a press.  It runs beside everything else: no disk delays an alarm."""
         intent = unit.intent
         if intent is not None and intent.intervention is None and unit.entering is None:
             unit.entering = asyncio.create_task(self._find(unit, intent), name="intervention of a press")
@@ -293,10 +293,10 @@ class CameraSockets:
             unit.entering = None
 
     async def _intervention(self, unit: Unit, wanted: str | None, reason: str) -> str:
-        """Return the open intervention this camera belongs to: the wanted one, its last one, the newest; else a new one."""
+        """Return the open intervention of this camera: the wanted one, else its last, else the newest, else a new one."""
         found = await self._opened(unit, wanted)
         if found is None:
-            async with self._opening:  # cameras that press at the same moment open one between them
+            async with self._opening:  # cameras that press at the same moment share one new intervention
                 found = await self._opened(unit, wanted)
                 if found is None:
                     made = await self._interventions.open_by_camera(unit.camera.camera, unit.camera.label, reason)
@@ -318,9 +318,9 @@ class CameraSockets:
             listener(unit.camera.camera, unit.beat)
 
     def _press(self, unit: Unit, message: messages.Press) -> None:
-        """Remember the press, tell everybody and answer at once; its intervention is found or opened after that.
+        """Take a press: show it and answer it at once; its intervention is found or opened after that.
 
-        Nothing that the message says beside it can cost the press: words are cut, an unknown threat counts as one to agents.
+        Nothing beside it can cost the press: a long reason is cut, an unknown threat counts as one to agents.
         """
         reason = trimmed_text(message.reason or "", max_length=200) or Trigger.PRESS
         unit.intent = Intent(None, reason, _threat_of(message.threat), self._clock.monotonic() + INTENT_SECONDS)
@@ -351,7 +351,10 @@ class CameraSockets:
         elif message.echo is None:
             raise ValueError("an answer to `time` names its question")
         else:
-            unit.clock.answer(int(message.echo), int(message.utc_ns), self._mono_ns())
+            camera_ns = int(message.utc_ns)
+            if not 0 <= camera_ns < 1 << 63:
+                raise ValueError("no clock shows this")
+            unit.clock.answer(int(message.echo), camera_ns, self._mono_ns())
 
     def _mono_ns(self) -> int:
         return int(self._clock.monotonic() * 1e9)

@@ -13,6 +13,9 @@ from relay.base.counters import Counters
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import framing, messages
 from relay.evidence import boxes
+from relay.protocol import camera as live_camera
+from relay.protocol import page as live_page
+from relay.protocol import wire
 from relay.rtp import h264, header, opus, rtcp
 from relay.transport import dtls, sdp, srtp, srtp_keys, stun
 from tests.support.clients import CLIENT_IDENTITY, Client, binding_request, still_port
@@ -113,6 +116,13 @@ def fuzz_channel(data: bytes) -> None:
         framing.unpack(data)
 
 
+def fuzz_live(data: bytes) -> None:
+    """Messages of pages and cameras over their live sockets."""
+    for read in (live_page.read, live_camera.read):
+        with contextlib.suppress(TheirError):
+            read(data)
+
+
 def fuzz_boxes(data: bytes) -> None:
     """MP4 boxes of a recording that somebody hands to the verifier."""
     for parse in (lambda: list(boxes.walk(data)), lambda: boxes.movie_tracks(data), lambda: boxes.table_samples(data)):
@@ -140,5 +150,10 @@ SEEDS: Final[dict[str, list[bytes]]] = {
     "dtls": dtls.Endpoint(CONTEXT, "client", ()).start(0.0),
     "datagram": [binding_request("abcd:them", "password", transaction=bytes(12)), RTP, b"\x16\xfe\xfd" + bytes(20)],
     "channel": [framing.pack(framing.FrameKind.ASK, 1, messages.Refused(Kind.GONE, "x"))[4:]],
+    "live": [
+        wire.encode(live_page.Assign("wall", 1, 0, "pm-1", "intervention", "low")),
+        wire.encode(live_camera.Press("biens", "vitrine")),
+        wire.encode(live_camera.Beat(93.0, 48.1, -1.0, 5.0, 7)),
+    ],
     "boxes": [BOX],
 }

@@ -1,6 +1,7 @@
 """The bearer's button and what a camera says: nothing of it waits for the disk."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from relay.base.errors import Kind, OurError, TheirError
 from relay.live.camera_sockets import CameraSockets, Unit
 from relay.people.interventions import Interventions
+from relay.protocol import camera as messages
 from relay.runtime.deadlines import NO_DEADLINE, Deadline
 from relay.store.accounts import Camera
 from relay.store.catalogue import Intervention
@@ -185,6 +187,18 @@ async def test_what_a_camera_says_against_the_contract_is_counted(scene: Scene) 
         with pytest.raises(TheirError):
             scene.cameras.receive("pm-1", as_bytes(message))
     assert scene.house.counters.values["camera_messages_refused"] == 3
+
+
+@pytest.mark.parametrize("utc_ns", [math.inf, math.nan, 1e300, -1])
+async def test_a_clock_that_cannot_be_costs_no_camera_its_state(scene: Scene, utc_ns: float) -> None:
+    asked: list[messages.ToCamera] = []
+    camera = scene.connect("pm-1").camera
+    scene.cameras.connect(camera, asked.append, lambda: None)
+    question = asked[-1]
+    assert isinstance(question, messages.ServerTime)
+    with pytest.raises(TheirError):
+        scene.cameras.receive("pm-1", as_bytes({"t": "time", "echo": question.server_ns, "utc_ns": utc_ns}))
+    assert scene.cameras.offset("pm-1") is None
 
 
 async def test_a_second_socket_of_a_camera_closes_the_first(scene: Scene) -> None:
