@@ -197,12 +197,14 @@ class ReplaySession:
     async def _connect(self) -> None:
         await self._gatherer.gather()
         connection = self._gatherer._connection
+        # The offerer controls (RFC 8445 §6.1.1) from before its offer leaves, because the server's first checks may arrive
+        # before its answer. A camera that began to control later would be in a conflict of roles that nominates no pair.
+        connection.ice_controlling = True
         self.wire = webrtc.Wire(connection, self._network, self._seed)
         self._session = await self._whip.open(self._offer(connection))
         (media, *_) = SessionDescription.parse(self._session.answer).media
         if media.ice is None or media.dtls is None:
             raise PublishFailed("the answer has no transport")
-        connection.ice_controlling = True
         for candidate in media.ice_candidates:
             await self._ice.addRemoteCandidate(candidate)
         await self._ice.addRemoteCandidate(None)
