@@ -16,7 +16,7 @@ declare(
 )
 
 
-class Ask(Enum):
+class KeyframeRequest(Enum):
     """What to send to the camera now."""
 
     NOTHING = "nothing"
@@ -24,10 +24,10 @@ class Ask(Enum):
     FIR = "fir"
 
 
-MIN_PAUSE = 0.5
+MIN_PAUSE_SECONDS = 0.5
 """Seconds between two requests that viewers can cause."""
-FIRST_RETRY = 0.4
-MAX_RETRY = 5.0
+FIRST_RETRY_SECONDS = 0.4
+MAX_RETRY_SECONDS = 5.0
 _DOUBLINGS = 4
 """From the first pause to the longest; the exponent stays there however long a camera sends no keyframe."""
 FIR_AFTER = 3
@@ -50,19 +50,21 @@ class KeyframeRequester:
             return
         self._wanted = True
         self._tries = 0
-        self._due = now if self._asked_at is None else max(now, self._asked_at + MIN_PAUSE)
+        self._due = now if self._asked_at is None else max(now, self._asked_at + MIN_PAUSE_SECONDS)
 
     def seen(self, now: float) -> None:
         """A keyframe began to arrive."""
         self._wanted = False
         self._tries = 0
 
-    def poll(self, now: float) -> Ask:
+    def poll(self, now: float) -> KeyframeRequest:
         """Return what to send now; call after `want` and on every tick."""
         if not self._wanted or now < self._due:
-            return Ask.NOTHING
+            return KeyframeRequest.NOTHING
         self.unanswered += self._tries > 0
         self._tries += 1
         self._asked_at = now
-        self._due = now + min(MAX_RETRY, max(MIN_PAUSE, FIRST_RETRY * 2 ** min(self._tries - 1, _DOUBLINGS)))
-        return Ask.FIR if self._tries > FIR_AFTER and self._tries % 2 == 0 else Ask.PLI
+        self._due = now + min(
+            MAX_RETRY_SECONDS, max(MIN_PAUSE_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(self._tries - 1, _DOUBLINGS))
+        )
+        return KeyframeRequest.FIR if self._tries > FIR_AFTER and self._tries % 2 == 0 else KeyframeRequest.PLI

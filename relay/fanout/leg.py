@@ -23,7 +23,7 @@ from struct import Struct
 
 from relay.base.missing_ranges import MissingRanges
 from relay.fanout.resend import History
-from relay.rtp.burst import LIMIT, Burst, HeaderTemplate, MediaPacket, Part
+from relay.rtp.burst import MAX_BURST_PACKETS, Burst, HeaderTemplate, MediaPacket, Part
 
 MAX_MISSING_RANGES = 512
 """Ranges of indices left open by the camera's losses."""
@@ -187,7 +187,7 @@ class Leg:
     def _own(self, packets: Iterable[MediaPacket]) -> list[Burst]:
         placed = ((self._place(media), media) for media in packets)
         kept = [self._renumbered(index, media) for index, media in placed if index is not None]
-        return [Burst(kept[at : at + LIMIT]) for at in range(0, len(kept), LIMIT)]
+        return [Burst(kept[at : at + MAX_BURST_PACKETS]) for at in range(0, len(kept), MAX_BURST_PACKETS)]
 
     def _renumbered(self, index: int, media: MediaPacket) -> MediaPacket:
         """Return the packet such that both shifts give `index` and, where its picture was replayed, that picture's time."""

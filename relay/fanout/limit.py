@@ -20,14 +20,14 @@ class QualityLevel(IntEnum):
 
 LOSS_TOO_HIGH = 0.10
 LOSS_FINE = 0.02
-SHORT = 0.8
+TOO_NARROW = 0.8
 """A REMB below this share of what is sent says that the way is too narrow; Chromium's own starts low and grows quickly."""
 ROOM = 1.3
 """A REMB this many times what is sent leaves room for a step up."""
-PATIENCE = 3
+COMPLAINTS_BEFORE_DOWN = 3
 """Seconds of complaint before a step down."""
-FIRST_REST = 5.0
-MAX_REST = 60.0
+FIRST_REST_SECONDS = 5.0
+MAX_REST_SECONDS = 60.0
 """Seconds between a step down and the next try up; doubles each time the try fails."""
 
 
@@ -67,7 +67,7 @@ class ViewerLimit:
 
     def __init__(self) -> None:
         self._complaints = 0
-        self._rest = FIRST_REST
+        self._rest = FIRST_REST_SECONDS
         self._up_at = 0.0
         self._tried_at: float | None = None
 
@@ -78,9 +78,9 @@ class ViewerLimit:
         """
         sent = sum(load.kbps for load in loads) * 1000
         loss = max((load.loss for load in loads), default=0.0)
-        narrow = remb is not None and sent > 0 and remb < SHORT * sent
+        narrow = remb is not None and sent > 0 and remb < TOO_NARROW * sent
         self._complaints = self._complaints + 1 if narrow or loss > LOSS_TOO_HIGH else 0
-        if self._complaints >= PATIENCE:
+        if self._complaints >= COMPLAINTS_BEFORE_DOWN:
             self._complaints = 0
             return self._down(loads, now)
         if not self._complaints and loss < LOSS_FINE and now >= self._up_at and (remb is None or remb > ROOM * sent):
@@ -89,8 +89,8 @@ class ViewerLimit:
 
     def _down(self, loads: Sequence[Load], now: float) -> tuple[int, QualityLevel] | None:
         """The leg that costs most gives way first."""
-        if self._tried_at is not None and now - self._tried_at < 2 * FIRST_REST:
-            self._rest = min(MAX_REST, 2 * self._rest)
+        if self._tried_at is not None and now - self._tried_at < 2 * FIRST_REST_SECONDS:
+            self._rest = min(MAX_REST_SECONDS, 2 * self._rest)
         self._tried_at = None
         self._up_at = now + self._rest
         for index in sorted(range(len(loads)), key=lambda index: -loads[index].kbps):
@@ -103,7 +103,7 @@ class ViewerLimit:
         """The leg that lost most comes back first."""
         limited = [index for index, load in enumerate(loads) if load.level > QualityLevel.ALL]
         if not limited:
-            self._rest = FIRST_REST
+            self._rest = FIRST_REST_SECONDS
             return None
         self._tried_at = now
         self._up_at = now + self._rest

@@ -17,15 +17,15 @@ MAX_MISSING = 500
 more work in a second than this."""
 NACK_BATCH = 250
 """Packets asked for at once."""
-REORDER_SLACK = 0.008
+REORDER_SLACK_SECONDS = 0.008
 """Seconds that a packet may be late before its first NACK: packets overtake each other on a radio."""
-GIVE_UP_AFTER = 1.0
+GIVE_UP_SECONDS = 1.0
 """Seconds after which a missing packet helps no viewer; until then it is taken, however often it was asked for."""
 MAX_TRIES = 12
-MIN_RETRY = 0.025
-MAX_RETRY = 0.5
+MIN_RETRY_SECONDS = 0.025
+MAX_RETRY_SECONDS = 0.5
 """Seconds between two NACKs for one packet, at least and at most."""
-START_RTT = 0.1
+START_RTT_SECONDS = 0.1
 """Seconds taken for the round trip before one was measured."""
 _PAUSE_GROWTH = 1.5
 """Factor by which the pause grows where an answer comes to a packet that was asked for twice."""
@@ -37,7 +37,7 @@ class MissingPacket:
     __slots__ = ("asked", "due", "too_late", "tries")
 
     def __init__(self, now: float, due: float) -> None:
-        self.too_late = now + GIVE_UP_AFTER
+        self.too_late = now + GIVE_UP_SECONDS
         self.due = due
         """When the next step is due: asking, or giving up."""
         self.asked = 0.0
@@ -60,7 +60,7 @@ class RepairSchedule:
         """Packets lost for good."""
         self._restarted_at = float("-inf")
         self._silent_until = float("-inf")
-        """A sender that restarted twice within `GIVE_UP_AFTER` is not asked for anything until then."""
+        """A sender that restarted twice within `GIVE_UP_SECONDS` is not asked for anything until then."""
         self._pause = 1.0
         """Factor on the pause between two NACKs."""
         self._pause_grew_at = 0.0
@@ -77,7 +77,7 @@ class RepairSchedule:
         start = max(first, end - room)
         self.abandoned += start - first
         if start < end:
-            due = now + (REORDER_SLACK if self._nack else GIVE_UP_AFTER)
+            due = now + (REORDER_SLACK_SECONDS if self._nack else GIVE_UP_SECONDS)
             self._due_at = min(self._due_at, due) if self.missing else due
             for index in range(start, end):
                 self.missing[index] = MissingPacket(now, due)
@@ -86,8 +86,8 @@ class RepairSchedule:
         """The sender began anew: what was missing never comes, at least one packet of it is lost."""
         self.missing.clear()
         self.abandoned += 1
-        if now - self._restarted_at < GIVE_UP_AFTER:
-            self._silent_until = now + GIVE_UP_AFTER
+        if now - self._restarted_at < GIVE_UP_SECONDS:
+            self._silent_until = now + GIVE_UP_SECONDS
         self._restarted_at = now
 
     def fill(self, index: int, now: float, repair: bool) -> bool:
@@ -139,7 +139,7 @@ class RepairSchedule:
             self._settle_doubted(now)
         if not self.missing or now < self._due_at:
             return []
-        again = now + min(MAX_RETRY, max(MIN_RETRY, 1.25 * (self.rtt or START_RTT) * self._pause))
+        again = now + min(MAX_RETRY_SECONDS, max(MIN_RETRY_SECONDS, 1.25 * (self.rtt or START_RTT_SECONDS) * self._pause))
         wanted: list[int] = []
         late = [index for index, packet in self.missing.items() if now >= packet.due]
         for index in late:

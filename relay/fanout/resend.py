@@ -16,15 +16,15 @@ from typing import Generic, TypeVar
 from relay.base.counters import declare
 from relay.rtp.burst import Burst, Layout, MediaPacket
 
-BURSTS = 1024
+MAX_BURSTS = 1024
 """Bursts remembered at most: 4 s of 250 packets/s that come one by one, a second of 1000 packets/s."""
-LATE = 1024
+MAX_LATE = 1024
 """Packets remembered beside them that were sent late, into a hole."""
 REMEMBERED_SECONDS = 2.0
 """How long a burst is remembered; no viewer waits longer for a picture."""
 MIN_AGAIN_SECONDS = 0.015
 """Pause before the same packet is resent again: viewers ask twice when the first answer is under way."""
-PER_SECOND = 600
+RESENT_PER_SECOND = 600
 """Resends per second and leg: a hostile viewer must not make work without end."""
 ASKED_AT_ONCE = 256
 """Numbers looked for at a stretch; libwebrtc asks for 253 per datagram (RTCP_MAX_NACK_FIELDS)."""
@@ -64,7 +64,7 @@ class Allowance:
             self._window = now
             self._used = 0
             self._resent = {key: at for key, at in self._resent.items() if now - at < 1.0}
-        if self._used >= PER_SECOND:
+        if self._used >= RESENT_PER_SECOND:
             self.refused += 1
             return False
         if now - self._resent.get(index, -1.0) < MIN_AGAIN_SECONDS:
@@ -78,7 +78,7 @@ class _Sent(Generic[E]):
     """Entries in the order of their indices, found by bisection; those sent late, into a missing range, have a place apart."""
 
     def __init__(self) -> None:
-        self.entries: deque[tuple[int, int, float, E]] = deque(maxlen=BURSTS)
+        self.entries: deque[tuple[int, int, float, E]] = deque(maxlen=MAX_BURSTS)
         """(lowest index, highest index, when it was sent, entry), each above the one before."""
         self._late: dict[int, tuple[float, E]] = {}
 
@@ -93,7 +93,7 @@ class _Sent(Generic[E]):
         """Remember an entry by each of its indices."""
         for index in indices:
             self._late[index] = (at, entry)
-        while len(self._late) > LATE:
+        while len(self._late) > MAX_LATE:
             del self._late[next(iter(self._late))]
 
     def find(self, index: int) -> E | None:

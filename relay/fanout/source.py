@@ -11,14 +11,14 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import TheirError
 from relay.fanout.clocks import CameraClock
 from relay.fanout.feedback import ReceiveLimit, TransportFeedback
-from relay.fanout.keyframes import Ask
+from relay.fanout.keyframes import KeyframeRequest
 from relay.fanout.stream import Stream
 from relay.fanout.tracks import TrackSpec
 from relay.rtp import header as rtp
 from relay.rtp import rtcp
 
-REPORT_EVERY = 1.0
-MAX_REPAIR = 16
+REPORT_SECONDS = 1.0
+MAX_REPAIR_STREAMS = 16
 
 declare(
     inbound_packets="media packets accepted from cameras",
@@ -169,7 +169,7 @@ class Source:
         stream = self._streams.get(announced) if announced is not None else None
         if stream is None:
             stream = self.layers.get(rid) if spec.kind == "video" else self.audio
-        if stream is not None and len(self._repairs) < MAX_REPAIR:
+        if stream is not None and len(self._repairs) < MAX_REPAIR_STREAMS:
             self._repairs[header.ssrc] = stream
         return stream
 
@@ -203,12 +203,12 @@ class Source:
             return []
         out += self._feedback.poll(self._local_ssrc, first, now)
         if now >= self._report_at:
-            self._report_at = now + REPORT_EVERY
+            self._report_at = now + REPORT_SECONDS
             return [self._reports(now) + b"".join(out)]
         return [self._empty_report + b"".join(out)] if out else []
 
     @property
-    def has_holes(self) -> bool:
+    def has_missing(self) -> bool:
         """Whether packets are missing that may still come."""
         return any(stream.inbound.repair.missing for stream in self._streams.values())
 
@@ -228,11 +228,11 @@ class Source:
     def _ask_keyframe(self, stream: Stream, now: float) -> list[bytes]:
         unanswered = stream.keyframes.unanswered
         ask = stream.keyframes.poll(now)
-        if ask is Ask.NOTHING:
+        if ask is KeyframeRequest.NOTHING:
             return []
         self._counters.count("keyframe_asked")
         self._counters.count("keyframe_unanswered", stream.keyframes.unanswered - unanswered)
-        if ask is Ask.FIR:
+        if ask is KeyframeRequest.FIR:
             self._fir += 1
             return [rtcp.build_fir(self._local_ssrc, stream.ssrc, self._fir)]
         return [rtcp.build_pli(self._local_ssrc, stream.ssrc)]

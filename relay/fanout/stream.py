@@ -17,7 +17,7 @@ from relay.fanout.keyframes import KeyframeRequester
 from relay.fanout.repair import RepairSchedule
 from relay.fanout.tracks import TrackSpec
 from relay.rtp import h264
-from relay.rtp.burst import LIMIT, MediaPacket
+from relay.rtp.burst import MAX_BURST_PACKETS, MediaPacket
 from relay.rtp.header import RtpHeader
 from relay.rtp.rtcp import ReportBlock, SenderReport, ns_from_ntp
 
@@ -295,7 +295,7 @@ class Stream:
     def gathering(self, now: float) -> float:
         """Return for how many seconds to wait for the rest of a picture that is still coming in; 0 where there is none."""
         pending = self.pending
-        if not pending or self.spec.kind != "video" or len(pending) >= LIMIT or pending[-1].marker:
+        if not pending or self.spec.kind != "video" or len(pending) >= MAX_BURST_PACKETS or pending[-1].marker:
             return 0.0
         if pending[-1].index < self.inbound.high:  # repaired: late enough already
             return 0.0

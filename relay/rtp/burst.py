@@ -17,11 +17,11 @@ from typing import TypeAlias
 
 from relay.rtp.header import ONE_BYTE, build_extensions
 
-LIMIT = 32
+MAX_BURST_PACKETS = 32
 """Packets per burst: what fits into one send, and the longest that one leg is served at a stretch."""
 MAX_PAD = 24
 """Bytes of padding per packet, at most."""
-STAMP_EVERY = 0.001
+STAMP_SECONDS = 0.001
 """Seconds for which an abs-send-time may be reused."""
 
 Item: TypeAlias = tuple[int, int, int, memoryview, bytes, memoryview]
@@ -152,7 +152,7 @@ class Layout:
 
     def stamp(self, now: float) -> None:
         """Renew abs-send-time before another slice of legs is served."""
-        if self._stamps and now - self._stamp_at >= STAMP_EVERY:
+        if self._stamps and now - self._stamp_at >= STAMP_SECONDS:
             value = send_time(now)
             for at in self._stamps:
                 self.buffer[at : at + 3] = value
@@ -160,7 +160,7 @@ class Layout:
 
 
 class Burst:
-    """Packets with strictly rising indices, at most `LIMIT` of them."""
+    """Packets with strictly rising indices, at most `MAX_BURST_PACKETS` of them."""
 
     __slots__ = ("_layouts", "arrival", "count", "first", "gapped", "last", "octets", "packets", "payloads", "timestamp")
 
@@ -206,11 +206,11 @@ class Burst:
 def bursts(batch: Sequence[MediaPacket]) -> list[Burst]:
     """Cut what came in order of arrival into bursts: late packets, which came out of order, stand apart."""
     if _rises(batch):
-        return [Burst(batch[at : at + LIMIT]) for at in range(0, len(batch), LIMIT)]
+        return [Burst(batch[at : at + MAX_BURST_PACKETS]) for at in range(0, len(batch), MAX_BURST_PACKETS)]
     found: list[Burst] = []
     start = 0
     for at in range(1, len(batch) + 1):
-        if at == len(batch) or batch[at].index <= batch[at - 1].index or at - start == LIMIT:
+        if at == len(batch) or batch[at].index <= batch[at - 1].index or at - start == MAX_BURST_PACKETS:
             found.append(Burst(batch[start:at]))
             start = at
     return found

@@ -42,7 +42,7 @@ class ConnectivityChecks:
             peer = self._table.by_ufrag.get(stun.ufrag_of(data))
             if peer is None:
                 self._counters.count("stun_unknown")
-            elif peer.ice.is_deaf(source, now):
+            elif peer.ice.is_ignoring(source, now):
                 self._count_failure("stun_unheard", peer, source)
             elif self._is_contested(peer, source, now):
                 self._counters.count("stun_contested")

@@ -34,9 +34,9 @@ _DTLS1_2: Final = 0xFEFD
 _EXPORTER: Final = b"EXTRACTOR-dtls_srtp"
 _MTU: Final = 1200
 _HANDSHAKE: Final = 22
-_FIRST_REPEAT: Final = 0.4
+_FIRST_REPEAT_SECONDS: Final = 0.4
 """Seconds until a flight is repeated; doubles each time (RFC 6347 §4.2.4 asks 1 s of those who know nothing of the path)."""
-_LAST_REPEAT: Final = 3.2
+_LAST_REPEAT_SECONDS: Final = 3.2
 
 Role = Literal["client", "server"]
 
@@ -116,7 +116,7 @@ class Endpoint:
             self._ssl.set_accept_state()
         self._flight: list[bytes] = []
         self._repeat_at: float | None = None
-        self._repeat_after = _FIRST_REPEAT
+        self._repeat_after = _FIRST_REPEAT_SECONDS
         self._last_at = 0.0
 
     @property
@@ -145,7 +145,7 @@ class Endpoint:
         """Repeat the last flight where the peer has not answered it."""
         if self.session is not None or self.is_over or self._repeat_at is None or now < self._repeat_at:
             return []
-        self._repeat_after = min(self._repeat_after * 2, _LAST_REPEAT)
+        self._repeat_after = min(self._repeat_after * 2, _LAST_REPEAT_SECONDS)
         self._repeat_at += self._repeat_after
         return self._renewed() or self._flight
 
@@ -195,7 +195,7 @@ class Endpoint:
         """A client that still shakes has not got our last flight; at most one repetition per interval."""
         if self.is_over or self.role == "client" or datagram[0] != _HANDSHAKE or now < self._last_at:
             return []
-        self._last_at = now + _FIRST_REPEAT
+        self._last_at = now + _FIRST_REPEAT_SECONDS
         return self._flight
 
     def _finish(self) -> None:
@@ -214,8 +214,8 @@ class Endpoint:
     def _sent(self, datagrams: list[bytes], now: float) -> list[bytes]:
         if datagrams:
             self._flight = datagrams
-            self._repeat_after = _FIRST_REPEAT
-            self._repeat_at = now + _FIRST_REPEAT
+            self._repeat_after = _FIRST_REPEAT_SECONDS
+            self._repeat_at = now + _FIRST_REPEAT_SECONDS
         return datagrams
 
     def _take(self) -> list[bytes]:

@@ -8,8 +8,8 @@ selected address is
 
 1. the one of the latest check with USE-CANDIDATE (the peer's nomination; Chromium repeats it, so that a NAT rebinding or a
    walk to another network is followed with the first check from there);
-2. another validated address from which authentic packets come while the selected one has been silent for `QUIET` (stacks
-   such as aioice nominate once and then check without USE-CANDIDATE; FFmpeg stops checking altogether);
+2. another validated address from which authentic packets come while the selected one has been silent for `QUIET_SECONDS`
+   (stacks such as aioice nominate once and then check without USE-CANDIDATE; FFmpeg stops checking altogether);
 3. before any nomination, the one from which the handshake or media came (Chromium over TCP nominates later).
 
 A check that was seen before counts only from where it came first: a recorded one, authentic for ever, must not carry the
@@ -37,7 +37,7 @@ FORGED_BY_STRANGERS: Final = 100.0
 be able to keep us at HMACs.  Beyond that only the peer's own addresses are heard; a walk to a new one waits."""
 FORGED_FROM_OWN: Final = 1000.0
 """The same for the peer's own addresses, which can be forged too."""
-QUIET: Final = 0.5
+QUIET_SECONDS: Final = 0.5
 """Seconds without an authentic packet from the selected address before another one may take its place unasked."""
 
 
@@ -127,7 +127,7 @@ class IceLite:
         self._next = _Generation(local, remote_ufrag)
         return void
 
-    def is_deaf(self, source: Address, now: float) -> bool:
+    def is_ignoring(self, source: Address, now: float) -> bool:
         """Too many checks failed lately for this one to be looked at."""
         return (self._own if source in self.validated else self._strangers).is_spent(now)
 
@@ -144,7 +144,7 @@ class IceLite:
             self.selected = source
         return Outcome(stun.success(request.transaction, source, generation.key), nominated, evicted, retired)
 
-    def heard(self, source: Address, now: float) -> None:
+    def note_packet(self, source: Address, now: float) -> None:
         """An authentic DTLS, SRTP or SRTCP packet came from a validated address."""
         if self.selected is None or source != self.selected and self._is_quiet(now):
             self.selected = source
@@ -190,4 +190,4 @@ class IceLite:
         """Nothing selected is a nomination still to come, not a silence: a lite agent waits for the peer to choose."""
         if self.selected is None:
             return False
-        return now - self.validated.get(self.selected, 0.0) > QUIET
+        return now - self.validated.get(self.selected, 0.0) > QUIET_SECONDS

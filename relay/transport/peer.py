@@ -205,7 +205,7 @@ class Peer:
             return False
         self._received_at = now
         if source != self.ice.selected:
-            self.ice.heard(source, now)
+            self.ice.note_packet(source, now)
         else:
             self.ice.validated[source] = now
         deliver = self.handler.on_rtcp if is_rtcp else self.handler.on_rtp
@@ -250,5 +250,5 @@ class Peer:
             self.srtp = endpoint.session
             self.connected = True
             self._received_at = now
-            self.ice.heard(address, now)
+            self.ice.note_packet(address, now)
             self.handler.on_connected(self, now)

@@ -30,9 +30,9 @@ _SOL_UDP: Final = 17
 _UDP_SEGMENT: Final = 103
 _BLOCKED: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM})
 _UNSEGMENTABLE: Final = frozenset({errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT})
-_GIVE_UP_AFTER: Final = 3
+_MAX_REFUSALS: Final = 3
 """Refusals in a row after which segmentation is not tried again towards an address."""
-_REMEMBERED: Final = 1024
+_MAX_REFUSING: Final = 1024
 """Addresses of which that is remembered."""
 
 _PACK: Final = struct.Struct("=H").pack
@@ -67,7 +67,7 @@ class Sender:
 
     def is_segmenting(self, address: Address) -> bool:
         """Whether UDP_SEGMENT is (still) used towards an address."""
-        return not self._refusals or self._refusals.get(address, 0) < _GIVE_UP_AFTER
+        return not self._refusals or self._refusals.get(address, 0) < _MAX_REFUSALS
 
     def send(self, datagrams: Sequence[bytes], address: Address) -> int:
         """Send datagrams to one address, in order; returns how many the kernel took."""
@@ -152,7 +152,7 @@ class Sender:
     def _refused_run(self, error: OSError, parts: Sequence[bytes | memoryview], sizes: Sequence[int], address: Address) -> int:
         if error.errno not in _UNSEGMENTABLE:
             return self._dropped(error, len(sizes))
-        if address not in self._refusals and len(self._refusals) >= _REMEMBERED:
+        if address not in self._refusals and len(self._refusals) >= _MAX_REFUSING:
             del self._refusals[next(iter(self._refusals))]
         self._refusals[address] = self._refusals.get(address, 0) + 1
         self._counters.count("send_unsegmented")

@@ -31,8 +31,8 @@ PREFIX: Final = "tcp!"
 MAX_CONNECTIONS: Final = 512
 MAX_PER_HOST: Final = 32
 """Peers behind one NAT that all have UDP blocked."""
-PROVE_WITHIN: Final = 5.0
-MAX_UNSENT: Final = 256 << 10
+PROVE_SECONDS: Final = 5.0
+MAX_UNSENT_BYTES: Final = 256 << 10
 """Bytes that may wait in a connection: half a second of 4 Mbit/s; who is further behind sees a gap, not a late picture."""
 MAX_FRAME: Final = 1500
 FRAMES_PER_TURN: Final = 64
@@ -102,7 +102,7 @@ class TcpListener:
     def expire(self, proved: Callable[[Address], bool], now: float) -> None:
         """Close connections that are old enough to have proved themselves and have not."""
         for address, connection in list(self.connections.items()):
-            if now - connection.since > PROVE_WITHIN and not proved(address):
+            if now - connection.since > PROVE_SECONDS and not proved(address):
                 self.counters.count("tcp_expired")
                 connection.abort()
 
@@ -110,15 +110,15 @@ class TcpListener:
 class Connection(asyncio.Protocol):
     """One TCP connection."""
 
-    def __init__(self, door: TcpListener) -> None:
-        self._door = door
+    def __init__(self, listener: TcpListener) -> None:
+        self._listener = listener
         self._transport: asyncio.Transport | None = None
         self._unread = bytearray()
         self._taken = 0
         self._waits = False
         """More frames are whole than one turn hands over."""
         self.address: Address = ("", 0)
-        self.since = door.monotonic()
+        self.since = listener.monotonic()
 
     @property
     def unread(self) -> int:
@@ -130,12 +130,12 @@ class Connection(asyncio.Protocol):
         stream = cast(asyncio.Transport, transport)  # uvloop's is one without descending from it
         host, port = stream.get_extra_info("peername")[:2]
         self.address = (PREFIX + host, port)
-        if self._door.is_full_for(self.address[0]):
-            self._door.counters.count("tcp_refused")
+        if self._listener.is_full_for(self.address[0]):
+            self._listener.counters.count("tcp_refused")
             stream.abort()
             return
         self._transport = stream
-        self._door.connections[self.address] = self
+        self._listener.connections[self.address] = self
 
     def data_received(self, data: bytes) -> None:
         """Cut into frames and hand each over."""
@@ -145,10 +145,10 @@ class Connection(asyncio.Protocol):
 
     def _turn(self) -> None:
         """Hand over some frames; where more of them are whole, the next turn goes on and nothing is read until then."""
-        now = self._door.monotonic()
+        now = self._listener.monotonic()
         self._waits = False
         frames = self._frames(now)
-        self._door.receiver.end_batch(now)
+        self._listener.receiver.end_batch(now)
         if frames == FRAMES_PER_TURN and self._transport is not None:
             self._waits = True
             self._transport.pause_reading()
@@ -168,7 +168,7 @@ class Connection(asyncio.Protocol):
             end = at + 2 + int.from_bytes(unread[at : at + 2], "big")
             if self._is_refused(end - at - 2, unread[at + 2 : at + 3]) or len(unread) < end:
                 break
-            self._door.receiver.receive(bytes(unread[at + 2 : end]), self.address, now)
+            self._listener.receiver.receive(bytes(unread[at + 2 : end]), self.address, now)
             at, frames = end, frames + 1
             self._taken += 1
         del unread[:at]
@@ -177,11 +177,11 @@ class Connection(asyncio.Protocol):
     def _is_refused(self, size: int, first: bytearray) -> bool:
         """Close the connection where such a frame may not come, and say so."""
         if not 0 < size <= MAX_FRAME:
-            self._door.counters.count("tcp_malformed")
-        elif (self._taken < FRAMES_UNPROVED and first < _NOT_A_CHECK) or self._door.receiver.is_proved(self.address):
+            self._listener.counters.count("tcp_malformed")
+        elif (self._taken < FRAMES_UNPROVED and first < _NOT_A_CHECK) or self._listener.receiver.is_proved(self.address):
             return False
         else:
-            self._door.counters.count("tcp_unproved")
+            self._listener.counters.count("tcp_unproved")
         self.abort()
         return True
 
@@ -189,14 +189,14 @@ class Connection(asyncio.Protocol):
         """Forget the address; also the answer to a reset."""
         if self._transport is not None:
             self._transport = None
-            self._door.connections.pop(self.address, None)
-            self._door.receiver.on_lost(self.address)
+            self._listener.connections.pop(self.address, None)
+            self._listener.receiver.on_lost(self.address)
 
     def send(self, datagram: bytes | memoryview) -> bool:
         """Frame and write one datagram; False where it was dropped."""
         transport = self._transport
-        if transport is None or transport.get_write_buffer_size() > MAX_UNSENT:
-            self._door.counters.count("tcp_blocked")
+        if transport is None or transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            self._listener.counters.count("tcp_blocked")
             return False
         transport.write(len(datagram).to_bytes(2, "big") + datagram)
         return True

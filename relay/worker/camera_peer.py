@@ -12,7 +12,7 @@ from functools import partial
 from relay.base.clock import Clock
 from relay.base.counters import Counters
 from relay.channel.messages import Layer, PublisherHeld, PublishOpen, SourceReport, SourceState, TapClose, TapSender, Track
-from relay.fanout.repair import MIN_RETRY, REORDER_SLACK
+from relay.fanout.repair import MIN_RETRY_SECONDS, REORDER_SLACK_SECONDS
 from relay.fanout.source import Source
 from relay.fanout.stream import Stream
 from relay.fanout.tracks import TrackSpec
@@ -21,13 +21,13 @@ from relay.transport.port import Peer
 from relay.transport.sdp import MediaIn, PublisherAnswer
 from relay.worker.tap import Tap, TapFeed
 
-FROZEN_AFTER = 1.5
+FROZEN_SECONDS = 1.5
 """Seconds without a media packet after which a connected camera counts as frozen."""
-LAYER_SILENT = 1.5
+LAYER_SILENT_SECONDS = 1.5
 """Seconds after which a layer counts as no longer sent: browsers stop the large one when their way is too narrow."""
 B_FRAMES = "the stream has B-frames, which cannot be shown with low delay: turn them off in the camera's encoder"
 
-SPEAK_EVERY = 0.004
+FEEDBACK_SECONDS = 0.004
 """Seconds between two looks at what the camera must be told while its packets come."""
 
 SHUTDOWN = "shutdown"
@@ -108,7 +108,7 @@ class CameraPeer:
         self._touched: dict[Stream, None] = {}
         self._gathering: dict[Stream, TimerHandle] = {}
         """Streams whose newest picture is still coming in, and until when we wait for it."""
-        self._speak_at = 0.0
+        self._feedback_at = 0.0
         self._repairing: TimerHandle | None = None
         self._best: Stream | None = None
         self._last_video: float | None = None
@@ -145,11 +145,11 @@ class CameraPeer:
             self._serve(stream, now)
         if self.feed is not None and len(self.feed.pending) >= TAP_BATCH:
             self._tap.flush(self.feed)
-        if now >= self._speak_at:
-            self._speak_at = now + SPEAK_EVERY
-            self._speak(now)
-            if self._repairing is None and self.source.has_holes:
-                self._repairing = self._events.later(REORDER_SLACK, self._repair)
+        if now >= self._feedback_at:
+            self._feedback_at = now + FEEDBACK_SECONDS
+            self._send_feedback(now)
+            if self._repairing is None and self.source.has_missing:
+                self._repairing = self._events.later(REORDER_SLACK_SECONDS, self._repair)
 
     def _serve(self, stream: Stream, now: float) -> None:
         """Hand a stream's packets to the legs, now or when its picture is whole."""
@@ -163,7 +163,7 @@ class CameraPeer:
             timer.cancel()
         batch = stream.take()
         if batch:
-            self._alive(stream, now)
+            self._note_media(stream, now)
             self._events.batch(self, stream, batch, now)
 
     def _gathered(self, stream: Stream) -> None:
@@ -172,15 +172,15 @@ class CameraPeer:
         batch = stream.take()
         if batch and self.state not in ("lost", "ended"):
             now = self._clock.monotonic()
-            self._alive(stream, now)
+            self._note_media(stream, now)
             self._events.batch(self, stream, batch, now)
 
     def _repair(self) -> None:
         """Ask for what is missing as soon as it is late, and again: no packet of the camera's may wake us before."""
         self._repairing = None
-        self._speak(self._clock.monotonic())
-        if self.source.has_holes and self.state not in ("lost", "ended"):
-            self._repairing = self._events.later(MIN_RETRY, self._repair)
+        self._send_feedback(self._clock.monotonic())
+        if self.source.has_missing and self.state not in ("lost", "ended"):
+            self._repairing = self._events.later(MIN_RETRY_SECONDS, self._repair)
 
     def on_closed(self, peer: Peer, reason: str, now: float) -> None:
         """The camera is gone without having said so."""
@@ -191,9 +191,9 @@ class CameraPeer:
     def tick(self, now: float) -> None:
         """What is due by time alone."""
         if self.peer is not None and self.peer.connected:
-            self._speak(now)
-        if self.state == "live" and self._last_video is not None and now - self._last_video > FROZEN_AFTER:
-            self._enter("frozen", f"no picture for {FROZEN_AFTER} s")
+            self._send_feedback(now)
+        if self.state == "live" and self._last_video is not None and now - self._last_video > FROZEN_SECONDS:
+            self._enter("frozen", f"no picture for {FROZEN_SECONDS} s")
         if self.feed is not None and self._best is not None and self.layer("high") is not self._best:
             self._retrack(self.feed)
 
@@ -228,12 +228,12 @@ class CameraPeer:
             self.state = state
             self._events.changed(self, reason)
 
-    def _alive(self, stream: Stream, now: float) -> None:
+    def _note_media(self, stream: Stream, now: float) -> None:
         if stream.spec.kind == "video":
             self._last_video = now
             self._enter("live", "")
 
-    def _speak(self, now: float) -> None:
+    def _send_feedback(self, now: float) -> None:
         peer = self.peer
         if peer is not None and peer.connected and not peer.closed:
             for compound in self.source.poll(now):
@@ -246,7 +246,7 @@ class CameraPeer:
         layers = list(self.source.layers.values())
         if len(layers) > 1:
             newest = max(stream.received_at for stream in layers)
-            sent = [stream for stream in layers if newest - stream.received_at < LAYER_SILENT]
+            sent = [stream for stream in layers if newest - stream.received_at < LAYER_SILENT_SECONDS]
             layers = sorted(sent, key=lambda stream: stream.width * stream.height)
         if not layers:
             return None

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from relay.base.counters import Counters, declare
 
 POLL_SECONDS = 10.0
-WORTH_IT = 1_000
+MIN_GARBAGE = 1_000
 """Objects made and not freed since the last collection, below which an idle worker does not bother."""
-TOO_MANY = 2_000_000
+MAX_GARBAGE = 2_000_000
 
 declare(gc_forced="garbage collections while cameras streamed")
 
@@ -36,9 +36,9 @@ class Collector:
     def poll(self) -> bool:
         """Collect where it disturbs nobody, or must be; tell whether it did."""
         waiting = gc.get_count()[0]
-        if waiting > TOO_MANY:
+        if waiting > MAX_GARBAGE:
             self._counters.count("gc_forced")
-        elif not (self._is_idle() and waiting > WORTH_IT):
+        elif not (self._is_idle() and waiting > MIN_GARBAGE):
             return False
         gc.collect()
         return True

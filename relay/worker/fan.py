@@ -19,11 +19,11 @@ from relay.worker.slot import SOUND, Slot
 
 SLICE_SECONDS = 0.0015
 """Work between two looks at the socket."""
-CHECK_EVERY = 6
+LEGS_PER_CHECK = 6
 """Legs served between two looks at the clock, at most."""
-CHECK_PACKETS = 48
+PACKETS_PER_CHECK = 48
 """Packets sealed between two looks, at most (one leg's burst apart): a keyframe's must not stretch a slice."""
-SAMPLE_EVERY = 4
+BATCHES_PER_SAMPLE = 4
 """Every so many batches the delay is measured."""
 MAX_WAITING = 256
 """Bursts that may wait per camera; more means that we cannot follow."""
@@ -127,7 +127,7 @@ class Fan:
         start = self._turn % len(slots)
         rotated = [*slots[start:], *slots[:start]]
         for burst in bursts(batch):
-            queue.append(_Job(camera, stream, burst, rotated, self._turn % SAMPLE_EVERY == 0))
+            queue.append(_Job(camera, stream, burst, rotated, self._turn % BATCHES_PER_SAMPLE == 0))
         if not self._scheduled:
             self.run()
 
@@ -151,7 +151,7 @@ class Fan:
     def _serve(self, job: _Job, end: float) -> bool:
         """Serve legs until none is left (True) or the slice is over."""
         slots, camera, stream, burst = job.slots, job.camera, job.stream, job.burst
-        step = min(CHECK_EVERY, max(1, CHECK_PACKETS // burst.count))
+        step = min(LEGS_PER_CHECK, max(1, PACKETS_PER_CHECK // burst.count))
         while job.at < len(slots):
             now = self._monotonic()
             if now >= end and job.at:

@@ -14,7 +14,7 @@ from relay.base.errors import Kind, OurError, TheirError
 from relay.channel.framing import Connection, connect
 from relay.channel.messages import KeyframeAsk, Message, Ping, Pong, TapClose, TapLost, TapOpen, TapPackets, TapSender, Track
 
-RETRY = 0.25
+RETRY_SECONDS = 0.25
 
 declare(
     tap_packets="packets handed to the recorder",
@@ -114,14 +114,14 @@ class Tap:
         """Connect, and connect again for ever; every recording is announced anew to a recorder that came back."""
         while True:
             if not self._path.exists():  # cheaper than a refused connection, four times a second
-                await asyncio.sleep(RETRY)
+                await asyncio.sleep(RETRY_SECONDS)
                 continue
             try:
                 self._connection = await connect(
                     self._path, on_post=self._on_post, on_ask=self._on_ask, counters=self._counters, bound=self._bound
                 )
             except OSError:
-                await asyncio.sleep(RETRY)
+                await asyncio.sleep(RETRY_SECONDS)
                 continue
             for feed in feeds():
                 feed.opened = False
@@ -132,9 +132,9 @@ class Tap:
             except Exception:
                 logger.exception("tap broken")  # without it nothing would be recorded any more: connect again
                 self._connection.close()
-            await asyncio.sleep(RETRY)
+            await asyncio.sleep(RETRY_SECONDS)
 
-    def shut(self) -> None:
+    def disconnect(self) -> None:
         """Close the connection; what was posted is still written."""
         if self._connection is not None:
             self._connection.close()

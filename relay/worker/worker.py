@@ -123,7 +123,7 @@ class Worker:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._tap.shut()
+            self._tap.disconnect()
             self.control.close()
             self._port.stop()
 

@@ -8,7 +8,7 @@ import pytest
 
 from relay.channel import messages as m
 from tests.support.chromium import Viewer, chromium, until
-from tests.support.worker_endpoints import doors
+from tests.support.worker_endpoints import endpoints
 from tests.support.worker_line import Line, camera, film
 
 pytestmark = pytest.mark.e2e
@@ -27,7 +27,7 @@ async def _width(page: Viewer, name: str) -> int:
 
 
 async def test_chromium_shows_picture_and_sound_in_step_and_freezes_nothing(line: Line) -> None:
-    async with camera(line, "cam", FILM, sound=True), doors(line) as origin, chromium() as browser:
+    async with camera(line, "cam", FILM, sound=True), endpoints(line) as origin, chromium() as browser:
         page = await browser.viewer(origin)
         await page.watch("me", f"{origin}/whep/me")
         await page.connected("me")
@@ -47,7 +47,7 @@ async def test_chromium_shows_picture_and_sound_in_step_and_freezes_nothing(line
 
 
 async def test_chromium_shows_what_was_cached_of_a_camera_that_answers_no_request(line: Line) -> None:
-    async with camera(line, "cam", film(4, key_every=100)) as filming, doors(line) as origin, chromium() as browser:
+    async with camera(line, "cam", film(4, key_every=100)) as filming, endpoints(line) as origin, chromium() as browser:
         filming.answers_keyframes = False
         page = await browser.viewer(origin)
         await page.watch("me", f"{origin}/whep/me")
@@ -58,7 +58,7 @@ async def test_chromium_shows_what_was_cached_of_a_camera_that_answers_no_reques
 
 async def test_layers_of_a_browser_are_chosen_by_the_size_of_the_tile(line: Line) -> None:
     encodings = [{"rid": "l", "scaleResolutionDownBy": 4}, {"rid": "h"}]
-    async with doors(line) as origin, chromium() as browser:
+    async with endpoints(line) as origin, chromium() as browser:
         filming = await browser.viewer(origin)
         watching = await browser.viewer(origin)
         await filming.publish("cam", f"{origin}/whip/cam", "", width=640, height=480, encodings=encodings)

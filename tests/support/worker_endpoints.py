@@ -10,7 +10,7 @@ from tests.support.worker_line import Line
 
 
 @contextlib.asynccontextmanager
-async def doors(line: Line) -> AsyncIterator[str]:
+async def endpoints(line: Line) -> AsyncIterator[str]:
     """Serve `POST /whip/{camera}` and `POST /whep/{session}` on a free port; yields the origin."""
 
     async def whip(request: web.Request) -> web.Response:

@@ -30,10 +30,10 @@ def test_a_gap_is_asked_for_after_the_slack_and_again_after_the_round_trip() -> 
     flow = stream(10)
     flow.accept(13, 0, 1.0)
     assert flow.repair.due(1.0) == []
-    asked = flow.repair.due(1.0 + rules.REORDER_SLACK)
+    asked = flow.repair.due(1.0 + rules.REORDER_SLACK_SECONDS)
     assert [flow.sequence(index) for index in asked] == [11, 12]
     assert flow.repair.due(1.02) == []
-    again = 1.0 + rules.REORDER_SLACK + 1.25 * rules.START_RTT
+    again = 1.0 + rules.REORDER_SLACK_SECONDS + 1.25 * rules.START_RTT_SECONDS
     assert flow.repair.due(again + 0.001) == asked
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.fanout import keyframes as rules
-from relay.fanout.keyframes import Ask, KeyframeRequester
+from relay.fanout.keyframes import KeyframeRequest, KeyframeRequester
 from relay.fanout.stream import MAX_CACHE_BYTES, MAX_CACHE_SECONDS, KeyframeCache
 from relay.rtp.burst import MediaPacket
 
@@ -81,43 +81,43 @@ def test_whatever_comes_the_cache_is_ordered_bounded_and_starts_with_its_keyfram
 
 
 def test_twenty_wishes_cost_one_request() -> None:
-    asker = KeyframeRequester()
+    requester = KeyframeRequester()
     for _ in range(20):
-        asker.want(1.0)
-    assert [asker.poll(1.0) for _ in range(20)].count(Ask.PLI) == 1
+        requester.want(1.0)
+    assert [requester.poll(1.0) for _ in range(20)].count(KeyframeRequest.PLI) == 1
 
 
 def test_wishes_after_an_answer_wait_for_the_pause() -> None:
-    asker = KeyframeRequester()
-    asker.want(1.0)
-    asker.poll(1.0)
-    asker.seen(1.1)
-    asker.want(1.2)
-    assert asker.poll(1.2) is Ask.NOTHING
-    assert asker.poll(1.0 + rules.MIN_PAUSE) is Ask.PLI
+    requester = KeyframeRequester()
+    requester.want(1.0)
+    requester.poll(1.0)
+    requester.seen(1.1)
+    requester.want(1.2)
+    assert requester.poll(1.2) is KeyframeRequest.NOTHING
+    assert requester.poll(1.0 + rules.MIN_PAUSE_SECONDS) is KeyframeRequest.PLI
 
 
 def test_a_camera_that_never_answers_is_asked_ever_less_and_in_other_words() -> None:
-    asker = KeyframeRequester()
-    asker.want(0.0)
-    asked = [(step / 100, ask) for step in range(6000) if (ask := asker.poll(step / 100)) is not Ask.NOTHING]
+    requester = KeyframeRequester()
+    requester.want(0.0)
+    asked = [(step / 100, ask) for step in range(6000) if (ask := requester.poll(step / 100)) is not KeyframeRequest.NOTHING]
     pauses = [after[0] - before[0] for before, after in zip(asked, asked[1:], strict=False)]
     assert pauses == sorted(pauses)
-    assert max(pauses) <= rules.MAX_RETRY + 0.02
-    assert {ask for _, ask in asked} == {Ask.PLI, Ask.FIR}
-    assert asker.unanswered == len(asked) - 1
+    assert max(pauses) <= rules.MAX_RETRY_SECONDS + 0.02
+    assert {ask for _, ask in asked} == {KeyframeRequest.PLI, KeyframeRequest.FIR}
+    assert requester.unanswered == len(asked) - 1
 
 
 def test_nothing_is_asked_once_the_keyframe_came() -> None:
-    asker = KeyframeRequester()
-    asker.want(0.0)
-    asker.poll(0.0)
-    asker.seen(0.2)
-    assert all(asker.poll(step / 10) is Ask.NOTHING for step in range(100))
+    requester = KeyframeRequester()
+    requester.want(0.0)
+    requester.poll(0.0)
+    requester.seen(0.2)
+    assert all(requester.poll(step / 10) is KeyframeRequest.NOTHING for step in range(100))
 
 
 def test_a_camera_that_sends_no_keyframe_for_days_is_asked_at_the_longest_pause_for_ever() -> None:
-    asker = KeyframeRequester()
-    asker.want(0.0)
-    asks = [asker.poll(rules.MAX_RETRY * step) for step in range(50_000)]
-    assert Ask.NOTHING not in asks
+    requester = KeyframeRequester()
+    requester.want(0.0)
+    asks = [requester.poll(rules.MAX_RETRY_SECONDS * step) for step in range(50_000)]
+    assert KeyframeRequest.NOTHING not in asks

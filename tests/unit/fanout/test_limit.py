@@ -42,25 +42,25 @@ def test_a_narrow_way_climbs_down_all_rungs_that_change_anything() -> None:
 def test_one_bad_second_is_forgiven() -> None:
     limit = ViewerLimit()
     for second in range(60):
-        bad = second % rules.PATIENCE == 0
+        bad = second % rules.COMPLAINTS_BEFORE_DOWN == 0
         assert limit.update(500_000 if bad else 3_000_000, [load()], second) is None
 
 
 def test_heavy_loss_counts_as_much_as_a_low_remb() -> None:
-    assert drive(ViewerLimit(), rules.PATIENCE, None, [load(loss=0.2)]) == [(0, QualityLevel.KEYFRAMES)]
+    assert drive(ViewerLimit(), rules.COMPLAINTS_BEFORE_DOWN, None, [load(loss=0.2)]) == [(0, QualityLevel.KEYFRAMES)]
 
 
 def test_the_leg_that_costs_most_gives_way_first() -> None:
     loads = [load(kbps=300), load(kbps=2000, layered=True), load(kbps=300)]
-    assert drive(ViewerLimit(), rules.PATIENCE, 1_000_000, loads) == [(1, QualityLevel.SMALL)]
+    assert drive(ViewerLimit(), rules.COMPLAINTS_BEFORE_DOWN, 1_000_000, loads) == [(1, QualityLevel.SMALL)]
 
 
 def test_what_was_taken_comes_back_after_a_rest() -> None:
     limit = ViewerLimit()
     loads = [load(layered=True)]
-    drive(limit, rules.PATIENCE, 500_000, loads)
+    drive(limit, rules.COMPLAINTS_BEFORE_DOWN, 500_000, loads)
     loads[0].kbps = 300
-    start = float(rules.PATIENCE)
+    start = float(rules.COMPLAINTS_BEFORE_DOWN)
     moves = drive(limit, 10, 3_000_000, loads, start)
     assert moves == [(0, QualityLevel.ALL)]
 
@@ -85,4 +85,4 @@ def test_a_try_that_fails_makes_the_next_one_wait_longer() -> None:
                 ups.append(second)
     pauses = [after - before for before, after in zip(ups, ups[1:], strict=False)]
     assert pauses == sorted(pauses)
-    assert pauses[-1] >= rules.MAX_REST
+    assert pauses[-1] >= rules.MAX_REST_SECONDS

@@ -77,8 +77,8 @@ def test_a_greedy_viewer_is_bounded_and_served_again_a_second_later() -> None:
     for second in (10.0, 11.0):
         asks = [range(400 + at, 500 + at) for at in range(0, 1500, 100)]
         got = [indices(history, ask, 1999, second + at / 25) for at, ask in enumerate(asks)]
-        assert sum(map(len, got)) == rules.PER_SECOND
-    assert history.allowance.refused == 2 * (1500 - rules.PER_SECOND)
+        assert sum(map(len, got)) == rules.RESENT_PER_SECOND
+    assert history.allowance.refused == 2 * (1500 - rules.RESENT_PER_SECOND)
 
 
 def test_numbers_asked_for_are_rationed_whether_they_are_found_or_not() -> None:
@@ -127,9 +127,9 @@ def test_packets_of_bursts_are_found_with_the_shifts_of_their_time() -> None:
 
 def test_bursts_are_forgotten_in_order_and_all_at_once() -> None:
     history = History()
-    for index in range(rules.BURSTS + 1):
+    for index in range(rules.MAX_BURSTS + 1):
         history.keep(burst(index), 0, 0)
-    assert list(history.answer([0], rules.BURSTS, 1.0)) == []
-    assert len(list(history.answer([1], rules.BURSTS, 1.0))) == 1
+    assert list(history.answer([0], rules.MAX_BURSTS, 1.0)) == []
+    assert len(list(history.answer([1], rules.MAX_BURSTS, 1.0))) == 1
     history.clear()
-    assert list(history.answer([2], rules.BURSTS, 1.0)) == []
+    assert list(history.answer([2], rules.MAX_BURSTS, 1.0)) == []

@@ -102,7 +102,7 @@ def test_a_hole_is_one_until_it_is_filled() -> None:
     holes = []
     for sequence in (1, 3, 2):
         camera.sends(sequence)
-        holes.append(camera.source.has_holes)
+        holes.append(camera.source.has_missing)
     assert holes == [False, True, False]
 
 

@@ -6,7 +6,7 @@ from relay.fanout.clocks import CameraClock
 from relay.fanout.stream import HOLD_SECONDS, Stream
 from relay.fanout.tracks import TrackSpec
 from relay.rtp import header as rtp
-from relay.rtp.burst import LIMIT
+from relay.rtp.burst import MAX_BURST_PACKETS
 
 PAYLOAD = b"\x7c\x05" + bytes(50)
 
@@ -43,6 +43,6 @@ def test_sound_repairs_and_full_bursts_are_not_waited_with() -> None:
     take(repaired, 2, 1.0)
     assert repaired.gathering(1.0) == 0.0
     full = stream()
-    for sequence in range(LIMIT):
+    for sequence in range(MAX_BURST_PACKETS):
         take(full, sequence, 1.0)
     assert full.gathering(1.0) == 0.0

@@ -25,7 +25,7 @@ def test_a_batch_is_cut_into_rising_bursts_and_nothing_is_lost(indices: list[int
     for one in found:
         order = [packet.index for packet in one.packets]
         assert order == sorted(set(order))
-        assert len(order) <= rules.LIMIT
+        assert len(order) <= rules.MAX_BURST_PACKETS
         assert one.gapped == (order[-1] - order[0] + 1 != len(order))
         assert (one.first, one.last) == (order[0], order[-1])
 
@@ -79,7 +79,7 @@ def test_the_send_time_is_renewed_between_slices_and_nothing_else_changes() -> N
     burst = Burst([media(index) for index in range(4)])
     layout = burst.layout((TEMPLATE, 16), 1.0)
     before = bytes(layout.buffer)
-    burst.stamp(1.0 + rules.STAMP_EVERY / 2)
+    burst.stamp(1.0 + rules.STAMP_SECONDS / 2)
     assert bytes(layout.buffer) == before
     burst.stamp(2.0)
     assert burst.layout((TEMPLATE, 16), 2.0) is layout

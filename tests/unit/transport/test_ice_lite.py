@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.transport import stun
-from relay.transport.ice_lite import MAX_ADDRESSES, QUIET, Address, Budget, IceLite, Outcome
+from relay.transport.ice_lite import MAX_ADDRESSES, QUIET_SECONDS, Address, Budget, IceLite, Outcome
 from relay.transport.sdp import Fingerprint, Local
 from tests.support.clients import binding_request
 
@@ -74,25 +74,25 @@ def test_a_warm_second_interface_does_not_take_a_live_stream_away() -> None:
     agent = Agent()
     agent.check(HOME, 0.0)
     for step in range(10):
-        agent.ice.heard(HOME, step / 10)
+        agent.ice.note_packet(HOME, step / 10)
         agent.check(STREET, step / 10, nominate=False)
-        agent.ice.heard(STREET, step / 10)
+        agent.ice.note_packet(STREET, step / 10)
     assert agent.ice.selected == HOME
 
 
 def test_a_rebound_peer_that_never_nominates_again_is_followed_when_the_old_address_is_quiet() -> None:
     agent = Agent()
     agent.check(HOME, 0.0)
-    agent.check(STREET, QUIET / 2, nominate=False)
+    agent.check(STREET, QUIET_SECONDS / 2, nominate=False)
     assert agent.ice.selected == HOME
-    agent.check(STREET, QUIET + 0.01, nominate=False)
+    agent.check(STREET, QUIET_SECONDS + 0.01, nominate=False)
     assert agent.ice.selected == STREET
 
 
 def test_what_comes_before_any_nomination_chooses_its_own_way_back() -> None:
     agent = Agent()
     agent.check(HOME, 0.0, nominate=False)
-    agent.ice.heard(HOME, 0.1)
+    agent.ice.note_packet(HOME, 0.1)
     assert agent.ice.selected == HOME
 
 
@@ -100,7 +100,7 @@ def test_media_from_a_validated_address_is_followed_when_the_selected_one_is_qui
     agent = Agent()
     agent.check(STREET, 0.0, nominate=False)
     agent.check(HOME, 0.0)
-    agent.ice.heard(STREET, QUIET + 0.01)
+    agent.ice.note_packet(STREET, QUIET_SECONDS + 0.01)
     assert agent.ice.selected == STREET
 
 
@@ -185,7 +185,7 @@ def test_the_selected_address_is_always_a_validated_one(steps: list[tuple[str, i
         if what in ("nominate", "check"):
             agent.check(source, now, nominate=what == "nominate")
         elif what == "heard" and source in agent.ice.validated:
-            agent.ice.heard(source, now)
+            agent.ice.note_packet(source, now)
         elif what == "forged":
             agent.check(source, now, pwd="wrong")
         elif what == "restart":

@@ -16,7 +16,7 @@ from relay.transport import tcp
 from relay.transport.ice_lite import Address
 from relay.transport.port import Port
 from relay.transport.sdp import answer_viewer
-from relay.transport.tcp import MAX_FRAME, MAX_PER_HOST, MAX_UNSENT, PROVE_WITHIN, Connection, TcpListener
+from relay.transport.tcp import MAX_FRAME, MAX_PER_HOST, MAX_UNSENT_BYTES, PROVE_SECONDS, Connection, TcpListener
 from tests.support.clients import Client, binding_request
 from tests.support.ports import live_port, until
 from tests.unit.transport.test_sdp import VIEWER
@@ -26,7 +26,7 @@ def frame(datagram: bytes) -> bytes:
     return len(datagram).to_bytes(2, "big") + datagram
 
 
-class Heard:
+class FakeReceiver:
     """A receiver that remembers."""
 
     def __init__(self) -> None:
@@ -74,42 +74,42 @@ class Wire(asyncio.Transport):
         self.written.append(bytes(data))
 
 
-def connected(door: TcpListener, peer: Address = ("192.0.2.1", 5000)) -> tuple[Connection, Wire]:
-    connection, wire = Connection(door), Wire(peer)
+def connected(listener: TcpListener, peer: Address = ("192.0.2.1", 5000)) -> tuple[Connection, Wire]:
+    connection, wire = Connection(listener), Wire(peer)
     connection.connection_made(wire)
     return connection, wire
 
 
-def door() -> tuple[TcpListener, Heard, ManualClock]:
-    heard, clock = Heard(), ManualClock()
-    return TcpListener(heard, clock.monotonic, Counters()), heard, clock
+def listener() -> tuple[TcpListener, FakeReceiver, ManualClock]:
+    receiver, clock = FakeReceiver(), ManualClock()
+    return TcpListener(receiver, clock.monotonic, Counters()), receiver, clock
 
 
 @given(st.lists(st.binary(min_size=1, max_size=MAX_FRAME), max_size=8), st.integers(1, 700))
 def test_frames_are_cut_out_of_the_stream_however_it_is_chopped(datagrams: list[bytes], step: int) -> None:
-    opened, heard, _ = door()
+    opened, receiver, _ = listener()
     connection, _ = connected(opened)
     stream = b"".join(map(frame, datagrams))
     for at in range(0, len(stream), step):
         connection.data_received(stream[at : at + step])
-    assert heard.datagrams == datagrams
+    assert receiver.datagrams == datagrams
 
 
 @pytest.mark.parametrize("size", [0, MAX_FRAME + 1, 0xFFFF])
 def test_a_frame_of_an_impossible_length_ends_the_connection(size: int) -> None:
-    opened, heard, _ = door()
+    opened, receiver, _ = listener()
     connection, wire = connected(opened)
     connection.data_received(frame(b"good") + size.to_bytes(2, "big") + bytes(100))
-    assert heard.datagrams == [b"good"]
+    assert receiver.datagrams == [b"good"]
     assert wire.aborted
-    assert heard.lost == [connection.address]
+    assert receiver.lost == [connection.address]
     assert not opened.connections
 
 
 @settings(max_examples=50)
 @given(st.lists(st.binary(max_size=200), max_size=10))
 def test_arbitrary_bytes_never_raise_nor_pile_up(chunks: list[bytes]) -> None:
-    opened, _, _ = door()
+    opened, _, _ = listener()
     connection, _ = connected(opened)
     for chunk in chunks:
         connection.data_received(chunk)
@@ -118,31 +118,31 @@ def test_arbitrary_bytes_never_raise_nor_pile_up(chunks: list[bytes]) -> None:
 
 @pytest.mark.parametrize("junk", [b"\x04", b"\x16DTLS", b"\x80" + bytes(20), b"\xff"])
 def test_a_stranger_who_sends_anything_but_checks_is_closed_at_once(junk: bytes) -> None:
-    opened, heard, _ = door()
-    heard.proved = False
+    opened, receiver, _ = listener()
+    receiver.proved = False
     connection, wire = connected(opened)
     connection.data_received(frame(b"\0check") + frame(junk) * 1000)
-    assert heard.datagrams == [b"\0check"]
+    assert receiver.datagrams == [b"\0check"]
     assert wire.aborted
     assert opened.counters.values["tcp_unproved"] == 1
 
 
 def test_a_stranger_is_closed_before_the_rest_of_its_frame_is_there() -> None:
-    opened, heard, _ = door()
-    heard.proved = False
+    opened, receiver, _ = listener()
+    receiver.proved = False
     connection, wire = connected(opened)
     connection.data_received(b"\x05\0\x80")
     assert wire.aborted
 
 
 def test_a_stranger_has_few_checks_and_who_proved_itself_has_no_such_bound() -> None:
-    opened, heard, _ = door()
-    heard.proved = False
+    opened, receiver, _ = listener()
+    receiver.proved = False
     connection, wire = connected(opened)
     connection.data_received(frame(b"\0check") * (tcp.FRAMES_UNPROVED + 1))
-    assert len(heard.datagrams) == tcp.FRAMES_UNPROVED
+    assert len(receiver.datagrams) == tcp.FRAMES_UNPROVED
     assert wire.aborted
-    heard.proved = True
+    receiver.proved = True
     other, wire = connected(opened, ("192.0.2.2", 1))
     for _ in range(10):
         other.data_received(frame(b"\x80media") * 10)
@@ -150,22 +150,22 @@ def test_a_stranger_has_few_checks_and_who_proved_itself_has_no_such_bound() -> 
 
 
 async def test_a_fast_connection_is_worked_off_in_turns_and_not_read_meanwhile() -> None:
-    opened, heard, _ = door()
+    opened, receiver, _ = listener()
     connection, wire = connected(opened)
     connection.data_received(frame(b"\x80") * (2 * tcp.FRAMES_PER_TURN + 5) + b"\0")
-    assert len(heard.datagrams) == tcp.FRAMES_PER_TURN
+    assert len(receiver.datagrams) == tcp.FRAMES_PER_TURN
     states = [wire.paused]
     for _ in range(4):
         await asyncio.sleep(0)
     states.append(wire.paused)
     assert states == [True, False]
-    assert heard.batches == [tcp.FRAMES_PER_TURN, tcp.FRAMES_PER_TURN, 5]
+    assert receiver.batches == [tcp.FRAMES_PER_TURN, tcp.FRAMES_PER_TURN, 5]
     connection.data_received(b"\1\x80")
-    assert len(heard.datagrams) == 2 * tcp.FRAMES_PER_TURN + 6
+    assert len(receiver.datagrams) == 2 * tcp.FRAMES_PER_TURN + 6
 
 
 def test_connections_of_one_host_and_of_all_are_bounded() -> None:
-    opened, _, _ = door()
+    opened, _, _ = listener()
     wires = [connected(opened, ("192.0.2.1", port))[1] for port in range(MAX_PER_HOST + 3)]
     assert [wire.aborted for wire in wires] == [False] * MAX_PER_HOST + [True] * 3
     for host in range(1000):
@@ -174,23 +174,23 @@ def test_connections_of_one_host_and_of_all_are_bounded() -> None:
 
 
 def test_who_proves_nothing_in_time_is_closed() -> None:
-    opened, heard, clock = door()
+    opened, receiver, clock = listener()
     proved, _ = connected(opened, ("192.0.2.1", 1))
     idle, wire = connected(opened, ("192.0.2.1", 2))
     aborted = []
     for _ in range(2):
-        clock.advance(PROVE_WITHIN * 0.6)
+        clock.advance(PROVE_SECONDS * 0.6)
         opened.expire(lambda address: address == proved.address, clock.monotonic())
         aborted.append(wire.aborted)
     assert aborted == [False, True]
-    assert heard.lost == [idle.address]
+    assert receiver.lost == [idle.address]
 
 
 def test_a_slow_connection_loses_packets_instead_of_queueing_them() -> None:
-    opened, _, _ = door()
+    opened, _, _ = listener()
     connection, wire = connected(opened)
     assert connection.send(b"one")
-    wire.waiting = MAX_UNSENT + 1
+    wire.waiting = MAX_UNSENT_BYTES + 1
     assert not connection.send(b"two")
     wire.waiting = 0
     assert connection.send(memoryview(b"three"))

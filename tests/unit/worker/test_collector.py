@@ -36,7 +36,7 @@ def collector(state: State, counters: Counters) -> Iterator[Collector]:
 
 def litter() -> None:
     """Make many cycles that nobody holds."""
-    for _ in range(2 * rules.WORTH_IT):
+    for _ in range(2 * rules.MIN_GARBAGE):
         cycle: list[object] = []
         cycle.append(cycle)
 
@@ -45,21 +45,21 @@ def test_while_cameras_stream_nothing_is_collected_by_itself(collector: Collecto
     litter()
     assert not gc.isenabled()
     assert not collector.poll()
-    assert gc.get_count()[0] > rules.WORTH_IT
+    assert gc.get_count()[0] > rules.MIN_GARBAGE
 
 
 def test_an_idle_worker_collects_what_sessions_left(collector: Collector, state: State) -> None:
     litter()
     state.idle = True
     assert collector.poll()
-    assert gc.get_count()[0] < rules.WORTH_IT
+    assert gc.get_count()[0] < rules.MIN_GARBAGE
     assert not collector.poll()
 
 
 def test_too_much_garbage_is_collected_whatever_streams(
     collector: Collector, counters: Counters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rules, "TOO_MANY", rules.WORTH_IT)
+    monkeypatch.setattr(rules, "MAX_GARBAGE", rules.MIN_GARBAGE)
     litter()
     assert collector.poll()
     assert counters.values["gc_forced"] == 1

@@ -57,7 +57,7 @@ async def test_a_recording_is_announced_before_its_first_packet(tmp_path: Path) 
         m.TapPackets("recording", [(1_500_000_000, b"one"), (1_500_000_000, b"two")]),
     ]
     running.cancel()
-    side.tap.shut()
+    side.tap.disconnect()
     server.close()
 
 
@@ -74,7 +74,7 @@ async def test_what_came_while_the_recorder_was_away_is_told_as_lost_when_it_is_
     assert side.heard[1] == m.TapLost("recording", 2)
     assert side.counters.values["tap_lost"] == 2
     running.cancel()
-    side.tap.shut()
+    side.tap.disconnect()
     server.close()
 
 
@@ -93,7 +93,7 @@ async def test_a_recorder_that_came_back_is_told_again(tmp_path: Path) -> None:
     await until(lambda: len(side.heard) == 4)
     assert isinstance(side.heard[2], m.TapOpen)
     running.cancel()
-    side.tap.shut()
+    side.tap.disconnect()
     server.close()
 
 
@@ -113,7 +113,7 @@ async def test_a_recorder_that_does_not_read_costs_packets_and_never_time(tmp_pa
     await until(lambda: m.TapPackets("recording", [(1_500_000_000, b"last")]) in side.heard)
     assert m.TapLost("recording", lost) in side.heard
     running.cancel()
-    side.tap.shut()
+    side.tap.disconnect()
     server.close()
 
 
@@ -126,7 +126,7 @@ async def test_the_recorders_wish_for_a_keyframe_is_passed_on(tmp_path: Path) ->
     await until(lambda: side.asked)
     assert side.asked == [m.KeyframeAsk("cam", "segment")]
     running.cancel()
-    side.tap.shut()
+    side.tap.disconnect()
     server.close()
 
 
@@ -144,5 +144,5 @@ async def test_a_bug_in_taking_what_the_recorder_says_costs_the_connection_and_n
     await until(lambda: len(side.connections) == 2)
     assert not running.done()
     running.cancel()
-    side.tap.shut()
+    side.tap.disconnect()
     server.close()
