@@ -39,11 +39,12 @@ class Console:
         async with self.http.request(method, f"http://relay{path}", json=body, timeout=timeout) as response:
             found = await response.json() if response.content_type in ("application/json", PROBLEM) else None
             if response.status >= 400:
-                raise _error(found, response.status)
+                raise error_of(found, response.status)
             return found
 
 
-def _error(found: Any, status: int) -> RelayError:
+def error_of(found: Any, status: int) -> RelayError:
+    """Return the error that the relay answered: the kind by its status, the code as the problem says it."""
     detail = found.get("detail", "") if isinstance(found, dict) else f"status {status}"
     name = found.get("code") if isinstance(found, dict) else None
     code = next((code for code in Code if code.value == name), None)

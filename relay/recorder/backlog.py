@@ -17,6 +17,7 @@ import threading
 from collections import deque
 
 from relay.base.clock import Clock
+from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import OurError
 from relay.evidence.chain import Cause
@@ -165,7 +166,7 @@ class Backlog:
             self._merge(job)
         elif isinstance(job, OpenJob):
             self._counters.count("vault_jobs_refused")
-            job.done(OurError("the vault's queue is full", retry_after=2.0))
+            job.done(OurError("the vault's queue is full", retry_after=2.0, code=Code.RECORDER_NOT_READY))
         else:
             self._append(job)
 
