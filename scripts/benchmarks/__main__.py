@@ -29,11 +29,11 @@ ALONE = ("flood", "verify", "check")
 
 def arguments() -> argparse.Namespace:
     """Return the options."""
-    told = "\n".join(f"  {name:10}{what}" for name, what in METHODS.items())
-    told += "".join(f"\n  {name:10}see scripts/bench {name} --help" for name in ALONE)
+    methods = "\n".join(f"  {name:10}{what}" for name, what in METHODS.items())
+    methods += "".join(f"\n  {name:10}see scripts/bench {name} --help" for name in ALONE)
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description=f"{__doc__}\n{told}",
+        description=f"{__doc__}\n{methods}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("method", choices=METHODS)

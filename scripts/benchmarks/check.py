@@ -40,14 +40,14 @@ PER_SEGMENT = 150
 def write(
     folder: Path, plan: Plan, session: SessionSigner, fragments: int, size: int
 ) -> tuple[list[SegmentSealed], RecordingClosed]:
-    """Write a whole signed chain and sparse segments; return what a recorder would tell of them."""
+    """Write a whole signed chain and sparse segments; return the facts that a recorder would report of them."""
     folder.mkdir(mode=0o700)
     start = Start(
         plan.recording, plan.camera, plan.camera_label, plan.regime, plan.service, Original.RELAY, plan.bearer,
         plan.intervention, plan.trigger, plan.threat, plan.expires_on, None, None, plan.started_ns, session.certificate,
     )  # fmt: skip
     writer = ChainWriter(session, start)
-    pieces, told = [writer.start()], []
+    pieces, facts = [writer.start()], []
     for first in range(0, fragments, PER_SEGMENT):
         segment, last = first // PER_SEGMENT, min(first + PER_SEGMENT, fragments) - 1
         for number in range(first, last + 1):
@@ -61,12 +61,12 @@ def write(
         with (folder / f"{segment:05d}.seg").open("wb") as file:
             file.truncate((last + 1 - first) * size)
         begins, ends = plan.started_ns + first * FRAGMENT_NS, plan.started_ns + (last + 1) * FRAGMENT_NS
-        told.append(SegmentSealed(plan.recording, segment, first, last, begins, ends, (last + 1 - first) * size, writer.head))
+        facts.append(SegmentSealed(plan.recording, segment, first, last, begins, ends, (last + 1 - first) * size, writer.head))
     end_ns = plan.started_ns + fragments * FRAGMENT_NS
     pieces.append(writer.end(Reason.STOPPED, "", end_ns))
     (folder / "chain").write_bytes(b"".join(pieces))
     length = fragments * FRAGMENT_NS
-    return told, RecordingClosed(
+    return facts, RecordingClosed(
         plan.recording, "stopped", writer.links, writer.head, end_ns, False, 0, length, fragments * size
     )
 
@@ -93,8 +93,8 @@ async def measure(root: Path, gigabytes: float, mbit: float, minutes: float) -> 
     count = max(1, round(gigabytes * 1e9 / (size * fragments)))
     for _ in range(count):
         plan, _key = await recordings.begin(camera, its.intervention, trigger="bouton", threat="personnes")
-        told, closed = write(vault.folder(plan.recording), plan, session, fragments, size)
-        for each in told:
+        facts, closed = write(vault.folder(plan.recording), plan, session, fragments, size)
+        for each in facts:
             await recordings.segment_sealed(each)
         await recordings.closed(closed)
     chains = sum(path.stat().st_size for path in (root / "vault").glob("*/chain"))

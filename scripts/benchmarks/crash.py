@@ -32,10 +32,10 @@ from tests.support.relay import RelayUnderTest, signed_in
 ROLES = ("supervisor", "control", "worker", "recorder")
 HOST = "127.0.0.1"
 BACK_SECONDS = 60
-SILENCE = 2.0
-"""Seconds without a packet after which a viewer asks again, where nobody told it that its worker died."""
+SILENCE_SECONDS = 2.0
+"""Seconds without a packet after which a viewer asks again, if no message said that its worker died."""
 RETRY = 0.25
-MAX_LOST = 1.0
+MAX_LOST_SECONDS = 1.0
 """Seconds of what had arrived that a kill may cost (I7)."""
 NOTE = (
     "The viewers hold a live socket as the page does, and ask again when it says that their worker died; else after 2 s. "
@@ -48,11 +48,11 @@ Ask = Callable[[str, str], Awaitable[tuple[str, str]]]
 
 
 def say(text: str) -> None:
-    """Tell progress."""
+    """Print progress to standard error."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-class Eye(Sink):
+class ViewerSocket(Sink):
     """One viewer's socket: the kernel's stamp of each video packet goes to `saw`."""
 
     def __init__(self, saw: Callable[[int], None]) -> None:
@@ -72,11 +72,11 @@ class Watcher:
         self.last_ns = 0
         self.outages: list[Span] = []
         self._ask, self._end = ask, end
-        self._told = False
+        self._notified = False
 
     def worker_died(self) -> None:
         """The live socket says so: what stands still does not come back by itself."""
-        self._told = True
+        self._notified = True
 
     @property
     def sees(self) -> bool:
@@ -91,30 +91,30 @@ class Watcher:
             await asyncio.sleep(RETRY)
 
     async def _session(self) -> None:
-        eye = Eye(self._saw)
+        viewer = ViewerSocket(self._saw)
         location = None
         try:
-            answer, location = await self._ask(self.camera, eye.peer.offer())
-            await asyncio.to_thread(eye.peer.connect, parse_answer(answer), 5.0)
-            eye.start()
-            asyncio.get_running_loop().add_reader(eye.peer.sock.fileno(), eye.read)
-            await self._until_silent(eye)
+            answer, location = await self._ask(self.camera, viewer.peer.offer())
+            await asyncio.to_thread(viewer.peer.connect, parse_answer(answer), 5.0)
+            viewer.start()
+            asyncio.get_running_loop().add_reader(viewer.peer.sock.fileno(), viewer.read)
+            await self._until_silent(viewer)
         finally:
-            asyncio.get_running_loop().remove_reader(eye.peer.sock.fileno())
-            eye.peer.sock.close()
+            asyncio.get_running_loop().remove_reader(viewer.peer.sock.fileno())
+            viewer.peer.sock.close()
             if location is not None:
                 with contextlib.suppress(*FAILURES):
                     await self._end(location)
 
-    async def _until_silent(self, eye: Eye) -> None:
-        self._told = False
+    async def _until_silent(self, viewer: ViewerSocket) -> None:
+        self._notified = False
         begun = checked = time.time()
-        while not self._told and time.time() - max(begun, self.last_ns / 1e9) < SILENCE:
+        while not self._notified and time.time() - max(begun, self.last_ns / 1e9) < SILENCE_SECONDS:
             await asyncio.sleep(0.1)
-            eye.read()  # what waits while this process is late was not missing
+            viewer.read()  # datagrams that waited while this process was late are not missing
             if time.time() - checked > 2:
                 checked = time.time()
-                eye.peer.check()
+                viewer.peer.check()
 
     def _saw(self, stamp: int) -> None:
         if self.last_ns and stamp - self.last_ns > crash_report.OUTAGE_NS:
@@ -295,7 +295,7 @@ def conclude(scene: Scene, kills: list[Kill], end_ns: int) -> tuple[str, dict[st
         lines.append(f"`relay {command}`: exit {done.returncode}: {(done.stdout + done.stderr).strip()}")
     good = not bad and not scene.stopped and all(not done.returncode for done in asked.values())
     good = good and all(not row.not_back and row.recovered == row.recordings for row in table)
-    good = good and all(max(row.lost, default=0) <= MAX_LOST for row in table)
+    good = good and all(max(row.lost, default=0) <= MAX_LOST_SECONDS for row in table)
     everything = {name: {**asdict(each), **asdict(checked[name])} for name, each in found.items()}
     data = {
         "outages": outages,

@@ -80,7 +80,7 @@ async def filmed(found: Whole, field: LoadProcess, room: LoadProcess, names: lis
 
 
 async def counters(found: Whole) -> dict[str, float]:
-    """Return the worker's counters that tell what the kernel dropped."""
+    """Return the worker's counters of datagrams that the kernel dropped."""
     page = await found.alice.text("/metrics")
     lines = [line.split() for line in page.splitlines() if "udp_overflow" in line and not line.startswith("#")]
     return {"udp_overflow": sum(float(line[-1]) for line in lines)}

@@ -220,7 +220,7 @@ class Traffic:
         self.recorded: list[bytes] = []
 
     def advance(self, elapsed: float) -> bool:
-        """Send what is due and take what has come; tells whether something was due."""
+        """Send what is due and take what has come; return whether a datagram was due."""
         due = self.sent < elapsed * PACKETS_PER_SECOND
         if due:
             self._send()

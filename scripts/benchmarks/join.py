@@ -76,7 +76,7 @@ async def joins(found: Whole, load: LoadProcess, camera: str, watching: int, cou
 
 
 def spread(times: tuple[float, ...]) -> Row:
-    """Return the figures of times to a picture; those that never came are told apart."""
+    """Return the figures of times to a picture; pictures that never came are counted apart."""
     came = [each for each in times if each == each]
     return {
         "p50_ms": percentile(came, 0.5),

@@ -52,7 +52,7 @@ class Source:
         self.next_frame, self.next_check = now, now + 1
 
     def resume(self, now: float) -> None:
-        """What was not sent between two runs is not made up for."""
+        """Skip the pictures that were due between two runs."""
         late = max(0.0, now - self.next_frame)
         self.next_frame += -(-late // self.interval) * self.interval  # cameras do not tick together: each keeps its phase
 
@@ -110,7 +110,7 @@ class Looking:
         self.key = False
 
     def take(self, packet: bytes) -> bool:
-        """Take the next packet; tell whether a keyframe is whole with it."""
+        """Take the next packet; return whether it completes a keyframe."""
         sequence = packet[2] << 8 | packet[3]
         if self.expected is not None and sequence != self.expected:
             self.key = False

@@ -5,8 +5,8 @@ network is bad and its viewer's is good (`camera` rows); the second camera's is 
 proxy with the same network (`viewer` rows).  Both directions suffer, 60 ms round trip unless said otherwise.  A still is a gap
 of half a second or more between two shown pictures (`requestVideoFrameCallback`), beside it Chromium's own count of freezes
 (getStats).  Repaired: what the relay got back from the camera by its NACKs (where it counts that), and what Chromium received
-as a retransmission.  Holes are the video gaps of cause `radio` that the verified recording tells; the note says when each gap
-was, in seconds from the start of the run (a camera that leaves resends nothing).  Sound is not retransmitted.  The simulated
+as a retransmission.  Holes are the video gaps of cause `radio` that the verdict on the recording names; the note says when each
+gap was, in seconds from the start of the run (a camera that leaves resends nothing).  Sound is not resent.  The simulated
 camera does not follow the bit rate that the relay asks for, a real one does: a pipe too narrow shows the worst case.
 """
 
@@ -92,8 +92,10 @@ async def several(cases: list[Case], playout: int, seconds: float) -> list[Row]:
             work = one_case(found, browser, case, cameras, number, seconds)
             both = await attempt(work, {"near": {}, "far": {}})
             for side, part, camera in (("camera", "near", cameras[0]), ("viewer", "far", cameras[1])):
-                told = {"error": both["error"]} if "error" in both else {}
-                rows.append({"playout_max_ms": playout, "network": case.name, "side": side, "of": camera, **both[part], **told})
+                error = {"error": both["error"]} if "error" in both else {}
+                rows.append(
+                    {"playout_max_ms": playout, "network": case.name, "side": side, "of": camera, **both[part], **error}
+                )
         await found.relay.stop()
         holes = await asyncio.to_thread(gaps_by_camera, found.relay)
     return [{**row, **holes_of(holes.get(row["of"], []), row.get("begun", 0.0))} for row in rows]
@@ -194,8 +196,8 @@ def holes_of(gaps: list[Row], begun: float) -> Row:
     """
     video = [gap for gap in gaps if gap["track"] == "1"]
     radio = [float(gap["seconds"]) for gap in video if gap["cause"] == "radio"]
-    told = [f"{gap['cause']} {gap['seconds']} s at {_seconds(gap['at']) - begun:+.1f} s" for gap in video]
-    return {"holes": len(radio), "holes_s": sum(radio), "note": ", ".join(told)}
+    notes = [f"{gap['cause']} {gap['seconds']} s at {_seconds(gap['at']) - begun:+.1f} s" for gap in video]
+    return {"holes": len(radio), "holes_s": sum(radio), "note": ", ".join(notes)}
 
 
 def _seconds(at: str) -> float:

@@ -29,7 +29,7 @@ from scripts.benchmarks.thin import cpu_seconds, parse_answer
 
 ROOT = Path(__file__).parents[2]
 SERVER, LOAD = "10.231.7.1", "10.231.7.2"
-MAX_RUN = 120.0
+MAX_RUN_SECONDS = 120.0
 """Seconds after which one run of one server counts as failed."""
 
 
@@ -250,7 +250,7 @@ class Meter:
         return cpu_seconds(self.pid) - self.before
 
 
-async def attempt(work: Awaitable[Row], what: Row, longest: float = MAX_RUN) -> Row:
+async def attempt(work: Awaitable[Row], what: Row, longest: float = MAX_RUN_SECONDS) -> Row:
     """Return the row of a run; where the run failed, `what` it was and why: one server's failure must not end the bench."""
     try:
         async with asyncio.timeout(longest):

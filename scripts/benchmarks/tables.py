@@ -17,7 +17,7 @@ def percentile(values: Iterable[float], share: float) -> float:
 
 
 def median_of(runs: Sequence[Row]) -> Row:
-    """Return the medians of the numbers of several runs of one thing; what failed is told, not averaged."""
+    """Return the medians of the numbers of several runs of one thing; failed runs are named in the note, not averaged."""
     good = [run for run in runs if "error" not in run]
     if not good:
         return dict(runs[0])
@@ -48,8 +48,8 @@ def markdown(rows: Sequence[Row], columns: Sequence[str]) -> str:
     heads = [*columns, "note"] if notes else list(columns)
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for row in rows:
-        told = {**row, "note": "; ".join(filter(None, (row.get("note", ""), row.get("error", ""))))}
-        lines.append("| " + " | ".join(cell(told.get(head, "")) for head in heads) + " |")
+        shown = {**row, "note": "; ".join(filter(None, (row.get("note", ""), row.get("error", ""))))}
+        lines.append("| " + " | ".join(cell(shown.get(head, "")) for head in heads) + " |")
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
 """What a camera sends, made once: 720p30 H.264 at a bit rate, cut into RTP payloads as libwebrtc cuts them.
 
-Every payload of a slice ends with eight bytes that the load generator overwrites with the packet's number, so that a sink can
-tell which packet it received: a relay that forwards bytes never looks there.
+Every payload of a slice ends with eight bytes that the load generator overwrites with the packet's number, so that a sink
+knows which packet it received.  A relay that forwards bytes never looks there.
 """
 
 import functools

@@ -158,13 +158,13 @@ async def whole(settings: Mapping[str, str] | None = None) -> AsyncIterator[Whol
 
 
 def verdicts(relay: RelayUnderTest) -> tuple[list[int], list[Row]]:
-    """Verify every recording of a relay that was stopped; return the exit codes, and the gaps that are told inside them."""
+    """Verify every recording of a relay that was stopped; return the exit codes, and the gaps named in their verdicts."""
     checked = [relay.verify(folder) for folder in relay.recordings()]
     return [code for code, _ in checked], [gap for _, verdict in checked for gap in gaps_of(verdict)]
 
 
 def gaps_of(verdict: Row) -> list[Row]:
-    """Return the gaps that a verdict tells: `at`, `cause`, `seconds`, `track`."""
+    """Return the gaps that a verdict names: `at`, `cause`, `seconds`, `track`."""
     return [dict(note["values"]) for note in verdict.get("notes", ()) if note["code"] == "gap"]
 
 
@@ -213,12 +213,12 @@ async def sending(load: LoadProcess, step: float = 0.5) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def beside(work: Callable[[asyncio.Event], Coroutine[Any, Any, int]], told: Row) -> AsyncIterator[None]:
-    """Do something again and again beside the block; `told` gets how often (`done`).  Its failure is the block's."""
+async def beside(work: Callable[[asyncio.Event], Coroutine[Any, Any, int]], counts: Row) -> AsyncIterator[None]:
+    """Do something again and again beside the block; `counts["done"]` says how often.  If it fails, the block fails."""
     over = asyncio.Event()
     task = asyncio.create_task(work(over))
     try:
         yield
     finally:
         over.set()
-        told["done"] = await task
+        counts["done"] = await task
