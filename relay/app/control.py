@@ -121,7 +121,7 @@ def _timers(control: Control) -> list[asyncio.Task[None]]:
 async def shut(control: Control) -> None:
     """Stop in order: connections to processes, camera sockets, sessions, pending writes, journal, database."""
     await control.processes.stop()
-    await control.context.camera_sockets.shut()
+    await control.context.camera_sockets.intents.shut()
     await control.context.streams.shut()
     await control.context.viewing.shut()
     await control.background.settled()

@@ -27,6 +27,7 @@ from relay.evidence.statement import predecessors
 from relay.http.context import Context, Options
 from relay.http.hub import LiveHub, disk_message
 from relay.http.limits import Buckets
+from relay.live.camera_intents import CameraIntents
 from relay.live.camera_sockets import CameraSockets
 from relay.live.capture import Capture
 from relay.live.processes import ProcessClient, Processes
@@ -150,7 +151,9 @@ async def wire(
     interventions = Interventions(stores.catalogue, stores.journal, guard, clock, deadline=deadline)
     recordings, playbacks = _recordings(basis)
     capture = Capture(processes, recordings, counters)
-    camera_sockets = CameraSockets(interventions, stores.catalogue, guard, clock, counters)
+    camera_sockets = CameraSockets(
+        CameraIntents(interventions, stores.catalogue, clock, counters), interventions, guard, clock, counters
+    )
     rules, camera_of = _rules(settings), stores.accounts.camera
     streams = Streams(processes, capture, camera_sockets, stores.catalogue, camera_of, rules, clock, counters)
     Telemetry(camera_sockets, capture, streams.live, clock)

@@ -61,7 +61,7 @@ class SessionEnd:
         self._registry.remove(publish_session, reason.sentence)
         if on_purpose:
             self._registry.placement.forget(camera)
-            self._sockets.finished(camera)
+            self._sockets.intents.finished(camera)
         try:
             await process.ask(m.PeerClose(publish_session.secret, reason), m.Done)
         except RelayError as error:

@@ -84,7 +84,7 @@ class Streams:
     def interventions(self) -> frozenset[str]:
         """Return the interventions that a camera is in, was in within the last minute, or is about to publish into."""
         now = {publish_session.circumstances.intervention for publish_session in self.all()}
-        return frozenset(now | self.registry.placement.recent_interventions() | self._sockets.intended())
+        return frozenset(now | self.registry.placement.recent_interventions() | self._sockets.intents.intended())
 
     # --- orders of cameras --------------------------------------------------------------------------------------------
 

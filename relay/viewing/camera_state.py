@@ -42,7 +42,7 @@ class CameraStates:
         live = self._streams.live(camera.camera)
         report = live.reported.report if live is not None else None
         unit = self._sockets.unit(camera.camera)
-        online = unit is not None and unit.send is not None
+        online = unit is not None and unit.online
         clock_offset_ms, clock_uncertainty_ms = self._clock_of(camera.camera, report)
         rec, sealed_age = self._recording_of(live)
         return CameraState(

@@ -14,7 +14,8 @@ from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import messages as m
 from relay.http.bodies import FRAGMENT
 from relay.live import publishing, worker_adoption
-from relay.live.camera_sockets import Intent, Unit
+from relay.live.camera_intents import Intent
+from relay.live.camera_sockets import Unit
 from relay.live.processes import ProcessClient
 from relay.live.publish_sessions import PublishSession
 from tests.support.control_line import OFFER, Line, Page, Socket, control_line, serving, until

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from relay.base.errors import Kind, OurError, TheirError
+from relay.live.camera_intents import CameraIntents
 from relay.live.camera_sockets import CameraSockets, Unit
 from relay.people.interventions import Interventions
 from relay.protocol import camera as messages
@@ -58,17 +59,18 @@ class Scene:
 
     async def settled(self) -> None:
         """Wait for what goes on beside the messages."""
-        await asyncio.gather(*self.cameras.under_way(), return_exceptions=True)
+        await asyncio.gather(*self.cameras.intents.under_way(), return_exceptions=True)
 
 
 @pytest.fixture
 async def scene(house: House) -> AsyncIterator[Scene]:
     interventions = Obstructed(house.catalogue, house.journal, house.authorizer, house.clock)
-    made = CameraSockets(interventions, house.catalogue, house.authorizer, house.clock, house.counters)
+    intents = CameraIntents(interventions, house.catalogue, house.clock, house.counters)
+    made = CameraSockets(intents, interventions, house.authorizer, house.clock, house.counters)
     found = Scene(made, interventions, house)
     made.on_change.append(found.changed.append)
     yield found
-    await made.shut()
+    await intents.shut()
 
 
 async def test_a_press_is_told_and_answered_before_anything_is_written(scene: Scene) -> None:

@@ -14,7 +14,8 @@ from relay.base.counters import Counters
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import messages as m
 from relay.live import worker_adoption
-from relay.live.camera_sockets import CameraSockets, Intent
+from relay.live.camera_intents import Intent
+from relay.live.camera_sockets import CameraSockets
 from relay.live.capture import Capture, Circumstances, Held
 from relay.live.placement import STICKY_SECONDS
 from relay.live.processes import ProcessClient, Processes
@@ -80,6 +81,7 @@ class Cameras:
     """Sockets of cameras."""
 
     def __init__(self) -> None:
+        self.intents = self
         self.on_beat: list[Any] = []
         self.republished: list[str] = []
         self.stopped: list[str] = []
