@@ -150,15 +150,19 @@ async def wire(
     (sign_ins, designations), enrolment = _people(basis, passwords or Passwords()), _cameras(basis)
     interventions = Interventions(stores.catalogue, stores.journal, guard, clock, deadline=deadline)
     recordings, playbacks = _recordings(basis)
-    capture = Capture(processes, recordings, counters)
+    capture = Capture(processes, recordings, counters, deadline=deadline)
     camera_sockets = CameraSockets(
         CameraIntents(interventions, stores.catalogue, clock, counters), interventions, guard, clock, counters
     )
-    rules, camera_of = _rules(settings), stores.accounts.camera
-    streams = Streams(processes, capture, camera_sockets, stores.catalogue, camera_of, rules, clock, counters)
+    rules = _rules(settings)
+    streams = Streams(
+        processes, capture, camera_sockets, stores.catalogue, stores.accounts, rules, clock, counters, deadline=deadline
+    )
     Telemetry(camera_sockets, capture, streams.live, clock)
-    viewing = Viewing(processes, streams, interventions, stores.catalogue, stores.journal, guard, clock, steady, counters)
-    time_limit = TimeLimit(streams, guard, stores.journal, clock, rules.transmission_seconds)
+    viewing = Viewing(
+        processes, streams, interventions, stores.catalogue, stores.journal, guard, clock, steady, counters, deadline=deadline
+    )
+    time_limit = TimeLimit(streams, guard, stores.journal, clock, rules.transmission_seconds, deadline=deadline)
     camera_states = CameraStates(streams, capture, camera_sockets, viewing, time_limit, clock)
     retention = _retention(basis, playbacks, capture)
     check = _check(basis, playbacks, capture, viewing, retention)

@@ -8,16 +8,20 @@ from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.live.capture import Circumstances
 from relay.live.publish_sessions import PublishSession
-from relay.store.accounts import FindCamera
+from relay.runtime.deadlines import NO_DEADLINE, Deadline
+from relay.store.accounts import Accounts, Camera
 from relay.store.catalogue import Catalogue
 
 
 class Admission:
-    """Reads again what may have changed while recorder and worker were asked, which takes seconds where they are busy."""
+    """Reads again what may have changed while recorder and worker were asked, which takes seconds where they are busy.
 
-    def __init__(self, catalogue: Catalogue, find_camera: FindCamera) -> None:
+    Every read raises OurError once its deadline has passed.
+    """
+
+    def __init__(self, catalogue: Catalogue, accounts: Accounts) -> None:
         self._catalogue = catalogue
-        self.find_camera = find_camera
+        self._accounts = accounts
         self._revocations: dict[str, int] = {}
 
     def revoke(self, camera: str) -> None:
@@ -28,22 +32,28 @@ class Admission:
         """Return how often a camera's token was revoked or replaced since the start."""
         return self._revocations.get(camera, 0)
 
-    async def circumstances(self, recording: str | None) -> Circumstances:
+    async def camera(self, camera: str, deadline: Deadline = NO_DEADLINE) -> Camera | None:
+        """Return a camera's enrolment, None where it is not enrolled or its token was revoked (SEC-02)."""
+        found = await self._accounts.within(deadline).camera(camera)
+        return found if found is not None and found.revoked_ns is None else None
+
+    async def circumstances(self, recording: str | None, deadline: Deadline = NO_DEADLINE) -> Circumstances:
         """Return why a recording exists."""
         if recording is None:
             return Circumstances("", "", "", None)
-        known = await self._catalogue.recordings.get(recording)
+        known = await self._catalogue.within(deadline).recordings.get(recording)
         return Circumstances(known.intervention, known.trigger, known.threat, known.bearer)
 
-    async def check(self, publish_session: PublishSession, revocations: int) -> None:
+    async def check(self, publish_session: PublishSession, revocations: int, deadline: Deadline) -> None:
         """Check a publish session that began when `revocations` was the camera's count.
 
         Raises TheirError UNAUTHENTICATED (revoked: SEC-02) or CONFLICT (its intervention was closed: LIV-07).
         """
-        camera = await self.find_camera(publish_session.camera.camera)
-        if camera is None or camera.revoked_ns is not None:
+        camera = await self.camera(publish_session.camera.camera, deadline)
+        if camera is None:
             raise TheirError(Kind.UNAUTHENTICATED, "token revoked", code=Code.TOKEN_REVOKED)
-        if (await self._catalogue.interventions.get(publish_session.circumstances.intervention)).closed_ns is not None:
+        interventions = self._catalogue.within(deadline).interventions
+        if (await interventions.get(publish_session.circumstances.intervention)).closed_ns is not None:
             raise TheirError(Kind.CONFLICT, "the intervention was closed", code=Code.INTERVENTION_CLOSED)
         if self.revocations(camera.camera) != revocations:
             raise TheirError(Kind.UNAUTHENTICATED, "token revoked", code=Code.TOKEN_REVOKED)

@@ -23,6 +23,7 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, RelayError, TheirError
 from relay.people.interventions import Interventions
 from relay.policy.motives import check_threat, trimmed_text
+from relay.runtime.deadlines import NO_DEADLINE, Deadline
 from relay.store.accounts import Camera
 from relay.store.catalogue import Catalogue
 
@@ -145,13 +146,13 @@ class CameraIntents:
 
     # --- publications -------------------------------------------------------------------------------------------------
 
-    async def take(self, camera: Camera) -> Intent:
-        """Return why a camera publishes now, with its intervention; raises OurError where the disk refuses to open one."""
+    async def take(self, camera: Camera, deadline: Deadline) -> Intent:
+        """Return why a camera publishes now, with its intervention.  Raises OurError where the disk is late or refuses."""
         state = self.state(camera)
         intent = state.intent
         if intent is None or (intent.until < self._clock.monotonic() and not state.pressed):
             intent = Intent(None, Trigger.UNANNOUNCED, DEFAULT_THREAT, math.inf)
-        intervention = await self._intervention(camera, state, intent.intervention, intent.trigger)
+        intervention = await self._intervention(camera, state, intent.intervention, intent.trigger, deadline)
         # Kept for a while, so that the intervention is not closed as abandoned before the camera is live.
         state.intent = Intent(intervention, intent.trigger, intent.threat, self._clock.monotonic() + INTENT_SECONDS)
         return state.intent
@@ -184,7 +185,7 @@ class CameraIntents:
 
     async def _enter(self, camera: Camera, state: CameraIntent, intent: Intent) -> None:
         try:
-            intervention = await self._intervention(camera, state, None, intent.trigger)
+            intervention = await self._intervention(camera, state, None, intent.trigger, NO_DEADLINE)
             if state.intent is intent:  # neither released nor published meanwhile
                 state.intent = replace(intent, intervention=intervention)
         except RelayError as error:
@@ -196,20 +197,22 @@ class CameraIntents:
         finally:
             state.entering = None
 
-    async def _intervention(self, camera: Camera, state: CameraIntent, wanted: str | None, reason: str) -> str:
+    async def _intervention(
+        self, camera: Camera, state: CameraIntent, wanted: str | None, reason: str, deadline: Deadline
+    ) -> str:
         """Return the open intervention a camera belongs to: the wanted one, its last one, the newest; else a new one."""
-        found = await self._open_intervention(state, wanted)
+        found = await self._open_intervention(state, wanted, deadline)
         if found is None:
             async with self._opening:  # cameras that press at the same moment open one between them
-                found = await self._open_intervention(state, wanted)
+                found = await self._open_intervention(state, wanted, deadline)
                 if found is None:
-                    made = await self._interventions.open_by_camera(camera.camera, camera.label, reason)
+                    made = await self._interventions.open_by_camera(camera.camera, camera.label, reason, deadline=deadline)
                     found = made.intervention
         state.intervention = found
         return found
 
-    async def _open_intervention(self, state: CameraIntent, wanted: str | None) -> str | None:
-        opened = [item.intervention for item in await self._catalogue.interventions.list_open()]
+    async def _open_intervention(self, state: CameraIntent, wanted: str | None, deadline: Deadline) -> str | None:
+        opened = [item.intervention for item in await self._catalogue.within(deadline).interventions.list_open()]
         return next((candidate for candidate in (wanted, state.intervention, *opened) if candidate in opened), None)
 
 

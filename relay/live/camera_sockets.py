@@ -22,6 +22,7 @@ from relay.policy.motives import check_threat
 from relay.policy.roles import Action, Person
 from relay.protocol import camera as messages
 from relay.protocol import wire
+from relay.runtime.deadlines import Deadline
 from relay.store.accounts import Camera
 
 SendToCamera: TypeAlias = Callable[[messages.ToCamera], None]
@@ -159,10 +160,10 @@ class CameraSockets:
         for camera in self._units:
             self.drop(camera)
 
-    async def take_intent(self, camera: Camera) -> Intent:
+    async def take_intent(self, camera: Camera, deadline: Deadline) -> Intent:
         """Return why a camera publishes now (`CameraIntents.take`); from now on it is remembered, also without a socket."""
         self._remember(camera)
-        return await self.intents.take(camera)
+        return await self.intents.take(camera, deadline)
 
     # --- to cameras ---------------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ from relay.channel.messages import (
 )
 from relay.live.disk import Disk
 from relay.live.processes import ProcessClient, Processes
-from relay.runtime import deadlines
+from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_and_wait
 from relay.store.accounts import Camera
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,11 @@ class Held:
 class Capture:
     """All open recordings; `on_closed` is called with the id of each that ended, `on_state` each second with each state."""
 
-    def __init__(self, processes: Processes, recordings: Recordings, counters: Counters) -> None:
+    def __init__(
+        self, processes: Processes, recordings: Recordings, counters: Counters, *, deadline: Deadline = NO_DEADLINE
+    ) -> None:
+        """`deadline`: how long `begin` waits for the disk; the camera's next offer waits for it."""
+        self._deadline = deadline
         self._processes = processes
         self._recordings = recordings
         self._counters = counters
@@ -144,7 +148,7 @@ class Capture:
             await self._processes.recorders[index].ask(RecordOpen(plan, key), Done, 10.0)
         except RelayError as error:
             self._held.pop(plan.recording, None)
-            await deadlines.ended(self._recordings.abandoned(plan.recording, error.detail))
+            await run_and_wait(self._recordings.abandoned(plan.recording, error.detail), self._deadline)
             raise OurError(
                 f"the recorder cannot open a recording: {error.detail}", retry_after=2.0, code=Code.RECORDER_NOT_READY
             ) from error

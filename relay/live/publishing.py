@@ -13,7 +13,7 @@ from relay.channel import messages as m
 from relay.channel.messages import PeerCloseReason
 from relay.live.admission import Admission
 from relay.live.camera_sockets import CameraSockets
-from relay.live.capture import Capture, Circumstances
+from relay.live.capture import Capture, Circumstances, CloseReason
 from relay.live.ice_restart import ufrag_of
 from relay.live.processes import ProcessClient, Processes
 from relay.live.publish_sessions import IceGeneration, Opened, PublishSession
@@ -21,7 +21,7 @@ from relay.live.rules import Rules
 from relay.live.session_end import SessionEnd
 from relay.live.session_registry import SessionRegistry
 from relay.policy.regimes import rules_of
-from relay.runtime import deadlines
+from relay.runtime.deadlines import Deadline, run_and_wait
 from relay.store.accounts import Camera
 
 TAKE_OVER_SECONDS = 2.0
@@ -50,7 +50,9 @@ class Publishing:
         rules: Rules,
         clock: Clock,
         counters: Counters,
+        deadline: Deadline,
     ) -> None:
+        """`deadline`: how long a camera's request waits for the disk."""
         self._processes = processes
         self._registry = registry
         self._capture = capture
@@ -60,6 +62,7 @@ class Publishing:
         self._rules = rules
         self._clock = clock
         self._counters = counters
+        self._deadline = deadline
 
     async def publish(self, camera: Camera, offer: str) -> Opened:
         """Accept a camera's offer; raises as `Streams.publish` says."""
@@ -113,7 +116,7 @@ class Publishing:
             answer = await self._processes.workers[index].ask(opening, m.Answer)
         except RelayError:
             if not resumed:
-                await deadlines.ended(self._capture.finish(recording, "refused"))
+                await run_and_wait(self._capture.finish(recording, "refused"), self._deadline)
             raise
         self._counters.count("publications_resumed", int(resumed))
         ice = IceGeneration(answer.etag, ufrag_of(offer))
@@ -125,8 +128,8 @@ class Publishing:
         """Return the recording to feed, why it exists, and whether it is one that goes on."""
         found = self._capture.resumable(camera.camera, index)
         if found is not None:
-            return found, await self._admission.circumstances(found), True
-        intent = await self._sockets.take_intent(camera)
+            return found, await self._admission.circumstances(found, self._deadline), True
+        intent = await self._sockets.take_intent(camera, self._deadline)
         unit = self._sockets.unit(camera.camera)
         bearer = unit.bearer if unit else None
         circumstances = Circumstances(intent.intervention or "", intent.trigger, intent.threat, bearer)
@@ -137,14 +140,15 @@ class Publishing:
     async def _admit(self, publish_session: PublishSession, revocations: int) -> None:
         """End a publish session, before anybody can watch it, if its token was revoked or its intervention closed meanwhile."""
         try:
-            await self._admission.check(publish_session, revocations)
+            await self._admission.check(publish_session, revocations, self._deadline)
         except TheirError as error:
             revoked = error.code is Code.TOKEN_REVOKED
             reason = PeerCloseReason.TOKEN_REVOKED if revoked else PeerCloseReason.INTERVENTION_CLOSED
-            await self._session_end.end(publish_session, reason, "revoked" if revoked else "stopped", None)
+            close_reason: CloseReason = "revoked" if revoked else "stopped"
+            await self._session_end.end(publish_session, reason, close_reason, None, deadline=self._deadline)
             self._sockets.stop(publish_session.camera.camera, error.detail)
             raise
         except RelayError:
             reason = PeerCloseReason.ADMISSION_FAILED
-            await self._session_end.end(publish_session, reason, "lost", None, on_purpose=False)
+            await self._session_end.end(publish_session, reason, "lost", None, on_purpose=False, deadline=self._deadline)
             raise

@@ -30,7 +30,6 @@ from relay.live.rules import Rules
 from relay.live.session_end import SessionEnd
 from relay.live.session_registry import SessionRegistry
 from relay.protocol.page import AlarmReason
-from relay.runtime import deadlines
 from relay.runtime.background import Background
 from relay.runtime.tasks import run_logged, spawn
 
@@ -160,10 +159,7 @@ class RecordingSupervisor:
             if not self._registry.is_current(publish_session) or publish_session.recording != previous:
                 return
             try:
-                with deadlines.hurried():  # the camera's next offer waits for this lock
-                    recording = await self._capture.begin(
-                        publish_session.worker, camera, publish_session.circumstances, previous
-                    )
+                recording = await self._capture.begin(publish_session.worker, camera, publish_session.circumstances, previous)
                 switch = m.RecordingSwitch(publish_session.secret, recording)
                 await self._processes.workers[publish_session.worker].ask(switch, m.Done)
             except RelayError as error:

@@ -15,8 +15,8 @@ from relay.live.placement import PendingCloses
 from relay.live.processes import Processes
 from relay.live.publish_sessions import PublishSession
 from relay.live.session_registry import SessionRegistry
-from relay.runtime import deadlines
 from relay.runtime.background import Background
+from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_and_wait
 
 logger = logging.getLogger(__name__)
 
@@ -51,11 +51,13 @@ class SessionEnd:
         author: str | None,
         *,
         on_purpose: bool = True,
+        deadline: Deadline = NO_DEADLINE,
     ) -> None:
         """End a publish session: out of the registry, closed at the worker, recording closed at the recorder.
 
         An end on purpose also forgets the camera's place and its intent: the next publication needs a press or a request of
-        its own.  A worker that does not confirm closes the session when it is back.
+        its own.  A worker that does not confirm closes the session when it is back.  `deadline`: how long a request waits for
+        the recorder; the recording is closed all the same.
         """
         camera, process = publish_session.camera.camera, self._processes.workers[publish_session.worker]
         self._registry.remove(publish_session, reason.sentence)
@@ -67,7 +69,7 @@ class SessionEnd:
         except RelayError as error:
             logger.warning("worker did not confirm an end", extra={"camera": camera, "detail": error.detail})
             self.pending.add(publish_session.secret, reason)
-        await deadlines.ended(self._capture.finish(publish_session.recording, close_reason, author))
+        await run_and_wait(self._capture.finish(publish_session.recording, close_reason, author), deadline)
 
     def abandon(self, publish_session: PublishSession) -> None:
         """End a publish session whose worker is away, so that the camera may go to another worker.

@@ -25,10 +25,10 @@ from relay.live.rules import Rules
 from relay.live.session_end import SessionEnd
 from relay.live.session_registry import SessionRegistry
 from relay.live.worker_adoption import WorkerAdoption
-from relay.runtime import deadlines
 from relay.runtime.background import Background
+from relay.runtime.deadlines import NO_DEADLINE, Deadline
 from relay.runtime.tasks import run_logged
-from relay.store.accounts import Camera, FindCamera
+from relay.store.accounts import Accounts, Camera
 from relay.store.catalogue import Catalogue
 
 
@@ -41,23 +41,28 @@ class Streams:
         capture: Capture,
         camera_sockets: CameraSockets,
         catalogue: Catalogue,
-        find_camera: FindCamera,
+        accounts: Accounts,
         rules: Rules,
         clock: Clock,
         counters: Counters,
+        *,
+        deadline: Deadline = NO_DEADLINE,
     ) -> None:
+        """`deadline`: how long a camera's request waits for the disk."""
+        self._deadline = deadline
         self._processes = processes
         self._capture = capture
         self._sockets = camera_sockets
         self._clock = clock
         self._counters = counters
-        self._admission = Admission(catalogue, find_camera)
+        self._admission = Admission(catalogue, accounts)
         self._background = Background(counters)
         self.registry = SessionRegistry(clock, counters)
         self._session_end = SessionEnd(processes, self.registry, capture, camera_sockets, self._background, counters)
         self._publishing = Publishing(
-            processes, self.registry, capture, camera_sockets, self._admission, self._session_end, rules, clock, counters
-        )
+            processes, self.registry, capture, camera_sockets, self._admission, self._session_end, rules, clock, counters,
+            deadline,
+        )  # fmt: skip
         self.recording_supervisor = RecordingSupervisor(
             processes, self.registry, capture, camera_sockets, self._session_end, rules, self._background, counters
         )
@@ -111,7 +116,8 @@ class Streams:
 
     async def close(self, camera: str, secret: str, reason: PeerCloseReason = PeerCloseReason.STOPPED_BY_CAMERA) -> None:
         """End a publish session on purpose: its recording closes with it.  Raises TheirError(NOT_FOUND)."""
-        await self._session_end.end(self.registry.require(camera, secret), reason, "stopped", camera)
+        publish_session = self.registry.require(camera, secret)
+        await self._session_end.end(publish_session, reason, "stopped", camera, deadline=self._deadline)
 
     # --- orders of people and of the law ------------------------------------------------------------------------------
 
@@ -129,7 +135,7 @@ class Streams:
         # A camera that the radio cut off may not come back to what was ended: neither to its recording nor to its intervention.
         self.registry.placement.forget(camera)
         for recording in self._capture.held_of(camera):
-            await deadlines.ended(self._capture.finish(recording, close_reason, author))
+            await self._capture.finish(recording, close_reason, author)
 
     def confirm(self, publish_session: PublishSession) -> None:
         """Count the time limit from now: a person confirmed the threat (LIV-07).  The worker keeps it for a later control."""

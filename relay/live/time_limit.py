@@ -17,6 +17,7 @@ from relay.policy.access import Facts
 from relay.policy.motives import check_motive
 from relay.policy.roles import Action, Person
 from relay.protocol.page import AlarmReason
+from relay.runtime.deadlines import NO_DEADLINE, Deadline
 from relay.store.accounts import Camera
 from relay.store.journal import Entry, Journal, Operation
 
@@ -27,7 +28,18 @@ WARNS_BEFORE_SECONDS = 600.0
 class TimeLimit:
     """How long a transmission may go on: `seconds` from its beginning, or from its last confirmation."""
 
-    def __init__(self, streams: Streams, authorizer: Authorizer, journal: Journal, clock: Clock, seconds: float) -> None:
+    def __init__(
+        self,
+        streams: Streams,
+        authorizer: Authorizer,
+        journal: Journal,
+        clock: Clock,
+        seconds: float,
+        *,
+        deadline: Deadline = NO_DEADLINE,
+    ) -> None:
+        """`deadline`: how long a request waits for the journal."""
+        self._deadline = deadline
         self._streams = streams
         self._authorizer = authorizer
         self._journal = journal
@@ -60,7 +72,8 @@ class TimeLimit:
             Entry(
                 Operation.MODIFICATION, person.user, person.role.value, motive=reason, object_type="camera",
                 object_id=camera.camera, details=details,
-            )
+            ),
+            deadline=self._deadline,
         )  # fmt: skip
         publish_session = self._require(camera)
         self._announced.discard(publish_session.secret)

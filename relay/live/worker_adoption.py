@@ -130,8 +130,8 @@ class WorkerAdoption:
 
     async def _adopt(self, process: ProcessClient, held: m.PublisherHeld) -> None:
         """Take over a session that began before control restarted."""
-        camera = await self._admission.find_camera(held.camera)
-        if camera is None or camera.revoked_ns is not None:
+        camera = await self._admission.camera(held.camera)
+        if camera is None:
             await process.ask(m.PeerClose(held.session, PeerCloseReason.TOKEN_REVOKED), m.Done)
             return
         circumstances = await self._admission.circumstances(held.recording)

@@ -16,8 +16,8 @@ from relay.base.errors import OurError, RelayError, TheirError
 from relay.channel import messages as m
 from relay.channel.messages import PeerCloseReason
 from relay.live.processes import Processes
-from relay.runtime import deadlines
 from relay.runtime.background import Background
+from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_and_wait
 from relay.viewing.closing import ViewEndJournal, not_started
 from relay.viewing.registry import ViewerRegistry
 from relay.viewing.sessions import LiveView, ViewEnd, ViewerSession, notify_ended
@@ -42,14 +42,17 @@ class ViewEnds:
 
     # --- viewer sessions ----------------------------------------------------------------------------------------------
 
-    async def close(self, viewer_session: ViewerSession, reason: PeerCloseReason) -> None:
-        """Close a viewer session at its worker and end its views; their ends are journalled once the disk answers."""
+    async def close(self, viewer_session: ViewerSession, reason: PeerCloseReason, deadline: Deadline = NO_DEADLINE) -> None:
+        """Close a viewer session at its worker and end its views; their ends are journalled once the disk answers.
+
+        `deadline`: how long a request waits for that.
+        """
         try:
             worker = self._processes.workers[viewer_session.worker]
             await worker.ask(m.PeerClose(viewer_session.secret, reason), m.Done)
         except OurError as error:
             logger.warning("worker did not confirm an end", extra={"detail": error.detail})
-        await deadlines.ended(self.gone(viewer_session, reason.sentence))
+        await run_and_wait(self.gone(viewer_session, reason.sentence), deadline)
 
     async def close_notified(self, viewer_session: ViewerSession, reason: PeerCloseReason) -> None:
         """The same on the relay's own account: the page is notified of each view that ends."""
@@ -121,11 +124,11 @@ class ViewEnds:
         found = self._registry.remove_view(view)
         if found is not None:
             end = ViewEnd(found.view, found.user, found.camera, first_ns, last_ns, reason, upper_bound)
-            await deadlines.ended(self.journal.enter(end))
+            await self.journal.enter(end)
 
-    async def end_not_started(self, view: LiveView, error: RelayError) -> None:
-        """Journal the end of a view whose leg could not be started."""
-        await self.end(view.view, None, None, not_started(view, error).reason)
+    async def end_not_started(self, view: LiveView, error: RelayError, deadline: Deadline) -> None:
+        """Journal the end of a view whose leg could not be started; a request waits for that until its deadline."""
+        await run_and_wait(self.end(view.view, None, None, not_started(view, error).reason), deadline)
 
     async def end_unreported(self, view: str, reason: str) -> None:
         """Journal the end of a view of which no worker reports the span: at most from its beginning until now."""

@@ -10,7 +10,7 @@ restart of control takes.  The catalogue's row holds the last leased second, for
 from relay.base.clock import Clock, SteadyClock
 from relay.channel.messages import LeaseRenew
 from relay.live.processes import Processes
-from relay.runtime import deadlines
+from relay.runtime.deadlines import Deadline
 from relay.store.catalogue import Catalogue
 from relay.viewing.registry import ViewerRegistry
 from relay.viewing.sessions import ViewerSession
@@ -23,11 +23,18 @@ class Leases:
     """Renews leases; `renew` and `save` are called every `RENEW_SECONDS`, by timers of their own."""
 
     def __init__(
-        self, processes: Processes, registry: ViewerRegistry, catalogue: Catalogue, clock: Clock, steady: SteadyClock
+        self,
+        processes: Processes,
+        registry: ViewerRegistry,
+        catalogue: Catalogue,
+        clock: Clock,
+        steady: SteadyClock,
+        deadline: Deadline,
     ) -> None:
+        """`deadline`: how long `save` waits for the disk, so that it does not delay what follows it."""
         self._processes = processes
         self._registry = registry
-        self._catalogue = catalogue
+        self._views = catalogue.within(deadline).views
         self._clock = clock
         self._steady = steady
 
@@ -45,9 +52,7 @@ class Leases:
                 process.post(LeaseRenew(views, lease))
 
     async def save(self) -> None:
-        """Write the leased second of each view into the catalogue; raises OurError where the disk refuses."""
+        """Write the leased second of each view into the catalogue; raises OurError where the disk refuses or is late."""
         views = self._registry.views()
         if views:
-            # Views go on while the disk does not answer: the next renewal must not wait for this one's row.
-            with deadlines.hurried():
-                await self._catalogue.views.lease(views, self._clock.utc_ns())
+            await self._views.lease(views, self._clock.utc_ns())

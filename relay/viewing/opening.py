@@ -32,6 +32,7 @@ from relay.people.interventions import Interventions
 from relay.policy.access import Facts
 from relay.policy.roles import Action, Person
 from relay.runtime.background import Background
+from relay.runtime.deadlines import Deadline
 from relay.store.catalogue import Catalogue, View
 from relay.store.journal import Entry, Journal, Operation
 from relay.viewing.closing import not_started
@@ -59,11 +60,14 @@ class ViewOpening:
         clock: Clock,
         background: Background,
         counters: Counters,
+        deadline: Deadline,
     ) -> None:
+        """`deadline`: how long a request waits for journal and catalogue."""
+        self._deadline = deadline
         self._processes = processes
         self._streams = streams
         self._interventions = interventions
-        self._catalogue = catalogue
+        self._views = catalogue.within(deadline).views
         self._journal = journal
         self._authorizer = authorizer
         self._registry = registry
@@ -121,7 +125,7 @@ class ViewOpening:
             row, session=viewer_session.sign_in, expires_ns=viewer_session.expires_ns, valid_to_ns=viewer_session.valid_to_ns
         )
         try:
-            await self._catalogue.views.add(row)
+            await self._views.add(row)
             await self._ends.empty(viewer_session, slot)
         except RelayError as error:
             self._background.spawn(self._ends.journal.enter(not_started(view, error)))
@@ -140,7 +144,8 @@ class ViewOpening:
             Entry(
                 Operation.CONSULTATION, person.user, person.role.value, motive=motive, object_type="camera",
                 object_id=view.camera, details=details,
-            )
+            ),
+            deadline=self._deadline,
         )  # fmt: skip
 
     async def _start_leg(
@@ -152,7 +157,7 @@ class ViewOpening:
             message = m.SlotAssign(viewer_session.secret, view.slot, view.camera, view.view, layer, lease)
             await self._processes.workers[viewer_session.worker].ask(message, m.Done)
         except RelayError as error:
-            await self._ends.end_not_started(view, error)
+            await self._ends.end_not_started(view, error, self._deadline)
             raise
 
     async def _check_again(self, person: Person, viewer_session: ViewerSession, view: LiveView, live: PublishSession) -> None:

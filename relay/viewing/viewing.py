@@ -22,6 +22,7 @@ from relay.people.authorize import Authorizer
 from relay.people.interventions import Interventions
 from relay.policy.roles import Person
 from relay.runtime.background import Background
+from relay.runtime.deadlines import NO_DEADLINE, Deadline
 from relay.store.catalogue import Catalogue
 from relay.store.journal import Journal
 from relay.viewing import sessions
@@ -53,7 +54,11 @@ class Viewing:
         clock: Clock,
         steady: SteadyClock,
         counters: Counters,
+        *,
+        deadline: Deadline = NO_DEADLINE,
     ) -> None:
+        """`deadline`: how long a request waits for the disk."""
+        self._deadline = deadline
         self._processes = processes
         self._counters = counters
         self._background = Background(counters)
@@ -63,9 +68,9 @@ class Viewing:
         )
         self._opening = ViewOpening(
             processes, streams, interventions, catalogue, journal, authorizer, self.registry, self._ends, clock,
-            self._background, counters,
+            self._background, counters, deadline,
         )  # fmt: skip
-        self._leases = Leases(processes, self.registry, catalogue, clock, steady)
+        self._leases = Leases(processes, self.registry, catalogue, clock, steady, deadline)
         self._adoption = ViewAdoption(processes, self.registry, catalogue, self._ends, self._background, counters)
         LegReports(processes, streams, self.registry, self._ends, self._background)
         interventions.on_closed.append(lambda closed: self.end_where(Reason.VIEW_INTERVENTION_CLOSED, intervention=closed))
@@ -157,7 +162,7 @@ class Viewing:
 
     async def close(self, secret: str, reason: Reason = Reason.CLOSED_BY_VIEWER) -> None:
         """Close a viewer session; the ends of its views are journalled once the disk answers.  Raises TheirError(NOT_FOUND)."""
-        await self._ends.close(self.require(secret), reason)
+        await self._ends.close(self.require(secret), reason, self._deadline)
 
     def require(self, secret: str, user: str | None = None) -> ViewerSession:
         """Return a viewer session, of this person where one is named; raises TheirError(NOT_FOUND)."""

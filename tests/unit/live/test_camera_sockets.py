@@ -149,7 +149,7 @@ async def test_a_press_that_stands_keeps_its_cause_however_long_the_camera_canno
     scene.cameras.receive("pm-1", as_bytes({"t": "press", "threat": "biens", "reason": "vitrine"}))
     await scene.settled()
     scene.house.clock.advance(600)
-    intent = await scene.cameras.take_intent(unit.camera)
+    intent = await scene.cameras.take_intent(unit.camera, NO_DEADLINE)
     assert (intent.trigger, intent.threat) == ("vitrine", "biens")
 
 

@@ -22,7 +22,8 @@ from relay.live.processes import ProcessClient, Processes
 from relay.live.publish_sessions import PublishSession
 from relay.live.rules import Rules
 from relay.live.streams import Streams
-from relay.store.accounts import Camera
+from relay.runtime.deadlines import Deadline
+from relay.store.accounts import Accounts, Camera
 from relay.store.catalogue import Catalogue
 
 OFFER = "v=0\r\na=ice-ufrag:abcd\r\n"
@@ -98,7 +99,7 @@ class Cameras:
     def finished(self, name: str) -> None:
         """No press is left."""
 
-    async def take_intent(self, found: Camera) -> Intent:
+    async def take_intent(self, found: Camera, deadline: Deadline) -> Intent:
         return Intent("intervention", "press", "agents", 0.0)
 
     def republish(self, name: str, reason: str) -> None:
@@ -141,9 +142,11 @@ class Scene:
         rows = SimpleNamespace(
             interventions=SimpleNamespace(get=self.intervention), recordings=SimpleNamespace(get=self.recording)
         )
+        accounts = SimpleNamespace(camera=self.find)
+        rows.within, accounts.within = lambda deadline: rows, lambda deadline: accounts
         self.streams = Streams(
             self.processes, cast(Capture, self.capture), cast(CameraSockets, self.camera_sockets), cast(Catalogue, rows),
-            self.find, rules, self.clock, self.counters,
+            cast(Accounts, accounts), rules, self.clock, self.counters,
         )  # fmt: skip
         self.revoked_ns: int | None = None
         self.closed_ns: int | None = None

@@ -48,6 +48,7 @@ class Scene:
         processes = SimpleNamespace(workers=[self.process], on=lambda *_: None, on_up=self.adopters.append)
         views = SimpleNamespace(add=self.open_view, close=self.close_view, list_open=self.open_views, lease=self.lease_views)
         rows = SimpleNamespace(interventions=SimpleNamespace(get=self.intervention), views=views)
+        rows.within = lambda deadline: rows
         return Viewing(
             cast(Processes, processes), cast(Streams, self), cast(Interventions, self), cast(Catalogue, rows),
             cast(Journal, self), Authorizer(cast(Journal, self), self.clock), self.clock, SteadyClock(self.clock),
