@@ -45,7 +45,6 @@ from relay.people.sign_ins import SignIns
 from relay.people.view_tokens import ViewTokens
 from relay.policy.lockout import Limits
 from relay.protocol.page import AlarmReason, InterventionsChanged, WorkerChanged
-from relay.runtime import ambient
 from relay.runtime.background import Background
 from relay.runtime.deadlines import Deadline
 from relay.store.accounts import Accounts
@@ -142,7 +141,6 @@ async def wire(
     """
     clock, counters = clock or SystemClock(), Counters()
     deadline = deadline or Deadline(settings.store.patience_seconds)
-    ambient.default_deadline.append(deadline)
     steady, stores = SteadyClock(clock), await open_stores(settings, clock, counters)
     processes = Processes(settings.run, settings.workers.count if workers is None else workers, counters)
     guard = Authorizer(stores.journal, clock, deadline)

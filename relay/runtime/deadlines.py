@@ -17,14 +17,12 @@ The helpers differ in what the caller learns when the deadline passes:
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from relay.base.codes import Code
 from relay.base.errors import OurError, RelayError
-from relay.runtime import ambient
 from relay.runtime.tasks import spawn
 
 logger = logging.getLogger(__name__)
@@ -57,7 +55,6 @@ NO_DEADLINE = Deadline(None)
 async def wait_within(work: Awaitable[T], deadline: Deadline) -> T:
     """Return the result of work that goes on by itself (a future, a thread).  Raises OurError once the deadline has passed."""
     future = asyncio.ensure_future(work)
-    deadline = effective(deadline)
     if deadline.seconds is None:
         return await asyncio.shield(future)
     done, _ = await asyncio.wait({future}, timeout=deadline.seconds)
@@ -73,7 +70,6 @@ async def run_to_completion(work: Coroutine[Any, Any, T], deadline: Deadline) ->
     Raises OurError once the deadline has passed; the work is carried to its end all the same, and its own waits have no
     deadline.
     """
-    deadline = effective(deadline)
     if deadline.seconds is None:
         return await work
     return await wait_within(spawn(work), deadline)
@@ -84,7 +80,6 @@ async def run_and_wait(work: Coroutine[Any, Any, object], deadline: Deadline) ->
 
     Raises what the work raises before the deadline.
     """
-    deadline = effective(deadline)
     if deadline.seconds is None:
         await work
         return
@@ -112,36 +107,3 @@ def _take_error(work: "asyncio.Future[Any]") -> None:
     """Take the error of work that nobody waits for any more, so that asyncio does not report it as never retrieved."""
     if not work.cancelled():
         work.exception()
-
-
-# --- until `live` and `viewing` pass deadlines on as values -----------------------------------------------------------
-
-
-def effective(deadline: Deadline) -> Deadline:
-    """Return the deadline, or the one of the request under way where none is given."""
-    return deadline if deadline.seconds is not None else cast(Deadline | None, ambient.request_deadline.get()) or deadline
-
-
-@contextmanager
-def hurried(deadline: Deadline | None = None) -> Iterator[None]:
-    """Within: what names no deadline has this one."""
-    token = ambient.request_deadline.set(deadline or (ambient.default_deadline or [None])[-1])
-    try:
-        yield
-    finally:
-        ambient.request_deadline.reset(token)
-
-
-@contextmanager
-def unhurried() -> Iterator[None]:
-    """Within: what names no deadline has none."""
-    token = ambient.request_deadline.set(None)
-    try:
-        yield
-    finally:
-        ambient.request_deadline.reset(token)
-
-
-async def ended(work: Coroutine[Any, Any, object]) -> None:
-    """Run and wait under the request's deadline."""
-    await run_and_wait(work, NO_DEADLINE)

@@ -7,12 +7,10 @@ work is.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import copy_context
 from typing import Any, TypeVar
 
 from relay.base.counters import Counters, declare
 from relay.base.errors import RelayError
-from relay.runtime import ambient
 
 T = TypeVar("T")
 
@@ -29,9 +27,7 @@ _begun: set["asyncio.Task[Any]"] = set()
 
 def spawn(work: Coroutine[Any, Any, T], name: str | None = None) -> "asyncio.Task[T]":
     """Begin a task and keep it until it ends: the loop itself holds tasks only weakly."""
-    context = copy_context()
-    context.run(ambient.request_deadline.set, None)
-    task = asyncio.get_running_loop().create_task(work, name=name, context=context)
+    task = asyncio.get_running_loop().create_task(work, name=name)
     _begun.add(task)
     task.add_done_callback(_begun.discard)
     return task

@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
-from relay.runtime.deadlines import NO_DEADLINE, Deadline, effective, wait_within
+from relay.runtime.deadlines import NO_DEADLINE, Deadline, wait_within
 from relay.store.disk_executor import DiskExecutor
 from relay.store.migrations import upgrade
 from relay.store.reserve import Reserve
@@ -84,7 +84,7 @@ class Database:
 
     def stalled(self, deadline: Deadline, *, reading: bool = False) -> bool:
         """Tell whether the writer thread, or no reader thread, has returned from the disk within the deadline."""
-        return (self._readers if reading else self._writer).stalled(effective(deadline))
+        return (self._readers if reading else self._writer).stalled(deadline)
 
     async def close(self) -> None:
         """Finish waiting work and close every connection."""
@@ -123,7 +123,6 @@ class Database:
 
     async def _run(self, executor: DiskExecutor, work: Callable[[], T], deadline: Deadline, *, forget: bool = False) -> T:
         """Queue work and wait for it until the deadline; `forget`: work that nobody waits for any more leaves the queue."""
-        deadline = effective(deadline)
         if executor.stalled(deadline):
             self._counters.count("database_unanswered")
             raise deadline.error()

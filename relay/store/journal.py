@@ -34,7 +34,7 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.log import SALT, Checkpoint, Tree, commitment, leaf_hash, open_by_any, sign_checkpoint
 from relay.evidence.seal import Signer
-from relay.runtime.deadlines import NO_DEADLINE, Deadline, effective, run_to_completion, wait_within
+from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_to_completion, wait_within
 from relay.runtime.tasks import spawn
 from relay.store import journal_rows as rows
 from relay.store.anonymous import AnonymousRefusals
@@ -228,7 +228,7 @@ class Journal:
 
     def stalled(self, deadline: Deadline) -> bool:
         """Tell whether the oldest waiting entry has waited as long as the deadline: the disk does not answer."""
-        deadline, waiting = effective(deadline), self._flight or self._queue
+        waiting = self._flight or self._queue
         late = bool(waiting) and deadline.is_over(time.monotonic() - waiting[0].since)
         return late or self._database.stalled(deadline)
 
@@ -244,7 +244,6 @@ class Journal:
             raise TheirError(
                 Kind.INCOMPLETE, "a motive is required (JRN-02)", code=Code.MOTIVE_REQUIRED, facts={"rule": "JRN-02"}
             )
-        deadline = effective(deadline)
         stalled = self.stalled(deadline)
         if stalled and not happened:
             self._counters.count("journal_unanswered")
@@ -335,7 +334,7 @@ class Journal:
         Returns the last note again when nothing was added.  Raises OurError when the disk refuses.
         """
         if self.stalled(deadline):
-            raise effective(deadline).error()
+            raise deadline.error()
         return await run_to_completion(self._sign(), deadline)
 
     async def _sign(self) -> str:

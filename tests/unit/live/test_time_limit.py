@@ -134,7 +134,7 @@ async def test_what_is_not_live_cannot_be_confirmed(scene: Scene) -> None:
 
 
 async def test_without_a_journal_nothing_is_confirmed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refuse(_: object) -> None:
+    async def refuse(_: object, **__: object) -> None:
         raise OurError("journal: read-only file system")
 
     monkeypatch.setattr(scene.house.journal, "append", refuse)
