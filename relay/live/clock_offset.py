@@ -1,7 +1,7 @@
-"""How far a camera's wall clock is from ours, from a few questions and answers over its live socket.
+"""The offset of a camera's wall clock from ours, from questions and answers over its live socket.
 
 What this file owns: the arithmetic of Cristian's method (one round trip bounds the error by half of it).  What it must never
-know: sockets, the clock but the times it is given.
+know: sockets, any clock: it is given the times.
 """
 
 from collections import deque
@@ -35,6 +35,11 @@ class ClockOffset:
     def __init__(self) -> None:
         self._samples: deque[_Sample] = deque(maxlen=MAX_SAMPLES)
         self._asked: dict[int, int] = {}
+
+    @property
+    def unanswered(self) -> int:
+        """How many questions wait for their answer."""
+        return len(self._asked)
 
     def ask(self, utc_ns: int, mono_ns: int) -> int:
         """Note that the camera is asked for its time now; return what it must echo."""

@@ -1,11 +1,11 @@
-"""When the disk of the recordings will be full, and whether it takes what comes.
+"""The state of the recordings' disk, and when it will be full.
 
-What this file owns: the arithmetic of the forecast and what is told of the disk.  What it must never know: sockets, files, the
-clock but the times it is given.
+What this file owns: the arithmetic of the forecast, and the outlook that pages and metrics show.  What it must never know:
+sockets, files, any clock: it is given the time.
 
-Two rates are looked at, because either may be the one that matters: that of the last ten minutes (a large intervention is
-under way) and that of the last day (what a month costs, erasures included).  The earlier end is told.  Nothing is ever erased
-to make room: whoever reads the forecast has to act.
+Two rates are computed, because either may be the one that matters: that of the last ten minutes (a large intervention is under
+way) and that of the last day (normal use, erasures included).  The forecast is the earlier of the two ends.  Nothing is ever
+erased to make room: the people who read the forecast have to act.
 """
 
 import math
@@ -19,19 +19,21 @@ DiskState: TypeAlias = Literal["ok", "stalled", "full", "gone"]
 SHORT_STEP, SHORT_SPAN = 10.0, 600.0
 LONG_STEP, LONG_SPAN = 600.0, 86_400.0
 LEAST_SPAN = 300.0
-"""Seconds of samples below which a rate is a guess and is not told."""
+"""Seconds of samples below which a rate is a guess, and gives no forecast."""
 LEAST_LOSS = 8 << 20
-"""Bytes that must have gone: databases and logs breathe."""
+"""Bytes that must have been used up: databases and logs grow and shrink all the time."""
 WORST: tuple[DiskState, ...] = ("ok", "stalled", "full", "gone")
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is told of the disk: `free` in bytes; `full_in` in seconds at the present rates, None where it does not fill."""
+    """The disk as pages and metrics show it."""
 
     state: DiskState
     free: int
+    """Bytes."""
     full_in: float | None
+    """Seconds until it is full at the present rates; None where it does not fill."""
 
 
 class Trend:
@@ -40,6 +42,10 @@ class Trend:
     def __init__(self, step: float, span: float) -> None:
         self._step = step
         self._samples: deque[tuple[float, int]] = deque(maxlen=int(span / step) + 1)
+
+    def __len__(self) -> int:
+        """Return the number of samples kept."""
+        return len(self._samples)
 
     def take(self, now: float, free: int) -> None:
         """Note what is free at `now` (monotonic seconds)."""
@@ -58,19 +64,19 @@ class Trend:
 
 
 class Disk:
-    """The disk as the recorders report it; `on_change` hears every outlook that reads differently from the last."""
+    """The disk as the recorders report it; `on_change` is called for each outlook that a person would read differently."""
 
     def __init__(self) -> None:
         self._states: dict[int, DiskState] = {}
         self._free: dict[int, int] = {}
         self._short, self._long = Trend(SHORT_STEP, SHORT_SPAN), Trend(LONG_STEP, LONG_SPAN)
-        self._told = Outlook("ok", 0, None)
+        self._outlook = Outlook("ok", 0, None)
         self.on_change: list[Callable[[Outlook], None]] = []
 
     @property
     def outlook(self) -> Outlook:
-        """What was told last."""
-        return self._told
+        """The last outlook."""
+        return self._outlook
 
     @property
     def free(self) -> dict[int, int]:
@@ -85,14 +91,14 @@ class Disk:
         if worst != "gone":
             self._short.take(now, least)
             self._long.take(now, least)
-        self._tell(Outlook(worst, least, self._full_in(now, least)))
+        self._publish(Outlook(worst, least, self._full_in(now, least)))
 
     def _full_in(self, now: float, free: int) -> float | None:
         ends = [end for trend in (self._short, self._long) if (end := trend.full_in(now, free)) is not None]
         return min(ends, default=None)
 
-    def _tell(self, outlook: Outlook) -> None:
-        before, self._told = self._told, outlook
+    def _publish(self, outlook: Outlook) -> None:
+        before, self._outlook = self._outlook, outlook
         if _reads(before) != _reads(outlook):
             for listener in self.on_change:
                 listener(outlook)

@@ -1,4 +1,4 @@
-"""ICE generations of a session: telling a trickle from a restart, and whether the client means the current one.
+"""Whether a PATCH trickles candidates or restarts ICE, and whether it means the current generation.
 
 What this file owns: that decision (RFC 9725 §4.3).  What it must never know: transport, HTTP.
 """
@@ -20,8 +20,8 @@ def ufrag_of(sdp: str) -> str | None:
 def is_restart(fragment: str, known: str | None, if_match: str | None) -> bool:
     """Tell whether a PATCH begins a new generation: its user fragment is not the one of the offer.
 
-    Where the offer was accepted before control restarted (`known` None), `If-Match: *` (RFC 9725 §4.3.3), or credentials
-    without a candidate, say so.
+    Where the offer was accepted before control restarted, `known` is None.  Then `If-Match: *` (RFC 9725 §4.3.3), or
+    credentials without a candidate, mean a restart.
     """
     sent = ufrag_of(fragment)
     if sent is None:

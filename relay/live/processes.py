@@ -31,7 +31,7 @@ declare(
 
 @dataclass(eq=False)
 class ProcessClient:
-    """The connection to one worker or recorder; `up` tells whether it can be asked."""
+    """The connection to one worker or recorder; `up`: it can be asked."""
 
     role: Role
     index: int
@@ -46,12 +46,12 @@ class ProcessClient:
 
     @property
     def name(self) -> str:
-        """`worker-0`, say."""
+        """For example `worker-0`."""
         return f"{self.role}-{self.index}"
 
     @property
     def up(self) -> bool:
-        """Whether the process behind answered and its inventory was taken over."""
+        """Whether the process answered and its inventory was taken over."""
         return self._changed.is_set()
 
     async def wait_up(self, seconds: float) -> bool:
@@ -64,13 +64,13 @@ class ProcessClient:
         return True
 
     def post(self, message: Message) -> bool:
-        """Send without waiting; False when the other side is away or its queue is full."""
+        """Send without waiting; False when the process is away or its queue is full."""
         return self._connection is not None and self._connection.post(message)
 
     async def ask(self, message: Message, answer: type[M], seconds: float = 5.0) -> M:
         """Ask and return an answer of the expected type.
 
-        Raises TheirError as the other side refuses, OurError (UNAVAILABLE) when it is away or answers something else.
+        Raises TheirError where the process refuses, OurError (UNAVAILABLE) when it is away or answers something else.
         """
         if self._connection is None:
             raise OurError(f"{self.name} is not there", kind=Kind.UNAVAILABLE, retry_after=1.0, code=Code.PROCESS_NOT_ANSWERING)
@@ -80,12 +80,12 @@ class ProcessClient:
         return reply
 
     async def run(self) -> None:
-        """Connect, adopt, read until lost, again; until cancelled."""
+        """Connect, adopt, read until the connection is lost, and again; until cancelled."""
         while True:
-            await self._session()
+            await self._connect_once()
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _session(self) -> None:
+    async def _connect_once(self) -> None:
         try:
             connection = await framing.connect(self.path, on_post=self._on_post, on_ask=self._on_ask, counters=self.counters)
         except OSError:

@@ -45,7 +45,7 @@ class RecordingWatch:
     grace: asyncio.Task[None] | None = None
     """Ends the transmission when the grace period has run out."""
     alarmed: str | None = None
-    """The recording of which an alarm said that no recorder holds it."""
+    """The recording for which the alarm was raised that no recorder holds it."""
     shown: str = ""
     """The state of the recording that pages were sent last."""
 

@@ -1,6 +1,6 @@
-"""What the settings say of live transmissions.
+"""The settings of live transmissions.
 
-What this file owns: their times.  What it must never know: who keeps them.
+What this file owns: their times.  What it must never know: who applies them.
 """
 
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the settings say, in seconds."""
+    """The times that the settings set, in seconds."""
 
     silence_after: float
     record_grace: float
-    """Below zero: a transmission goes on without its recording."""
+    """How long a transmission goes on while its recording is not written; below zero: without end."""
     transmission_seconds: float
     grace_by_regime: Mapping[str, float] = field(default_factory=dict)
 
     def grace_of(self, regime: str) -> float:
-        """Return the grace of a camera's regime."""
+        """Return the grace of a regime, in seconds."""
         return self.grace_by_regime.get(regime, self.record_grace)

@@ -1,10 +1,10 @@
-"""Session keys of recorders: how long they live, and another one in time.
+"""Session keys of recorders: how long they are valid, and their renewal in time.
 
 What this file owns: when a recorder gets a new session key.  What it must never know: what is signed with it.
 
-A recorder signs with a key of its own, certified by the relay's long-term key for a month.  It may run for longer than that,
-and what it signs after the certificate's end is of no proved time: so each week it is handed another, which takes over what is
-open (FORMAT.md §3.7).
+A recorder signs with a session key, certified by the relay's long-term key for 31 days.  A recorder may run for longer, and a
+signature after the certificate's end proves no time.  So each week the recorder is given a new session key, which takes over
+the open recordings by a KeyRollover (FORMAT.md §3.7).
 """
 
 import asyncio
@@ -22,20 +22,20 @@ logger = logging.getLogger(__name__)
 DAY_NS = 86_400 * SECOND_NS
 LIFE_NS = 31 * DAY_NS
 RENEW_BEFORE_NS = 24 * DAY_NS
-"""A session with less life than that is followed by another: weekly, with weeks to mend what hinders it."""
+"""A session key that is valid for less than that is renewed: weekly, with three weeks left to repair what prevents it."""
 EVERY_SECONDS = 600.0
 
 declare(
-    sessions_renewed="session keys handed to recorders that run",
+    sessions_renewed="session keys given to recorders that run",
     sessions_not_renewed="session keys that a recorder should have got and did not; tried again ten minutes later",
 )
 
 
 def issue(keyring: Keyring, index: int, now_ns: int) -> tuple[bytes, bytes]:
-    """Return a new session for a recorder: (seed of 32 bytes, encoded certificate); raises OurError where a token fails.
+    """Return a new session key for a recorder: (seed of 32 bytes, encoded certificate); raises OurError where a token fails.
 
-    A wall clock that is stepped back (a wrong hour, a wrong time zone) must not make signatures look premature: the life
-    begins a day ago.
+    The certificate begins a day ago, so that a wall clock that is stepped back (a wrong hour, a wrong time zone) does not make
+    signatures look premature.
     """
     return keyring.issue_session("recorder", index, now_ns - DAY_NS, now_ns + LIFE_NS)
 
@@ -52,12 +52,12 @@ class SessionKeys:
         processes.on(RecorderReport, self._on_report)
 
     def remaining(self) -> dict[str, float]:
-        """Return the seconds for which each recorder's session still lives, by its name."""
+        """Return the seconds for which each recorder's session key is still valid, by the recorder's name."""
         now_ns = self._clock.utc_ns()
         return {f"recorder-{index}": (until - now_ns) / SECOND_NS for index, until in self._until.items()}
 
     async def tick(self) -> None:
-        """Renew what has little life left; what fails is logged, counted and tried again the next time."""
+        """Renew each key that ends soon; a failure is logged, counted and tried again the next time."""
         for process in self._processes.recorders:
             until = self._until.get(process.index)
             if process.up and until is not None and until - self._clock.utc_ns() < RENEW_BEFORE_NS:

@@ -1,6 +1,6 @@
 """The state of a camera, as the page shows it.
 
-What this file owns: how what streams, capture, the field and viewing know becomes one truth per tile.  What it must never
+What this file owns: how publish session, recording, live socket and views become one state for each tile.  What it must never
 know: sockets, HTTP, positions and civil identities (LIV-04: neither is shown beside a live picture).
 """
 

@@ -46,7 +46,7 @@ class ViewEnd:
     last_ns: int | None
     reason: str
     upper_bound: bool = False
-    """No worker can tell the span any more: it is the longest possible one."""
+    """No worker reports the span any more: it is the longest possible one."""
 
 
 @dataclass(slots=True)

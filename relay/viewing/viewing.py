@@ -141,7 +141,7 @@ class Viewing:
         try:
             await self.assign(viewer.person, opened.secret, 0, camera, intervention, "high")
             if opened.answer.has_audio and live.camera.live_audio:
-                # A standard client has no other way to say which slot it listens to.
+                # A standard client cannot choose the slot that it listens to.
                 await self.listen(viewer.person, opened.secret, 0)
         except RelayError:
             await self.close(opened.secret, Reason.VIEW_REFUSED)

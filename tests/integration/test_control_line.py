@@ -117,7 +117,7 @@ async def test_a_step_of_the_wall_clock_ends_no_view_socket_or_sign_in(tmp_path:
             await page.say(t="time", echo=1)
             await page.hear("time")
         assert line.worker.all(m.PeerClose) == []
-        assert session["expires_at"] > rfc3339(services.clock.utc_ns()), "told by the clock that people see"
+        assert session["expires_at"] > rfc3339(services.clock.utc_ns()), "shown by the clock that people see"
 
 
 @pytest.mark.parametrize("hours", [3, -3])
@@ -264,7 +264,7 @@ async def test_a_disk_that_is_back_in_time_interrupts_nothing(tmp_path: Path) ->
         line.recorder.report("stalled")
         await until(lambda: _in_grace(line, live), "grace")
         line.recorder.report("recording")
-        await until(lambda: not _in_grace(line, live), "calm")
+        await until(lambda: not _in_grace(line, live), "no grace")
         assert line.worker.all(m.PeerClose) == []
 
 
@@ -281,7 +281,7 @@ async def test_where_the_setting_says_so_a_transmission_goes_on_unrecorded(tmp_p
         live = line.control.context.streams.live("pm-1")
         assert live is not None
         line.recorder.report("full")
-        await until(lambda: _rec(line) == "full", "told")
+        await until(lambda: _rec(line) == "full", "the report")
         assert not _in_grace(line, live)
 
 

@@ -1,4 +1,4 @@
-"""The bearer's button and what a camera says: nothing of it waits for the disk."""
+"""The bearer's button and the messages of a camera: none of them waits for the disk."""
 
 import asyncio
 import math
@@ -21,7 +21,7 @@ from tests.support.services import OPERATOR, House
 
 
 class Obstructed(Interventions):
-    """Interventions whose journal refuses or hangs when told to."""
+    """Interventions whose journal refuses or hangs on demand."""
 
     refuses = False
     held: asyncio.Event | None = None
@@ -36,16 +36,16 @@ class Obstructed(Interventions):
 
 @dataclass
 class Scene:
-    """A field with one camera or more, and everything they and the pages were told."""
+    """The live sockets of one camera or more, and every message to them and to the pages."""
 
     cameras: CameraSockets
     interventions: Obstructed
     house: House
     changed: list[str] = field(default_factory=list)
-    told: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    received: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def connect(self, camera: str) -> Unit:
-        heard = self.told.setdefault(camera, [])
+        heard = self.received.setdefault(camera, [])
         made = Camera(camera, camera.upper(), "bodycam_pm", "service", "", "relay", False, 0, None)
         self.cameras.connect(made, lambda message: heard.append(as_map(message)), lambda: None)
         self.changed.clear()
@@ -79,7 +79,7 @@ async def test_a_press_is_told_and_answered_before_anything_is_written(scene: Sc
     scene.cameras.receive("pm-1", as_bytes({"t": "press", "threat": "agents", "reason": "arme"}))
     assert unit.pressed
     assert scene.changed == ["pm-1"]
-    assert scene.told["pm-1"] == [{"t": "pressed"}]
+    assert scene.received["pm-1"] == [{"t": "pressed"}]
     scene.interventions.held.set()
     await scene.settled()
     (opened,) = await scene.house.catalogue.interventions.list_open()

@@ -1,4 +1,4 @@
-"""The forecast of the disk: which rate counts, what is not told, how often pages hear of it."""
+"""The forecast of the disk: which rate counts, when there is none, how often pages are notified."""
 
 import pytest
 
@@ -80,4 +80,4 @@ def test_samples_are_bounded() -> None:
     trend = Trend(10.0, SHORT_SPAN)
     for second in range(int(LONG_SPAN)):
         trend.take(float(second), GIB)
-    assert len(trend._samples) == SHORT_SPAN / 10 + 1
+    assert len(trend) == SHORT_SPAN / 10 + 1

@@ -1,4 +1,4 @@
-"""Camera sessions against workers and recorders that come and go; links that are told what they are."""
+"""Publish sessions against workers and recorders that go away and come back."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -34,7 +34,7 @@ def camera(name: str = "pm-1") -> Camera:
 
 
 class Recorders:
-    """Recordings as `Capture` tells them."""
+    """Open recordings, in place of `Capture`."""
 
     def __init__(self) -> None:
         self.on_closed: list[Callable[[str], None]] = []
@@ -72,7 +72,7 @@ class Recorders:
     async def adopt(self, process: ProcessClient) -> frozenset[str]:
         return frozenset(self.known)
 
-    def say(self, recording: str, state: str) -> None:
+    def report(self, recording: str, state: str) -> None:
         self.known[recording].state = state
         for listener in self.on_state:
             listener(recording, "written" if state in ("recording", "waiting") else "failing")
@@ -244,23 +244,23 @@ async def test_a_link_that_was_lost_for_a_moment_brings_the_session_back_as_it_i
 async def test_pages_are_told_when_a_recording_is_written_otherwise_than_before(scene: Scene) -> None:
     live = await scene.publish()
     assert live.recording is not None
-    scene.capture.say(live.recording, "recording")
-    scene.capture.say(live.recording, "recording")
+    scene.capture.report(live.recording, "recording")
+    scene.capture.report(live.recording, "recording")
     assert scene.changed == ["pm-1"]
-    scene.capture.say(live.recording, "stalled")
+    scene.capture.report(live.recording, "stalled")
     assert len(scene.changed) > 1
     scene.changed.clear()
-    scene.capture.say(live.recording, "recording")
+    scene.capture.report(live.recording, "recording")
     assert scene.changed == ["pm-1"]
 
 
 async def test_while_the_worker_is_away_pages_hear_every_second_how_old_the_seal_is(scene: Scene) -> None:
     live = await scene.publish()
     assert live.recording is not None
-    scene.capture.say(live.recording, "waiting")
+    scene.capture.report(live.recording, "waiting")
     scene.down(live.worker)
     scene.changed.clear()
-    scene.capture.say(live.recording, "waiting")
+    scene.capture.report(live.recording, "waiting")
     assert scene.changed == ["pm-1"]
 
 
@@ -361,7 +361,7 @@ async def test_sound_switched_off_while_the_worker_is_away_is_off_when_it_is_bac
     assert sound(scene) == [False]
     await scene.streams.tick()
     await scene.streams.settled()
-    assert sound(scene) == [False], "told once"
+    assert sound(scene) == [False], "sent once"
 
 
 async def test_sound_switched_off_while_the_camera_publishes_is_off_once_it_has(scene: Scene) -> None:
@@ -478,14 +478,14 @@ async def _settled(scene: Scene) -> None:
 async def test_a_camera_hears_that_it_must_stop_before_its_session_is_taken_away(scene: Scene) -> None:
     """Else it publishes again at once: a recording of nothing, and a transmission that nobody asked for."""
     live = await scene.publish()
-    worker, told = scene.worker(live.worker), list[list[str]]()
+    worker, stopped = scene.worker(live.worker), list[list[str]]()
     answer = worker.answer
 
     def close(process: ProcessClient, message: m.Message) -> m.Message:
         if isinstance(message, m.PeerClose):
-            told.append(list(scene.camera_sockets.stopped))
+            stopped.append(list(scene.camera_sockets.stopped))
         return answer(process, message)
 
     worker.answer = close
     await scene.streams.stop("pm-1", m.PeerCloseReason.INTERVENTION_CLOSED, "stopped", None)
-    assert told == [["pm-1"]]
+    assert stopped == [["pm-1"]]
