@@ -1,7 +1,6 @@
-"""Which service is given what: the one place where everything of control is put together.
+"""Constructs the services of control, and connects the events of each to the others.
 
-What this file owns: construction and the few lines by which services hear of each other.  What it must never know: what any
-of them does.
+What this file owns: which service is given which, and who listens to whom.  What it must never know: what any of them does.
 """
 
 import asyncio
@@ -60,7 +59,7 @@ from relay.viewing.viewing import Viewing
 
 @dataclass(frozen=True)
 class Stores:
-    """What is on disk, opened."""
+    """The opened stores of the data folder."""
 
     database: Database
     keyring: Keyring
@@ -72,7 +71,7 @@ class Stores:
 
 @dataclass(frozen=True)
 class Control:
-    """Everything that control runs."""
+    """Everything that a running control consists of."""
 
     context: Context
     stores: Stores
@@ -84,12 +83,12 @@ class Control:
 
 
 def journal_origin(keyring: Keyring) -> str:
-    """Return the name under which the journal's checkpoints are signed (C2SP): after the first key, for ever."""
+    """Return the name under which the journal's checkpoints are signed (C2SP).  It is named after the first key, for ever."""
     return journal_name([keyring.public_key, *keyring.earlier_keys()][-1])
 
 
 def journal_name(first_key: bytes) -> str:
-    """Return the log's name by the public half of its first signing key."""
+    """Return the journal's name, made from the public half of its first signing key."""
     return f"bodycam-relay/{hashlib.sha256(first_key).hexdigest()[:16]}"
 
 
@@ -99,7 +98,7 @@ def database_url(settings: Settings) -> str:
 
 
 async def open_stores(settings: Settings, clock: Clock, counters: Counters) -> Stores:
-    """Open keys, database, journal and vault, making what is missing; raises OurError."""
+    """Open keys, database, journal and vault, and make those that are missing; raises OurError."""
     await asyncio.to_thread(settings.data.mkdir, mode=0o700, parents=True, exist_ok=True)
     await asyncio.to_thread(settings.run.mkdir, mode=0o700, exist_ok=True)
     keyring = await asyncio.to_thread(keyring_of, settings)
@@ -114,7 +113,7 @@ async def open_stores(settings: Settings, clock: Clock, counters: Counters) -> S
 
 @dataclass(frozen=True)
 class _Basis:
-    """What most services are given."""
+    """The arguments that most services share."""
 
     settings: Settings
     stores: Stores
@@ -134,7 +133,7 @@ async def wire(
     deadline: Deadline | None = None,
     passwords: Passwords | None = None,
 ) -> Control:
-    """Open everything and put it together; `workers` 0 for a console without workers.  Raises OurError.
+    """Open the stores and construct all services; `workers` is 0 for a console without workers.  Raises OurError.
 
     `deadline`: how long a request waits for the disk; that of the settings where none is given.  `passwords`: how passwords
     are hashed; Argon2id at its full cost where nothing is given.
@@ -262,7 +261,7 @@ def _repair(basis: _Basis, check: Check, recordings: Recordings, retention: Rete
 
 
 async def _proofs(basis: _Basis) -> tuple[Verification, Exports]:
-    """What tells strangers whether a recording is genuine.  Keys are revoked only while nothing runs: it is read once."""
+    """Return verification and exports.  Revoked keys are read once: none is revoked while control runs."""
     settings, stores = basis.settings, basis.stores
     pinned = settings.evidence.public_key or settings.data / "keys" / "signing.pub"
     public_key = public_key_from(pinned.read_bytes())
@@ -294,7 +293,7 @@ def _options(settings: Settings) -> Options:
 
 
 def _introduce(control: Control) -> None:
-    """Let services hear of each other."""
+    """Register each service with the services whose events it needs."""
     services = control.context
 
     def signed_out(user: str) -> None:
@@ -332,7 +331,7 @@ def _send_worker(services: Context, process: ProcessClient, *, up: bool) -> None
 
 
 class _Reports:
-    """What metrics and readiness are read from."""
+    """The values of metrics and of readiness."""
 
     def __init__(
         self,
@@ -361,7 +360,7 @@ class _Reports:
         self._cpu[process.name] = report.cpu_seconds
 
     def ready(self) -> dict[str, bool]:
-        """Return what must be there for a camera to publish and a person to watch."""
+        """Return by name whether each worker and recorder is connected: publishing and watching need all of them."""
         return {process.name: process.up for process in (*self._processes.workers, *self._processes.recorders)}
 
     def counters(self) -> dict[str, dict[str, float]]:

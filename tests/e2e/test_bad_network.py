@@ -21,7 +21,7 @@ async def test_a_camera_on_a_lossy_radio_is_recorded_without_a_hole_in_its_pictu
     assert await scene.relay.stop() == 0
     code, verdict = scene.relay.verify(folder)
     assert code == 0, verdict
-    # Sound is not retransmitted (nor is it by browsers): 20 ms that are lost stay lost, and are told.
+    # Sound is not retransmitted (nor is it by browsers): 20 ms that are lost stay lost, and are gaps.
     gaps = [note["values"] for note in verdict["notes"] if note["code"] == "gap" and note["values"]["cause"] == "radio"]
     assert {gap["track"] for gap in gaps} == {SOUND}
 

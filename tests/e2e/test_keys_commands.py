@@ -76,8 +76,8 @@ async def test_a_new_signing_key_takes_over_and_everything_before_it_still_verif
         relay.run("verify", str(folder), *config)
     papers = relay.data / "keys" / "successions"
     assert relay.verify(before)[1]["origin"] == "not proved"
-    code, told = relay.verify(before, "--successions", str(papers))
-    assert (code, told["origin"]) == (0, "proved")
+    code, verdict = relay.verify(before, "--successions", str(papers))
+    assert (code, verdict["origin"]) == (0, "proved")
     assert relay.verify(after)[0] == 0
     relay.run("verify", str(after), "--key", old.hex(), "--successions", str(papers), expect=1)
     alone = tmp_path / "verify.py"
@@ -121,12 +121,12 @@ async def test_what_a_thief_seals_with_a_revoked_key_is_of_no_proved_origin(scen
     assert [finding["code"] for finding in verdict["findings"]] == ["key_revoked"]
     # An expert who has the new key only: he is warned, and learns of it by the list that he asks for.
     papers, listing = ("--successions", str(relay.data / "keys" / "successions")), tmp_path / "revocations"
-    code, told = relay.verify(Path(forged), *papers)
-    assert (code, "revocation_unchecked" in [note["code"] for note in told["notes"]]) == (0, True)
+    code, verdict = relay.verify(Path(forged), *papers)
+    assert (code, "revocation_unchecked" in [note["code"] for note in verdict["notes"]]) == (0, True)
     for path, expected in ((Path(forged), ["key_revoked"]), (genuine, [])):
         relay.run("keys", "revocations", relay.verify(path, *papers)[1]["head"], str(listing))
-        told = relay.verify(path, *papers, "--revocations", str(listing))[1]
-        assert [finding["code"] for finding in told["findings"]] == expected
+        verdict = relay.verify(path, *papers, "--revocations", str(listing))[1]
+        assert [finding["code"] for finding in verdict["findings"]] == expected
     relay.run("journal", "verify")
     await relay.start()
     async with signed_in(relay, "marie", PASSWORD) as marie:

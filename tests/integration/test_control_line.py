@@ -162,7 +162,7 @@ async def test_a_camera_lost_and_back_continues_its_recording_and_a_stopped_one_
     async with control_line(tmp_path) as line:
         location = await _live(line)
         session = location.rpartition("/")[2]
-        line.worker.tell(m.PublisherState(session, "pm-1", "lost", "silent", 1))
+        line.worker.post(m.PublisherState(session, "pm-1", "lost", "silent", 1))
         await until(lambda: line.control.context.streams.live("pm-1") is None, "lost")
         location = (await line.publish("pm-1")).headers["Location"]
         assert len(line.recorder.all(m.RecordOpen)) == 1
@@ -396,7 +396,7 @@ async def test_cameras_that_press_at_the_same_moment_spread_over_the_workers_and
             assert sorted(at.values()) == [0, 0, 1, 1]
             back = next(camera for camera, index in at.items() if index == 1)
             session = worker.all(m.PublishOpen)[[opened.camera for opened in worker.all(m.PublishOpen)].index(back)].session
-            worker.tell(m.PublisherState(session, back, "lost", "silent", 1))
+            worker.post(m.PublisherState(session, back, "lost", "silent", 1))
             await until(lambda: streams.live(back) is None, "lost")
             await line.publish(back)
             live = streams.live(back)
@@ -641,7 +641,7 @@ async def test_the_end_of_a_view_that_could_not_be_entered_is_entered_later(
 
         with monkeypatch.context() as patch:
             patch.setattr(line.control.stores.database, "write", broken)
-            line.worker.tell(m.LegEnded(view, 5, 9, 3, "viewer left"))
+            line.worker.post(m.LegEnded(view, 5, 9, 3, "viewer left"))
             await until(lambda: line.control.context.counters.values["journal_refused"] > 0, "refused by the disk")
         assert view in line.control.context.viewing.known()
         await line.control.context.viewing.tick()
@@ -756,7 +756,7 @@ async def test_a_fact_that_trips_over_our_own_bug_costs_no_other_fact(tmp_path: 
                 raise ZeroDivisionError
 
             patch.setattr(line.control.context.recordings, "gap_seen", trip)
-            line.recorder.tell(m.GapSeen(recording, 1, 2, "disk"))
+            line.recorder.post(m.GapSeen(recording, 1, 2, "disk"))
             await until(lambda: line.control.context.counters.values["recorder_facts_failed"] == 1, "tripped")
         line.recorder.close(recording, "stopped")
         await until(lambda: line.control.context.counters.values["recordings_closed"] == 1, "the next fact")

@@ -1,4 +1,4 @@
-"""A control with all its services and doors in this process, beside a fake worker and a fake recorder.
+"""A control with all its services and HTTP routes in this process, beside a fake worker and a fake recorder.
 
 Owns the control of one test.  Must never know media.
 """
@@ -31,7 +31,7 @@ OFFER = "v=0\r\na=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\nm=video 
 
 @dataclass
 class Page:
-    """A signed-in person: JSON routes, doors and the live socket."""
+    """A signed-in person: JSON routes, WHIP and WHEP, and the live socket."""
 
     url: str
     http: aiohttp.ClientSession
@@ -70,7 +70,7 @@ class Socket:
 
 @dataclass
 class Line:
-    """Control with its doors."""
+    """Control with its HTTP routes."""
 
     control: Control
     worker: FakeWorker

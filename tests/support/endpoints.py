@@ -1,4 +1,4 @@
-"""The smallest possible WHIP and WHEP doors in front of a port, for FFmpeg and Chromium."""
+"""The smallest possible WHIP and WHEP endpoints in front of a port, for FFmpeg and Chromium."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
@@ -75,7 +75,7 @@ async function restart() {
 
 @dataclass
 class Admitted:
-    """One session and what its door agreed."""
+    """One session and what its endpoint agreed."""
 
     peer: Peer
     handler: Remembering

@@ -1,4 +1,4 @@
-"""A worker and a recorder that speak the channel and do nothing else: what control says to them is kept, what they say is told.
+"""A worker and a recorder that speak the inner channel and do nothing else: they keep every message of control.
 
 Owns two listening Unix sockets.  Must never know media; the real processes are used wherever packets matter.
 """
@@ -43,7 +43,7 @@ class _Peer:
         self.path.unlink(missing_ok=True)  # noqa: ASYNC240
         await asyncio.sleep(0)
 
-    def tell(self, message: m.Message) -> None:
+    def post(self, message: m.Message) -> None:
         """Post a fact to every control connected."""
         for connection in self._connections:
             connection.post(message)
@@ -128,7 +128,7 @@ class FakeWorker(_Peer):
     def _end(self, leg: m.LegHeld, reason: str) -> None:
         del self.legs[leg.view]
         if self.end_legs:
-            self.tell(m.LegEnded(leg.view, 5, 7, 3, reason))
+            self.post(m.LegEnded(leg.view, 5, 7, 3, reason))
 
     def _inventory(self) -> m.WorkerInventory:
         held = [
@@ -139,7 +139,7 @@ class FakeWorker(_Peer):
 
 
 class FakeRecorder(_Peer):
-    """Opens and closes what it is told to."""
+    """Opens and closes recordings as control asks."""
 
     role = "recorder"
 
@@ -158,14 +158,14 @@ class FakeRecorder(_Peer):
         return m.Done()
 
     def close(self, recording: str, reason: str) -> None:
-        """Tell that a recording is closed."""
+        """Post that a recording is closed."""
         self.open.pop(recording, None)
-        self.tell(m.RecordingClosed(recording, reason, 3, b"h" * 32, time.time_ns(), False, 0, 10**9, 100))
+        self.post(m.RecordingClosed(recording, reason, 3, b"h" * 32, time.time_ns(), False, 0, 10**9, 100))
 
     def report(self, state: Literal["recording", "stalled", "full"], *unheld: str) -> None:
-        """Tell the second's state of every open recording."""
+        """Post the report of one second: the state of every open recording."""
         found = tuple(self._report_of(plan, state) for plan in self.open.values())
-        self.tell(m.RecorderReport(self.index, found, {}, 0.0, 10**9, 0, unheld))
+        self.post(m.RecorderReport(self.index, found, {}, 0.0, 10**9, 0, unheld))
 
     def _report_of(self, plan: m.Plan, state: Literal["recording", "stalled", "full"]) -> m.RecordingReport:
         return m.RecordingReport(plan.recording, plan.camera, time.monotonic(), 1, 0, 100, state)

@@ -150,7 +150,7 @@ class ScriptedDeadline(Deadline):
 
 
 class SilentDisk:
-    """The disk of a database that answers nothing at all while told so: commits do not return, and are done when it is back.
+    """The disk of a database that answers nothing while it is silent: commits do not return, and are done when it is back.
 
     Requests have its `deadline`.
     """

@@ -85,7 +85,7 @@ def _publish(url: str, token: str, certificate: str, key: str) -> None:
 
 
 def _film(container: OutputContainer, video: VideoStream, audio: AudioStream, stopping: list[int]) -> None:
-    """Film until told to stop."""
+    """Film until `stopping` holds something."""
     picture, scene = Picture(_WIDTH, _HEIGHT), Patrol(_WIDTH, _HEIGHT, 9)
     overlay, sound = Overlay(_WIDTH, _HEIGHT, "ffmpeg", None), Sound(9, None)
     start, pictures, sounds = time.monotonic(), 0, 0

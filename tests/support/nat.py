@@ -10,7 +10,7 @@ from tests.support.ports import bound_socket
 
 
 class Nat:
-    """One inner peer, one outer target; `rebind` gives the peer another outside address without telling anyone."""
+    """One inner peer, one outer target; `rebind` gives the peer another outside address, without notice to either side."""
 
     def __init__(self, target: Address) -> None:
         self._target = target

@@ -23,7 +23,7 @@ FPS = 30
 
 @dataclass(eq=False)
 class Remembering:
-    """A handler that keeps what it is told."""
+    """A handler that keeps everything that it receives."""
 
     rtp: list[bytes] = field(default_factory=list)
     rtcp: list[bytes] = field(default_factory=list)

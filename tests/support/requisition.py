@@ -1,4 +1,4 @@
-"""What a commander asks an extraction with, as a door takes it; what carries it is the test's."""
+"""The body of a request for an extraction, as a commander sends it."""
 
 PROCEDURE = "PV 12/2026"
 REQUISITION = {

@@ -1,4 +1,4 @@
-"""Services over a real database, journal, vault and keyring in a temporary folder; a clock that moves when told."""
+"""Services over a real database, journal, vault and keyring in a temporary folder; a clock set by hand."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -70,14 +70,14 @@ class House:
         return Playbacks(self.catalogue, self.journal, self.authorizer, self.vault, self.keyring, self.clock, self.counters)
 
     async def events(self) -> list[str]:
-        """Return what the journal tells, in order: `operation/event` or `operation/action`."""
-        told = []
+        """Return the entries of the journal, in order: `operation/event` or `operation/action`."""
+        names = []
         for leaf in await self.journal.read(limit=1000):
             assert leaf.body is not None
             details = leaf.body["details"]
             assert isinstance(details, dict)
-            told.append(f"{leaf.body['operation']}/{details.get('event') or details.get('action') or details.get('door')}")
-        return told
+            names.append(f"{leaf.body['operation']}/{details.get('event') or details.get('action') or details.get('door')}")
+        return names
 
     async def record(self, camera: str = "cam-1", seconds: int = 3) -> str:
         """Make a closed recording as camera, recorder and control would; its intervention is closed too."""

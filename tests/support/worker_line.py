@@ -104,7 +104,7 @@ class LoopTrack(MediaStreamTrack):
 
 
 class Recorder:
-    """What the recorder beside the worker was told."""
+    """Every message that the recorder beside the worker received."""
 
     def __init__(self) -> None:
         self.messages: list[m.Message] = []
@@ -133,7 +133,7 @@ class Line:
         self.control: Connection
 
     def of(self, kind: type[Any]) -> list[Any]:
-        """Return the facts of one type that control was told."""
+        """Return the facts of one type that control received."""
         return [fact for fact in self.facts if isinstance(fact, kind)]
 
     async def ask(self, message: m.Message) -> Any:

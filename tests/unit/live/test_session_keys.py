@@ -31,7 +31,7 @@ class Bench:
     async def says(self, remaining_ns: int) -> None:
         """Let the recorder report, and wait until it was heard."""
         until = self.clock.utc_ns() + remaining_ns
-        self.recorder.tell(m.RecorderReport(0, (), {}, 0.0, 0, 0, session_until_ns=until))
+        self.recorder.post(m.RecorderReport(0, (), {}, 0.0, 0, 0, session_until_ns=until))
         async with asyncio.timeout(20):
             while self.sessions.remaining() != {"recorder-0": remaining_ns / 1e9}:  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.01)

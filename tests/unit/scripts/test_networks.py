@@ -1,4 +1,4 @@
-"""The bench of bad networks: what it tells the cameras to suffer, and what it reads from a verdict."""
+"""The bench of bad networks: the networks that it gives to cameras, and the gaps that it reads from a verdict."""
 
 from scripts.benchmarks.networks import CASES, COMPARED, Case, holes_of, script_of
 from scripts.benchmarks.whole import gaps_of
