@@ -265,7 +265,7 @@ class H264Track(_Track):
 
 
 def _begins_picture(payload: bytes) -> bool:
-    """Tell whether a payload can be the first of its access unit (H.264 §7.4.1.2.3): AUD, parameter sets, SEI, or macroblock
+    """Return whether a payload can be the first of its access unit (H.264 §7.4.1.2.3): AUD, parameter sets, SEI, or macroblock
     0."""
     unit = units(payload)[0]
     if unit.kind in (SLICE, IDR):

@@ -131,11 +131,11 @@ class Backlog:
             self._changed.wait(seconds)
 
     def is_late(self, job: FragmentJob) -> bool:
-        """Tell whether a fragment has waited for longer than `backlog_seconds`."""
+        """Return whether a fragment has waited for longer than `backlog_seconds`."""
         return self._clock.monotonic() - job.queued > self._backlog_seconds
 
     def is_urgent(self) -> bool:
-        """Tell whether media is being dropped, a gap or an end waits, or the thread is stopping."""
+        """Return whether media is being dropped, a gap or an end waits, or the thread is stopping."""
         with self._changed:
             return self._is_behind() or any(isinstance(job, GapJob | EndJob) for job in self._jobs) or self._stopping
 

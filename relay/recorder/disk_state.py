@@ -71,7 +71,7 @@ class State(Enum):
         return self is State.FULL
 
     def needs_probe(self, *, idle: bool) -> bool:
-        """Tell whether to look for room after a sync; `idle`: no job waits."""
+        """Return whether to look for room after a sync; `idle`: no job waits."""
         return self.is_full or (idle and not self.is_ok)
 
 

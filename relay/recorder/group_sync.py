@@ -32,7 +32,7 @@ class GroupSync:
         return any(recording.dirty or recording.has_open_gap for recording in self._executor.recordings.values())
 
     def is_due(self, *, stopping: bool) -> bool:
-        """Tell whether to sync now."""
+        """Return whether to sync now."""
         waited = self._clock.monotonic() - self._synced_at
         return waited >= self._sync_seconds or (stopping and self.is_dirty)
 

@@ -70,7 +70,7 @@ class TapFeed:
             del self._taps[name]
 
     def is_tapped(self, recording: str) -> bool:
-        """Tell whether a connection feeds this recording."""
+        """Return whether a connection feeds this recording."""
         return recording in self._taps
 
     def take_unheld(self) -> tuple[str, ...]:
