@@ -1,4 +1,4 @@
-"""Where a camera's RTP clocks stand against ours, so that sound and picture stay together behind the relay.
+"""A camera's RTP clocks against our monotonic clock, so that sound and picture stay together behind the relay.
 
 What this file owns: the mapping from sender reports (RFC 3550 §6.4.1) and arrivals to our monotonic clock, one per camera and
 one per track.  What it must never know: legs, the wall clock.  All times are float seconds; camera times are its NTP seconds
@@ -11,17 +11,17 @@ from relay.base.serials import Unwrapper
 
 _REPORTS = 16
 _FORGET = 1e-5
-"""Seconds per picture: at 30 a second, clocks may part by 300 ppm."""
+"""Seconds by which the mapping is moved per picture: at 30 pictures a second it follows a drift of 300 ppm."""
 
 
 class CameraClock:
-    """The camera's wall clock against our monotonic clock: the smallest transit of the last reports of all its tracks."""
+    """The camera's wall clock against our monotonic clock: the shortest transit of the last 16 reports of all its tracks."""
 
     def __init__(self) -> None:
         self._transits: deque[float] = deque(maxlen=_REPORTS)
 
     def add(self, ntp: float, arrival: float) -> None:
-        """A sender report of any track stamped `ntp` came at `arrival`."""
+        """Take a sender report of any track, stamped `ntp`, that came at `arrival`."""
         transit = arrival - ntp
         if self._transits and abs(transit - min(self._transits)) > 5.0:
             self._transits.clear()
@@ -29,7 +29,7 @@ class CameraClock:
 
     @property
     def transit(self) -> float | None:
-        """Monotonic seconds minus the camera's: clock difference plus the shortest way seen; None before a report."""
+        """Our monotonic seconds minus the camera's: the clocks' difference plus the shortest transit; None before a report."""
         return min(self._transits) if self._transits else None
 
 
@@ -41,14 +41,14 @@ class TrackClock:
         self._camera = camera
         self._unwrap = Unwrapper(32)
         self.is_reported = False
-        """A sender report came.  The arrival of packets then says nothing more: `packet` need not be called."""
+        """Whether a sender report came.  From then on `packet` need not be called: reports say more than arrivals."""
         self._report: tuple[float, int] | None = None
         self._earliest: float | None = None
 
     def packet(self, timestamp: int, arrival: float) -> None:
-        """Without sender reports the packet that hurried most tells the mapping; it is forgotten slowly (drift).
+        """Take the arrival of the first packet of a picture, or of a frame of sound.
 
-        Once per picture or frame of sound.
+        Without sender reports the packet with the shortest transit defines the mapping.  It is moved slowly, to follow drift.
         """
         start = arrival - self._unwrap.extend(timestamp) / self.clock_rate
         if self._earliest is None or start < self._earliest or start - self._earliest > 10.0:
@@ -57,12 +57,12 @@ class TrackClock:
             self._earliest += min(start - self._earliest, _FORGET)
 
     def report(self, ntp: float, timestamp: int) -> None:
-        """A sender report of this track; feed `CameraClock.add` as well."""
+        """Take a sender report of this track; the caller feeds `CameraClock.add` as well."""
         self._report = (ntp, self._unwrap.extend(timestamp))
         self.is_reported = True
 
     def restart(self) -> None:
-        """The sender began anew: what was known of its timestamps is void."""
+        """The sender restarted: forget the mapping of its old timestamps."""
         self._unwrap = Unwrapper(32)
         self._report = self._earliest = None
 

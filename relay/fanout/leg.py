@@ -3,16 +3,19 @@
 What this file owns: the SSRC, sequence and time base of a leg, and which packets it sends.  What it must never know: keys,
 sockets, leases, people.
 
-The rules.  Indices (48 bits, ROC << 16 | SEQ) rise without a hole of our making: over a switch of camera, over frames left out
-on purpose.  A hole that the camera's own loss left stays open and may be filled late, once: an index is given out only when it
-is above every index before, or is one of those holes (I10 by construction).  What was left out has no place, so packets before
-and after it have different shifts; a late one gets the shift of its stretch, and fills its hole whether it is wanted or not,
-because the viewer cannot tell.  The time base runs on with our clock over a switch.  What is replayed at a start carries
-compressed timestamps, so that the viewer shows the newest picture at once.
+Indices (48 bits, ROC << 16 | SEQ) rise without a gap of our making: over a switch of camera, and over frames left out on
+purpose.  A range that the camera's own loss left open stays open and may be filled late, once.  An index is given out only
+where it is above every index before, or lies in an open range (I10 by construction).
 
-A burst that a leg takes is sent with `index + leg.shift` and `timestamp + leg.timestamp_shift`.  The rule costs a few
-comparisons per burst; everything else (late packets, a replay, frames left out) is put into a burst of the leg's own, whose
-packets are renumbered so that the same two sums hold.
+A frame that is left out takes no index, so packets before and after it have different shifts.  A late packet gets the shift of
+its own stretch, and fills its place even where its frame is not wanted, because the viewer sees a gap there.
+
+The time base goes on with our clock over a switch.  Packets replayed at a start carry compressed timestamps, so that the
+viewer shows the newest picture at once.
+
+A burst that a leg admits is sent with `index + leg.shift` and `timestamp + leg.timestamp_shift`.  In the ordinary case this
+costs a few comparisons per burst.  Late packets, a replay, and bursts with frames left out are put into a burst of the leg's
+own, whose packets are renumbered so that the same two sums hold.
 """
 
 from bisect import bisect_right
@@ -53,10 +56,10 @@ class LegSpec:
 
 
 class Leg:
-    """State of one leg.  `start` when a source (or another layer) is given, `admit` for each burst, `stop` when it is taken."""
+    """State of one leg: `start` with a source (or another layer), `admit` or `thin` for each burst, `stop` at its end."""
 
     def __init__(self, spec: LegSpec, first_sequence: int, first_timestamp: int, first_rtx: int) -> None:
-        """The firsts are random numbers of the caller's (RFC 3550 §5.1)."""
+        """The three firsts are random numbers (RFC 3550 §5.1)."""
         self.spec = spec
         self.high = (first_sequence & START_MASK) - 1
         self.rtx_high = (first_rtx & START_MASK) - 1
@@ -71,7 +74,7 @@ class Leg:
         self._first = 0
         """Where the current stretch begins, in the camera's indices."""
         self._earlier: list[tuple[int, int, int]] = []
-        """(start, end, shift) of the stretches before it in which holes may be open."""
+        """(start, end, shift) of the stretches before it in which indices may still be open."""
         self._left_out: int | None = None
         """Timestamp of the last picture left out."""
         self._replayed = -1
@@ -87,8 +90,10 @@ class Leg:
     # --- source --------------------------------------------------------------------------------------------------------
 
     def start(self, replay: Sequence[MediaPacket], now: float) -> list[Burst]:
-        """Begin with a source: return the bursts that replay what has been (in order, beginning with a keyframe; for sound
-        just the newest packet).  Packets that come later go through `admit`.  `replay` must not be empty.
+        """Begin with a source: return the bursts that replay its packets in order.
+
+        `replay` begins with a keyframe; of sound it is the newest packet.  It must not be empty.  Later packets go through
+        `admit`.
         """
         pictures = list(dict.fromkeys(media.timestamp for media in replay))
         newest = self._new_base(len(pictures), now)
@@ -106,7 +111,7 @@ class Leg:
         return [self._note(burst, now) for burst in self._own(replay)]
 
     def stop(self) -> None:
-        """The source is gone; a new one continues sequence and time.  Nothing of the old one is resent."""
+        """End the source.  A new one continues sequence and time; packets of the old one are not resent."""
         self.running = False
         self.history.clear()
         self._compressed = {}
@@ -118,14 +123,14 @@ class Leg:
         self._left_out = None
 
     def _new_base(self, pictures: int, now: float) -> int:
-        """Where the newest replayed picture stands: our clock ran on since the last packet, and time never goes back."""
+        """Return the timestamp of the newest replayed picture: later by our clock than the last packet, and never earlier."""
         elapsed = int((now - self._last_at) * self.spec.clock_rate) if self._last_at is not None else 0
         return (self._last_timestamp + max(elapsed, pictures * REPLAY_STEP)) & _M32
 
     # --- packets -------------------------------------------------------------------------------------------------------
 
     def admit(self, burst: Burst, now: float) -> Burst | None:
-        """Return what to seal and send for a burst of the current source: itself (the rule), what of it is new, or None."""
+        """Return the burst to seal and send for one of the source: the same (the rule), one of its new packets, or None."""
         if not self.running:
             return None
         first = burst.first + self.shift
@@ -147,8 +152,9 @@ class Leg:
         return burst
 
     def thin(self, burst: Burst, wanted: Callable[[MediaPacket], bool], now: float, *, alone: bool = False) -> Burst | None:
-        """As `admit`, leaving out what is not wanted: the viewer sees no hole.  `alone`: what is wanted needs nothing else, so
-        that what is lost between two packets left out matters to nobody.
+        """As `admit`, without the packets that are not wanted; the viewer sees no gap.
+
+        `alone`: wanted packets need no others, so that losses between two packets left out need no open range.
         """
         if not self.running:
             return None
@@ -161,7 +167,7 @@ class Leg:
         return self._note(Burst([self._renumbered(index, media) for index, media in kept]), now) if kept else None
 
     def _leave_out(self, media: MediaPacket, alone: bool) -> None:
-        """Let the next packet follow on the last one sent, but for what the camera lost in between."""
+        """Let the next packet follow the last one sent; ranges that the camera lost in between stay open."""
         before = media.index + self.shift - 1
         is_sent_between = self.high - self.shift >= self._first
         if before > self.high and (is_sent_between or not (alone or media.timestamp == self._left_out)):
@@ -199,7 +205,7 @@ class Leg:
         return MediaPacket(index - self.shift, timestamp, media.marker, media.payload, media.arrival)
 
     def _place(self, media: MediaPacket) -> int | None:
-        """Claim the index of a packet; None where it has been used, or has gone."""
+        """Claim the index of a packet; None where it was used already, or is too old."""
         shift = self.shift if media.index >= self._first else self._earlier_shift(media.index)
         return media.index + shift if shift is not None and self._claim(media.index + shift) else None
 

@@ -1,8 +1,9 @@
-"""What a viewer that cannot keep up is still sent: less, never later.
+"""A viewer that cannot keep up is sent less, never later.
 
 What this file owns: the ladder (all, without droppable frames, the small layer, keyframes only) and when a leg moves on it.
-What it must never know: packets, sockets.  It obeys what the viewer says, REMB and the loss in receiver reports; it is no
-congestion controller of its own.
+What it must never know: packets, sockets.
+
+It obeys the viewer's own estimate (REMB) and the loss in its receiver reports.  It is no congestion controller of its own.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from enum import IntEnum
 
 
 class QualityLevel(IntEnum):
-    """What a leg sends, from all to almost nothing."""
+    """How much of a stream a leg sends, from everything to almost nothing."""
 
     ALL = 0
     NO_DROPPABLE = 1
@@ -21,18 +22,18 @@ class QualityLevel(IntEnum):
 LOSS_TOO_HIGH = 0.10
 LOSS_FINE = 0.02
 TOO_NARROW = 0.8
-"""A REMB below this share of what is sent says that the way is too narrow; Chromium's own starts low and grows quickly."""
+"""A REMB below this share of the bitrate sent means that the network is too narrow; Chromium's starts low and grows fast."""
 ROOM = 1.3
-"""A REMB this many times what is sent leaves room for a step up."""
+"""A REMB this many times the bitrate sent leaves room for a step up."""
 COMPLAINTS_BEFORE_DOWN = 3
-"""Seconds of complaint before a step down."""
+"""Updates in a row (one a second) that report loss or a low limit, before a step down."""
 FIRST_REST_SECONDS = 5.0
 MAX_REST_SECONDS = 60.0
-"""Seconds between a step down and the next try up; doubles each time the try fails."""
+"""Pause between a step down and the next try up; it doubles each time the try fails."""
 
 
 class Load:
-    """One leg of a viewer: where it stands and what it could do instead."""
+    """One leg of a viewer: its level, its cost, and the levels that would change anything."""
 
     __slots__ = ("droppable", "kbps", "layered", "loss", "level")
 
@@ -41,7 +42,7 @@ class Load:
         self.kbps = kbps
         self.loss = loss
         self.droppable = droppable
-        """The stream has frames that no other refers to."""
+        """The stream has frames that no other frame refers to."""
         self.layered = layered
         """The camera sends a small layer as well."""
 
@@ -74,7 +75,7 @@ class ViewerLimit:
     def update(self, remb: int | None, loads: Sequence[Load], now: float) -> tuple[int, QualityLevel] | None:
         """Return which leg moves to which level, or None.
 
-        `remb` is the viewer's limit for all legs together in bit/s, None where it never said.
+        `remb` is the viewer's limit for all legs together in bit/s, None where it never sent one.
         """
         sent = sum(load.kbps for load in loads) * 1000
         loss = max((load.loss for load in loads), default=0.0)

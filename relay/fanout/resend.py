@@ -1,9 +1,9 @@
-"""What a leg sent, so that a NACK is answered under I10: by RTX, or by the very bytes that were sealed.
+"""The packets that a leg sent, so that a NACK is answered under I10: by RTX, or by the very bytes that were sealed.
 
 What this file owns: the bounded history of one leg and how often a packet is resent.  What it must never know: keys.
 
-Whatever a viewer asks for, a number costs one look-up in an ordered history, and numbers are rationed, found or not: a
-hostile viewer cannot make work out of proportion to its datagrams.
+Each number that a viewer asks for costs one look-up in an ordered history.  Numbers are rationed, whether they are found or
+not: a hostile viewer cannot make work out of proportion to its datagrams.
 """
 
 from abc import ABC, abstractmethod
@@ -19,17 +19,17 @@ from relay.rtp.burst import Burst, Layout, MediaPacket
 MAX_BURSTS = 1024
 """Bursts remembered at most: 4 s of 250 packets/s that come one by one, a second of 1000 packets/s."""
 MAX_LATE = 1024
-"""Packets remembered beside them that were sent late, into a hole."""
+"""Packets remembered beside them that were sent late, into an open range."""
 REMEMBERED_SECONDS = 2.0
 """How long a burst is remembered; no viewer waits longer for a picture."""
 MIN_AGAIN_SECONDS = 0.015
 """Pause before the same packet is resent again: viewers ask twice when the first answer is under way."""
 RESENT_PER_SECOND = 600
-"""Resends per second and leg: a hostile viewer must not make work without end."""
+"""Packets resent per second and leg: a hostile viewer must not make unbounded work."""
 ASKED_AT_ONCE = 256
-"""Numbers looked for at a stretch; libwebrtc asks for 253 per datagram (RTCP_MAX_NACK_FIELDS)."""
+"""Numbers looked for at once; libwebrtc asks for 253 per datagram (RTCP_MAX_NACK_FIELDS)."""
 ASKED_PER_SECOND = 3000
-"""Numbers looked for per second and leg, found or not: viewers ask ten times for what their camera's radio lost."""
+"""Numbers looked for per second and leg, found or not: viewers ask ten times for packets that the camera's radio lost."""
 
 declare(leg_resend_refused="packets that viewers asked for again and did not get, because they asked for too many")
 
@@ -39,7 +39,7 @@ _first = itemgetter(0)
 
 
 class Allowance:
-    """How often one leg may repeat itself."""
+    """The ration of one leg: numbers looked for, and packets resent."""
 
     def __init__(self) -> None:
         self._resent: dict[int, float] = {}
@@ -105,7 +105,7 @@ class _Sent(Generic[E]):
         return self.entries[at - 1][3] if at else None
 
     def expire(self, before: float) -> None:
-        """Forget what is older."""
+        """Forget entries that were sent before `before`."""
         entries, late = self.entries, self._late
         while entries and entries[0][2] < before:
             entries.popleft()
@@ -124,14 +124,14 @@ def _index(sequence: int, high: int) -> int:
 
 
 class _Answering(ABC, Generic[E, A]):
-    """What a leg sent, and the rations under which it is sent again."""
+    """The packets of a leg, and the ration under which they are sent again."""
 
     def __init__(self) -> None:
         self._sent: _Sent[E] = _Sent()
         self.allowance = Allowance()
 
     def expire(self, now: float) -> None:
-        """Forget what is older than anybody asks for; call it once a second."""
+        """Forget packets that no viewer asks for any more; to be called once a second."""
         self._sent.expire(now - REMEMBERED_SECONDS)
 
     def clear(self) -> None:
@@ -139,7 +139,7 @@ class _Answering(ABC, Generic[E, A]):
         self._sent.clear()
 
     def answer(self, sequences: Sequence[int], high: int, now: float) -> Iterator[A]:
-        """Yield what to resend for NACKed 16-bit sequence numbers, given the highest index sent."""
+        """Yield the packets to resend for NACKed 16-bit sequence numbers, given the highest index sent."""
         for sequence in sequences[: self.allowance.ask(len(sequences), now)]:
             index = _index(sequence, high)
             found = self.find(index)
@@ -147,13 +147,13 @@ class _Answering(ABC, Generic[E, A]):
                 yield found
 
     def find(self, index: int) -> A | None:
-        """Return what would be resent for an index; None where it is not remembered."""
+        """Return the packet that would be resent for an index; None where it is not remembered."""
         entry = self._sent.find(index)
         return None if entry is None else self._made(entry, index)
 
     @abstractmethod
     def _made(self, entry: E, index: int) -> A | None:
-        """Return what is resent for an index that an entry may hold."""
+        """Return the packet to resend for an index that an entry may hold."""
 
 
 class History(_Answering[tuple[Burst, int, int], tuple[MediaPacket, int, int]]):
@@ -180,7 +180,7 @@ class History(_Answering[tuple[Burst, int, int], tuple[MediaPacket, int, int]]):
 
 
 class SealedHistory(_Answering[tuple[int, Layout, bytes], bytes]):
-    """What was sealed for a viewer without RTX, a burst in one piece; repeated as the very bytes that were sealed (I10)."""
+    """Bursts sealed for a viewer without RTX; packets are repeated as the very bytes that were sealed (I10)."""
 
     def keep(self, layout: Layout, shift: int, now: float) -> None:
         """Remember a burst as it lies sealed in its layout, and the shift of its indices."""

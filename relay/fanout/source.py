@@ -1,6 +1,6 @@
-"""One camera as the relay receives it: its streams, and all that is said back to it.
+"""One camera as the relay receives it: its streams, and the RTCP that it is sent.
 
-What this file owns: which SSRC is which layer (RFC 8843 §9.2, RFC 8853), the rhythm of RTCP towards the camera.  What it must
+What this file owns: which SSRC is which layer (RFC 8843 §9.2, RFC 8853), when RTCP is sent to the camera.  What it must
 never know: viewers, sockets, the recorder.
 """
 
@@ -40,7 +40,7 @@ class SenderFact(NamedTuple):
 
 
 class Source:
-    """See the module.  `on_packet` is told of every new packet in order of arrival (the tap)."""
+    """The streams of one camera.  `on_packet` is called with every new packet in order of arrival (the tap)."""
 
     def __init__(
         self,
@@ -67,12 +67,12 @@ class Source:
         self._octets = 0
         self._recovered = 0
         self.changed = False
-        """Set when an SSRC appeared: the tap must be told."""
+        """An SSRC appeared.  The tap clears it once the recorder knows the new tracks."""
 
     # --- arrival -------------------------------------------------------------------------------------------------------
 
     def receive(self, packet: bytes, now: float) -> Stream | None:
-        """Take one plain packet; returns its stream where it brought something new."""
+        """Take one plain packet; returns its stream, or None where the packet is a duplicate or of no agreed stream."""
         try:
             header = rtp.parse(packet)
             return self._receive(packet, header, now)
@@ -111,7 +111,7 @@ class Source:
         return stream
 
     def _other(self, stream: Stream, header: rtp.RtpHeader, now: float) -> Stream | None:
-        """Padding only (a bandwidth probe): it goes on empty, since it holds a number.  Other payload types are not ours."""
+        """A packet of padding only (a bandwidth probe) goes on empty, for it has a number.  Other payload types are dropped."""
         if header.payload_type != stream.spec.payload_type:
             self._counters.count("inbound_unknown")
             return None
@@ -158,7 +158,7 @@ class Source:
         return stream
 
     def _forget(self, replaced: Stream | None) -> None:
-        """The camera began anew under another SSRC: there are never more streams than layers and one sound."""
+        """The camera restarted under another SSRC: there are never more streams than layers and one sound."""
         if replaced is not None:
             del self._streams[replaced.ssrc]
             self._repairs = {ssrc: stream for ssrc, stream in self._repairs.items() if stream is not replaced}
@@ -173,10 +173,10 @@ class Source:
             self._repairs[header.ssrc] = stream
         return stream
 
-    # --- what the camera says ------------------------------------------------------------------------------------------
+    # --- RTCP of the camera ------------------------------------------------------------------------------------------
 
     def receive_rtcp(self, compound: bytes, now: float) -> list[SenderFact]:
-        """Take a compound; returns the sender reports of streams we know, the last of each: no camera sends two at once."""
+        """Take a compound; returns the last sender report of each known stream."""
         try:
             packets = rtcp.parse(compound).packets
         except TheirError:
@@ -190,7 +190,7 @@ class Source:
         self.clock.add(ntp_ns / 1e9, now)
         return SenderFact(report.ssrc, ntp_ns, report.rtp, now)
 
-    # --- what we say ---------------------------------------------------------------------------------------------------
+    # --- RTCP to the camera----------------------------------------------------------------------------------------------
 
     def poll(self, now: float) -> list[bytes]:
         """Return the RTCP compounds due now: repair, keyframe requests, feedback, and once a second the reports."""

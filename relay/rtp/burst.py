@@ -1,11 +1,11 @@
-"""What one drain brought of one stream, laid out once so that serving a leg costs only what differs between legs.
+"""Media packets, the bursts they come in, and the wire buffer in which a burst is laid out for many legs.
 
-What this file owns: the layout of a burst in memory.  What it must never know: keys, addresses, which legs there are.
+What this file owns: the shapes that fan-out and transport share.  What it must never know: keys, addresses, which legs exist.
 
-A hundred legs send the same payloads in the same places; SSRC, sequence number, timestamp and ciphertext differ.  So a burst is
-laid out once per kind of leg (payload type, extensions, bytes of the tag) in one buffer, and every leg writes its own values
-into that buffer, seals into it and sends from it, one leg after the other: nothing is allocated per packet.  Packets that are
-a few bytes shorter than their neighbours are padded (RFC 3550 §5.1), so that more of them fit into one segmented send.
+A hundred legs send the same payloads in the same places; only SSRC, sequence number, timestamp and ciphertext differ.  A burst
+is therefore laid out once per kind of leg (payload type, extensions, bytes of the tag) in one buffer.  Every leg in turn writes
+its own values into that buffer, seals into it and sends from it: nothing is allocated per packet.  Packets a few bytes shorter
+than their neighbours are padded (RFC 3550 §5.1), so that more of them fit into one segmented send.
 """
 
 from bisect import bisect_left
@@ -18,7 +18,7 @@ from typing import TypeAlias
 from relay.rtp.header import ONE_BYTE, build_extensions
 
 MAX_BURST_PACKETS = 32
-"""Packets per burst: what fits into one send, and the longest that one leg is served at a stretch."""
+"""Packets per burst: as many as fit into one send, and the most for which one leg keeps the others waiting."""
 MAX_PAD = 24
 """Bytes of padding per packet, at most."""
 STAMP_SECONDS = 0.001
@@ -69,9 +69,9 @@ class MediaPacket:
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class HeaderTemplate:
-    """What legs of a kind have in common; ids are None where the viewer does not have the extension.
+    """The header that legs of one kind have in common; ids are None where the viewer does not have the extension.
 
-    Compared by identity, since it is looked up for every burst and leg: whoever makes legs gives equal ones the same object.
+    Compared by identity, because it is looked up for every burst and leg: the maker of legs gives equal ones the same object.
     """
 
     payload_type: int
@@ -82,7 +82,7 @@ class HeaderTemplate:
     playout_delay: bytes = b""
 
     block: bytes = field(init=False, repr=False)
-    """The extension block, with an abs-send-time of nought."""
+    """The extension block, with abs-send-time 0."""
     stamp_at: int | None = field(init=False, repr=False)
     """Where in it abs-send-time (1/262144 s in 24 bits) is written."""
 
@@ -204,7 +204,7 @@ class Burst:
 
 
 def bursts(batch: Sequence[MediaPacket]) -> list[Burst]:
-    """Cut what came in order of arrival into bursts: late packets, which came out of order, stand apart."""
+    """Cut packets in order of arrival into bursts; late packets, which came out of order, are bursts of their own."""
     if _rises(batch):
         return [Burst(batch[at : at + MAX_BURST_PACKETS]) for at in range(0, len(batch), MAX_BURST_PACKETS)]
     found: list[Burst] = []

@@ -1,6 +1,6 @@
 """H.264 in RTP (RFC 6184, packetization-mode 1) and the few bits of H.264 itself that a relay needs (ITU-T H.264 §7.3).
 
-What this file owns: NAL units inside payloads, where a keyframe starts, which packets nobody refers to, the picture's size,
+What this file owns: NAL units inside payloads, where a keyframe starts, which packets no picture refers to, the picture's size,
 whether pictures are reordered (B-frames).  What it must never know: decoding, sequence numbers, time.
 """
 
@@ -25,7 +25,7 @@ class Unit(NamedTuple):
 
 
 class Payload(NamedTuple):
-    """What the relay needs to know of one RTP payload."""
+    """The facts of one RTP payload that the relay uses."""
 
     keyframe: bool
     """Carries the beginning of an SPS or of an IDR slice: a decoder may start in this access unit."""
@@ -78,7 +78,7 @@ def _fragment(payload: bytes) -> Unit:
 
 
 def inspect(payload: bytes) -> Payload:
-    """Return what the relay needs to know of a payload; raises TheirError like `units`."""
+    """Return the facts of a payload that the relay uses; raises TheirError like `units`."""
     keyframe = idr = False
     droppable = True
     sps = piece = None
@@ -125,7 +125,7 @@ class Bits:
 
 
 class Sps(NamedTuple):
-    """What a sequence parameter set says of the picture."""
+    """The facts of a sequence parameter set that the relay uses."""
 
     profile: int
     level: int

@@ -1,6 +1,6 @@
 """Transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1): building only.
 
-What this file owns: the layout of the feedback.  What it must never know: when it is sent, or what the sender makes of it.
+What this file owns: the layout of the feedback.  What it must never know: when it is sent, how the sender uses it.
 """
 
 import struct
@@ -48,7 +48,7 @@ def build_feedback(sender: int, media: int, count: int, arrivals: Mapping[int, f
 
 
 def _add(runs: list[list[int]], symbol: int, count: int) -> None:
-    """Let so many packets of one status follow; runs, because gaps are as wide as a hostile camera wants them."""
+    """Append packets of one status.  They are kept as runs, because a hostile camera makes gaps as wide as it likes."""
     if runs and runs[-1][0] == symbol:
         runs[-1][1] += count
     elif count:

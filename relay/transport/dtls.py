@@ -1,13 +1,13 @@
-"""DTLS 1.2 by datagrams and `now` (RFC 6347, RFC 5764): who the peer is, and the SRTP keys.
+"""DTLS 1.2 by datagrams and `now` (RFC 6347, RFC 5764): the identity of the peer, and the SRTP keys.
 
 What it owns: handshakes and exported keys.  What it must never know: sockets, addresses, media.
 
 `Endpoint` holds one handshake.  It is handed only datagrams from addresses that passed an authenticated STUN check (I9), so
 no cookie exchange is needed.  OpenSSL runs over memory BIOs; its records are packed into datagrams here.
 
-A lost flight is repeated in two ways.  As it was, by `now`, soon: that is enough where the flight itself was lost.  And anew,
-by OpenSSL when its own timer (1 s, doubling, on the machine's clock) allows: a peer whose *answer* was lost takes only
-records that it has not seen.  A server repeats its last flight when the client says its own again.
+A lost flight is repeated in two ways.  We repeat the same bytes soon, by `now`: that is enough where the flight itself was
+lost.  OpenSSL makes the flight anew when its own timer (1 s, doubling, on the machine's clock) allows: a peer whose *answer*
+was lost takes only records that it has not seen.  A server repeats its last flight when the client repeats its own.
 """
 
 import datetime
@@ -50,7 +50,7 @@ class Identity:
 
 
 def new_identity(days: int = 3650) -> Identity:
-    """Make a self-signed P-256 identity whose name says nothing."""
+    """Make a self-signed P-256 identity with a meaningless name."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, secrets.token_hex(16))])
     now = datetime.datetime.now(tz=datetime.UTC)
@@ -71,7 +71,7 @@ def new_identity(days: int = 3650) -> Identity:
 
 
 class Context:
-    """What all handshakes of one identity share; made once, since it costs more than a handshake's share of Python."""
+    """The parts that all handshakes of one identity share; made once, because they cost more than a handshake in Python."""
 
     def __init__(self, identity: Identity) -> None:
         """Raises `OurError` where the identity is no certificate with its P-256 key."""
@@ -87,7 +87,7 @@ class Context:
         self.ssl.set_min_proto_version(_DTLS1_2)
         self.ssl.set_max_proto_version(_DTLS1_2)
         self.ssl.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION)
-        # Certificates are self-signed by design: what counts is the fingerprint that came through the signalled offer.
+        # Certificates are self-signed by design: the fingerprint in the signalled offer decides.
         self.ssl.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: True)
         self.ssl.use_certificate(certificate)
         self.ssl.use_privatekey(key)
@@ -99,7 +99,7 @@ class Endpoint:
     """One peer's handshake.
 
     Each method returns the datagrams to send.  After each call look at `session` (there once connected), `failure` (a
-    reason for people; the peer is lost) and `closed` (the peer said goodbye).
+    sentence for people; the peer is lost) and `closed` (the peer sent a close_notify).
     """
 
     def __init__(self, context: Context, role: Role, fingerprints: tuple[Fingerprint, ...]) -> None:
@@ -121,7 +121,7 @@ class Endpoint:
 
     @property
     def is_over(self) -> bool:
-        """Failed or closed: nothing more will come of it."""
+        """Whether the handshake failed or the session is closed."""
         return self.failure is not None or self.closed
 
     @property
@@ -150,7 +150,7 @@ class Endpoint:
         return self._renewed() or self._flight
 
     def _renewed(self) -> list[bytes]:
-        """The flight under new record numbers, where OpenSSL thinks that it is time."""
+        """Return the flight under new record numbers, where OpenSSL's timer has run out."""
         try:
             self._ssl.DTLSv1_handle_timeout()
         except SSL.Error as error:
@@ -158,7 +158,7 @@ class Endpoint:
         return self._take()
 
     def close(self) -> list[bytes]:
-        """Say goodbye (close_notify) where there is a session."""
+        """Send a close_notify where there is a session."""
         if self.session is None or self.is_over:
             return []
         self.closed = True
@@ -192,7 +192,7 @@ class Endpoint:
         return self._take() or self._last_flight(datagram, now)
 
     def _last_flight(self, datagram: bytes, now: float) -> list[bytes]:
-        """A client that still shakes has not got our last flight; at most one repetition per interval."""
+        """A client that repeats its flight has not got our last one: repeat it, at most once per interval."""
         if self.is_over or self.role == "client" or datagram[0] != _HANDSHAKE or now < self._last_at:
             return []
         self._last_at = now + _FIRST_REPEAT_SECONDS

@@ -1,4 +1,4 @@
-"""ICE, the lite half (RFC 8445 §2.5, RFC 8839): which addresses are the peer's, and to which one we send.
+"""ICE-lite (RFC 8445 §2.5, RFC 8839): which addresses are the peer's, and to which one we send.
 
 What it owns: one peer's credentials, validated addresses and the selected one.  What it must never know: sockets, other
 peers, DTLS.
@@ -12,10 +12,10 @@ selected address is
    (stacks such as aioice nominate once and then check without USE-CANDIDATE; FFmpeg stops checking altogether);
 3. before any nomination, the one from which the handshake or media came (Chromium over TCP nominates later).
 
-A check that was seen before counts only from where it came first: a recorded one, authentic for ever, must not carry the
-stream to whoever replays it.
+A check that was seen before counts only from the address where it came first: a recorded check stays authentic for ever, and
+must not carry the stream to an attacker who replays it.
 
-A second interface that is merely kept warm by checks thus never takes the stream away from a live selected address.
+A second interface that only sends checks thus never takes the stream away from a live selected address.
 """
 
 import hmac
@@ -33,16 +33,17 @@ MAX_ADDRESSES: Final = 8
 MAX_TRANSACTIONS: Final = 256
 """Checks remembered per peer: minutes of Chromium's."""
 FORGED_BY_STRANGERS: Final = 100.0
-"""Checks a second that may fail for one peer from addresses that are not its own: whoever read a ufrag off the wire must not
-be able to keep us at HMACs.  Beyond that only the peer's own addresses are heard; a walk to a new one waits."""
+"""Checks a second that may fail for one peer from addresses that are not its own: an attacker who read a ufrag off the wire
+must not be able to keep us busy with HMACs.  Beyond that only checks from the peer's own addresses are looked at; a walk to a
+new network waits."""
 FORGED_FROM_OWN: Final = 1000.0
 """The same for the peer's own addresses, which can be forged too."""
 QUIET_SECONDS: Final = 0.5
-"""Seconds without an authentic packet from the selected address before another one may take its place unasked."""
+"""Silence of the selected address after which another one may take its place without a nomination."""
 
 
 class Budget:
-    """So many failures a second, and as many at once; what is over is not even looked at."""
+    """A number of failures a second, and as many at once; a caller over its budget is not looked at."""
 
     __slots__ = ("_at", "_left", "_rate")
 
@@ -67,9 +68,9 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an authentic check did.
+    """The effects of an authentic check.
 
-    `answer` goes back to where the check came from.  `evicted`: an address that is the peer's no longer.  `retired`: a ufrag
+    `answer` goes back to where the check came from.  `evicted`: an address that no longer is the peer's.  `retired`: a ufrag
     that is no longer valid, since the restart's new one has been used.
     """
 
@@ -115,7 +116,7 @@ class IceLite:
 
     @property
     def ufrags(self) -> tuple[str, ...]:
-        """Ours that are valid now: two during a restart."""
+        """Our ufrags that are valid now: two during a restart."""
         return tuple(each.local.ufrag for each in (self._current, self._next) if each is not None)
 
     def restart(self, local: Local, remote_ufrag: str) -> str | None:
@@ -128,7 +129,7 @@ class IceLite:
         return void
 
     def is_ignoring(self, source: Address, now: float) -> bool:
-        """Too many checks failed lately for this one to be looked at."""
+        """Whether too many checks failed lately for one from this source to be looked at."""
         return (self._own if source in self.validated else self._strangers).is_spent(now)
 
     def check(self, data: bytes, request: stun.Request, source: Address, now: float) -> Outcome | None:
@@ -145,13 +146,13 @@ class IceLite:
         return Outcome(stun.success(request.transaction, source, generation.key), nominated, evicted, retired)
 
     def note_packet(self, source: Address, now: float) -> None:
-        """An authentic DTLS, SRTP or SRTCP packet came from a validated address."""
+        """Take note of an authentic DTLS, SRTP or SRTCP packet from a validated address."""
         if self.selected is None or source != self.selected and self._is_quiet(now):
             self.selected = source
         self.validated[source] = now
 
     def forget(self, address: Address) -> None:
-        """The address belongs to someone else now, or its connection is gone: the next best is the one heard last."""
+        """Forget an address that passed to another peer, or whose connection is gone; the next is that of the newest packet."""
         self.validated.pop(address, None)
         if self.selected == address:
             self.selected = max(self.validated, key=lambda other: self.validated[other], default=None)
@@ -172,7 +173,7 @@ class IceLite:
         return None
 
     def _adopt(self) -> str:
-        """The restart's credentials are used: they are the only ones from now on."""
+        """The restart's credentials were used: the old ones are retired."""
         assert self._next is not None
         retired = self._current.local.ufrag
         self._current, self._next = self._next, None
@@ -187,7 +188,7 @@ class IceLite:
         return oldest
 
     def _is_quiet(self, now: float) -> bool:
-        """Nothing selected is a nomination still to come, not a silence: a lite agent waits for the peer to choose."""
+        """Whether the selected address is silent; False while the peer has yet to choose one."""
         if self.selected is None:
             return False
         return now - self.validated.get(self.selected, 0.0) > QUIET_SECONDS

@@ -1,7 +1,7 @@
 """One camera or viewer on the port: ICE, then DTLS, then SRTP.
 
-What it owns: the life of one peer and the order of its layers.  What it must never know: the socket (it is handed a way to
-send), other peers, media.
+What it owns: the life of one peer and the order of its layers.  What it must never know: the socket (its owner sends
+for it), other peers, media.
 
 Life: waiting for an authentic check -> handshake -> connected -> closed.  Nothing but STUN is looked at before an address is
 validated, nothing but DTLS before the handshake is done.
@@ -33,7 +33,7 @@ DEMOTED_SECONDS: Final = 5.0
 
 
 class PeerHandler(Protocol):
-    """What a worker does with a peer; never called re-entrantly from within `Port.send`."""
+    """The worker's side of a peer; never called re-entrantly from within `Port.send`."""
 
     def on_connected(self, peer: "Peer", now: float) -> None:
         """DTLS is done: `peer.srtp` is there."""
@@ -57,7 +57,7 @@ class PeerHandler(Protocol):
 
 
 class PeerOwner(Protocol):
-    """What a peer needs of its port."""
+    """The port, as its peers see it."""
 
     counters: Counters
     context: Context
@@ -122,7 +122,7 @@ class Peer:
     def close(self, reason: str) -> None:
         """Forget the peer (a DTLS close_notify is sent where connected); `on_closed` is not called.
 
-        `reason` is for the caller's own record: the wire knows only the close_notify.
+        `reason` is for the caller's own record: only the close_notify is sent.
         """
         if self.closed:
             return
@@ -154,7 +154,7 @@ class Peer:
 
     @property
     def is_demoted(self) -> bool:
-        """Whether this peer's addresses queue with strangers for a while: they brought mostly rubbish."""
+        """Whether this peer's addresses queue with strangers for a while, because they brought mostly unusable datagrams."""
         return self._demoted_until is not None
 
     @property
@@ -167,7 +167,7 @@ class Peer:
         self._useless += 1
 
     def judge(self, now: float) -> bool:
-        """Once a tick: demote a peer whose addresses brought mostly rubbish, or take it back; returns whether they did."""
+        """Once a tick: demote a peer whose addresses were abused, or take it back; returns whether they were."""
         useless, self._useless = self._useless, 0
         if useless > ABUSE_PER_TICK:
             self._demoted_until = now + DEMOTED_SECONDS
@@ -190,7 +190,7 @@ class Peer:
         self._send_dtls(endpoint.feed(datagram, now), source, now)
 
     def on_srtp(self, packet: bytes, source: Address, now: float) -> bool:
-        """An SRTP or SRTCP packet from a validated address; tells whether the handler got it."""
+        """An SRTP or SRTCP packet from a validated address; returns whether the handler got it."""
         counters = self._owner.counters
         if not self.connected:
             self._useless += 1
@@ -225,7 +225,7 @@ class Peer:
             self.lose(f"not connected after {handshake_after:g} s: {what}", now)
 
     def lose(self, reason: str, now: float) -> None:
-        """Close the peer for a reason that its handler does not know yet."""
+        """Close the peer, and report the reason to its handler."""
         if not self.closed:
             self.close(reason)
             self.handler.on_closed(self, reason, now)
@@ -237,7 +237,7 @@ class Peer:
         return self._dtls
 
     def _send_dtls(self, datagrams: Sequence[bytes], address: Address, now: float) -> None:
-        """Send what the handshake has to say and act on what became of it."""
+        """Send the datagrams of the handshake, and act on its result."""
         endpoint = self._endpoint()
         if datagrams:
             self._owner.transmit(datagrams, address)

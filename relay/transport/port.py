@@ -161,7 +161,7 @@ class Port:
             self._look_at_overflow()
 
     def _judge(self, peer: Peer, now: float) -> None:
-        """Send a peer whose addresses bring mostly rubbish to the strangers' queue, and take it back."""
+        """Send a peer whose addresses are abused to the strangers' queue, and take it back."""
         was_demoted = peer.is_demoted
         if peer.judge(now):
             self.counters.count("peers_demoted", not was_demoted)
@@ -231,7 +231,7 @@ class Port:
     # --- datagrams in --------------------------------------------------------------------------------------------------
 
     def on_datagram(self, data: bytes, source: Address, now: float) -> None:
-        """Take one datagram: demultiplex it, and let nothing in that did not pass its check."""
+        """Take one datagram: demultiplex it, and drop it where its address passed no check."""
         size = len(data)
         if not 0 < size <= MAX_DATAGRAM:
             self.counters.count("udp_oversized" if size else "udp_empty")
@@ -301,7 +301,7 @@ class Port:
                 data, source = receive(2048)
             except (BlockingIOError, InterruptedError):
                 break
-            except OSError:  # an ICMP error of some earlier send: nobody's packet
+            except OSError:  # an ICMP error of an earlier send: no datagram
                 continue
             received += 1
             self.receive(data, source[:2], now)

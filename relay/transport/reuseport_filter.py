@@ -1,11 +1,11 @@
-"""Strangers queue apart: the kernel sorts datagrams by source before we spend a microsecond on them.
+"""Two queues on one UDP port: the kernel sorts datagrams by source before we spend a microsecond on them.
 
 What it owns: a second socket on the same UDP port, and the program by which the kernel chooses between the two
 (SO_REUSEPORT with SO_ATTACH_REUSEPORT_CBPF, socket(7)).  What it must never know: peers, STUN, what a datagram says.
 
-Datagrams from addresses that passed a check go to the port's own socket, all others to the strangers' one, whose buffer is
-small.  A flood from strangers thus fills its own queue only; those who stream lose nothing and wait for nobody.  It is a
-sieve, not a guard: both sockets lead to the same demultiplexing, which trusts neither.
+Datagrams from addresses that passed a check go to the port's own socket, all others to the strangers' socket, whose buffer is
+small.  A flood from strangers thus fills its own queue only; peers that stream lose nothing and do not wait.  The filter sorts
+and authorizes nothing: both sockets lead to the same demultiplexing, which trusts neither.
 """
 
 import ctypes
@@ -27,10 +27,10 @@ _STORE, _AND, _SHIFT_LEFT, _XOR_KEPT, _IF_EQUAL, _JUMP, _RETURN = 0x02, 0x54, 0x
 
 
 class ReuseportFilter:
-    """See the module."""
+    """The second socket of one port, and the filter on both."""
 
     def __init__(self, sock: socket.socket, buffer: int) -> None:
-        """Open the strangers' socket beside a bound one; raises OSError where the kernel does not play along.
+        """Open the strangers' socket beside a bound one; raises OSError where the kernel refuses.
 
         `sock` must have been bound without SO_REUSEPORT, so that a second process still cannot take the port unnoticed.
         """
@@ -62,8 +62,8 @@ class ReuseportFilter:
 def program(addresses: Iterable[Address]) -> bytes:
     """Assemble the classic BPF that returns 0 for known sources and 1 for strangers.
 
-    A source is known by (low 32 bits of its address) ^ (port << 16): whoever meets another's number by chance gains a place
-    in the better queue, nothing more.
+    A source is known by (low 32 bits of its address) ^ (port << 16): a stranger that has the same number by chance gains
+    a place in the better queue, nothing more.
     """
     code = [
         _instruction(_LOAD_BYTE, _NETWORK_HEADER),

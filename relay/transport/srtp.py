@@ -1,6 +1,6 @@
 """Sealing and opening of RTP and RTCP (RFC 3711, RFC 7714) for one peer.
 
-What it owns: the session keys of one peer, its replay windows, and the law that no (key, SSRC, index) is sealed twice (I10).
+What it owns: the session keys of one peer, its replay windows, and the rule that no (key, SSRC, index) is sealed twice (I10).
 What it must never know: sockets, what is inside a payload.
 
 AEAD_AES_128_GCM is sealed here: `cryptography` seals in 1.2 µs where libsrtp needs 2.8, opens twice as fast, and the
@@ -108,7 +108,7 @@ class Window:
     """Which indices of one stream have been used: the highest, and the holes below it that may still be filled.
 
     Each index is claimed at most once; indices more than `WINDOW` below the highest count as used.  In order (the rule) a
-    claim costs one comparison, which callers in a hurry write out: `if index == window.last + 1: window.last = index`.
+    claim costs one comparison, which the hot loops write out: `if index == window.last + 1: window.last = index`.
     """
 
     __slots__ = ("_missing", "last")
@@ -186,7 +186,7 @@ class GcmSession:
         return lengths
 
     def seal_layout(self, layout: Layout, ssrc: int, shift: int, timestamp_shift: int) -> None:
-        """See `SrtpSession`.  This loop is what a viewer costs."""
+        """See `SrtpSession`.  This loop is most of the cost of a viewer."""
         window = self._sealed.get(ssrc) or self._new_sealed(ssrc)
         if layout.first + shift == window.last + 1 and not layout.gapped:
             window.last = layout.last + shift

@@ -1,6 +1,6 @@
 """AES128_CM_SHA1_80 (RFC 3711) through libsrtp, for peers that do not know AES-GCM.
 
-What it owns: two libsrtp sessions.  What it must never know: what `relay.transport.srtp` must not.
+What it owns: two libsrtp sessions.  What it must never know: sockets, what is inside a payload.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ _MAX_STEP = 1 << 15
 
 
 class CmSession:
-    """See `relay.transport.srtp.SrtpSession`."""
+    """An `SrtpSession` through libsrtp, which keeps its own windows for opening."""
 
     profile = CM
     overhead = 10

@@ -2,8 +2,8 @@
 
 What it owns: the wire format.  What it must never know: which credentials exist, addresses, sockets.
 
-A lite agent only answers: requests are parsed, everything else is refused here.  Unknown attributes are ignored, which is
-laxer than RFC 8489 §6.3.1 and what every WebRTC stack needs of its peers.
+A lite agent only answers: requests are parsed, everything else is refused.  Unknown attributes are ignored, which is laxer than
+RFC 8489 §6.3.1: every WebRTC stack needs it of its peers.
 """
 
 import functools
@@ -77,7 +77,7 @@ class Key:
 
 
 def ufrag_of(data: bytes) -> bytes:
-    """Our ufrag in a binding request: all that a stranger's request is read for.  Raises `StunError`."""
+    """Return our ufrag from a binding request; nothing else of a stranger's request is read.  Raises `StunError`."""
     _check_header(data)
     for at, kind, size in _walk(data):
         if kind == _USERNAME:
@@ -112,7 +112,7 @@ def is_authentic(data: bytes, request: Request, key: Key) -> bool:
 
 
 def success(transaction: bytes, address: tuple[str, int], key: Key) -> bytes:
-    """Build the answer to an authentic request: where we saw it come from."""
+    """Build the answer to an authentic request, which carries the address that we saw."""
     mapped = _xor_mapped(transaction, address)
     length = 4 + len(mapped) + 24
     prefix = b"\x01\x01%b%b%b\0\x20%b%b" % (
@@ -185,7 +185,7 @@ def _xor_mapped(transaction: bytes, address: tuple[str, int]) -> bytes:
 
 @functools.lru_cache(maxsize=1024)
 def _packed(host: str) -> bytes:
-    """An IPv4 peer seen through an IPv6 socket is told its IPv4 address; one over TCP the address behind the prefix."""
+    """An IPv4 peer seen through an IPv6 socket gets its IPv4 address; one over TCP the address behind the prefix."""
     ip = ipaddress.ip_address(host.rpartition("!")[2].partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
         return ip.ipv4_mapped.packed

@@ -4,10 +4,12 @@ What it owns: the listening socket, the connections, their framing and bounds.  
 datagram says.
 
 A connection looks to the rest of the transport like an address, `("tcp!192.0.2.1", 50000)`, whose datagrams come and go in
-frames of a 16-bit length.  TCP makes state before anybody has proved anything, so that state is small and short: few
-connections from strangers, fewer from each host, closed after seconds unless a check from there was authentic, and at once
-where something else comes before it.  What a slow connection does not take is dropped, never queued beyond a bound; what a
-fast one brings is worked off a few frames a turn, and meanwhile it is not read.
+frames of a 16-bit length.
+
+TCP makes state before an address has passed a check, so that state is small and short-lived: few connections from strangers,
+fewer from each host.  A connection is closed after `PROVE_SECONDS` without an authentic check, and at once where anything else
+comes before one.  Datagrams that a slow connection does not take are dropped, never queued beyond a bound.  Frames of a fast
+connection are handed over a few per turn, and meanwhile it is not read.
 """
 
 import asyncio
@@ -33,7 +35,7 @@ MAX_PER_HOST: Final = 32
 """Peers behind one NAT that all have UDP blocked."""
 PROVE_SECONDS: Final = 5.0
 MAX_UNSENT_BYTES: Final = 256 << 10
-"""Bytes that may wait in a connection: half a second of 4 Mbit/s; who is further behind sees a gap, not a late picture."""
+"""Bytes that may wait in a connection: half a second of 4 Mbit/s; a viewer further behind sees a gap, not a late picture."""
 MAX_FRAME: Final = 1500
 FRAMES_PER_TURN: Final = 64
 """As many as are read from the UDP socket before legs are served."""
@@ -44,7 +46,7 @@ _NOT_A_CHECK: Final = b"\x04"
 
 
 class Receiver(Protocol):
-    """Who takes the datagrams."""
+    """The port, as its connections see it."""
 
     def receive(self, data: bytes, source: Address, now: float) -> None:
         """One datagram; raises nothing."""
@@ -55,7 +57,7 @@ class Receiver(Protocol):
         ...
 
     def end_batch(self, now: float) -> None:
-        """No more for the moment."""
+        """The connection has no more datagrams for the moment."""
         ...
 
     def on_lost(self, address: Address) -> None:
@@ -92,7 +94,7 @@ class TcpListener:
         return sum(address[0] == host for address in self.connections) >= MAX_PER_HOST
 
     def drop(self, addresses: Iterable[Address]) -> None:
-        """Close the connections of a peer that sent mostly rubbish: here, unlike over UDP, nobody else can have sent it."""
+        """Close the connections of an abusive peer: unlike over UDP, nobody else can have sent its datagrams."""
         for address in addresses:
             connection = self.connections.get(address)
             if connection is not None:
@@ -100,7 +102,7 @@ class TcpListener:
                 connection.abort()
 
     def expire(self, proved: Callable[[Address], bool], now: float) -> None:
-        """Close connections that are old enough to have proved themselves and have not."""
+        """Close connections that had no authentic check in time."""
         for address, connection in list(self.connections.items()):
             if now - connection.since > PROVE_SECONDS and not proved(address):
                 self.counters.count("tcp_expired")
@@ -175,7 +177,7 @@ class Connection(asyncio.Protocol):
         return frames
 
     def _is_refused(self, size: int, first: bytearray) -> bool:
-        """Close the connection where such a frame may not come, and say so."""
+        """Close the connection where such a frame may not come; returns whether it was closed."""
         if not 0 < size <= MAX_FRAME:
             self._listener.counters.count("tcp_malformed")
         elif (self._taken < FRAMES_UNPROVED and first < _NOT_A_CHECK) or self._listener.receiver.is_proved(self.address):
@@ -186,7 +188,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the address; also the answer to a reset."""
+        """The connection ended or was reset: forget the address."""
         if self._transport is not None:
             self._transport = None
             self._listener.connections.pop(self.address, None)

@@ -26,7 +26,7 @@ from relay.worker.worker import Worker
 
 
 def main() -> int:
-    """Run until told to finish; returns the exit code."""
+    """Run until `finish` is called; returns the exit code."""
     parser = argparse.ArgumentParser(prog="relay.worker")
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--index", type=int, required=True)
@@ -45,9 +45,9 @@ def main() -> int:
 
 
 async def serve(config: WorkerConfig, *, own_process: bool = False) -> None:
-    """Run one worker on the running loop until it is told to finish or is left alone.
+    """Run one worker on the running loop until it ends.
 
-    In a process of its own it also takes SIGTERM and SIGINT, and garbage collection, into its hands.
+    `own_process`: it also handles SIGTERM and SIGINT, and controls garbage collection.
     """
     counters = Counters()
     sock = _bind(config)

@@ -1,6 +1,6 @@
-"""One camera: what it sends goes to its legs and to the tap; what must be said to it is said.
+"""One camera: its packets go to the legs and to the tap, and it is sent RTCP feedback.
 
-What this file owns: a camera's session.  What it must never know: who watches and why, files, HTTP.
+What this file owns: one publish session.  What it must never know: who watches and why, files, HTTP.
 """
 
 import secrets
@@ -22,21 +22,21 @@ from relay.transport.sdp import MediaIn, PublisherAnswer
 from relay.worker.tap import Tap, TapFeed
 
 FROZEN_SECONDS = 1.5
-"""Seconds without a media packet after which a connected camera counts as frozen."""
+"""Without a media packet for so long a connected camera counts as frozen."""
 LAYER_SILENT_SECONDS = 1.5
-"""Seconds after which a layer counts as no longer sent: browsers stop the large one when their way is too narrow."""
+"""Silence after which a layer counts as no longer sent: browsers stop the large one where their network is too narrow."""
 B_FRAMES = "the stream has B-frames, which cannot be shown with low delay: turn them off in the camera's encoder"
 
 FEEDBACK_SECONDS = 0.004
-"""Seconds between two looks at what the camera must be told while its packets come."""
+"""Between two looks at the feedback that is due, while packets come."""
 
 SHUTDOWN = "shutdown"
 TAP_BATCH = 128
-"""Packets that wait at most before they are handed to the recorder; else all cameras' are handed over together (`worker`)."""
+"""Packets that may wait for the recorder; fewer are handed over together with those of all cameras (`worker`)."""
 
 
 def track_spec(media: MediaIn) -> TrackSpec:
-    """Return what the fan-out needs to know of an agreed m-line."""
+    """Return an agreed m-line as the fan-out knows it."""
     codec, extensions = media.codec, media.extensions
     return TrackSpec(
         kind=media.kind,
@@ -68,7 +68,7 @@ class CameraEvents:
     changed: Callable[["CameraPeer", str], None]
     over: Callable[["CameraPeer", str], None]
     later: Callable[[float, Callable[[], None]], TimerHandle]
-    """Call something after so many seconds."""
+    """Call a function after so many seconds."""
 
 
 def _tap_close(recording: str, state: SourceState, *, shutdown: bool) -> TapClose:
@@ -78,7 +78,7 @@ def _tap_close(recording: str, state: SourceState, *, shutdown: bool) -> TapClos
 
 
 class CameraPeer:
-    """See the module; the transport's handler of one camera."""
+    """The transport's handler of one camera."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class CameraPeer:
         self._events = events
         self._touched: dict[Stream, None] = {}
         self._gathering: dict[Stream, TimerHandle] = {}
-        """Streams whose newest picture is still coming in, and until when we wait for it."""
+        """Streams whose newest picture is not whole yet, and the timer that ends the wait for it."""
         self._feedback_at = 0.0
         self._repairing: TimerHandle | None = None
         self._best: Stream | None = None
@@ -121,13 +121,13 @@ class CameraPeer:
         """DTLS is done; the first packets decide the rest."""
 
     def on_rtp(self, peer: Peer, packet: bytes, now: float) -> None:
-        """A packet of the camera's."""
+        """Take a media packet."""
         stream = self.source.receive(packet, now)
         if stream is not None:
             self._touched[stream] = None
 
     def on_rtcp(self, peer: Peer, compound: bytes, now: float) -> None:
-        """Sender reports."""
+        """Take sender reports, and pass them on to the recorder."""
         for fact in self.source.receive_rtcp(compound, now):
             if self.feed is not None:
                 rtt = self.rtt
@@ -136,7 +136,7 @@ class CameraPeer:
                 self._tap.sender(self.feed, report)
 
     def on_batch_end(self, now: float) -> None:
-        """Hand over what this drain brought: legs first, then the tap, then what the camera must hear."""
+        """Hand over the packets of this drain: to the legs first, then to the tap; then send the camera its feedback."""
         touched, self._touched = self._touched, {}
         for stream in touched:
             if stream.reordered:
@@ -176,20 +176,20 @@ class CameraPeer:
             self._events.batch(self, stream, batch, now)
 
     def _repair(self) -> None:
-        """Ask for what is missing as soon as it is late, and again: no packet of the camera's may wake us before."""
+        """Ask for missing packets as soon as they are late, and again; no other packet may come to wake us."""
         self._repairing = None
         self._send_feedback(self._clock.monotonic())
         if self.source.has_missing and self.state not in ("lost", "ended"):
             self._repairing = self._events.later(MIN_RETRY_SECONDS, self._repair)
 
     def on_closed(self, peer: Peer, reason: str, now: float) -> None:
-        """The camera is gone without having said so."""
+        """The camera is gone without a goodbye."""
         self.finish("lost", reason)
 
     # --- life ----------------------------------------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
-        """What is due by time alone."""
+        """Do what is due by time: feedback, the frozen state, a change of the best layer."""
         if self.peer is not None and self.peer.connected:
             self._send_feedback(now)
         if self.state == "live" and self._last_video is not None and now - self._last_video > FROZEN_SECONDS:
@@ -204,7 +204,7 @@ class CameraPeer:
         self.finish(state, reason, shutdown=shutdown)
 
     def finish(self, state: SourceState, reason: str, *, shutdown: bool = False) -> None:
-        """The peer is closed: tell the recorder and the worker, once."""
+        """The peer is closed: report it to the recorder and the worker, once."""
         if self.state in ("lost", "ended"):
             return
         self.state = state
@@ -282,7 +282,7 @@ class CameraPeer:
         return None if best is None else best.inbound.repair.rtt
 
     def held(self, now: float) -> PublisherHeld:
-        """What control must know after its own restart."""
+        """Return the session's entry in the inventory."""
         peer = self.peer
         return PublisherHeld(
             session=self.session,
@@ -297,7 +297,7 @@ class CameraPeer:
         )
 
     def report(self, now: float, viewers: int) -> SourceReport:
-        """What goes into the worker's report, for the time since the last one."""
+        """Return this camera's part of the worker's report, for the time since the last one."""
         best = self.layer("high")
         inbound = best.inbound if best is not None else None
         current = (
@@ -327,7 +327,7 @@ class CameraPeer:
         )
 
     def _clock_offset(self, now: float) -> float | None:
-        """Camera's wall clock minus ours, the shortest way seen halved by the round trip where one is known."""
+        """Return the camera's wall clock minus ours, ms: by the shortest transit, corrected by half the round trip."""
         transit = self.source.clock.transit
         if transit is None:
             return None

@@ -3,8 +3,8 @@
 What this file owns: when Python's cycle collector runs in a worker.  What it must never know: packets.
 
 Packets, bursts and histories make no cycles: reference counts free them.  Cycles come from sessions that ended (a peer and its
-handler know each other) and are few.  So automatic collection is off; cycles are collected while nothing streams, and,
-where something streams for ever, once so many objects have piled up that memory is worth one pause, which is counted.
+handler refer to each other) and are few.  Automatic collection is therefore off.  Cycles are collected while no camera streams.
+Where one streams all the time, they are collected once `MAX_GARBAGE` objects have piled up; that pause is counted.
 """
 
 import gc
@@ -14,27 +14,27 @@ from relay.base.counters import Counters, declare
 
 POLL_SECONDS = 10.0
 MIN_GARBAGE = 1_000
-"""Objects made and not freed since the last collection, below which an idle worker does not bother."""
+"""Objects made and not freed since the last collection; below this number an idle worker does not collect."""
 MAX_GARBAGE = 2_000_000
 
 declare(gc_forced="garbage collections while cameras streamed")
 
 
 class Collector:
-    """See the module.  `start` once everything that lives long is made; `poll` every `POLL_SECONDS` seconds."""
+    """Call `start` once all long-lived objects are made, and `poll` every `POLL_SECONDS`."""
 
     def __init__(self, is_idle: Callable[[], bool], counters: Counters) -> None:
         self._is_idle = is_idle
         self._counters = counters
 
     def start(self) -> None:
-        """Collect once, keep what lives for good out of later collections, and turn the automatism off."""
+        """Collect once, keep long-lived objects out of later collections, and turn automatic collection off."""
         gc.collect()
         gc.freeze()
         gc.disable()
 
     def poll(self) -> bool:
-        """Collect where it disturbs nobody, or must be; tell whether it did."""
+        """Collect where no camera streams, or too much garbage waits; returns whether it did."""
         waiting = gc.get_count()[0]
         if waiting > MAX_GARBAGE:
             self._counters.count("gc_forced")
@@ -44,6 +44,6 @@ class Collector:
         return True
 
     def stop(self) -> None:
-        """Give the automatism back (a worker inside another process)."""
+        """Turn automatic collection on again (for a worker inside another process)."""
         gc.enable()
         gc.unfreeze()

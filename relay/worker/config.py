@@ -1,4 +1,4 @@
-"""What a worker is told at start, and nothing else.
+"""The settings of one worker process.
 
 What this file owns: the shape of `<data>/run/worker-<i>.json`, which the supervisor writes (UTF-8 JSON, mode 0600) and
 `python -m relay.worker --config FILE --index I` reads.  What it must never know: the application's settings file.
@@ -34,7 +34,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tap_bound: int = 8 << 20
     """Bytes that may wait for the recorder before the tap drops packets."""
     max_camera_kbps: int = 8000
-    """Upper bound of what a camera is asked to send (REMB)."""
+    """Upper bound of the bitrate that a camera is asked for (REMB)."""
     playout_delay_max_ms: int = 400
     """Upper bound of the viewer's buffer (playout-delay extension)."""
     log_level: str = "info"

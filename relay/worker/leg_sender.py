@@ -1,4 +1,4 @@
-"""One leg on its way out: what it begins with, what waits, what is sealed and sent, what is kept for resending.
+"""One leg on its way out: its replay, its backlog, sealing and sending, and the packets kept for resending.
 
 What this file owns: the sending state of one slot.  What it must never know: cameras by name, views and leases, other viewers.
 

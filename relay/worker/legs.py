@@ -55,7 +55,7 @@ class Legs:
                 entry[1].lease = message.lease_mono
 
     def expired(self, now: float) -> list[tuple[ViewerPeer, Slot]]:
-        """Return the views whose lease is over: nobody may watch on because control is dead."""
+        """Return the views whose lease is over: without control no view goes on."""
         return [(viewer, slot) for viewer, slot in self._views.values() if now > slot.lease]
 
     def end_lease(self, viewer: ViewerPeer, slot: Slot) -> None:
@@ -70,7 +70,7 @@ class Legs:
             slot.sender.restart()
 
     def mute(self, camera: str) -> None:
-        """Live sound of the camera is switched off: nobody hears it any more."""
+        """Live sound of the camera is switched off: send it to no viewer any more."""
         for viewer in {viewer for viewer, _ in self._views.values()}:
             if viewer.audio is not None and viewer.audio.camera == camera:
                 self.assign_sound(viewer, None)

@@ -1,8 +1,9 @@
-"""What is due by time alone, done on the way where packets wake us anyhow.
+"""Rounds: the work that is due by time, done in passing where packets wake the worker.
 
-What this file owns: when a round is due.  What it must never know: what it does.
-A wake-up that does little else costs more than what a round does (a core that slept has cold caches); where packets keep
-coming, rounds ride with them and the timer, moved on each time, never fires.
+What this file owns: when a round is due.  What it must never know: what a round does.
+
+A wake-up for a round alone costs more than the round, because a core that slept has cold caches.  While packets come, rounds
+are made after their drains; the timer is moved on each time and never fires.
 """
 
 from asyncio import TimerHandle
@@ -12,7 +13,7 @@ from relay.runtime.error_barrier import ErrorBarrier
 
 
 class Rounds:
-    """`passing` wherever something woke us; a round every `every` seconds then, and every `latest` where nothing does."""
+    """Makes a round every `every` seconds while `passing` is called, and every `latest` seconds while it is not."""
 
     def __init__(
         self,
@@ -33,11 +34,11 @@ class Rounds:
         self._timer: TimerHandle | None = None
 
     def start(self) -> None:
-        """Make the first round, and see to it that there are others."""
+        """Make the first round and start the timer."""
         self._go(self._monotonic())
 
     def passing(self, now: float) -> None:
-        """Make a round where one is due."""
+        """The loop is awake: make a round where one is due."""
         if now >= self._due and self._timer is not None:
             self._go(now)
 

@@ -1,6 +1,6 @@
-"""The tap: what passes goes to the recorder beside us, never at the price of a packet on its way.
+"""The tap: a copy of every packet for the recorder, never at the cost of a packet on its way to viewers.
 
-What this file owns: the connection to the recorder, its bound, and which recordings it has been told of.  What it must never
+What this file owns: the connection to the recorder, its bound, and which recordings are announced to it.  What it must never
 know: files, fragments, keys.
 """
 
@@ -39,7 +39,7 @@ class TapFeed:
 
 
 class Tap:
-    """See the module.  Synchronous and never waiting; `run` keeps the connection."""
+    """Hands packets to the recorder.  Every method but `run` returns at once; `run` keeps the connection."""
 
     def __init__(
         self, path: Path, bound: int, counters: Counters, on_keyframe: Callable[[KeyframeAsk], None], pong: Callable[[], Pong]
@@ -64,11 +64,11 @@ class Tap:
     # --- feeding -------------------------------------------------------------------------------------------------------
 
     def add(self, feed: TapFeed, packet: bytes, now: float) -> None:
-        """Take a packet; `flush` sends what was taken."""
+        """Take a packet; `flush` sends it."""
         feed.pending.append((int(now * 1e9), packet))
 
     def flush(self, feed: TapFeed) -> None:
-        """Hand over what was taken since the last call, or count it as lost."""
+        """Send the packets taken since the last call, or count them as lost."""
         if not feed.pending:
             return
         pending, feed.pending = feed.pending, []
@@ -79,7 +79,7 @@ class Tap:
             self._counters.count("tap_lost", len(pending))
 
     def retrack(self, feed: TapFeed, tracks: tuple[Track, ...]) -> None:
-        """The streams of a recording changed."""
+        """Announce other streams of a recording before its next packet."""
         if tracks != feed.tracks:
             self.flush(feed)
             feed.tracks = tracks
@@ -91,7 +91,7 @@ class Tap:
             self._post(message)
 
     def close(self, feed: TapFeed, message: TapClose) -> None:
-        """The session is over."""
+        """Send the last packets and the end of a session."""
         self.flush(feed)
         if self.connected:
             self._post(message)
@@ -111,7 +111,7 @@ class Tap:
     # --- connection ----------------------------------------------------------------------------------------------------
 
     async def run(self, feeds: Callable[[], list[TapFeed]]) -> None:
-        """Connect, and connect again for ever; every recording is announced anew to a recorder that came back."""
+        """Keep the connection until cancelled.  Every recording is announced again to a recorder that came back."""
         while True:
             if not self._path.exists():  # cheaper than a refused connection, four times a second
                 await asyncio.sleep(RETRY_SECONDS)
@@ -135,7 +135,7 @@ class Tap:
             await asyncio.sleep(RETRY_SECONDS)
 
     def disconnect(self) -> None:
-        """Close the connection; what was posted is still written."""
+        """Close the connection; messages that were posted are still written."""
         if self._connection is not None:
             self._connection.close()
 

@@ -31,7 +31,7 @@ _TEMPLATES: WeakValueDictionary[tuple[object, ...], HeaderTemplate] = WeakValueD
 
 
 def leg_spec(media: MediaOut, playout_delay_max_ms: int) -> LegSpec:
-    """Return what a leg needs to know of an agreed m-line."""
+    """Return an agreed m-line as a leg knows it."""
     extensions = media.extensions
     template = _template(
         media.codec.payload_type,
