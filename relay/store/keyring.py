@@ -1,4 +1,4 @@
-"""The relay's keys on disk: long-term keys, day keys and wrapped recording keys (relay/DESIGN.md §5.3, invariant I5).
+"""The relay's keys on disk: long-term keys, day keys and wrapped recording keys (relay/store/VAULT.md, invariant I5).
 
 What this file owns: `<data>/keys`, every file 0600, every folder 0700.  What it must never know: recordings' folders, the
 database (a key that was deleted there was found again in its write-ahead log), the clock.
