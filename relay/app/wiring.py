@@ -379,7 +379,7 @@ class _Reports:
             "relay_disk_free_bytes": {f"recorder-{index}": free for index, free in disk.free.items()},
             "relay_disk_full_in_seconds": {} if disk.outlook.full_in is None else {"control": disk.outlook.full_in},
             "relay_disk_troubled": {"control": float(disk.outlook.state != "ok")},
-            "relay_retention_sweep_age_seconds": {"control": self._retention.since_whole()},
+            "relay_retention_sweep_age_seconds": {"control": self._retention.seconds_since_complete()},
             "relay_retention_late": {"control": self._retention.status().late_total},
             "relay_holds_open": {"control": self._retention.holds.open_now},
             "relay_holds_review_overdue": {"control": self._retention.holds.overdue_now},

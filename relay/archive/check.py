@@ -15,21 +15,23 @@ from datetime import date
 
 from relay.archive.chain_facts import ChainFacts
 from relay.archive.holds import is_lost
-from relay.archive.orphans import read_orphans
+from relay.archive.orphans import read_orphan
 from relay.base.clock import SECOND_NS, Clock
 from relay.base.errors import RelayError
 from relay.evidence.chain import Gap, Record, stream
 from relay.policy.retention import is_due, journal_purge_ns, lateness_seconds
-from relay.store.catalogue import Catalogue, Filter, Recording, Segment
+from relay.store.catalogue import Catalogue, Recording, RecordingFilter, Segment
 from relay.store.journal import Journal
 from relay.store.keyring import Keyring, is_day
 from relay.store.vault import Vault
 
-PAGE = 500
+PAGE_ROWS = 500
 SETTLED_NS = 60 * SECOND_NS
 """What is younger may still be on its way between recorder, control and catalogue: it is no disagreement yet."""
 
-_LEFT = "a {} that was followed is still in the token, which refused to destroy it: tried again at each start (OPERATING.md)"
+_UNDESTROYED = (
+    "a {} that was followed is still in the token, which refused to destroy it: tried again at each start (OPERATING.md)"
+)
 
 _DAMAGED = "altered or missing on disk before its recorder died, nothing of it was cut: see `relay verify` and its entry (I1)"
 
@@ -48,7 +50,7 @@ class Disagreement:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entries:
+class _JournalFacts:
     """What the journal says, by object."""
 
     begun: frozenset[str]
@@ -93,27 +95,27 @@ class Check:
     async def run(self, progress: Progress | None = None) -> list[Disagreement]:
         """Compare; raises OurError when the database cannot be read."""
 
-        def tell(what: str, done: int, total: int) -> None:
+        def report(what: str, done: int, total: int) -> None:
             self.under_way = what, done, total
             if progress is not None:
                 progress(what, done, total)
 
         try:
-            return await self._compare(tell)
+            return await self._compare(report)
         finally:
             self.under_way = None
 
-    async def _compare(self, tell: Progress) -> list[Disagreement]:
+    async def _compare(self, report: Progress) -> list[Disagreement]:
         rows = await self._rows()
-        entries = await self._entries(tell)
+        entries = await self._entries(report)
         folders = set(await asyncio.to_thread(self._vault.recordings))
         keys = await asyncio.to_thread(self._keyring.recordings)
         held, lifted = await self._catalogue.holds.held(), await self._catalogue.holds.lifted()
-        found = _strangers(rows, keys) + _removed(rows.keys() | folders, entries)
+        found = _keys_without_row(rows, keys) + _missing_recordings(rows.keys() | folders, entries)
         for name in sorted(folders - rows.keys()):
-            found.append(await asyncio.to_thread(self._unlisted, name, entries))
+            found.append(await asyncio.to_thread(self._orphan, name, entries))
         for done, row in enumerate(rows.values()):
-            tell("recordings", done, len(rows))
+            report("recordings", done, len(rows))
             folder, is_held, now_ns = row.recording in folders, row.recording in held, self._clock.utc_ns()
             key_day = keys.get(row.recording)
             if not is_day(row.expires_on):
@@ -140,17 +142,17 @@ class Check:
         broken = await asyncio.to_thread(self._keyring.broken)
         found += [Disagreement("key_broken", name, detail) for name, detail in broken.items()]
         left = await asyncio.to_thread(self._keyring.leftovers)
-        return found + [Disagreement("key_left", name, _LEFT.format(what)) for name, what in left.items()]
+        return found + [Disagreement("key_left", name, _UNDESTROYED.format(what)) for name, what in left.items()]
 
     async def _rows(self) -> dict[str, Recording]:
         rows: dict[str, Recording] = {}
         before: str | None = None
-        while page := await self._catalogue.recordings.find(Filter(before=before, limit=PAGE)):
+        while page := await self._catalogue.recordings.find(RecordingFilter(before=before, limit=PAGE_ROWS)):
             rows.update((row.recording, row) for row in page)
             before = page[-1].recording
         return rows
 
-    async def _entries(self, tell: Progress) -> _Entries:
+    async def _entries(self, report: Progress) -> _JournalFacts:
         begun: set[str] = set()
         erased: set[str] = set()
         unopened: set[str] = set()
@@ -159,7 +161,7 @@ class Check:
         after = -1
         while leaves := await self._journal.read(after, 1000):
             after = leaves[-1].leaf
-            tell("journal", after + 1, self._journal.size)
+            report("journal", after + 1, self._journal.size)
             for leaf in leaves:
                 body = leaf.body or {}
                 details = body.get("details")
@@ -175,9 +177,9 @@ class Check:
                     unopened.add(name)
                 elif body.get("operation") == "effacement" and body.get("object_type") == "recording":
                     erased.add(name)
-        return _Entries(frozenset(begun), closed, frozenset(erased), frozenset(unopened), frozenset(views))
+        return _JournalFacts(frozenset(begun), closed, frozenset(erased), frozenset(unopened), frozenset(views))
 
-    async def _views(self, entries: _Entries) -> list[Disagreement]:
+    async def _views(self, entries: _JournalFacts) -> list[Disagreement]:
         found: list[Disagreement] = []
         before_ns = self._clock.utc_ns() - SETTLED_NS
         for view in await self._catalogue.views.list_open():
@@ -213,13 +215,13 @@ class Check:
     def _records(self, recording: str) -> Iterator[Record]:
         return stream(self._vault.chain(recording))
 
-    def _unlisted(self, name: str, entries: _Entries) -> Disagreement:
+    def _orphan(self, name: str, entries: _JournalFacts) -> Disagreement:
         """A folder without a row: safe to list again where everything that the row says is known."""
         detail = "a recording's folder is not in the catalogue"
         if name in entries.erased:
             return Disagreement("folder_without_row", name, f"{detail}, and the journal says that it was erased (RET-01)")
         try:
-            found = read_orphans(self._vault, self._keyring, name)
+            found = read_orphan(self._vault, self._keyring, name)
         except RelayError as error:
             return Disagreement("folder_without_row", name, f"{detail}, and no row can be made: {error.detail}")
         if entries.closed.get(name, found.end.head.hex()) != found.end.head.hex():
@@ -277,7 +279,7 @@ def _segments(name: str, rows: set[int], on_disk: set[int], linked: set[int]) ->
     return found
 
 
-def _erasure(row: Recording, folder: bool, key: bool, held: bool, entries: _Entries, now_ns: int) -> list[Disagreement]:
+def _erasure(row: Recording, folder: bool, key: bool, held: bool, entries: _JournalFacts, now_ns: int) -> list[Disagreement]:
     """An erasure that stopped half-way: safe to finish only where the journal knows of it and the term is over (I5)."""
     name = row.recording
     known = name in entries.erased and not held and is_due(date.fromisoformat(row.expires_on), now_ns)
@@ -292,14 +294,14 @@ def _erasure(row: Recording, folder: bool, key: bool, held: bool, entries: _Entr
     return found
 
 
-def _strangers(rows: dict[str, Recording], keys: dict[str, str]) -> list[Disagreement]:
+def _keys_without_row(rows: dict[str, Recording], keys: dict[str, str]) -> list[Disagreement]:
     return [
         Disagreement("key_without_row", name, "a recording's key is not in the catalogue")
         for name in sorted(keys.keys() - rows)
     ]
 
 
-def _removed(there: AbstractSet[str], entries: _Entries) -> list[Disagreement]:
+def _missing_recordings(there: AbstractSet[str], entries: _JournalFacts) -> list[Disagreement]:
     """Whoever deletes a recording's row, folder and key leaves what the journal says of it."""
     found = []
     for name in sorted((entries.begun | entries.closed.keys()) - there - entries.erased - entries.unopened):
@@ -324,7 +326,7 @@ def _row(row: Recording, folder: bool, key_day: str | None) -> list[Disagreement
 
 
 def _term(row: Recording, key_day: str | None, held: bool, lifted_ns: int | None, now_ns: int) -> list[Disagreement]:
-    """A term that key and row tell differently, or that is over: a hold, and the day after it was lifted, explain both."""
+    """A term that key and row report differently, or that is over: a hold, and the day after it was lifted, explain both."""
     name = row.recording
     found: list[Disagreement] = []
     if row.state == "erased" or held:
@@ -336,7 +338,7 @@ def _term(row: Recording, key_day: str | None, held: bool, lifted_ns: int | None
     return found
 
 
-def _against_journal(row: Recording, entries: _Entries) -> list[Disagreement]:
+def _against_journal(row: Recording, entries: _JournalFacts) -> list[Disagreement]:
     name = row.recording
     found: list[Disagreement] = []
     if name not in entries.begun:

@@ -89,7 +89,7 @@ class Parts:
     """Who asked, on what basis, for what: goes into the manifest."""
 
 
-class Archive:
+class ExportZip:
     """Writes the zip into `sink`; `read(link)` returns a link's plain bytes."""
 
     def __init__(self, sink: IO[bytes], parts: Parts, read: Callable[[Link], bytes], progress: Callable[[float], None]) -> None:

@@ -3,7 +3,7 @@
 Owns: the life of an extraction and its entries in the journal.  Must never know: HTTP, the archive's layout.
 No plain media rests anywhere: the archive is made while it is sent, with a bounded queue between the two.
 
-API: `await request(person, recording, Request(...)) -> Export`, `await get(person, export) -> Export`,
+API: `await request(person, recording, ExportRequest(...)) -> Export`, `await get(person, export) -> Export`,
 `await deliver(person, export) -> Delivery` (chunks of a zip, to be closed; journalled before its first byte).
 """
 
@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Map
 from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, cast
 
-from relay.archive.export_zip import Archive, Parts, select_interval
+from relay.archive.export_zip import ExportZip, Parts, select_interval
 from relay.base.clock import Clock, rfc3339
 from relay.base.codes import Code
 from relay.base.counters import Counters, declare
@@ -44,7 +44,7 @@ declare(
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ExportRequest:
     """What an extraction needs (R241-2 7°, EXT-01); times in UTC nanoseconds."""
 
     from_ns: int
@@ -59,9 +59,9 @@ class Request:
 class Delivery:
     """The bytes of an archive on their way; whoever has it closes it, also when not one chunk was asked for."""
 
-    def __init__(self, chunks: AsyncGenerator[bytes, None], never_begun: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, chunks: AsyncGenerator[bytes, None], on_never_begun: Callable[[], Awaitable[None]]) -> None:
         self._chunks = chunks
-        self._never_begun = never_begun
+        self._on_never_begun = on_never_begun
         self._begun = False
 
     def __aiter__(self) -> "Delivery":
@@ -76,7 +76,7 @@ class Delivery:
         begun, self._begun = self._begun, True
         await self._chunks.aclose()
         if not begun:  # a generator that was never begun runs no `finally` of its own
-            await self._never_begun()
+            await self._on_never_begun()
 
 
 class Exports:
@@ -118,7 +118,7 @@ class Exports:
         """Deliveries from their reservation to their entered end."""
         self._progress: dict[str, float] = {}
 
-    async def request(self, person: Person, recording: str, wanted: Request) -> Export:
+    async def request(self, person: Person, recording: str, wanted: ExportRequest) -> Export:
         """Enter an extraction: nothing is read yet.
 
         Raises TheirError INCOMPLETE (a legal field), INVALID (interval), FORBIDDEN (ACC-04), CONFLICT (open), GONE, NOT_FOUND.
@@ -171,7 +171,7 @@ class Exports:
         except BaseException:
             self._running -= 1
             raise
-        delivery = Delivery(self._stream(found, parts), lambda: self._over(found, None))
+        delivery = Delivery(self._stream(found, parts), lambda: self._end(found, None))
         try:
             await self._catalogue_in_time.exports.update(export, {"state": "delivering"})
         except BaseException:
@@ -182,8 +182,8 @@ class Exports:
     async def _stream(self, export: Export, parts: Parts) -> AsyncGenerator[bytes, None]:
         digest = hashlib.sha256()
         sink = _Sink(asyncio.get_running_loop())
-        archive = Archive(
-            cast(IO[bytes], sink), parts, lambda link: self._plain(export.recording, link), self._note(export.export)
+        archive = ExportZip(
+            cast(IO[bytes], sink), parts, lambda link: self._plain(export.recording, link), self._progress_of(export.export)
         )
         work = asyncio.create_task(asyncio.to_thread(_run, archive, sink), name=f"export {export.export}")
         whole = False
@@ -197,14 +197,14 @@ class Exports:
             sink.abandoned = True
             sink.drain()
             await asyncio.gather(work, return_exceptions=True)
-            await self._over(export, digest.hexdigest() if whole else None)
+            await self._end(export, digest.hexdigest() if whole else None)
 
-    async def _over(self, export: Export, sha256: str | None) -> None:
+    async def _end(self, export: Export, sha256: str | None) -> None:
         self._running -= 1
         self._progress.pop(export.export, None)
-        await run_and_wait(self._finished(export, sha256), self._deadline)
+        await run_and_wait(self._enter_end(export, sha256), self._deadline)
 
-    async def _finished(self, export: Export, sha256: str | None) -> None:
+    async def _enter_end(self, export: Export, sha256: str | None) -> None:
         state = "delivered" if sha256 else "failed"
         self._counters.count(f"exports_{state}")
         details: dict[str, str | int | bool | None] = {
@@ -263,7 +263,7 @@ class Exports:
         key = self._keyring.recording_key(recording)
         return self._vault.read_plain(recording, key, link.fragment, link.segment, link.offset, link.stored_length)
 
-    def _note(self, export: str) -> Any:
+    def _progress_of(self, export: str) -> Any:
         def note(share: float) -> None:
             self._progress[export] = share
 
@@ -344,7 +344,7 @@ class _Sink(io.RawIOBase):
             self.queue.get_nowait()
 
 
-def _run(archive: Archive, sink: _Sink) -> None:
+def _run(archive: ExportZip, sink: _Sink) -> None:
     try:
         archive.write()
     except BaseException:
@@ -354,10 +354,10 @@ def _run(archive: Archive, sink: _Sink) -> None:
     sink.finish()
 
 
-def _clean(wanted: Request, regime: str) -> Request:
+def _clean(wanted: ExportRequest, regime: str) -> ExportRequest:
     if wanted.from_ns >= wanted.to_ns:
         raise TheirError(Kind.INVALID, "the interval ends before it begins", code=Code.INTERVAL_INVALID)
-    return Request(
+    return ExportRequest(
         wanted.from_ns,
         wanted.to_ns,
         check_motive(wanted.motive),

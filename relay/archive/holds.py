@@ -1,14 +1,14 @@
 """Holds: a recording kept past its term for a procedure, looked at again every month, lifted when that is over (RET-02).
 
-Owns: when a hold may be opened, its review and its end.  Must never know: HTTP, how anything is erased (`keeping`).
+Owns: when a hold may be opened, its review and its end.  Must never know: HTTP, how anything is erased (`retention`).
 R241-4 and R241-13 al. 3 keep past the month only what was extracted *and transmitted* within it for a procedure: a hold names a
 procedure under which an extraction of the recording was handed over.  An open-ended "keep" would be over-retention, so each
 hold has a day on which somebody must say again that it is needed.
 
-API: `await open(person, recording, Asked(...)) -> Held`, `await of(person, recording) -> OfRecording`,
-`await standing(person) -> list[Held]`, `await review(person, hold, motive) -> Held`, `await lift(...) -> Held` likewise.
-The order of `open`: entry in the journal, the key under a later day, the row.  So the key's day tells of a hold even where a
-restored catalogue does not know it any more (`is_lost`), and a crash in between keeps the recording.
+API: `await open(person, recording, HoldRequest(...))`, `await review(person, hold, motive)`, `await lift(person, hold, motive)`
+return a `HeldRecording`; `await of_recording(person, recording) -> HoldsOfRecording`, `await list_open(person)`.
+The order of `open`: entry in the journal, the key under a later day, the row.  So the key's day shows a hold even where a
+restored catalogue has no row of it any more (`is_lost`), and a crash in between keeps the recording.
 """
 
 import asyncio
@@ -42,8 +42,8 @@ MAX_LISTED = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a hold needs (RET-02): the procedure, the authority in charge of it, who asked."""
+class HoldRequest:
+    """What a hold needs (RET-02): the procedure, the authority in charge of it, who wanted."""
 
     procedure_type: str
     procedure_no: str
@@ -52,7 +52,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldRecording:
     """A hold with the recording it keeps; `overdue`: its day of review is over."""
 
     hold: Hold
@@ -61,13 +61,13 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class OfRecording:
+class HoldsOfRecording:
     """The holds of one recording, lifted ones too, and the procedures under which an extraction of it was handed over.
 
     `lost`: its key shows a hold that a restored catalogue has forgotten; it may be opened again, whenever, for any number.
     """
 
-    holds: tuple[Held, ...]
+    holds: tuple[HeldRecording, ...]
     procedures: tuple[str, ...]
     lost: bool
 
@@ -112,7 +112,7 @@ class Holds:
         """Holds open, for metrics; `refresh` brings both up to date."""
         self.overdue_now = 0
 
-    async def open(self, person: Person, recording: str, asked: Asked) -> Held:
+    async def open(self, person: Person, recording: str, wanted: HoldRequest) -> HeldRecording:
         """RET-02: keep a recording past its term for a procedure, opened before the term.
 
         Raises TheirError INCOMPLETE (a field), CONFLICT (too late, erased, not handed over for this procedure, held for it
@@ -122,8 +122,8 @@ class Holds:
             row = await self._catalogue.recordings.get(recording)
             await self._require(person, Action.HOLD_RECORDING, row)
             try:
-                clean = _clean(asked)
-                await self._may_open(row, clean)
+                clean = _clean(wanted)
+                await self._check_may_open(row, clean)
             except TheirError as error:
                 raise await self._refused(person, error, recording) from None
             now_ns = self._clock.utc_ns()
@@ -137,23 +137,23 @@ class Holds:
             await self._count(self._catalogue)
             return self._held(made, row)
 
-    async def of(self, person: Person, recording: str) -> OfRecording:
+    async def of_recording(self, person: Person, recording: str) -> HoldsOfRecording:
         """Return the holds of a recording, latest first.  Raises TheirError FORBIDDEN, NOT_FOUND."""
         row = await self._catalogue.recordings.get(recording)
         await self._require(person, Action.LIST_HOLDS, row)
         found = await self._catalogue.holds.of_recording(recording)
         procedures = await self._catalogue.exports.handed_over(recording)
         lost = await self._is_lost(row, found)
-        return OfRecording(tuple(self._held(hold, row) for hold in found), tuple(procedures), lost)
+        return HoldsOfRecording(tuple(self._held(hold, row) for hold in found), tuple(procedures), lost)
 
-    async def standing(self, person: Person) -> list[Held]:
+    async def list_open(self, person: Person) -> list[HeldRecording]:
         """Return the open holds in the person's scope, the next review first, at most 500.  Raises TheirError(FORBIDDEN)."""
         await self._authorizer.require(person, Action.LIST_HOLDS)
         now_ns = self._clock.utc_ns()
         rows = await self._catalogue.holds.list_open(MAX_LISTED)
         return [self._held(hold, row) for hold, row in rows if decide(person, Action.LIST_HOLDS, _facts(row), now_ns).allowed]
 
-    async def review(self, person: Person, hold: str, motive: str | None) -> Held:
+    async def review(self, person: Person, hold: str, motive: str | None) -> HeldRecording:
         """Say again that a hold is needed: its next review is a month from today.  Raises as `lift` does."""
         async with self._changing:
             found, row, reason = await self._open_one(person, hold, motive)
@@ -163,7 +163,7 @@ class Holds:
             await self._count(self._catalogue)
             return self._held(changed, row)
 
-    async def lift(self, person: Person, hold: str, motive: str | None) -> Held:
+    async def lift(self, person: Person, hold: str, motive: str | None) -> HeldRecording:
         """Lift a hold; a recording past its term then goes at the next sweep (RET-02: at most 24 h).
 
         Raises TheirError INCOMPLETE (no motive), CONFLICT (lifted already), FORBIDDEN, NOT_FOUND; each refusal is entered.
@@ -183,7 +183,7 @@ class Holds:
 
     async def _count(self, catalogue: Catalogue) -> None:
         days = await catalogue.holds.review_days()
-        self.open_now, self.overdue_now = len(days), sum(map(self._is_over, days))
+        self.open_now, self.overdue_now = len(days), sum(map(self._is_overdue, days))
 
     async def _open_one(self, person: Person, hold: str, motive: str | None) -> tuple[Hold, Recording, str]:
         found = await self._catalogue.holds.get(hold)
@@ -198,7 +198,7 @@ class Holds:
         except TheirError as error:
             raise await self._refused(person, error, found.recording) from None
 
-    async def _may_open(self, row: Recording, asked: Asked) -> None:
+    async def _check_may_open(self, row: Recording, wanted: HoldRequest) -> None:
         known = await self._catalogue.holds.of_recording(row.recording)
         still = [hold for hold in known if hold.released_ns is None]
         if row.state == "erased":
@@ -208,7 +208,7 @@ class Holds:
                 code=Code.RECORDING_ERASED,
                 facts={"rule": "RET-01"},
             )
-        if any(hold.procedure_no == asked.procedure_no for hold in still) or len(still) >= MAX_OPEN:
+        if any(hold.procedure_no == wanted.procedure_no for hold in still) or len(still) >= MAX_OPEN:
             raise TheirError(
                 Kind.CONFLICT,
                 "this recording is held for this procedure already, or for too many (RET-02)",
@@ -221,7 +221,7 @@ class Holds:
             raise TheirError(
                 Kind.CONFLICT, "a hold is opened before the term (RET-02)", code=Code.HOLD_AFTER_TERM, facts={"rule": "RET-02"}
             )
-        if asked.procedure_no not in await self._catalogue.exports.handed_over(row.recording):
+        if wanted.procedure_no not in await self._catalogue.exports.handed_over(row.recording):
             raise TheirError(
                 Kind.CONFLICT,
                 "extract it for this procedure and hand it over first (RET-02)",
@@ -250,11 +250,11 @@ class Holds:
     def _review_day(self) -> str:
         return add_months(paris_day(self._clock.utc_ns()), REVIEW_MONTHS).isoformat()
 
-    def _is_over(self, review_on: str) -> bool:
+    def _is_overdue(self, review_on: str) -> bool:
         return date.fromisoformat(review_on) < paris_day(self._clock.utc_ns())
 
-    def _held(self, hold: Hold, row: Recording) -> Held:
-        return Held(hold, row, hold.released_ns is None and self._is_over(hold.review_on))
+    def _held(self, hold: Hold, row: Recording) -> HeldRecording:
+        return HeldRecording(hold, row, hold.released_ns is None and self._is_overdue(hold.review_on))
 
     async def _enter(self, person: Person, hold: Hold, event: str, motive: str) -> None:
         await self._journal.append(
@@ -288,17 +288,17 @@ def _facts(row: Recording) -> Facts:
     return Facts(regime=row.regime, service=row.service, commune=row.commune)
 
 
-def _clean(asked: Asked) -> Asked:
-    if asked.procedure_type not in PROCEDURES:
+def _clean(wanted: HoldRequest) -> HoldRequest:
+    if wanted.procedure_type not in PROCEDURES:
         raise TheirError(
             Kind.INCOMPLETE,
             f"procedure_type must be one of {', '.join(PROCEDURES)} (RET-02)",
             code=Code.PROCEDURE_TYPE_INVALID,
             facts={"rule": "RET-02"},
         )
-    return Asked(
-        asked.procedure_type,
-        clean_text(asked.procedure_no, "procedure_no"),
-        clean_text(asked.authority, "authority"),
-        clean_text(asked.requested_by, "requested_by"),
+    return HoldRequest(
+        wanted.procedure_type,
+        clean_text(wanted.procedure_no, "procedure_no"),
+        clean_text(wanted.authority, "authority"),
+        clean_text(wanted.requested_by, "requested_by"),
     )

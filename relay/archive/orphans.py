@@ -20,7 +20,7 @@ from relay.store.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
-class Orphans:
+class Orphan:
     """What the chain of such a recording says."""
 
     start: Start
@@ -38,7 +38,7 @@ class Orphans:
         )  # fmt: skip
 
 
-def read_orphans(vault: Vault, keyring: Keyring, recording: str) -> Orphans:
+def read_orphan(vault: Vault, keyring: Keyring, recording: str) -> Orphan:
     """Read one; raises TheirError (CONFLICT, INVALID, NOT_FOUND) with what is missing to make its row again."""
     segments: list[Segment] = []
     gaps: list[Gap] = []
@@ -52,7 +52,7 @@ def read_orphans(vault: Vault, keyring: Keyring, recording: str) -> Orphans:
     if end is None:
         raise _unknown("its chain has no end yet")
     _check_term(keyring, start)
-    return Orphans(start, end, segments, gaps)
+    return Orphan(start, end, segments, gaps)
 
 
 def _check_term(keyring: Keyring, start: Start) -> None:

@@ -51,7 +51,7 @@ class Playback:
     opened_ns: int
     touched_ns: int
     """UTC nanoseconds of the last reading."""
-    touched: float
+    touched_mono: float
     """Monotonic seconds of the same instant: no step of the wall clock makes a playback idle."""
     served: set[int] = field(default_factory=set)
     """Segments of which at least one fragment was decrypted for it."""
@@ -137,7 +137,7 @@ class Playbacks:
         """Close playbacks that nobody has read from for ten minutes; have keys forgotten that nobody needs any more."""
         self._keyring.forget_opened()
         limit = self._clock.monotonic() - IDLE_SECONDS
-        for view in [view for view in self._open.values() if view.touched < limit]:
+        for view in [view for view in self._open.values() if view.touched_mono < limit]:
             await self._end(view, "idle")
 
     def playlist(self, person: Person, view: str) -> str:
@@ -202,7 +202,7 @@ class Playbacks:
         return found
 
     def _touch(self, person: Person, view: str) -> Playback:
-        found = replace(self._mine(person, view), touched_ns=self._clock.utc_ns(), touched=self._clock.monotonic())
+        found = replace(self._mine(person, view), touched_ns=self._clock.utc_ns(), touched_mono=self._clock.monotonic())
         self._open[view] = found
         return found
 

@@ -30,7 +30,7 @@ from relay.policy.retention import expires_on
 from relay.policy.roles import Action, Person
 from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_in_background, wait_within
 from relay.store.accounts import Camera
-from relay.store.catalogue import Catalogue, Filter, Recording, Segment
+from relay.store.catalogue import Catalogue, Recording, RecordingFilter, Segment
 from relay.store.journal import Entry, Journal, Operation
 from relay.store.keyring import Keyring
 
@@ -217,10 +217,10 @@ class Recordings:
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
-    async def list(self, person: Person, wanted: Filter | None = None) -> "list[Recording]":
+    async def list(self, person: Person, wanted: RecordingFilter | None = None) -> "list[Recording]":
         """Return recordings in the person's scope (VID-03), newest first; metadata only (REC-10)."""
         await self._authorizer.require(person, Action.LIST_RECORDINGS)
-        found = await self._catalogue_in_time.recordings.find(wanted or Filter())
+        found = await self._catalogue_in_time.recordings.find(wanted or RecordingFilter())
         return [row for row in found if _in_scope(person, row)]
 
     async def get(self, person: Person, recording: str) -> Detail:

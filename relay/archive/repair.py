@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from relay.archive.chain_facts import ChainFacts
 from relay.archive.check import Check, Disagreement, Progress
-from relay.archive.orphans import read_orphans
+from relay.archive.orphans import read_orphan
 from relay.archive.recordings import Recordings
 from relay.archive.retention import Retention
 from relay.base.clock import Clock
@@ -38,7 +38,7 @@ declare(
 
 
 @dataclass(frozen=True, slots=True)
-class Repaired:
+class RepairResult:
     """What was mended, and what a check found afterwards."""
 
     mended: tuple[Disagreement, ...]
@@ -75,18 +75,18 @@ class Repair:
         self._authorizer = authorizer.within(NO_DEADLINE)  # a repair reads everything there is: its caller waits
         self._one = asyncio.Lock()
         self._mends: dict[str, Callable[[str], Awaitable[None]]] = {
-            "segment_without_row": self._facts,
-            "gap_without_row": self._facts,
-            "folder_without_row": self._list,
-            "open_but_closed": self._close,
-            "open_without_folder": self._abandon,
-            "erased_but_there": self._retention.finish,
-            "erased_but_readable": self._retention.finish,
-            "erasure_unfinished": self._retention.finish,
-            "view_left_open": self._close_view,
+            "segment_without_row": self._mend_rows,
+            "gap_without_row": self._mend_rows,
+            "folder_without_row": self._mend_orphan,
+            "open_but_closed": self._mend_open,
+            "open_without_folder": self._mend_abandoned,
+            "erased_but_there": self._retention.finish_erasure,
+            "erased_but_readable": self._retention.finish_erasure,
+            "erasure_unfinished": self._retention.finish_erasure,
+            "view_left_open": self._mend_view,
         }
 
-    async def run(self, person: Person, progress: Progress | None = None) -> Repaired:
+    async def run(self, person: Person, progress: Progress | None = None) -> RepairResult:
         """Check, mend what is safe, check again.  Raises TheirError(FORBIDDEN), OurError (nothing can be entered or read)."""
         await self._authorizer.require(person, Action.MAINTAIN, object_type="check")
         async with self._one:
@@ -104,7 +104,7 @@ class Repair:
                     continue
                 self._counters.count("repairs")
                 mended.append(found)
-            return Repaired(tuple(mended), tuple(await self._check.run(progress)))
+            return RepairResult(tuple(mended), tuple(await self._check.run(progress)))
 
     async def _enter(self, person: Person, found: Disagreement) -> None:
         """The entry stands before the repair, as everywhere."""
@@ -122,16 +122,16 @@ class Repair:
             )
         )
 
-    async def _rows(self, recording: str) -> RecordingClosed | None:
+    async def _restore_rows(self, recording: str) -> RecordingClosed | None:
         """Make the rows of segments and gaps that stand in the chain; return how the recording ended."""
         segments: list[Segment] = []
         gaps: list[Gap] = []
         facts = ChainFacts(recording, segments.append, gaps.append)
         end = await asyncio.to_thread(lambda: facts.read(stream(self._vault.chain(recording))))
-        await self._add(recording, segments, gaps)
+        await self._add_rows(recording, segments, gaps)
         return end
 
-    async def _add(self, recording: str, segments: Iterable[Segment], gaps: Iterable[Gap]) -> None:
+    async def _add_rows(self, recording: str, segments: Iterable[Segment], gaps: Iterable[Gap]) -> None:
         on_disk = set(await asyncio.to_thread(self._vault.segments, recording))
         for row in segments:
             if row.segment in on_disk:
@@ -142,26 +142,26 @@ class Repair:
                 seen.add(gap.start_ns)
                 await self._catalogue.recordings.add_gap(recording, gap.start_ns, gap.length_ns, gap.cause.value)
 
-    async def _facts(self, recording: str) -> None:
-        await self._rows(recording)
+    async def _mend_rows(self, recording: str) -> None:
+        await self._restore_rows(recording)
 
-    async def _close(self, recording: str) -> None:
-        end = await self._rows(recording)
+    async def _mend_open(self, recording: str) -> None:
+        end = await self._restore_rows(recording)
         if end is None:
             raise OurError("the chain has no end any more")
         await self._recordings.closed(end)
 
-    async def _list(self, recording: str) -> None:
+    async def _mend_orphan(self, recording: str) -> None:
         """Make the row of a folder again, and what hangs on it; an intervention that is gone too returns closed, nameless."""
-        found = await asyncio.to_thread(read_orphans, self._vault, self._keyring, recording)
-        await self._know_intervention(found.start)
+        found = await asyncio.to_thread(read_orphan, self._vault, self._keyring, recording)
+        await self._restore_intervention(found.start)
         camera = await self._find_camera(found.start.camera)
         # The commune is not sealed: today's of that camera, or none, which shows it to nobody whose scope is a commune.
         await self._catalogue.recordings.add(found.row(camera.commune if camera is not None else ""))
-        await self._add(recording, found.segments, found.gaps)
+        await self._add_rows(recording, found.segments, found.gaps)
         await self._recordings.closed(found.end)
 
-    async def _know_intervention(self, start: Start) -> None:
+    async def _restore_intervention(self, start: Start) -> None:
         try:
             await self._catalogue.interventions.get(start.intervention)
         except TheirError:
@@ -169,10 +169,10 @@ class Repair:
             row = Intervention(its, its, "relay", start.started_ns, "relay", now_ns)
             await self._catalogue.interventions.add(row, None)
 
-    async def _abandon(self, recording: str) -> None:
+    async def _mend_abandoned(self, recording: str) -> None:
         await self._recordings.abandoned(recording, "nothing of it is in the vault")
 
-    async def _close_view(self, view: str) -> None:
+    async def _mend_view(self, view: str) -> None:
         for row in await self._catalogue.views.list_open():
             if row.view == view:
                 await self._catalogue.views.close(view, self._clock.utc_ns(), "left open", row.opened_ns, row.leased_ns)

@@ -3,8 +3,8 @@
 Owns: the order of I5: journal entry → key destroyed → unlink → tombstone; the sweep at start and at least daily (RET-01).
 Must never know: HTTP, packets.
 
-API: `await sweep() -> Swept` (at start and then every hour by `await run()`), `holds` (what must not be swept),
-`status() -> Status` for metrics (LAW.md T23: late erasures, oldest age).
+API: `await sweep() -> SweepResult` (at start and then every hour by `await run()`), `holds` (what must not be swept),
+`status() -> RetentionStatus` for metrics (LAW.md T23: late erasures, oldest age).
 Every step is idempotent, so that a sweep after `kill -9` at any instant finishes what was begun.
 """
 
@@ -43,7 +43,7 @@ declare(
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
+class SweepResult:
     """What one sweep did."""
 
     erased: tuple[str, ...]
@@ -53,7 +53,7 @@ class Swept:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class RetentionStatus:
     """For metrics and the page: when the last complete sweep was, and what it could not do."""
 
     swept_ns: int | None
@@ -95,14 +95,14 @@ class Retention:
         self._close_open = close_open
         self._sweeping = asyncio.Lock()
         self.holds = Holds(catalogue, journal, authorizer, keyring, clock, self._unhurried, self._sweeping, deadline=deadline)
-        self._status = Status(None, 0, 0)
-        self._whole_at = clock.monotonic()
+        self._status = RetentionStatus(None, 0, 0)
+        self._complete_at = clock.monotonic()
 
     def believed_ns(self) -> int:
         """Return UTC (ns) by which terms are judged: at most what the wall clock says, and not ahead with a step of it."""
         return self._unhurried.utc_ns()
 
-    def status(self) -> Status:
+    def status(self) -> RetentionStatus:
         """Return the state of keeping."""
         return self._status
 
@@ -116,17 +116,17 @@ class Retention:
                 logger.exception("retention sweep failed")
             await asyncio.sleep(SWEEP_SECONDS)
 
-    def since_whole(self) -> float:
+    def seconds_since_complete(self) -> float:
         """Return the seconds since the last sweep in which nothing failed, or since the start."""
-        return self._clock.monotonic() - self._whole_at
+        return self._clock.monotonic() - self._complete_at
 
-    async def sweep(self) -> Swept:
+    async def sweep(self) -> SweepResult:
         """RET-01: erase every recording whose Paris expiry day has begun and that is not held; destroy due day keys.
 
         Also drops bodies of journal entries older than three years (JRN-03).  Raises OurError when the journal cannot write.
         """
         async with self._sweeping:
-            now_ns = self._now_ns()
+            now_ns = self._term_ns()
             today = paris_day(now_ns)
             held, lifted = await self._catalogue.holds.held(), await self._catalogue.holds.lifted()
             due = await self._catalogue.recordings.expiring(today.isoformat())
@@ -149,9 +149,9 @@ class Retention:
             await self._purge_journal(now_ns)
             await self.holds.refresh()
             if not failed:
-                self._whole_at = self._clock.monotonic()
-            self._status = Status(now_ns, len(failed), self._status.late_total + late, len(lost))
-            return Swept(tuple(erased), late, len(held), tuple(failed))
+                self._complete_at = self._clock.monotonic()
+            self._status = RetentionStatus(now_ns, len(failed), self._status.late_total + late, len(lost))
+            return SweepResult(tuple(erased), late, len(held), tuple(failed))
 
     async def _lost(self, rows: Sequence[Recording], known: AbstractSet[str]) -> set[str]:
         """Erasing cannot be taken back: what a restored catalogue has forgotten to hold is kept, and said so."""
@@ -161,7 +161,7 @@ class Retention:
             logger.error("%d recordings past their term are kept for holds that the catalogue does not know", len(lost))
         return lost
 
-    def _now_ns(self) -> int:
+    def _term_ns(self) -> int:
         """A wall clock that jumps ahead must erase nothing early."""
         now_ns = self._unhurried.utc_ns()
         if self._unhurried.ahead_ns:
@@ -206,7 +206,7 @@ class Retention:
             self._counters.count("erasures_late")
         return int(late_seconds > 0)
 
-    async def finish(self, recording: str) -> None:
+    async def finish_erasure(self, recording: str) -> None:
         """Finish an erasure that the journal knows and that stopped half-way (I5); a tombstone stays as it is.
 
         Raises TheirError(CONFLICT) under a hold or before the term, OSError, OurError; every step may be repeated.

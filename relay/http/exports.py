@@ -7,7 +7,7 @@ import contextlib
 
 from aiohttp import hdrs, web
 
-from relay.archive.exports import Delivery, Request
+from relay.archive.exports import Delivery, ExportRequest
 from relay.base.clock import rfc3339
 from relay.http import schemas
 from relay.http.bodies import answer, plain, read_body
@@ -37,7 +37,7 @@ async def verdict(request: web.Request) -> web.StreamResponse:
 async def ask(request: web.Request) -> web.StreamResponse:
     """Enter an extraction: who asks, on what legal basis."""
     body = await read_body(request, schemas.ExportAsk)
-    wanted = Request(
+    wanted = ExportRequest(
         from_ns=body.from_ns,
         to_ns=body.to_ns,
         motive=body.motive,

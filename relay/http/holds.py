@@ -5,14 +5,14 @@ What this file owns: the JSON of holds.  What it must never know: terms, keys.
 
 from aiohttp import web
 
-from relay.archive.holds import Asked, Held
+from relay.archive.holds import HeldRecording, HoldRequest
 from relay.base.clock import rfc3339
 from relay.http import schemas
 from relay.http.bodies import answer, read_body
 from relay.http.context import Access, Route, context, signed_in
 
 
-def _shown(held: Held) -> schemas.HoldOut:
+def _shown(held: HeldRecording) -> schemas.HoldOut:
     hold, row = held.hold, held.recording
     return schemas.HoldOut(
         hold=hold.hold,
@@ -36,21 +36,21 @@ def _shown(held: Held) -> schemas.HoldOut:
 async def open_hold(request: web.Request) -> web.StreamResponse:
     """Keep a recording past its term for a procedure."""
     body = await read_body(request, schemas.HoldOpen)
-    asked = Asked(body.procedure_type, body.procedure_no, body.authority, body.requested_by)
+    asked = HoldRequest(body.procedure_type, body.procedure_no, body.authority, body.requested_by)
     made = await context(request).holds.open(signed_in(request).person, request.match_info["recording"], asked)
     return answer(_shown(made), 201)
 
 
 async def of_recording(request: web.Request) -> web.StreamResponse:
     """List the holds of a recording, lifted ones too."""
-    found = await context(request).holds.of(signed_in(request).person, request.match_info["recording"])
+    found = await context(request).holds.of_recording(signed_in(request).person, request.match_info["recording"])
     shown = [_shown(held) for held in found.holds]
     return answer(schemas.RecordingHolds(holds=shown, procedures=list(found.procedures), lost=found.lost))
 
 
 async def list_holds(request: web.Request) -> web.StreamResponse:
     """List open holds, the next review first."""
-    found = await context(request).holds.standing(signed_in(request).person)
+    found = await context(request).holds.list_open(signed_in(request).person)
     return answer(schemas.HoldList(holds=[_shown(held) for held in found]))
 
 

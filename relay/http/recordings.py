@@ -12,7 +12,7 @@ from relay.base.errors import Kind, TheirError
 from relay.http import schemas
 from relay.http.bodies import answer, number, read_body
 from relay.http.context import Access, Route, context, signed_in
-from relay.store.catalogue import Filter, Recording
+from relay.store.catalogue import Recording, RecordingFilter
 
 PAGE = 100
 
@@ -68,7 +68,7 @@ async def list_recordings(request: web.Request) -> web.StreamResponse:
             code=Code.FILTER_UNKNOWN,
             facts={"field": ", ".join(sorted(query.keys() - known))},
         )
-    wanted = Filter(
+    wanted = RecordingFilter(
         camera=query.get("camera"),
         intervention=query.get("intervention"),
         from_ns=number(request, "from_ns", 0, 0, 1 << 62) if "from_ns" in query else None,

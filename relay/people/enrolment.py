@@ -118,7 +118,7 @@ class Enrolment:
         await self._authorizer.require(actor, Action.MANAGE_CAMERAS, object_type="camera", object_id=camera)
         await self.camera(camera)
         await self._enter(actor, camera, event="camera revoked")
-        await run_to_completion(self._replace(camera, {"revoked_ns": self._clock.utc_ns()}), self._deadline)
+        await run_to_completion(self._invalidate_token(camera, {"revoked_ns": self._clock.utc_ns()}), self._deadline)
 
     async def reissue(self, actor: Person, camera: str) -> str:
         """Replace a camera's token (lost, or shown to the wrong person); the old one stops working at once."""
@@ -128,7 +128,7 @@ class Enrolment:
             raise TheirError(Kind.GONE, f"camera {camera} is revoked", code=Code.CAMERA_REVOKED)
         token = new_token()
         await self._enter(actor, camera, event="camera token reissued")
-        await run_to_completion(self._replace(camera, {"token_digest": token_digest(token)}), self._deadline)
+        await run_to_completion(self._invalidate_token(camera, {"token_digest": token_digest(token)}), self._deadline)
         return token
 
     async def camera(self, camera: str) -> Camera:
@@ -205,12 +205,12 @@ class Enrolment:
                 facts={"commune": commune, "rule": "REC-03, R241-8"},
             )
 
-    async def _replace(self, camera: str, values: dict[str, Any]) -> None:
+    async def _invalidate_token(self, camera: str, values: dict[str, Any]) -> None:
         """The token known so far is worth nothing from here on."""
         await self._accounts.update_camera(camera, values)
-        self._tell(camera)
+        self._notify_revoked(camera)
 
-    def _tell(self, camera: str) -> None:
+    def _notify_revoked(self, camera: str) -> None:
         for callback in self.on_revoked:
             callback(camera)
 

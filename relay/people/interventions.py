@@ -56,7 +56,7 @@ class Interventions:
     async def open(self, person: Person, label: str, motive: str | None) -> Intervention:
         """Open an intervention; the caller has joined it with the motive.  Raises TheirError INCOMPLETE, INVALID, FORBIDDEN."""
         await self._authorizer.require(person, Action.OPEN_INTERVENTION)
-        reason = await self._motive(person, Action.OPEN_INTERVENTION, motive, "")
+        reason = await self._check_motive(person, Action.OPEN_INTERVENTION, motive, "")
         now_ns = self._clock.utc_ns()
         made = Intervention(new_id(now_ns), clean_text(label, "label", max_length=120), person.user, now_ns)
         await self._enter(person, made.intervention, "intervention opened", reason)
@@ -92,7 +92,7 @@ class Interventions:
             person, Action.JOIN_INTERVENTION, object_type="intervention", object_id=intervention[:32]
         )
         found = await self._require_open(intervention)
-        reason = await self._motive(person, Action.JOIN_INTERVENTION, motive, intervention)
+        reason = await self._check_motive(person, Action.JOIN_INTERVENTION, motive, intervention)
         await self._enter(person, intervention, "intervention joined", reason)
         await run_to_completion(
             self._join(Participant(intervention, person.user, reason, self._clock.utc_ns())), self._deadline
@@ -117,7 +117,7 @@ class Interventions:
         )
         await self._finish(intervention, "relay")
 
-    async def tidy(self, busy: Collection[str]) -> None:
+    async def close_abandoned(self, busy: Collection[str]) -> None:
         """Close what a camera opened, nobody joined and no camera is in any more; `busy` are those with a camera."""
         for intervention in await self._catalogue.interventions.unattended():
             if intervention not in busy:
@@ -157,19 +157,19 @@ class Interventions:
 
     async def _add(self, made: Intervention, participant: Participant | None) -> None:
         await self._catalogue.interventions.add(made, participant)
-        self._changed()
+        self._notify_changed()
 
     async def _join(self, participant: Participant) -> None:
         await self._catalogue.interventions.join(participant)
-        self._changed()
+        self._notify_changed()
 
     async def _finish(self, intervention: str, by: str) -> None:
         await self._catalogue.interventions.close(intervention, by, self._clock.utc_ns())
         for callback in self.on_closed:
             callback(intervention)
-        self._changed()
+        self._notify_changed()
 
-    async def _motive(self, person: Person, action: Action, motive: str | None, intervention: str) -> str:
+    async def _check_motive(self, person: Person, action: Action, motive: str | None, intervention: str) -> str:
         try:
             return check_motive(motive)
         except TheirError as error:
@@ -177,7 +177,7 @@ class Interventions:
                 person, action, error, object_type="intervention", object_id=intervention
             ) from None
 
-    def _changed(self) -> None:
+    def _notify_changed(self) -> None:
         for callback in self.on_changed:
             callback()
 

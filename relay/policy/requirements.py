@@ -55,13 +55,13 @@ ENFORCED: dict[str, Requirement] = {
     "REC-09": Requirement(
         "R241-2 5° à 7°",
         "an export carries its motive, requesting agent and service, procedure number",
-        ("relay.archive.exports:Request", "relay.archive.exports:Exports.request"),
+        ("relay.archive.exports:ExportRequest", "relay.archive.exports:Exports.request"),
         (_ARCHIVE + "test_exports.py::test_every_legal_field_is_required_and_the_refusal_is_entered",),
     ),
     "REC-10": Requirement(
         "R241-2, R241-10 last al.",
         "search by metadata only, nothing about persons",
-        ("relay.store.catalogue:Filter",),
+        ("relay.store.catalogue:RecordingFilter",),
         (_POLICY + "test_requirements.py::test_recordings_are_searched_by_metadata_only",),
     ),
     "LIV-01": Requirement(
@@ -105,7 +105,7 @@ ENFORCED: dict[str, Requirement] = {
     "LIV-05": Requirement(
         "R241-4 al.4, R241-13 al.4",
         "no second recording: playback and extraction leave no media outside the vault",
-        ("relay.archive.export_zip:Archive", "relay.archive.playback:Playbacks.media"),
+        ("relay.archive.export_zip:ExportZip", "relay.archive.playback:Playbacks.media"),
         (_ARCHIVE + "test_exports.py::test_no_plain_media_rests_in_the_data_folder_during_or_after_an_extraction",),
     ),
     "LIV-06": Requirement(
@@ -249,7 +249,7 @@ ENFORCED: dict[str, Requirement] = {
         (
             "relay.policy.retention:expires_on",
             "relay.archive.retention:Retention.sweep",
-            "relay.archive.retention:Retention.finish",
+            "relay.archive.retention:Retention.finish_erasure",
             "relay.base.clock:UnhurriedClock",
         ),
         (
@@ -305,7 +305,7 @@ ENFORCED: dict[str, Requirement] = {
     "EXT-03": Requirement(
         "CPP R15-33-67",
         "the package holds the untouched original, manifest, signatures and a standalone verifier",
-        ("relay.archive.export_zip:Archive",),
+        ("relay.archive.export_zip:ExportZip",),
         (_ARCHIVE + "test_exports.py::test_an_archive_verifies_for_its_interval_with_nothing_but_the_public_key",),
     ),
     "VID-01": Requirement(

@@ -108,13 +108,13 @@ class Accounts:
         if not found:
             raise TheirError(Kind.NOT_FOUND, f"no user {user}", code=Code.USER_NOT_FOUND, facts={"user": user})
 
-    async def add_sign_in(self, digest: str, user: str, now_ns: int, expires_ns: int, most: int) -> None:
-        """Insert a sign-in; the oldest beyond `most` of the same person, and all expired ones, go."""
+    async def add_sign_in(self, digest: str, user: str, now_ns: int, expires_ns: int, max_count: int) -> None:
+        """Insert a sign-in; the oldest beyond `max_count` of the same person, and all expired ones, go."""
 
         def work(connection: Connection) -> None:
             connection.execute(delete(sign_ins).where(sign_ins.c.expires_ns <= now_ns))
             mine = select(sign_ins.c.digest).where(sign_ins.c.user == user).order_by(sign_ins.c.created_ns.desc())
-            extra = connection.scalars(mine.offset(most - 1)).all()
+            extra = connection.scalars(mine.offset(max_count - 1)).all()
             connection.execute(delete(sign_ins).where(sign_ins.c.digest.in_(extra)))
             row = {"digest": digest, "user": user, "created_ns": now_ns, "expires_ns": expires_ns}
             connection.execute(sign_ins.insert().values(**row))
@@ -136,17 +136,17 @@ class Accounts:
         """Delete all sign-ins of a person; return how many there were."""
         return await self._write(lambda c: c.execute(delete(sign_ins).where(sign_ins.c.user == user)).rowcount)
 
-    async def add_camera(self, camera: Camera, token_digest: str, most: int | None) -> None:
-        """Insert a camera; TheirError(CONFLICT) if the name is taken or `most` valid ones exist already (REC-03)."""
+    async def add_camera(self, camera: Camera, token_digest: str, max_count: int | None) -> None:
+        """Insert a camera; TheirError(CONFLICT) if the name is taken or `max_count` valid ones exist already (REC-03)."""
 
         def work(connection: Connection) -> None:
             valid = connection.execute(select(cameras.c.camera).where(cameras.c.revoked_ns.is_(None))).all()
-            if most is not None and len(valid) >= most:
+            if max_count is not None and len(valid) >= max_count:
                 raise TheirError(
                     Kind.CONFLICT,
-                    f"the authorisation covers {most} cameras (REC-03, R241-8)",
+                    f"the authorisation covers {max_count} cameras (REC-03, R241-8)",
                     code=Code.CAMERAS_AUTHORISED,
-                    facts={"max": most, "rule": "REC-03, R241-8"},
+                    facts={"max": max_count, "rule": "REC-03, R241-8"},
                 )
             connection.execute(cameras.insert().values(token_digest=token_digest, **_camera_values(camera)))
 

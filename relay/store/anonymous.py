@@ -32,22 +32,22 @@ class AnonymousRefusals:
         self._hour = 0
         self._over_budget = 0
 
-    def note(self, source: str, door: str, now_ns: int) -> None:
+    def count(self, source: str, door: str, now_ns: int) -> None:
         """Count one refusal of `source` (an address) at `door` (a route's name, not its path)."""
-        self._turn(now_ns)
+        self._advance_to(now_ns)
         key = (self._pseudonym(source), door)
         if key in self._counts or len(self._counts) < SOURCES_PER_MINUTE:
             self._counts[key] = self._counts.get(key, 0) + 1
         else:
             self._others += 1
 
-    def due(self, now_ns: int) -> Iterator[dict[str, str | int | bool | None]]:
+    def take_due(self, now_ns: int) -> Iterator[dict[str, str | int | bool | None]]:
         """Take the details of entries to write for minutes that are over."""
-        self._turn(now_ns)
+        self._advance_to(now_ns)
         ready, self._ready = self._ready, []
         yield from ready
 
-    def _turn(self, now_ns: int) -> None:
+    def _advance_to(self, now_ns: int) -> None:
         minute = now_ns // MINUTE_NS
         if minute == self._minute:
             return

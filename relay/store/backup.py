@@ -35,7 +35,7 @@ DATABASE, CHECKPOINTS, SETTINGS, MANIFEST = "relay.db", "journal/checkpoints", "
 KEYS = (
     "keys/kek.key", "keys/signing.key", "keys/signing.pub", "keys/dtls.pem", "keys/successions", "keys/revoked", "keys/leftover"
 )  # fmt: skip
-LARGEST = 1 << 40
+MAX_MEMBER_BYTES = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +127,12 @@ def restore(backup: Path, data: Path, foreign: Path | None, *, accept_loss: bool
         keys = _signing_keys(data) if pinned.exists() else ours
         if ours[0] not in keys:
             raise TheirError(Kind.CONFLICT, f"{backup} is of another installation, or of another signing key than {pinned}")
-        known = max((_newest(path, keys) for path in (data / CHECKPOINTS, foreign) if path is not None), default=0)
+        known = max((_largest_signed_size(path, keys) for path in (data / CHECKPOINTS, foreign) if path is not None), default=0)
         found = Restored(manifest, known)
         if found.lost and not accept_loss:
             detail = f"{found.lost} signed journal entries are newer than this backup ({manifest.journal_size}-{known - 1})"
             raise TheirError(Kind.CONFLICT, f"{detail}: take a newer one, or say --accept-loss, which is journalled")
-        _forget_sessions(Path(folder) / DATABASE)
+        _delete_sign_ins(Path(folder) / DATABASE)
         _put_back(Path(folder), data, manifest, replaced=found.lost > 0)
     return found
 
@@ -145,7 +145,7 @@ def _unpack(backup: Path, folder: Path) -> Manifest:
         with tarfile.open(backup, "r:") as tar:
             for member in tar:
                 source = tar.extractfile(member) if member.name in wanted and member.isreg() else None
-                if source is None or member.size > LARGEST:
+                if source is None or member.size > MAX_MEMBER_BYTES:
                     raise TheirError(Kind.INVALID, f"{backup}: {member.name!r} does not belong into a backup")
                 with os.fdopen(os.open(folder / member.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
                     while piece := source.read(1 << 20):
@@ -156,11 +156,11 @@ def _unpack(backup: Path, folder: Path) -> Manifest:
         manifest = Manifest(int(said["taken_ns"]), int(said["journal_size"]), str(said["data"]), dict(said["files"]))
     except (tarfile.TarError, ValueError, KeyError, TypeError, EOFError, FileExistsError, FileNotFoundError) as error:
         raise TheirError(Kind.INVALID, f"{backup}: not a whole backup ({error})") from error
-    _whole(folder, manifest, backup)
+    _check_whole(folder, manifest, backup)
     return manifest
 
 
-def _whole(folder: Path, manifest: Manifest, backup: Path) -> None:
+def _check_whole(folder: Path, manifest: Manifest, backup: Path) -> None:
     there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {MANIFEST}
     if there != set(manifest.digests) or not {DATABASE, *KEYS[:3]} <= there:
         raise TheirError(Kind.INVALID, f"{backup}: its files are not those that it lists")
@@ -176,7 +176,7 @@ def _signing_keys(root: Path) -> list[bytes]:
     return [public_key, *predecessors(public_key, successions_in(papers.read_bytes()) if papers.exists() else [])]
 
 
-def _newest(path: Path, keys: Sequence[bytes]) -> int:
+def _largest_signed_size(path: Path, keys: Sequence[bytes]) -> int:
     """Return the largest size that a checkpoint of this file was signed for; what is not signed by our keys says nothing."""
 
     def opened(note: str) -> Checkpoint | None:
@@ -187,7 +187,7 @@ def _newest(path: Path, keys: Sequence[bytes]) -> int:
     return max((found.size for found in map(opened, CheckpointFile(path).notes()) if found is not None), default=0)
 
 
-def _forget_sessions(database: Path) -> None:
+def _delete_sign_ins(database: Path) -> None:
     """A sign-in that was ended since must not come back."""
     with contextlib.closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("DELETE FROM sessions")

@@ -153,7 +153,7 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class RecordingFilter:
     """Metadata only: REC-10 forbids anything about persons."""
 
     camera: str | None = None
@@ -285,7 +285,7 @@ class RecordingTable(_Table):
             raise TheirError(Kind.NOT_FOUND, "no such recording", code=Code.RECORDING_NOT_FOUND)
         return Recording(*found)
 
-    async def find(self, wanted: Filter) -> list[Recording]:
+    async def find(self, wanted: RecordingFilter) -> list[Recording]:
         """Return recordings, newest first, at most 500."""
         query = select(recordings).where(*_conditions(wanted)).order_by(recordings.c.recording.desc())
         return [Recording(*row) for row in await self._all(query.limit(min(wanted.limit, 500)))]
@@ -434,7 +434,7 @@ class Catalogue:
         return Catalogue(self._database, deadline)
 
 
-def _conditions(wanted: Filter) -> list[Any]:
+def _conditions(wanted: RecordingFilter) -> list[Any]:
     table = recordings.c
     pairs: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
         (wanted.camera, table.camera.__eq__),

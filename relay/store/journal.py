@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 MAX_WAITING = 4096
 MAX_PER_COMMIT = 256
-CHECKPOINT_EVERY = 256
+CHECKPOINT_ENTRIES = 256
 MAX_OWED = 100_000
 """Checkpoints that wait for the file beside (two months of them); the start brings what was dropped beyond."""
 
@@ -155,9 +155,9 @@ class Journal:
         self._note = ""
         self._last_ns = 0
         self._queue: list[_Waiting] = []
-        self._flight: list[_Waiting] = []
+        self._in_flight: list[_Waiting] = []
         """What the database is writing."""
-        self._pump: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
         self._signing = asyncio.Lock()
         self._anonymous = AnonymousRefusals()
 
@@ -184,7 +184,7 @@ class Journal:
         try:
             await journal._begin()
         except BaseException:
-            journal._file.unlock()
+            journal.release()
             raise
         return journal
 
@@ -228,7 +228,7 @@ class Journal:
 
     def stalled(self, deadline: Deadline) -> bool:
         """Tell whether the oldest waiting entry has waited as long as the deadline: the disk does not answer."""
-        waiting = self._flight or self._queue
+        waiting = self._in_flight or self._queue
         late = bool(waiting) and deadline.is_over(time.monotonic() - waiting[0].since)
         return late or self._database.stalled(deadline)
 
@@ -251,7 +251,7 @@ class Journal:
         if len(self._queue) >= MAX_WAITING:
             self._counters.count("journal_refused")
             raise OurError("too much waits for the journal", retry_after=1.0, code=Code.STORE_BUSY)
-        waiting = self._put(entry)
+        waiting = self._enqueue(entry)
         if stalled:
             raise deadline.error()
         try:
@@ -260,10 +260,10 @@ class Journal:
         except OurError:
             if not waiting.done.done() and not happened:
                 self._counters.count("journal_unanswered")
-                self._put(_undoing(entry), waiting)
+                self._enqueue(_undoing(entry), waiting)
             raise
 
-    def _put(self, entry: Entry, undoes: _Waiting | None = None) -> _Waiting:
+    def _enqueue(self, entry: Entry, undoes: _Waiting | None = None) -> _Waiting:
         """Queue an entry; one that undoes another is not held to the queue's bound, which the other was held to."""
         # Time in the journal never runs backwards, whatever the wall clock does; the clock's own word is kept in `at`.
         now_ns = self._clock.utc_ns()
@@ -271,8 +271,8 @@ class Journal:
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         waiting = _Waiting(self._last_ns, entry, rfc3339(now_ns), done, time.monotonic(), undoes=undoes)
         self._queue.append(waiting)
-        if self._pump is None or self._pump.done():
-            self._pump = spawn(self._drain(), "journal")
+        if self._writer is None or self._writer.done():
+            self._writer = spawn(self._drain(), "journal")
         return waiting
 
     async def refuse(
@@ -314,11 +314,11 @@ class Journal:
     def refuse_anonymous(self, source: str, door: str) -> None:
         """Count a refusal to nobody identified; `flush_anonymous` enters them later, bounded.  Never waits, never raises."""
         self._counters.count("journal_anonymous")
-        self._anonymous.note(source, door, self._clock.utc_ns())
+        self._anonymous.count(source, door, self._clock.utc_ns())
 
     async def flush_anonymous(self) -> None:
         """Enter what was counted in minutes that are over (call every few seconds)."""
-        for details in self._anonymous.due(self._clock.utc_ns()):
+        for details in self._anonymous.take_due(self._clock.utc_ns()):
             await self.append(Entry(Operation.REFUS, "anonymous", "none", result="denied", details=details))
 
     async def read(self, after: int = -1, limit: int = 200, *, deadline: Deadline = NO_DEADLINE) -> list[Leaf]:
@@ -382,18 +382,27 @@ class Journal:
         """JRN-03: drop body and salt of entries older than `before_ns`; their leaf hashes stay and still verify."""
         return await self._database.write(lambda connection: rows.purge(connection, before_ns))
 
+    async def settled(self) -> None:
+        """Wait until no entry waits for the disk any more."""
+        while self._writer is not None and not self._writer.done():
+            await asyncio.wait({self._writer})
+
+    def release(self) -> None:
+        """Let another process write, without entering the stop."""
+        self._file.unlock()
+
     async def close(self) -> None:
         """Enter the stop, sign the last checkpoint, let another process write."""
         try:
             await self.append(Entry(Operation.SYSTEME, "relay", "system", object_type="journal", details={"event": "stop"}))
             await self.checkpoint()
         finally:
-            self._file.unlock()
+            self.release()
 
     async def _drain(self) -> None:
         while self._queue:
             batch, self._queue = self._queue[:MAX_PER_COMMIT], self._queue[MAX_PER_COMMIT:]
-            self._flight = batch
+            self._in_flight = batch
             try:
                 await self._commit(batch)
             except Exception as error:
@@ -401,8 +410,8 @@ class Journal:
                 for waiting in batch:
                     waiting.leaf = None
                     _fail(waiting.done, error)
-            self._flight = []
-            if self._tree.size - max(self._signed_size, 0) >= CHECKPOINT_EVERY:
+            self._in_flight = []
+            if self._tree.size - max(self._signed_size, 0) >= CHECKPOINT_ENTRIES:
                 # A checkpoint that cannot be written now is signed with the next entries; the entries themselves are safe.
                 with contextlib.suppress(OurError, OSError):
                     await self.checkpoint()

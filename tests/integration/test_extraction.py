@@ -15,7 +15,7 @@ import pytest
 
 from relay.archive.check import Check
 from relay.archive.export_zip import DERIVE
-from relay.archive.exports import Exports, Request
+from relay.archive.exports import ExportRequest, Exports
 from relay.archive.playback import Playbacks
 from relay.archive.recordings import Recordings
 from relay.base.clock import SystemClock
@@ -146,7 +146,7 @@ async def test_what_the_playlist_names_decodes_in_full(post: Post) -> None:
 
 async def _archive(post: Post, seconds: float = 60) -> bytes:
     span = (post.started_ns, post.started_ns + int(seconds * 1e9))
-    wanted = Request(*span, "réquisition du parquet", "CPP_60-1", "OPJ Bernard", "SRPJ", "PV 12/2026")
+    wanted = ExportRequest(*span, "réquisition du parquet", "CPP_60-1", "OPJ Bernard", "SRPJ", "PV 12/2026")
     made = await post.exports.request(COMMANDER, post.recording, wanted)
     return b"".join([chunk async for chunk in await post.exports.deliver(COMMANDER, made.export)])
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import pytest
 
-from relay.archive.export_zip import DERIVE, Archive, Parts, select_interval
+from relay.archive.export_zip import DERIVE, ExportZip, Parts, select_interval
 from relay.archive.hls import index_chain, move_sound, playlist
 from relay.base.clock import ManualClock
 from relay.base.ids import new_id
@@ -77,7 +77,7 @@ class Scene:
         revoked = sign_revocations(keyring.signer, head=selection.head, issued_ns=EPOCH + 200 * NS, revoked={})
         parts = Parts(self.recording, selection, statement, keyring.public_key, (), revoked, single_file().encode(), DERIVE)
         with path.open("wb") as sink:
-            Archive(sink, parts, self.plain, lambda _share: None).write()
+            ExportZip(sink, parts, self.plain, lambda _share: None).write()
         return path
 
     def copy(self, path: Path) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pytest
 
-from relay.archive.exports import Delivery, Exports, Request
+from relay.archive.exports import Delivery, ExportRequest, Exports
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.verdict import Code
 from relay.evidence.verify import verify
@@ -44,10 +44,10 @@ def _exports(
     )
 
 
-async def _wanted(house: House, recording: str, first: float = 0, last: float = 60) -> Request:
+async def _wanted(house: House, recording: str, first: float = 0, last: float = 60) -> ExportRequest:
     started = (await house.catalogue.recordings.get(recording)).started_ns
     span = (started + int(first * NS), started + int(last * NS))
-    return Request(*span, "réquisition du parquet", "CPP_60-1", "OPJ Bernard", "SRPJ Rennes", "PV 12/2026")
+    return ExportRequest(*span, "réquisition du parquet", "CPP_60-1", "OPJ Bernard", "SRPJ Rennes", "PV 12/2026")
 
 
 async def _deliver(exports: Exports, export: Export) -> bytes:
@@ -227,7 +227,8 @@ async def test_bytes_that_are_not_as_sealed_never_leave(house: House) -> None:
     recording, exports = await house.record(), _exports(house, None)
     export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
     path = house.vault.folder(recording) / "00000.seg"
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    stored = path.read_bytes()
+    path.write_bytes(stored[:-1] + bytes([stored[-1] ^ 1]))
     with pytest.raises((OurError, TheirError)):
         await _deliver(exports, export)
 

@@ -6,14 +6,14 @@ from datetime import date
 import pytest
 
 from relay.archive.check import Check
-from relay.archive.holds import MAX_OPEN, Asked
+from relay.archive.holds import MAX_OPEN, HoldRequest
 from relay.base.errors import Kind, TheirError
 from relay.policy.retention import due_ns
 from relay.policy.roles import Person, Role
 from tests.support.services import AUDITOR, COMMANDER, DAY, OPERATOR, House
 
 TERM = date(2026, 2, 1)
-ASKED = Asked("judiciaire", "PV 12/2026", "Parquet de Rennes", "OPJ B.")
+ASKED = HoldRequest("judiciaire", "PV 12/2026", "Parquet de Rennes", "OPJ B.")
 WHY = "l'instruction est close"
 
 
@@ -109,7 +109,7 @@ async def test_only_what_was_handed_over_for_the_procedure_is_held(house: House)
             await house.retention.holds.open(COMMANDER, recording, ASKED)
         assert refused.value.kind is Kind.CONFLICT
         assert (await house.events())[-1] == "refus/hold_recording"
-    assert (await house.retention.holds.of(COMMANDER, elsewhere)).procedures == ("PV 13/2026",)
+    assert (await house.retention.holds.of_recording(COMMANDER, elsewhere)).procedures == ("PV 13/2026",)
 
 
 async def test_a_hold_comes_before_the_term_and_from_a_commander(house: House) -> None:
@@ -178,10 +178,10 @@ async def test_a_review_that_nobody_makes_is_overdue_until_it_is_made(house: Hou
     house.clock.advance(1)
     await house.retention.sweep()
     assert (house.retention.holds.open_now, house.retention.holds.overdue_now) == (1, 1)
-    assert [found.overdue for found in await house.retention.holds.standing(AUDITOR)] == [True]
+    assert [found.overdue for found in await house.retention.holds.list_open(AUDITOR)] == [True]
     reviewed = await house.retention.holds.review(COMMANDER, held.hold.hold, "l'instruction continue")
     assert (reviewed.hold.review_on, reviewed.overdue, house.retention.holds.overdue_now) == ("2026-03-02", False, 0)
-    assert [found.hold for found in await house.retention.holds.standing(COMMANDER)] == [reviewed.hold]
+    assert [found.hold for found in await house.retention.holds.list_open(COMMANDER)] == [reviewed.hold]
 
 
 async def test_holds_are_listed_to_commander_and_auditor_of_the_service_the_next_review_first(house: House) -> None:
@@ -191,12 +191,12 @@ async def test_holds_are_listed_to_commander_and_auditor_of_the_service_the_next
     second = await _handed_over(house)
     lifted = await house.retention.holds.open(COMMANDER, second, ASKED)
     for person in (COMMANDER, AUDITOR):
-        assert [found.recording.recording for found in await house.retention.holds.standing(person)] == [first, second]
+        assert [found.recording.recording for found in await house.retention.holds.list_open(person)] == [first, second]
     await house.retention.holds.lift(COMMANDER, lifted.hold.hold, WHY)
-    assert [found.recording.recording for found in await house.retention.holds.standing(AUDITOR)] == [first]
-    assert [found.hold.released_by for found in (await house.retention.holds.of(AUDITOR, second)).holds] == ["carl"]
-    assert await house.retention.holds.standing(Person("cora", "Cora", Role.COMMANDER, "another service")) == []
-    for asked in (house.retention.holds.standing(OPERATOR), house.retention.holds.of(OPERATOR, first)):
+    assert [found.recording.recording for found in await house.retention.holds.list_open(AUDITOR)] == [first]
+    assert [found.hold.released_by for found in (await house.retention.holds.of_recording(AUDITOR, second)).holds] == ["carl"]
+    assert await house.retention.holds.list_open(Person("cora", "Cora", Role.COMMANDER, "another service")) == []
+    for asked in (house.retention.holds.list_open(OPERATOR), house.retention.holds.of_recording(OPERATOR, first)):
         with pytest.raises(TheirError, match="list holds"):
             await asked
 

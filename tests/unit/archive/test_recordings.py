@@ -79,11 +79,11 @@ async def test_facts_about_an_unknown_recording_are_counted_and_stop_nothing(hou
 
 
 async def test_a_recording_found_damaged_is_entered_counted_and_told(house: House) -> None:
-    told: list[str] = []
-    house.recordings.on_damaged.append(told.append)
+    notified: list[str] = []
+    house.recordings.on_damaged.append(notified.append)
     recording = await house.record()
     await house.recordings.closed(RecordingClosed(recording, "damaged", 4, bytes(32), 1, True, 0, 1, 1, "fragment 2"))
-    assert told == ["cam-1"]
+    assert notified == ["cam-1"]
     assert house.counters.values["recordings_damaged"] == 1
     body = (await house.journal.read(limit=1000))[-1].body
     assert body is not None

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, delete
 
 from relay.archive.check import Check
-from relay.archive.holds import Asked
+from relay.archive.holds import HoldRequest
 from relay.archive.repair import Repair
 from relay.base.errors import Kind, TheirError
 from relay.evidence.chain import iterate
@@ -313,7 +313,7 @@ async def test_a_tombstone_without_its_entry_destroys_nothing(house: House) -> N
 async def test_an_erasure_entered_before_its_term_or_under_a_hold_is_not_finished(house: House) -> None:
     recording = await house.record()
     await house.hand_over(recording, "1")
-    await house.retention.holds.open(COMMANDER, recording, Asked("judiciaire", "1", "TJ", "OPJ"))
+    await house.retention.holds.open(COMMANDER, recording, HoldRequest("judiciaire", "1", "TJ", "OPJ"))
     early = await house.record()
     for name in (recording, early):
         await house.journal.append(
@@ -323,7 +323,7 @@ async def test_an_erasure_entered_before_its_term_or_under_a_hold_is_not_finishe
     for name in (recording, early):
         assert len(house.keyring.recording_key(name)) == 32
         with pytest.raises(TheirError, match="held, or not due"):
-            await house.retention.finish(name)
+            await house.retention.finish_erasure(name)
 
 
 async def test_an_entered_erasure_is_not_finished_by_a_clock_that_was_stepped_ahead(house: House) -> None:

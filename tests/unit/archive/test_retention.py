@@ -244,10 +244,10 @@ async def test_a_recording_that_cannot_be_erased_keeps_no_other_from_going(
     assert (swept.erased, swept.failed) == ((good,), (bad,))
     house.clock.advance(7200)
     await house.retention.sweep()
-    assert house.retention.since_whole() >= 7200, "supervision sees that something stays"
+    assert house.retention.seconds_since_complete() >= 7200, "supervision sees that something stays"
     monkeypatch.undo()
     assert (await house.retention.sweep()).erased == (bad,)
-    assert house.retention.since_whole() == 0
+    assert house.retention.seconds_since_complete() == 0
 
 
 async def test_whatever_a_sweep_fails_on_the_next_hours_begins(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

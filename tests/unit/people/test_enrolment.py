@@ -62,11 +62,11 @@ async def test_the_prefects_number_of_cameras_is_kept_and_a_revoked_one_makes_ro
 
 
 async def test_a_revoked_camera_is_told_of_at_once_and_never_recognised_again(house: House) -> None:
-    told: list[str] = []
-    house.enrolment.on_revoked.append(told.append)
+    notified: list[str] = []
+    house.enrolment.on_revoked.append(notified.append)
     token = await house.enrolment.enrol(CONSOLE, "cam-1", "Un", "bodycam_pm")
     await house.enrolment.revoke(CONSOLE, "cam-1")
-    assert told == ["cam-1"]
+    assert notified == ["cam-1"]
     assert await _kind(house.enrolment.recognise(token, "cam-1")) is Kind.UNAUTHENTICATED
     assert await _kind(house.enrolment.reissue(CONSOLE, "cam-1")) is Kind.GONE
 

@@ -37,12 +37,12 @@ async def test_one_opened_by_a_bearer_is_joined_by_nobody_yet(house: House) -> N
 
 
 async def test_a_closed_intervention_gives_no_more_pictures_and_tells_who_shows_them(house: House) -> None:
-    told: list[str] = []
-    house.interventions.on_closed.append(told.append)
+    notified: list[str] = []
+    house.interventions.on_closed.append(notified.append)
     made = await house.interventions.open(OPERATOR, "Rixe", "appel 17")
     assert await _kind(house.interventions.close(COMMANDER, made.intervention)) is Kind.INCOMPLETE
     await house.interventions.close(OPERATOR, made.intervention)
-    assert told == [made.intervention]
+    assert notified == [made.intervention]
     assert await _kind(house.interventions.motive_of(OPERATOR, made.intervention)) is Kind.INCOMPLETE
     assert await _kind(house.interventions.join(COMMANDER, made.intervention, "conduite")) is Kind.CONFLICT
     assert await house.interventions.list_open(OPERATOR) == []

@@ -103,10 +103,10 @@ async def test_a_one_time_password_opens_nothing_but_its_own_change(house: House
     assert await _kind(house.sign_ins.change_password(token, one_time, one_time)) is Kind.INVALID
     assert await _kind(house.sign_ins.change_password(token, "wrong", PASSWORD)) is Kind.UNAUTHENTICATED
     other, _ = await house.sign_ins.sign_in("olga", one_time, "10.0.0.2")
-    told: list[str] = []
-    house.sign_ins.on_signed_out.append(told.append)
+    notified: list[str] = []
+    house.sign_ins.on_signed_out.append(notified.append)
     await house.sign_ins.change_password(token, one_time, PASSWORD)
-    assert told == ["olga"]
+    assert notified == ["olga"]
     assert await _kind(house.sign_ins.who(other)) is Kind.UNAUTHENTICATED
     person = (await house.sign_ins.who(token)).person
     assert [account.person.user for account in await house.designations.list_all(person)] == ["olga"]
@@ -114,15 +114,15 @@ async def test_a_one_time_password_opens_nothing_but_its_own_change(house: House
 
 @pytest.mark.parametrize("ends", ["sign_out", "forced", "removed", "disabled", "demoted", "reset", "expired"])
 async def test_every_way_a_session_ends(house: House, ends: str) -> None:
-    told: list[str] = []
-    house.sign_ins.on_signed_out.append(told.append)
+    notified: list[str] = []
+    house.sign_ins.on_signed_out.append(notified.append)
     await _add(house, valid_to_ns=house.clock.utc_ns() + 10**12 if ends == "expired" else None)
     token, _ = await house.sign_ins.sign_in("olga", PASSWORD, "10.0.0.1")
     await _end(house, ends, token)
     if ends == "expired":
         house.clock.advance(1001)
     assert await _kind(house.sign_ins.who(token)) is Kind.UNAUTHENTICATED
-    assert told == ([] if ends in {"sign_out", "expired"} else ["olga"])
+    assert notified == ([] if ends in {"sign_out", "expired"} else ["olga"])
 
 
 async def _end(house: House, ends: str, token: str) -> None:

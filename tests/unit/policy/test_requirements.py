@@ -10,7 +10,7 @@ import pytest
 
 from relay.policy.requirements import ENFORCED, OUTSIDE
 from relay.policy.roles import Action
-from relay.store.catalogue import Filter
+from relay.store.catalogue import RecordingFilter
 
 ROOT = Path(__file__).parents[3]
 _ID = re.compile(r"\b(?:REC|LIV|ACC|TRF|INT|SEC|JRN|RET|EXT|RGT|AI|GOV|VID)-\d\d\b")
@@ -66,7 +66,7 @@ def test_every_enforced_requirement_is_cited_where_it_is_applied() -> None:
 
 
 def test_recordings_are_searched_by_metadata_only() -> None:
-    assert {field.name for field in fields(Filter)} == {
+    assert {field.name for field in fields(RecordingFilter)} == {
         "camera",
         "intervention",
         "from_ns",

@@ -1,4 +1,4 @@
-"""A real database and journal in a temporary folder, with a clock that moves when told."""
+"""A real database and journal in a temporary folder, with a clock that tests move."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -36,15 +36,22 @@ def signer() -> KeySigner:
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = await Database.open(f"sqlite:///{tmp_path}/relay.db", Counters())
+def counters() -> Counters:
+    return Counters()
+
+
+@pytest.fixture
+async def database(tmp_path: Path, counters: Counters) -> AsyncIterator[Database]:
+    opened = await Database.open(f"sqlite:///{tmp_path}/relay.db", counters)
     yield opened
     await opened.close()
 
 
 @pytest.fixture
-async def journal(database: Database, signer: KeySigner, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Journal]:
+async def journal(
+    database: Database, signer: KeySigner, clock: ManualClock, counters: Counters, tmp_path: Path
+) -> AsyncIterator[Journal]:
     path = tmp_path / "journal" / "checkpoints"
-    opened = await Journal.open(database, signer, ORIGIN, path, clock, Counters())
+    opened = await Journal.open(database, signer, ORIGIN, path, clock, counters)
     yield opened
-    opened._file.unlock()
+    opened.release()

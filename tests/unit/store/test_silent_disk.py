@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from relay.base.clock import ManualClock
+from relay.base.counters import Counters
 from relay.base.errors import Kind, OurError
 from relay.runtime.deadlines import Deadline, run_to_completion
 from relay.store import database as database_module
@@ -36,17 +37,17 @@ def _sizes(connection: Connection) -> list[int]:
 
 
 async def test_a_request_does_not_wait_for_a_silent_disk_and_what_it_handed_over_is_written_later(
-    database: Database, disk: SilentDisk
+    database: Database, disk: SilentDisk, counters: Counters
 ) -> None:
     with disk.silent():
-        with pytest.raises(OurError, match="does not answer") as told:
+        with pytest.raises(OurError, match="does not answer") as refused:
             await database.write(_note(1), deadline=disk.deadline)
-        assert (told.value.kind, told.value.retry_after) == (Kind.UNAVAILABLE, disk.deadline.seconds)
+        assert (refused.value.kind, refused.value.retry_after) == (Kind.UNAVAILABLE, disk.deadline.seconds)
         with disk.noticed(), pytest.raises(OurError, match="does not answer"):
             await database.write(_note(2), deadline=disk.deadline)
     await database.write(_note(3), deadline=disk.deadline)
     assert await database.read(_sizes) == [1, 3], "the second was refused before it was handed over"
-    assert database._counters.values["database_unanswered"] == 2
+    assert counters.values["database_unanswered"] == 2
 
 
 async def test_a_writer_that_finishes_nothing_is_noticed_and_so_is_its_return(database: Database, journal: Journal) -> None:
@@ -110,7 +111,7 @@ async def test_work_without_a_deadline_waits_for_the_disk(database: Database, di
     assert await database.read(_sizes) == [1, 2, 3], "what a request began is carried out after the request gave up"
 
 
-async def _told(journal: Journal) -> list[tuple[object, object, object]]:
+async def _entered(journal: Journal) -> list[tuple[object, object, object]]:
     bodies = [leaf.body for leaf in await journal.read(limit=1000) if leaf.body is not None]
     details = [body["details"] for body in bodies]
     return [
@@ -131,8 +132,9 @@ def _asked(event: str) -> Entry:
 
 
 async def test_what_waited_for_a_silent_disk_is_written_and_undone_where_its_request_was_refused(
-    database: Database, journal: Journal, disk: SilentDisk, signer: KeySigner, clock: ManualClock, tmp_path: Path
-) -> None:
+    database: Database, journal: Journal, disk: SilentDisk, signer: KeySigner, clock: ManualClock, counters: Counters,
+    tmp_path: Path,
+) -> None:  # fmt: skip
     with disk.silent():
         patient = asyncio.create_task(journal.append(_happened("in flight")))
         await asyncio.sleep(0)
@@ -147,7 +149,7 @@ async def test_what_waited_for_a_silent_disk_is_written_and_undone_where_its_req
                 await journal.checkpoint(deadline=disk.deadline)
     assert await patient == 1
     await journal.append(_happened("after"))
-    assert await _told(journal) == [
+    assert await _entered(journal) == [
         ("relay", "start", None),
         ("relay", "in flight", None),
         ("alice", "view opened", None),
@@ -162,7 +164,7 @@ async def test_what_waited_for_a_silent_disk_is_written_and_undone_where_its_req
         "error",
         {"event": "not carried out", "what": "view opened", "view": "v1", "reason": "the disk did not answer", "undoes": 2},
     )
-    assert journal._counters.values["journal_unanswered"] == 2
+    assert counters.values["journal_unanswered"] == 2
     await journal.checkpoint()
     verdict = await verify_journal(database, tmp_path / "journal" / "checkpoints", [signer.public_key], ORIGIN, clock.utc_ns())
     assert verdict.intact, verdict
@@ -174,7 +176,7 @@ async def test_an_entry_in_flight_when_its_request_is_refused_is_undone_in_the_n
     with disk.silent(), pytest.raises(OurError, match="does not answer"):
         await journal.append(_asked("sign-in"), deadline=disk.deadline)
     await journal.append(_happened("after"))
-    assert [told[1:] for told in await _told(journal)] == [
+    assert [entry[1:] for entry in await _entered(journal)] == [
         ("start", None),
         ("sign-in", None),
         ("not carried out", 1),
@@ -193,20 +195,15 @@ async def test_an_entry_that_the_disk_refuses_in_the_end_is_not_undone(
         await asyncio.sleep(0)
         with pytest.raises(OurError, match="does not answer"):
             await journal.append(_asked("sign-in"), deadline=disk.deadline)
-        drop = asyncio.create_task(_settled(journal))
+        drop = asyncio.create_task(journal.settled())
     await asyncio.gather(held, drop)
     await database.write(lambda c: c.exec_driver_sql("DROP TRIGGER full"))
     assert await journal.append(_happened("after")) == 1
-    assert [told[1] for told in await _told(journal)] == ["start", "after"]
-
-
-async def _settled(journal: Journal) -> None:
-    assert journal._pump is not None
-    await journal._pump
+    assert [entry[1] for entry in await _entered(journal)] == ["start", "after"]
 
 
 async def test_what_happened_waits_for_a_silent_disk_up_to_the_bound(
-    database: Database, journal: Journal, disk: SilentDisk, monkeypatch: pytest.MonkeyPatch
+    database: Database, journal: Journal, disk: SilentDisk, counters: Counters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_module, "MAX_WAITING", 3)
     with disk.silent():
@@ -219,4 +216,4 @@ async def test_what_happened_waits_for_a_silent_disk_up_to_the_bound(
     await flying
     await journal.append(Entry(Operation.SYSTEME, "relay", "system"))
     assert len(await journal.read()) == 6
-    assert journal._counters.values["journal_refused"] == 2
+    assert counters.values["journal_refused"] == 2
