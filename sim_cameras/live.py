@@ -16,7 +16,7 @@ _BEAT_SECONDS = 5.0
 
 @dataclasses.dataclass
 class Vitals:
-    """What a beat says."""
+    """The values of a beat."""
 
     battery: float
     """Percent."""
@@ -26,36 +26,36 @@ class Vitals:
 
 
 class LiveHandler(Protocol):
-    """What a camera does with what its relay says."""
+    """How a camera answers the messages of its relay."""
 
     def vitals(self) -> Vitals:
         """Return the present battery and position."""
         ...
 
     def on_welcome(self, live: "LiveSocket") -> None:
-        """The socket is up: messages may be sent through `live`."""
+        """Called when the socket is up: messages may now be sent through `live`."""
         ...
 
     def on_request(self, request: str, reason: str) -> None:
-        """Someone asks for the picture."""
+        """Called when somebody asks for the picture."""
         ...
 
     def on_watched(self, by: int) -> None:
-        """So many people watch."""
+        """Called with the number of people who watch."""
         ...
 
     def on_stop(self, reason: str) -> None:
-        """The relay wants the publication to end."""
+        """Called when the relay wants the publication to end."""
         ...
 
     def on_republish(self, reason: str) -> None:
-        """The relay lost the session through no fault of the camera: publish again."""
+        """Called when the relay lost the session by its own fault: publish again."""
         ...
 
 
 @dataclasses.dataclass
 class RelayClock:
-    """The relay's clock as seen from here: NTP's rule, the estimate of the shortest round trip wins, ageing slowly."""
+    """An estimate of the relay's clock, by NTP's rule: the exchange with the shortest round trip wins, and ages slowly."""
 
     offset_ns: int | None = None
     """Relay's clock minus ours."""
@@ -63,7 +63,7 @@ class RelayClock:
     _taken_ns: int = 0
 
     def update(self, sent_ns: int, server_ns: int, received_ns: int) -> None:
-        """Take one exchange: our send time, the relay's time, our receive time."""
+        """Take one exchange: our time of sending, the relay's time, our time of receipt (UTC nanoseconds)."""
         half = max(0, received_ns - sent_ns) // 2
         aged = self.uncertainty_ns + (received_ns - self._taken_ns) // 20_000
         if self.offset_ns is None or half <= aged:
@@ -72,7 +72,7 @@ class RelayClock:
 
 
 class LiveSocket:
-    """One connection to `/live/camera`; `run` it, again and again."""
+    """The connection to `/live/camera`: `run` holds it once, and may be called again."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str, token: str, handler: LiveHandler) -> None:
         self._http = http
@@ -85,7 +85,7 @@ class LiveSocket:
         self._asked: dict[int, asyncio.Future[None]] = {}
 
     async def run(self) -> None:
-        """Hold the socket until it closes; raises aiohttp.ClientError (WSServerHandshakeError where refused)."""
+        """Hold the socket until it closes; raises aiohttp.ClientError (WSServerHandshakeError if the relay refuses it)."""
         async with self._http.ws_connect(self._url, headers=self._headers, heartbeat=10, max_msg_size=65_536) as socket:
             self._socket = socket
             beats = asyncio.create_task(self._beat())
@@ -100,7 +100,7 @@ class LiveSocket:
                 self.welcomed.clear()
 
     async def send(self, message: dict[str, Any]) -> bool:
-        """Send a message; False where the socket is down."""
+        """Send a message; return False if the socket is down."""
         if self._socket is None or self._socket.closed:
             return False
         try:
@@ -110,9 +110,9 @@ class LiveSocket:
         return True
 
     async def round_trip(self) -> None:
-        """Ask the relay's time and wait for the answer: whatever was sent before has then been handled.
+        """Ask for the relay's time and wait for the answer: the relay has then handled every earlier message.
 
-        Waits for ever where the socket is down: the caller has a timeout.
+        Waits for ever if the socket is down; the caller sets a timeout.
         """
         asked = time.time_ns()
         answered = self._asked[asked] = asyncio.get_running_loop().create_future()
@@ -129,7 +129,7 @@ class LiveSocket:
             await asyncio.sleep(_BEAT_SECONDS)
 
     async def _on_message(self, message: Any) -> None:
-        """Act on one message; unknown kinds are for later cameras."""
+        """Act on one message; messages of unknown kinds are ignored."""
         match message:
             case {"t": "welcome"}:
                 self.welcomed.set()
