@@ -22,6 +22,7 @@ from sim_cameras.impair import Network
 from sim_cameras.publish import Publication
 from sim_cameras.replay import Projector, Reel, ReplaySession
 from sim_cameras.source import Film
+from sim_cameras.whip import WhipClient
 from tests.support.aiortc_whip import Endpoint, Received
 from tests.support.ports import until
 
@@ -214,6 +215,18 @@ async def test_a_replay_answers_keyframe_requests_and_losses(endpoint: Endpoint)
         await keyframe_asked(camera, received)
         await loses_a_packet_of_the_picture(camera, received)
         await codes(received, 10)
+
+
+async def test_replays_connect_to_a_server_whose_checks_come_before_its_answer(endpoint: Endpoint) -> None:
+    endpoint.answer_after_seconds = 0.5
+    reel, projector = Reel((film_video(SMALL, 0.2),)), Projector()
+    async with aiohttp.ClientSession() as http:
+        whip = WhipClient(http, f"{endpoint.url}/whip/cam1", endpoint.token)
+        sessions = [ReplaySession(whip, reel, projector, Network(), seed) for seed in range(8)]
+        try:
+            await asyncio.gather(*(session.open() for session in sessions))
+        finally:
+            await asyncio.gather(*(session.close(goodbye=True) for session in sessions))
 
 
 async def test_a_replay_is_taken_down_on_release(endpoint: Endpoint) -> None:

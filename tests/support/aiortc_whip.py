@@ -45,6 +45,8 @@ class Endpoint:
         self.sessions: asyncio.Queue[Received] = asyncio.Queue()
         self.refusals: list[web.Response] = []
         self.posts = 0
+        self.answer_after_seconds = 0.0
+        """How long an answer is held back while its session already sends ICE checks."""
         self.heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.sockets: list[web.WebSocketResponse] = []
         self._live: dict[str, Received] = {}
@@ -87,6 +89,7 @@ class Endpoint:
         name = str(len(self._live))
         self._live[name] = received
         self.sessions.put_nowait(received)
+        await asyncio.sleep(self.answer_after_seconds)
         headers = {"Location": f"/session/{name}", "ETag": '"1"'}
         return web.Response(status=201, content_type="application/sdp", text=peer.localDescription.sdp, headers=headers)
 
