@@ -30,7 +30,7 @@ const literals = (name: string, before: string): string[] => {
 describe("what the relay can say", () => {
   it.each([
     ["problem", valuesOf("base/codes.py", "Code"), "camera_not_live"],
-    ["trigger", valuesOf("live/camera_sockets.py", "Trigger"), "publication without a live socket"],
+    ["trigger", valuesOf("live/camera_intents.py", "Trigger"), "publication without a live socket"],
     ["alarm", valuesOf("protocol/page.py", "AlarmReason"), "recording_failed"],
     ["gap", valuesOf("evidence/records.py", "Cause"), "tap_overflow"],
     ["reason", valuesOf("evidence/records.py", "Reason"), "shutdown"],
