@@ -67,7 +67,11 @@ class Source:
         self._octets = 0
         self._recovered = 0
         self.changed = False
-        """An SSRC appeared.  The tap clears it once the recorder knows the new tracks."""
+        """An SSRC appeared since the last `take_change`: the recorder must know the new tracks."""
+
+    def take_change(self) -> None:
+        """The new streams are known to those who need them."""
+        self.changed = False
 
     # --- arrival -------------------------------------------------------------------------------------------------------
 

@@ -257,7 +257,7 @@ class CameraPeer:
         if feed is None:
             return
         if self.source.changed:
-            self.source.changed = False
+            self.source.take_change()
             self._retrack(feed)
         if stream.spec.kind == "audio" or stream is self._best:
             self._tap.add(feed, packet, now)
