@@ -54,7 +54,7 @@ class Circumstances:
 
 
 @dataclass(slots=True)
-class Held:
+class OpenRecording:
     """A recording that a recorder holds open."""
 
     recording: str
@@ -79,7 +79,7 @@ class Capture:
         self._processes = processes
         self._recordings = recordings
         self._counters = counters
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, OpenRecording] = {}
         self._facts = RecorderFacts(recordings, counters)
         self.on_closed: list[Callable[[str], None]] = []
         self.on_state: list[Callable[[str, State], None]] = []
@@ -98,7 +98,7 @@ class Capture:
 
     # --- questions ----------------------------------------------------------------------------------------------------
 
-    def held(self, recording: str | None) -> Held | None:
+    def held(self, recording: str | None) -> OpenRecording | None:
         """Return what is known of an open recording, None when no recorder holds it."""
         return self._held.get(recording) if recording is not None else None
 
@@ -133,7 +133,7 @@ class Capture:
             bearer=circumstances.bearer,
             previous=previous,
         )
-        self._held[plan.recording] = Held(plan.recording, camera.camera, index)
+        self._held[plan.recording] = OpenRecording(plan.recording, camera.camera, index)
         try:
             await self._processes.recorders[index].ask(RecordOpen(plan, key), Done, RECORDER_SECONDS)
         except RelayError as error:
@@ -171,7 +171,7 @@ class Capture:
         inventory = await process.ask(InventoryAsk(), RecorderInventory)
         self._forget(process.index)
         for item in inventory.recordings:
-            self._held[item.recording] = Held(item.recording, item.camera, process.index)
+            self._held[item.recording] = OpenRecording(item.recording, item.camera, process.index)
         return frozenset(item.recording for item in inventory.recordings)
 
     def lost(self, process: ProcessClient) -> None:
@@ -197,7 +197,7 @@ class Capture:
             listener(recording, state)
 
     def _take(self, index: int, report: RecordingReport) -> None:
-        held = self._held.setdefault(report.recording, Held(report.recording, report.camera, index))
+        held = self._held.setdefault(report.recording, OpenRecording(report.recording, report.camera, index))
         held.sealed_until_mono = report.sealed_until_mono
         held.state = report.state
 

@@ -16,11 +16,11 @@ from typing import Literal, TypeAlias
 
 DiskState: TypeAlias = Literal["ok", "stalled", "full", "gone"]
 
-SHORT_STEP, SHORT_SPAN = 10.0, 600.0
-LONG_STEP, LONG_SPAN = 600.0, 86_400.0
-LEAST_SPAN = 300.0
+SHORT_STEP_SECONDS, SHORT_SPAN_SECONDS = 10.0, 600.0
+LONG_STEP_SECONDS, LONG_SPAN_SECONDS = 600.0, 86_400.0
+MIN_SPAN_SECONDS = 300.0
 """Seconds of samples below which a rate is a guess, and gives no forecast."""
-LEAST_LOSS = 8 << 20
+MIN_LOSS_BYTES = 8 << 20
 """Bytes that must have been used up: databases and logs grow and shrink all the time."""
 WORST: tuple[DiskState, ...] = ("ok", "stalled", "full", "gone")
 
@@ -58,7 +58,7 @@ class Trend:
             return None
         since, before = self._samples[0]
         lost = before - free
-        if now - since < LEAST_SPAN or lost < LEAST_LOSS:
+        if now - since < MIN_SPAN_SECONDS or lost < MIN_LOSS_BYTES:
             return None
         return free * (now - since) / lost
 
@@ -69,7 +69,7 @@ class Disk:
     def __init__(self) -> None:
         self._states: dict[int, DiskState] = {}
         self._free: dict[int, int] = {}
-        self._short, self._long = Trend(SHORT_STEP, SHORT_SPAN), Trend(LONG_STEP, LONG_SPAN)
+        self._short, self._long = Trend(SHORT_STEP_SECONDS, SHORT_SPAN_SECONDS), Trend(LONG_STEP_SECONDS, LONG_SPAN_SECONDS)
         self._outlook = Outlook("ok", 0, None)
         self.on_change: list[Callable[[Outlook], None]] = []
 

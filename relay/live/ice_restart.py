@@ -4,6 +4,7 @@ What this file owns: that decision (RFC 9725 §4.3).  What it must never know: t
 """
 
 import re
+from dataclasses import dataclass
 
 from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
@@ -15,6 +16,27 @@ def ufrag_of(sdp: str) -> str | None:
     """Return the first ICE user fragment of an offer or fragment, None where there is none."""
     found = _UFRAG.search(sdp)
     return found[1] if found else None
+
+
+@dataclass(slots=True)
+class IceGeneration:
+    """The ICE credentials in force between a worker and a camera or viewer (RFC 9725 §4.3)."""
+
+    etag: str
+    ufrag: str | None = None
+    """User fragment of the other side; None where the offer was accepted before control restarted."""
+
+    def begins(self, fragment: str, if_match: str | None) -> bool:
+        """Tell whether a PATCH begins a new generation; raises TheirError PRECONDITION_REQUIRED or STALE if it may not."""
+        restart = is_restart(fragment, self.ufrag, if_match)
+        if restart:
+            check_etag(self.etag, if_match)
+        return restart
+
+    def replace(self, etag: str | None, fragment: str) -> None:
+        """Note the generation that the worker's answer names; None: it is still the same one."""
+        if etag is not None:
+            self.etag, self.ufrag = etag, ufrag_of(fragment)
 
 
 def is_restart(fragment: str, known: str | None, if_match: str | None) -> bool:

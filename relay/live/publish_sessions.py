@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from relay.channel.messages import Answer, SourceReport, SourceState
 from relay.live.capture import Circumstances
+from relay.live.ice_restart import IceGeneration
 from relay.protocol.page import AlarmReason
 from relay.store.accounts import Camera
 
@@ -21,15 +22,6 @@ class SessionTerms(NamedTuple):
     """Whether the sound may be heard live."""
     confirmed: float
     """Monotonic seconds from which the time limit counts (LIV-07)."""
-
-
-@dataclass(slots=True)
-class IceGeneration:
-    """The ICE credentials in force (RFC 9725 §4.3); written by `Streams.patch` only."""
-
-    etag: str
-    ufrag: str | None = None
-    """None where the offer was accepted before control restarted."""
 
 
 @dataclass(slots=True)

@@ -14,9 +14,9 @@ from relay.channel.messages import PeerCloseReason
 from relay.live.admission import Admission
 from relay.live.camera_sockets import CameraSockets
 from relay.live.capture import Capture, Circumstances, CloseReason
-from relay.live.ice_restart import ufrag_of
+from relay.live.ice_restart import IceGeneration, ufrag_of
 from relay.live.processes import ProcessClient, Processes
-from relay.live.publish_sessions import IceGeneration, Opened, PublishSession
+from relay.live.publish_sessions import Opened, PublishSession
 from relay.live.rules import Rules
 from relay.live.session_end import SessionEnd
 from relay.live.session_registry import SessionRegistry

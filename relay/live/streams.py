@@ -16,7 +16,6 @@ from relay.channel.messages import PeerCloseReason
 from relay.live.admission import Admission
 from relay.live.camera_sockets import CameraSockets
 from relay.live.capture import Capture, CloseReason
-from relay.live.ice_restart import check_etag, is_restart, ufrag_of
 from relay.live.processes import Processes
 from relay.live.publish_sessions import Listeners, Opened, PublishSession
 from relay.live.publishing import Publishing
@@ -104,14 +103,10 @@ class Streams:
     async def patch(self, camera: str, secret: str, fragment: str, if_match: str | None) -> m.Patched:
         """Trickle or restart ICE.  Raises TheirError NOT_FOUND, PRECONDITION_REQUIRED, STALE or the worker's refusal."""
         publish_session = self.registry.require(camera, secret)
-        ice = publish_session.ice
-        restart = is_restart(fragment, ice.ufrag, if_match)
-        if restart:
-            check_etag(ice.etag, if_match)
+        restart = publish_session.ice.begins(fragment, if_match)
         worker = self._processes.workers[publish_session.worker]
         patched = await worker.ask(m.PeerPatch(secret, fragment, restart), m.Patched)
-        if patched.etag is not None:
-            ice.etag, ice.ufrag = patched.etag, ufrag_of(fragment)
+        publish_session.ice.replace(patched.etag, fragment)
         return patched
 
     async def close(self, camera: str, secret: str, reason: PeerCloseReason = PeerCloseReason.STOPPED_BY_CAMERA) -> None:

@@ -19,8 +19,9 @@ from relay.channel.messages import PeerCloseReason
 from relay.live.admission import Admission
 from relay.live.camera_sockets import CameraSockets
 from relay.live.capture import Capture
+from relay.live.ice_restart import IceGeneration
 from relay.live.processes import ProcessClient, Processes
-from relay.live.publish_sessions import IceGeneration, PublishSession
+from relay.live.publish_sessions import PublishSession
 from relay.live.recording_supervisor import RecordingSupervisor
 from relay.live.session_end import SessionEnd
 from relay.live.session_registry import SessionRegistry

@@ -39,12 +39,12 @@ class CameraStates:
 
     def of(self, camera: Camera) -> CameraState:
         """Return the state of one camera."""
-        live = self._streams.live(camera.camera)
-        report = live.reported.report if live is not None else None
+        publish_session = self._streams.live(camera.camera)
+        report = publish_session.reported.report if publish_session is not None else None
         unit = self._sockets.unit(camera.camera)
         online = unit is not None and unit.online
         clock_offset_ms, clock_uncertainty_ms = self._clock_of(camera.camera, report)
-        rec, sealed_age = self._recording_of(live)
+        rec, sealed_age = self._recording_of(publish_session)
         return CameraState(
             camera=camera.camera,
             label=camera.label,
@@ -57,11 +57,11 @@ class CameraStates:
             online=online,
             pressed=unit is not None and unit.pressed,
             pressed_age=self._clock.monotonic() - unit.pressed_at if unit is not None and unit.pressed else None,
-            state=live.reported.state if live is not None else ("idle" if online else "offline"),
-            worker=live.worker if live is not None else None,
-            recording=live.recording if live is not None else None,
-            ends_ns=self._time_limit.ends_ns(live),
-            intervention=live.circumstances.intervention if live is not None else None,
+            state=publish_session.reported.state if publish_session is not None else ("idle" if online else "offline"),
+            worker=publish_session.worker if publish_session is not None else None,
+            recording=publish_session.recording if publish_session is not None else None,
+            ends_ns=self._time_limit.ends_ns(publish_session),
+            intervention=publish_session.circumstances.intervention if publish_session is not None else None,
             clock_offset_ms=clock_offset_ms,
             clock_uncertainty_ms=clock_uncertainty_ms,
             uplink_ms=_uplink(clock_offset_ms, report),
@@ -82,17 +82,17 @@ class CameraStates:
             return offset.offset_ms, offset.uncertainty_ms
         return (report.clock_offset_ms, report.clock_uncertainty_ms) if report is not None else (None, None)
 
-    def _recording_of(self, live: PublishSession | None) -> tuple[RecordingState, float | None]:
+    def _recording_of(self, publish_session: PublishSession | None) -> tuple[RecordingState, float | None]:
         """Return the state of the recording and the age (s) of its newest seal."""
-        if live is None:
+        if publish_session is None:
             return "none", None
-        held = self._capture.held(live.recording)
+        held = self._capture.held(publish_session.recording)
         if held is None:
             return "stalled", None
         sealed = held.sealed_until_mono
         age = max(0.0, self._clock.monotonic() - sealed) if sealed is not None else None
         # A recorder notices only after a moment that no packets arrive.
-        nothing_comes = live.reported.state == "lost" and held.state == "recording"
+        nothing_comes = publish_session.reported.state == "lost" and held.state == "recording"
         return "waiting" if nothing_comes else cast(RecordingState, held.state), age
 
 

@@ -78,29 +78,29 @@ class ViewOpening:
 
     async def decide(self, person: Person, camera: str, intervention: str | None) -> tuple[PublishSession, str]:
         """Return the camera's publish session and the person's motive; raises TheirError, journalled as a refusal."""
-        live = self._streams.live(camera)
+        publish_session = self._streams.live(camera)
         try:
             motive = await self._interventions.motive_of(person, intervention)
         except TheirError:
             motive = ""
         facts = Facts(
-            regime=live.camera.regime if live else None,
-            service=live.camera.service if live else None,
-            commune=live.camera.commune if live else None,
+            regime=publish_session.camera.regime if publish_session else None,
+            service=publish_session.camera.service if publish_session else None,
+            commune=publish_session.camera.commune if publish_session else None,
             motive=motive,
             intervention_open=bool(motive),
             joined=bool(motive),
-            camera_live=live is not None,
-            threat=live.circumstances.threat if live else None,
+            camera_live=publish_session is not None,
+            threat=publish_session.circumstances.threat if publish_session else None,
         )
         try:
             await self._authorizer.require(person, Action.VIEW_LIVE, facts, object_type="camera", object_id=camera[:40])
         except TheirError:
             self._counters.count("views_refused")
             raise
-        if live is None:  # policy refuses this already; the type checker does not know it
+        if publish_session is None:  # policy refuses this already; the type checker does not know it
             raise TheirError(Kind.NOT_FOUND, "this camera is not live", code=Code.CAMERA_NOT_LIVE)
-        return live, motive
+        return publish_session, motive
 
     async def show(
         self,
@@ -112,15 +112,18 @@ class ViewOpening:
         layer: m.Layer,
     ) -> LiveView:
         """Show a camera in a slot, under the viewer session's lock.  Raises TheirError and OurError: then nothing is shown."""
-        live, motive = await self.decide(person, camera, intervention)
-        if live.worker != viewer_session.worker:
+        publish_session, motive = await self.decide(person, camera, intervention)
+        if publish_session.worker != viewer_session.worker:
             raise TheirError(
-                Kind.CONFLICT, f"this camera is on worker {live.worker}", code=Code.WRONG_WORKER, facts={"worker": live.worker}
+                Kind.CONFLICT,
+                f"this camera is on worker {publish_session.worker}",
+                code=Code.WRONG_WORKER,
+                facts={"worker": publish_session.worker},
             )
         now_ns = self._clock.utc_ns()
         view = LiveView(new_id(now_ns), person.user, camera, intervention or "", slot, now_ns)
-        await self._enter(person, view, live, motive)
-        row = View(view.view, "live", person.user, camera, live.recording, intervention, motive, now_ns, now_ns)
+        await self._enter(person, view, publish_session, motive)
+        row = View(view.view, "live", person.user, camera, publish_session.recording, intervention, motive, now_ns, now_ns)
         row = replace(
             row, session=viewer_session.sign_in, expires_ns=viewer_session.expires_ns, valid_to_ns=viewer_session.valid_to_ns
         )
@@ -131,14 +134,15 @@ class ViewOpening:
             self._background.spawn(self._ends.journal.enter(not_started(view, error)))
             raise
         self._registry.add_view(viewer_session, view)
-        await self._start_leg(person, viewer_session, view, live, layer)
+        await self._start_leg(person, viewer_session, view, publish_session, layer)
         self._counters.count("views_opened")
         self._registry.notify_watched(camera)
         return view
 
-    async def _enter(self, person: Person, view: LiveView, live: PublishSession, motive: str) -> None:
+    async def _enter(self, person: Person, view: LiveView, publish_session: PublishSession, motive: str) -> None:
         details: dict[str, str | int | bool | None] = {
-            "event": "view opened", "view": view.view, "intervention": view.intervention, "recording": live.recording,
+            "event": "view opened", "view": view.view, "intervention": view.intervention,
+            "recording": publish_session.recording,
         }  # fmt: skip
         await self._journal.append(
             Entry(
@@ -149,10 +153,10 @@ class ViewOpening:
         )  # fmt: skip
 
     async def _start_leg(
-        self, person: Person, viewer_session: ViewerSession, view: LiveView, live: PublishSession, layer: m.Layer
+        self, person: Person, viewer_session: ViewerSession, view: LiveView, publish_session: PublishSession, layer: m.Layer
     ) -> None:
         try:
-            await self._check_again(person, viewer_session, view, live)
+            await self._check_again(person, viewer_session, view, publish_session)
             lease = self._clock.monotonic() + LEASE_SECONDS
             message = m.SlotAssign(viewer_session.secret, view.slot, view.camera, view.view, layer, lease)
             await self._processes.workers[viewer_session.worker].ask(message, m.Done)
@@ -160,7 +164,9 @@ class ViewOpening:
             await self._ends.end_not_started(view, error, self._deadline)
             raise
 
-    async def _check_again(self, person: Person, viewer_session: ViewerSession, view: LiveView, live: PublishSession) -> None:
+    async def _check_again(
+        self, person: Person, viewer_session: ViewerSession, view: LiveView, publish_session: PublishSession
+    ) -> None:
         """Refuse a view whose intervention, viewer session or camera ended while the journal was written.
 
         The view is in the registry by now, so that an end from here on finds it.
@@ -169,5 +175,5 @@ class ViewOpening:
         if not self._registry.is_current(viewer_session) or self._registry.find(view.view) is None:
             raise TheirError(Kind.NOT_FOUND, "no such session", code=Code.SESSION_NOT_FOUND)
         now = self._streams.live(view.camera)
-        if now is None or now.worker != live.worker:
+        if now is None or now.worker != publish_session.worker:
             raise TheirError(Kind.NOT_FOUND, "this camera is not live", code=Code.CAMERA_NOT_LIVE)

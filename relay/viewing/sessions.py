@@ -16,6 +16,7 @@ from typing import TypeAlias
 from relay.base.ids import new_token
 from relay.channel import messages as m
 from relay.channel.messages import Answer, ViewerHeld
+from relay.live.ice_restart import IceGeneration
 from relay.policy.roles import Person
 from relay.protocol.page import LegReport, ToPage, ViewEnded
 
@@ -56,7 +57,7 @@ class ViewerSession:
     secret: str
     user: str
     worker: int
-    etag: str
+    ice: IceGeneration
     slots: int
     single: bool = False
     """Whether a WHEP player opened it, for one view: it ends with that view."""
@@ -66,7 +67,6 @@ class ViewerSession:
     """When that sign-in ends (steady UTC); None where that is not known."""
     valid_to_ns: int | None = None
     """When the person's designation ends (wall clock, ACC-01); None where it has no end."""
-    ufrag: str | None = None
     views: dict[int, LiveView] = field(default_factory=dict)
     send_to_page: SendToPage | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -134,4 +134,4 @@ def adopted_session(viewer: ViewerHeld, worker: int) -> ViewerSession:
 
     Its person is known once the person claims it (`belongs_to`), or once the row of a view in it names the person.
     """
-    return ViewerSession(viewer.session, "", worker, viewer.etag, viewer.slots)
+    return ViewerSession(viewer.session, "", worker, IceGeneration(viewer.etag), viewer.slots)

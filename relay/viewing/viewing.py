@@ -15,7 +15,7 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, RelayError, TheirError
 from relay.channel import messages as m
 from relay.channel.messages import PeerCloseReason as Reason
-from relay.live.ice_restart import check_etag, is_restart, ufrag_of
+from relay.live.ice_restart import IceGeneration, ufrag_of
 from relay.live.processes import Processes
 from relay.live.streams import Streams
 from relay.people.authorize import Authorizer
@@ -123,9 +123,9 @@ class Viewing:
             )
         secret = sessions.make_secret(viewer.person.user)
         answer = await self._processes.workers[worker].ask(m.ViewerOpen(secret, offer), m.Answer)
-        viewer_session = ViewerSession(secret, viewer.person.user, worker, answer.etag, answer.slots, single)
+        ice = IceGeneration(answer.etag, ufrag_of(offer))
+        viewer_session = ViewerSession(secret, viewer.person.user, worker, ice, answer.slots, single)
         viewer_session.belong(viewer.sign_in, viewer.expires_ns, viewer.person.valid_to_ns)
-        viewer_session.ufrag = ufrag_of(offer)
         self.registry.add(viewer_session)
         self._counters.count("viewer_sessions")
         return Opened(secret, answer)
@@ -136,11 +136,11 @@ class Viewing:
         Raises TheirError: INCOMPLETE without a joined intervention (422), NOT_FOUND for a camera that is not live.
         """
         # Decided before the offer is looked at: who may not watch learns nothing about the camera from its answer.
-        live, _ = await self._opening.decide(viewer.person, camera, intervention)
-        opened = await self.open_session(viewer, live.worker, offer, single=True)
+        publish_session, _ = await self._opening.decide(viewer.person, camera, intervention)
+        opened = await self.open_session(viewer, publish_session.worker, offer, single=True)
         try:
             await self.assign(viewer.person, opened.secret, 0, camera, intervention, "high")
-            if opened.answer.has_audio and live.camera.live_audio:
+            if opened.answer.has_audio and publish_session.camera.live_audio:
                 # A standard client cannot choose the slot that it listens to.
                 await self.listen(viewer.person, opened.secret, 0)
         except RelayError:
@@ -151,13 +151,10 @@ class Viewing:
     async def patch(self, secret: str, fragment: str, if_match: str | None) -> m.Patched:
         """Trickle or restart ICE.  Raises TheirError NOT_FOUND, PRECONDITION_REQUIRED, STALE or the worker's refusal."""
         viewer_session = self.require(secret)
-        restart = is_restart(fragment, viewer_session.ufrag, if_match)
-        if restart:
-            check_etag(viewer_session.etag, if_match)
+        restart = viewer_session.ice.begins(fragment, if_match)
         worker = self._processes.workers[viewer_session.worker]
         patched = await worker.ask(m.PeerPatch(secret, fragment, restart), m.Patched)
-        if patched.etag is not None:
-            viewer_session.etag, viewer_session.ufrag = patched.etag, ufrag_of(fragment)
+        viewer_session.ice.replace(patched.etag, fragment)
         return patched
 
     async def close(self, secret: str, reason: Reason = Reason.CLOSED_BY_VIEWER) -> None:

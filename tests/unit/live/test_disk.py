@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.live.disk import LONG_SPAN, SHORT_SPAN, Disk, Outlook, Trend
+from relay.live.disk import LONG_SPAN_SECONDS, SHORT_SPAN_SECONDS, Disk, Outlook, Trend
 
 GIB = 1 << 30
 DAY = 86_400.0
@@ -77,7 +77,7 @@ def test_pages_hear_of_what_a_person_would_read_differently_only() -> None:
 
 
 def test_samples_are_bounded() -> None:
-    trend = Trend(10.0, SHORT_SPAN)
-    for second in range(int(LONG_SPAN)):
+    trend = Trend(10.0, SHORT_SPAN_SECONDS)
+    for second in range(int(LONG_SPAN_SECONDS)):
         trend.take(float(second), GIB)
-    assert len(trend) == SHORT_SPAN / 10 + 1
+    assert len(trend) == SHORT_SPAN_SECONDS / 10 + 1

@@ -16,7 +16,7 @@ from relay.channel import messages as m
 from relay.live import worker_adoption
 from relay.live.camera_intents import Intent
 from relay.live.camera_sockets import CameraSockets
-from relay.live.capture import Capture, Circumstances, Held
+from relay.live.capture import Capture, Circumstances, OpenRecording
 from relay.live.placement import STICKY_SECONDS
 from relay.live.processes import ProcessClient, Processes
 from relay.live.publish_sessions import PublishSession
@@ -39,13 +39,13 @@ class Recorders:
     def __init__(self) -> None:
         self.on_closed: list[Callable[[str], None]] = []
         self.on_state: list[Callable[[str, str], None]] = []
-        self.known: dict[str, Held] = {}
+        self.known: dict[str, OpenRecording] = {}
         self.finished: list[tuple[str | None, str]] = []
         self.previous: list[str | None] = []
         self.ready = asyncio.Event()
         self.ready.set()
 
-    def held(self, recording: str | None) -> Held | None:
+    def held(self, recording: str | None) -> OpenRecording | None:
         return self.known.get(recording or "")
 
     def resumable(self, name: str, index: int) -> str | None:
@@ -58,7 +58,7 @@ class Recorders:
         await self.ready.wait()
         recording = f"recording-{len(self.previous)}"
         self.previous.append(previous)
-        self.known[recording] = Held(recording, found.camera, index)
+        self.known[recording] = OpenRecording(recording, found.camera, index)
         return recording
 
     async def finish(self, recording: str | None, reason: str, author: str | None = None) -> None:
@@ -457,7 +457,7 @@ async def test_a_camera_cut_off_while_its_intervention_is_closed_does_not_go_on_
 
 
 async def test_a_recording_held_since_before_a_restart_is_not_continued_in_a_closed_intervention(scene: Scene) -> None:
-    scene.capture.known["recording-9"] = Held("recording-9", "pm-1", 0)
+    scene.capture.known["recording-9"] = OpenRecording("recording-9", "pm-1", 0)
     scene.closed_ns = 1
     with pytest.raises(TheirError, match="the intervention was closed"):
         await scene.streams.publish(camera(), OFFER)

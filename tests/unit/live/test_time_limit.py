@@ -10,7 +10,8 @@ from relay.base.clock import SECOND_NS, ManualClock
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel.messages import PeerCloseReason
 from relay.live.capture import Circumstances
-from relay.live.publish_sessions import IceGeneration, Listeners, PublishSession
+from relay.live.ice_restart import IceGeneration
+from relay.live.publish_sessions import Listeners, PublishSession
 from relay.live.streams import Streams
 from relay.live.time_limit import WARNS_BEFORE_SECONDS, TimeLimit
 from relay.people.authorize import Authorizer

@@ -7,8 +7,9 @@ import pytest
 
 from relay.base.clock import ManualClock
 from relay.live.camera_sockets import CameraSockets
-from relay.live.capture import Capture, Circumstances, Held
-from relay.live.publish_sessions import IceGeneration, PublishSession, WorkerState
+from relay.live.capture import Capture, Circumstances, OpenRecording
+from relay.live.ice_restart import IceGeneration
+from relay.live.publish_sessions import PublishSession, WorkerState
 from relay.live.streams import Streams
 from relay.live.time_limit import TimeLimit
 from relay.protocol.page import CameraState
@@ -25,7 +26,7 @@ def shown(state: str, written: str) -> CameraState:
     live = PublishSession(
         CAMERA, "secret", 0, "recording", why, clock.monotonic(), IceGeneration("etag"), WorkerState(cast(Any, state))
     )
-    held = Held("recording", "pm-1", 0, clock.monotonic() - 3, written)
+    held = OpenRecording("recording", "pm-1", 0, clock.monotonic() - 3, written)
     camera_states = CameraStates(
         cast(Streams, SimpleNamespace(live=lambda name: live)),
         cast(Capture, SimpleNamespace(held=lambda recording: held)),

@@ -1,5 +1,6 @@
 """The name of a viewer session: unguessable, and claimable by one person only."""
 
+from relay.live.ice_restart import IceGeneration
 from relay.viewing.sessions import ViewerSession, belongs_to, make_secret
 
 
@@ -18,6 +19,6 @@ def test_two_viewer_sessions_share_nothing() -> None:
 
 
 def test_a_viewer_session_is_over_with_its_sign_in_or_its_persons_designation_each_by_its_own_clock() -> None:
-    viewer_session = ViewerSession("secret", "olga", 0, "etag", 4, expires_ns=100, valid_to_ns=50)
+    viewer_session = ViewerSession("secret", "olga", 0, IceGeneration("etag"), 4, expires_ns=100, valid_to_ns=50)
     assert [viewer_session.is_over(steady, wall_ns) for steady, wall_ns in ((99, 49), (100, 0), (0, 50))] == [False, True, True]
-    assert not ViewerSession("secret", "", 0, "etag", 4).is_over(1 << 62, 1 << 62)
+    assert not ViewerSession("secret", "", 0, IceGeneration("etag"), 4).is_over(1 << 62, 1 << 62)

@@ -10,6 +10,7 @@ from relay.base.clock import ManualClock, SteadyClock
 from relay.base.counters import Counters
 from relay.base.errors import Kind, TheirError
 from relay.channel import messages as m
+from relay.live.ice_restart import IceGeneration
 from relay.live.processes import Processes
 from relay.live.streams import Streams
 from relay.people.authorize import Authorizer
@@ -57,7 +58,7 @@ class Scene:
 
     def viewer_session(self) -> ViewerSession:
         secret = make_secret("olga")
-        made = ViewerSession(secret, "olga", 0, "etag", 4, sign_in="sign-in", expires_ns=self.expires_ns)
+        made = ViewerSession(secret, "olga", 0, IceGeneration("etag"), 4, sign_in="sign-in", expires_ns=self.expires_ns)
         self.viewing.registry.add(made)
         return made
 
