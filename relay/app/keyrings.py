@@ -8,7 +8,8 @@ from pathlib import Path
 
 from relay.app.settings import Settings
 from relay.base.errors import OurError
-from relay.store.keyring import Keyring, Places
+from relay.store.keyring import Keyring
+from relay.store.long_term_keys import Places
 from relay.store.token import Pin, TokenPlace
 
 

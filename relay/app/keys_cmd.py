@@ -144,5 +144,5 @@ def combine(config: ConfigOption = None, data: DataOption = None) -> None:
 
 
 def _report_undestroyed(keyring: Keyring) -> None:
-    for reference, what in keyring.leftovers().items():
+    for reference, what in keyring.undestroyed().items():
         typer.echo(f"the token refused to destroy the {what} that was followed, {reference}: destroy it there", err=True)

@@ -21,8 +21,9 @@ from relay.base.errors import RelayError
 from relay.evidence.chain import Gap, Record, stream
 from relay.policy.retention import is_due, journal_purge_ns, lateness_seconds
 from relay.store.catalogue import Catalogue, Recording, RecordingFilter, Segment
+from relay.store.day_keys import is_day
 from relay.store.journal import Journal
-from relay.store.keyring import Keyring, is_day
+from relay.store.keyring import Keyring
 from relay.store.vault import Vault
 
 PAGE_ROWS = 500
@@ -137,11 +138,11 @@ class Check:
                 sealed = len(await self._catalogue.recordings.segments(row.recording))
                 found += await asyncio.to_thread(self._open, row, folder, sealed)
         found += await self._views(entries)
-        strange = await asyncio.to_thread(self._keyring.strange)
-        found += [Disagreement("key_folder_strange", name, "stands among the keys' days and is none") for name in strange]
+        foreign = await asyncio.to_thread(self._keyring.foreign_entries)
+        found += [Disagreement("key_folder_strange", name, "stands among the keys' days and is none") for name in foreign]
         broken = await asyncio.to_thread(self._keyring.broken)
         found += [Disagreement("key_broken", name, detail) for name, detail in broken.items()]
-        left = await asyncio.to_thread(self._keyring.leftovers)
+        left = await asyncio.to_thread(self._keyring.undestroyed)
         return found + [Disagreement("key_left", name, _UNDESTROYED.format(what)) for name, what in left.items()]
 
     async def _rows(self) -> dict[str, Recording]:

@@ -15,7 +15,8 @@ from relay.base.errors import Kind, RelayError, TheirError
 from relay.channel.messages import RecordingClosed
 from relay.evidence.chain import Gap, Start, stream
 from relay.store.catalogue import Recording, Segment
-from relay.store.keyring import Keyring, is_day
+from relay.store.day_keys import is_day
+from relay.store.keyring import Keyring
 from relay.store.vault import Vault
 
 

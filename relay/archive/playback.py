@@ -135,7 +135,7 @@ class Playbacks:
 
     async def tick(self) -> None:
         """Close playbacks that nobody has read from for ten minutes; have keys forgotten that nobody needs any more."""
-        self._keyring.forget_opened()
+        self._keyring.forget_old_keys()
         limit = self._clock.monotonic() - IDLE_SECONDS
         for view in [view for view in self._open.values() if view.touched_mono < limit]:
             await self._end(view, "idle")

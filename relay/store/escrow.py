@@ -9,7 +9,7 @@ from pathlib import Path
 from shamir_mnemonic import MnemonicError, combine_mnemonics, generate_mnemonics
 
 from relay.base.errors import Kind, OurError, TheirError
-from relay.store.keyring import Places
+from relay.store.long_term_keys import Places
 from relay.store.token import PREFIX, open_token
 from relay.store.vault import FileOps, write_file
 from relay.store.wrapping import FileKek, day_context

@@ -1,10 +1,10 @@
-"""Recording keys that were unwrapped a moment ago: a playback asks a token once, not once a fragment.
+"""Unwrapped recording keys, kept for 30 s: a playback asks the token once, not once for each fragment.
 
-What this file owns: how many are held, for how long, and forgetting.  What it must never know: files, tokens, terms.
+What this file owns: how many keys are kept, for how long, and forgetting them.  What it must never know: files, tokens, terms.
 
-An entry says "these wrapped bytes open to this key".  Whoever asks has just read the wrapped bytes from disk, so nothing is
-answered for what is not there any more; a damaged or replaced file is unwrapped anew.  Recording keys are held, not day keys: a
-day key would open every recording of its day.  Thread-safe; nothing here blocks.
+An entry says "these wrapped bytes open to this key".  The caller has just read the wrapped bytes from disk: so no key is
+given for bytes that are gone, and a damaged or replaced file is unwrapped anew.  Day keys are not kept: one would open every
+recording of its day.  Thread-safe; no call blocks.
 """
 
 import threading
@@ -13,73 +13,76 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 MAX_HELD = 32
-"""More than are played, extracted and verified at once on a busy day; the one unwrapped first goes first."""
-LIFE = 30.0
-"""Seconds since it was unwrapped, however often it is used: a token that was pulled out is missed after that."""
+"""More recordings than are played, extracted and verified at once on a busy day.  The oldest key goes first."""
+LIFE_SECONDS = 30.0
+"""A key is forgotten this long after it was unwrapped, however often it is used: then a missing token is noticed."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class _Entry:
     wrapped: tuple[bytes, ...]
     key: bytearray
     until: float
 
 
 class KeyCache:
-    """A small memory of unwrapped keys."""
+    """Up to `MAX_HELD` unwrapped keys by recording."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._one = threading.Lock()
-        self._held: dict[str, _Opened] = {}
-        self._forgotten = 0
+        self._lock = threading.Lock()
+        self._entries: dict[str, _Entry] = {}
+        self._erasures = 0
 
     def __len__(self) -> int:
         """Return how many keys are in memory."""
-        return len(self._held)
+        return len(self._entries)
 
     def mark(self) -> int:
-        """Return what `keep` wants to be told: taken before the wrapped bytes are read."""
-        return self._forgotten
+        """Return the argument `mark` of `keep`; the caller takes it before it reads the wrapped bytes."""
+        return self._erasures
 
     def get(self, recording: str, wrapped: tuple[bytes, ...]) -> bytes | None:
         """Return the key to which these bytes opened, None where that is not known (any more)."""
         self.forget_old()
-        with self._one:
-            found = self._held.get(recording)
+        with self._lock:
+            found = self._entries.get(recording)
             return bytes(found.key) if found is not None and found.wrapped == wrapped else None
 
-    def keep(self, recording: str, wrapped: tuple[bytes, ...], key: bytes, mark: int) -> None:
-        """Hold a key, unless something was forgotten since `mark`: then its bytes may be of before an erasure."""
-        with self._one:
-            if mark != self._forgotten:
+    def keep(self, recording: str, wrapped: tuple[bytes, ...], key: bytearray, mark: int) -> None:
+        """Take `key` over, and overwrite it with zeros when it is forgotten.
+
+        A key is not kept where any was forgotten since `mark`: its bytes may have been read before an erasure.
+        """
+        with self._lock:
+            if mark != self._erasures:
                 return
             self._drop(recording)
-            while len(self._held) >= MAX_HELD:
-                self._drop(next(iter(self._held)))
-            self._held[recording] = _Opened(wrapped, bytearray(key), self._monotonic() + LIFE)
+            while len(self._entries) >= MAX_HELD:
+                self._drop(next(iter(self._entries)))
+            self._entries[recording] = _Entry(wrapped, key, self._monotonic() + LIFE_SECONDS)
 
     def forget(self, recording: str) -> None:
         """Forget a recording's key, also one that is being unwrapped at this moment."""
-        with self._one:
-            self._forgotten += 1
+        with self._lock:
+            self._erasures += 1
             self._drop(recording)
 
     def forget_all(self) -> None:
-        """Forget everything, also what is being unwrapped at this moment."""
-        with self._one:
-            self._forgotten += 1
-            for recording in list(self._held):
+        """Forget every key, also those that are being unwrapped at this moment."""
+        with self._lock:
+            self._erasures += 1
+            for recording in list(self._entries):
                 self._drop(recording)
 
     def forget_old(self) -> None:
-        """Forget what has had its time; call every half minute, because what nobody asks for must go too."""
-        with self._one:
+        """Forget keys whose time is over; to be called every 30 s, because a key that is no longer used must go too."""
+        with self._lock:
             now = self._monotonic()
-            for recording in [name for name, opened in self._held.items() if opened.until <= now]:
+            for recording in [name for name, entry in self._entries.items() if entry.until <= now]:
                 self._drop(recording)
 
     def _drop(self, recording: str) -> None:
-        found = self._held.pop(recording, None)
+        found = self._entries.pop(recording, None)
         if found is not None:
-            found.key[:] = bytes(len(found.key))  # ours at least; copies given out live as long as a fragment takes
+            found.key[:] = bytes(len(found.key))  # copies that were given out live as long as one fragment takes

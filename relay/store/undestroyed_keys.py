@@ -1,6 +1,6 @@
-"""Keys in a token that were followed and that the token has not destroyed: debts, tried again at each opening of the keyring.
+"""Replaced keys that their token has not destroyed yet: written down, and tried again each time the keyring is opened.
 
-What this file owns: `<data>/keys/leftover`, one a line: `signing pkcs11:<id>` or `kek pkcs11:<id>`; references, nothing secret.
+What this file owns: `<data>/keys/leftover`, one key a line: `signing pkcs11:<id>` or `kek pkcs11:<id>`; references, no secret.
 What it must never know: how a key is destroyed.
 """
 
@@ -18,14 +18,14 @@ NAMES = {"signing": "signing key", "kek": "key-encryption key"}
 
 
 class UndestroyedKeys:
-    """The file of debts; blocks, and is used under the keyring's lock."""
+    """The list on disk.  Every method blocks, and is used under the keyring's lock."""
 
     def __init__(self, path: Path, ops: FileOps) -> None:
         self._path = path
         self._ops = ops
 
     def all(self) -> list[tuple[str, bytes]]:
-        """Return kind (`signing`, `kek`) and reference of each, the oldest first."""
+        """Return kind (`signing`, `kek`) and reference of each key, the oldest first."""
         lines = self._path.read_bytes().splitlines() if self._path.exists() else []
         found = [line.partition(b" ") for line in lines]
         return [(kind.decode("ascii", "replace"), reference) for kind, _, reference in found]
@@ -34,28 +34,28 @@ class UndestroyedKeys:
         """Return the references of one kind: a rotation must not take such a key for a new one."""
         return [reference for each, reference in self.all() if each == kind]
 
-    def owe(self, kind: str, reference: bytes) -> None:
-        """Write a debt down, durably; idempotent.  Raises OSError."""
-        debts = self.all()
-        if (kind, reference.strip()) not in debts:
-            self._write([*debts, (kind, reference.strip())])
+    def add(self, kind: str, reference: bytes) -> None:
+        """Write a key down, durably; idempotent.  Raises OSError."""
+        keys = self.all()
+        if (kind, reference.strip()) not in keys:
+            self._write([*keys, (kind, reference.strip())])
 
-    def pay(self, destroy: Callable[[str, bytes], None]) -> None:
-        """Try to destroy each; what a token refuses stays a debt, and is told to the log.  Stops no relay."""
-        debts = self.all()
-        left = [debt for debt in debts if not _destroyed(destroy, *debt)]
-        if left != debts:
+    def retry(self, destroy: Callable[[str, bytes], None]) -> None:
+        """Try to destroy each key.  A refusal is logged and the key stays on the list; no error is raised."""
+        keys = self.all()
+        left = [key for key in keys if not _destroyed(destroy, *key)]
+        if left != keys:
             try:
                 self._write(left)
             except OSError:
-                # To destroy twice does no harm.
+                # Destroying a key twice does no harm.
                 logger.exception("keys/leftover could not be written: tried again at the next opening")
 
-    def _write(self, debts: list[tuple[str, bytes]]) -> None:
-        if debts:
-            write_file(self._ops, self._path, b"".join(kind.encode() + b" " + reference + b"\n" for kind, reference in debts))
+    def _write(self, keys: list[tuple[str, bytes]]) -> None:
+        if keys:
+            write_file(self._ops, self._path, b"".join(kind.encode() + b" " + reference + b"\n" for kind, reference in keys))
         else:
-            # Another process that opens the keyring now may have been faster.
+            # Another process that opens the keyring at this moment may have removed the file.
             with contextlib.suppress(FileNotFoundError):
                 self._ops.unlink(self._path)
             self._ops.fsync_dir(self._path.parent)
@@ -65,7 +65,7 @@ def _destroyed(destroy: Callable[[str, bytes], None], kind: str, reference: byte
     try:
         destroy(kind, reference)
     except RelayError as error:
-        what = {"key": kind, "reference": reference.decode("ascii", "replace"), "why": error.detail}
-        logger.error("a key that was followed is still in the token: destroy it there; it is tried again", extra=what)
+        details = {"key": kind, "reference": reference.decode("ascii", "replace"), "why": error.detail}
+        logger.error("a replaced key is still in the token: destroy it there; the relay tries again", extra=details)
         return False
     return True

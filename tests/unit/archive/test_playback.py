@@ -65,10 +65,10 @@ async def test_a_view_that_ends_serves_not_one_fragment_more(house: House) -> No
 async def test_the_key_of_a_playback_is_forgotten_with_the_recording(house: House) -> None:
     view = await house.playbacks.open(COMMANDER, await house.record(), "procédure 12")
     assert [piece async for piece in await house.playbacks.media(COMMANDER, view.view, 0)]
-    assert len(house.keyring._opened) == 1
+    assert house.keyring.keys_in_memory == 1
     house.clock.advance(40 * 86_400)
     await house.retention.sweep()
-    assert len(house.keyring._opened) == 0
+    assert house.keyring.keys_in_memory == 0
 
 
 async def test_an_idle_view_closes_itself(house: House) -> None:

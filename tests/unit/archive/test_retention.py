@@ -224,7 +224,7 @@ async def test_a_name_that_is_no_day_and_a_term_that_is_none_keep_nothing_else_f
     _go_to(house, TERM)
     swept = await house.retention.sweep()
     assert swept.erased == (good,)
-    assert house.keyring.strange() == ["lost+found"]
+    assert house.keyring.foreign_entries() == ["lost+found"]
 
 
 async def test_a_recording_that_cannot_be_erased_keeps_no_other_from_going(

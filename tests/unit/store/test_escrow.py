@@ -7,7 +7,8 @@ import pytest
 
 from relay.base.errors import Kind, OurError, TheirError
 from relay.store.escrow import combine, split
-from relay.store.keyring import Keyring, Places
+from relay.store.keyring import Keyring
+from relay.store.long_term_keys import Places
 
 ONE, DAY = "1" * 32, "2026-12-22"
 

@@ -157,8 +157,7 @@ def test_dtls_certificate_is_p256_and_made_once(ring: Keyring) -> None:
 def test_death_at_any_operation_of_a_rewrap_never_loses_the_key(tmp_path_factory: pytest.TempPathFactory, at: int) -> None:
     root = tmp_path_factory.mktemp("ring") / "keys"
     key = Keyring(root).create_recording_key(ONE, DAY)
-    ring = Keyring(root)
-    ring._ops = FaultyOps(killing(at))
+    ring = Keyring(root, FaultyOps(killing(at)))
     with contextlib.suppress(Killed):
         ring.rewrap(ONE, LATER)
     survivor = Keyring(root, FileOps())
@@ -174,9 +173,8 @@ def test_nothing_of_a_destroyed_recordings_key_is_left_wherever_a_rewrap_died(
     tmp_path_factory: pytest.TempPathFactory, at: int
 ) -> None:
     root = tmp_path_factory.mktemp("ring") / "keys"
-    ring = Keyring(root)
-    ring.create_recording_key(ONE, DAY)
-    ring._ops = FaultyOps(killing(at))
+    Keyring(root).create_recording_key(ONE, DAY)
+    ring = Keyring(root, FaultyOps(killing(at)))
     with contextlib.suppress(Killed):
         ring.rewrap(ONE, LATER)
     Keyring(root).destroy_recording(ONE)
@@ -233,9 +231,9 @@ def test_death_at_any_operation_of_a_rotation_never_loses_a_key(tmp_path_factory
     root = tmp_path_factory.mktemp("ring") / "keys"
     first = Keyring(root)
     keys = {ONE: first.create_recording_key(ONE, DAY), TWO: first.create_recording_key(TWO, LATER)}
-    first._ops = FaultyOps(killing(at))
+    dying = Keyring(root, FaultyOps(killing(at)))
     with contextlib.suppress(Killed):
-        first.rotate_kek()
+        dying.rotate_kek()
     survivor = Keyring(root, FileOps())
     assert {name: survivor.recording_key(name) for name in keys} == keys
     assert survivor.broken() == {}
@@ -253,8 +251,8 @@ def test_a_new_signing_key_takes_over_and_vouches_for_all_before_it(ring: Keyrin
         assert each.public_key == each.signer.public_key == (tmp_path / "keys" / "signing.pub").read_bytes()
     assert len({first, second, ring.public_key}) == 3
     assert secret not in everything(tmp_path)
-    papers = [read_succession(paper) for paper in ring.successions()]
-    assert [(paper.at_ns, paper.reason, succession_holds(paper)) for paper in papers] == [
+    found = [read_succession(each) for each in ring.successions()]
+    assert [(each.at_ns, each.reason, succession_holds(each)) for each in found] == [
         (5, "yearly", True),
         (6, "a guard left", True),
     ]
@@ -275,7 +273,7 @@ def test_a_rotation_that_cannot_be_written_down_changes_nothing(ring: Keyring, t
 
 def test_damaged_successions_are_named(ring: Keyring, tmp_path: Path) -> None:
     ring.rotate_signing(5, "yearly")
-    (tmp_path / "keys" / "successions").write_bytes(b"not a paper\n")
+    (tmp_path / "keys" / "successions").write_bytes(b"no succession\n")
     with pytest.raises(OurError, match=r"keys/successions is damaged \(line 1"):
         ring.earlier_keys()
 
@@ -288,9 +286,9 @@ def test_death_at_any_operation_leaves_the_old_signing_key_or_the_new(
     root = tmp_path_factory.mktemp("ring") / "keys"
     first = Keyring(root)
     old, secret = first.public_key, (root / "signing.key").read_bytes()
-    first._ops = FaultyOps(killing(at))
+    dying = Keyring(root, FaultyOps(killing(at)))
     with contextlib.suppress(Killed):
-        first.rotate_signing(5, "yearly")
+        dying.rotate_signing(5, "yearly")
     survivor = Keyring(root, FileOps())
     if survivor.public_key == old:
         assert survivor.successions() == []

@@ -11,7 +11,8 @@ import pytest
 from relay.base.errors import OurError, TheirError
 from relay.evidence.seal import CERTIFICATE, signature_holds
 from relay.evidence.wire import decode
-from relay.store.keyring import Keyring, Places
+from relay.store.keyring import Keyring
+from relay.store.long_term_keys import Places
 from relay.store.token import PREFIX, Pin, Token, TokenPlace, open_token
 from relay.store.wrapping import FileKek
 from tests.support.softhsm import PIN, SoftHsm, module
@@ -122,7 +123,7 @@ def test_a_rotation_moves_the_key_encryption_key_into_the_token(place: TokenPlac
     for _ in range(3):
         ring.rotate_kek()
         references.add((tmp_path / "keys" / "kek.key").read_bytes())
-    assert len(references) == 4, "a key that was followed is never taken again: the token holds it no more"
+    assert len(references) == 4, "a replaced key is never taken again: the token does not hold it any more"
     with pytest.raises(OurError, match="0 keys of the id"):
         open_token(place).kek(first).wrap(b"k" * 32, b"day")
     assert Keyring(tmp_path / "keys", places=Places(place)).recording_key(ONE) == key
@@ -143,7 +144,7 @@ def test_token_and_file_wrap_to_the_same_form(place: TokenPlace) -> None:
 def test_after_a_lost_session_it_logs_in_again(place: TokenPlace) -> None:
     token = open_token(place)
     signer = token.signer(token.make_signing())
-    token._session.close()
+    token.run(lambda session: session.close())
     assert signature_holds(signer.public_key, b"x", signer.sign(b"x"))
 
 
@@ -224,7 +225,7 @@ def test_a_token_that_refuses_to_destroy_the_old_signing_key_does_not_stop_the_n
         for each in (ring, Keyring(tmp_path / "keys", places=places)):
             assert each.public_key not in seen
             assert signature_holds(each.public_key, b"message", each.signer.sign(b"message"))
-            assert each.leftovers() == {FOR_EVER.decode(): "signing key"}
+            assert each.undestroyed() == {FOR_EVER.decode(): "signing key"}
         seen.append(ring.public_key)
     assert "still in the token" in caplog.text
     assert not (tmp_path / "keys" / "signing.old").exists()
@@ -241,33 +242,33 @@ def test_a_token_that_refuses_to_destroy_the_old_key_encryption_key_does_not_sto
         ring.rotate_kek()
         references.add((tmp_path / "keys" / "kek.key").read_bytes())
         again = Keyring(tmp_path / "keys", places=places)
-        assert (again.recording_key(ONE), again.leftovers()) == (key, {FOR_EVER.decode(): "key-encryption key"})
+        assert (again.recording_key(ONE), again.undestroyed()) == (key, {FOR_EVER.decode(): "key-encryption key"})
     assert len(references) == 3
 
 
 def test_a_refused_destruction_is_tried_again_at_the_next_opening(
     place: TokenPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(token: Token, kind: str, reference: bytes) -> None:
+    def refuse(token: Token, reference: bytes) -> None:
         raise OurError("the token refused")
 
     with monkeypatch.context() as refusing:
-        refusing.setattr(Token, "_destroy", refuse)
+        refusing.setattr(Token, "destroy_signing", refuse)
         ring = Keyring(tmp_path / "keys", places=everywhere(place))
         before = (tmp_path / "keys" / "signing.key").read_bytes()
         ring.rotate_signing(1, "yearly")
-        # As a crash leaves it that came before the debt was written down.
+        # As a crash leaves it before the key is written down as undestroyed.
         (tmp_path / "keys" / "leftover").rename(tmp_path / "keys" / "signing.old")
         (tmp_path / "keys" / "signing.old").write_bytes(before)
-        assert Keyring(tmp_path / "keys", places=everywhere(place)).leftovers() == {before.decode(): "signing key"}
+        assert Keyring(tmp_path / "keys", places=everywhere(place)).undestroyed() == {before.decode(): "signing key"}
     again = Keyring(tmp_path / "keys", places=everywhere(place))
-    assert (again.leftovers(), again.public_key) == ({}, ring.public_key)
+    assert (again.undestroyed(), again.public_key) == ({}, ring.public_key)
     assert not (tmp_path / "keys" / "leftover").exists()
     with pytest.raises(OurError, match="0 keys of the id"):
         open_token(place).signer(before)
 
 
-def test_a_damaged_file_of_debts_destroys_nothing_in_use_and_stops_nothing(place: TokenPlace, tmp_path: Path) -> None:
+def test_a_damaged_list_of_undestroyed_keys_destroys_no_key_in_use(place: TokenPlace, tmp_path: Path) -> None:
     ring = Keyring(tmp_path / "keys", places=everywhere(place))
     references = [(tmp_path / "keys" / f"{name}.key").read_bytes() for name in ("signing", "kek")]
     text = b"signing %s\nkek %s\nnonsense\n\nkek pkcs11:\nkek pkcs11:zz\n" % tuple(references)
