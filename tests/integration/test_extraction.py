@@ -38,7 +38,7 @@ from relay.store.journal import Journal
 from relay.store.keyring import Keyring
 from relay.store.readers import FolderReader
 from relay.store.vault import Vault
-from tests.integration.test_recorder_line import TRACKS, Place, feed, running, taken
+from tests.support.recorder_line import TRACKS, Place, feed, running, taken
 from tests.support.rtp_source import VIDEO_SSRC, scene
 
 SERVICE = "PM Ville"

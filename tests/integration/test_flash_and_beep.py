@@ -29,9 +29,9 @@ from relay.recorder.recorder import REPORT_SECONDS, Recorder
 from relay.store.keyring import Keyring
 from relay.store.readers import open_reader
 from relay.store.vault import Vault
-from tests.integration.test_recorder_line import KEY, Place, plan
 from tests.support.flash import EPOCH, MS, NS, Arrival, Life, arrivals, measure, open_bytes
 from tests.support.ports import until
+from tests.support.recorder_line import KEY, Place, plan
 
 WITHIN = 0.040
 BATCH = 80 * MS
