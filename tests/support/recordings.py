@@ -1,9 +1,10 @@
 """Small synthetic recordings, described by a string, with real fragmented-MP4 bytes; no encoder needed.
 
 A script is one letter per thing, in order: `S` start, `I` a new segment's init, `P` a fragment (0.4 s of picture and sound),
-`A` a fragment with sound only, `G` a signed gap of 3 s (and the hole itself), `g` a gap of unknown cause, `h` a hole nobody
-signs, `K` another session key takes over, `E` the signed end, `R` a signed recovery.  `build("SIPPPGPPE")` gives the files of a
-vault folder; `.export()` those of an export.  Everything is deterministic, keys included.
+`A` a fragment with sound only, `G` a jump in time of 3 s with its signed gap, `g` the same with a gap of unknown cause, `h` a
+jump in time without a gap, `K` another session key takes over, `E` the signed end, `R` a signed recovery.
+`build("SIPPPGPPE")` gives the files of a vault folder; `.export()` those of an export.  Everything is deterministic, keys
+included.
 """
 
 import struct
@@ -202,7 +203,7 @@ class Builder:
             if letter in "PA":
                 self._fragment(with_video=letter == "P")
             elif letter in "Ggh":
-                self._hole(letter)
+                self._time_jump(letter)
             else:
                 steps[letter]()
         return self.built
@@ -262,7 +263,7 @@ class Builder:
         self.built.plain[number] = plain
         self.built.links.append(link)
 
-    def _hole(self, letter: str) -> None:
+    def _time_jump(self, letter: str) -> None:
         if letter != "h":
             cause = Cause.RADIO if letter == "G" else Cause.UNKNOWN
             self._append(self._writer.gap(Gap(self._now, 3 * SECOND, None, cause)))
