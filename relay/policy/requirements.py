@@ -345,7 +345,7 @@ ENFORCED: dict[str, Requirement] = {
 
 OUTSIDE: dict[str, str] = {
     "REC-01": "a recording begins with a transmission that the bearer opens or accepts; there is no always-on mode",
-    "REC-04": "the visible signal is the camera's; here `relay.live.streams` ends a transmission whose recording ended",
+    "REC-04": "the visible signal is the camera's; `live.recording_supervisor` ends a transmission whose recording ended",
     "REC-05": "informing filmed persons is the bearer's; not recorded yet",
     "REC-06": "public notice: the service's",
     "REC-07": "purposes: the service's; no statistics about agents exist here",
