@@ -234,6 +234,100 @@ class KeyframeCache:
         self._bytes += len(media.payload)
 
 
+class Pictures:
+    """The facts of a stream's H.264 pictures, read from its packets in order of arrival."""
+
+    __slots__ = (
+        "_b_slices",
+        "_cache",
+        "_key_timestamp",
+        "_keyframes",
+        "_slice_timestamp",
+        "are_reordered",
+        "droppable",
+        "height",
+        "keyed_at",
+        "malformed",
+        "width",
+    )
+
+    def __init__(self, cache: KeyframeCache, keyframes: KeyframeRequester) -> None:
+        self.width = 0
+        self.height = 0
+        self.droppable = 0
+        """Pictures seen that no other refers to."""
+        self.keyed_at = 0.0
+        """When the last keyframe began to arrive."""
+        self.are_reordered = False
+        """B pictures were seen: such a stream cannot be shown with low delay and is refused."""
+        self.malformed = 0
+        self._cache = cache
+        self._keyframes = keyframes
+        self._b_slices = 0
+        self._key_timestamp: int | None = None
+        self._slice_timestamp: int | None = None
+
+    def inspect(self, media: MediaPacket, now: float) -> None:
+        """Mark what the packet carries.  Pieces and first slices of ordinary pictures are the rule, and read without calls."""
+        payload = media.payload
+        kind = payload[0] & 31
+        if len(payload) > 2 and kind == h264.FU_A:
+            if payload[1] < 0x80:
+                media.droppable = not payload[0] & 0x60
+            elif payload[1] & 31 == h264.SLICE and payload[2] & 0x80:
+                self._take_slice(media, payload[2])
+            else:
+                self._inspect_units(media, now)
+        elif len(payload) > 1 and kind == h264.SLICE and payload[1] & 0x80:
+            self._take_slice(media, payload[1])
+        else:
+            self._inspect_units(media, now)
+        media.idr = media.timestamp == self._key_timestamp
+        self._cache.add(media)
+
+    def _take_slice(self, media: MediaPacket, first_byte: int) -> None:
+        """The first slice of a picture that is no IDR; `first_byte` of its slice header begins with first_mb_in_slice = 0."""
+        if not media.payload[0] & 0x60:
+            media.droppable = True
+            self.droppable += 1
+        if media.timestamp != self._slice_timestamp:
+            self._slice_timestamp = media.timestamp
+            if first_byte in h264.B_SLICE_FIRST_BYTES:
+                self._count_b_slice()
+
+    def _count_b_slice(self) -> None:
+        self._b_slices += 1
+        self.are_reordered = self._b_slices >= _B_SLICES_BELIEVED
+
+    def _inspect_units(self, media: MediaPacket, now: float) -> None:
+        try:
+            found = h264.inspect(media.payload)
+        except TheirError:
+            self.malformed += 1
+            return
+        media.keyframe = found.keyframe
+        media.droppable = found.droppable
+        self.droppable += found.droppable and found.slice is not None
+        if found.keyframe and media.timestamp != self._key_timestamp:
+            self._key_timestamp = media.timestamp
+            self.keyed_at = now
+            self._keyframes.seen(now)
+        if found.sps is not None:
+            self._measure(found.sps)
+        if found.slice is not None and media.timestamp != self._slice_timestamp:
+            self._slice_timestamp = media.timestamp
+            if h264.is_b_slice(found.slice):
+                self._count_b_slice()
+
+    def _measure(self, sps: bytes) -> None:
+        try:
+            parsed = h264.parse_sps(sps)
+        except TheirError:
+            self.malformed += 1
+            return
+        self.width, self.height = parsed.width, parsed.height
+
+
 class Stream:
     """One SSRC; `pending` holds the packets that came since the last batch was taken."""
 
@@ -245,28 +339,17 @@ class Stream:
         self.clock = TrackClock(spec.clock_rate, camera)
         self.cache = KeyframeCache()
         self.keyframes = KeyframeRequester()
+        self.pictures = Pictures(self.cache, self.keyframes)
         self.pending: list[MediaPacket] = []
         self.octets = 0
         self.frames = 0
-        self.malformed = 0
         self.overrun = 0
-        self.width = 0
-        self.height = 0
-        self.droppables = 0
-        """Pictures seen that no other refers to."""
         self.received_at = 0.0
         """When the last packet came."""
-        self.keyed_at = 0.0
-        """When the last keyframe began to arrive."""
-        self.reordered = False
-        """B pictures were seen: such a stream cannot be shown with low delay and is refused."""
         self._sender_report: tuple[int, float] | None = None
         """Middle 32 bits of the NTP time of the last sender report, and when it came."""
         self._losses_answered = 0
         """Packets lost for good for which a keyframe has been asked."""
-        self._b_slices = 0
-        self._key_timestamp: int | None = None
-        self._slice_timestamp: int | None = None
         self._clock_timestamp: int | None = None
 
     # --- packets -------------------------------------------------------------------------------------------------------
@@ -285,7 +368,7 @@ class Stream:
             self._clock_timestamp = timestamp  # of a picture, the packet that came first had the shortest way
             self.clock.packet(timestamp, now)
         if self.spec.kind == "video" and media.payload:
-            self._inspect(media, now)
+            self.pictures.inspect(media, now)
         if len(self.pending) < MAX_PENDING:
             self.pending.append(media)
         else:
@@ -305,68 +388,6 @@ class Stream:
         """Return the packets that came since the last call."""
         pending, self.pending = self.pending, []
         return pending
-
-    # --- pictures ------------------------------------------------------------------------------------------------------
-
-    def _inspect(self, media: MediaPacket, now: float) -> None:
-        """Mark what the packet carries.  Pieces and first slices of ordinary pictures are the rule, and read without calls."""
-        payload = media.payload
-        kind = payload[0] & 31
-        if len(payload) > 2 and kind == h264.FU_A:
-            if payload[1] < 0x80:
-                media.droppable = not payload[0] & 0x60
-            elif payload[1] & 31 == h264.SLICE and payload[2] & 0x80:
-                self._take_slice(media, payload[2])
-            else:
-                self._inspect_units(media, now)
-        elif len(payload) > 1 and kind == h264.SLICE and payload[1] & 0x80:
-            self._take_slice(media, payload[1])
-        else:
-            self._inspect_units(media, now)
-        media.idr = media.timestamp == self._key_timestamp
-        self.cache.add(media)
-
-    def _take_slice(self, media: MediaPacket, first_byte: int) -> None:
-        """The first slice of a picture that is no IDR; `first_byte` of its slice header begins with first_mb_in_slice = 0."""
-        if not media.payload[0] & 0x60:
-            media.droppable = True
-            self.droppables += 1
-        if media.timestamp != self._slice_timestamp:
-            self._slice_timestamp = media.timestamp
-            if first_byte in h264.B_SLICE_FIRST_BYTES:
-                self._count_b_slice()
-
-    def _count_b_slice(self) -> None:
-        self._b_slices += 1
-        self.reordered = self._b_slices >= _B_SLICES_BELIEVED
-
-    def _inspect_units(self, media: MediaPacket, now: float) -> None:
-        try:
-            found = h264.inspect(media.payload)
-        except TheirError:
-            self.malformed += 1
-            return
-        media.keyframe = found.keyframe
-        media.droppable = found.droppable
-        self.droppables += found.droppable and found.slice is not None
-        if found.keyframe and media.timestamp != self._key_timestamp:
-            self._key_timestamp = media.timestamp
-            self.keyed_at = now
-            self.keyframes.seen(now)
-        if found.sps is not None:
-            self._measure(found.sps)
-        if found.slice is not None and media.timestamp != self._slice_timestamp:
-            self._slice_timestamp = media.timestamp
-            if h264.is_b_slice(found.slice):
-                self._count_b_slice()
-
-    def _measure(self, sps: bytes) -> None:
-        try:
-            parsed = h264.parse_sps(sps)
-        except TheirError:
-            self.malformed += 1
-            return
-        self.width, self.height = parsed.width, parsed.height
 
     # --- reports -------------------------------------------------------------------------------------------------------
 

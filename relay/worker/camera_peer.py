@@ -139,7 +139,7 @@ class CameraPeer:
         """Hand over the packets of this drain: to the legs first, then to the tap; then send the camera its feedback."""
         touched, self._touched = self._touched, {}
         for stream in touched:
-            if stream.reordered:
+            if stream.pictures.are_reordered:
                 self._refuse(now)
                 return
             self._serve(stream, now)
@@ -247,7 +247,7 @@ class CameraPeer:
         if len(layers) > 1:
             newest = max(stream.received_at for stream in layers)
             sent = [stream for stream in layers if newest - stream.received_at < LAYER_SILENT_SECONDS]
-            layers = sorted(sent, key=lambda stream: stream.width * stream.height)
+            layers = sorted(sent, key=lambda stream: stream.pictures.width * stream.pictures.height)
         if not layers:
             return None
         return layers[-1] if wanted == "high" else layers[0]
@@ -317,8 +317,8 @@ class CameraPeer:
             fps=frames / seconds,
             loss=lost / (lost + received) if lost + received else 0.0,
             rtt_ms=None if self.rtt is None else self.rtt * 1000,
-            width=best.width if best is not None else 0,
-            height=best.height if best is not None else 0,
+            width=best.pictures.width if best is not None else 0,
+            height=best.pictures.height if best is not None else 0,
             clock_offset_ms=self._clock_offset(now),
             clock_uncertainty_ms=None if self.rtt is None else self.rtt * 500,
             viewers=viewers,

@@ -107,7 +107,7 @@ class Slot:
         self._octets = self.sender.leg.octets
         self.kbps = octets * 8 / 1000
         stream = self.stream
-        droppable = stream is not None and stream.droppables > 0
+        droppable = stream is not None and stream.pictures.droppable > 0
         # What the camera's own radio loses shows in the viewer's reports too: sending that viewer less would not help.
         loss = self.feedback.loss
         if stream is not None:

@@ -191,7 +191,11 @@ class ViewerPeer:
             showing[move[0]].sender.set_level(move[1])
         for slot in self.slots:
             stream = slot.stream
-            if slot.level is QualityLevel.KEYFRAMES and stream is not None and now - stream.keyed_at > KEYFRAME_SECONDS:
+            if (
+                slot.level is QualityLevel.KEYFRAMES
+                and stream is not None
+                and now - stream.pictures.keyed_at > KEYFRAME_SECONDS
+            ):
                 stream.keyframes.want(now)
 
     def send_reports(self, now: float) -> None:

@@ -79,5 +79,7 @@ async def test_layers_of_a_browser_are_chosen_by_the_size_of_the_tile(line: Line
         line.control.post(m.SlotLayer("me", 0, "high"))
         await until(is_large, 45, "the large layer again")
         tapped = line.recorder.of(m.TapOpen)[-1]
-        sizes = {stream.ssrc: stream.width for stream in line.worker.publishers.by_camera["cam"].source.layers.values()}
+        sizes = {
+            stream.ssrc: stream.pictures.width for stream in line.worker.publishers.by_camera["cam"].source.layers.values()
+        }
         assert sizes[tapped.tracks[0].ssrc] == 640

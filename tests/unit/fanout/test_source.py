@@ -174,7 +174,7 @@ def test_b_pictures_are_noticed() -> None:
     b_slice = b"\x01\xa8" + b"s" * 20
     for sequence in range(1, 4):
         stream = camera.sends(sequence, b_slice)
-    assert stream.reordered
+    assert stream.pictures.are_reordered
 
 
 def test_a_camera_that_starts_anew_with_another_ssrc_replaces_its_picture() -> None:
