@@ -1,9 +1,9 @@
-"""What the catalogue should say of a recording, read from its chain.
+"""The rows that the catalogue should have of a recording, read from its chain.
 
-What this file owns: rows made of signed records, the same as a recorder tells of them.  What it must never know: files, the
-catalogue.
+What this file owns: rows made of signed records, equal to those made of a recorder's reports.  What it must never know: files,
+the catalogue.
 
-A chain of hours is read once, record by record: what is kept of it are a few sums, and one row at a time of a segment.
+A chain of hours is read once, record by record; a few sums and one segment's row are kept in memory.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -20,14 +20,14 @@ from relay.store.catalogue import Segment
 class ChainFacts:
     """One reading of a chain.  `on_segment` is called with each segment that links name, `on_gap` with each signed gap.
 
-    Of tracks that stop together the first gap counts, as in the catalogue: whoever takes gaps keys them by their start.
+    Where several tracks have a gap at one time, `on_gap` is called for each; the catalogue keeps the first by its start.
     """
 
     recording: str
     on_segment: Callable[[Segment], None] = lambda _segment: None
     on_gap: Callable[[Gap], None] = lambda _gap: None
     start: Record | None = None
-    """The record of the signed start, where it stands first."""
+    """The record of the signed start, if it is the first record."""
     last: Body | None = None
     links: int = 0
     gaps: int = 0
@@ -38,7 +38,7 @@ class ChainFacts:
     _segment: Segment | None = None
 
     def read(self, records: Iterable[Record]) -> RecordingClosed | None:
-        """Take every record; return how the recording ended, None where neither a signed end nor a recovery stands last.
+        """Take every record; return how the recording ended, None where the last record is neither a signed end nor a recovery.
 
         Raises TheirError as `records` does.
         """
@@ -68,7 +68,7 @@ class ChainFacts:
             self._grow(link)
 
     def _grow(self, link: Link) -> None:
-        """Segments come one after the other (FORMAT.md §3.3): the one before is whole once another is named."""
+        """Add a link to its segment.  Segments follow one another (FORMAT.md §3.3): a new one completes the one before."""
         before, stored = self._segment, link.stored_length
         if before is not None and before.segment != link.segment:
             self.on_segment(before)
@@ -97,7 +97,7 @@ class ChainFacts:
 
 
 def is_ours(start: Record, public_keys: Collection[bytes]) -> bool:
-    """Tell whether a start is signed under a certificate of one of these long-term keys."""
+    """Return whether a start is signed under a certificate of one of these long-term keys."""
     assert isinstance(start.body, Start)
     certificate = start.body.certificate
     issuers = [key for key in public_keys if key_id(key) == certificate.issuer]

@@ -1,10 +1,10 @@
-"""`relay check`: do vault, catalogue, keys and journal say the same?  Every disagreement is named.
+"""`relay check`: do vault, catalogue, keys and journal agree?  Every disagreement is named.
 
-Owns: the comparison, and what of it is safe to mend (`relay.archive.repair` does).  Must never know: HTTP.
+Owns: the comparison, and which disagreements are safe to mend (`relay.archive.repair` mends).  Must never know: HTTP.
 
 `await Check(...).run(progress) -> list[Disagreement]`: reads rows, folder names, chains, wrapped keys and journal entries;
-no media byte is read, that is `relay verify`.  A chain is read once, in pieces: what is kept of it is a number per segment and
-per gap that lacks its row.
+media is read by `relay verify` only.  A chain is read once, in pieces; only the numbers of segments and gaps without a row are
+kept in memory.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from relay.store.vault import Vault
 
 PAGE_ROWS = 500
 SETTLED_NS = 60 * SECOND_NS
-"""What is younger may still be on its way between recorder, control and catalogue: it is no disagreement yet."""
+"""A younger difference is no disagreement yet: facts may be on their way from recorder to catalogue."""
 
 _UNDESTROYED = (
     "a {} that was followed is still in the token, which refused to destroy it: tried again at each start (OPERATING.md)"
@@ -37,7 +37,7 @@ _UNDESTROYED = (
 _DAMAGED = "altered or missing on disk before its recorder died, nothing of it was cut: see `relay verify` and its entry (I1)"
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being looked at, how many are done, how many there are."""
+"""Called with the kind of objects under comparison, how many are done, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class _JournalFacts:
-    """What the journal says, by object."""
+    """The facts of the journal, by object."""
 
     begun: frozenset[str]
     closed: dict[str, str]
@@ -66,7 +66,7 @@ def _nothing() -> AbstractSet[str]:
 
 
 class Check:
-    """One comparison of everything."""
+    """Compares vault, catalogue, keys and journal; never waits under a deadline."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Check:
         """`recording_now` and `viewing_now`: recordings and views that this control knows to be open; `believed_ns`: UTC by
         which terms are judged (RET-01), the wall clock's where none is given."""
         self.under_way: tuple[str, int, int] | None = None
-        """What the check that runs is looking at, how many are done, how many there are; None where none runs."""
+        """Progress of the running comparison: kind of objects, how many are done, how many there are; None where none runs."""
         self._recording_now = recording_now
         self._viewing_now = viewing_now
         self._catalogue = catalogue
@@ -193,11 +193,11 @@ class Check:
         return found
 
     def _settled(self, row: Recording) -> bool:
-        """Tell whether an open recording is nobody's any more."""
+        """Return whether no recorder holds an open recording any more."""
         return row.recording not in self._recording_now() and row.started_ns < self._clock.utc_ns() - SETTLED_NS
 
     def _open(self, row: Recording, folder: bool, sealed: int) -> list[Disagreement]:
-        """A row that is open although no recorder is at it; `sealed`: how many segments it has rows of."""
+        """Compare an open row that no recorder holds; `sealed`: how many of its segments have rows."""
         if not folder:
             detail = "open in the catalogue, nobody records it and nothing of it is in the vault"
             detail += f", where {sealed} segments were sealed" if sealed else ""
@@ -217,7 +217,7 @@ class Check:
         return stream(self._vault.chain(recording))
 
     def _orphan(self, name: str, entries: _JournalFacts) -> Disagreement:
-        """A folder without a row: safe to list again where everything that the row says is known."""
+        """Compare a folder without a row: it is safe to mend where every field of the row is known."""
         detail = "a recording's folder is not in the catalogue"
         if name in entries.erased:
             return Disagreement("folder_without_row", name, f"{detail}, and the journal says that it was erased (RET-01)")
@@ -281,7 +281,7 @@ def _segments(name: str, rows: set[int], on_disk: set[int], linked: set[int]) ->
 
 
 def _erasure(row: Recording, folder: bool, key: bool, held: bool, entries: _JournalFacts, now_ns: int) -> list[Disagreement]:
-    """An erasure that stopped half-way: safe to finish only where the journal knows of it and the term is over (I5)."""
+    """Find an erasure that stopped half-way: safe to finish only where its entry exists and the term is over (I5)."""
     name = row.recording
     known = name in entries.erased and not held and is_due(date.fromisoformat(row.expires_on), now_ns)
     if row.state != "erased":
@@ -303,7 +303,7 @@ def _keys_without_row(rows: dict[str, Recording], keys: dict[str, str]) -> list[
 
 
 def _missing_recordings(there: AbstractSet[str], entries: _JournalFacts) -> list[Disagreement]:
-    """Whoever deletes a recording's row, folder and key leaves what the journal says of it."""
+    """Find recordings that the journal knows and nothing else: somebody deleted row, folder and key."""
     found = []
     for name in sorted((entries.begun | entries.closed.keys()) - there - entries.erased - entries.unopened):
         known = "closed" if name in entries.closed else "begun"
@@ -327,7 +327,7 @@ def _row(row: Recording, folder: bool, key_day: str | None) -> list[Disagreement
 
 
 def _term(row: Recording, key_day: str | None, held: bool, lifted_ns: int | None, now_ns: int) -> list[Disagreement]:
-    """A term that key and row report differently, or that is over: a hold, and the day after it was lifted, explain both."""
+    """Find a term that differs between key and row, or that is over; a hold, or one lifted within a day, explains both."""
     name = row.recording
     found: list[Disagreement] = []
     if row.state == "erased" or held:

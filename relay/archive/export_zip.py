@@ -1,15 +1,15 @@
-"""The bytes of an extraction: one zip, made while it is sent, so that no plain media rests on a disk (LIV-05).
+"""The zip of an extraction, made while it is sent, so that no plain media is ever stored (LIV-05).
 
 Owns: the archive's layout (EXT-03).  Must never know: people, the journal, the loop.
-Everything here blocks; it runs in one thread.
+All functions block; they run in one thread.
 
     <recording>/chain, statement          every link, and the signed statement of the interval
-    <recording>/succession-0001 …         who followed whom as the relay's signing key, where one did
+    <recording>/succession-0001 …         the papers that name each signing key's successor, if any
     <recording>/revocations               signed list of revoked keys as of now, and whether they vouch for this recording
     <recording>/00000.mp4 …               the sealed plain bytes, untouched: init segment, then the interval's fragments
     <recording>/derived/playable.mp4      DERIVED playable copy, remuxed; not sealed, proves nothing
     <recording>/verify.py                 standalone verifier (Python and `cryptography`)
-    <recording>/public_key.hex            for convenience: a verdict is only worth something with a key from elsewhere
+    <recording>/public_key.hex            for convenience: trust only a verdict under a key from elsewhere
     <recording>/manifest.json             who asked, on what basis, and SHA-256 of every file above
 """
 
@@ -30,10 +30,10 @@ from relay.evidence.lipsync import Shift, sound_shifts
 from relay.evidence.records import Link, TrackKind
 
 DERIVE = (sys.executable, "-m", "relay.recorder.derive")
-"""Makes the playable copy; a process of its own, because FFmpeg's code must not share ours."""
+"""Command that makes the playable copy, in a process of its own: FFmpeg's code must not run in control."""
 _PIPE_CHUNK = 1 << 18
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""A zip's own dates say nothing; the true times stand in the chain."""
+"""The date of every zip member; the true times are in the chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,9 @@ class Selection:
 
 
 def select_interval(chain: Iterable[bytes], from_ns: int, to_ns: int) -> Selection:
-    """Return what of a recording lies within [from, to] (arrival times, UTC ns), with the init segments it needs.
+    """Return the links of a recording within [from, to] (arrival times, UTC ns), with the init segments they need.
 
-    Raises TheirError(NOT_FOUND) where nothing does, TheirError(INVALID) where the chain cannot be read.
+    Raises TheirError(NOT_FOUND) where there are none, TheirError(INVALID) where the chain cannot be read.
     """
     data = b"".join(chain)
     links: list[Link] = []
@@ -65,7 +65,7 @@ def select_interval(chain: Iterable[bytes], from_ns: int, to_ns: int) -> Selecti
         raise TheirError(Kind.NOT_FOUND, "nothing was recorded in this interval", code=Code.INTERVAL_NOT_RECORDED)
     first, last = inside[0].fragment, inside[-1].fragment
     touched = {link.segment for link in inside}
-    # Everything between the first and the last goes too: a clock step inside must not make a hole in the export.
+    # All fragments between the first and the last are included: a clock step inside must not leave fragments out.
     wanted = [link for link in links if (link.init and link.segment in touched) or first <= link.fragment <= last]
     before = [link for link in links if link.fragment <= last]
     return Selection(data, head, first, last, tuple(wanted), sound_shifts(before))
@@ -73,7 +73,7 @@ def select_interval(chain: Iterable[bytes], from_ns: int, to_ns: int) -> Selecti
 
 @dataclass(slots=True)
 class Parts:
-    """What goes in beside the media."""
+    """The parts of the zip beside the media, and the facts of the manifest."""
 
     recording: str
     selection: Selection
@@ -86,7 +86,7 @@ class Parts:
     """Command that reads the sealed plain bytes on its standard input and writes the playable copy on its standard output;
     it is given `--sound-shifts TICKS:NS,…`, and `--sound` where there is any."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """Who asked, on what basis, for what: goes into the manifest."""
+    """Requester, legal basis and interval, for the manifest."""
 
 
 class ExportZip:
@@ -101,7 +101,7 @@ class ExportZip:
         self._done = 0
 
     def write(self) -> bytes:
-        """Write everything; returns the manifest's SHA-256.  Raises OurError, TheirError, OSError."""
+        """Write all members; return the manifest's SHA-256.  Raises OurError, TheirError, OSError."""
         parts = self._parts
         with self._zip:
             self._put("chain", [parts.selection.chain])
@@ -130,7 +130,7 @@ class ExportZip:
         self._digests[name] = digest.hexdigest()
 
     def _plain(self, links: Sequence[Link]) -> Iterator[bytes]:
-        """Yield a segment's plain bytes, one fragment in memory at a time; a byte that is not as sealed stops the export."""
+        """Yield a segment's plain bytes, one fragment at a time.  A fragment that differs from its link stops the export."""
         total = len(self._parts.selection.links) * (2 if self._parts.derive is not None else 1)
         for link in links:
             data = self._read(link)
@@ -166,7 +166,7 @@ class ExportZip:
                     for piece in self._plain(links):
                         pipe.write(piece)
         except OSError:
-            return  # the process ended first: its exit code is what is told
+            return  # the process ended first: its exit code is reported
 
 
 def _options(selection: Selection) -> Iterator[str]:

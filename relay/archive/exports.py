@@ -1,10 +1,10 @@
-"""Extraction: who asked, on what legal basis, and the archive streamed to the commander (ACC-04, EXT-01, REC-09 7°).
+"""Extraction: entered with its requester and legal basis, then streamed as a zip to the commander (ACC-04, EXT-01, REC-09 7°).
 
 Owns: the life of an extraction and its entries in the journal.  Must never know: HTTP, the archive's layout.
-No plain media rests anywhere: the archive is made while it is sent, with a bounded queue between the two.
+No plain media is ever stored: a thread makes the archive while the loop sends it, with a bounded queue between the two.
 
 API: `await request(person, recording, ExportRequest(...)) -> Export`, `await get(person, export) -> Export`,
-`await deliver(person, export) -> Delivery` (chunks of a zip, to be closed; journalled before its first byte).
+`await deliver(person, export) -> Delivery` (chunks of a zip, which the caller closes; journalled before the first byte).
 """
 
 import asyncio
@@ -45,7 +45,7 @@ declare(
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What an extraction needs (R241-2 7°, EXT-01); times in UTC nanoseconds."""
+    """The facts that an extraction requires (R241-2 7°, EXT-01); times in UTC nanoseconds."""
 
     from_ns: int
     to_ns: int
@@ -57,7 +57,7 @@ class ExportRequest:
 
 
 class Delivery:
-    """The bytes of an archive on their way; whoever has it closes it, also when not one chunk was asked for."""
+    """The chunks of an archive; its owner must close it, also when no chunk was read."""
 
     def __init__(self, chunks: AsyncGenerator[bytes, None], on_never_begun: Callable[[], Awaitable[None]]) -> None:
         self._chunks = chunks
@@ -72,15 +72,15 @@ class Delivery:
         return await anext(self._chunks)
 
     async def aclose(self) -> None:
-        """End it and enter what became of it; once."""
+        """End the delivery and enter its outcome, once."""
         begun, self._begun = self._begun, True
         await self._chunks.aclose()
-        if not begun:  # a generator that was never begun runs no `finally` of its own
+        if not begun:  # an async generator that never began runs no `finally`
             await self._on_never_begun()
 
 
 class Exports:
-    """Everything about extractions."""
+    """All extractions."""
 
     def __init__(
         self,
@@ -115,11 +115,11 @@ class Exports:
         self._revoked = revoked
         self._authorizer = authorizer
         self._running = 0
-        """Deliveries from their reservation to their entered end."""
+        """How many deliveries are reserved or under way."""
         self._progress: dict[str, float] = {}
 
     async def request(self, person: Person, recording: str, wanted: ExportRequest) -> Export:
-        """Enter an extraction: nothing is read yet.
+        """Enter an extraction; no media is read yet.
 
         Raises TheirError INCOMPLETE (a legal field), INVALID (interval), FORBIDDEN (ACC-04), CONFLICT (open), GONE, NOT_FOUND.
         """
@@ -147,23 +147,23 @@ class Exports:
         return made
 
     async def get(self, person: Person, export: str) -> Export:
-        """Return an extraction with its progress (0..1) while it is being delivered; only to who asked for it."""
+        """Return an extraction to the person who requested it, with its progress (0..1) while it is being delivered."""
         found = await self._catalogue_in_time.exports.get(export)
         if found.requested_by != person.user:
             raise TheirError(Kind.NOT_FOUND, "no such export", code=Code.EXPORT_NOT_FOUND)
         return replace(found, progress=self._progress.get(export, found.progress))
 
     async def deliver(self, person: Person, export: str) -> Delivery:
-        """Return the archive's bytes, to be closed; that handing over begins is in the journal before this returns.
+        """Return the archive's chunks; the entry *handing over begun* is durable before this returns.  The caller closes them.
 
-        Raises TheirError as `request` does, TOO_MANY while two others are being made.
+        Raises TheirError as `request` does, and TOO_MANY while two others are under way.
         """
         found = await self.get(person, export)
         row = await self._catalogue_in_time.recordings.get(found.recording)
         await self._require(person, row, found.motive)
         if self._running >= MAX_AT_ONCE:
             raise TheirError(Kind.TOO_MANY, "two extractions are being made", retry_after=10.0, code=Code.TOO_MANY_EXPORTS)
-        self._running += 1  # before anything is waited for
+        self._running += 1  # reserved before the first wait
         try:
             parts = await asyncio.to_thread(self._parts, found, row)
             await asyncio.to_thread(self._keyring.recording_key, found.recording)
@@ -225,7 +225,7 @@ class Exports:
                 details=details,
             )
         )
-        # The digest of a delivery that was whole stays: what was handed over was handed over (RET-02).
+        # A later delivery that fails keeps the digest of an earlier whole one: that one was handed over (RET-02).
         values = {
             "state": state,
             "sha256": sha256 or export.sha256,
@@ -308,7 +308,7 @@ class Exports:
 
 
 class _Sink(io.RawIOBase):
-    """Where the zip's thread writes: chunks into a bounded queue of the loop; stops writing once the receiver is gone."""
+    """The file into which the zip's thread writes: it puts chunks into a bounded queue until the receiver is gone."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
@@ -328,7 +328,7 @@ class _Sink(io.RawIOBase):
         return len(data)
 
     def finish(self) -> None:
-        """Hand over what is left, then the end."""
+        """Put the rest into the queue, then the end mark."""
         if self._held:
             self._push(bytes(self._held))
         self._push(None)
@@ -339,7 +339,7 @@ class _Sink(io.RawIOBase):
         asyncio.run_coroutine_threadsafe(self.queue.put(chunk), self._loop).result()
 
     def drain(self) -> None:
-        """Make room, so that a thread waiting in `_push` goes on and sees that nobody listens."""
+        """Empty the queue, so that a thread waiting in `_push` continues and sees that the receiver is gone."""
         while not self.queue.empty():
             self.queue.get_nowait()
 
@@ -369,7 +369,7 @@ def _clean(wanted: ExportRequest, regime: str) -> ExportRequest:
 
 
 def _facts(export: Export, row: Recording, now_ns: int) -> dict[str, Any]:
-    """R241-2: what the extraction says of itself."""
+    """Return the facts of the extraction for its manifest (R241-2)."""
     return {
         "export": export.export,
         "recording": row.recording,

@@ -1,4 +1,4 @@
-"""What a playback needs of a chain: which stored bytes make which piece of the playlist.
+"""A recording as HLS: which stored bytes make which piece of the playlist.
 
 Owns: the index of one recording and its HLS playlist (RFC 8216).  Must never know: keys, people, HTTP.
 One HLS segment is one vault segment (about 60 s, beginning with an IDR), so every segment decodes on its own.
@@ -28,11 +28,11 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What a playback needs of a chain."""
+    """The pieces of a recording, read from its chain."""
 
     pieces: tuple[Piece, ...]
     shifts: tuple[Shift, ...]
-    """By how much its sound is moved to stand with its picture."""
+    """How far the sound is moved so that it plays with its picture."""
 
 
 def index_chain(chain: Iterable[bytes]) -> Index:
@@ -42,10 +42,10 @@ def index_chain(chain: Iterable[bytes]) -> Index:
 
 
 def move_sound(data: bytes, link: Link, shifts: Sequence[Shift]) -> bytes:
-    """Return a plain fragment for a player: its sound begins as much later or earlier as the chain's reports say.
+    """Return a plain fragment for a player: its sound is moved by the offset that the chain's sender reports give.
 
-    Where sound is moved to earlier times anywhere in the recording, everything is told later by as much, so that none of it
-    would begin before zero.  Raises TheirError(INVALID) for what is no fragment.
+    If sound moves to an earlier time anywhere in the recording, all tracks are delayed by that time, so that no time is below
+    zero.  Raises TheirError(INVALID) for bytes that are no fragment.
     """
     if not shifts:
         return data
@@ -64,7 +64,7 @@ def move_sound(data: bytes, link: Link, shifts: Sequence[Shift]) -> bytes:
 
 
 def runs(segments: Iterable[int]) -> str:
-    """Return which segments, shortly: `0-3,7`; empty for none."""
+    """Return segment numbers as runs: `0-3,7`; an empty text for none."""
     found: list[list[int]] = []
     for segment in sorted(segments):
         if found and segment == found[-1][1] + 1:

@@ -1,9 +1,9 @@
-"""Holds: a recording kept past its term for a procedure, looked at again every month, lifted when that is over (RET-02).
+"""Holds: a recording kept past its term for a procedure, reviewed every month, lifted when the procedure is over (RET-02).
 
 Owns: when a hold may be opened, its review and its end.  Must never know: HTTP, how anything is erased (`retention`).
-R241-4 and R241-13 al. 3 keep past the month only what was extracted *and transmitted* within it for a procedure: a hold names a
-procedure under which an extraction of the recording was handed over.  An open-ended "keep" would be over-retention, so each
-hold has a day on which somebody must say again that it is needed.
+R241-4 and R241-13 al. 3 allow a longer term only for recordings that were extracted *and transmitted* for a procedure within
+the month: a hold names a procedure under which an extraction of the recording was handed over.  A hold without an end would be
+over-retention, so each hold has a day of review, on which somebody must confirm that it is still needed.
 
 API: `await open(person, recording, HoldRequest(...))`, `await review(person, hold, motive)`, `await lift(person, hold, motive)`
 return a `HeldRecording`; `await of_recording(person, recording) -> HoldsOfRecording`, `await list_open(person)`.
@@ -32,18 +32,18 @@ from relay.store.journal import Entry, Journal, Operation
 from relay.store.keyring import Keyring
 
 PROCEDURES = ("judiciaire", "administrative", "disciplinaire")
-"""RET-02: R241-4 and R241-13 al.3 know these three."""
+"""The three kinds of procedure in R241-4 and R241-13 al. 3 (RET-02)."""
 REVIEW_MONTHS = 1
 HELD_DAY_MONTHS = 12
-"""A held recording's key is wrapped again under a day this far away; lifted past its term it goes at the next sweep."""
+"""A held recording's key is wrapped again under a day this many months away."""
 MAX_OPEN = 16
-"""Holds open at once on one recording."""
+"""Open holds on one recording."""
 MAX_LISTED = 500
 
 
 @dataclass(frozen=True, slots=True)
 class HoldRequest:
-    """What a hold needs (RET-02): the procedure, the authority in charge of it, who wanted."""
+    """The fields of a new hold (RET-02): the procedure, the authority in charge of it, and who requested the hold."""
 
     procedure_type: str
     procedure_no: str
@@ -64,7 +64,7 @@ class HeldRecording:
 class HoldsOfRecording:
     """The holds of one recording, lifted ones too, and the procedures under which an extraction of it was handed over.
 
-    `lost`: its key shows a hold that a restored catalogue has forgotten; it may be opened again, whenever, for any number.
+    `lost`: the key shows a hold of which a restored catalogue has no row; it may be opened again at any time, for any number.
     """
 
     holds: tuple[HeldRecording, ...]
@@ -73,15 +73,15 @@ class HoldsOfRecording:
 
 
 def is_lost(row: Recording, key_day: str | None, known: AbstractSet[str]) -> bool:
-    """Tell whether a recording's key was put under a later day for a hold of which the catalogue knows nothing.
+    """Return whether a recording's key is under a later day, for a hold of which the catalogue has no row.
 
-    `known`: recordings that have or had a hold.  That is what a restored backup older than the hold leaves behind.
+    `known`: the recordings that have or had a hold.  A restored backup that is older than the hold leaves this behind.
     """
     return key_day is not None and key_day > row.expires_on and row.recording not in known
 
 
 class Holds:
-    """Everything about holds; `changing` is shared with the sweep, so that none begins while a recording is being erased."""
+    """All holds; `changing` is the sweep's lock: no hold is opened while recordings are being erased."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Holds:
         *,
         deadline: Deadline = NO_DEADLINE,
     ) -> None:
-        """`erasing`: the clock that erases; a wall clock that was stepped ahead must not refuse what keeps a recording.
+        """`erasing`: the clock by which recordings are erased: a wall clock stepped ahead must not refuse a hold.
 
         `deadline`: how long a request waits for the disk.
         """
@@ -109,11 +109,11 @@ class Holds:
         self._changing = changing
         self._authorizer = authorizer
         self.open_now = 0
-        """Holds open, for metrics; `refresh` brings both up to date."""
+        """Open holds, for metrics, as of the last `refresh`."""
         self.overdue_now = 0
 
     async def open(self, person: Person, recording: str, wanted: HoldRequest) -> HeldRecording:
-        """RET-02: keep a recording past its term for a procedure, opened before the term.
+        """Keep a recording past its term for a procedure; the hold is opened before the term (RET-02).
 
         Raises TheirError INCOMPLETE (a field), CONFLICT (too late, erased, not handed over for this procedure, held for it
         already), FORBIDDEN, NOT_FOUND; each refusal is entered.
@@ -154,7 +154,7 @@ class Holds:
         return [self._held(hold, row) for hold, row in rows if decide(person, Action.LIST_HOLDS, _facts(row), now_ns).allowed]
 
     async def review(self, person: Person, hold: str, motive: str | None) -> HeldRecording:
-        """Say again that a hold is needed: its next review is a month from today.  Raises as `lift` does."""
+        """Confirm that a hold is still needed: its next review is a month from today.  Raises as `lift` does."""
         async with self._changing:
             found, row, reason = await self._open_one(person, hold, motive)
             changed = replace(found, review_on=self._review_day())
@@ -164,7 +164,7 @@ class Holds:
             return self._held(changed, row)
 
     async def lift(self, person: Person, hold: str, motive: str | None) -> HeldRecording:
-        """Lift a hold; a recording past its term then goes at the next sweep (RET-02: at most 24 h).
+        """Lift a hold; the next sweep erases a recording that is past its term (RET-02: within 24 h).
 
         Raises TheirError INCOMPLETE (no motive), CONFLICT (lifted already), FORBIDDEN, NOT_FOUND; each refusal is entered.
         """
@@ -216,7 +216,7 @@ class Holds:
                 facts={"rule": "RET-02"},
             )
         if await self._is_lost(row, known):
-            return  # held in time, as its key shows: what was restored has forgotten the hold, and perhaps the extraction
+            return  # the key shows a hold opened in time: the restored catalogue lacks its row, and perhaps the extraction's
         if is_due(date.fromisoformat(row.expires_on), self._erasing.utc_ns()):
             raise TheirError(
                 Kind.CONFLICT, "a hold is opened before the term (RET-02)", code=Code.HOLD_AFTER_TERM, facts={"rule": "RET-02"}
@@ -234,7 +234,7 @@ class Holds:
         return is_lost(row, key_day, {hold.recording for hold in known})
 
     async def _back_to_its_day(self, row: Recording) -> None:
-        """Before the term a key whose last hold is lifted goes with its own day again."""
+        """Wrap the key under its own day again, if the last hold was lifted before the term."""
         before = not is_due(date.fromisoformat(row.expires_on), self._erasing.utc_ns())
         if before and row.recording not in await self._catalogue.holds.held():
             await asyncio.to_thread(self._keyring.rewrap, row.recording, row.expires_on)

@@ -1,10 +1,10 @@
-"""A recording whose folder is in the vault and whose row is not in the catalogue: can the row be made again?
+"""Orphans: recordings with a folder in the vault and no row in the catalogue.  Can the row be made again?
 
-What this file owns: what has to be known for that, and the row.  What it must never know: the catalogue, the journal.
+What this file owns: the conditions for that, and the row.  What it must never know: the catalogue, the journal.
 
-Nothing is invented.  The signed start says what was recorded and until when it is kept; the key, wrapped by this relay under
-that very day, says that it is a recording of this relay and can be opened; one wrapped under a later day tells of a hold, too
-(`service.holds.is_lost`), which the check then names.  Where one of them is missing, no row is made.
+No field is invented.  The signed start gives the circumstances and the term.  The key, wrapped by this relay under the day of
+that term, shows that the recording is this relay's and can be opened.  A key under a later day also shows a hold
+(`archive.holds.is_lost`), which the check then names.  If the start or the key is missing, no row is made.
 """
 
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from relay.store.vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """What the chain of such a recording says."""
+    """The facts in the chain of an orphan."""
 
     start: Start
     end: RecordingClosed
@@ -30,7 +30,7 @@ class Orphan:
     gaps: list[Gap] = field(default_factory=list)
 
     def row(self, commune: str) -> Recording:
-        """Return the row as it was when the recording began; the commune is not sealed, so the caller has to know it."""
+        """Return the row as it was when the recording began; the commune is not sealed, so the caller gives it."""
         start = self.start
         return Recording(
             start.recording, start.camera, start.label, start.regime, start.service, commune, start.original.value,
@@ -40,7 +40,7 @@ class Orphan:
 
 
 def read_orphan(vault: Vault, keyring: Keyring, recording: str) -> Orphan:
-    """Read one; raises TheirError (CONFLICT, INVALID, NOT_FOUND) with what is missing to make its row again."""
+    """Read an orphan.  Raises TheirError CONFLICT, INVALID, NOT_FOUND, which names what is missing for a row."""
     segments: list[Segment] = []
     gaps: list[Gap] = []
     facts = ChainFacts(recording, segments.append, gaps.append)
@@ -57,7 +57,7 @@ def read_orphan(vault: Vault, keyring: Keyring, recording: str) -> Orphan:
 
 
 def _check_term(keyring: Keyring, start: Start) -> None:
-    """The key opens, and its day is not before the one that the start names."""
+    """Raise TheirError unless the key opens and its day is not before the day that the start names."""
     day = keyring.expires_on(start.recording)
     if day is None:
         raise _unknown("its key is gone, it can no longer be opened")

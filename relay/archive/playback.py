@@ -85,7 +85,7 @@ class Playbacks:
         self._open: dict[str, Playback] = {}
 
     async def open(self, person: Person, recording: str, motive: str | None, intervention: str | None = None) -> Playback:
-        """Begin a playback: consultation entered and durable (I3) before anything is decrypted.
+        """Begin a playback: its entry is durable before any byte is decrypted (I3).
 
         Raises TheirError INCOMPLETE (no motive), FORBIDDEN, CONFLICT (open, or too many views), GONE (erased), NOT_FOUND.
         """
@@ -108,7 +108,7 @@ class Playbacks:
         return view
 
     async def close(self, person: Person, view: str, reason: str = "closed") -> None:
-        """End one's own playback; TheirError(NOT_FOUND) when it is over or someone else's."""
+        """End the person's own playback.  Raises TheirError(NOT_FOUND) when it is over or another person's."""
         await run_and_wait(self._end(self._mine(person, view), reason), self._deadline)
 
     async def end_of_person(self, user: str, reason: str) -> None:
@@ -122,7 +122,7 @@ class Playbacks:
             await self._end(view, reason)
 
     async def close_left_open(self) -> None:
-        """Close the playbacks that were open when control last ran; what of them was served is not known any more."""
+        """Close the playbacks that were open when control last ran; which of their segments were served is unknown."""
         now_ns, reason = self._clock.utc_ns(), "the relay was restarted"
         for row in await self._catalogue.views.list_open():
             if row.kind == "playback" and row.view not in self._open and row.recording is not None:
@@ -134,14 +134,14 @@ class Playbacks:
         return frozenset(self._open)
 
     async def tick(self) -> None:
-        """Close playbacks that nobody has read from for ten minutes; have keys forgotten that nobody needs any more."""
+        """Close playbacks without a reading for ten minutes; let the keyring forget keys that are no longer used."""
         self._keyring.forget_old_keys()
         limit = self._clock.monotonic() - IDLE_SECONDS
         for view in [view for view in self._open.values() if view.touched_mono < limit]:
             await self._end(view, "idle")
 
     def playlist(self, person: Person, view: str) -> str:
-        """Return the HLS playlist of one's own open view; its addresses are relative (`<n>.init.mp4`, `<n>.m4s`)."""
+        """Return the HLS playlist of the person's own playback; its addresses are relative (`<n>.init.mp4`, `<n>.m4s`)."""
         return hls.playlist(self._touch(person, view).index.pieces)
 
     async def init(self, person: Person, view: str, segment: int) -> bytes:
@@ -153,13 +153,15 @@ class Playbacks:
         """Return the plain fragments of piece `segment`, decrypted one by one (memory: one fragment)."""
         found = self._touch(person, view)
         piece = self._piece(found, segment)
-        await asyncio.to_thread(self._keyring.recording_key, found.recording)  # refused before the answer begins
+        await asyncio.to_thread(
+            self._keyring.recording_key, found.recording
+        )  # a missing key is refused before the answer begins
         return self._fragments(found, piece)
 
     async def _fragments(self, view: Playback, piece: hls.Piece) -> AsyncIterator[bytes]:
         for link in piece.fragments:
             if view.view not in self._open:
-                return  # closed meanwhile: not one fragment more
+                return  # closed meanwhile: no further fragment is served
             data = await self._plain(view.recording, link)
             view.served.add(piece.segment)
             yield hls.move_sound(data, link, view.index.shifts)
@@ -174,7 +176,7 @@ class Playbacks:
         return data
 
     async def _allowed(self, person: Person, row: Recording, motive: str | None) -> str:
-        """ACC-03, JRN-02: decide a playback; returns the cleaned motive."""
+        """Decide a playback (ACC-03, JRN-02); return the cleaned motive."""
         try:
             reason = check_motive(motive)
         except TheirError as error:
@@ -213,7 +215,7 @@ class Playbacks:
         raise TheirError(Kind.NOT_FOUND, f"no segment {segment}", code=Code.SEGMENT_NOT_FOUND)
 
     async def _end(self, view: Playback, reason: str) -> None:
-        # Nothing more is served from here on, whatever happens to the entry.
+        # From here on nothing is served, even if the entry cannot be written.
         if self._open.pop(view.view, None) is None:
             return
         now_ns = self._clock.utc_ns()

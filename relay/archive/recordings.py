@@ -35,7 +35,7 @@ from relay.store.journal import Entry, Journal, Operation
 from relay.store.keyring import Keyring
 
 declare(
-    recordings_damaged="recordings found altered or missing on disk as they were recovered; nothing of them was cut",
+    recordings_damaged="recordings whose recovery found bytes altered or missing on disk; none of their bytes were cut",
     recorder_facts_unknown="segments or ends reported for a recording that the catalogue does not know",
 )
 
@@ -67,7 +67,7 @@ class Recordings:
     ) -> None:
         """`prefect_days`: the shorter term of videoprotection in the prefect's act (VID-04).
 
-        `deadline`: how long a request waits for the disk, `begin` included: the camera's next offer waits for it.
+        `deadline`: how long a request waits for the disk.  `begin` has it always, because the camera's next offer waits for it.
         """
         self._deadline = deadline
         self._catalogue = catalogue
@@ -81,7 +81,7 @@ class Recordings:
         self.on_damaged: list[Callable[[str], None]] = []
         """Called with the camera of a recording that its recorder found damaged."""
 
-    # --- a recording's life -------------------------------------------------------------------------------------------
+    # --- the life of a recording -------------------------------------------------------------------------------------------
 
     async def begin(
         self,
@@ -93,9 +93,9 @@ class Recordings:
         bearer: str | None = None,
         previous: str | None = None,
     ) -> tuple[Plan, bytes]:
-        """Prepare a recording: entry in the journal, key on disk, row; returns what `RecordOpen` carries.
+        """Prepare a recording: journal entry, key on disk, row.  Return the plan and the key for `RecordOpen`.
 
-        REC-02: needs a trigger and an intervention; LIV-01: a threat where the regime asks for one.
+        REC-02: a trigger and an intervention are required; LIV-01: a threat where the regime asks for one.
         """
         plan = self._plan(camera, intervention, clean_text(trigger, "trigger"), threat, bearer, previous)
         await self._journal.append(
@@ -148,13 +148,13 @@ class Recordings:
         )
 
     async def abandoned(self, recording: str, reason: str) -> None:
-        """Note that a recording was prepared but never opened: its row is closed, empty; its key goes at its term or before."""
+        """Close the row of a recording that was prepared and never opened; its key is destroyed at its term at the latest."""
         await self._system(recording, "recording not opened", reason=reason)
         values = {"state": "closed", "reason": "refused", "ended_ns": self._clock.utc_ns()}
         await self._catalogue.recordings.update(recording, values)
 
     async def segment_sealed(self, sealed: SegmentSealed) -> None:
-        """I1: the links are on disk, so the row may appear.  Repeats and unknown recordings are counted, never raised."""
+        """Add the row of a sealed segment, whose links are on disk (I1).  Unknown recordings are counted; nothing is raised."""
         row = Segment(
             sealed.recording,
             sealed.segment,
@@ -171,16 +171,16 @@ class Recordings:
             self._counters.count("recorder_facts_unknown")
 
     async def gap_seen(self, gap: GapSeen) -> None:
-        """I2: a signed gap gets its row."""
+        """Add the row of a signed gap (I2)."""
         try:
             await self._catalogue.recordings.add_gap(gap.recording, gap.start_ns, gap.length_ns, gap.cause)
         except TheirError:
             self._counters.count("recorder_facts_unknown")
 
     async def closed(self, end: RecordingClosed) -> None:
-        """The signed end, or the recovery record, is on disk: enter it with its head, then close the row.
+        """Enter a signed end or recovery, which is on disk, with its head; then close the row.
 
-        The head in the journal is what later proves that this end, and no shorter one, existed.
+        The head in the journal proves later that this end, and no shorter one, existed.
         """
         await self._system(
             end.recording,
@@ -209,13 +209,13 @@ class Recordings:
             await self._damaged(end.recording)
 
     async def _damaged(self, recording: str) -> None:
-        """What was on disk is not what was sealed: somebody has to look, tonight rather than at the trial."""
+        """Raise an alarm: the bytes on disk are not the sealed ones.  Somebody must look now, not at the trial."""
         self._counters.count("recordings_damaged")
         row = await self._catalogue.recordings.get(recording)
         for listener in self.on_damaged:
             listener(row.camera)
 
-    # --- looking ------------------------------------------------------------------------------------------------------
+    # --- reading ------------------------------------------------------------------------------------------------------
 
     async def list(self, person: Person, wanted: RecordingFilter | None = None) -> "list[Recording]":
         """Return recordings in the person's scope (VID-03), newest first; metadata only (REC-10)."""
@@ -224,7 +224,7 @@ class Recordings:
         return [row for row in found if _in_scope(person, row)]
 
     async def get(self, person: Person, recording: str) -> Detail:
-        """Return one with its segments and gaps; TheirError(NOT_FOUND)."""
+        """Return a recording with its segments and gaps.  Raises TheirError NOT_FOUND, FORBIDDEN."""
         row = await self._catalogue_in_time.recordings.get(recording)
         facts = Facts(regime=row.regime, service=row.service, commune=row.commune)
         await self._authorizer.require(person, Action.LIST_RECORDINGS, facts, object_type="recording", object_id=recording)

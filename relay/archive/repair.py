@@ -1,9 +1,9 @@
-"""`relay check --repair`: mends what `relay.archive.check` calls safe, each repair an entry in the journal.
+"""`relay check --repair`: mends the disagreements that `relay.archive.check` calls safe, each after a journal entry.
 
-What this file owns: how each kind is mended.  What it must never know: what is safe (that is the check's word), HTTP.
+What this file owns: how each kind is mended.  What it must never know: which kinds are safe (the check decides), HTTP.
 
-Nothing here writes or cuts media.  Rows are made from signed records; an erasure is only finished where the journal says that
-it was begun and the term is over; everything else that is wrong stays, named.
+Media is never written or cut.  Rows are made from signed records.  An erasure is finished only where its entry is in the
+journal and the term is over.  All other disagreements are left as they are, named.
 """
 
 import asyncio
@@ -39,14 +39,14 @@ declare(
 
 @dataclass(frozen=True, slots=True)
 class RepairResult:
-    """What was mended, and what a check found afterwards."""
+    """The disagreements that were mended, and those that the check found afterwards."""
 
     mended: tuple[Disagreement, ...]
     left: tuple[Disagreement, ...]
 
 
 class Repair:
-    """Mends, one thing after the other."""
+    """Mends disagreements one after the other, without a deadline."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Repair:
         self._retention = retention
         self._clock = clock
         self._counters = counters
-        self._authorizer = authorizer.within(NO_DEADLINE)  # a repair reads everything there is: its caller waits
+        self._authorizer = authorizer.within(NO_DEADLINE)  # a repair compares everything: its caller waits
         self._one = asyncio.Lock()
         self._mends: dict[str, Callable[[str], Awaitable[None]]] = {
             "segment_without_row": self._mend_rows,
@@ -87,7 +87,10 @@ class Repair:
         }
 
     async def run(self, person: Person, progress: Progress | None = None) -> RepairResult:
-        """Check, mend what is safe, check again.  Raises TheirError(FORBIDDEN), OurError (nothing can be entered or read)."""
+        """Check, mend the safe disagreements, check again.
+
+        Raises TheirError(FORBIDDEN), OurError (nothing can be entered or read).
+        """
         await self._authorizer.require(person, Action.MAINTAIN, object_type="check")
         async with self._one:
             mended: list[Disagreement] = []
@@ -107,7 +110,7 @@ class Repair:
             return RepairResult(tuple(mended), tuple(await self._check.run(progress)))
 
     async def _enter(self, person: Person, found: Disagreement) -> None:
-        """The entry stands before the repair, as everywhere."""
+        """Enter a repair before it is done."""
         kind = "view" if found.kind.startswith("view") else "recording"
         details: dict[str, str | int | bool | None] = {"event": "repaired", "kind": found.kind, "detail": found.detail}
         await self._journal.append(
@@ -123,7 +126,7 @@ class Repair:
         )
 
     async def _restore_rows(self, recording: str) -> RecordingClosed | None:
-        """Make the rows of segments and gaps that stand in the chain; return how the recording ended."""
+        """Add the rows of the segments and gaps in the chain; return how the recording ended."""
         segments: list[Segment] = []
         gaps: list[Gap] = []
         facts = ChainFacts(recording, segments.append, gaps.append)
@@ -138,7 +141,7 @@ class Repair:
                 await self._catalogue.recordings.add_segment(row)
         seen: set[int] = set()
         for gap in gaps:
-            if gap.start_ns not in seen:  # tracks that stop together are one
+            if gap.start_ns not in seen:  # several tracks with a gap at one time have one row
                 seen.add(gap.start_ns)
                 await self._catalogue.recordings.add_gap(recording, gap.start_ns, gap.length_ns, gap.cause.value)
 
@@ -152,11 +155,11 @@ class Repair:
         await self._recordings.closed(end)
 
     async def _mend_orphan(self, recording: str) -> None:
-        """Make the row of a folder again, and what hangs on it; an intervention that is gone too returns closed, nameless."""
+        """Make the rows of an orphan again; if its intervention is missing too, add a closed one named by its id."""
         found = await asyncio.to_thread(read_orphan, self._vault, self._keyring, recording)
         await self._restore_intervention(found.start)
         camera = await self._find_camera(found.start.camera)
-        # The commune is not sealed: today's of that camera, or none, which shows it to nobody whose scope is a commune.
+        # The commune is not sealed: take that of the camera today.  Without one, only people competent everywhere see it.
         await self._catalogue.recordings.add(found.row(camera.commune if camera is not None else ""))
         await self._add_rows(recording, found.segments, found.gaps)
         await self._recordings.closed(found.end)

@@ -1,11 +1,11 @@
-"""The end of a recording's life: erasure at its term, what a dead process left half-erased.  Holds: `relay.archive.holds`.
+"""The end of a recording's life: erasure at its term, also of what a killed process left half-erased.
 
 Owns: the order of I5: journal entry → key destroyed → unlink → tombstone; the sweep at start and at least daily (RET-01).
 Must never know: HTTP, packets.
 
-API: `await sweep() -> SweepResult` (at start and then every hour by `await run()`), `holds` (what must not be swept),
+API: `await sweep() -> SweepResult` (at start and then every hour by `await run()`), `holds` (what the sweep keeps),
 `status() -> RetentionStatus` for metrics (LAW.md T23: late erasures, oldest age).
-Every step is idempotent, so that a sweep after `kill -9` at any instant finishes what was begun.
+Every step is idempotent: the sweep after a `kill -9` at any instant finishes an erasure that was begun.
 """
 
 import asyncio
@@ -36,15 +36,15 @@ declare(
     erasures="recordings erased at their term",
     erasures_late="recordings erased after the end of their expiry day (RET-01)",
     erasures_failed="erasures that failed and will be tried again",
-    sweeps_failed="retention sweeps that failed as a whole; the next hour's tries again",
-    erasures_clock_doubted="sweeps that went by an even clock, because the wall clock had been stepped ahead within a day",
-    journal_purged="journal entries whose body went after three years (JRN-03)",
+    sweeps_failed="retention sweeps that failed as a whole; the next one, an hour later, tries again",
+    erasures_clock_doubted="sweeps that doubted the wall clock, because it had been stepped ahead within a day",
+    journal_purged="journal entries whose body was deleted after three years (JRN-03)",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """What one sweep did."""
+    """The result of one sweep: the recordings erased, and how many were late, held or failed."""
 
     erased: tuple[str, ...]
     late: int
@@ -54,17 +54,17 @@ class SweepResult:
 
 @dataclass(frozen=True, slots=True)
 class RetentionStatus:
-    """For metrics and the page: when the last complete sweep was, and what it could not do."""
+    """For metrics and the page: when the last sweep ended, and how many erasures it could not do."""
 
     swept_ns: int | None
     failed: int
     late_total: int
     holds_lost: int = 0
-    """Recordings past their term, kept because their key shows a hold that the catalogue does not know."""
+    """Recordings past their term that are kept because their key shows a hold without a row."""
 
 
 class Retention:
-    """Everything about terms."""
+    """Erases recordings, keys and journal bodies at their terms."""
 
     def __init__(
         self,
@@ -99,11 +99,11 @@ class Retention:
         self._complete_at = clock.monotonic()
 
     def believed_ns(self) -> int:
-        """Return UTC (ns) by which terms are judged: at most what the wall clock says, and not ahead with a step of it."""
+        """Return the UTC (ns) by which terms are judged: never ahead of the wall clock, nor carried ahead by a step of it."""
         return self._unhurried.utc_ns()
 
     def status(self) -> RetentionStatus:
-        """Return the state of keeping."""
+        """Return the state after the last sweep."""
         return self._status
 
     async def run(self) -> None:
@@ -111,7 +111,7 @@ class Retention:
         while True:
             try:
                 await self.sweep()
-            except Exception:  # whatever it is: keeping for longer than the law allows is what must not happen
+            except Exception:  # any failure: the next sweep must still run, or recordings are kept longer than the law allows
                 self._counters.count("sweeps_failed")
                 logger.exception("retention sweep failed")
             await asyncio.sleep(SWEEP_SECONDS)
@@ -121,9 +121,9 @@ class Retention:
         return self._clock.monotonic() - self._complete_at
 
     async def sweep(self) -> SweepResult:
-        """RET-01: erase every recording whose Paris expiry day has begun and that is not held; destroy due day keys.
+        """Erase every recording whose Paris expiry day has begun and that is not held; destroy due day keys (RET-01).
 
-        Also drops bodies of journal entries older than three years (JRN-03).  Raises OurError when the journal cannot write.
+        Also purge journal entries older than three years (JRN-03).  Raises OurError when the journal cannot be written.
         """
         async with self._sweeping:
             now_ns = self._term_ns()
@@ -141,7 +141,7 @@ class Retention:
                     if is_due(date.fromisoformat(row.expires_on), now_ns):
                         late += await self._erase(row, now_ns, lifted.get(row.recording))
                         erased.append(row.recording)
-                except (RelayError, OSError, ValueError):  # the others go all the same
+                except (RelayError, OSError, ValueError):  # the other recordings are erased all the same
                     logger.exception("erasure failed")
                     self._counters.count("erasures_failed")
                     failed.append(row.recording)
@@ -154,7 +154,7 @@ class Retention:
             return SweepResult(tuple(erased), late, len(held), tuple(failed))
 
     async def _lost(self, rows: Sequence[Recording], known: AbstractSet[str]) -> set[str]:
-        """Erasing cannot be taken back: what a restored catalogue has forgotten to hold is kept, and said so."""
+        """Return the due recordings whose hold a restored catalogue lacks: they are kept, because erasure cannot be undone."""
         keys = await asyncio.to_thread(self._keyring.recordings)
         lost = {row.recording for row in rows if is_lost(row, keys.get(row.recording), known)}
         if lost:
@@ -162,7 +162,7 @@ class Retention:
         return lost
 
     def _term_ns(self) -> int:
-        """A wall clock that jumps ahead must erase nothing early."""
+        """Return the UTC (ns) of this sweep: a wall clock that jumps ahead must erase nothing early."""
         now_ns = self._unhurried.utc_ns()
         if self._unhurried.ahead_ns:
             self._counters.count("erasures_clock_doubted")
@@ -171,7 +171,10 @@ class Retention:
         return now_ns
 
     async def _erase(self, row: Recording, now_ns: int, lifted_ns: int | None) -> int:
-        """I5, in this order; returns 1 when it was late.  Raises OSError, OurError; every step may be repeated."""
+        """Erase a recording in the order of I5; return 1 when it was late, else 0.
+
+        Raises OSError, OurError; every step may be repeated.
+        """
         if row.state == "open" and self._close_open is not None:
             await self._close_open(row.recording)
         await self._end_views(row.recording, "erased")
@@ -197,7 +200,7 @@ class Retention:
         )
         await asyncio.to_thread(self._keyring.destroy_recording, row.recording)
         await asyncio.to_thread(self._vault.erase, row.recording)
-        # The tombstone keeps no person: the bearer is data of the recording (R241-2 3°) and goes with it.
+        # The tombstone names no person: the bearer is data of the recording (R241-2 3°) and is erased with it.
         gone = {"bearer": None, "trigger": ""}
         values = {"state": "erased", "erased_ns": self._clock.utc_ns(), "late_seconds": late_seconds, **gone}
         await self._catalogue.recordings.update(row.recording, values)
@@ -207,7 +210,7 @@ class Retention:
         return int(late_seconds > 0)
 
     async def finish_erasure(self, recording: str) -> None:
-        """Finish an erasure that the journal knows and that stopped half-way (I5); a tombstone stays as it is.
+        """Finish an erasure that was entered in the journal and stopped half-way (I5); a tombstone is not changed.
 
         Raises TheirError(CONFLICT) under a hold or before the term, OSError, OurError; every step may be repeated.
         """
@@ -224,7 +227,7 @@ class Retention:
             await asyncio.to_thread(self._vault.erase, recording)
 
     async def _close_days(self, today: date, held: set[str], failed: list[str]) -> None:
-        """Destroy keys of days that have begun; a held recording's key is wrapped again under a later day first (I5)."""
+        """Destroy the keys of days that have begun; first wrap the keys of held recordings under a later day (I5)."""
         wrapped = await asyncio.to_thread(self._keyring.recordings)
         for day in await asyncio.to_thread(self._keyring.days):
             if date.fromisoformat(day) <= today:
@@ -244,7 +247,7 @@ class Retention:
             await asyncio.to_thread(self._keyring.destroy_day, day)
 
     async def _erased(self, recording: str) -> bool:
-        """Tell whether a due key may go: its recording is erased, or was never catalogued (a begin that never finished)."""
+        """Return whether a due key may be destroyed: its recording is erased, or never got a row (its begin never finished)."""
         try:
             return (await self._catalogue.recordings.get(recording)).state == "erased"
         except TheirError:

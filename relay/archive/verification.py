@@ -1,4 +1,4 @@
-"""The verdict on a recording, asked from the page: what `relay verify --json` says of it, with the pinned public key.
+"""The verdict on a recording, requested by the page: that of `relay verify --json`, with the pinned public key.
 
 Owns: one verification at a time, off the loop, and its entry in the journal.  Must never know: how a verdict is reached.
 

@@ -1,6 +1,6 @@
 """Decide whether a person may do something; enter a refusal in the journal before raising it (I3, LAW.md T8).
 
-Owns: nothing but that order.  Must never know: HTTP.
+Owns: that order.  Must never know: HTTP.
 """
 
 from relay.base.clock import Clock
@@ -12,7 +12,7 @@ from relay.store.journal import Journal
 
 
 class Authorizer:
-    """The one way a service asks whether a person may."""
+    """Asks policy for every service; one is wired for all of control."""
 
     def __init__(self, journal: Journal, clock: Clock, deadline: Deadline = NO_DEADLINE) -> None:
         self._journal = journal
@@ -26,7 +26,10 @@ class Authorizer:
     async def require(
         self, person: Person, action: Action, facts: Facts | None = None, *, object_type: str = "", object_id: str = ""
     ) -> None:
-        """Return when allowed; else journal the refusal and raise it as TheirError.  OurError: the journal does not answer."""
+        """Return when the action is allowed; else journal the refusal and raise it as TheirError.
+
+        Raises OurError where the journal cannot be written or does not answer within the deadline.
+        """
         facts = facts or Facts()
         decision = decide(person, action, facts, self._clock.utc_ns())
         if decision.allowed:
@@ -48,7 +51,7 @@ class Authorizer:
     async def refused(
         self, person: Person, action: Action, error: TheirError, *, object_type: str, object_id: str
     ) -> TheirError:
-        """Journal a refusal decided elsewhere (a missing motive, say) and return the error, to be raised."""
+        """Journal a refusal that the caller decided (a missing motive, for example); return the error, to be raised."""
         await self._journal.refuse(
             person.user,
             person.role.value,

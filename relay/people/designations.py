@@ -1,7 +1,7 @@
 """People: designated, changed and removed by an administrator (ACC-01), or by `CONSOLE` from the command line.
 
-Owns: what may be changed of a person, and which changes end the person's sign-ins.  Must never know: HTTP, how a password is
-checked, what a role may do.
+Owns: which fields of a person may change, and which changes end the person's sign-ins.  Must never know: HTTP, how a password
+is checked, what a role may do.
 """
 
 import secrets
@@ -22,7 +22,7 @@ from relay.store.journal import Journal, Operation
 
 
 class Designations:
-    """Everybody who may sign in."""
+    """All people who may sign in."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Designations:
         self._deadline = deadline
 
     async def list_all(self, actor: Person) -> list[Account]:
-        """Return everybody (administrators)."""
+        """Return all people; for administrators."""
         await self._authorizer.require(actor, Action.MANAGE_PEOPLE)
         return await self._accounts_in_time.list_users()
 
@@ -65,7 +65,7 @@ class Designations:
         valid_to_ns: int | None = None,
         act_ref: str = "",
     ) -> str:
-        """Designate a person (ACC-01); returns the one-time password (made here unless given), shown once."""
+        """Designate a person (ACC-01); return the one-time password (generated unless given), which is shown once."""
         await self._authorizer.require(actor, Action.MANAGE_PEOPLE, object_type="user", object_id=user)
         now_ns = self._clock.utc_ns()
         if not is_slug(user):
@@ -104,7 +104,7 @@ class Designations:
         return (await self._require_account(user))[0]
 
     async def reset_password(self, actor: Person, user: str) -> str:
-        """Give a person a new one-time password, which must be changed; every sign-in ends."""
+        """Give a person a new one-time password, which must be changed; all sign-ins end."""
         await self._authorizer.require(actor, Action.MANAGE_PEOPLE, object_type="user", object_id=user)
         await self._require_account(user)
         one_time = secrets.token_urlsafe(12)
@@ -114,14 +114,14 @@ class Designations:
         return one_time
 
     async def remove(self, actor: Person, user: str) -> None:
-        """Delete a person; sign-ins end, the journal keeps the name."""
+        """Delete a person; all sign-ins end, and the journal keeps the name."""
         await self._authorizer.require(actor, Action.MANAGE_PEOPLE, object_type="user", object_id=user)
         await self._require_account(user)
         await self._enter(actor, Operation.HABILITATION, user, event="user removed")
         await run_to_completion(self._remove(user), self._deadline)
 
     async def sign_out(self, actor: Person, user: str) -> int:
-        """Force a sign-out everywhere; return how many sign-ins ended."""
+        """End all sign-ins of a person; return how many there were."""
         await self._authorizer.require(actor, Action.MANAGE_PEOPLE, object_type="user", object_id=user)
         await self._require_account(user)
         await self._enter(actor, Operation.CONNEXION, user, event="forced sign-out")

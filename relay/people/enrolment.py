@@ -1,11 +1,11 @@
 """Cameras: enrol, change, revoke, recognise by token (REC-03).
 
-Owns: what an enrolled camera is.  Must never know: live sessions (told through `on_revoked`), HTTP.
+Owns: the enrolled cameras and their tokens.  Must never know: publish sessions (they subscribe to `on_revoked`), HTTP.
 
 API: `await enrol(actor, ...) -> token`, `await change(actor, camera, **changes)`, `await revoke(actor, camera)`,
 `await reissue(actor, camera) -> token`, `await list(person)`, `await camera(name) -> Camera`,
-`await recognise(token, camera) -> Camera` (WHIP, /live/camera), `on_revoked.append(callback(camera))`: publishing must stop
-within a second.
+`await recognise(token, camera) -> Camera` (WHIP), `await camera_of(token) -> Camera` (/live/camera);
+`on_revoked.append(callback(camera))`: the callback stops the camera's publishing within a second.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,7 +27,7 @@ ORIGINALS = ("relay", "camera")
 
 
 class Enrolment:
-    """Everything about enrolled cameras."""
+    """All enrolled cameras."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Enrolment:
         live_audio: bool = False,
         commune: str = "",
     ) -> str:
-        """Enrol a camera; returns its token, shown once, stored as SHA-256.
+        """Enrol a camera; return its token, which is shown once and stored as SHA-256.
 
         Raises TheirError INVALID (name, regime, sound), FORBIDDEN (commune), CONFLICT (name, `max_cameras`).
         """
@@ -93,7 +93,7 @@ class Enrolment:
         return token
 
     async def change(self, actor: Person, camera: str, **changes: Any) -> Camera:
-        """Change `label`, `live_audio`, `commune` or `original`; the regime of an enrolled camera never changes."""
+        """Change `label`, `live_audio`, `commune` or `original`; the regime never changes after enrolment."""
         await self._authorizer.require(actor, Action.MANAGE_CAMERAS, object_type="camera", object_id=camera)
         unknown = changes.keys() - {"label", "live_audio", "commune", "original"}
         if unknown or not changes:
@@ -121,7 +121,7 @@ class Enrolment:
         await run_to_completion(self._invalidate_token(camera, {"revoked_ns": self._clock.utc_ns()}), self._deadline)
 
     async def reissue(self, actor: Person, camera: str) -> str:
-        """Replace a camera's token (lost, or shown to the wrong person); the old one stops working at once."""
+        """Replace a camera's token (lost, or shown to the wrong person); the old token is refused at once."""
         await self._authorizer.require(actor, Action.MANAGE_CAMERAS, object_type="camera", object_id=camera)
         found = await self.camera(camera)
         if found.revoked_ns is not None:
@@ -147,10 +147,10 @@ class Enrolment:
         return [camera for camera in found if camera.revoked_ns is None and in_scope(person, camera)]
 
     async def recognise(self, token: str, camera: str) -> Camera:
-        """Return the camera a publisher's token belongs to.
+        """Return the camera to which a publisher's token belongs.
 
         Raises TheirError UNAUTHENTICATED (unknown or revoked token), FORBIDDEN (the token is another camera's): REC-03.
-        The caller counts anonymous refusals; a known camera at another's door is journalled here.
+        The caller counts anonymous refusals; a known camera that uses another's address is journalled here.
         """
         found = await self._accounts_in_time.camera_of_token(token_digest(token))
         if found is None or found.revoked_ns is not None:
@@ -181,11 +181,11 @@ class Enrolment:
         return found
 
     async def enrolled(self) -> tuple[Camera, ...]:
-        """Return every camera, revoked or not, for the relay itself (no person is asking)."""
+        """Return every camera, revoked or not, for the relay's own work: without policy, without deadline."""
         return tuple(await self._accounts.list_cameras())
 
     async def camera_of(self, token: str) -> Camera:
-        """Return the camera a token belongs to, at a door that names none; raises TheirError(UNAUTHENTICATED)."""
+        """Return the camera of a token, where the address names no camera.  Raises TheirError(UNAUTHENTICATED)."""
         found = await self._accounts_in_time.camera_of_token(token_digest(token))
         if found is None or found.revoked_ns is not None:
             raise TheirError(
@@ -206,7 +206,7 @@ class Enrolment:
             )
 
     async def _invalidate_token(self, camera: str, values: dict[str, Any]) -> None:
-        """The token known so far is worth nothing from here on."""
+        """Change the row so that the token known so far is refused, and notify the listeners."""
         await self._accounts.update_camera(camera, values)
         self._notify_revoked(camera)
 
@@ -224,7 +224,7 @@ class Enrolment:
 
 
 def in_scope(person: Person, camera: Camera) -> bool:
-    """VID-03: tell whether the camera's commune is one the person is competent for."""
+    """VID-03: return whether the person is competent for the camera's commune."""
     if person.communes is None or not rules_of(camera.regime).commune_scoped:
         return True
     return camera.commune in person.communes

@@ -1,6 +1,6 @@
-"""Interventions: what a stream, a view and a recording belong to, and each person's own motive for looking (JRN-02).
+"""Interventions: every stream, view and recording belongs to one; each person joins with a motive of their own (JRN-02).
 
-Owns: who is in which intervention and why.  Must never know: packets, HTTP, how a view is stopped.
+Owns: which person has joined which intervention, and with which motive.  Must never know: packets, HTTP, how a view is stopped.
 
 API: `await open(person, label, motive)`, `await join(person, id, motive)`, `await close(person, id)`,
 `await list_open(person)`, `await open_by_camera(camera, label, reason)` (the bearer's button: no person has joined yet),
@@ -32,7 +32,7 @@ class Joined:
 
 
 class Interventions:
-    """Everything about interventions."""
+    """All interventions."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Interventions:
         self.on_closed: list[Callable[[str], None]] = []
 
     async def open(self, person: Person, label: str, motive: str | None) -> Intervention:
-        """Open an intervention; the caller has joined it with the motive.  Raises TheirError INCOMPLETE, INVALID, FORBIDDEN."""
+        """Open an intervention, which the person joins with the motive.  Raises TheirError INCOMPLETE, INVALID, FORBIDDEN."""
         await self._authorizer.require(person, Action.OPEN_INTERVENTION)
         reason = await self._check_motive(person, Action.OPEN_INTERVENTION, motive, "")
         now_ns = self._clock.utc_ns()
@@ -64,9 +64,9 @@ class Interventions:
         return made
 
     async def open_by_camera(self, camera: str, label: str, reason: str, *, deadline: Deadline = NO_DEADLINE) -> Intervention:
-        """Open an intervention for a transmission that the bearer started (REC-02, LIV-01); nobody sees it before joining.
+        """Open an intervention for a transmission that the bearer started (REC-02, LIV-01); nobody has joined it yet.
 
-        `deadline`: given where a camera's request waits for it, none where a press is entered beside everything else.
+        `deadline`: that of the camera's request; none for a press, which is entered in the background.
         """
         now_ns = self._clock.utc_ns()
         made = Intervention(new_id(now_ns), clean_text(label, "label", max_length=120), f"camera:{camera}", now_ns)
@@ -87,7 +87,7 @@ class Interventions:
         return made
 
     async def join(self, person: Person, intervention: str, motive: str | None) -> Joined:
-        """Join with one's own motive (again: replaces it); TheirError CONFLICT once it is closed, INCOMPLETE without motive."""
+        """Join with a motive; joining again replaces it.  Raises TheirError CONFLICT (closed), INCOMPLETE (no motive)."""
         await self._authorizer.require(
             person, Action.JOIN_INTERVENTION, object_type="intervention", object_id=intervention[:32]
         )
@@ -100,7 +100,7 @@ class Interventions:
         return Joined(found, reason)
 
     async def close(self, person: Person, intervention: str) -> None:
-        """Close it for everybody (only who has joined may); its transmissions and views end (LIV-07)."""
+        """Close an intervention that the person has joined; its transmissions and views end (LIV-07)."""
         await self._authorizer.require(
             person, Action.CLOSE_INTERVENTION, object_type="intervention", object_id=intervention[:32]
         )
@@ -110,7 +110,7 @@ class Interventions:
         await run_to_completion(self._finish(intervention, person.user), self._deadline)
 
     async def close_system(self, intervention: str, reason: str) -> None:
-        """Close one that nobody needs any more (its last transmission ended and no person joined)."""
+        """Close an intervention on the relay's own account, with a reason for the journal."""
         details = {"event": "intervention closed", "reason": reason}
         await self._journal.append(
             Entry(Operation.SYSTEME, "relay", "system", object_type="intervention", object_id=intervention, details=details)
@@ -118,7 +118,7 @@ class Interventions:
         await self._finish(intervention, "relay")
 
     async def close_abandoned(self, busy: Collection[str]) -> None:
-        """Close what a camera opened, nobody joined and no camera is in any more; `busy` are those with a camera."""
+        """Close the interventions that a camera opened and nobody joined, but for the `busy` ones, which have a camera."""
         for intervention in await self._catalogue.interventions.unattended():
             if intervention not in busy:
                 await self.close_system(intervention, "its last transmission ended and no person joined")
@@ -130,11 +130,11 @@ class Interventions:
         return [Joined(row, mine.get(row.intervention)) for row in await self._catalogue_in_time.interventions.list_open()]
 
     async def get(self, intervention: str) -> Intervention:
-        """Return one, open or closed; TheirError(NOT_FOUND)."""
+        """Return an intervention, open or closed.  Raises TheirError(NOT_FOUND)."""
         return await self._catalogue_in_time.interventions.get(intervention)
 
     async def motive_of(self, person: Person, intervention: str | None) -> str:
-        """Return the person's motive for an open intervention; TheirError(INCOMPLETE) otherwise: no motive, no picture."""
+        """Return the person's motive for an open intervention.  Raises TheirError(INCOMPLETE) without one: no picture."""
         found = await self._catalogue_in_time.interventions.participant(intervention, person.user) if intervention else None
         if found is None:
             raise TheirError(

@@ -18,7 +18,7 @@ MAX_WAITING = 32
 
 
 class Passwords:
-    """Hashes and checks, one at a time: a flood of sign-ins takes one core and 64 MiB at most, and never a packet."""
+    """Hashes and checks, one at a time: a flood of sign-ins takes at most one core and 64 MiB, and delays no packet."""
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
@@ -38,7 +38,7 @@ class Passwords:
         return await self._run(lambda: self._hasher.hash(password))
 
     async def matches(self, hashed: str | None, password: str) -> bool:
-        """Check a password; None costs the same time as a real one and never matches."""
+        """Return whether a password matches; None as hash takes as long as a real one and never matches."""
         right = await self._run(lambda: self._verify(hashed or self._decoy, password[: MAX_LENGTH + 1]))
         return right and hashed is not None
 

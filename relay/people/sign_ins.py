@@ -6,7 +6,7 @@ API for callers:
 * `await sign_in(user, password, source) -> (token, SignedIn)`; `await who(token) -> SignedIn`; `await sign_out(token)`
 * `await change_password(token, old, new)`; `check_csrf(signed_in, header)`
 * `await person_of(digest)`, `await end_all(user)` for the rest of `people`
-* `on_signed_out.append(callback(user))`: called when every sign-in of a person ends, so that sockets and views can be closed;
+* `on_signed_out.append(callback(user))`: called when all sign-ins of a person end, so that sockets and views are closed;
   `on_ended.append(callback(user, sign_in))`: called at every end, with the one sign-in that ends, or None for all.
 Errors: TheirError UNAUTHENTICATED, FORBIDDEN, TOO_MANY (with retry_after), INVALID.
 """
@@ -32,7 +32,7 @@ from relay.store.journal import Entry, Journal, Operation
 
 MAX_SIGN_INS_PER_USER = 8
 CONSOLE = Person("console", "Console of the machine", Role.ADMINISTRATOR, "")
-"""Whoever can run `relay user add` on the machine: already has the data folder."""
+"""The command line on the machine: who can run it has the data folder already."""
 
 declare(
     sign_ins="successful sign-ins",
@@ -51,7 +51,7 @@ class SignedIn:
 
 
 class SignIns:
-    """All sign-ins; those of the relay that ran before go on."""
+    """All sign-ins; they outlive a restart of the relay."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class SignIns:
     async def sign_in(self, user: str, password: str, source: str) -> tuple[str, SignedIn]:
         """Check a password; return the token (for the cookie) and the sign-in.
 
-        `source` is the caller's address, kept in memory only.  A known name is journalled by name, an unknown one anonymously.
+        `source` is the caller's address, kept in memory only.  A failure of a known name is an entry; others are counted.
         Raises TheirError TOO_MANY while locked (retry_after seconds), UNAUTHENTICATED otherwise, the same for all causes.
         """
         now_ns = self._steady.utc_ns()
@@ -97,7 +97,7 @@ class SignIns:
         if wait > 0:
             await self._sign_in_refused(user, found, source, Kind.TOO_MANY, "locked")
             raise TheirError(Kind.TOO_MANY, "too many failed sign-ins", retry_after=wait, code=Code.TOO_MANY_FAILED_SIGN_INS)
-        # Unknown names cost one hash too, so that timing does not tell which names exist.
+        # An unknown name costs one hash too, so that timing does not reveal which names exist.
         right = await self._passwords.matches(found[1] if found else None, password)
         if found is None or not right or not _valid(found[0].person, self._clock.utc_ns()):
             self._attempts.failed(user[:40], source, now_ns)
@@ -128,7 +128,7 @@ class SignIns:
         await self._accounts_in_time.end_sign_in(token_digest(token))
 
     async def change_password(self, token: str, old: str, new: str) -> None:
-        """Change one's own password: the old one is checked, every other sign-in ends, `must_change` is cleared."""
+        """Change the caller's own password: check the old one, end every other sign-in, clear `must_change`."""
         signed_in = await self.who(token)
         person = signed_in.person
         await self._authorizer.require(person, Action.CHANGE_PASSWORD, object_type="user", object_id=person.user)
@@ -170,7 +170,7 @@ class SignIns:
     async def _find(self, digest: str) -> tuple[Person, int] | None:
         """Return the person and the end of a sign-in that is not over.
 
-        One that would outlast a fresh one was made by a clock that has been put back since: it is over.
+        A sign-in that would outlast a fresh one was made before the clock was put back: it is over.
         """
         now_ns = self._steady.utc_ns()
         found = await self._accounts_in_time.sign_in(digest, now_ns)
@@ -186,7 +186,7 @@ class SignIns:
                 token_digest(token), person.user, now_ns, expires_ns, MAX_SIGN_INS_PER_USER
             )
         except OurError:
-            # Nobody was given the token: whatever becomes of its row, this person is not signed in.
+            # Nobody was given the token: even if its row reaches the disk later, this person is not signed in.
             run_in_background(self._enter(person, Operation.CONNEXION, "sign-in not completed", NO_DEADLINE))
             raise
         self._counters.count("sign_ins")
@@ -197,7 +197,7 @@ class SignIns:
     ) -> None:
         self._counters.count("sign_in_failures")
         if found is None or kind is Kind.TOO_MANY:
-            # Behind a lock the name is only claimed: entering each attempt would let an outsider fill the journal.
+            # A locked name is only claimed: with an entry for each attempt an outsider could fill the journal.
             self._journal.refuse_anonymous(source, "sign-in")
             return
         await self._journal.refuse(
@@ -221,5 +221,5 @@ def _valid(person: Person, now_ns: int) -> bool:
 
 
 def _csrf(token: str) -> str:
-    # Derived from the secret cookie, so that nothing more needs storing and another sign-in's value never fits.
+    # Derived from the secret cookie: nothing more is stored, and another sign-in's value never fits.
     return hashlib.sha256(b"csrf\0" + token.encode()).hexdigest()

@@ -33,7 +33,7 @@ class ViewGrant:
     camera: str
     intervention: str
     sign_in: str
-    """The sign-in behind it: what was opened with the token ends with that."""
+    """The sign-in behind the token: viewer sessions opened with the token end with it."""
     expires_ns: int
     """When that sign-in ends (steady UTC)."""
 
@@ -48,7 +48,7 @@ class _Issued:
 
 
 class ViewTokens:
-    """All view tokens; they are gone with the process, and with the sign-in that issued them."""
+    """All view tokens; each ends with its sign-in, and all with the process."""
 
     def __init__(self, sign_ins: SignIns, steady: SteadyClock, lasts_seconds: float = VIEW_TOKEN_SECONDS) -> None:
         self._sign_ins = sign_ins
@@ -68,7 +68,7 @@ class ViewTokens:
         return ViewToken(token, expires_ns)
 
     async def redeem(self, token: str, camera: str) -> ViewGrant:
-        """Return what the token opens; TheirError(UNAUTHENTICATED) if unknown, over, another camera's, or its sign-in ended."""
+        """Return the grant of a token.  Raises TheirError(UNAUTHENTICATED): unknown, over, of another camera, sign-in over."""
         issued = self._issued.get(token_digest(token))
         if issued is None or issued.expires_ns <= self._steady.utc_ns() or issued.camera != camera:
             raise TheirError(Kind.UNAUTHENTICATED, "this view token is unknown or over", code=Code.VIEW_TOKEN_INVALID)
@@ -78,7 +78,7 @@ class ViewTokens:
         return ViewGrant(found[0], issued.camera, issued.intervention, issued.sign_in, found[1])
 
     def _drop(self, user: str, sign_in: str | None) -> None:
-        """Forget the tokens of a sign-in that ended; None: of every sign-in of the person."""
+        """Forget the tokens of a sign-in that ended; `sign_in` None: of every sign-in of the person."""
         gone = [key for key, one in self._issued.items() if one.sign_in == sign_in or (sign_in is None and one.user == user)]
         for key in gone:
             del self._issued[key]

@@ -7,12 +7,12 @@ A disk that is frozen (a storage network away, a controller that resets) does no
 must be answered all the same: 503 after `Deadline.seconds`.  The relay's own work (facts of recorders, ends of views, erasure)
 has `NO_DEADLINE` and waits as long as it takes.  No helper here ever cancels work: a deadline ends only the waiting.
 
-The helpers differ in what the caller learns when the deadline passes:
+The helpers differ in the work they take, and in what the caller gets when the deadline passes:
 
-    wait_within         work that goes on by itself      OurError
-    run_to_completion   a coroutine to be carried out    OurError; the coroutine is carried out all the same
-    run_and_wait        the same, for what has happened  nothing: the wait is over, and the coroutine goes on
-    run_in_background   the same, waited for by nobody   (nothing is waited for)
+    wait_within         a future or thread that runs by itself               OurError
+    run_to_completion   a coroutine that follows a durable entry             OurError; the coroutine runs to its end
+    run_and_wait        a coroutine that notes what has happened             it returns; the coroutine runs to its end
+    run_in_background   a coroutine that a refused request leaves behind     (it returns at once)
 """
 
 import asyncio
@@ -76,9 +76,9 @@ async def run_to_completion(work: Coroutine[Any, Any, T], deadline: Deadline) ->
 
 
 async def run_and_wait(work: Coroutine[Any, Any, object], deadline: Deadline) -> None:
-    """Note something that has happened already; wait for that at most until the deadline, and never raise that it passed.
+    """Carry out the noting of something that has happened already; return when the deadline passes, and raise nothing for it.
 
-    Raises what the work raises before the deadline.
+    Raises an error of the work where that comes before the deadline.
     """
     if deadline.seconds is None:
         await work
@@ -92,7 +92,7 @@ async def run_and_wait(work: Coroutine[Any, Any, object], deadline: Deadline) ->
 
 
 def run_in_background(work: Coroutine[Any, Any, None]) -> None:
-    """Begin what must still be noted of a request that was refused; where that fails, the log says so."""
+    """Begin work that a refused request leaves behind, and return at once; a failure is logged."""
     spawn(_logged(work))
 
 

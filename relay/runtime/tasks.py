@@ -34,7 +34,7 @@ def spawn(work: Coroutine[Any, Any, T], name: str | None = None) -> "asyncio.Tas
 
 
 async def run_logged(work: Awaitable[object], what: str, counters: Counters, counter: str = "task_failures") -> bool:
-    """Await work; count and log its failure, whatever it is, instead of raising it.  Returns whether it succeeded."""
+    """Await work; count and log any failure instead of raising it.  Return whether it succeeded."""
     try:
         await work
     except RelayError as error:
@@ -49,7 +49,7 @@ async def run_logged(work: Awaitable[object], what: str, counters: Counters, cou
 
 
 async def every(seconds: float, work: Callable[[], Awaitable[object]], counters: Counters) -> None:
-    """Do something again and again until cancelled; a run that fails costs that run only."""
+    """Run `work` every `seconds` until cancelled; a failed run is counted and logged, and the next one follows."""
     while True:
         await asyncio.sleep(seconds)
         await run_logged(work(), getattr(work, "__qualname__", "a timer"), counters, "timer_failures")

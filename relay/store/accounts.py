@@ -1,7 +1,7 @@
 """People, their sign-ins and cameras' tokens at rest.
 
 Owns: rows of `users`, `sessions` (the sign-ins), `cameras`.  Must never know: passwords in clear, HTTP, what a role may do.
-Tokens stand here as SHA-256 only; passwords as Argon2id strings made by the caller.
+Tokens are stored as SHA-256 only, passwords as Argon2id strings that the caller makes.
 """
 
 import json
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A person and what an administrator sees of the designation (ACC-01)."""
+    """A person, and the designation as an administrator sees it (ACC-01)."""
 
     person: Person
     granted_by: str
@@ -87,7 +87,7 @@ class Accounts:
         return None if row is None else (_account(row), row.password)
 
     async def list_users(self) -> list[Account]:
-        """Return everybody, by name of account."""
+        """Return all people, by name of account."""
         found = await self._read(lambda c: c.execute(select(users).order_by(users.c.user)).all())
         return [_account(row) for row in found]
 
@@ -109,7 +109,7 @@ class Accounts:
             raise TheirError(Kind.NOT_FOUND, f"no user {user}", code=Code.USER_NOT_FOUND, facts={"user": user})
 
     async def add_sign_in(self, digest: str, user: str, now_ns: int, expires_ns: int, max_count: int) -> None:
-        """Insert a sign-in; the oldest beyond `max_count` of the same person, and all expired ones, go."""
+        """Insert a sign-in; delete the oldest beyond `max_count` of the same person, and all that are over."""
 
         def work(connection: Connection) -> None:
             connection.execute(delete(sign_ins).where(sign_ins.c.expires_ns <= now_ns))

@@ -1,7 +1,7 @@
-"""Refusals to nobody in particular, counted so that nobody outside can fill the journal (I3).
+"""Refusals to unidentified callers, counted in minutes so that no outsider can fill the journal (I3).
 
-Owns: the counts of the running minute and the day's budget.  Must never know: the journal, the database; addresses stay here,
-in memory, and leave only as a keyed hash whose key dies with the process (JRN-05: minimise).
+Owns: the counts of the running minute and the day's budget.  Must never know: the journal, the database; addresses stay in
+memory and are given out only as a keyed hash, whose key is lost with the process (JRN-05: minimise).
 """
 
 import hashlib
@@ -42,7 +42,7 @@ class AnonymousRefusals:
             self._others += 1
 
     def take_due(self, now_ns: int) -> Iterator[dict[str, str | int | bool | None]]:
-        """Take the details of entries to write for minutes that are over."""
+        """Take the details of the entries to write for the minutes that are over."""
         self._advance_to(now_ns)
         ready, self._ready = self._ready, []
         yield from ready

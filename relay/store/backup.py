@@ -1,15 +1,15 @@
 """Backup and restore of catalogue, journal and long-term keys: a tar, taken while the relay runs.
 
-What this file owns: what goes in, in which order it is read, and what of it is put back.  What it must never know: vault, day
-keys and recording keys (a backup that held them would bring erased recordings back, I5), settings' meaning.
+What this file owns: the contents of a backup, the order of reading, and which files a restore puts back.  What it must never
+know: vault, day keys and recording keys (a backup with them would bring erased recordings back, I5), the settings' meaning.
 
     manifest.json                 version, time, journal size, the data folder's path, SHA-256 of each file
-    relay.db                      the database as one transaction saw it (VACUUM INTO: no freed page goes along)
-    journal/checkpoints           read before the database: the snapshot holds at least what was signed here
+    relay.db                      the database as one transaction saw it (VACUUM INTO: freed pages are left out)
+    journal/checkpoints           read before the database, so that the snapshot holds every entry that they sign
     keys/kek.key, signing.key …   keys, or the references of those in a token
     settings.toml
 
-The database may be newer than the checkpoints, never older; the next start of the journal brings the file up to it.
+The database may be newer than the checkpoints, never older; the next start of the journal writes the missing checkpoints.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ MAX_MEMBER_BYTES = 1 << 40
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a backup says of itself."""
+    """The manifest of a backup."""
 
     taken_ns: int
     journal_size: int
@@ -50,7 +50,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore found: `lost` entries were signed after the backup was taken, up to entry `known` (its number)."""
+    """The result of a restore.  `known`: how many entries the newest signed checkpoint covers; `lost`: how many are missing."""
 
     manifest: Manifest
     known: int
@@ -62,7 +62,7 @@ class Restored:
 
 
 def take(data: Path, database: Path, out: Path, now_ns: int) -> Manifest:
-    """Write a backup of mode 0600 to `out`, whole or not at all; raises TheirError(CONFLICT) where it exists, OSError."""
+    """Write a backup (mode 0600) to `out`, whole or not at all.  Raises TheirError(CONFLICT) where `out` exists, OSError."""
     if out.exists():
         raise TheirError(Kind.CONFLICT, f"{out} exists")
     with tempfile.TemporaryDirectory(dir=out.resolve().parent, prefix=".backup-") as folder:
@@ -111,11 +111,11 @@ def _member(name: str, size: int) -> tarfile.TarInfo:
 
 
 def restore(backup: Path, data: Path, foreign: Path | None, *, accept_loss: bool) -> Restored:
-    """Put a backup into a data folder that has no database; keys that are there stay as they are.
+    """Put a backup into a data folder that has no database; keys in the folder are not replaced.
 
-    Erased recordings stay erased: no backup holds a key of theirs.  `foreign`: a copy of `journal/checkpoints` that left the
-    machine; it, and the file that is still in the folder, tell what the journal had become.  Raises TheirError: INVALID (no
-    backup, or damaged), CONFLICT (a database is there; or signed entries would be lost and `accept_loss` is not given).
+    Erased recordings stay erased: no backup holds their keys.  `foreign`: a copy of `journal/checkpoints` from elsewhere; with
+    the checkpoint file in the folder it shows how long the journal had become.  Raises TheirError: INVALID (no backup, or
+    damaged), CONFLICT (the folder has a database; or signed entries would be lost and `accept_loss` is not given).
     """
     if (data / DATABASE).exists():
         raise TheirError(Kind.CONFLICT, f"{data / DATABASE} exists: move it away first")
@@ -123,7 +123,7 @@ def restore(backup: Path, data: Path, foreign: Path | None, *, accept_loss: bool
     with tempfile.TemporaryDirectory(dir=data, prefix=".restore-") as folder:
         manifest = _unpack(backup, Path(folder))
         ours, pinned = _signing_keys(Path(folder)), data / "keys/signing.pub"
-        # Keys that are there stay: they may have followed those of the backup since, never the other way round.
+        # The folder's keys win: they may have succeeded those of the backup, never the other way round.
         keys = _signing_keys(data) if pinned.exists() else ours
         if ours[0] not in keys:
             raise TheirError(Kind.CONFLICT, f"{backup} is of another installation, or of another signing key than {pinned}")
@@ -171,13 +171,13 @@ def _check_whole(folder: Path, manifest: Manifest, backup: Path) -> None:
 
 
 def _signing_keys(root: Path) -> list[bytes]:
-    """Return the public signing key of a data folder and those it followed, the latest first."""
+    """Return the public signing key of a data folder and its predecessors, the latest first."""
     public_key, papers = (root / "keys/signing.pub").read_bytes(), root / "keys/successions"
     return [public_key, *predecessors(public_key, successions_in(papers.read_bytes()) if papers.exists() else [])]
 
 
 def _largest_signed_size(path: Path, keys: Sequence[bytes]) -> int:
-    """Return the largest size that a checkpoint of this file was signed for; what is not signed by our keys says nothing."""
+    """Return the largest journal size in the checkpoints of this file; those not signed by our keys are ignored."""
 
     def opened(note: str) -> Checkpoint | None:
         with contextlib.suppress(TheirError):
@@ -188,18 +188,18 @@ def _largest_signed_size(path: Path, keys: Sequence[bytes]) -> int:
 
 
 def _delete_sign_ins(database: Path) -> None:
-    """A sign-in that was ended since must not come back."""
+    """Delete all sign-ins: one that was ended after the backup must not come back."""
     with contextlib.closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("DELETE FROM sessions")
 
 
 def _put_back(folder: Path, data: Path, manifest: Manifest, *, replaced: bool) -> None:
-    """Put files in place, the database last: without it the folder is still one to restore into."""
+    """Put the files in place, the database last: a folder without it may still be restored into."""
     ops = FileOps()
     for place in (data / "keys", data / "journal"):
         place.mkdir(mode=0o700, exist_ok=True)
     if replaced and (data / CHECKPOINTS).exists():
-        # What was signed and is lost stays readable beside; the journal's own entry says how much it is.
+        # The checkpoints of the lost entries stay readable in a file of their own; a journal entry says how many were lost.
         ops.rename(data / CHECKPOINTS, data / f"{CHECKPOINTS}.lost-{manifest.taken_ns}")
     for name in (*KEYS, CHECKPOINTS, SETTINGS):
         if (folder / name).exists() and not (data / name).exists():

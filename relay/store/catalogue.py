@@ -90,7 +90,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One person watching one camera or recording; `leased_ns` is the last moment known to be watched."""
+    """One person watching one camera or recording; `leased_ns` is the last moment at which it was known to be watched."""
 
     view: str
     kind: str
@@ -106,16 +106,16 @@ class View:
     closed_ns: int | None = None
     reason: str | None = None
     session: str | None = None
-    """Digest of the sign-in behind it, so that its end is known to a control that starts anew."""
+    """Digest of the sign-in behind it: a restarted control ends the view with that sign-in."""
     expires_ns: int | None = None
     """When that sign-in ends (steady UTC ns)."""
     valid_to_ns: int | None = None
-    """When the person's designation does (ACC-01)."""
+    """When the person's designation ends (ACC-01)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """RET-02: kept past its term for a procedure."""
+    """A hold: a recording kept past its term for a procedure (RET-02)."""
 
     hold: str
     recording: str
@@ -167,7 +167,7 @@ class RecordingFilter:
 
 
 class _Table:
-    """How the statements of one table are run."""
+    """Runs the statements of one table, each in a transaction of its own."""
 
     def __init__(self, database: Database, deadline: Deadline) -> None:
         self._database = database
@@ -261,7 +261,7 @@ class RecordingTable(_Table):
         return bool(await self._execute(statement))
 
     async def add_segment(self, row: Segment) -> None:
-        """Insert a sealed segment (again: nothing), and grow its recording."""
+        """Insert a sealed segment and add it to its recording's totals; a segment that has its row changes nothing."""
         totals = {"links": row.last_link + 1, "stored_bytes": recordings.c.stored_bytes + row.stored_bytes, "head": row.head}
         mine = (recordings.c.recording == row.recording, recordings.c.state == "open")
 
@@ -273,7 +273,7 @@ class RecordingTable(_Table):
         await self._write(work)
 
     async def add_gap(self, recording: str, start_ns: int, length_ns: int, cause: str) -> None:
-        """Insert a signed gap (again: nothing)."""
+        """Insert a signed gap; a gap that has its row changes nothing."""
         values = {"recording": recording, "start_ns": start_ns, "length_ns": length_ns, "cause": cause}
         statement = upsert(gaps).values(**values).on_conflict_do_nothing()
         await self._execute(statement)
@@ -314,7 +314,7 @@ class ViewTable(_Table):
         await self._execute(views.insert().values(**asdict(row)))
 
     async def lease(self, wanted: Iterable[str], leased_ns: int) -> None:
-        """Note that these views are still being watched."""
+        """Set the last moment at which these views were known to be watched."""
         statement = update(views).where(views.c.view.in_(list(wanted)), views.c.closed_ns.is_(None)).values(leased_ns=leased_ns)
         await self._execute(statement)
 
@@ -327,7 +327,7 @@ class ViewTable(_Table):
         return bool(await self._execute(statement))
 
     async def list_open(self) -> list[View]:
-        """Return views never closed: after a restart, what no worker reports of them must be closed."""
+        """Return the views that are not closed.  After a restart, those that no worker reports must be closed."""
         query = select(views).where(views.c.closed_ns.is_(None)).order_by(views.c.opened_ns)
         return [View(*row) for row in await self._all(query)]
 
@@ -375,7 +375,7 @@ class HoldTable(_Table):
         await self._execute(statement)
 
     async def lifted(self) -> dict[str, int]:
-        """Return when the last hold of each recording was lifted, of those not erased yet and held no more."""
+        """Return when the last hold was lifted, by recording; of recordings that are neither erased nor held."""
         query = (
             select(holds.c.recording, func.max(holds.c.released_ns).label("at"))
             .join(recordings, recordings.c.recording == holds.c.recording)
@@ -405,7 +405,7 @@ class ExportTable(_Table):
 
     async def handed_over(self, recording: str) -> list[str]:
         """Return the numbers of the procedures under which an extraction of a recording was handed over whole."""
-        # By the digest, not the state: a second delivery that is cut short does not undo the first.
+        # By the digest, not the state: a later delivery that is cut short does not undo an earlier whole one.
         whole = (exports.c.recording == recording, exports.c.sha256.is_not(None))
         query = select(exports.c.procedure_no).where(*whole).distinct()
         return [row.procedure_no for row in await self._all(query.order_by(exports.c.procedure_no))]
@@ -419,7 +419,7 @@ class ExportTable(_Table):
 
 
 class Catalogue:
-    """All tables of what exists; `within` gives the same ones under a request's deadline."""
+    """The tables of the catalogue; `within` returns the same ones under a request's deadline."""
 
     def __init__(self, database: Database, deadline: Deadline = NO_DEADLINE) -> None:
         self._database = database

@@ -1,7 +1,7 @@
-"""The file of signed checkpoints beside the database: copy it elsewhere and a rolled-back database is noticed (LAW.md T5).
+"""The checkpoint file beside the database: a copy kept elsewhere reveals a database that was rolled back (LAW.md T5).
 
 Owns: the file.  Must never know: leaves, SQL, what a checkpoint says (`relay.evidence.log`).
-Format: C2SP notes one after the other, each followed by an empty line; every append is synced before it counts.
+Format: C2SP notes one after the other, each followed by an empty line; each append is synced before it returns.
 """
 
 import fcntl
@@ -24,13 +24,13 @@ class CheckpointFile:
         self._path = path
         self._ops = ops or FileOps()
         self._torn = False
-        """Part of a note may stand at the end: it is cut off before anything else is written."""
+        """A part of a note may be at the end of the file; it is cut off before the next note is written."""
         self._lock: int | None = None
 
     def lock(self) -> None:
-        """Be the journal's only writer until `unlock` or the process ends; raises OurError where another one is.
+        """Become the journal's only writer until `unlock` or the end of the process.  Raises OurError where another one is.
 
-        Two writers would give the same number to two entries, and the second one's entries would all be refused.
+        Two writers would give the same number to two entries, and every entry of the second would be refused.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = os.open(self._path.with_name("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -48,7 +48,7 @@ class CheckpointFile:
             self._lock = None
 
     def append(self, note: str) -> None:
-        """Append a note and fsync; raises OSError, and then leaves no part of it for the next one to follow."""
+        """Append a note and fsync.  On OSError the next call first removes any part of the note that was written."""
         if self._torn:
             self.cut_torn()
         fresh = not self._path.exists()
@@ -65,7 +65,7 @@ class CheckpointFile:
             self._ops.fsync_dir(self._path.parent)
 
     def notes(self) -> list[str]:
-        """Return the notes in order of writing; what is no whole note comes back as it is (and will not verify)."""
+        """Return the notes in the order of writing; text that is no whole note is returned as it is (it will not verify)."""
         if not self._path.exists():
             return []
         text = self._path.read_text(errors="replace")
@@ -78,14 +78,14 @@ class CheckpointFile:
         return found + [rest for rest in [text[end:]] if rest.strip()]
 
     def cut_torn(self) -> None:
-        """Cut off the note that a crash left half-written at the end, so that the next one stands by itself."""
+        """Cut off a note that a crash left half-written at the end."""
         if not self._path.exists():
             self._torn = False
             return
         data = self._path.read_bytes()
         if data and not data.endswith(_END):
             whole = data.rfind(_END) + len(_END) if _END in data else 0
-            # An empty line also stands inside a note, before its signature: go back to the end of a whole one.
+            # A note contains an empty line before its signature: search back to the end of a whole note.
             while whole and not _ends_note(data[:whole]):
                 whole = data.rfind(_END, 0, whole - 1) + len(_END) if _END in data[: whole - 1] else 0
             self._cut(whole)

@@ -1,7 +1,7 @@
 """The database behind an async façade: one writer thread, a few reader threads, never the event loop.
 
-Owns: the engine, its SQLite settings (WAL, synchronous=FULL), the bounded queue of waiting work, and the reserve that is given
-up when the disk is full, so that the journal can still be written.  Must never know: tables.
+Owns: the engine, its SQLite settings (WAL, synchronous=FULL), the bounded queue of waiting work, and the reserve: a file
+that is deleted when the disk is full, so that the journal can still be written.  Must never know: tables.
 
 API: `await Database.open(url, counters)` (migrates), `await db.write(work)`, `await db.read(work)`, `await db.close()`;
 `work` is a plain function of a SQLAlchemy Connection, run in one transaction.  Raises OurError(UNAVAILABLE) when the disk
@@ -70,9 +70,9 @@ class Database:
         return database
 
     async def write(self, work: Callable[[Connection], T], *, deadline: Deadline = NO_DEADLINE) -> T:
-        """Run `work` in the writer thread inside one transaction; when this returns, it is on disk (synchronous=FULL).
+        """Run `work` in the writer thread in one transaction, and return once it is on disk (synchronous=FULL).
 
-        Where the disk is full the reserve is given up and `work` is run once more: it is a function of the connection alone.
+        If the disk is full, delete the reserve and run `work` once more: it depends on the connection alone.
         """
         result = await self._run(self._writer, lambda: self._write(work), deadline)
         self._counters.count("database_writes")
@@ -87,7 +87,7 @@ class Database:
         return (self._readers if reading else self._writer).stalled(deadline)
 
     async def close(self) -> None:
-        """Finish waiting work and close every connection."""
+        """Finish the waiting work and close every connection."""
         await asyncio.to_thread(self._shut)
 
     def _shut(self) -> None:
@@ -165,7 +165,7 @@ def _engine(url: str) -> Engine:
 
 
 def _on_connect(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves: sqlite3's own transactions start too late for a snapshot
+    connection.isolation_level = None  # `_on_begin` says BEGIN: sqlite3's own transactions start too late for a snapshot
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")

@@ -4,16 +4,15 @@ Owns: the leaves, their order, the checkpoints.  Must never know: HTTP, who may 
 
 API for callers:
 * `Entry(operation, author, role, motive=..., object_type=..., object_id=..., recipients=..., result=..., details={...})`
-* `await journal.append(entry) -> int` returns the leaf number once it is on disk (group commit: callers at the same time share
-  one transaction).  Raises OurError when it cannot be written: then nothing may be shown (I3, LIV-06).
-* `await journal.refuse(person_or_camera, role, action, decision...)` for refusals to someone identified;
-  `journal.refuse_anonymous(source, door)` for everybody else: counted, one entry per source and minute, bounded in total.
-* `await journal.read(after, limit)`, `await journal.checkpoint()`, `await journal.proof(leaf)`, `await journal.close()`;
-  whoever owns the timers calls `flush_anonymous` every few seconds and `checkpoint` every minute;
-  `verify` lives in `relay.store.journal_check`.
+* `await journal.append(entry) -> int` returns the leaf number once the entry is on disk (group commit: entries that arrive
+  together share one transaction).  Raises OurError when the entry cannot be written: then nothing may be shown (I3, LIV-06).
+* `await journal.refuse(person_or_camera, role, action, decision...)` for refusals to an identified person or camera;
+  `journal.refuse_anonymous(source, door)` for all others: counted, one entry per source and minute, bounded in total.
+* `await journal.read(after, limit)`, `await journal.checkpoint()`, `await journal.proof(leaf)`, `await journal.close()`.
+The timers of control call `flush_anonymous` every 5 s and `checkpoint` every 60 s.  `relay.store.journal_check` verifies.
 
-A leaf is the RFC 6962 hash of `commitment(salt, body)` (`relay.evidence.log`): after three years body and salt go (JRN-03), the
-leaf hash stays, and nobody can guess the body back from it.  `body` is canonical JSON: UTF-8, sorted keys, no spaces.
+A leaf is the RFC 6962 hash of `commitment(salt, body)` (`relay.evidence.log`).  After three years body and salt are deleted
+(JRN-03); the leaf hash stays, and the body cannot be guessed from it.  `body` is canonical JSON: UTF-8, sorted keys, no spaces.
 """
 
 import asyncio
@@ -48,20 +47,20 @@ MAX_WAITING = 4096
 MAX_PER_COMMIT = 256
 CHECKPOINT_ENTRIES = 256
 MAX_OWED = 100_000
-"""Checkpoints that wait for the file beside (two months of them); the start brings what was dropped beyond."""
+"""Checkpoints that may wait for the checkpoint file (two months of them); the next start writes those that were dropped."""
 
 declare(
     journal_entries="entries written to the journal",
     journal_commits="transactions that carried journal entries",
     journal_refused="entries refused because the queue was full or the disk failed",
-    journal_unanswered="entries of requests told 503 because the disk did not answer: not queued, or undone",
-    journal_checkpoints_owed="times that a checkpoint could not be written to the file beside the database; tried again",
-    journal_anonymous="refusals to nobody in particular, whether or not they got an entry of their own",
+    journal_unanswered="entries of requests answered with 503 because the disk did not answer: not queued, or undone",
+    journal_checkpoints_owed="failed attempts to write a checkpoint to the checkpoint file; each is repeated",
+    journal_anonymous="refusals to callers who are not identified, with or without an entry of their own",
 )
 
 
 class Operation(StrEnum):
-    """The five operations of R241-5 / R241-14, transfers (R241-11 V), and what LIL 99 wants known beside them."""
+    """The five operations of R241-5 / R241-14, transfers (R241-11 V), and the operations that LIL 99 adds."""
 
     COLLECTE = "collecte"
     MODIFICATION = "modification"
@@ -96,7 +95,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One entry as it stands in the journal; `body` is None once its three years are over."""
+    """One entry as read from the journal; `body` is None after three years (JRN-03)."""
 
     leaf: int
     at_ns: int
@@ -125,7 +124,7 @@ class _Waiting:
     """Monotonic seconds."""
     leaf: int | None = None
     undoes: "_Waiting | None" = None
-    """The entry whose request was refused meanwhile: this one says so."""
+    """The queued entry whose request was refused meanwhile; this entry says that it was not carried out."""
 
 
 class Journal:
@@ -149,14 +148,14 @@ class Journal:
         self._clock = clock
         self._counters = counters
         self._owed: deque[str] = deque(maxlen=MAX_OWED)
-        """Checkpoints that are in the database and not yet in the file beside."""
+        """Checkpoints that are in the database and not yet in the checkpoint file."""
         self._tree = Tree()
         self._signed_size = -1
         self._note = ""
         self._last_ns = 0
         self._queue: list[_Waiting] = []
         self._in_flight: list[_Waiting] = []
-        """What the database is writing."""
+        """The entries of the transaction under way."""
         self._writer: asyncio.Task[None] | None = None
         self._signing = asyncio.Lock()
         self._anonymous = AnonymousRefusals()
@@ -174,9 +173,9 @@ class Journal:
         earlier: Sequence[bytes] = (),
         ops: FileOps | None = None,
     ) -> "Journal":
-        """Load the tree, sign a checkpoint of what was found, and enter the start.
+        """Load the tree, enter the start, and sign a checkpoint.
 
-        `origin` names the log in its checkpoints (C2SP); `checkpoint_path` is the file beside the database.
+        `origin` names the log in its checkpoints (C2SP); `checkpoint_path`: the checkpoint file.
         `earlier`: public keys that signed before `signer`'s.
         """
         journal = cls(database, signer, origin, CheckpointFile(checkpoint_path, ops), clock, counters, earlier)
@@ -199,7 +198,7 @@ class Journal:
         await self.checkpoint()
 
     async def _mend_file(self) -> None:
-        """A crash between the two writes of a checkpoint left it in the database only: bring the file up to it."""
+        """Write the checkpoints that a crash left in the database only to the checkpoint file."""
         with contextlib.suppress(OSError):
             await asyncio.to_thread(self._file.cut_torn)
         kept = await self._database.read(rows.all_checkpoints)
@@ -208,9 +207,9 @@ class Journal:
         await self._file_owed()
 
     def _disagrees(self) -> int | None:
-        """Return the size of the last checkpoint in the file beside if the tree found is not the one it was signed for.
+        """Return the size of the last checkpoint in the file if the tree differs from the one it was signed for, else None.
 
-        A database that was rolled back must not pass in silence: the start entry says so, for ever.
+        The start entry carries this size for ever: a database that was rolled back must not pass unnoticed.
         """
         for note in reversed(self._file.notes()):
             with contextlib.suppress(TheirError):
@@ -255,7 +254,7 @@ class Journal:
         if stalled:
             raise deadline.error()
         try:
-            # The caller may be cancelled (a page closed): the entry is written all the same.
+            # `wait_within` never cancels: where the caller is cancelled (a page closed), the entry is written all the same.
             return await wait_within(waiting.done, deadline)
         except OurError:
             if not waiting.done.done() and not happened:
@@ -264,8 +263,8 @@ class Journal:
             raise
 
     def _enqueue(self, entry: Entry, undoes: _Waiting | None = None) -> _Waiting:
-        """Queue an entry; one that undoes another is not held to the queue's bound, which the other was held to."""
-        # Time in the journal never runs backwards, whatever the wall clock does; the clock's own word is kept in `at`.
+        """Queue an entry.  One that undoes another has no bound of its own: the bound was applied to the other."""
+        # `at_ns` only grows, even when the wall clock is put back; `at` keeps what the wall clock said.
         now_ns = self._clock.utc_ns()
         self._last_ns = max(self._last_ns + 1, now_ns)
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -312,12 +311,12 @@ class Journal:
         )
 
     def refuse_anonymous(self, source: str, door: str) -> None:
-        """Count a refusal to nobody identified; `flush_anonymous` enters them later, bounded.  Never waits, never raises."""
+        """Count a refusal to an unidentified caller; `flush_anonymous` enters the counts.  Never waits, never raises."""
         self._counters.count("journal_anonymous")
         self._anonymous.count(source, door, self._clock.utc_ns())
 
     async def flush_anonymous(self) -> None:
-        """Enter what was counted in minutes that are over (call every few seconds)."""
+        """Enter the counts of the minutes that are over."""
         for details in self._anonymous.take_due(self._clock.utc_ns()):
             await self.append(Entry(Operation.REFUS, "anonymous", "none", result="denied", details=details))
 
@@ -329,9 +328,9 @@ class Journal:
         return [Leaf(row.leaf, row.at_ns, json.loads(row.body) if row.body else None, row.leaf_hash) for row in found]
 
     async def checkpoint(self, *, deadline: Deadline = NO_DEADLINE) -> str:
-        """Sign the tree as it stands (C2SP note, its one extra line the time); kept in the database and the file beside.
+        """Sign the tree as it stands (C2SP note with one extra line, the time); keep it in the database and in the file.
 
-        Returns the last note again when nothing was added.  Raises OurError when the disk refuses.
+        Return the last note again when no entry was added.  Raises OurError when the disk refuses.
         """
         if self.stalled(deadline):
             raise deadline.error()
@@ -343,7 +342,7 @@ class Journal:
             if size != self._signed_size:
                 at_ns = self._clock.utc_ns()
                 checkpoint = Checkpoint(self._origin, size, self._tree.root(), (rfc3339(at_ns),))
-                # In a thread: the key may be in a token, which takes its time.
+                # In a thread: a key in a token signs slowly.
                 note = await asyncio.to_thread(sign_checkpoint, checkpoint, self._signer)
                 await self._database.write(lambda connection: rows.insert_checkpoint(connection, size, note, at_ns))
                 self._signed_size, self._note = size, note
@@ -352,7 +351,7 @@ class Journal:
             return self._note
 
     async def _file_owed(self) -> None:
-        """Bring the file beside up to the database; where it cannot be written the next checkpoint tries again."""
+        """Write the owed checkpoints to the file; if it cannot be written, the next checkpoint tries again."""
         while self._owed:
             try:
                 await asyncio.to_thread(self._file.append, self._owed[0])
@@ -363,7 +362,7 @@ class Journal:
             self._owed.popleft()
 
     async def proof(self, leaf: int, *, deadline: Deadline = NO_DEADLINE) -> Proof:
-        """Return a leaf's inclusion proof under a fresh checkpoint; TheirError NOT_FOUND, or GONE once purged."""
+        """Return a leaf's inclusion proof under a fresh checkpoint.  Raises TheirError NOT_FOUND, or GONE once purged."""
         note = await self.checkpoint(deadline=deadline)
         size = self._signed_size
         row = await self._database.read(lambda connection: rows.one(connection, leaf), deadline=deadline)
@@ -379,7 +378,7 @@ class Journal:
         return Proof(leaf, row.salt, row.body, self._tree.inclusion(leaf, size), note)
 
     async def purge(self, before_ns: int) -> int:
-        """JRN-03: drop body and salt of entries older than `before_ns`; their leaf hashes stay and still verify."""
+        """Delete body and salt of entries older than `before_ns` (JRN-03); return how many.  Their leaf hashes stay."""
         return await self._database.write(lambda connection: rows.purge(connection, before_ns))
 
     async def settled(self) -> None:
@@ -412,7 +411,7 @@ class Journal:
                     _fail(waiting.done, error)
             self._in_flight = []
             if self._tree.size - max(self._signed_size, 0) >= CHECKPOINT_ENTRIES:
-                # A checkpoint that cannot be written now is signed with the next entries; the entries themselves are safe.
+                # If this checkpoint fails, the next entries sign one; the entries themselves are durable.
                 with contextlib.suppress(OurError, OSError):
                     await self.checkpoint()
 
@@ -433,7 +432,7 @@ class Journal:
         made: list[rows.Row] = []
         for waiting in batch:
             if waiting.undoes is not None and waiting.undoes.leaf is None:
-                waiting.done.cancel()  # what it would undo was refused by the disk: nothing stands there
+                waiting.done.cancel()  # the disk refused the entry that this one would undo: there is nothing to undo
                 continue
             waiting.leaf = self._tree.size + len(made)
             made.append(_row(waiting.leaf, waiting))
@@ -441,7 +440,7 @@ class Journal:
 
 
 def _undoing(entry: Entry) -> Entry:
-    """Return the entry that says of another, which is on its way to the disk, that nothing came of it."""
+    """Return the entry saying that another, which is queued already, was not carried out."""
     kept = {name: entry.details[name] for name in ("view", "intervention", "recording") if name in entry.details}
     details = {**kept, "event": "not carried out", "what": entry.details.get("event"), "reason": "the disk did not answer"}
     return Entry(
@@ -469,7 +468,7 @@ def _fields(waiting: _Waiting) -> dict[str, object]:
 
 def _row(leaf: int, waiting: _Waiting) -> rows.Row:
     salt = secrets.token_bytes(SALT)
-    # The leaf number and time stand inside the hashed bytes, so that a row moved elsewhere contradicts itself.
+    # The leaf number and time are part of the hashed bytes: a row that was moved contradicts itself.
     body = canonical({"leaf": leaf, "at_ns": waiting.at_ns, **_fields(waiting)})
     operation = waiting.entry.operation.value
     return rows.Row(leaf, waiting.at_ns, operation, salt, body, leaf_hash(commitment(salt, body)))
@@ -484,4 +483,4 @@ def _fail(future: "asyncio.Future[int]", error: Exception) -> None:
     if future.done():
         return
     future.set_exception(error if isinstance(error, OurError) else OurError(f"journal: {error}", code=Code.STORE_FAILED))
-    future.exception()  # mark it retrieved: the caller may have been cancelled
+    future.exception()  # mark it as retrieved: the caller may have been cancelled

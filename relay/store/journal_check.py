@@ -1,13 +1,14 @@
 """`relay journal verify`: is the journal what it was when each checkpoint was signed?
 
-Owns: the comparison of rows, checkpoints in the database and checkpoints in the file beside.  Must never know: who asks.
+Owns: the comparison of rows, checkpoints in the database and checkpoints in the checkpoint file.  Must never know: who asks.
 
-What is found, and how it is named: a changed entry (its hash no longer fits: by number), a missing, inserted or moved one (by
-number), a rewritten one whose hash was recomputed too (by the interval between two signed checkpoints), a cut tail or a
-database rolled back (by the checkpoint that knew more), a checkpoint removed, altered or signed by another key, or by one of
-ours that another had followed already.
-Not found: entries after the last checkpoint that are cut or rewritten by someone who holds the database; the start, every
-256 entries, every minute and the stop are signed, and the file can be copied elsewhere as it grows.
+Findings, and what names their place:
+* a changed entry (it does not fit its hash), a missing, inserted or moved one: its number;
+* an entry rewritten with its hash recomputed: the interval between two signed checkpoints;
+* a cut tail, or a database rolled back: the checkpoint that covers more entries;
+* a checkpoint removed, altered, or signed by another key or by one of ours that had been succeeded: its number.
+Not found: entries after the last checkpoint that somebody with the database cuts or rewrites.  Checkpoints are signed at the
+start, every 256 entries, every minute and at the stop, and the checkpoint file can be copied elsewhere as it grows.
 """
 
 import asyncio
@@ -57,10 +58,10 @@ class JournalVerdict:
 async def verify_journal(
     database: Database, checkpoint_path: Path, public_keys: Sequence[bytes], origin: str, now_ns: int
 ) -> JournalVerdict:
-    """Check everything, `public_keys` being the trusted key and those it followed, the latest first.
+    """Check every entry and checkpoint; `public_keys`: the trusted key and its predecessors, the latest first.
 
     Reads all rows once, in pages (memory: 64 bytes per entry).  Raises OurError when it cannot be read."""
-    # Read in this order, a journal that is being written while we look never seems to have lost anything.
+    # In this order of reading, a journal that is being written meanwhile never seems to have lost an entry.
     beside = await asyncio.to_thread(CheckpointFile(checkpoint_path).notes)
     kept = [note for _, note in await database.read(journal_rows.all_checkpoints)]
     walk = Walk(now_ns)
@@ -72,7 +73,7 @@ async def verify_journal(
 
 
 class Walk:
-    """Reads rows in order of their numbers; builds the tree over what is there."""
+    """Reads rows in the order of their numbers and builds the tree over them."""
 
     def __init__(self, now_ns: int) -> None:
         self._now_ns = now_ns
@@ -82,7 +83,7 @@ class Walk:
         self._last_ns = 0
 
     def take(self, rows: Iterable[Row]) -> None:
-        """Look at the next rows."""
+        """Take the next rows."""
         for row in rows:
             self._number(row)
             self.findings.extend(_look(row, self._now_ns))
@@ -92,7 +93,7 @@ class Walk:
             del self.findings[MAX_FINDINGS:]
 
     def _time(self, row: Row) -> None:
-        # SQLite keeps whatever type it is given: a forger's text in a number's place must not stop the check.
+        # SQLite stores any type in any column: a forger's text in the place of a number must not stop the check.
         at_ns = row.at_ns if isinstance(row.at_ns, int) else -1
         if at_ns <= self._last_ns:
             self.findings.append(Finding("moved", row.leaf, row.leaf, "its time is not after the entry before it"))
@@ -110,7 +111,7 @@ class Walk:
 
 def _look(row: Row, now_ns: int) -> Iterator[Finding]:
     if row.body is None and row.salt is None:
-        # Purged after three years (JRN-03): the hash alone stands.
+        # Purged after three years (JRN-03): only the hash is left.
         if journal_purge_ns(row.at_ns) > now_ns:
             yield Finding("edited", row.leaf, row.leaf, "emptied before its three years are over")
         return
@@ -183,7 +184,7 @@ def _open_all(
 
 def _differences(in_database: dict[int, Checkpoint], in_file: dict[int, Checkpoint]) -> Iterator[Finding]:
     for size in sorted(in_database.keys() ^ in_file.keys()):
-        # Written to the database first: newer ones are on their way to the file, or a crash came between.
+        # A checkpoint is written to the database first: newer ones may not be in the file yet.
         if size in in_database and size > max(in_file, default=-1):
             continue
         place = "the file beside" if size in in_database else "the database"

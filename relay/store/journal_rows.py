@@ -25,7 +25,7 @@ class Row:
 def load(connection: Connection) -> tuple[Sequence[bytes], int]:
     """Return all leaf hashes in order and the last entry's time (0 when there is none).
 
-    Raises OurError where numbers are missing or a hash is none: nothing can be added to such a journal.
+    Raises OurError where numbers are missing or a hash is malformed: nothing can be added to such a journal.
     """
     last, count, highest = connection.execute(
         sql_select(func.max(journal.c.at_ns), func.count(), func.max(journal.c.leaf))
@@ -54,13 +54,13 @@ def one(connection: Connection, leaf: int) -> Row | None:
 
 
 def purge(connection: Connection, before_ns: int) -> int:
-    """Drop body and salt of old rows; returns how many."""
+    """Delete body and salt of rows older than `before_ns`; return how many."""
     old = journal.update().where(journal.c.at_ns < before_ns, journal.c.body.is_not(None))
     return connection.execute(old.values(body=None, salt=None)).rowcount
 
 
 def insert_checkpoint(connection: Connection, size: int, note: str, at_ns: int) -> None:
-    """Keep a checkpoint; the same size is kept once."""
+    """Insert a checkpoint; where its size is known already, do nothing."""
     known = connection.scalar(sql_select(checkpoints.c.size).where(checkpoints.c.size == size))
     if known is None:
         connection.execute(checkpoints.insert().values(size=size, at_ns=at_ns, note=note))
