@@ -142,14 +142,14 @@ async def wire(
     deadline = deadline or Deadline(settings.store.patience_seconds)
     steady, stores = SteadyClock(clock), await open_stores(settings, clock, counters)
     processes = Processes(settings.run, settings.workers.count if workers is None else workers, counters)
-    guard = Authorizer(stores.journal, clock, deadline)
-    basis = _Basis(settings, stores, guard, clock, steady, counters, deadline)
+    authorizer = Authorizer(stores.journal, clock, deadline)
+    basis = _Basis(settings, stores, authorizer, clock, steady, counters, deadline)
     (sign_ins, designations), enrolment = _people(basis, passwords or Passwords()), _cameras(basis)
-    interventions = Interventions(stores.catalogue, stores.journal, guard, clock, deadline=deadline)
+    interventions = Interventions(stores.catalogue, stores.journal, authorizer, clock, deadline=deadline)
     recordings, playbacks = _recordings(basis)
     capture = Capture(processes, recordings, counters, deadline=deadline)
     camera_sockets = CameraSockets(
-        CameraIntents(interventions, stores.catalogue, clock, counters), interventions, guard, clock, counters
+        CameraIntents(interventions, stores.catalogue, clock, counters), interventions, authorizer, clock, counters
     )
     rules = _rules(settings)
     streams = Streams(
@@ -157,9 +157,10 @@ async def wire(
     )
     Telemetry(camera_sockets, capture, streams.live, clock)
     viewing = Viewing(
-        processes, streams, interventions, stores.catalogue, stores.journal, guard, clock, steady, counters, deadline=deadline
-    )
-    time_limit = TimeLimit(streams, guard, stores.journal, clock, rules.transmission_seconds, deadline=deadline)
+        processes, streams, interventions, stores.catalogue, stores.journal, authorizer, clock, steady, counters,
+        deadline=deadline,
+    )  # fmt: skip
+    time_limit = TimeLimit(streams, authorizer, stores.journal, clock, rules.transmission_seconds, deadline=deadline)
     camera_states = CameraStates(streams, capture, camera_sockets, viewing, time_limit, clock)
     retention = _retention(basis, playbacks, capture)
     check = _check(basis, playbacks, capture, viewing, retention)
@@ -167,13 +168,13 @@ async def wire(
     sessions = SessionKeys(processes, stores.keyring, clock, counters)
     reports = _Reports(processes, counters, capture, streams, viewing, retention, sessions)
     context = Context(
-        clock=clock, steady=steady, counters=counters, deadline=deadline, options=_options(settings), guard=guard,
+        clock=clock, steady=steady, counters=counters, deadline=deadline, options=_options(settings), authorizer=authorizer,
         sign_ins=sign_ins, designations=designations, view_tokens=ViewTokens(sign_ins, steady), enrolment=enrolment,
         interventions=interventions, camera_sockets=camera_sockets, streams=streams, viewing=viewing, time_limit=time_limit,
         camera_states=camera_states, recordings=recordings, playbacks=playbacks, verification=verification, exports=exports,
         holds=retention.holds, check=check, repair=_repair(basis, check, recordings, retention),
         live=LiveHub(enrolment, camera_states, clock, counters), journal=stores.journal, processes=processes,
-        doors=Buckets(settings.http.door_rate, settings.http.door_burst),
+        endpoint_rate=Buckets(settings.http.door_rate, settings.http.door_burst),
         sign_in_rate=Buckets(settings.http.sign_in_rate, settings.http.sign_in_burst),
         ready=reports.ready, gauges=reports.gauges, process_counters=reports.counters,
     )  # fmt: skip

@@ -63,7 +63,7 @@ __all__ = [
     "Recovery",
     "Start",
     "SyncSource",
-    "Torn",
+    "TornChain",
     "TrackKind",
     "TrackPart",
     "frame",
@@ -295,7 +295,7 @@ def record_length(prefix: bytes, position: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Torn:
+class TornChain:
     """What a dead recorder left: the whole records, and where the whole part of the chain ends."""
 
     records: int
@@ -309,7 +309,7 @@ class Torn:
     """The chain already has its End or Recovery: there is nothing to recover."""
 
 
-def survey(data: bytes) -> Torn:
+def survey(data: bytes) -> TornChain:
     """Read as much of a chain as is whole; raises TheirError when not even its start is."""
     records, length, head, last, links, gaps, closed = 0, 0, NO_DIGEST, None, 0, 0, False
     try:
@@ -324,7 +324,7 @@ def survey(data: bytes) -> Torn:
             raise
     if not records:
         raise TheirError(Kind.INVALID, "no signed start")
-    return Torn(records, length, head, last, links, gaps, closed)
+    return TornChain(records, length, head, last, links, gaps, closed)
 
 
 def newest_head(data: bytes) -> bytes:
@@ -340,7 +340,7 @@ def newest_head(data: bytes) -> bytes:
 
 
 def recover(
-    torn: Torn, signer: SessionSigner, *, cause: str, recovered_ns: int, dropped_chain_bytes: int, dropped_media_bytes: int
+    torn: TornChain, signer: SessionSigner, *, cause: str, recovered_ns: int, dropped_chain_bytes: int, dropped_media_bytes: int
 ) -> bytes:
     """Return the record that closes a torn chain; the caller first cuts chain and segment to what `torn` says."""
     if torn.closed:

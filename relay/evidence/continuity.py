@@ -1,16 +1,16 @@
 """Whether the times of a recording hold together: gaps that nothing explains, clocks that jump, media that was retimed.
 
-What this file owns: the tolerances and what counts as a hole.  What it must never know: bytes, digests, keys.
+What this file owns: the tolerances and what counts as an unexplained gap.  What it must never know: bytes, digests, keys.
 
 Three clocks are compared, all signed: each track's own decode time, the relay's arrival clock, and the length of signed gaps.
 """
 
 from dataclasses import dataclass, field
 
-from relay.evidence.notebook import Notebook
+from relay.evidence.findings import FindingCollector
 from relay.evidence.records import Cause, Gap, Link, Recovery, SyncSource, TrackPart
 from relay.evidence.statement import Statement
-from relay.evidence.verdict import Code, moment
+from relay.evidence.verdict import Code, utc_text
 
 TOLERANCE_NS = 1_000_000_000
 """Cadence, discontinuous transmission of Opus (400 ms) and reordering stay below it."""
@@ -24,20 +24,20 @@ class Scope:
 
     statement: Statement | None
 
-    def has(self, fragment: int) -> bool:
+    def includes(self, fragment: int) -> bool:
         """Whether a fragment is judged."""
         return self.statement is None or self.statement.first <= fragment <= self.statement.last
 
     def touches(self, fragment: int, start_ns: int, end_ns: int) -> bool:
-        """Whether a hole from `start_ns` to `end_ns`, before `fragment`, is judged."""
+        """Whether a gap from `start_ns` to `end_ns`, before `fragment`, is judged."""
         if self.statement is None or self.statement.first < fragment <= self.statement.last:
             return True
         edge = fragment in (self.statement.first, self.statement.last + 1)
         return edge and start_ns < self.statement.to_ns and self.statement.from_ns < end_ns
 
-    def forgets(self, link: Link) -> bool:
+    def omits(self, link: Link) -> bool:
         """Whether a fragment of the interval is outside the statement's numbers."""
-        if self.statement is None or link.init or link.clock_suspect or self.has(link.fragment):
+        if self.statement is None or link.init or link.clock_suspect or self.includes(link.fragment):
             return False
         return link.arrival_start_ns < self.statement.to_ns and self.statement.from_ns < link.arrival_end_ns
 
@@ -49,20 +49,20 @@ class _Track:
     end_ns: int
     first_ns: int
     first_arrival_ns: int
-    gap_ns: int = 0
+    explained_ns: int = 0
 
 
 @dataclass(slots=True)
 class Continuity:
     """Feed it links and gaps in order."""
 
-    book: Notebook
+    collector: FindingCollector
     scope: Scope
     gaps: int = 0
     first_ns: int | None = None
     last_ns: int | None = None
     _tracks: dict[int, _Track] = field(default_factory=dict)
-    _gap_ns: int = 0
+    _explained_ns: int = 0
     _untied: dict[int, int | None] = field(default_factory=dict)
     """Tracks that only arrival ties to wall time, since they were last anchored, with their first fragment that is judged."""
     _waiting: list[Gap] = field(default_factory=list)
@@ -70,48 +70,48 @@ class Continuity:
     """Whether the last link's times are not to be trusted."""
 
     def gap(self, gap: Gap) -> None:
-        """A signed gap: explains holes up to its length, unless its cause is unknown."""
+        """A Gap record: explains gaps in the media up to its length, unless its cause is unknown."""
         self.gaps += 1
         self._waiting.append(gap)
         explains = 0 if gap.cause is Cause.UNKNOWN else gap.length_ns
         if gap.track is None:
-            self._gap_ns += explains
+            self._explained_ns += explains
         for number, track in self._tracks.items():
             if gap.track in (None, number):
-                track.gap_ns += explains
+                track.explained_ns += explains
                 track.first_ns = -1
 
     def link(self, link: Link) -> None:
         """A genuine link, in its place."""
-        inside = self.scope.has(link.fragment)
-        self._tell_gaps(link.fragment)
+        inside = self.scope.includes(link.fragment)
+        self._report_gaps(link.fragment)
         if inside and link.clock_suspect:
-            self.book.once(Code.CLOCK_SUSPECT, link.fragment)
+            self.collector.add_once(Code.CLOCK_SUSPECT, link.fragment)
         self._clocks(link, inside)
         if link.init:
             return
         self._suspect = link.clock_suspect
         goes_on = any(part.track in self._tracks for part in link.tracks)
         stall = self._arrival(link, inside)
-        holes = [self._track(part, link, inside) for part in link.tracks]
-        # What a radio delivers late but whole is no hole: arrival decides only where no track runs through.
-        hole = max(holes) if goes_on else stall
-        start_ns = link.arrival_start_ns - hole
-        if hole > TOLERANCE_NS and self.scope.touches(link.fragment, start_ns, link.arrival_start_ns):
-            self.book.say(Code.GAP_UNEXPLAINED, link.fragment, seconds=_seconds(hole), at=moment(start_ns))
-        self._gap_ns = 0
+        gaps_ns = [self._track(part, link, inside) for part in link.tracks]
+        # What a radio delivers late but whole is no gap: arrival decides only where no track runs through.
+        gap_ns = max(gaps_ns) if goes_on else stall
+        start_ns = link.arrival_start_ns - gap_ns
+        if gap_ns > TOLERANCE_NS and self.scope.touches(link.fragment, start_ns, link.arrival_start_ns):
+            self.collector.add(Code.GAP_UNEXPLAINED, link.fragment, seconds=_seconds(gap_ns), at=utc_text(start_ns))
+        self._explained_ns = 0
 
     def recovery(self, recovery: Recovery, last_fragment: int) -> None:
         """The chain was closed by another process: what it says of the time must not lie before what it closes."""
         before = (self.last_ns or 0) - recovery.recovered_ns
         if recovery.clock_suspect:
-            self.book.once(Code.CLOCK_SUSPECT, last_fragment)
+            self.collector.add_once(Code.CLOCK_SUSPECT, last_fragment)
         elif before > TOLERANCE_NS and not self._suspect:
-            self.book.once(Code.CLOCK_BACK, last_fragment, seconds=_seconds(before))
+            self.collector.add_once(Code.CLOCK_BACK, last_fragment, seconds=_seconds(before))
 
     def finish(self, last_fragment: int) -> None:
         """The chain is over: gaps after the last link are told too, and tracks that no sender report ever tied to wall time."""
-        self._tell_gaps(last_fragment + 1)
+        self._report_gaps(last_fragment + 1)
         for track in sorted(self._untied):
             self._anchored(track)
 
@@ -130,21 +130,21 @@ class Continuity:
     def _anchored(self, track: int) -> None:
         fragment = self._untied.pop(track, None)
         if fragment is not None:
-            self.book.say(Code.SYNC_BY_ARRIVAL, fragment, track=track)
+            self.collector.add(Code.SYNC_BY_ARRIVAL, fragment, track=track)
 
-    def _tell_gaps(self, fragment: int) -> None:
+    def _report_gaps(self, fragment: int) -> None:
         for gap in self._waiting:
             if not self.scope.touches(fragment, gap.start_ns, gap.start_ns + gap.length_ns):
                 continue
             track = "*" if gap.track is None else str(gap.track)
-            at, seconds = moment(gap.start_ns), _seconds(gap.length_ns)
-            self.book.say(Code.GAP, fragment, seconds=seconds, at=at, cause=gap.cause.value, track=track)
+            at, seconds = utc_text(gap.start_ns), _seconds(gap.length_ns)
+            self.collector.add(Code.GAP, fragment, seconds=seconds, at=at, cause=gap.cause.value, track=track)
             if gap.cause is Cause.UNKNOWN:
-                self.book.say(Code.GAP_UNEXPLAINED, fragment, seconds=seconds, at=at)
+                self.collector.add(Code.GAP_UNEXPLAINED, fragment, seconds=seconds, at=at)
         self._waiting.clear()
 
     def _arrival(self, link: Link, inside: bool) -> int:
-        """Return the hole in arrival before this link that no gap explains, in ns."""
+        """Return the gap in arrival before this link that no Gap record explains, in ns."""
         before = self.last_ns
         self.last_ns = max(link.arrival_end_ns, before or 0)
         if self.first_ns is None:
@@ -153,25 +153,25 @@ class Continuity:
             return 0
         jump = link.arrival_start_ns - before
         if jump < -TOLERANCE_NS and not link.clock_suspect and inside:
-            self.book.once(Code.CLOCK_BACK, link.fragment, seconds=_seconds(-jump))
-        return 0 if link.clock_suspect else jump - self._gap_ns
+            self.collector.add_once(Code.CLOCK_BACK, link.fragment, seconds=_seconds(-jump))
+        return 0 if link.clock_suspect else jump - self._explained_ns
 
     def _track(self, part: TrackPart, link: Link, inside: bool) -> int:
-        """Return the hole in this track's decode time that no gap explains, in ns."""
+        """Return the gap in this track's decode time that no Gap record explains, in ns."""
         rate = part.kind.clock_rate
         first_ns, end_ns = part.first * 1_000_000_000 // rate, part.end * 1_000_000_000 // rate
         track = self._tracks.get(part.track)
         if track is None:
             self._tracks[part.track] = _Track(end_ns, first_ns, link.arrival_start_ns)
             return 0
-        hole = first_ns - track.end_ns - track.gap_ns
+        gap_ns = first_ns - track.end_ns - track.explained_ns
         if track.first_ns < 0 or link.clock_suspect:
             track.first_ns, track.first_arrival_ns = first_ns, link.arrival_start_ns
         drift = (first_ns - track.first_ns) - (link.arrival_start_ns - track.first_arrival_ns)
         if inside and max(abs(drift), track.end_ns - first_ns) > DRIFT_NS:
-            self.book.once(Code.RETIMED, link.fragment, seconds=_seconds(max(abs(drift), track.end_ns - first_ns)))
-        track.end_ns, track.gap_ns = end_ns, 0
-        return hole
+            self.collector.add_once(Code.RETIMED, link.fragment, seconds=_seconds(max(abs(drift), track.end_ns - first_ns)))
+        track.end_ns, track.explained_ns = end_ns, 0
+        return gap_ns
 
 
 def _seconds(length_ns: int) -> str:

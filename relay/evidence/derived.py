@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 
 from relay.base.errors import Kind, RelayError, TheirError
 from relay.evidence.boxes import Sample, TrackHeader, box_header, fragment_samples, movie_tracks, table_samples, track_kind
-from relay.evidence.lipsync import FURTHEST_NS
+from relay.evidence.findings import FindingCollector
+from relay.evidence.lipsync import MAX_OFFSET_NS
 from relay.evidence.media import Reader
-from relay.evidence.notebook import Notebook
 from relay.evidence.records import Link, TrackKind, TrackPart
 from relay.evidence.seal import sample_digest
 from relay.evidence.verdict import Code
@@ -21,7 +21,7 @@ MAX_INDEX = 256 << 20
 MAX_SAMPLE = 64 << 20
 PACE_TICKS = 2
 """A sample may be this share of a second (1/PACE_TICKS) late or early: remuxers round and shift the first sample."""
-MOVED_SECONDS = {TrackKind.VIDEO: 0.0, TrackKind.AUDIO: FURTHEST_NS / 1e9}
+MOVED_SECONDS = {TrackKind.VIDEO: 0.0, TrackKind.AUDIO: MAX_OFFSET_NS / 1e9}
 """By how much a piece of a track may be moved besides: sound, to stand with its picture."""
 
 
@@ -89,10 +89,10 @@ class CopySamples:
 class Derived:
     """One copy, compared link by link; the first difference ends it."""
 
-    def __init__(self, reader: Reader, name: str, book: Notebook) -> None:
+    def __init__(self, reader: Reader, name: str, collector: FindingCollector) -> None:
         self.name = name
         self.differs = False
-        self._book = book
+        self._collector = collector
         self._samples = CopySamples(reader, name)
         self._shift: dict[TrackKind, float] = {}
 
@@ -113,9 +113,9 @@ class Derived:
             self._fail(Code.DERIVED_UNREADABLE, None, why=str(error))
             return
         if more:
-            self._book.say(Code.EXTRA_BYTES, file=self.name, count="?")
+            self._collector.add(Code.EXTRA_BYTES, file=self.name, count="?")
         elif not self.differs and not alone:
-            self._book.say(Code.DERIVED_SAME, file=self.name)
+            self._collector.add(Code.DERIVED_SAME, file=self.name)
 
     def _part(self, fragment: int, part: TrackPart) -> None:
         samples = [found for _ in range(part.samples) if (found := self._samples.next(part.kind)) is not None]
@@ -132,4 +132,4 @@ class Derived:
 
     def _fail(self, code: Code, fragment: int | None, **values: str) -> None:
         self.differs = True
-        self._book.say(code, fragment, file=self.name, **values)
+        self._collector.add(code, fragment, file=self.name, **values)

@@ -14,12 +14,12 @@ from typing import NamedTuple
 from relay.evidence.records import ClockMap, Link, SyncSource, TrackKind
 
 SECOND_NS = 1_000_000_000
-FURTHEST_NS = 5 * SECOND_NS
+MAX_OFFSET_NS = 5 * SECOND_NS
 """An offset beyond this is garbage, not a delay between microphone and lens."""
 SAME_CLOCK_NS = SECOND_NS // 4
 """Ties of both tracks are compared at once only where they saw the camera's clock stand equally far from ours; else the clock
 was stepped, or a radio held one of the reports up, between the two."""
-WORTH_NS = 5_000_000
+MIN_CHANGE_NS = 5_000_000
 """A smaller change is the noise of reports, and no ear hears it."""
 MAX_SHIFTS = 4096
 """Twelve hours of a crystal that is off by 100 ppm need a thousand; beyond the bound the last one holds."""
@@ -33,7 +33,7 @@ class Shift(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Tie:
+class _ClockTie:
     at_ns: int
     """Wall time minus decode time."""
     offset_ns: int
@@ -43,7 +43,7 @@ class _Tie:
 @dataclass(slots=True)
 class _Reader:
     shifts: list[Shift] = field(default_factory=list)
-    ties: dict[TrackKind, _Tie] = field(default_factory=dict)
+    ties: dict[TrackKind, _ClockTie] = field(default_factory=dict)
     reached: int = 0
     """Where the sound of the links so far ends."""
     began: int = 0
@@ -55,10 +55,10 @@ class _Reader:
         if clock.source is SyncSource.ARRIVAL:
             self.ties.pop(kind, None)
             self.began, self.known = since, None
-            self._tell(since, 0)
+            self._add_shift(since, 0)
             return
         tie = clock.wall_ns - clock.decode_time * SECOND_NS // kind.clock_rate
-        self.ties[kind] = _Tie(tie, clock.offset_ns)
+        self.ties[kind] = _ClockTie(tie, clock.offset_ns)
 
     def settle(self, since: int) -> None:
         """Tell what the ties of a link say."""
@@ -68,11 +68,11 @@ class _Reader:
         if abs(sound.offset_ns - picture.offset_ns) > SAME_CLOCK_NS:
             return  # what the next reports say holds for this piece as well
         offset = sound.at_ns - picture.at_ns
-        if abs(offset) <= FURTHEST_NS and (self.known is None or abs(offset - self.known) > WORTH_NS):
-            self._tell(self.began if self.known is None else since, offset)
+        if abs(offset) <= MAX_OFFSET_NS and (self.known is None or abs(offset - self.known) > MIN_CHANGE_NS):
+            self._add_shift(self.began if self.known is None else since, offset)
             self.known = offset
 
-    def _tell(self, since: int, offset: int) -> None:
+    def _add_shift(self, since: int, offset: int) -> None:
         while self.shifts and self.shifts[-1].since >= since:
             self.shifts.pop()
         if offset != (self.shifts[-1].offset_ns if self.shifts else 0) and len(self.shifts) < MAX_SHIFTS:

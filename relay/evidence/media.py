@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from relay.base.errors import RelayError, TheirError
-from relay.evidence.notebook import Notebook
+from relay.evidence.findings import FindingCollector
 from relay.evidence.records import Link
 from relay.evidence.seal import TAG, decrypt_fragment, sha256
 from relay.evidence.verdict import Code, Form, Mark
@@ -38,7 +38,7 @@ class Reader(Protocol):
         ...
 
 
-class Within:
+class SubfolderReader:
     """A reader seen from one of its folders: names in it lose the folder, all others get `../` before them."""
 
     def __init__(self, reader: Reader, folder: str) -> None:
@@ -63,7 +63,7 @@ def _seen_from(folder: str, name: str) -> str:
 
 
 @dataclass(slots=True)
-class Piece:
+class StoredFragment:
     """A fragment as it should stand in its segment's file, and what was found there."""
 
     fragment: int
@@ -76,7 +76,7 @@ class Piece:
 Outcome: TypeAlias = tuple[Mark, Code | None]
 
 
-class Later(Protocol):
+class PendingOutcome(Protocol):
     """The outcome of a comparison that may still be running (a `concurrent.futures.Future`, say)."""
 
     def result(self) -> Outcome:
@@ -84,15 +84,15 @@ class Later(Protocol):
         ...
 
 
-Submit = Callable[[Callable[[], Outcome]], Later]
+Submit = Callable[[Callable[[], Outcome]], PendingOutcome]
 """Runs a comparison, here and now or on another core (hashing releases the interpreter's lock)."""
 
-AHEAD = 8
+MAX_RUNNING = 8
 """Fragments being compared at once: bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Now:
+class _Done:
     """An outcome that is there already."""
 
     outcome: Outcome
@@ -101,26 +101,26 @@ class _Now:
         return self.outcome
 
 
-def at_once(work: Callable[[], Outcome]) -> Later:
+def run_inline(work: Callable[[], Outcome]) -> PendingOutcome:
     """Compare in the caller's thread."""
-    return _Now(work())
+    return _Done(work())
 
 
 class MediaCheck:
     """Compares fragments with the files of a vault folder (`.seg`) or of an export (`.mp4`)."""
 
     def __init__(
-        self, reader: Reader, book: Notebook, form: Form, recording_key: bytes | None, submit: Submit = at_once
+        self, reader: Reader, collector: FindingCollector, form: Form, recording_key: bytes | None, submit: Submit = run_inline
     ) -> None:
         self._reader = reader
-        self._book = book
+        self._collector = collector
         self._form = form
         self._key = recording_key if form is Form.OPENED else None
         self._submit = submit
-        self._running: deque[tuple[Piece, Later]] = deque()
+        self._running: deque[tuple[StoredFragment, PendingOutcome]] = deque()
         self._sizes = {name: reader.size(name) for name in reader.names()}
         self._segment = -1
-        self._pieces: list[Piece] = []
+        self._pieces: list[StoredFragment] = []
         self._end = 0
         self._stored_end = 0
         self._last = -1
@@ -135,17 +135,17 @@ class MediaCheck:
         """Compare one fragment, in the order of the chain; its mark follows, at the latest when its segment is closed."""
         unseen = self._enter(link)
         if self._form is Form.EXPORT:
-            piece = Piece(link.fragment, self._end + unseen, link.plain_length, link.plain_digest)
+            piece = StoredFragment(link.fragment, self._end + unseen, link.plain_length, link.plain_digest)
         else:
-            piece = Piece(link.fragment, link.offset, link.stored_length, link.stored_digest)
+            piece = StoredFragment(link.fragment, link.offset, link.stored_length, link.stored_digest)
         self._end = piece.offset + piece.length
         self._pieces.append(piece)
-        self._book.mark(piece.fragment, Mark.UNKNOWN)
+        self._collector.mark(piece.fragment, Mark.UNKNOWN)
         data = self._read(piece.offset, piece.length)
         self.checked_bytes += len(data)
         key = self._key
         self._running.append((piece, self._submit(lambda: compare(data, piece, link, recording, key))))
-        self._settle(AHEAD)
+        self._settle(MAX_RUNNING)
 
     def skip(self, link: Link) -> None:
         """A genuine link whose fragment was not exported."""
@@ -174,25 +174,25 @@ class MediaCheck:
         if not whole and size and len(self._pieces) <= MAX_DIAGNOSED:
             self._diagnose(name, size)
         else:
-            self._tell_plainly(name, size)
+            self._report_in_place(name, size)
 
     def _settle(self, most: int) -> None:
         """Wait until no more than `most` comparisons are running."""
         while len(self._running) > most:
             piece, later = self._running.popleft()
             piece.mark, code = later.result()
-            self._book.mark(piece.fragment, piece.mark)
+            self._collector.mark(piece.fragment, piece.mark)
             if code is Code.WRONG_RECORDING_KEY:
-                self._book.once(code, piece.fragment)
+                self._collector.add_once(code, piece.fragment)
             elif code is not None:
-                self._book.say(code, piece.fragment)
+                self._collector.add(code, piece.fragment)
 
-    def _tell_plainly(self, name: str, size: int) -> None:
+    def _report_in_place(self, name: str, size: int) -> None:
         for piece in self._pieces:
             if piece.mark is Mark.ALTERED:
-                self._book.say(Code.FRAGMENT_ALTERED, piece.fragment)
+                self._collector.add(Code.FRAGMENT_ALTERED, piece.fragment)
         if size > self._end:
-            self._book.say(Code.EXTRA_BYTES, file=name, count=size - self._end)
+            self._collector.add(Code.EXTRA_BYTES, file=name, count=size - self._end)
 
     def _size(self) -> int:
         return self._sizes.get(self.name(self._segment), 0)
@@ -208,26 +208,26 @@ class MediaCheck:
     # --- what became of the fragments of a segment that does not fit --------------------------------------------------
 
     def _diagnose(self, name: str, size: int) -> None:
-        found, strangers, end = self._scan(size)
+        found, foreign, end = self._scan(size)
         order = [piece.fragment for piece in self._pieces]
         by_number = {piece.fragment: piece for piece in self._pieces}
         for number in by_number:
-            if number in strangers:
-                self._book.say(Code.FRAGMENT_ALTERED, number)
-                self._book.mark(number, Mark.ALTERED)
+            if number in foreign:
+                self._collector.add(Code.FRAGMENT_ALTERED, number)
+                self._collector.mark(number, Mark.ALTERED)
             elif number not in found:
-                self._book.mark(number, Mark.MISSING)
+                self._collector.mark(number, Mark.MISSING)
             else:
-                self._book.mark(number, Mark.INTACT)
-        self._tell_doubles(found)
-        self._tell_moves(order, found)
+                self._collector.mark(number, Mark.INTACT)
+        self._report_duplicates(found)
+        self._report_moves(order, found)
         if size > end:
-            self._book.say(Code.EXTRA_BYTES, file=name, count=size - end)
+            self._collector.add(Code.EXTRA_BYTES, file=name, count=size - end)
 
     def _scan(self, size: int) -> tuple[list[int], set[int], int]:
-        """Read the file from its beginning: fragments recognised in order, those whose place strangers hold, where it ends."""
+        """Read the file from its beginning: fragments recognised in order, those whose place foreign hold, where it ends."""
         found: list[int] = []
-        strangers: set[int] = set()
+        foreign: set[int] = set()
         expected = at = 0
         while at < size:
             index = self._recognise(at, size, expected)
@@ -235,20 +235,20 @@ class MediaCheck:
                 if expected >= len(self._pieces):
                     break
                 piece = self._pieces[expected]
-                if piece.offset > at and self._stands(piece, piece.offset):
+                if piece.offset > at and self._matches(piece, piece.offset):
                     at = piece.offset  # bytes of fragments whose links are lost
                     continue
                 if at + piece.length <= size:
-                    strangers.add(piece.fragment)
+                    foreign.add(piece.fragment)
             else:
                 piece = self._pieces[index]
                 found.append(piece.fragment)
             at, expected = at + max(piece.length, 1), (expected if index is None else index) + 1
-        return found, strangers - set(found), min(at, size)
+        return found, foreign - set(found), min(at, size)
 
     def _recognise(self, at: int, size: int, expected: int) -> int | None:
         """Return the index of the fragment that stands at `at`: the expected one, or one after it, or one before it."""
-        if expected < len(self._pieces) and self._stands(self._pieces[expected], at):
+        if expected < len(self._pieces) and self._matches(self._pieces[expected], at):
             return expected
         by_length: dict[int, list[int]] = {}
         for index, piece in enumerate(self._pieces):
@@ -262,27 +262,27 @@ class MediaCheck:
                 matches += [index for index in by_length[length] if self._pieces[index].digest == digest]
         return min(matches, key=lambda index: (index < expected, index), default=None)
 
-    def _stands(self, piece: Piece, at: int) -> bool:
+    def _matches(self, piece: StoredFragment, at: int) -> bool:
         return piece.length > 0 and sha256(self._read(at, piece.length)) == piece.digest
 
-    def _tell_doubles(self, found: list[int]) -> None:
+    def _report_duplicates(self, found: list[int]) -> None:
         seen: set[int] = set()
         for number in found:
             if number in seen:
-                self._book.say(Code.FRAGMENT_TWICE, number)
-                self._book.mark(number, Mark.MISPLACED)
+                self._collector.add(Code.FRAGMENT_TWICE, number)
+                self._collector.mark(number, Mark.MISPLACED)
             seen.add(number)
 
-    def _tell_moves(self, order: list[int], found: list[int]) -> None:
+    def _report_moves(self, order: list[int], found: list[int]) -> None:
         """Compare the order of those that are there with the order in which they should stand."""
         there = list(dict.fromkeys(found))
         for wanted, number in zip([number for number in order if number in set(there)], there, strict=True):
             if wanted != number:
-                self._book.say(Code.FRAGMENT_MISPLACED, wanted, other=number)
-                self._book.mark(wanted, Mark.MISPLACED)
+                self._collector.add(Code.FRAGMENT_MISPLACED, wanted, other=number)
+                self._collector.mark(wanted, Mark.MISPLACED)
 
 
-def compare(data: bytes, piece: Piece, link: Link, recording: str, key: bytes | None) -> Outcome:
+def compare(data: bytes, piece: StoredFragment, link: Link, recording: str, key: bytes | None) -> Outcome:
     """Return the mark of one fragment and what else is to be said of it; touches nothing, so that any thread may run it."""
     if len(data) < piece.length:
         return Mark.MISSING, None

@@ -4,25 +4,25 @@ What this file owns: signatures, sequence and the link to the record before.  Wh
 
 A record is let through once the record after it repeats its digest, or its own signature holds.  Where hashes link a run of
 records to a record whose signature holds, the run is as genuine as that record (changing any bit of it, its signatures
-included, breaks a hash), so one signature in `RUN` is checked; as soon as anything is out of order, each record's own is.
+included, breaks a hash), so one signature in `MAX_RUN` is checked; as soon as anything is out of order, each record's own is.
 """
 
 from collections.abc import Iterator
 
 from relay.evidence.chain import Record
-from relay.evidence.notebook import Notebook
+from relay.evidence.findings import FindingCollector
 from relay.evidence.records import KeyRollover, Link, Recovery, Start
 from relay.evidence.seal import NO_DIGEST, signature_holds
 from relay.evidence.verdict import Code, Mark
 
-RUN = 32
+MAX_RUN = 32
 
 
 class Order:
     """Feed it records as they stand in the file; it yields those whose content may be judged."""
 
-    def __init__(self, book: Notebook) -> None:
-        self._book = book
+    def __init__(self, collector: FindingCollector) -> None:
+        self._collector = collector
         self._key: bytes | None = None
         self._next = 0
         self._head: bytes | None = NO_DIGEST
@@ -50,7 +50,7 @@ class Order:
         if isinstance(record.body, Start):
             self._key = record.body.certificate.session_key
         else:
-            self._book.say(Code.NO_START)
+            self._collector.add(Code.NO_START)
             self._next, self._head = record.sequence, None
 
     def _follows(self, record: Record) -> bool:
@@ -67,7 +67,7 @@ class Order:
         elif self._held is not None:
             self._run.append(self._held)
             yield self._held
-            if len(self._run) >= RUN:
+            if len(self._run) >= MAX_RUN:
                 self._check_run()
         self._held = record
         self._advance(record)
@@ -84,8 +84,8 @@ class Order:
         """A record of a stretch that does not follow from the start: genuine perhaps, but of another chain."""
         self._advance(record)
         fragment = _fragment(record)
-        if fragment is not None and fragment <= len(self._book.marks):
-            self._book.mark(fragment, Mark.ALTERED)
+        if fragment is not None and fragment <= len(self._collector.marks):
+            self._collector.mark(fragment, Mark.ALTERED)
 
     def _settle(self) -> Iterator[Record]:
         """Check the signatures of everything not yet vouched for; let the record held back through if its own holds."""
@@ -120,23 +120,25 @@ class Order:
             self._head, self._next = None, self._next + 1
             return False
         if record.sequence < self._next:
-            self._book.say(Code.RECORD_MISPLACED, _fragment(record), record=record.sequence)
-            if isinstance(record.body, Link) and self._book.marked(record.body.fragment) is Mark.MISSING:
-                self._book.mark(record.body.fragment, Mark.MISPLACED)
+            self._collector.add(Code.RECORD_MISPLACED, _fragment(record), record=record.sequence)
+            if isinstance(record.body, Link) and self._collector.marked(record.body.fragment) is Mark.MISSING:
+                self._collector.mark(record.body.fragment, Mark.MISPLACED)
             return False
         if record.sequence > self._next:
-            self._book.say(Code.RECORDS_MISSING, _fragment(record), record=record.sequence, count=record.sequence - self._next)
+            self._collector.add(
+                Code.RECORDS_MISSING, _fragment(record), record=record.sequence, count=record.sequence - self._next
+            )
         else:
-            self._book.say(Code.CHAIN_BROKEN, _fragment(record), record=record.sequence)
+            self._collector.add(Code.CHAIN_BROKEN, _fragment(record), record=record.sequence)
             self._foreign = not self._foreign and self._key is not None
         return True
 
     def _altered(self, record: Record, sequence: int) -> None:
         """A record is not what was signed; its own fragment number is not to be believed where its place is known."""
-        self._book.say(Code.RECORD_ALTERED, _fragment(record), record=sequence)
+        self._collector.add(Code.RECORD_ALTERED, _fragment(record), record=sequence)
         fragment = _fragment(record)
-        if fragment is not None and fragment <= len(self._book.marks):
-            self._book.mark(fragment, Mark.ALTERED)
+        if fragment is not None and fragment <= len(self._collector.marks):
+            self._collector.mark(fragment, Mark.ALTERED)
 
 
 def _fragment(record: Record) -> int | None:

@@ -33,7 +33,7 @@ MODULES = (
     "relay.evidence.boxes",
     "relay.evidence.codes",
     "relay.evidence.verdict",
-    "relay.evidence.notebook",
+    "relay.evidence.findings",
     "relay.evidence.media",
     "relay.evidence.order",
     "relay.evidence.trust",

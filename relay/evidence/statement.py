@@ -27,7 +27,7 @@ from relay.evidence.wire import Fixed, Flag, Raw, Repeat, Struct, Text, UInt, de
 STATEMENT_MAGIC = b"BCRSTATE\0\1"
 SUCCESSION_MAGIC = b"BCRSUCCN\0\1"
 REVOCATIONS_MAGIC = b"BCRREVOK\0\1"
-MAX_PAPER = 4096
+MAX_DOCUMENT = 4096
 """No paper is longer than this; a reader need not read on."""
 MAX_SUCCESSIONS = 32
 """No more are looked at."""
@@ -146,7 +146,7 @@ def _revocations_bytes(revocations: Revocations) -> bytes:
 
 
 def _open(magic: bytes, codec: Struct[T], data: bytes) -> T:
-    if not data.startswith(magic) or len(data) > MAX_PAPER:
+    if not data.startswith(magic) or len(data) > MAX_DOCUMENT:
         raise TheirError(Kind.INVALID, "byte 0: not a paper of a known format version")
     return decode(codec, data[len(magic) :], len(magic))
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from relay.base.errors import TheirError
 from relay.evidence.chain import Record, rollover_bytes
+from relay.evidence.findings import FindingCollector
 from relay.evidence.media import Reader
-from relay.evidence.notebook import Notebook
 from relay.evidence.records import KeyRollover, Recovery, Start
 from relay.evidence.seal import SessionCertificate, key_id, signature_holds
 from relay.evidence.statement import (
-    MAX_PAPER,
+    MAX_DOCUMENT,
     MAX_SUCCESSIONS,
     Revocations,
     Statement,
@@ -24,14 +24,14 @@ from relay.evidence.statement import (
     statement_holds,
     succession_holds,
 )
-from relay.evidence.verdict import Code, moment
+from relay.evidence.verdict import Code, utc_text
 
 
 @dataclass(slots=True)
 class Trust:
     """The long-term keys believed in, by id; grows by successions that a believed key signed."""
 
-    book: Notebook
+    collector: FindingCollector
     public_key: bytes | None
     revoked: Mapping[bytes, Collection[bytes]] | None
     """Public key (long-term or session) to the chain heads that a journal checkpoint held before; None: not known."""
@@ -49,9 +49,9 @@ class Trust:
         papers = [read_succession(paper) for paper in given]
         for name in sorted(names)[:MAX_SUCCESSIONS]:
             try:
-                papers.append(read_succession(reader.read(name, 0, MAX_PAPER + 1)))
+                papers.append(read_succession(reader.read(name, 0, MAX_DOCUMENT + 1)))
             except TheirError:
-                self.book.say(Code.NOT_COVERED, file=name)
+                self.collector.add(Code.NOT_COVERED, file=name)
         for _ in papers:
             for paper in papers:
                 self._learn(paper)
@@ -60,7 +60,7 @@ class Trust:
         old, new = key_id(paper.old_key), key_id(paper.new_key)
         if new in self._keys and old not in self._keys and succession_holds(paper):
             self._keys[old] = paper.old_key
-            self.book.say(Code.SUCCESSION, key=old.hex(), by=new.hex())
+            self.collector.add(Code.SUCCESSION, key=old.hex(), by=new.hex())
 
     def learn_revocations(self, beside: bytes | None, given: Sequence[bytes] = ()) -> None:
         """Read lists of revoked keys, `given` and the one beside the chain; raises TheirError where a given one is none."""
@@ -69,7 +69,7 @@ class Trust:
             try:
                 self._lists.append(read_revocations(beside))
             except TheirError:
-                self.book.once(Code.REVOCATIONS_FOREIGN)
+                self.collector.add_once(Code.REVOCATIONS_FOREIGN)
 
     def record(self, record: Record) -> None:
         """Judge the certificate of a record that brings one."""
@@ -82,32 +82,32 @@ class Trust:
     def _consent(self, record: Record, body: KeyRollover) -> None:
         signed = rollover_bytes(record.previous, body.certificate)
         if not signature_holds(body.certificate.session_key, signed, body.consent):
-            self.book.say(Code.ROLLOVER_FORGED, record=record.sequence)
+            self.collector.add(Code.ROLLOVER_FORGED, record=record.sequence)
 
     def _certificate(self, sequence: int, certificate: SessionCertificate) -> None:
         self.signer = self.signer or certificate.issuer.hex()
         self._used.add(certificate.session_key)
         key = self._keys.get(certificate.issuer)
         if self.public_key is None:
-            self.book.once(Code.NO_PUBLIC_KEY, key=certificate.issuer.hex())
+            self.collector.add_once(Code.NO_PUBLIC_KEY, key=certificate.issuer.hex())
         elif key is None:
             wanted = key_id(self.public_key).hex()
-            self.book.once(Code.FOREIGN_KEY, key=certificate.issuer.hex(), wanted=wanted)
+            self.collector.add_once(Code.FOREIGN_KEY, key=certificate.issuer.hex(), wanted=wanted)
         elif not certificate.issued_by(key):
-            self.book.say(Code.BAD_CERTIFICATE, record=sequence, key=certificate.issuer.hex())
+            self.collector.add(Code.BAD_CERTIFICATE, record=sequence, key=certificate.issuer.hex())
         else:
             self._used.add(key)
 
     def time(self, sequence: int, certificate: SessionCertificate, utc_ns: int, fragment: int | None = None) -> None:
         """A record says this time: it must lie within the life of its signer's certificate."""
         if not certificate.covers(utc_ns):
-            self.book.once(Code.CERTIFICATE_LIFE, fragment, record=sequence, at=moment(utc_ns))
+            self.collector.add_once(Code.CERTIFICATE_LIFE, fragment, record=sequence, at=utc_text(utc_ns))
 
     def statement(self, statement: Statement) -> None:
         """Judge the signature of an interval's statement."""
         key = self._keys.get(statement.issuer)
         if key is None or not statement_holds(statement, key):
-            self.book.say(Code.STATEMENT_FOREIGN)
+            self.collector.add(Code.STATEMENT_FOREIGN)
         else:
             self._used.add(key)
 
@@ -116,7 +116,7 @@ class Trust:
         revoked = {**self._listed(head), **(self.revoked or {})}
         for key in sorted(self._used & set(revoked)):
             if head not in revoked[key]:
-                self.book.say(Code.KEY_REVOKED, key=key_id(key).hex())
+                self.collector.add(Code.KEY_REVOKED, key=key_id(key).hex())
 
     def _listed(self, head: bytes) -> dict[bytes, frozenset[bytes]]:
         """Return what the lists say: a key on any is revoked, and vouches only where every list that names it says so."""
@@ -129,15 +129,15 @@ class Trust:
             found[revoked.key] = heads & found.get(revoked.key, heads)
         if lists:
             newest = max(each.issued_ns for each in lists)
-            self.book.say(Code.REVOCATION_CHECKED, at=moment(newest), count=len(found))
+            self.collector.add(Code.REVOCATION_CHECKED, at=utc_text(newest), count=len(found))
         elif self.revoked is None:
-            self.book.say(Code.REVOCATION_UNCHECKED, head=head.hex())
+            self.collector.add(Code.REVOCATION_UNCHECKED, head=head.hex())
         return found
 
     def _believed(self, listing: Revocations, head: bytes, public_key: bytes) -> bool:
         """Only the trusted key itself says which keys are revoked: one that it follows may be a thief's by now."""
         key = self._keys.get(listing.issuer)
         if key is None or listing.head != head or not revocations_hold(listing, key):
-            self.book.once(Code.REVOCATIONS_FOREIGN)
+            self.collector.add_once(Code.REVOCATIONS_FOREIGN)
             return False
         return key == public_key

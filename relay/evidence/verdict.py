@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from relay.evidence.codes import Axis, Code
 
-__all__ = ["ANSWERS", "Axis", "Code", "Finding", "Form", "Language", "Mark", "Verdict", "moment", "printable", "report"]
+__all__ = ["ANSWERS", "Axis", "Code", "Finding", "Form", "Language", "Mark", "Verdict", "utc_text", "printable", "report"]
 
 Language: TypeAlias = Literal["fr", "en"]
 
@@ -48,10 +48,10 @@ class Finding:
     fragment: int | None = None
     values: tuple[tuple[str, str], ...] = ()
 
-    def say(self, language: Language) -> str:
+    def text(self, language: Language) -> str:
         """Return the words."""
         words = self.code.french if language == "fr" else self.code.english
-        values = {key: _spoken(key, printable(text), language) for key, text in self.values}
+        values = {key: _translated(key, printable(text), language) for key, text in self.values}
         return words.format(fragment=self.fragment, **values)
 
 
@@ -69,7 +69,7 @@ class Verdict:
     marks: str
     findings: tuple[Finding, ...]
     notes: tuple[Finding, ...]
-    untold: int
+    omitted: int
     """Findings and notes beyond the bound that are counted only."""
     signer: str
     """Id (hex) of the long-term key that certifies the signer, as the chain claims."""
@@ -99,7 +99,7 @@ class Verdict:
             "marks": self.marks,
             "findings": _plain(self.findings),
             "notes": _plain(self.notes),
-            "untold": self.untold,
+            "untold": self.omitted,
             "signer": self.signer,
             "start_ns": self.start_ns,
             "end_ns": self.end_ns,
@@ -165,7 +165,7 @@ TRACKS: dict[str, tuple[str, str]] = {
 }
 
 
-def _spoken(key: str, text: str, language: Language) -> str:
+def _translated(key: str, text: str, language: Language) -> str:
     """Return a value in words where it is one of a list."""
     words = {"cause": CAUSES, "track": TRACKS}.get(key, {})
     return _word(words[text], language) if text in words else text
@@ -182,7 +182,7 @@ def _plain(findings: Sequence[Finding]) -> list[dict[str, Any]]:
             "axis": finding.code.axis.value,
             "fragment": finding.fragment,
             "values": dict(finding.values),
-            **{language: finding.say(language) for language in LANGUAGES},
+            **{language: finding.text(language) for language in LANGUAGES},
         }
         for finding in findings
     ]
@@ -193,7 +193,7 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
-def moment(utc_ns: int) -> str:
+def utc_text(utc_ns: int) -> str:
     """Return `2026-11-22 21:04:10.123 UTC`; a time that no calendar knows is told in nanoseconds.
 
     `relay.base.clock` would need the time zone database, which a court expert's machine may lack.
@@ -209,12 +209,12 @@ def report(verdict: Verdict, language: Language, *, width: int = 100) -> list[st
     """Return the verdict as lines of plain text."""
     lines = [f"{_word(FORMS[verdict.form], language)} · {printable(verdict.camera)} · {printable(verdict.recording)}"]
     if verdict.start_ns is not None and verdict.end_ns is not None:
-        lines.append(f"{moment(verdict.start_ns)} → {moment(verdict.end_ns)}")
+        lines.append(f"{utc_text(verdict.start_ns)} → {utc_text(verdict.end_ns)}")
     answers = verdict.answers(language)
     lines += [f"{_word(AXES[axis], language):<13}: {answers[axis]}" for axis in Axis]
     lines += [verdict.marks[at : at + width] for at in range(0, len(verdict.marks), width)]
-    lines += [f"! {finding.say(language)}" for finding in verdict.findings]
-    lines += [f"- {note.say(language)}" for note in verdict.notes]
-    if verdict.untold:
-        lines.append(f"… +{verdict.untold}")
+    lines += [f"! {finding.text(language)}" for finding in verdict.findings]
+    lines += [f"- {note.text(language)}" for note in verdict.notes]
+    if verdict.omitted:
+        lines.append(f"… +{verdict.omitted}")
     return lines

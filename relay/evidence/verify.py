@@ -16,14 +16,14 @@ from relay.base.errors import Kind, TheirError
 from relay.evidence.chain import MAX_RECORD, PREAMBLE, Record, parse_record, record_length
 from relay.evidence.continuity import Continuity, Scope
 from relay.evidence.derived import Derived
-from relay.evidence.media import MAX_FRAGMENT, MediaCheck, Reader, Submit, Within, at_once
-from relay.evidence.notebook import Notebook
+from relay.evidence.findings import FindingCollector
+from relay.evidence.media import MAX_FRAGMENT, MediaCheck, Reader, SubfolderReader, Submit, run_inline
 from relay.evidence.order import Order
 from relay.evidence.records import Body, End, Gap, KeyRollover, Link, Original, Recovery, Start
 from relay.evidence.seal import SessionCertificate
-from relay.evidence.statement import MAX_PAPER, Statement, read_statement
+from relay.evidence.statement import MAX_DOCUMENT, Statement, read_statement
 from relay.evidence.trust import Trust
-from relay.evidence.verdict import Axis, Code, Form, Mark, Verdict, moment
+from relay.evidence.verdict import Axis, Code, Form, Mark, Verdict, utc_text
 
 CHAIN = "chain"
 STATEMENT = "statement"
@@ -48,13 +48,13 @@ def verify(
     revoked: Mapping[bytes, Collection[bytes]] | None = None,
     revocations: Sequence[bytes] = (),
     progress: Progress | None = None,
-    submit: Submit = at_once,
+    submit: Submit = run_inline,
 ) -> Verdict:
     """Judge what `reader` holds.
 
     `public_key`: the relay's long-term public key (32 bytes), from elsewhere than the recording; None is a finding.
     `recording_key`: the AES-256 key of the recording (32 bytes) where there is one; without it, *checked as stored*.
-    `successions`: papers (FORMAT.md §6) besides those that lie with the recording; raises TheirError where one is none.
+    `successions`: beside (FORMAT.md §6) besides those that lie with the recording; raises TheirError where one is none.
     `revoked`: for each revoked public key, the chain heads that a journal checkpoint held before its revocation; None where
     that is not known: then a list beside the recording or in `revocations` tells it (FORMAT.md §6a), else a note says so.
     `submit`: runs the comparison of a fragment, on another core perhaps (`ThreadPoolExecutor.submit`).
@@ -65,8 +65,8 @@ def verify(
     if CHAIN not in names:
         return _without_chain(names)
     form = _form(names, recording_key)
-    papers = successions, revocations
-    return _Verification(reader, names, form, public_key, recording_key, *papers, revoked, progress, submit).run()
+    beside = successions, revocations
+    return _Verification(reader, names, form, public_key, recording_key, *beside, revoked, progress, submit).run()
 
 
 def locate(reader: Reader) -> Reader:
@@ -80,7 +80,7 @@ def locate(reader: Reader) -> Reader:
         return reader
     if len(folders) > 1:
         raise TheirError(Kind.INVALID, f"{len(folders)} recordings: verify one at a time")
-    return Within(reader, folders[0])
+    return SubfolderReader(reader, folders[0])
 
 
 def _form(names: list[str], recording_key: bytes | None) -> Form:
@@ -97,14 +97,14 @@ def _form(names: list[str], recording_key: bytes | None) -> Form:
 def _without_chain(names: list[str]) -> Verdict:
     if not any(_PLAYABLE.fullmatch(name) or _SEGMENT.fullmatch(name) for name in names):
         raise TheirError(Kind.INVALID, "no recording: neither a chain nor media")
-    book = Notebook()
-    book.say(Code.UNSIGNED)
+    collector = FindingCollector()
+    collector.add(Code.UNSIGNED)
     answers = ("not judged", "not judged", "not proved", "time not proved")
-    findings, notes = tuple(book.findings), tuple(book.notes)
+    findings, notes = tuple(collector.findings), tuple(collector.notes)
     return Verdict(Form.UNSIGNED, "", "", *answers, "", findings, notes, 0, "", None, None, 0, 0, "")
 
 
-def read_records(reader: Reader, book: Notebook) -> Iterator[Record]:
+def read_records(reader: Reader, collector: FindingCollector) -> Iterator[Record]:
     """Yield the records of the file `chain`, reading it in pieces; what cannot be parsed is a finding and ends it.
 
     Raises TheirError when not even its first bytes are those of a chain.
@@ -124,7 +124,7 @@ def read_records(reader: Reader, book: Notebook) -> Iterator[Record]:
                 raise TheirError(Kind.INVALID, f"byte {position}: record of {length} bytes, {len(buffer) - at} left")
             record = parse_record(buffer[at : at + length], position)
         except TheirError as error:
-            book.say(Code.CHAIN_UNREADABLE, why=error.detail)
+            collector.add(Code.CHAIN_UNREADABLE, why=error.detail)
             return
         yield record
         position += length
@@ -144,7 +144,7 @@ class _Verification:
     revoked: Mapping[bytes, Collection[bytes]] | None
     progress: Progress | None
     submit: Submit
-    book: Notebook = field(default_factory=Notebook)
+    collector: FindingCollector = field(default_factory=FindingCollector)
     start: Start | None = None
     certificate: SessionCertificate | None = None
     close: End | Recovery | None = None
@@ -162,15 +162,15 @@ class _Verification:
     _total: int = 0
 
     def __post_init__(self) -> None:
-        self.order = Order(self.book)
-        self.trust = Trust(self.book, self.public_key, self.revoked)
-        self.media = MediaCheck(self.reader, self.book, self.form, self.recording_key, self.submit)
+        self.order = Order(self.collector)
+        self.trust = Trust(self.collector, self.public_key, self.revoked)
+        self.media = MediaCheck(self.reader, self.collector, self.form, self.recording_key, self.submit)
         self._total = sum(self.reader.size(name) for name in self.names)
 
     def run(self) -> Verdict:
         """Read everything once and add it up."""
-        self._papers()
-        for record in read_records(self.reader, self.book):
+        self._read_beside()
+        for record in read_records(self.reader, self.collector):
             for judged in self.order.feed(record):
                 self._judge(judged)
         for judged in self.order.finish():
@@ -181,33 +181,33 @@ class _Verification:
 
     # --- before the chain ---------------------------------------------------------------------------------------------
 
-    def _papers(self) -> None:
+    def _read_beside(self) -> None:
         beside = [name for name in self.names if name.split("-")[0] == "succession"]
         self.trust.learn(self.reader, beside, self.successions)
-        listed = self.reader.read(REVOCATIONS, 0, MAX_PAPER + 1) if REVOCATIONS in self.names else None
+        listed = self.reader.read(REVOCATIONS, 0, MAX_DOCUMENT + 1) if REVOCATIONS in self.names else None
         self.trust.learn_revocations(listed, self.revocations)
         if STATEMENT in self.names:
             try:
-                self.statement = read_statement(self.reader.read(STATEMENT, 0, MAX_PAPER + 1))
+                self.statement = read_statement(self.reader.read(STATEMENT, 0, MAX_DOCUMENT + 1))
             except TheirError as error:
-                self.book.say(Code.STATEMENT_MISMATCH, why=error.detail)
+                self.collector.add(Code.STATEMENT_MISMATCH, why=error.detail)
             else:
                 self.trust.statement(self.statement)
         for name in self.names:
             if _PLAYABLE.fullmatch(name) and not _SEGMENT.fullmatch(name):
-                self.copies.append(Derived(self.reader, name, self.book))
+                self.copies.append(Derived(self.reader, name, self.collector))
 
-        self.times = Continuity(self.book, Scope(self.statement))
+        self.times = Continuity(self.collector, Scope(self.statement))
 
     def _inside(self, fragment: int) -> bool:
-        return self.times.scope.has(fragment)
+        return self.times.scope.includes(fragment)
 
     # --- record by record ---------------------------------------------------------------------------------------------
 
     def _judge(self, record: Record) -> None:
         body: Body = record.body
         if self.close is not None:
-            self.book.once(Code.AFTER_END)
+            self.collector.add_once(Code.AFTER_END)
             return
         self.trust.record(record)
         if isinstance(body, Link):
@@ -224,12 +224,12 @@ class _Verification:
 
     def _start(self, record: Record, body: Start) -> None:
         if self.start is not None:
-            self.book.say(Code.CHAIN_RULE, record=record.sequence, why="a second start")
+            self.collector.add(Code.CHAIN_RULE, record=record.sequence, why="a second start")
             return
         self.start, self.certificate = body, body.certificate
         self.trust.time(record.sequence, body.certificate, body.started_ns)
         if body.previous_recording is not None:
-            self.book.say(Code.FOLLOWS, recording=body.previous_recording)
+            self.collector.add(Code.FOLLOWS, recording=body.previous_recording)
         if body.original is Original.CAMERA and self.form is not Form.DERIVED:
             self.form = Form.CHAIN_ONLY
 
@@ -241,14 +241,16 @@ class _Verification:
     def _link(self, record: Record, link: Link) -> None:
         rule = self._broken_rule(link)
         if rule:
-            self.book.say(Code.CHAIN_RULE, link.fragment, record=record.sequence, why=rule)
+            self.collector.add(Code.CHAIN_RULE, link.fragment, record=record.sequence, why=rule)
         self.links += 1
         self.segments = max(self.segments, link.segment + 1)
         self.plain_bytes += link.plain_length
         self.stored_bytes += link.stored_length
         self.times.link(link)
-        if self.times.scope.forgets(link):
-            self.book.once(Code.STATEMENT_MISMATCH, why=f"fragment {link.fragment} lies in the interval but is left out")
+        if self.times.scope.omits(link):
+            self.collector.add_once(
+                Code.STATEMENT_MISMATCH, why=f"fragment {link.fragment} lies in the interval but is left out"
+            )
         if self.certificate is not None:
             self.trust.time(record.sequence, self.certificate, link.arrival_start_ns, link.fragment)
         self._compare(link)
@@ -257,7 +259,7 @@ class _Verification:
 
     def _broken_rule(self, link: Link) -> str | None:
         """Say which rule of FORMAT.md §3.3 a genuine link breaks."""
-        if link.fragment < len(self.book.marks):
+        if link.fragment < len(self.collector.marks):
             return "its fragment has a link already"
         if max(link.plain_length, link.stored_length) > MAX_FRAGMENT:
             return "its fragment is too long"
@@ -275,7 +277,7 @@ class _Verification:
             self.media.link(link, self.start.recording)
         else:
             self.media.skip(link)
-            self.book.mark(link.fragment, self._mark(link))
+            self.collector.mark(link.fragment, self._mark(link))
 
     def _mark(self, link: Link) -> Mark:
         """Return the mark of a fragment whose bytes are not compared."""
@@ -300,9 +302,9 @@ class _Verification:
 
     def _finish(self) -> None:
         if self.start is None:
-            self.book.once(Code.NO_START)
+            self.collector.add_once(Code.NO_START)
         self.media.close_segment()
-        self.times.finish(len(self.book.marks) - 1)
+        self.times.finish(len(self.collector.marks) - 1)
         if isinstance(self.close, End):
             self._counts(self.close)
         self._interruption()
@@ -311,47 +313,47 @@ class _Verification:
         for copy in self.copies:
             copy.finish(alone=self.form is Form.DERIVED)
         if self.form is Form.DERIVED:
-            self.book.say(Code.DERIVED_ONLY)
+            self.collector.add(Code.DERIVED_ONLY)
         self.trust.revocations(self.head)
         self._missing()
         self._other_files()
 
     def _counts(self, end: End) -> None:
-        if self.book.codes & _EXPLAINS_COUNTS:
+        if self.collector.codes & _EXPLAINS_COUNTS:
             return
         said = (end.links, end.gaps, end.segments, end.plain_bytes, end.stored_bytes)
         if said != (self.links, self.times.gaps, self.segments, self.plain_bytes, self.stored_bytes):
             found, gaps = self.links, self.times.gaps
-            self.book.say(Code.COUNTS_DIFFER, said=end.links, gaps_said=end.gaps, found=found, gaps_found=gaps)
+            self.collector.add(Code.COUNTS_DIFFER, said=end.links, gaps_said=end.gaps, found=found, gaps_found=gaps)
 
     def _interruption(self) -> None:
         last = self.times.last_ns
         if isinstance(self.close, End) or (self.statement is not None and last is not None and self.statement.to_ns <= last):
             return
-        until = "?" if last is None else moment(last)
+        until = "?" if last is None else utc_text(last)
         if isinstance(self.close, Recovery):
-            self.book.say(Code.RECOVERED, until=until, cause=self.close.cause)
-            self.times.recovery(self.close, len(self.book.marks) - 1)
+            self.collector.add(Code.RECOVERED, until=until, cause=self.close.cause)
+            self.times.recovery(self.close, len(self.collector.marks) - 1)
         else:
-            self.book.say(Code.INTERRUPTED, until=until)
+            self.collector.add(Code.INTERRUPTED, until=until)
 
     def _interval(self, statement: Statement) -> None:
-        self.book.say(Code.NOT_EXPORTED, at=moment(statement.from_ns), until=moment(statement.to_ns))
+        self.collector.add(Code.NOT_EXPORTED, at=utc_text(statement.from_ns), until=utc_text(statement.to_ns))
         if self.start is not None and statement.recording != self.start.recording:
-            self.book.say(Code.STATEMENT_MISMATCH, why=f"it is about {statement.recording}")
+            self.collector.add(Code.STATEMENT_MISMATCH, why=f"it is about {statement.recording}")
         if statement.head != self.head:
-            self.book.say(Code.STATEMENT_MISMATCH, why="the chain is not the one it was signed for")
-        if statement.last >= len(self.book.marks):
-            self.book.say(Code.STATEMENT_MISMATCH, why=f"fragment {statement.last} is not in the chain")
+            self.collector.add(Code.STATEMENT_MISMATCH, why="the chain is not the one it was signed for")
+        if statement.last >= len(self.collector.marks):
+            self.collector.add(Code.STATEMENT_MISMATCH, why=f"fragment {statement.last} is not in the chain")
 
     def _missing(self) -> None:
         """Tell runs of missing fragments once each."""
-        for run in re.finditer(Mark.MISSING.encode() + b"+", bytes(self.book.marks)):
+        for run in re.finditer(Mark.MISSING.encode() + b"+", bytes(self.collector.marks)):
             first, last = run.start(), run.end() - 1
             if first == last:
-                self.book.say(Code.FRAGMENT_MISSING, first)
+                self.collector.add(Code.FRAGMENT_MISSING, first)
             else:
-                self.book.say(Code.FRAGMENTS_MISSING, first, last=last, count=last - first + 1)
+                self.collector.add(Code.FRAGMENTS_MISSING, first, last=last, count=last - first + 1)
 
     def _other_files(self) -> None:
         known = {CHAIN, STATEMENT, REVOCATIONS} | self.media.known | {copy.name for copy in self.copies}
@@ -359,9 +361,9 @@ class _Verification:
             if _SEGMENT.fullmatch(name) and self.start is None:
                 continue
             if _SEGMENT.fullmatch(name):
-                self.book.say(Code.FOREIGN_FILE, file=name)
+                self.collector.add(Code.FOREIGN_FILE, file=name)
             elif name.split("-")[0] != "succession":
-                self.book.say(Code.NOT_COVERED, file=name)
+                self.collector.add(Code.NOT_COVERED, file=name)
 
     # --- adding up ----------------------------------------------------------------------------------------------------
 
@@ -373,22 +375,22 @@ class _Verification:
             camera=start.camera if start else "",
             integrity=self._integrity(),
             completeness=self._completeness(),
-            origin="not proved" if start is None or Axis.ORIGIN in self.book.against else "proved",
+            origin="not proved" if start is None or Axis.ORIGIN in self.collector.against else "proved",
             time=self._time(),
-            marks=self.book.marks.decode(),
-            findings=tuple(self.book.findings),
-            notes=tuple(self.book.notes),
-            untold=self.book.untold,
+            marks=self.collector.marks.decode(),
+            findings=tuple(self.collector.findings),
+            notes=tuple(self.collector.notes),
+            omitted=self.collector.omitted,
             signer=self.trust.signer,
             start_ns=start.started_ns if start else times.first_ns,
             end_ns=self.close.end_ns if isinstance(self.close, End) else times.last_ns,
-            fragments=len(self.book.marks),
+            fragments=len(self.collector.marks),
             checked_bytes=self.media.checked_bytes,
             head=self.head.hex(),
         )
 
     def _integrity(self) -> str:
-        against = {code for code in self.book.codes if code.against and code.axis is Axis.INTEGRITY}
+        against = {code for code in self.collector.codes if code.against and code.axis is Axis.INTEGRITY}
         if against - {Code.DERIVED_ONLY}:
             return "altered"
         if against or self.start is None:
@@ -396,7 +398,7 @@ class _Verification:
         return "intact as stored" if self.form is Form.STORED else "intact"
 
     def _completeness(self) -> str:
-        against = {code for code in self.book.codes if code.against and code.axis is Axis.COMPLETENESS}
+        against = {code for code in self.collector.codes if code.against and code.axis is Axis.COMPLETENESS}
         if against - {Code.INTERRUPTED, Code.RECOVERED}:
             return "incomplete"
         if against:
@@ -404,6 +406,6 @@ class _Verification:
         return "complete" if self.statement is None else "complete for this interval"
 
     def _time(self) -> str:
-        if self.start is None or Axis.TIME in self.book.against:
+        if self.start is None or Axis.TIME in self.collector.against:
             return "time not proved"
-        return "suspect" if Code.CLOCK_SUSPECT in self.book.codes else "consistent"
+        return "suspect" if Code.CLOCK_SUSPECT in self.collector.codes else "consistent"

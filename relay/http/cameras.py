@@ -84,7 +84,7 @@ async def ask(request: web.Request) -> web.StreamResponse:
     body = await read_body(request, schemas.StreamRequest)
     services = context(request)
     person = signed_in(request).person
-    await services.guard.require(
+    await services.authorizer.require(
         person, Action.REQUEST_STREAM, object_type="camera", object_id=request.match_info["camera"][:40]
     )
     camera = await services.enrolment.camera(request.match_info["camera"])
@@ -106,7 +106,7 @@ async def view_token(request: web.Request) -> web.StreamResponse:
     body = await read_body(request, schemas.ViewTokenAsk)
     services = context(request)
     found = signed_in(request)
-    await services.guard.require(found.person, Action.REQUEST_STREAM, object_type="camera", object_id=body.camera)
+    await services.authorizer.require(found.person, Action.REQUEST_STREAM, object_type="camera", object_id=body.camera)
     await services.interventions.motive_of(found.person, body.intervention)
     made = services.view_tokens.issue(found, body.camera, body.intervention)
     return answer(schemas.ViewTokenOut(token=made.token, expires_at=rfc3339(services.steady.wall_ns(made.expires_ns))), 201)

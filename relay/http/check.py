@@ -23,7 +23,7 @@ def _out(found: Iterable[Disagreement]) -> list[schemas.DisagreementOut]:
 async def check(request: web.Request) -> web.StreamResponse:
     """Compare everything now; no media byte is read."""
     services = context(request)
-    await services.guard.require(signed_in(request).person, Action.READ_METRICS, object_type="check")
+    await services.authorizer.require(signed_in(request).person, Action.READ_METRICS, object_type="check")
     found = await services.check.run()
     return answer(schemas.CheckOut(disagreements=_out(found)))
 
@@ -31,7 +31,7 @@ async def check(request: web.Request) -> web.StreamResponse:
 async def progress(request: web.Request) -> web.StreamResponse:
     """Say how far the comparison under way is."""
     services = context(request)
-    await services.guard.require(signed_in(request).person, Action.READ_METRICS, object_type="check")
+    await services.authorizer.require(signed_in(request).person, Action.READ_METRICS, object_type="check")
     what, done, total = services.check.under_way or ("", 0, 0)
     return answer(schemas.CheckProgressOut(what=what, done=done, total=total))
 

@@ -74,7 +74,7 @@ class Context:
     deadline: Deadline
     """How long a request waits for the disk."""
     options: Options
-    guard: Authorizer
+    authorizer: Authorizer
     sign_ins: SignIns
     designations: Designations
     view_tokens: ViewTokens
@@ -94,7 +94,7 @@ class Context:
     repair: Repair
     live: LiveHub
     journal: Journal
-    doors: Buckets
+    endpoint_rate: Buckets
     sign_in_rate: Buckets
     processes: Processes
     ready: Callable[[], Mapping[str, bool]]

@@ -14,7 +14,7 @@ from relay.store.journal import Entry, Operation
 
 
 async def _enter(services: Context, person: Person, what: str) -> None:
-    await services.guard.require(person, Action.READ_JOURNAL, object_type="journal")
+    await services.authorizer.require(person, Action.READ_JOURNAL, object_type="journal")
     await services.journal.append(
         Entry(
             Operation.CONSULTATION,

@@ -36,7 +36,7 @@ async def page_socket(request: web.Request) -> web.StreamResponse:
     """Serve a page's live socket."""
     services = context(request)
     found = signed_in(request)
-    await services.guard.require(found.person, Action.LIST_INTERVENTIONS, object_type="live")
+    await services.authorizer.require(found.person, Action.LIST_INTERVENTIONS, object_type="live")
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=wire.MAX_BYTES)
     await socket.prepare(request)
     page = Page(found, Outbox(socket, services.options.live_queue, services.counters))

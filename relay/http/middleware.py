@@ -143,7 +143,7 @@ def limit(request: web.Request, services: Context, route: Route) -> None:
     if (route.method, route.path) == ("POST", SIGN_IN):
         wait = services.sign_in_rate.take(source, services.clock.monotonic())
     elif route.access in {Access.CAMERA, Access.VIEWER, Access.SECRET}:
-        wait = services.doors.take(source, services.clock.monotonic())
+        wait = services.endpoint_rate.take(source, services.clock.monotonic())
     if wait > 0:
         services.counters.count("http_limited")
         raise TheirError(Kind.TOO_MANY, "too many requests from this address", retry_after=wait, code=Code.TOO_MANY_REQUESTS)

@@ -68,7 +68,7 @@ async def metrics(request: web.Request) -> web.StreamResponse:
     found = signed_in_or_none(request)
     services = context(request)
     if found is not None:
-        await services.guard.require(found.person, Action.READ_METRICS, object_type="metrics")
+        await services.authorizer.require(found.person, Action.READ_METRICS, object_type="metrics")
     registry = CollectorRegistry()
     registry.register(RelayCollector(services))
     return web.Response(body=generate_latest(registry), headers={hdrs.CONTENT_TYPE: "text/plain; version=0.0.4; charset=utf-8"})

@@ -17,7 +17,7 @@ async def open_wall(request: web.Request) -> web.StreamResponse:
     """Accept an offer of slots; nothing is shown before a slot is assigned."""
     services = context(request)
     found = signed_in(request)
-    await services.guard.require(found.person, Action.LIST_INTERVENTIONS, object_type="wall")
+    await services.authorizer.require(found.person, Action.LIST_INTERVENTIONS, object_type="wall")
     worker = number(request, "worker", 0, 0, 63)
     offer = await read_text(request, SDP)
     viewer = Viewer(found.person, found.sign_in, found.expires_ns)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relay.base.clock import Clock
-from relay.evidence.chain import End, Link, Start, Torn, iterate, recover, survey
+from relay.evidence.chain import End, Link, Start, TornChain, iterate, recover, survey
 from relay.evidence.records import DAMAGED_CAUSE, SUSPECT_CAUSE
 from relay.evidence.seal import NO_DIGEST, SessionSigner
 from relay.evidence.span import Span
@@ -138,7 +138,7 @@ def _links(data: bytes) -> list[Link]:
     return [record.body for record in iterate(data) if isinstance(record.body, Link)]
 
 
-def _cut_segments(ops: FileOps, vault: Vault, recording: str, torn: Torn, sizes: dict[int, int]) -> int:
+def _cut_segments(ops: FileOps, vault: Vault, recording: str, torn: TornChain, sizes: dict[int, int]) -> int:
     """Cut segments back to the last link; return how many bytes were cut."""
     last = torn.last_link
     dropped = 0
@@ -161,7 +161,7 @@ def _cut(ops: FileOps, path: Path, size: int) -> None:
         ops.close(descriptor)
 
 
-def _dated(data: bytes, torn: Torn, now: ClockReading, opened: ClockReading | None) -> tuple[int, bool]:
+def _dated(data: bytes, torn: TornChain, now: ClockReading, opened: ClockReading | None) -> tuple[int, bool]:
     """Return the time (UTC ns) of a recovery, and whether it is suspect."""
     last = torn.last_link
     even_ns = opened.unstepped_utc_ns(now) if opened is not None else None
@@ -188,7 +188,7 @@ def _closing(data: bytes, found: Findings, signer: SessionSigner, dated: tuple[i
     )
 
 
-def _close_chain(ops: FileOps, path: Path, torn: Torn, record: bytes) -> None:
+def _close_chain(ops: FileOps, path: Path, torn: TornChain, record: bytes) -> None:
     _cut(ops, path, torn.chain_length)
     file = AppendFile(ops, path)
     try:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from relay.base.errors import Kind, TheirError
-from relay.evidence.chain import MAX_RECORD, Record, Torn, iterate, parse_record, survey
+from relay.evidence.chain import MAX_RECORD, Record, TornChain, iterate, parse_record, survey
 from relay.evidence.records import End, KeyRollover, Link, Recovery, Start
 from relay.evidence.seal import NO_DIGEST, sha256, signature_holds
 from relay.store.vault import MAX_UNSYNCED_BYTES, MAX_UNSYNCED_RECORDS
@@ -27,7 +27,7 @@ CHECKED_LINKS = 256
 _LONGEST = 3 + MAX_RECORD
 _RECORD = re.compile(rb"(?=([\x00\x01]..)[\x01-\x06])", re.DOTALL)
 """Where a record may begin: length (at most 2^16), type."""
-_NOTHING = Torn(0, 0, NO_DIGEST, None, 0, 0, False)
+_NOTHING = TornChain(0, 0, NO_DIGEST, None, 0, 0, False)
 
 Read = Callable[[Link], bytes]
 """Returns the stored bytes that a link names, fewer where the file ends before."""
@@ -37,7 +37,7 @@ Read = Callable[[Link], bytes]
 class Findings:
     """Which part is whole, and what to do about the rest."""
 
-    torn: Torn
+    torn: TornChain
     """The part to keep and close; with `leave`, the part that can be read."""
     damage: str = ""
     """Damage before the window; empty where only the end is torn."""
@@ -70,7 +70,7 @@ def examine(data: bytes, sizes: Mapping[int, int], read: Read) -> Findings:
     return Findings(torn, damage)
 
 
-def surplus(torn: Torn, sizes: Mapping[int, int]) -> list[tuple[int, int]]:
+def surplus(torn: TornChain, sizes: Mapping[int, int]) -> list[tuple[int, int]]:
     """Return (segment, bytes) for each segment with bytes behind the last link."""
     last = torn.last_link
     kept = -1 if last is None else last.segment

@@ -57,15 +57,15 @@ async def attested(
     if not revoked or not (await verify_journal(database, checkpoints, public_keys, origin, now_ns)).intact:
         return found
     sizes = [size for size, _ in await database.read(journal_rows.all_checkpoints)]
-    walk, after = Walk(sizes), -1
+    heads, after = AttestedHeads(sizes), -1
     while rows := await database.read(partial(journal_rows.select, after=after, limit=PAGE)):
-        walk.take(rows)
+        heads.take(rows)
         after = rows[-1].leaf
-    return found | {key: heads for key, heads in walk.found.items() if key in found}
+    return found | {key: kept for key, kept in heads.found.items() if key in found}
 
 
-class Walk:
-    """Reads an intact journal's rows in order; `sizes` are those that a checkpoint was signed for."""
+class AttestedHeads:
+    """Reads an intact journal's rows in order; `sizes` are the journal sizes for which a checkpoint was signed."""
 
     def __init__(self, sizes: Iterable[int]) -> None:
         self._sizes = sorted(sizes)

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from relay.evidence.chain import ChainWriter
-from relay.evidence.media import at_once
+from relay.evidence.media import run_inline
 from relay.evidence.records import Link, Reason, TrackKind, TrackPart
 from relay.evidence.seal import encrypt_fragment, sha256
 from relay.evidence.verify import verify
@@ -77,7 +77,7 @@ def measure(name: str, path: Path, key: bytes | None, count: int, size: int, cor
     def once() -> float:
         begun = clock()
         with open_reader(path) as reader, ThreadPoolExecutor(cores) as pool:
-            verdict = verify(reader, LONGTERM.public_key, key, submit=at_once if cores == 1 else pool.submit)
+            verdict = verify(reader, LONGTERM.public_key, key, submit=run_inline if cores == 1 else pool.submit)
         if verdict.exit_code:
             raise SystemExit(f"{name}: {verdict.findings[:3]}")
         return clock() - begun

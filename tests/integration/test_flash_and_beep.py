@@ -254,8 +254,8 @@ async def test_camera_without_reports_is_said_to_be_synchronised_by_arrival_and_
         ("2", 0),
         ("2", 11),
     ]
-    assert "synchronised by arrival" in said[0].say("en")
-    assert "synchronisée par l'heure d'arrivée" in said[0].say("fr")
+    assert "synchronised by arrival" in said[0].text("en")
+    assert "synchronisée par l'heure d'arrivée" in said[0].text("fr")
     middle = [shift.since / 48_000 for shift in sound_shifts(scene.links())]
     assert [round(since) for since in middle] == [7, 11], "only what has reports is moved"
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from relay.evidence.continuity import Continuity, Scope
-from relay.evidence.notebook import Notebook
+from relay.evidence.findings import FindingCollector
 from relay.evidence.records import Cause, ClockMap, Gap, Link, SyncSource, TrackKind, TrackPart
 from relay.evidence.statement import Statement
 
@@ -30,13 +30,13 @@ def gap(seconds: float, track: int | None = None, cause: Cause = Cause.RADIO) ->
 
 def said(*events: Link | Gap, statement: Statement | None = None) -> list[str]:
     """What is said of these events against the recording."""
-    book = Notebook()
-    continuity = Continuity(book, Scope(statement))
+    collector = FindingCollector()
+    continuity = Continuity(collector, Scope(statement))
     for event in events:
         feed: Callable[..., None] = continuity.gap if isinstance(event, Gap) else continuity.link
         feed(event)
     continuity.finish(9)
-    return [f"{finding.code.name.lower()}@{finding.fragment}" for finding in book.findings]
+    return [f"{finding.code.name.lower()}@{finding.fragment}" for finding in collector.findings]
 
 
 def test_a_steady_recording_has_nothing_to_explain() -> None:
@@ -99,11 +99,11 @@ def test_a_track_that_no_sender_report_ever_tied_is_noted() -> None:
     def clock(track: int, source: SyncSource) -> ClockMap:
         return ClockMap(track, source, T0, 0, 0, 0, 0)
 
-    continuity = Continuity(Notebook(), Scope(None))
+    continuity = Continuity(FindingCollector(), Scope(None))
     continuity.link(replace(link(0, 0), clocks=(clock(1, SyncSource.ARRIVAL), clock(2, SyncSource.ARRIVAL))))
     continuity.link(replace(link(1, 0.4), clocks=(clock(2, SyncSource.SENDER_REPORT),)))
     continuity.finish(1)
-    assert [(note.code.name, note.fragment, note.values) for note in continuity.book.notes] == [
+    assert [(note.code.name, note.fragment, note.values) for note in continuity.collector.notes] == [
         ("SYNC_BY_ARRIVAL", 0, (("track", "1"),))
     ]
 
@@ -112,13 +112,13 @@ def test_a_track_that_no_sender_report_ever_tied_is_noted() -> None:
     ("reported", "wanted"), [((1, 4), []), ((1,), [3]), ((4,), [0]), ((), [0, 3])], ids=["both", "first", "second", "neither"]
 )
 def test_each_anchor_that_no_report_followed_is_noted_with_its_fragment(reported: tuple[int, ...], wanted: list[int]) -> None:
-    continuity = Continuity(Notebook(), Scope(None))
+    continuity = Continuity(FindingCollector(), Scope(None))
     for number in range(6):
         source = SyncSource.ARRIVAL if number in (0, 3) else SyncSource.SENDER_REPORT
         clocks = (ClockMap(1, source, T0, 0, 0, 0, 0),) if number in (0, 3, *reported) else ()
         continuity.link(replace(link(number, 0.4 * number), clocks=clocks))
     continuity.finish(5)
-    assert [note.fragment for note in continuity.book.notes if note.code.name == "SYNC_BY_ARRIVAL"] == wanted
+    assert [note.fragment for note in continuity.collector.notes if note.code.name == "SYNC_BY_ARRIVAL"] == wanted
 
 
 @pytest.mark.parametrize(
@@ -140,6 +140,6 @@ def test_only_holes_that_the_interval_touches_are_judged(
 
 def test_a_fragment_of_the_interval_left_out_is_noticed() -> None:
     statement = Statement("r", bytes(32), T0, T0 + 2 * S, 0, 1, 0, bytes(32))
-    assert Scope(statement).forgets(link(2, 1.0))
-    assert not Scope(statement).forgets(link(2, 2.0))
-    assert not Scope(statement).forgets(link(1, 1.0))
+    assert Scope(statement).omits(link(2, 1.0))
+    assert not Scope(statement).omits(link(2, 2.0))
+    assert not Scope(statement).omits(link(1, 1.0))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.evidence.lipsync import FURTHEST_NS, MAX_SHIFTS, WORTH_NS, Shift, offset_at, sound_shifts
+from relay.evidence.lipsync import MAX_OFFSET_NS, MAX_SHIFTS, MIN_CHANGE_NS, Shift, offset_at, sound_shifts
 from relay.evidence.records import ClockMap, Link, SyncSource, TrackKind, TrackPart
 
 NS = 1_000_000_000
@@ -46,7 +46,7 @@ ANCHORS = (anchor(VIDEO), anchor(AUDIO))
         ((report(VIDEO, 1), report(AUDIO, 2, 80 * MS)), 80 * MS),
         ((report(VIDEO, 1), anchor(AUDIO)), 0),
         ((report(VIDEO, 1),), 0),
-        ((report(VIDEO, 1), report(AUDIO, 1, FURTHEST_NS + 1)), 0),
+        ((report(VIDEO, 1), report(AUDIO, 1, MAX_OFFSET_NS + 1)), 0),
         ((report(9, 1), report(AUDIO, 1, 120 * MS)), 0),
     ],
 )
@@ -91,7 +91,7 @@ def test_drift_between_the_tracks_is_followed_in_steps_too_small_to_hear() -> No
     links += [link(n, report(VIDEO, 0.4 * n), report(AUDIO, 0.4 * n, n * MS)) for n in range(1, 100)]
     shifts = sound_shifts(links)
     assert len(shifts) < 20
-    assert all(abs(offset_at(shifts, STEP * n) - n * MS) <= WORTH_NS for n in range(1, 100))
+    assert all(abs(offset_at(shifts, STEP * n) - n * MS) <= MIN_CHANGE_NS for n in range(1, 100))
 
 
 def test_sound_that_pauses_is_moved_from_where_it_goes_on() -> None:
@@ -124,7 +124,7 @@ def test_any_clocks_give_ascending_changing_and_bounded_shifts(script: list[tupl
     offsets = [0, *(shift.offset_ns for shift in shifts)]
     assert times == sorted(set(times))
     assert all(before != after for before, after in zip(offsets, offsets[1:], strict=False))
-    assert all(abs(offset) <= FURTHEST_NS for offset in offsets)
+    assert all(abs(offset) <= MAX_OFFSET_NS for offset in offsets)
 
 
 @given(st.lists(st.tuples(st.integers(-4 * NS, 4 * NS), st.integers(1, 4)), min_size=1, max_size=5))

@@ -32,7 +32,7 @@ def codes(verdict: Verdict) -> list[str]:
 def test_without_a_list_that_is_a_note_and_with_one_its_date() -> None:
     assert (codes(judged()), judged().exit_code) == (["REVOCATION_UNCHECKED"], 0)
     (note,) = judged(listing(), listing(T0 + DAY, other=False)).notes
-    assert note.say("en").endswith("2026-01-02 00:00:00.000 UTC (keys: 1)")
+    assert note.text("en").endswith("2026-01-02 00:00:00.000 UTC (keys: 1)")
 
 
 def test_a_key_on_any_list_is_revoked_and_vouches_only_where_each_says_so() -> None:

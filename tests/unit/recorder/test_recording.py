@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from relay.base.counters import Counters
 from relay.channel.messages import Plan, TapOpen, TapPackets, TapSender, Track
 from relay.evidence.continuity import Continuity, Scope
-from relay.evidence.notebook import Notebook
+from relay.evidence.findings import FindingCollector
 from relay.evidence.records import Gap, Link, TrackKind
 from relay.record.line import LineSettings
 from relay.record.wall_clock import WallClock
@@ -185,8 +185,8 @@ TROUBLES: list[Callable[[Camera], None]] = [
 
 def findings(camera: Camera) -> list[str]:
     """What a verifier would hold against the times of the recording."""
-    book = Notebook()
-    continuity, links = Continuity(book, Scope(None)), 0
+    collector = FindingCollector()
+    continuity, links = Continuity(collector, Scope(None)), 0
     for job in camera.jobs:
         if isinstance(job, GapJob):
             continuity.gap(Gap(job.start_ns, job.length_ns, job.track, job.cause, job.detail))
@@ -195,7 +195,7 @@ def findings(camera: Camera) -> list[str]:
             continuity.link(Link(*head, job.start_ns, job.length_ns, job.clocks, job.suspect))
             links += 1
     continuity.finish(links)
-    return [finding.say("en") for finding in book.findings]
+    return [finding.text("en") for finding in collector.findings]
 
 
 def check_goes_on(camera: Camera) -> None:

@@ -6,37 +6,37 @@ What this file owns: the findings, the notes and the marks while they grow.  Wha
 from relay.base.errors import Kind, TheirError
 from relay.evidence.verdict import Axis, Code, Finding, Mark
 
-MAX_SAID = 500
+MAX_FINDINGS = 500
 MAX_FRAGMENTS = 4_000_000
 """More than 18 days of fragments: a chain that claims more is refused."""
 
 
-class Notebook:
+class FindingCollector:
     """Findings, notes and marks of one verification."""
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
         self.notes: list[Finding] = []
-        self.untold = 0
+        self.omitted = 0
         self.against: set[Axis] = set()
         self.codes: set[Code] = set()
         self.marks = bytearray()
 
-    def say(self, code: Code, fragment: int | None = None, **values: object) -> None:
+    def add(self, code: Code, fragment: int | None = None, **values: object) -> None:
         """Write down a finding or a note; beyond the bound it is only counted."""
         self.codes.add(code)
         if code.against:
             self.against.add(code.axis)
         into = self.findings if code.against else self.notes
-        if len(into) >= MAX_SAID:
-            self.untold += 1
+        if len(into) >= MAX_FINDINGS:
+            self.omitted += 1
             return
         into.append(Finding(code, fragment, tuple((name, str(value)) for name, value in sorted(values.items()))))
 
-    def once(self, code: Code, fragment: int | None = None, **values: object) -> None:
+    def add_once(self, code: Code, fragment: int | None = None, **values: object) -> None:
         """Write it down unless the same code already stands there."""
         if code not in self.codes:
-            self.say(code, fragment, **values)
+            self.add(code, fragment, **values)
 
     def mark(self, fragment: int, mark: Mark) -> None:
         """Set a fragment's mark; fragments never marked before it are missing.  Raises TheirError beyond MAX_FRAGMENTS."""
