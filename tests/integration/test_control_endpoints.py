@@ -150,7 +150,7 @@ async def test_what_is_no_offer_never_reaches_a_worker(
         headers = {"Authorization": f"Bearer {token}", "Content-Type": content_type}
         async with http.post(f"{line.url}/whip/pm-1", data=body, headers=headers) as response:
             assert response.status == status
-        assert line.worker.heard[1:] == [] or all(type(m).__name__ == "InventoryAsk" for m in line.worker.heard)
+        assert line.worker.received[1:] == [] or all(type(m).__name__ == "InventoryAsk" for m in line.worker.received)
 
 
 async def test_an_offer_of_all_that_a_browser_knows_times_sixteen_reaches_the_worker(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ class _Peer:
     def __init__(self, run_dir: Path, index: int = 0) -> None:
         self.path = run_dir / f"{self.role}-{index}.sock"
         self.index = index
-        self.heard: list[m.Message] = []
+        self.received: list[m.Message] = []
         self.refusals: dict[type[m.Message], TheirError] = {}
         self.arrived = asyncio.Event()
         self._server: asyncio.Server | None = None
@@ -49,11 +49,11 @@ class _Peer:
             connection.post(message)
 
     def all(self, kind: type[M]) -> list[M]:
-        """Return what was heard of a kind."""
-        return [message for message in self.heard if isinstance(message, kind)]
+        """Return the messages received of a kind."""
+        return [message for message in self.received if isinstance(message, kind)]
 
     async def next(self, kind: type[M], count: int = 1) -> M:
-        """Wait until `count` messages of a kind were heard; return the last."""
+        """Wait until `count` messages of a kind were received; return the last."""
         async with asyncio.timeout(10):
             while len(self.all(kind)) < count:
                 self.arrived.clear()
@@ -67,7 +67,7 @@ class _Peer:
         self._connections.add(connection)
 
     def _on_post(self, _connection: framing.Connection, message: m.Message) -> None:
-        self._hear(message)
+        self._keep(message)
 
     async def _on_ask(self, _connection: framing.Connection, message: m.Message) -> m.Message:
         if isinstance(message, m.Ping):
@@ -76,11 +76,11 @@ class _Peer:
         if refused is not None:
             raise refused
         answer = self.answer(message)
-        self._hear(message)
+        self._keep(message)
         return answer
 
-    def _hear(self, message: m.Message) -> None:
-        self.heard.append(message)
+    def _keep(self, message: m.Message) -> None:
+        self.received.append(message)
         self.arrived.set()
 
 

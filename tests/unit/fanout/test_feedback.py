@@ -1,4 +1,4 @@
-"""What a camera is told of its radio."""
+"""The feedback that a camera gets about its radio."""
 
 from relay.fanout import feedback as rules
 from relay.fanout.feedback import ReceiveLimit, TransportFeedback
@@ -7,18 +7,18 @@ from tests.unit.rtp.test_transport_cc import decode
 
 def test_feedback_comes_ten_times_a_second_and_covers_every_number_once() -> None:
     feedback = TransportFeedback()
-    told: list[int] = []
+    reported: list[int] = []
     for at in range(1000):
         if at % 7:
             feedback.arrived(((65_000 + at) & 0xFFFF, at / 500))
         for packet in feedback.poll(1, 2, at / 500):
-            told += [number for number, arrival in decode(packet)[2].items() if arrival is not None]
-    assert len(told) == len(set(told))
-    assert len(told) > 800
-    assert set(told) <= {(65_000 + at) & 0xFFFF for at in range(1000) if at % 7}
+            reported += [number for number, arrival in decode(packet)[2].items() if arrival is not None]
+    assert len(reported) == len(set(reported))
+    assert len(reported) > 800
+    assert set(reported) <= {(65_000 + at) & 0xFFFF for at in range(1000) if at % 7}
 
 
-def test_a_silence_longer_than_the_format_allows_is_told_in_two_packets() -> None:
+def test_a_silence_longer_than_the_format_allows_is_reported_in_two_packets() -> None:
     feedback = TransportFeedback()
     feedback.arrived((1, 10.0))
     feedback.arrived((2, 30.0))

@@ -298,7 +298,7 @@ class AnyLife(RuleBasedStateMachine):
 
     @invariant()
     def memory_is_bounded(self) -> None:
-        """Holes are few, whatever came."""
+        """Open ranges are few after any packets."""
         assert self.leg.missing_ranges <= MAX_MISSING_RANGES
 
 

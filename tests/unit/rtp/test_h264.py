@@ -1,4 +1,4 @@
-"""H.264 payloads and parameter sets: what libx264 really writes, and what nobody should."""
+"""H.264 payloads and parameter sets: those that libx264 writes, and malformed ones."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def _units(width: int, height: int, **options: str) -> list[bytes]:
 
 @pytest.mark.parametrize(("width", "height"), [(320, 240), (1280, 720), (1920, 1080), (638, 358), (34, 18)])
 @pytest.mark.parametrize("profile", ["baseline", "main", "high"])
-def test_the_size_is_what_the_encoder_was_told(width: int, height: int, profile: str) -> None:
+def test_the_size_is_the_one_given_to_the_encoder(width: int, height: int, profile: str) -> None:
     sps = next(unit for unit in _units(width, height, profile=profile, tune="zerolatency") if unit[0] & 31 == h264.SPS)
     parsed = h264.parse_sps(sps)
     assert (parsed.width, parsed.height) == (width, height)

@@ -37,20 +37,22 @@ def decode(packet: bytes) -> tuple[int, int, dict[int, float | None]]:
     st.floats(0, 1_000_000),
     st.lists(st.tuples(st.integers(1, 30), st.floats(-0.05, 0.3)), max_size=60),
 )
-def test_every_arrival_is_told_within_a_quarter_millisecond(first: int, start: float, steps: list[tuple[int, float]]) -> None:
+def test_every_arrival_is_reported_within_a_quarter_millisecond(
+    first: int, start: float, steps: list[tuple[int, float]]
+) -> None:
     arrivals = {first: start}
     number, at = first, start
     for ahead, later in steps:
         number, at = number + ahead, max(0.0, at + later)
         arrivals[number] = at
     packet, covered = build_feedback(1, 2, 7, arrivals)
-    base, count, told = decode(packet)
+    base, count, reported = decode(packet)
     assert (base, count, covered) == (first & 0xFFFF, 7, number + 1)
     assert len(packet) % 4 == 0
     assert int.from_bytes(packet[2:4], "big") == len(packet) // 4 - 1
     wrap = (1 << 24) * 0.064
     for wanted in range(first, number + 1):
-        answer = told[wanted & 0xFFFF]
+        answer = reported[wanted & 0xFFFF]
         if wanted in arrivals:
             assert answer is not None
             assert abs((answer - arrivals[wanted] + wrap / 2) % wrap - wrap / 2) < 0.0003

@@ -56,7 +56,7 @@ def test_answers_are_understood_and_authenticated_by_aioice(host: str, port: int
         assert parsed.attributes["XOR-MAPPED-ADDRESS"] == (host, port)
 
 
-def test_an_ipv4_peer_seen_through_an_ipv6_socket_is_told_its_ipv4_address() -> None:
+def test_an_ipv4_peer_seen_through_an_ipv6_socket_gets_its_ipv4_address() -> None:
     answer = stun.success(TRANSACTION, ("::ffff:192.0.2.7", 5000), Key(b"p"))
     assert oracle.parse_message(answer).attributes["XOR-MAPPED-ADDRESS"] == ("192.0.2.7", 5000)
 

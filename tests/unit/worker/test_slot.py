@@ -141,7 +141,7 @@ def test_the_span_of_a_view_is_what_was_sent(slot: Slot) -> None:
     assert slot.span(10**18, 51.0) == (None, None)
 
 
-def test_the_beginning_is_told_once_per_view(slot: Slot, sender: Recording) -> None:
+def test_the_beginning_is_reported_once_per_view(slot: Slot, sender: Recording) -> None:
     source = stream(packet(1, keyframe=True))
     slot.sender.deliver(source, Burst([packet(1)]), 1.0)
     for index in range(2, 5):
@@ -167,4 +167,4 @@ def test_what_the_cameras_own_radio_loses_is_not_held_against_the_viewers_networ
             slot.stream.inbound.accept(sequence, 0, 1.0)
     slot.stream.inbound.report(1, 0, 0)
     assert slot.load().loss == pytest.approx(0.05, abs=0.02)
-    assert slot.report().loss == pytest.approx(0.3, abs=0.01), "the page is told what the viewer said"
+    assert slot.report().loss == pytest.approx(0.3, abs=0.01), "the page gets the viewer's own figure"

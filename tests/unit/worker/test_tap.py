@@ -1,4 +1,4 @@
-"""The tap: announced, bounded, and what was lost is told."""
+"""The tap: recordings are announced, its queue is bounded, and lost packets are reported."""
 
 import asyncio
 from pathlib import Path
@@ -19,7 +19,7 @@ class Side:
         self.path = folder / "recorder-0.sock"
         self.counters = Counters()
         self.asked: list[m.KeyframeAsk] = []
-        self.heard: list[m.Message] = []
+        self.received: list[m.Message] = []
         self.connections: list[Connection] = []
         self.feed = TapFeed("recording", "cam")
         self.tap = Tap(self.path, bound, self.counters, self.asked.append, lambda: m.Pong("worker", 0, 1, 1))
@@ -34,7 +34,11 @@ class Side:
             return m.Done()
 
         return await listen(
-            self.path, connected, on_post=lambda _, message: self.heard.append(message), on_ask=nothing, counters=self.counters
+            self.path,
+            connected,
+            on_post=lambda _, message: self.received.append(message),
+            on_ask=nothing,
+            counters=self.counters,
         )
 
     def add(self, *packets: bytes) -> None:
@@ -51,8 +55,8 @@ async def test_a_recording_is_announced_before_its_first_packet(tmp_path: Path) 
     await until(lambda: side.tap.connected)
     side.tap.retrack(side.feed, (TRACK,))
     side.add(b"one", b"two")
-    await until(lambda: len(side.heard) == 2)
-    assert side.heard == [
+    await until(lambda: len(side.received) == 2)
+    assert side.received == [
         m.TapOpen("recording", "cam", (TRACK,)),
         m.TapPackets("recording", [(1_500_000_000, b"one"), (1_500_000_000, b"two")]),
     ]
@@ -61,7 +65,7 @@ async def test_a_recording_is_announced_before_its_first_packet(tmp_path: Path) 
     server.close()
 
 
-async def test_what_came_while_the_recorder_was_away_is_told_as_lost_when_it_is_back(tmp_path: Path) -> None:
+async def test_packets_that_came_while_the_recorder_was_away_are_reported_as_lost_when_it_is_back(tmp_path: Path) -> None:
     side = Side(tmp_path)
     side.tap.retrack(side.feed, (TRACK,))
     running = asyncio.create_task(side.tap.run(lambda: [side.feed]))
@@ -69,29 +73,29 @@ async def test_what_came_while_the_recorder_was_away_is_told_as_lost_when_it_is_
     server = await side.listen()
     await until(lambda: side.tap.connected)
     side.add(b"three")
-    await until(lambda: len(side.heard) == 3)
-    assert [type(message) for message in side.heard] == [m.TapOpen, m.TapLost, m.TapPackets]
-    assert side.heard[1] == m.TapLost("recording", 2)
+    await until(lambda: len(side.received) == 3)
+    assert [type(message) for message in side.received] == [m.TapOpen, m.TapLost, m.TapPackets]
+    assert side.received[1] == m.TapLost("recording", 2)
     assert side.counters.values["tap_lost"] == 2
     running.cancel()
     side.tap.disconnect()
     server.close()
 
 
-async def test_a_recorder_that_came_back_is_told_again(tmp_path: Path) -> None:
+async def test_recordings_are_announced_again_to_a_recorder_that_came_back(tmp_path: Path) -> None:
     side = Side(tmp_path)
     server = await side.listen()
     running = asyncio.create_task(side.tap.run(lambda: [side.feed]))
     await until(lambda: side.tap.connected)
     side.tap.retrack(side.feed, (TRACK,))
     side.add(b"one")
-    await until(lambda: len(side.heard) == 2)
+    await until(lambda: len(side.received) == 2)
     side.connections[-1].close()
     await until(lambda: len(side.connections) == 2)
     await until(lambda: side.tap.connected)
     side.add(b"two")
-    await until(lambda: len(side.heard) == 4)
-    assert isinstance(side.heard[2], m.TapOpen)
+    await until(lambda: len(side.received) == 4)
+    assert isinstance(side.received[2], m.TapOpen)
     running.cancel()
     side.tap.disconnect()
     server.close()
@@ -110,8 +114,8 @@ async def test_a_recorder_that_does_not_read_costs_packets_and_never_time(tmp_pa
     assert 0 < lost < 3000
     await until(lambda: side.tap.backlog == 0)
     side.add(b"last")
-    await until(lambda: m.TapPackets("recording", [(1_500_000_000, b"last")]) in side.heard)
-    assert m.TapLost("recording", lost) in side.heard
+    await until(lambda: m.TapPackets("recording", [(1_500_000_000, b"last")]) in side.received)
+    assert m.TapLost("recording", lost) in side.received
     running.cancel()
     side.tap.disconnect()
     server.close()

@@ -1,4 +1,4 @@
-"""The rhythm of a worker: what one peer's bug costs the others."""
+"""The rounds of a worker: a bug of one peer costs the others nothing."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -86,7 +86,7 @@ class Control:
         self.posted: list[m.Message] = []
 
     def post(self, message: m.Message) -> None:
-        """Remember what was told."""
+        """Keep what was posted."""
         self.posted.append(message)
 
 
@@ -134,7 +134,7 @@ def test_a_camera_that_fails_costs_no_other_its_round_and_no_recording_its_packe
     assert [camera.feed.pending for camera in (first, broken, last)] == [[], [], []], "the tap was not flushed"
 
 
-def test_leases_end_and_a_lost_control_is_noticed_whatever_else_fails(world: World) -> None:
+def test_leases_end_and_a_lost_control_is_noticed_where_other_steps_fail(world: World) -> None:
     world.cameras(True)
     world.port_fails = True
     leases = Leases()
@@ -147,7 +147,7 @@ def test_leases_end_and_a_lost_control_is_noticed_whatever_else_fails(world: Wor
     assert world.worker.is_finishing
 
 
-async def test_reports_of_the_others_are_told_whatever_one_of_them_does(world: World) -> None:
+async def test_reports_of_the_others_are_sent_where_one_of_them_fails(world: World) -> None:
     first_camera, _, last_camera = world.cameras(False, True, False)
     first, _, last = world.viewers(False, True, False)
     await world.worker.reports.send()
@@ -157,7 +157,7 @@ async def test_reports_of_the_others_are_told_whatever_one_of_them_does(world: W
     assert list(report.sources) == [first_camera.report(0.0, 0), last_camera.report(0.0, 0)]
 
 
-def test_what_is_sent_in_pieces_goes_on_beside_a_viewer_that_fails(world: World) -> None:
+def test_a_replay_in_pieces_goes_on_beside_a_viewer_that_fails(world: World) -> None:
     broken, sound = world.viewers(True, False)
     for viewer in (broken, sound):
         world.worker.viewers.drain_soon(cast(Any, viewer))
