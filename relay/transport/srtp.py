@@ -105,7 +105,7 @@ def header_length(packet: bytes) -> int:
 
 
 class Window:
-    """Which indices of one stream have been used: the highest, and the holes below it that may still be filled.
+    """The used indices of one stream: the highest, and the ranges below it that may still be filled.
 
     Each index is claimed at most once; indices more than `WINDOW` below the highest count as used.  In order (the rule) a
     claim costs one comparison, which the hot loops write out: `if index == window.last + 1: window.last = index`.

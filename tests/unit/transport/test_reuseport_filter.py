@@ -29,44 +29,44 @@ def drain(sock: socket.socket) -> list[bytes]:
 @pytest.fixture(params=sorted(HOSTS))
 def scene(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, ReuseportFilter, socket.socket, socket.socket]]:
     with bound(request.param) as port, bound(request.param) as friend, bound(request.param) as stranger:
-        sieve = ReuseportFilter(port, 1 << 16)
-        yield port, sieve, friend, stranger
-        sieve.close()
+        kernel_filter = ReuseportFilter(port, 1 << 16)
+        yield port, kernel_filter, friend, stranger
+        kernel_filter.close()
 
 
 def test_known_sources_and_strangers_queue_apart(
     scene: tuple[socket.socket, ReuseportFilter, socket.socket, socket.socket],
 ) -> None:
-    port, sieve, friend, stranger = scene
+    port, kernel_filter, friend, stranger = scene
     others = [(f"10.0.{number >> 8}.{number & 255}", number) for number in range(1, 1500)]
-    sieve.know([*others, friend.getsockname()[:2]])
+    kernel_filter.know([*others, friend.getsockname()[:2]])
     for _ in range(3):
         stranger.sendto(b"stranger", port.getsockname())
         friend.sendto(b"friend", port.getsockname())
     assert drain(port) == [b"friend"] * 3
-    assert drain(sieve.strangers) == [b"stranger"] * 3
-    sieve.know([])
+    assert drain(kernel_filter.strangers) == [b"stranger"] * 3
+    kernel_filter.know([])
     friend.sendto(b"friend", port.getsockname())
-    assert drain(sieve.strangers) == [b"friend"]
+    assert drain(kernel_filter.strangers) == [b"friend"]
 
 
 def test_a_flood_of_strangers_fills_only_its_own_queue(
     scene: tuple[socket.socket, ReuseportFilter, socket.socket, socket.socket],
 ) -> None:
-    port, sieve, friend, stranger = scene
-    sieve.know([friend.getsockname()[:2]])
+    port, kernel_filter, friend, stranger = scene
+    kernel_filter.know([friend.getsockname()[:2]])
     for _ in range(2000):
         stranger.sendto(bytes(1000), port.getsockname())
     friend.sendto(b"friend", port.getsockname())
     assert drain(port) == [b"friend"]
-    assert len(drain(sieve.strangers)) < 1000
+    assert len(drain(kernel_filter.strangers)) < 1000
 
 
-def test_when_the_sieve_is_gone_everything_comes_to_the_port(
+def test_when_the_filter_is_gone_everything_comes_to_the_port(
     scene: tuple[socket.socket, ReuseportFilter, socket.socket, socket.socket],
 ) -> None:
-    port, sieve, _, stranger = scene
-    sieve.close()
+    port, kernel_filter, _, stranger = scene
+    kernel_filter.close()
     stranger.sendto(b"stranger", port.getsockname())
     assert drain(port) == [b"stranger"]
 
