@@ -139,3 +139,30 @@ async def test_a_press_rings_whatever_the_disk_does_and_its_publication_finds_an
         (plan,) = [opened.plan for opened in line.recorder.all(m.RecordOpen)]
         (its,) = await line.control.stores.catalogue.interventions.list_open()
         assert (plan.intervention, plan.trigger) == (its.intervention, "bouton")
+
+
+async def test_every_kind_of_request_that_writes_is_answered_while_the_disk_is_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrolment = {"camera": "pm-2", "label": "PM 2", "regime": "bodycam_pm"}
+    designation = {"user": "eve", "name": "Eve", "role": "operator"}
+    async with (
+        control_line(tmp_path) as line,
+        line.person("ada", "administrator") as ada,
+        line.person("aude", "auditor") as aude,
+        line.person("olga", "operator") as olga,
+    ):
+        requests: tuple[tuple[Page, str, str, object, int], ...] = (
+            (ada, "POST", "/api/cameras", enrolment, 201),
+            (ada, "POST", "/api/users", designation, 201),
+            (ada, "POST", "/api/users/olga/sign-out", {}, 200),
+            (aude, "GET", "/api/journal", None, 200),
+            (aude, "GET", "/api/journal/checkpoint", None, 200),
+            (aude, "GET", "/api/users", None, 403),
+        )
+        disk = SilentDisk(line.control.stores.database, line.deadline, monkeypatch)
+        with disk.silent():
+            for person, method, path, body, _ in (*requests, (olga, "GET", "/api/journal", None, 403)):
+                assert (await person.call(method, path, body))[0] == 503, path
+        for person, method, path, body, status in requests:
+            assert (await person.call(method, path, body))[0] == status, path

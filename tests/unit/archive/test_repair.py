@@ -135,13 +135,13 @@ async def _forget_row(house: House, recording: str) -> None:
     await house.database.write(work)
 
 
-async def _unlisted(house: House) -> str:
+async def _orphan(house: House) -> str:
     recording = await house.record()
     await _forget_row(house, recording)
     return recording
 
 
-async def _unlisted_with_its_intervention(house: House) -> str:
+async def _orphan_with_its_intervention(house: House) -> str:
     recording = await house.record()
     its = (await house.catalogue.recordings.get(recording)).intervention
     await _forget_row(house, recording)
@@ -162,8 +162,8 @@ Damage = Callable[[House], Awaitable[str]]
         (_row_lost, {"segment_without_row"}),
         (_gap_lost, {"gap_without_row"}),
         (_view_forgotten, {"view_left_open"}),
-        (_unlisted, {"folder_without_row"}),
-        (_unlisted_with_its_intervention, {"folder_without_row"}),
+        (_orphan, {"folder_without_row"}),
+        (_orphan_with_its_intervention, {"folder_without_row"}),
     ],
 )
 async def test_what_is_safe_is_mended_entered_and_agrees_afterwards(house: House, damage: Damage, kinds: set[str]) -> None:
@@ -262,7 +262,7 @@ async def _of_another_relay(house: House, recording: str) -> None:
     ],
 )
 async def test_no_row_is_invented(house: House, damage: Callable[[House, str], Awaitable[None]], says: str) -> None:
-    recording = await _unlisted(house)
+    recording = await _orphan(house)
     await damage(house, recording)
     found = await _repair(house).run(CONSOLE)
     assert found.mended == ()
@@ -274,7 +274,7 @@ async def test_no_row_is_invented(house: House, damage: Callable[[House, str], A
 
 
 async def test_a_row_made_again_whose_key_tells_of_a_hold_is_kept_past_its_term(house: House) -> None:
-    recording = await _unlisted(house)
+    recording = await _orphan(house)
     house.keyring.rewrap(recording, "2027-01-01")
     found = await _repair(house).run(CONSOLE)
     assert [item.kind for item in found.mended] == ["folder_without_row"]
@@ -285,7 +285,7 @@ async def test_a_row_made_again_whose_key_tells_of_a_hold_is_kept_past_its_term(
 
 
 async def test_a_row_made_again_after_its_term_is_erased_by_the_next_sweep(house: House) -> None:
-    recording = await _unlisted(house)
+    recording = await _orphan(house)
     _pass_the_term(house)
     await _repair(house).run(CONSOLE)
     assert (await house.retention.sweep()).erased == (recording,)

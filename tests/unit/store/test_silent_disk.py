@@ -136,7 +136,7 @@ async def test_what_waited_for_a_silent_disk_is_written_and_undone_where_its_req
     tmp_path: Path,
 ) -> None:  # fmt: skip
     with disk.silent():
-        patient = asyncio.create_task(journal.append(_happened("in flight")))
+        waiting = asyncio.create_task(journal.append(_happened("in flight")))
         await asyncio.sleep(0)
         with pytest.raises(OurError, match="does not answer"):
             await journal.append(_asked("view opened"), deadline=disk.deadline)
@@ -147,7 +147,7 @@ async def test_what_waited_for_a_silent_disk_is_written_and_undone_where_its_req
                 await journal.append(_happened("view closed"), happened=True, deadline=disk.deadline)
             with pytest.raises(OurError, match="does not answer"):
                 await journal.checkpoint(deadline=disk.deadline)
-    assert await patient == 1
+    assert await waiting == 1
     await journal.append(_happened("after"))
     assert await _entered(journal) == [
         ("relay", "start", None),
