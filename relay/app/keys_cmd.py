@@ -111,8 +111,8 @@ def revocations(
         raise TheirError(Kind.INVALID, "HEAD: the 64 hex digits of a chain's head, not the recording's id")
     about, keyring = key_from(head.encode(), "HEAD"), keyring_of(settings)
     revoked = asyncio.run(attested_here(settings, keyring.public_key))
-    paper = sign_revocations(keyring.signer, head=about, issued_ns=SystemClock().utc_ns(), revoked=revoked)
-    write_file(FileOps(), out, paper)
+    listing = sign_revocations(keyring.signer, head=about, issued_ns=SystemClock().utc_ns(), revoked=revoked)
+    write_file(FileOps(), out, listing)
     typer.echo(f"{out}: {len(revoked)} revoked keys")
 
 

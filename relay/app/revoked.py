@@ -25,8 +25,8 @@ async def attested_here(settings: Settings, public_key: bytes) -> Attested:
     revoked = revoked_keys(revoked_file(settings))
     if not revoked:
         return {}
-    papers = settings.data / "keys" / "successions"
-    keys = [public_key, *predecessors(public_key, successions_in(papers.read_bytes()) if papers.exists() else [])]
+    successions = settings.data / "keys" / "successions"
+    keys = [public_key, *predecessors(public_key, successions_in(successions.read_bytes()) if successions.exists() else [])]
     database = await Database.open(database_url(settings), Counters())
     try:
         checkpoints = settings.data / "journal" / "checkpoints"

@@ -61,11 +61,11 @@ def verify(
             raise typer.Exit(0 if emit_standalone is not None else UNREADABLE)
         here = None if key is not None else _named(config, data)
         home = here if here is not None and (data or here.data.is_absolute() or _IN_DATA in os.environ) else None
-        papers = _successions(successions, home)
+        found = _successions(successions, home)
         public_key = _public_key(key, here, home, path)
         revoked = None if home is None or public_key is None else asyncio.run(attested_here(home, public_key))
         lists = [] if revocations is None else [revocations.read_bytes()]
-        verdict = _judge(path, public_key, Papers(papers, lists, revoked), recording_key, errors)
+        verdict = _judge(path, public_key, Documents(found, lists, revoked), recording_key, errors)
     except (RelayError, OSError) as error:
         errors.print(f"{'illisible' if language == 'fr' else 'unreadable'} : {escape(str(error))}", style="red")
         raise typer.Exit(UNREADABLE) from None
@@ -106,7 +106,7 @@ def _successions(given: Path | None, home: Settings | None) -> list[bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class Papers:
+class Documents:
     """What is known about keys besides the trusted one; `revoked` is None where no installation of ours says it."""
 
     successions: list[bytes]
@@ -114,7 +114,7 @@ class Papers:
     revoked: Attested | None
 
 
-def _judge(path: Path, public_key: bytes | None, papers: Papers, recording_key: str | None, errors: Console) -> Verdict:
+def _judge(path: Path, public_key: bytes | None, documents: Documents, recording_key: str | None, errors: Console) -> Verdict:
     opener = None if recording_key is None else key_argument(recording_key, lambda data: key_from(data, "recording key"))
     columns = (
         TextColumn("{task.description}"),
@@ -130,9 +130,9 @@ def _judge(path: Path, public_key: bytes | None, papers: Papers, recording_key: 
                 reader,
                 public_key,
                 opener,
-                successions=papers.successions,
-                revocations=papers.revocations,
-                revoked=papers.revoked,
+                successions=documents.successions,
+                revocations=documents.revocations,
+                revoked=documents.revoked,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
                 submit=pool.submit,
             )

@@ -4,7 +4,7 @@ Owns: the archive's layout (EXT-03).  Must never know: people, the journal, the 
 All functions block; they run in one thread.
 
     <recording>/chain, statement          every link, and the signed statement of the interval
-    <recording>/succession-0001 …         the papers that name each signing key's successor, if any
+    <recording>/succession-0001 …         the successions: they name each signing key's successor, if any
     <recording>/revocations               signed list of revoked keys as of now, and whether they vouch for this recording
     <recording>/00000.mp4 …               the sealed plain bytes, untouched: init segment, then the interval's fragments
     <recording>/derived/playable.mp4      DERIVED playable copy, remuxed; not sealed, proves nothing
@@ -106,8 +106,8 @@ class ExportZip:
         with self._zip:
             self._put("chain", [parts.selection.chain])
             self._put("statement", [parts.statement])
-            for number, paper in enumerate(parts.successions, 1):
-                self._put(f"succession-{number:04d}", [paper])
+            for number, succession in enumerate(parts.successions, 1):
+                self._put(f"succession-{number:04d}", [succession])
             self._put("revocations", [parts.revocations])
             for segment, links in _by_segment(parts.selection.links):
                 self._put(f"{segment:05d}.mp4", self._plain(links))

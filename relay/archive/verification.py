@@ -86,8 +86,8 @@ class Verification:
         except TheirError:
             key = None
         with closing(FolderReader(self._vault.folder(recording))) as reader:
-            papers = self._keyring.successions()
-            return verify(reader, self._public_key, key, successions=papers, revoked=self._revoked).as_json()
+            successions = self._keyring.successions()
+            return verify(reader, self._public_key, key, successions=successions, revoked=self._revoked).as_json()
 
     async def _enter(self, person: Person, recording: str, verdict: dict[str, Any]) -> None:
         details: dict[str, str | int | bool | None] = {"event": "verified", "exit_code": int(verdict["exit_code"])}

@@ -1,8 +1,8 @@
-"""A bounds-checked walker over MP4 boxes (ISO/IEC 14496-12): which bytes are which sample of which track, and when.
+"""A bounds-checked walker over MP4 boxes (ISO/IEC 14496-12): the bytes, track and time of each sample.
 
 What this file owns: finding samples in fragments (`moof`) and in whole files (`moov`), whatever the boxes claim.
-What it must never know: codecs, keys, the chain.  No size, count or offset is trusted that leaves its parent: such
-bytes raise `TheirError`, in time and memory bounded by the length of the input.
+What it must never know: codecs, keys, the chain.  A size, count or offset that leaves its parent raises `TheirError`.  Time and
+memory are bounded by the length of the input.
 """
 
 from collections.abc import Iterator, Mapping
@@ -42,7 +42,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A sample: where its bytes are in the file or fragment, and its decode time and duration in the track's timescale."""
+    """A sample: offset and size of its bytes in the file or fragment, decode time and duration in the track's timescale."""
 
     offset: int
     size: int
@@ -52,7 +52,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class TrackHeader:
-    """What `moov` says of a track; the defaults are those of `trex` (0 where there is none)."""
+    """A track according to `moov`; the defaults are those of `trex` (0 where there is none)."""
 
     track: int
     timescale: int
@@ -139,7 +139,7 @@ def _track_field(data: bytes, box: Box, fields: dict[str, int | bytes]) -> None:
 
 
 def table_samples(moov: bytes) -> dict[int, list[Sample]]:
-    """Return the samples that the tables of a whole file's `moov` tell, by track id.  Raises TheirError."""
+    """Return the samples in the tables of a whole file's `moov`, by track id.  Raises TheirError."""
     tables: list[dict[bytes, Box]] = []
     for _, box in walk(moov):
         if box.kind == b"trak":
@@ -156,7 +156,7 @@ def table_samples(moov: bytes) -> dict[int, list[Sample]]:
 
 
 def _rows(data: bytes, box: Box, columns: int, width: int = 4, skip: int = 4) -> list[tuple[int, ...]]:
-    """Return the rows of a table whose count stands `skip` bytes into the payload."""
+    """Return the rows of a table whose row count is `skip` bytes into the payload."""
     count, at = _number(data, box.payload + skip, 4, box.end), box.payload + skip + 4
     if count > MAX_SAMPLES or at + count * columns * width > box.end:
         raise _fail(box.start, f"table of {count} rows does not fit")
@@ -214,8 +214,8 @@ def fragment_samples(
 ) -> dict[int, list[Sample]]:
     """Return the samples of every `moof` in `data` by track id, in decode order.
 
-    `data` holds whole boxes; sample offsets are relative to its beginning plus `origin` and must lie inside (or within
-    `limit` bytes, where only the `moof` was read).  A run without a data offset follows the run before.  Raises TheirError.
+    `data` holds whole boxes.  Sample offsets are relative to its start plus `origin` and must lie inside `data`, or within
+    `limit` bytes where only the `moof` was read.  A run without a data offset follows the run before.  Raises TheirError.
     """
     samples: dict[int, list[Sample]] = {}
     run, moof = _Run(), 0
@@ -276,15 +276,15 @@ def _read_trun(data: bytes, box: Box, run: _Run, limit: int) -> Iterator[Sample]
 
 
 def track_parts(init: bytes, fragment: bytes) -> tuple[TrackPart, ...]:
-    """Return what a link says of a fragment's tracks, in order of track id; `init` is its segment's init segment.
+    """Return the `tracks` of a fragment's link, in order of track id; `init` is its segment's init segment.
 
-    Raises TheirError where the boxes lie or a track is neither video nor sound.
+    Raises TheirError where the boxes are wrong or a track is neither video nor sound.
     """
     return parts_of(movie_tracks(init), fragment)
 
 
 def parts_of(headers: Mapping[int, TrackHeader], fragment: bytes) -> tuple[TrackPart, ...]:
-    """The same with the tracks of the init segment already read (`movie_tracks`)."""
+    """Return the same as `track_parts`, with the tracks of the init segment already read (`movie_tracks`)."""
     view = memoryview(fragment)
     parts = []
     for track, samples in sorted(fragment_samples(fragment, headers).items()):

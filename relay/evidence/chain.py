@@ -1,4 +1,4 @@
-"""The chain of one recording: its records, their exact bytes, and who may come after whom.
+"""The chain of one recording: the exact bytes of its records, and which record may follow which.
 
 What this file owns: the layout of the file `chain` (FORMAT.md §3) and the writer that appends to it.
 What it must never know: files, the vault, whether a chain is *true* (that is `verify`).
@@ -6,9 +6,9 @@ What it must never know: files, the vault, whether a chain is *true* (that is `v
     chain  = magic version record*
     record = length(3) type(1) sequence previous body signature(64)
 
-`length` counts everything after itself.  The signature covers a domain and every byte of the record before the signature.  The
-head after a record is the SHA-256 of the whole record; the next record repeats it in `previous`.  So no record can be altered,
-dropped, moved or repeated unseen; only the tail can be cut, which is what `End` is for.
+`length` counts the bytes after itself.  The signature covers a domain and every byte of the record before the signature.  The
+head after a record is the SHA-256 of the whole record; the next record repeats it in `previous`.  So a record that is altered,
+dropped, moved or repeated is noticed.  A tail that is cut off is noticed because `End` is missing.
 """
 
 import contextlib
@@ -80,7 +80,7 @@ MAGIC = b"BCRCHAIN"
 VERSION = 1
 PREAMBLE = MAGIC + VERSION.to_bytes(2, "big")
 MAX_RECORD = 1 << 16
-"""Longest record, its length field apart."""
+"""Longest record in bytes, without its length field."""
 
 _LENGTH = 3
 
@@ -98,11 +98,11 @@ class Record:
     body: Body
     signature: bytes
     signed: bytes
-    """What the signature covers, domain included."""
+    """The bytes that the signature covers, domain included."""
     head: bytes
     """SHA-256 of the whole record."""
     position: int
-    """Where its length field stands in the chain."""
+    """Offset of its length field in the chain, in bytes."""
     size: int
     """Bytes of the whole record, its length field included."""
 
@@ -123,7 +123,7 @@ def frame(sequence: int, previous: bytes, body: Body, signer: Signer) -> bytes:
 
 
 def parse_record(data: bytes, position: int = 0) -> Record:
-    """Read one whole record (its length field included); `position` is where it stands in its chain, for messages.
+    """Read one whole record (its length field included); `position` is its offset in the chain, for messages.
 
     Raises TheirError with the position of the first byte that breaks the format.
     """
@@ -144,19 +144,19 @@ def parse_record(data: bytes, position: int = 0) -> Record:
 
 
 class _Unsigned:
-    """Signs nothing: for a record that is only measured."""
+    """A signer that does not sign: for a record that is only measured."""
 
     public_key = b""
 
     def sign(self, message: bytes) -> bytes:
-        """Return as many bytes as a signature has."""
+        """Return zeros of the length of a signature."""
         return bytes(SIGNATURE)
 
 
 class ChainWriter:
-    """Makes the bytes of one chain, in order; the caller appends them to the file before it asks for the next.
+    """Makes the bytes of one chain, in order; the caller appends each record to the file before it asks for the next.
 
-    It holds the head and the counts, nothing else.  A recording never continues after its process died: see `recover`.
+    It holds the head and the counts, nothing else.  After its process died a recording is closed (`recover`), never continued.
     """
 
     def __init__(self, signer: SessionSigner, start: Start) -> None:
@@ -180,7 +180,7 @@ class ChainWriter:
         return PREAMBLE + self._append(self._start)
 
     def check(self, link: Link) -> None:
-        """Raise ValueError where this link could not be signed whatever its digests: asked before its number is spent."""
+        """Raise ValueError where this link could not be signed, whatever its digests; called before its number is used."""
         if link.fragment != self.links:
             raise ValueError(f"fragment {link.fragment} where {self.links} belongs")
         frame(self._sequence, self.head, link, _Unsigned())
@@ -208,14 +208,14 @@ class ChainWriter:
         return self._signer
 
     def rollover(self, signer: SessionSigner) -> bytes:
-        """Return the record after which `signer` signs; both keys sign it."""
+        """Return the record from which on `signer` signs; both keys sign it."""
         consent = signer.sign(rollover_bytes(self.head, signer.certificate))
         record = self._append(KeyRollover(signer.certificate, consent))
         self._signer = signer
         return record
 
     def end(self, reason: Reason, author: str | None, end_ns: int) -> bytes:
-        """Return the signed end, with the counts of all that was written; nothing follows it."""
+        """Return the signed end, with the counts of all records and bytes; nothing follows it."""
         end = End(reason, author, end_ns, self.links, self.gaps, self.segments, self.plain_bytes, self.stored_bytes)
         record = self._append(end)
         self.closed = True
@@ -231,20 +231,20 @@ class ChainWriter:
 
 
 def rollover_bytes(head: bytes, certificate: SessionCertificate) -> bytes:
-    """Return what a new session key signs to take over a chain whose head is `head`."""
+    """Return the bytes that a new session key signs to take over a chain whose head is `head`."""
     return DOMAIN_ROLLOVER + head + encode(CERTIFICATE, certificate)
 
 
 def iterate(data: bytes) -> Iterator[Record]:
     """Yield the records of a whole chain held in memory; raises TheirError at the first byte that breaks the format.
 
-    Says nothing about signatures nor order: see `verify`.
+    Checks neither signatures nor order; `verify` does.
     """
     yield from stream((data,))
 
 
 def stream(pieces: Iterable[bytes]) -> Iterator[Record]:
-    """Yield the records of a chain that comes in pieces, as `iterate` does; holds one piece and what a record lacks of it."""
+    """Yield the records of a chain that comes in pieces, as `iterate` does; holds one piece and the record that crosses it."""
     window = _Window(iter(pieces))
     if window.peek(len(PREAMBLE)) != PREAMBLE:
         raise TheirError(Kind.INVALID, "byte 0: not a chain of a known format version")
@@ -260,14 +260,14 @@ def stream(pieces: Iterable[bytes]) -> Iterator[Record]:
 
 
 class _Window:
-    """The bytes next to be read of what comes in pieces."""
+    """The bytes to be read next, from a sequence of pieces."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._buffer = b""
         self._at = 0
         self.position = 0
-        """How many bytes were read before."""
+        """Bytes that were skipped so far."""
 
     def peek(self, size: int) -> bytes:
         """Return the next bytes, fewer than `size` at the end."""
@@ -279,7 +279,7 @@ class _Window:
         return self._buffer[self._at : self._at + size]
 
     def skip(self, size: int) -> None:
-        """Go on behind bytes that were peeked at."""
+        """Skip bytes that were peeked at."""
         self._at += size
         self.position += size
 
@@ -296,7 +296,7 @@ def record_length(prefix: bytes, position: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class TornChain:
-    """What a dead recorder left: the whole records, and where the whole part of the chain ends."""
+    """The chain of a recorder that died: its whole records, and where they end."""
 
     records: int
     chain_length: int
@@ -310,7 +310,7 @@ class TornChain:
 
 
 def survey(data: bytes) -> TornChain:
-    """Read as much of a chain as is whole; raises TheirError when not even its start is."""
+    """Read the whole records of a chain; raises TheirError where not even its Start is whole."""
     records, length, head, last, links, gaps, closed = 0, 0, NO_DIGEST, None, 0, 0, False
     try:
         for record in iterate(data):
@@ -342,7 +342,7 @@ def newest_head(data: bytes) -> bytes:
 def recover(
     torn: TornChain, signer: SessionSigner, *, cause: str, recovered_ns: int, dropped_chain_bytes: int, dropped_media_bytes: int
 ) -> bytes:
-    """Return the record that closes a torn chain; the caller first cuts chain and segment to what `torn` says."""
+    """Return the record that closes a torn chain; the caller first cuts chain and segment to the lengths in `torn`."""
     if torn.closed:
         raise ValueError("this chain is closed")
     body = Recovery(cause, recovered_ns, dropped_chain_bytes, dropped_media_bytes, torn.links, torn.gaps, signer.certificate)

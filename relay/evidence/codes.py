@@ -1,13 +1,13 @@
-"""Everything that a verdict can say: its question, whether it speaks against the recording, and the words.
+"""Every finding and note of a verdict: its question, whether it speaks against the recording, and its text.
 
-What this file owns: findings and notes of FORMAT.md §7, in French and English.  What it must never know: how they are found.
+What this file owns: findings and notes of FORMAT.md §7, in French and English.  What it must never know: how they are made.
 """
 
 from enum import Enum, StrEnum
 
 
 class Axis(StrEnum):
-    """The four questions."""
+    """The four questions that a verdict answers."""
 
     INTEGRITY = "integrity"
     COMPLETENESS = "completeness"
@@ -16,7 +16,7 @@ class Axis(StrEnum):
 
 
 class Code(Enum):
-    """What can be said: its axis, whether it speaks against the recording, and the words (French, English)."""
+    """A kind of finding or note: its axis, whether it speaks against the recording, and its text (French, English)."""
 
     RECORD_ALTERED = (
         Axis.INTEGRITY,

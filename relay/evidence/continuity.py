@@ -1,8 +1,8 @@
-"""Whether the times of a recording hold together: gaps that nothing explains, clocks that jump, media that was retimed.
+"""Whether the times of a recording fit together: unexplained gaps, clocks that jump, media that was retimed.
 
 What this file owns: the tolerances and what counts as an unexplained gap.  What it must never know: bytes, digests, keys.
 
-Three clocks are compared, all signed: each track's own decode time, the relay's arrival clock, and the length of signed gaps.
+Three signed clocks are compared: each track's decode time, the relay's arrival clock, and the lengths of Gap records.
 """
 
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ from relay.evidence.statement import Statement
 from relay.evidence.verdict import Code, utc_text
 
 TOLERANCE_NS = 1_000_000_000
-"""Cadence, discontinuous transmission of Opus (400 ms) and reordering stay below it."""
+"""A gap up to 1 s is none: frame cadence, discontinuous transmission of Opus (400 ms) and reordering stay below it."""
 DRIFT_NS = 5_000_000_000
-"""Between media time and arrival since the last gap: buffers, and a camera's clock at 100 ppm over half a day."""
+"""Allowed between media time and arrival since the last gap: buffers, and a camera's clock off by 100 ppm for half a day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is judged: everything, or the interval of a statement."""
+    """The fragments to judge: all of them, or the interval of a statement."""
 
     statement: Statement | None
 
@@ -36,7 +36,7 @@ class Scope:
         return edge and start_ns < self.statement.to_ns and self.statement.from_ns < end_ns
 
     def omits(self, link: Link) -> bool:
-        """Whether a fragment of the interval is outside the statement's numbers."""
+        """Whether a fragment that arrived in the interval is outside the statement's numbers."""
         if self.statement is None or link.init or link.clock_suspect or self.includes(link.fragment):
             return False
         return link.arrival_start_ns < self.statement.to_ns and self.statement.from_ns < link.arrival_end_ns
@@ -44,7 +44,7 @@ class Scope:
 
 @dataclass(slots=True)
 class _Track:
-    """A track as last seen, and the signed gaps since."""
+    """A track after its last link, and the lengths of the Gap records since."""
 
     end_ns: int
     first_ns: int
@@ -54,7 +54,7 @@ class _Track:
 
 @dataclass(slots=True)
 class Continuity:
-    """Feed it links and gaps in order."""
+    """Takes the links and Gap records of a chain in order."""
 
     collector: FindingCollector
     scope: Scope
@@ -64,13 +64,13 @@ class Continuity:
     _tracks: dict[int, _Track] = field(default_factory=dict)
     _explained_ns: int = 0
     _untied: dict[int, int | None] = field(default_factory=dict)
-    """Tracks that only arrival ties to wall time, since they were last anchored, with their first fragment that is judged."""
+    """Tracks that no sender report has tied to wall time since their last anchor, with the first judged fragment after it."""
     _waiting: list[Gap] = field(default_factory=list)
     _suspect: bool = False
     """Whether the last link's times are not to be trusted."""
 
     def gap(self, gap: Gap) -> None:
-        """A Gap record: explains gaps in the media up to its length, unless its cause is unknown."""
+        """Take a Gap record: it explains a gap in the media up to its length, unless its cause is unknown."""
         self.gaps += 1
         self._waiting.append(gap)
         explains = 0 if gap.cause is Cause.UNKNOWN else gap.length_ns
@@ -82,7 +82,7 @@ class Continuity:
                 track.first_ns = -1
 
     def link(self, link: Link) -> None:
-        """A genuine link, in its place."""
+        """Take a genuine link that is in its place."""
         inside = self.scope.includes(link.fragment)
         self._report_gaps(link.fragment)
         if inside and link.clock_suspect:
@@ -94,7 +94,7 @@ class Continuity:
         goes_on = any(part.track in self._tracks for part in link.tracks)
         stall = self._arrival(link, inside)
         gaps_ns = [self._track(part, link, inside) for part in link.tracks]
-        # What a radio delivers late but whole is no gap: arrival decides only where no track runs through.
+        # Media that came late but whole is no gap: arrival decides only where no track goes on.
         gap_ns = max(gaps_ns) if goes_on else stall
         start_ns = link.arrival_start_ns - gap_ns
         if gap_ns > TOLERANCE_NS and self.scope.touches(link.fragment, start_ns, link.arrival_start_ns):
@@ -102,7 +102,7 @@ class Continuity:
         self._explained_ns = 0
 
     def recovery(self, recovery: Recovery, last_fragment: int) -> None:
-        """The chain was closed by another process: what it says of the time must not lie before what it closes."""
+        """Take the Recovery that closes the chain: its time must not lie before the last arrival that it closes."""
         before = (self.last_ns or 0) - recovery.recovered_ns
         if recovery.clock_suspect:
             self.collector.add_once(Code.CLOCK_SUSPECT, last_fragment)
@@ -110,13 +110,13 @@ class Continuity:
             self.collector.add_once(Code.CLOCK_BACK, last_fragment, seconds=_seconds(before))
 
     def finish(self, last_fragment: int) -> None:
-        """The chain is over: gaps after the last link are told too, and tracks that no sender report ever tied to wall time."""
+        """Report the gaps after the last link, and the tracks that no sender report ever tied to wall time."""
         self._report_gaps(last_fragment + 1)
         for track in sorted(self._untied):
             self._anchored(track)
 
     def _clocks(self, link: Link, inside: bool) -> None:
-        """A tie to arrival is a new anchor of its track; a sender report speaks of everything since the anchor."""
+        """Source arrival anchors a track anew; a sender report ties all of the track since its anchor."""
         for clock in sorted(link.clocks, key=lambda clock: clock.source is not SyncSource.ARRIVAL):
             if clock.source is SyncSource.ARRIVAL:
                 self._anchored(clock.track)

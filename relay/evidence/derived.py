@@ -1,7 +1,7 @@
-"""Whether a remuxed copy carries the samples that were sealed, track by track, whatever boxes are around them.
+"""Whether a remuxed copy holds the samples that were sealed, track by track, whatever boxes are around them.
 
 What this file owns: walking a whole MP4 (fragmented or with its tables in `moov`) and comparing its samples with the links.
-What it must never know: signatures.  A copy is never an original: it says what it carries, not what it was cut from.
+What it must never know: signatures.  A copy is never an original: it proves its samples, not what was cut away.
 """
 
 from collections import deque
@@ -17,12 +17,13 @@ from relay.evidence.seal import sample_digest
 from relay.evidence.verdict import Code
 
 MAX_INDEX = 256 << 20
-"""Longest `moov` or `moof` that is read."""
+"""Longest `moov` or `moof` that is read, in bytes."""
 MAX_SAMPLE = 64 << 20
-PACE_TICKS = 2
-"""A sample may be this share of a second (1/PACE_TICKS) late or early: remuxers round and shift the first sample."""
-MOVED_SECONDS = {TrackKind.VIDEO: 0.0, TrackKind.AUDIO: MAX_OFFSET_NS / 1e9}
-"""By how much a piece of a track may be moved besides: sound, to stand with its picture."""
+"""Longest sample that is read, in bytes."""
+MAX_SHIFT_SECONDS = 0.5
+"""A sample may be this late or early against the first one: remuxers round times and shift the first sample."""
+SYNC_SECONDS = {TrackKind.VIDEO: 0.0, TrackKind.AUDIO: MAX_OFFSET_NS / 1e9}
+"""A track may be moved by this much besides: sound, to be in sync with its picture."""
 
 
 def top_boxes(reader: Reader, name: str) -> Iterator[tuple[bytes, int, int]]:
@@ -63,7 +64,7 @@ class CopySamples:
         return data
 
     def _advance(self) -> bool:
-        """Read on to the next box that brings samples; tell whether there was one."""
+        """Read up to the next box that holds samples; return whether there was one."""
         for kind, start, end in self._boxes:
             if kind not in (b"moov", b"moof"):
                 continue
@@ -87,7 +88,7 @@ class CopySamples:
 
 
 class Derived:
-    """One copy, compared link by link; the first difference ends it."""
+    """One copy, compared link by link; the first difference ends the comparison."""
 
     def __init__(self, reader: Reader, name: str, collector: FindingCollector) -> None:
         self.name = name
@@ -106,7 +107,7 @@ class Derived:
             self._fail(Code.DERIVED_UNREADABLE, link.fragment, why=str(error))
 
     def finish(self, *, alone: bool) -> None:
-        """The chain is over: the copy must be, too."""
+        """Check at the end of the chain that the copy has no more samples; `alone`: the copy is all that was given."""
         try:
             more = not self.differs and any(self._samples.next(kind) is not None for kind in TrackKind)
         except (RelayError, OSError) as error:
@@ -125,9 +126,9 @@ class Derived:
             self._pace(fragment, part, *samples[0])
 
     def _pace(self, fragment: int, part: TrackPart, first: Sample, scale: int) -> None:
-        """The copy may begin at another time, but must then keep the original's pace."""
+        """Compare the time of a fragment's first sample: the copy may begin at another time, but must keep the pace."""
         shift = first.time / scale - part.first / part.kind.clock_rate
-        if abs(shift - self._shift.setdefault(part.kind, shift)) > 1 / PACE_TICKS + MOVED_SECONDS[part.kind]:
+        if abs(shift - self._shift.setdefault(part.kind, shift)) > MAX_SHIFT_SECONDS + SYNC_SECONDS[part.kind]:
             self._fail(Code.DERIVED_TIME, fragment, track=part.kind.value)
 
     def _fail(self, code: Code, fragment: int | None, **values: str) -> None:

@@ -1,14 +1,15 @@
-"""Where the parts of a verification write down what they see, bounded so that a hostile recording cannot fill the memory.
+"""Findings, notes and marks of a verification while it runs, bounded so that a hostile recording cannot fill the memory.
 
-What this file owns: the findings, the notes and the marks while they grow.  What it must never know: why something was seen.
+What this file owns: the bounds, and the marks of fragments.  What it must never know: why a finding was made.
 """
 
 from relay.base.errors import Kind, TheirError
 from relay.evidence.verdict import Axis, Code, Finding, Mark
 
 MAX_FINDINGS = 500
+"""Findings, and notes, that are kept; further ones are counted."""
 MAX_FRAGMENTS = 4_000_000
-"""More than 18 days of fragments: a chain that claims more is refused."""
+"""More than 18 days of fragments; a chain that claims more is refused."""
 
 
 class FindingCollector:
@@ -23,7 +24,7 @@ class FindingCollector:
         self.marks = bytearray()
 
     def add(self, code: Code, fragment: int | None = None, **values: object) -> None:
-        """Write down a finding or a note; beyond the bound it is only counted."""
+        """Add a finding or a note; beyond the bound it is only counted."""
         self.codes.add(code)
         if code.against:
             self.against.add(code.axis)
@@ -34,12 +35,12 @@ class FindingCollector:
         into.append(Finding(code, fragment, tuple((name, str(value)) for name, value in sorted(values.items()))))
 
     def add_once(self, code: Code, fragment: int | None = None, **values: object) -> None:
-        """Write it down unless the same code already stands there."""
+        """Add a finding or a note unless there is one with the same code."""
         if code not in self.codes:
             self.add(code, fragment, **values)
 
     def mark(self, fragment: int, mark: Mark) -> None:
-        """Set a fragment's mark; fragments never marked before it are missing.  Raises TheirError beyond MAX_FRAGMENTS."""
+        """Set a fragment's mark; fragments before it without a mark are missing.  Raises TheirError beyond MAX_FRAGMENTS."""
         if fragment >= MAX_FRAGMENTS:
             raise TheirError(Kind.TOO_LARGE, f"fragment {fragment}: more than {MAX_FRAGMENTS} fragments")
         short = fragment + 1 - len(self.marks)

@@ -1,4 +1,4 @@
-"""Keys as people keep them in files: raw bytes, hex digits or PEM.
+"""Keys in files that people handle: raw bytes, hexadecimal digits or PEM.
 
 What this file owns: reading such bytes.  What it must never know: paths.
 """

@@ -1,10 +1,10 @@
-"""By how much sound has to be moved to stand with its picture, piece by piece of a recording.
+"""By how much sound must be moved to be in sync with its picture, from link to link of a recording.
 
 What this file owns: reading the clock records of a chain (FORMAT.md §3.3).  What it must never know: files, boxes, who plays.
 
-Each track stays on its own RTP clock; a sender report ties it to the camera's wall clock.  Where both are tied, the difference
-of the two ties is the offset.  A track that is anchored anew (the camera came back, its timestamps jumped) says so by a tie to
-arrival: what was known is void from there on, and what the first reports say afterwards holds from there on, too.
+Each track stays on its own RTP clock; a sender report ties it to the camera's wall clock.  Where both tracks are tied, the
+difference of the two ties is the offset.  A clock record of source arrival says that a track is anchored anew (the camera came
+back, its timestamps jumped): the offset before it is void from there on.  The first offset after it holds from there on, too.
 """
 
 from collections.abc import Iterable
@@ -17,16 +17,16 @@ SECOND_NS = 1_000_000_000
 MAX_OFFSET_NS = 5 * SECOND_NS
 """An offset beyond this is garbage, not a delay between microphone and lens."""
 SAME_CLOCK_NS = SECOND_NS // 4
-"""Ties of both tracks are compared at once only where they saw the camera's clock stand equally far from ours; else the clock
-was stepped, or a radio held one of the reports up, between the two."""
+"""Ties of both tracks are compared only where their offsets of the camera's clock differ by less; otherwise the clock was
+stepped between them, or the radio delayed one of the reports."""
 MIN_CHANGE_NS = 5_000_000
-"""A smaller change is the noise of reports, and no ear hears it."""
+"""A smaller change (5 ms) is noise of the reports, and inaudible."""
 MAX_SHIFTS = 4096
-"""Twelve hours of a crystal that is off by 100 ppm need a thousand; beyond the bound the last one holds."""
+"""A clock that is off by 100 ppm needs a thousand in twelve hours; beyond the bound the last one holds."""
 
 
 class Shift(NamedTuple):
-    """From this decode time of the sound (ticks of 48 000/s) on, sound is to be moved by `offset_ns` (later if positive)."""
+    """From decode time `since` of the sound (48 000 ticks per second) on, move the sound by `offset_ns` (later if positive)."""
 
     since: int
     offset_ns: int
@@ -37,7 +37,7 @@ class _ClockTie:
     at_ns: int
     """Wall time minus decode time."""
     offset_ns: int
-    """Camera's clock minus the relay's when it was made."""
+    """Camera's clock minus the relay's when the tie was made."""
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class _Reader:
     began: int = 0
     """Where the sound of this anchoring begins."""
     known: int | None = None
-    """The offset told last since then."""
+    """The last offset since then."""
 
     def clock(self, kind: TrackKind, clock: ClockMap, since: int) -> None:
         if clock.source is SyncSource.ARRIVAL:
@@ -61,12 +61,12 @@ class _Reader:
         self.ties[kind] = _ClockTie(tie, clock.offset_ns)
 
     def settle(self, since: int) -> None:
-        """Tell what the ties of a link say."""
+        """Derive the offset from both ties after all clock records of a link."""
         if len(self.ties) < 2:
             return
         sound, picture = self.ties[TrackKind.AUDIO], self.ties[TrackKind.VIDEO]
         if abs(sound.offset_ns - picture.offset_ns) > SAME_CLOCK_NS:
-            return  # what the next reports say holds for this piece as well
+            return  # the next reports hold for this part as well
         offset = sound.at_ns - picture.at_ns
         if abs(offset) <= MAX_OFFSET_NS and (self.known is None or abs(offset - self.known) > MIN_CHANGE_NS):
             self._add_shift(self.began if self.known is None else since, offset)
@@ -80,9 +80,9 @@ class _Reader:
 
 
 def sound_shifts(links: Iterable[Link]) -> tuple[Shift, ...]:
-    """Return how sound is to be moved, by ascending decode time; sound before the first shift stays where it is.
+    """Return the shifts of the sound by ascending decode time; sound before the first shift stays where it is.
 
-    Where only one track, or none, was tied by sender reports, nothing is moved: it is synchronised by arrival.
+    Where sender reports tied only one track, or none, the sound is not moved: it is synchronised by arrival.
     """
     reader = _Reader()
     kinds: dict[int, TrackKind] = {}
@@ -90,7 +90,7 @@ def sound_shifts(links: Iterable[Link]) -> tuple[Shift, ...]:
         kinds.update((part.track, part.kind) for part in link.tracks)
         sound = next((part for part in link.tracks if part.kind is TrackKind.AUDIO), None)
         since = sound.first if sound is not None else reader.reached
-        # Ties to arrival first: they void what was known, reports of the same link hold for the new anchoring.
+        # Source arrival first: it voids the offset so far; reports of the same link hold for the new anchor.
         for clock in sorted(link.clocks, key=lambda clock: clock.source is not SyncSource.ARRIVAL):
             if clock.track in kinds:
                 reader.clock(kinds[clock.track], clock, since)
@@ -102,7 +102,7 @@ def sound_shifts(links: Iterable[Link]) -> tuple[Shift, ...]:
 
 
 def offset_at(shifts: Iterable[Shift], time: int) -> int:
-    """Return by how many nanoseconds sound of this decode time is to be moved."""
+    """Return by how many nanoseconds to move sound of this decode time."""
     offset = 0
     for shift in shifts:
         if shift.since > time:

@@ -1,11 +1,11 @@
 """The journal's Merkle log: RFC 6962 §2.1 hashing over salted leaves, proofs, and C2SP signed checkpoints.
 
 What this file owns: hashes, proofs and the text of a checkpoint.
-What it must never know: what a leaf says, where leaves are kept, sign-in, SQL.
+What it must never know: what an entry says, where leaves are kept, sign-ins, SQL.
 
-A leaf's data is `commitment(salt, entry)`: to purge an entry one destroys its salt and its text; the leaf, the tree and all
-proofs stay, and nobody can try out guesses of what the entry said.  Checkpoints are C2SP `tlog-checkpoint` notes signed with
-Ed25519 (`signed-note`), so that any witness of that ecosystem can read them.
+A leaf's data is `commitment(salt, entry)`.  To purge an entry its salt and its text are destroyed: the leaf, the tree and all
+proofs stay valid, and nobody can test guesses of the entry's text.  Checkpoints are C2SP `tlog-checkpoint` notes signed with
+Ed25519 (`signed-note`), so that other C2SP witnesses can read them.
 """
 
 import base64
@@ -23,7 +23,7 @@ EMPTY_ROOT = sha256(b"")
 
 
 def commitment(salt: bytes, entry: bytes) -> bytes:
-    """Return the 32 bytes that stand in the log for `entry`; `salt` is 32 random bytes of its own."""
+    """Return the 32 bytes that stand for `entry` in the log; `salt` is 32 random bytes, used for this entry alone."""
     if len(salt) != SALT:
         raise ValueError("a salt has 32 bytes")
     return sha256(salt + entry)
@@ -40,7 +40,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class Tree:
-    """Every complete node of the tree, level by level; appending costs amortised one hash, a proof about log² n.
+    """Every complete node of the tree, level by level.  Appending costs one hash on average, a proof about log² n.
 
     Memory: 64 bytes per leaf.  Owned by one task.
     """
@@ -194,7 +194,7 @@ _ED25519 = b"\1"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a log had become: its origin (name), its size and its root; `extra` lines are signed too (a time, say)."""
+    """State of a log: its origin (name), size and root; `extra` lines are signed too (a time, for example)."""
 
     origin: str
     size: int
@@ -202,7 +202,7 @@ class Checkpoint:
     extra: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """Return the note's text, which is what is signed; raises ValueError for what cannot stand in it."""
+        """Return the note's text, which is signed; raises ValueError where a line cannot stand in it."""
         lines = [self.origin, str(self.size), base64.b64encode(self.root).decode(), *self.extra]
         if any(not line or "\n" in line for line in lines) or " " in self.origin or "+" in self.origin:
             raise ValueError("an origin has no space nor plus sign, a line is neither empty nor broken")
@@ -227,7 +227,7 @@ def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> str:
 
 
 def open_checkpoint(note: str, public_key: bytes) -> Checkpoint:
-    """Return what a note says; raises TheirError unless it is well formed and `public_key` signed it under its origin."""
+    """Return the checkpoint of a note; raises TheirError unless `public_key` signed it under its origin."""
     found = _NOTE.fullmatch(note)
     if found is None:
         raise TheirError(Kind.INVALID, "not a checkpoint note")
@@ -243,7 +243,7 @@ def open_checkpoint(note: str, public_key: bytes) -> Checkpoint:
 
 
 def open_by_any(note: str, public_keys: Sequence[bytes]) -> tuple[Checkpoint, int]:
-    """Return what a note says and the place in `public_keys` of the one that signed it; raises TheirError where none did."""
+    """Return the checkpoint of a note and the index of its signer in `public_keys`; raises TheirError where none signed it."""
     for place, public_key in enumerate(public_keys[:-1]):
         with contextlib.suppress(TheirError):
             return open_checkpoint(note, public_key), place
@@ -251,7 +251,7 @@ def open_by_any(note: str, public_keys: Sequence[bytes]) -> tuple[Checkpoint, in
 
 
 def _signature_blob(line: str, name: str) -> bytes:
-    """Return key id and signature of a note's line, nothing when it is of another key name."""
+    """Return key id and signature of a note's line; empty where the line names another key."""
     found = _SIGNATURE.fullmatch(line)
     if found is None or found[1] != name:
         return b""

@@ -1,7 +1,7 @@
-"""Whether the bytes that were given are the bytes that were sealed, and if not, what became of them.
+"""Whether the given bytes are the bytes that were sealed, and if not, what happened to them.
 
-What this file owns: reading segments in order, comparing digests, naming what is altered, missing, moved or doubled.
-What it must never know: signatures, times.  It holds one segment's list of fragments at a time, and the bytes of a few.
+What this file owns: reading segments in order, comparing digests, naming altered, missing, moved and repeated fragments.
+What it must never know: signatures, times.  It holds the fragments of one segment as a list, and the bytes of a few.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ from relay.evidence.seal import TAG, decrypt_fragment, sha256
 from relay.evidence.verdict import Code, Form, Mark
 
 MAX_FRAGMENT = 64 << 20
-"""A link that claims a longer fragment is not followed."""
+"""Bytes; a fragment that is longer according to its link is not read."""
 MAX_DIAGNOSED = 2000
-"""Fragments of one segment above which altered order is not looked into."""
+"""In a segment of more fragments the order of what was found is not examined."""
 
 
 class Reader(Protocol):
@@ -39,7 +39,7 @@ class Reader(Protocol):
 
 
 class SubfolderReader:
-    """A reader seen from one of its folders: names in it lose the folder, all others get `../` before them."""
+    """A reader seen from one of its folders: names below it lose the folder, all others get `../` in front."""
 
     def __init__(self, reader: Reader, folder: str) -> None:
         self._reader = reader
@@ -64,7 +64,7 @@ def _seen_from(folder: str, name: str) -> str:
 
 @dataclass(slots=True)
 class StoredFragment:
-    """A fragment as it should stand in its segment's file, and what was found there."""
+    """A fragment as it should stand in its segment's file, and its mark."""
 
     fragment: int
     offset: int
@@ -77,23 +77,23 @@ Outcome: TypeAlias = tuple[Mark, Code | None]
 
 
 class PendingOutcome(Protocol):
-    """The outcome of a comparison that may still be running (a `concurrent.futures.Future`, say)."""
+    """The outcome of a comparison that may still be running, for example a `concurrent.futures.Future`."""
 
     def result(self) -> Outcome:
-        """Wait for it."""
+        """Wait for the outcome and return it."""
         ...
 
 
 Submit = Callable[[Callable[[], Outcome]], PendingOutcome]
-"""Runs a comparison, here and now or on another core (hashing releases the interpreter's lock)."""
+"""Runs a comparison, in the caller's thread or on another core (hashing releases the interpreter's lock)."""
 
 MAX_RUNNING = 8
-"""Fragments being compared at once: bounds the memory."""
+"""Fragments that are compared at the same time at most: bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """An outcome that is there already."""
+    """An outcome that is already known."""
 
     outcome: Outcome
 
@@ -132,7 +132,7 @@ class MediaCheck:
         return f"{segment:05d}.{'mp4' if self._form is Form.EXPORT else 'seg'}"
 
     def link(self, link: Link, recording: str) -> None:
-        """Compare one fragment, in the order of the chain; its mark follows, at the latest when its segment is closed."""
+        """Compare one fragment, in the order of the chain; its mark is set at the latest when its segment is closed."""
         unseen = self._enter(link)
         if self._form is Form.EXPORT:
             piece = StoredFragment(link.fragment, self._end + unseen, link.plain_length, link.plain_digest)
@@ -148,11 +148,11 @@ class MediaCheck:
         self._settle(MAX_RUNNING)
 
     def skip(self, link: Link) -> None:
-        """A genuine link whose fragment was not exported."""
+        """Take a genuine link whose fragment is not compared."""
         self._enter(link)
 
     def _enter(self, link: Link) -> int:
-        """Follow the chain into its segment; return the plain bytes before this link whose own links are lost."""
+        """Go on to the link's segment; return the plain bytes directly before it whose links are lost."""
         if link.segment != self._segment:
             self.close_segment()
             self._segment, self._stored_end, self._last = link.segment, link.offset, link.fragment - 1
@@ -162,7 +162,7 @@ class MediaCheck:
         return unseen
 
     def close_segment(self) -> None:
-        """Everything of the segment was seen: look at what is left in its file, and into what did not fit."""
+        """Judge the segment's file as a whole, after its last link."""
         self._settle(0)
         if self._pieces:
             self._judge_segment(self.name(self._segment), self._size())
@@ -205,7 +205,7 @@ class MediaCheck:
         except (OSError, RelayError):
             return b""
 
-    # --- what became of the fragments of a segment that does not fit --------------------------------------------------
+    # --- what happened to the fragments of a segment that does not match ----------------------------------------------
 
     def _diagnose(self, name: str, size: int) -> None:
         found, foreign, end = self._scan(size)
@@ -225,7 +225,7 @@ class MediaCheck:
             self._collector.add(Code.EXTRA_BYTES, file=name, count=size - end)
 
     def _scan(self, size: int) -> tuple[list[int], set[int], int]:
-        """Read the file from its beginning: fragments recognised in order, those whose place foreign hold, where it ends."""
+        """Read the file from its start; return the fragments recognised, in order, those replaced, and where it ends."""
         found: list[int] = []
         foreign: set[int] = set()
         expected = at = 0
@@ -247,7 +247,7 @@ class MediaCheck:
         return found, foreign - set(found), min(at, size)
 
     def _recognise(self, at: int, size: int, expected: int) -> int | None:
-        """Return the index of the fragment that stands at `at`: the expected one, or one after it, or one before it."""
+        """Return the index of the fragment at `at`: the expected one, else one after it, else one before it."""
         if expected < len(self._pieces) and self._matches(self._pieces[expected], at):
             return expected
         by_length: dict[int, list[int]] = {}
@@ -274,7 +274,7 @@ class MediaCheck:
             seen.add(number)
 
     def _report_moves(self, order: list[int], found: list[int]) -> None:
-        """Compare the order of those that are there with the order in which they should stand."""
+        """Compare the order of the fragments found with their order in the chain."""
         there = list(dict.fromkeys(found))
         for wanted, number in zip([number for number in order if number in set(there)], there, strict=True):
             if wanted != number:
@@ -283,7 +283,7 @@ class MediaCheck:
 
 
 def compare(data: bytes, piece: StoredFragment, link: Link, recording: str, key: bytes | None) -> Outcome:
-    """Return the mark of one fragment and what else is to be said of it; touches nothing, so that any thread may run it."""
+    """Return the mark of one fragment and a code where there is more to report.  Pure, so that any thread may run it."""
     if len(data) < piece.length:
         return Mark.MISSING, None
     if sha256(data) != piece.digest:
@@ -292,7 +292,7 @@ def compare(data: bytes, piece: StoredFragment, link: Link, recording: str, key:
         return Mark.INTACT, None
     try:
         plain = decrypt_fragment(key, recording, link.fragment, data)
-    except TheirError:  # bytes that are as sealed but do not open are the fault of the key that was given
+    except TheirError:  # the bytes are as sealed: so the given key is wrong
         return Mark.INTACT, Code.WRONG_RECORDING_KEY
     same = sha256(plain) == link.plain_digest and len(plain) == link.plain_length
     return Mark.INTACT, None if same else Code.PLAIN_DIFFERS

@@ -1,10 +1,12 @@
 """Which records of a chain are genuine and in their place.
 
-What this file owns: signatures, sequence and the link to the record before.  What it must never know: what a record means.
+What this file owns: signatures, sequence numbers and the hash of the record before.  What it must never know: what a record
+means.
 
-A record is let through once the record after it repeats its digest, or its own signature holds.  Where hashes link a run of
-records to a record whose signature holds, the run is as genuine as that record (changing any bit of it, its signatures
-included, breaks a hash), so one signature in `MAX_RUN` is checked; as soon as anything is out of order, each record's own is.
+A record passes once the next record repeats its digest, or once its own signature holds.  Hashes link a run of records to the
+last of them: if the signature of that record holds, the whole run is genuine, because changing any bit in it, signatures
+included, breaks a hash.  So one signature in `MAX_RUN` is checked.  Once anything is out of order, each record's own signature
+is checked.
 """
 
 from collections.abc import Iterator
@@ -19,7 +21,7 @@ MAX_RUN = 32
 
 
 class Order:
-    """Feed it records as they stand in the file; it yields those whose content may be judged."""
+    """Takes the records in the order of the file and yields those whose content may be judged."""
 
     def __init__(self, collector: FindingCollector) -> None:
         self._collector = collector
@@ -33,7 +35,7 @@ class Order:
         """Head after the last record in its place."""
 
     def feed(self, record: Record) -> Iterator[Record]:
-        """Take the next record of the file; yield what can now be judged."""
+        """Take the next record of the file; yield the records that can now be judged."""
         if self._next == 0 and self._held is None and self._key is None:
             self._first(record)
         if not self._follows(record):
@@ -43,7 +45,7 @@ class Order:
         yield from self._hold(record)
 
     def finish(self) -> Iterator[Record]:
-        """The file is over: yield what was held back."""
+        """Yield the record that was held back; to be called at the end of the file."""
         yield from self._settle()
 
     def _first(self, record: Record) -> None:
@@ -57,7 +59,7 @@ class Order:
         return record.sequence == self._next and self._head in (None, record.previous)
 
     def _hold(self, record: Record) -> Iterator[Record]:
-        """The record is in its place: let the one before it through and wait for the next."""
+        """Hold a record that is in its place, and yield the one held before it."""
         if self._foreign:
             self._disown(record)
             return
@@ -81,14 +83,14 @@ class Order:
         self._next = record.sequence + 1
 
     def _disown(self, record: Record) -> None:
-        """A record of a stretch that does not follow from the start: genuine perhaps, but of another chain."""
+        """Mark a record that does not follow from the Start: it may be genuine, but it is of another chain."""
         self._advance(record)
         fragment = _fragment(record)
         if fragment is not None and fragment <= len(self._collector.marks):
             self._collector.mark(fragment, Mark.ALTERED)
 
     def _settle(self) -> Iterator[Record]:
-        """Check the signatures of everything not yet vouched for; let the record held back through if its own holds."""
+        """Check the signatures of all records not yet proved; yield the held record if its own signature holds."""
         held, self._held = self._held, None
         if held is not None and self._holds(held):
             self._run.clear()
@@ -114,7 +116,7 @@ class Order:
         return self._key is None or signature_holds(self._key, record.signed, record.signature)
 
     def _explain(self, record: Record) -> bool:
-        """Say why a record is not in its place; tell whether the chain goes on from it."""
+        """Add the finding for a record that is not in its place; return whether the chain goes on from it."""
         if not self._holds(record):
             self._altered(record, self._next)
             self._head, self._next = None, self._next + 1
@@ -134,7 +136,7 @@ class Order:
         return True
 
     def _altered(self, record: Record, sequence: int) -> None:
-        """A record is not what was signed; its own fragment number is not to be believed where its place is known."""
+        """Add the finding for a record whose signature is false.  Its fragment number is used only up to the next free one."""
         self._collector.add(Code.RECORD_ALTERED, _fragment(record), record=sequence)
         fragment = _fragment(record)
         if fragment is not None and fragment <= len(self._collector.marks):

@@ -1,4 +1,4 @@
-"""What the records of a chain say: their dataclasses and, field by field, their layout.
+"""The records of a chain: their dataclasses and, field by field, their layout.
 
 What this file owns: FORMAT.md §3.2 to §3.7, to the byte.
 What it must never know: who signs a record, which record may follow which, files.
@@ -13,7 +13,7 @@ from relay.evidence.wire import Choice, Codec, Fixed, Flag, Maybe, Pairs, Raw, R
 
 
 class Original(Enum):
-    """Where the one recording lives: here, or in the camera (then the chain alone is kept)."""
+    """Where the original is: in the relay, or in the camera (then the relay keeps the chain alone)."""
 
     RELAY = "relay"
     CAMERA = "camera"
@@ -32,7 +32,7 @@ class TrackKind(Enum):
 
 
 class Cause(Enum):
-    """Why something was not recorded."""
+    """Why media was not recorded."""
 
     RADIO = "radio"
     RECONNECT = "reconnect"
@@ -63,7 +63,7 @@ class SyncSource(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """First record: what is recorded, why, and under which session key."""
+    """First record: which camera is recorded, why, and under which session key."""
 
     recording: str
     camera: str
@@ -76,10 +76,10 @@ class Start:
     trigger: str
     threat: str
     expires_on: str
-    """ISO day on which it erases itself (Europe/Paris)."""
+    """ISO day on which the relay erases the recording (Europe/Paris)."""
     previous_recording: str | None
     previous_head: bytes | None
-    """Head of the recording that a dead recorder left and that this one follows."""
+    """Head of `previous_recording`, whose recorder died and which this recording continues."""
     started_ns: int
     certificate: SessionCertificate
 
@@ -90,7 +90,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class TrackPart:
-    """What one fragment holds of one track."""
+    """The samples of one track in one fragment."""
 
     track: int
     """The track's id in the MP4."""
@@ -111,7 +111,7 @@ class TrackPart:
 
 @dataclass(frozen=True, slots=True)
 class ClockMap:
-    """Ties a track's RTP clock to wall time; only when it is new or changed."""
+    """Ties a track's RTP clock to wall time; written only when the tie is new or has changed."""
 
     track: int
     source: SyncSource
@@ -127,14 +127,14 @@ class ClockMap:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One per fragment and per init segment: commits to the plain bytes, the stored bytes and each track's samples (I1)."""
+    """One for each fragment and init segment: commits to the plain bytes, the stored bytes and each track's samples (I1)."""
 
     fragment: int
-    """0, 1, 2 … through the recording, init segments count too; also the nonce of its encryption."""
+    """0, 1, 2 … through the recording, init segments included; also the nonce of its encryption."""
     segment: int
     init: bool
     offset: int
-    """Where the stored bytes begin in the segment's file."""
+    """Offset of the stored bytes in the segment's file."""
     plain_length: int
     stored_length: int
     plain_digest: bytes
@@ -145,9 +145,9 @@ class Link:
     arrival_length_ns: int
     clocks: tuple[ClockMap, ...] = ()
     clock_suspect: bool = False
-    """The relay's or the camera's clock stepped or drifted: the times of this fragment are not to be trusted."""
+    """The relay's or the camera's clock stepped or drifted: do not trust the times of this fragment."""
     metadata: tuple[tuple[str, str], ...] = ()
-    """Sorted, unique; only what changed since the link before (position, battery, bearer …)."""
+    """Sorted, unique; only the values that changed since the link before (position, battery, bearer …)."""
 
     @property
     def arrival_end_ns(self) -> int:
@@ -157,7 +157,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What was not recorded (I2): written before the link that follows it, or before the end."""
+    """Media that was not recorded (I2); written before the link that follows, or before the end."""
 
     start_ns: int
     length_ns: int
@@ -169,7 +169,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Last record: nothing follows, and this much came before."""
+    """Last record, with the totals of the chain."""
 
     reason: Reason
     author: str | None
@@ -182,10 +182,10 @@ class End:
 
 
 SUSPECT_CAUSE = "; clock suspect"
-"""How the cause of a recovery ends whose time is not to be trusted (FORMAT.md §3.6)."""
+"""End of the cause of a recovery whose time must not be trusted (FORMAT.md §3.6)."""
 
 DAMAGED_CAUSE = "; damaged before: "
-"""What follows this in the cause of a recovery was found altered or missing although it had long been on disk."""
+"""In the cause of a recovery, before the name of what was altered or missing although it had long been on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ class Recovery:
 
     cause: str
     recovered_ns: int
-    """When this was written, never before what it closes: not when the recording was cut short."""
+    """When this record was written, never before the media it closes; not when the recording was cut short."""
     dropped_chain_bytes: int
     """Bytes of a torn record cut from the end of the chain."""
     dropped_media_bytes: int
@@ -205,18 +205,18 @@ class Recovery:
 
     @property
     def clock_suspect(self) -> bool:
-        """Whether its time is not to be trusted."""
+        """Whether its time must not be trusted."""
         return self.cause.endswith(SUSPECT_CAUSE)
 
     @property
     def damaged(self) -> bool:
-        """Whether what it closes was found damaged."""
+        """Whether the recovery found damage in the recording it closes."""
         return DAMAGED_CAUSE in self.cause
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRollover:
-    """From the next record on another session key signs; this record is signed by the old one, `consent` by the new one."""
+    """From the next record on another session key signs; the old key signs this record, the new key `consent`."""
 
     certificate: SessionCertificate
     consent: bytes

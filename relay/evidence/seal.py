@@ -1,7 +1,7 @@
-"""Keys, certificates, digests and the vault's cipher: everything that FORMAT.md calls "sealing" except the records themselves.
+"""Keys, certificates, digests and the vault's cipher: all of FORMAT.md's sealing except the records.
 
-What this file owns: what is signed (always domain ‖ bytes), how a session key is certified by the relay's long-term key, how a
-fragment is encrypted, how a track's samples are digested.
+What this file owns: which bytes are signed (always domain ‖ bytes), how the relay's long-term key certifies a session key, how
+a fragment is encrypted, how a track's samples are digested.
 What it must never know: where keys are kept, files, the order of records.
 
 Ed25519 is RFC 8032, AES-GCM is NIST SP 800-38D, SHA-256 is FIPS 180-4.  A long-term key is named by its SHA-256.
@@ -67,7 +67,7 @@ class MemorySigner:
 
     @property
     def private_bytes(self) -> bytes:
-        """The 32 bytes of the private key, for whoever has to keep it."""
+        """The 32 bytes of the private key, for its keeper."""
         return self._key.private_bytes_raw()
 
     def sign(self, message: bytes) -> bytes:
@@ -81,12 +81,12 @@ def sha256(data: bytes | memoryview) -> bytes:
 
 
 def key_id(public_key: bytes) -> bytes:
-    """Return the 32 bytes that name a long-term key."""
+    """Return the id of a long-term key: the SHA-256 of its public key (32 bytes)."""
     return sha256(public_key)
 
 
 def signature_holds(public_key: bytes, message: bytes, signature: bytes) -> bool:
-    """Tell whether an Ed25519 signature holds; a public key that is no point on the curve holds nothing."""
+    """Tell whether an Ed25519 signature holds; False for a public key that is no point on the curve."""
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except (InvalidSignature, ValueError):
@@ -111,7 +111,7 @@ class SessionCertificate:
     signature: bytes = bytes(SIGNATURE)
 
     def signed_bytes(self) -> bytes:
-        """Return what the long-term key signs."""
+        """Return the bytes that the long-term key signs."""
         return DOMAIN_CERTIFICATE + encode(CERTIFICATE, self)[:-SIGNATURE]
 
     def issued_by(self, public_key: bytes) -> bool:
@@ -119,7 +119,7 @@ class SessionCertificate:
         return self.issuer == key_id(public_key) and signature_holds(public_key, self.signed_bytes(), self.signature)
 
     def covers(self, utc_ns: int) -> bool:
-        """Tell whether the certificate is in force at that time."""
+        """Tell whether the certificate is valid at that time (UTC nanoseconds)."""
         return self.not_before_ns <= utc_ns <= self.not_after_ns
 
 
@@ -147,7 +147,7 @@ def issue_certificate(
 
 @dataclass(frozen=True, slots=True)
 class SessionSigner:
-    """A session key with its certificate: what a recorder holds, so that it needs nobody while it runs."""
+    """A session key with its certificate; with it a recorder signs without any other process."""
 
     signer: Signer
     certificate: SessionCertificate
@@ -175,9 +175,9 @@ def new_session(longterm: Signer, *, role: str, index: int, not_before_ns: int, 
 
 
 def sample_digest(samples: Iterable[bytes | memoryview]) -> bytes:
-    """Return SHA-256 over each sample as it stands in `mdat`, its length (4 bytes, big-endian) before it.
+    """Return SHA-256 over, for each sample, its length (4 bytes, big-endian) and its bytes as they stand in `mdat`.
 
-    Independent of boxes and of their order, so that a lossless remux of the fragment has the same digest.
+    The digest does not depend on boxes, so that a lossless remux of the fragment has the same digest.
     """
     digest = hashlib.sha256()
     for sample in samples:
@@ -195,17 +195,17 @@ def nonce(fragment: int) -> bytes:
 
 
 def associated_data(recording: str, fragment: int) -> bytes:
-    """Return what the tag covers beside the bytes: the recording's id in ASCII, then the fragment's number (8 bytes)."""
+    """Return the associated data: the recording's id in ASCII, then the fragment's number (8 bytes, big-endian)."""
     return recording.encode() + fragment.to_bytes(8, "big")
 
 
 def encrypt_fragment(key: bytes, recording: str, fragment: int, plain: bytes) -> bytes:
-    """Return the stored bytes, `TAG` longer than `plain`; the caller never gives a fragment's number twice under one key."""
+    """Return the stored bytes, `TAG` longer than `plain`; the caller never uses a fragment's number twice under one key."""
     return AESGCM(key).encrypt(nonce(fragment), plain, associated_data(recording, fragment))
 
 
 def decrypt_fragment(key: bytes, recording: str, fragment: int, stored: bytes) -> bytes:
-    """Return the plain bytes; raises TheirError when key, number or bytes are not those that were sealed."""
+    """Return the plain bytes; raises TheirError where key, number or bytes are not those that were sealed."""
     try:
         return AESGCM(key).decrypt(nonce(fragment), stored, associated_data(recording, fragment))
     except InvalidTag:

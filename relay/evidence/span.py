@@ -1,7 +1,7 @@
 """How long a recording lasts.
 
-What this file owns: the arithmetic of its own timeline, the same for who writes, recovers and checks it.  What it must never
-know: records, files.
+What this file owns: the arithmetic of a recording's own timeline, used by its writer, its recovery and its verifier.
+What it must never know: records, files.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ SECOND_NS = 1_000_000_000
 
 
 class Span:
-    """How long a recording lasts on its own timeline, from its first sample to its last, holes included."""
+    """How long a recording lasts on its own timeline, from its first sample to the end of its last, gaps included."""
 
     def __init__(self) -> None:
         self._first: int | None = None

@@ -1,8 +1,8 @@
 """The verifier in one file, for a court's expert: needs Python 3.11 or later and the package `cryptography`, nothing else.
 
-What this file owns: which modules go in, how they are put together, and the small command line they get there.
-What it must never know: settings, colours, the vault's keys.  The file carries the modules' own source, unchanged:
-it is the same code as in the relay, so it says the same.
+What this file owns: the list of modules, how they are put together, and the small command line.
+What it must never know: settings, colours, the vault's keys.  The single file holds the source of the relay's own modules,
+unchanged, so that it gives the same verdict.
 """
 
 import argparse
@@ -87,7 +87,7 @@ if __name__ == "__main__":
 
 
 def single_file() -> str:
-    """Return the source of the single-file verifier; raises OurError when a module's source is not installed."""
+    """Return the source of the single-file verifier; raises OurError where a module's source is not installed."""
     return _HEAD + "".join(f"SOURCES[{name!r}] = {_source(name)!r}\n" for name in MODULES) + _TAIL
 
 
@@ -113,10 +113,10 @@ def main(arguments: list[str], open_reader: Callable[[Path], AbstractContextMana
         public_key = None if options.key is None else key_argument(options.key, public_key_from)
         opener = options.recording_key
         recording_key = None if opener is None else key_argument(opener, lambda data: key_from(data, "recording key"))
-        papers = [] if options.successions is None else successions_in(Path(options.successions).read_bytes())
+        successions = [] if options.successions is None else successions_in(Path(options.successions).read_bytes())
         lists = [] if options.revocations is None else [Path(options.revocations).read_bytes()]
         with open_reader(Path(options.path)) as reader:
-            verdict = verify(reader, public_key, recording_key, successions=papers, revocations=lists)
+            verdict = verify(reader, public_key, recording_key, successions=successions, revocations=lists)
     except (RelayError, OSError) as error:
         sys.stderr.write(f"{'illisible' if language == 'fr' else 'unreadable'}: {error}\n")
         return 2

@@ -1,4 +1,4 @@
-"""Signed papers that travel with a recording: statement of an exported interval, succession of long-term keys, revoked keys.
+"""Signed documents that travel with a recording: statement of an interval, succession of long-term keys, revoked keys.
 
 What this file owns: FORMAT.md §5 to §6a, to the byte.  What it must never know: files, how a long-term key is kept.
 """
@@ -28,18 +28,18 @@ STATEMENT_MAGIC = b"BCRSTATE\0\1"
 SUCCESSION_MAGIC = b"BCRSUCCN\0\1"
 REVOCATIONS_MAGIC = b"BCRREVOK\0\1"
 MAX_DOCUMENT = 4096
-"""No paper is longer than this; a reader need not read on."""
+"""Bytes; no document of these kinds is longer."""
 MAX_SUCCESSIONS = 32
-"""No more are looked at."""
+"""Successions that a verifier reads at most."""
 MAX_REVOKED = 100
-"""No list names more keys."""
+"""Keys in one list at most."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """The long-term key says: this export holds fragments `first` to `last` of a recording: all those of the interval."""
+    """The long-term key says: this export holds fragments `first` to `last`, which are all fragments of the interval."""
 
     recording: str
     head: bytes
@@ -48,7 +48,7 @@ class Statement:
     to_ns: int
     first: int
     last: int
-    """Number of the last fragment, included; the init segments of the segments touched are exported too."""
+    """Number of the last fragment, included; the export also holds the init segments of the segments it touches."""
     issued_ns: int
     issuer: bytes
     signature: bytes = bytes(SIGNATURE)
@@ -81,10 +81,10 @@ class RevokedKey:
 
 @dataclass(frozen=True, slots=True)
 class Revocations:
-    """The long-term key says: these keys of this relay were revoked at `issued_ns`, and what that means for one chain."""
+    """The long-term key says which keys of the relay were revoked at `issued_ns`, and which still vouch for one chain."""
 
     head: bytes
-    """Head of the chain: the list says nothing about another, so that an old one cannot be put beside a new forgery."""
+    """Head of that chain.  The list is about no other chain, so that an old list cannot vouch for a new forgery."""
     issued_ns: int
     issuer: bytes
     keys: tuple[RevokedKey, ...]
@@ -147,7 +147,7 @@ def _revocations_bytes(revocations: Revocations) -> bytes:
 
 def _open(magic: bytes, codec: Struct[T], data: bytes) -> T:
     if not data.startswith(magic) or len(data) > MAX_DOCUMENT:
-        raise TheirError(Kind.INVALID, "byte 0: not a paper of a known format version")
+        raise TheirError(Kind.INVALID, "byte 0: not a document of a known format version")
     return decode(codec, data[len(magic) :], len(magic))
 
 
@@ -160,7 +160,7 @@ def sign_statement(
 
 
 def read_statement(data: bytes) -> Statement:
-    """Read the file `statement`; raises TheirError with the position.  Says nothing about its signature."""
+    """Read the file `statement`; raises TheirError with the position.  Does not check the signature."""
     return _open(STATEMENT_MAGIC, _STATEMENT, data)
 
 
@@ -179,7 +179,7 @@ def sign_succession(old: Signer, new: Signer, *, at_ns: int, reason: str) -> byt
 
 
 def read_succession(data: bytes) -> Succession:
-    """Read a succession; raises TheirError with the position.  Says nothing about its signatures."""
+    """Read a succession; raises TheirError with the position.  Does not check the signatures."""
     return _open(SUCCESSION_MAGIC, _SUCCESSION, data)
 
 
@@ -192,9 +192,9 @@ def succession_holds(succession: Succession) -> bool:
 
 
 def successions_in(data: bytes) -> list[bytes]:
-    """Return the papers of a file of successions: one alone as it is, or base64, one a line (FORMAT.md §6).
+    """Return the encoded successions of a file: one in binary, or several in base64, one a line (FORMAT.md §6).
 
-    Raises TheirError where a line is none, or where there are more than 32.
+    Raises TheirError where a line is no succession, or where there are more than 32.
     """
     if data.startswith(SUCCESSION_MAGIC):
         read_succession(data)
@@ -202,27 +202,27 @@ def successions_in(data: bytes) -> list[bytes]:
     lines = data.split()
     if len(lines) > MAX_SUCCESSIONS:
         raise TheirError(Kind.INVALID, f"{len(lines)} successions: at most {MAX_SUCCESSIONS}")
-    return [_paper(line, number) for number, line in enumerate(lines, 1)]
+    return [_succession_of(line, number) for number, line in enumerate(lines, 1)]
 
 
-def _paper(line: bytes, number: int) -> bytes:
+def _succession_of(line: bytes, number: int) -> bytes:
     try:
-        paper = base64.b64decode(line, validate=True)
-        read_succession(paper)
+        encoded = base64.b64decode(line, validate=True)
+        read_succession(encoded)
     except (binascii.Error, TheirError) as error:
         raise TheirError(Kind.INVALID, f"line {number}: no succession ({error})") from None
-    return paper
+    return encoded
 
 
-def succession_line(paper: bytes) -> bytes:
+def succession_line(encoded: bytes) -> bytes:
     """Return a succession's line in a file of several."""
-    return base64.b64encode(paper) + b"\n"
+    return base64.b64encode(encoded) + b"\n"
 
 
-def predecessors(public_key: bytes, papers: Sequence[bytes]) -> list[bytes]:
-    """Return the keys that come before a believed one, the latest first: each attested by the one that follows it."""
+def predecessors(public_key: bytes, successions: Sequence[bytes]) -> list[bytes]:
+    """Return the keys before a trusted key, the latest first: each is attested by the key that follows it."""
     found = [public_key]
-    known = [succession for succession in map(read_succession, papers) if succession_holds(succession)]
+    known = [succession for succession in map(read_succession, successions) if succession_holds(succession)]
     for _ in known:
         older = [succession.old_key for succession in known if succession.new_key == found[-1]]
         if not older or older[0] in found:
@@ -234,18 +234,18 @@ def predecessors(public_key: bytes, papers: Sequence[bytes]) -> list[bytes]:
 def sign_revocations(longterm: Signer, *, head: bytes, issued_ns: int, revoked: Mapping[bytes, Collection[bytes]]) -> bytes:
     """Return the bytes of the file `revocations` about the chain of this head.
 
-    `revoked`: each revoked public key with the heads that a journal checkpoint held before.  Raises OurError beyond 100 keys: a
-    list that left some out would be worse than none.
+    `revoked`: each revoked public key with the heads that a journal checkpoint held before its revocation.  Raises OurError
+    beyond 100 keys: a list that leaves some out is worse than no list.
     """
     if len(revoked) > MAX_REVOKED:
-        raise OurError(f"{len(revoked)} keys are revoked: a list holds {MAX_REVOKED}")
+        raise OurError(f"{len(revoked)} keys are revoked: one list holds at most {MAX_REVOKED}")
     keys = tuple(RevokedKey(key, head in heads) for key, heads in sorted(revoked.items()))
     bare = Revocations(head, issued_ns, key_id(longterm.public_key), keys)
     return REVOCATIONS_MAGIC + encode(_REVOCATIONS, replace(bare, signature=longterm.sign(_revocations_bytes(bare))))
 
 
 def read_revocations(data: bytes) -> Revocations:
-    """Read a list of revoked keys; raises TheirError with the position.  Says nothing about its signature."""
+    """Read a list of revoked keys; raises TheirError with the position.  Does not check the signature."""
     return _open(REVOCATIONS_MAGIC, _REVOCATIONS, data)
 
 

@@ -1,6 +1,6 @@
 """Whose seal it is: certificates, successions of long-term keys, revocation.
 
-What this file owns: when an origin is proved.  What it must never know: media, times of fragments, where keys are kept.
+What this file owns: when the origin counts as proved.  What it must never know: media, times of fragments, where keys are kept.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -29,12 +29,12 @@ from relay.evidence.verdict import Code, utc_text
 
 @dataclass(slots=True)
 class Trust:
-    """The long-term keys believed in, by id; grows by successions that a believed key signed."""
+    """The trusted long-term keys by id: the one given, and those that successions lead to."""
 
     collector: FindingCollector
     public_key: bytes | None
     revoked: Mapping[bytes, Collection[bytes]] | None
-    """Public key (long-term or session) to the chain heads that a journal checkpoint held before; None: not known."""
+    """Revoked public key (long-term or session) to the chain heads that a journal checkpoint held before; None: not known."""
     signer: str = ""
     _keys: dict[bytes, bytes] = field(default_factory=dict)
     _used: set[bytes] = field(default_factory=set)
@@ -45,26 +45,26 @@ class Trust:
             self._keys[key_id(self.public_key)] = self.public_key
 
     def learn(self, reader: Reader, names: Collection[str], given: Sequence[bytes] = ()) -> None:
-        """Read successions, `given` and beside the chain: a key attested by a believed one is believed too, newest first."""
-        papers = [read_succession(paper) for paper in given]
+        """Read successions, `given` and beside the chain: a key that a trusted key attests is trusted too."""
+        successions = [read_succession(encoded) for encoded in given]
         for name in sorted(names)[:MAX_SUCCESSIONS]:
             try:
-                papers.append(read_succession(reader.read(name, 0, MAX_DOCUMENT + 1)))
+                successions.append(read_succession(reader.read(name, 0, MAX_DOCUMENT + 1)))
             except TheirError:
                 self.collector.add(Code.NOT_COVERED, file=name)
-        for _ in papers:
-            for paper in papers:
-                self._learn(paper)
+        for _ in successions:
+            for succession in successions:
+                self._learn(succession)
 
-    def _learn(self, paper: Succession) -> None:
-        old, new = key_id(paper.old_key), key_id(paper.new_key)
-        if new in self._keys and old not in self._keys and succession_holds(paper):
-            self._keys[old] = paper.old_key
+    def _learn(self, succession: Succession) -> None:
+        old, new = key_id(succession.old_key), key_id(succession.new_key)
+        if new in self._keys and old not in self._keys and succession_holds(succession):
+            self._keys[old] = succession.old_key
             self.collector.add(Code.SUCCESSION, key=old.hex(), by=new.hex())
 
     def learn_revocations(self, beside: bytes | None, given: Sequence[bytes] = ()) -> None:
-        """Read lists of revoked keys, `given` and the one beside the chain; raises TheirError where a given one is none."""
-        self._lists += [read_revocations(paper) for paper in given]
+        """Read lists of revoked keys, `given` and beside the chain; raises TheirError where one of `given` is malformed."""
+        self._lists += [read_revocations(encoded) for encoded in given]
         if beside is not None:
             try:
                 self._lists.append(read_revocations(beside))
@@ -72,7 +72,7 @@ class Trust:
                 self.collector.add_once(Code.REVOCATIONS_FOREIGN)
 
     def record(self, record: Record) -> None:
-        """Judge the certificate of a record that brings one."""
+        """Judge the certificate of a record that has one."""
         body = record.body
         if isinstance(body, KeyRollover):
             self._consent(record, body)
@@ -99,7 +99,7 @@ class Trust:
             self._used.add(key)
 
     def time(self, sequence: int, certificate: SessionCertificate, utc_ns: int, fragment: int | None = None) -> None:
-        """A record says this time: it must lie within the life of its signer's certificate."""
+        """Check that the time of a record lies within the validity of its signer's certificate."""
         if not certificate.covers(utc_ns):
             self.collector.add_once(Code.CERTIFICATE_LIFE, fragment, record=sequence, at=utc_text(utc_ns))
 
@@ -112,14 +112,14 @@ class Trust:
             self._used.add(key)
 
     def revocations(self, head: bytes) -> None:
-        """At the end: a revoked key vouches only for a chain whose head a checkpoint held before the revocation."""
+        """Judge the keys used: a revoked key vouches only for a head that a checkpoint held before the revocation."""
         revoked = {**self._listed(head), **(self.revoked or {})}
         for key in sorted(self._used & set(revoked)):
             if head not in revoked[key]:
                 self.collector.add(Code.KEY_REVOKED, key=key_id(key).hex())
 
     def _listed(self, head: bytes) -> dict[bytes, frozenset[bytes]]:
-        """Return what the lists say: a key on any is revoked, and vouches only where every list that names it says so."""
+        """Return the keys on any list; the head is attested only where every list that names the key says so."""
         if self.public_key is None:
             return {}
         lists = [each for each in self._lists if self._believed(each, head, self.public_key)]
@@ -135,7 +135,7 @@ class Trust:
         return found
 
     def _believed(self, listing: Revocations, head: bytes, public_key: bytes) -> bool:
-        """Only the trusted key itself says which keys are revoked: one that it follows may be a thief's by now."""
+        """Whether a list counts: only the trusted key may issue one, because an earlier key may be in a thief's hands."""
         key = self._keys.get(listing.issuer)
         if key is None or listing.head != head or not revocations_hold(listing, key):
             self.collector.add_once(Code.REVOCATIONS_FOREIGN)

@@ -1,8 +1,8 @@
-"""What a verification says: four answers, one mark per fragment, findings and notes, in plain words, and an exit code.
+"""The verdict of a verification: four answers, one mark per fragment, findings and notes in words, and an exit code.
 
-What this file owns: a verdict and how it is told, in French and English.  What it must never know: how anything was found out.
+What this file owns: a verdict and its texts in French and English.  What it must never know: how a finding was made.
 
-A *finding* speaks against the recording and makes the exit code 1; a *note* does not (an explained gap, say).
+A *finding* speaks against the recording and makes the exit code 1.  A *note* does not (an explained gap, for example).
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ Language: TypeAlias = Literal["fr", "en"]
 
 
 class Form(StrEnum):
-    """What was given."""
+    """What the verifier was given."""
 
     STORED = "stored"
     OPENED = "opened"
@@ -42,14 +42,14 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to say, with the fragment to which it belongs where there is one."""
+    """One finding or note, with its fragment where it has one."""
 
     code: Code
     fragment: int | None = None
     values: tuple[tuple[str, str], ...] = ()
 
     def text(self, language: Language) -> str:
-        """Return the words."""
+        """Return the text."""
         words = self.code.french if language == "fr" else self.code.english
         values = {key: _translated(key, printable(text), language) for key, text in self.values}
         return words.format(fragment=self.fragment, **values)
@@ -70,7 +70,7 @@ class Verdict:
     findings: tuple[Finding, ...]
     notes: tuple[Finding, ...]
     omitted: int
-    """Findings and notes beyond the bound that are counted only."""
+    """Findings and notes beyond the bound, which are only counted; `untold` in JSON."""
     signer: str
     """Id (hex) of the long-term key that certifies the signer, as the chain claims."""
     start_ns: int | None
@@ -81,15 +81,15 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """0: nothing speaks against it; 1: something does."""
+        """0: no finding; 1: at least one."""
         return 1 if self.findings else 0
 
     def answers(self, language: Language) -> dict[Axis, str]:
-        """Return the four answers in words."""
+        """Return the four answers as text."""
         return {axis: _word(ANSWERS[getattr(self, axis.value)], language) for axis in Axis}
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain data for `--json`: answers as keys and in words, findings and notes with their code and words."""
+        """Return plain data for `--json`: answers as keys and as text, findings and notes with their code and text."""
         return {
             "form": self.form.value,
             "recording": self.recording,
@@ -166,7 +166,7 @@ TRACKS: dict[str, tuple[str, str]] = {
 
 
 def _translated(key: str, text: str, language: Language) -> str:
-    """Return a value in words where it is one of a list."""
+    """Return a value as text where it is a cause or a track."""
     words = {"cause": CAUSES, "track": TRACKS}.get(key, {})
     return _word(words[text], language) if text in words else text
 
@@ -194,9 +194,9 @@ def printable(text: str) -> str:
 
 
 def utc_text(utc_ns: int) -> str:
-    """Return `2026-11-22 21:04:10.123 UTC`; a time that no calendar knows is told in nanoseconds.
+    """Return `2026-11-22 21:04:10.123 UTC`; a time outside the calendar is given in nanoseconds.
 
-    `relay.base.clock` would need the time zone database, which a court expert's machine may lack.
+    `relay.base.clock` needs the time zone database, which a court expert's machine may lack.
     """
     try:
         at = datetime.fromtimestamp(utc_ns // 1_000_000_000, UTC)

@@ -1,8 +1,8 @@
 """The verdict on a recording: a vault folder, a copy of it, or an export, checked against its chain and a trusted public key.
 
-What this file owns: the order in which the questions are asked, and what the answers add up to.
-What it must never know: where the recording came from, how it is shown, the network.  It is given a `Reader`, hashes the
-bytes it reads, re-encodes nothing (I6), and holds at most a few fragments and one segment's list of them.
+What this file owns: the order of the checks, and how findings lead to the four answers.
+What it must never know: where the recording came from, how the verdict is shown, the network.  It reads through a `Reader`,
+hashes the bytes, re-encodes nothing (I6), and holds a few fragments and the list of one segment at most.
 
 The rules are FORMAT.md §7.  Parts: `order` (signatures and sequence), `trust` (keys), `media` (bytes), `continuity` (times),
 `derived` (remuxed copies).
@@ -33,7 +33,7 @@ _SEGMENT = re.compile(r"\d{5}\.(seg|mp4)")
 _PLAYABLE = re.compile(r"(?:.*/)?[^/]+\.(mp4|m4v|mov)", re.IGNORECASE)
 
 _EXPLAINS_COUNTS = {Code.RECORD_ALTERED, Code.RECORDS_MISSING, Code.RECORD_MISPLACED, Code.CHAIN_BROKEN, Code.NO_START}
-"""Where records are missing or wrong, that the end counts others is no news."""
+"""After one of these findings the totals of the End must differ: that is not reported again."""
 
 Progress = Callable[[int, int], None]
 """Called with bytes read and bytes to read."""
@@ -54,25 +54,26 @@ def verify(
 
     `public_key`: the relay's long-term public key (32 bytes), from elsewhere than the recording; None is a finding.
     `recording_key`: the AES-256 key of the recording (32 bytes) where there is one; without it, *checked as stored*.
-    `successions`: beside (FORMAT.md §6) besides those that lie with the recording; raises TheirError where one is none.
-    `revoked`: for each revoked public key, the chain heads that a journal checkpoint held before its revocation; None where
-    that is not known: then a list beside the recording or in `revocations` tells it (FORMAT.md §6a), else a note says so.
-    `submit`: runs the comparison of a fragment, on another core perhaps (`ThreadPoolExecutor.submit`).
-    Raises TheirError when there is nothing that can be read as a recording (exit code 2).
+    `successions`: encoded successions (FORMAT.md §6), besides those in the reader; raises TheirError where one is malformed.
+    `revoked`: for each revoked public key, the chain heads that a journal checkpoint held before its revocation.  Where it is
+    None, a list beside the recording or in `revocations` is used (FORMAT.md §6a); without any list there is a note.
+    `submit`: runs the comparison of a fragment, for example on another core (`ThreadPoolExecutor.submit`).
+    Raises TheirError where nothing can be read as a recording (exit code 2).
     """
     reader = locate(reader)
     names = reader.names()
     if CHAIN not in names:
         return _without_chain(names)
     form = _form(names, recording_key)
-    beside = successions, revocations
-    return _Verification(reader, names, form, public_key, recording_key, *beside, revoked, progress, submit).run()
+    return _Verification(
+        reader, names, form, public_key, recording_key, successions, revocations, revoked, progress, submit
+    ).run()
 
 
 def locate(reader: Reader) -> Reader:
     """Return a reader whose `chain` is at the top: exports put the sealed files in a folder named after the recording.
 
-    Raises TheirError when several recordings are there: each has a verdict of its own.
+    Raises TheirError where there are several recordings: each has its own verdict.
     """
     names = reader.names()
     folders = [name.removesuffix(f"/{CHAIN}") for name in names if name.endswith(f"/{CHAIN}")]
@@ -105,9 +106,9 @@ def _without_chain(names: list[str]) -> Verdict:
 
 
 def read_records(reader: Reader, collector: FindingCollector) -> Iterator[Record]:
-    """Yield the records of the file `chain`, reading it in pieces; what cannot be parsed is a finding and ends it.
+    """Yield the records of the file `chain`, reading it in pieces; a record that cannot be parsed is a finding, and the last.
 
-    Raises TheirError when not even its first bytes are those of a chain.
+    Raises TheirError where its first bytes are not those of a chain.
     """
     if reader.read(CHAIN, 0, len(PREAMBLE)) != PREAMBLE:
         raise TheirError(Kind.INVALID, "byte 0: not a chain of a known format version")
@@ -168,7 +169,7 @@ class _Verification:
         self._total = sum(self.reader.size(name) for name in self.names)
 
     def run(self) -> Verdict:
-        """Read everything once and add it up."""
+        """Read everything once and return the verdict."""
         self._read_beside()
         for record in read_records(self.reader, self.collector):
             for judged in self.order.feed(record):
@@ -258,7 +259,7 @@ class _Verification:
             self.progress(self.media.checked_bytes, self._total)
 
     def _broken_rule(self, link: Link) -> str | None:
-        """Say which rule of FORMAT.md §3.3 a genuine link breaks."""
+        """Return the rule of FORMAT.md §7.1 that a genuine link breaks, None where it breaks none."""
         if link.fragment < len(self.collector.marks):
             return "its fragment has a link already"
         if max(link.plain_length, link.stored_length) > MAX_FRAGMENT:
@@ -293,7 +294,7 @@ class _Verification:
         return Mark.ALTERED if all(copy.differs for copy in self.copies) else Mark.UNKNOWN
 
     def _exported(self, link: Link) -> bool:
-        """Whether this fragment must be there: all of them, or the interval's and the init segments of its segments."""
+        """Whether this fragment must be there: in an interval, its fragments and the init segments of its segments."""
         if self._inside(link.fragment):
             return True
         return link.init and self.media.name(link.segment) in self.names
@@ -347,7 +348,7 @@ class _Verification:
             self.collector.add(Code.STATEMENT_MISMATCH, why=f"fragment {statement.last} is not in the chain")
 
     def _missing(self) -> None:
-        """Tell runs of missing fragments once each."""
+        """Report each run of missing fragments once."""
         for run in re.finditer(Mark.MISSING.encode() + b"+", bytes(self.collector.marks)):
             first, last = run.start(), run.end() - 1
             if first == last:

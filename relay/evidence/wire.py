@@ -1,6 +1,6 @@
-"""Canonical binary encoding: one way to write every value, and everything else is refused.
+"""Canonical binary encoding: each value has one encoding, and every other is refused.
 
-What this file owns: the primitives out of which FORMAT.md builds its records, and the rule `encode(decode(b)) == b`.
+What this file owns: the primitives from which FORMAT.md builds its records, and the rule `encode(decode(b)) == b`.
 What it must never know: keys, files, what a record means.
 
 A codec writes a value to a `bytearray` and reads it back from a `Cursor`.  Reading raises `TheirError` with the position of the
@@ -45,7 +45,7 @@ class Cursor:
         return piece
 
     def finish(self) -> None:
-        """Raise TheirError unless everything was read."""
+        """Raise TheirError unless all bytes were read."""
         if self.position != len(self.data):
             raise self.fail(f"{len(self.data) - self.position} bytes too many")
 
@@ -269,7 +269,7 @@ class Choice(Generic[E]):
 
 
 class Struct(Generic[T]):
-    """A frozen dataclass, its fields one after the other in the given order; `ValueError` of its own checks is TheirError."""
+    """A frozen dataclass, its fields in the given order; on reading, a `ValueError` of its own checks becomes TheirError."""
 
     def __init__(self, make: type[T], fields: Sequence[tuple[str, Codec[Any]]]) -> None:
         self._make = make
@@ -301,7 +301,7 @@ def encode(codec: Codec[T], value: T) -> bytes:
 
 
 def decode(codec: Codec[T], data: bytes, origin: int = 0) -> T:
-    """Return the value of which `data` is the encoding, all of it; raises TheirError with the position."""
+    """Return the value that `data` as a whole encodes; raises TheirError with the position."""
     cursor = Cursor(data, origin)
     value = codec.read(cursor)
     cursor.finish()

@@ -172,8 +172,8 @@ def _check_whole(folder: Path, manifest: Manifest, backup: Path) -> None:
 
 def _signing_keys(root: Path) -> list[bytes]:
     """Return the public signing key of a data folder and its predecessors, the latest first."""
-    public_key, papers = (root / "keys/signing.pub").read_bytes(), root / "keys/successions"
-    return [public_key, *predecessors(public_key, successions_in(papers.read_bytes()) if papers.exists() else [])]
+    public_key, successions = (root / "keys/signing.pub").read_bytes(), root / "keys/successions"
+    return [public_key, *predecessors(public_key, successions_in(successions.read_bytes()) if successions.exists() else [])]
 
 
 def _largest_signed_size(path: Path, keys: Sequence[bytes]) -> int:

@@ -21,8 +21,8 @@ def listing(at_ns: int = T0, **attested: bool) -> bytes:
     return sign_revocations(LONGTERM, head=HEAD, issued_ns=at_ns, revoked=revoked)
 
 
-def judged(*papers: bytes, **more: object) -> Verdict:
-    return verify(BUILT.reader(), KEY, revocations=papers, **more)  # type: ignore[arg-type]
+def judged(*lists: bytes, **more: object) -> Verdict:
+    return verify(BUILT.reader(), KEY, revocations=lists, **more)  # type: ignore[arg-type]
 
 
 def codes(verdict: Verdict) -> list[str]:
@@ -36,8 +36,8 @@ def test_without_a_list_that_is_a_note_and_with_one_its_date() -> None:
 
 
 def test_a_key_on_any_list_is_revoked_and_vouches_only_where_each_says_so() -> None:
-    for papers in ((listing(mine=False), listing(T0 + DAY)), (listing(mine=True), listing(mine=False))):
-        assert [codes(judged(*order))[0] for order in (papers, papers[::-1])] == ["KEY_REVOKED"] * 2
+    for lists in ((listing(mine=False), listing(T0 + DAY)), (listing(mine=True), listing(mine=False))):
+        assert [codes(judged(*order))[0] for order in (lists, lists[::-1])] == ["KEY_REVOKED"] * 2
     assert judged(listing(mine=True), listing(other=False)).exit_code == 0
 
 
@@ -53,9 +53,9 @@ def test_without_a_trusted_key_nothing_is_said_of_lists() -> None:
 
 
 def test_what_is_given_as_a_list_and_is_none_is_refused() -> None:
-    for paper in (b"", listing()[:-1], b"x" * 5000):
+    for malformed in (b"", listing()[:-1], b"x" * 5000):
         with pytest.raises(TheirError):
-            judged(paper)
+            judged(malformed)
 
 
 def test_a_list_holds_a_hundred_keys_and_none_is_left_out() -> None:
