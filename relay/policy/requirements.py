@@ -127,7 +127,7 @@ ENFORCED: dict[str, Requirement] = {
             "relay.live.time_limit:TimeLimit.confirm",
         ),
         (
-            _PEOPLE + "test_interventions.py::test_a_closed_intervention_gives_no_more_pictures_and_tells_who_shows_them",
+            _PEOPLE + "test_interventions.py::test_a_closed_intervention_gives_no_more_pictures_and_notifies_its_listeners",
             _LINE + "test_closing_an_intervention_ends_its_transmissions",
             _LINE + "test_a_step_of_the_wall_clock_ends_no_transmission",
             _LINE + "test_a_step_of_the_wall_clock_ends_no_transmission_and_prolongs_none_across_a_restart",
@@ -184,7 +184,7 @@ ENFORCED: dict[str, Requirement] = {
         "CNIL",
         "a lost camera is revoked and never publishes again",
         ("relay.people.enrolment:Enrolment.revoke",),
-        (_PEOPLE + "test_enrolment.py::test_a_revoked_camera_is_told_of_at_once_and_never_recognised_again",),
+        (_PEOPLE + "test_enrolment.py::test_a_revoked_camera_is_notified_at_once_and_never_recognised_again",),
     ),
     "JRN-01": Requirement(
         "R241-5, R241-14; LIL 101",

@@ -1,4 +1,4 @@
-"""`relay check --repair` at control's doors: who may, and what the journal keeps of it."""
+"""`relay check --repair` over HTTP: who may run it, and which entries it makes."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ async def test_nobody_else_mends_and_the_refusal_is_entered(tmp_path: Path, role
         assert (last["author"], last["operation"]) == ("eve", "refus")
 
 
-async def test_a_check_tells_how_far_it_is(tmp_path: Path) -> None:
+async def test_a_check_reports_how_far_it_is(tmp_path: Path) -> None:
     async with control_line(tmp_path) as line:
         check: Check = line.control.context.check
         told: list[tuple[str, int, int]] = []

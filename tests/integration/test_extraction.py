@@ -1,4 +1,4 @@
-"""From real media sealed by the real recorder to what a commander watches and what a court receives."""
+"""From real media sealed by the real recorder to the playback of a commander and the zip for a court."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""A hold from its request to its end, at control's doors: months pass by a clock that moves when told (RET-02)."""
+"""A hold from its request to its end, over HTTP; the test moves the clock by months (RET-02)."""
 
 import contextlib
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A control whose disk does not answer at all: who asks is told so, what is shown goes on, and the journal stays true."""
+"""A control whose disk does not answer: requests are refused, running views go on, and the journal stays true."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -121,7 +121,7 @@ async def test_nobody_is_signed_in_and_nothing_is_opened_by_what_was_refused(
         ]
 
 
-async def test_a_press_rings_whatever_the_disk_does_and_its_publication_finds_an_intervention(
+async def test_a_press_rings_while_the_disk_is_silent_and_its_publication_finds_an_intervention(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with control_line(tmp_path) as line, line.person("olga", "operator"):

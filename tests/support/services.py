@@ -102,7 +102,7 @@ class House:
 
 
 class Sealing(Protocol):
-    """What sealing needs of a house, or of a control's stores."""
+    """The parts of a house, or of a control's stores, that sealing uses."""
 
     @property
     def keyring(self) -> Keyring:

@@ -142,7 +142,7 @@ async def test_the_playable_copy_is_what_the_command_made_of_the_sealed_bytes(ho
         assert len(sealed) == 3 * 2_000 + len(b"init")
 
 
-async def test_the_copys_maker_is_told_of_sound_only_where_there_is_some(house: House) -> None:
+async def test_the_maker_of_the_copy_is_given_sound_only_where_there_is_some(house: House) -> None:
     recording, exports = await house.record(), _exports(house, (sys.executable, "-c", "import sys; print(sys.argv[1:])"))
     export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
     with zipfile.ZipFile(io.BytesIO(await _deliver(exports, export))) as archive:

@@ -1,4 +1,4 @@
-"""What playback sends: sealed fragments whose sound begins where the chain's reports say, and nothing else changed."""
+"""Fragments for a player: the sound is moved as the chain's sender reports say, and no other byte is changed."""
 
 from dataclasses import replace
 
@@ -48,5 +48,5 @@ def test_only_where_the_tracks_begin_is_changed(shifts: tuple[Shift, ...], pictu
 
 
 @pytest.mark.parametrize(("segments", "said"), [((), ""), ((3,), "3"), ((0, 1, 2, 7), "0-2,7"), ((5, 4, 9, 8), "4-5,8-9")])
-def test_served_segments_are_told_in_runs(segments: tuple[int, ...], said: str) -> None:
+def test_served_segments_are_written_in_runs(segments: tuple[int, ...], said: str) -> None:
     assert runs(segments) == said

@@ -1,4 +1,4 @@
-"""Playback: who may, under which entry, and what ends it."""
+"""Playback: who may watch, under which entry, and which events end it."""
 
 from unittest.mock import patch
 

@@ -78,7 +78,7 @@ async def test_facts_about_an_unknown_recording_are_counted_and_stop_nothing(hou
     assert house.counters.values["recorder_facts_unknown"] == 1
 
 
-async def test_a_recording_found_damaged_is_entered_counted_and_told(house: House) -> None:
+async def test_a_recording_found_damaged_is_entered_counted_and_notified(house: House) -> None:
     notified: list[str] = []
     house.recordings.on_damaged.append(notified.append)
     recording = await house.record()
@@ -91,7 +91,7 @@ async def test_a_recording_found_damaged_is_entered_counted_and_told(house: Hous
     assert (body["details"]["reason"], body["details"]["damage"]) == ("damaged", "fragment 2")
 
 
-async def test_whatever_is_said_at_the_press_fits_into_the_signed_start(house: House) -> None:
+async def test_any_words_of_a_press_fit_into_the_signed_start(house: House) -> None:
     await house.enrolment.enrol(CONSOLE, "cam-1", "é" * 80, "bodycam_pm")
     camera = await house.enrolment.camera("cam-1")
     its = await house.interventions.open_by_camera("cam-1", "Rixe", "appel")

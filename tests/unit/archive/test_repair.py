@@ -1,4 +1,4 @@
-"""`relay check --repair` mends what is safe, enters it, and leaves the rest named."""
+"""`relay check --repair` mends safe disagreements, enters each, and leaves the rest named."""
 
 import shutil
 import tempfile
@@ -126,7 +126,7 @@ async def _view_forgotten(house: House) -> str:
 
 
 async def _forget_row(house: House, recording: str) -> None:
-    """The catalogue lost the row and what hangs on it, as after the restoring of an older backup."""
+    """Delete the row with its segments and gaps, as the restoring of an older backup does."""
 
     def work(connection: Connection) -> None:
         for table in (segments, gaps, recordings):
@@ -178,7 +178,7 @@ async def test_what_is_safe_is_mended_entered_and_agrees_afterwards(house: House
     assert (await _repair(house).run(CONSOLE)).mended == ()
 
 
-async def test_a_row_made_from_the_chain_is_the_one_a_recorder_would_have_told(house: House) -> None:
+async def test_a_row_made_from_the_chain_is_the_one_of_a_recorders_reports(house: House) -> None:
     told = await house.record("cam-2")
     recording = await _closed_unheard(house)
     await _repair(house).run(CONSOLE)
@@ -273,7 +273,7 @@ async def test_no_row_is_invented(house: House, damage: Callable[[House, str], A
         await house.catalogue.recordings.get(recording)
 
 
-async def test_a_row_made_again_whose_key_tells_of_a_hold_is_kept_past_its_term(house: House) -> None:
+async def test_a_row_made_again_whose_key_shows_a_hold_is_kept_past_its_term(house: House) -> None:
     recording = await _orphan(house)
     house.keyring.rewrap(recording, "2027-01-01")
     found = await _repair(house).run(CONSOLE)

@@ -250,7 +250,7 @@ async def test_a_recording_that_cannot_be_erased_keeps_no_other_from_going(
     assert house.retention.seconds_since_complete() == 0
 
 
-async def test_whatever_a_sweep_fails_on_the_next_hours_begins(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_any_failure_of_a_sweep_the_next_hours_begins(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     swept = asyncio.Event()
     failures = [ValueError("a bug"), KeyError("another")]
 

@@ -61,7 +61,7 @@ async def test_the_prefects_number_of_cameras_is_kept_and_a_revoked_one_makes_ro
     await house.enrolment.enrol(CONSOLE, "cam-9", "Neuf", "bodycam_pm")
 
 
-async def test_a_revoked_camera_is_told_of_at_once_and_never_recognised_again(house: House) -> None:
+async def test_a_revoked_camera_is_notified_at_once_and_never_recognised_again(house: House) -> None:
     notified: list[str] = []
     house.enrolment.on_revoked.append(notified.append)
     token = await house.enrolment.enrol(CONSOLE, "cam-1", "Un", "bodycam_pm")

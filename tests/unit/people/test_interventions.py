@@ -36,7 +36,7 @@ async def test_one_opened_by_a_bearer_is_joined_by_nobody_yet(house: House) -> N
     assert [item.motive for item in await house.interventions.list_open(OPERATOR)] == [None]
 
 
-async def test_a_closed_intervention_gives_no_more_pictures_and_tells_who_shows_them(house: House) -> None:
+async def test_a_closed_intervention_gives_no_more_pictures_and_notifies_its_listeners(house: House) -> None:
     notified: list[str] = []
     house.interventions.on_closed.append(notified.append)
     made = await house.interventions.open(OPERATOR, "Rixe", "appel 17")

@@ -1,4 +1,4 @@
-"""Who may sign in, how long, and what ends it."""
+"""Who may sign in, how long a sign-in lasts, and which changes end it."""
 
 from typing import Any
 

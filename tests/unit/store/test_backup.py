@@ -1,4 +1,4 @@
-"""Backup and restore: what comes back is what was signed, never a recording's key; what was rolled back is noticed."""
+"""Backup and restore: signed entries come back, no recording's key does, and a rolled-back journal is noticed."""
 
 import io
 import shutil

@@ -106,7 +106,7 @@ async def test_a_full_disk_costs_the_reserve_and_not_the_entry(database: Databas
     assert await database.read(lambda c: c.execute(text("SELECT count(*) FROM checkpoints")).scalar()) == 1
 
 
-async def test_without_a_reserve_a_full_disk_is_told(database: Database, tmp_path: Path) -> None:
+async def test_without_a_reserve_a_full_disk_is_reported(database: Database, tmp_path: Path) -> None:
     def work(connection: Connection) -> None:
         connection.execute(text("PRAGMA max_page_count = 1"))
         connection.execute(text("INSERT INTO checkpoints VALUES (1, 2, :note)"), {"note": "x" * 100_000})

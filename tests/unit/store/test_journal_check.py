@@ -227,7 +227,7 @@ async def test_a_roll_back_from_before_the_rotation_is_noticed_after_it(
 
 
 class Grudging(FileOps):
-    """A disk that takes `takes` bytes of a write and then refuses, while told so."""
+    """A disk that takes `takes` bytes of a write and then refuses, while it is switched to."""
 
     def __init__(self) -> None:
         self.takes: int | None = None

@@ -1,4 +1,4 @@
-"""A disk that does not answer: requests are told so, nothing is lost, and what was refused is never taken for done."""
+"""A disk that does not answer: requests are refused, no entry is lost, and no refused request counts as carried out."""
 
 import asyncio
 import threading
