@@ -58,6 +58,18 @@ def test_functions_are_short() -> None:
     assert ordered[int(len(ordered) * 0.9)] < 40
 
 
+def test_classes_fit_a_head() -> None:
+    methods = {
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}": sum(
+            isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef) for item in node.body
+        )
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    }
+    assert {name: count for name, count in methods.items() if count > 25} == {}
+
+
 def test_every_module_says_what_it_owns() -> None:
     silent = [
         str(path) for path in sources() if path.name != "__init__.py" and not ast.get_docstring(ast.parse(path.read_text()))
