@@ -203,7 +203,7 @@ class Recordings:
             "duration_ns": end.duration_ns,
             "stored_bytes": end.stored_bytes,
         }
-        if not await self._catalogue.recordings.update(end.recording, values):
+        if not await self._catalogue.recordings.close(end.recording, values):
             self._counters.count("recorder_facts_unknown")
         elif end.reason == "damaged":
             await self._damaged(end.recording)

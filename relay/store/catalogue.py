@@ -260,6 +260,11 @@ class RecordingTable(_Table):
         statement = update(recordings).where(recordings.c.recording == recording).values(**values)
         return bool(await self._execute(statement))
 
+    async def close(self, recording: str, values: dict[str, Any]) -> bool:
+        """Change columns of a row at its end; False when there is no such row, or when it is erased: a tombstone stays one."""
+        mine = (recordings.c.recording == recording, recordings.c.state != "erased")
+        return bool(await self._execute(update(recordings).where(*mine).values(**values)))
+
     async def add_segment(self, row: Segment) -> None:
         """Insert a sealed segment and add it to its recording's totals; a segment that has its row changes nothing."""
         totals = {"links": row.last_link + 1, "stored_bytes": recordings.c.stored_bytes + row.stored_bytes, "head": row.head}

@@ -8,6 +8,7 @@ import pytest
 from relay.archive import retention
 from relay.archive.retention import Retention
 from relay.base.errors import Kind, OurError, TheirError
+from relay.channel.messages import RecordingClosed
 from relay.policy.retention import due_ns
 from relay.store.keyring import Keyring
 from relay.store.vault import Vault
@@ -180,6 +181,20 @@ async def test_an_erasure_after_the_relay_was_off_is_late_and_says_so(house: Hou
     swept = await house.retention.sweep()
     assert swept.late == 1
     assert house.counters.values["erasures_late"] == 1
+
+
+async def test_an_end_that_is_reported_after_the_erasure_brings_nothing_back(house: House) -> None:
+    recording = await house.record()
+    row = await house.catalogue.recordings.get(recording)
+    late = RecordingClosed(
+        recording, "interrupted", row.links, row.head, row.started_ns, True, 0, row.duration_ns, row.stored_bytes
+    )
+    _go_to(house, TERM)
+    assert (await house.retention.sweep()).erased == (recording,)
+    await house.recordings.closed(late)
+    assert (await house.catalogue.recordings.get(recording)).state == "erased"
+    house.clock.advance(DAY)
+    assert (await house.retention.sweep()).erased == ()
 
 
 async def test_playing_stops_when_the_recording_goes(house: House) -> None:
