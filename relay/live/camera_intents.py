@@ -23,7 +23,7 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, RelayError, TheirError
 from relay.people.interventions import Interventions
 from relay.policy.motives import check_threat, trimmed_text
-from relay.runtime.deadlines import NO_DEADLINE, Deadline
+from relay.runtime.deadlines import NO_DEADLINE, Deadline, held_within
 from relay.store.accounts import Camera
 from relay.store.catalogue import Catalogue
 
@@ -203,7 +203,8 @@ class CameraIntents:
         """Return the open intervention a camera belongs to: the wanted one, its last one, the newest; else a new one."""
         found = await self._open_intervention(state, wanted, deadline)
         if found is None:
-            async with self._opening:  # cameras that press at the same moment open one between them
+            # Cameras that press at the same moment open one intervention between them.
+            async with held_within(self._opening, deadline):
                 found = await self._open_intervention(state, wanted, deadline)
                 if found is None:
                     made = await self._interventions.open_by_camera(camera.camera, camera.label, reason, deadline=deadline)

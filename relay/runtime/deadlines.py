@@ -1,6 +1,6 @@
 """How long a request waits for a data disk that does not answer.
 
-What this file owns: the deadline as a value, and the three ways of waiting for work under one.  What it must never know: which
+What this file owns: the deadline as a value, and the ways of waiting under one.  What it must never know: which
 disk, HTTP.
 
 A disk that is frozen (a storage network away, a controller that resets) does not fail: calls simply do not return.  A request
@@ -13,11 +13,13 @@ The helpers differ in the work they take, and in what the caller gets when the d
     run_to_completion   a coroutine that follows a durable entry             OurError; the coroutine runs to its end
     run_and_wait        a coroutine that notes what has happened             it returns; the coroutine runs to its end
     run_in_background   a coroutine that a refused request leaves behind     (it returns at once)
+    held_within         a lock whose holder may itself wait for the disk     OurError
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -94,6 +96,20 @@ async def run_and_wait(work: Coroutine[Any, Any, object], deadline: Deadline) ->
 def run_in_background(work: Coroutine[Any, Any, None]) -> None:
     """Begin work that a refused request leaves behind, and return at once; a failure is logged."""
     spawn(_logged(work))
+
+
+@asynccontextmanager
+async def held_within(lock: asyncio.Lock, deadline: Deadline) -> AsyncIterator[None]:
+    """Hold a lock.  Raises OurError once the deadline has passed without getting it."""
+    try:
+        async with asyncio.timeout(deadline.seconds):
+            await lock.acquire()
+    except TimeoutError:
+        raise deadline.error() from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 async def _logged(work: Coroutine[Any, Any, None]) -> None:

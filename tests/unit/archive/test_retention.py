@@ -187,7 +187,7 @@ async def test_an_end_that_is_reported_after_the_erasure_brings_nothing_back(hou
     recording = await house.record()
     row = await house.catalogue.recordings.get(recording)
     late = RecordingClosed(
-        recording, "interrupted", row.links, row.head, row.started_ns, True, 0, row.duration_ns, row.stored_bytes
+        recording, "interrupted", row.links, row.head or b"", row.started_ns, True, 0, row.duration_ns, row.stored_bytes
     )
     _go_to(house, TERM)
     assert (await house.retention.sweep()).erased == (recording,)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from relay.base.codes import Code
 from relay.base.errors import Kind, OurError, TheirError
 from relay.live.camera_intents import CameraIntents
 from relay.live.camera_sockets import CameraSockets, Unit
@@ -26,8 +27,13 @@ class Obstructed(Interventions):
     refuses = False
     held: asyncio.Event | None = None
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.waiting = asyncio.Event()
+
     async def open_by_camera(self, camera: str, label: str, reason: str, *, deadline: Deadline = NO_DEADLINE) -> Intervention:
         if self.held is not None:
+            self.waiting.set()
             await self.held.wait()
         if self.refuses:
             raise OurError("database: disk I/O error")
@@ -121,6 +127,20 @@ async def test_a_hanging_disk_holds_up_no_other_camera_and_no_release(scene: Sce
     assert second.intent is not None
     assert second.intent.intervention is not None
     assert len(await scene.house.catalogue.interventions.list_open()) == 1
+
+
+async def test_a_publication_waits_for_another_cameras_hanging_press_no_longer_than_its_deadline(scene: Scene) -> None:
+    scene.connect("pm-1")
+    scene.interventions.held = asyncio.Event()
+    scene.cameras.receive("pm-1", as_bytes({"t": "press"}))
+    other = Camera("pm-2", "PM 2", "bodycam_pm", "service", "", "relay", False, 0, None)
+    async with asyncio.timeout(10):
+        await scene.interventions.waiting.wait()
+        with pytest.raises(OurError) as refused:
+            await scene.cameras.take_intent(other, Deadline(0.05))
+    assert refused.value.code is Code.DISK_NOT_ANSWERING
+    scene.interventions.held.set()
+    await scene.settled()
 
 
 @pytest.mark.parametrize(
