@@ -41,7 +41,7 @@ class TrackClock:
         self._camera = camera
         self._unwrap = Unwrapper(32)
         self.is_reported = False
-        """Whether a sender report came.  From then on `packet` need not be called: reports say more than arrivals."""
+        """Whether a sender report came since the sender began.  Then `packet` need not be called."""
         self._report: tuple[float, int] | None = None
         self._earliest: float | None = None
 
@@ -65,6 +65,7 @@ class TrackClock:
         """The sender restarted: forget the mapping of its old timestamps."""
         self._unwrap = Unwrapper(32)
         self._report = self._earliest = None
+        self.is_reported = False
 
     def rtp_at(self, now: float) -> int | None:
         """Return the track's RTP time (32 bits) at monotonic `now`; None before anything is known."""

@@ -63,6 +63,19 @@ def test_a_restarted_track_forgets_its_mapping() -> None:
     assert near(track.rtp_at(53), 90_005, 1)
 
 
+def test_after_a_restart_arrivals_count_until_the_next_report() -> None:
+    camera = CameraClock()
+    track = TrackClock(90_000, camera)
+    camera.add(1000, 50)
+    track.report(1000, 7000)
+    reported = [track.is_reported]
+    track.restart()
+    reported.append(track.is_reported)
+    assert reported == [True, False]
+    track.packet(5, 52)
+    assert near(track.rtp_at(53), 90_005, 1)
+
+
 def test_a_jump_of_timestamps_without_reports_is_followed() -> None:
     track = TrackClock(90_000, CameraClock())
     track.packet(0, 50.0)
