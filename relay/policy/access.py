@@ -1,6 +1,6 @@
 """The one function that says yes or no: `decide(person, action, facts, now)`.
 
-Owns: the order of the rules and the requirement id each refusal cites.  Must never know: HTTP, the database, who asks why.
+Owns: the order of the rules, and the requirement id of each refusal.  Must never know: HTTP, the database, why a person asks.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ PICTURES = frozenset({Action.VIEW_LIVE, Action.PLAY_RECORDING, Action.EXPORT_REC
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known about the object; what is unknown stays None and is then not granted where a rule needs it."""
+    """The facts about the object.  None means unknown: a rule that needs the fact then refuses."""
 
     regime: str | None = None
     service: str | None = None
@@ -35,7 +35,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`allowed`, or the kind and code of the refusal, words for people and the requirement of LAW.md that was applied."""
+    """`allowed`, or the kind and code of the refusal, a sentence for people and the requirement of LAW.md that was applied."""
 
     allowed: bool
     kind: Kind = Kind.FORBIDDEN
@@ -45,7 +45,7 @@ class Decision:
     facts: Mapping[str, str | int] = field(default_factory=dict)
 
     def error(self) -> TheirError:
-        """Return the refusal as the error that the doors know how to answer."""
+        """Return the refusal as an error, which HTTP and the live sockets answer by its kind and code."""
         facts = {**self.facts, "rule": self.requirement}
         return TheirError(self.kind, f"{self.detail} ({self.requirement})", code=self.code, facts=facts)
 
@@ -58,7 +58,7 @@ def _refused(kind: Kind, code: Code, detail: str, requirement: str, facts: Mappi
 
 
 def decide(person: Person, action: Action, facts: Facts, now_ns: int) -> Decision:
-    """Apply, in order: designation, role, scope, then what the action itself needs.  First refusal wins; default deny."""
+    """Apply in this order: designation, role, scope, then the rules of the action.  The first refusal counts; default deny."""
     for rule in (_designation, _role, _scope):
         refusal = rule(person, action, facts, now_ns)
         if refusal is not None:
@@ -71,7 +71,7 @@ def decide(person: Person, action: Action, facts: Facts, now_ns: int) -> Decisio
 
 
 def _designation(person: Person, action: Action, facts: Facts, now_ns: int) -> Decision | None:
-    """ACC-01: only a person designated today; a one-time password opens nothing but its own change."""
+    """ACC-01: only a person whose designation is valid now; with a one-time password only the password may be changed."""
     if person.disabled or now_ns < person.valid_from_ns or (person.valid_to_ns is not None and now_ns >= person.valid_to_ns):
         return _refused(Kind.FORBIDDEN, Code.DESIGNATION_NOT_VALID, "this designation is not valid now", "ACC-01")
     if person.must_change and action is not Action.CHANGE_PASSWORD:
@@ -130,7 +130,7 @@ def _stored(facts: Facts) -> Decision:
         return _refused(
             Kind.CONFLICT, Code.ORIGINAL_ON_CAMERA, "the original is the camera's; only its chain is kept here", "LIV-05"
         )
-    # ACC-03, read with DESIGN §3: for original = relay "transferred" means closed.
+    # ACC-03: where the original is the relay's, "transferred" means that the recording is closed.
     if facts.recording_closed is not True:
         return _refused(Kind.CONFLICT, Code.RECORDING_OPEN, "this recording is still open", "ACC-03")
     if facts.intervention_open:

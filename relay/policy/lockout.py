@@ -1,4 +1,4 @@
-"""How failed sign-ins slow the next ones down (SEC-01): counts and back-off, nothing else.
+"""How failed sign-ins delay the next ones (SEC-01): counts and back-off.
 
 Owns: the arithmetic.  Must never know: passwords, people, where the counts are kept.
 """
@@ -10,14 +10,14 @@ from relay.base.clock import SECOND_NS
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Free failures, then a wait that doubles from `first_seconds` up to `longest_seconds`; then forgotten."""
+    """After `free_failures` a wait doubles from `first_seconds` to `longest_seconds`; after `forget_seconds` all is forgotten."""
 
     free_failures: int = 5
     first_seconds: float = 2.0
     longest_seconds: float = 900.0
     forget_seconds: float = 86_400.0
     free_names: int = 20
-    """Names that may fail at one source: a whole post may sit behind one address."""
+    """Different names that may fail at one source without a wait: a whole command room may share one address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Failures:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """The names that failed from one source since somebody signed in there; beyond the bound each further one counts."""
+    """The names that failed at one source since the last sign-in there; beyond `free_names` every failure counts."""
 
     names: frozenset[str] = frozenset()
     failures: Failures = Failures()
@@ -42,9 +42,9 @@ def failed(state: Failures, now_ns: int, limits: Limits) -> Failures:
 
 
 def tried(state: Tried, name: str, now_ns: int, limits: Limits) -> Tried:
-    """Return the state of a source after one more failure: a name counts once (it has a wait of its own).
+    """Return the state of a source after one more failure: a name counts once, because it has its own wait.
 
-    From `free_names` on every failure counts and no further name is kept: a list of guesses costs no memory.
+    From `free_names` on every failure counts and no further name is kept, so that guessing costs no memory.
     """
     names = state.names if _remembered(state.failures, now_ns, limits) else frozenset()
     if len(names) < limits.free_names:
@@ -55,13 +55,13 @@ def tried(state: Tried, name: str, now_ns: int, limits: Limits) -> Tried:
 
 
 def wait_seconds(state: Failures, now_ns: int, limits: Limits, free: int | None = None) -> float:
-    """Return how long the next attempt must still wait, `free` failures being free; 0 when it may be made now."""
+    """Return for how many seconds the next attempt must wait, 0 for none; `free` failures have no wait."""
     beyond = _remembered(state, now_ns, limits) - (limits.free_failures if free is None else free)
     if beyond < 0:
         return 0.0
-    # 2**64 seconds is past any limit: the exponent is clamped so that a long attack cannot overflow a float.
+    # 2**64 seconds is above any limit; the exponent is clamped so that a long attack cannot overflow a float.
     penalty = min(limits.longest_seconds, limits.first_seconds * 2.0 ** min(beyond, 64))
-    # Whatever clock the caller reads: one stepped back must not lengthen a lock beyond its own penalty.
+    # A clock that is stepped back must not lengthen a wait beyond its penalty.
     elapsed = max(0.0, (now_ns - state.last_ns) / SECOND_NS)
     return max(0.0, penalty - elapsed)
 

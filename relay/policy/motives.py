@@ -1,6 +1,6 @@
-"""What counts as a motive (JRN-02) and as a legal basis of an extraction (EXT-01, EXT-02).
+"""Which texts are a motive (JRN-02), which values a legal basis of an extraction (EXT-01, EXT-02) or a threat (LIV-01).
 
-Owns: the rules for free text that the law requires.  Must never know: who wrote it or where it is kept.
+Owns: the rules for free text that the law requires.  Must never know: who wrote a text, where it is kept.
 """
 
 import unicodedata
@@ -11,6 +11,7 @@ from relay.base.errors import Kind, TheirError
 
 MAX_LENGTH = 500
 MIN_LENGTH = 3
+"""Characters of a motive."""
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Co", "Cf"})
 _EMPTY_PHRASES = frozenset({"test", "service", "motif", "motive", "aucun", "none", "n/a", "xxx", "..."})
 
@@ -57,13 +58,13 @@ def clean_text(text: str, field: str, *, max_length: int = MAX_LENGTH) -> str:
 
 
 def trimmed_text(text: str, *, max_length: int = MAX_LENGTH) -> str:
-    """Return what `clean_text` would take of a text: for a device's words, which must never cost the alarm they came with."""
+    """Return a text without control characters, cut to `max_length`: a camera's alarm must never be refused for its text."""
     printable = (" " if unicodedata.category(char) in _UNPRINTABLE else char for char in unicodedata.normalize("NFC", text))
     return " ".join("".join(printable).split())[:max_length].strip()
 
 
 def check_motive(text: str | None) -> str:
-    """JRN-02: return the cleaned motive; raises TheirError(INCOMPLETE) where it is missing, too short or says nothing."""
+    """JRN-02: return the cleaned motive; raises TheirError(INCOMPLETE) where it is missing, too short or an empty phrase."""
     if not (text or "").strip():
         raise TheirError(Kind.INCOMPLETE, "a motive is required", code=Code.MOTIVE_REQUIRED)
     motive = clean_text(text or "", "a motive")
@@ -78,7 +79,7 @@ def check_motive(text: str | None) -> str:
 
 
 def check_legal_basis(basis: str, regime: str) -> LegalBasis:
-    """EXT-01, EXT-02: return the basis; raises TheirError(INCOMPLETE) if unknown or not open to the regime."""
+    """EXT-01, EXT-02: return the basis; raises TheirError(INCOMPLETE) where it is unknown or not allowed for the regime."""
     try:
         found = LegalBasis(basis)
     except ValueError:
@@ -100,7 +101,7 @@ def check_legal_basis(basis: str, regime: str) -> LegalBasis:
 
 
 def check_threat(threat: str) -> Threat:
-    """LIV-01: return the threat; raises TheirError(FORBIDDEN) when none of the three is named."""
+    """LIV-01: return the threat; raises TheirError(FORBIDDEN) unless it is one of the three."""
     try:
         return Threat(threat)
     except ValueError:

@@ -12,7 +12,7 @@ from relay.base.errors import Kind, TheirError
 
 
 class Regime(StrEnum):
-    """Under which articles a source films."""
+    """The articles under which a camera films."""
 
     BODYCAM_PN_GN = "bodycam_pn_gn"
     BODYCAM_PM = "bodycam_pm"
@@ -23,7 +23,7 @@ class Regime(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a regime allows; exactly one of `retention_months` and `retention_days` is set."""
+    """The rules of a regime; exactly one of `retention_months` and `retention_days` is set."""
 
     regime: Regime
     label: str
@@ -32,11 +32,11 @@ class Rules:
     retention_days: int | None
     sound_recorded: bool
     live_sound: bool
-    """Whether the text lets sound be transmitted live; a camera's own `live_audio` is off by default on top of it."""
+    """Whether the articles allow live sound; even then a camera's own `live_audio` is off by default."""
     threat_required: bool
-    """LIV-01: live only on an immediate risk to agents, goods or persons."""
+    """LIV-01: live only where agents, goods or persons are at immediate risk."""
     commune_scoped: bool
-    """VID-03: people watch only the communes they are competent for."""
+    """VID-03: people watch only the communes for which they are competent."""
 
 
 _TABLE = (
@@ -59,10 +59,10 @@ def rules_of(regime: str) -> Rules:
 
 
 def check_live_audio(regime: str, live_audio: bool) -> None:
-    """LIV-04, VID-01: raise TheirError(INVALID) where the regime has no sound at all and live sound is asked for.
+    """LIV-04, VID-01: raise TheirError(INVALID) where live sound is asked for and the regime has no sound at all.
 
-    Where the regime records sound but its live text says only "images" (PN/GN), the service decides (LAW.md, open point 2).
-    Enrolling a camera with live sound is that explicit decision: it is off by default, and it is journalled.
+    Where the regime records sound but its article on live transmission says only "images" (PN/GN), the service decides
+    (LAW.md, open point 2).  Enrolling a camera with live sound is that decision: it is off by default, and journalled.
     """
     if live_audio and not rules_of(regime).sound_recorded:
         raise TheirError(

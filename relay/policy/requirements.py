@@ -1,7 +1,7 @@
-"""Which legal requirement is applied where, and which test would fail without it.
+"""Where each legal requirement is applied, and which test fails without it.
 
 Owns: the table.  Must never know: how a requirement is applied.  A test checks that every place and test named here exists, and
-that every requirement id cited anywhere in the code stands here.
+that every requirement id cited in the code is in this table.
 
 Ids: REC recording, LIV live, ACC access, TRF transfer, INT integrity, SEC security, JRN journal, RET retention, EXT extraction,
 RGT rights, AI, GOV governance, VID fixed cameras.  Articles are of the Code de la sécurité intérieure unless named otherwise
@@ -349,7 +349,7 @@ OUTSIDE: dict[str, str] = {
     "REC-05": "informing filmed persons is the bearer's; not recorded yet",
     "REC-06": "public notice: the service's",
     "REC-07": "purposes: the service's; no statistics about agents exist here",
-    "REC-11": "the pre-event buffer stays in the camera (DESIGN §3)",
+    "REC-11": "the pre-event buffer stays in the camera",
     "ACC-02": "a bearer's own access: no bearer role yet, so nobody has it",
     "ACC-05": "secondary recipients receive an extraction, with their name in its entry",
     "TRF-01": "ingest of originals kept by cameras: not built yet",
@@ -367,4 +367,4 @@ OUTSIDE: dict[str, str] = {
     "VID-05": "the same journal serves fixed cameras",
     "VID-06": "inspection: the auditor's role, `relay check` and `relay verify`",
 }
-"""Requirements that this code does not apply itself, and why or who does."""
+"""Requirements that this code does not apply: why not, or who applies them."""

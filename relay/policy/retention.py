@@ -1,7 +1,7 @@
-"""When a recording must erase itself (RET-01, VID-04) and what a hold may do (RET-02).
+"""When a recording must be erased (RET-01, VID-04), and what a hold changes (RET-02).
 
 Owns: calendar arithmetic.  Must never know: files, keys, the database, the clock but the `now` it is given.
-The day of recording is the civil day in Europe/Paris on which the recording *started* (LAW.md T2: midnight does not split it).
+The day of recording is the civil day in Europe/Paris on which the recording *started*; midnight does not split it (LAW.md T2).
 A recording is due at the start of its expiry day, Paris time (LAW.md, open point 3, the strict reading).
 """
 
@@ -12,7 +12,7 @@ from relay.base.clock import PARIS, SECOND_NS, paris_day
 from relay.policy.regimes import Regime, rules_of
 
 LIFTED_SECONDS = 86_400
-"""RET-02: a recording whose hold is lifted past its term goes within a day."""
+"""RET-02: a recording whose last hold is lifted after its term is erased within a day."""
 JOURNAL_YEARS = 3
 """JRN-03: the journal is kept three years (R241-5, R241-14)."""
 
@@ -41,7 +41,7 @@ def expires_on(regime: str, started_ns: int, prefect_days: int | None = None) ->
 
 
 def due_ns(day: date) -> int:
-    """Return the UTC nanosecond at which the Paris day begins: from then on the recording must go."""
+    """Return the UTC nanosecond at which the Paris day begins: from then on the recording must be erased."""
     return int(datetime.combine(day, time(), PARIS).astimezone(UTC).timestamp()) * SECOND_NS
 
 
@@ -51,10 +51,10 @@ def is_due(day: date, now_ns: int) -> bool:
 
 
 def lateness_seconds(day: date, now_ns: int, lifted_ns: int | None = None) -> int:
-    """Return by how many whole seconds an erasure at `now_ns` is past the *end* of its expiry day (0: in time).
+    """Return by how many whole seconds an erasure at `now_ns` is after the *end* of the expiry day (0: in time).
 
-    Keeping runs at least daily, so an erasure within the expiry day itself is in time.  RET-02: what was held has 24 hours from
-    `lifted_ns`, the instant at which its last hold was lifted.
+    Retention runs at least daily, so an erasure within the expiry day is in time.  RET-02: a recording that was held is in time
+    until 24 hours after `lifted_ns`, the instant at which its last hold was lifted.
     """
     limit_ns = due_ns(day + timedelta(days=1))
     if lifted_ns is not None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a person is designated for (ACC-01); nobody has two."""
+    """The role for which a person is designated (ACC-01); a person has one."""
 
     OPERATOR = "operator"
     COMMANDER = "commander"
@@ -17,7 +17,7 @@ class Role(StrEnum):
 
 
 class Action(StrEnum):
-    """Everything a signed-in person can ask for.  Nothing here deletes a recording or an entry (RET-03)."""
+    """Every action that a signed-in person can ask for.  No action deletes a recording or a journal entry (RET-03)."""
 
     CHANGE_PASSWORD = "change_password"  # noqa: S105
     LIST_CAMERAS = "list_cameras"
@@ -27,7 +27,7 @@ class Action(StrEnum):
     CLOSE_INTERVENTION = "close_intervention"
     REQUEST_STREAM = "request_stream"
     CONFIRM_STREAM = "confirm_stream"
-    """Let a transmission go on beyond its longest time (LIV-07)."""
+    """Let a transmission go on beyond its time limit (LIV-07)."""
     VIEW_LIVE = "view_live"
     LIST_RECORDINGS = "list_recordings"
     PLAY_RECORDING = "play_recording"
@@ -41,7 +41,7 @@ class Action(StrEnum):
     MANAGE_CAMERAS = "manage_cameras"
     READ_METRICS = "read_metrics"
     MAINTAIN = "maintain"
-    """Back up, and mend what `relay check` calls safe."""
+    """Back up, and repair the disagreements that `relay check` calls safe."""
 
 
 _LIVE = {
@@ -61,10 +61,10 @@ GRANTS: dict[Role, frozenset[Action]] = {
     Role.COMMANDER: frozenset(
         _EVERYONE
         | _LIVE
-        # RET-02: who may extract may hold, since a hold follows an extraction that was handed over (ACC-04).
+        # RET-02: a person who may extract may also hold, because a hold follows an extraction that was handed over (ACC-04).
         | {Action.PLAY_RECORDING, Action.VERIFY_RECORDING, Action.EXPORT_RECORDING, Action.HOLD_RECORDING, Action.LIST_HOLDS}
     ),
-    # JRN-04: the journal is read for lawfulness and integrity only, by a role of its own.
+    # JRN-04: the journal is read only to check lawfulness and integrity, by a role of its own.
     Role.AUDITOR: frozenset(
         _EVERYONE | {Action.READ_JOURNAL, Action.LIST_RECORDINGS, Action.VERIFY_RECORDING, Action.LIST_HOLDS}
     ),
@@ -76,7 +76,7 @@ GRANTS: dict[Role, frozenset[Action]] = {
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A designated person, as policy sees them.  `communes` None: every commune of the service (VID-03)."""
+    """A designated person.  `communes` None: every commune of the service (VID-03)."""
 
     user: str
     name: str

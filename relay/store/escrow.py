@@ -1,7 +1,9 @@
-"""The key-encryption key in the hands of several people: SLIP-39 shares, any k of n bring it back.
+"""The key-encryption key split among several people: SLIP-39 shares, any k of n restore it.
 
-What this file owns: splitting, combining, and the proof that what was combined is the key.  What it must never know: people.
-The scheme is SatoshiLabs' SLIP-0039 (Shamir over GF(256), a checksum in each share), by its reference implementation.
+What this file owns: splitting, combining, and the check that the combined key is the right one.
+What it must never know: people.
+
+The scheme is SatoshiLabs' SLIP-0039 (Shamir over GF(256), a checksum in each share), in its reference implementation.
 """
 
 from pathlib import Path
@@ -19,20 +21,20 @@ KEK = "kek.key"
 
 
 def split(keys: Path, needed: int, shares: int) -> list[str]:
-    """Return `shares` texts of 33 words, any `needed` of which give the key back.  Raises TheirError."""
+    """Return `shares` texts of 33 words each; any `needed` of them restore the key.  Raises TheirError."""
     if not 2 <= needed <= shares <= MAX_SHARES:
         raise TheirError(Kind.INVALID, f"2 <= needed <= shares <= {MAX_SHARES}")
     key = (keys / KEK).read_bytes()
     if key.startswith(PREFIX):
-        raise TheirError(Kind.CONFLICT, "the key is in a token and does not leave it: split it before it goes there")
+        raise TheirError(Kind.CONFLICT, "the key is in a token and cannot leave it: split it before it is moved there")
     (group,) = generate_mnemonics(1, [(needed, shares)], key)
     return list(group)
 
 
 def combine(keys: Path, texts: list[str], places: Places) -> int:
-    """Put the key that the shares give in its place, file or token; return how many day keys it opens.
+    """Restore the key from its shares to its place, file or token; return the number of day keys it opens.
 
-    Raises TheirError where the shares do not fit together, or give another key than the one that wrapped what is there.
+    Raises TheirError where the shares do not belong together, or give a key that does not open the day keys.
     """
     try:
         key = combine_mnemonics(texts)

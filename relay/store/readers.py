@@ -1,6 +1,7 @@
-"""Readers that `evidence.verify` is given: a folder, or a zip archive as exports are.
+"""Readers for `evidence.verify`: a folder, or a zip archive (an export).
 
-What this file owns: opening files for reading, refusing what leaves the folder.  What it must never know: what the files mean.
+What this file owns: opening files for reading, refusing names that leave the folder.  What it must never know: what the files
+mean.
 """
 
 import os
@@ -15,10 +16,11 @@ from relay.base.errors import Kind, TheirError
 from relay.evidence.media import Reader
 
 MAX_FILES = 20_000
+"""In one folder or archive; more are refused."""
 
 
 class FolderReader:
-    """Every regular file below a folder; links are not followed.  Keeps the file last read open."""
+    """Every regular file below a folder; symbolic links are not followed.  The file read last stays open."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -61,14 +63,14 @@ class FolderReader:
         return data
 
     def close(self) -> None:
-        """Close the file last read."""
+        """Close the file read last."""
         if self._open is not None:
             self._open[1].close()
             self._open = None
 
 
 class ZipReader:
-    """Every file of a zip archive; one common top folder is taken away.  A compressed file is read anew when one goes back."""
+    """Every file of a zip archive, without a common top folder.  Reading a compressed file backwards reads it anew."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -79,7 +81,7 @@ class ZipReader:
         top = _common_top([entry.filename for entry in entries])
         self._entries = {entry.filename.removeprefix(top): entry for entry in entries}
         if len(self._entries) != len(entries) or len(entries) > MAX_FILES:
-            raise TheirError(Kind.INVALID, f"{path.name}: a name stands twice, or too many files")
+            raise TheirError(Kind.INVALID, f"{path.name}: a name occurs twice, or there are too many files")
         self._open: tuple[str, zipfile.ZipExtFile] | None = None
 
     def names(self) -> list[str]:
@@ -91,7 +93,7 @@ class ZipReader:
         return self._entries[name].file_size
 
     def read(self, name: str, offset: int, size: int) -> bytes:
-        """Return up to `size` bytes from `offset`; raises TheirError when the archive is damaged there."""
+        """Return up to `size` bytes from `offset`; raises TheirError where the archive is damaged."""
         try:
             if self._open is None or self._open[0] != name:
                 self._close_file()
@@ -119,7 +121,7 @@ class ZipReader:
 def open_reader(path: Path) -> Iterator[Reader]:
     """Open a folder or a zip archive; raises TheirError where it is neither."""
     if not path.exists():
-        raise TheirError(Kind.NOT_FOUND, f"{path} is not there")
+        raise TheirError(Kind.NOT_FOUND, f"{path} does not exist")
     reader = FolderReader(path) if path.is_dir() else ZipReader(path)
     try:
         yield reader

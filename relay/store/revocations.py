@@ -1,10 +1,10 @@
-"""Which recordings a revoked key still vouches for: those whose head a journal checkpoint held before the revocation.
+"""The recordings for which a revoked key still vouches: those whose head a journal checkpoint held before the revocation.
 
-Owns: `<data>/keys/revoked` (public keys in hex, one a line, only ever longer) and what the journal attests for each.
+Owns: `<data>/keys/revoked` (public keys in hex, one a line, never shortened) and the heads that the journal attests for each.
 Must never know: who asks, seals, how a key was revoked.
 
-The file says *that* a key is revoked and outlives the journal's three years and any restore; the journal says *when*.  Where it
-cannot (its entry is purged, the journal is not intact), the key vouches for nothing: an error to the safe side.
+The file says *that* a key is revoked; it outlives the journal's three years and any restore.  The journal says *when*.  Where
+the entry is purged or the journal is not intact, the key vouches for no recording: the error is on the safe side.
 """
 
 import json
@@ -43,7 +43,7 @@ def revoked_keys(path: Path) -> list[bytes]:
 
 
 def add_revoked(path: Path, key: bytes) -> None:
-    """Write a key (32 bytes) down as revoked, durably; idempotent.  Raises OurError, OSError."""
+    """Add a key (32 bytes) to the revoked keys, durably; idempotent.  Raises OurError, OSError."""
     known = revoked_keys(path)
     if key not in known:
         write_file(FileOps(), path, "".join(f"{each.hex()}\n" for each in [*known, key]).encode())
@@ -52,7 +52,10 @@ def add_revoked(path: Path, key: bytes) -> None:
 async def attested(
     database: Database, checkpoints: Path, public_keys: Sequence[bytes], origin: str, now_ns: int, revoked: Collection[bytes]
 ) -> Attested:
-    """Return what each revoked key still vouches for; reads the journal, thrice, where there is any.  Raises OurError."""
+    """Return the heads for which each revoked key still vouches.  Reads the journal three times if there is a revoked key.
+
+    Raises OurError.
+    """
     found: Attested = dict.fromkeys(revoked, frozenset())
     if not revoked or not (await verify_journal(database, checkpoints, public_keys, origin, now_ns)).intact:
         return found
@@ -73,7 +76,7 @@ class AttestedHeads:
         self.found: Attested = {}
 
     def take(self, rows: Iterable[Row]) -> None:
-        """Look at the next rows."""
+        """Take the next rows."""
         for row in rows:
             details = json.loads(row.body)["details"] if row.body is not None else {}
             if details.get("event") == CLOSED and details.get("head"):
@@ -82,6 +85,6 @@ class AttestedHeads:
                 self._revocation(row.leaf, bytes.fromhex(details["key"]))
 
     def _revocation(self, leaf: int, key: bytes) -> None:
-        """The first one counts.  A checkpoint of `size` entries holds those numbered below it."""
+        """Take a revocation; the first of a key counts.  A checkpoint of `size` entries holds the entries numbered below it."""
         signed = max((size for size in self._sizes if size <= leaf), default=0)
         self.found.setdefault(key, frozenset(head for at, head in self._heads if at < signed))

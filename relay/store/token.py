@@ -1,12 +1,12 @@
 """Long-term keys behind PKCS#11 (OASIS PKCS #11 v3.0): they sign and wrap, and never leave the token.
 
 What this file owns: the one session with the token, finding and making keys there.  What it must never know: what is signed or
-wrapped, files but for the one that holds the PIN.
+wrapped, and any file except the one with the PIN.
 
-A key is named by a *reference*, `pkcs11:<CKA_ID in hex>`, which stands in the key's file in the place of its bytes.  Signing is
-CKM_EDDSA on edwards25519 (RFC 8032), wrapping CKM_AES_GCM with our random 96-bit nonce, to the form that `keyring` gives with a
-key from a file.  Every call blocks, on a slow token for a second perhaps: callers on a loop use a thread.  The PIN is read anew
-at each log-in, and stands in no message and no error.
+A key is named by a *reference*, `pkcs11:<CKA_ID in hex>`, which stands in the key's file instead of its bytes.  Signing is
+CKM_EDDSA on edwards25519 (RFC 8032).  Wrapping is CKM_AES_GCM with a random 96-bit nonce of the relay, in the form of
+`wrapping`.  Every call blocks, for a second perhaps on a slow token: callers on a loop use a thread.  The PIN is read anew at
+each log-in, and is in no message and no error.
 """
 
 import functools
@@ -27,20 +27,20 @@ _TAG_BITS = 128
 _ID_BYTES = 16
 _ED25519_OID = "1.3.101.112"
 _OTHERS = 0o037
-"""Bits of a mode that let others read the PIN, or let the group change it; systemd's credentials are group-readable at most."""
+"""Mode bits that let others read the PIN, or the group change it.  Credentials of systemd are readable by the group at most."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """Where the PIN is read from: a file that only its owner (and group) may read, or an environment variable."""
+    """Where the PIN is read from: a file that only its owner and group may read, or an environment variable."""
 
     file: Path | None
     variable: str | None
 
     def read(self) -> str:
-        """Return the PIN; raises TheirError where it is missing, or where everybody may read it."""
+        """Return the PIN; raises TheirError where it is missing, or where others may read the file."""
         if self.file is not None:
             return _private_line(self.file)
         found = os.environ.get(self.variable or "")
@@ -63,7 +63,7 @@ def _private_line(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TokenPlace:
-    """Which token, and under which labels its keys are found."""
+    """A token, and the labels under which its keys are found."""
 
     module: Path
     token: str
@@ -74,12 +74,12 @@ class TokenPlace:
 
 @functools.cache
 def open_token(place: TokenPlace) -> "Token":
-    """Return this process's one session with a token: PKCS#11 knows one log-in per process and token."""
+    """Return this process's one session with a token: PKCS#11 has one log-in per process and token."""
     return Token(place)
 
 
 class Token:
-    """A logged-in token; thread-safe, logs in again after it was pulled out."""
+    """A logged-in token; thread-safe; logs in again after the token was pulled out."""
 
     def __init__(self, place: TokenPlace) -> None:
         self._place = place
@@ -89,9 +89,9 @@ class Token:
     # --- signing ------------------------------------------------------------------------------------------------------
 
     def make_signing(self, but: Collection[bytes] = ()) -> bytes:
-        """Return the reference of the one signing key under our label that is not among `but`, made where there is none.
+        """Return the reference of the one signing key under our label that is not among `but`; make one where there is none.
 
-        Raises OurError where there are several: then nobody can tell which is meant.
+        Raises OurError where there are several, because the choice would be arbitrary.
         """
         from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
         from pkcs11.util.ec import encode_named_curve_parameters
@@ -114,17 +114,17 @@ class Token:
 
         def point(session: Any) -> bytes:
             found = _one(session, {Attribute.CLASS: ObjectClass.PUBLIC_KEY, Attribute.ID: _id(reference)})
-            # An octet string in DER around the 32 bytes (RFC 8032 §5.1.5); some tokens give the bare bytes.
+            # A DER octet string around the 32 bytes (RFC 8032 §5.1.5); some tokens give the bare bytes.
             return bytes(found[Attribute.EC_POINT])[-KEY:]
 
         return TokenSigner(self, reference, self.run(point))
 
     def destroy_signing(self, reference: bytes) -> None:
-        """Destroy both halves of a signing key; idempotent.  Raises OurError where the token does not let us."""
+        """Destroy both halves of a signing key; idempotent.  Raises OurError where the token refuses."""
         self._destroy("EC_EDWARDS", reference)
 
     def destroy_kek(self, reference: bytes) -> None:
-        """Destroy a key-encryption key; idempotent.  Raises OurError where the token does not let us."""
+        """Destroy a key-encryption key; idempotent.  Raises OurError where the token refuses."""
         self._destroy("AES", reference)
 
     def _destroy(self, kind: str, reference: bytes) -> None:
@@ -152,7 +152,7 @@ class Token:
     # --- wrapping -----------------------------------------------------------------------------------------------------
 
     def make_kek(self, but: Collection[bytes] = ()) -> bytes:
-        """Return the reference of the one AES key under our label not among `but`; else makes one, not extractable."""
+        """Return the reference of the one AES key under our label that is not among `but`; else make one, not extractable."""
         from pkcs11 import Attribute, KeyType, ObjectClass
 
         label = self._place.kek_label
@@ -189,7 +189,7 @@ class Token:
         return TokenKek(self, reference)
 
     def crypt(self, reference: bytes, nonce: bytes, data: bytes, context: bytes, *, encrypt: bool) -> bytes:
-        """Return AES-256-GCM of `data` (ciphertext ‖ tag) or its opening; raises OurError where it does not open."""
+        """Encrypt (to ciphertext ‖ tag) or decrypt `data` with AES-256-GCM; raises OurError where it does not open."""
         from pkcs11 import GCMParams, Mechanism
 
         parameters = GCMParams(nonce=nonce, aad=context, tag_bits=_TAG_BITS)
@@ -204,7 +204,7 @@ class Token:
     # --- the session --------------------------------------------------------------------------------------------------
 
     def run(self, work: Callable[[Any], T]) -> T:
-        """Do something in the session, once more after logging in again; raises OurError where the token refuses."""
+        """Run `work` in the session; on failure log in again and run it once more.  Raises OurError where the token refuses."""
         import pkcs11
 
         with self._one:
@@ -216,7 +216,7 @@ class Token:
                 except (pkcs11.PKCS11Error, RuntimeError) as error:
                     self._session = None
                     if last:
-                        # Never the text: a module may put anything there.
+                        # Not the error's text: a module may put secrets there.
                         raise OurError(f"the token {self._place.token!r} refused: {type(error).__name__}") from None
         raise AssertionError("unreachable")
 
@@ -228,7 +228,7 @@ class Token:
         try:
             return token.open(rw=True, user_pin=pin)
         except pkcs11.UserAlreadyLoggedIn:
-            # The process is logged in through a session that is no more: PKCS#11 logs in processes, not sessions.
+            # The process is still logged in through a lost session: PKCS#11 logs in processes, not sessions.
             return token.open(rw=True)
 
     def _adopt_or(self, query: dict[Any, Any], but: Collection[bytes], make: Callable[[Any], bytes]) -> bytes:
@@ -240,7 +240,7 @@ class Token:
         known = {_id(each) for each in but if each.startswith(PREFIX)}
         found = sorted(set(self.run(work)) - known)
         if len(found) > 1:
-            raise OurError(f"the token has {len(found)} keys of this label: give the one to be taken a label of its own")
+            raise OurError(f"the token has {len(found)} keys of this label: give the key to be used a label of its own")
         return PREFIX + (found[0] if found else self.run(make)).hex().encode()
 
 
@@ -290,5 +290,5 @@ def _aes(session: Any, reference: bytes) -> Any:
 def _one(session: Any, query: dict[Any, Any]) -> Any:
     found = list(session.get_objects(query))
     if len(found) != 1:
-        raise OurError(f"the token has {len(found)} keys of the id that was noted, not one")
+        raise OurError(f"the token has {len(found)} keys of the id in the key's file, not one")
     return found[0]

@@ -1,7 +1,7 @@
 """How a key is wrapped under another: AES-256-GCM, random 96-bit nonce, a context as associated data.
 
-What this file owns: the 60 bytes of a wrapped key, and the key-encryption key that is in a file.  What it must never
-know: where anything is kept.
+What this file owns: the 60 bytes of a wrapped key, and the key-encryption key of a file.  What it must never know: where keys
+are kept.
 """
 
 import secrets
@@ -19,7 +19,7 @@ _WRAPPED = _NONCE + KEY + 16
 
 
 class Kek(Protocol):
-    """The key-encryption key, wherever it is."""
+    """A key-encryption key, in a file or in a token."""
 
     def wrap(self, secret: bytes, context: bytes) -> bytes:
         """Return nonce ‖ ciphertext ‖ tag."""
@@ -56,7 +56,7 @@ def unwrap(key: bytes, wrapped: bytes, context: bytes) -> bytes:
 
 
 def whole(wrapped: bytes) -> bytes:
-    """Return what has the length of a wrapped key; raises OurError."""
+    """Return `wrapped`; raises OurError unless it has the length of a wrapped key."""
     if len(wrapped) != _WRAPPED:
         raise OurError(f"a wrapped key has {len(wrapped)} bytes, not {_WRAPPED}")
     return wrapped
