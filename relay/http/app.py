@@ -1,6 +1,6 @@
-"""The application: every route of every resource, behind one guard.
+"""The application: every route of every resource, each behind its access check.
 
-What this file owns: which resources there are.  What it must never know: what they do.
+What this file owns: the list of resources.  What it must never know: what they do.
 """
 
 from aiohttp import web
@@ -35,7 +35,7 @@ def all_routes() -> tuple[Route, ...]:
 
 
 def make_app(services: Context) -> web.Application:
-    """Return the application; every route is behind its access check, and there is no other way to add one."""
+    """Return the application; every route is behind its access check, and routes are added in no other way."""
     app = web.Application(middlewares=[answer, cors], client_max_size=MAX_SDP)
     routes = all_routes()
     app[CONTEXT] = services
@@ -47,6 +47,6 @@ def make_app(services: Context) -> web.Application:
 
 
 async def _hang_up(app: web.Application) -> None:
-    """Close the live sockets once nothing listens any more: the server would wait for each, and nobody comes back to it."""
+    """Close the live sockets at shutdown: the server would otherwise wait for each of them."""
     app[CONTEXT].live.close("the relay stops")
     app[CONTEXT].camera_sockets.close()

@@ -1,6 +1,6 @@
-"""Reading bodies and writing answers, the same way in every resource.
+"""Reading bodies and writing answers, in the same way for every resource.
 
-What this file owns: content types, sizes, and how a body that breaks a rule is refused.  What it must never know: a resource.
+What this file owns: content types, sizes, and the refusal of a body that breaks a rule.  What it must never know: a resource.
 """
 
 import json
@@ -17,7 +17,7 @@ M = TypeVar("M", bound=BaseModel)
 
 MAX_BODY = 64 << 10
 MAX_SDP = 160 << 10
-"""A wall of sixteen tiles in a browser that offers all its codecs is 80 KB; as much as the SDP parser takes."""
+"""Bytes, as many as the SDP parser takes: an offer of sixteen tiles with all codecs of a browser has 80 kB."""
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
 
@@ -25,7 +25,7 @@ FRAGMENT = "application/trickle-ice-sdpfrag"
 async def read_text(request: web.Request, content_type: str) -> str:
     """Return a body of this type.
 
-    Raises TheirError UNSUPPORTED (another type), TOO_LARGE (over 64 KiB, an SDP over 160), INVALID (empty, or not UTF-8).
+    Raises TheirError UNSUPPORTED (another type), TOO_LARGE (over 64 KiB; SDP: over 160 KiB), INVALID (empty, or not UTF-8).
     """
     most = MAX_SDP if content_type == SDP else MAX_BODY
     if request.content_type != content_type:
@@ -89,7 +89,7 @@ def plain(value: Mapping[str, Any] | list[Any], status: int = 200) -> web.Respon
 
 
 def number(request: web.Request, name: str, default: int, least: int, most: int) -> int:
-    """Return a whole number of the query; raises TheirError(INVALID) out of bounds."""
+    """Return a whole number of the query; raises TheirError(INVALID) where it is out of bounds."""
     text = request.query.get(name)
     if text is None:
         return default
@@ -115,7 +115,7 @@ def quoted(etag: str) -> str:
 
 
 def created(sdp: str, location: str, etag: str, links: tuple[str, ...]) -> web.Response:
-    """Return the 201 of RFC 9725 §4.2: the SDP answer, where the session is, its ICE generation, ICE servers."""
+    """Return the 201 of RFC 9725 §4.2: SDP answer, `Location` of the session, ICE generation as `ETag`, ICE servers."""
     # As bytes: `text` would add a charset that RFC 9725's media type does not have.
     response = web.Response(body=sdp.encode(), status=201, content_type=SDP)
     response.headers[hdrs.LOCATION] = location

@@ -1,4 +1,4 @@
-"""`/api/cameras`: what is live, and for administrators what is enrolled; "please stream"; tokens for WHEP clients.
+"""`/api/cameras`: live states, and enrolments for administrators; requests to stream; tokens for WHEP clients.
 
 What this file owns: the JSON of cameras.  What it must never know: SDP, positions.
 """
@@ -61,7 +61,7 @@ async def enrol(request: web.Request) -> web.StreamResponse:
 
 
 async def change(request: web.Request) -> web.StreamResponse:
-    """Change what may change of a camera."""
+    """Change the settings of a camera that may change."""
     body = await read_body(request, schemas.CameraChange)
     changes: dict[str, Any] = body.model_dump(exclude_none=True)
     services = context(request)
@@ -72,7 +72,7 @@ async def change(request: web.Request) -> web.StreamResponse:
 
 
 async def revoke(request: web.Request) -> web.StreamResponse:
-    """Revoke a camera: its publishing stops within a second."""
+    """Revoke a camera: its publishing stops within 1 s."""
     services = context(request)
     await services.enrolment.revoke(signed_in(request).person, request.match_info["camera"])
     services.live.enrolment_changed()
@@ -93,7 +93,7 @@ async def ask(request: web.Request) -> web.StreamResponse:
 
 
 async def confirm(request: web.Request) -> web.StreamResponse:
-    """Let a transmission go on beyond its longest time."""
+    """Let a transmission go on beyond its time limit."""
     body = await read_body(request, schemas.Confirm)
     services = context(request)
     camera = await services.enrolment.camera(request.match_info["camera"])
@@ -119,7 +119,7 @@ ROUTES = (
     Route("PATCH", _ONE, Access.SIGNED_IN, change, "Change a camera", schemas.CameraChange, schemas.CameraEnrolment),
     Route("DELETE", _ONE, Access.SIGNED_IN, revoke, "Revoke a camera", status=204),
     Route(
-        "POST", _ONE + "/request", Access.SIGNED_IN, ask, "Please stream", schemas.StreamRequest, schemas.StreamRequested, 202
+        "POST", _ONE + "/request", Access.SIGNED_IN, ask, "Ask a stream", schemas.StreamRequest, schemas.StreamRequested, 202
     ),
     Route("POST", _ONE + "/confirm", Access.SIGNED_IN, confirm, "Let a transmission go on", schemas.Confirm, status=204),
     Route(

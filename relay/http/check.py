@@ -1,6 +1,6 @@
-"""`/api/check`: do vault, catalogue, keys and journal say the same, and can it be mended?
+"""`/api/check`: compare vault, catalogue, keys and journal, and repair safe disagreements.
 
-What this file owns: the JSON of comparison and repair.  What it must never know: how they are made.
+What this file owns: the JSON of comparison and repair.  What it must never know: how they work.
 """
 
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ async def check(request: web.Request) -> web.StreamResponse:
 
 
 async def progress(request: web.Request) -> web.StreamResponse:
-    """Say how far the comparison under way is."""
+    """Return the progress of the running comparison."""
     services = context(request)
     await services.authorizer.require(signed_in(request).person, Action.READ_METRICS, object_type="check")
     what, done, total = services.check.under_way or ("", 0, 0)
@@ -37,13 +37,21 @@ async def progress(request: web.Request) -> web.StreamResponse:
 
 
 async def repair(request: web.Request) -> web.StreamResponse:
-    """Mend what is safe, each an entry; never media."""
+    """Repair the safe disagreements, each with a journal entry; never media."""
     found = await context(request).repair.run(signed_in(request).person)
     return answer(schemas.RepairOut(mended=_out(found.mended), disagreements=_out(found.left)))
 
 
 ROUTES = (
     Route("POST", "/api/check", Access.SIGNED_IN, check, "Compare vault, catalogue, keys and journal", None, schemas.CheckOut),
-    Route("GET", "/api/check", Access.SIGNED_IN, progress, "How far the comparison is", None, schemas.CheckProgressOut),
-    Route("POST", "/api/check/repair", Access.SIGNED_IN, repair, "Compare, mend what is safe", None, schemas.RepairOut),
+    Route("GET", "/api/check", Access.SIGNED_IN, progress, "Progress of the comparison", None, schemas.CheckProgressOut),
+    Route(
+        "POST",
+        "/api/check/repair",
+        Access.SIGNED_IN,
+        repair,
+        "Compare, then repair safe disagreements",
+        None,
+        schemas.RepairOut,
+    ),
 )

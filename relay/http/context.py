@@ -1,6 +1,6 @@
-"""What every handler needs: the services, and how a route says who may use it.
+"""What every handler needs: the services, and the access rule of a route.
 
-What this file owns: the shape of a route and of the application's context.  What it must never know: a single route.
+What this file owns: the shape of a route and of the application's context.  What it must never know: any particular route.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -46,19 +46,19 @@ class Access(Enum):
     SIGNED_IN = "session cookie"
     CAMERA = "Bearer token of the camera"
     VIEWER = "session cookie or Bearer view token"
-    SECRET = "whoever holds the unguessable URL"  # noqa: S105
+    SECRET = "unguessable URL"  # noqa: S105
     METRICS = "this machine, or an administrator"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the doors need of the settings."""
+    """The settings that HTTP needs."""
 
     tls: bool
     origins: frozenset[str]
-    """Origins of our own page; a browser's request with a cookie must come from one of them."""
+    """Origins of the relay's own page; a browser's request with a cookie must come from one of them."""
     allowed_origins: frozenset[str]
-    """Origins of other pages that may use the doors with tokens."""
+    """Origins of other pages that may use WHIP and WHEP with tokens."""
     ice_servers: tuple[str, ...]
     ui_dir: Path
     live_queue: int
@@ -95,7 +95,9 @@ class Context:
     live: LiveHub
     journal: Journal
     endpoint_rate: Buckets
+    """Rate limit of the endpoints of cameras, view tokens and unguessable URLs, per address."""
     sign_in_rate: Buckets
+    """Rate limit of the sign-in, per address."""
     processes: Processes
     ready: Callable[[], Mapping[str, bool]]
     gauges: Callable[[], Mapping[str, Mapping[str, float]]]
@@ -130,17 +132,17 @@ def context(request: web.Request) -> Context:
 
 
 def remember(request: web.Request, signed_in: SignedIn) -> None:
-    """Note who the access check found."""
+    """Keep the sign-in that the access check found."""
     request[_SIGNED_IN] = signed_in
 
 
 def signed_in(request: web.Request) -> SignedIn:
-    """Return who the access check found; a KeyError here is our bug."""
+    """Return the sign-in that the access check found; a KeyError here is our bug."""
     return request[_SIGNED_IN]
 
 
 def signed_in_or_none(request: web.Request) -> SignedIn | None:
-    """Return who the access check found, None where it let a caller pass without a session."""
+    """Return the sign-in that the access check found, None where it admitted a caller without one."""
     return request.get(_SIGNED_IN)
 
 

@@ -1,6 +1,6 @@
-"""What WHIP, WHEP and the wall share: PATCH, OPTIONS and CORS (RFC 9725 §4.3, draft-ietf-wish-whep).
+"""Shared by WHIP, WHEP and the wall: PATCH, OPTIONS and CORS (RFC 9725 §4.3, draft-ietf-wish-whep).
 
-What this file owns: the answers that do not depend on whose session it is.  What it must never know: cameras, viewers.
+What this file owns: the answers that do not depend on the owner of a session.  What it must never know: cameras, viewers.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ Patch: TypeAlias = Callable[[str, str | None], Awaitable[Patched]]
 
 
 async def patched(request: web.Request, patch: Patch) -> web.Response:
-    """Answer a PATCH: 204 for a trickle, 200 with our fragment and a new ETag for an ICE restart.
+    """Answer a PATCH: 204 for a trickle, 200 with the relay's fragment and a new ETag for an ICE restart.
 
     A trickle with a stale If-Match is still answered 204: its candidates are not needed (the relay is ICE-lite).
     """
@@ -30,7 +30,7 @@ async def patched(request: web.Request, patch: Patch) -> web.Response:
 
 
 async def options(request: web.Request) -> web.StreamResponse:
-    """Answer OPTIONS at a door: what may be posted; to a preflight also what another origin may send."""
+    """Answer OPTIONS: the accepted content type and methods; to a CORS preflight also the allowed headers."""
     response = web.Response(status=204)
     response.headers["Accept-Post"] = SDP
     response.headers[hdrs.ALLOW] = "OPTIONS, POST, PATCH, DELETE"

@@ -1,4 +1,4 @@
-"""`/api/exports` and verdicts: extraction of an interval, and what `relay verify` says.
+"""`/api/exports` and verdicts: extraction of an interval, and the verdict of `relay verify`.
 
 What this file owns: the JSON of extractions and verdicts.  What it must never know: archives, chains.
 """
@@ -35,7 +35,7 @@ async def verdict(request: web.Request) -> web.StreamResponse:
 
 
 async def ask(request: web.Request) -> web.StreamResponse:
-    """Enter an extraction: who asks, on what legal basis."""
+    """Register an extraction: requesting agent, service and legal basis."""
     body = await read_body(request, schemas.ExportAsk)
     wanted = ExportRequest(
         from_ns=body.from_ns,
@@ -56,7 +56,7 @@ async def show(request: web.Request) -> web.StreamResponse:
 
 
 async def file(request: web.Request) -> web.StreamResponse:
-    """Stream the archive; nothing of it ever rests on disk here."""
+    """Stream the archive; no part of it is written to the relay's disk."""
     export = request.match_info["export"]
     async with contextlib.aclosing(await context(request).exports.deliver(signed_in(request).person, export)) as chunks:
         return await _send(request, export, chunks)
@@ -75,7 +75,7 @@ async def _send(request: web.Request, export: str, chunks: Delivery) -> web.Stre
 
 _ONE = "/api/recordings/{recording}"
 ROUTES = (
-    Route("POST", _ONE + "/verify", Access.SIGNED_IN, verdict, "The verdict on a recording, as `relay verify --json` says it"),
+    Route("POST", _ONE + "/verify", Access.SIGNED_IN, verdict, "The verdict on a recording, as `relay verify --json` gives it"),
     Route("POST", _ONE + "/exports", Access.SIGNED_IN, ask, "Extract an interval", schemas.ExportAsk, schemas.ExportOut, 201),
     Route("GET", "/api/exports/{export}", Access.SIGNED_IN, show, "State of an extraction", None, schemas.ExportOut),
     Route("GET", "/api/exports/{export}/file", Access.SIGNED_IN, file, "The archive (zip)"),

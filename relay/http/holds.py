@@ -42,7 +42,7 @@ async def open_hold(request: web.Request) -> web.StreamResponse:
 
 
 async def of_recording(request: web.Request) -> web.StreamResponse:
-    """List the holds of a recording, lifted ones too."""
+    """List the holds of a recording, including lifted ones."""
     found = await context(request).holds.of_recording(signed_in(request).person, request.match_info["recording"])
     shown = [_shown(held) for held in found.holds]
     return answer(schemas.RecordingHolds(holds=shown, procedures=list(found.procedures), lost=found.lost))
@@ -55,7 +55,7 @@ async def list_holds(request: web.Request) -> web.StreamResponse:
 
 
 async def review(request: web.Request) -> web.StreamResponse:
-    """Say why a hold is still needed."""
+    """Review a hold: record why it is still needed."""
     body = await read_body(request, schemas.Motive)
     return answer(_shown(await context(request).holds.review(signed_in(request).person, _hold(request), body.motive)))
 
@@ -75,7 +75,7 @@ _ONE = "/api/holds/{hold}"
 ROUTES = (
     Route("GET", "/api/holds", Access.SIGNED_IN, list_holds, "Open holds, the next review first", None, schemas.HoldList),
     Route("GET", _OF, Access.SIGNED_IN, of_recording, "Holds of a recording", None, schemas.RecordingHolds),
-    Route("POST", _OF, Access.SIGNED_IN, open_hold, "Keep it past its term (RET-02)", schemas.HoldOpen, schemas.HoldOut, 201),
+    Route("POST", _OF, Access.SIGNED_IN, open_hold, "Open a hold (RET-02)", schemas.HoldOpen, schemas.HoldOut, 201),
     Route("POST", _ONE + "/review", Access.SIGNED_IN, review, "A hold is still needed", schemas.Motive, schemas.HoldOut),
     Route("POST", _ONE + "/lift", Access.SIGNED_IN, lift, "Lift a hold", schemas.Motive, schemas.HoldOut),
 )

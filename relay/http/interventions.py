@@ -29,14 +29,14 @@ async def list_open(request: web.Request) -> web.StreamResponse:
 
 
 async def open_one(request: web.Request) -> web.StreamResponse:
-    """Open one; the caller has joined it."""
+    """Open an intervention; the caller has joined it."""
     body = await read_body(request, schemas.InterventionOpen)
     made = await context(request).interventions.open(signed_in(request).person, body.label, body.motive)
     return answer(_shown(made, body.motive), 201)
 
 
 async def join(request: web.Request) -> web.StreamResponse:
-    """Join one with one's own motive."""
+    """Join an intervention with a motive."""
     body = await read_body(request, schemas.Motive)
     services = context(request)
     found = await services.interventions.join(signed_in(request).person, request.match_info["intervention"], body.motive)
@@ -44,7 +44,7 @@ async def join(request: web.Request) -> web.StreamResponse:
 
 
 async def close(request: web.Request) -> web.StreamResponse:
-    """Close one: its transmissions and views end."""
+    """Close an intervention: its transmissions and views end."""
     await context(request).interventions.close(signed_in(request).person, request.match_info["intervention"])
     return web.Response(status=204)
 

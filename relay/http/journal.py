@@ -1,6 +1,7 @@
-"""`/api/journal`: read it, prove it.
+"""`/api/journal`: entries, checkpoints and proofs.
 
-What this file owns: the JSON of the journal; that reading it is an entry (JRN-04).  What it must never know: how it is kept.
+What this file owns: the JSON of the journal, and the entry that each reading makes (JRN-04).  What it must never know: how the
+journal is stored.
 """
 
 from aiohttp import web
@@ -13,7 +14,7 @@ from relay.policy.roles import Action, Person
 from relay.store.journal import Entry, Operation
 
 
-async def _enter(services: Context, person: Person, what: str) -> None:
+async def _enter(services: Context, person: Person, event: str) -> None:
     await services.authorizer.require(person, Action.READ_JOURNAL, object_type="journal")
     await services.journal.append(
         Entry(
@@ -22,7 +23,7 @@ async def _enter(services: Context, person: Person, what: str) -> None:
             person.role.value,
             motive="audit",
             object_type="journal",
-            details={"event": what},
+            details={"event": event},
         ),
         deadline=services.deadline,
     )

@@ -1,15 +1,16 @@
-"""How often one address may knock: token buckets, bounded in number.
+"""Rate limits per source address: token buckets, bounded in number.
 
-What this file owns: the arithmetic.  What it must never know: HTTP, the clock but the `now` it is given.
+What this file owns: the arithmetic.  What it must never know: HTTP; any clock except the `now` it is given.
 """
 
 from collections import OrderedDict
 
 MAX_SOURCES = 10_000
+"""Addresses that are remembered at once."""
 
 
 class Buckets:
-    """One bucket per source: `burst` at once, `rate` per second on average; the source unseen longest is forgotten first."""
+    """One bucket per source: `burst` requests at once, `rate` per second on average; the oldest source is dropped first."""
 
     def __init__(self, rate: float, burst: int, most: int = MAX_SOURCES) -> None:
         self._rate = rate
@@ -21,7 +22,7 @@ class Buckets:
         return len(self._buckets)
 
     def take(self, source: str, now: float) -> float:
-        """Take one; return 0 when it was there, else the seconds until it is."""
+        """Take one request from the source's bucket; return 0 where it was there, else the seconds until it is."""
         level, since = self._buckets.get(source, (float(self._burst), now))
         level = min(float(self._burst), level + max(0.0, now - since) * self._rate)
         wait = 0.0 if level >= 1 else (1 - level) / self._rate

@@ -1,4 +1,4 @@
-"""What every request goes through: headers, errors to statuses, rate limits, who is there.
+"""What every request passes: security headers, errors to statuses, rate limits, access checks.
 
 What this file owns: the one table from `Kind` to HTTP status, and the default refusal.  What it must never know: a resource.
 """
@@ -46,7 +46,7 @@ PROBLEM = "application/problem+json"
 PROBLEM_TYPE = "urn:bodycam-relay:problem:"
 
 SECURITY_HEADERS = {
-    # `blob:` is what Media Source Extensions and hls.js play from; inline styles are Lit's.
+    # Media Source Extensions and hls.js play from `blob:`; Lit writes inline styles.
     "Content-Security-Policy": (
         "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; media-src 'self' blob:; "
         "worker-src 'self' blob:; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
@@ -78,7 +78,7 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except RelayError as error:
         counters.count("http_refused" if isinstance(error, TheirError) else "http_failed")
         if error.kind is Kind.UNAUTHENTICATED and (request.method, route_name(request)) != ("POST", SIGN_IN):
-            # Who is nobody is counted, and entered once per source and minute (I3); the sign-in does so itself, by name.
+            # Counted, and journalled once per source and minute (I3); the sign-in journals its own refusals.
             context(request).journal.refuse_anonymous(request.remote or "?", route_name(request))
         if isinstance(error, OurError):
             logger.warning("request failed", extra={"route": route_name(request), "detail": error.detail})
@@ -96,7 +96,7 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def refusal(error: RelayError) -> web.Response:
-    """Return an error as its response, with `Retry-After` where repeating makes sense."""
+    """Return an error as its response, with `Retry-After` where a retry makes sense."""
     response = _problem(STATUS[error.kind], error.code, error.detail, error.facts)
     if error.retry_after is not None or error.kind is Kind.UNAVAILABLE:
         response.headers[hdrs.RETRY_AFTER] = str(max(1, math.ceil(error.retry_after or 1)))
@@ -137,7 +137,7 @@ def guarded(route: Route) -> Handler:
 
 
 def limit(request: web.Request, services: Context, route: Route) -> None:
-    """Raise TheirError(TOO_MANY) when this address knocks too often at doors or at the sign-in."""
+    """Raise TheirError(TOO_MANY) where this address makes too many requests to the sign-in or to token endpoints."""
     source = request.remote or "?"
     wait = 0.0
     if (route.method, route.path) == ("POST", SIGN_IN):
@@ -172,7 +172,7 @@ async def _signed_in(request: web.Request, services: Context) -> None:
 
 
 def is_console(request: web.Request) -> bool:
-    """Tell whether the request came over our own Unix socket (mode 0600): whoever can open it has the data folder."""
+    """Tell whether the request came over the console's Unix socket (mode 0600): its user can open the data folder anyway."""
     sock = request.transport.get_extra_info("socket") if request.transport is not None else None
     return sock is not None and sock.family == socket.AF_UNIX
 
@@ -208,7 +208,7 @@ _ACCESS = {
 
 
 def check_origin(request: web.Request, services: Context) -> None:
-    """Raise TheirError(FORBIDDEN) when a browser says that another site's page made this request."""
+    """Raise TheirError(FORBIDDEN) where a browser's `Origin` header names the page of another site."""
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is None or origin in services.options.origins:
         return

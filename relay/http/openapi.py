@@ -1,4 +1,4 @@
-"""The OpenAPI description, made from the same routes and models that serve.
+"""The OpenAPI description, made from the routes and models that serve requests.
 
 What this file owns: the form of the document.  What it must never know: a handler.
 """

@@ -1,6 +1,6 @@
 """`/api/recordings` and `/api/views`: the catalogue, and playback inside a journalled view.
 
-What this file owns: the JSON and the HLS addresses.  What it must never know: keys, the vault.
+What this file owns: the JSON and the HLS URLs.  What it must never know: keys, the vault.
 """
 
 from aiohttp import hdrs, web
@@ -90,7 +90,7 @@ async def show(request: web.Request) -> web.StreamResponse:
 
 
 async def open_view(request: web.Request) -> web.StreamResponse:
-    """Begin a playback: journalled before anything is decrypted."""
+    """Begin a playback; it is journalled before any byte is decrypted."""
     body = await read_body(request, schemas.ViewOpen)
     playbacks = context(request).playbacks
     person = signed_in(request).person
@@ -105,7 +105,7 @@ async def close_view(request: web.Request) -> web.StreamResponse:
 
 
 async def playlist(request: web.Request) -> web.StreamResponse:
-    """Return the HLS playlist of one's own playback."""
+    """Return the HLS playlist of the caller's playback."""
     text = context(request).playbacks.playlist(signed_in(request).person, request.match_info["view"])
     return web.Response(text=text, content_type="application/vnd.apple.mpegurl", headers={hdrs.CACHE_CONTROL: "no-store"})
 

@@ -1,4 +1,4 @@
-"""Bodies and answers of the JSON routes, typed once; OpenAPI is made from them.
+"""Bodies and answers of the JSON routes; OpenAPI is made from them.
 
 What this file owns: names and bounds of fields.  What it must never know: what a handler does.
 """
@@ -26,7 +26,7 @@ class Out(BaseModel):
 
 
 class Problem(Out):
-    """Any refusal (RFC 9457).  Further members are the facts that PROBLEMS.md names for the code."""
+    """A refusal (RFC 9457).  Further members are the facts that PROBLEMS.md lists for the code."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -45,7 +45,7 @@ class SignIn(Body):
 
 
 class Session(Out):
-    """Who is signed in."""
+    """The sign-in of the caller."""
 
     user: str
     name: str
@@ -56,7 +56,7 @@ class Session(Out):
 
 
 class PasswordChange(Body):
-    """A change of one's own password."""
+    """A change of the caller's own password."""
 
     old: str = Field(max_length=1000)
     new: str = Field(max_length=1000)
@@ -70,7 +70,7 @@ class InterventionOpen(Body):
 
 
 class Motive(Body):
-    """Why."""
+    """A motive (JRN-02)."""
 
     motive: str | None = Field(default=None, max_length=2000)
 
@@ -92,7 +92,7 @@ class InterventionList(Out):
 
 
 class CameraState(Out):
-    """A camera as the page shows it; the same map as in `/live`."""
+    """State of a camera; the same fields as in `/live`.  Ages in seconds."""
 
     camera: str
     label: str
@@ -124,7 +124,7 @@ class CameraState(Out):
 
 
 class CameraEnrolment(Out):
-    """A camera as an administrator sees it: no live state, no picture."""
+    """Enrolment of a camera, for administrators: no live state, no picture."""
 
     camera: str
     label: str
@@ -155,7 +155,7 @@ class CameraEnrol(Body):
 
 
 class CameraChange(Body):
-    """What may change of an enrolled camera."""
+    """Changes to an enrolled camera; None: no change."""
 
     label: str | None = Field(default=None, max_length=200)
     live_audio: bool | None = None
@@ -164,13 +164,13 @@ class CameraChange(Body):
 
 
 class Token(Out):
-    """A secret, shown once."""
+    """A secret, returned once."""
 
     token: str
 
 
 class StreamRequest(Body):
-    """Please stream."""
+    """A request to a camera to stream."""
 
     intervention: str = Field(pattern=ID)
     threat: str = "agents"
@@ -178,33 +178,33 @@ class StreamRequest(Body):
 
 
 class Confirm(Body):
-    """Why a transmission must go on."""
+    """The motive why a transmission must go on."""
 
     motive: str | None = Field(default=None, max_length=2000)
 
 
 class StreamRequested(Out):
-    """The request that went to the camera."""
+    """Id of the request that was sent to the camera."""
 
     request: str
 
 
 class ViewTokenAsk(Body):
-    """A token for a standard WHEP client."""
+    """A request for a token for a standard WHEP client."""
 
     camera: str = Field(pattern=SLUG)
     intervention: str = Field(pattern=ID)
 
 
 class ViewTokenOut(Out):
-    """A short-lived token, shown once."""
+    """A short-lived token, returned once."""
 
     token: str
     expires_at: str
 
 
 class RecordingOut(Out):
-    """A recording's row; never a picture."""
+    """A recording: metadata only."""
 
     recording: str
     camera: str
@@ -245,7 +245,7 @@ class SegmentOut(Out):
 
 
 class GapOut(Out):
-    """A signed hole."""
+    """A Gap record of the chain."""
 
     start_at: str
     seconds: float
@@ -261,7 +261,7 @@ class RecordingDetail(RecordingOut):
 
 
 class ViewOpen(Body):
-    """A playback."""
+    """A playback to open."""
 
     motive: str | None = Field(default=None, max_length=2000)
     intervention: str | None = Field(default=None, pattern=ID)
@@ -302,7 +302,7 @@ class ExportOut(Out):
 
 
 class HoldOpen(Body):
-    """A hold (RET-02): for which procedure, which authority is in charge of it, who asked."""
+    """A hold to open (RET-02): the procedure, the authority in charge of it, and who asked for the hold."""
 
     procedure_type: str = Field(max_length=40)
     procedure_no: str = Field(max_length=200)
@@ -311,7 +311,7 @@ class HoldOpen(Body):
 
 
 class HoldOut(Out):
-    """A hold; `expires_on` is the day on which its recording would have gone, `overdue` a review that nobody has made."""
+    """A hold; `expires_on`: the day on which its recording would have been erased; `overdue`: its review is overdue."""
 
     hold: str
     recording: str
@@ -337,9 +337,9 @@ class HoldList(Out):
 
 
 class RecordingHolds(Out):
-    """Every hold of a recording, latest first; `procedures`: those it was handed over for, so that it may be held for them.
+    """Every hold of a recording, latest first; `procedures`: those for which it was handed over and may be held.
 
-    `lost`: a hold that a restored catalogue has forgotten; it may be opened again for any procedure.
+    `lost`: a restored catalogue does not know of a hold that the key shows; it may be opened again for any procedure.
     """
 
     holds: list[HoldOut]
@@ -348,7 +348,7 @@ class RecordingHolds(Out):
 
 
 class JournalLeaf(Out):
-    """One entry; `body` None once its three years are over."""
+    """One entry; `body` is None once it is purged after three years."""
 
     leaf: int
     at: str
@@ -390,7 +390,7 @@ class UserAdd(Body):
 
 
 class UserChange(Body):
-    """What may change of a person."""
+    """Changes to a person's designation; None: no change."""
 
     name: str | None = Field(default=None, max_length=200)
     role: Literal["operator", "commander", "auditor", "administrator"] | None = None
@@ -401,7 +401,7 @@ class UserChange(Body):
 
 
 class UserOut(Out):
-    """A person as an administrator sees them; `password` only right after it was made, once."""
+    """A person, for administrators; `password` only in the answer to the request that made it."""
 
     user: str
     name: str
@@ -416,26 +416,26 @@ class UserOut(Out):
 
 
 class UserList(Out):
-    """Everybody."""
+    """All people."""
 
     users: list[UserOut]
 
 
 class SignedOut(Out):
-    """How many sessions ended."""
+    """Number of sign-ins that ended."""
 
     ended: int
 
 
 class Health(Out):
-    """Whether each part is there."""
+    """Whether each part answers."""
 
     ok: bool
     parts: dict[str, bool]
 
 
 class DisagreementOut(Out):
-    """One thing on which vault, catalogue, keys and journal differ."""
+    """One disagreement between vault, catalogue, keys and journal."""
 
     kind: str
     object_id: str
@@ -444,7 +444,7 @@ class DisagreementOut(Out):
 
 
 class CheckProgressOut(Out):
-    """What the comparison under way looks at; `what` is empty where none is under way."""
+    """Progress of the running comparison; `what` is empty where none runs."""
 
     what: str
     done: int
@@ -452,13 +452,13 @@ class CheckProgressOut(Out):
 
 
 class CheckOut(Out):
-    """All of them; empty when everything agrees."""
+    """All disagreements; empty where everything agrees."""
 
     disagreements: list[DisagreementOut]
 
 
 class RepairOut(Out):
-    """What was mended, and what still disagrees."""
+    """The disagreements that were repaired, and those that are left."""
 
     mended: list[DisagreementOut]
     disagreements: list[DisagreementOut]

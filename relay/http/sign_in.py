@@ -1,6 +1,6 @@
-"""`/api/session`: sign in, who am I, sign out.
+"""`/api/session`: sign in, show the sign-in, sign out.
 
-What this file owns: the cookie.  What it must never know: passwords beyond handing them on.
+What this file owns: the cookie.  What it must never know: how passwords are checked.
 """
 
 from aiohttp import web
@@ -27,7 +27,7 @@ def _shown(request: web.Request, found: SignedIn) -> schemas.Session:
 
 
 async def sign_in(request: web.Request) -> web.StreamResponse:
-    """Sign in; the session is the cookie, `csrf` goes into the header `X-CSRF` of every unsafe request."""
+    """Sign in: set the cookie, and return `csrf` for the header `X-CSRF` of every unsafe request."""
     body = await read_body(request, schemas.SignIn)
     services = context(request)
     token, found = await services.sign_ins.sign_in(body.user, body.password, request.remote or "?")
@@ -38,12 +38,12 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
 
 
 async def show(request: web.Request) -> web.StreamResponse:
-    """Who is signed in."""
+    """Return the person who is signed in."""
     return answer(_shown(request, signed_in(request)))
 
 
 async def sign_out(request: web.Request) -> web.StreamResponse:
-    """Sign out: the sign-in and everything watched under it end."""
+    """Sign out: the sign-in ends, and all views under it."""
     services = context(request)
     ending = signed_in(request).sign_in
     services.viewing.end_where(PeerCloseReason.SIGNED_OUT, sign_in=ending)
@@ -55,7 +55,7 @@ async def sign_out(request: web.Request) -> web.StreamResponse:
 
 
 async def change_password(request: web.Request) -> web.StreamResponse:
-    """Change one's own password; every other session ends."""
+    """Change the caller's own password; every other sign-in of the person ends."""
     body = await read_body(request, schemas.PasswordChange)
     await context(request).sign_ins.change_password(request.cookies[COOKIE], body.old, body.new)
     return web.Response(status=204)

@@ -1,6 +1,6 @@
-"""Running it: health, metrics, OpenAPI, and the page itself.
+"""Health, metrics, OpenAPI, and the files of the page.
 
-What this file owns: what a machine asks of the relay.  What it must never know: a person.
+What this file owns: the endpoints that machines use.  What it must never know: a person.
 """
 
 import asyncio
@@ -23,23 +23,23 @@ from relay.http.openapi import document
 from relay.policy.roles import Action
 
 GAUGES = {
-    "relay_live_cameras": "cameras with a session",
+    "relay_live_cameras": "cameras with a publish session",
     "relay_open_views": "live views open",
     "relay_cpu_seconds": "CPU seconds used by a process",
     "relay_session_seconds": "seconds until a recorder's session certificate ends; renewed weekly, with 24 days left",
     "relay_disk_free_bytes": "bytes free for recordings where the vault is",
-    "relay_disk_full_in_seconds": "seconds until that is used up at the present rate; absent while it is not being used up",
-    "relay_disk_troubled": "1 while the disk does not take what is recorded (slow, full, gone, read-only)",
-    "relay_retention_sweep_age_seconds": "seconds since a retention sweep in which nothing failed: over 7200 is an alarm",
-    "relay_retention_late": "recordings erased later than their day since the start",
-    "relay_holds_open": "recordings' holds open (RET-02)",
-    "relay_holds_review_overdue": "holds whose day of review is over: somebody must review or lift them",
-    "relay_holds_lost": "recordings kept past their term whose key shows a hold that a restored catalogue does not know",
+    "relay_disk_full_in_seconds": "seconds until no byte is free at the present rate; absent while free space does not shrink",
+    "relay_disk_troubled": "1 while the disk does not accept recordings (slow, full, gone, read-only)",
+    "relay_retention_sweep_age_seconds": "seconds since the last retention sweep without a failure; alarm above 7200",
+    "relay_retention_late": "recordings erased after their expiry day, since the start of control",
+    "relay_holds_open": "open holds (RET-02)",
+    "relay_holds_review_overdue": "holds whose review is overdue: review or lift them",
+    "relay_holds_lost": "recordings kept past their term because their key shows a hold that the restored catalogue lacks",
 }
 
 
 class RelayCollector(Collector):
-    """Reads counters when asked; nothing is done for metrics on the packet path."""
+    """Reads counters at a scrape; the packet path does no work for metrics."""
 
     def __init__(self, services: Context) -> None:
         self._services = services
@@ -47,7 +47,7 @@ class RelayCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Yield every declared counter by process, and a few gauges."""
         by_process = self._services.process_counters()
-        # Counters of the other processes are declared there; their meanings stand in relay/app/REFERENCE.md.
+        # The other processes declare their own counters; relay/app/REFERENCE.md lists their meanings.
         for name in sorted(DECLARED.keys() | {name for values in by_process.values() for name in values}):
             family = CounterMetricFamily(f"relay_{name}", DECLARED.get(name, "see REFERENCE.md"), labels=["process"])
             for process, values in by_process.items():
@@ -75,12 +75,12 @@ async def metrics(request: web.Request) -> web.StreamResponse:
 
 
 async def healthz(request: web.Request) -> web.StreamResponse:
-    """Say that control answers."""
+    """Answer that control is alive."""
     return answer(schemas.Health(ok=True, parts={}))
 
 
 async def readyz(request: web.Request) -> web.StreamResponse:
-    """Say whether a camera could publish and a person watch now; 503 when not."""
+    """Answer whether a camera could publish and a person watch now; 503 where not."""
     parts = dict(context(request).ready())
     ok = all(parts.values())
     return answer(schemas.Health(ok=ok, parts=parts), 200 if ok else 503)
@@ -104,7 +104,7 @@ async def page(request: web.Request) -> web.StreamResponse:
     """Return the page, or one of its files; nothing outside its folder."""
     wanted = await asyncio.to_thread(_find, context(request).options.ui_dir, request.match_info.get("file") or "index.html")
     response = web.FileResponse(wanted)
-    # Built files carry their digest in their name; the entry page must always be asked for.
+    # Built files have their digest in their name; the entry page must be requested each time.
     hashed = wanted.parent.name == "assets"
     response.headers[hdrs.CACHE_CONTROL] = "public, max-age=31536000, immutable" if hashed else "no-cache"
     return response

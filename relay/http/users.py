@@ -33,13 +33,13 @@ def _shown(account: Account, password: str | None = None) -> schemas.UserOut:
 
 
 async def list_users(request: web.Request) -> web.StreamResponse:
-    """List everybody."""
+    """List all people."""
     found = await context(request).designations.list_all(signed_in(request).person)
     return answer(schemas.UserList(users=[_shown(account) for account in found]))
 
 
 async def add(request: web.Request) -> web.StreamResponse:
-    """Designate a person; the one-time password is shown once."""
+    """Designate a person; the one-time password is returned once."""
     body = await read_body(request, schemas.UserAdd)
     designations = context(request).designations
     actor = signed_in(request).person
@@ -73,7 +73,7 @@ async def remove(request: web.Request) -> web.StreamResponse:
 
 
 async def sign_out(request: web.Request) -> web.StreamResponse:
-    """Force a sign-out everywhere: what the person watches ends at once."""
+    """End all sign-ins of a person: everything the person watches ends at once."""
     ended = await context(request).designations.sign_out(signed_in(request).person, request.match_info["user"])
     return answer(schemas.SignedOut(ended=ended))
 

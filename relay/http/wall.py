@@ -1,6 +1,6 @@
-"""`/wall`: one connection per worker with a pool of slots; `/live` says which camera stands in which.
+"""`/wall`: one connection per worker with a pool of slots; a slot's camera is assigned over `/live`.
 
-What this file owns: status codes and headers of this door.  What it must never know: which camera is shown.
+What this file owns: status codes and headers of this endpoint.  What it must never know: which camera is shown.
 """
 
 from aiohttp import web

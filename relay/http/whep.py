@@ -1,6 +1,6 @@
-"""`/whep/{camera}`: where any standard client watches (draft-ietf-wish-whep); a wall of one slot.
+"""`/whep/{camera}`: a standard client watches one camera (draft-ietf-wish-whep); a viewer session of one slot.
 
-What this file owns: status codes and headers of this door.  What it must never know: workers, the journal.
+What this file owns: status codes and headers of this endpoint.  What it must never know: workers, the journal.
 """
 
 from aiohttp import web
@@ -15,7 +15,7 @@ from relay.viewing.sessions import Viewer
 
 
 async def _viewer(request: web.Request) -> tuple[Viewer, str | None]:
-    """Return who wants to watch and under which intervention: by view token, which names it, or by cookie and query."""
+    """Return viewer and intervention: from the view token, or from cookie and query."""
     wanted = request.query.get("intervention")
     token = bearer(request)
     if token is None:

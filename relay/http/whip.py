@@ -1,6 +1,6 @@
-"""`/whip/{camera}`: where cameras publish (RFC 9725).
+"""`/whip/{camera}`: cameras publish here (RFC 9725).
 
-What this file owns: status codes and headers of this door.  What it must never know: workers, recordings.
+What this file owns: status codes and headers of this endpoint.  What it must never know: workers, recordings.
 """
 
 from aiohttp import web
@@ -39,7 +39,7 @@ async def _unknown(request: web.Request, name: str) -> bool:
 
 
 async def publish(request: web.Request) -> web.StreamResponse:
-    """Accept an offer: 201; 409 while this camera is live; 406 when nothing of it can be taken."""
+    """Accept an offer: 201; 409 while this camera is live; 406 where no track can be accepted."""
     camera = await _camera(request)
     offer = await read_text(request, SDP)
     services = context(request)
@@ -60,7 +60,7 @@ async def patch(request: web.Request) -> web.StreamResponse:
 
 
 async def delete(request: web.Request) -> web.StreamResponse:
-    """End the publication: the recording is closed with it."""
+    """End the publish session; its recording is closed."""
     camera = await _camera(request)
     await context(request).streams.close(camera.camera, request.match_info["secret"])
     return web.Response(status=200)

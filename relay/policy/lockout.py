@@ -10,7 +10,7 @@ from relay.base.clock import SECOND_NS
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """After `free_failures` a wait doubles from `first_seconds` to `longest_seconds`; after `forget_seconds` all is forgotten."""
+    """After `free_failures` a wait doubles from `first_seconds` to `longest_seconds`; `forget_seconds` clears the count."""
 
     free_failures: int = 5
     first_seconds: float = 2.0

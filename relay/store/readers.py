@@ -81,7 +81,7 @@ class ZipReader:
         top = _common_top([entry.filename for entry in entries])
         self._entries = {entry.filename.removeprefix(top): entry for entry in entries}
         if len(self._entries) != len(entries) or len(entries) > MAX_FILES:
-            raise TheirError(Kind.INVALID, f"{path.name}: a name occurs twice, or there are too many files")
+            raise TheirError(Kind.INVALID, f"{path.name}: a name stands twice, or too many files")
         self._open: tuple[str, zipfile.ZipExtFile] | None = None
 
     def names(self) -> list[str]:
