@@ -21,7 +21,7 @@ METHODS = {
     "record": "the recorder's CPU per packet",
     "fleet": "a hundred recorded cameras and four walls: losses, CPU, memory",
     "glass": "glass to glass in Chromium, read from the burnt-in time code",
-    "networks": "freezes and holes on bad networks, before and behind the relay",
+    "networks": "freezes and gaps on bad networks, before and behind the relay",
 }
 ALONE = ("flood", "verify", "check")
 """Methods with command lines of their own."""

@@ -2,7 +2,7 @@
 
     scripts/bench check [--gigabytes 20] [--mbit 2] [--minutes 10]
 
-The check reads chains, rows, keys and names, never a media byte: holes in the files change nothing.  Prints seconds and bytes
+The check reads chains, rows, keys and names, never a media byte: sparse files change nothing.  Prints seconds and bytes
 of chain, and what that is for 1 TB.  The machine should be idle; say so when quoting numbers.
 """
 

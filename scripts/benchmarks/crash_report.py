@@ -69,7 +69,7 @@ class Row:
     recordings: int = 0
     recovered: int = 0
     lost: list[float] = field(default_factory=list)
-    holes: list[float] = field(default_factory=list)
+    gaps: list[float] = field(default_factory=list)
     views: int = 0
     outages: list[float] = field(default_factory=list)
 
@@ -138,9 +138,9 @@ def rows(
 
 
 def _add(row: Row, at_ns: int, until_ns: int, spans: Sequence[Span], outages: Sequence[Span]) -> None:
-    hole = around(spans, at_ns)
-    row.lost.append(0.0 if hole is None else (at_ns - hole[0]) / SECOND_NS)
-    row.holes.append(0.0 if hole is None else ((hole[1] or until_ns) - at_ns) / SECOND_NS)
+    gap = around(spans, at_ns)
+    row.lost.append(0.0 if gap is None else (at_ns - gap[0]) / SECOND_NS)
+    row.gaps.append(0.0 if gap is None else ((gap[1] or until_ns) - at_ns) / SECOND_NS)
     row.views += 1
     begun = (at_ns - BEFORE_NS, until_ns - BEFORE_NS)
     felt = [end - start for start, end in outages if begun[0] <= start < begun[1] and end - start > OUTAGE_NS]
@@ -152,7 +152,7 @@ def markdown(table: Sequence[Row]) -> str:
     """Return the table in Markdown."""
     columns = [
         "killed", "kills", "back in time", "recordings whole or recovered", "lost of what had arrived, median / max",
-        "hole until recorded again, median / max", "live views interrupted", "for, median / max",
+        "gap until recorded again, median / max", "live views interrupted", "for, median / max",
     ]  # fmt: skip
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for row in table:
@@ -162,7 +162,7 @@ def markdown(table: Sequence[Row]) -> str:
             f"{row.kills - row.not_back} of {row.kills}",
             f"{row.recovered} of {row.recordings}",
             _seconds(row.lost),
-            _seconds(row.holes),
+            _seconds(row.gaps),
             f"{len(row.outages)} of {row.views}",
             _seconds(row.outages),
         ]

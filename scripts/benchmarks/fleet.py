@@ -2,7 +2,7 @@
 
 The whole relay on 127.0.0.1 (one worker, one recorder), thin cameras in one process, thin walls in another; every tile shows a
 camera of its own.  Figures over the run: packets that the walls missed (by sequence numbers), CPU of each process, its memory
-at the beginning and the end and the slope between; afterwards every recording is verified and its holes are counted.  The
+at the beginning and the end and the slope between; afterwards every recording is verified and its gaps are counted.  The
 issue's run is thirty minutes (`--seconds 1800`); the default is forty seconds, and the table says which it was.
 """
 
@@ -16,7 +16,7 @@ from scripts.benchmarks.whole import ROLES, WallSeat, Whole, loads, sending, ver
 
 COLUMNS = (
     "cameras", "tiles", "seconds", "packets_in", "packets_out", "lost_by_walls", "kernel_dropped",
-    "recordings", "holes",
+    "recordings", "gaps",
 )  # fmt: skip
 PROCESSES = ("process", "cpu_share", "memory_first_mb", "memory_last_mb", "mb_per_minute")
 KBPS, CAMERAS, WALLS, TILES = 500, 100, 4, 16
@@ -38,15 +38,15 @@ async def one_fleet(cameras: int, seconds: float) -> Row:
     async with whole() as found:
         with loads(2) as (field, room):
             names = await found.enrol(cameras)
-            async with sending(field, 0.05):  # who is there already must not wait for the others: that would be a hole
+            async with sending(field, 0.05):  # who is there already must not wait for the others: that would be a gap
                 for camera in names:
                     await found.publish(field, camera, kbps=KBPS)
             row = await filmed(found, field, room, names, seconds)
-            async with sending(field):  # a camera that fell silent before the end would leave a hole of our making
+            async with sending(field):  # a camera that fell silent before the end would leave a gap of our making
                 await found.relay.stop()
         codes, gaps = await asyncio.to_thread(verdicts, found.relay)
     whole_ones = f"{codes.count(0)} of {len(codes)} whole"
-    return {**row, "recordings": whole_ones, "holes": len(gaps), "gaps": gaps[:100]}
+    return {**row, "recordings": whole_ones, "gaps": len(gaps), "gap_spans": gaps[:100]}
 
 
 async def filmed(found: Whole, field: LoadProcess, room: LoadProcess, names: list[str], seconds: float) -> Row:

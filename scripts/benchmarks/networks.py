@@ -1,11 +1,11 @@
-"""Bad networks before and behind the relay: freezes in Chromium, packets repaired, holes in the recording.
+"""Bad networks before and behind the relay: freezes in Chromium, packets repaired, gaps in the recording.
 
 Two simulated cameras film (640x360, 20 fps, 500 kbit/s) and one page of Chromium shows both.  The first camera's own seeded
 network is bad and its viewer's is good (`camera` rows); the second camera's is good and its viewer sits behind a seeded UDP
 proxy with the same network (`viewer` rows).  Both directions suffer, 60 ms round trip unless said otherwise.  A still is a gap
 of half a second or more between two shown pictures (`requestVideoFrameCallback`), beside it Chromium's own count of freezes
 (getStats).  Repaired: what the relay got back from the camera by its NACKs (where it counts that), and what Chromium received
-as a retransmission.  Holes are the video gaps of cause `radio` that the verdict on the recording names; the note says when each
+as a retransmission.  Gaps are the video gaps of cause `radio` that the verdict on the recording names; the note says when each
 gap was, in seconds from the start of the run (a camera that leaves resends nothing).  Sound is not resent.  The simulated
 camera does not follow the bit rate that the relay asks for, a real one does: a pipe too narrow shows the worst case.
 """
@@ -28,7 +28,7 @@ from tests.support.chromium import Chromium, Viewer, chromium
 
 COLUMNS = (
     "playout_max_ms", "network", "side", "shown_fps", "stills", "longest_ms", "freezes", "frozen_s", "packets_lost", "repaired",
-    "nacks", "asked_camera", "plis", "holes", "holes_s",
+    "nacks", "asked_camera", "plis", "gaps", "gaps_s",
 )  # fmt: skip
 FLAGS = ("--size", "640x360", "--fps", "20", "--bitrate", "500000")
 COUNTED = {"asked_camera": "nack_sent", "repaired": "inbound_recovered"}
@@ -97,8 +97,8 @@ async def several(cases: list[Case], playout: int, seconds: float) -> list[Row]:
                     {"playout_max_ms": playout, "network": case.name, "side": side, "of": camera, **both[part], **error}
                 )
         await found.relay.stop()
-        holes = await asyncio.to_thread(gaps_by_camera, found.relay)
-    return [{**row, **holes_of(holes.get(row["of"], []), row.get("begun", 0.0))} for row in rows]
+        found_gaps = await asyncio.to_thread(gaps_by_camera, found.relay)
+    return [{**row, **radio_gaps(found_gaps.get(row["of"], []), row.get("begun", 0.0))} for row in rows]
 
 
 async def one_case(found: Whole, browser: Chromium, case: Case, cameras: list[str], seed: int, seconds: float) -> Row:
@@ -189,15 +189,15 @@ def _network_step(at: float, camera: str, network: Network) -> str:
     return f'[[step]]\nat = {at}\ncamera = "{camera}"\ndo = "network"\n{lines}'
 
 
-def holes_of(gaps: list[Row], begun: float) -> Row:
-    """Return how many holes a recording's picture has that the radio made, their seconds together, and when each was.
+def radio_gaps(gaps: list[Row], begun: float) -> Row:
+    """Return how many gaps a recording's picture has that the radio made, their seconds together, and when each was.
 
     `begun`: when the run began, UTC seconds; the note has seconds from then (the recording is longer than the run).
     """
     video = [gap for gap in gaps if gap["track"] == "1"]
     radio = [float(gap["seconds"]) for gap in video if gap["cause"] == "radio"]
     notes = [f"{gap['cause']} {gap['seconds']} s at {_seconds(gap['at']) - begun:+.1f} s" for gap in video]
-    return {"holes": len(radio), "holes_s": sum(radio), "note": ", ".join(notes)}
+    return {"gaps": len(radio), "gaps_s": sum(radio), "note": ", ".join(notes)}
 
 
 def _seconds(at: str) -> float:

@@ -2,7 +2,7 @@
 
 The whole relay on 127.0.0.1 with thin cameras and no viewer; CPU of the whole recorder process over the packets that the
 cameras sent meanwhile.  Afterwards the relay is stopped and every recording verified: the figure counts only where each is
-complete and without a hole.
+complete and without a gap.
 """
 
 import argparse
@@ -20,7 +20,7 @@ COLUMNS = (
     "recorder_cpu",
     "worker_us_per_packet",
     "verified",
-    "holes",
+    "gaps",
 )
 FLEETS = ((1, 2000), (4, 2000), (20, 500))
 
@@ -47,7 +47,7 @@ async def one_run(cameras: int, kbps: int, seconds: float) -> Row:
             recorder, worker = Meter(found.pid("recorder")), Meter(found.pid("worker"))
             result = await load.ask("run", seconds=seconds, delays=False, settle=False)
             used, moved = recorder.used(), worker.used()
-            async with sending(load):  # a camera that fell silent before the end would leave a hole of our making
+            async with sending(load):  # a camera that fell silent before the end would leave a gap of our making
                 await found.relay.stop()
         codes, gaps = await asyncio.to_thread(verdicts, found.relay)
     return {
@@ -58,6 +58,6 @@ async def one_run(cameras: int, kbps: int, seconds: float) -> Row:
         "recorder_cpu": used / seconds,
         "worker_us_per_packet": moved / result["sent"] * 1e6,
         "verified": f"{codes.count(0)} of {len(codes)}",
-        "holes": len(gaps),
+        "gaps": len(gaps),
         "note": busy_note(result["busy"]),
     }

@@ -37,8 +37,8 @@ def test_a_kill_answers_for_its_own_hole_and_outage_only() -> None:
     kills = [kill("worker", 1.0), kill("control", 10.0)]
     table = rows(kills, {"r1": taken}, {"r1": Checked(0, ())}, {"cam": [(int(0.9 * S), 4 * S)]}, 20 * S)
     worker, control = table
-    assert (worker.lost, worker.holes, worker.outages) == ([0.5], [1.5], [3.1])
-    assert (control.lost, control.holes, control.outages) == ([0.0], [0.0], [])
+    assert (worker.lost, worker.gaps, worker.outages) == ([0.5], [1.5], [3.1])
+    assert (control.lost, control.gaps, control.outages) == ([0.0], [0.0], [])
     assert (worker.recovered, control.recovered, control.views) == (1, 1, 1)
 
 

@@ -1,6 +1,6 @@
 """The bench of bad networks: the networks that it gives to cameras, and the gaps that it reads from a verdict."""
 
-from scripts.benchmarks.networks import CASES, COMPARED, Case, holes_of, script_of
+from scripts.benchmarks.networks import CASES, COMPARED, Case, radio_gaps, script_of
 from scripts.benchmarks.whole import gaps_of
 from sim_cameras import scenario
 from sim_cameras.impair import Network
@@ -38,8 +38,8 @@ def gap(track: str, cause: str, seconds: str) -> dict[str, object]:
     return {"code": "gap", "values": values}
 
 
-def test_holes_are_gaps_of_the_picture_that_the_radio_made_and_each_gap_is_dated() -> None:
+def test_radio_gaps_are_gaps_of_the_picture_that_the_radio_made_and_each_gap_is_dated() -> None:
     notes = [gap("1", "radio", "0.3"), gap("2", "radio", "0.02"), gap("1", "reconnect", "2.1")]
-    found = holes_of(gaps_of({"notes": [*notes, {"code": "sync_by_arrival", "values": {}}]}), begun=100.0)
-    assert found == {"holes": 1, "holes_s": 0.3, "note": "radio 0.3 s at +2.5 s, reconnect 2.1 s at +2.5 s"}
-    assert holes_of([], 100.0) == {"holes": 0, "holes_s": 0, "note": ""}
+    found = radio_gaps(gaps_of({"notes": [*notes, {"code": "sync_by_arrival", "values": {}}]}), begun=100.0)
+    assert found == {"gaps": 1, "gaps_s": 0.3, "note": "radio 0.3 s at +2.5 s, reconnect 2.1 s at +2.5 s"}
+    assert radio_gaps([], 100.0) == {"gaps": 0, "gaps_s": 0, "note": ""}
