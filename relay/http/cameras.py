@@ -119,7 +119,7 @@ ROUTES = (
     Route("PATCH", _ONE, Access.SIGNED_IN, change, "Change a camera", schemas.CameraChange, schemas.CameraEnrolment),
     Route("DELETE", _ONE, Access.SIGNED_IN, revoke, "Revoke a camera", status=204),
     Route(
-        "POST", _ONE + "/request", Access.SIGNED_IN, ask, "Ask a stream", schemas.StreamRequest, schemas.StreamRequested, 202
+        "POST", _ONE + "/request", Access.SIGNED_IN, ask, "Stream request", schemas.StreamRequest, schemas.StreamRequested, 202
     ),
     Route("POST", _ONE + "/confirm", Access.SIGNED_IN, confirm, "Let a transmission go on", schemas.Confirm, status=204),
     Route(
