@@ -48,7 +48,7 @@ async def delete(request: web.Request) -> web.StreamResponse:
 
 ROUTES = (
     Route("POST", "/wall", Access.SIGNED_IN, open_wall, "Open a pool of slots on one worker (SDP in, SDP out)", status=201),
-    Route("OPTIONS", "/wall", Access.ANYONE, options, "What may be posted", status=204),
+    Route("OPTIONS", "/wall", Access.ANYONE, options, "Accepted content type", status=204),
     Route("PATCH", "/wall/{secret}", Access.SIGNED_IN, patch, "Trickle or restart ICE", status=204),
     Route("DELETE", "/wall/{secret}", Access.SIGNED_IN, delete, "Close the wall"),
 )

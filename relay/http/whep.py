@@ -56,7 +56,7 @@ async def delete(request: web.Request) -> web.StreamResponse:
 
 ROUTES = (
     Route("POST", "/whep/{camera}", Access.VIEWER, watch, "Watch one camera (WHEP offer in, answer out)", status=201),
-    Route("OPTIONS", "/whep/{camera}", Access.ANYONE, options, "What may be posted; CORS preflight", status=204),
+    Route("OPTIONS", "/whep/{camera}", Access.ANYONE, options, "Accepted content type; CORS preflight", status=204),
     Route("PATCH", "/whep/{camera}/{secret}", Access.SECRET, patch, "Trickle or restart ICE", status=204),
     Route("DELETE", "/whep/{camera}/{secret}", Access.SECRET, delete, "Stop watching"),
     Route("OPTIONS", "/whep/{camera}/{secret}", Access.ANYONE, options, "CORS preflight", status=204),

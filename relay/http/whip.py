@@ -68,7 +68,7 @@ async def delete(request: web.Request) -> web.StreamResponse:
 
 ROUTES = (
     Route("POST", "/whip/{camera}", Access.CAMERA, publish, "Publish (WHIP offer in, answer out)", status=201),
-    Route("OPTIONS", "/whip/{camera}", Access.ANYONE, options, "What may be posted; CORS preflight", status=204),
+    Route("OPTIONS", "/whip/{camera}", Access.ANYONE, options, "Accepted content type; CORS preflight", status=204),
     Route("PATCH", "/whip/{camera}/{secret}", Access.CAMERA, patch, "Trickle or restart ICE", status=204),
     Route("DELETE", "/whip/{camera}/{secret}", Access.CAMERA, delete, "End the publication"),
     Route("OPTIONS", "/whip/{camera}/{secret}", Access.ANYONE, options, "CORS preflight", status=204),

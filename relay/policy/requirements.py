@@ -76,7 +76,7 @@ ENFORCED: dict[str, Requirement] = {
     ),
     "LIV-02": Requirement(
         "L241-1, L241-2 al.5",
-        "what is transmitted is being recorded",
+        "a transmission is recorded",
         ("relay.live.capture:Capture.begin", "relay.policy.access:decide"),
         (_POLICY + "test_access.py::test_a_live_view_is_refused_for_each_thing_that_lacks",),
     ),
@@ -119,7 +119,7 @@ ENFORCED: dict[str, Requirement] = {
     ),
     "LIV-07": Requirement(
         "L241-1, L241-2 al.5",
-        "pictures end with their intervention, and after their longest time unless somebody confirms the threat",
+        "pictures end with their intervention, and after the time limit unless a person confirms the threat",
         (
             "relay.people.interventions:Interventions.close",
             "relay.live.streams:Streams.end_intervention",
@@ -162,7 +162,7 @@ ENFORCED: dict[str, Requirement] = {
     ),
     "INT-01": Requirement(
         "L241-1, L241-2 al.6; R241-3 V",
-        "integrity is checkable by anyone until erasure; what is not as sealed does not leave",
+        "integrity is checkable by anyone until erasure; a recording that is not as sealed does not leave",
         ("relay.evidence.verify:verify", "relay.archive.verification:Verification.verify"),
         (
             _ARCHIVE + "test_verification.py::test_one_flipped_bit_is_found",
@@ -286,7 +286,7 @@ ENFORCED: dict[str, Requirement] = {
     ),
     "RET-03": Requirement(
         "CP 434-4",
-        "nobody has an action that deletes a recording",
+        "no role has an action that deletes a recording",
         ("relay.policy.roles:Action",),
         (_POLICY + "test_requirements.py::test_no_role_can_delete_a_recording_or_an_entry",),
     ),
@@ -350,7 +350,7 @@ OUTSIDE: dict[str, str] = {
     "REC-06": "public notice: the service's",
     "REC-07": "purposes: the service's; no statistics about agents exist here",
     "REC-11": "the pre-event buffer stays in the camera",
-    "ACC-02": "a bearer's own access: no bearer role yet, so nobody has it",
+    "ACC-02": "a bearer's own access: no bearer role yet, so no role grants it",
     "ACC-05": "secondary recipients receive an extraction, with their name in its entry",
     "TRF-01": "ingest of originals kept by cameras: not built yet",
     "INT-02": "clock offsets are measured and sealed by the recorder; bearers do not authenticate per shift yet",

@@ -284,7 +284,7 @@ class Check:
     trusted: bytes | None
     opener: bytes | None
     revoked: dict[bytes, frozenset[bytes]]
-    said: set[str] = field(default_factory=set)
+    findings: set[str] = field(default_factory=set)
     marks: dict[int, str] = field(default_factory=dict)
     good: list[Rec] = field(default_factory=list)
     head: bytes = bytes(32)
@@ -331,12 +331,12 @@ class Check:
             if data[:10] != b"BCRSTATE\0\1" or len(data) > 4096 or out["from"] > out["to"] or out["first"] > out["last"]:
                 raise Bad("statement")
         except Bad:
-            self.said.add("statement_mismatch")
+            self.findings.add("statement_mismatch")
             return
         self.statement = out
         key = keys.get(out["issuer"])
         if key is None or not signed(key, b"bodycam-relay interval statement 1\n" + body, signature):
-            self.said.add("statement_foreign")
+            self.findings.add("statement_foreign")
 
     # §7.1
     def order(self, chain: bytes) -> None:
@@ -345,7 +345,7 @@ class Check:
             for rec in records(chain):
                 every.append(rec)
         except Bad:
-            self.said.add("chain_unreadable")
+            self.findings.add("chain_unreadable")
         key: bytes | None = None
         expected: int = 0
         previous: bytes | None = bytes(32)
@@ -354,27 +354,27 @@ class Check:
             if place == 0 and rec.kind == "start":
                 key = rec.body["cert"].key
             if place == 0 and rec.kind != "start":
-                self.said.add("no_start")
+                self.findings.add("no_start")
                 expected, previous = rec.sequence, None
             signer = rec.body["cert"].key if rec.kind == "recovery" else key
             if signer is not None and not rec.holds(signer):
-                self.said.add("record_altered")
+                self.findings.add("record_altered")
                 if rec.kind == "link" and rec.body["fragment"] <= self.next_fragment():
                     self.marks[rec.body["fragment"]] = "X"
                 expected, previous = expected + 1, None
                 if rec.kind == "start":
                     key = None
-                    self.said.add("no_start")
+                    self.findings.add("no_start")
                 continue
             if rec.sequence < expected:
-                self.said.add("record_misplaced")
+                self.findings.add("record_misplaced")
                 if rec.kind == "link" and self.marks.get(rec.body["fragment"], "M") == "M":
                     self.marks[rec.body["fragment"]] = "D"
                 continue
             if rec.sequence > expected:
-                self.said.add("records_missing")
+                self.findings.add("records_missing")
             elif previous is not None and rec.previous != previous:
-                self.said.add("chain_broken")
+                self.findings.add("chain_broken")
                 foreign = foreign != (key is not None)
             expected, previous = rec.sequence + 1, rec.head
             self.head = rec.head
@@ -383,7 +383,7 @@ class Check:
                     self.marks[rec.body["fragment"]] = "X"
                 continue
             if closed:
-                self.said.add("after_end")
+                self.findings.add("after_end")
                 continue
             closed = rec.kind in ("end", "recovery")
             if rec.kind == "rollover":
@@ -404,19 +404,19 @@ class Check:
             c: Cert = rec.body["cert"]
             used.add(c.key)
             if self.trusted is None:
-                self.said.add("no_public_key")
+                self.findings.add("no_public_key")
             elif c.issuer not in keys:
-                self.said.add("foreign_key")
+                self.findings.add("foreign_key")
             elif not signed(keys[c.issuer], b"bodycam-relay session certificate 1\n" + c.body, c.signature):
-                self.said.add("bad_certificate")
+                self.findings.add("bad_certificate")
             else:
                 used.add(keys[c.issuer])
             taken = b"bodycam-relay session rollover 1\n" + rec.previous + c.whole()
             if rec.kind == "rollover" and not signed(c.key, taken, rec.body["consent"]):
-                self.said.add("rollover_forged")
+                self.findings.add("rollover_forged")
         revoked = self.listed(keys) | {key: self.head in heads for key, heads in self.revoked.items()}
         if any(not revoked[key] for key in used if key in revoked):
-            self.said.add("key_revoked")
+            self.findings.add("key_revoked")
 
     # §6a
     def listed(self, keys: dict[bytes, bytes]) -> dict[bytes, bool]:
@@ -438,7 +438,7 @@ class Check:
             if not good or issuer not in keys or not signed(keys[issuer], body, signature):
                 raise Bad("list")
         except Bad:
-            self.said.add("revocations_foreign")
+            self.findings.add("revocations_foreign")
             return {}
         return found if keys[issuer] == self.trusted else {}
 
@@ -449,22 +449,22 @@ class Check:
         kinds = {rec.kind: rec for rec in self.good}
         short = self.statement is not None and last is not None and self.statement["to"] <= last
         if "end" not in kinds and not short:
-            self.said.add("recovered" if "recovery" in kinds else "interrupted")
+            self.findings.add("recovered" if "recovery" in kinds else "interrupted")
         if "recovery" in kinds and "end" not in kinds and not short:
             self.recovered(kinds["recovery"].body, links, last)
         if "start" not in kinds:
-            self.said.add("no_start")
+            self.findings.add("no_start")
         explained = {"record_altered", "records_missing", "record_misplaced", "chain_broken", "no_start"}
-        if "end" in kinds and not self.said & explained:
+        if "end" in kinds and not self.findings & explained:
             gaps = sum(rec.kind == "gap" for rec in self.good)
             segments = max((one["segment"] + 1 for one in links), default=0)
             sums = [sum(one[what] for one in links) for what in ("plain", "stored")]
             if kinds["end"].body["totals"] != [len(links), gaps, segments, *sums]:
-                self.said.add("counts_differ")
+                self.findings.add("counts_differ")
         if self.statement is not None:
             fits = self.statement["head"] == self.head and self.statement["last"] <= max(self.marks, default=-1)
             if not fits or ("start" in kinds and kinds["start"].body["recording"] != self.statement["recording"]):
-                self.said.add("statement_mismatch")
+                self.findings.add("statement_mismatch")
 
     # §7.4, of the recovery
     def recovered(self, body: dict[str, Any], links: list[dict[str, Any]], last: int | None) -> None:
@@ -472,7 +472,7 @@ class Check:
         if body["cause"].endswith("; clock suspect"):
             self.suspect = True
         elif last is not None and last - body["time"] > S and not media[-1]["suspect"]:
-            self.said.add("clock_back")
+            self.findings.add("clock_back")
 
     def inside(self, fragment: int) -> bool:
         return self.statement is None or self.statement["first"] <= fragment <= self.statement["last"]
@@ -497,7 +497,7 @@ class Check:
             if "cert" in body:
                 certificate = body["cert"]
             if certificate is not None and "time" in body and not certificate.begin <= body["time"] <= certificate.end:
-                self.said.add("certificate_life")
+                self.findings.add("certificate_life")
             if rec.kind == "gap":
                 gaps.append(body)
                 for track in ends:
@@ -510,7 +510,7 @@ class Check:
                 continue
             for one in unknown:
                 if self.touches(body["fragment"], one["at"], one["at"] + one["length"]):
-                    self.said.add("gap_unexplained")
+                    self.findings.add("gap_unexplained")
             unknown = []
             inside = self.inside(body["fragment"])
             self.suspect |= inside and body["suspect"]
@@ -519,7 +519,7 @@ class Check:
             hole = 0
             if latest is not None:
                 if latest - body["time"] > S and not body["suspect"] and inside:
-                    self.said.add("clock_back")
+                    self.findings.add("clock_back")
                 if not any(part["track"] in ends for part in body["tracks"]) and not body["suspect"]:
                     hole = body["time"] - latest - explained(gaps, None)
             latest, gaps = max(latest or 0, body["time"] + body["span"]), []
@@ -532,17 +532,17 @@ class Check:
                         base[track] = first, body["time"]
                     drift = abs((first - base[track][0]) - (body["time"] - base[track][1]))
                     if inside and max(drift, ends[track] - first) > 5 * S:
-                        self.said.add("retimed")
+                        self.findings.add("retimed")
                 else:
                     base[track] = first, body["time"]
                 ends[track] = over
             if hole > S and self.touches(body["fragment"], body["time"] - hole, body["time"]):
-                self.said.add("gap_unexplained")
+                self.findings.add("gap_unexplained")
             s = self.statement
             if s is not None and not inside and not body["suspect"] and s["from"] < body["time"] + body["span"]:
-                self.said.update({"statement_mismatch"} if body["time"] < s["to"] else ())
+                self.findings.update({"statement_mismatch"} if body["time"] < s["to"] else ())
         if unknown:
-            self.said.add("gap_unexplained")
+            self.findings.add("gap_unexplained")
 
     # §7.3
     def fragments(self) -> None:
@@ -556,7 +556,7 @@ class Check:
         for name in copies:
             self.copy(name, links, alone=not kinds and begin["original"] == "relay")
         if not kinds and copies:
-            self.said.add("derived_only")
+            self.findings.add("derived_only")
             return
         if begin["original"] == "camera":
             self.marks |= {one["fragment"]: "." for one in links}
@@ -574,7 +574,7 @@ class Check:
                 known.add(name)
                 self.segment(name, members, there, begin["recording"])
         if any(re.fullmatch(r"\d{5}\.(seg|mp4)", name) and name not in known for name in self.files):
-            self.said.add("foreign_file")
+            self.findings.add("foreign_file")
 
     def segment(self, name: str, members: list[dict[str, Any]], there: list[dict[str, Any]], recording: str) -> None:
         data, plain = self.files.get(name, b""), name.endswith("mp4")
@@ -605,7 +605,7 @@ class Check:
         else:
             stop = self.scan(data, there, places, fits, size)
         if len(data) > stop:
-            self.said.add("extra_bytes")
+            self.findings.add("extra_bytes")
 
     def open(self, data: bytes, one: dict[str, Any], recording: str, plain: bool) -> None:
         if self.opener is None or plain:
@@ -615,10 +615,10 @@ class Check:
         try:
             opened = AESGCM(self.opener).decrypt(bytes(4) + number, piece, recording.encode() + number)
         except InvalidTag:
-            self.said.add("wrong_recording_key")
+            self.findings.add("wrong_recording_key")
             return
         if sha(opened) != one["plain_digest"]:
-            self.said.add("plain_differs")
+            self.findings.add("plain_differs")
 
     def scan(self, data: bytes, there: list[dict[str, Any]], places: dict[int, int], fits: Any, size: str) -> int:
         at = expected = 0
@@ -650,9 +650,9 @@ class Check:
             if mine != theirs:
                 self.marks[mine] = "D"
         if "X" in self.marks.values():
-            self.said.add("fragment_altered")
+            self.findings.add("fragment_altered")
         if "D" in self.marks.values():
-            self.said.add("fragment_misplaced")
+            self.findings.add("fragment_misplaced")
         return at
 
     # §7.6
@@ -662,7 +662,7 @@ class Check:
             samples = list(mp4_samples(self.files[name]))
         except Bad:
             samples, bad = [], True
-            self.said.add("derived_unreadable")
+            self.findings.add("derived_unreadable")
         queues = {kind: [one for one in samples if one[0] == kind] for kind in ("video", "audio")}
         shift: dict[str, float] = {}
         for one in links:
@@ -675,19 +675,19 @@ class Check:
             if alone:
                 self.marks[one["fragment"]] = "X" if bad and one["tracks"] else "?"
         if not bad and any(queues.values()):
-            self.said.add("extra_bytes")
+            self.findings.add("extra_bytes")
 
     def part(self, part: dict[str, Any], queues: dict[str, Any], shift: dict[str, float]) -> bool:
         queue, rate = queues[part["kind"]], 90_000 if part["kind"] == "video" else 48_000
         taken: list[tuple[str, float, bytes]]
         taken, queues[part["kind"]] = queue[: part["samples"]], queue[part["samples"] :]
         if sha(b"".join(struct.pack(">I", len(data)) + data for _, _, data in taken)) != part["digest"]:
-            self.said.add("derived_differs")
+            self.findings.add("derived_differs")
             return True
         if taken:
             late: float = taken[0][1] - part["first"] / rate
             if abs(late - shift.setdefault(part["kind"], late)) > (5.5 if part["kind"] == "audio" else 0.5):
-                self.said.add("derived_time")
+                self.findings.add("derived_time")
                 return True
         return False
 
@@ -695,24 +695,24 @@ class Check:
         count = max(self.marks, default=-1) + 1
         marks = "".join(self.marks.get(number, "M") for number in range(count))
         if "M" in marks:
-            self.said.add("fragment_missing")
+            self.findings.add("fragment_missing")
         begun = any(rec.kind == "start" for rec in self.good)
         stored = any(name.endswith(".seg") for name in self.files) and self.opener is None
         camera = begun and self.good[0].body["original"] == "camera"
         nothing = not any(re.search(r"\.(seg|mp4|m4v|mov)$", name) for name in self.files)
         integrity = "intact as stored" if (stored or nothing) and not camera else "intact"
-        if not begun or "derived_only" in self.said:
+        if not begun or "derived_only" in self.findings:
             integrity = "not judged"
-        if self.said & I_CODES:
+        if self.findings & I_CODES:
             integrity = "altered"
         completeness = "complete" if self.statement is None else "complete for this interval"
-        if found := self.said & C_CODES:
+        if found := self.findings & C_CODES:
             completeness = "interrupted" if found <= {"interrupted", "recovered"} else "incomplete"
-        origin = "proved" if begun and not self.said & O_CODES else "not proved"
+        origin = "proved" if begun and not self.findings & O_CODES else "not proved"
         time = "suspect" if self.suspect else "consistent"
-        if not begun or self.said & T_CODES:
+        if not begun or self.findings & T_CODES:
             time = "time not proved"
-        return (1 if self.said else 0), integrity, completeness, origin, time, marks
+        return (1 if self.findings else 0), integrity, completeness, origin, time, marks
 
 
 def boxes(data: bytes, at: int, stop: int, depth: int = 0) -> Iterator[tuple[str, int, int]]:

@@ -22,7 +22,7 @@ HARMLESS = {"note.txt", "verify.py"}
 
 
 def reported(files: dict[str, bytes], key: bytes | None = None) -> bool:
-    """Whether a verdict speaks against these files; every verdict can also be told in words."""
+    """Whether a verdict speaks against these files; every verdict also has a text."""
     try:
         verdict = verify(MemoryReader(files), LONGTERM.public_key, key)
     except TheirError:

@@ -1,4 +1,4 @@
-"""The checker written from FORMAT.md and the relay's own say the same about everything."""
+"""The checker written from FORMAT.md and the relay's own give the same verdicts."""
 
 import pytest
 

@@ -16,7 +16,7 @@ def judge(vector: Vector) -> Verdict:
     return verify(MemoryReader(vector.files()), vector.public_key, vector.recording_key, revoked=vector.revoked)
 
 
-def said(verdict: Verdict) -> str:
+def findings_of(verdict: Verdict) -> str:
     return " ".join(
         finding.code.name.lower() + ("" if finding.fragment is None else f"@{finding.fragment}") for finding in verdict.findings
     )
@@ -35,7 +35,7 @@ def test_the_verdict_is_exactly_the_vectors(vector: Vector) -> None:
             judge(vector)
         return
     verdict = judge(vector)
-    assert (verdict.marks, letters(verdict), said(verdict)) == (vector.marks, vector.answers, vector.said)
+    assert (verdict.marks, letters(verdict), findings_of(verdict)) == (vector.marks, vector.answers, vector.findings)
     assert verdict.exit_code == vector.exit_code
 
 
@@ -51,7 +51,7 @@ def test_on_many_cores_the_verdicts_are_the_same() -> None:
 def test_a_segment_too_long_to_be_diagnosed_is_still_spoken_against(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(media, "MAX_DIAGNOSED", 2)
     verdict = judge(next(vector for vector in VECTORS if vector.name == "bit flip in a fragment"))
-    assert (verdict.marks, said(verdict)) == ("..X..", "fragment_altered@2")
+    assert (verdict.marks, findings_of(verdict)) == ("..X..", "fragment_altered@2")
 
 
 def test_there_are_at_least_fifty_and_each_has_a_name_of_its_own() -> None:

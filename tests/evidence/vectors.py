@@ -1,8 +1,8 @@
-"""The negative vectors: what can be done to a recording, and exactly what must be said about it.
+"""The negative vectors: changes to a recording, and exactly the findings that each must have.
 
 A row reads: name, script of the recording (`tests.support.recordings`), what is done to it, the marks that must come out (one
-per fragment), the four answers as letters, and what must be said, as `code@fragment`; notes are not listed.  The exit code is 1
-where something is said, 0 where nothing is, and 2 where the row says `unreadable`.
+per fragment), the four answers as letters, and the findings, as `code@fragment`; notes are not listed.  The exit code is 1
+with findings, 0 without, and 2 where the row says `unreadable`.
 
 Answers: integrity I intact, S intact as stored, A altered, ? not judged · completeness C complete, V complete for this
 interval, T interrupted, M incomplete, ? not judged · origin P proved, N not proved · time C consistent, S suspect, N not
@@ -65,7 +65,7 @@ class Vector:
     tamper: Tamper
     marks: str
     answers: str
-    said: str = ""
+    findings: str = ""
     public_key: bytes | None = LONGTERM.public_key
     recording_key: bytes | None = None
     start: Mapping[str, Any] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Vector:
     @property
     def exit_code(self) -> int:
         """What the process must exit with."""
-        return 2 if self.marks == "unreadable" else 1 if self.said else 0
+        return 2 if self.marks == "unreadable" else 1 if self.findings else 0
 
 
 # --- what can be done -------------------------------------------------------------------------------------------------
@@ -669,7 +669,7 @@ VECTORS = [
     ),
     Vector("a segment that no link knows", "SIPPE", stored(append("00001.seg", b"more")), "...", "ACPC", "foreign_file"),
     # --- time ---------------------------------------------------------------------------------------------------------
-    Vector("a hole that nobody signed", "SIPPhPPE", nothing, ".....", "SMPC", "gap_unexplained@3"),
+    Vector("a gap that nobody signed", "SIPPhPPE", nothing, ".....", "SMPC", "gap_unexplained@3"),
     Vector(
         "a radio that stalled and brought everything late",
         "SIPPPE",

@@ -1,4 +1,4 @@
-"""The box walker finds every sample, and no lie makes it leave its bytes."""
+"""The box walker finds every sample, and no false size or offset makes it leave its bytes."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""Holes and clocks: what is explained, what is not, what is only a cadence."""
+"""Gaps and clocks: which gaps are explained, which are not, and which are only the cadence of frames."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,8 +28,8 @@ def gap(seconds: float, track: int | None = None, cause: Cause = Cause.RADIO) ->
     return Gap(T0, round(seconds * S), track, cause)
 
 
-def said(*events: Link | Gap, statement: Statement | None = None) -> list[str]:
-    """What is said of these events against the recording."""
+def findings_of(*events: Link | Gap, statement: Statement | None = None) -> list[str]:
+    """Return the findings against a recording of these events."""
     collector = FindingCollector()
     continuity = Continuity(collector, Scope(statement))
     for event in events:
@@ -40,59 +40,59 @@ def said(*events: Link | Gap, statement: Statement | None = None) -> list[str]:
 
 
 def test_a_steady_recording_has_nothing_to_explain() -> None:
-    assert said(*[link(n, n * 0.4) for n in range(50)]) == []
+    assert findings_of(*[link(n, n * 0.4) for n in range(50)]) == []
 
 
 def test_a_slow_cadence_is_no_hole() -> None:
-    assert said(link(0, 0), link(1, 1.3), link(2, 2.6)) == []
+    assert findings_of(link(0, 0), link(1, 1.3), link(2, 2.6)) == []
 
 
 def test_a_hole_in_one_track_alone_is_seen() -> None:
-    assert said(link(0, 0), link(1, 0.4), link(2, 0.8, audio=2.5)) == ["gap_unexplained@2"]
+    assert findings_of(link(0, 0), link(1, 0.4), link(2, 0.8, audio=2.5)) == ["gap_unexplained@2"]
 
 
 def test_a_gap_of_another_track_explains_nothing() -> None:
-    assert said(link(0, 0), gap(3, track=1), link(1, 0.4, audio=3.4)) == ["gap_unexplained@1"]
+    assert findings_of(link(0, 0), gap(3, track=1), link(1, 0.4, audio=3.4)) == ["gap_unexplained@1"]
 
 
 def test_a_gap_of_the_same_track_explains_it() -> None:
-    assert said(link(0, 0), gap(3, track=2), link(1, 0.4, audio=3.4)) == []
+    assert findings_of(link(0, 0), gap(3, track=2), link(1, 0.4, audio=3.4)) == []
 
 
 def test_gaps_add_up() -> None:
-    assert said(link(0, 0), gap(2), gap(2, cause=Cause.DISK), link(1, 4.4)) == []
-    assert said(link(0, 0), gap(2), gap(1), link(1, 5.4)) == ["gap_unexplained@1"]
+    assert findings_of(link(0, 0), gap(2), gap(2, cause=Cause.DISK), link(1, 4.4)) == []
+    assert findings_of(link(0, 0), gap(2), gap(1), link(1, 5.4)) == ["gap_unexplained@1"]
 
 
 def test_a_gap_explains_only_the_hole_where_it_stands() -> None:
-    assert said(link(0, 0), gap(3), link(1, 0.4), link(2, 4.0)) == ["gap_unexplained@2"]
+    assert findings_of(link(0, 0), gap(3), link(1, 0.4), link(2, 4.0)) == ["gap_unexplained@2"]
 
 
 def test_a_gap_of_unknown_cause_is_not_an_explanation() -> None:
-    assert said(link(0, 0), gap(0.1, cause=Cause.UNKNOWN), link(1, 0.5)) == ["gap_unexplained@1"]
+    assert findings_of(link(0, 0), gap(0.1, cause=Cause.UNKNOWN), link(1, 0.5)) == ["gap_unexplained@1"]
 
 
-def test_a_gap_before_the_end_is_told_too() -> None:
-    assert said(link(0, 0), gap(0.1, cause=Cause.UNKNOWN)) == ["gap_unexplained@10"]
+def test_a_gap_before_the_end_is_reported_too() -> None:
+    assert findings_of(link(0, 0), gap(0.1, cause=Cause.UNKNOWN)) == ["gap_unexplained@10"]
 
 
 def test_media_three_times_slower_than_its_arrival_is_retimed() -> None:
     links = [link(n, n * 0.4, video=n * 1.2, audio=n * 1.2) for n in range(12)]
     stretched = [replace(one, tracks=tuple(replace(p, duration=p.duration * 3) for p in one.tracks)) for one in links]
-    assert said(*stretched) == ["retimed@7"]
+    assert findings_of(*stretched) == ["retimed@7"]
 
 
 def test_drift_between_gaps_is_judged_apart() -> None:
     first = [link(n, n * 0.4) for n in range(3)]
     after = [link(n, n * 0.4 + 60, video=n * 0.4 + 1, audio=n * 0.4 + 1) for n in range(3, 6)]
-    assert said(*first, gap(60), *after) == []
+    assert findings_of(*first, gap(60), *after) == []
 
 
 @pytest.mark.parametrize(("suspect", "wanted"), [(False, ["clock_back@1", "retimed@1"]), (True, [])])
-def test_a_clock_that_goes_back_is_said_unless_declared(suspect: bool, wanted: list[str]) -> None:
+def test_a_clock_that_goes_back_is_reported_unless_declared(suspect: bool, wanted: list[str]) -> None:
     links = [link(0, 3600), link(1, 0.4, video=3600.4, audio=3600.4, suspect=suspect)]
     links += [link(2, 0.8, video=3600.8, audio=3600.8, suspect=suspect)]
-    assert said(*links) == wanted
+    assert findings_of(*links) == wanted
 
 
 def test_a_track_that_no_sender_report_ever_tied_is_noted() -> None:
@@ -135,7 +135,7 @@ def test_only_holes_that_the_interval_touches_are_judged(
     first: int, last: int, from_s: float, to_s: float, wanted: list[str]
 ) -> None:
     statement = Statement("r", bytes(32), T0 + round(from_s * S), T0 + round(to_s * S), first, last, 0, bytes(32))
-    assert said(link(0, 0), link(1, 0.4), link(2, 4.8), link(3, 5.2), statement=statement) == wanted
+    assert findings_of(link(0, 0), link(1, 0.4), link(2, 4.8), link(3, 5.2), statement=statement) == wanted
 
 
 def test_a_fragment_of_the_interval_left_out_is_noticed() -> None:

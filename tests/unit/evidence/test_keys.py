@@ -1,4 +1,4 @@
-"""Keys are read as people keep them."""
+"""Keys are read from raw bytes, hexadecimal digits and PEM."""
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key

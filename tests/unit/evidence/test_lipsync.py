@@ -1,4 +1,4 @@
-"""By how much sound is moved: what both tracks' sender reports say together, and never what one anchor knew of another."""
+"""By how much sound is moved: the offset follows from the sender reports of both tracks, and ends at a new anchor."""
 
 import pytest
 from hypothesis import given

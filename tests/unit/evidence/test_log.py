@@ -66,7 +66,7 @@ def test_an_empty_log_has_the_empty_root() -> None:
 
 
 @given(st.integers(0, 200), st.data())
-def test_every_earlier_root_can_be_told_later(size: int, data: st.DataObject) -> None:
+def test_every_earlier_root_can_be_computed_later(size: int, data: st.DataObject) -> None:
     tree, leaves = tree_of(size)
     old = data.draw(st.integers(0, size))
     assert tree.root(old) == naive_root(leaves[:old])

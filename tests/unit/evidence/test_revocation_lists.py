@@ -1,4 +1,4 @@
-"""Lists of revoked keys: what several say together, and what a verifier says where it was given none."""
+"""Lists of revoked keys: how several combine, and the note of a verifier that was given none."""
 
 import pytest
 
@@ -47,7 +47,7 @@ def test_who_holds_the_journal_needs_no_list_and_knows_better() -> None:
     assert judged(listing(mine=True), revoked={KEY: ()}).exit_code == 1
 
 
-def test_without_a_trusted_key_nothing_is_said_of_lists() -> None:
+def test_without_a_trusted_key_lists_are_not_reported() -> None:
     verdict = verify(BUILT.reader(), None, revocations=[listing(mine=False)])
     assert codes(verdict) == ["NO_PUBLIC_KEY"]
 

@@ -1,4 +1,4 @@
-"""Files of successions, and which keys a believed one vouches for."""
+"""Files of successions, and for which keys a trusted one vouches."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""The encoding is canonical, the parser strict, the writer keeps order."""
+"""The encoding is canonical, the parser is strict, and the writer keeps the order of records."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Pages learn every change, whatever the database does, and only of cameras in their scope."""
+"""Pages get every change, whatever the database does, and only of cameras in their scope."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ def camera(name: str, commune: str = "") -> Camera:
 
 
 class Cameras:
-    """An enrolment that refuses or hangs when told to."""
+    """An enrolment that refuses or hangs on demand."""
 
     def __init__(self, *names: Camera) -> None:
         self.known = names
@@ -51,7 +51,7 @@ class Cameras:
 
 
 class States:
-    """What is known of each camera; `broken` are those of which asking fails."""
+    """The state of each camera; asking fails for those in `broken`."""
 
     def __init__(self) -> None:
         self.broken: set[str] = set()
@@ -62,8 +62,8 @@ class States:
         return camera_state(found.camera)
 
 
-class Told(Page):
-    """A page that keeps what it is told."""
+class CollectingPage(Page):
+    """A page that keeps the messages it gets."""
 
     def __init__(self, user: str, communes: frozenset[str] | None = None, session: str = "s") -> None:
         person = Person(user, user, Role.OPERATOR, "service", communes)
@@ -76,7 +76,7 @@ class Told(Page):
         self.messages.append(as_map(message))
         self.arrived.set()
 
-    async def hear(self, **wanted: object) -> dict[str, Any]:
+    async def received(self, **wanted: object) -> dict[str, Any]:
         async with asyncio.timeout(30):
             while True:
                 for message in self.messages:
@@ -108,41 +108,41 @@ async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
 
 
 async def test_a_database_error_freezes_no_page_and_the_list_is_read_again(scene: Scene) -> None:
-    page = Told("olga")
+    page = CollectingPage("olga")
     scene.hub.add(page)
     scene.cameras.refusals = 3
     scene.cameras.known = (camera("pm-2"), camera("pm-3"))
     scene.hub.enrolment_changed()
-    await page.hear(t="gone", camera="pm-1")
-    await page.hear(t="camera", camera="pm-3")
+    await page.received(t="gone", camera="pm-1")
+    await page.received(t="camera", camera="pm-3")
     assert scene.counters.values["live_refresh_failures"] == 3
 
 
 async def test_a_database_that_hangs_freezes_no_page(scene: Scene) -> None:
-    page = Told("olga")
+    page = CollectingPage("olga")
     scene.hub.add(page)
     scene.cameras.held, scene.cameras.asked = asyncio.Event(), asyncio.Event()
     scene.hub.enrolment_changed()
     await scene.cameras.asked.wait()
     scene.hub.camera_changed("pm-1")
-    await page.hear(t="camera", camera="pm-1")
+    await page.received(t="camera", camera="pm-1")
 
 
-async def test_one_camera_whose_state_cannot_be_told_costs_no_other_its_own(scene: Scene) -> None:
-    page = Told("olga")
+async def test_one_camera_whose_state_cannot_be_made_costs_no_other_its_own(scene: Scene) -> None:
+    page = CollectingPage("olga")
     scene.hub.add(page)
     scene.states.broken.add("pm-1")
     scene.hub.camera_changed("pm-1")
     scene.hub.camera_changed("pm-2")
-    await page.hear(t="camera", camera="pm-2")
+    await page.received(t="camera", camera="pm-2")
     scene.states.broken.clear()
     scene.hub.camera_changed("pm-1")
-    await page.hear(t="camera", camera="pm-1")
+    await page.received(t="camera", camera="pm-1")
     assert scene.counters.values["live_untold"] == 1
 
 
 class Wire:
-    """A WebSocket of which every sending fails in a way that nobody foresaw."""
+    """A WebSocket on which sending may fail with an unforeseen error."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
@@ -179,7 +179,7 @@ async def test_a_page_that_takes_nothing_is_let_go_and_counted_once() -> None:
 
 def test_pages_are_let_go_when_their_sign_in_is_over() -> None:
     made = Scene()
-    page = Told("olga")
+    page = CollectingPage("olga")
     made.hub.add(page)
     made.hub.expire(99)
     assert made.hub.is_connected(page)
@@ -188,14 +188,18 @@ def test_pages_are_let_go_when_their_sign_in_is_over() -> None:
     assert page.messages[-1] == {"t": "bye", "reason": "the sign-in is over"}
 
 
-def alarms(page: Told) -> list[tuple[str, str]]:
+def alarms(page: CollectingPage) -> list[tuple[str, str]]:
     return [(message["camera"], message["reason"]) for message in page.messages if message["t"] == "alarm"]
 
 
 async def test_an_alarm_reaches_pages_in_scope_and_only_those(scene: Scene) -> None:
     scene.cameras.known = (camera("pm-1"), camera("fixe-1", "35000"))
     await scene.hub.refresh()
-    everywhere, here, elsewhere = Told("olga"), Told("pia", frozenset({"35000"})), Told("paul", frozenset({"75000"}))
+    everywhere, here, elsewhere = (
+        CollectingPage("olga"),
+        CollectingPage("pia", frozenset({"35000"})),
+        CollectingPage("paul", frozenset({"75000"})),
+    )
     for page in (everywhere, here, elsewhere):
         scene.hub.add(page)
     scene.hub.alarm("fixe-1", AlarmReason.RECORDING_FAILED)
@@ -203,7 +207,7 @@ async def test_an_alarm_reaches_pages_in_scope_and_only_those(scene: Scene) -> N
     assert alarms(everywhere) == [("fixe-1", "recording_failed"), ("unknown", "recording_failed")]
     assert alarms(here) == [("fixe-1", "recording_failed")]
     assert alarms(elsewhere) == []
-    late = Told("petra", frozenset({"75000"}), "s-2")
+    late = CollectingPage("petra", frozenset({"75000"}), "s-2")
     scene.hub.add(late)
     assert alarms(late) == []
 
@@ -212,26 +216,26 @@ async def test_a_page_that_connects_later_learns_of_the_alarms_it_missed_once(sc
     scene.hub.alarm("pm-1", AlarmReason.RECORDING_FAILED)
     raised_ns = scene.clock.utc_ns()
     scene.clock.advance(60)
-    page = Told("olga")
+    page = CollectingPage("olga")
     scene.hub.add(page)
     assert alarms(page) == [("pm-1", "recording_failed")]
     assert page.messages[-1]["at_ns"] == raised_ns
     scene.clock.advance(UNSURE_SECONDS + 1)
     scene.hub.remove(page)
-    again, other = Told("olga"), Told("carl", session="s-2")
+    again, other = CollectingPage("olga"), CollectingPage("carl", session="s-2")
     scene.hub.add(again)
     scene.hub.add(other)
     assert alarms(again) == []
     assert alarms(other) == [("pm-1", "recording_failed")]
 
 
-async def test_an_alarm_told_to_a_socket_that_was_dying_is_told_again(scene: Scene) -> None:
-    page = Told("olga")
+async def test_an_alarm_sent_to_a_dying_socket_is_sent_again(scene: Scene) -> None:
+    page = CollectingPage("olga")
     scene.hub.add(page)
     scene.hub.alarm("pm-1", AlarmReason.RECORDING_FAILED)
     scene.clock.advance(UNSURE_SECONDS - 1)
     scene.hub.remove(page)
-    again = Told("olga")
+    again = CollectingPage("olga")
     scene.hub.add(again)
     assert alarms(again) == [("pm-1", "recording_failed")]
 
@@ -241,12 +245,12 @@ async def test_kept_alarms_are_the_last_few_of_the_last_hour_of_cameras_that_are
     scene.clock.advance(KEPT_SECONDS)
     for number in range(PER_CAMERA + 3):
         scene.hub.alarm("pm-1", cast(AlarmReason, str(number)))
-    page = Told("olga")
+    page = CollectingPage("olga")
     scene.hub.add(page)
     assert alarms(page) == [("pm-1", str(number)) for number in range(3, PER_CAMERA + 3)]
     scene.cameras.known = (camera("pm-2"),)
     await scene.hub.refresh()
-    other = Told("carl", session="s-2")
+    other = CollectingPage("carl", session="s-2")
     scene.hub.add(other)
     assert alarms(other) == []
 
@@ -254,7 +258,7 @@ async def test_kept_alarms_are_the_last_few_of_the_last_hour_of_cameras_that_are
 async def test_a_camera_that_is_revoked_is_gone_for_those_who_knew_of_it(scene: Scene) -> None:
     scene.cameras.known = (camera("fixe-1", "35000"),)
     await scene.hub.refresh()
-    here, elsewhere = Told("pia", frozenset({"35000"})), Told("paul", frozenset({"75000"}))
+    here, elsewhere = CollectingPage("pia", frozenset({"35000"})), CollectingPage("paul", frozenset({"75000"}))
     scene.hub.add(here)
     scene.hub.add(elsewhere)
     scene.cameras.known = ()

@@ -1,4 +1,4 @@
-"""The OpenAPI document: every route, nothing else, and references that lead somewhere."""
+"""The OpenAPI document: every route, nothing else, and references that resolve."""
 
 import json
 import re

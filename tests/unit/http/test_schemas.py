@@ -1,4 +1,4 @@
-"""Bodies: what is missing is 422, what is wrong is 400, what is unknown is refused."""
+"""Bodies: a missing field is 422, a wrong one 400, an unknown one is refused."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Failures slow the next attempt down, never for ever, and a stepped clock cannot be used against anyone."""
+"""Failures delay the next attempt, never for ever, and a stepped clock lengthens no wait."""
 
 from hypothesis import given
 from hypothesis import strategies as st

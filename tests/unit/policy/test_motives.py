@@ -1,4 +1,4 @@
-"""A motive says why; a legal basis is one of those the law knows."""
+"""A motive gives a reason; a legal basis is one of those in the law."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The table of legal requirements points at things that exist, and leaves none out."""
+"""The table of legal requirements names code and tests that exist, and leaves no requirement out."""
 
 import ast
 import importlib

@@ -1,4 +1,4 @@
-"""Shares of the key-encryption key: enough of them bring it back, too few or the wrong ones do nothing."""
+"""Shares of the key-encryption key: enough of them restore it; too few or the wrong ones change nothing."""
 
 from itertools import combinations
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Readers give the bytes that are there and refuse what is not a recording's folder."""
+"""Readers return the bytes of files and refuse paths that are no recording."""
 
 import os
 import zipfile

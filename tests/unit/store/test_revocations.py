@@ -1,4 +1,4 @@
-"""A revoked key vouches for the heads that a checkpoint held before; for none where that cannot be known."""
+"""A revoked key vouches for the heads that a checkpoint held before; for none where the journal cannot show it."""
 
 from functools import partial
 from pathlib import Path
