@@ -9,7 +9,7 @@ import type { AlarmReason } from "./generated/live";
 import type { Camera } from "./model";
 
 /** What the relay reports of a camera by itself: a recording that failed, say. */
-export interface AlarmFact {
+export interface AlarmReport {
   readonly camera: string;
   readonly reason: string;
   /** UTC milliseconds; null where the relay does not say. */
@@ -39,8 +39,8 @@ export const NO_ALARMS: AlarmState = { alarms: new Map(), seen: new Set() };
 /** The relay's announcement of an end (LIV-07). */
 export const ENDS_SOON: AlarmReason = "ends_soon";
 /** Reports of one camera that are remembered while nobody has seen them, and seen ones that are remembered. */
-const MOST_EVENTS = 16;
-const MOST_SEEN = 256;
+const MAX_EVENTS = 16;
+const MAX_SEEN = 256;
 /** The relay tells an end to the second; an end that moved further was confirmed. */
 const MOVED_MS = 5000;
 
@@ -50,11 +50,11 @@ export function isTechnical(alarm: Alarm): boolean {
 }
 
 /** The relay reported something; what was told before and is dated tells nothing new. */
-export function report(state: AlarmState, fact: AlarmFact, now: number): AlarmState {
+export function report(state: AlarmState, fact: AlarmReport, now: number): AlarmState {
   const event = `${fact.camera} ${fact.at ?? ""} ${fact.reason}`;
   const before = state.alarms.get(fact.camera);
   if (fact.at !== null && (state.seen.has(event) || before?.events.includes(event))) return state;
-  const events = [...(before?.events ?? []), event].slice(-MOST_EVENTS);
+  const events = [...(before?.events ?? []), event].slice(-MAX_EVENTS);
   const next: Alarm =
     before === undefined || before.seen
       ? { ...fact, at: fact.at ?? now, seen: false, pressed: before?.pressed ?? false, events }
@@ -75,7 +75,7 @@ export function follow(state: AlarmState, camera: Camera, known: Camera | undefi
 export function see(state: AlarmState, camera: string, pressed: boolean): AlarmState {
   const alarm = state.alarms.get(camera);
   if (alarm === undefined) return state;
-  const seen = new Set([...state.seen, ...alarm.events].slice(-MOST_SEEN));
+  const seen = new Set([...state.seen, ...alarm.events].slice(-MAX_SEEN));
   if (!pressed) return { ...lower(state, camera), seen };
   return { alarms: new Map(state.alarms).set(camera, { ...alarm, seen: true }), seen };
 }

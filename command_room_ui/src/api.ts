@@ -18,8 +18,8 @@ import {
   readJournalEntry,
   readPerson,
   readRecording,
-  readSession,
-  type Session,
+  readSignInSession,
+  type SignInSession,
 } from "./model";
 import { type Problem, readFacts } from "./problem";
 import { readVerdict, type Verdict } from "./verdict";
@@ -39,7 +39,7 @@ export type Answer<T> =
 
 export type Failure = Exclude<Answer<never>, { kind: "ok" }>;
 
-export interface WallAnswer {
+export interface ViewerSessionAnswer {
   readonly sdp: string;
   readonly location: string;
   readonly secret: string;
@@ -94,12 +94,14 @@ export class Api {
 
   constructor(private readonly base = "") {}
 
-  async signIn(user: string, password: string): Promise<Answer<Session>> {
-    return this.#keepCsrf(await this.#call("POST", "/api/session", readSession, { user, password } satisfies http.SignIn));
+  async signIn(user: string, password: string): Promise<Answer<SignInSession>> {
+    return this.#keepCsrf(
+      await this.#call("POST", "/api/session", readSignInSession, { user, password } satisfies http.SignIn),
+    );
   }
 
-  async session(): Promise<Answer<Session>> {
-    return this.#keepCsrf(await this.#call("GET", "/api/session", readSession));
+  async session(): Promise<Answer<SignInSession>> {
+    return this.#keepCsrf(await this.#call("GET", "/api/session", readSignInSession));
   }
 
   signOut(): Promise<Answer<null>> {
@@ -249,7 +251,7 @@ export class Api {
   }
 
   /** Offer a wall to a worker: SDP in, SDP out; `secret` names the wall in `/live` messages. */
-  async openWall(worker: number, offer: string): Promise<Answer<WallAnswer>> {
+  async openViewerSession(worker: number, offer: string): Promise<Answer<ViewerSessionAnswer>> {
     const headers = { "Content-Type": "application/sdp", "X-CSRF": this.#csrf };
     const route: Route<"POST"> = `/wall?worker=${worker}`;
     const response = await this.#fetch(route, { method: "POST", headers, body: offer });
@@ -263,11 +265,11 @@ export class Api {
   }
 
   /** Close a wall; also works while the page is going away. */
-  async closeWall(location: string): Promise<void> {
+  async closeViewerSession(location: string): Promise<void> {
     await this.#fetch(location, { method: "DELETE", headers: { "X-CSRF": this.#csrf }, keepalive: true });
   }
 
-  #keepCsrf(answer: Answer<Session>): Answer<Session> {
+  #keepCsrf(answer: Answer<SignInSession>): Answer<SignInSession> {
     if (answer.kind === "ok") this.#csrf = answer.value.csrf;
     return answer;
   }

@@ -9,13 +9,13 @@ export class Backoff {
 
   constructor(
     private readonly firstMs = 250,
-    private readonly mostMs = 4000,
+    private readonly maxMs = 4000,
     private readonly random: () => number = Math.random,
   ) {}
 
-  /** Milliseconds to wait now: doubling, at most `mostMs`, shortened by up to a third so that pages do not come in step. */
+  /** Milliseconds to wait now: doubling, at most `maxMs`, shortened by up to a third so that pages do not come in step. */
   next(): number {
-    const full = Math.min(this.mostMs, this.firstMs * 2 ** this.#failures);
+    const full = Math.min(this.maxMs, this.firstMs * 2 ** this.#failures);
     this.#failures = Math.min(this.#failures + 1, 16);
     return full * (1 - this.random() / 3);
   }

@@ -4,11 +4,11 @@
  * Owns: the shape of these numbers.  Must never know: secrets (a wall's name is one and is left out).
  */
 
-import type { Desk } from "./desk";
+import type { SlotStats } from "./viewer_session";
 import type { TileView } from "./wall";
-import type { SlotStats } from "./whep";
+import type { Workstation } from "./workstation";
 
-export interface TileFacts {
+export interface TileReport {
   readonly tile: number;
   readonly camera: string | null;
   readonly kind: string;
@@ -38,8 +38,8 @@ export interface TileFacts {
 }
 
 export interface RelayDebug {
-  tiles(): TileFacts[];
-  links(): { worker: number; state: string; opened: number; tripMs: number | null }[];
+  tiles(): TileReport[];
+  viewerSessions(): { worker: number; state: string; opened: number; roundTripMs: number | null }[];
   socket(): { state: string; garbled: number; clockOffsetMs: number | null };
   cameras(): unknown[];
   intervention(): string | null;
@@ -51,28 +51,28 @@ declare global {
   }
 }
 
-export function expose(desk: Desk): void {
+export function expose(workstation: Workstation): void {
   window.__relay = {
-    tiles: () => desk.wall.tiles().map((view) => tileFacts(desk, view)),
-    links: () =>
-      [...desk.wall.links.values()].map((link) => ({
-        worker: link.worker,
-        state: link.state,
-        opened: link.generation,
-        tripMs: link.tripMs,
+    tiles: () => workstation.wall.tiles().map((view) => tileReport(workstation, view)),
+    viewerSessions: () =>
+      [...workstation.wall.viewerSessions.values()].map((viewerSession) => ({
+        worker: viewerSession.worker,
+        state: viewerSession.state,
+        opened: viewerSession.generation,
+        roundTripMs: viewerSession.roundTripMs,
       })),
     socket: () => ({
-      state: desk.socket.state,
-      garbled: desk.socket.garbled,
-      clockOffsetMs: desk.socket.clock.offset?.ms ?? null,
+      state: workstation.socket.state,
+      garbled: workstation.socket.garbled,
+      clockOffsetMs: workstation.socket.clock.offset?.ms ?? null,
     }),
-    cameras: () => [...desk.state.cameras.values()],
-    intervention: () => desk.wall.intervention,
+    cameras: () => [...workstation.state.cameras.values()],
+    intervention: () => workstation.wall.intervention,
   };
 }
 
-function tileFacts(desk: Desk, view: TileView): TileFacts {
-  const watch = view.id === null ? null : desk.wall.frames(view.id);
+function tileReport(workstation: Workstation, view: TileView): TileReport {
+  const frames = view.id === null ? null : workstation.wall.frames(view.id);
   return {
     tile: view.tile,
     camera: view.id,
@@ -83,10 +83,10 @@ function tileFacts(desk: Desk, view: TileView): TileFacts {
     worker: view.worker,
     slot: view.slot,
     view: view.view,
-    framesPresented: watch?.frames ?? 0,
-    lastFrameAt: watch?.lastFrame ?? null,
-    pauses: watch?.freezes.count ?? 0,
-    longestPauseMs: watch?.freezes.longestMs ?? 0,
+    framesPresented: frames?.frames ?? 0,
+    lastFrameAt: frames?.lastFrame ?? null,
+    pauses: frames?.freezes.count ?? 0,
+    longestPauseMs: frames?.freezes.longestMs ?? 0,
     ...received(view.stats),
     delayMs: view.delayMs,
     endToEndMs: view.endToEnd?.ms ?? null,

@@ -8,14 +8,14 @@
 export class ServerClock {
   #samples: { offset: number; trip: number; at: number }[] = [];
   static readonly KEEP_MS = 120_000;
-  static readonly MOST = 32;
+  static readonly MAX_SAMPLES = 32;
 
   /** `sent` and `received` are our milliseconds, `server` the relay's UTC milliseconds. */
   sample(sent: number, received: number, server: number): void {
     const trip = received - sent;
     if (trip < 0) return;
     const offset = server - (sent + trip / 2);
-    this.#samples = this.#samples.filter((item) => received - item.at < ServerClock.KEEP_MS).slice(1 - ServerClock.MOST);
+    this.#samples = this.#samples.filter((item) => received - item.at < ServerClock.KEEP_MS).slice(1 - ServerClock.MAX_SAMPLES);
     this.#samples.push({ offset, trip, at: received });
   }
 
@@ -39,15 +39,15 @@ export interface DelayParts {
   /** The relay's own share (leg report). */
   readonly relayMs: number | null;
   /** Round trip between relay and page (RTCP or ICE). */
-  readonly tripMs: number | null;
+  readonly roundTripMs: number | null;
   /** From the last packet of a frame to its presentation here. */
   readonly screenMs: number | null;
 }
 
 /** Relay to screen in milliseconds: relay's share + half a round trip + reassembly, decoding and display; null while a part is unknown. */
 export function relayToScreen(parts: DelayParts): number | null {
-  if (parts.screenMs === null || parts.tripMs === null) return null;
-  return Math.max(0, (parts.relayMs ?? 0) + parts.tripMs / 2 + parts.screenMs);
+  if (parts.screenMs === null || parts.roundTripMs === null) return null;
+  return Math.max(0, (parts.relayMs ?? 0) + parts.roundTripMs / 2 + parts.screenMs);
 }
 
 export interface Uncertain {

@@ -15,13 +15,13 @@ export const LANGUAGES = ["fr", "en"] as const;
 export type Language = (typeof LANGUAGES)[number];
 
 export const CATALOGUES: Readonly<Record<Language, Catalogue>> = { fr, en };
-const KEPT_AS = "relay.language";
+const STORAGE_KEY = "relay.language";
 
-let spoken: Language = "fr";
+let current: Language = "fr";
 export const languageChanged = new Listeners();
 
 export function language(): Language {
-  return spoken;
+  return current;
 }
 
 /** Return the language to begin with: the person's choice, else English where the browser prefers it to French, else French. */
@@ -32,32 +32,32 @@ export function chooseLanguage(kept: string | null, preferred: readonly string[]
 }
 
 export function startLanguage(): void {
-  setLanguage(chooseLanguage(localStorage.getItem(KEPT_AS), navigator.languages));
+  setLanguage(chooseLanguage(localStorage.getItem(STORAGE_KEY), navigator.languages));
 }
 
 /** Speak another language from now on; `keep` remembers it for the next visit. */
 export function setLanguage(name: Language, keep = false): void {
-  spoken = name;
+  current = name;
   document.documentElement.lang = name;
   document.title = t("app.title");
-  if (keep) localStorage.setItem(KEPT_AS, name);
+  if (keep) localStorage.setItem(STORAGE_KEY, name);
   languageChanged.fire();
 }
 
 /** Return a string of the spoken language with its places filled in. */
 export function t(key: Key, values: Readonly<Record<string, string | number>> = {}): string {
-  return fill(CATALOGUES[spoken][key], values);
+  return fill(CATALOGUES[current][key], values);
 }
 
 /** Return the string of a key made from a code, or the code itself where the catalogue does not know it. */
 export function tCode(prefix: string, code: string): string {
-  const catalogue: Readonly<Record<string, string>> = CATALOGUES[spoken];
+  const catalogue: Readonly<Record<string, string>> = CATALOGUES[current];
   return catalogue[`${prefix}.${code}`] ?? code;
 }
 
 /** Return why the relay refused, in the spoken language, with the rule that it applied; its own sentence where no words are known. */
 export function refusal(why: Problem): string {
-  const catalogue: Readonly<Record<string, string>> = CATALOGUES[spoken];
+  const catalogue: Readonly<Record<string, string>> = CATALOGUES[current];
   const pattern = catalogue[`problem.${why.code}`];
   if (pattern === undefined) return why.detail || why.code;
   const sentence = fill(pattern, { ...why.facts, detail: why.detail });
@@ -88,7 +88,7 @@ export function span(seconds: number): string {
 /** Date and time to the second on a 24-hour clock, with the zone. */
 export function dateTime(ms: number | null): string {
   if (ms === null) return "—";
-  const format = new Intl.DateTimeFormat(spoken === "fr" ? "fr-FR" : "en-GB", {
+  const format = new Intl.DateTimeFormat(current === "fr" ? "fr-FR" : "en-GB", {
     year: "numeric",
     month: "2-digit",
     day: "2-digit",
@@ -104,24 +104,24 @@ export function dateTime(ms: number | null): string {
 /** Time of day to the second. */
 export function clock(ms: number | null): string {
   if (ms === null) return "—";
-  return new Intl.DateTimeFormat(spoken === "fr" ? "fr-FR" : "en-GB", { timeStyle: "medium", hourCycle: "h23" }).format(ms);
+  return new Intl.DateTimeFormat(current === "fr" ? "fr-FR" : "en-GB", { timeStyle: "medium", hourCycle: "h23" }).format(ms);
 }
 
 /** A number with so many decimals, after a comma in French. */
 export function decimal(value: number, digits: number): string {
-  return new Intl.NumberFormat(spoken, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+  return new Intl.NumberFormat(current, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
 
 /** A day as `YYYY-MM-DD` says it, in the order of the language. */
 export function day(iso: string): string {
   const ms = Date.parse(`${iso}T12:00:00Z`);
   if (Number.isNaN(ms)) return iso;
-  return new Intl.DateTimeFormat(spoken === "fr" ? "fr-FR" : "en-GB", { dateStyle: "short", timeZone: "UTC" }).format(ms);
+  return new Intl.DateTimeFormat(current === "fr" ? "fr-FR" : "en-GB", { dateStyle: "short", timeZone: "UTC" }).format(ms);
 }
 
 export function bytes(count: number): string {
-  const units = spoken === "fr" ? ["o", "ko", "Mo", "Go", "To"] : ["B", "kB", "MB", "GB", "TB"];
+  const units = current === "fr" ? ["o", "ko", "Mo", "Go", "To"] : ["B", "kB", "MB", "GB", "TB"];
   const step = count > 0 ? Math.min(units.length - 1, Math.floor(Math.log10(count) / 3)) : 0;
-  const number = new Intl.NumberFormat(spoken, { maximumFractionDigits: step === 0 ? 0 : 1 });
+  const number = new Intl.NumberFormat(current, { maximumFractionDigits: step === 0 ? 0 : 1 });
   return `${number.format(count / 1000 ** step)} ${units[step]}`;
 }

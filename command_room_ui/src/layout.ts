@@ -7,7 +7,7 @@
 
 export const SIZES = [1, 4, 9, 16] as const;
 export type Size = (typeof SIZES)[number];
-export const MOST_TILES = 16;
+export const MAX_TILES = 16;
 
 export interface WallState {
   readonly size: Size;
@@ -21,7 +21,7 @@ export interface WallState {
 
 export const EMPTY_WALL: WallState = {
   size: 4,
-  tiles: Array.from({ length: MOST_TILES }, () => null),
+  tiles: Array.from({ length: MAX_TILES }, () => null),
   selected: 0,
   spotlight: false,
   audible: null,
@@ -114,7 +114,7 @@ function compact(tiles: readonly (string | null)[], size: Size): (string | null)
 }
 
 function padded(cameras: readonly (string | null)[]): (string | null)[] {
-  return Array.from({ length: MOST_TILES }, (_, tile) => cameras[tile] ?? null);
+  return Array.from({ length: MAX_TILES }, (_, tile) => cameras[tile] ?? null);
 }
 
 /** Select a tile; selecting never changes what is watched. */

@@ -17,18 +17,18 @@ export interface LiveEvents {
   state(state: SocketState): void;
 }
 
-const TIME_EVERY_MS = 2000;
+const TIME_PERIOD_MS = 2000;
 /** The relay answers each `time`; three unanswered mean that nobody is there, whatever TCP believes. */
-const SILENT_AFTER_MS = 6500;
+const SILENCE_MS = 6500;
 
 export class LiveSocket {
   readonly clock = new ServerClock();
   #socket: WebSocket | null = null;
   #state: SocketState = "closed";
   #wanted = false;
-  #heard = 0;
+  #lastMessageAt = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
-  #beat: ReturnType<typeof setInterval> | undefined;
+  #timer: ReturnType<typeof setInterval> | undefined;
   readonly #backoff = new Backoff();
   /** Messages that broke the contract; shown in the debug object. */
   garbled = 0;
@@ -44,17 +44,17 @@ export class LiveSocket {
 
   start(): void {
     this.#wanted = true;
-    this.#beat = setInterval(() => this.#onBeat(), TIME_EVERY_MS);
+    this.#timer = setInterval(() => this.#onTimer(), TIME_PERIOD_MS);
     this.#connect();
   }
 
   stop(): void {
     this.#wanted = false;
-    clearInterval(this.#beat);
+    clearInterval(this.#timer);
     clearTimeout(this.#retry);
-    this.#drop();
+    this.#abandon();
     this.#socket = null;
-    this.#become("closed");
+    this.#setState("closed");
   }
 
   /** Send a message; false where nobody listens (the caller says it again once the socket is open). */
@@ -66,11 +66,11 @@ export class LiveSocket {
 
   #connect(): void {
     if (!this.#wanted) return;
-    this.#become("connecting");
+    this.#setState("connecting");
     const socket = new WebSocket(this.url);
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
-    this.#heard = performance.now();
+    this.#lastMessageAt = performance.now();
     socket.onopen = () => this.#onOpen(socket);
     socket.onmessage = (event) => this.#onMessage(socket, event.data);
     socket.onclose = () => this.#onClose(socket);
@@ -78,18 +78,18 @@ export class LiveSocket {
 
   #onOpen(socket: WebSocket): void {
     if (socket !== this.#socket) return;
-    this.#heard = performance.now();
-    this.#become("open");
+    this.#lastMessageAt = performance.now();
+    this.#setState("open");
     this.#askTime();
   }
 
   #onMessage(socket: WebSocket, data: unknown): void {
     if (socket !== this.#socket || !(data instanceof ArrayBuffer)) return;
-    this.#heard = performance.now();
+    this.#lastMessageAt = performance.now();
     this.#backoff.reset();
     const message = this.#read(data);
     if (message === null) return;
-    if (message.t === "time") this.clock.sample(message.echo, this.#heard, message.serverMs);
+    if (message.t === "time") this.clock.sample(message.echo, this.#lastMessageAt, message.serverMs);
     this.events.message(message);
   }
 
@@ -107,16 +107,16 @@ export class LiveSocket {
   #onClose(socket: WebSocket): void {
     if (socket !== this.#socket) return;
     this.#socket = null;
-    this.#become("closed");
+    this.#setState("closed");
     if (!this.#wanted) return;
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => this.#connect(), this.#backoff.next());
   }
 
-  #onBeat(): void {
+  #onTimer(): void {
     const socket = this.#socket;
-    if (socket !== null && performance.now() - this.#heard > SILENT_AFTER_MS) {
-      this.#drop();
+    if (socket !== null && performance.now() - this.#lastMessageAt > SILENCE_MS) {
+      this.#abandon();
       this.#onClose(socket);
       return;
     }
@@ -127,14 +127,14 @@ export class LiveSocket {
     this.send({ t: "time", echo: performance.now() });
   }
 
-  #drop(): void {
+  #abandon(): void {
     const socket = this.#socket;
     if (socket === null) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
   }
 
-  #become(state: SocketState): void {
+  #setState(state: SocketState): void {
     if (state === this.#state) return;
     this.#state = state;
     this.events.state(state);

@@ -4,13 +4,13 @@
  * Owns: cameras, legs, slots as the relay told them, and alarms.  Must never know: the socket, elements, the wall's layout.
  */
 
-import { type Alarm, type AlarmFact, type AlarmState, follow, lower, NO_ALARMS, report, see } from "./alarms";
+import { type Alarm, type AlarmReport, type AlarmState, follow, lower, NO_ALARMS, report, see } from "./alarms";
 import { DecodeError, type Fields, fields, flag, list, moment, number, numberOr, raw, text, textOr } from "./decode";
 import type { ToPage } from "./generated/live";
 import { type Camera, type Disk, type Leg, readCamera, readDisk, readLeg } from "./model";
 import { type Problem, readFacts } from "./problem";
 
-export interface SlotFact {
+export interface SlotRef {
   readonly worker: number;
   readonly slot: number;
 }
@@ -20,12 +20,12 @@ export type LiveMessage =
   | { readonly t: "cameras"; readonly cameras: readonly Camera[] }
   | { readonly t: "camera"; readonly camera: Camera }
   | { readonly t: "gone"; readonly camera: string }
-  | ({ readonly t: "assigned"; readonly camera: string | null; readonly view: string | null } & SlotFact)
-  | ({ readonly t: "refused"; readonly camera: string | null; readonly kind: string } & Problem & SlotFact)
-  | ({ readonly t: "ended"; readonly view: string; readonly reason: string } & SlotFact)
+  | ({ readonly t: "assigned"; readonly camera: string | null; readonly view: string | null } & SlotRef)
+  | ({ readonly t: "refused"; readonly camera: string | null; readonly kind: string } & Problem & SlotRef)
+  | ({ readonly t: "ended"; readonly view: string; readonly reason: string } & SlotRef)
   | { readonly t: "leg"; readonly leg: Leg }
   | { readonly t: "time"; readonly serverMs: number; readonly echo: number }
-  | ({ readonly t: "alarm" } & AlarmFact)
+  | ({ readonly t: "alarm" } & AlarmReport)
   | { readonly t: "disk"; readonly disk: Disk }
   | { readonly t: "interventions" }
   | { readonly t: "worker"; readonly worker: number; readonly up: boolean }
@@ -44,7 +44,7 @@ export interface LiveState extends AlarmState {
   readonly interventions: number;
 }
 
-export const NOTHING_KNOWN: LiveState = {
+export const EMPTY_LIVE_STATE: LiveState = {
   workers: [],
   down: new Set(),
   cameras: new Map(),
@@ -65,7 +65,7 @@ export function readMessage(value: unknown): LiveMessage {
   return read === null ? { t: "unknown", name } : (read as (from: Fields<ToPage>) => LiveMessage)(from);
 }
 
-const slotFact = (from: Fields<{ worker: number | null; slot: number | null }>): SlotFact => ({
+const slotRef = (from: Fields<{ worker: number | null; slot: number | null }>): SlotRef => ({
   worker: number(from, "worker"),
   slot: number(from, "slot"),
 });
@@ -78,7 +78,7 @@ const READERS: { readonly [T in ToPage["t"]]: ((from: Fields<Named<T>>) => LiveM
   gone: (from) => ({ t: "gone", camera: text(from, "camera") }),
   assigned: (from) => ({
     t: "assigned",
-    ...slotFact(from),
+    ...slotRef(from),
     camera: textOr(from, "camera", null),
     view: textOr(from, "view", null),
   }),
@@ -93,7 +93,7 @@ const READERS: { readonly [T in ToPage["t"]]: ((from: Fields<Named<T>>) => LiveM
     detail: textOr(from, "detail", ""),
     facts: readFacts(raw(from, "facts")),
   }),
-  ended: (from) => ({ t: "ended", ...slotFact(from), view: text(from, "view"), reason: textOr(from, "reason", "") }),
+  ended: (from) => ({ t: "ended", ...slotRef(from), view: text(from, "view"), reason: textOr(from, "reason", "") }),
   started: null,
   leg: (from) => ({ t: "leg", leg: readLeg(from) }),
   time: (from) => ({ t: "time", serverMs: number(from, "server_ns") / 1e6, echo: number(from, "echo") }),
@@ -156,8 +156,13 @@ export function acknowledge(state: LiveState, camera: string): LiveState {
 }
 
 /** Cameras as they are told now, and what that means for their alarms. */
-function withCameras(state: LiveState, cameras: ReadonlyMap<string, Camera>, told: readonly Camera[], now: number): LiveState {
-  const { alarms, seen } = told.reduce<AlarmState>(
+function withCameras(
+  state: LiveState,
+  cameras: ReadonlyMap<string, Camera>,
+  updated: readonly Camera[],
+  now: number,
+): LiveState {
+  const { alarms, seen } = updated.reduce<AlarmState>(
     (before, camera) => follow(before, camera, state.cameras.get(camera.camera), now),
     state,
   );

@@ -35,7 +35,7 @@ export interface Liveness {
   readonly age: number | null;
 }
 
-export interface TileFacts {
+export interface LivenessFacts {
   readonly camera: string | null;
   readonly source: SourceState;
   readonly refused: boolean;
@@ -59,17 +59,17 @@ export const FREEZE_AFTER_MS = 1000;
 /** With keyframes only, one arrives about every two seconds. */
 export const FREEZE_AFTER_KEY_MS = 4500;
 const FRAMES_MISSED = 4;
-const LONGEST_TOLERATED_MS = 2500;
+const MAX_TOLERATED_MS = 2500;
 
 /** Return after how many milliseconds without a frame a picture is called frozen. */
 export function freezeAfter(layer: Layer, interval: number | null): number {
   if (layer === "key") return FREEZE_AFTER_KEY_MS;
-  const slow = Math.min(LONGEST_TOLERATED_MS, (interval ?? 0) * FRAMES_MISSED);
+  const slow = Math.min(MAX_TOLERATED_MS, (interval ?? 0) * FRAMES_MISSED);
   return Math.max(FREEZE_AFTER_MS, slow);
 }
 
 /** Decide what a tile may claim at `now` (milliseconds, same clock as `lastFrame`). */
-export function judge(facts: TileFacts, now: number): Liveness {
+export function judge(facts: LivenessFacts, now: number): Liveness {
   if (facts.camera === null) return { kind: "empty", cause: "none", age: null };
   if (facts.refused) return { kind: "refused", cause: "none", age: null };
   if (facts.lastFrame === null) return notYet(facts);
@@ -79,7 +79,7 @@ export function judge(facts: TileFacts, now: number): Liveness {
   return { kind: "frozen", cause: whyStill(facts), age: still / 1000 };
 }
 
-function notYet(facts: TileFacts): Liveness {
+function notYet(facts: LivenessFacts): Liveness {
   const cause = whyStill(facts);
   const idle = facts.source === "offline" || facts.source === "idle" || facts.source === "ended";
   return { kind: idle && facts.socketUp ? "asleep" : "waiting", cause: cause === "stalled" ? "none" : cause, age: null };
@@ -93,7 +93,7 @@ const CAUSES: Readonly<Partial<Record<SourceState, Cause>>> = {
   frozen: "camera_frozen",
 };
 
-function whyStill(facts: TileFacts): Cause {
+function whyStill(facts: LivenessFacts): Cause {
   if (!facts.socketUp) return "relay";
   if (facts.workerDown) return "worker";
   if (facts.mediaRefused) return "media_refused";
@@ -101,7 +101,7 @@ function whyStill(facts: TileFacts): Cause {
 }
 
 /** What a presented frame says (from requestVideoFrameCallback), milliseconds. */
-export interface Presented {
+export interface PresentedFrame {
   readonly at: number;
   /** When its last packet came in, where the browser tells. */
   readonly received: number | null;
@@ -122,7 +122,7 @@ export class FrameWatch {
   #since: number | null = null;
   #last: number | null = null;
   #interval: number | null = null;
-  #before: Presented | null = null;
+  #before: PresentedFrame | null = null;
   #frames = 0;
   #freezes = 0;
   #longest = 0;
@@ -177,7 +177,7 @@ export class FrameWatch {
   }
 
   /** A frame was presented; return whether it is the wanted camera's. */
-  presented(frame: Presented): boolean {
+  presented(frame: PresentedFrame): boolean {
     if (!this.#belongs(frame) || !this.#isNew(frame)) return false;
     this.#before = frame;
     this.#halted = false;
@@ -187,7 +187,7 @@ export class FrameWatch {
     return true;
   }
 
-  #belongs(frame: Presented): boolean {
+  #belongs(frame: PresentedFrame): boolean {
     if (this.#since === null) return false;
     if (frame.received !== null) return frame.received >= this.#since;
     return frame.at >= this.#since + FrameWatch.SETTLE_MS;
@@ -197,7 +197,7 @@ export class FrameWatch {
    * A browser paints once more when a track ends or an element changes.  Such a painting brings nothing new: it has the times of
    * the frame before, or none although the browser tells them otherwise.
    */
-  #isNew(frame: Presented): boolean {
+  #isNew(frame: PresentedFrame): boolean {
     const before = this.#before;
     if (before === null || before.received === null) return true;
     if (frame.received === null) return false;

@@ -28,7 +28,7 @@ export interface Disk {
 
 export type Layer = live.SetLayer["layer"];
 
-export interface Session {
+export interface SignInSession {
   readonly user: string;
   readonly name: string;
   readonly role: Role;
@@ -166,7 +166,7 @@ export interface JournalBody {
   readonly details: Readonly<Record<string, string>>;
 }
 
-export function readSession(value: unknown): Session {
+export function readSignInSession(value: unknown): SignInSession {
   const from = fields<http.Session>(value, "a session");
   const role = oneOf(from, "role", ROLES, null);
   return {
@@ -327,6 +327,6 @@ function readJournalBody(from: Fields): JournalBody {
     objectId: textOr(from, "object_id", ""),
     result: textOr(from, "result", ""),
     recipients: list(from, "recipients", String),
-    details: Object.fromEntries(details.filter(([, said]) => said !== null).map(([key, said]) => [key, String(said)])),
+    details: Object.fromEntries(details.filter(([, value]) => value !== null).map(([key, value]) => [key, String(value)])),
   };
 }

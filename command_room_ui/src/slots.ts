@@ -5,15 +5,15 @@
  * Owns: the plan of slots.  Must never know: sockets, peer connections, elements.
  */
 
-export interface Use {
+export interface Placement {
   readonly tile: number;
   readonly camera: string;
 }
 
-export type Pool = readonly (Use | null)[];
+export type Pool = readonly (Placement | null)[];
 export type Pools = ReadonlyMap<number, Pool>;
 
-export interface Wanted extends Use {
+export interface Wanted extends Placement {
   readonly worker: number;
 }
 
@@ -44,40 +44,43 @@ export function plan(before: Pools, wanted: readonly Wanted[]): { pools: Map<num
 }
 
 /** Where a tile's picture comes from. */
-export function find(pools: Pools, tile: number): { readonly worker: number; readonly slot: number; readonly use: Use } | null {
+export function find(
+  pools: Pools,
+  tile: number,
+): { readonly worker: number; readonly slot: number; readonly placement: Placement } | null {
   for (const [worker, pool] of pools) {
-    const slot = pool.findIndex((use) => use?.tile === tile);
-    const use = pool[slot];
-    if (use != null) return { worker, slot, use };
+    const slot = pool.findIndex((placement) => placement?.tile === tile);
+    const placement = pool[slot];
+    if (placement != null) return { worker, slot, placement };
   }
   return null;
 }
 
-function fill(pool: Pool, wanted: readonly Use[]): (Use | null)[] {
-  const next: (Use | null)[] = pool.map(() => null);
-  const homeless: Use[] = [];
+function fill(pool: Pool, wanted: readonly Placement[]): (Placement | null)[] {
+  const next: (Placement | null)[] = pool.map(() => null);
+  const unplaced: Placement[] = [];
   for (const { tile, camera } of wanted) {
-    const slot = pool.findIndex((use) => use?.camera === camera);
+    const slot = pool.findIndex((placement) => placement?.camera === camera);
     if (slot >= 0) next[slot] = { tile, camera };
-    else homeless.push({ tile, camera });
+    else unplaced.push({ tile, camera });
   }
-  for (const use of homeless) {
-    const own = pool.findIndex((before, slot) => before?.tile === use.tile && next[slot] === null);
+  for (const placement of unplaced) {
+    const own = pool.findIndex((before, slot) => before?.tile === placement.tile && next[slot] === null);
     const slot = own >= 0 ? own : freeSlot(pool, next);
-    if (slot >= 0) next[slot] = use;
+    if (slot >= 0) next[slot] = placement;
   }
   return next;
 }
 
 /** Prefer a slot that carried nothing: its first picture can be nobody else's. */
-function freeSlot(before: Pool, next: readonly (Use | null)[]): number {
-  const unused = next.findIndex((use, slot) => use === null && before[slot] === null);
+function freeSlot(before: Pool, next: readonly (Placement | null)[]): number {
+  const unused = next.findIndex((placement, slot) => placement === null && before[slot] === null);
   return unused >= 0 ? unused : next.indexOf(null);
 }
 
 function difference(worker: number, before: Pool, next: Pool): Change[] {
-  return next.flatMap((use, slot) => {
-    const camera = use?.camera ?? null;
+  return next.flatMap((placement, slot) => {
+    const camera = placement?.camera ?? null;
     return camera === (before[slot]?.camera ?? null) ? [] : [{ worker, slot, camera }];
   });
 }

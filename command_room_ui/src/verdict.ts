@@ -28,7 +28,7 @@ export interface Verdict {
   readonly marks: readonly Mark[];
   readonly findings: readonly Finding[];
   readonly notes: readonly Finding[];
-  readonly untold: number;
+  readonly omitted: number;
   readonly signer: string;
   readonly startAt: number | null;
   readonly endAt: number | null;
@@ -63,7 +63,7 @@ export function readVerdict(value: unknown): Verdict {
     marks: [...text(from, "marks")].map(readMark),
     findings: list(from, "findings", readFinding),
     notes: list(from, "notes", readFinding),
-    untold: numberOr(from, "untold", 0),
+    omitted: numberOr(from, "untold", 0),
     signer: textOr(from, "signer", ""),
     startAt: moment(from, "start"),
     endAt: moment(from, "end"),
@@ -78,8 +78,8 @@ export function tone(answer: string): "good" | "warn" | "bad" {
 }
 
 /** Gather marks to at most `most` cells; a cell shows the worst of its fragments, so that nothing bad is averaged away. */
-export function strip(marks: readonly Mark[], most: number): Cell[] {
-  const per = Math.max(1, Math.ceil(marks.length / Math.max(1, most)));
+export function strip(marks: readonly Mark[], maxCells: number): Cell[] {
+  const per = Math.max(1, Math.ceil(marks.length / Math.max(1, maxCells)));
   const cells: Cell[] = [];
   for (let first = 0; first < marks.length; first += per) {
     const last = Math.min(first + per, marks.length) - 1;
@@ -116,8 +116,8 @@ function readWords(from: Fields): Verdict["words"] {
   const answers = readAnswers(from);
   const words = fields(raw(from, "words") ?? {}, "words");
   const of = (language: string): Record<Axis, string> => {
-    const said = fields(raw(words, language) ?? {}, language);
-    const word = (axis: Axis): string => textOr(said, axis, answers[axis]);
+    const translated = fields(raw(words, language) ?? {}, language);
+    const word = (axis: Axis): string => textOr(translated, axis, answers[axis]);
     return { integrity: word("integrity"), completeness: word("completeness"), origin: word("origin"), time: word("time") };
   };
   return { fr: of("fr"), en: of("en") };

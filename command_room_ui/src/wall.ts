@@ -1,7 +1,7 @@
 /**
  * The wall as it runs: what the person wants on screen against what the relay carries, brought together again and again.
  *
- * Owns: the links to the workers, what was said to the relay for each slot, the frames seen of each camera.  Must never know:
+ * Owns: the viewerSessions to the workers, what was said to the relay for each slot, the frames seen of each camera.  Must never know:
  * elements (it is given frames, it gives tiles).
  *
  * `#sync` is the only place that says anything to the relay.  It compares, for each slot, the camera that the plan wants with the
@@ -10,18 +10,18 @@
  */
 
 import { endToEnd, Median, relayToScreen, sinceStamp, type Uncertain } from "./delay";
-import { type Ending, endingOf } from "./ending";
+import { CameraFreshness } from "./freshness";
 import type { Assign, Code } from "./generated/live";
-import { Hearsay } from "./hearsay";
 import * as layout from "./layout";
 import { Listeners } from "./listeners";
 import type { LiveSocket } from "./live";
 import { isOnAir, type LiveMessage, type LiveState } from "./live_state";
-import { FrameWatch, judge, type Liveness, type Presented } from "./liveness";
+import { FrameWatch, judge, type Liveness, type PresentedFrame } from "./liveness";
 import type { Camera, Layer, Leg } from "./model";
 import type { Problem } from "./problem";
 import { find, type Pools, plan, type Wanted } from "./slots";
-import { type LinkState, type SlotStats, type WallDoor, WallLink } from "./whep";
+import { type TransmissionEnd, upcomingEnd } from "./transmission_end";
+import { type SlotStats, ViewerSession, type ViewerSessionApi, type ViewerSessionState } from "./viewer_session";
 
 /** Everything a tile shows. */
 export interface TileView {
@@ -41,7 +41,7 @@ export interface TileView {
   readonly delayMs: number | null;
   readonly endToEnd: Uncertain | null;
   /** Once the end of the transmission is near. */
-  readonly ending: Ending | null;
+  readonly ending: TransmissionEnd | null;
   readonly audible: boolean;
   readonly worker: number | null;
   readonly slot: number | null;
@@ -49,15 +49,15 @@ export interface TileView {
 }
 
 /** How a link to a worker is made. */
-export type Connect = (worker: number, changed: () => void) => Link;
-export type Link = Pick<
-  WallLink,
+export type CreateViewerSession = (worker: number, changed: () => void) => ViewerSessionHandle;
+export type ViewerSessionHandle = Pick<
+  ViewerSession,
   | "worker"
   | "state"
   | "refusal"
   | "secret"
   | "generation"
-  | "tripMs"
+  | "roundTripMs"
   | "stats"
   | "mediaUp"
   | "audio"
@@ -69,31 +69,31 @@ export type Link = Pick<
   | "poll"
 >;
 
-interface Said {
+interface SlotRequest {
   camera: string | null;
   view: string | null;
   layer: Layer;
   /** Not before this time again (milliseconds); after a refusal that may pass, or an end. */
-  holdUntil: number;
+  retryAt: number;
   refusal: Problem | null;
   /** The refusal stands until a person changes something. */
   final: boolean;
   /** Say it again even though it is the same: the relay may have forgotten, or the motive changed. */
-  stale: boolean;
+  resend: boolean;
 }
 
-interface Eye {
+interface PictureTiming {
   readonly watch: FrameWatch;
-  readonly screen: Median;
+  readonly receivedToScreen: Median;
   /** From a frame's stamp to its presentation. */
-  readonly stamped: Median;
+  readonly stampToScreen: Median;
 }
 
 const RETRY_AFTER_END_MS = 300;
 const RETRY_AFTER_REFUSAL_MS = 2000;
 const TICK_MS = 250;
-/** States of a link that is better opened anew than waited for, once its worker is said to be up. */
-const BROKEN: ReadonlySet<LinkState> = new Set(["interrupted", "down", "refused"]);
+/** States of a link that is better opened anew than waited for, once its worker is request to be up. */
+const BROKEN: ReadonlySet<ViewerSessionState> = new Set(["interrupted", "down", "refused"]);
 /** The relay no longer knows a wall; its other `not_found` (a camera that has just ended) leaves the wall alone. */
 const SESSION_GONE: Code = "session_not_found";
 /** Refusals that something else than the passing of time must change. */
@@ -103,26 +103,26 @@ export class Wall {
   layout: layout.WallState = layout.EMPTY_WALL;
   intervention: string | null = null;
   readonly changed = new Listeners();
-  readonly links = new Map<number, Link>();
+  readonly viewerSessions = new Map<number, ViewerSessionHandle>();
   /** Called when the relay wants a motive again (the intervention was closed, say). */
   onMotiveNeeded: () => void = () => {};
   #pools: Pools = new Map();
-  readonly #said = new Map<string, Said>();
-  readonly #heard = new Map<number, number | null>();
-  readonly #eyes = new Map<string, Eye>();
-  readonly #hearsay = new Hearsay();
+  readonly #requests = new Map<string, SlotRequest>();
+  readonly #listened = new Map<number, number | null>();
+  readonly #timings = new Map<string, PictureTiming>();
+  readonly #freshness = new CameraFreshness();
   readonly #generations = new Map<number, number>();
   /** Workers that went down, with the generation that their link had then. */
-  readonly #fallen = new Map<number, number>();
-  readonly #speakers = new Map<number, HTMLAudioElement>();
+  readonly #generationWhenDown = new Map<number, number>();
+  readonly #players = new Map<number, HTMLAudioElement>();
   #timers: ReturnType<typeof setInterval>[] = [];
 
   constructor(
-    door: WallDoor,
+    api: ViewerSessionApi,
     private readonly socket: Pick<LiveSocket, "send" | "state" | "clock">,
     private readonly live: () => LiveState,
     private readonly now: () => number = () => performance.now(),
-    private readonly connect: Connect = (worker, changed) => new WallLink(worker, door, changed),
+    private readonly createViewerSession: CreateViewerSession = (worker, changed) => new ViewerSession(worker, api, changed),
   ) {}
 
   start(): void {
@@ -132,9 +132,9 @@ export class Wall {
   /** Leave: every view ends at the relay. */
   stop(): void {
     for (const timer of this.#timers) clearInterval(timer);
-    for (const link of this.links.values()) link.close();
-    for (const speaker of this.#speakers.values()) speaker.srcObject = null;
-    this.links.clear();
+    for (const viewerSession of this.viewerSessions.values()) viewerSession.close();
+    for (const player of this.#players.values()) player.srcObject = null;
+    this.viewerSessions.clear();
   }
 
   /** Change what is wanted on screen. */
@@ -147,19 +147,19 @@ export class Wall {
   setIntervention(intervention: string | null): void {
     if (intervention === this.intervention) return;
     this.intervention = intervention;
-    for (const said of this.#said.values()) said.stale = true;
+    for (const request of this.#requests.values()) request.resend = true;
     this.refresh();
   }
 
   /** Ask again for a tile that was refused or ended. */
   retry(camera: string): void {
-    for (const said of this.#said.values()) if (said.camera === camera) forget(said);
+    for (const request of this.#requests.values()) if (request.camera === camera) clearRequest(request);
     this.refresh();
   }
 
   /** A message of the live socket that concerns slots; the reducer has seen it already. */
   take(message: LiveMessage): void {
-    this.#hearsay.note(message, this.now());
+    this.#freshness.note(message, this.now());
     if (message.t === "hello") this.#onHello(message.workers);
     else if (message.t === "assigned") this.#onAssigned(message.worker, message.slot, message.camera, message.view);
     else if (message.t === "refused") this.#onRefused(message);
@@ -170,32 +170,32 @@ export class Wall {
   }
 
   /** A frame of a camera's tile was presented. */
-  presented(camera: string, frame: Presented): void {
-    const eye = this.#eyes.get(camera);
-    if (eye === undefined) return;
-    const first = eye.watch.lastFrame === null;
-    if (!eye.watch.presented(frame)) return;
-    if (frame.received !== null) eye.screen.add(Math.max(0, frame.at - frame.received));
-    this.#date(camera, eye, frame);
+  presented(camera: string, frame: PresentedFrame): void {
+    const timing = this.#timings.get(camera);
+    if (timing === undefined) return;
+    const first = timing.watch.lastFrame === null;
+    if (!timing.watch.presented(frame)) return;
+    if (frame.received !== null) timing.receivedToScreen.add(Math.max(0, frame.at - frame.received));
+    this.#date(camera, timing, frame);
     if (first) this.changed.fire();
   }
 
-  #date(camera: string, eye: Eye, frame: Presented): void {
-    const view = [...this.#said.values()].find((said) => said.camera === camera)?.view ?? "";
+  #date(camera: string, timing: PictureTiming, frame: PresentedFrame): void {
+    const view = [...this.#requests.values()].find((request) => request.camera === camera)?.view ?? "";
     const stamp = this.live().legs.get(view)?.stamp ?? null;
     const shownAt = this.socket.clock.at(frame.at);
     if (stamp === null || frame.rtp === null || shownAt === null) return;
     const ms = sinceStamp(stamp, frame.rtp, shownAt);
-    if (ms !== null) eye.stamped.add(ms);
+    if (ms !== null) timing.stampToScreen.add(ms);
   }
 
   /** Bring plan, relay and screen together. */
   refresh(): void {
-    this.#look();
+    this.#trackVisible();
     const next = plan(this.#pools, this.#wanted());
     this.#pools = next.pools;
     this.#sync();
-    this.#hear();
+    this.#syncSound();
     this.changed.fire();
   }
 
@@ -205,18 +205,18 @@ export class Wall {
 
   #onHello(workers: readonly number[]): void {
     for (const worker of workers) {
-      const known = this.links.get(worker);
+      const known = this.viewerSessions.get(worker);
       // Another relay may take the offer that this one refused.
       if (known?.state === "refused") known.renew();
       if (known !== undefined) continue;
-      const link = this.connect(worker, () => this.refresh());
-      this.links.set(worker, link);
-      link.start();
+      const viewerSession = this.createViewerSession(worker, () => this.refresh());
+      this.viewerSessions.set(worker, viewerSession);
+      viewerSession.start();
     }
     // The relay may have been restarted: say everything again.
-    for (const said of this.#said.values()) said.stale = true;
-    this.#heard.clear();
-    this.#fallen.clear();
+    for (const request of this.#requests.values()) request.resend = true;
+    this.#listened.clear();
+    this.#generationWhenDown.clear();
   }
 
   /**
@@ -224,65 +224,73 @@ export class Wall {
    * only told to be up (control was started again) still has its walls.
    */
   #onWorker(worker: number, up: boolean): void {
-    const link = this.links.get(worker);
-    if (link === undefined) return;
+    const viewerSession = this.viewerSessions.get(worker);
+    if (viewerSession === undefined) return;
     if (!up) {
-      this.#fallen.set(worker, link.generation);
-      for (const use of this.#pools.get(worker) ?? []) this.#eyes.get(use?.camera ?? "")?.watch.halt();
+      this.#generationWhenDown.set(worker, viewerSession.generation);
+      for (const placement of this.#pools.get(worker) ?? []) this.#timings.get(placement?.camera ?? "")?.watch.halt();
       return;
     }
-    const gone = this.#fallen.get(worker) === link.generation;
-    this.#fallen.delete(worker);
-    if (gone || BROKEN.has(link.state)) link.renew();
+    const gone = this.#generationWhenDown.get(worker) === viewerSession.generation;
+    this.#generationWhenDown.delete(worker);
+    if (gone || BROKEN.has(viewerSession.state)) viewerSession.renew();
   }
 
   #onAssigned(worker: number, slot: number, camera: string | null, view: string | null): void {
-    const said = this.#slot(worker, slot);
-    if (camera === null || said.camera !== camera) return;
-    said.view = view;
-    said.refusal = null;
-    this.#eyes.get(camera)?.watch.assigned(this.now());
-    this.#heard.delete(worker);
+    const request = this.#slot(worker, slot);
+    if (camera === null || request.camera !== camera) return;
+    request.view = view;
+    request.refusal = null;
+    this.#timings.get(camera)?.watch.assigned(this.now());
+    this.#listened.delete(worker);
   }
 
   #onRefused(message: Extract<LiveMessage, { t: "refused" }>): void {
     if (message.camera === null) return;
-    const said = this.#slot(message.worker, message.slot);
-    if (message.camera !== said.camera) return;
+    const request = this.#slot(message.worker, message.slot);
+    if (message.camera !== request.camera) return;
     if (message.code === SESSION_GONE) {
-      this.links.get(message.worker)?.reopen();
+      this.viewerSessions.get(message.worker)?.reopen();
       return;
     }
-    said.refusal = { code: message.code, detail: message.detail, facts: message.facts };
-    said.view = null;
-    said.final = FINAL.has(message.kind);
-    said.holdUntil = said.final ? Number.POSITIVE_INFINITY : this.now() + RETRY_AFTER_REFUSAL_MS;
+    request.refusal = { code: message.code, detail: message.detail, facts: message.facts };
+    request.view = null;
+    request.final = FINAL.has(message.kind);
+    request.retryAt = request.final ? Number.POSITIVE_INFINITY : this.now() + RETRY_AFTER_REFUSAL_MS;
     if (message.kind === "incomplete") this.onMotiveNeeded();
   }
 
   #onEnded(worker: number, slot: number, view: string): void {
-    const said = this.#slot(worker, slot);
-    if (said.view !== view) return;
-    forget(said);
-    said.holdUntil = this.now() + RETRY_AFTER_END_MS;
+    const request = this.#slot(worker, slot);
+    if (request.view !== view) return;
+    clearRequest(request);
+    request.retryAt = this.now() + RETRY_AFTER_END_MS;
   }
 
-  #slot(worker: number, slot: number): Said {
+  #slot(worker: number, slot: number): SlotRequest {
     const key = `${worker}/${slot}`;
-    const known = this.#said.get(key);
+    const known = this.#requests.get(key);
     if (known !== undefined) return known;
-    const made: Said = { camera: null, view: null, layer: "high", holdUntil: 0, refusal: null, final: false, stale: false };
-    this.#said.set(key, made);
+    const made: SlotRequest = {
+      camera: null,
+      view: null,
+      layer: "high",
+      retryAt: 0,
+      refusal: null,
+      final: false,
+      resend: false,
+    };
+    this.#requests.set(key, made);
     return made;
   }
 
   /** Have an eye on each visible camera, and on no other. */
-  #look(): void {
+  #trackVisible(): void {
     const shown = new Set(layout.visible(this.layout).map((item) => item.camera));
-    for (const camera of this.#eyes.keys()) if (!shown.has(camera)) this.#eyes.delete(camera);
+    for (const camera of this.#timings.keys()) if (!shown.has(camera)) this.#timings.delete(camera);
     for (const camera of shown) {
-      if (!this.#eyes.has(camera))
-        this.#eyes.set(camera, { watch: new FrameWatch(), screen: new Median(), stamped: new Median() });
+      if (!this.#timings.has(camera))
+        this.#timings.set(camera, { watch: new FrameWatch(), receivedToScreen: new Median(), stampToScreen: new Median() });
     }
   }
 
@@ -297,88 +305,93 @@ export class Wall {
   }
 
   #holder(camera: string): number | null {
-    for (const [worker, pool] of this.#pools) if (pool.some((use) => use?.camera === camera)) return worker;
+    for (const [worker, pool] of this.#pools) if (pool.some((placement) => placement?.camera === camera)) return worker;
     return null;
   }
 
   #sync(): void {
     if (this.socket.state !== "open") return;
     for (const [worker, pool] of this.#pools) {
-      const link = this.links.get(worker);
-      if (link === undefined || link.secret === null) continue;
-      if (this.#generations.get(worker) !== link.generation) this.#begin(worker, link.generation);
-      for (const [slot, use] of pool.entries()) this.#saySlot(link, slot, use?.camera ?? null, use?.tile ?? 0);
+      const viewerSession = this.viewerSessions.get(worker);
+      if (viewerSession === undefined || viewerSession.secret === null) continue;
+      if (this.#generations.get(worker) !== viewerSession.generation) this.#forgetRequests(worker, viewerSession.generation);
+      for (const [slot, placement] of pool.entries())
+        this.#requestSlot(viewerSession, slot, placement?.camera ?? null, placement?.tile ?? 0);
     }
   }
 
   /** The link is new: the relay carries nothing on it yet. */
-  #begin(worker: number, generation: number): void {
+  #forgetRequests(worker: number, generation: number): void {
     this.#generations.set(worker, generation);
-    for (const [key, said] of this.#said) if (key.startsWith(`${worker}/`)) forget(said);
-    this.#heard.delete(worker);
+    for (const [key, request] of this.#requests) if (key.startsWith(`${worker}/`)) clearRequest(request);
+    this.#listened.delete(worker);
   }
 
-  #saySlot(link: Link, slot: number, use: string | null, tile: number): void {
-    const camera = this.intervention === null ? null : use;
-    const said = this.#slot(link.worker, slot);
+  #requestSlot(viewerSession: ViewerSessionHandle, slot: number, placement: string | null, tile: number): void {
+    const camera = this.intervention === null ? null : placement;
+    const request = this.#slot(viewerSession.worker, slot);
     const layer: Layer = layout.isLarge(this.layout, tile) ? "high" : "low";
-    if (said.camera === camera && this.#settled(link, slot, said, layer)) return;
-    if (camera !== null && !this.#mayAsk(camera, said)) return;
-    if (link.secret === null) return;
+    if (request.camera === camera && this.#isUpToDate(viewerSession, slot, request, layer)) return;
+    if (camera !== null && !this.#mayAsk(camera, request)) return;
+    if (viewerSession.secret === null) return;
     const message: Assign = {
       t: "assign",
-      wall: link.secret,
-      worker: link.worker,
+      wall: viewerSession.secret,
+      worker: viewerSession.worker,
       slot,
       camera,
       intervention: this.intervention,
       layer,
     };
     if (!this.socket.send(message)) return;
-    Object.assign(said, { camera, view: null, layer, holdUntil: 0, refusal: null, final: false, stale: false });
+    Object.assign(request, { camera, view: null, layer, retryAt: 0, refusal: null, final: false, resend: false });
   }
 
   /** Whether nothing more has to be said of the camera of a slot; a wanted change of layer is said in passing. */
-  #settled(link: Link, slot: number, said: Said, layer: Layer): boolean {
-    if (said.camera === null) return true;
-    if (said.stale) return false;
-    if (said.view !== null && said.layer !== layer) this.#sayLayer(link, slot, said, layer);
-    return said.refusal === null || said.holdUntil > this.now();
+  #isUpToDate(viewerSession: ViewerSessionHandle, slot: number, request: SlotRequest, layer: Layer): boolean {
+    if (request.camera === null) return true;
+    if (request.resend) return false;
+    if (request.view !== null && request.layer !== layer) this.#requestLayer(viewerSession, slot, request, layer);
+    return request.refusal === null || request.retryAt > this.now();
   }
 
-  #mayAsk(camera: string, said: Said): boolean {
+  #mayAsk(camera: string, request: SlotRequest): boolean {
     const known = this.live().cameras.get(camera);
     if (known === undefined || !isOnAir(known)) return false;
-    const other = said.camera !== null && said.camera !== camera;
-    return other || said.stale || said.holdUntil <= this.now();
+    const other = request.camera !== null && request.camera !== camera;
+    return other || request.resend || request.retryAt <= this.now();
   }
 
-  #sayLayer(link: Link, slot: number, said: Said, layer: Layer): void {
-    if (link.secret === null) return;
-    if (this.socket.send({ t: "layer", wall: link.secret, slot, layer })) said.layer = layer;
+  #requestLayer(viewerSession: ViewerSessionHandle, slot: number, request: SlotRequest, layer: Layer): void {
+    if (viewerSession.secret === null) return;
+    if (this.socket.send({ t: "layer", wall: viewerSession.secret, slot, layer })) request.layer = layer;
   }
 
   /** Say which slot of each wall is heard, once its view runs, and let that wall's sound out. */
-  #hear(): void {
+  #syncSound(): void {
     const camera = this.layout.audible;
-    for (const [worker, link] of this.links) {
-      const slot = this.#pools.get(worker)?.findIndex((use) => use !== null && use.camera === camera) ?? -1;
+    for (const [worker, viewerSession] of this.viewerSessions) {
+      const slot = this.#pools.get(worker)?.findIndex((placement) => placement !== null && placement.camera === camera) ?? -1;
       const wanted = camera !== null && slot >= 0 && this.#slot(worker, slot).view !== null ? slot : null;
-      const said = this.#heard.get(worker) ?? null;
-      if (wanted !== said && link.secret !== null && this.socket.send({ t: "listen", wall: link.secret, slot: wanted })) {
-        this.#heard.set(worker, wanted);
+      const request = this.#listened.get(worker) ?? null;
+      if (
+        wanted !== request &&
+        viewerSession.secret !== null &&
+        this.socket.send({ t: "listen", wall: viewerSession.secret, slot: wanted })
+      ) {
+        this.#listened.set(worker, wanted);
       }
-      this.#speak(worker, wanted === null ? null : link.audio);
+      this.#playSound(worker, wanted === null ? null : viewerSession.audio);
     }
   }
 
-  #speak(worker: number, stream: MediaStream | null): void {
-    const speaker = this.#speakers.get(worker) ?? document.createElement("audio");
-    this.#speakers.set(worker, speaker);
-    if (speaker.srcObject === stream) return;
-    speaker.srcObject = stream;
+  #playSound(worker: number, stream: MediaStream | null): void {
+    const player = this.#players.get(worker) ?? document.createElement("audio");
+    this.#players.set(worker, player);
+    if (player.srcObject === stream) return;
+    player.srcObject = stream;
     // Refused only before the person touched the page; choosing the tile was a touch.
-    if (stream !== null) speaker.play().catch(() => undefined);
+    if (stream !== null) player.play().catch(() => undefined);
   }
 
   #tile(tile: number): TileView {
@@ -386,23 +399,23 @@ export class Wall {
     const held = find(this.#pools, tile);
     if (id === null || held === null) return this.#unheld(tile, id);
     const { worker, slot } = held;
-    const link = this.links.get(worker);
-    const said = this.#slot(worker, slot);
+    const viewerSession = this.viewerSessions.get(worker);
+    const request = this.#slot(worker, slot);
     const camera = this.live().cameras.get(id) ?? null;
-    const leg = this.live().legs.get(said.view ?? "") ?? null;
-    const stats = link?.stats.get(slot) ?? null;
-    const refusal = said.camera === id ? said.refusal : null;
+    const leg = this.live().legs.get(request.view ?? "") ?? null;
+    const stats = viewerSession?.stats.get(slot) ?? null;
+    const refusal = request.camera === id ? request.refusal : null;
     return {
       ...this.#unheld(tile, id),
-      liveness: this.#judge(id, camera, refusal !== null && said.final, link, leg),
+      liveness: this.#judge(id, camera, refusal !== null && request.final, viewerSession, leg),
       refusal,
-      stream: link?.stream(slot) ?? null,
+      stream: viewerSession?.stream(slot) ?? null,
       leg,
       stats,
-      ...this.#delays(id, camera, link, leg),
+      ...this.#delays(id, camera, viewerSession, leg),
       worker,
       slot,
-      view: said.view,
+      view: request.view,
     };
   }
 
@@ -413,22 +426,28 @@ export class Wall {
     const nowhere = { worker: null, slot: null, view: null };
     const liveness = this.#judge(id, camera, false, undefined, null);
     const fresh = camera !== null && isOnAir(camera) && this.isFresh(camera);
-    const sealedAge = camera === null ? null : this.#hearsay.sealedAge(camera, this.now());
+    const sealedAge = camera === null ? null : this.#freshness.sealedAge(camera, this.now());
     const audible = id !== null && this.layout.audible === id;
-    const ending = camera === null ? null : endingOf(camera, this.utc());
+    const ending = camera === null ? null : upcomingEnd(camera, this.utc());
     return { tile, id, camera, liveness, fresh, sealedAge, ...nothing, ending, audible, ...nowhere };
   }
 
-  #judge(id: string | null, camera: Camera | null, refused: boolean, link: Link | undefined, leg: Leg | null): Liveness {
-    const watch = this.#eyes.get(id ?? "")?.watch;
+  #judge(
+    id: string | null,
+    camera: Camera | null,
+    refused: boolean,
+    viewerSession: ViewerSessionHandle | undefined,
+    leg: Leg | null,
+  ): Liveness {
+    const watch = this.#timings.get(id ?? "")?.watch;
     const facts = {
       camera: id,
       source: camera?.state ?? "offline",
       refused,
       socketUp: this.socket.state === "open",
-      mediaUp: link?.mediaUp ?? false,
-      mediaRefused: link?.state === "refused",
-      workerDown: this.#isDown(link?.worker ?? camera?.worker ?? null),
+      mediaUp: viewerSession?.mediaUp ?? false,
+      mediaRefused: viewerSession?.state === "refused",
+      workerDown: this.#isDown(viewerSession?.worker ?? camera?.worker ?? null),
       halted: watch?.halted ?? false,
       layer: leg?.layer ?? "high",
       lastFrame: watch?.lastFrame ?? null,
@@ -439,7 +458,7 @@ export class Wall {
 
   /** Whether what the relay said of a camera is of now: the live socket is up, its worker too, and it was said a moment ago. */
   isFresh(camera: Camera): boolean {
-    return this.socket.state === "open" && !this.#isDown(camera.worker) && this.#hearsay.holds(camera, this.now());
+    return this.socket.state === "open" && !this.#isDown(camera.worker) && this.#freshness.isFresh(camera, this.now());
   }
 
   /** UTC milliseconds, by the relay's clock where it is known. */
@@ -451,11 +470,20 @@ export class Wall {
     return worker !== null && this.live().down.has(worker);
   }
 
-  #delays(id: string, camera: Camera | null, link: Link | undefined, leg: Leg | null): Pick<TileView, "delayMs" | "endToEnd"> {
-    const eye = this.#eyes.get(id);
-    const tripMs = leg?.rttMs ?? link?.tripMs ?? null;
-    const delayMs = relayToScreen({ relayMs: leg?.delayMs ?? null, tripMs, screenMs: eye?.screen.value ?? null });
-    const ms = eye?.stamped.value ?? null;
+  #delays(
+    id: string,
+    camera: Camera | null,
+    viewerSession: ViewerSessionHandle | undefined,
+    leg: Leg | null,
+  ): Pick<TileView, "delayMs" | "endToEnd"> {
+    const timing = this.#timings.get(id);
+    const roundTripMs = leg?.rttMs ?? viewerSession?.roundTripMs ?? null;
+    const delayMs = relayToScreen({
+      relayMs: leg?.delayMs ?? null,
+      roundTripMs,
+      screenMs: timing?.receivedToScreen.value ?? null,
+    });
+    const ms = timing?.stampToScreen.value ?? null;
     const uncertaintyMs = this.socket.clock.offset?.uncertaintyMs ?? null;
     const shown = ms === null || uncertaintyMs === null ? null : { ms, uncertaintyMs };
     return { delayMs, endToEnd: endToEnd(shown, camera?.uplinkMs ?? null, camera?.clockUncertaintyMs ?? null) };
@@ -463,14 +491,14 @@ export class Wall {
 
   /** How often and how long a camera's picture paused on this screen, and when its last frame was. */
   frames(camera: string): FrameWatch | null {
-    return this.#eyes.get(camera)?.watch ?? null;
+    return this.#timings.get(camera)?.watch ?? null;
   }
 
   #poll(): void {
-    for (const link of this.links.values()) void link.poll();
+    for (const viewerSession of this.viewerSessions.values()) void viewerSession.poll();
   }
 }
 
-function forget(said: Said): void {
-  Object.assign(said, { camera: null, view: null, holdUntil: 0, refusal: null, final: false, stale: false });
+function clearRequest(request: SlotRequest): void {
+  Object.assign(request, { camera: null, view: null, retryAt: 0, refusal: null, final: false, resend: false });
 }

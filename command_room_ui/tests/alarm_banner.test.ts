@@ -1,15 +1,15 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { ENDS_SOON } from "../src/alarms";
-import "../src/elements/alarms";
-import type { AlarmBanner } from "../src/elements/alarms";
+import "../src/elements/alarm_banner";
+import type { AlarmBanner } from "../src/elements/alarm_banner";
 import { setLanguage } from "../src/i18n";
-import { type LiveMessage, NOTHING_KNOWN, reduce } from "../src/live_state";
+import { EMPTY_LIVE_STATE, type LiveMessage, reduce } from "../src/live_state";
 import { camera } from "./support";
 
 let banner: AlarmBanner;
 
 async function shown(...messages: LiveMessage[]): Promise<string> {
-  banner.live = messages.reduce((state, message) => reduce(state, message, 0), NOTHING_KNOWN);
+  banner.live = messages.reduce((state, message) => reduce(state, message, 0), EMPTY_LIVE_STATE);
   document.body.append(banner);
   await banner.updateComplete;
   return (banner.shadowRoot?.querySelector('[data-testid="alarm"]')?.textContent ?? "").replace(/\s+/g, " ");

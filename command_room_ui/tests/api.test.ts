@@ -187,7 +187,7 @@ describe("the end of a sign-in", () => {
 describe("a wall", () => {
   it("is named by the last part of its Location", async () => {
     answers = [new Response("v=0", { status: 201, headers: { Location: "/wall/abc.def" } })];
-    expect(await api.openWall(1, "offer")).toEqual({
+    expect(await api.openViewerSession(1, "offer")).toEqual({
       kind: "ok",
       value: { sdp: "v=0", location: "/wall/abc.def", secret: "abc.def" },
     });
@@ -196,7 +196,7 @@ describe("a wall", () => {
 
   it("without a Location is no wall", async () => {
     answers = [new Response("v=0", { status: 201 })];
-    expect((await api.openWall(0, "offer")).kind).toBe("garbled");
+    expect((await api.openViewerSession(0, "offer")).kind).toBe("garbled");
   });
 });
 

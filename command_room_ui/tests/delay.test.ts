@@ -28,12 +28,12 @@ describe("the relay's clock", () => {
 
 describe("relay to screen", () => {
   it("adds the relay's share, half the round trip and what happens here", () => {
-    expect(relayToScreen({ relayMs: 2, tripMs: 40, screenMs: 55 })).toBe(77);
+    expect(relayToScreen({ relayMs: 2, roundTripMs: 40, screenMs: 55 })).toBe(77);
   });
 
   it("is not guessed while a part is unknown", () => {
-    expect(relayToScreen({ relayMs: 2, tripMs: null, screenMs: 55 })).toBeNull();
-    expect(relayToScreen({ relayMs: 2, tripMs: 40, screenMs: null })).toBeNull();
+    expect(relayToScreen({ relayMs: 2, roundTripMs: null, screenMs: 55 })).toBeNull();
+    expect(relayToScreen({ relayMs: 2, roundTripMs: 40, screenMs: null })).toBeNull();
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { diskNotice } from "../src/disk";
 import { setLanguage, span } from "../src/i18n";
-import { NOTHING_KNOWN, readMessage, reduce } from "../src/live_state";
+import { EMPTY_LIVE_STATE, readMessage, reduce } from "../src/live_state";
 
 const HOUR = 3600;
 const disk = (fullInS: number | null, state: "ok" | "stalled" | "full" | "gone" = "ok") => ({ state, free: 5e9, fullInS });
@@ -9,7 +9,7 @@ const disk = (fullInS: number | null, state: "ok" | "stalled" | "full" | "gone" 
 describe("the disk of the recordings", () => {
   it("is kept as the relay told it", () => {
     const message = readMessage({ t: "disk", state: "full", free: 10n, full_in_s: null });
-    expect(reduce(NOTHING_KNOWN, message, 0).disk).toEqual({ state: "full", free: 10, fullInS: null });
+    expect(reduce(EMPTY_LIVE_STATE, message, 0).disk).toEqual({ state: "full", free: 10, fullInS: null });
   });
 
   it.each([

@@ -48,12 +48,12 @@ class FakeApi {
 
   holds = async (): Promise<Answer<Hold[]>> => ok(this.known.filter((found) => found.liftedAt === null));
   holdsOf = async () => ok({ holds: this.known, procedures: this.procedures, lost: this.lost });
-  openHold = async (recording: string, body: unknown) => this.#told(["open", recording, body], hold());
-  reviewHold = async (id: string, motive: string) => this.#told(["review", id, motive], hold({ review_on: "2026-03-20" }));
+  openHold = async (recording: string, body: unknown) => this.#record(["open", recording, body], hold());
+  reviewHold = async (id: string, motive: string) => this.#record(["review", id, motive], hold({ review_on: "2026-03-20" }));
   liftHold = async (id: string, motive: string) =>
-    this.#told(["lift", id, motive], hold({ lifted_by: "carl", lifted_at: "2026-02-21T12:00:00Z" }));
+    this.#record(["lift", id, motive], hold({ lifted_by: "carl", lifted_at: "2026-02-21T12:00:00Z" }));
 
-  #told(what: unknown[], made: Hold): Answer<Hold> {
+  #record(what: unknown[], made: Hold): Answer<Hold> {
     this.asked.push(what);
     if (this.refusal !== null) return this.refusal;
     this.known = [...this.known.filter((found) => found.id !== made.id), made];
@@ -77,7 +77,7 @@ afterEach(() => {
 
 /** Let answers arrive and be drawn. */
 async function settled(element: { updateComplete: Promise<boolean> }): Promise<void> {
-  for (let turn = 0; turn < 5; turn++) {
+  for (let round = 0; round < 5; round++) {
     await Promise.resolve();
     await element.updateComplete;
   }

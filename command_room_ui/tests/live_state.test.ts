@@ -3,10 +3,10 @@ import { type Alarm, ENDS_SOON, isTechnical, restoreAlarms, saveAlarms } from ".
 import { DecodeError } from "../src/decode";
 import {
   acknowledge,
+  EMPTY_LIVE_STATE,
   isOnAir,
   type LiveMessage,
   type LiveState,
-  NOTHING_KNOWN,
   readMessage,
   reduce,
   sorted,
@@ -15,7 +15,7 @@ import {
 import { camera } from "./support";
 
 const told = (...messages: LiveMessage[]): LiveState =>
-  messages.reduce((state, message, at) => reduce(state, message, 1000 + at), NOTHING_KNOWN);
+  messages.reduce((state, message, at) => reduce(state, message, 1000 + at), EMPTY_LIVE_STATE);
 const listed = (...cameras: ReturnType<typeof camera>[]): LiveMessage => ({ t: "cameras", cameras });
 
 describe("reading messages", () => {
@@ -77,7 +77,7 @@ describe("reading messages", () => {
 
   it("keeps a message that is not known yet out of the way", () => {
     expect(readMessage({ t: "started", view: "v" })).toEqual({ t: "unknown", name: "started" });
-    expect(reduce(NOTHING_KNOWN, { t: "unknown", name: "started" }, 0)).toBe(NOTHING_KNOWN);
+    expect(reduce(EMPTY_LIVE_STATE, { t: "unknown", name: "started" }, 0)).toBe(EMPTY_LIVE_STATE);
   });
 
   it.each([
@@ -139,7 +139,7 @@ describe("alarms", () => {
   });
 
   it("are as old as the press, not as this page", () => {
-    const state = reduce(NOTHING_KNOWN, listed(camera("a", { pressed: true, pressed_age: 90 })), 100_000);
+    const state = reduce(EMPTY_LIVE_STATE, listed(camera("a", { pressed: true, pressed_age: 90 })), 100_000);
     expect(state.alarms.get("a")?.at).toBe(10_000);
   });
 
@@ -208,7 +208,7 @@ describe("alarms of the relay itself", () => {
   it("survive a reload of the page, and so does what was seen", () => {
     const seen = acknowledge(told(absent), "a");
     const kept = saveAlarms(reduce(seen, { t: "alarm", camera: "b", reason: "recording_failed", at: 900 }, 2000));
-    const restored = { ...NOTHING_KNOWN, ...restoreAlarms(kept) };
+    const restored = { ...EMPTY_LIVE_STATE, ...restoreAlarms(kept) };
     expect(restored.alarms.get("b")).toMatchObject({ reason: "recording_failed", at: 900, seen: false });
     expect(reduce(restored, absent, 3000).alarms.has("a")).toBe(false);
     for (const broken of [null, "", "{", "[]", '{"alarms":[{}],"seen":7}'])

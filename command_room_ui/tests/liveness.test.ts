@@ -1,7 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { FREEZE_AFTER_KEY_MS, FREEZE_AFTER_MS, FrameWatch, freezeAfter, judge, shownAt, type TileFacts } from "../src/liveness";
+import {
+  FREEZE_AFTER_KEY_MS,
+  FREEZE_AFTER_MS,
+  FrameWatch,
+  freezeAfter,
+  judge,
+  type LivenessFacts,
+  shownAt,
+} from "../src/liveness";
 
-const playing: TileFacts = {
+const playing: LivenessFacts = {
   camera: "a",
   source: "live",
   refused: false,
@@ -64,7 +72,7 @@ describe("judging a tile", () => {
     [{ source: "frozen" }, "camera_frozen"],
     [{ source: "offline" }, "camera_offline"],
     [{}, "stalled"],
-  ] as [Partial<TileFacts>, string][])("names why: %o is %s", (facts, cause) => {
+  ] as [Partial<LivenessFacts>, string][])("names why: %o is %s", (facts, cause) => {
     expect(judge({ ...playing, ...facts }, 20_000).cause).toBe(cause);
   });
 

@@ -19,7 +19,7 @@ describe("the plan of slots", () => {
     expect(following(pools, want(0, "a"), want(1, "b")).changes).toEqual([]);
     const moved = following(pools, want(1, "a"), want(0, "b"));
     expect(moved.changes).toEqual([]);
-    expect(find(moved.pools, 1)?.use.camera).toBe("a");
+    expect(find(moved.pools, 1)?.placement.camera).toBe("a");
     expect(find(moved.pools, 1)?.slot).toBe(0);
   });
 

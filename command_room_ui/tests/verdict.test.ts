@@ -40,7 +40,7 @@ describe("reading a verdict", () => {
     expect(verdict.words.en.integrity).toBe("altered");
     expect(verdict.marks).toEqual([".", ".", "X", "M", "?", "-"]);
     expect(verdict.findings[0]?.words.fr).toBe("fragment 2 altéré");
-    expect([verdict.startAt, verdict.endAt, verdict.untold, verdict.exitCode]).toEqual([1, null, 3, 1]);
+    expect([verdict.startAt, verdict.endAt, verdict.omitted, verdict.exitCode]).toEqual([1, null, 3, 1]);
   });
 
   it("never takes a missing exit code, an unknown mark or an unknown answer for good news", () => {

@@ -1,17 +1,17 @@
 /**
  * The page: who is signed in, which of the role's views is shown, the bar above them.
  *
- * Owns: the sign-in's life and the desk's.  Must never know: what the views do.
+ * Owns: the sign-in's life and the workstation's.  Must never know: what the views do.
  */
 
 import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, query, state } from "lit/decorators.js";
 import { Api } from "../api";
 import { expose } from "../debug";
-import { Desk } from "../desk";
 import { type Key, LANGUAGES, type Language, language, setLanguage, t } from "../i18n";
-import type { Role, Session } from "../model";
-import { controls, Spoken } from "./base";
+import type { Role, SignInSession } from "../model";
+import { Workstation } from "../workstation";
+import { controls, LocalizedElement } from "./base";
 import type { HelpDialog } from "./help";
 import "./cameras_admin";
 import "./help";
@@ -29,10 +29,10 @@ const VIEWS: Readonly<Record<Role, readonly View[]>> = {
   auditor: ["journal", "recordings"],
   administrator: ["people", "cameras"],
 };
-const WATCHES: ReadonlySet<Role> = new Set<Role>(["operator", "commander"]);
+const WATCHING_ROLES: ReadonlySet<Role> = new Set<Role>(["operator", "commander"]);
 
 @customElement("relay-app")
-export class RelayApp extends Spoken {
+export class RelayApp extends LocalizedElement {
   static override styles = [
     controls,
     css`
@@ -97,11 +97,11 @@ export class RelayApp extends Spoken {
   ];
 
   readonly #api = new Api();
-  @state() private session: Session | null = null;
-  @state() private asked = false;
+  @state() private session: SignInSession | null = null;
+  @state() private loaded = false;
   @state() private ended = false;
   @state() private view: View = "live";
-  #desk: Desk | null = null;
+  #workstation: Workstation | null = null;
   @query("help-dialog") private help!: HelpDialog;
 
   constructor() {
@@ -121,21 +121,21 @@ export class RelayApp extends Spoken {
   }
 
   protected override render(): TemplateResult {
-    if (!this.asked) return html`<main><p class="soft" style="padding:2em">${t("app.loading")}</p></main>`;
-    if (this.session === null || this.session.mustChange) return this.#door();
+    if (!this.loaded) return html`<main><p class="soft" style="padding:2em">${t("app.loading")}</p></main>`;
+    if (this.session === null || this.session.mustChange) return this.#signInPage();
     return html`${this.#bar(this.session)}
       <main id="content">${this.#views(this.session)}</main>
       <help-dialog></help-dialog>`;
   }
 
-  #door(): TemplateResult {
+  #signInPage(): TemplateResult {
     return html`<main>
       <div class="corner">${this.#languages()}</div>
       <sign-in .api=${this.#api} .session=${this.session} .ended=${this.ended} @signed-in=${this.#onSignedIn}></sign-in>
     </main>`;
   }
 
-  #bar(session: Session): TemplateResult {
+  #bar(session: SignInSession): TemplateResult {
     return html`<header>
       <h1>${t("app.title")}</h1>
       <nav aria-label=${t("app.title")}>
@@ -163,10 +163,10 @@ export class RelayApp extends Spoken {
   }
 
   /** The live view stays alive behind the others: a look at a recording does not end what is being watched. */
-  #views(session: Session): TemplateResult {
-    const desk = this.#desk;
-    return html`${desk === null ? nothing : html`<live-view .desk=${desk} .session=${session} ?hidden=${this.view !== "live"} .active=${this.view === "live"}></live-view>`}
-    ${this.view === "recordings" ? html`<recordings-view .api=${this.#api} .duty=${session.role} .intervention=${desk?.wall.intervention ?? null}></recordings-view>` : nothing}
+  #views(session: SignInSession): TemplateResult {
+    const workstation = this.#workstation;
+    return html`${workstation === null ? nothing : html`<live-view .workstation=${workstation} .session=${session} ?hidden=${this.view !== "live"} .active=${this.view === "live"}></live-view>`}
+    ${this.view === "recordings" ? html`<recordings-view .api=${this.#api} .duty=${session.role} .intervention=${workstation?.wall.intervention ?? null}></recordings-view>` : nothing}
     ${this.view === "journal" ? html`<journal-view .api=${this.#api}></journal-view>` : nothing}
     ${this.view === "people" ? html`<people-view .api=${this.#api} .me=${session.user}></people-view>` : nothing}
     ${this.view === "cameras" ? html`<cameras-view .api=${this.#api}></cameras-view>` : nothing}`;
@@ -174,24 +174,24 @@ export class RelayApp extends Spoken {
 
   async #resume(): Promise<void> {
     const answer = await this.#api.session();
-    this.asked = true;
+    this.loaded = true;
     this.ended = false;
     if (answer.kind === "ok") this.#begin(answer.value);
   }
 
-  #onSignedIn(event: CustomEvent<Session>): void {
+  #onSignedIn(event: CustomEvent<SignInSession>): void {
     this.ended = false;
     this.#begin(event.detail);
   }
 
-  #begin(session: Session): void {
+  #begin(session: SignInSession): void {
     this.session = session;
     if (session.mustChange) return;
     this.view = VIEWS[session.role][0] ?? "live";
-    if (!WATCHES.has(session.role) || this.#desk !== null) return;
-    this.#desk = new Desk(this.#api);
-    this.#desk.start();
-    expose(this.#desk);
+    if (!WATCHING_ROLES.has(session.role) || this.#workstation !== null) return;
+    this.#workstation = new Workstation(this.#api);
+    this.#workstation.start();
+    expose(this.#workstation);
   }
 
   #onSignedOut(): void {
@@ -201,13 +201,13 @@ export class RelayApp extends Spoken {
   }
 
   #end(): void {
-    this.#desk?.stop();
-    this.#desk = null;
+    this.#workstation?.stop();
+    this.#workstation = null;
     this.session = null;
   }
 
   async #signOut(): Promise<void> {
-    this.#desk?.forget();
+    this.#workstation?.forget();
     await this.#api.signOut();
     this.#end();
     this.ended = false;

@@ -190,7 +190,7 @@ export const controls = css`
   }
 `;
 
-export class Spoken extends LitElement {
+export class LocalizedElement extends LitElement {
   static override styles: CSSResultGroup = controls;
   #stopListening: (() => void) | null = null;
 

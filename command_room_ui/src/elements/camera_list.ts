@@ -8,11 +8,11 @@ import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
 import { isTechnical } from "../alarms";
-import type { Ending } from "../ending";
 import { age, clock, type Key, t, tCode } from "../i18n";
 import { isOnAir, type LiveState, type Standing, sorted, standing } from "../live_state";
 import type { Camera } from "../model";
-import { controls, Spoken } from "./base";
+import type { TransmissionEnd } from "../transmission_end";
+import { controls, LocalizedElement } from "./base";
 
 /** How a camera stands, or that the relay cannot be heard; an emergency that was heard stays one. */
 type Shown = Standing | "unknown";
@@ -22,7 +22,7 @@ export const SIGNS: Readonly<Record<Shown, string>> = { alarm: "▲", live: "●
 export const CAMERA_TYPE = "application/x-relay-camera";
 
 @customElement("camera-list")
-export class CameraList extends Spoken {
+export class CameraList extends LocalizedElement {
   static override styles = [
     controls,
     css`
@@ -133,7 +133,7 @@ export class CameraList extends Spoken {
   @property({ attribute: false }) live!: LiveState;
   /** Whether what the relay said of a camera is of now; the list obeys the rule of the tiles. */
   @property({ attribute: false }) fresh: (camera: Camera) => boolean = () => false;
-  @property({ attribute: false }) ending: (camera: Camera) => Ending | null = () => null;
+  @property({ attribute: false }) ending: (camera: Camera) => TransmissionEnd | null = () => null;
   @property({ attribute: false }) onTile: ReadonlyMap<string, number> = new Map();
   @state() private search = "";
   @query("input") private field!: HTMLInputElement;
@@ -184,7 +184,7 @@ export class CameraList extends Spoken {
     const ask = camera.online && !isOnAir(camera);
     return html`<li class=${stands} data-testid="camera" data-camera=${camera.camera} data-standing=${stands}>
       <button class="camera" draggable="true" data-camera=${camera.camera}
-        @click=${() => this.#say("camera-chosen", camera.camera)}
+        @click=${() => this.#emit("camera-chosen", camera.camera)}
         @dragstart=${(event: DragEvent) => this.#onDrag(event, camera.camera)}>
         <span class="sign" aria-hidden="true">${SIGNS[stands]}</span>
         <span class="name">${camera.label}</span>
@@ -192,7 +192,7 @@ export class CameraList extends Spoken {
         <span class="state"><span class="stands">${this.#standing(camera, stands)}</span>${fresh ? this.#words(camera) : this.#unknown(camera)}</span>
       </button>
       ${this.#ending(camera)}
-      ${ask ? html`<button class="request" @click=${() => this.#say("camera-request", camera.camera)} data-testid="request">${t("list.request")}</button>` : nothing}
+      ${ask ? html`<button class="request" @click=${() => this.#emit("camera-request", camera.camera)} data-testid="request">${t("list.request")}</button>` : nothing}
     </li>`;
   }
 
@@ -200,7 +200,7 @@ export class CameraList extends Spoken {
     const ending = this.ending(camera);
     if (ending === null) return nothing;
     return html`<div class="ending"><span>⚠ ${t("ending.at", { time: clock(ending.at), age: age(ending.seconds) })}</span>
-      <button @click=${() => this.#say("confirm-wanted", camera.camera)} data-testid="confirm">${t("ending.confirm")}</button></div>`;
+      <button @click=${() => this.#emit("confirm-wanted", camera.camera)} data-testid="confirm">${t("ending.confirm")}</button></div>`;
   }
 
   #standing(camera: Camera, stands: Shown): string {
@@ -259,7 +259,7 @@ export class CameraList extends Spoken {
     event.dataTransfer?.setData("text/plain", camera);
   }
 
-  #say(name: string, camera: string): void {
+  #emit(name: string, camera: string): void {
     this.dispatchEvent(new CustomEvent<string>(name, { detail: camera, bubbles: true, composed: true }));
   }
 }

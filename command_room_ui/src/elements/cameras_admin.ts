@@ -9,12 +9,12 @@ import { customElement, property, state } from "lit/decorators.js";
 import type { Answer, Api } from "../api";
 import { t, tCode } from "../i18n";
 import type { Camera } from "../model";
-import { controls, explain, fieldValue, Spoken } from "./base";
+import { controls, explain, fieldValue, LocalizedElement } from "./base";
 
 const REGIMES = ["bodycam_pm", "bodycam_pn_gn", "bodycam_sis", "embarquee", "videoprotection"] as const;
 
 @customElement("cameras-view")
-export class CamerasView extends Spoken {
+export class CamerasView extends LocalizedElement {
   static override styles = [
     controls,
     css`

@@ -5,10 +5,10 @@ import { customElement, property, query, state } from "lit/decorators.js";
 import type { Api } from "../api";
 import { clock, t } from "../i18n";
 import type { Camera } from "../model";
-import { explain, fieldValue, Spoken } from "./base";
+import { explain, fieldValue, LocalizedElement } from "./base";
 
 @customElement("confirm-dialog")
-export class ConfirmDialog extends Spoken {
+export class ConfirmDialog extends LocalizedElement {
   @property({ attribute: false }) api!: Pick<Api, "confirmStream">;
   @query("dialog") private dialog!: HTMLDialogElement;
   @query("form") private form!: HTMLFormElement;

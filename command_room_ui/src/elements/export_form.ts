@@ -9,13 +9,13 @@ import { customElement, property, state } from "lit/decorators.js";
 import type { Api, ExportState } from "../api";
 import { t, tCode } from "../i18n";
 import type { Recording } from "../model";
-import { controls, explain, fieldValue, Spoken } from "./base";
+import { controls, explain, fieldValue, LocalizedElement } from "./base";
 
 const BASES = ["CPP_60-1", "CPP_77-1-1", "CPP_99-3", "administrative", "disciplinaire", "acces_habilite_L252-3"] as const;
-const LONGEST = 500;
+const MAX_MOTIVE_LENGTH = 500;
 
 @customElement("export-form")
-export class ExportForm extends Spoken {
+export class ExportForm extends LocalizedElement {
   static override styles = [
     controls,
     css`
@@ -51,7 +51,7 @@ export class ExportForm extends Spoken {
           )}
         </select></label>
         ${field("procedure", t("export.procedure"))} ${field("agent", t("export.agent"))} ${field("service", t("export.service"))}
-        <label class="wide">${t("export.motive")}<input name="motive" required minlength="3" maxlength=${LONGEST} data-testid="export-motive" /></label>
+        <label class="wide">${t("export.motive")}<input name="motive" required minlength="3" maxlength=${MAX_MOTIVE_LENGTH} data-testid="export-motive" /></label>
         <div class="row wide">
           <button class="primary" ?disabled=${this.busy} data-testid="export-submit">${t("export.submit")}</button>
           <span class="soft">${t("export.fragments")}</span>

@@ -3,10 +3,10 @@
 import { css, html, type TemplateResult } from "lit";
 import { customElement, query } from "lit/decorators.js";
 import { t } from "../i18n";
-import { controls, Spoken } from "./base";
+import { controls, LocalizedElement } from "./base";
 
 @customElement("help-dialog")
-export class HelpDialog extends Spoken {
+export class HelpDialog extends LocalizedElement {
   static override styles = [
     controls,
     css`

@@ -9,7 +9,7 @@ import { customElement, property, state } from "lit/decorators.js";
 import type { Api } from "../api";
 import type { Hold } from "../holds";
 import { dateTime, day, t, tCode } from "../i18n";
-import { controls, explain, Spoken } from "./base";
+import { controls, explain, LocalizedElement } from "./base";
 
 /** When somebody must look at a hold again, or that nobody has. */
 export function reviewWords(hold: Hold): string {
@@ -18,7 +18,7 @@ export function reviewWords(hold: Hold): string {
 }
 
 @customElement("hold-list")
-export class HoldList extends Spoken {
+export class HoldList extends LocalizedElement {
   static override styles = [
     controls,
     css`

@@ -10,13 +10,13 @@ import type { Answer, Api } from "../api";
 import { type Hold, isPast, PROCEDURES, type RecordingHolds } from "../holds";
 import { dateTime, day, t, tCode } from "../i18n";
 import type { Recording, Role } from "../model";
-import { controls, explain, fieldValue, Spoken } from "./base";
+import { controls, explain, fieldValue, LocalizedElement } from "./base";
 import { reviewWords } from "./hold_list";
 
 type Act = "review" | "lift";
 
 @customElement("hold-panel")
-export class HoldPanel extends Spoken {
+export class HoldPanel extends LocalizedElement {
   static override styles = [
     controls,
     css`
@@ -69,7 +69,7 @@ export class HoldPanel extends Spoken {
   @state() private found: RecordingHolds | null = null;
   @state() private acting: { readonly hold: string; readonly act: Act } | null = null;
   @state() private message = "";
-  @state() private said = "";
+  @state() private notice = "";
   @state() private busy = false;
 
   protected override willUpdate(changed: PropertyValues<this>): void {
@@ -77,7 +77,7 @@ export class HoldPanel extends Spoken {
     if (!changed.has("recording") || before?.id === this.recording.id) return;
     this.found = null;
     this.acting = null;
-    this.message = this.said = "";
+    this.message = this.notice = "";
     void this.#fetch();
   }
 
@@ -91,7 +91,7 @@ export class HoldPanel extends Spoken {
   protected override render(): TemplateResult {
     return html`<p class="soft">${t("hold.law")}</p>
       <p class="error" role="alert" ?hidden=${this.message === ""}>${this.message}</p>
-      <p class="done" role="status" ?hidden=${this.said === ""}>${this.said}</p>
+      <p class="done" role="status" ?hidden=${this.notice === ""}>${this.notice}</p>
       ${
         this.found === null
           ? nothing
@@ -181,7 +181,7 @@ export class HoldPanel extends Spoken {
   };
 
   #choose(hold: Hold, act: Act): void {
-    this.message = this.said = "";
+    this.message = this.notice = "";
     this.acting = { hold: hold.id, act };
   }
 
@@ -212,14 +212,14 @@ export class HoldPanel extends Spoken {
     if (await this.#done(call, t(act === "lift" ? "hold.liftDone" : "hold.reviewDone"))) this.acting = null;
   }
 
-  async #done(call: Promise<Answer<Hold>>, said: string): Promise<boolean> {
+  async #done(call: Promise<Answer<Hold>>, notice: string): Promise<boolean> {
     this.busy = true;
-    this.said = "";
+    this.notice = "";
     const answer = await call;
     this.busy = false;
     this.message = answer.kind === "ok" ? "" : explain(answer);
     if (answer.kind !== "ok") return false;
-    this.said = said;
+    this.notice = notice;
     await this.#fetch();
     this.dispatchEvent(new CustomEvent("holds-changed", { bubbles: true, composed: true }));
     return true;

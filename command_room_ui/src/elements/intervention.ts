@@ -9,10 +9,10 @@ import { customElement, property, state } from "lit/decorators.js";
 import type { Answer, Api } from "../api";
 import { clock, t } from "../i18n";
 import type { Intervention } from "../model";
-import { controls, explain, fieldValue, Spoken } from "./base";
+import { controls, explain, fieldValue, LocalizedElement } from "./base";
 
 @customElement("intervention-gate")
-export class InterventionGate extends Spoken {
+export class InterventionGate extends LocalizedElement {
   static override styles = [
     controls,
     css`
@@ -20,7 +20,7 @@ export class InterventionGate extends Spoken {
         padding: 1.5em;
         overflow: auto;
       }
-      .doors {
+      .choices {
         display: grid;
         grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr));
         gap: 1.2em;
@@ -63,7 +63,7 @@ export class InterventionGate extends Spoken {
 
   @property({ attribute: false }) api!: Api;
   /** Changes when the list has to be fetched again. */
-  @property({ type: Number }) turn = 0;
+  @property({ type: Number }) revision = 0;
   @property({ type: Boolean }) closed = false;
   @state() private open: readonly Intervention[] | null = null;
   @state() private message = "";
@@ -75,7 +75,7 @@ export class InterventionGate extends Spoken {
   }
 
   protected override willUpdate(changed: Map<string, unknown>): void {
-    if (changed.has("turn") && this.hasUpdated) void this.#fetch();
+    if (changed.has("revision") && this.hasUpdated) void this.#fetch();
   }
 
   protected override render(): TemplateResult {
@@ -85,7 +85,7 @@ export class InterventionGate extends Spoken {
         <p class="soft">${t("intervention.need")}</p>
         <p class="error" role="alert" ?hidden=${this.message === ""}>${this.message}</p>
       </div>
-      <div class="doors">
+      <div class="choices">
         <section class="panel"><h2>${t("intervention.open")}</h2>${this.#openForm()}</section>
         <section class="panel"><h2>${t("intervention.join")}</h2>${this.#list()}</section>
       </div>`;

@@ -10,13 +10,13 @@ import type { Api } from "../api";
 import { dateTime, t, tCode } from "../i18n";
 import type { JournalEntry } from "../model";
 import type { Verdict } from "../verdict";
-import { controls, explain, Spoken } from "./base";
+import { controls, explain, LocalizedElement } from "./base";
 import "./verdict_strip";
 
 const PAGE = 200;
 
 @customElement("journal-view")
-export class JournalView extends Spoken {
+export class JournalView extends LocalizedElement {
   static override styles = [
     controls,
     css`
@@ -103,7 +103,7 @@ export class JournalView extends Spoken {
     const { body } = entry;
     if (body === null)
       return html`<tr><td>${entry.leaf}</td><td>${dateTime(entry.at)}</td><td colspan="6" class="soft">${t("journal.purged")} : ${entry.hash}</td></tr>`;
-    const details = Object.entries(body.details).map(([name, said]) => `${name} : ${said}`);
+    const details = Object.entries(body.details).map(([name, value]) => `${name} : ${value}`);
     return html`<tr data-testid="entry" class=${body.operation} title=${entry.hash}>
       <td>${entry.leaf}</td><td>${dateTime(entry.at)}</td><td>${body.operation}</td>
       <td>${body.author}<br /><span class="detail">${tCode("role", body.role)}</span></td><td>${body.motive}</td>

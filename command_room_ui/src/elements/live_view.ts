@@ -6,27 +6,27 @@
 
 import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
-import type { Desk } from "../desk";
 import { type DiskNotice, diskNotice } from "../disk";
-import { endingOf, firstToEnd } from "../ending";
 import { age, bytes, type Key, refusal, span, t } from "../i18n";
-import { type KeyMeaning, KeyReader } from "../keys";
+import { type KeyAction, KeyReader } from "../keys";
 import * as layout from "../layout";
-import type { Camera, Intervention, Session } from "../model";
-import { controls, explain, Spoken } from "./base";
+import type { Camera, Intervention, SignInSession } from "../model";
+import { firstToEnd, upcomingEnd } from "../transmission_end";
+import type { Workstation } from "../workstation";
+import { controls, explain, LocalizedElement } from "./base";
 import type { CameraList } from "./camera_list";
 import type { ConfirmDialog } from "./confirm_dialog";
 import type { InterventionGate } from "./intervention";
 import type { RequestDialog, StreamRequest } from "./request_dialog";
 import type { WallGrid } from "./wall_grid";
-import "./alarms";
+import "./alarm_banner";
 import "./camera_list";
 import "./confirm_dialog";
 import "./intervention";
 import "./request_dialog";
 import "./wall_grid";
 
-const KEPT_AS = "relay.intervention";
+const STORAGE_KEY = "relay.intervention";
 /** A socket that is back this soon needs no banner. */
 const STALE_AFTER_S = 2;
 
@@ -40,7 +40,7 @@ function fullSoon(notice: Extract<DiskNotice, { level: "line" | "warn" }>): stri
 }
 
 @customElement("live-view")
-export class LiveView extends Spoken {
+export class LiveView extends LocalizedElement {
   static override styles = [
     controls,
     css`
@@ -51,16 +51,16 @@ export class LiveView extends Spoken {
         min-height: 0;
         background: var(--ground);
       }
-      .desk {
+      .workstation {
         flex: 1;
         min-height: 0;
         display: grid;
         grid-template-columns: minmax(15rem, 19%) minmax(0, 1fr);
       }
-      .desk.alone {
+      .workstation.alone {
         grid-template-columns: minmax(0, 1fr);
       }
-      .desk > * {
+      .workstation > * {
         min-height: 0;
       }
       intervention-gate {
@@ -106,14 +106,14 @@ export class LiveView extends Spoken {
     `,
   ];
 
-  @property({ attribute: false }) desk!: Desk;
-  @property({ attribute: false }) session!: Session;
+  @property({ attribute: false }) workstation!: Workstation;
+  @property({ attribute: false }) session!: SignInSession;
   /** Shown now; the keyboard belongs to it only then. */
   @property({ type: Boolean }) active = false;
   @state() private current: Intervention | null = null;
   @state() private closed = false;
-  @state() private listed = true;
-  @state() private turn = 0;
+  @state() private listShown = true;
+  @state() private revision = 0;
   @state() private message = "";
   @query("intervention-gate") private gate!: InterventionGate | null;
   @query("camera-list") private list!: CameraList | null;
@@ -124,7 +124,7 @@ export class LiveView extends Spoken {
   #stops: (() => void)[] = [];
   #interventions = 0;
   /** The camera whose alarm was to be shown before there was a motive. */
-  #wanted: string | null = null;
+  #alarmToShow: string | null = null;
   #messageTimer: ReturnType<typeof setTimeout> | undefined;
 
   override connectedCallback(): void {
@@ -132,14 +132,14 @@ export class LiveView extends Spoken {
     addEventListener("keydown", this.#onKey);
     this.addEventListener("fullscreenchange", this.#onFullScreen);
     const redraw = (): void => {
-      this.turn += 1;
+      this.revision += 1;
     };
     this.#stops = [
-      this.desk.changed.add(redraw),
-      this.desk.changed.add(() => this.#onChange()),
-      this.desk.wall.changed.add(redraw),
+      this.workstation.changed.add(redraw),
+      this.workstation.changed.add(() => this.#onChange()),
+      this.workstation.wall.changed.add(redraw),
     ];
-    this.desk.wall.onMotiveNeeded = () => void this.#check();
+    this.workstation.wall.onMotiveNeeded = () => void this.#check();
     void this.#resume();
   }
 
@@ -151,20 +151,20 @@ export class LiveView extends Spoken {
   }
 
   protected override render(): TemplateResult {
-    return html`<alarm-banner .live=${this.desk.state} .shown=${new Set(this.desk.wall.layout.tiles.filter((camera) => camera !== null))} .now=${Date.now()} @alarm-show=${this.#onAlarmShow} @alarm-seen=${this.#onAlarmSeen} @confirm-wanted=${this.#onConfirmWanted}></alarm-banner>
+    return html`<alarm-banner .live=${this.workstation.state} .shown=${new Set(this.workstation.wall.layout.tiles.filter((camera) => camera !== null))} .now=${Date.now()} @alarm-show=${this.#onAlarmShow} @alarm-seen=${this.#onAlarmSeen} @confirm-wanted=${this.#onConfirmWanted}></alarm-banner>
       ${this.#staleBanner()} ${this.#refusedBanner()} ${this.#diskBanner()}
       ${
         this.current === null
-          ? html`<intervention-gate .api=${this.desk.api} .turn=${this.desk.state.interventions} .closed=${this.closed} @entered=${this.#onEntered}></intervention-gate>`
+          ? html`<intervention-gate .api=${this.workstation.api} .revision=${this.workstation.state.interventions} .closed=${this.closed} @entered=${this.#onEntered}></intervention-gate>`
           : this.#workplace()
       }
       ${this.#status()}
       <request-dialog @stream-request=${this.#onRequest}></request-dialog>
-      <confirm-dialog .api=${this.desk.api} @stream-confirmed=${this.#onConfirmed}></confirm-dialog>`;
+      <confirm-dialog .api=${this.workstation.api} @stream-confirmed=${this.#onConfirmed}></confirm-dialog>`;
   }
 
   #staleBanner(): TemplateResult | typeof nothing {
-    const { downSince } = this.desk;
+    const { downSince } = this.workstation;
     const seconds = downSince === null ? 0 : (Date.now() - downSince) / 1000;
     if (seconds < STALE_AFTER_S) return nothing;
     return html`<p class="stale" role="alert" data-testid="stale">⚠ ${t("link.stale", { age: age(seconds) })}</p>`;
@@ -172,13 +172,15 @@ export class LiveView extends Spoken {
 
   /** Trying again would be refused again: somebody has to know why. */
   #refusedBanner(): TemplateResult | typeof nothing {
-    const refused = [...this.desk.wall.links.values()].map((link) => link.refusal).find((why) => why !== null);
+    const refused = [...this.workstation.wall.viewerSessions.values()]
+      .map((viewerSession) => viewerSession.refusal)
+      .find((why) => why !== null);
     if (refused == null) return nothing;
     return html`<p class="stale bad" role="alert" data-testid="media-refused">⚠ ${t("link.refused", { detail: refusal(refused) })}</p>`;
   }
 
   #diskBanner(): TemplateResult | typeof nothing {
-    const notice = diskNotice(this.desk.state.disk);
+    const notice = diskNotice(this.workstation.state.disk);
     if (notice.level === "bad")
       return html`<p class="stale bad" role="alert" data-testid="disk" data-state=${notice.state}>⚠ ${t(`disk.${notice.state}`)}</p>`;
     return notice.level === "warn"
@@ -187,25 +189,29 @@ export class LiveView extends Spoken {
   }
 
   #diskLine(): TemplateResult | typeof nothing {
-    const notice = diskNotice(this.desk.state.disk);
+    const notice = diskNotice(this.workstation.state.disk);
     return notice.level === "line" ? html`<span class="soft" data-testid="disk-line">${fullSoon(notice)}</span>` : nothing;
   }
 
   #workplace(): TemplateResult {
-    const wall = this.desk.wall.layout;
+    const wall = this.workstation.wall.layout;
     const onTile = new Map(layout.visible(wall).map(({ camera, tile }) => [camera, tile]));
-    return html`<div class="desk ${this.listed ? "" : "alone"}" @confirm-wanted=${this.#onConfirmWanted}>
-      ${this.listed ? html`<camera-list .live=${this.desk.state} .fresh=${(camera: Camera) => this.desk.wall.isFresh(camera)} .onTile=${onTile} @camera-chosen=${this.#onChosen} .ending=${(camera: Camera) => endingOf(camera, this.desk.wall.utc())} @camera-request=${this.#onAsk}></camera-list>` : nothing}
-      <wall-grid .desk=${this.desk} .turn=${this.turn} @full-screen=${this.#toggleFullScreen}>
-        <button slot="bar" @click=${this.#toggleList} aria-pressed=${this.listed} data-testid="toggle-list">☰ ${t("list.toggle")}</button>
+    return html`<div class="workstation ${this.listShown ? "" : "alone"}" @confirm-wanted=${this.#onConfirmWanted}>
+      ${this.listShown ? html`<camera-list .live=${this.workstation.state} .fresh=${(camera: Camera) => this.workstation.wall.isFresh(camera)} .onTile=${onTile} @camera-chosen=${this.#onChosen} .ending=${(camera: Camera) => upcomingEnd(camera, this.workstation.wall.utc())} @camera-request=${this.#onAsk}></camera-list>` : nothing}
+      <wall-grid .workstation=${this.workstation} .revision=${this.revision} @full-screen=${this.#toggleFullScreen}>
+        <button slot="bar" @click=${this.#toggleList} aria-pressed=${this.listShown} data-testid="toggle-list">☰ ${t("list.toggle")}</button>
       </wall-grid>
     </div>`;
   }
 
   #status(): TemplateResult {
-    const socket = this.desk.socket.state;
-    const reopening = [...this.desk.wall.links.values()].filter((link) => link.state !== "refused");
-    const broken = reopening.filter((link) => !link.mediaUp || this.desk.state.down.has(link.worker)).length;
+    const socket = this.workstation.socket.state;
+    const reopening = [...this.workstation.wall.viewerSessions.values()].filter(
+      (viewerSession) => viewerSession.state !== "refused",
+    );
+    const broken = reopening.filter(
+      (viewerSession) => !viewerSession.mediaUp || this.workstation.state.down.has(viewerSession.worker),
+    ).length;
     return html`<footer class="status">
       ${this.current === null ? nothing : this.#interventionStatus(this.current)}
       <span role="status" data-testid="message">${this.message}</span>
@@ -227,8 +233,8 @@ export class LiveView extends Spoken {
 
   /** After a reload the intervention that was joined goes on, if it is still open. */
   async #resume(): Promise<void> {
-    const kept = sessionStorage.getItem(KEPT_AS);
-    const answer = await this.desk.api.interventions();
+    const kept = sessionStorage.getItem(STORAGE_KEY);
+    const answer = await this.workstation.api.interventions();
     if (answer.kind !== "ok" || kept === null) return;
     const found = answer.value.find((item) => item.id === kept && item.motive !== null);
     if (found !== undefined) this.#enter(found);
@@ -236,14 +242,14 @@ export class LiveView extends Spoken {
 
   /** The list changed: is ours still open? */
   async #check(): Promise<void> {
-    const answer = await this.desk.api.interventions();
+    const answer = await this.workstation.api.interventions();
     if (answer.kind !== "ok" || this.current === null) return;
     if (!answer.value.some((item) => item.id === this.current?.id && item.motive !== null)) this.#leave(true);
   }
 
   #onChange(): void {
-    if (this.desk.state.interventions === this.#interventions) return;
-    this.#interventions = this.desk.state.interventions;
+    if (this.workstation.state.interventions === this.#interventions) return;
+    this.#interventions = this.workstation.state.interventions;
     void this.#check();
   }
 
@@ -254,46 +260,46 @@ export class LiveView extends Spoken {
   #enter(item: Intervention): void {
     this.current = item;
     this.closed = false;
-    sessionStorage.setItem(KEPT_AS, item.id);
-    this.desk.wall.setIntervention(item.id);
-    const wanted = this.#wanted;
-    this.#wanted = null;
+    sessionStorage.setItem(STORAGE_KEY, item.id);
+    this.workstation.wall.setIntervention(item.id);
+    const wanted = this.#alarmToShow;
+    this.#alarmToShow = null;
     if (wanted !== null) this.#pullUp(wanted);
   }
 
   #leave(closed: boolean): void {
     this.current = null;
     this.closed = closed;
-    sessionStorage.removeItem(KEPT_AS);
-    this.desk.wall.setIntervention(null);
+    sessionStorage.removeItem(STORAGE_KEY);
+    this.workstation.wall.setIntervention(null);
   }
 
   async #close(): Promise<void> {
     const { current } = this;
     if (current === null || !confirm(t("intervention.closeSure", { label: current.label }))) return;
-    const answer = await this.desk.api.closeIntervention(current.id);
+    const answer = await this.workstation.api.closeIntervention(current.id);
     if (answer.kind === "ok") this.#leave(true);
-    else this.#say(explain(answer));
+    else this.#showMessage(explain(answer));
   }
 
   // --- cameras and alarms ----------------------------------------------------------------------------------------------
 
   /** Whoever puts a camera on the wall has seen its alarm. */
   #onChosen(event: CustomEvent<string>): void {
-    this.desk.acknowledge(event.detail);
-    this.desk.wall.arrange(layout.placeAnywhere(this.desk.wall.layout, event.detail));
+    this.workstation.acknowledge(event.detail);
+    this.workstation.wall.arrange(layout.placeAnywhere(this.workstation.wall.layout, event.detail));
   }
 
   #onAsk(event: CustomEvent<string>): void {
-    const camera = this.desk.state.cameras.get(event.detail);
+    const camera = this.workstation.state.cameras.get(event.detail);
     if (camera !== undefined) void this.request.open(camera);
   }
 
   async #onRequest(event: CustomEvent<StreamRequest>): Promise<void> {
     if (this.current === null) return;
     const { camera, threat, reason } = event.detail;
-    const answer = await this.desk.api.requestStream(camera.camera, this.current.id, threat, reason);
-    this.#say(answer.kind === "ok" ? t("list.requested", { label: camera.label }) : explain(answer));
+    const answer = await this.workstation.api.requestStream(camera.camera, this.current.id, threat, reason);
+    this.#showMessage(answer.kind === "ok" ? t("list.requested", { label: camera.label }) : explain(answer));
   }
 
   #onConfirmWanted(event: CustomEvent<string>): void {
@@ -301,27 +307,27 @@ export class LiveView extends Spoken {
   }
 
   #onConfirmed(event: CustomEvent<string>): void {
-    this.#say(t("confirm.done", { label: event.detail }));
+    this.#showMessage(t("confirm.done", { label: event.detail }));
   }
 
   #confirm(name: string): void {
-    const camera = this.desk.state.cameras.get(name);
+    const camera = this.workstation.state.cameras.get(name);
     if (camera !== undefined) void this.confirmation.open(camera);
   }
 
   /** The key means the camera in hand where its end is near, else whichever ends first. */
   #confirmByKey(): void {
-    const { cameras } = this.desk.state;
-    const { layout: wall } = this.desk.wall;
-    const now = this.desk.wall.utc();
+    const { cameras } = this.workstation.state;
+    const { layout: wall } = this.workstation.wall;
+    const now = this.workstation.wall.utc();
     const inHand = cameras.get(this.list?.focused ?? wall.tiles[wall.selected] ?? "");
-    const ends = inHand !== undefined && endingOf(inHand, now) !== null ? inHand.camera : firstToEnd(cameras.values(), now);
-    if (ends === null) this.#say(t("confirm.none"));
+    const ends = inHand !== undefined && upcomingEnd(inHand, now) !== null ? inHand.camera : firstToEnd(cameras.values(), now);
+    if (ends === null) this.#showMessage(t("confirm.none"));
     else this.#confirm(ends);
   }
 
   #onAlarmSeen(event: CustomEvent<string>): void {
-    this.desk.acknowledge(event.detail);
+    this.workstation.acknowledge(event.detail);
   }
 
   /** Pull-up: the camera stands large, the others beside it. */
@@ -334,27 +340,27 @@ export class LiveView extends Spoken {
       this.#askMotive(camera);
       return;
     }
-    this.desk.acknowledge(camera);
-    const placed = layout.placeAnywhere(this.desk.wall.layout, camera);
-    this.desk.wall.arrange(placed.spotlight ? placed : layout.toggleSpotlight(placed));
+    this.workstation.acknowledge(camera);
+    const placed = layout.placeAnywhere(this.workstation.wall.layout, camera);
+    this.workstation.wall.arrange(placed.spotlight ? placed : layout.toggleSpotlight(placed));
   }
 
   /** No picture without a motive: the way to it is shown, and the camera stands large once it was given. */
   #askMotive(camera: string): void {
-    this.#wanted = camera;
-    const label = this.desk.state.cameras.get(camera)?.label ?? camera;
-    this.#say(t("alarm.needsMotive", { label }));
-    this.gate?.ask(this.desk.state.cameras.get(camera)?.intervention ?? null);
+    this.#alarmToShow = camera;
+    const label = this.workstation.state.cameras.get(camera)?.label ?? camera;
+    this.#showMessage(t("alarm.needsMotive", { label }));
+    this.gate?.ask(this.workstation.state.cameras.get(camera)?.intervention ?? null);
   }
 
   #latestAlarm(): string | null {
-    const alarms = [...this.desk.state.alarms.values()].sort(
+    const alarms = [...this.workstation.state.alarms.values()].sort(
       (left, right) => Number(left.seen) - Number(right.seen) || right.at - left.at,
     );
     return alarms[0]?.camera ?? null;
   }
 
-  #say(message: string): void {
+  #showMessage(message: string): void {
     this.message = message;
     clearTimeout(this.#messageTimer);
     this.#messageTimer = setTimeout(() => {
@@ -369,55 +375,55 @@ export class LiveView extends Spoken {
 
   /** In full screen the wall has all the room; the list comes back when it is called, and with the end of full screen. */
   readonly #onFullScreen = (): void => {
-    this.listed = document.fullscreenElement === null;
-    this.turn += 1;
+    this.listShown = document.fullscreenElement === null;
+    this.revision += 1;
   };
 
   readonly #toggleList = (): void => {
-    this.listed = !this.listed;
+    this.listShown = !this.listShown;
   };
 
   // --- keyboard --------------------------------------------------------------------------------------------------------
 
   readonly #onKey = (event: KeyboardEvent): void => {
     if (!this.active || isInDialog(event)) return;
-    const meaning = this.#keys.read(event, this.desk.wall.layout.size, performance.now());
-    if (meaning === null || (this.current === null && meaning.does !== "alarm")) return;
+    const action = this.#keys.read(event, this.workstation.wall.layout.size, performance.now());
+    if (action === null || (this.current === null && action.kind !== "alarm")) return;
     event.preventDefault();
-    this.#do(meaning);
+    this.#run(action);
   };
 
-  #do(meaning: KeyMeaning): void {
-    const { wall } = this.desk;
+  #run(action: KeyAction): void {
+    const { wall } = this.workstation;
     const { selected } = wall.layout;
-    if (meaning.does === "tile") this.#onDigit(meaning.tile);
-    else if (meaning.does === "size") wall.arrange(layout.resize(wall.layout, meaning.size));
-    else if (meaning.does === "move") wall.arrange(layout.move(wall.layout, meaning.dx, meaning.dy));
-    else if (meaning.does === "enlarge") this.grid?.enlarge(selected);
-    else if (meaning.does === "hear") this.grid?.hear(selected);
-    else if (meaning.does === "remove") wall.arrange(layout.clear(wall.layout, selected));
-    else this.#doElse(meaning.does);
+    if (action.kind === "tile") this.#onDigit(action.tile);
+    else if (action.kind === "size") wall.arrange(layout.resize(wall.layout, action.size));
+    else if (action.kind === "move") wall.arrange(layout.move(wall.layout, action.dx, action.dy));
+    else if (action.kind === "enlarge") this.grid?.enlarge(selected);
+    else if (action.kind === "hear") this.grid?.hear(selected);
+    else if (action.kind === "remove") wall.arrange(layout.clear(wall.layout, selected));
+    else this.#runCommand(action.kind);
   }
 
-  #doElse(does: "fullScreen" | "search" | "alarm" | "confirm" | "escape"): void {
-    const { wall } = this.desk;
-    if (does === "confirm") this.#confirmByKey();
-    if (does === "fullScreen") void this.#toggleFullScreen();
-    if (does === "search") this.#seek();
-    if (does === "escape" && wall.layout.spotlight) wall.arrange(layout.toggleSpotlight(wall.layout));
-    const latest = does === "alarm" ? this.#latestAlarm() : null;
+  #runCommand(kind: "fullScreen" | "search" | "alarm" | "confirm" | "escape"): void {
+    const { wall } = this.workstation;
+    if (kind === "confirm") this.#confirmByKey();
+    if (kind === "fullScreen") void this.#toggleFullScreen();
+    if (kind === "search") this.#seek();
+    if (kind === "escape" && wall.layout.spotlight) wall.arrange(layout.toggleSpotlight(wall.layout));
+    const latest = kind === "alarm" ? this.#latestAlarm() : null;
     if (latest !== null) this.#pullUp(latest);
   }
 
   async #seek(): Promise<void> {
-    this.listed = true;
+    this.listShown = true;
     await this.updateComplete;
     this.list?.seek();
   }
 
   /** With the focus on a camera of the list, a number puts that camera there; else it selects the tile. */
   #onDigit(tile: number): void {
-    const { wall } = this.desk;
+    const { wall } = this.workstation;
     const camera = this.list?.focused ?? null;
     wall.arrange(camera === null ? layout.select(wall.layout, tile) : layout.place(wall.layout, camera, tile));
   }

@@ -9,10 +9,10 @@ import { customElement, property, state } from "lit/decorators.js";
 import type { Answer, Api } from "../api";
 import { type Key, t } from "../i18n";
 import { type Person, ROLES, type Role } from "../model";
-import { controls, explain, fieldValue, Spoken } from "./base";
+import { controls, explain, fieldValue, LocalizedElement } from "./base";
 
 @customElement("people-view")
-export class PeopleView extends Spoken {
+export class PeopleView extends LocalizedElement {
   static override styles = [
     controls,
     css`
@@ -41,7 +41,7 @@ export class PeopleView extends Spoken {
   @property() me = "";
   @state() private people: readonly Person[] = [];
   @state() private message = "";
-  @state() private said = "";
+  @state() private notice = "";
   @state() private secret: { user: string; password: string } | null = null;
 
   override connectedCallback(): void {
@@ -52,7 +52,7 @@ export class PeopleView extends Spoken {
   protected override render(): TemplateResult {
     return html`<h1>${t("people.title")}</h1>
       <p class="error" role="alert" ?hidden=${this.message === ""}>${this.message}</p>
-      <p class="done" role="status" ?hidden=${this.said === ""}>${this.said}</p>
+      <p class="done" role="status" ?hidden=${this.notice === ""}>${this.notice}</p>
       ${
         this.secret === null
           ? nothing
@@ -137,12 +137,12 @@ export class PeopleView extends Spoken {
   async #signOut(user: string): Promise<void> {
     const answer = await this.api.signOutUser(user);
     this.message = answer.kind === "ok" ? "" : explain(answer);
-    this.said = answer.kind === "ok" ? t("people.signedOut", { user }) : "";
+    this.notice = answer.kind === "ok" ? t("people.signedOut", { user }) : "";
   }
 
   async #done<T>(call: Promise<Answer<T>>): Promise<T | null> {
     this.secret = null;
-    this.said = "";
+    this.notice = "";
     const answer = await call;
     this.message = answer.kind === "ok" ? "" : explain(answer);
     await this.#fetch();

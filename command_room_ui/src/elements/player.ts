@@ -12,14 +12,14 @@ import { age, dateTime, t } from "../i18n";
 import type { Segment } from "../model";
 import { firstPart, gather, type Part, readPlaylist, type Tracks, tracksOf, writePlaylist } from "../parts";
 import { pictureTime, type Span } from "../picture_time";
-import { controls, explain, Spoken } from "./base";
+import { controls, explain, LocalizedElement } from "./base";
 
 /** Until two frames have been seen. */
 const FRAME_GUESS_S = 1 / 30;
 const SKIP_S = 10;
 
 @customElement("recording-player")
-export class RecordingPlayer extends Spoken {
+export class RecordingPlayer extends LocalizedElement {
   static override styles = [
     controls,
     css`

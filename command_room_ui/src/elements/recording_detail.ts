@@ -10,14 +10,14 @@ import type { Api, Playback } from "../api";
 import { age, bytes, dateTime, day, decimal, type Key, t, tCode } from "../i18n";
 import type { Recording, Role } from "../model";
 import type { Verdict } from "../verdict";
-import { controls, explain, fieldValue, Spoken } from "./base";
+import { controls, explain, fieldValue, LocalizedElement } from "./base";
 import "./export_form";
 import "./hold_panel";
 import "./player";
 import "./verdict_strip";
 
 @customElement("recording-detail")
-export class RecordingDetail extends Spoken {
+export class RecordingDetail extends LocalizedElement {
   static override styles = [
     controls,
     css`

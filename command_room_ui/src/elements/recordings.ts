@@ -9,7 +9,7 @@ import { customElement, property, state } from "lit/decorators.js";
 import type { Api } from "../api";
 import { age, bytes, dateTime, type Key, t } from "../i18n";
 import type { Recording, Role } from "../model";
-import { controls, explain, fieldValue, Spoken } from "./base";
+import { controls, explain, fieldValue, LocalizedElement } from "./base";
 import type { HoldList } from "./hold_list";
 import "./hold_list";
 import "./recording_detail";
@@ -19,7 +19,7 @@ const STATES = ["open", "closed", "erased"] as const;
 const DAY_MS = 86_400_000;
 
 @customElement("recordings-view")
-export class RecordingsView extends Spoken {
+export class RecordingsView extends LocalizedElement {
   static override styles = [
     controls,
     css`

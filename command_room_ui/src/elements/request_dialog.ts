@@ -4,7 +4,7 @@ import { html, type TemplateResult } from "lit";
 import { customElement, query, state } from "lit/decorators.js";
 import { type Key, t } from "../i18n";
 import type { Camera } from "../model";
-import { fieldValue, Spoken } from "./base";
+import { fieldValue, LocalizedElement } from "./base";
 
 const THREATS = ["agents", "biens", "personnes"] as const;
 
@@ -15,7 +15,7 @@ export interface StreamRequest {
 }
 
 @customElement("request-dialog")
-export class RequestDialog extends Spoken {
+export class RequestDialog extends LocalizedElement {
   @query("dialog") private dialog!: HTMLDialogElement;
   @state() private camera: Camera | null = null;
 

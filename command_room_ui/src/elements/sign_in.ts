@@ -8,11 +8,11 @@ import { css, html, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import type { Answer, Api } from "../api";
 import { t } from "../i18n";
-import type { Session } from "../model";
-import { controls, explain, fieldValue, Spoken } from "./base";
+import type { SignInSession } from "../model";
+import { controls, explain, fieldValue, LocalizedElement } from "./base";
 
 @customElement("sign-in")
-export class SignIn extends Spoken {
+export class SignIn extends LocalizedElement {
   static override styles = [
     controls,
     css`
@@ -37,7 +37,7 @@ export class SignIn extends Spoken {
 
   @property({ attribute: false }) api!: Api;
   /** Signed in with a one-time password: only its change is possible. */
-  @property({ attribute: false }) session: Session | null = null;
+  @property({ attribute: false }) session: SignInSession | null = null;
   @property({ type: Boolean }) ended = false;
   @state() private message = "";
   @state() private busy = false;
@@ -87,7 +87,7 @@ export class SignIn extends Spoken {
       return;
     }
     this.#given = password;
-    this.#tell(answer.value);
+    this.#emitSignedIn(answer.value);
   }
 
   async #change(event: SubmitEvent): Promise<void> {
@@ -105,7 +105,7 @@ export class SignIn extends Spoken {
     }
     this.#given = "";
     const session = await this.api.session();
-    if (session.kind === "ok") this.#tell(session.value);
+    if (session.kind === "ok") this.#emitSignedIn(session.value);
   }
 
   async #during<T>(call: Promise<Answer<T>>): Promise<Answer<T>> {
@@ -116,7 +116,7 @@ export class SignIn extends Spoken {
     return answer;
   }
 
-  #tell(session: Session): void {
-    this.dispatchEvent(new CustomEvent<Session>("signed-in", { detail: session }));
+  #emitSignedIn(session: SignInSession): void {
+    this.dispatchEvent(new CustomEvent<SignInSession>("signed-in", { detail: session }));
   }
 }

@@ -8,7 +8,7 @@ import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { dateTime, type Key, language, t } from "../i18n";
 import { AXES, countMarks, type Finding, MARKS, type Mark, strip, tone, type Verdict } from "../verdict";
-import { controls, Spoken } from "./base";
+import { controls, LocalizedElement } from "./base";
 
 const NAMES: Readonly<Record<Mark, Key>> = {
   ".": "mark.intact",
@@ -29,10 +29,10 @@ const CLASSES: Readonly<Record<Mark, string>> = {
 /** Each cell shows its letter beside its colour. */
 const SIGNS: Readonly<Record<Mark, string>> = { ".": "", X: "✕", M: "∅", D: "⇄", "?": "?", "-": "–" };
 const TONES = { good: "✓", warn: "⚠", bad: "✕" } as const;
-const MOST_CELLS = 240;
+const MAX_CELLS = 240;
 
 @customElement("verdict-strip")
-export class VerdictStrip extends Spoken {
+export class VerdictStrip extends LocalizedElement {
   static override styles = [
     controls,
     css`
@@ -130,7 +130,7 @@ export class VerdictStrip extends Spoken {
   ];
 
   @property({ attribute: false }) verdict!: Verdict;
-  @state() private told = "";
+  @state() private hovered = "";
 
   protected override render(): TemplateResult {
     const { verdict } = this;
@@ -139,8 +139,8 @@ export class VerdictStrip extends Spoken {
         ${good ? TONES.good : TONES.bad} ${t(good ? "verify.good" : "verify.bad")}</p>
       <p class="soft">${dateTime(verdict.startAt)} → ${dateTime(verdict.endAt)}</p>
       ${this.#answers()} ${this.#strip()} ${this.#legend()}
-      ${this.#said("verify.findings", verdict.findings, "bad")} ${this.#said("verify.notes", verdict.notes, "soft")}
-      ${verdict.untold > 0 ? html`<p class="soft">${t("verify.untold", { count: verdict.untold })}</p>` : nothing}
+      ${this.#findings("verify.findings", verdict.findings, "bad")} ${this.#findings("verify.notes", verdict.notes, "soft")}
+      ${verdict.omitted > 0 ? html`<p class="soft">${t("verify.omitted", { count: verdict.omitted })}</p>` : nothing}
       <p class="soft">${t("verify.signer")} : <code>${verdict.signer}</code></p>`;
   }
 
@@ -157,20 +157,20 @@ export class VerdictStrip extends Spoken {
     return html`<div>
       <p class="soft">${t("verify.strip", { count: marks.length })}</p>
       <div class="strip" data-testid="strip" role="img" aria-label=${this.#summary()}>
-        ${strip(marks, MOST_CELLS).map((cell) => {
-          const said = this.#cell(cell.first, cell.last, cell.mark);
-          return html`<span class="cell ${CLASSES[cell.mark]}" title=${said} @pointerenter=${() => {
-            this.told = said;
+        ${strip(marks, MAX_CELLS).map((cell) => {
+          const words = this.#cell(cell.first, cell.last, cell.mark);
+          return html`<span class="cell ${CLASSES[cell.mark]}" title=${words} @pointerenter=${() => {
+            this.hovered = words;
           }}>${SIGNS[cell.mark]}</span>`;
         })}
       </div>
-      <p class="soft" aria-hidden="true">${this.told || "\u00a0"}</p>
+      <p class="soft" aria-hidden="true">${this.hovered || "\u00a0"}</p>
     </div>`;
   }
 
   #cell(first: number, last: number, mark: Mark): string {
-    const said = t(NAMES[mark]);
-    return first === last ? t("verify.fragment", { first, mark: said }) : t("verify.fragments", { first, last, mark: said });
+    const words = t(NAMES[mark]);
+    return first === last ? t("verify.fragment", { first, mark: words }) : t("verify.fragments", { first, last, mark: words });
   }
 
   #summary(): string {
@@ -185,7 +185,7 @@ export class VerdictStrip extends Spoken {
     )}</div>`;
   }
 
-  #said(title: Key, findings: readonly Finding[], how: string): TemplateResult | typeof nothing {
+  #findings(title: Key, findings: readonly Finding[], how: string): TemplateResult | typeof nothing {
     if (findings.length === 0) return nothing;
     return html`<div><h3>${t(title)}</h3><ul data-testid=${title}>${findings.map((finding) => html`<li class=${how}>${finding.words[language()]}</li>`)}</ul></div>`;
   }

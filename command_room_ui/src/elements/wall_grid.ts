@@ -11,17 +11,17 @@ import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
 import { styleMap } from "lit/directives/style-map.js";
-import type { Desk } from "../desk";
 import { clock, type Key, t } from "../i18n";
 import * as layout from "../layout";
-import type { Presented } from "../liveness";
+import type { PresentedFrame } from "../liveness";
 import type { TileView } from "../wall";
-import { controls, Spoken } from "./base";
+import type { Workstation } from "../workstation";
+import { controls, LocalizedElement } from "./base";
 import { CAMERA_TYPE } from "./camera_list";
 import "./wall_tile";
 
 @customElement("wall-grid")
-export class WallGrid extends Spoken {
+export class WallGrid extends LocalizedElement {
   static override styles = [
     controls,
     css`
@@ -69,14 +69,14 @@ export class WallGrid extends Spoken {
     `,
   ];
 
-  @property({ attribute: false }) desk!: Desk;
+  @property({ attribute: false }) workstation!: Workstation;
   /** Grows with each change of the wall, so that this element is drawn again. */
-  @property({ type: Number }) turn = 0;
+  @property({ type: Number }) revision = 0;
   @state() private over: number | null = null;
 
   protected override render(): TemplateResult {
-    const wall = this.desk.wall.layout;
-    const tiles = this.desk.wall.tiles().sort((left, right) => key(left).localeCompare(key(right)));
+    const wall = this.workstation.wall.layout;
+    const tiles = this.workstation.wall.tiles().sort((left, right) => key(left).localeCompare(key(right)));
     const template = layout.gridTemplate(wall);
     return html`<div class="bar" role="toolbar" aria-label=${t("wall.layout")}>
         ${layout.SIZES.map((size) => this.#sizeButton(size))}
@@ -93,43 +93,44 @@ export class WallGrid extends Spoken {
   }
 
   #sizeButton(size: layout.Size): TemplateResult {
-    return html`<button aria-pressed=${this.desk.wall.layout.size === size} aria-label=${t("wall.size", { count: size })} data-testid="size-${size}"
-      @click=${() => this.#arrange(layout.resize(this.desk.wall.layout, size))}>${size}</button>`;
+    return html`<button aria-pressed=${this.workstation.wall.layout.size === size} aria-label=${t("wall.size", { count: size })} data-testid="size-${size}"
+      @click=${() => this.#arrange(layout.resize(this.workstation.wall.layout, size))}>${size}</button>`;
   }
 
   #tile(view: TileView): TemplateResult {
-    const wall = this.desk.wall.layout;
+    const wall = this.workstation.wall.layout;
     const place = layout.placeOf(wall, view.tile);
     return html`<wall-tile .view=${view} .large=${layout.isLarge(wall, view.tile)} .spotlight=${wall.spotlight && wall.selected === view.tile}
       ?selected=${wall.selected === view.tile} .alarm=${this.#alarm(view)}
       class=${this.over === view.tile ? "over" : nothing} draggable=${view.id === null ? "false" : "true"}
       style=${styleMap({ "grid-column": place.column, "grid-row": place.row })}
       role="group" aria-label=${label(view)}
-      @click=${() => this.#arrange(layout.select(this.desk.wall.layout, view.tile))}
+      @click=${() => this.#arrange(layout.select(this.workstation.wall.layout, view.tile))}
       @dragover=${(event: DragEvent) => this.#onDragOver(event, view.tile)} @dragleave=${() => this.#onDragLeave(view.tile)}
       @drop=${(event: DragEvent) => this.#onDrop(event, view.tile)}
       @tile-hear=${() => this.hear(view.tile)} @tile-enlarge=${() => this.enlarge(view.tile)}
-      @tile-remove=${() => this.#arrange(layout.clear(this.desk.wall.layout, view.tile))}
-      @tile-retry=${() => this.desk.wall.retry(view.id ?? "")}></wall-tile>`;
+      @tile-remove=${() => this.#arrange(layout.clear(this.workstation.wall.layout, view.tile))}
+      @tile-retry=${() => this.workstation.wall.retry(view.id ?? "")}></wall-tile>`;
   }
 
   #alarm(view: TileView): "" | "seen" | "unseen" {
-    const alarm = this.desk.state.alarms.get(view.id ?? "");
+    const alarm = this.workstation.state.alarms.get(view.id ?? "");
     if (alarm === undefined) return "";
     return alarm.seen ? "seen" : "unseen";
   }
 
   /** Listen to a tile, or stop listening to it. */
   hear(tile: number): void {
-    const camera = this.desk.wall.layout.tiles[tile] ?? null;
-    const wall = this.desk.wall.layout;
+    const camera = this.workstation.wall.layout.tiles[tile] ?? null;
+    const wall = this.workstation.wall.layout;
     if (camera === null) return;
-    if (wall.audible === camera || this.desk.state.cameras.get(camera)?.liveAudio) this.#arrange(layout.listen(wall, camera));
+    if (wall.audible === camera || this.workstation.state.cameras.get(camera)?.liveAudio)
+      this.#arrange(layout.listen(wall, camera));
   }
 
   /** Show a tile large with the others beside it, or go back. */
   enlarge(tile: number): void {
-    const wall = this.desk.wall.layout;
+    const wall = this.workstation.wall.layout;
     const other = wall.spotlight && wall.selected !== tile;
     const next = layout.select(wall, tile);
     this.#arrange(other ? next : layout.toggleSpotlight(next));
@@ -141,11 +142,11 @@ export class WallGrid extends Spoken {
   };
 
   #arrange(next: layout.WallState): void {
-    this.desk.wall.arrange(next);
+    this.workstation.wall.arrange(next);
   }
 
-  #onFrame(event: CustomEvent<{ camera: string; frame: Presented }>): void {
-    this.desk.wall.presented(event.detail.camera, event.detail.frame);
+  #onFrame(event: CustomEvent<{ camera: string; frame: PresentedFrame }>): void {
+    this.workstation.wall.presented(event.detail.camera, event.detail.frame);
   }
 
   #onDragOver(event: DragEvent, tile: number): void {
@@ -163,12 +164,12 @@ export class WallGrid extends Spoken {
     this.over = null;
     if (camera === "") return;
     event.preventDefault();
-    this.#arrange(layout.place(this.desk.wall.layout, camera, tile));
+    this.#arrange(layout.place(this.workstation.wall.layout, camera, tile));
   }
 
   /** What a person who does not see the screen must know: pictures that are not live, transmissions that end soon. */
   #announce(): string {
-    const tiles = this.desk.wall.tiles();
+    const tiles = this.workstation.wall.tiles();
     const ends = tiles.flatMap(({ camera, ending }) =>
       camera === null || ending === null ? [] : [`${camera.label} : ${t("ending.announce", { time: clock(ending.at) })}`],
     );

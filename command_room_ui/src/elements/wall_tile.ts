@@ -10,10 +10,10 @@
 import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { customElement, property, query } from "lit/decorators.js";
 import { age, clock, decimal, type Key, refusal, t } from "../i18n";
-import { type Presented, shownAt } from "../liveness";
+import { type PresentedFrame, shownAt } from "../liveness";
 import type { Camera } from "../model";
 import type { TileView } from "../wall";
-import { controls, Spoken } from "./base";
+import { controls, LocalizedElement } from "./base";
 import { CAMERA_TYPE } from "./camera_list";
 import { tileStyles } from "./wall_tile_styles";
 
@@ -22,7 +22,7 @@ const SEAL_LATE_AFTER_S = 3;
 const SIGNS: Readonly<Record<string, string>> = { live: "●", frozen: "❚❚", waiting: "◌", asleep: "○", refused: "✕", empty: "" };
 
 @customElement("wall-tile")
-export class WallTile extends Spoken {
+export class WallTile extends LocalizedElement {
   static override styles = [controls, tileStyles];
 
   @property({ attribute: false }) view!: TileView;
@@ -49,7 +49,7 @@ export class WallTile extends Spoken {
     const kind = view.liveness.kind;
     if (view.id === null) return this.#empty();
     return html`<div class="tile ${kind} ${this.large ? "large" : "small"}" data-testid="tile" data-tile=${view.tile} data-camera=${view.id}
-        data-kind=${kind} @dblclick=${() => this.#say("tile-enlarge")}>
+        data-kind=${kind} @dblclick=${() => this.#emit("tile-enlarge")}>
       <div class="top">
         <span class="number" aria-hidden="true">${view.tile + 1}</span>
         <span class="name">${this.alarm !== "" ? html`<span class="urgent">▲</span> ` : nothing}${view.camera?.label ?? view.id}</span>
@@ -92,7 +92,7 @@ export class WallTile extends Spoken {
       <span class="big">${SIGNS[kind]} ${t(`tile.${kind}` as Key)}</span>
       ${kind === "frozen" && seconds !== null ? html`<span class="when" data-testid="frozen-age">${t("tile.frozenAge", { age: age(seconds) })}</span>` : nothing}
       <span class="why">${view.refusal === null ? t(`cause.${cause}` as Key) : refusal(view.refusal)}</span>
-      ${kind === "refused" ? html`<button @click=${() => this.#say("tile-retry")}>${t("tile.retry")}</button>` : nothing}
+      ${kind === "refused" ? html`<button @click=${() => this.#emit("tile-retry")}>${t("tile.retry")}</button>` : nothing}
     </div>`;
   }
 
@@ -156,10 +156,10 @@ export class WallTile extends Spoken {
     const canHear = view.audible || view.camera?.liveAudio === true;
     const hear = canHear ? t(view.audible ? "tile.mute" : "tile.hear") : t("tile.noAudio");
     return html`<button title=${hear} aria-label=${hear} aria-pressed=${view.audible} ?disabled=${!canHear} data-testid="hear" tabindex="-1"
-        @click=${() => this.#say("tile-hear")}>${view.audible ? "♪" : "♪̸"}</button>
+        @click=${() => this.#emit("tile-hear")}>${view.audible ? "♪" : "♪̸"}</button>
       <button title=${t(this.spotlight ? "tile.shrink" : "tile.enlarge")} aria-label=${t(this.spotlight ? "tile.shrink" : "tile.enlarge")}
-        data-testid="enlarge" tabindex="-1" @click=${() => this.#say("tile-enlarge")}>${this.spotlight ? "⤡" : "⤢"}</button>
-      <button title=${t("tile.remove")} aria-label=${t("tile.remove")} data-testid="remove" tabindex="-1" @click=${() => this.#say("tile-remove")}>✕</button>`;
+        data-testid="enlarge" tabindex="-1" @click=${() => this.#emit("tile-enlarge")}>${this.spotlight ? "⤡" : "⤢"}</button>
+      <button title=${t("tile.remove")} aria-label=${t("tile.remove")} data-testid="remove" tabindex="-1" @click=${() => this.#emit("tile-remove")}>✕</button>`;
   }
 
   /** Every presented frame is told to the wall, with the time its last packet came in. */
@@ -172,13 +172,13 @@ export class WallTile extends Spoken {
     const camera = this.view.id;
     this.#callback = video.requestVideoFrameCallback((now, metadata) => {
       const received = metadata.receiveTime ?? null;
-      const frame: Presented = {
+      const frame: PresentedFrame = {
         at: shownAt(now, received),
         received,
         rtp: metadata.rtpTimestamp ?? null,
       };
       this.dispatchEvent(
-        new CustomEvent<{ camera: string; frame: Presented }>("tile-frame", {
+        new CustomEvent<{ camera: string; frame: PresentedFrame }>("tile-frame", {
           detail: { camera, frame },
           bubbles: true,
           composed: true,
@@ -194,7 +194,7 @@ export class WallTile extends Spoken {
     );
   };
 
-  #say(name: string): void {
+  #emit(name: string): void {
     this.dispatchEvent(new CustomEvent<number>(name, { detail: this.view.tile, bubbles: true, composed: true }));
   }
 

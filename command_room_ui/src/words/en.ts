@@ -258,7 +258,7 @@ export const en: Catalogue = {
   "verify.time": "Time",
   "verify.findings": "Findings",
   "verify.notes": "Notes",
-  "verify.untold": "and {count} more",
+  "verify.omitted": "and {count} more",
   "verify.strip": "{count} fragments",
   "verify.fragments": "fragments {first} to {last}: {mark}",
   "verify.fragment": "fragment {first}: {mark}",

@@ -257,7 +257,7 @@ export const fr = {
   "verify.time": "Horodatage",
   "verify.findings": "Constats",
   "verify.notes": "Observations",
-  "verify.untold": "et {count} autres",
+  "verify.omitted": "et {count} autres",
   "verify.strip": "{count} fragments",
   "verify.fragments": "fragments {first} à {last} : {mark}",
   "verify.fragment": "fragment {first} : {mark}",

@@ -9,16 +9,16 @@ import type { Api } from "./api";
 import { restore, save, type WallState } from "./layout";
 import { Listeners } from "./listeners";
 import { LiveSocket, type SocketState } from "./live";
-import { acknowledge, type LiveMessage, type LiveState, NOTHING_KNOWN, reduce } from "./live_state";
+import { acknowledge, EMPTY_LIVE_STATE, type LiveMessage, type LiveState, reduce } from "./live_state";
 import { Wall } from "./wall";
 
 /** In the tab's own memory: gone with the tab, and with a sign-out. */
-const WALL_KEPT_AS = "relay.wall";
-const ALARMS_KEPT_AS = "relay.alarms";
+const WALL_STORAGE_KEY = "relay.wall";
+const ALARMS_STORAGE_KEY = "relay.alarms";
 
-export class Desk {
+export class Workstation {
   /** The relay tells an alarm once to each sign-in: a reload of the page must not lose one. */
-  state: LiveState = { ...NOTHING_KNOWN, ...restoreAlarms(sessionStorage.getItem(ALARMS_KEPT_AS)) };
+  state: LiveState = { ...EMPTY_LIVE_STATE, ...restoreAlarms(sessionStorage.getItem(ALARMS_STORAGE_KEY)) };
   readonly changed = new Listeners();
   /** Since when the live socket has been down (our milliseconds); null while it is up. */
   downSince: number | null = null;
@@ -32,7 +32,7 @@ export class Desk {
       state: (state) => this.#onState(state),
     });
     this.wall = new Wall(api, this.socket, () => this.state);
-    this.wall.layout = restore(sessionStorage.getItem(WALL_KEPT_AS));
+    this.wall.layout = restore(sessionStorage.getItem(WALL_STORAGE_KEY));
     this.wall.changed.add(() => this.#keep());
   }
 
@@ -64,7 +64,7 @@ export class Desk {
   #keep(): void {
     if (this.#kept === this.wall.layout) return;
     this.#kept = this.wall.layout;
-    sessionStorage.setItem(WALL_KEPT_AS, save(this.#kept));
+    sessionStorage.setItem(WALL_STORAGE_KEY, save(this.#kept));
   }
 
   readonly #leave = (): void => this.wall.stop();
@@ -72,7 +72,7 @@ export class Desk {
   #take(next: LiveState): void {
     const news = next.alarms !== this.state.alarms || next.seen !== this.state.seen;
     this.state = next;
-    if (news) sessionStorage.setItem(ALARMS_KEPT_AS, saveAlarms(next));
+    if (news) sessionStorage.setItem(ALARMS_STORAGE_KEY, saveAlarms(next));
   }
 
   #onMessage(message: LiveMessage): void {

@@ -10,7 +10,7 @@ import type { Camera } from "./model";
 /** Time enough to ask on the radio whether the threat lasts. */
 export const NOTICE_MS = 600_000;
 
-export interface Ending {
+export interface TransmissionEnd {
   /** UTC milliseconds. */
   readonly at: number;
   /** From now, never negative. */
@@ -18,7 +18,7 @@ export interface Ending {
 }
 
 /** The end of a camera's transmission once it is near; null where it is not, or has none. */
-export function endingOf(camera: Camera, now: number): Ending | null {
+export function upcomingEnd(camera: Camera, now: number): TransmissionEnd | null {
   const at = camera.endsAt;
   if (at === null || !isOnAir(camera) || at - now > NOTICE_MS) return null;
   return { at, seconds: Math.max(0, at - now) / 1000 };
@@ -26,6 +26,6 @@ export function endingOf(camera: Camera, now: number): Ending | null {
 
 /** The camera whose transmission ends first among those that end soon. */
 export function firstToEnd(cameras: Iterable<Camera>, now: number): string | null {
-  const ending = [...cameras].filter((camera) => endingOf(camera, now) !== null);
+  const ending = [...cameras].filter((camera) => upcomingEnd(camera, now) !== null);
   return ending.sort((left, right) => (left.endsAt ?? 0) - (right.endsAt ?? 0))[0]?.camera ?? null;
 }

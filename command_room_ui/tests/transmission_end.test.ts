@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { endingOf, firstToEnd, NOTICE_MS } from "../src/ending";
+import { firstToEnd, NOTICE_MS, upcomingEnd } from "../src/transmission_end";
 import { camera } from "./support";
 
 const NOW = 1_800_000_000_000;
@@ -7,15 +7,15 @@ const ends = (name: string, inMs: number, given = {}) => camera(name, { ends_ns:
 
 describe("the end of a transmission", () => {
   it("is told from ten minutes before until it has come", () => {
-    expect(endingOf(ends("a", NOTICE_MS + 1), NOW)).toBeNull();
-    expect(endingOf(ends("a", NOTICE_MS), NOW)).toEqual({ at: NOW + NOTICE_MS, seconds: 600 });
-    expect(endingOf(ends("a", -5000), NOW)).toEqual({ at: NOW - 5000, seconds: 0 });
+    expect(upcomingEnd(ends("a", NOTICE_MS + 1), NOW)).toBeNull();
+    expect(upcomingEnd(ends("a", NOTICE_MS), NOW)).toEqual({ at: NOW + NOTICE_MS, seconds: 600 });
+    expect(upcomingEnd(ends("a", -5000), NOW)).toEqual({ at: NOW - 5000, seconds: 0 });
   });
 
   it("is not told where there is none, or nothing is on air", () => {
-    expect(endingOf(camera("a"), NOW)).toBeNull();
-    expect(endingOf(camera("a", { ends_ns: null }), NOW)).toBeNull();
-    expect(endingOf(ends("a", 1000, { state: "ended", worker: null }), NOW)).toBeNull();
+    expect(upcomingEnd(camera("a"), NOW)).toBeNull();
+    expect(upcomingEnd(camera("a", { ends_ns: null }), NOW)).toBeNull();
+    expect(upcomingEnd(ends("a", 1000, { state: "ended", worker: null }), NOW)).toBeNull();
   });
 
   it("that comes first is known, for the key", () => {

@@ -10,10 +10,10 @@ import { type Alarm, ENDS_SOON, isTechnical } from "../alarms";
 import { age, t, tCode } from "../i18n";
 import type { LiveState } from "../live_state";
 import { AlertSound } from "../sound";
-import { controls, Spoken } from "./base";
+import { controls, LocalizedElement } from "./base";
 
 @customElement("alarm-banner")
-export class AlarmBanner extends Spoken {
+export class AlarmBanner extends LocalizedElement {
   static override styles = [
     controls,
     css`
@@ -82,8 +82,8 @@ export class AlarmBanner extends Spoken {
   }
 
   protected override render(): TemplateResult {
-    const told = [...this.live.alarms.values()].filter((alarm) => !alarm.seen || !this.shown.has(alarm.camera));
-    const alarms = told.sort((left, right) => Number(left.seen) - Number(right.seen) || right.at - left.at);
+    const shown = [...this.live.alarms.values()].filter((alarm) => !alarm.seen || !this.shown.has(alarm.camera));
+    const alarms = shown.sort((left, right) => Number(left.seen) - Number(right.seen) || right.at - left.at);
     return html`<div role="alert" class="hidden">${alarms.filter((alarm) => !alarm.seen).map((alarm) => html`<p>${t("alarm.announce", { title: t(this.#title(alarm)), label: this.#label(alarm) })}</p>`)}</div>
       ${alarms.length === 0 ? nothing : html`<div class="alarms">${alarms.map((alarm) => this.#row(alarm))}</div>`}`;
   }
@@ -111,13 +111,13 @@ export class AlarmBanner extends Spoken {
       <span class="who">${alarm.seen ? "" : `${t(this.#title(alarm))} — `}${this.#label(alarm)}</span>
       <span class="why">${alarm.seen ? "" : `${this.#why(alarm)}, `}${ago}</span>
       ${this.#sound.blocked && !alarm.seen ? html`<button @click=${this.#unblock}>${t("alarm.sound")}</button>` : nothing}
-      ${alarm.reason === ENDS_SOON && !alarm.seen ? html`<button @click=${() => this.#say("confirm-wanted", alarm)} data-testid="alarm-confirm">${t("ending.confirm")}</button>` : nothing}
-      <button class=${alarm.seen ? "" : "danger"} @click=${() => this.#say("alarm-show", alarm)} data-testid="alarm-show">${t("alarm.show")}</button>
-      ${alarm.seen ? nothing : html`<button @click=${() => this.#say("alarm-seen", alarm)} data-testid="alarm-seen">${t("alarm.seen")}</button>`}
+      ${alarm.reason === ENDS_SOON && !alarm.seen ? html`<button @click=${() => this.#emit("confirm-wanted", alarm)} data-testid="alarm-confirm">${t("ending.confirm")}</button>` : nothing}
+      <button class=${alarm.seen ? "" : "danger"} @click=${() => this.#emit("alarm-show", alarm)} data-testid="alarm-show">${t("alarm.show")}</button>
+      ${alarm.seen ? nothing : html`<button @click=${() => this.#emit("alarm-seen", alarm)} data-testid="alarm-seen">${t("alarm.seen")}</button>`}
     </div>`;
   }
 
-  #say(name: string, alarm: Alarm): void {
+  #emit(name: string, alarm: Alarm): void {
     this.dispatchEvent(new CustomEvent<string>(name, { detail: alarm.camera }));
   }
 

@@ -9,28 +9,28 @@ import { isOnAir, type LiveMessage } from "./live_state";
 import type { Camera } from "./model";
 
 /** A few of the relay's seconds: less would call a busy relay silent. */
-export const HOLDS_MS = 5000;
+export const FRESH_FOR_MS = 5000;
 
-export class Hearsay {
-  readonly #toldAt = new Map<string, number>();
+export class CameraFreshness {
+  readonly #receivedAt = new Map<string, number>();
 
   /** Take note of a message that came at `now`. */
   note(message: LiveMessage, now: number): void {
-    if (message.t === "hello") this.#toldAt.clear();
-    else if (message.t === "gone") this.#toldAt.delete(message.camera);
-    else if (message.t === "camera") this.#toldAt.set(message.camera.camera, now);
-    else if (message.t === "cameras") for (const camera of message.cameras) this.#toldAt.set(camera.camera, now);
+    if (message.t === "hello") this.#receivedAt.clear();
+    else if (message.t === "gone") this.#receivedAt.delete(message.camera);
+    else if (message.t === "camera") this.#receivedAt.set(message.camera.camera, now);
+    else if (message.t === "cameras") for (const camera of message.cameras) this.#receivedAt.set(camera.camera, now);
   }
 
   /** Whether what was said may still be repeated.  Of a camera that is not on air the relay speaks only when something changes. */
-  holds(camera: Camera, now: number): boolean {
-    const at = this.#toldAt.get(camera.camera);
-    return at !== undefined && (!isOnAir(camera) || now - at <= HOLDS_MS);
+  isFresh(camera: Camera, now: number): boolean {
+    const at = this.#receivedAt.get(camera.camera);
+    return at !== undefined && (!isOnAir(camera) || now - at <= FRESH_FOR_MS);
   }
 
   /** How old the newest seal is in seconds, the time since it was said included; null where there is none. */
   sealedAge(camera: Camera, now: number): number | null {
-    const at = this.#toldAt.get(camera.camera);
+    const at = this.#receivedAt.get(camera.camera);
     return at === undefined || camera.sealedAge === null ? null : camera.sealedAge + (now - at) / 1000;
   }
 }

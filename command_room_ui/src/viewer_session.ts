@@ -5,17 +5,17 @@
  * tiles, the live socket.  The relay is ICE-lite and answers with all its candidates, so nothing is gathered or trickled.
  */
 
-import type { Answer, Failure, WallAnswer } from "./api";
+import type { Answer, Failure, ViewerSessionAnswer } from "./api";
 import { Backoff } from "./backoff";
 import type { Problem } from "./problem";
 import { SLOTS } from "./slots";
 
-export type LinkState = "idle" | "opening" | "connecting" | "up" | "interrupted" | "down" | "refused";
+export type ViewerSessionState = "idle" | "opening" | "connecting" | "up" | "interrupted" | "down" | "refused";
 
 /** The part of `Api` that a connection needs. */
-export interface WallDoor {
-  openWall(worker: number, offer: string): Promise<Answer<WallAnswer>>;
-  closeWall(location: string): Promise<void>;
+export interface ViewerSessionApi {
+  openViewerSession(worker: number, offer: string): Promise<Answer<ViewerSessionAnswer>>;
+  closeViewerSession(location: string): Promise<void>;
 }
 
 export interface SlotStats {
@@ -37,13 +37,13 @@ const CONNECT_WITHIN_MS = 5000;
 /** The same offer would be refused again: unreadable, nothing that the relay can serve, too long. */
 const REFUSED_FOR_GOOD: ReadonlySet<number> = new Set([400, 406, 413]);
 
-export class WallLink {
-  state: LinkState = "idle";
+export class ViewerSession {
+  state: ViewerSessionState = "idle";
   /** Name of this wall in `/live` messages; null while there is none. */
   secret: string | null = null;
   /** How often it was opened; a new number means that every slot is empty again. */
   generation = 0;
-  tripMs: number | null = null;
+  roundTripMs: number | null = null;
   /** Why the relay refused the offer for good; it is made again only by `renew`. */
   refusal: Problem | null = null;
   readonly stats = new Map<number, SlotStats>();
@@ -57,7 +57,7 @@ export class WallLink {
 
   constructor(
     readonly worker: number,
-    private readonly door: WallDoor,
+    private readonly api: ViewerSessionApi,
     private readonly changed: () => void,
   ) {}
 
@@ -86,7 +86,7 @@ export class WallLink {
   reopen(): void {
     if (this.#closed || this.state === "opening") return;
     this.#tearDown();
-    this.#become("down");
+    this.#setState("down");
     this.#retryIn(this.#backoff.next());
   }
 
@@ -101,12 +101,12 @@ export class WallLink {
   close(): void {
     this.#closed = true;
     this.#tearDown();
-    this.#become("idle");
+    this.#setState("idle");
   }
 
   async #open(): Promise<void> {
     this.refusal = null;
-    this.#become("opening");
+    this.#setState("opening");
     const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
     this.#peer = peer;
     this.#streams = addReceivers(peer);
@@ -119,12 +119,12 @@ export class WallLink {
     }
     if (!answered) {
       this.#tearDown();
-      this.#become(this.refusal === null ? "down" : "refused");
+      this.#setState(this.refusal === null ? "down" : "refused");
       if (this.refusal === null) this.#retryIn(this.#backoff.next());
       return;
     }
     this.generation += 1;
-    if (this.state === "opening") this.#become("connecting");
+    if (this.state === "opening") this.#setState("connecting");
     this.#retryIn(CONNECT_WITHIN_MS);
   }
 
@@ -132,13 +132,13 @@ export class WallLink {
   async #negotiate(peer: RTCPeerConnection): Promise<boolean> {
     try {
       await peer.setLocalDescription(await peer.createOffer());
-      const answer = await this.door.openWall(this.worker, peer.localDescription?.sdp ?? "");
+      const answer = await this.api.openViewerSession(this.worker, peer.localDescription?.sdp ?? "");
       if (answer.kind !== "ok") {
         if (peer === this.#peer) this.refusal = refusedForGood(answer);
         return false;
       }
       if (peer !== this.#peer) {
-        void this.door.closeWall(answer.value.location);
+        void this.api.closeViewerSession(answer.value.location);
         return true;
       }
       this.#location = answer.value.location;
@@ -157,9 +157,9 @@ export class WallLink {
     if (state === "connected") {
       clearTimeout(this.#timer);
       this.#backoff.reset();
-      this.#become("up");
+      this.#setState("up");
     } else if (state === "disconnected") {
-      this.#become("interrupted");
+      this.#setState("interrupted");
       this.#retryIn(INTERRUPTED_FOR_MS);
     } else if (state === "failed" || state === "closed") {
       this.reopen();
@@ -181,14 +181,14 @@ export class WallLink {
     const peer = this.#peer;
     this.#peer = null;
     peer?.close();
-    if (this.#location !== null) void this.door.closeWall(this.#location);
+    if (this.#location !== null) void this.api.closeViewerSession(this.#location);
     this.#location = null;
     this.secret = null;
     this.stats.clear();
-    this.tripMs = null;
+    this.roundTripMs = null;
   }
 
-  #become(state: LinkState): void {
+  #setState(state: ViewerSessionState): void {
     if (state === this.state) return;
     this.state = state;
     this.changed();
@@ -208,7 +208,7 @@ export class WallLink {
   #takeStat(item: Record<string, unknown>): void {
     if (item.type === "candidate-pair" && item.nominated === true) {
       const trip = numeric(item.currentRoundTripTime);
-      if (trip !== null) this.tripMs = trip * 1000;
+      if (trip !== null) this.roundTripMs = trip * 1000;
     }
     if (item.type !== "inbound-rtp" || item.kind !== "video") return;
     const slot = this.#slotOf(item.mid);
@@ -268,17 +268,17 @@ function addReceivers(peer: RTCPeerConnection): MediaStream[] {
 export function wantedCodecs(kind: "video" | "audio", all: readonly RTCRtpCodec[]): RTCRtpCodec[] {
   if (kind === "audio") return all.filter((codec) => /^audio\/opus$/i.test(codec.mimeType));
   const useful = all.filter((codec) => /^video\/(h264|rtx)$/i.test(codec.mimeType));
-  const told = new Set<string>();
+  const seen = new Set<string>();
   const chosen = useful.filter((codec) => {
     const profile = profileOf(codec);
-    if (profile === null || told.has(profile)) return false;
-    told.add(profile);
+    if (profile === null || seen.has(profile)) return false;
+    seen.add(profile);
     return true;
   });
   return chosen.some((codec) => /h264/i.test(codec.mimeType)) ? chosen : useful;
 }
 
-/** What a codec is told apart by: `rtx`, or the H.264 profile without its level; null for a packetization mode other than 1. */
+/** What a codec is seen apart by: `rtx`, or the H.264 profile without its level; null for a packetization mode other than 1. */
 function profileOf(codec: RTCRtpCodec): string | null {
   if (!/h264/i.test(codec.mimeType)) return codec.mimeType.toLowerCase();
   const parameters = codec.sdpFmtpLine ?? "";

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Answer, WallAnswer } from "../src/api";
-import { WallLink, wantedCodecs } from "../src/whep";
+import type { Answer, ViewerSessionAnswer } from "../src/api";
+import { ViewerSession, wantedCodecs } from "../src/viewer_session";
 
 /** A peer connection that does as it is told; the newest one is `Peer.last`. */
 class Peer {
@@ -47,30 +47,30 @@ class Peer {
   }
 }
 
-/** The relay's door: answers as the test says. */
-class Door {
+/** The relay's api: answers as the test says. */
+class FakeApi {
   offers = 0;
   closed: string[] = [];
-  answer: () => Promise<Answer<WallAnswer>> = () => Promise.resolve(accepted(this.offers));
+  answer: () => Promise<Answer<ViewerSessionAnswer>> = () => Promise.resolve(accepted(this.offers));
 
-  openWall(): Promise<Answer<WallAnswer>> {
+  openViewerSession(): Promise<Answer<ViewerSessionAnswer>> {
     this.offers += 1;
     return this.answer();
   }
 
-  closeWall(location: string): Promise<void> {
+  closeViewerSession(location: string): Promise<void> {
     this.closed.push(location);
     return Promise.resolve();
   }
 }
 
-const accepted = (n: number): Answer<WallAnswer> => ({
+const accepted = (n: number): Answer<ViewerSessionAnswer> => ({
   kind: "ok",
   value: { sdp: "answer", location: `/wall/${n}`, secret: `wall${n}` },
 });
 
-let door: Door;
-let link: WallLink;
+let api: FakeApi;
+let session: ViewerSession;
 
 /** Let promises that are already kept be acted upon. */
 const settle = (): Promise<unknown> => vi.advanceTimersByTimeAsync(0);
@@ -81,47 +81,47 @@ beforeEach(() => {
   vi.stubGlobal("RTCRtpReceiver", { getCapabilities: () => ({ codecs: [] }) });
   vi.stubGlobal("MediaStream", class {});
   Peer.made = 0;
-  door = new Door();
-  link = new WallLink(0, door, () => undefined);
+  api = new FakeApi();
+  session = new ViewerSession(0, api, () => undefined);
 });
 
 afterEach(() => {
-  link.close();
+  session.close();
   vi.useRealTimers();
   vi.unstubAllGlobals();
 });
 
 describe("a session that is renewed", () => {
   it("is opened anew without a pause, and the old one is closed", async () => {
-    link.start();
+    session.start();
     await settle();
     const before = Peer.last;
     before.become("connected");
-    link.renew();
+    session.renew();
     await settle();
-    expect(door.offers).toBe(2);
+    expect(api.offers).toBe(2);
     expect(before.closed).toBe(true);
-    expect(door.closed).toEqual(["/wall/1"]);
-    expect(link).toMatchObject({ secret: "wall2", generation: 2, state: "connecting" });
+    expect(api.closed).toEqual(["/wall/1"]);
+    expect(session).toMatchObject({ secret: "wall2", generation: 2, state: "connecting" });
   });
 
   it("gives up an attempt under way that the worker may never answer", async () => {
-    door.answer = () => new Promise(() => undefined);
-    link.start();
+    api.answer = () => new Promise(() => undefined);
+    session.start();
     await settle();
-    door.answer = () => Promise.resolve(accepted(2));
-    link.renew();
+    api.answer = () => Promise.resolve(accepted(2));
+    session.renew();
     await settle();
-    expect(link).toMatchObject({ secret: "wall2", state: "connecting" });
+    expect(session).toMatchObject({ secret: "wall2", state: "connecting" });
   });
 
   it("stays closed once the page has left", async () => {
-    link.start();
+    session.start();
     await settle();
-    link.close();
-    link.renew();
+    session.close();
+    session.renew();
     await settle();
-    expect(door.offers).toBe(1);
+    expect(api.offers).toBe(1);
   });
 });
 
@@ -137,12 +137,12 @@ describe("an offer that the relay refuses for good", () => {
     } as const);
 
   it.each([400, 406, 413])("is not made again and again (%i), and says why", async (status) => {
-    door.answer = refusing(status, "a body of this type is at most 65536 bytes");
-    link.start();
+    api.answer = refusing(status, "a body of this type is at most 65536 bytes");
+    session.start();
     await vi.advanceTimersByTimeAsync(60_000);
-    expect(door.offers).toBe(1);
-    expect(link).toMatchObject({ state: "refused", secret: null });
-    expect(link.refusal).toEqual({
+    expect(api.offers).toBe(1);
+    expect(session).toMatchObject({ state: "refused", secret: null });
+    expect(session.refusal).toEqual({
       code: "body_too_large",
       detail: "a body of this type is at most 65536 bytes",
       facts: { max: 65536 },
@@ -150,22 +150,22 @@ describe("an offer that the relay refuses for good", () => {
   });
 
   it("is made again when there is a reason to: the relay or its worker were started again", async () => {
-    door.answer = refusing(413, "");
-    link.start();
+    api.answer = refusing(413, "");
+    session.start();
     await settle();
-    expect(link.refusal?.detail).toBe("HTTP 413");
-    door.answer = () => Promise.resolve(accepted(2));
-    link.renew();
+    expect(session.refusal?.detail).toBe("HTTP 413");
+    api.answer = () => Promise.resolve(accepted(2));
+    session.renew();
     await settle();
-    expect(link).toMatchObject({ state: "connecting", refusal: null });
+    expect(session).toMatchObject({ state: "connecting", refusal: null });
   });
 
   it.each([404, 429, 503])("is told from one that may pass (%i)", async (status) => {
-    door.answer = refusing(status, "busy");
-    link.start();
+    api.answer = refusing(status, "busy");
+    session.start();
     await vi.advanceTimersByTimeAsync(3000);
-    expect(door.offers).toBeGreaterThan(1);
-    expect(link.state).not.toBe("refused");
+    expect(api.offers).toBeGreaterThan(1);
+    expect(session.state).not.toBe("refused");
   });
 });
 

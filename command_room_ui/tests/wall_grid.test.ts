@@ -1,12 +1,12 @@
 import { expect, it } from "vitest";
-import type { Desk } from "../src/desk";
+import type { Workstation } from "../src/workstation";
 import "../src/elements/wall_grid";
 import type { WallGrid } from "../src/elements/wall_grid";
 import * as layout from "../src/layout";
-import { NOTHING_KNOWN, reduce } from "../src/live_state";
+import { EMPTY_LIVE_STATE, reduce } from "../src/live_state";
 import { camera } from "./support";
 
-/** A grid over a wall with one camera; only what `hear` needs of the desk is there. */
+/** A grid over a wall with one camera; only what `hear` needs of the workstation is there. */
 function gridWith(liveAudio: boolean, audible: boolean): { grid: WallGrid; heard: () => string | null } {
   const wall = {
     layout: layout.place(layout.EMPTY_WALL, "a", 0),
@@ -15,9 +15,9 @@ function gridWith(liveAudio: boolean, audible: boolean): { grid: WallGrid; heard
     },
   };
   if (audible) wall.layout = layout.listen(wall.layout, "a");
-  const state = reduce(NOTHING_KNOWN, { t: "cameras", cameras: [camera("a", { live_audio: liveAudio })] }, 0);
+  const state = reduce(EMPTY_LIVE_STATE, { t: "cameras", cameras: [camera("a", { live_audio: liveAudio })] }, 0);
   const grid = document.createElement("wall-grid") as WallGrid;
-  grid.desk = { wall, state } as unknown as Desk;
+  grid.workstation = { wall, state } as unknown as Workstation;
   return { grid, heard: () => wall.layout.audible };
 }
 

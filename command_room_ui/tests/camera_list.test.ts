@@ -2,14 +2,14 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import "../src/elements/camera_list";
 import type { CameraList } from "../src/elements/camera_list";
 import { setLanguage } from "../src/i18n";
-import { NOTHING_KNOWN, reduce } from "../src/live_state";
+import { EMPTY_LIVE_STATE, reduce } from "../src/live_state";
 import type { Camera } from "../src/model";
 import { camera } from "./support";
 
 let list: CameraList;
 
 async function shown(cameras: readonly Camera[], fresh: boolean): Promise<string> {
-  list.live = reduce(NOTHING_KNOWN, { t: "cameras", cameras }, 0);
+  list.live = reduce(EMPTY_LIVE_STATE, { t: "cameras", cameras }, 0);
   list.fresh = () => fresh;
   document.body.append(list);
   await list.updateComplete;
@@ -62,7 +62,7 @@ describe("the list of cameras", () => {
 
   it("calls no emergency what the relay reports by itself", async () => {
     const cameras = [camera("a"), camera("b", { pressed: true })];
-    list.live = reduce(NOTHING_KNOWN, { t: "cameras", cameras }, 0);
+    list.live = reduce(EMPTY_LIVE_STATE, { t: "cameras", cameras }, 0);
     for (const name of ["a", "b"])
       list.live = reduce(list.live, { t: "alarm", camera: name, reason: "recording_failed", at: null }, 0);
     list.fresh = () => true;

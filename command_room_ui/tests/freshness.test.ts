@@ -1,0 +1,39 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { CameraFreshness, FRESH_FOR_MS } from "../src/freshness";
+import { camera } from "./support";
+
+const live = camera("a", { sealed_age: 0.5 });
+const idle = camera("b", { state: "idle", worker: null });
+let freshness: CameraFreshness;
+
+beforeEach(() => {
+  freshness = new CameraFreshness();
+  freshness.note({ t: "cameras", cameras: [live, idle] }, 1000);
+});
+
+describe("what the relay said of a camera", () => {
+  it("holds no longer than a few of its seconds while the camera is on air, and again once it is said again", () => {
+    expect(freshness.isFresh(live, 1000 + FRESH_FOR_MS)).toBe(true);
+    expect(freshness.isFresh(live, 1001 + FRESH_FOR_MS)).toBe(false);
+    freshness.note({ t: "camera", camera: live }, 9000);
+    expect(freshness.isFresh(live, 9001)).toBe(true);
+  });
+
+  it("holds until it changes where nothing is on air: it is said once", () => {
+    expect(freshness.isFresh(idle, 1_000_000)).toBe(true);
+  });
+
+  it("holds nothing of a camera that was not told since the live socket began anew, nor of one that is gone", () => {
+    freshness.note({ t: "hello", workers: [0], serverMs: null }, 2000);
+    expect(freshness.isFresh(live, 2000)).toBe(false);
+    freshness.note({ t: "camera", camera: live }, 2000);
+    freshness.note({ t: "gone", camera: "a" }, 2000);
+    expect(freshness.isFresh(live, 2000)).toBe(false);
+  });
+
+  it("ages: a seal is as old as it was then, and the time since", () => {
+    expect(freshness.sealedAge(live, 1000)).toBe(0.5);
+    expect(freshness.sealedAge(live, 4000)).toBe(3.5);
+    expect(freshness.sealedAge(camera("a"), 4000)).toBeNull();
+  });
+});
