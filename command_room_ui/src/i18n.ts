@@ -6,11 +6,11 @@
 
 import { Listeners } from "./listeners";
 import type { Problem } from "./problem";
+import type { Catalogue, Key } from "./words/catalogue";
 import { en } from "./words/en";
 import { fr } from "./words/fr";
 
-export type Key = keyof typeof fr;
-export type Catalogue = Readonly<Record<Key, string>>;
+export type { Catalogue, Key };
 export const LANGUAGES = ["fr", "en"] as const;
 export type Language = (typeof LANGUAGES)[number];
 

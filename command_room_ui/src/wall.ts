@@ -92,7 +92,7 @@ interface PictureTiming {
 const RETRY_AFTER_END_MS = 300;
 const RETRY_AFTER_REFUSAL_MS = 2000;
 const TICK_MS = 250;
-/** States of a link that is better opened anew than waited for, once its worker is request to be up. */
+/** States of a link that is better opened anew than waited for, once its worker is said to be up. */
 const BROKEN: ReadonlySet<ViewerSessionState> = new Set(["interrupted", "down", "refused"]);
 /** The relay no longer knows a wall; its other `not_found` (a camera that has just ended) leaves the wall alone. */
 const SESSION_GONE: Code = "session_not_found";

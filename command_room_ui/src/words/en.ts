@@ -1,6 +1,6 @@
 /** Every English string of the page; the type makes sure that no key of the French catalogue is missing. */
 
-import type { Catalogue } from "../i18n";
+import type { Catalogue } from "./catalogue";
 import { problemsEn } from "./problems_en";
 
 export const en: Catalogue = {
