@@ -4,8 +4,8 @@
  * Owns: the shape of these numbers.  Must never know: secrets (a wall's name is one and is left out).
  */
 
+import type { TileView } from "./tile_view";
 import type { SlotStats } from "./viewer_session";
-import type { TileView } from "./wall";
 import type { Workstation } from "./workstation";
 
 export interface TileReport {

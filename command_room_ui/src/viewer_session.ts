@@ -18,6 +18,26 @@ export interface ViewerSessionApi {
   closeViewerSession(location: string): Promise<void>;
 }
 
+/** The public part of a viewer session; a test may stand in for it. */
+export type ViewerSessionHandle = Pick<
+  ViewerSession,
+  | "worker"
+  | "state"
+  | "refusal"
+  | "secret"
+  | "generation"
+  | "roundTripMs"
+  | "stats"
+  | "mediaUp"
+  | "audio"
+  | "stream"
+  | "start"
+  | "reopen"
+  | "renew"
+  | "close"
+  | "poll"
+>;
+
 export interface SlotStats {
   readonly framesDecoded: number;
   readonly freezeCount: number;

@@ -1,118 +1,55 @@
 /**
- * The wall as it runs: what the person wants on screen against what the relay carries, brought together again and again.
+ * The wall at work: it keeps the plan of the tiles, the relay's slots and the screen in step.
  *
- * Owns: the viewerSessions to the workers, what was said to the relay for each slot, the frames seen of each camera.  Must never know:
- * elements (it is given frames, it gives tiles).
+ * Owns: the viewer sessions, the requests for their slots, the timing of each visible picture.  Must never know: elements (it takes
+ * presented frames and returns tile views).
  *
- * `#sync` is the only place that says anything to the relay.  It compares, for each slot, the camera that the plan wants with the
- * camera that was said last, and says the difference; every event (a link opened anew, a socket back, a view ended, a refusal)
- * only changes one of the two sides.  So whatever was lost on the way is said again.
+ * Only `#sync` and `#syncSound` send to the relay.  For each slot they compare the camera that the plan wants with the camera that
+ * was requested last, and send the difference.  Every event (a viewer session opened anew, a socket back, a view ended, a refusal)
+ * changes only one of the two sides.  So a request that was lost on its way is sent again.
  */
 
-import { endToEnd, Median, relayToScreen, sinceStamp, type Uncertain } from "./delay";
 import { CameraFreshness } from "./freshness";
 import type { Assign, Code } from "./generated/live";
 import * as layout from "./layout";
 import { Listeners } from "./listeners";
 import type { LiveSocket } from "./live";
 import { isOnAir, type LiveMessage, type LiveState } from "./live_state";
-import { FrameWatch, judge, type Liveness, type PresentedFrame } from "./liveness";
-import type { Camera, Layer, Leg } from "./model";
-import type { Problem } from "./problem";
+import type { FrameWatch, PresentedFrame } from "./liveness";
+import type { Camera, Layer } from "./model";
+import { PictureTiming } from "./picture_timing";
+import { isSettled, mayAsk, type SlotRequest, SlotRequests } from "./slot_requests";
 import { find, type Pools, plan, type Wanted } from "./slots";
-import { type TransmissionEnd, upcomingEnd } from "./transmission_end";
-import { type SlotStats, ViewerSession, type ViewerSessionApi, type ViewerSessionState } from "./viewer_session";
+import { type Carrier, type TileView, tileView } from "./tile_view";
+import { ViewerSession, type ViewerSessionApi, type ViewerSessionHandle, type ViewerSessionState } from "./viewer_session";
 
-/** Everything a tile shows. */
-export interface TileView {
-  readonly tile: number;
-  readonly id: string | null;
-  readonly camera: Camera | null;
-  readonly liveness: Liveness;
-  /** Why the relay refused; shown as *refused* where only a person can change it. */
-  readonly refusal: Problem | null;
-  /** What the relay says of the camera (recording, seal) is of now, and the camera is on air. */
-  readonly fresh: boolean;
-  /** Seconds; null where nothing is sealed yet. */
-  readonly sealedAge: number | null;
-  readonly stream: MediaStream | null;
-  readonly leg: Leg | null;
-  readonly stats: SlotStats | null;
-  readonly delayMs: number | null;
-  readonly endToEnd: Uncertain | null;
-  /** Once the end of the transmission is near. */
-  readonly ending: TransmissionEnd | null;
-  readonly audible: boolean;
-  readonly worker: number | null;
-  readonly slot: number | null;
-  readonly view: string | null;
-}
-
-/** How a link to a worker is made. */
+/** How the viewer session on a worker is made; `changed` is called at each change of its state. */
 export type CreateViewerSession = (worker: number, changed: () => void) => ViewerSessionHandle;
-export type ViewerSessionHandle = Pick<
-  ViewerSession,
-  | "worker"
-  | "state"
-  | "refusal"
-  | "secret"
-  | "generation"
-  | "roundTripMs"
-  | "stats"
-  | "mediaUp"
-  | "audio"
-  | "stream"
-  | "start"
-  | "reopen"
-  | "renew"
-  | "close"
-  | "poll"
->;
 
-interface SlotRequest {
-  camera: string | null;
-  view: string | null;
-  layer: Layer;
-  /** Not before this time again (milliseconds); after a refusal that may pass, or an end. */
-  retryAt: number;
-  refusal: Problem | null;
-  /** The refusal stands until a person changes something. */
-  final: boolean;
-  /** Say it again even though it is the same: the relay may have forgotten, or the motive changed. */
-  resend: boolean;
-}
-
-interface PictureTiming {
-  readonly watch: FrameWatch;
-  readonly receivedToScreen: Median;
-  /** From a frame's stamp to its presentation. */
-  readonly stampToScreen: Median;
-}
-
-const RETRY_AFTER_END_MS = 300;
-const RETRY_AFTER_REFUSAL_MS = 2000;
 const TICK_MS = 250;
-/** States of a link that is better opened anew than waited for, once its worker is said to be up. */
+const POLL_MS = 1000;
+/** Once its worker is back, a viewer session in one of these states is opened anew at once. */
 const BROKEN: ReadonlySet<ViewerSessionState> = new Set(["interrupted", "down", "refused"]);
-/** The relay no longer knows a wall; its other `not_found` (a camera that has just ended) leaves the wall alone. */
+/** The relay does not know the viewer session.  Other codes of kind `not_found` (a camera that has just ended) leave it alone. */
 const SESSION_GONE: Code = "session_not_found";
-/** Refusals that something else than the passing of time must change. */
-const FINAL: ReadonlySet<string> = new Set(["forbidden", "incomplete", "invalid", "not_acceptable", "gone"]);
 
 export class Wall {
   layout: layout.WallState = layout.EMPTY_WALL;
   intervention: string | null = null;
   readonly changed = new Listeners();
+  /** By worker. */
   readonly viewerSessions = new Map<number, ViewerSessionHandle>();
-  /** Called when the relay wants a motive again (the intervention was closed, say). */
+  /** Called when the relay asks for a motive again, for example because the intervention was closed. */
   onMotiveNeeded: () => void = () => {};
   #pools: Pools = new Map();
-  readonly #requests = new Map<string, SlotRequest>();
+  readonly #requests = new SlotRequests();
+  /** The slot that each worker was asked for the sound of; absent where the relay may have forgotten it. */
   readonly #listened = new Map<number, number | null>();
   readonly #timings = new Map<string, PictureTiming>();
   readonly #freshness = new CameraFreshness();
+  /** Generation of each viewer session that the requests were sent on. */
   readonly #generations = new Map<number, number>();
-  /** Workers that went down, with the generation that their link had then. */
+  /** Workers that went down, with the generation of their viewer session at that moment. */
   readonly #generationWhenDown = new Map<number, number>();
   readonly #players = new Map<number, HTMLAudioElement>();
   #timers: ReturnType<typeof setInterval>[] = [];
@@ -126,13 +63,13 @@ export class Wall {
   ) {}
 
   start(): void {
-    this.#timers = [setInterval(() => this.refresh(), TICK_MS), setInterval(() => this.#poll(), 1000)];
+    this.#timers = [setInterval(() => this.refresh(), TICK_MS), setInterval(() => this.#poll(), POLL_MS)];
   }
 
   /** Leave: every view ends at the relay. */
   stop(): void {
     for (const timer of this.#timers) clearInterval(timer);
-    for (const viewerSession of this.viewerSessions.values()) viewerSession.close();
+    for (const session of this.viewerSessions.values()) session.close();
     for (const player of this.#players.values()) player.srcObject = null;
     this.viewerSessions.clear();
   }
@@ -147,53 +84,41 @@ export class Wall {
   setIntervention(intervention: string | null): void {
     if (intervention === this.intervention) return;
     this.intervention = intervention;
-    for (const request of this.#requests.values()) request.resend = true;
+    this.#requests.resendAll();
     this.refresh();
   }
 
-  /** Ask again for a tile that was refused or ended. */
+  /** Ask again for a camera that was refused or whose view ended. */
   retry(camera: string): void {
-    for (const request of this.#requests.values()) if (request.camera === camera) clearRequest(request);
+    this.#requests.retry(camera);
     this.refresh();
   }
 
-  /** A message of the live socket that concerns slots; the reducer has seen it already. */
+  /** Take a message of the live socket.  The reducer has seen it already. */
   take(message: LiveMessage): void {
     this.#freshness.note(message, this.now());
     if (message.t === "hello") this.#onHello(message.workers);
     else if (message.t === "assigned") this.#onAssigned(message.worker, message.slot, message.camera, message.view);
     else if (message.t === "refused") this.#onRefused(message);
-    else if (message.t === "ended") this.#onEnded(message.worker, message.slot, message.view);
+    else if (message.t === "ended") this.#requests.ended(message.worker, message.slot, message.view, this.now());
     else if (message.t === "worker") this.#onWorker(message.worker, message.up);
     else if (message.t !== "camera") return;
     this.refresh();
   }
 
-  /** A frame of a camera's tile was presented. */
+  /** A frame was presented on the tile of a camera. */
   presented(camera: string, frame: PresentedFrame): void {
     const timing = this.#timings.get(camera);
     if (timing === undefined) return;
-    const first = timing.watch.lastFrame === null;
-    if (!timing.watch.presented(frame)) return;
-    if (frame.received !== null) timing.receivedToScreen.add(Math.max(0, frame.at - frame.received));
-    this.#date(camera, timing, frame);
-    if (first) this.changed.fire();
+    const first = timing.frames.lastFrame === null;
+    const stamp = this.live().legs.get(this.#requests.viewOf(camera) ?? "")?.stamp ?? null;
+    if (timing.presented(frame, stamp, this.socket.clock.at(frame.at)) && first) this.changed.fire();
   }
 
-  #date(camera: string, timing: PictureTiming, frame: PresentedFrame): void {
-    const view = [...this.#requests.values()].find((request) => request.camera === camera)?.view ?? "";
-    const stamp = this.live().legs.get(view)?.stamp ?? null;
-    const shownAt = this.socket.clock.at(frame.at);
-    if (stamp === null || frame.rtp === null || shownAt === null) return;
-    const ms = sinceStamp(stamp, frame.rtp, shownAt);
-    if (ms !== null) timing.stampToScreen.add(ms);
-  }
-
-  /** Bring plan, relay and screen together. */
+  /** Bring the plan, the relay and the screen together. */
   refresh(): void {
     this.#trackVisible();
-    const next = plan(this.#pools, this.#wanted());
-    this.#pools = next.pools;
+    this.#pools = plan(this.#pools, this.#wanted()).pools;
     this.#sync();
     this.#syncSound();
     this.changed.fire();
@@ -203,103 +128,82 @@ export class Wall {
     return Array.from({ length: this.layout.size }, (_, tile) => this.#tile(tile));
   }
 
+  /** Whether a camera's state is known now: the live socket and the worker are up, and the state was received a moment ago. */
+  isFresh(camera: Camera): boolean {
+    return this.socket.state === "open" && !this.#isDown(camera.worker) && this.#freshness.isFresh(camera, this.now());
+  }
+
+  /** UTC milliseconds, by the relay's clock where it is known. */
+  utc(): number {
+    return this.socket.clock.at(this.now()) ?? Date.now();
+  }
+
+  /** The frames of a visible camera: how often and how long its picture paused on this screen, and when its last frame was. */
+  frames(camera: string): FrameWatch | null {
+    return this.#timings.get(camera)?.frames ?? null;
+  }
+
   #onHello(workers: readonly number[]): void {
     for (const worker of workers) {
       const known = this.viewerSessions.get(worker);
       // Another relay may take the offer that this one refused.
       if (known?.state === "refused") known.renew();
       if (known !== undefined) continue;
-      const viewerSession = this.createViewerSession(worker, () => this.refresh());
-      this.viewerSessions.set(worker, viewerSession);
-      viewerSession.start();
+      const session = this.createViewerSession(worker, () => this.refresh());
+      this.viewerSessions.set(worker, session);
+      session.start();
     }
-    // The relay may have been restarted: say everything again.
-    for (const request of this.#requests.values()) request.resend = true;
+    // The relay may have been restarted: request everything again.
+    this.#requests.resendAll();
     this.#listened.clear();
     this.#generationWhenDown.clear();
   }
 
   /**
-   * A worker that went down took its walls along: its pictures stand, and it is asked for new ones once it is back.  One that was
-   * only told to be up (control was started again) still has its walls.
+   * A worker that went down has lost its viewer session: its pictures stand still, and the session is opened anew once the worker is
+   * back.  A worker that is reported up without having been down (control was restarted) still has its viewer session.
    */
   #onWorker(worker: number, up: boolean): void {
-    const viewerSession = this.viewerSessions.get(worker);
-    if (viewerSession === undefined) return;
+    const session = this.viewerSessions.get(worker);
+    if (session === undefined) return;
     if (!up) {
-      this.#generationWhenDown.set(worker, viewerSession.generation);
-      for (const placement of this.#pools.get(worker) ?? []) this.#timings.get(placement?.camera ?? "")?.watch.halt();
+      this.#generationWhenDown.set(worker, session.generation);
+      for (const placement of this.#pools.get(worker) ?? []) this.#timings.get(placement?.camera ?? "")?.frames.halt();
       return;
     }
-    const gone = this.#generationWhenDown.get(worker) === viewerSession.generation;
+    const lost = this.#generationWhenDown.get(worker) === session.generation;
     this.#generationWhenDown.delete(worker);
-    if (gone || BROKEN.has(viewerSession.state)) viewerSession.renew();
+    if (lost || BROKEN.has(session.state)) session.renew();
   }
 
   #onAssigned(worker: number, slot: number, camera: string | null, view: string | null): void {
-    const request = this.#slot(worker, slot);
-    if (camera === null || request.camera !== camera) return;
-    request.view = view;
-    request.refusal = null;
-    this.#timings.get(camera)?.watch.assigned(this.now());
+    if (camera === null || !this.#requests.assigned(worker, slot, camera, view)) return;
+    this.#timings.get(camera)?.frames.assigned(this.now());
     this.#listened.delete(worker);
   }
 
   #onRefused(message: Extract<LiveMessage, { t: "refused" }>): void {
-    if (message.camera === null) return;
-    const request = this.#slot(message.worker, message.slot);
-    if (message.camera !== request.camera) return;
+    if (message.camera === null || message.camera !== this.#requests.of(message.worker, message.slot).camera) return;
     if (message.code === SESSION_GONE) {
       this.viewerSessions.get(message.worker)?.reopen();
       return;
     }
-    request.refusal = { code: message.code, detail: message.detail, facts: message.facts };
-    request.view = null;
-    request.final = FINAL.has(message.kind);
-    request.retryAt = request.final ? Number.POSITIVE_INFINITY : this.now() + RETRY_AFTER_REFUSAL_MS;
+    this.#requests.refused(message, this.now());
     if (message.kind === "incomplete") this.onMotiveNeeded();
   }
 
-  #onEnded(worker: number, slot: number, view: string): void {
-    const request = this.#slot(worker, slot);
-    if (request.view !== view) return;
-    clearRequest(request);
-    request.retryAt = this.now() + RETRY_AFTER_END_MS;
-  }
-
-  #slot(worker: number, slot: number): SlotRequest {
-    const key = `${worker}/${slot}`;
-    const known = this.#requests.get(key);
-    if (known !== undefined) return known;
-    const made: SlotRequest = {
-      camera: null,
-      view: null,
-      layer: "high",
-      retryAt: 0,
-      refusal: null,
-      final: false,
-      resend: false,
-    };
-    this.#requests.set(key, made);
-    return made;
-  }
-
-  /** Have an eye on each visible camera, and on no other. */
+  /** Time the pictures of the visible cameras, and of no other. */
   #trackVisible(): void {
     const shown = new Set(layout.visible(this.layout).map((item) => item.camera));
     for (const camera of this.#timings.keys()) if (!shown.has(camera)) this.#timings.delete(camera);
-    for (const camera of shown) {
-      if (!this.#timings.has(camera))
-        this.#timings.set(camera, { watch: new FrameWatch(), receivedToScreen: new Median(), stampToScreen: new Median() });
-    }
+    for (const camera of shown) if (!this.#timings.has(camera)) this.#timings.set(camera, new PictureTiming());
   }
 
-  /** Each visible camera on the worker that has it; one that went away keeps its slot, so that its last picture stays. */
+  /** Each visible camera on the worker that has it.  A camera that went away keeps its slot, so that its last picture stays. */
   #wanted(): Wanted[] {
     return layout.visible(this.layout).flatMap(({ tile, camera }) => {
       const known = this.live().cameras.get(camera);
-      const held = this.#holder(camera);
-      const worker = known !== undefined && isOnAir(known) ? known.worker : held;
+      const worker = known !== undefined && isOnAir(known) ? known.worker : this.#holder(camera);
       return worker === null ? [] : [{ tile, camera, worker }];
     });
   }
@@ -312,193 +216,101 @@ export class Wall {
   #sync(): void {
     if (this.socket.state !== "open") return;
     for (const [worker, pool] of this.#pools) {
-      const viewerSession = this.viewerSessions.get(worker);
-      if (viewerSession === undefined || viewerSession.secret === null) continue;
-      if (this.#generations.get(worker) !== viewerSession.generation) this.#forgetRequests(worker, viewerSession.generation);
+      const session = this.viewerSessions.get(worker);
+      if (session === undefined || session.secret === null) continue;
+      if (this.#generations.get(worker) !== session.generation) this.#onNewGeneration(worker, session.generation);
       for (const [slot, placement] of pool.entries())
-        this.#requestSlot(viewerSession, slot, placement?.camera ?? null, placement?.tile ?? 0);
+        this.#syncSlot(session, session.secret, slot, placement?.camera ?? null, placement?.tile ?? 0);
     }
   }
 
-  /** The link is new: the relay carries nothing on it yet. */
-  #forgetRequests(worker: number, generation: number): void {
+  /** The viewer session was opened anew: the relay carries nothing on it yet. */
+  #onNewGeneration(worker: number, generation: number): void {
     this.#generations.set(worker, generation);
-    for (const [key, request] of this.#requests) if (key.startsWith(`${worker}/`)) clearRequest(request);
+    this.#requests.forgetWorker(worker);
     this.#listened.delete(worker);
   }
 
-  #requestSlot(viewerSession: ViewerSessionHandle, slot: number, placement: string | null, tile: number): void {
-    const camera = this.intervention === null ? null : placement;
-    const request = this.#slot(viewerSession.worker, slot);
+  #syncSlot({ worker }: ViewerSessionHandle, wall: string, slot: number, planned: string | null, tile: number): void {
+    const camera = this.intervention === null ? null : planned;
+    const request = this.#requests.of(worker, slot);
     const layer: Layer = layout.isLarge(this.layout, tile) ? "high" : "low";
-    if (request.camera === camera && this.#isUpToDate(viewerSession, slot, request, layer)) return;
-    if (camera !== null && !this.#mayAsk(camera, request)) return;
-    if (viewerSession.secret === null) return;
-    const message: Assign = {
-      t: "assign",
-      wall: viewerSession.secret,
-      worker: viewerSession.worker,
-      slot,
-      camera,
-      intervention: this.intervention,
-      layer,
-    };
-    if (!this.socket.send(message)) return;
-    Object.assign(request, { camera, view: null, layer, retryAt: 0, refusal: null, final: false, resend: false });
+    if (request.camera === camera) {
+      this.#syncLayer(wall, slot, request, layer);
+      if (isSettled(request, this.now())) return;
+    }
+    if (camera !== null && !this.#isWatchable(camera, request)) return;
+    const message: Assign = { t: "assign", wall, worker, slot, camera, intervention: this.intervention, layer };
+    if (this.socket.send(message)) this.#requests.sent(worker, slot, camera, layer);
   }
 
-  /** Whether nothing more has to be said of the camera of a slot; a wanted change of layer is said in passing. */
-  #isUpToDate(viewerSession: ViewerSessionHandle, slot: number, request: SlotRequest, layer: Layer): boolean {
-    if (request.camera === null) return true;
-    if (request.resend) return false;
-    if (request.view !== null && request.layer !== layer) this.#requestLayer(viewerSession, slot, request, layer);
-    return request.refusal === null || request.retryAt > this.now();
+  /** Ask for another layer of a view that runs. */
+  #syncLayer(wall: string, slot: number, request: SlotRequest, layer: Layer): void {
+    if (request.camera === null || request.resend || request.view === null || request.layer === layer) return;
+    if (this.socket.send({ t: "layer", wall, slot, layer })) request.layer = layer;
   }
 
-  #mayAsk(camera: string, request: SlotRequest): boolean {
+  #isWatchable(camera: string, request: SlotRequest): boolean {
     const known = this.live().cameras.get(camera);
-    if (known === undefined || !isOnAir(known)) return false;
-    const other = request.camera !== null && request.camera !== camera;
-    return other || request.resend || request.retryAt <= this.now();
+    return known !== undefined && isOnAir(known) && mayAsk(request, camera, this.now());
   }
 
-  #requestLayer(viewerSession: ViewerSessionHandle, slot: number, request: SlotRequest, layer: Layer): void {
-    if (viewerSession.secret === null) return;
-    if (this.socket.send({ t: "layer", wall: viewerSession.secret, slot, layer })) request.layer = layer;
-  }
-
-  /** Say which slot of each wall is heard, once its view runs, and let that wall's sound out. */
+  /** Ask each worker for the sound of the slot that is heard, once its view runs, and play the sound of its viewer session. */
   #syncSound(): void {
     const camera = this.layout.audible;
-    for (const [worker, viewerSession] of this.viewerSessions) {
+    for (const [worker, session] of this.viewerSessions) {
       const slot = this.#pools.get(worker)?.findIndex((placement) => placement !== null && placement.camera === camera) ?? -1;
-      const wanted = camera !== null && slot >= 0 && this.#slot(worker, slot).view !== null ? slot : null;
-      const request = this.#listened.get(worker) ?? null;
-      if (
-        wanted !== request &&
-        viewerSession.secret !== null &&
-        this.socket.send({ t: "listen", wall: viewerSession.secret, slot: wanted })
-      ) {
+      const wanted = camera !== null && slot >= 0 && this.#requests.of(worker, slot).view !== null ? slot : null;
+      const changed = wanted !== (this.#listened.get(worker) ?? null);
+      if (changed && session.secret !== null && this.socket.send({ t: "listen", wall: session.secret, slot: wanted }))
         this.#listened.set(worker, wanted);
-      }
-      this.#playSound(worker, wanted === null ? null : viewerSession.audio);
+      this.#play(worker, wanted === null ? null : session.audio);
     }
   }
 
-  #playSound(worker: number, stream: MediaStream | null): void {
+  #play(worker: number, stream: MediaStream | null): void {
     const player = this.#players.get(worker) ?? document.createElement("audio");
     this.#players.set(worker, player);
     if (player.srcObject === stream) return;
     player.srcObject = stream;
-    // Refused only before the person touched the page; choosing the tile was a touch.
+    // A browser refuses to play only before the person touched the page; choosing the tile was a touch.
     if (stream !== null) player.play().catch(() => undefined);
   }
 
   #tile(tile: number): TileView {
     const id = this.layout.tiles[tile] ?? null;
-    const held = find(this.#pools, tile);
-    if (id === null || held === null) return this.#unheld(tile, id);
-    const { worker, slot } = held;
-    const viewerSession = this.viewerSessions.get(worker);
-    const request = this.#slot(worker, slot);
-    const camera = this.live().cameras.get(id) ?? null;
-    const leg = this.live().legs.get(request.view ?? "") ?? null;
-    const stats = viewerSession?.stats.get(slot) ?? null;
-    const refusal = request.camera === id ? request.refusal : null;
-    return {
-      ...this.#unheld(tile, id),
-      liveness: this.#judge(id, camera, refusal !== null && request.final, viewerSession, leg),
-      refusal,
-      stream: viewerSession?.stream(slot) ?? null,
-      leg,
-      stats,
-      ...this.#delays(id, camera, viewerSession, leg),
-      worker,
-      slot,
-      view: request.view,
-    };
-  }
-
-  /** A tile that no slot carries: empty, or its camera is not on air. */
-  #unheld(tile: number, id: string | null): TileView {
     const camera = id === null ? null : (this.live().cameras.get(id) ?? null);
-    const nothing = { refusal: null, stream: null, leg: null, stats: null, delayMs: null, endToEnd: null };
-    const nowhere = { worker: null, slot: null, view: null };
-    const liveness = this.#judge(id, camera, false, undefined, null);
-    const fresh = camera !== null && isOnAir(camera) && this.isFresh(camera);
-    const sealedAge = camera === null ? null : this.#freshness.sealedAge(camera, this.now());
-    const audible = id !== null && this.layout.audible === id;
-    const ending = camera === null ? null : upcomingEnd(camera, this.utc());
-    return { tile, id, camera, liveness, fresh, sealedAge, ...nothing, ending, audible, ...nowhere };
-  }
-
-  #judge(
-    id: string | null,
-    camera: Camera | null,
-    refused: boolean,
-    viewerSession: ViewerSessionHandle | undefined,
-    leg: Leg | null,
-  ): Liveness {
-    const watch = this.#timings.get(id ?? "")?.watch;
-    const facts = {
-      camera: id,
-      source: camera?.state ?? "offline",
-      refused,
+    const carrier = id === null ? null : this.#carrier(tile);
+    const sources = {
+      tile,
+      id,
+      camera,
+      carrier,
+      timing: this.#timings.get(id ?? "") ?? null,
       socketUp: this.socket.state === "open",
-      mediaUp: viewerSession?.mediaUp ?? false,
-      mediaRefused: viewerSession?.state === "refused",
-      workerDown: this.#isDown(viewerSession?.worker ?? camera?.worker ?? null),
-      halted: watch?.halted ?? false,
-      layer: leg?.layer ?? "high",
-      lastFrame: watch?.lastFrame ?? null,
-      interval: watch?.interval ?? null,
-    } as const;
-    return judge(facts, this.now());
+      workerDown: this.#isDown(carrier?.viewerSession?.worker ?? camera?.worker ?? null),
+      fresh: camera !== null && isOnAir(camera) && this.isFresh(camera),
+      sealedAge: camera === null ? null : this.#freshness.sealedAge(camera, this.now()),
+      audible: id !== null && this.layout.audible === id,
+      clockUncertaintyMs: this.socket.clock.offset?.uncertaintyMs ?? null,
+    };
+    return tileView(sources, this.now(), this.utc());
   }
 
-  /** Whether what the relay said of a camera is of now: the live socket is up, its worker too, and it was said a moment ago. */
-  isFresh(camera: Camera): boolean {
-    return this.socket.state === "open" && !this.#isDown(camera.worker) && this.#freshness.isFresh(camera, this.now());
-  }
-
-  /** UTC milliseconds, by the relay's clock where it is known. */
-  utc(): number {
-    return this.socket.clock.at(this.now()) ?? Date.now();
+  #carrier(tile: number): Carrier | null {
+    const held = find(this.#pools, tile);
+    if (held === null) return null;
+    const { worker, slot } = held;
+    const request = this.#requests.of(worker, slot);
+    const leg = this.live().legs.get(request.view ?? "") ?? null;
+    return { worker, slot, viewerSession: this.viewerSessions.get(worker), request, leg };
   }
 
   #isDown(worker: number | null): boolean {
     return worker !== null && this.live().down.has(worker);
   }
 
-  #delays(
-    id: string,
-    camera: Camera | null,
-    viewerSession: ViewerSessionHandle | undefined,
-    leg: Leg | null,
-  ): Pick<TileView, "delayMs" | "endToEnd"> {
-    const timing = this.#timings.get(id);
-    const roundTripMs = leg?.rttMs ?? viewerSession?.roundTripMs ?? null;
-    const delayMs = relayToScreen({
-      relayMs: leg?.delayMs ?? null,
-      roundTripMs,
-      screenMs: timing?.receivedToScreen.value ?? null,
-    });
-    const ms = timing?.stampToScreen.value ?? null;
-    const uncertaintyMs = this.socket.clock.offset?.uncertaintyMs ?? null;
-    const shown = ms === null || uncertaintyMs === null ? null : { ms, uncertaintyMs };
-    return { delayMs, endToEnd: endToEnd(shown, camera?.uplinkMs ?? null, camera?.clockUncertaintyMs ?? null) };
-  }
-
-  /** How often and how long a camera's picture paused on this screen, and when its last frame was. */
-  frames(camera: string): FrameWatch | null {
-    return this.#timings.get(camera)?.watch ?? null;
-  }
-
   #poll(): void {
-    for (const viewerSession of this.viewerSessions.values()) void viewerSession.poll();
+    for (const session of this.viewerSessions.values()) void session.poll();
   }
-}
-
-function clearRequest(request: SlotRequest): void {
-  Object.assign(request, { camera: null, view: null, retryAt: 0, refusal: null, final: false, resend: false });
 }

@@ -4,7 +4,8 @@ import type { FromPage } from "../src/generated/live";
 import * as layout from "../src/layout";
 import { EMPTY_LIVE_STATE, type LiveMessage, type LiveState, reduce } from "../src/live_state";
 import type { Leg } from "../src/model";
-import { type ViewerSessionHandle, Wall } from "../src/wall";
+import type { ViewerSessionHandle } from "../src/viewer_session";
+import { Wall } from "../src/wall";
 import { camera } from "./support";
 
 type Sent = Readonly<Record<string, unknown>>;

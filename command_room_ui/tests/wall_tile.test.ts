@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import "../src/elements/wall_tile";
 import type { WallTile } from "../src/elements/wall_tile";
 import { setLanguage } from "../src/i18n";
-import type { TileView } from "../src/wall";
+import type { TileView } from "../src/tile_view";
 import { camera } from "./support";
 
 const LIVE: TileView = {

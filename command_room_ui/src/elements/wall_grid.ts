@@ -14,7 +14,7 @@ import { styleMap } from "lit/directives/style-map.js";
 import { clock, type Key, t } from "../i18n";
 import * as layout from "../layout";
 import type { PresentedFrame } from "../liveness";
-import type { TileView } from "../wall";
+import type { TileView } from "../tile_view";
 import type { Workstation } from "../workstation";
 import { controls, LocalizedElement } from "./base";
 import { CAMERA_TYPE } from "./camera_list";

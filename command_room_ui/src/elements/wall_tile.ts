@@ -12,7 +12,7 @@ import { customElement, property, query } from "lit/decorators.js";
 import { age, clock, decimal, type Key, refusal, t } from "../i18n";
 import { type PresentedFrame, shownAt } from "../liveness";
 import type { Camera } from "../model";
-import type { TileView } from "../wall";
+import type { TileView } from "../tile_view";
 import { controls, LocalizedElement } from "./base";
 import { CAMERA_TYPE } from "./camera_list";
 import { tileStyles } from "./wall_tile_styles";
