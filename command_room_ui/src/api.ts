@@ -50,12 +50,8 @@ export interface Playback {
   readonly playlist: string;
 }
 
-/** The relay takes the ends of the interval under `from_ns` and `to_ns` too. */
-export interface ExportRequest extends Omit<http.ExportAsk, "from" | "to"> {
-  /** UTC nanoseconds; a JavaScript number is exact to 256 ns here, which is less than a frame. */
-  readonly from_ns: http.ExportAsk["from"];
-  readonly to_ns: http.ExportAsk["to"];
-}
+/** `from` and `to` in UTC nanoseconds: a JavaScript number is exact to 256 ns here, which is less than a frame. */
+export type ExportRequest = http.ExportAsk;
 
 export interface ExportState {
   readonly id: string;

@@ -155,15 +155,15 @@ describe("requests", () => {
     answers = [json({ export: "e", state: "ready" }, 201)];
     const from = Date.UTC(2026, 10, 22) * 1e6;
     await api.startExport("r", {
-      from_ns: from,
-      to_ns: from,
+      from,
+      to: from,
       motive: "",
       legal_basis: "",
       requesting_agent: "",
       requesting_service: "",
       procedure_no: "",
     });
-    expect(String(calls[0]?.init.body)).toContain('"from_ns":1795305600000000000,');
+    expect(String(calls[0]?.init.body)).toContain('"from":1795305600000000000,"to":1795305600000000000,');
   });
 });
 

@@ -72,8 +72,8 @@ export class ExportForm extends LocalizedElement {
     this.busy = true;
     this.made = null;
     const answer = await this.api.startExport(this.recording.id, {
-      from_ns: new Date(fieldValue(form, "from")).getTime() * 1e6,
-      to_ns: new Date(fieldValue(form, "to")).getTime() * 1e6,
+      from: new Date(fieldValue(form, "from")).getTime() * 1e6,
+      to: new Date(fieldValue(form, "to")).getTime() * 1e6,
       motive: fieldValue(form, "motive"),
       legal_basis: fieldValue(form, "basis"),
       requesting_agent: fieldValue(form, "agent"),
