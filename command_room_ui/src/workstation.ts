@@ -1,29 +1,32 @@
 /**
- * The work place of a person who may watch: live socket, what it told, the wall.
+ * Everything behind the live view of a person who may watch: the live socket, the state that it reports, the wall, the intervention.
  *
- * Owns: the life of these three and their meeting.  Must never know: elements.
+ * Owns: the life of these parts and how they meet.  Must never know: elements.
  */
 
 import { restoreAlarms, saveAlarms } from "./alarms";
 import type { Api } from "./api";
+import { CurrentIntervention } from "./current_intervention";
 import { restore, save, type WallState } from "./layout";
 import { Listeners } from "./listeners";
 import { LiveSocket, type SocketState } from "./live";
 import { acknowledge, EMPTY_LIVE_STATE, type LiveMessage, type LiveState, reduce } from "./live_state";
 import { Wall } from "./wall";
 
-/** In the tab's own memory: gone with the tab, and with a sign-out. */
+/** Keys of the tab's own memory, which is gone with the tab and with a sign-out. */
 const WALL_STORAGE_KEY = "relay.wall";
 const ALARMS_STORAGE_KEY = "relay.alarms";
 
 export class Workstation {
-  /** The relay tells an alarm once to each sign-in: a reload of the page must not lose one. */
+  /** The relay sends an alarm once to each sign-in, so the alarms are kept over a reload of the page. */
   state: LiveState = { ...EMPTY_LIVE_STATE, ...restoreAlarms(sessionStorage.getItem(ALARMS_STORAGE_KEY)) };
   readonly changed = new Listeners();
-  /** Since when the live socket has been down (our milliseconds); null while it is up. */
+  /** Since when the live socket has been down (milliseconds since 1970); null while it is up. */
   downSince: number | null = null;
   readonly socket: LiveSocket;
   readonly wall: Wall;
+  readonly intervention: CurrentIntervention;
+  #savedLayout: WallState | null = null;
 
   constructor(readonly api: Api) {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
@@ -33,13 +36,17 @@ export class Workstation {
     });
     this.wall = new Wall(api, this.socket, () => this.state);
     this.wall.layout = restore(sessionStorage.getItem(WALL_STORAGE_KEY));
-    this.wall.changed.add(() => this.#keep());
+    this.wall.changed.add(() => this.#saveLayout());
+    this.intervention = new CurrentIntervention(api);
+    this.intervention.changed.add(() => this.#onIntervention());
+    this.wall.onMotiveNeeded = () => void this.intervention.check();
   }
 
   start(): void {
     this.socket.start();
     this.wall.start();
     addEventListener("pagehide", this.#leave);
+    void this.intervention.resume();
   }
 
   stop(): void {
@@ -54,35 +61,40 @@ export class Workstation {
     sessionStorage.clear();
   }
 
+  /** The person has seen the alarm of a camera. */
   acknowledge(camera: string): void {
-    this.#take(acknowledge(this.state, camera));
+    this.#setState(acknowledge(this.state, camera));
     this.changed.fire();
-  }
-
-  #kept: WallState | null = null;
-
-  #keep(): void {
-    if (this.#kept === this.wall.layout) return;
-    this.#kept = this.wall.layout;
-    sessionStorage.setItem(WALL_STORAGE_KEY, save(this.#kept));
   }
 
   readonly #leave = (): void => this.wall.stop();
 
-  #take(next: LiveState): void {
-    const news = next.alarms !== this.state.alarms || next.seen !== this.state.seen;
+  #saveLayout(): void {
+    if (this.#savedLayout === this.wall.layout) return;
+    this.#savedLayout = this.wall.layout;
+    sessionStorage.setItem(WALL_STORAGE_KEY, save(this.#savedLayout));
+  }
+
+  #setState(next: LiveState): void {
+    const changedAlarms = next.alarms !== this.state.alarms || next.seen !== this.state.seen;
     this.state = next;
-    if (news) sessionStorage.setItem(ALARMS_STORAGE_KEY, saveAlarms(next));
+    if (changedAlarms) sessionStorage.setItem(ALARMS_STORAGE_KEY, saveAlarms(next));
+  }
+
+  #onIntervention(): void {
+    this.wall.setIntervention(this.intervention.value?.id ?? null);
+    this.changed.fire();
   }
 
   #onMessage(message: LiveMessage): void {
-    this.#take(reduce(this.state, message, Date.now()));
+    this.#setState(reduce(this.state, message, Date.now()));
     this.wall.take(message);
+    if (message.t === "interventions") void this.intervention.check();
     if (message.t !== "time" && message.t !== "leg") this.changed.fire();
   }
 
   #onState(state: SocketState): void {
-    // A socket that closes at once, again and again, may mean that the sign-in is over: the relay then says so over HTTP.
+    // A socket that closes at once, again and again, may mean that the sign-in is over: this request then brings the 401.
     if (state === "closed") void this.api.session();
     if (state === "open") this.downSince = null;
     else this.downSince ??= Date.now();

@@ -1,13 +1,12 @@
 /**
- * The live work place: list, wall, alarms, the intervention under which everything is watched, the keyboard.
+ * The live view: the list of cameras, the wall, the alarms, the intervention under which a person watches, the keyboard.
  *
- * Owns: which intervention is current, what each key does.  Must never know: sockets, peer connections.
+ * Owns: the arrangement of these parts, what each key does, the message below the wall.  Must never know: sockets, peer connections.
  */
 
 import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
-import { type DiskNotice, diskNotice } from "../disk";
-import { age, bytes, type Key, refusal, span, t } from "../i18n";
+import { t } from "../i18n";
 import { type KeyAction, KeyReader } from "../keys";
 import * as layout from "../layout";
 import type { Camera, Intervention, SignInSession } from "../model";
@@ -17,6 +16,7 @@ import { controls, explain, LocalizedElement } from "./base";
 import type { CameraList } from "./camera_list";
 import type { ConfirmDialog } from "./confirm_dialog";
 import type { InterventionGate } from "./intervention";
+import { banners, connectionLine, statusStyles } from "./live_status";
 import type { RequestDialog, StreamRequest } from "./request_dialog";
 import type { WallGrid } from "./wall_grid";
 import "./alarm_banner";
@@ -26,23 +26,19 @@ import "./intervention";
 import "./request_dialog";
 import "./wall_grid";
 
-const STORAGE_KEY = "relay.intervention";
-/** A socket that is back this soon needs no banner. */
-const STALE_AFTER_S = 2;
+/** How long a message stays below the wall. */
+const MESSAGE_MS = 8000;
 
-/** A dialog that is open has the keyboard, Escape above all; it stands in an element's own tree, where no selector finds it. */
+/** An open dialog has the keyboard, Escape above all.  It stands in an element's own tree, where no selector finds it. */
 function isInDialog(event: KeyboardEvent): boolean {
   return event.composedPath().some((each) => each instanceof HTMLDialogElement);
-}
-
-function fullSoon(notice: Extract<DiskNotice, { level: "line" | "warn" }>): string {
-  return t("disk.soon", { when: span(notice.fullInS), free: bytes(notice.free) });
 }
 
 @customElement("live-view")
 export class LiveView extends LocalizedElement {
   static override styles = [
     controls,
+    statusStyles,
     css`
       :host {
         display: flex;
@@ -51,16 +47,16 @@ export class LiveView extends LocalizedElement {
         min-height: 0;
         background: var(--ground);
       }
-      .workstation {
+      .workplace {
         flex: 1;
         min-height: 0;
         display: grid;
         grid-template-columns: minmax(15rem, 19%) minmax(0, 1fr);
       }
-      .workstation.alone {
+      .workplace.alone {
         grid-template-columns: minmax(0, 1fr);
       }
-      .workstation > * {
+      .workplace > * {
         min-height: 0;
       }
       intervention-gate {
@@ -86,33 +82,15 @@ export class LiveView extends LocalizedElement {
       .status .space {
         flex: 1;
       }
-      .stale {
-        padding: 0.4em 0.9em;
-        background: #4a3500;
-        border-bottom: 2px solid var(--warn);
-        font-weight: 600;
-      }
-      .stale.bad {
-        background: var(--bad-ground);
-        border-color: var(--bad);
-      }
-      .up {
-        color: var(--good);
-      }
-      .down {
-        color: var(--warn);
-        font-weight: 700;
-      }
     `,
   ];
 
   @property({ attribute: false }) workstation!: Workstation;
   @property({ attribute: false }) session!: SignInSession;
-  /** Shown now; the keyboard belongs to it only then. */
+  /** Whether it is the view that is shown: only then the keyboard belongs to it. */
   @property({ type: Boolean }) active = false;
-  @state() private current: Intervention | null = null;
-  @state() private closed = false;
   @state() private listShown = true;
+  /** Grows with each change of the workstation, so that this element and the wall are drawn again. */
   @state() private revision = 0;
   @state() private message = "";
   @query("intervention-gate") private gate!: InterventionGate | null;
@@ -121,9 +99,8 @@ export class LiveView extends LocalizedElement {
   @query("confirm-dialog") private confirmation!: ConfirmDialog;
   @query("request-dialog") private request!: RequestDialog;
   readonly #keys = new KeyReader();
-  #stops: (() => void)[] = [];
-  #interventions = 0;
-  /** The camera whose alarm was to be shown before there was a motive. */
+  #removeListeners: (() => void)[] = [];
+  /** The camera whose alarm a person wanted to see before giving a motive. */
   #alarmToShow: string | null = null;
   #messageTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -134,157 +111,92 @@ export class LiveView extends LocalizedElement {
     const redraw = (): void => {
       this.revision += 1;
     };
-    this.#stops = [
-      this.workstation.changed.add(redraw),
-      this.workstation.changed.add(() => this.#onChange()),
-      this.workstation.wall.changed.add(redraw),
+    const { changed, wall, intervention } = this.workstation;
+    this.#removeListeners = [
+      changed.add(redraw),
+      wall.changed.add(redraw),
+      intervention.changed.add(() => this.#showWaitingAlarm()),
     ];
-    this.workstation.wall.onMotiveNeeded = () => void this.#check();
-    void this.#resume();
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     removeEventListener("keydown", this.#onKey);
     this.removeEventListener("fullscreenchange", this.#onFullScreen);
-    for (const stop of this.#stops) stop();
+    for (const remove of this.#removeListeners) remove();
+    clearTimeout(this.#messageTimer);
   }
 
   protected override render(): TemplateResult {
-    return html`<alarm-banner .live=${this.workstation.state} .shown=${new Set(this.workstation.wall.layout.tiles.filter((camera) => camera !== null))} .now=${Date.now()} @alarm-show=${this.#onAlarmShow} @alarm-seen=${this.#onAlarmSeen} @confirm-wanted=${this.#onConfirmWanted}></alarm-banner>
-      ${this.#staleBanner()} ${this.#refusedBanner()} ${this.#diskBanner()}
+    const { state, wall, api, intervention } = this.workstation;
+    const onWall = new Set(wall.layout.tiles.filter((camera) => camera !== null));
+    return html`<alarm-banner .live=${state} .shown=${onWall} .now=${Date.now()} @alarm-show=${this.#onAlarmShow} @alarm-seen=${this.#onAlarmSeen} @confirm-wanted=${this.#onConfirmWanted}></alarm-banner>
+      ${banners(this.workstation, Date.now())}
       ${
-        this.current === null
-          ? html`<intervention-gate .api=${this.workstation.api} .revision=${this.workstation.state.interventions} .closed=${this.closed} @entered=${this.#onEntered}></intervention-gate>`
+        intervention.value === null
+          ? html`<intervention-gate .api=${api} .revision=${state.interventions} .closed=${intervention.closed} @entered=${this.#onEntered}></intervention-gate>`
           : this.#workplace()
       }
       ${this.#status()}
       <request-dialog @stream-request=${this.#onRequest}></request-dialog>
-      <confirm-dialog .api=${this.workstation.api} @stream-confirmed=${this.#onConfirmed}></confirm-dialog>`;
-  }
-
-  #staleBanner(): TemplateResult | typeof nothing {
-    const { downSince } = this.workstation;
-    const seconds = downSince === null ? 0 : (Date.now() - downSince) / 1000;
-    if (seconds < STALE_AFTER_S) return nothing;
-    return html`<p class="stale" role="alert" data-testid="stale">⚠ ${t("link.stale", { age: age(seconds) })}</p>`;
-  }
-
-  /** Trying again would be refused again: somebody has to know why. */
-  #refusedBanner(): TemplateResult | typeof nothing {
-    const refused = [...this.workstation.wall.viewerSessions.values()]
-      .map((viewerSession) => viewerSession.refusal)
-      .find((why) => why !== null);
-    if (refused == null) return nothing;
-    return html`<p class="stale bad" role="alert" data-testid="media-refused">⚠ ${t("link.refused", { detail: refusal(refused) })}</p>`;
-  }
-
-  #diskBanner(): TemplateResult | typeof nothing {
-    const notice = diskNotice(this.workstation.state.disk);
-    if (notice.level === "bad")
-      return html`<p class="stale bad" role="alert" data-testid="disk" data-state=${notice.state}>⚠ ${t(`disk.${notice.state}`)}</p>`;
-    return notice.level === "warn"
-      ? html`<p class="stale" role="status" data-testid="disk">⚠ ${fullSoon(notice)}</p>`
-      : nothing;
-  }
-
-  #diskLine(): TemplateResult | typeof nothing {
-    const notice = diskNotice(this.workstation.state.disk);
-    return notice.level === "line" ? html`<span class="soft" data-testid="disk-line">${fullSoon(notice)}</span>` : nothing;
+      <confirm-dialog .api=${api} @stream-confirmed=${this.#onConfirmed}></confirm-dialog>`;
   }
 
   #workplace(): TemplateResult {
-    const wall = this.workstation.wall.layout;
-    const onTile = new Map(layout.visible(wall).map(({ camera, tile }) => [camera, tile]));
-    return html`<div class="workstation ${this.listShown ? "" : "alone"}" @confirm-wanted=${this.#onConfirmWanted}>
-      ${this.listShown ? html`<camera-list .live=${this.workstation.state} .fresh=${(camera: Camera) => this.workstation.wall.isFresh(camera)} .onTile=${onTile} @camera-chosen=${this.#onChosen} .ending=${(camera: Camera) => upcomingEnd(camera, this.workstation.wall.utc())} @camera-request=${this.#onAsk}></camera-list>` : nothing}
+    return html`<div class="workplace ${this.listShown ? "" : "alone"}" @confirm-wanted=${this.#onConfirmWanted}>
+      ${this.listShown ? this.#cameraList() : nothing}
       <wall-grid .workstation=${this.workstation} .revision=${this.revision} @full-screen=${this.#toggleFullScreen}>
         <button slot="bar" @click=${this.#toggleList} aria-pressed=${this.listShown} data-testid="toggle-list">☰ ${t("list.toggle")}</button>
       </wall-grid>
     </div>`;
   }
 
+  #cameraList(): TemplateResult {
+    const { state, wall } = this.workstation;
+    const onTile = new Map(layout.visible(wall.layout).map(({ camera, tile }) => [camera, tile]));
+    return html`<camera-list .live=${state} .onTile=${onTile} .fresh=${(camera: Camera) => wall.isFresh(camera)} .ending=${(camera: Camera) => upcomingEnd(camera, wall.utc())}
+      @camera-chosen=${this.#onChosen} @camera-request=${this.#onAsk}></camera-list>`;
+  }
+
   #status(): TemplateResult {
-    const socket = this.workstation.socket.state;
-    const reopening = [...this.workstation.wall.viewerSessions.values()].filter(
-      (viewerSession) => viewerSession.state !== "refused",
-    );
-    const broken = reopening.filter(
-      (viewerSession) => !viewerSession.mediaUp || this.workstation.state.down.has(viewerSession.worker),
-    ).length;
+    const { value } = this.workstation.intervention;
     return html`<footer class="status">
-      ${this.current === null ? nothing : this.#interventionStatus(this.current)}
+      ${value === null ? nothing : this.#interventionStatus(value)}
       <span role="status" data-testid="message">${this.message}</span>
       <span class="space"></span>
-      ${this.#diskLine()}
-      ${broken > 0 && socket === "open" ? html`<span class="down" data-testid="media-state">⚠ ${t("link.media", { count: broken })}</span>` : nothing}
-      <span role="status" class=${socket === "open" ? "up" : "down"} data-testid="socket-state" data-state=${socket}>${socket === "open" ? "✓" : "⚠"} ${t(`link.${socket}` as Key)}</span>
+      ${connectionLine(this.workstation)}
     </footer>`;
   }
 
   #interventionStatus(current: Intervention): TemplateResult {
     return html`<span class="what" data-testid="current-intervention">${t("intervention.current", { label: current.label })}</span>
       <span class="soft">${t("intervention.yourMotive", { motive: current.motive ?? "" })}</span>
-      <button @click=${() => this.#leave(false)} data-testid="change-intervention">${t("intervention.change")}</button>
-      <button @click=${this.#close} data-testid="close-intervention">${t("intervention.close")}</button>`;
+      <button @click=${() => this.workstation.intervention.leave()} data-testid="change-intervention">${t("intervention.change")}</button>
+      <button @click=${() => this.#close(current)} data-testid="close-intervention">${t("intervention.close")}</button>`;
   }
 
   // --- the intervention ------------------------------------------------------------------------------------------------
 
-  /** After a reload the intervention that was joined goes on, if it is still open. */
-  async #resume(): Promise<void> {
-    const kept = sessionStorage.getItem(STORAGE_KEY);
-    const answer = await this.workstation.api.interventions();
-    if (answer.kind !== "ok" || kept === null) return;
-    const found = answer.value.find((item) => item.id === kept && item.motive !== null);
-    if (found !== undefined) this.#enter(found);
-  }
-
-  /** The list changed: is ours still open? */
-  async #check(): Promise<void> {
-    const answer = await this.workstation.api.interventions();
-    if (answer.kind !== "ok" || this.current === null) return;
-    if (!answer.value.some((item) => item.id === this.current?.id && item.motive !== null)) this.#leave(true);
-  }
-
-  #onChange(): void {
-    if (this.workstation.state.interventions === this.#interventions) return;
-    this.#interventions = this.workstation.state.interventions;
-    void this.#check();
-  }
-
   #onEntered(event: CustomEvent<Intervention>): void {
-    this.#enter(event.detail);
+    this.workstation.intervention.enter(event.detail);
   }
 
-  #enter(item: Intervention): void {
-    this.current = item;
-    this.closed = false;
-    sessionStorage.setItem(STORAGE_KEY, item.id);
-    this.workstation.wall.setIntervention(item.id);
-    const wanted = this.#alarmToShow;
+  #showWaitingAlarm(): void {
+    const camera = this.#alarmToShow;
+    if (camera === null || this.workstation.intervention.value === null) return;
     this.#alarmToShow = null;
-    if (wanted !== null) this.#pullUp(wanted);
+    this.#pullUp(camera);
   }
 
-  #leave(closed: boolean): void {
-    this.current = null;
-    this.closed = closed;
-    sessionStorage.removeItem(STORAGE_KEY);
-    this.workstation.wall.setIntervention(null);
-  }
-
-  async #close(): Promise<void> {
-    const { current } = this;
-    if (current === null || !confirm(t("intervention.closeSure", { label: current.label }))) return;
-    const answer = await this.workstation.api.closeIntervention(current.id);
-    if (answer.kind === "ok") this.#leave(true);
-    else this.#showMessage(explain(answer));
+  async #close(current: Intervention): Promise<void> {
+    if (!confirm(t("intervention.closeSure", { label: current.label }))) return;
+    const answer = await this.workstation.intervention.close();
+    if (answer !== null && answer.kind !== "ok") this.#showMessage(explain(answer));
   }
 
   // --- cameras and alarms ----------------------------------------------------------------------------------------------
 
-  /** Whoever puts a camera on the wall has seen its alarm. */
+  /** A person who puts a camera on the wall has seen its alarm. */
   #onChosen(event: CustomEvent<string>): void {
     this.workstation.acknowledge(event.detail);
     this.workstation.wall.arrange(layout.placeAnywhere(this.workstation.wall.layout, event.detail));
@@ -296,9 +208,10 @@ export class LiveView extends LocalizedElement {
   }
 
   async #onRequest(event: CustomEvent<StreamRequest>): Promise<void> {
-    if (this.current === null) return;
+    const { api, intervention } = this.workstation;
+    if (intervention.value === null) return;
     const { camera, threat, reason } = event.detail;
-    const answer = await this.workstation.api.requestStream(camera.camera, this.current.id, threat, reason);
+    const answer = await api.requestStream(camera.camera, intervention.value.id, threat, reason);
     this.#showMessage(answer.kind === "ok" ? t("list.requested", { label: camera.label }) : explain(answer));
   }
 
@@ -315,13 +228,14 @@ export class LiveView extends LocalizedElement {
     if (camera !== undefined) void this.confirmation.open(camera);
   }
 
-  /** The key means the camera in hand where its end is near, else whichever ends first. */
+  /** The key means the focused or selected camera where its end is near, else the camera that ends first. */
   #confirmByKey(): void {
     const { cameras } = this.workstation.state;
     const { layout: wall } = this.workstation.wall;
     const now = this.workstation.wall.utc();
-    const inHand = cameras.get(this.list?.focused ?? wall.tiles[wall.selected] ?? "");
-    const ends = inHand !== undefined && upcomingEnd(inHand, now) !== null ? inHand.camera : firstToEnd(cameras.values(), now);
+    const focused = cameras.get(this.list?.focused ?? wall.tiles[wall.selected] ?? "");
+    const ends =
+      focused !== undefined && upcomingEnd(focused, now) !== null ? focused.camera : firstToEnd(cameras.values(), now);
     if (ends === null) this.#showMessage(t("confirm.none"));
     else this.#confirm(ends);
   }
@@ -330,13 +244,13 @@ export class LiveView extends LocalizedElement {
     this.workstation.acknowledge(event.detail);
   }
 
-  /** Pull-up: the camera stands large, the others beside it. */
+  /** Show the camera of an alarm large, the others beside it. */
   #onAlarmShow(event: CustomEvent<string>): void {
     this.#pullUp(event.detail);
   }
 
   #pullUp(camera: string): void {
-    if (this.current === null) {
+    if (this.workstation.intervention.value === null) {
       this.#askMotive(camera);
       return;
     }
@@ -345,7 +259,7 @@ export class LiveView extends LocalizedElement {
     this.workstation.wall.arrange(placed.spotlight ? placed : layout.toggleSpotlight(placed));
   }
 
-  /** No picture without a motive: the way to it is shown, and the camera stands large once it was given. */
+  /** No picture without a motive: put the cursor into the field for it, and show the camera large once the motive is given. */
   #askMotive(camera: string): void {
     this.#alarmToShow = camera;
     const label = this.workstation.state.cameras.get(camera)?.label ?? camera;
@@ -365,7 +279,7 @@ export class LiveView extends LocalizedElement {
     clearTimeout(this.#messageTimer);
     this.#messageTimer = setTimeout(() => {
       this.message = "";
-    }, 8000);
+    }, MESSAGE_MS);
   }
 
   readonly #toggleFullScreen = async (): Promise<void> => {
@@ -373,7 +287,7 @@ export class LiveView extends LocalizedElement {
     else await document.exitFullscreen();
   };
 
-  /** In full screen the wall has all the room; the list comes back when it is called, and with the end of full screen. */
+  /** In full screen the wall has all the room.  The list comes back by its button, and at the end of full screen. */
   readonly #onFullScreen = (): void => {
     this.listShown = document.fullscreenElement === null;
     this.revision += 1;
@@ -388,7 +302,7 @@ export class LiveView extends LocalizedElement {
   readonly #onKey = (event: KeyboardEvent): void => {
     if (!this.active || isInDialog(event)) return;
     const action = this.#keys.read(event, this.workstation.wall.layout.size, performance.now());
-    if (action === null || (this.current === null && action.kind !== "alarm")) return;
+    if (action === null || (this.workstation.intervention.value === null && action.kind !== "alarm")) return;
     event.preventDefault();
     this.#run(action);
   };
@@ -421,7 +335,7 @@ export class LiveView extends LocalizedElement {
     this.list?.seek();
   }
 
-  /** With the focus on a camera of the list, a number puts that camera there; else it selects the tile. */
+  /** With the focus on a camera of the list, a number puts that camera on the tile; else it selects the tile. */
   #onDigit(tile: number): void {
     const { wall } = this.workstation;
     const camera = this.list?.focused ?? null;
