@@ -1,18 +1,18 @@
 /**
- * Alarms of this post: pressed buttons, and what the relay reports by itself.
+ * The alarms of this page: pressed buttons, and what the relay reports by itself.
  *
- * Owns: when an alarm is raised, merged, lowered, and what survives a reload.  Must never know: the socket, elements.
+ * Owns: when an alarm is raised, merged and lowered, and what a reload keeps.  Must never know: the socket, elements.
  */
 
 import { DecodeError, fields, flag, list, number, text } from "./decode";
 import type { AlarmReason } from "./generated/live";
 import type { Camera } from "./model";
 
-/** What the relay reports of a camera by itself: a recording that failed, say. */
+/** An alarm that the relay raises by itself, for example because a recording failed. */
 export interface AlarmReport {
   readonly camera: string;
   readonly reason: string;
-  /** UTC milliseconds; null where the relay does not say. */
+  /** UTC milliseconds; null where the relay gives none. */
   readonly at: number | null;
 }
 
@@ -21,35 +21,35 @@ export interface Alarm {
   readonly reason: string;
   /** UTC milliseconds. */
   readonly at: number;
-  /** Somebody at this post has seen it: the sound stops, the mark stays while the button is pressed. */
+  /** A person at this page has seen it: the sound stops; the mark stays while the button is pressed. */
   readonly seen: boolean;
-  /** The button was pressed, whatever was reported beside it. */
+  /** The button was pressed; the relay may have reported other reasons as well. */
   readonly pressed: boolean;
-  /** What the relay reported under it, by `eventOf`. */
+  /** The relay's reports that this alarm merges, each as camera, time and reason. */
   readonly events: readonly string[];
 }
 
 export interface AlarmState {
   readonly alarms: ReadonlyMap<string, Alarm>;
-  /** Dated reports that were seen at this post: the relay tells them again where it is not sure that they arrived. */
+  /** Dated reports that were seen at this page.  The relay sends a report again where it is not sure that it arrived. */
   readonly seen: ReadonlySet<string>;
 }
 
 export const NO_ALARMS: AlarmState = { alarms: new Map(), seen: new Set() };
 /** The relay's announcement of an end (LIV-07). */
 export const ENDS_SOON: AlarmReason = "ends_soon";
-/** Reports of one camera that are remembered while nobody has seen them, and seen ones that are remembered. */
+/** How many unseen reports of one camera are remembered, and how many seen reports of all cameras. */
 const MAX_EVENTS = 16;
 const MAX_SEEN = 256;
-/** The relay tells an end to the second; an end that moved further was confirmed. */
+/** The relay gives an end to the second.  An end that moved by more than this was confirmed. */
 const MOVED_MS = 5000;
 
-/** An emergency is a pressed button; what the relay reports by itself (a failed recording) must not look like one. */
+/** Whether an alarm is technical.  Only a pressed button is an emergency; a report of the relay must not look like one. */
 export function isTechnical(alarm: Alarm): boolean {
   return !alarm.pressed && alarm.reason !== "";
 }
 
-/** The relay reported something; what was told before and is dated tells nothing new. */
+/** Take a report of the relay.  A dated report that was received before changes nothing. */
 export function report(state: AlarmState, fact: AlarmReport, now: number): AlarmState {
   const event = `${fact.camera} ${fact.at ?? ""} ${fact.reason}`;
   const before = state.alarms.get(fact.camera);
@@ -62,7 +62,7 @@ export function report(state: AlarmState, fact: AlarmReport, now: number): Alarm
   return { ...state, alarms: new Map(state.alarms).set(fact.camera, next) };
 }
 
-/** A pressed button raises an alarm by itself; a released one lowers it once somebody has seen it. */
+/** Take a camera's state.  A pressed button raises an alarm; a released one lowers it once a person has seen it. */
 export function follow(state: AlarmState, camera: Camera, known: Camera | undefined, now: number): AlarmState {
   const alarm = state.alarms.get(camera.camera);
   if (camera.pressed && alarm?.pressed !== true) return press(state, camera, now);
@@ -71,7 +71,7 @@ export function follow(state: AlarmState, camera: Camera, known: Camera | undefi
   return over ? lower(state, camera.camera) : state;
 }
 
-/** An alarm was seen at this post. */
+/** A person at this page has seen an alarm. */
 export function see(state: AlarmState, camera: string, pressed: boolean): AlarmState {
   const alarm = state.alarms.get(camera);
   if (alarm === undefined) return state;
@@ -94,23 +94,23 @@ function press(state: AlarmState, camera: Camera, now: number): AlarmState {
   return { ...state, alarms: new Map(state.alarms).set(camera.camera, { ...fresh, ...before, seen: false, pressed: true }) };
 }
 
-/** Nothing but the announcement of an end. */
+/** Whether an alarm only announces an end. */
 function isEnding(alarm: Alarm): boolean {
   return !alarm.pressed && alarm.events.length > 0 && alarm.events.every((event) => event.endsWith(ENDS_SOON));
 }
 
-/** The transmission was confirmed since it was told last, or is over. */
+/** Whether the transmission was confirmed since its last state, or is over. */
 function endMoved(camera: Camera, known: Camera | undefined): boolean {
   if (camera.endsAt === null) return true;
   return known?.endsAt != null && camera.endsAt > known.endsAt + MOVED_MS;
 }
 
-/** What a reload of the page keeps. */
+/** Return the text that a reload of the page keeps. */
 export function saveAlarms({ alarms, seen }: AlarmState): string {
   return JSON.stringify({ alarms: [...alarms.values()], seen: [...seen] });
 }
 
-/** Read what `saveAlarms` wrote; anything else is no alarm. */
+/** Read the text of `saveAlarms`; any other text gives no alarm. */
 export function restoreAlarms(kept: string | null): AlarmState {
   try {
     const from = fields(JSON.parse(kept ?? ""));

@@ -1,7 +1,7 @@
 /**
- * Every HTTP call of the page.  No call throws: each returns one of four answers and the caller must look which.
+ * Every HTTP call of the page.  No call throws: each returns one of four answers, and the caller must look at its kind.
  *
- * Owns: addresses, the CSRF header, how a failure is told apart.  Must never know: elements, the wall, the live socket.
+ * Owns: addresses, the CSRF header, the kinds of failure.  Must never know: elements, the wall, the live socket.
  */
 
 import { DecodeError, fields, list, numberOr, text, textOr } from "./decode";
@@ -67,7 +67,10 @@ export interface JournalPage {
 
 type Body = Readonly<Record<string, unknown>>;
 
-/** A part of an address that the caller chooses.  To the compiler it is `{}`, so that an address can be held against the relay's. */
+/**
+ * A part of an address that the caller chooses.  To the compiler it is `{}`, so that an address can be compared with the
+ * relay's.
+ */
 type Part = "{}";
 const path = (part: string): Part => encodeURIComponent(part) as Part;
 
@@ -85,7 +88,7 @@ type Route<M extends Method> = {
 
 export class Api {
   #csrf = "";
-  /** Called when the relay says that nobody is signed in any more. */
+  /** Called when the relay answers that nobody is signed in any more. */
   onSignedOut: () => void = () => {};
 
   constructor(private readonly base = "") {}
@@ -135,7 +138,7 @@ export class Api {
     return this.#call("POST", `/api/cameras/${path(camera)}/request`, nothing, body);
   }
 
-  /** The threat lasts: the transmission goes on past its end. */
+  /** Confirm that the threat lasts: the transmission goes on past its end. */
   confirmStream(camera: string, motive: string): Promise<Answer<null>> {
     return this.#call("POST", `/api/cameras/${path(camera)}/confirm`, nothing, { motive } satisfies http.Confirm);
   }
@@ -189,7 +192,7 @@ export class Api {
     return this.#call("POST", `/api/recordings/${path(id)}/views`, readPlayback, body);
   }
 
-  /** A playlist or an init segment of one's own playback. */
+  /** Fetch a playlist or an init segment of the person's own playback. */
   async media(address: string): Promise<Answer<Uint8Array>> {
     const response = await this.#fetch(address, {});
     if (response === null) return { kind: "unreachable" };
@@ -246,7 +249,9 @@ export class Api {
     return this.#call("GET", "/api/journal/checkpoint", readCheckpoint);
   }
 
-  /** Offer a wall to a worker: SDP in, SDP out; `secret` names the wall in `/live` messages. */
+  /**
+   * Open a viewer session on a worker with an SDP offer.  In the answer, `secret` names the viewer session in `/live` messages.
+   */
   async openViewerSession(worker: number, offer: string): Promise<Answer<ViewerSessionAnswer>> {
     const headers = { "Content-Type": "application/sdp", "X-CSRF": this.#csrf };
     const route: Route<"POST"> = `/wall?worker=${worker}`;
@@ -260,7 +265,7 @@ export class Api {
     return { kind: "ok", value: { sdp: await response.text(), location, secret } };
   }
 
-  /** Close a wall; also works while the page is going away. */
+  /** Close a viewer session.  This also works while the page is being left. */
   async closeViewerSession(location: string): Promise<void> {
     await this.#fetch(location, { method: "DELETE", headers: { "X-CSRF": this.#csrf }, keepalive: true });
   }
@@ -284,7 +289,7 @@ export class Api {
     if (body !== undefined) init.body = JSON.stringify(body);
     const response = await this.#fetch(route, init);
     if (response === null) return { kind: "unreachable" };
-    // A wrong password is no sign that the sign-in is over.
+    // At this address 401 means a wrong old password, not the end of the sign-in.
     if (response.status === 401 && route !== "/api/session/password") this.onSignedOut();
     return response.ok ? decoded(response, read) : refusal(response);
   }

@@ -1,7 +1,7 @@
 /**
- * How long to wait before trying again.
+ * The wait before the next attempt (exponential back-off).
  *
- * Owns: the arithmetic.  Must never know: what is tried.
+ * Owns: the arithmetic.  Must never know: what is attempted.
  */
 
 export class Backoff {
@@ -13,14 +13,17 @@ export class Backoff {
     private readonly random: () => number = Math.random,
   ) {}
 
-  /** Milliseconds to wait now: doubling, at most `maxMs`, shortened by up to a third so that pages do not come in step. */
+  /**
+   * Return the milliseconds to wait now: doubled each time, at most `maxMs`, shortened at random by up to a third so that pages
+   * do not retry in step.
+   */
   next(): number {
     const full = Math.min(this.maxMs, this.firstMs * 2 ** this.#failures);
     this.#failures = Math.min(this.#failures + 1, 16);
     return full * (1 - this.random() / 3);
   }
 
-  /** It worked. */
+  /** An attempt succeeded. */
   reset(): void {
     this.#failures = 0;
   }

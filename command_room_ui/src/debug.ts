@@ -1,7 +1,7 @@
 /**
- * `window.__relay`: what the page believes, in numbers, for tests and for whoever looks after the installation.
+ * `window.__relay`: the state of the page in numbers, for tests and for the people who maintain the installation.
  *
- * Owns: the shape of these numbers.  Must never know: secrets (a wall's name is one and is left out).
+ * Owns: the shape of these numbers.  Must never know: secrets (the name of a viewer session is one and is left out).
  */
 
 import type { TileView } from "./tile_view";

@@ -1,22 +1,22 @@
 /**
- * Reading untrusted values: what arrives over HTTP or `/live` is `unknown` until it went through here.
+ * Readers of untrusted values: a value from HTTP or `/live` is `unknown` until one of these readers has checked it.
  *
- * Owns: the small readers.  Must never know: a single message or resource.
+ * Owns: the readers of single fields.  Must never know: any message or resource.
  *
- * A reader is told the relay's own type of what it reads (`src/generated`), so that a field that the relay renamed or gave
- * another type fails the compiler.  That type is never believed: each value is looked at all the same.
+ * A reader is given the relay's own type of the map that it reads (`src/generated`), so that a field that the relay renamed or
+ * gave another type fails the compiler.  The type is not trusted: each value is checked.
  */
 
 export class DecodeError extends Error {}
 
 declare const wire: unique symbol;
 
-/** A map whose values nobody has looked at; the relay says that it is a `T`. */
+/** A map of unchecked values that the relay sends as a `T`. */
 export interface Fields<T = Readonly<Record<string, unknown>>> {
   readonly [wire]?: T;
 }
 
-/** The fields of `T` that may hold a `V`; all of them where nothing is known of their types. */
+/** The fields of `T` that may hold a `V`; all fields where their types are unknown. */
 export type KeyOf<T, V> = {
   [K in keyof T & string]-?: unknown extends T[K] ? K : [Extract<T[K], V>] extends [never] ? never : K;
 }[keyof T & string];

@@ -1,16 +1,19 @@
 /**
- * How late a picture is.  From relay to screen always; from camera to screen only where the camera's clock is known.
+ * How late a picture is: from relay to screen, and from camera to screen where the camera's clock is known.
  *
  * Owns: the arithmetic over clocks.  Must never know: sockets, elements, the clock but the times given.
  */
 
-/** Offset between the relay's clock and ours, from `{t:"time"}` echoes: the echo with the shortest round trip wins (RFC 5905 §10). */
+/**
+ * The offset between the relay's clock and the page's, from `time` echoes: the echo with the shortest round trip is used (RFC
+ * 5905 §10).
+ */
 export class ServerClock {
   #samples: { offset: number; trip: number; at: number }[] = [];
   static readonly KEEP_MS = 120_000;
   static readonly MAX_SAMPLES = 32;
 
-  /** `sent` and `received` are our milliseconds, `server` the relay's UTC milliseconds. */
+  /** Take an echo: `sent` and `received` in milliseconds of the page's clock, `server` in the relay's UTC milliseconds. */
   sample(sent: number, received: number, server: number): void {
     const trip = received - sent;
     if (trip < 0) return;
@@ -19,7 +22,7 @@ export class ServerClock {
     this.#samples.push({ offset, trip, at: received });
   }
 
-  /** Milliseconds to add to our clock to get the relay's, with the bound of its error; null before the first echo. */
+  /** Milliseconds to add to the page's clock to get the relay's, with its largest error; null before the first echo. */
   get offset(): { readonly ms: number; readonly uncertaintyMs: number } | null {
     const best = this.#samples.reduce<{ offset: number; trip: number } | null>(
       (left, right) => (left === null || right.trip < left.trip ? right : left),
@@ -28,7 +31,7 @@ export class ServerClock {
     return best === null ? null : { ms: best.offset, uncertaintyMs: best.trip / 2 };
   }
 
-  /** The relay's UTC in milliseconds at our `now`, null while unknown. */
+  /** Return the relay's UTC milliseconds at `now` of the page's clock; null while unknown. */
   at(now: number): number | null {
     const offset = this.offset;
     return offset === null ? null : now + offset.ms;
@@ -36,7 +39,7 @@ export class ServerClock {
 }
 
 export interface DelayParts {
-  /** The relay's own share (leg report). */
+  /** From the arrival of a packet at the relay to its departure (leg report). */
   readonly relayMs: number | null;
   /** Round trip between relay and page (RTCP or ICE). */
   readonly roundTripMs: number | null;
@@ -44,7 +47,10 @@ export interface DelayParts {
   readonly screenMs: number | null;
 }
 
-/** Relay to screen in milliseconds: relay's share + half a round trip + reassembly, decoding and display; null while a part is unknown. */
+/**
+ * Return relay to screen in milliseconds: the relay's part, half a round trip, and reassembly, decoding and display; null while
+ * a part is unknown.
+ */
 export function relayToScreen(parts: DelayParts): number | null {
   if (parts.screenMs === null || parts.roundTripMs === null) return null;
   return Math.max(0, (parts.relayMs ?? 0) + parts.roundTripMs / 2 + parts.screenMs);
@@ -56,9 +62,10 @@ export interface Uncertain {
 }
 
 /**
- * Camera to screen, where both clocks are known.  `shownMs` is the time from the frame's own stamp in the relay's clock (that of the
- * leg's sender reports, which count from the quickest way camera to relay) to its presentation; `uplinkMs` is that quickest way, known
- * to the relay only where the camera's clock offset is.  Null where a part is unknown or the parts contradict each other.
+ * Return camera to screen, where both clocks are known.  `shown` is the time from the frame's stamp to its presentation.  The
+ * stamp is in the relay's clock; the leg's sender reports count it from the shortest time that camera to relay took.
+ * `uplinkMs` is that shortest time; the relay knows it only where it knows the camera's clock.  Null where a part is unknown
+ * or the parts contradict each other.
  */
 export function endToEnd(
   shown: Uncertain | null,
@@ -72,8 +79,9 @@ export function endToEnd(
 }
 
 /**
- * Milliseconds from a frame's stamp to its presentation.  `stamp` pairs the relay's clock with the leg's RTP time, `rtp` is the
- * frame's, `shownAt` the presentation in the relay's clock.  Null where the two are more than a minute apart: not the same stream.
+ * Return the milliseconds from a frame's stamp to its presentation.  `stamp` pairs the relay's clock with the leg's RTP time,
+ * `rtp` is the frame's RTP time, `shownAt` its presentation in the relay's clock.  Null where they are more than a minute
+ * apart, because then they are not of the same stream.
  */
 export function sinceStamp(stamp: { readonly ms: number; readonly rtp: number }, rtp: number, shownAt: number): number | null {
   // The difference of two 32-bit RTP times, as a signed number.
@@ -84,7 +92,7 @@ export function sinceStamp(stamp: { readonly ms: number; readonly rtp: number },
 
 const VIDEO_TICKS_PER_MS = 90;
 
-/** Running median of the last few values: one late frame does not make the figure jump. */
+/** The median of the last few values, so that one late frame does not make the figure jump. */
 export class Median {
   #values: number[] = [];
 

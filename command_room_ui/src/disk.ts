@@ -1,7 +1,7 @@
 /**
- * What a person must know of the disk of the recordings.
+ * What a person has to be shown of the disk of the recordings.
  *
- * Owns: from when a forecast is worth a line, and from when a banner.  Must never know: elements, words.
+ * Owns: how close to full the disk must be for a line and for a banner.  Must never know: elements, words.
  */
 
 import type { Disk } from "./model";

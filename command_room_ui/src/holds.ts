@@ -1,7 +1,7 @@
 /**
- * Holds: recordings kept past their term for a procedure, as the relay tells them.
+ * Holds as the relay sends them: recordings kept past their term for a procedure.
  *
- * Owns: their fields, and whether a term is over.  Must never know: elements, who may hold.
+ * Owns: their fields, and whether a term is over.  Must never know: elements, who may open a hold.
  */
 
 import { fields, flag, list, moment, text, textOr } from "./decode";
@@ -15,7 +15,7 @@ export interface Hold {
   readonly recording: string;
   readonly label: string;
   readonly startedAt: number | null;
-  /** The day, YYYY-MM-DD, on which the recording would have gone. */
+  /** The day, YYYY-MM-DD, on which the recording would be erased without the hold. */
   readonly expiresOn: string;
   readonly type: string;
   readonly procedure: string;
@@ -31,9 +31,9 @@ export interface Hold {
 
 export interface RecordingHolds {
   readonly holds: readonly Hold[];
-  /** Procedures under which an extraction was handed over whole: only for these may the recording be held. */
+  /** Procedures for which an extraction was handed over whole: only for these may the recording be held. */
   readonly procedures: readonly string[];
-  /** A restored catalogue has forgotten a hold: it may be opened again for any procedure. */
+  /** A restored catalogue has lost a hold: a hold may be opened again for any procedure. */
   readonly lost: boolean;
 }
 
@@ -65,7 +65,7 @@ export function readRecordingHolds(value: unknown): RecordingHolds {
   return { holds: list(from, "holds", readHold), procedures: list(from, "procedures", String), lost: flag(from, "lost") };
 }
 
-/** Tell whether a term has come: it does with its day in Paris, wherever the browser is. */
+/** Whether a term is over: it is from the beginning of its day in Paris, wherever the browser is. */
 export function isPast(expiresOn: string, now: number): boolean {
   const parts = new Intl.DateTimeFormat("en-GB", {
     timeZone: "Europe/Paris",

@@ -1,7 +1,7 @@
 /**
- * Words in two languages.  French first; the browser's language or the person's choice decides.
+ * The page's words in two languages.  The person's choice decides, else the browser's preference, else French.
  *
- * Owns: which language is spoken, how a string is filled in, how times and ages are written.  Must never know: elements.
+ * Owns: the current language, how a text is filled in, how times and ages are written.  Must never know: elements.
  */
 
 import { Listeners } from "./listeners";
@@ -35,7 +35,7 @@ export function startLanguage(): void {
   setLanguage(chooseLanguage(localStorage.getItem(STORAGE_KEY), navigator.languages));
 }
 
-/** Speak another language from now on; `keep` remembers it for the next visit. */
+/** Change the language; `keep` remembers it for the next visit. */
 export function setLanguage(name: Language, keep = false): void {
   current = name;
   document.documentElement.lang = name;
@@ -44,18 +44,21 @@ export function setLanguage(name: Language, keep = false): void {
   languageChanged.fire();
 }
 
-/** Return a string of the spoken language with its places filled in. */
+/** Return a text in the current language with its places filled in. */
 export function t(key: Key, values: Readonly<Record<string, string | number>> = {}): string {
   return fill(CATALOGUES[current][key], values);
 }
 
-/** Return the string of a key made from a code, or the code itself where the catalogue does not know it. */
+/** Return the text of `<prefix>.<code>`, or the code itself where the catalogue has none. */
 export function tCode(prefix: string, code: string): string {
   const catalogue: Readonly<Record<string, string>> = CATALOGUES[current];
   return catalogue[`${prefix}.${code}`] ?? code;
 }
 
-/** Return why the relay refused, in the spoken language, with the rule that it applied; its own sentence where no words are known. */
+/**
+ * Return why the relay refused, in the current language, with the rule that it applied; the relay's own sentence for an unknown
+ * code.
+ */
 export function refusal(why: Problem): string {
   const catalogue: Readonly<Record<string, string>> = CATALOGUES[current];
   const pattern = catalogue[`problem.${why.code}`];
@@ -68,7 +71,7 @@ export function fill(pattern: string, values: Readonly<Record<string, string | n
   return pattern.replace(/\{(\w+)\}/g, (place, name: string) => String(values[name] ?? place));
 }
 
-/** An age that a person reads at a glance: `4 s`, `2 min 05 s`, `3 h 12 min`. */
+/** Return an age that is read at a glance: `4 s`, `2 min 05 s`, `3 h 12 min`. */
 export function age(seconds: number): string {
   const whole = Math.max(0, Math.floor(seconds));
   if (whole < 60) return t("age.seconds", { n: whole });
@@ -77,7 +80,7 @@ export function age(seconds: number): string {
   return t("age.hours", { h: Math.floor(whole / 3600), m: two(Math.floor((whole % 3600) / 60)) });
 }
 
-/** A time to come, as roughly as it is known: `3 days`, `20 h`, `45 min`. */
+/** Return a forecast, as roughly as it is known: `3 days`, `20 h`, `45 min`. */
 export function span(seconds: number): string {
   const hours = seconds / 3600;
   if (hours >= 48) return t("span.days", { n: Math.floor(hours / 24) });
@@ -85,7 +88,7 @@ export function span(seconds: number): string {
   return t("span.minutes", { n: Math.max(0, Math.floor(seconds / 60)) });
 }
 
-/** Date and time to the second on a 24-hour clock, with the zone. */
+/** Return date and time to the second on a 24-hour clock, with the zone. */
 export function dateTime(ms: number | null): string {
   if (ms === null) return "—";
   const format = new Intl.DateTimeFormat(current === "fr" ? "fr-FR" : "en-GB", {
@@ -101,18 +104,18 @@ export function dateTime(ms: number | null): string {
   return format.format(ms);
 }
 
-/** Time of day to the second. */
+/** Return the time of day to the second. */
 export function clock(ms: number | null): string {
   if (ms === null) return "—";
   return new Intl.DateTimeFormat(current === "fr" ? "fr-FR" : "en-GB", { timeStyle: "medium", hourCycle: "h23" }).format(ms);
 }
 
-/** A number with so many decimals, after a comma in French. */
+/** Return a number with `digits` decimals, after a comma in French. */
 export function decimal(value: number, digits: number): string {
   return new Intl.NumberFormat(current, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
 
-/** A day as `YYYY-MM-DD` says it, in the order of the language. */
+/** Return a day given as `YYYY-MM-DD`, in the order of the language. */
 export function day(iso: string): string {
   const ms = Date.parse(`${iso}T12:00:00Z`);
   if (Number.isNaN(ms)) return iso;

@@ -1,7 +1,7 @@
 /**
- * What a key means on the live page.  Digits are read by their place on the keyboard, so that they work unshifted on a French one.
+ * What each key does in the live view.  Digits are read by their place, so that they work without shift on a French keyboard.
  *
- * Owns: the table of keys.  Must never know: what is done with a meaning.
+ * Owns: the table of keys.  Must never know: how an action is carried out.
  */
 
 import { type Digits, digit, type Size } from "./layout";
@@ -35,7 +35,7 @@ const LETTERS: Readonly<
 export class KeyReader {
   #digits: Digits | null = null;
 
-  /** Return what a key means now, null where it is nobody's (or a field's, or a button's). */
+  /** Return the action of a key; null where it has none, or where a field or button takes the key. */
   read(event: KeyboardEvent, size: Size, now: number): KeyAction | null {
     if (event.ctrlKey || event.altKey || event.metaKey) return null;
     const on = event.composedPath()[0];

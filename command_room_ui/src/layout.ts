@@ -1,5 +1,5 @@
 /**
- * The wall on paper: how many tiles, which camera where, which is selected, what a key does.
+ * The layout of the wall: the number of tiles, the camera on each, the selected tile, the tile of a digit key.
  *
  * Owns: the state of the wall that the person decides, and every change of it as a pure function.  Must never know: slots,
  * workers, elements.
@@ -11,7 +11,7 @@ export const MAX_TILES = 16;
 
 export interface WallState {
   readonly size: Size;
-  /** Sixteen places; those beyond `size` are kept for when the wall grows again, and not watched meanwhile. */
+  /** Sixteen places.  Those beyond `size` are kept for a larger wall, and are not watched meanwhile. */
   readonly tiles: readonly (string | null)[];
   readonly selected: number;
   /** The tile shown large with the others beside it. */
@@ -27,12 +27,12 @@ export const EMPTY_WALL: WallState = {
   audible: null,
 };
 
-/** What a reload of the page keeps: size and cameras; sound and spotlight are asked for anew. */
+/** Return the text that a reload of the page keeps: size, cameras, selection.  Sound and spotlight are not kept. */
 export function save(wall: WallState): string {
   return JSON.stringify({ size: wall.size, tiles: wall.tiles, selected: wall.selected });
 }
 
-/** Read what `save` wrote; anything else is an empty wall. */
+/** Read the text of `save`; any other text gives an empty wall. */
 export function restore(saved: string | null): WallState {
   const from = parse(saved);
   const size = SIZES.find((known) => known === from.size) ?? EMPTY_WALL.size;
@@ -53,12 +53,12 @@ function parse(saved: string | null): Readonly<Record<string, unknown>> {
   }
 }
 
-/** Cameras that are on screen now, with their tile; only these are views. */
+/** Return the cameras on screen with their tiles; only these are watched. */
 export function visible(wall: WallState): { readonly tile: number; readonly camera: string }[] {
   return wall.tiles.slice(0, wall.size).flatMap((camera, tile) => (camera === null ? [] : [{ tile, camera }]));
 }
 
-/** Put a camera on a tile; if it already stands elsewhere on the wall the two tiles swap. */
+/** Put a camera on a tile.  If it is already elsewhere on the wall, the two tiles swap. */
 export function place(wall: WallState, camera: string, tile: number): WallState {
   if (tile < 0 || tile >= wall.size) return wall;
   const tiles = [...wall.tiles];
@@ -68,7 +68,9 @@ export function place(wall: WallState, camera: string, tile: number): WallState 
   return settle({ ...wall, tiles, selected: tile });
 }
 
-/** Put a camera where it fits best: where it already is, else the selected tile if free, else the first free, else the selected. */
+/**
+ * Put a camera where it fits best: where it already is, else the selected tile if free, else the first free, else the selected.
+ */
 export function placeAnywhere(wall: WallState, camera: string): WallState {
   const shown = wall.tiles.slice(0, wall.size);
   const already = shown.indexOf(camera);
@@ -91,7 +93,7 @@ export function clear(wall: WallState, tile: number): WallState {
   return settle({ ...wall, tiles });
 }
 
-/** Change the number of tiles; cameras that no longer fit move to free tiles, the selected one first. */
+/** Change the number of tiles.  Cameras that no longer fit move to free tiles, the selected one first. */
 export function resize(wall: WallState, size: Size): WallState {
   const keep = wall.tiles[wall.selected] ?? null;
   const shown = wall.tiles.filter((camera) => camera !== null);
@@ -101,7 +103,7 @@ export function resize(wall: WallState, size: Size): WallState {
   return settle({ ...wall, size, tiles, selected: Math.max(0, Math.min(selected, size - 1)), spotlight: false });
 }
 
-/** Cameras of places beyond `size` move to free places below, in order. */
+/** Move the cameras beyond `size` to free places within it, in order. */
 function compact(tiles: readonly (string | null)[], size: Size): (string | null)[] {
   const next = [...tiles];
   for (let tile = size; tile < next.length; tile += 1) {
@@ -117,7 +119,7 @@ function padded(cameras: readonly (string | null)[]): (string | null)[] {
   return Array.from({ length: MAX_TILES }, (_, tile) => cameras[tile] ?? null);
 }
 
-/** Select a tile; selecting never changes what is watched. */
+/** Select a tile.  This never changes what is watched. */
 export function select(wall: WallState, tile: number): WallState {
   return tile < 0 || tile >= wall.size ? wall : { ...wall, selected: tile };
 }
@@ -130,17 +132,17 @@ export function move(wall: WallState, dx: number, dy: number): WallState {
   return select(wall, row * columns + column);
 }
 
-/** Show the selected tile large, the others beside it; a wall of one is large already. */
+/** Show the selected tile large and the others beside it, or go back.  A wall of one tile is large already. */
 export function toggleSpotlight(wall: WallState): WallState {
   return { ...wall, spotlight: wall.size > 1 && !wall.spotlight && wall.tiles[wall.selected] !== null };
 }
 
-/** At most one camera is heard: the same again means silence. */
+/** Listen to a camera, and to no other.  The camera that is heard already is muted. */
 export function listen(wall: WallState, camera: string | null): WallState {
   return settle({ ...wall, audible: wall.audible === camera ? null : camera });
 }
 
-/** What is no longer on screen is no longer heard, nor large. */
+/** A camera that is no longer on screen is neither heard nor shown large. */
 function settle(wall: WallState): WallState {
   const shown = wall.tiles.slice(0, wall.size);
   const audible = wall.audible !== null && shown.includes(wall.audible) ? wall.audible : null;
@@ -152,10 +154,13 @@ export interface Digits {
   readonly at: number;
 }
 
-/** Two digits typed within this time are one number, so that tile 12 can be reached. */
+/** Two digits typed within this time make one number, so that tile 12 can be reached. */
 export const DIGITS_WITHIN_MS = 700;
 
-/** Read a digit key: the tile it names (counted from 0, null when there is none such) and what to remember for the next key. */
+/**
+ * Read a digit key.  Return the tile that it names (counted from 0; null where there is no such tile) and the digits to
+ * remember.
+ */
 export function digit(before: Digits | null, key: string, now: number, size: Size): { tile: number | null; digits: Digits } {
   const joined = before !== null && now - before.at < DIGITS_WITHIN_MS ? before.typed + key : key;
   const number = Number(joined);
@@ -169,7 +174,9 @@ export interface Place {
   readonly row: string;
 }
 
-/** CSS grid lines of a tile.  In the spotlight layout the selected tile fills the left, the others a column at the right. */
+/**
+ * Return the CSS grid lines of a tile.  In the spotlight the selected tile fills the left side, the others stand at the right.
+ */
 export function placeOf(wall: WallState, tile: number): Place {
   const columns = Math.sqrt(wall.size);
   if (!wall.spotlight) return { column: `${(tile % columns) + 1}`, row: `${Math.floor(tile / columns) + 1}` };
@@ -179,13 +186,13 @@ export function placeOf(wall: WallState, tile: number): Place {
   return { column: `${2 + (index % side.columns)}`, row: `${Math.floor(index / side.columns) + 1}` };
 }
 
-/** The small tiles beside a large one: 3 as 1×3, 8 as 2×4, 15 as 3×5. */
+/** Return the grid of the small tiles beside a large one: 3 as 1×3, 8 as 2×4, 15 as 3×5. */
 export function sideGrid(size: Size): { readonly columns: number; readonly rows: number } {
   const columns = Math.sqrt(size) - 1;
   return { columns, rows: columns === 0 ? 1 : Math.ceil((size - 1) / columns) };
 }
 
-/** CSS `grid-template` of the wall. */
+/** Return the CSS `grid-template` of the wall. */
 export function gridTemplate(wall: WallState): { readonly columns: string; readonly rows: string } {
   const columns = Math.sqrt(wall.size);
   if (!wall.spotlight) return { columns: `repeat(${columns}, minmax(0, 1fr))`, rows: `repeat(${columns}, minmax(0, 1fr))` };
@@ -196,7 +203,7 @@ export function gridTemplate(wall: WallState): { readonly columns: string; reado
   };
 }
 
-/** Whether a tile is large enough for figures; small ones carry name and state only. */
+/** Whether a tile is large enough for figures; small tiles show name and state only. */
 export function isLarge(wall: WallState, tile: number): boolean {
   return wall.size <= 4 ? !wall.spotlight || tile === wall.selected : wall.spotlight && tile === wall.selected;
 }

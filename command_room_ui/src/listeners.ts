@@ -1,9 +1,9 @@
-/** A list of people to tell.  Owns: who wants to know.  Must never know: what happened. */
+/** A list of functions that are called at a change.  Owns: the list.  Must never know: what changed. */
 
 export class Listeners {
   readonly #all = new Set<() => void>();
 
-  /** Add a listener; returns how to remove it. */
+  /** Add a listener.  Return a function that removes it. */
   add(listener: () => void): () => void {
     this.#all.add(listener);
     return () => this.#all.delete(listener);

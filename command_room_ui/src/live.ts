@@ -1,5 +1,5 @@
 /**
- * The page's live socket: msgpack maps both ways, reconnecting by itself, noticing silence.
+ * The page's live socket: msgpack maps in both directions, reconnection, detection of silence.
  *
  * Owns: the WebSocket and the measurement of the relay's clock over it.  Must never know: what the messages mean to the wall.
  */
@@ -18,7 +18,7 @@ export interface LiveEvents {
 }
 
 const TIME_PERIOD_MS = 2000;
-/** The relay answers each `time`; three unanswered mean that nobody is there, whatever TCP believes. */
+/** The relay answers each `time`.  Three unanswered ones mean that the connection is dead, even while TCP keeps it open. */
 const SILENCE_MS = 6500;
 
 export class LiveSocket {
@@ -30,7 +30,7 @@ export class LiveSocket {
   #retry: ReturnType<typeof setTimeout> | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
   readonly #backoff = new Backoff();
-  /** Messages that broke the contract; shown in the debug object. */
+  /** Messages that could not be read; shown by `window.__relay`. */
   garbled = 0;
 
   constructor(
@@ -57,7 +57,7 @@ export class LiveSocket {
     this.#setState("closed");
   }
 
-  /** Send a message; false where nobody listens (the caller says it again once the socket is open). */
+  /** Send a message.  Return false while the socket is not open; the caller sends it again later. */
   send(message: FromPage): boolean {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
     this.#socket.send(encode(message));
@@ -97,7 +97,7 @@ export class LiveSocket {
     try {
       return readMessage(decode(data));
     } catch (error) {
-      // msgpack throws RangeError, DecodeError and plain Errors on bytes that it cannot read; all are the other side's.
+      // msgpack throws RangeError, DecodeError and plain Errors for bytes that it cannot read: all are errors of the sender.
       if (!(error instanceof Error)) throw error;
       this.garbled += 1;
       return null;

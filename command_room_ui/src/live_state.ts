@@ -1,7 +1,8 @@
 /**
- * What the page knows from `/live`, as a pure reducer.
+ * The state that the page builds from the messages of `/live`, as a pure reducer.
  *
- * Owns: cameras, legs, slots as the relay told them, and alarms.  Must never know: the socket, elements, the wall's layout.
+ * Owns: the cameras, legs, workers, disk and alarms that the relay reported.  Must never know: the socket, elements, the
+ * layout.
  */
 
 import { type Alarm, type AlarmReport, type AlarmState, follow, lower, NO_ALARMS, report, see } from "./alarms";
@@ -34,11 +35,11 @@ export type LiveMessage =
 
 export interface LiveState extends AlarmState {
   readonly workers: readonly number[];
-  /** Workers that the relay said went down and has not said to be back. */
+  /** Workers that the relay reported down and has not reported back. */
   readonly down: ReadonlySet<number>;
   readonly cameras: ReadonlyMap<string, Camera>;
   readonly legs: ReadonlyMap<string, Leg>;
-  /** Null until the relay has told. */
+  /** Null until the relay has reported it. */
   readonly disk: Disk | null;
   /** Grows each time the list of interventions has to be fetched again. */
   readonly interventions: number;
@@ -57,7 +58,10 @@ export const EMPTY_LIVE_STATE: LiveState = {
 /** One of the relay's messages, by its name. */
 type Named<T extends ToPage["t"]> = Extract<ToPage, { readonly t: T }>;
 
-/** Read one message; throws DecodeError where it breaks the contract; names that are not known yet are `unknown`. */
+/**
+ * Read one message; throws DecodeError where it breaks the protocol.  A message with a name that the page does not know is
+ * `unknown`.
+ */
 export function readMessage(value: unknown): LiveMessage {
   const from = fields<ToPage>(value, "a message");
   const name = text(from, "t");
@@ -114,11 +118,11 @@ function integer(value: unknown): number {
   return value;
 }
 
-/** Return the state after a message that came at `now` (our milliseconds). */
+/** Return the state after a message that was received at `now` (milliseconds since 1970). */
 export function reduce(state: LiveState, message: LiveMessage, now: number): LiveState {
   switch (message.t) {
     case "hello":
-      // Of what went down before, the relay tells nothing at the start: the pictures themselves say it.
+      // The relay does not report at the start which workers are down; the pictures show it.
       return { ...state, workers: message.workers, down: new Set() };
     case "worker":
       return { ...state, down: withWorker(state.down, message.worker, message.up) };
@@ -150,12 +154,12 @@ function withWorker(down: ReadonlySet<number>, worker: number, up: boolean): Rea
   return next;
 }
 
-/** An alarm was seen at this post. */
+/** A person at this page has seen an alarm. */
 export function acknowledge(state: LiveState, camera: string): LiveState {
   return { ...state, ...see(state, camera, state.cameras.get(camera)?.pressed === true) };
 }
 
-/** Cameras as they are told now, and what that means for their alarms. */
+/** Take the states of cameras, and raise and lower their alarms. */
 function withCameras(
   state: LiveState,
   cameras: ReadonlyMap<string, Camera>,
@@ -183,19 +187,19 @@ function without<T>(map: ReadonlyMap<string, T>, key: string): ReadonlyMap<strin
 export type Standing = "alarm" | "live" | "online" | "offline";
 const ORDER: readonly Standing[] = ["alarm", "live", "online", "offline"];
 
-/** How a camera stands in the list: what needs a person first. */
+/** Return how a camera stands in the list: what needs a person comes first. */
 export function standing(camera: Camera, alarms: ReadonlyMap<string, Alarm>): Standing {
   if (alarms.has(camera.camera) || camera.pressed) return "alarm";
   if (isOnAir(camera)) return "live";
   return camera.online ? "online" : "offline";
 }
 
-/** Whether there is a session to look at, even if its picture stands still. */
+/** Whether a camera has a publish session that can be watched, even if its picture stands still. */
 export function isOnAir(camera: Camera): boolean {
   return camera.worker !== null && (camera.state === "live" || camera.state === "frozen" || camera.state === "connecting");
 }
 
-/** Cameras for the list: those that match every word of the search, alarms first, then by name. */
+/** Return the cameras that match every word of the search, alarms first, then by name. */
 export function sorted(state: LiveState, search: string): Camera[] {
   const words = plain(search).split(/\s+/).filter(Boolean);
   const matches = (camera: Camera): boolean => {
@@ -208,7 +212,7 @@ export function sorted(state: LiveState, search: string): Camera[] {
     .sort((left, right) => rank(left) - rank(right) || left.label.localeCompare(right.label, undefined, { numeric: true }));
 }
 
-/** Lower case without accents, so that « Émile » is found by "emile". */
+/** Return lower case without accents, so that « Émile » is found by "emile". */
 function plain(words: string): string {
   return words
     .normalize("NFD")

@@ -1,20 +1,21 @@
 /**
- * Whether a tile's picture is live: the one place where the page decides what it may claim.
+ * Whether a tile's picture is live: the only place where the page decides what it may claim of a picture.
  *
  * Owns: the states of a tile and the rules between them.  Must never know: elements, sockets, the clock but the `now` given.
  *
- * Rules: (1) *live* is said only while frames of the wanted camera are being presented; (2) a picture that stands still is
- * *frozen*, with the age of its last frame, whatever any socket claims; (3) after a switch nothing of the camera before is
- * shown under the new name: a frame counts only when it was received after the relay had said `assigned`; (4) a cause that
- * the relay knows (lost, ended, refused) is named, a frozen picture stays frozen under it; (5) once the relay says that the worker
- * is down the picture stands, whatever the browser still has to show, until a frame of a new view is presented.
+ * Rules: (1) A picture is *live* only while frames of the wanted camera are being presented.  (2) A picture that stands still
+ * is *frozen*, with the age of its last frame, even while every socket is open.  (3) After a switch nothing of the camera
+ * before is shown under the new name: a frame counts only if it was received after the relay's `assigned`.  (4) A cause that
+ * the relay knows (lost, ended, refused) is named; the picture stays frozen under it.  (5) Once the relay reports the worker
+ * down, the picture is frozen until a frame of a new view is presented, even if the browser still presents frames that it had
+ * buffered.
  */
 
 import type { Layer, SourceState } from "./model";
 
 export type TileKind = "empty" | "asleep" | "waiting" | "live" | "frozen" | "refused";
 
-/** Why a tile is not live, as far as anyone knows. */
+/** Why a tile is not live, as far as the page knows. */
 export type Cause =
   | "none"
   | "relay"
@@ -43,9 +44,9 @@ export interface LivenessFacts {
   readonly mediaUp: boolean;
   /** The relay refused the connection for good. */
   readonly mediaRefused: boolean;
-  /** The relay said that the worker went down, and not yet that it is back. */
+  /** The relay reported the worker down, and has not yet reported it back. */
   readonly workerDown: boolean;
-  /** The pictures of the view ended with its worker; none of a new view was presented yet. */
+  /** The view ended with its worker, and no frame of a new view was presented yet. */
   readonly halted: boolean;
   readonly layer: Layer;
   /** Milliseconds; null: no frame of this camera was presented yet. */
@@ -56,12 +57,12 @@ export interface LivenessFacts {
 
 /** A picture that has not moved for this long is not live. */
 export const FREEZE_AFTER_MS = 1000;
-/** With keyframes only, one arrives about every two seconds. */
+/** The same for a view of keyframes only: one arrives about every two seconds. */
 export const FREEZE_AFTER_KEY_MS = 4500;
 const FRAMES_MISSED = 4;
 const MAX_TOLERATED_MS = 2500;
 
-/** Return after how many milliseconds without a frame a picture is called frozen. */
+/** Return the milliseconds without a frame after which a picture is frozen. */
 export function freezeAfter(layer: Layer, interval: number | null): number {
   if (layer === "key") return FREEZE_AFTER_KEY_MS;
   const slow = Math.min(MAX_TOLERATED_MS, (interval ?? 0) * FRAMES_MISSED);
@@ -100,24 +101,27 @@ function whyStill(facts: LivenessFacts): Cause {
   return CAUSES[facts.source] ?? (facts.mediaUp ? "stalled" : "media");
 }
 
-/** What a presented frame says (from requestVideoFrameCallback), milliseconds. */
+/** A presented frame as requestVideoFrameCallback reports it; times in milliseconds. */
 export interface PresentedFrame {
   readonly at: number;
-  /** When its last packet came in, where the browser tells. */
+  /** When its last packet was received; null where the browser does not report it. */
   readonly received: number | null;
-  /** The frame's RTP time, where the browser tells. */
+  /** The frame's RTP time; null where the browser does not report it. */
   readonly rtp: number | null;
 }
 
-/** What a browser may hold back to play smoothly; a frame held longer is old when it is shown. */
+/** How long a browser may hold a frame back to play smoothly.  A frame held longer is old when it is shown. */
 export const BUFFER_MS = 500;
 
-/** Return when a frame counts as shown, for a callback at `now`: never in the future, never young because it was held back. */
+/**
+ * Return when a frame counts as shown, for a callback at `now`: not in the future, and not later because the browser held it
+ * back.
+ */
 export function shownAt(now: number, received: number | null): number {
   return received === null ? now : Math.min(now, received + BUFFER_MS);
 }
 
-/** The frames of one tile: which belong to the wanted camera, when the last came, how often they come. */
+/** The frames of one tile: which belong to the wanted camera, when the last was presented, how often one is presented. */
 export class FrameWatch {
   #since: number | null = null;
   #last: number | null = null;
@@ -128,7 +132,7 @@ export class FrameWatch {
   #longest = 0;
   #halted = false;
 
-  /** Without the browser's receive time, a frame this much later than `assigned` cannot be one of the camera before. */
+  /** Where the browser reports no receive time: a frame this long after `assigned` cannot be of the camera before. */
   static readonly SETTLE_MS = 450;
 
   get lastFrame(): number | null {
@@ -139,7 +143,7 @@ export class FrameWatch {
     return this.#interval;
   }
 
-  /** Whether the view is over and no frame of another was presented yet. */
+  /** Whether the view is over and no frame of a new one was presented yet. */
   get halted(): boolean {
     return this.#halted;
   }
@@ -153,7 +157,7 @@ export class FrameWatch {
     return { count: this.#freezes, longestMs: this.#longest };
   }
 
-  /** Another camera is wanted: nothing seen so far counts. */
+  /** Another camera is wanted: no frame seen so far counts. */
   expect(): void {
     this.#since = null;
     this.#last = null;
@@ -165,18 +169,21 @@ export class FrameWatch {
     this.#halted = false;
   }
 
-  /** The view ended with its worker: what the browser still has to show is old; frames count again after the next `assigned`. */
+  /**
+   * The view ended with its worker.  Frames that the browser still presents are old; frames count again after the next
+   * `assigned`.
+   */
   halt(): void {
     this.#since = null;
     this.#halted = true;
   }
 
-  /** The relay said `assigned` at `now`. */
+  /** The relay's `assigned` was received at `now`. */
   assigned(now: number): void {
     this.#since ??= now;
   }
 
-  /** A frame was presented; return whether it is the wanted camera's. */
+  /** Take a presented frame.  Return whether it is the wanted camera's. */
   presented(frame: PresentedFrame): boolean {
     if (!this.#belongs(frame) || !this.#isNew(frame)) return false;
     this.#before = frame;
@@ -194,8 +201,8 @@ export class FrameWatch {
   }
 
   /**
-   * A browser paints once more when a track ends or an element changes.  Such a painting brings nothing new: it has the times of
-   * the frame before, or none although the browser tells them otherwise.
+   * A browser paints the last frame once more when a track ends or an element changes.  Such a frame has the times of the frame
+   * before, or no receive time although the frame before had one.
    */
   #isNew(frame: PresentedFrame): boolean {
     const before = this.#before;

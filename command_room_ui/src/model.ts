@@ -1,7 +1,7 @@
 /**
- * The page's words: cameras, legs, people, recordings, as the relay tells them.
+ * Cameras, legs, people, recordings and journal entries as the relay sends them.
  *
- * Owns: the types and how each is read.  Must never know: how it travelled or how it is shown.
+ * Owns: their types, and how each is read.  Must never know: by which way they came or how they are shown.
  */
 
 import { entries, type Fields, fields, flag, list, moment, number, numberOr, oneOf, raw, text, textOr } from "./decode";
@@ -34,7 +34,7 @@ export interface SignInSession {
   readonly role: Role;
   readonly csrf: string;
   readonly expiresAt: number | null;
-  /** The password was given once: it must be changed before anything else is answered. */
+  /** The password was a one-time password: it must be changed before the relay answers anything else. */
   readonly mustChange: boolean;
 }
 
@@ -58,7 +58,7 @@ export interface Camera {
   readonly lastFrameAge: number | null;
   readonly clockOffsetMs: number | null;
   readonly clockUncertaintyMs: number | null;
-  /** Quickest way from camera to relay, where the camera's clock is known. */
+  /** The shortest time that camera to relay took; null where the camera's clock is unknown. */
   readonly uplinkMs: number | null;
   readonly rec: RecState;
   readonly sealedAge: number | null;
@@ -66,7 +66,7 @@ export interface Camera {
   readonly viewers: number;
   readonly online: boolean;
   readonly pressed: boolean;
-  /** Seconds since the press, as the relay counts them: this page may have been opened later. */
+  /** Seconds since the press by the relay's count: this page may have been opened later. */
   readonly pressedAge: number | null;
   readonly revoked: boolean;
   /** When the transmission ends unless it is confirmed (UTC milliseconds); null where it has no end. */
@@ -119,7 +119,7 @@ export interface Recording {
   readonly durationMs: number;
   readonly storedBytes: number;
   readonly gaps: number;
-  /** Told for one recording, not in lists. */
+  /** Sent with a single recording, not in lists. */
   readonly segments: readonly Segment[];
   readonly gapList: readonly Gap[];
   readonly held: boolean;
@@ -150,7 +150,7 @@ export interface JournalEntry {
   readonly leaf: number;
   readonly at: number | null;
   readonly hash: string;
-  /** Null once its three years are over: only the hash stays. */
+  /** Null after three years: then only the hash is kept. */
   readonly body: JournalBody | null;
 }
 
@@ -188,7 +188,7 @@ export function readDisk(from: Fields<live.DiskReport>): Disk {
 }
 
 export function readCamera(value: unknown): Camera {
-  // A live state, or an enrolment as administrators get it.
+  // A live state, or an enrolment as the relay sends it to administrators.
   const from = fields<live.CameraState & http.CameraEnrolment>(value, "a camera");
   const camera = text(from, "camera");
   return {

@@ -1,12 +1,13 @@
 /**
- * The parts of a recording that a player can play in one go: a camera that sent only sound at first, or whose picture went away,
- * leaves pieces with other tracks than the rest, and a browser's buffers cannot change their number.
+ * The parts of a recording that a player can play without a break.  A camera that sent only sound at first, or whose picture
+ * stopped, leaves pieces with fewer tracks than the rest, and a browser cannot change the number of its buffers while it plays.
  *
- * Owns: reading the relay's playlist, gathering its pieces to parts, writing a playlist for each.  Must never know: the player.
+ * Owns: reading the relay's playlist, gathering its pieces to parts, writing a playlist for each part.  Must never know: the
+ * player.
  */
 
 export interface Piece {
-  /** Number of the vault's segment. */
+  /** Number of the segment in the vault. */
   readonly segment: number;
   readonly uri: string;
   readonly map: string;
@@ -38,7 +39,7 @@ export function readPlaylist(text: string, base: string): Piece[] {
   return pieces;
 }
 
-/** Whether an init segment declares a picture: a `hdlr` box of type `vide` (ISO/IEC 14496-12 §8.4.3). */
+/** Return which tracks an init segment declares: a picture has a `hdlr` box of type `vide` (ISO/IEC 14496-12 §8.4.3). */
 export function tracksOf(init: Uint8Array): Tracks {
   const letters = new TextDecoder("latin1").decode(init);
   for (let at = letters.indexOf("hdlr"); at >= 0; at = letters.indexOf("hdlr", at + 4)) {
@@ -47,7 +48,7 @@ export function tracksOf(init: Uint8Array): Tracks {
   return "sound";
 }
 
-/** Gather neighbours with the same tracks. */
+/** Gather neighbouring pieces with the same tracks to parts. */
 export function gather(pieces: readonly Piece[], tracks: ReadonlyMap<string, Tracks>): Part[] {
   const parts: { tracks: Tracks; pieces: Piece[]; seconds: number }[] = [];
   for (const piece of pieces) {
@@ -76,7 +77,7 @@ export function writePlaylist(part: Part): string {
   return [...lines, "#EXT-X-ENDLIST", ""].join("\n");
 }
 
-/** Where to begin: the first part with a picture, else the first. */
+/** Return the part to begin with: the first with a picture, else the first. */
 export function firstPart(parts: readonly Part[]): number {
   return Math.max(
     0,

@@ -33,8 +33,8 @@ export class PictureTiming {
   readonly #stampToScreen = new Median();
 
   /**
-   * Take a frame that was presented.  `stamp` is that of its leg, `shownAt` the presentation in the relay's clock (UTC milliseconds);
-   * null where unknown.  Return whether the frame is the wanted camera's.
+   * Take a frame that was presented.  `stamp` is that of its leg, `shownAt` the presentation in the relay's clock (UTC
+   * milliseconds); null where unknown.  Return whether the frame is the wanted camera's.
    */
   presented(frame: PresentedFrame, stamp: Stamp | null, shownAt: number | null): boolean {
     if (!this.frames.presented(frame)) return false;

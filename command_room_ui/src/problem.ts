@@ -1,7 +1,7 @@
 /**
- * Why the relay refused: a code for programs and translations, the values of its sentence, and a sentence in English.
+ * Why the relay refused a request: a code for programs and translations, the values of its sentence, and a sentence in English.
  *
- * Owns: their shape and how facts are read.  Must never know: which code means what to whom.
+ * Owns: their shape, and how the values are read.  Must never know: what each code means.
  */
 
 /** The values that a translated sentence needs; `rule` is the requirement that was applied. */

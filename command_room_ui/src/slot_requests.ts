@@ -1,8 +1,8 @@
 /**
  * The last request for each slot of each viewer session, and how the relay answered it.
  *
- * Owns: these requests, and when one may be sent again.  Must never know: the socket, tiles, elements, the clock but the `now` given
- * (milliseconds).
+ * Owns: these requests, and when one may be sent again.  Must never know: the socket, tiles, elements, the clock but the `now`
+ * given (milliseconds).
  */
 
 import type { LiveMessage } from "./live_state";

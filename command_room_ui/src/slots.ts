@@ -1,6 +1,6 @@
 /**
- * Which slot of which worker's wall carries which tile.  A slot keeps its camera when a tile moves (nothing is asked of the
- * relay), and a tile keeps its slot when its camera changes (the decoder runs on, so a switch is fast).
+ * Which slot of which worker's viewer session carries which tile.  A slot keeps its camera when a tile moves, so that nothing
+ * is asked of the relay.  A tile keeps its slot when its camera changes, so that the decoder runs on and the switch is fast.
  *
  * Owns: the plan of slots.  Must never know: sockets, peer connections, elements.
  */
@@ -26,7 +26,7 @@ export interface Change {
 export const SLOTS = 16;
 export const EMPTY_POOL: Pool = Array.from({ length: SLOTS }, () => null);
 
-/** Return the pools that show what is wanted, and what has to be said to the relay for it, releases first. */
+/** Return the pools that show what is wanted, and the changes that the relay has to make for it, releases first. */
 export function plan(before: Pools, wanted: readonly Wanted[]): { pools: Map<number, Pool>; changes: Change[] } {
   const workers = new Set([...before.keys(), ...wanted.map((item) => item.worker)]);
   const pools = new Map<number, Pool>();
@@ -43,7 +43,7 @@ export function plan(before: Pools, wanted: readonly Wanted[]): { pools: Map<num
   return { pools, changes: changes.sort((left, right) => Number(left.camera !== null) - Number(right.camera !== null)) };
 }
 
-/** Where a tile's picture comes from. */
+/** Return the slot that carries a tile; null where none does. */
 export function find(
   pools: Pools,
   tile: number,
@@ -72,7 +72,7 @@ function fill(pool: Pool, wanted: readonly Placement[]): (Placement | null)[] {
   return next;
 }
 
-/** Prefer a slot that carried nothing: its first picture can be nobody else's. */
+/** Prefer a slot that carried nothing: its first picture cannot be another camera's. */
 function freeSlot(before: Pool, next: readonly (Placement | null)[]): number {
   const unused = next.findIndex((placement, slot) => placement === null && before[slot] === null);
   return unused >= 0 ? unused : next.indexOf(null);

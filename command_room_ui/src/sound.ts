@@ -1,5 +1,5 @@
 /**
- * The alert sound: two tones, made here, repeated until somebody has seen the alarm.
+ * The alert sound: two synthesised tones, repeated until a person has seen the alarm.
  *
  * Owns: the audio context.  Must never know: what the alarm is about.
  */
@@ -11,12 +11,12 @@ export class AlertSound {
   #context: AudioContext | null = null;
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  /** Whether the browser holds the sound back until the person touches the page. */
+  /** Whether the browser blocks the sound until the person has touched the page. */
   get blocked(): boolean {
     return this.#context !== null && this.#context.state !== "running";
   }
 
-  /** Sound or be silent; saying the same again changes nothing. */
+  /** Ring or be silent.  A repeated call changes nothing. */
   ring(wanted: boolean): void {
     if (!wanted) {
       clearInterval(this.#timer);
@@ -29,7 +29,7 @@ export class AlertSound {
     this.#timer = setInterval(() => this.#play(), REPEAT_MS);
   }
 
-  /** Called from a touch of the person. */
+  /** Call this from a click of the person: only then does the browser allow sound. */
   async unblock(): Promise<void> {
     this.#context ??= new AudioContext();
     await this.#context.resume();

@@ -1,13 +1,13 @@
 /**
- * When a transmission ends unless somebody confirms that the threat lasts (LIV-07).
+ * When a transmission ends unless a person confirms that the threat lasts (LIV-07).
  *
- * Owns: from when on the end is told.  Must never know: elements, the clock but the `now` given (UTC milliseconds).
+ * Owns: how long before it the end is announced.  Must never know: elements, the clock but the `now` given (UTC milliseconds).
  */
 
 import { isOnAir } from "./live_state";
 import type { Camera } from "./model";
 
-/** Time enough to ask on the radio whether the threat lasts. */
+/** Long enough to ask on the radio whether the threat lasts. */
 export const NOTICE_MS = 600_000;
 
 export interface TransmissionEnd {
@@ -17,14 +17,14 @@ export interface TransmissionEnd {
   readonly seconds: number;
 }
 
-/** The end of a camera's transmission once it is near; null where it is not, or has none. */
+/** Return the end of a camera's transmission once it is near; null where it is not near, or there is none. */
 export function upcomingEnd(camera: Camera, now: number): TransmissionEnd | null {
   const at = camera.endsAt;
   if (at === null || !isOnAir(camera) || at - now > NOTICE_MS) return null;
   return { at, seconds: Math.max(0, at - now) / 1000 };
 }
 
-/** The camera whose transmission ends first among those that end soon. */
+/** Return the camera whose transmission ends first among those that end soon; null where none does. */
 export function firstToEnd(cameras: Iterable<Camera>, now: number): string | null {
   const ending = [...cameras].filter((camera) => upcomingEnd(camera, now) !== null);
   return ending.sort((left, right) => (left.endsAt ?? 0) - (right.endsAt ?? 0))[0]?.camera ?? null;

@@ -1,7 +1,7 @@
 /**
- * The verdict of `relay verify` as the page shows it: four answers in words, one mark per fragment, findings and notes.
+ * The verdict of a verification: four answers in words, one mark for each fragment, findings and notes.
  *
- * Owns: how a verdict is read and how its marks are gathered to a strip.  Must never know: how anything was checked.
+ * Owns: how a verdict is read, and how its marks are gathered to a strip.  Must never know: how anything was checked.
  */
 
 import { type Fields, fields, list, moment, numberOr, oneOf, raw, text, textOr } from "./decode";
@@ -22,7 +22,7 @@ export interface Finding {
 export interface Verdict {
   readonly form: string;
   readonly recording: string;
-  /** Answers as keys: `intact`, `interrupted` … */
+  /** The answers as keys, for example `intact` or `interrupted`. */
   readonly answers: Readonly<Record<Axis, string>>;
   readonly words: Readonly<Record<"fr" | "en", Readonly<Record<Axis, string>>>>;
   readonly marks: readonly Mark[];
@@ -35,7 +35,7 @@ export interface Verdict {
   readonly exitCode: number;
 }
 
-/** One cell of the strip: the fragments from `first` to `last`, told by the worst mark among them. */
+/** One cell of the strip: the fragments from `first` to `last`, with the worst mark among them. */
 export interface Cell {
   readonly first: number;
   readonly last: number;
@@ -77,7 +77,10 @@ export function tone(answer: string): "good" | "warn" | "bad" {
   return answer === "suspect" || answer === "not judged" ? "warn" : "bad";
 }
 
-/** Gather marks to at most `most` cells; a cell shows the worst of its fragments, so that nothing bad is averaged away. */
+/**
+ * Gather marks to at most `maxCells` cells.  A cell shows the worst of its fragments, so that no bad one disappears in an
+ * average.
+ */
 export function strip(marks: readonly Mark[], maxCells: number): Cell[] {
   const per = Math.max(1, Math.ceil(marks.length / Math.max(1, maxCells)));
   const cells: Cell[] = [];
@@ -88,7 +91,7 @@ export function strip(marks: readonly Mark[], maxCells: number): Cell[] {
   return cells;
 }
 
-/** How many fragments carry each mark that occurs. */
+/** Return how many fragments carry each mark that occurs. */
 export function countMarks(marks: readonly Mark[]): ReadonlyMap<Mark, number> {
   const counts = new Map<Mark, number>();
   for (const mark of marks) counts.set(mark, (counts.get(mark) ?? 0) + 1);

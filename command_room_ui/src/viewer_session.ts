@@ -1,8 +1,9 @@
 /**
- * One wall connection to one worker: sixteen pictures and one sound, receive only, offered by HTTP and kept alive.
+ * One viewer session on one worker (WHEP): sixteen pictures and one sound, receive only, offered by HTTP and kept open.
  *
- * Owns: the peer connection, its tracks by slot, its statistics, and opening it again when it died.  Must never know: cameras,
- * tiles, the live socket.  The relay is ICE-lite and answers with all its candidates, so nothing is gathered or trickled.
+ * Owns: the peer connection, its tracks by slot, its statistics, and opening it again after a failure.  Must never know:
+ * cameras, tiles, the live socket.  The relay is ICE-lite and answers with all its candidates, so no candidate is gathered or
+ * trickled.
  */
 
 import type { Answer, Failure, ViewerSessionAnswer } from "./api";
@@ -12,7 +13,7 @@ import { SLOTS } from "./slots";
 
 export type ViewerSessionState = "idle" | "opening" | "connecting" | "up" | "interrupted" | "down" | "refused";
 
-/** The part of `Api` that a connection needs. */
+/** The part of `Api` that a viewer session needs. */
 export interface ViewerSessionApi {
   openViewerSession(worker: number, offer: string): Promise<Answer<ViewerSessionAnswer>>;
   closeViewerSession(location: string): Promise<void>;
@@ -51,20 +52,22 @@ export interface SlotStats {
   readonly height: number;
 }
 
-/** How long an interrupted connection may take to come back by itself before it is opened anew. */
+/** How long an interrupted connection may take to recover by itself before it is opened anew. */
 const INTERRUPTED_FOR_MS = 1000;
 const CONNECT_WITHIN_MS = 5000;
-/** The same offer would be refused again: unreadable, nothing that the relay can serve, too long. */
+/** HTTP statuses after which the same offer would be refused again: unreadable, no codec of the relay, too long. */
 const REFUSED_FOR_GOOD: ReadonlySet<number> = new Set([400, 406, 413]);
 
 export class ViewerSession {
   state: ViewerSessionState = "idle";
-  /** Name of this wall in `/live` messages; null while there is none. */
+  /**
+   * The name of this viewer session in `/live` messages (`wall`); null while there is none.  Whoever knows it may control it.
+   */
   secret: string | null = null;
-  /** How often it was opened; a new number means that every slot is empty again. */
+  /** How often it was opened.  A new number means that every slot is empty again. */
   generation = 0;
   roundTripMs: number | null = null;
-  /** Why the relay refused the offer for good; it is made again only by `renew`. */
+  /** Why the relay refused the offer for good.  Only `renew` makes the offer again. */
   refusal: Problem | null = null;
   readonly stats = new Map<number, SlotStats>();
   #peer: RTCPeerConnection | null = null;
@@ -81,7 +84,7 @@ export class ViewerSession {
     private readonly changed: () => void,
   ) {}
 
-  /** The stream of a slot: one video track. */
+  /** Return the stream of a slot: one video track. */
   stream(slot: number): MediaStream | null {
     return this.#streams[slot] ?? null;
   }
@@ -102,7 +105,7 @@ export class ViewerSession {
     if (this.state === "idle") void this.#open();
   }
 
-  /** Open anew at once: the relay no longer knows this wall. */
+  /** Open anew after a back-off: the relay no longer knows this viewer session, or the connection failed. */
   reopen(): void {
     if (this.#closed || this.state === "opening") return;
     this.#tearDown();
@@ -110,7 +113,7 @@ export class ViewerSession {
     this.#retryIn(this.#backoff.next());
   }
 
-  /** Open anew without a pause: the worker is back, and whatever is under way was asked of the one before. */
+  /** Open anew at once: the worker was restarted, and the worker before may never answer an offer under way. */
   renew(): void {
     if (this.#closed) return;
     this.#backoff.reset();
@@ -148,7 +151,7 @@ export class ViewerSession {
     this.#retryIn(CONNECT_WITHIN_MS);
   }
 
-  /** Offer, answer; true when the relay accepted. */
+  /** Exchange offer and answer.  Return whether the relay accepted. */
   async #negotiate(peer: RTCPeerConnection): Promise<boolean> {
     try {
       await peer.setLocalDescription(await peer.createOffer());
@@ -166,7 +169,7 @@ export class ViewerSession {
       await peer.setRemoteDescription({ type: "answer", sdp: answer.value.sdp });
       return true;
     } catch {
-      // The peer was closed meanwhile, or the answer is not one: both mean to try again.
+      // The peer was closed meanwhile, or the answer is no SDP: try again in both cases.
       return false;
     }
   }
@@ -186,7 +189,7 @@ export class ViewerSession {
     }
   }
 
-  /** After a while, open anew unless the connection is up by then. */
+  /** Open anew after `wait` milliseconds unless the connection is up by then. */
   #retryIn(wait: number): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
@@ -214,7 +217,7 @@ export class ViewerSession {
     this.changed();
   }
 
-  /** Read the browser's statistics; call about once a second. */
+  /** Read the browser's statistics.  Call it about once a second. */
   async poll(): Promise<void> {
     const peer = this.#peer;
     if (peer === null || this.state === "idle") return;
@@ -268,7 +271,7 @@ export class ViewerSession {
   }
 }
 
-/** Add the m-lines of the contract: sixteen pictures, then one sound; returns their streams in this order. */
+/** Add the m-lines that the relay expects: sixteen pictures, then one sound.  Return their streams in this order. */
 function addReceivers(peer: RTCPeerConnection): MediaStream[] {
   const streams: MediaStream[] = [];
   for (let slot = 0; slot <= SLOTS; slot += 1) {
@@ -282,8 +285,9 @@ function addReceivers(peer: RTCPeerConnection): MediaStream[] {
 }
 
 /**
- * The relay forwards H.264 and Opus only, and fragments pictures over packets (packetization mode 1, RFC 6184 §6.3).  Anything
- * else, and every profile said twice, would be repeated in sixteen m-lines for nothing: an offer has a longest size.
+ * Return the codecs to offer.  The relay forwards H.264 and Opus only, and fragments pictures over packets (packetization mode
+ * 1, RFC 6184 §6.3).  Other codecs and repeated profiles would be repeated in sixteen m-lines for nothing, and the length of an
+ * offer is limited.
  */
 export function wantedCodecs(kind: "video" | "audio", all: readonly RTCRtpCodec[]): RTCRtpCodec[] {
   if (kind === "audio") return all.filter((codec) => /^audio\/opus$/i.test(codec.mimeType));
@@ -298,7 +302,10 @@ export function wantedCodecs(kind: "video" | "audio", all: readonly RTCRtpCodec[
   return chosen.some((codec) => /h264/i.test(codec.mimeType)) ? chosen : useful;
 }
 
-/** What a codec is seen apart by: `rtx`, or the H.264 profile without its level; null for a packetization mode other than 1. */
+/**
+ * Return the key by which codecs are compared: `rtx`, or the H.264 profile without its level; null for packetization modes
+ * other than 1.
+ */
 function profileOf(codec: RTCRtpCodec): string | null {
   if (!/h264/i.test(codec.mimeType)) return codec.mimeType.toLowerCase();
   const parameters = codec.sdpFmtpLine ?? "";
@@ -306,7 +313,7 @@ function profileOf(codec: RTCRtpCodec): string | null {
   return /profile-level-id=([0-9a-f]{4})/i.exec(parameters)?.[1]?.toLowerCase() ?? "";
 }
 
-/** Why it makes no sense to offer the same again; null where it does. */
+/** Return why the same offer would be refused again; null where a new attempt makes sense. */
 function refusedForGood(failure: Failure): Problem | null {
   if (failure.kind !== "refused" || !REFUSED_FOR_GOOD.has(failure.status)) return null;
   return { code: failure.code, detail: failure.detail || `HTTP ${failure.status}`, facts: failure.facts };

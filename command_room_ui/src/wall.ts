@@ -1,12 +1,12 @@
 /**
  * The wall at work: it keeps the plan of the tiles, the relay's slots and the screen in step.
  *
- * Owns: the viewer sessions, the requests for their slots, the timing of each visible picture.  Must never know: elements (it takes
- * presented frames and returns tile views).
+ * Owns: the viewer sessions, the requests for their slots, the timing of each visible picture.  Must never know: elements (it
+ * takes presented frames and returns tile views).
  *
- * Only `#sync` and `#syncSound` send to the relay.  For each slot they compare the camera that the plan wants with the camera that
- * was requested last, and send the difference.  Every event (a viewer session opened anew, a socket back, a view ended, a refusal)
- * changes only one of the two sides.  So a request that was lost on its way is sent again.
+ * Only `#sync` and `#syncSound` send to the relay.  For each slot they compare the camera that the plan wants with the camera
+ * that was requested last, and send the difference.  Every event (a viewer session opened anew, a socket back, a view ended, a
+ * refusal) changes only one of the two sides.  So a request that was lost on its way is sent again.
  */
 
 import { CameraFreshness } from "./freshness";
@@ -30,7 +30,9 @@ const TICK_MS = 250;
 const POLL_MS = 1000;
 /** Once its worker is back, a viewer session in one of these states is opened anew at once. */
 const BROKEN: ReadonlySet<ViewerSessionState> = new Set(["interrupted", "down", "refused"]);
-/** The relay does not know the viewer session.  Other codes of kind `not_found` (a camera that has just ended) leave it alone. */
+/**
+ * The relay does not know the viewer session.  Other codes of kind `not_found` (a camera that has just ended) leave it alone.
+ */
 const SESSION_GONE: Code = "session_not_found";
 
 export class Wall {
@@ -160,8 +162,9 @@ export class Wall {
   }
 
   /**
-   * A worker that went down has lost its viewer session: its pictures stand still, and the session is opened anew once the worker is
-   * back.  A worker that is reported up without having been down (control was restarted) still has its viewer session.
+   * A worker that went down has lost its viewer session: its pictures stand still, and the session is opened anew once the
+   * worker is back.  A worker that is reported up without having been down (control was restarted) still has its viewer
+   * session.
    */
   #onWorker(worker: number, up: boolean): void {
     const session = this.viewerSessions.get(worker);

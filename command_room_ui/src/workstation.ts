@@ -1,5 +1,6 @@
 /**
- * Everything behind the live view of a person who may watch: the live socket, the state that it reports, the wall, the intervention.
+ * Everything behind the live view of a person who may watch: the live socket, the state that it reports, the wall, the
+ * intervention.
  *
  * Owns: the life of these parts and how they meet.  Must never know: elements.
  */

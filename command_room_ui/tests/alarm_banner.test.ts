@@ -34,7 +34,7 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-it("tells a pressed button as an emergency, also beside what the relay reports", async () => {
+it("shows a pressed button as an emergency, also beside what the relay reports", async () => {
   const text = await shown(alarm("recording_failed"), { t: "camera", camera: camera("a", { pressed: true }) });
   expect(text).toContain("URGENCE");
   expect(text).toContain("bouton d'alerte actionné · enregistrement interrompu");

@@ -59,7 +59,7 @@ describe("answers", () => {
     });
   });
 
-  it("tell a refusal with its code, words, facts and patience", async () => {
+  it("carry a refusal with its code, sentence, facts and the seconds to wait", async () => {
     const problem = {
       type: "urn:bodycam-relay:problem:text_too_long",
       title: "Too Many Requests",
@@ -78,7 +78,7 @@ describe("answers", () => {
     });
   });
 
-  it("tell a refusal that is no JSON", async () => {
+  it("carry a refusal that is no JSON", async () => {
     answers = [new Response("<html>", { status: 502, statusText: "Bad Gateway" })];
     expect(await api.users()).toMatchObject({
       kind: "refused",
@@ -89,12 +89,12 @@ describe("answers", () => {
     });
   });
 
-  it("tell a relay that does not answer", async () => {
+  it("are `unreachable` where the relay does not answer", async () => {
     answers = [new TypeError("Failed to fetch")];
     expect(await api.users()).toEqual({ kind: "unreachable" });
   });
 
-  it("tell what cannot be read, whichever way", async () => {
+  it("are `garbled` where they cannot be read: a wrong type, or no JSON", async () => {
     answers = [json({ user: 7 }), new Response("{", { headers: { "Content-Type": "application/json" } })];
     expect((await api.session()).kind).toBe("garbled");
     expect((await api.session()).kind).toBe("garbled");
@@ -168,7 +168,7 @@ describe("requests", () => {
 });
 
 describe("the end of a sign-in", () => {
-  it("is told once the relay says 401, but not for a wrong old password", async () => {
+  it("is reported once the relay answers 401, but not for a wrong old password", async () => {
     let ended = 0;
     api.onSignedOut = () => {
       ended += 1;

@@ -29,7 +29,7 @@ afterEach(() => {
 });
 
 describe("the list of cameras", () => {
-  it("says which are live and recorded while the relay is heard", async () => {
+  it("says which are live and recorded while their states are fresh", async () => {
     const text = await shown([camera("a", { battery: 80 }), camera("b", { rec: "stalled" })], true);
     expect(text).toContain("2 en direct sur 2");
     expect(row("a")).toContain("en direct · REC · batterie 80 %");
@@ -73,7 +73,7 @@ describe("the list of cameras", () => {
     expect(row("b")).toContain("URGENCE");
   });
 
-  it("keeps an emergency that was heard", async () => {
+  it("keeps an emergency, also where the state is no longer fresh", async () => {
     await shown([camera("a", { pressed: true })], false);
     expect(row("a")).toContain("URGENCE");
     expect(row("a")).toContain("REC inconnu");

@@ -49,7 +49,7 @@ describe("confirming a transmission", () => {
     expect(field.minLength).toBe(3);
   });
 
-  it("tells the relay, closes, and says so", async () => {
+  it("sends it to the relay, closes, and reports it", async () => {
     await submit("individu retranché");
     expect(asked).toEqual([["a", "individu retranché"]]);
     expect(part<HTMLDialogElement>("dialog").open).toBe(false);

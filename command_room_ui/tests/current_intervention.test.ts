@@ -54,7 +54,7 @@ describe("an intervention that was joined", () => {
     expect([reloaded.value, current.closed]).toEqual([null, false]);
   });
 
-  it("is over once somebody has closed it, and that is said", async () => {
+  it("is over once another person has closed it, and is then marked as closed", async () => {
     current.enter(intervention("i1"));
     open = ok([intervention("other")]);
     await current.check();

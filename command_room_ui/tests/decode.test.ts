@@ -31,7 +31,7 @@ describe("reading what the relay sends", () => {
     expect(oneOf(from, "state", ["ok", "stalled", "full", "gone"], "ok")).toBe("gone");
   });
 
-  it("believes no type: each value is looked at", () => {
+  it("trusts no type: each value is checked", () => {
     expect(() => list(fields<Cameras>({ cameras: "many" }), "cameras", String)).toThrow(DecodeError);
     expect(() => text(fields<CameraState>({ camera: 7 }), "camera")).toThrow(DecodeError);
     expect(() => fields<CameraState>([])).toThrow(DecodeError);

@@ -45,7 +45,7 @@ describe("a frame's stamp", () => {
     expect(sinceStamp(stamp, stamp.rtp - 9000, 1_000_000)).toBeCloseTo(100);
   });
 
-  it("says nothing when the two belong to different streams", () => {
+  it("is unknown when the two belong to different streams", () => {
     expect(sinceStamp(stamp, (stamp.rtp + 0x40000000) >>> 0, 1_000_000)).toBeNull();
   });
 });
@@ -57,13 +57,13 @@ describe("camera to screen", () => {
     expect(endToEnd(shown, 20, 12)).toEqual({ ms: 110, uncertaintyMs: 15 });
   });
 
-  it("is told only where the camera's clock is known", () => {
+  it("is known only where the camera's clock is known", () => {
     expect(endToEnd(shown, null, 12)).toBeNull();
     expect(endToEnd(shown, 20, null)).toBeNull();
     expect(endToEnd(null, 20, 12)).toBeNull();
   });
 
-  it("is not told where the clocks contradict each other", () => {
+  it("is unknown where the clocks contradict each other", () => {
     expect(endToEnd({ ms: -80, uncertaintyMs: 3 }, 0, 12)).toBeNull();
     expect(endToEnd({ ms: -10, uncertaintyMs: 3 }, 0, 12)).toEqual({ ms: 0, uncertaintyMs: 15 });
   });

@@ -7,7 +7,7 @@ const HOUR = 3600;
 const disk = (fullInS: number | null, state: "ok" | "stalled" | "full" | "gone" = "ok") => ({ state, free: 5e9, fullInS });
 
 describe("the disk of the recordings", () => {
-  it("is kept as the relay told it", () => {
+  it("is kept as the relay reported it", () => {
     const message = readMessage({ t: "disk", state: "full", free: 10n, full_in_s: null });
     expect(reduce(EMPTY_LIVE_STATE, message, 0).disk).toEqual({ state: "full", free: 10, fullInS: null });
   });
@@ -22,11 +22,11 @@ describe("the disk of the recordings", () => {
     expect(diskNotice(disk(seconds)).level).toBe(level);
   });
 
-  it.each(["stalled", "full", "gone"] as const)("%s is a banner, whatever was forecast", (state) => {
+  it.each(["stalled", "full", "gone"] as const)("%s is a banner, also with a forecast of a month", (state) => {
     expect(diskNotice(disk(30 * 24 * HOUR, state))).toEqual({ level: "bad", state });
   });
 
-  it("says nothing before the relay did", () => {
+  it("shows nothing before the relay has reported it", () => {
     expect(diskNotice(null).level).toBe("none");
   });
 

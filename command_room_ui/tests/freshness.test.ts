@@ -11,19 +11,19 @@ beforeEach(() => {
   freshness.note({ t: "cameras", cameras: [live, idle] }, 1000);
 });
 
-describe("what the relay said of a camera", () => {
-  it("holds no longer than a few of its seconds while the camera is on air, and again once it is said again", () => {
+describe("the state of a camera", () => {
+  it("is fresh for five seconds while the camera is on air, and again once it is sent again", () => {
     expect(freshness.isFresh(live, 1000 + FRESH_FOR_MS)).toBe(true);
     expect(freshness.isFresh(live, 1001 + FRESH_FOR_MS)).toBe(false);
     freshness.note({ t: "camera", camera: live }, 9000);
     expect(freshness.isFresh(live, 9001)).toBe(true);
   });
 
-  it("holds until it changes where nothing is on air: it is said once", () => {
+  it("stays fresh while the camera is not on air: it is sent only when it changes", () => {
     expect(freshness.isFresh(idle, 1_000_000)).toBe(true);
   });
 
-  it("holds nothing of a camera that was not told since the live socket began anew, nor of one that is gone", () => {
+  it("is not fresh where none was sent since the live socket began anew, nor once the camera is gone", () => {
     freshness.note({ t: "hello", workers: [0], serverMs: null }, 2000);
     expect(freshness.isFresh(live, 2000)).toBe(false);
     freshness.note({ t: "camera", camera: live }, 2000);

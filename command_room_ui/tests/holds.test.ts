@@ -111,7 +111,7 @@ async function submit(name: string): Promise<void> {
 }
 
 describe("a held recording", () => {
-  it("says for which procedure, who asked, when it would have gone and when somebody must look again", async () => {
+  it("shows the procedure, who asked, the day of erasure without it and the day of review", async () => {
     api.known = [hold()];
     await shown();
     for (const words of ["judiciaire PV 12/2026", "Parquet de Rennes", "OPJ Bernard", "carl", "effacement le 01/02/2026"])
@@ -146,7 +146,7 @@ describe("a held recording", () => {
 });
 
 describe("opening a hold", () => {
-  it("asks for kind, number, authority and requester, and tells that it is entered", async () => {
+  it("asks for kind, number, authority and requester, and says that it is in the journal", async () => {
     const changed = vi.fn();
     await shown();
     panel.addEventListener("holds-changed", changed);
@@ -193,7 +193,7 @@ describe("opening a hold", () => {
     expect(offered()).toEqual(api.procedures);
   });
 
-  it("takes any number where a restored catalogue has forgotten the hold, and says so", async () => {
+  it("takes any number where a restored catalogue has lost the hold, and says so", async () => {
     api.procedures = [];
     api.lost = true;
     await shown();
@@ -230,7 +230,7 @@ describe("opening a hold", () => {
 });
 
 describe("lifting a hold", () => {
-  it("needs a second step with a motive, which says that the recording goes for good", async () => {
+  it("needs a second step with a motive, which says that the recording will be erased", async () => {
     api.known = [hold()];
     await shown();
     await press("hold-lift");

@@ -3,7 +3,7 @@ import "../src/elements/intervention";
 import type { InterventionGate } from "../src/elements/intervention";
 import { setLanguage } from "../src/i18n";
 import type { Intervention } from "../src/model";
-import { byId, click, fakeApi, heard, intervention, mount, ok, part, refused, settle, submit, text } from "./support";
+import { byId, click, emitted, fakeApi, intervention, mount, ok, part, refused, settle, submit, text } from "./support";
 
 const OPEN = [
   intervention("mine"),
@@ -30,7 +30,7 @@ describe("before any picture", () => {
     const opened = intervention("new");
     const { api, calls } = fakeApi({ interventions: async () => ok([]), openIntervention: async () => ok(opened) });
     const gate = await mount<InterventionGate>("intervention-gate", { api });
-    const entered = heard<Intervention>(gate, "entered");
+    const entered = emitted<Intervention>(gate, "entered");
     await submit(gate, '[data-testid="open-intervention"]', { label: "Place d'Armes", motive: "rixe signalée" });
     expect(calls).toContainEqual(["openIntervention", "Place d'Armes", "rixe signalée"]);
     expect(entered).toEqual([opened]);
@@ -40,7 +40,7 @@ describe("before any picture", () => {
     const joined = intervention("other", { motive: "renfort" });
     const { api, calls } = fakeApi({ interventions: async () => ok(OPEN), joinIntervention: async () => ok(joined) });
     const gate = await mount<InterventionGate>("intervention-gate", { api });
-    const entered = heard<Intervention>(gate, "entered");
+    const entered = emitted<Intervention>(gate, "entered");
     await submit(gate, '[data-id="other"] form', { motive: "renfort" });
     expect(calls).toContainEqual(["joinIntervention", "other", "renfort"]);
     expect(entered).toEqual([joined]);
@@ -49,7 +49,7 @@ describe("before any picture", () => {
   it("or goes on with one that she has joined, without another motive", async () => {
     const { api, calls } = fakeApi({ interventions: async () => ok(OPEN) });
     const gate = await mount<InterventionGate>("intervention-gate", { api });
-    const entered = heard<Intervention>(gate, "entered");
+    const entered = emitted<Intervention>(gate, "entered");
     expect(text(part(gate, '[data-id="mine"]'))).toContain("Motif : renfort");
     await click(gate, "resume");
     expect(entered).toEqual([OPEN[0]]);
@@ -73,7 +73,7 @@ describe("before any picture", () => {
       openIntervention: async () => refused(422, "motive_too_vague", { rule: "JRN-02" }),
     });
     const gate = await mount<InterventionGate>("intervention-gate", { api });
-    const entered = heard(gate, "entered");
+    const entered = emitted(gate, "entered");
     await submit(gate, '[data-testid="open-intervention"]', { label: "x", motive: "xxx" });
     expect(text(gate)).toContain("le motif doit dire pourquoi (JRN-02)");
     expect(entered).toEqual([]);

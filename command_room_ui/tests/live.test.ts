@@ -80,7 +80,7 @@ describe("a live socket that is lost", () => {
     expect(FakeSocket.all).toHaveLength(before + 1);
   });
 
-  it("is given up when it is silent for 6.5 seconds, whatever TCP believes", () => {
+  it("is given up after 6.5 seconds of silence, even while TCP keeps it open", () => {
     FakeSocket.last.open();
     const first = FakeSocket.last;
     vi.advanceTimersByTime(6000);
@@ -100,7 +100,7 @@ describe("a live socket that is lost", () => {
     expect(live.state).toBe("open");
   });
 
-  it("says nothing more once another has taken its place", () => {
+  it("is ignored once another has taken its place", () => {
     const first = FakeSocket.last;
     first.open();
     vi.advanceTimersByTime(9000);

@@ -173,7 +173,7 @@ describe("alarms of the relay itself", () => {
     expect(told(said("recording_failed", null)).alarms.get("a")?.at).toBe(1000);
   });
 
-  it("do not ring again when the relay tells them again after they were seen at this post, all of them", () => {
+  it("do not ring again when the relay sends them again after they were all seen at this page", () => {
     const seen = acknowledge(told(failed, absent, listed(camera("a"))), "a");
     expect(reduce(reduce(seen, failed, 5000), absent, 5000).alarms.size).toBe(0);
   });

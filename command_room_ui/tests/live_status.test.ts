@@ -61,11 +61,11 @@ describe("the video connections", () => {
     expect(text(at(drawn({ sessions, down: [2] }), "media-state") as HTMLElement)).toBe("⚠ Vidéo : reconnexion (2)");
   });
 
-  it("are not counted while the relay itself cannot be heard: that is said already", () => {
+  it("are not counted while the live socket is down: the line shows that already", () => {
     expect(at(drawn({ socket: "closed", down: [0] }), "media-state")).toBeNull();
   });
 
-  it("that the relay refuses for good are a banner with its reason, and are not said to come back", () => {
+  it("that the relay refuses for good are a banner with its reason, and are not counted as reconnecting", () => {
     const refusal = { code: "body_too_large", detail: "too long", facts: { max: 65536 } };
     const place = drawn({ sessions: [{ ...UP, state: "refused", mediaUp: false, refusal }] });
     expect(text(at(place, "media-refused") as HTMLElement)).toContain("65536");

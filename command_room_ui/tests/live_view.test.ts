@@ -296,7 +296,7 @@ describe("the keyboard", () => {
 });
 
 describe("the lines around the wall", () => {
-  it("say that the relay cannot be heard, and no longer once it is back", async () => {
+  it("say that the relay cannot be emitted, and no longer once it is back", async () => {
     vi.useFakeTimers();
     FakeSocket.last.drop();
     vi.advanceTimersByTime(3000);

@@ -38,7 +38,7 @@ describe("judging a tile", () => {
     expect(judge(playing, 10_000 + FREEZE_AFTER_MS)).toEqual({ kind: "frozen", cause: "stalled", age: 1 });
   });
 
-  it("calls a still picture frozen whatever relay, link and camera claim", () => {
+  it("calls a still picture frozen even if relay, connection and camera report it live", () => {
     for (const source of ["live", "connecting", "frozen", "lost", "ended", "offline", "idle"] as const) {
       for (const up of [true, false]) {
         expect(judge({ ...playing, source, socketUp: up, mediaUp: up }, 15_000).kind).toBe("frozen");
@@ -105,7 +105,7 @@ describe("the patience before a picture is called frozen", () => {
 describe("watching frames", () => {
   const frame = (at: number, received: number | null = at - 20) => ({ at, received, rtp: null });
 
-  it("counts nothing before the relay said whose picture it is", () => {
+  it("counts no frame before the relay has assigned the slot", () => {
     const watch = new FrameWatch();
     expect(watch.presented(frame(100))).toBe(false);
     watch.assigned(200);
@@ -125,14 +125,14 @@ describe("watching frames", () => {
     expect(watch.presented(frame(150, 101))).toBe(true);
   });
 
-  it("waits until the buffer has run dry where the browser does not tell when a frame came in", () => {
+  it("waits until the buffer has run dry where the browser does not report when a frame was received", () => {
     const watch = new FrameWatch();
     watch.assigned(1000);
     expect(watch.presented(frame(1000 + FrameWatch.SETTLE_MS - 1, null))).toBe(false);
     expect(watch.presented(frame(1000 + FrameWatch.SETTLE_MS, null))).toBe(true);
   });
 
-  it("keeps its first promise when the relay says the same view again", () => {
+  it("keeps its first `assigned` when the relay repeats it for the same view", () => {
     const watch = new FrameWatch();
     watch.assigned(0);
     watch.presented(frame(40));

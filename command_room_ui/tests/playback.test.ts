@@ -86,7 +86,7 @@ describe("the time of a picture", () => {
     { segment: 3, startAt: 300_000, endAt: null },
   ];
 
-  it("counts from the start of its own segment, across the hole of a missing one", () => {
+  it("counts from the start of its own segment, across the gap of a missing one", () => {
     expect(pictureTime(12.5, spans, segments)).toBe(112_500);
     expect(pictureTime(60, spans, segments)).toBe(300_000);
     expect(pictureTime(61.25, spans, segments)).toBe(301_250);

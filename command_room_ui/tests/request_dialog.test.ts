@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import "../src/elements/request_dialog";
 import type { RequestDialog, StreamRequest } from "../src/elements/request_dialog";
 import { setLanguage } from "../src/i18n";
-import { camera, heard, mount, part, settle, submit, text } from "./support";
+import { camera, emitted, mount, part, settle, submit, text } from "./support";
 
 const UNIT = camera("a", { label: "Patrouille 7" });
 let element: RequestDialog;
@@ -11,7 +11,7 @@ let requests: StreamRequest[];
 beforeEach(async () => {
   setLanguage("fr");
   element = await mount<RequestDialog>("request-dialog", {});
-  requests = heard<StreamRequest>(element, "stream-request");
+  requests = emitted<StreamRequest>(element, "stream-request");
 });
 
 afterEach(() => document.body.replaceChildren());

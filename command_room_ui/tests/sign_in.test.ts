@@ -3,7 +3,7 @@ import "../src/elements/sign_in";
 import type { SignIn } from "../src/elements/sign_in";
 import { setLanguage } from "../src/i18n";
 import { readSignInSession, type SignInSession } from "../src/model";
-import { fakeApi, has, heard, mount, ok, part, refused, settle, submit, text } from "./support";
+import { emitted, fakeApi, has, mount, ok, part, refused, settle, submit, text } from "./support";
 
 const session = (mustChange: boolean): SignInSession =>
   readSignInSession({ user: "olga", role: "operator", csrf: "c", must_change: mustChange });
@@ -15,7 +15,7 @@ describe("signing in", () => {
   it("sends user and password as they were typed, and reports the session", async () => {
     const { api, calls } = fakeApi({ signIn: async () => ok(session(false)) });
     const element = await mount<SignIn>("sign-in", { api });
-    const signedIn = heard<SignInSession>(element, "signed-in");
+    const signedIn = emitted<SignInSession>(element, "signed-in");
     await submit(element, "form", { user: " olga ", password: " pass word " });
     expect(calls).toEqual([["signIn", "olga", " pass word "]]);
     expect(signedIn).toEqual([session(false)]);
@@ -24,7 +24,7 @@ describe("signing in", () => {
   it("says that user or password is wrong, without saying which", async () => {
     const { api } = fakeApi({ signIn: async () => refused(401, "wrong_credentials") });
     const element = await mount<SignIn>("sign-in", { api });
-    const signedIn = heard(element, "signed-in");
+    const signedIn = emitted(element, "signed-in");
     await submit(element, "form", { user: "olga", password: "x" });
     expect(text(part(element, "[role=alert]"))).toBe("Identifiant ou mot de passe refusé.");
     expect(signedIn).toEqual([]);
@@ -73,7 +73,7 @@ describe("a one-time password", () => {
       session: async () => ok(session(false)),
     });
     const element = await mount<SignIn>("sign-in", { api });
-    const signedIn = heard<SignInSession>(element, "signed-in");
+    const signedIn = emitted<SignInSession>(element, "signed-in");
     await submit(element, "form", { user: "olga", password: "once" });
     element.session = session(true);
     await settle(element);
@@ -101,7 +101,7 @@ describe("a one-time password", () => {
   it("stays while the relay refuses the new one, with its reason", async () => {
     const { api } = fakeApi({ changePassword: async () => refused(422, "password_unacceptable") });
     const element = await mount<SignIn>("sign-in", { api, session: session(true) });
-    const signedIn = heard(element, "signed-in");
+    const signedIn = emitted(element, "signed-in");
     await submit(element, "form", { old: "once", fresh: "court", again: "court" });
     expect(text(part(element, "[role=alert]"))).toContain("Refusé");
     expect(signedIn).toEqual([]);

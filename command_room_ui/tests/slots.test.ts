@@ -14,7 +14,7 @@ describe("the plan of slots", () => {
     ]);
   });
 
-  it("says nothing when nothing changed, nor when a tile only moved", () => {
+  it("changes nothing when nothing changed, nor when a tile only moved", () => {
     const { pools } = following(NONE, want(0, "a"), want(1, "b"));
     expect(following(pools, want(0, "a"), want(1, "b")).changes).toEqual([]);
     const moved = following(pools, want(1, "a"), want(0, "b"));
@@ -28,7 +28,7 @@ describe("the plan of slots", () => {
     expect(following(pools, want(0, "a"), want(1, "c")).changes).toEqual([{ worker: 0, slot: 1, camera: "c" }]);
   });
 
-  it("says releases before assignments", () => {
+  it("puts releases before assignments", () => {
     const { pools } = following(NONE, want(0, "a"), want(1, "b"));
     const { changes } = following(pools, want(2, "c"), want(3, "d"), want(4, "e"));
     expect(changes.map((change) => change.camera !== null)).toEqual([false, false, true, true, true]);

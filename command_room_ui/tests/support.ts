@@ -128,7 +128,7 @@ export async function click(element: LitElement, id: string): Promise<void> {
 }
 
 /** The details of an element's events of one name, in order. */
-export function heard<T>(element: EventTarget, name: string): T[] {
+export function emitted<T>(element: EventTarget, name: string): T[] {
   const details: T[] = [];
   element.addEventListener(name, (event) => details.push((event as CustomEvent<T>).detail));
   return details;

@@ -55,7 +55,7 @@ describe("reading a verdict", () => {
     expect(() => readVerdict({ ...GIVEN, marks: 7 })).toThrow(DecodeError);
   });
 
-  it("tells good, doubtful and bad answers apart", () => {
+  it("distinguishes good, doubtful and bad answers", () => {
     expect(["intact", "complete for this interval", "proved", "consistent"].map(tone)).toEqual([
       "good",
       "good",

@@ -62,7 +62,7 @@ describe("a verdict", () => {
     expect(["integrity", "completeness", "origin", "time"].map(tone)).toEqual(["bad", "good", "good", "warn"]);
   });
 
-  it("is told in the language of the page, also when that changes", async () => {
+  it("is shown in the language of the page, also when that changes", async () => {
     const element = await shown(BAD);
     expect(text(byId(element, "verify.findings"))).toBe("empreinte fausse");
     expect(text(byId(element, "verify.notes"))).toBe("horloge douteuse");

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Answer, ViewerSessionAnswer } from "../src/api";
 import { ViewerSession, wantedCodecs } from "../src/viewer_session";
 
-/** A peer connection that does as it is told; the newest one is `Peer.last`. */
+/** A peer connection whose state the test sets; the newest one is `Peer.last`. */
 class Peer {
   static last: Peer;
   static made = 0;
@@ -47,7 +47,7 @@ class Peer {
   }
 }
 
-/** The relay's api: answers as the test says. */
+/** The relay's API with the answers of the test. */
 class FakeApi {
   offers = 0;
   closed: string[] = [];
@@ -91,7 +91,7 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-describe("a session that is renewed", () => {
+describe("a viewer session that is renewed", () => {
   it("is opened anew without a pause, and the old one is closed", async () => {
     session.start();
     await settle();
@@ -160,7 +160,7 @@ describe("an offer that the relay refuses for good", () => {
     expect(session).toMatchObject({ state: "connecting", refusal: null });
   });
 
-  it.each([404, 429, 503])("is told from one that may pass (%i)", async (status) => {
+  it.each([404, 429, 503])("is not confused with one that may pass (%i)", async (status) => {
     api.answer = refusing(status, "busy");
     session.start();
     await vi.advanceTimersByTimeAsync(3000);

@@ -62,7 +62,7 @@ class Harness {
     this.wall.take(message);
   }
 
-  /** What was said since the last time, without the parts that never change. */
+  /** The messages sent since the last call, without the name of the viewer session. */
   takeSent(): Sent[] {
     return this.sent.splice(0).map(({ wall: _wall, ...rest }) => rest);
   }
@@ -102,7 +102,7 @@ beforeEach(() => {
   harness.wall.setIntervention("i");
 });
 
-describe("what is said to the relay", () => {
+describe("what is sent to the relay", () => {
   it("is nothing before an intervention was joined", () => {
     harness.wall.setIntervention(null);
     harness.place("a", 0);
@@ -141,7 +141,7 @@ describe("what is said to the relay", () => {
     expect(harness.takeSent()).toEqual([assign(0, "a"), assign(1, "b")]);
   });
 
-  it("is everything again when the link was opened anew", () => {
+  it("is everything again when the viewer session was opened anew", () => {
     harness.place("a", 0);
     harness.assign(0, "a");
     harness.takeSent();
@@ -151,7 +151,7 @@ describe("what is said to the relay", () => {
     expect(harness.sent[0]).toMatchObject({ wall: "wall0b", camera: "a" });
   });
 
-  it("waits while a link has no name", () => {
+  it("waits while a viewer session has no name", () => {
     const viewerSession = harness.viewerSessions.get(0);
     if (viewerSession !== undefined) viewerSession.secret = null;
     harness.place("a", 0);
@@ -174,7 +174,7 @@ describe("what is said to the relay", () => {
     expect(harness.takeSent()).toEqual([assign(0, null), assign(0, "a", { worker: 1 })]);
   });
 
-  it("tells a layer when a tile changes size, not before its view runs", () => {
+  it("asks for a layer when a tile changes size, not before its view runs", () => {
     harness.place("a", 0);
     harness.assign(0, "a");
     harness.takeSent();
@@ -270,13 +270,13 @@ describe("ends and refusals", () => {
     expect(asked).toBe(1);
   });
 
-  it("opens a link anew when the relay no longer knows it though the camera is there", () => {
+  it("opens a viewer session anew when the relay no longer knows it though the camera is there", () => {
     harness.receive({ t: "refused", worker: 0, slot: 0, camera: "a", kind: "not_found", ...GONE });
     expect(harness.reopened).toBe(1);
     expect(harness.kind(0)).toBe("waiting");
   });
 
-  it("keeps the link, and every other picture on it, when only the camera is no longer live", () => {
+  it("keeps the viewer session, and every other picture on it, when only the camera is no longer live", () => {
     harness.receive({
       t: "refused",
       worker: 0,
@@ -320,7 +320,7 @@ describe("a worker that went down", () => {
     expect(harness.wall.tiles()[0]).toMatchObject({ liveness: { kind: "frozen", cause: "worker", age: 0.01 }, fresh: false });
   });
 
-  it("is not believed live again because of frames that were still on their way to the screen", () => {
+  it("does not count as live again because of frames that were still on their way to the screen", () => {
     harness.now = 1150;
     harness.wall.presented("a", frame(1095));
     expect(harness.kind(0)).toBe("frozen");
@@ -342,7 +342,7 @@ describe("a worker that went down", () => {
     expect(harness.wall.tiles()[1]).toMatchObject({ liveness: { kind: "live" }, fresh: true });
   });
 
-  it("gets its session opened anew at once when it is back, and its pictures are live with their first new frame", () => {
+  it("gets its viewer session opened anew at once when it is back, and its pictures are live with their first new frame", () => {
     harness.takeSent();
     harness.receive(up);
     expect(harness.renewed).toBe(1);
@@ -359,7 +359,7 @@ describe("a worker that went down", () => {
     expect(harness.kind(0)).toBe("live");
   });
 
-  it("is not opened twice when its session was opened anew meanwhile", () => {
+  it("is not opened twice when its viewer session was opened anew meanwhile", () => {
     const viewerSession = harness.viewerSessions.get(0);
     if (viewerSession !== undefined) Object.assign(viewerSession, { secret: "wall0b", generation: 2 });
     harness.receive(up);
@@ -374,13 +374,13 @@ describe("a worker that went down", () => {
   });
 });
 
-describe("a worker that is told to be up", () => {
-  it("keeps a session that runs: control was started again, the worker was not", () => {
+describe("a worker that is reported up", () => {
+  it("keeps a viewer session that runs: control was started again, the worker was not", () => {
     harness.receive({ t: "worker", worker: 0, up: true });
     expect(harness.renewed).toBe(0);
   });
 
-  it.each(["interrupted", "down", "refused"] as const)("gets a session that is %s opened anew at once", (state) => {
+  it.each(["interrupted", "down", "refused"] as const)("gets a viewer session that is %s opened anew at once", (state) => {
     const viewerSession = harness.viewerSessions.get(0);
     if (viewerSession !== undefined) viewerSession.state = state;
     harness.receive({ t: "worker", worker: 0, up: true });
@@ -388,7 +388,7 @@ describe("a worker that is told to be up", () => {
   });
 });
 
-describe("a wall that the relay refuses", () => {
+describe("a viewer session that the relay refuses", () => {
   beforeEach(() => {
     const viewerSession = harness.viewerSessions.get(0);
     if (viewerSession !== undefined)
@@ -401,7 +401,7 @@ describe("a wall that the relay refuses", () => {
     harness.place("a", 0);
   });
 
-  it("is said on its tiles", () => {
+  it("is shown on its tiles", () => {
     expect(harness.wall.tiles()[0]?.liveness).toMatchObject({ kind: "waiting", cause: "media_refused" });
   });
 
@@ -450,7 +450,7 @@ describe("tiles", () => {
     expect(harness.wall.tiles()[0]).toMatchObject({ slot: 0, liveness: { kind: "frozen", cause: "camera_lost", age: 5 } });
   });
 
-  it("age what was said of the recording, and take it for unknown when nothing more is heard", () => {
+  it("show the age of the last state of the recording, and that it is unknown once no state arrives any more", () => {
     harness.place("a", 0);
     harness.receive({ t: "camera", camera: camera("a", { sealed_age: 0.5 }) });
     harness.now += 3000;
@@ -463,7 +463,7 @@ describe("tiles", () => {
     expect(harness.wall.tiles()[0]?.fresh).toBe(false);
   });
 
-  it("tell the end of a transmission from ten minutes before, by the relay's clock", () => {
+  it("show the end of a transmission from ten minutes before, by the relay's clock", () => {
     harness.place("a", 0);
     harness.socket.clock.sample(0, 10, 5_000_005);
     const ending = (seconds: number) => camera("a", { ends_ns: (5_000_000 + harness.now + seconds * 1000) * 1e6 });
@@ -477,7 +477,7 @@ describe("tiles", () => {
     expect(harness.wall.tiles()[0]?.ending).toBeNull();
   });
 
-  it("tell both delays once every part is known", () => {
+  it("show both delays once every part is known", () => {
     harness.place("a", 0);
     harness.assign(0, "a", "v");
     harness.socket.clock.sample(0, 10, 100_005);

@@ -8,7 +8,7 @@ import * as layout from "../src/layout";
 import { EMPTY_LIVE_STATE, reduce } from "../src/live_state";
 import type { TileView } from "../src/tile_view";
 import type { Workstation } from "../src/workstation";
-import { camera, heard, mount, part, settle, stubMedia, text } from "./support";
+import { camera, emitted, mount, part, settle, stubMedia, text } from "./support";
 
 /** A grid over a wall with one camera; only what `hear` needs of the workstation is there. */
 function gridWith(liveAudio: boolean, audible: boolean): { grid: WallGrid; heard: () => string | null } {
@@ -145,7 +145,7 @@ describe("the grid", () => {
   });
 
   it("asks for full screen of all that is around it", () => {
-    const asked = heard(grid, "full-screen");
+    const asked = emitted(grid, "full-screen");
     part<HTMLButtonElement>(grid, '[data-testid="full-screen"]').click();
     expect(asked).toHaveLength(1);
   });

@@ -87,17 +87,17 @@ describe("a tile", () => {
     expect(text).toContain("REC INTERROMPU");
   });
 
-  it("claims nothing of the recording while the relay cannot be heard", async () => {
+  it("shows the recording as unknown while the state is not fresh", async () => {
     const text = await shown({ ...LIVE, fresh: false });
     expect(text).toContain("REC inconnu");
     expect(text).not.toContain("scellé");
   });
 
-  it("tells camera to screen with its uncertainty where that is known", async () => {
+  it("shows camera to screen with its uncertainty where that is known", async () => {
     expect(await shown({ ...LIVE, endToEnd: { ms: 118.4, uncertaintyMs: 6.2 } })).toContain("caméra → écran 118 ± 7 ms");
   });
 
-  it("tells a late seal, a refusal in the person's language, a reduced picture", async () => {
+  it("shows a late seal, a refusal in the person's language, a reduced picture", async () => {
     expect(await shown({ ...LIVE, sealedAge: 12 })).toContain("⚠ scellé il y a 12 s");
     expect(
       await shown({

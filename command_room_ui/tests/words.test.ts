@@ -48,7 +48,7 @@ describe("language", () => {
     expect(chooseLanguage(kept, preferred)).toBe(expected);
   });
 
-  it("is told to the document", () => {
+  it("is set on the document", () => {
     setLanguage("en");
     expect(document.documentElement.lang).toBe("en");
     expect(t("tile.live")).toBe("LIVE");
@@ -83,7 +83,7 @@ describe("language", () => {
 });
 
 describe("refusals", () => {
-  it("are told in French with the rule they cite", () => {
+  it("are in French with the rule that they cite", () => {
     const open = { code: "intervention_open", detail: "its intervention is still open (ACC-03)", facts: { rule: "ACC-03" } };
     expect(refusal(open)).toContain("encore ouverte");
     expect(refusal(open)).toMatch(/\(ACC-03\)$/);
@@ -91,7 +91,7 @@ describe("refusals", () => {
     expect(refusal(vague)).toBe("le motif doit dire pourquoi (JRN-02: R241-5, R241-14)");
   });
 
-  it("are told with the values that they carry, in the language that is spoken", () => {
+  it("are in the current language with the values that they carry", () => {
     const long = { code: "text_too_long", detail: "label is longer than 80 characters", facts: { field: "label", max: 80 } };
     expect(refusal(long)).toBe("le texte est trop long (80 caractères au plus)");
     setLanguage("en");
@@ -99,7 +99,7 @@ describe("refusals", () => {
     setLanguage("fr");
   });
 
-  it("without a code of their own are told with the relay's sentence", () => {
+  it("without a code of their own carry the relay's sentence", () => {
     expect(refusal({ code: "conflict", detail: "two of them", facts: {} })).toBe("cela contredit l'état présent : two of them");
   });
 

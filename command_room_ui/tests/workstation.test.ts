@@ -108,7 +108,7 @@ describe("the live socket", () => {
 });
 
 describe("window.__relay", () => {
-  it("says in numbers what the page believes", () => {
+  it("shows the state of the page in numbers", () => {
     expose(workstation);
     receive({ t: "cameras", cameras: [STATE] });
     workstation.intervention.enter(intervention("i1"));

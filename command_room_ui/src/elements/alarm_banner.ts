@@ -1,7 +1,7 @@
 /**
- * The banner of pressed buttons: who, since when, show it.
+ * The banner of alarms: which camera, why, since when, and a button that shows its picture.
  *
- * Owns: the banner and its sound.  Must never know: the wall (it asks for a camera to be shown).
+ * Owns: the banner and its sound.  Must never know: the wall (it only emits which camera to show).
  */
 
 import { css, html, nothing, type TemplateResult } from "lit";
@@ -70,9 +70,9 @@ export class AlarmBanner extends LocalizedElement {
   ];
 
   @property({ attribute: false }) live!: LiveState;
-  /** Cameras on the wall: one that was seen and stands there needs no banner any more. */
+  /** Cameras on the wall.  An alarm that was seen needs no banner once its camera is on the wall. */
   @property({ attribute: false }) shown: ReadonlySet<string> = new Set();
-  /** Our clock, milliseconds; given so that ages move. */
+  /** Milliseconds since 1970.  A new value draws the ages again. */
   @property({ type: Number }) now = 0;
   readonly #sound = new AlertSound();
 

@@ -1,7 +1,7 @@
 /**
- * The page: who is signed in, which of the role's views is shown, the bar above them.
+ * The page: the sign-in, the views of the role, the bar above them.
  *
- * Owns: the sign-in's life and the workstation's.  Must never know: what the views do.
+ * Owns: who is signed in, which view is shown, the life of the workstation.  Must never know: what the views do.
  */
 
 import { css, html, nothing, type TemplateResult } from "lit";
@@ -162,7 +162,7 @@ export class RelayApp extends LocalizedElement {
       </select></label>`;
   }
 
-  /** The live view stays alive behind the others: a look at a recording does not end what is being watched. */
+  /** The live view stays in the page behind the others: looking at a recording does not end what is being watched. */
   #views(session: SignInSession): TemplateResult {
     const workstation = this.#workstation;
     return html`${workstation === null ? nothing : html`<live-view .workstation=${workstation} .session=${session} ?hidden=${this.view !== "live"} .active=${this.view === "live"}></live-view>`}
@@ -224,7 +224,7 @@ export class RelayApp extends LocalizedElement {
   };
 }
 
-/** Whether a key belongs to a field. */
+/** Whether a key is typed into a field. */
 export function isTyping(event: KeyboardEvent): boolean {
   const target = event.composedPath()[0];
   return target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]");

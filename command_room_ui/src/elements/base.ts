@@ -1,7 +1,7 @@
 /**
- * What all elements share: the page's common styles, and being drawn again when the language changes.
+ * The base of all elements: common styles, a new drawing when the language changes, the words of a failure.
  *
- * Owns: the styles of controls.  Must never know: what an element is for.
+ * Owns: the styles of controls, the listener to the language.  Must never know: what an element is for.
  */
 
 import { type CSSResultGroup, css, LitElement } from "lit";
@@ -190,6 +190,7 @@ export const controls = css`
   }
 `;
 
+/** An element that is drawn again when the language changes. */
 export class LocalizedElement extends LitElement {
   static override styles: CSSResultGroup = controls;
   #stopListening: (() => void) | null = null;
@@ -205,7 +206,7 @@ export class LocalizedElement extends LitElement {
   }
 }
 
-/** Say in the person's words why something failed. */
+/** Return in the language of the page why a call failed. */
 export function explain(failure: Failure): string {
   if (failure.kind === "unreachable") return t("error.unreachable");
   if (failure.kind === "garbled") return t("error.garbled");
@@ -213,7 +214,7 @@ export function explain(failure: Failure): string {
   return t("error.other", { detail: refusal(failure) });
 }
 
-/** The value of a form's field, trimmed. */
+/** Return the value of a form's field without spaces around it; empty where there is no such field. */
 export function fieldValue(form: HTMLFormElement, name: string): string {
   const value = new FormData(form).get(name);
   return typeof value === "string" ? value.trim() : "";

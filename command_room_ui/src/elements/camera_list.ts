@@ -1,7 +1,7 @@
 /**
- * The list of cameras: what needs a person first, search by name, put on the wall.
+ * The list of cameras: emergencies first, a search, a click or drag that puts a camera on the wall.
  *
- * Owns: the search and the rows.  Must never know: the wall (it says which camera was chosen).
+ * Owns: the search and the rows.  Must never know: the wall (it only emits which camera was chosen).
  */
 
 import { css, html, nothing, type TemplateResult } from "lit";
@@ -14,10 +14,10 @@ import type { Camera } from "../model";
 import type { TransmissionEnd } from "../transmission_end";
 import { controls, LocalizedElement } from "./base";
 
-/** How a camera stands, or that the relay cannot be heard; an emergency that was heard stays one. */
+/** How a camera is shown: unknown while no recent state was received, but an emergency stays an emergency. */
 type Shown = Standing | "unknown";
 
-/** Shape first, colour second: each state has a sign of its own. */
+/** Each state has a sign of its own; colour only repeats it. */
 export const SIGNS: Readonly<Record<Shown, string>> = { alarm: "▲", live: "●", online: "○", offline: "✕", unknown: "?" };
 export const CAMERA_TYPE = "application/x-relay-camera";
 
@@ -131,20 +131,20 @@ export class CameraList extends LocalizedElement {
   ];
 
   @property({ attribute: false }) live!: LiveState;
-  /** Whether what the relay said of a camera is of now; the list obeys the rule of the tiles. */
+  /** Whether a camera's state was received a moment ago; the list follows the same rule as the tiles. */
   @property({ attribute: false }) fresh: (camera: Camera) => boolean = () => false;
   @property({ attribute: false }) ending: (camera: Camera) => TransmissionEnd | null = () => null;
   @property({ attribute: false }) onTile: ReadonlyMap<string, number> = new Map();
   @state() private search = "";
   @query("input") private field!: HTMLInputElement;
 
-  /** Put the cursor into the search. */
+  /** Put the cursor into the search field. */
   seek(): void {
     this.field.focus();
     this.field.select();
   }
 
-  /** The camera whose row has the focus: a digit key puts it on that tile. */
+  /** The camera whose row has the focus; a digit key puts it on the tile of that number. */
   get focused(): string | null {
     const active = this.shadowRoot?.activeElement;
     return active instanceof HTMLElement ? (active.dataset.camera ?? null) : null;
@@ -208,7 +208,7 @@ export class CameraList extends LocalizedElement {
     return alarm !== undefined && isTechnical(alarm) ? t("alarm.technical") : t(`standing.${stands}` as Key);
   }
 
-  /** Nothing is claimed of a recording while the relay cannot be heard. */
+  /** While no recent state has been received, the recording is shown as unknown. */
   #unknown(camera: Camera): string {
     return isOnAir(camera) && camera.original === "relay" ? ` · ${t("rec.unknown")}` : "";
   }
@@ -241,7 +241,7 @@ export class CameraList extends LocalizedElement {
     else first?.focus();
   }
 
-  /** Up and down walk through the list; elsewhere they move the selection on the wall. */
+  /** In the list, up and down move the focus between rows; elsewhere they move the selection on the wall. */
   #onListKey(event: KeyboardEvent): void {
     if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
     const rows = [...this.renderRoot.querySelectorAll<HTMLButtonElement>("button.camera")];

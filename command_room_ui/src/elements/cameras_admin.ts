@@ -1,7 +1,7 @@
 /**
- * Enrolled cameras, for administrators: enrol, change, revoke.  No picture.
+ * The view of administrators on the enrolled cameras: enrol, change, revoke.  It shows no picture.
  *
- * Owns: the form and the table; a token is shown here once and kept nowhere.  Must never know: live states.
+ * Owns: the form and the table.  A token is shown here once and kept nowhere.  Must never know: live states.
  */
 
 import { css, html, nothing, type TemplateResult } from "lit";

@@ -1,4 +1,7 @@
-/** "The threat lasts": why a transmission goes on.  Owns: the dialog and its refusals.  Must never know: when it has to be asked. */
+/**
+ * The confirmation that the threat lasts, with a motive (LIV-07).  Owns: the dialog and its refusals.  Must never know: when a
+ * confirmation is due.
+ */
 
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, property, query, state } from "lit/decorators.js";
@@ -47,7 +50,7 @@ export class ConfirmDialog extends LocalizedElement {
     this.busy = true;
     const answer = await this.api.confirmStream(camera.camera, fieldValue(this.form, "motive"));
     this.busy = false;
-    // Somebody may have closed it and asked for another camera meanwhile.
+    // The person may have closed the dialog and opened it for another camera meanwhile.
     if (camera !== this.camera) return;
     this.refusal = answer.kind === "ok" ? "" : explain(answer);
     if (answer.kind !== "ok") return;

@@ -1,7 +1,7 @@
 /**
- * Extraction: who asks, on what legal basis, which interval.
+ * The form of an extraction: who asks for it, on which legal basis, for which interval.
  *
- * Owns: the form with the fields that R241-2 7° wants.  Must never know: what is in the archive.
+ * Owns: the form with the particulars that R241-2 7° requires.  Must never know: what is in the archive.
  */
 
 import { css, html, nothing, type TemplateResult } from "lit";
@@ -86,7 +86,7 @@ export class ExportForm extends LocalizedElement {
   }
 }
 
-/** A moment as a `datetime-local` field has it: local time, whole seconds. */
+/** Return a moment in the form of a `datetime-local` field: local time, whole seconds. */
 function local(ms: number | null, round: (value: number) => number): string {
   if (ms === null) return "";
   const at = new Date(round(ms / 1000) * 1000);

@@ -1,4 +1,4 @@
-/** The keyboard, visible.  Owns: the dialog and the list of keys it shows.  Must never know: what handles them. */
+/** The dialog that lists the keys.  Owns: the dialog and its list.  Must never know: the code that handles the keys. */
 
 import { css, html, type TemplateResult } from "lit";
 import { customElement, query } from "lit/decorators.js";

@@ -1,7 +1,7 @@
 /**
- * Every open hold above the list of recordings: how many, and which review is overdue.
+ * All open holds, above the list of recordings: how many there are, and which reviews are overdue.
  *
- * Owns: the short list.  Must never know: how a recording is shown (it asks for one).
+ * Owns: this list.  Must never know: how a recording is shown (it only emits which one to show).
  */
 
 import { css, html, nothing, type TemplateResult } from "lit";
@@ -11,7 +11,7 @@ import type { Hold } from "../holds";
 import { dateTime, day, t, tCode } from "../i18n";
 import { controls, explain, LocalizedElement } from "./base";
 
-/** When somebody must look at a hold again, or that nobody has. */
+/** Return the day on which a hold must be reviewed, or that its review is overdue. */
 export function reviewWords(hold: Hold): string {
   const words = { day: day(hold.reviewOn) };
   return hold.overdue ? `⚠ ${t("hold.overdue", words)}` : t("hold.review", words);
@@ -59,7 +59,7 @@ export class HoldList extends LocalizedElement {
     void this.refresh();
   }
 
-  /** Ask again: a hold was opened, reviewed or lifted. */
+  /** Fetch the list again, after a hold was opened, reviewed or lifted. */
   async refresh(): Promise<void> {
     const answer = await this.api.holds();
     this.message = answer.kind === "ok" ? "" : explain(answer);

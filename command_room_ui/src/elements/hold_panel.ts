@@ -1,7 +1,7 @@
 /**
- * Holds of one recording: what keeps it, until when somebody must look again, and the forms to open, review and lift.
+ * The holds of one recording: for which procedure, the day of the next review, and the forms to open, review and lift one.
  *
- * Owns: the forms and what lifting will do.  Must never know: whether the relay will agree.
+ * Owns: the forms, and the words about the consequence of lifting.  Must never know: whether the relay will accept.
  */
 
 import { css, html, nothing, type PropertyValues, type TemplateResult } from "lit";
@@ -82,7 +82,7 @@ export class HoldPanel extends LocalizedElement {
   }
 
   protected override updated(changed: Map<PropertyKey, unknown>): void {
-    // Who opened a form by the keyboard writes at once, and is back at its button where it was given up.
+    // For the keyboard: the cursor goes into the form that was opened, and back to its button when the form is cancelled.
     const before = changed.get("acting") as { hold: string; act: Act } | null | undefined;
     if (this.acting !== null && changed.has("acting")) this.#focus("form.act input");
     else if (before) this.#focus(`[data-hold="${before.hold}"] [data-testid="hold-${before.act}"]`);

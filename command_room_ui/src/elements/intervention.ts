@@ -1,5 +1,5 @@
 /**
- * The door before every picture: open or join an intervention, with a motive.
+ * The gate before every picture: a person opens or joins an intervention, with a motive.
  *
  * Owns: the two forms and the list of open interventions.  Must never know: the wall.
  */
@@ -62,7 +62,7 @@ export class InterventionGate extends LocalizedElement {
   ];
 
   @property({ attribute: false }) api!: Api;
-  /** Changes when the list has to be fetched again. */
+  /** A new value makes the element fetch the list again. */
   @property({ type: Number }) revision = 0;
   @property({ type: Boolean }) closed = false;
   @state() private open: readonly Intervention[] | null = null;
@@ -131,7 +131,9 @@ export class InterventionGate extends LocalizedElement {
     </li>`;
   }
 
-  /** Put the cursor where the motive goes: that of an intervention of the list, else that of a new one. */
+  /**
+   * Put the cursor into the field for the motive of a listed intervention; into the form of a new one where it is not listed.
+   */
   ask(id: string | null): void {
     const item = id === null ? null : this.renderRoot.querySelector<HTMLElement>(`[data-id="${CSS.escape(id)}"]`);
     const field = item?.querySelector("input") ?? item?.querySelector("button") ?? this.renderRoot.querySelector("input");

@@ -1,7 +1,8 @@
 /**
- * The journal of operations, for auditors: entries in order, a signed checkpoint, a verdict on the recording of an entry.
+ * The view of auditors on the journal of operations: its entries, a signed checkpoint, the verification of an entry's
+ * recording.
  *
- * Owns: paging and the filter of the page at hand.  Must never know: how the journal is proved.
+ * Owns: the paging, and the filter of the page that is shown.  Must never know: how the journal is proved.
  */
 
 import { css, html, nothing, type TemplateResult } from "lit";
@@ -117,7 +118,7 @@ export class JournalView extends LocalizedElement {
     this.filter = (event.target as HTMLInputElement).value.toLowerCase();
   }
 
-  /** The end of the journal: its size is only known from an answer, and each answer is an entry more. */
+  /** Show the end of the journal.  A first request finds its size; each request adds an entry to the journal. */
   readonly #latest = async (): Promise<void> => {
     const probe = await this.api.journal(-1, 1);
     if (probe.kind !== "ok") {

@@ -1,7 +1,8 @@
 /**
  * The live view: the list of cameras, the wall, the alarms, the intervention under which a person watches, the keyboard.
  *
- * Owns: the arrangement of these parts, what each key does, the message below the wall.  Must never know: sockets, peer connections.
+ * Owns: the arrangement of these parts, what each key does, the message below the wall.  Must never know: sockets, peer
+ * connections.
  */
 
 import { css, html, nothing, type TemplateResult } from "lit";

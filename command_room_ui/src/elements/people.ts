@@ -1,7 +1,7 @@
 /**
- * People, for administrators: designate, suspend, reset, sign out, remove.
+ * The view of administrators on the people of the relay: designate, suspend, reset a password, sign out, remove.
  *
- * Owns: the form and the table; a one-time password is shown here once and kept nowhere.  Must never know: pictures.
+ * Owns: the form and the table.  A one-time password is shown here once and kept nowhere.  Must never know: pictures.
  */
 
 import { css, html, nothing, type TemplateResult } from "lit";

@@ -1,7 +1,8 @@
 /**
- * Playing a recording: HLS into a video element with the browser's own controls, single frames, the time of each picture.
+ * The player of a recording: HLS in a video element with the browser's own controls, steps of one frame, the time of each
+ * picture.
  *
- * Owns: hls.js and the keys of the player.  Must never know: why it may be played.
+ * Owns: hls.js and the keys of the player.  Must never know: motives and rights.
  */
 
 import type { Loader, LoaderCallbacks, LoaderConfiguration, LoaderContext, LoaderStats, PlaylistLoaderContext } from "hls.js";
@@ -14,7 +15,7 @@ import { firstPart, gather, type Part, readPlaylist, type Tracks, tracksOf, writ
 import { pictureTime, type Span } from "../picture_time";
 import { controls, explain, LocalizedElement } from "./base";
 
-/** Until two frames have been seen. */
+/** Length of a frame until two frames have been presented. */
 const FRAME_GUESS_S = 1 / 30;
 const SKIP_S = 10;
 
@@ -101,7 +102,7 @@ export class RecordingPlayer extends LocalizedElement {
     await this.#play(firstPart(this.parts));
   }
 
-  /** hls.js is loaded only here: who never plays a recording never fetches it. */
+  /** Play a part.  hls.js is loaded here, so that a page that never plays a recording never fetches it. */
   async #play(index: number): Promise<void> {
     const part = this.parts[index];
     if (part === undefined) return;
@@ -127,7 +128,7 @@ export class RecordingPlayer extends LocalizedElement {
     await this.video.play().catch(() => undefined);
   }
 
-  /** One part after the other. */
+  /** Go on with the next part. */
   #onEnded(): void {
     if (this.playing + 1 < this.parts.length) void this.#play(this.playing + 1);
   }
@@ -147,9 +148,9 @@ export class RecordingPlayer extends LocalizedElement {
 
   #step(frames: number): void {
     this.video.pause();
-    // While a step is still under way the next one counts from its target, which is half a frame into a frame already.
+    // While a step is under way, the next one counts from its target, which is already half a frame into a frame.
     const from = this.video.seeking ? this.video.currentTime - this.#frame / 2 : this.#shown;
-    // Half a frame further, so that rounding lands on the frame that is meant.
+    // Aim half a frame further, so that rounding cannot land on the frame before.
     this.video.currentTime = Math.max(0, from + this.#frame * (frames + 0.5));
   }
 
@@ -171,7 +172,7 @@ export class RecordingPlayer extends LocalizedElement {
   }
 }
 
-/** A loader that answers every playlist request with this text: the part's playlist exists only here. */
+/** Return a loader that answers every playlist request with this text: the playlist of a part exists only in the page. */
 function textLoader(text: string): new () => Loader<PlaylistLoaderContext> {
   return class implements Loader<PlaylistLoaderContext> {
     context: PlaylistLoaderContext | null = null;

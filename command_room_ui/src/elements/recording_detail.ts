@@ -1,7 +1,7 @@
 /**
- * One recording: what it is, its consultation, its verdict, its extraction, what holds it past its term.
+ * One recording: its particulars, its playback, its verification, its extraction, its holds.
  *
- * Owns: the order of these parts and the motive before the picture.  Must never know: HLS, marks.
+ * Owns: which of these parts a role sees, and the motive before the picture.  Must never know: HLS, marks.
  */
 
 import { css, html, nothing, type PropertyValues, type TemplateResult } from "lit";
@@ -94,7 +94,7 @@ export class RecordingDetail extends LocalizedElement {
       ${this.#holds(recording)}`;
   }
 
-  /** Who reads the journal sees what is held, too: a hold is an exception to the term. */
+  /** Auditors see the holds too: a hold is an exception to the term of erasure. */
   #holds(recording: Recording): TemplateResult | typeof nothing {
     if (this.duty !== "commander" && this.duty !== "auditor") return nothing;
     return html`<section class="panel"><h2>${t("hold.title")}</h2>

@@ -1,5 +1,5 @@
 /**
- * Recordings: the list with its filters, and beside it the one that was chosen.
+ * The view of recordings: the list with its filters, and the chosen recording beside it.
  *
  * Owns: the filters and the list.  Must never know: how a recording is played or verified.
  */
@@ -85,7 +85,7 @@ export class RecordingsView extends LocalizedElement {
   @property({ attribute: false }) intervention: string | null = null;
   @state() private found: readonly Recording[] = [];
   @state() private chosen: string | null = null;
-  /** A held recording that the list has not come to yet. */
+  /** A recording that was chosen from the list of holds and is not on the pages fetched so far. */
   @state() private apart: Recording | null = null;
   @state() private message = "";
   @state() private more = false;
@@ -192,7 +192,7 @@ export class RecordingsView extends LocalizedElement {
   }
 }
 
-/** The first millisecond of a day of the calendar (local time), `days` later; null without a day. */
+/** Return the first millisecond of the day `days` after a calendar day (local time); null without a day. */
 function dayStart(day: string, days: number): number | null {
   return day === "" ? null : new Date(`${day}T00:00:00`).getTime() + days * DAY_MS;
 }

@@ -1,4 +1,7 @@
-/** "Please stream": who is threatened, and why.  Owns: the dialog.  Must never know: how the request travels. */
+/**
+ * The request to a camera to transmit: who or what is threatened, and why.  Owns: the dialog.  Must never know: how the request
+ * is sent.
+ */
 
 import { html, type TemplateResult } from "lit";
 import { customElement, query, state } from "lit/decorators.js";

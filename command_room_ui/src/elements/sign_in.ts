@@ -1,7 +1,7 @@
 /**
- * Signing in, and choosing a password where the one given was for one use.
+ * The sign-in, and the choice of a password in place of a one-time password.
  *
- * Owns: the two forms.  Must never know: what comes after.
+ * Owns: the two forms.  Must never know: what is shown after the sign-in.
  */
 
 import { css, html, type TemplateResult } from "lit";
@@ -36,7 +36,7 @@ export class SignIn extends LocalizedElement {
   ];
 
   @property({ attribute: false }) api!: Api;
-  /** Signed in with a one-time password: only its change is possible. */
+  /** Set after a sign-in with a one-time password: then only the change of the password is possible. */
   @property({ attribute: false }) session: SignInSession | null = null;
   @property({ type: Boolean }) ended = false;
   @state() private message = "";

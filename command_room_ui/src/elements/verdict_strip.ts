@@ -1,7 +1,7 @@
 /**
- * A verdict: four answers in words, one mark per fragment, what speaks against the recording.
+ * A verdict as it is shown: four answers in words, one mark for each fragment, the findings and notes.
  *
- * Owns: how it is shown.  Must never know: how it was found.
+ * Owns: the signs, colours and words of marks.  Must never know: how a verdict is reached.
  */
 
 import { css, html, nothing, type TemplateResult } from "lit";
@@ -26,7 +26,7 @@ const CLASSES: Readonly<Record<Mark, string>> = {
   "?": "unknown",
   "-": "outside",
 };
-/** Each cell shows its letter beside its colour. */
+/** Each cell shows a sign beside its colour. */
 const SIGNS: Readonly<Record<Mark, string>> = { ".": "", X: "✕", M: "∅", D: "⇄", "?": "?", "-": "–" };
 const TONES = { good: "✓", warn: "⚠", bad: "✕" } as const;
 const MAX_CELLS = 240;

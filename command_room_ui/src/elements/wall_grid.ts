@@ -1,10 +1,10 @@
 /**
- * The wall: tiles in their places, the layout's buttons, drag and drop.
+ * The wall on screen: tiles in their places, the buttons of the layout, drag and drop.
  *
- * Owns: the grid and what a gesture on it means.  Must never know: slots, sockets.
+ * Owns: the grid, and what each gesture on it does.  Must never know: slots, sockets.
  *
- * A tile's element belongs to its camera and is never moved in the document (a moved video would stop and lose its last
- * picture): the grid's lines say where it stands.
+ * A tile's element belongs to its camera and is never moved in the document, because a moved video would stop and lose its last
+ * picture.  The lines of the CSS grid give its place.
  */
 
 import { css, html, nothing, type TemplateResult } from "lit";
@@ -136,7 +136,7 @@ export class WallGrid extends LocalizedElement {
     this.#arrange(other ? next : layout.toggleSpotlight(next));
   }
 
-  /** The work place around the wall is what fills the screen: an emergency must be seen there, too. */
+  /** The whole live view fills the screen, not the wall alone: an emergency must be seen in full screen too. */
   readonly #toggleFullScreen = (): void => {
     this.dispatchEvent(new CustomEvent("full-screen"));
   };
@@ -167,7 +167,7 @@ export class WallGrid extends LocalizedElement {
     this.#arrange(layout.place(this.workstation.wall.layout, camera, tile));
   }
 
-  /** What a person who does not see the screen must know: pictures that are not live, transmissions that end soon. */
+  /** For a person who does not see the screen: the pictures that are not live, and the transmissions that end soon. */
   #announce(): string {
     const tiles = this.workstation.wall.tiles();
     const ends = tiles.flatMap(({ camera, ending }) =>

@@ -1,10 +1,10 @@
 /**
- * One tile: the picture and the truth about it.
+ * One tile: the picture of a camera, and what may be claimed of it.
  *
  * Owns: the video element and its frame callbacks.  Must never know: slots, sockets, the wall's layout.
  *
- * A picture is shown plainly only while `liveness` says *live*.  Before its first frame nothing is shown (it could be another
- * camera's); once it stands still it is grey, hatched and dated.
+ * A picture is shown without a cover only while `liveness` says *live*.  Before the first frame of its camera nothing is shown,
+ * because the slot may still carry another camera's picture.  A picture that stands still is grey, hatched and dated.
  */
 
 import { html, nothing, type PropertyValues, type TemplateResult } from "lit";
@@ -17,7 +17,7 @@ import { controls, LocalizedElement } from "./base";
 import { CAMERA_TYPE } from "./camera_list";
 import { tileStyles } from "./wall_tile_styles";
 
-/** A seal younger than this is in time: a fragment is under 0.45 s, the window before it at most 0.4 s. */
+/** A seal younger than this is in time: packets wait at most 0.4 s for their order, and a fragment lasts less than 0.45 s. */
 const SEAL_LATE_AFTER_S = 3;
 const SIGNS: Readonly<Record<string, string>> = { live: "●", frozen: "❚❚", waiting: "◌", asleep: "○", refused: "✕", empty: "" };
 
@@ -28,7 +28,7 @@ export class WallTile extends LocalizedElement {
   @property({ attribute: false }) view!: TileView;
   @property({ type: Boolean }) large = false;
   @property({ type: Boolean, reflect: true }) selected = false;
-  /** The button is pressed; `unseen` while nobody at this post has seen it. */
+  /** The state of the camera's alarm; `unseen` until a person at this page has seen it. */
   @property({ reflect: true }) alarm: "" | "seen" | "unseen" = "";
   @property({ type: Boolean }) spotlight = false;
   @query("video") private video!: HTMLVideoElement | null;
@@ -73,7 +73,7 @@ export class WallTile extends LocalizedElement {
     if (!changed.has("view") || this.video === null) return;
     const { stream, id } = this.view;
     if (this.video.srcObject !== stream) this.video.srcObject = stream;
-    // Until the first frame of this camera nothing may be seen: the slot may still carry the picture of the one before.
+    // Hide the video until the first frame of this camera: the slot may still carry the picture of the camera before.
     this.video.classList.toggle("unseen", id === null || this.view.liveness.age === null);
     if (stream !== null && this.video.paused) this.video.play().catch(() => undefined);
     if (this.#callback === 0) this.#watch();
@@ -96,14 +96,14 @@ export class WallTile extends LocalizedElement {
     </div>`;
   }
 
-  /** Near its end a transmission has to be confirmed, or not: in every size of tile. */
+  /** The end of a transmission is shown in every size of tile, so that a person can confirm it in time. */
   #ending({ ending }: TileView): TemplateResult | typeof nothing {
     if (ending === null) return nothing;
     return html`<div class="ending" data-testid="ending"><span>⚠ ${t("ending.at", { time: clock(ending.at), age: age(ending.seconds) })}</span>
       <button title=${`${t("ending.confirm")} (C)`} @click=${this.#confirm} data-testid="confirm">${t("ending.confirm")}</button></div>`;
   }
 
-  /** Large tiles, and a small one while it is selected. */
+  /** Shown on large tiles, and on a small one while it is selected. */
   #figures(view: TileView): TemplateResult {
     const live = view.liveness.kind === "live";
     return html`<div class="bottom">
@@ -115,7 +115,7 @@ export class WallTile extends LocalizedElement {
     </div>`;
   }
 
-  /** Small tiles carry what must not be missed: sound, a broken recording, a reduced picture. */
+  /** Small tiles show only what must not be missed: sound, a broken recording, a reduced picture. */
   #shortFigures(view: TileView): TemplateResult {
     const broken = view.fresh && isBroken(view.camera);
     return html`<div class="bottom">
@@ -138,7 +138,7 @@ export class WallTile extends LocalizedElement {
     return html`<span data-testid="delay">${relay}</span><span data-testid="end-to-end">${words}</span>`;
   }
 
-  /** Nothing is claimed of a recording while the relay cannot be heard. */
+  /** While no recent state has been received, the recording is shown as unknown. */
   #recording({ camera, fresh, liveness, sealedAge }: TileView): TemplateResult {
     if (camera === null) return html``;
     if (camera.original === "camera") return html`<span class="rec" data-testid="rec">${t("rec.onCamera")}</span>`;
@@ -152,7 +152,7 @@ export class WallTile extends LocalizedElement {
   }
 
   #tools(view: TileView): TemplateResult {
-    // Sound may go on for a moment after it was switched off for the camera: silence is always a person's to choose.
+    // Sound may go on for a moment after it was switched off for the camera.  A person can always mute it.
     const canHear = view.audible || view.camera?.liveAudio === true;
     const hear = canHear ? t(view.audible ? "tile.mute" : "tile.hear") : t("tile.noAudio");
     return html`<button title=${hear} aria-label=${hear} aria-pressed=${view.audible} ?disabled=${!canHear} data-testid="hear" tabindex="-1"
@@ -162,7 +162,7 @@ export class WallTile extends LocalizedElement {
       <button title=${t("tile.remove")} aria-label=${t("tile.remove")} data-testid="remove" tabindex="-1" @click=${() => this.#emit("tile-remove")}>✕</button>`;
   }
 
-  /** Every presented frame is told to the wall, with the time its last packet came in. */
+  /** Report every presented frame to the wall, with the time at which its last packet was received. */
   #watch(): void {
     const { video } = this;
     if (video === null || this.view.id === null) {

@@ -1,4 +1,8 @@
-/** How a tile looks.  Sizes follow the tile (container units), so that a name is readable on a wall as on a laptop. */
+/**
+ * The styles of a tile.  Sizes follow the tile (container units), so that a name can be read on a video wall and on a laptop.
+ *
+ * Owns: the looks of each state of a tile.  Must never know: when a tile is in which state.
+ */
 
 import { css } from "lit";
 

@@ -1,8 +1,8 @@
 /**
  * The keys of every text that the page shows.
  *
- * Owns: which keys there are; the French catalogue has them all, and each other language must have the same.  Must never know: which
- * language is in use.
+ * Owns: which keys there are; the French catalogue has them all, and each other language must have the same.  Must never know:
+ * which language is in use.
  */
 
 import type { fr } from "./fr";

@@ -1,4 +1,8 @@
-/** Every English string of the page; the type makes sure that no key of the French catalogue is missing. */
+/**
+ * Every text of the page in English; its type makes sure that no key of the French catalogue is missing.
+ *
+ * Owns: the words.  Must never know: where a text is shown.
+ */
 
 import type { Catalogue } from "./catalogue";
 import { problemsEn } from "./problems_en";

@@ -1,4 +1,8 @@
-/** Every French string of the page; the source of the keys.  `{name}` is filled in.  Legal words as the CSI has them. */
+/**
+ * Every text of the page in French, and with them the keys.  `{name}` is filled in.  Legal terms are those of the CSI.
+ *
+ * Owns: the keys and the words.  Must never know: where a text is shown.
+ */
 
 import { problemsFr } from "./problems_fr";
 

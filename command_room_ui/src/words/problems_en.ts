@@ -1,4 +1,7 @@
-/** Why the relay refuses, in English: one sentence for each code of relay/base/codes.py.  Owns: the words.  Must never know: when one is shown. */
+/**
+ * Why the relay refuses, in English: one sentence for each code of relay/base/codes.py.  Owns: the words.  Must never know:
+ * when one is shown.
+ */
 import type { problemsFr } from "./problems_fr";
 
 export const problemsEn: Readonly<Record<keyof typeof problemsFr, string>> = {

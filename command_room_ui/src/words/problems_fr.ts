@@ -1,4 +1,7 @@
-/** Why the relay refuses, in French: one sentence for each code of relay/base/codes.py.  Owns: the words.  Must never know: when one is shown. */
+/**
+ * Why the relay refuses, in French: one sentence for each code of relay/base/codes.py.  Owns: the words.  Must never know: when
+ * one is shown.
+ */
 import type { Code } from "../generated/live";
 
 export const problemsFr = {
