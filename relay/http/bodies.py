@@ -27,7 +27,7 @@ async def read_text(request: web.Request, content_type: str) -> str:
 
     Raises TheirError UNSUPPORTED (another type), TOO_LARGE (over 64 KiB; SDP: over 160 KiB), INVALID (empty, or not UTF-8).
     """
-    most = MAX_SDP if content_type == SDP else MAX_BODY
+    maximum = MAX_SDP if content_type == SDP else MAX_BODY
     if request.content_type != content_type:
         raise TheirError(
             Kind.UNSUPPORTED,
@@ -36,15 +36,15 @@ async def read_text(request: web.Request, content_type: str) -> str:
             facts={"content_type": content_type},
         )
     too_large = TheirError(
-        Kind.TOO_LARGE, f"a body of this type is at most {most} bytes", code=Code.BODY_TOO_LARGE, facts={"max": most}
+        Kind.TOO_LARGE, f"a body of this type is at most {maximum} bytes", code=Code.BODY_TOO_LARGE, facts={"max": maximum}
     )
-    if (request.content_length or 0) > most:
+    if (request.content_length or 0) > maximum:
         raise too_large
     try:
         data = await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         raise too_large from error
-    if len(data) > most:
+    if len(data) > maximum:
         raise too_large
     if not data.strip():
         raise TheirError(Kind.INVALID, "the body is empty", code=Code.BODY_INVALID)
@@ -88,7 +88,7 @@ def plain(value: Mapping[str, Any] | list[Any], status: int = 200) -> web.Respon
     return web.Response(text=json.dumps(value), status=status, content_type="application/json")
 
 
-def number(request: web.Request, name: str, default: int, least: int, most: int) -> int:
+def number(request: web.Request, name: str, default: int, minimum: int, maximum: int) -> int:
     """Return a whole number of the query; raises TheirError(INVALID) where it is out of bounds."""
     text = request.query.get(name)
     if text is None:
@@ -99,12 +99,12 @@ def number(request: web.Request, name: str, default: int, least: int, most: int)
         raise TheirError(
             Kind.INVALID, f"{name} must be a whole number", code=Code.NUMBER_INVALID, facts={"field": name}
         ) from None
-    if not least <= value <= most:
+    if not minimum <= value <= maximum:
         raise TheirError(
             Kind.INVALID,
-            f"{name} must be between {least} and {most}",
+            f"{name} must be between {minimum} and {maximum}",
             code=Code.NUMBER_INVALID,
-            facts={"field": name, "min": least, "max": most},
+            facts={"field": name, "min": minimum, "max": maximum},
         )
     return value
 

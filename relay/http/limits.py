@@ -12,10 +12,10 @@ MAX_SOURCES = 10_000
 class Buckets:
     """One bucket per source: `burst` requests at once, `rate` per second on average; the oldest source is dropped first."""
 
-    def __init__(self, rate: float, burst: int, most: int = MAX_SOURCES) -> None:
+    def __init__(self, rate: float, burst: int, max_sources: int = MAX_SOURCES) -> None:
         self._rate = rate
         self._burst = burst
-        self._most = most
+        self._max_sources = max_sources
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -28,6 +28,6 @@ class Buckets:
         wait = 0.0 if level >= 1 else (1 - level) / self._rate
         self._buckets[source] = (level - 1 if wait == 0 else level, now)
         self._buckets.move_to_end(source)
-        if len(self._buckets) > self._most:
+        if len(self._buckets) > self._max_sources:
             self._buckets.popitem(last=False)
         return wait

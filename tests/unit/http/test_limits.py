@@ -20,7 +20,7 @@ def test_a_clock_that_stands_still_or_goes_back_gives_nothing_away() -> None:
 
 
 def test_the_number_of_remembered_sources_is_bounded() -> None:
-    buckets = Buckets(rate=1, burst=1, most=10)
+    buckets = Buckets(rate=1, burst=1, max_sources=10)
     for source in range(100):
         buckets.take(str(source), 0.0)
     assert len(buckets) == 10
