@@ -31,8 +31,9 @@ class Rules:
     retention_months: int | None
     retention_days: int | None
     sound_recorded: bool
+    """False: no sound is accepted from the camera, and it cannot be enrolled with live sound (VID-01)."""
     live_sound: bool
-    """Whether the articles allow live sound; even then a camera's own `live_audio` is off by default."""
+    """Whether the articles name live sound.  A record of the law: the code decides by `check_live_audio`."""
     threat_required: bool
     """LIV-01: live only where agents, goods or persons are at immediate risk."""
     commune_scoped: bool
@@ -40,11 +41,61 @@ class Rules:
 
 
 _TABLE = (
-    Rules(Regime.BODYCAM_PN_GN, "police nationale, gendarmerie", "L241-1, R241-1 à R241-7", 1, None, True, False, True, False),
-    Rules(Regime.BODYCAM_PM, "police municipale", "L241-2, R241-8 à R241-17", 1, None, True, True, True, False),
-    Rules(Regime.BODYCAM_SIS, "sapeurs-pompiers", "L241-3, R241-18 et suivants", 6, None, True, True, True, False),
-    Rules(Regime.EMBARQUEE, "caméras embarquées", "L243-1 à L243-5", None, 7, False, False, True, False),
-    Rules(Regime.VIDEOPROTECTION, "vidéoprotection", "L251-1 à L255-1, R253-1 à R253-7", 1, None, False, False, False, True),
+    Rules(
+        Regime.BODYCAM_PN_GN,
+        label="police nationale, gendarmerie",
+        article="L241-1, R241-1 à R241-7",
+        retention_months=1,
+        retention_days=None,
+        sound_recorded=True,
+        live_sound=False,
+        threat_required=True,
+        commune_scoped=False,
+    ),
+    Rules(
+        Regime.BODYCAM_PM,
+        label="police municipale",
+        article="L241-2, R241-8 à R241-17",
+        retention_months=1,
+        retention_days=None,
+        sound_recorded=True,
+        live_sound=True,
+        threat_required=True,
+        commune_scoped=False,
+    ),
+    Rules(
+        Regime.BODYCAM_SIS,
+        label="sapeurs-pompiers",
+        article="L241-3, R241-18 et suivants",
+        retention_months=6,
+        retention_days=None,
+        sound_recorded=True,
+        live_sound=True,
+        threat_required=True,
+        commune_scoped=False,
+    ),
+    Rules(
+        Regime.EMBARQUEE,
+        label="caméras embarquées",
+        article="L243-1 à L243-5",
+        retention_months=None,
+        retention_days=7,
+        sound_recorded=False,
+        live_sound=False,
+        threat_required=True,
+        commune_scoped=False,
+    ),
+    Rules(
+        Regime.VIDEOPROTECTION,
+        label="vidéoprotection",
+        article="L251-1 à L255-1, R253-1 à R253-7",
+        retention_months=1,
+        retention_days=None,
+        sound_recorded=False,
+        live_sound=False,
+        threat_required=False,
+        commune_scoped=True,
+    ),
 )
 RULES: dict[Regime, Rules] = {rules.regime: rules for rules in _TABLE}
 
