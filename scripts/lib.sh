@@ -59,7 +59,7 @@ ensure_node() {
     export PATH="$folder/bin:$PATH"
 }
 
-# types_stamp / ui_stamp: change with whatever the page's types, or the page itself, are made from.
+# types_stamp / ui_stamp: change with the sources of the page's types, and of the page itself.
 types_stamp() {
     (cd "$root" && cat scripts/types command_room_ui/package-lock.json relay/base/{codes,errors}.py relay/protocol/*.py relay/http/*.py |
         sha256sum | cut -d' ' -f1)

@@ -66,7 +66,7 @@ def rotate_signing(
         new, place = keyring.public_key.hex(), settings.keys.signing
         asyncio.run(enter(settings, "signing key rotated", reason, old=old.hex(), new=new, place=place))
     _report_undestroyed(keyring)
-    typer.echo(f"public key {new}: write it down, and give it to whoever verifies; it vouches for the earlier ones")
+    typer.echo(f"public key {new}: write it down, and give it to everybody who verifies; it vouches for the earlier ones")
 
 
 @app.command()

@@ -3,7 +3,7 @@
 Owns: arguments, progress and exit codes of the command (0: nothing speaks against it, 1: something does, 2: unreadable).
 Must never know: how anything is judged (`relay.evidence.verify`), nor a running relay.  The trusted key comes from `--key` or
 from an installation that was named (`--data`, `--config`, RELAY_DATA): never from the recording, nor from a `data` folder that
-happens to lie where the command is typed, because whoever hands over a forgery can put one there.
+happens to lie where the command is typed, because a forger can hand over such a folder with the recording.
 """
 
 import asyncio

@@ -45,7 +45,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that moves when told; for tests."""
+    """A clock for tests: it moves only by `advance` and `step_utc`."""
 
     def __init__(self, utc_ns: int = 1_767_225_600 * SECOND_NS, monotonic: float = 1000.0) -> None:
         self._utc_ns = utc_ns

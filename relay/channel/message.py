@@ -44,6 +44,6 @@ class Pong(Message, frozen=True):
 
 
 class Shutdown(Message, frozen=True):
-    """Finish: a worker closes every peer and tells its recorder; a recorder seals, closes every recording and exits."""
+    """Finish and exit: a worker closes every peer and posts `TapClose` to its recorder; a recorder closes every recording."""
 
     reason: str

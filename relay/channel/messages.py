@@ -6,7 +6,7 @@ Two sockets per worker/recorder pair, both Unix streams carrying frames of `rela
 
 * `control -> worker` and `control -> recorder`: requests (answered by `Done`, an answer of their own, or `Refused`) and posts;
   workers and recorders post facts back.  Control may die and come back: it asks for `Inventory` and goes on.
-* `worker -> recorder`: the tap.  Posts only; bounded; what does not fit is dropped by the worker and told as `TapLost`.
+* `worker -> recorder`: the tap.  Posts only; bounded.  The worker drops what does not fit, and reports it as `TapLost`.
 
 Times: `*_mono` are float seconds of CLOCK_MONOTONIC (common to all processes of the machine); `*_ns` are UTC nanoseconds.
 """

@@ -148,7 +148,9 @@ class Streams:
             if publish_session is not None:
                 publish_session.camera = replace(camera, original=publish_session.camera.original)
                 # If the worker does not answer, `tick` sends the terms again.
-                await run_logged(self._send_terms(publish_session), "telling a worker of a camera's change", self._counters)
+                await run_logged(
+                    self._send_terms(publish_session), "sending a worker the changed terms of a camera", self._counters
+                )
 
     def revoked(self, camera: str) -> None:
         """Stop a camera's publishing now: its token was revoked or replaced."""

@@ -32,10 +32,10 @@ class AnonymousRefusals:
         self._hour = 0
         self._over_budget = 0
 
-    def count(self, source: str, door: str, now_ns: int) -> None:
-        """Count one refusal of `source` (an address) at `door` (a route's name, not its path)."""
+    def count(self, source: str, route: str, now_ns: int) -> None:
+        """Count one refusal of `source` (an address) at `route` (its name, not its path; the journal's field is `door`)."""
         self._advance_to(now_ns)
-        key = (self._pseudonym(source), door)
+        key = (self._pseudonym(source), route)
         if key in self._counts or len(self._counts) < SOURCES_PER_MINUTE:
             self._counts[key] = self._counts.get(key, 0) + 1
         else:
@@ -51,8 +51,8 @@ class AnonymousRefusals:
         minute = now_ns // MINUTE_NS
         if minute == self._minute:
             return
-        for (source, door), count in self._counts.items():
-            self._emit({"source": source, "door": door, "count": count}, count)
+        for (source, route), count in self._counts.items():
+            self._emit({"source": source, "door": route, "count": count}, count)
         if self._others:
             self._emit({"source": "others", "door": "any", "count": self._others}, self._others)
         self._counts.clear()

@@ -7,7 +7,7 @@ API for callers:
 * `await journal.append(entry) -> int` returns the leaf number once the entry is on disk (group commit: entries that arrive
   together share one transaction).  Raises OurError when the entry cannot be written: then nothing may be shown (I3, LIV-06).
 * `await journal.refuse(person_or_camera, role, action, decision...)` for refusals to an identified person or camera;
-  `journal.refuse_anonymous(source, door)` for all others: counted, one entry per source and minute, bounded in total.
+  `journal.refuse_anonymous(source, route)` for all others: counted, one entry per source and minute, bounded in total.
 * `await journal.read(after, limit)`, `await journal.checkpoint()`, `await journal.proof(leaf)`, `await journal.close()`.
 The timers of control call `flush_anonymous` every 5 s and `checkpoint` every 60 s.  `relay.store.journal_check` verifies.
 
@@ -310,10 +310,10 @@ class Journal:
             deadline=deadline,
         )
 
-    def refuse_anonymous(self, source: str, door: str) -> None:
+    def refuse_anonymous(self, source: str, route: str) -> None:
         """Count a refusal to an unidentified caller; `flush_anonymous` enters the counts.  Never waits, never raises."""
         self._counters.count("journal_anonymous")
-        self._anonymous.count(source, door, self._clock.utc_ns())
+        self._anonymous.count(source, route, self._clock.utc_ns())
 
     async def flush_anonymous(self) -> None:
         """Enter the counts of the minutes that are over."""

@@ -1,4 +1,4 @@
-"""The doors: no route is open by accident, every answer carries its headers, nobody knocks without bound."""
+"""HTTP endpoints: no route is open by accident, every answer carries its headers, every caller's rate is limited."""
 
 import re
 from pathlib import Path
@@ -154,7 +154,7 @@ async def test_what_is_no_offer_never_reaches_a_worker(
 
 
 async def test_an_offer_of_all_that_a_browser_knows_times_sixteen_reaches_the_worker(tmp_path: Path) -> None:
-    """80 KB and more; and what passes the door is no more than what the parser takes."""
+    """80 KB and more; the HTTP limit lets through no more than the parser takes."""
     assert MAX_SDP == sdp_offer.MAX_BYTES
     async with control_line(tmp_path) as line:
         await line.enrol("pm-1")

@@ -1,4 +1,4 @@
-"""Control between doors and processes: publish, view, lose, restart; the other processes are fakes that speak the channel."""
+"""Control between HTTP and processes: publish, view, lose, restart; the other processes are fakes that speak the channel."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Chromium as viewer and as camera, against doors of a few lines."""
+"""Chromium as viewer and as camera, against endpoints of a few lines."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from playwright.async_api import Page, async_playwright
 
 from relay.transport import sdp
 from tests.support.chromium import executable
-from tests.support.endpoints import Admitted, Doors
+from tests.support.endpoints import Admitted, Endpoints
 from tests.support.nat import Nat
 from tests.support.ports import TestSender, encode, live_port, until
 
@@ -28,20 +28,20 @@ FLAGS = [
 
 
 @contextlib.asynccontextmanager
-async def _page(doors: Doors) -> AsyncIterator[Page]:
+async def _page(endpoints: Endpoints) -> AsyncIterator[Page]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable(), headless=True, args=FLAGS)
         try:
             page = await browser.new_page()
-            await page.goto(doors.url)
+            await page.goto(endpoints.url)
             yield page
         finally:
             await browser.close()
 
 
-async def _watch(page: Page, doors: Doors, slots: int) -> tuple[Admitted, sdp.ViewerAnswer]:
+async def _watch(page: Page, endpoints: Endpoints, slots: int) -> tuple[Admitted, sdp.ViewerAnswer]:
     await page.evaluate(f"watch({slots})")
-    viewer = doors.sessions[-1]
+    viewer = endpoints.sessions[-1]
     assert isinstance(viewer.answer, sdp.ViewerAnswer)
     await asyncio.wait_for(viewer.handler.connected.wait(), 30)
     return viewer, viewer.answer
@@ -59,8 +59,8 @@ async def _decoded(page: Page, least: int, slots: int = 1) -> list[int]:
 @pytest.mark.parametrize("profile", ["baseline", "high"])
 async def test_chromium_decodes_any_profile_on_the_payload_type_we_choose(profile: str) -> None:
     frames = encode(60, profile=profile)
-    async with live_port() as port, Doors(port).serving() as doors, _page(doors) as page:
-        viewer, answer = await _watch(page, doors, 1)
+    async with live_port() as port, Endpoints(port).serving() as endpoints, _page(endpoints) as page:
+        viewer, answer = await _watch(page, endpoints, 1)
         assert "42001f" in answer.videos[0].codec.fmtp
         assert viewer.peer.srtp.profile == "SRTP_AEAD_AES_128_GCM"
         sending = asyncio.create_task(TestSender(port, viewer.peer, answer.videos[0], frames).run())
@@ -71,8 +71,8 @@ async def test_chromium_decodes_any_profile_on_the_payload_type_we_choose(profil
 
 async def test_a_wall_of_four_slots_shows_all_of_them_over_one_connection() -> None:
     frames = encode(60)
-    async with live_port() as port, Doors(port).serving() as doors, _page(doors) as page:
-        viewer, answer = await _watch(page, doors, 4)
+    async with live_port() as port, Endpoints(port).serving() as endpoints, _page(endpoints) as page:
+        viewer, answer = await _watch(page, endpoints, 4)
         senders = [TestSender(port, viewer.peer, slot, frames) for slot in answer.videos]
         tasks = [asyncio.create_task(sender.run()) for sender in senders]
         await _decoded(page, 15, slots=4)
@@ -82,8 +82,8 @@ async def test_a_wall_of_four_slots_shows_all_of_them_over_one_connection() -> N
 
 async def test_an_ice_restart_by_fragment_keeps_the_picture() -> None:
     frames = encode(60)
-    async with live_port() as port, Doors(port).serving() as doors, _page(doors) as page:
-        viewer, answer = await _watch(page, doors, 1)
+    async with live_port() as port, Endpoints(port).serving() as endpoints, _page(endpoints) as page:
+        viewer, answer = await _watch(page, endpoints, 1)
         sending = asyncio.create_task(TestSender(port, viewer.peer, answer.videos[0], frames).run())
         before = await _decoded(page, 10)
         ufrag = await page.evaluate("restart()")
@@ -96,9 +96,9 @@ async def test_an_ice_restart_by_fragment_keeps_the_picture() -> None:
 async def test_a_viewer_whose_nat_changes_its_mapping_gets_its_picture_back() -> None:
     frames = encode(60)
     async with live_port() as port, Nat(("127.0.0.1", port.port)).running() as nat:
-        doors = Doors(port, rewrite=lambda text: text.replace(f" {port.port} ", f" {nat.port} "))
-        async with doors.serving(), _page(doors) as page:
-            viewer, answer = await _watch(page, doors, 1)
+        endpoints = Endpoints(port, rewrite=lambda text: text.replace(f" {port.port} ", f" {nat.port} "))
+        async with endpoints.serving(), _page(endpoints) as page:
+            viewer, answer = await _watch(page, endpoints, 1)
             sending = asyncio.create_task(TestSender(port, viewer.peer, answer.videos[0], frames).run())
             await _decoded(page, 10)
             assert viewer.peer.ice.selected == nat.outside
@@ -110,9 +110,9 @@ async def test_a_viewer_whose_nat_changes_its_mapping_gets_its_picture_back() ->
 
 
 async def test_chromium_publishes_h264_and_its_simulcast_layers_are_told_apart() -> None:
-    async with live_port() as port, Doors(port).serving() as doors, _page(doors) as page:
+    async with live_port() as port, Endpoints(port).serving() as endpoints, _page(endpoints) as page:
         await page.evaluate("publish([{rid: 'l', scaleResolutionDownBy: 2}, {rid: 'h'}])")
-        camera = doors.sessions[-1]
+        camera = endpoints.sessions[-1]
         assert isinstance(camera.answer, sdp.PublisherAnswer)
         assert camera.answer.video.rids == ("l", "h")
         assert camera.answer.video.extensions.rid is not None
@@ -126,9 +126,9 @@ async def test_chromium_watches_over_tcp_where_udp_is_blocked() -> None:
     frames = encode(60)
     async with live_port() as port:
         await port.start_tcp()
-        doors = Doors(port, rewrite=lambda text: re.sub(r"a=candidate:\S+ 1 udp .*\r\n", "", text))
-        async with doors.serving(), _page(doors) as page:
-            viewer, answer = await _watch(page, doors, 1)
+        endpoints = Endpoints(port, rewrite=lambda text: re.sub(r"a=candidate:\S+ 1 udp .*\r\n", "", text))
+        async with endpoints.serving(), _page(endpoints) as page:
+            viewer, answer = await _watch(page, endpoints, 1)
             assert viewer.peer.ice.selected is not None
             assert viewer.peer.ice.selected[0] == "tcp!127.0.0.1"
             sending = asyncio.create_task(TestSender(port, viewer.peer, answer.videos[0], frames).run())

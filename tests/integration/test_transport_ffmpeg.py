@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from relay.transport import dtls, sdp
-from tests.support.endpoints import Doors
+from tests.support.endpoints import Endpoints
 from tests.support.ports import live_port, until
 
 MUXER = """
@@ -43,10 +43,10 @@ def _ffmpeg(url: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 async def test_ffmpegs_whip_muxer_publishes_through_an_active_handshake_of_ours(tmp_path: Path) -> None:
-    async with live_port() as port, Doors(port).serving() as doors:
-        with _ffmpeg(f"{doors.url}/whip", tmp_path):
-            await until(lambda: doors.sessions, 60)
-            camera = doors.sessions[0]
+    async with live_port() as port, Endpoints(port).serving() as endpoints:
+        with _ffmpeg(f"{endpoints.url}/whip", tmp_path):
+            await until(lambda: endpoints.sessions, 60)
+            camera = endpoints.sessions[0]
             await asyncio.wait_for(camera.handler.connected.wait(), 30)
             await camera.handler.has_rtp(20)
             assert camera.peer.remote.setup == "passive"

@@ -84,7 +84,7 @@ class Admitted:
 
 
 @dataclass
-class Doors:
+class Endpoints:
     """POST /whip, POST /whep, PATCH of a session, GET / (the page)."""
 
     port: Port
@@ -95,7 +95,7 @@ class Doors:
     """Applied to every answer: a NAT's address, say."""
 
     @contextlib.asynccontextmanager
-    async def serving(self) -> AsyncIterator["Doors"]:
+    async def serving(self) -> AsyncIterator["Endpoints"]:
         """Serve on a free port of 127.0.0.1."""
         app = web.Application()
         app.router.add_get("/", self._page)

@@ -1,4 +1,4 @@
-"""Doors of a few lines in front of a worker line, so that Chromium can publish to it and watch it."""
+"""Endpoints of a few lines in front of a worker line, so that Chromium can publish to it and watch it."""
 
 import contextlib
 from collections.abc import AsyncIterator
