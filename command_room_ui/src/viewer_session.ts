@@ -93,10 +93,6 @@ export class ViewerSession {
     return this.#audio;
   }
 
-  get usable(): boolean {
-    return this.secret !== null;
-  }
-
   get mediaUp(): boolean {
     return this.state === "up";
   }

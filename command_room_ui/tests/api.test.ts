@@ -184,7 +184,7 @@ describe("the end of a sign-in", () => {
   });
 });
 
-describe("a wall", () => {
+describe("a viewer session", () => {
   it("is named by the last part of its Location", async () => {
     answers = [new Response("v=0", { status: 201, headers: { Location: "/wall/abc.def" } })];
     expect(await api.openViewerSession(1, "offer")).toEqual({
@@ -194,7 +194,7 @@ describe("a wall", () => {
     expect(calls[0]).toMatchObject({ route: "/wall?worker=1", init: { method: "POST", body: "offer" } });
   });
 
-  it("without a Location is no wall", async () => {
+  it("without a Location is none", async () => {
     answers = [new Response("v=0", { status: 201 })];
     expect((await api.openViewerSession(0, "offer")).kind).toBe("garbled");
   });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { CATALOGUES } from "../src/i18n";
 
 /** Rules of the sources that no compiler holds. */
 const SOURCES = import.meta.glob<string>(["../src/**/*.ts", "!../src/generated/*", "!../src/*.d.ts"], {
@@ -50,5 +51,16 @@ describe("the sources", () => {
   it.each(tested)("have a test that names them: %s", (path) => {
     const name = path.replace(/\.ts$/, "");
     expect(Object.values(TESTS).filter((test) => test.includes(`"${name}"`))).not.toEqual([]);
+  });
+
+  it("show every text of the catalogue, by its key or by a prefix and a code", () => {
+    const code = Object.entries(SOURCES)
+      .filter(([path]) => !path.includes("/words/"))
+      .map(([, source]) => source)
+      .join("\n");
+    const prefixes = new Set([...code.matchAll(/`(\w+)\.\$\{|tCode\("(\w+)"/g)].map((match) => match[1] ?? match[2]));
+    const unused = Object.keys(CATALOGUES.fr).filter((key) => !code.includes(`"${key}"`) && !prefixes.has(key.split(".")[0]));
+    expect(prefixes).toContain("role");
+    expect(unused).toEqual([]);
   });
 });

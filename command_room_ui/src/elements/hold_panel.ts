@@ -64,6 +64,7 @@ export class HoldPanel extends LocalizedElement {
   ];
 
   @property({ attribute: false }) api!: Api;
+  /** The role of the signed-in person; `role` itself is an ARIA attribute of every element. */
   @property({ attribute: false }) duty!: Role;
   @property({ attribute: false }) recording!: Recording;
   @state() private found: RecordingHolds | null = null;

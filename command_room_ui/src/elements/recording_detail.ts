@@ -54,6 +54,7 @@ export class RecordingDetail extends LocalizedElement {
   ];
 
   @property({ attribute: false }) api!: Api;
+  /** The role of the signed-in person; `role` itself is an ARIA attribute of every element. */
   @property({ attribute: false }) duty!: Role;
   @property({ attribute: false }) intervention: string | null = null;
   @property({ attribute: false }) recording!: Recording;

@@ -81,6 +81,7 @@ export class RecordingsView extends LocalizedElement {
   ];
 
   @property({ attribute: false }) api!: Api;
+  /** The role of the signed-in person; `role` itself is an ARIA attribute of every element. */
   @property({ attribute: false }) duty!: Role;
   @property({ attribute: false }) intervention: string | null = null;
   @state() private found: readonly Recording[] = [];

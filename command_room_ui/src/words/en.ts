@@ -13,7 +13,6 @@ export const en: Catalogue = {
   "app.title": "Command room",
   "app.language": "Language",
   "app.loading": "Loading…",
-  "app.skip": "Skip to content",
 
   "nav.live": "Live",
   "nav.recordings": "Recordings",
@@ -28,8 +27,6 @@ export const en: Catalogue = {
   "role.commander": "commander",
   "role.auditor": "auditor",
   "role.administrator": "administrator",
-
-  "signIn.title": "Sign in",
   "signIn.user": "User",
   "signIn.password": "Password",
   "signIn.submit": "Sign in",
@@ -45,7 +42,6 @@ export const en: Catalogue = {
   "error.unreachable": "The relay does not answer.",
   "error.garbled": "Unreadable answer from the relay.",
   "error.unauthenticated": "User or password refused.",
-  "error.forbidden": "Refused: {detail}",
   "error.tooMany": "Too many attempts. Try again in {seconds} s.",
   "error.other": "Refused: {detail}",
 
@@ -384,7 +380,6 @@ export const en: Catalogue = {
   "cams.revoke": "Revoke",
   "cams.revokeSure": "Revoke {camera}? Its transmission stops at once.",
   "cams.revoked": "revoked",
-  "cams.enrolled": "enrolled",
   "cams.noPicture": "Administrators see no picture.",
 
   "regime.bodycam_pn_gn": "national police, gendarmerie",
@@ -411,16 +406,11 @@ export const en: Catalogue = {
   "help.deleteKey": "Del",
   "help.escapeKey": "Esc",
   "help.arrowKeys": "Arrows",
-  "help.states": "States",
 
   "common.close": "Close",
   "common.cancel": "Cancel",
-  "common.copy": "Copy",
-  "common.copied": "Copied",
   "common.refresh": "Refresh",
   "common.actions": "Actions",
-  "common.yes": "yes",
-  "common.no": "no",
 
   "disk.stalled": "The disk does not take the recordings any more. Unless it comes back, transmissions end and none begins.",
   "disk.full":

@@ -12,7 +12,6 @@ export const fr = {
   "app.title": "Poste de commandement",
   "app.language": "Langue",
   "app.loading": "Chargement…",
-  "app.skip": "Aller au contenu",
   "nav.live": "Direct",
   "nav.recordings": "Enregistrements",
   "nav.journal": "Journal",
@@ -26,8 +25,6 @@ export const fr = {
   "role.commander": "commandement",
   "role.auditor": "contrôle",
   "role.administrator": "administration",
-
-  "signIn.title": "Connexion",
   "signIn.user": "Identifiant",
   "signIn.password": "Mot de passe",
   "signIn.submit": "Se connecter",
@@ -43,7 +40,6 @@ export const fr = {
   "error.unreachable": "Le relais ne répond pas.",
   "error.garbled": "Réponse illisible du relais.",
   "error.unauthenticated": "Identifiant ou mot de passe refusé.",
-  "error.forbidden": "Refusé : {detail}",
   "error.tooMany": "Trop de tentatives. Réessayez dans {seconds} s.",
   "error.other": "Refusé : {detail}",
 
@@ -382,7 +378,6 @@ export const fr = {
   "cams.revoke": "Révoquer",
   "cams.revokeSure": "Révoquer {camera} ? Sa transmission cesse aussitôt.",
   "cams.revoked": "révoquée",
-  "cams.enrolled": "enrôlée",
   "cams.noPicture": "L'administration ne voit aucune image.",
   "regime.bodycam_pn_gn": "police nationale, gendarmerie",
   "regime.bodycam_pm": "police municipale",
@@ -408,16 +403,11 @@ export const fr = {
   "help.deleteKey": "Suppr",
   "help.escapeKey": "Échap",
   "help.arrowKeys": "Flèches",
-  "help.states": "États",
 
   "common.close": "Fermer",
   "common.cancel": "Annuler",
-  "common.copy": "Copier",
-  "common.copied": "Copié",
   "common.refresh": "Actualiser",
   "common.actions": "Actions",
-  "common.yes": "oui",
-  "common.no": "non",
   "disk.stalled":
     "Le disque n'accepte plus les enregistrements. Sans rétablissement, les transmissions s'arrêtent et aucune ne peut commencer.",
   "disk.full":
