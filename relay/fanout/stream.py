@@ -24,8 +24,8 @@ from relay.rtp.rtcp import ReportBlock, SenderReport, ns_from_ntp
 MAX_PENDING = 2048
 """Packets that may wait to be taken."""
 HOLD_SECONDS = 0.001
-"""Seconds that packets may wait for the rest of their picture: a leg is served for a whole picture at little more than the
-price of one packet.  Encoders send a picture within less.  Where a radio spreads it the wait is lost time, hence so short."""
+"""Seconds that packets may wait for the rest of their picture, because a whole picture costs a leg little more than one packet.
+Encoders send a picture within less time.  The wait is short, because it is lost time where a radio spreads the picture."""
 MAX_GAP = 1000
 """A jump further than this (either way) is a restart of the sender, not a loss (RFC 3550 A.1, MAX_DROPOUT)."""
 MAX_CACHE_BYTES = 2 << 20
