@@ -27,7 +27,7 @@ class IceGeneration:
     """User fragment of the other side; None where the offer was accepted before control restarted."""
 
     def begins(self, fragment: str, if_match: str | None) -> bool:
-        """Tell whether a PATCH begins a new generation; raises TheirError PRECONDITION_REQUIRED or STALE if it may not."""
+        """Return whether a PATCH begins a new generation; raises TheirError PRECONDITION_REQUIRED or STALE if it may not."""
         restart = is_restart(fragment, self.ufrag, if_match)
         if restart:
             check_etag(self.etag, if_match)
@@ -40,7 +40,7 @@ class IceGeneration:
 
 
 def is_restart(fragment: str, known: str | None, if_match: str | None) -> bool:
-    """Tell whether a PATCH begins a new generation: its user fragment is not the one of the offer.
+    """Return whether a PATCH begins a new generation: its user fragment is not the one of the offer.
 
     Where the offer was accepted before control restarted, `known` is None.  Then `If-Match: *` (RFC 9725 §4.3.3), or
     credentials without a candidate, mean a restart.

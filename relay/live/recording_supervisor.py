@@ -90,7 +90,7 @@ class RecordingSupervisor:
         self._background.spawn(self._replace(publish_session, publish_session.recording))
 
     def in_grace(self, publish_session: PublishSession) -> bool:
-        """Tell whether the grace period of a publish session's recording runs."""
+        """Return whether the grace period of a publish session's recording runs."""
         return self._watch(publish_session).grace is not None
 
     # --- events of recorders ------------------------------------------------------------------------------------------

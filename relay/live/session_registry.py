@@ -43,7 +43,7 @@ class SessionRegistry:
         return tuple(found for found in self._sessions.values() if found.recording == recording)
 
     def is_current(self, publish_session: PublishSession) -> bool:
-        """Tell whether this is still its camera's publish session."""
+        """Return whether this is still its camera's publish session."""
         return self._sessions.get(publish_session.camera.camera) is publish_session
 
     def require(self, camera: str, secret: str) -> PublishSession:

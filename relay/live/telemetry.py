@@ -43,7 +43,7 @@ class Telemetry:
             self._capture.note(publish_session.recording, self._clock.utc_ns(), values)
 
     def _due(self, camera: str, secret: str) -> bool:
-        """Tell whether a beat is to be noted now; if so, the next one is due `META_SECONDS` later."""
+        """Return whether a beat is to be noted now; if so, the next one is due `META_SECONDS` later."""
         now = self._clock.monotonic()
         noted_in, noted_at = self._noted.get(camera, ("", 0.0))
         if noted_in == secret and now - noted_at < META_SECONDS:

@@ -139,5 +139,5 @@ def _stored(facts: Facts) -> Decision:
 
 
 def sees_pictures(role: Role) -> bool:
-    """Tell whether the role can ever be shown a picture."""
+    """Return whether the role can ever be shown a picture."""
     return any(grants(role, action) for action in PICTURES)

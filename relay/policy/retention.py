@@ -46,7 +46,7 @@ def due_ns(day: date) -> int:
 
 
 def is_due(day: date, now_ns: int) -> bool:
-    """Tell whether a recording expiring on `day` must be erased at `now_ns`."""
+    """Return whether a recording expiring on `day` must be erased at `now_ns`."""
     return now_ns >= due_ns(day)
 
 

@@ -90,5 +90,5 @@ class Person:
 
 
 def grants(role: Role, action: Action) -> bool:
-    """Tell whether the role's table names the action; default deny."""
+    """Return whether the role's table names the action; default deny."""
     return action in GRANTS.get(role, frozenset())

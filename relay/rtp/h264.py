@@ -254,7 +254,7 @@ B_SLICE_FIRST_BYTES = frozenset(byte for byte in range(0x80, 0x100) if byte >> 4
 
 
 def is_b_slice(unit: bytes) -> bool:
-    """Tell whether the beginning of a slice (with its NAL header) is of a B picture (§7.4.3, slice_type 1 or 6)."""
+    """Return whether the beginning of a slice (with its NAL header) is of a B picture (§7.4.3, slice_type 1 or 6)."""
     bits = Bits(unit, 16)
     try:
         bits.ue()

@@ -42,7 +42,7 @@ class Deadline:
     seconds: float | None
 
     def is_over(self, waited_seconds: float) -> bool:
-        """Tell whether a wait of that length is longer than allowed."""
+        """Return whether a wait of that length is longer than allowed."""
         return self.seconds is not None and waited_seconds >= self.seconds
 
     def error(self) -> OurError:

@@ -83,7 +83,7 @@ class Database:
         return await self._run(self._readers, lambda: self._transact(work, writes=False), deadline, forget=True)
 
     def stalled(self, deadline: Deadline, *, reading: bool = False) -> bool:
-        """Tell whether the writer thread, or no reader thread, has returned from the disk within the deadline."""
+        """Return whether the writer thread, or no reader thread, has returned from the disk within the deadline."""
         return (self._readers if reading else self._writer).stalled(deadline)
 
     async def close(self) -> None:

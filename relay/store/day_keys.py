@@ -14,7 +14,7 @@ from relay.store.wrapping import KEY, Kek, day_context, whole
 
 
 def is_day(name: str) -> bool:
-    """Tell whether a name is a day, YYYY-MM-DD."""
+    """Return whether a name is a day, YYYY-MM-DD."""
     try:
         return date.fromisoformat(name).isoformat() == name
     except ValueError:

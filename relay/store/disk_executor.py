@@ -27,7 +27,7 @@ class DiskExecutor:
         """Monotonic seconds at which a call last began or returned."""
 
     def stalled(self, deadline: Deadline) -> bool:
-        """Tell whether no thread is free and none has returned for as long as the deadline: the disk does not answer."""
+        """Return whether no thread is free and none has returned for as long as the deadline: the disk does not answer."""
         with self._lock:
             return self._busy == self._threads and deadline.is_over(time.monotonic() - self._changed_at)
 

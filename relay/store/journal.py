@@ -226,7 +226,7 @@ class Journal:
         return self._tree.size
 
     def stalled(self, deadline: Deadline) -> bool:
-        """Tell whether the oldest waiting entry has waited as long as the deadline: the disk does not answer."""
+        """Return whether the oldest waiting entry has waited as long as the deadline: the disk does not answer."""
         waiting = self._in_flight or self._queue
         late = bool(waiting) and deadline.is_over(time.monotonic() - waiting[0].since)
         return late or self._database.stalled(deadline)

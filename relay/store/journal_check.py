@@ -51,7 +51,7 @@ class JournalVerdict:
 
     @property
     def intact(self) -> bool:
-        """Tell whether nothing was found."""
+        """Return whether nothing was found."""
         return not self.findings
 
 

@@ -53,7 +53,7 @@ class Budget:
         self._at = 0.0
 
     def is_spent(self, now: float) -> bool:
-        """Tell whether no failure is left at `now`."""
+        """Return whether no failure is left at `now`."""
         if self._left < 1:
             self._left = min(self._rate, self._left + max(0.0, now - self._at) * self._rate)
             self._at = now

@@ -55,6 +55,6 @@ class PeerTable:
         self._has_changed = True
 
     def take_change(self) -> bool:
-        """Tell whether addresses came, went or changed their queue since the last call."""
+        """Return whether addresses came, went or changed their queue since the last call."""
         changed, self._has_changed = self._has_changed, False
         return changed

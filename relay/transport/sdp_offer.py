@@ -48,7 +48,7 @@ class Section:
         return next(self.all(name), None)
 
     def has(self, name: str) -> bool:
-        """Tell whether the attribute is there."""
+        """Return whether the attribute is there."""
         return self.first(name) is not None
 
 

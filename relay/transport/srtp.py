@@ -123,7 +123,7 @@ class Window:
         return len(self._missing)
 
     def is_free(self, index: int) -> bool:
-        """Tell whether `claim` would succeed."""
+        """Return whether `claim` would succeed."""
         return index > self.last or index > self.last - WINDOW and index in self._missing
 
     def claim(self, index: int) -> bool:

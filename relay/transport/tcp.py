@@ -88,7 +88,7 @@ class TcpListener:
             connection.abort()
 
     def is_full_for(self, host: str) -> bool:
-        """Tell whether another connection from this host would be one too many."""
+        """Return whether another connection from this host would be one too many."""
         if len(self.connections) >= MAX_CONNECTIONS:
             return True
         return sum(address[0] == host for address in self.connections) >= MAX_PER_HOST

@@ -39,7 +39,7 @@ class Leases:
         self._steady = steady
 
     def is_over(self, viewer_session: ViewerSession) -> bool:
-        """Tell whether the sign-in or the designation behind a viewer session has ended."""
+        """Return whether the sign-in or the designation behind a viewer session has ended."""
         return viewer_session.is_over(self._steady.utc_ns(), self._clock.utc_ns())
 
     def renew(self) -> None:

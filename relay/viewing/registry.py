@@ -61,7 +61,7 @@ class ViewerRegistry:
         return found
 
     def is_current(self, viewer_session: ViewerSession) -> bool:
-        """Tell whether a viewer session is still open."""
+        """Return whether a viewer session is still open."""
         return self._sessions.get(viewer_session.secret) is viewer_session
 
     def add(self, viewer_session: ViewerSession) -> None:

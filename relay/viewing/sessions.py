@@ -76,7 +76,7 @@ class ViewerSession:
         self.sign_in, self.expires_ns, self.valid_to_ns = sign_in, expires_ns, valid_to_ns
 
     def is_over(self, steady_ns: int, wall_ns: int) -> bool:
-        """Tell whether the sign-in or the designation behind it has ended."""
+        """Return whether the sign-in or the designation behind it has ended."""
         signed_out = self.expires_ns is not None and self.expires_ns <= steady_ns
         return signed_out or (self.valid_to_ns is not None and self.valid_to_ns <= wall_ns)
 
@@ -105,7 +105,7 @@ def make_secret(user: str) -> str:
 
 
 def belongs_to(secret: str, user: str) -> bool:
-    """Tell whether the viewer session of this name was opened by `user`."""
+    """Return whether the viewer session of this name was opened by `user`."""
     token, _, owner = secret.partition(".")
     return hmac.compare_digest(owner.encode(), _owner(token, user).encode())
 

@@ -26,7 +26,7 @@ def anchors(text: str) -> set[str]:
 
 
 def leads_somewhere(document: Path, target: str) -> bool:
-    """Tell whether a link of a document leads to a file or folder of the repository, and to a heading where it names one."""
+    """Return whether a link of a document leads to a file or folder of the repository, and to a heading where it names one."""
     name, _, anchor = target.partition("#")
     path = (document.parent / name).resolve() if name else document
     if not path.is_relative_to(ROOT) or not path.exists():
