@@ -17,7 +17,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import date
 
-from relay.base.clock import Clock, UnhurriedClock, paris_day
+from relay.base.clock import Clock, ConservativeClock, paris_day
 from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.base.ids import new_id
@@ -90,7 +90,7 @@ class Holds:
         authorizer: Authorizer,
         keyring: Keyring,
         clock: Clock,
-        erasing: UnhurriedClock,
+        erasing: ConservativeClock,
         changing: asyncio.Lock,
         *,
         deadline: Deadline = NO_DEADLINE,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from relay.archive.holds import Holds, is_lost, later_day
-from relay.base.clock import SECOND_NS, Clock, UnhurriedClock, paris_day
+from relay.base.clock import SECOND_NS, Clock, ConservativeClock, paris_day
 from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, RelayError, TheirError
@@ -89,18 +89,20 @@ class Retention:
         self._vault = vault
         self._keyring = keyring
         self._clock = clock
-        self._unhurried = UnhurriedClock(clock)
+        self._conservative = ConservativeClock(clock)
         self._counters = counters
         self._end_views = end_views
         self._close_open = close_open
         self._sweeping = asyncio.Lock()
-        self.holds = Holds(catalogue, journal, authorizer, keyring, clock, self._unhurried, self._sweeping, deadline=deadline)
+        self.holds = Holds(
+            catalogue, journal, authorizer, keyring, clock, self._conservative, self._sweeping, deadline=deadline
+        )
         self._status = RetentionStatus(None, 0, 0)
         self._complete_at = clock.monotonic()
 
     def believed_ns(self) -> int:
         """Return the UTC (ns) by which terms are judged: never ahead of the wall clock, nor carried ahead by a step of it."""
-        return self._unhurried.utc_ns()
+        return self._conservative.utc_ns()
 
     def status(self) -> RetentionStatus:
         """Return the state after the last sweep."""
@@ -163,10 +165,10 @@ class Retention:
 
     def _term_ns(self) -> int:
         """Return the UTC (ns) of this sweep: a wall clock that jumps ahead must erase nothing early."""
-        now_ns = self._unhurried.utc_ns()
-        if self._unhurried.ahead_ns:
+        now_ns = self._conservative.utc_ns()
+        if self._conservative.ahead_ns:
             self._counters.count("erasures_clock_doubted")
-            seconds = self._unhurried.ahead_ns // SECOND_NS
+            seconds = self._conservative.ahead_ns // SECOND_NS
             logger.error("the wall clock was stepped %d s ahead; it is doubted for a day, and nothing is erased by it", seconds)
         return now_ns
 

@@ -86,7 +86,7 @@ def read_both(clock: Clock) -> tuple[int, int]:
     return best[1:]
 
 
-class UnhurriedClock:
+class ConservativeClock:
     """UTC for what must not happen early (erasure): no step of the wall clock moves it forward.
 
     It follows steps back at once, and slewing.  A step forward is doubted for a day.  During that day this clock runs on
@@ -123,7 +123,7 @@ class SteadyClock:
 
     It begins with the wall clock and runs on with the monotonic clock, which is slewed alike.  There is one per process; after
     a restart it begins with the wall clock of that moment, because nothing else is left.  It stands still while the machine
-    sleeps.  For days that people set (a designation, a term), use the wall clock or `UnhurriedClock`.
+    sleeps.  For days that people set (a designation, a term), use the wall clock or `ConservativeClock`.
     """
 
     def __init__(self, clock: Clock) -> None:

@@ -250,7 +250,7 @@ ENFORCED: dict[str, Requirement] = {
             "relay.policy.retention:expires_on",
             "relay.archive.retention:Retention.sweep",
             "relay.archive.retention:Retention.finish_erasure",
-            "relay.base.clock:UnhurriedClock",
+            "relay.base.clock:ConservativeClock",
         ),
         (
             _POLICY + "test_retention.py::test_the_term_is_one_calendar_month_after_the_paris_day",
@@ -262,7 +262,7 @@ ENFORCED: dict[str, Requirement] = {
             _ARCHIVE + "test_retention.py::test_a_clock_that_was_behind_is_believed_after_a_day",
             _ARCHIVE + "test_retention.py::test_a_clock_that_is_stepped_back_erases_an_hour_later_and_still_on_the_day",
             _ARCHIVE + "test_repair.py::test_an_entered_erasure_is_not_finished_by_a_clock_that_was_stepped_ahead",
-            "tests/unit/base/test_clock.py::test_the_unhurried_clock_is_never_ahead_of_the_wall_nor_of_time_that_passed",
+            "tests/unit/base/test_clock.py::test_the_conservative_clock_is_never_ahead_of_the_wall_nor_of_time_that_passed",
             "tests/e2e/test_erasure.py::test_erased_means_that_no_file_holds_the_key",
         ),
     ),

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.base.clock import DOUBT_NS, SECOND_NS, ManualClock, SteadyClock, UnhurriedClock, read_both
+from relay.base.clock import DOUBT_NS, SECOND_NS, ManualClock, SteadyClock, ConservativeClock, read_both
 
 
 class SetAside(ManualClock):
@@ -28,16 +28,16 @@ def test_a_process_that_is_set_aside_between_the_clocks_sees_no_step() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 100_000), st.integers(-10_000, 10_000)), max_size=20))
-def test_the_unhurried_clock_is_never_ahead_of_the_wall_nor_of_time_that_passed(moves: list[tuple[int, int]]) -> None:
+def test_the_conservative_clock_is_never_ahead_of_the_wall_nor_of_time_that_passed(moves: list[tuple[int, int]]) -> None:
     clock = ManualClock()
-    unhurried = UnhurriedClock(clock)
+    conservative = ConservativeClock(clock)
     begun, passed, allowed = clock.utc_ns(), 0, 0
     for seconds, step in moves:
         clock.advance(seconds)
         clock.step_utc(step)
         passed += seconds
         allowed += 1 + seconds // 1000 + (step if 0 < step <= 1 + seconds // 1000 else 0)
-        now_ns = unhurried.utc_ns()
+        now_ns = conservative.utc_ns()
         assert now_ns <= clock.utc_ns()
         if passed * SECOND_NS < DOUBT_NS:
             assert now_ns <= begun + (passed + allowed) * SECOND_NS
