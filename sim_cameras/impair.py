@@ -129,7 +129,7 @@ class Impairment(Generic[T]):
         return self._held[0][0] if self._held else None
 
     def _loses(self, draw: float) -> bool:
-        """Say whether this datagram is lost: independently, or by a two-state Gilbert chain of the same mean."""
+        """Return whether this datagram is lost: independently, or by a two-state Gilbert chain of the same mean."""
         loss, burst = self.network.loss, self.network.burst
         if burst <= 1 or loss >= 1:
             return draw < loss

@@ -63,7 +63,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     queue_bytes: int = 64_000
 
     def concerns(self, camera: str) -> bool:
-        """Say whether the step is for `camera` (shell patterns)."""
+        """Return whether the step is for `camera` (shell patterns)."""
         return fnmatch.fnmatchcase(camera, self.camera)
 
     def network(self) -> Network:

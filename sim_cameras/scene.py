@@ -142,7 +142,7 @@ def flash_phase_ns(utc_ns: int, every: float) -> int:
 
 
 def flashing(utc_ns: int, every: float | None) -> bool:
-    """Say whether the flash-and-beep of period `every` seconds is on at this instant."""
+    """Return whether the flash-and-beep of period `every` seconds is on at this instant."""
     return every is not None and flash_phase_ns(utc_ns, every) < FLASH_NS
 
 

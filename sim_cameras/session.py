@@ -43,5 +43,5 @@ class Session(Protocol):
 
 
 def gone(heard_at: float, reports_heard: int) -> bool:
-    """Say whether the other side is gone: no datagram for 4 s although it sent reports, which come about once a second."""
+    """Return whether the other side is gone: no datagram for 4 s although it sent reports, which come about once a second."""
     return time.monotonic() - heard_at > (_SILENCE_SECONDS if reports_heard else _SILENCE_WITHOUT_REPORTS_SECONDS)

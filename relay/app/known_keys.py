@@ -32,7 +32,7 @@ def require_known(key: bytes, keyring: Keyring, vault: Vault) -> None:
 
 
 def _signed(vault: Vault, recording: str, key: bytes) -> bool:
-    """Say whether a chain holds a certificate of this session key.  A chain that is damaged behind it counts too."""
+    """Return whether a chain holds a certificate of this session key.  A chain that is damaged behind it counts too."""
     try:
         chain = b"".join(vault.chain(recording))
         # Searching for the bytes first is a thousand times faster than parsing every record.

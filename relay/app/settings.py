@@ -29,7 +29,7 @@ class Section(BaseModel):
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether binding `host` exposes nothing beyond this machine: 127.0.0.0/8 or ::1, never a name."""
+    """Return whether binding `host` exposes nothing beyond this machine: 127.0.0.0/8 or ::1, never a name."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -82,7 +82,7 @@ class Child:
         write_private(self.config_file, json.dumps({**self.config, **self.fresh()}).encode())
 
     def has_same_config(self) -> bool:
-        """Say whether the configuration on disk equals today's, apart from what `fresh` returns."""
+        """Return whether the configuration on disk equals today's, apart from what `fresh` returns."""
         try:
             found = json.loads(self.config_file.read_bytes())
         except (OSError, ValueError):
@@ -185,7 +185,7 @@ class PidLock:
 
 
 def is_locked(path: Path) -> bool:
-    """Say whether a living process holds a `PidLock` on this file."""
+    """Return whether a living process holds a `PidLock` on this file."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

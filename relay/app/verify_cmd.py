@@ -50,7 +50,7 @@ def verify(
     data: Annotated[Path | None, typer.Option(help="Data folder of the installation whose key is trusted")] = None,
     emit_standalone: Annotated[Path | None, typer.Option(help="Write the single-file verifier there")] = None,
 ) -> None:
-    """Say whether a recording is intact, complete, of proved origin and consistent time, fragment by fragment."""
+    """Return whether a recording is intact, complete, of proved origin and consistent time, fragment by fragment."""
     language: Language = lang or ("fr" if os.environ.get("LANG", "fr").startswith("fr") else "en")
     errors = Console(stderr=True)
     try:

@@ -29,7 +29,7 @@ _ROOM = 'room-1: { description = "b", publishers = 300, bitrate = 0, fir_freq = 
 
 
 def installed() -> bool:
-    """Say whether Janus is on PATH."""
+    """Return whether Janus is on PATH."""
     return shutil.which("janus") is not None
 
 

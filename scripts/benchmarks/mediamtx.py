@@ -38,7 +38,7 @@ READY_SECONDS = 10.0
 
 
 def installed() -> bool:
-    """Say whether MediaMTX is on PATH."""
+    """Return whether MediaMTX is on PATH."""
     return shutil.which("mediamtx") is not None
 
 

@@ -40,7 +40,7 @@ async def plays_on(page: Viewer, camera: str) -> None:
 
 
 async def recording_is(person: Person, recording: str, state: str) -> bool:
-    """Say whether a recording is `open` or `closed`."""
+    """Return whether a recording is `open` or `closed`."""
     return bool((await person.call("GET", f"/api/recordings/{recording}"))["state"] == state)
 
 

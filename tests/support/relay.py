@@ -144,7 +144,7 @@ class RelayUnderTest:
         return path.read_text(errors="replace") if path.exists() else ""
 
     async def ready(self) -> bool:
-        """Say whether /readyz says so; raises AssertionError where `relay serve` has ended."""
+        """Return whether /readyz says so; raises AssertionError where `relay serve` has ended."""
         process = self._process
         if process is None or process.returncode is not None:
             raise AssertionError(f"relay serve ended; its log: {self.log()[-4000:]}")

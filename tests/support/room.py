@@ -83,7 +83,7 @@ class Room:
             raise TimeoutError(f"{error}; it is {await self.tile(camera)}") from None
 
     async def is_on_top(self, selector: str) -> bool:
-        """Say whether the middle of an element is really what is seen there, full screen or not."""
+        """Return whether the middle of an element is really what is seen there, full screen or not."""
         return bool(await self.page.evaluate(_ON_TOP, selector))
 
     async def violations(self) -> list[str]:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.base.clock import DOUBT_NS, SECOND_NS, ManualClock, SteadyClock, ConservativeClock, read_both
+from relay.base.clock import DOUBT_NS, SECOND_NS, ConservativeClock, ManualClock, SteadyClock, read_both
 
 
 class SetAside(ManualClock):
