@@ -10,7 +10,7 @@ import { camera } from "./support";
 
 type Sent = Readonly<Record<string, unknown>>;
 
-/** A post with its wall, whose socket and links are played by the test. */
+/** A wall whose live socket and viewer sessions are played by the test. */
 class Harness {
   now = 1000;
   sent: Sent[] = [];
@@ -277,14 +277,7 @@ describe("ends and refusals", () => {
   });
 
   it("keeps the viewer session, and every other picture on it, when only the camera is no longer live", () => {
-    harness.receive({
-      t: "refused",
-      worker: 0,
-      slot: 0,
-      camera: "a",
-      kind: "not_found",
-      ...NOT_LIVE,
-    });
+    harness.receive({ t: "refused", worker: 0, slot: 0, camera: "a", kind: "not_found", ...NOT_LIVE });
     expect(harness.reopened).toBe(0);
     expect(harness.wall.tiles()[0]).toMatchObject({
       liveness: { kind: "waiting" },
