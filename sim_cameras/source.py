@@ -17,8 +17,8 @@ from sim_cameras.picture import Picture
 from sim_cameras.scene import Overlay, Patrol, Scene
 from sim_cameras.sound import FRAME_SAMPLES, FRAME_SECONDS, Sound
 
-_KEYFRAME_PAUSE = 0.3
-_LATE = 0.5
+_KEYFRAME_PAUSE_SECONDS = 0.3
+_LATE_SECONDS = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Source:
         while True:
             index = await self._wait(start, index, 1 / film.fps)
             now = time.monotonic()
-            key = self._key_wanted and now - self._key_at >= _KEYFRAME_PAUSE
+            key = self._key_wanted and now - self._key_at >= _KEYFRAME_PAUSE_SECONDS
             if key:
                 self._key_wanted, self._key_at = False, now
             for unit in await loop.run_in_executor(self._executor, studio.take, now - start.monotonic, start.utc(now), key):
@@ -105,7 +105,7 @@ class Source:
         """Sleep until the next tick of `period`; return its number, skipping ticks when far behind."""
         due = start.monotonic + (index + 1) * period
         late = time.monotonic() - due
-        if late > _LATE:
+        if late > _LATE_SECONDS:
             skipped = int(late / period)
             self.skipped += skipped
             return index + 1 + skipped

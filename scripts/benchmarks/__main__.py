@@ -1,6 +1,7 @@
 """scripts/bench METHOD: what the relay costs and what it adds, measured; references in the same run.
 
-Owns the command line.  Each method's module says how it measures, and prints its own tables (Markdown, as the README has them).
+Owns the command line.  Must never know how a method measures: its module says so, and prints its own tables (Markdown, as
+BENCHMARKS.md has them).
 """
 
 import argparse

@@ -2,8 +2,9 @@
 
     scripts/bench check [--gigabytes 20] [--mbit 2] [--minutes 10]
 
-The check reads chains, rows, keys and names, never a media byte: sparse files change nothing.  Prints seconds and bytes
-of chain, and what that is for 1 TB.  The machine should be idle; say so when quoting numbers.
+Owns the folder and the figures.  Must never know what the check compares.  The check reads chains, rows, keys and names,
+never a media byte: sparse files change nothing.  Prints seconds and bytes of chain, and what that is for 1 TB.  The machine
+should be idle; say so when quoting numbers.
 """
 
 import argparse

@@ -1,6 +1,7 @@
-"""A worker whose garbage is collected once a second, whatever it does: `python -m scripts.benchmarks.collecting_worker`.
+"""A worker whose garbage is collected once a second, busy or not: `python -m scripts.benchmarks.collecting_worker`.
 
-A worker of ours collects while nothing streams.  This one shows what it would cost otherwise.
+Owns that one difference.  Must never know who measures.  A worker of ours collects while nothing streams.  This one shows
+what it would cost otherwise.
 """
 
 import gc

@@ -34,7 +34,7 @@ HOST = "127.0.0.1"
 BACK_SECONDS = 60
 SILENCE_SECONDS = 2.0
 """Seconds without a packet after which a viewer asks again, if no message said that its worker died."""
-RETRY = 0.25
+RETRY_SECONDS = 0.25
 MAX_LOST_SECONDS = 1.0
 """Seconds of what had arrived that a kill may cost (I7)."""
 NOTE = (
@@ -88,7 +88,7 @@ class Watcher:
         while True:
             with contextlib.suppress(*FAILURES):
                 await self._session()
-            await asyncio.sleep(RETRY)
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _session(self) -> None:
         viewer = ViewerSocket(self._saw)
@@ -190,7 +190,7 @@ class Scene:
                         if message["t"] == "worker" and not message["up"] and len(self.relay.pids("worker")) == 1:
                             for watcher in self.watchers:
                                 watcher.worker_died()
-            await asyncio.sleep(RETRY)
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _ask(self, camera: str, offer: str) -> tuple[str, str]:
         wanted = {"camera": camera, "intervention": self.intervention}

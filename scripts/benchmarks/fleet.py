@@ -2,8 +2,10 @@
 
 The whole relay on 127.0.0.1 (one worker, one recorder), thin cameras in one process, thin walls in another; every tile shows a
 camera of its own.  Figures over the run: packets that the walls missed (by sequence numbers), CPU of each process, its memory
-at the beginning and the end and the slope between; afterwards every recording is verified and its gaps are counted.  The
-issue's run is thirty minutes (`--seconds 1800`); the default is forty seconds, and the table says which it was.
+at the beginning and the end and the slope between; afterwards every recording is verified and its gaps are counted.  A full
+run is thirty minutes (`--seconds 1800`); the table says how long this one was.
+
+Owns the fleet and its figures.  Must never know how a recording is judged (`relay verify` does).
 """
 
 import argparse
@@ -20,15 +22,15 @@ COLUMNS = (
 )  # fmt: skip
 PROCESSES = ("process", "cpu_share", "memory_first_mb", "memory_last_mb", "mb_per_minute")
 KBPS, CAMERAS, WALLS, TILES = 500, 100, 4, 16
-SETTLE = 3.0
-SETTING_UP = 400.0
+SETTLE_SECONDS = 3.0
+SETUP_SECONDS = 400.0
 """Seconds that connecting, stopping and verifying may take beside the run."""
 
 
 async def measure(_: Hosts, options: argparse.Namespace) -> list[Row]:
     """One fleet for so long."""
     cameras, seconds = options.cameras or CAMERAS, options.seconds or 40.0
-    row = await attempt(one_fleet(cameras, seconds), {"cameras": cameras, "seconds": seconds}, seconds + SETTING_UP)
+    row = await attempt(one_fleet(cameras, seconds), {"cameras": cameras, "seconds": seconds}, seconds + SETUP_SECONDS)
     print(markdown([row], COLUMNS), "", markdown(row.get("processes", []), PROCESSES), sep="\n", flush=True)
     return [row]
 
@@ -55,7 +57,7 @@ async def filmed(found: Whole, field: LoadProcess, room: LoadProcess, names: lis
         walls = [await WallSeat.open(found, room, TILES) for _ in range(WALLS)]
         for tile in range(WALLS * TILES):
             await walls[tile // TILES].assign(tile % TILES, names[tile % len(names)])
-        await asyncio.sleep(SETTLE)
+        await asyncio.sleep(SETTLE_SECONDS)
     # The cameras go on as if nothing were: what the walls miss shows in the sequence numbers.
     before = await counters(found)
     meters = {role: Meter(found.pid(role)) for role in ROLES}

@@ -4,6 +4,8 @@ A camera (720p30, 2 Mbit/s) and N viewers on one server, load and server in two 
 server process (to the nanosecond) over everything forwarded in a run that begins and ends with nothing under way; delays from
 the camera's system call to the kernel's stamp at each sink.  Servers are measured in turn, A B A B; a row is the median of its
 runs.
+
+Owns the rows and their order.  Must never know how a server is started or asked (`rig`, `janus`, `mediamtx`, `stock_aiortc`).
 """
 
 import argparse
@@ -20,7 +22,7 @@ COLUMNS = (
     "server", "viewers", "us_per_packet", "vs_relay", "cpu_share", "missing_share", "lost", "packets_per_read",
     "p50_ms", "p99_ms", "last_leg_p50_ms", "last_leg_key_max_ms", "load_busy",
 )  # fmt: skip
-SETTLE = 2.0
+SETTLE_SECONDS = 2.0
 RECUTS: tuple[Make, ...] = (StockAiortc, mediamtx.MediaMtxServer)
 """Servers that cut pictures into packets of their own: what is missing cannot be counted by packets."""
 
@@ -39,7 +41,7 @@ async def one_run(kind: Make, hosts: Hosts, viewers: int, seconds: float, **sour
         await server.publish("cam", **source)
         await load.ask("run", seconds=0.5, delays=False)
         await connected(server, load, viewers)
-        await load.ask("run", seconds=SETTLE, delays=False)
+        await load.ask("run", seconds=SETTLE_SECONDS, delays=False)
         meter = Meter(server.pid)
         result = await load.ask("run", seconds=seconds)
         used = meter.used()

@@ -2,8 +2,10 @@
 
 A simulated camera films live (its encoder included), the whole relay on 127.0.0.1 forwards and records, a page of headless
 Chromium shows it.  The code is the camera's clock when the picture was taken; each shown picture is read back by a canvas and
-dated with the time Chromium expects it on the screen (`requestVideoFrameCallback`, `expectedDisplayTime`).  All on one machine,
-one clock; encoder and decoder run on its cores too.  Beside it: what Chromium's own buffer and decoder took of it.
+dated with the time Chromium expects it on the screen (`requestVideoFrameCallback`, `expectedDisplayTime`).  All on one
+machine, one clock; encoder and decoder run on its cores too.  Beside it: what Chromium's own buffer and decoder took of it.
+
+Owns the figures.  Must never know how a time code is drawn or read (`sim_cameras.timecode`).
 """
 
 import argparse
@@ -21,7 +23,7 @@ COLUMNS = (
 )  # fmt: skip
 FILMS = (("640x360", 500), ("1280x720", 2000))
 FPS = 30
-SETTLE = 4.0
+SETTLE_SECONDS = 4.0
 
 
 async def measure(_: Hosts, options: argparse.Namespace) -> list[Row]:
@@ -39,7 +41,7 @@ async def one_film(size: str, kbps: int, seconds: float) -> Row:
         (camera,) = await found.enrol(1)
         async with filming(found, [camera], "--size", size, "--fps", str(FPS), "--bitrate", str(kbps * 1000)):
             page = await watching(found, browser, [camera])
-            await asyncio.sleep(SETTLE)
+            await asyncio.sleep(SETTLE_SECONDS)
             await page.shown(camera)
             before = await sums(page, camera)
             await asyncio.sleep(seconds)

@@ -1,9 +1,11 @@
 """`join`: from the request to the first picture; `switch`: from a slot's assignment to the other camera's first picture.
 
-The whole relay on 127.0.0.1 (so the journal entry that must be durable first is part of it), cameras of 720p30 at 2 Mbit/s in a
-process of their own, one keyframe in two seconds.  A join is timed from before the POST to `/whep` (the offer is made
+The whole relay on 127.0.0.1 (so the journal entry that must be durable first is part of it), cameras of 720p30 at 2 Mbit/s in
+a process of their own, one keyframe in two seconds.  A join is timed from before the POST to `/whep` (the offer is made
 beforehand) to the kernel's stamp of the last packet of the first whole keyframe: HTTP, policy, journal, ICE, DTLS, the replay
 of what came since the keyframe.  A switch is timed from before the message on the live socket, in a wall of sixteen slots.
+
+Owns both figures.  Must never know how the relay decides.
 """
 
 import argparse
@@ -19,7 +21,7 @@ COUNT = 40
 SLOTS = 16
 JOIN_COLUMNS = ("watching", "joins", "p50_ms", "p95_ms", "max_ms", "answer_p50_ms", "connected_p50_ms", "no_picture")
 SWITCH_COLUMNS = ("watching", "switches", "p50_ms", "p95_ms", "max_ms", "assigned_p50_ms", "no_picture")
-PAUSE = 0.12
+PAUSE_SECONDS = 0.12
 
 
 async def one_join(found: Whole, load: LoadProcess, camera: str) -> tuple[float, float, float]:
@@ -63,7 +65,7 @@ async def joins(found: Whole, load: LoadProcess, camera: str, watching: int, cou
     await asyncio.sleep(3)
     times = []
     for _ in range(count):
-        await asyncio.sleep(PAUSE * instants.uniform(1, 3))
+        await asyncio.sleep(PAUSE_SECONDS * instants.uniform(1, 3))
         times.append(await one_join(found, load, camera))
     answered, connected, seen = zip(*times, strict=True)
     return {
@@ -114,7 +116,7 @@ async def switches(found: Whole, load: LoadProcess, cameras: list[str], count: i
     await load.ask("run", seconds=3, delays=False)
     times, assigned = [], []
     for number in range(count + 1):
-        await load.ask("run", seconds=PAUSE * instants.uniform(1, 3), delays=False, settle=False)
+        await load.ask("run", seconds=PAUSE_SECONDS * instants.uniform(1, 3), delays=False, settle=False)
         await load.ask("watch", index=wall.index, camera=number % 2)
         begun = time.time_ns()
         await wall.assign(0, cameras[number % 2])

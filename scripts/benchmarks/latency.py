@@ -2,9 +2,11 @@
 
 From the camera's system call to the kernel's stamp at each sink, of the last packet of every picture (720p30 at 2 Mbit/s, a
 burst a picture); any hold on purpose is in it.  First table: the worker alone, load and server in two network namespaces: ten
-viewers, then a hundred (the last of them to get each picture, and that on keyframes), with another camera and its one viewer on
-the same worker.  Second table: the whole relay on 127.0.0.1, ten viewers of one camera and one of another, both recorded
+viewers, then a hundred (the last of them to get each picture, and that on keyframes), with another camera and its one viewer
+on the same worker.  Second table: the whole relay on 127.0.0.1, ten viewers of one camera and one of another, both recorded
 (mux, seal, fsync are always at work), while something runs beside them again and again; `done` says how often it did.
+
+Owns the tables and what runs beside.  Must never know how a packet is timed (`load`, `tables`).
 """
 
 import argparse
@@ -16,7 +18,7 @@ from typing import Any, TypeAlias
 
 import aiohttp
 
-from scripts.benchmarks.forward import SETTLE, connected
+from scripts.benchmarks.forward import SETTLE_SECONDS, connected
 from scripts.benchmarks.join import one_join
 from scripts.benchmarks.rig import Hosts, LoadProcess, RelayServer, attempt, running
 from scripts.benchmarks.tables import Row, busy_note, markdown, percentile
@@ -64,7 +66,7 @@ async def alone(kind: type[RelayServer], hosts: Hosts, viewers: int, seconds: fl
         await load.ask("run", seconds=0.5, delays=False)
         await connected(server, load, viewers)
         await server.view(["other"])
-        await load.ask("run", seconds=SETTLE, delays=False)
+        await load.ask("run", seconds=SETTLE_SECONDS, delays=False)
         result = await load.ask("run", seconds=seconds)
     return {"worker": server.name, "viewers": viewers, **figures(result)}
 

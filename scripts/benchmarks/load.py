@@ -1,7 +1,8 @@
 """The load: cameras that send and sinks that count, in one process (and network namespace) of its own.
 
-Speaks JSON lines on standard input and output with `scripts.benchmarks.rig`.  Times are CLOCK_REALTIME nanoseconds: the
-kernel stamps each arrival (SO_TIMESTAMPNS), so that this process being late does not count against the server.
+Owns the sockets of cameras and sinks.  Must never know which server is measured.  Speaks JSON lines on standard input and
+output with `scripts.benchmarks.rig`.  Times are CLOCK_REALTIME nanoseconds: the kernel stamps each arrival (SO_TIMESTAMPNS),
+so that this process being late does not count against the server.
 """
 
 import json
@@ -19,7 +20,7 @@ from scripts.benchmarks.thin import UDP_GRO, VIDEO_PT, Answer, Media, ThinPeer
 from scripts.benchmarks.video import GOP, MARK, frames
 
 SO_TIMESTAMPNS = 35
-SWEEP = 0.005
+SWEEP_SECONDS = 0.005
 """Seconds between two looks at the sinks.  They wake by their own clock: a receiver that sleeps on its socket is woken by the
 server's own system call, which on a virtual machine costs the server 50 to 100 µs that no real network would ask of it."""
 HEADER = struct.Struct("!BBHII")
@@ -289,7 +290,7 @@ class Load:
                 self.keep = now + 2.5
                 for sink in by_fd.values():
                     sink.peer.check()
-            time.sleep(max(0.0, min(due - time.monotonic(), SWEEP)))
+            time.sleep(max(0.0, min(due - time.monotonic(), SWEEP_SECONDS)))
             for fd, _ in poll.poll(0):
                 by_fd[fd].read()
             now = time.monotonic()

@@ -8,6 +8,8 @@ of half a second or more between two shown pictures (`requestVideoFrameCallback`
 as a retransmission.  Gaps are the video gaps of cause `radio` that the verdict on the recording names; the note says when each
 gap was, in seconds from the start of the run (a camera that leaves resends nothing).  Sound is not resent.  The simulated
 camera does not follow the bit rate that the relay asks for, a real one does: a pipe too narrow shows the worst case.
+
+Owns the networks and the rows.  Must never know how a packet is repaired.
 """
 
 import argparse
@@ -33,10 +35,10 @@ COLUMNS = (
 FLAGS = ("--size", "640x360", "--fps", "20", "--bitrate", "500000")
 COUNTED = {"asked_camera": "nack_sent", "repaired": "inbound_recovered"}
 """Columns of the camera's side that the worker counts."""
-STILL = 500.0
+STILL_MS = 500.0
 """Milliseconds without a new picture that count."""
-SETTLE, RUN, PERIOD = 3.0, 12.0, 4.0
-HALF_TRIP = 0.03
+SETTLE_SECONDS, RUN, PERIOD = 3.0, 12.0, 4.0
+HALF_TRIP_SECONDS = 0.03
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Case:
         return self.network, self.network if self.narrow is None else dataclasses.replace(self.network, bandwidth=self.narrow)
 
 
-FAR = Network(delay=HALF_TRIP)
+FAR = Network(delay=HALF_TRIP_SECONDS)
 CASES = (
     Case("perfect", Network()),
     Case("60 ms round trip", FAR),
@@ -104,13 +106,13 @@ async def several(cases: list[Case], playout: int, seconds: float) -> list[Row]:
 async def one_case(found: Whole, browser: Chromium, case: Case, cameras: list[str], seed: int, seconds: float) -> Row:
     """Film, watch, and read both tiles' figures."""
     proxy = ImpairProxy(("127.0.0.1", found.relay.udp_port), Network(), Network(), 100 + seed)
-    script = script_of(case, cameras[0], SETTLE + seconds + 60)
+    script = script_of(case, cameras[0], SETTLE_SECONDS + seconds + 60)
     asked = [await counted(found, counter, 0.0) for counter in COUNTED.values()]
     async with filming(found, cameras, *FLAGS, "--seed", str(seed + 1), script=script), proxy.running():
         ports: list[dict[str, str]] = [{}, {str(found.relay.udp_port): str(proxy.port)}]
         page = await watching(found, browser, cameras, ports)
         async with worsened(proxy, case):
-            await asyncio.sleep(SETTLE)
+            await asyncio.sleep(SETTLE_SECONDS)
             before = [await sums(page, camera) for camera in cameras]
             for camera in cameras:
                 await page.shown(camera)
@@ -129,7 +131,7 @@ async def figures(page: Viewer, camera: str, before: Row, seconds: float) -> Row
     """Return what a tile showed since `before`."""
     shown = [each.at for each in await page.shown(camera)]
     grew = grown(before, await sums(page, camera))
-    stills, longest = freezes(shown, STILL)
+    stills, longest = freezes(shown, STILL_MS)
     return {
         "shown_fps": len(shown) / seconds,
         "stills": stills,

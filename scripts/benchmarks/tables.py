@@ -1,4 +1,7 @@
-"""Figures and tables of the bench: pure, no process, no clock."""
+"""Figures and tables of the bench.
+
+Owns the arithmetic and the form of tables.  Must never know a process, a socket or a clock.
+"""
 
 import math
 import statistics
