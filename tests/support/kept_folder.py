@@ -48,7 +48,9 @@ class Kept:
     def unpack(self, data: Path) -> None:
         """Put the folder on disk, as an administrator moves it: the settings name the new place."""
         with tarfile.open(self.archive) as packed:
-            packed.extractall(data, filter="tar")
+            if hasattr(tarfile, "tar_filter"):  # Debian 12's Python 3.11.2 has no filters yet
+                packed.extraction_filter = tarfile.tar_filter
+            packed.extractall(data)
         settings = data / "settings.toml"
         settings.write_text(settings.read_text().replace(AT, str(data)))
 
