@@ -30,7 +30,7 @@ from relay.live.camera_intents import CameraIntents
 from relay.live.camera_sockets import CameraSockets
 from relay.live.capture import Capture
 from relay.live.processes import ProcessClient, Processes
-from relay.live.rules import Rules
+from relay.live.rules import LiveRules
 from relay.live.session_keys import SessionKeys
 from relay.live.streams import Streams
 from relay.live.telemetry import Telemetry
@@ -183,8 +183,8 @@ async def wire(
     return control
 
 
-def _rules(settings: Settings) -> Rules:
-    return Rules(
+def _rules(settings: Settings) -> LiveRules:
+    return LiveRules(
         settings.workers.silence_after,
         settings.recorder.record_grace,
         settings.policy.transmission_minutes * 60,

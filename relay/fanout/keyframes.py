@@ -16,7 +16,7 @@ declare(
 )
 
 
-class KeyframeRequest(Enum):
+class KeyframeFeedback(Enum):
     """What to send to the camera now."""
 
     NOTHING = "nothing"
@@ -57,14 +57,14 @@ class KeyframeRequester:
         self._wanted = False
         self._tries = 0
 
-    def poll(self, now: float) -> KeyframeRequest:
+    def poll(self, now: float) -> KeyframeFeedback:
         """Return what to send now; call after `want` and on every tick."""
         if not self._wanted or now < self._due:
-            return KeyframeRequest.NOTHING
+            return KeyframeFeedback.NOTHING
         self.unanswered += self._tries > 0
         self._tries += 1
         self._asked_at = now
         self._due = now + min(
             MAX_RETRY_SECONDS, max(MIN_PAUSE_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(self._tries - 1, _DOUBLINGS))
         )
-        return KeyframeRequest.FIR if self._tries > FIR_AFTER and self._tries % 2 == 0 else KeyframeRequest.PLI
+        return KeyframeFeedback.FIR if self._tries > FIR_AFTER and self._tries % 2 == 0 else KeyframeFeedback.PLI

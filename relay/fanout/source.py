@@ -11,7 +11,7 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import TheirError
 from relay.fanout.clocks import CameraClock
 from relay.fanout.feedback import ReceiveLimit, TransportFeedback
-from relay.fanout.keyframes import KeyframeRequest
+from relay.fanout.keyframes import KeyframeFeedback
 from relay.fanout.stream import Stream
 from relay.fanout.tracks import TrackSpec
 from relay.rtp import header as rtp
@@ -232,11 +232,11 @@ class Source:
     def _ask_keyframe(self, stream: Stream, now: float) -> list[bytes]:
         unanswered = stream.keyframes.unanswered
         ask = stream.keyframes.poll(now)
-        if ask is KeyframeRequest.NOTHING:
+        if ask is KeyframeFeedback.NOTHING:
             return []
         self._counters.count("keyframe_asked")
         self._counters.count("keyframe_unanswered", stream.keyframes.unanswered - unanswered)
-        if ask is KeyframeRequest.FIR:
+        if ask is KeyframeFeedback.FIR:
             self._fir += 1
             return [rtcp.build_fir(self._local_ssrc, stream.ssrc, self._fir)]
         return [rtcp.build_pli(self._local_ssrc, stream.ssrc)]

@@ -17,7 +17,7 @@ from relay.live.capture import Capture, Circumstances, CloseReason
 from relay.live.ice_restart import IceGeneration, ufrag_of
 from relay.live.processes import ProcessClient, Processes
 from relay.live.publish_sessions import Opened, PublishSession
-from relay.live.rules import Rules
+from relay.live.rules import LiveRules
 from relay.live.session_end import SessionEnd
 from relay.live.session_registry import SessionRegistry
 from relay.policy.regimes import rules_of
@@ -47,7 +47,7 @@ class Publishing:
         camera_sockets: CameraSockets,
         admission: Admission,
         session_end: SessionEnd,
-        rules: Rules,
+        rules: LiveRules,
         clock: Clock,
         counters: Counters,
         deadline: Deadline,

@@ -26,7 +26,7 @@ from relay.live.camera_sockets import CameraSockets
 from relay.live.capture import Capture, State
 from relay.live.processes import ProcessClient, Processes
 from relay.live.publish_sessions import PublishSession
-from relay.live.rules import Rules
+from relay.live.rules import LiveRules
 from relay.live.session_end import SessionEnd
 from relay.live.session_registry import SessionRegistry
 from relay.protocol.page import AlarmReason
@@ -66,7 +66,7 @@ class RecordingSupervisor:
         capture: Capture,
         camera_sockets: CameraSockets,
         session_end: SessionEnd,
-        rules: Rules,
+        rules: LiveRules,
         background: Background,
         counters: Counters,
     ) -> None:

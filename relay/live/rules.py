@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class LiveRules:
     """The times that the settings set, in seconds."""
 
     silence_after: float

@@ -20,7 +20,7 @@ from relay.live.processes import Processes
 from relay.live.publish_sessions import Listeners, Opened, PublishSession
 from relay.live.publishing import Publishing
 from relay.live.recording_supervisor import RecordingSupervisor
-from relay.live.rules import Rules
+from relay.live.rules import LiveRules
 from relay.live.session_end import SessionEnd
 from relay.live.session_registry import SessionRegistry
 from relay.live.worker_adoption import WorkerAdoption
@@ -41,7 +41,7 @@ class Streams:
         camera_sockets: CameraSockets,
         catalogue: Catalogue,
         accounts: Accounts,
-        rules: Rules,
+        rules: LiveRules,
         clock: Clock,
         counters: Counters,
         *,

@@ -22,7 +22,7 @@ class Regime(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RegimeRules:
     """The rules of a regime; exactly one of `retention_months` and `retention_days` is set."""
 
     regime: Regime
@@ -41,7 +41,7 @@ class Rules:
 
 
 _TABLE = (
-    Rules(
+    RegimeRules(
         Regime.BODYCAM_PN_GN,
         label="police nationale, gendarmerie",
         article="L241-1, R241-1 à R241-7",
@@ -52,7 +52,7 @@ _TABLE = (
         threat_required=True,
         commune_scoped=False,
     ),
-    Rules(
+    RegimeRules(
         Regime.BODYCAM_PM,
         label="police municipale",
         article="L241-2, R241-8 à R241-17",
@@ -63,7 +63,7 @@ _TABLE = (
         threat_required=True,
         commune_scoped=False,
     ),
-    Rules(
+    RegimeRules(
         Regime.BODYCAM_SIS,
         label="sapeurs-pompiers",
         article="L241-3, R241-18 et suivants",
@@ -74,7 +74,7 @@ _TABLE = (
         threat_required=True,
         commune_scoped=False,
     ),
-    Rules(
+    RegimeRules(
         Regime.EMBARQUEE,
         label="caméras embarquées",
         article="L243-1 à L243-5",
@@ -85,7 +85,7 @@ _TABLE = (
         threat_required=True,
         commune_scoped=False,
     ),
-    Rules(
+    RegimeRules(
         Regime.VIDEOPROTECTION,
         label="vidéoprotection",
         article="L251-1 à L255-1, R253-1 à R253-7",
@@ -97,10 +97,10 @@ _TABLE = (
         commune_scoped=True,
     ),
 )
-RULES: dict[Regime, Rules] = {rules.regime: rules for rules in _TABLE}
+RULES: dict[Regime, RegimeRules] = {rules.regime: rules for rules in _TABLE}
 
 
-def rules_of(regime: str) -> Rules:
+def rules_of(regime: str) -> RegimeRules:
     """Return the row of a regime; raises TheirError(INVALID) for an unknown name."""
     try:
         return RULES[Regime(regime)]

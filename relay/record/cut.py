@@ -31,7 +31,7 @@ class Placed(NamedTuple):
     arrival: int
 
 
-class Layout(NamedTuple):
+class InitParameters(NamedTuple):
     """The contents of an init segment; parameter sets are None where there is no video."""
 
     sps: bytes | None
@@ -46,7 +46,7 @@ class Fragment:
     segment: int
     opens: bool
     """First of its segment: the init segment goes before it."""
-    layout: Layout
+    parameters: InitParameters
     opened: int
     video: list[Placed] = field(default_factory=list)
     audio: list[Placed] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Cutter:
         self.has_video = has_video
         self._has_audio = has_audio
         self._segment = -1
-        self._layout: Layout | None = None
+        self._parameters: InitParameters | None = None
         self._segment_since = 0
         self._restart = False
         self._open: Fragment | None = None
@@ -73,7 +73,7 @@ class Cutter:
     @property
     def needs_keyframe(self) -> bool:
         """Whether no picture can be kept before the next IDR."""
-        return self.has_video and (self._layout is None or self._layout.sps is None or self._restart)
+        return self.has_video and (self._parameters is None or self._parameters.sps is None or self._restart)
 
     def restart(self, *, has_video: bool, has_audio: bool) -> None:
         """The camera came back or changed its streams: its next IDR begins a new segment."""
@@ -84,16 +84,16 @@ class Cutter:
 
     def keeps(self, keyframe: bool, sps: bytes | None, pps: bytes | None) -> bool:
         """Return whether an access unit can be kept: pictures before the first IDR of a segment cannot be decoded."""
-        return not self.needs_keyframe or (keyframe and self._layout_of(sps, pps) is not None)
+        return not self.needs_keyframe or (keyframe and self._parameters_of(sps, pps) is not None)
 
     def keeps_sound(self) -> bool:
         """Return whether sound can be kept: the open segment may have no sound track."""
-        return self._layout is None or self._layout.audio
+        return self._parameters is None or self._parameters.audio
 
     def video(self, sample: Placed, sps: bytes | None, pps: bytes | None, now: int) -> list[Fragment]:
         """Take an access unit that can be kept; return the fragments that it ended."""
         out: list[Fragment] = []
-        if sample.keyframe and (fresh := self._layout_of(sps, pps)) is not None and self._segment_is_due(fresh, now):
+        if sample.keyframe and (fresh := self._parameters_of(sps, pps)) is not None and self._segment_is_due(fresh, now):
             self._close(out)
             self._begin_segment(fresh, now)
         self._add(sample, True, now, out)
@@ -102,7 +102,7 @@ class Cutter:
     def audio(self, sample: Placed, now: int) -> list[Fragment]:
         """Take a sound packet that can be kept; return the fragments that it ended."""
         out: list[Fragment] = []
-        if self._layout is None:
+        if self._parameters is None:
             self._waiting.append(sample)
             self._sound_alone(now)
         else:
@@ -112,7 +112,7 @@ class Cutter:
     def advance(self, now: int) -> list[Fragment]:
         """Let time pass; return the fragments that ended."""
         out: list[Fragment] = []
-        if self._layout is None and self._waiting:
+        if self._parameters is None and self._waiting:
             self._sound_alone(now)
         if self._open is not None and now - self._open.opened >= self._fragment_ns:
             self._close(out)
@@ -121,8 +121,8 @@ class Cutter:
     def flush(self) -> list[Fragment]:
         """End the open fragment and return it."""
         out: list[Fragment] = []
-        if self._layout is None and self._waiting:
-            self._begin_segment(Layout(None, None, audio=True), self._waiting[0].arrival)
+        if self._parameters is None and self._waiting:
+            self._begin_segment(InitParameters(None, None, audio=True), self._waiting[0].arrival)
         self._close(out)
         return out
 
@@ -134,33 +134,33 @@ class Cutter:
         self._requested_at = now
         return True
 
-    def _layout_of(self, sps: bytes | None, pps: bytes | None) -> Layout | None:
-        """Return the layout of an IDR: of its parameter sets, else of those of the open segment; None where there are none."""
+    def _parameters_of(self, sps: bytes | None, pps: bytes | None) -> InitParameters | None:
+        """Return the parameters for an IDR: its own parameter sets, else those of the open segment; None without any."""
         if sps is not None and pps is not None:
-            return Layout(sps, pps, self._has_audio)
-        if self._layout is None or self._layout.sps is None:
+            return InitParameters(sps, pps, self._has_audio)
+        if self._parameters is None or self._parameters.sps is None:
             return None
-        return Layout(sps or self._layout.sps, pps or self._layout.pps, self._has_audio)
+        return InitParameters(sps or self._parameters.sps, pps or self._parameters.pps, self._has_audio)
 
-    def _segment_is_due(self, fresh: Layout, now: int) -> bool:
+    def _segment_is_due(self, fresh: InitParameters, now: int) -> bool:
         late = now - self._segment_since >= self._segment_ns - EARLY_NS
-        return self._restart or late or fresh != self._layout
+        return self._restart or late or fresh != self._parameters
 
-    def _begin_segment(self, layout: Layout, now: int) -> None:
+    def _begin_segment(self, parameters: InitParameters, now: int) -> None:
         self._segment += 1
-        self._layout = layout
+        self._parameters = parameters
         self._segment_since = now
         self._restart = False
         self._requested_at = None
         self._opens = True
         waiting, self._waiting = self._waiting, []
-        for sample in waiting if layout.audio else ():
+        for sample in waiting if parameters.audio else ():
             self._fragment(now).audio.append(sample)
 
     def _sound_alone(self, now: int) -> None:
         """Begin a segment of sound alone where the first IDR is late, or where there is no video."""
         if not self.has_video or now - self._waiting[0].arrival >= FIRST_IDR_NS:
-            self._begin_segment(Layout(None, None, audio=True), now)
+            self._begin_segment(InitParameters(None, None, audio=True), now)
 
     def _add(self, sample: Placed, video: bool, now: int, out: list[Fragment]) -> None:
         current = self._open
@@ -173,8 +173,8 @@ class Cutter:
 
     def _fragment(self, now: int) -> Fragment:
         if self._open is None:
-            assert self._layout is not None
-            self._open = Fragment(self._segment, self._opens, self._layout, now)
+            assert self._parameters is not None
+            self._open = Fragment(self._segment, self._opens, self._parameters, now)
             self._opens = False
         return self._open
 

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from relay.base.serials import unwrap
 from relay.record.assemble import Event, H264Track, OpusTrack, Sample, TrackGap
-from relay.record.cut import Cutter, Fragment, Layout, Placed
+from relay.record.cut import Cutter, Fragment, InitParameters, Placed
 from relay.record.timeline import Fix, Timeline
 
 SECOND = 1_000_000_000
@@ -31,16 +31,16 @@ __all__ = [
     "VIDEO",
     "KeyframeRequest",
     "Fragment",
-    "Layout",
+    "InitParameters",
     "Line",
     "LineSettings",
     "MediaGap",
     "Output",
-    "Stream",
+    "TappedStream",
 ]
 
 
-class Stream(NamedTuple):
+class TappedStream(NamedTuple):
     """One RTP stream of the source."""
 
     ssrc: int
@@ -132,7 +132,7 @@ class Line:
         self._late = 0
         self._malformed = 0
 
-    def open(self, streams: Sequence[Stream], now: int) -> list[Output]:
+    def open(self, streams: Sequence[TappedStream], now: int) -> list[Output]:
         """The camera connected, or connected again, with these streams."""
         out = self.close()
         self._sources = {stream.ssrc: self._source(stream.track) for stream in streams}

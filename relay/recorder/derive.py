@@ -28,7 +28,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from relay.evidence.lipsync import Shift, offset_at
-from relay.record.cut import Layout
+from relay.record.cut import InitParameters
 from relay.recorder.mux import Muxer
 
 MAX_BOX = 1 << 30
@@ -156,7 +156,7 @@ class Remuxer:
         if not self._sound or container.streams.audio:
             self._open(list(container.streams))
             return
-        with av.open(io.BytesIO(Muxer(Layout(None, None, audio=True)).init), "r", format="mp4") as opus:
+        with av.open(io.BytesIO(Muxer(InitParameters(None, None, audio=True)).init), "r", format="mp4") as opus:
             self._open([*container.streams, opus.streams.audio[0]])
 
     def _open(self, streams: list[Stream]) -> None:

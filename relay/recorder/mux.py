@@ -1,7 +1,6 @@
 """Fragmented MP4 (ISO/IEC 14496-12) from samples; no coded byte is changed.
 
-What this file owns: the init segment of a layout, one `moof` + `mdat` per fragment.  What it must never know: packets, keys,
-files.
+What this file owns: the init segment, one `moof` + `mdat` per fragment.  What it must never know: packets, keys, files.
 
 FFmpeg makes the init segment: it knows how parameter sets become `avcC`, and only an opened libopus context yields the dOps box
 that Opus needs.  This file makes the fragments, so that boundaries and bytes depend on nothing but the samples.  FFmpeg decides
@@ -19,7 +18,7 @@ import av
 from relay.base.errors import OurError, RelayError
 from relay.evidence.chain import TrackKind, TrackPart
 from relay.evidence.seal import sample_digest
-from relay.record.cut import Fragment, Layout, Placed, durations
+from relay.record.cut import Fragment, InitParameters, Placed, durations
 from relay.record.line import AUDIO, CLOCKS, VIDEO
 from relay.rtp.h264 import parse_sps
 
@@ -52,10 +51,10 @@ class Muxed(NamedTuple):
 class Muxer:
     """Muxes the fragments of one segment; `init` is its init segment (`ftyp` + `moov`)."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, parameters: InitParameters) -> None:
         """Raises OurError where FFmpeg refuses the parameter sets."""
         try:
-            self.init = _init_segment(layout)
+            self.init = _init_segment(parameters)
         except (av.FFmpegError, ValueError) as error:
             raise OurError(f"no init segment from these parameter sets: {error}") from error
 
@@ -107,18 +106,18 @@ def _full(kind: bytes, version: int, flags: int, body: bytes) -> bytes:
     return struct.pack(">I4sI", 12 + len(body), kind, version << 24 | flags) + body
 
 
-def _init_segment(layout: Layout) -> bytes:
+def _init_segment(parameters: InitParameters) -> bytes:
     sink = io.BytesIO()
     container = av.open(sink, "w", format="mp4", options=_OPTIONS)
-    if layout.sps is not None and layout.pps is not None:
-        width, height = _size(layout.sps)
+    if parameters.sps is not None and parameters.pps is not None:
+        width, height = _size(parameters.sps)
         video = container.add_mux_stream("h264", width=width, height=height, time_base=_BASES[VIDEO])
         video.id = VIDEO
-    if layout.audio:
+    if parameters.audio:
         audio = container.add_stream("libopus", rate=CLOCKS[AUDIO])
         audio.id = AUDIO
-    if layout.sps is not None and layout.pps is not None:
-        packet = av.Packet(_START_CODE + layout.sps + _START_CODE + layout.pps)
+    if parameters.sps is not None and parameters.pps is not None:
+        packet = av.Packet(_START_CODE + parameters.sps + _START_CODE + parameters.pps)
         packet.stream, packet.time_base, packet.is_keyframe = video, _BASES[VIDEO], True
         packet.pts = packet.dts = 0
         packet.duration = _TYPICAL[VIDEO]

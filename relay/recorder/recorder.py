@@ -3,7 +3,7 @@
 What this file owns: the life of the process, and which part gets which message.  What it must never know: how a recording is
 made, files.
 
-    tap_feed          packets of a worker → the recording they belong to
+    tap_receiver      packets of a worker → the recording they belong to
     live_recordings   which recordings are open; opening and closing them
     recording         one of them: packets → fragments and gaps → jobs
     writer            the vault thread: jobs → files; its events come back to the loop
@@ -40,7 +40,7 @@ from relay.recorder.recording import Recording
 from relay.recorder.recover import Recovered
 from relay.recorder.reports import inventory, report
 from relay.recorder.startup_recovery import StartupRecovery
-from relay.recorder.tap_feed import TapFeed
+from relay.recorder.tap_receiver import TapReceiver
 from relay.recorder.writer import VaultThread, WriterSettings
 from relay.runtime.error_barrier import ErrorBarrier
 from relay.store.vault import FileOps, Vault
@@ -70,7 +70,7 @@ class Recorder:
         self._recordings = LiveRecordings(
             _line_settings(config), self._vault, self._clock, self.counters, resume_seconds=config.resume_seconds
         )
-        self._feed = TapFeed(self._recordings, self.counters)
+        self._tap = TapReceiver(self._recordings, self.counters)
         self._control = ControlOutbox(self._clock, self.counters)
         self._recovery = StartupRecovery(config, self._ops, self._clock, lambda: self._signer, self._on_recovered)
         self._connections: list[Connection] = []
@@ -150,18 +150,18 @@ class Recorder:
 
     def _on_post(self, connection: Connection, message: Message) -> None:
         if isinstance(message, messages.TapPackets):
-            self._feed.packets(message)
+            self._tap.packets(message)
         elif isinstance(message, messages.Shutdown):
             self.stop(message.reason)
         else:
-            self._feed.message(connection, message)
+            self._tap.message(connection, message)
 
     async def _on_ask(self, connection: Connection, message: Message) -> Message:
         self._control.heard_from(connection)
         if isinstance(message, messages.Ping):
             return messages.Pong("recorder", self._config.index, os.getpid(), self._started_ns)
         if isinstance(message, messages.InventoryAsk):
-            return inventory(self._recordings, self._feed)
+            return inventory(self._recordings, self._tap)
         if isinstance(message, messages.RecordOpen):
             await self._recordings.open(message.plan, message.key)
         elif isinstance(message, messages.RecordClose):
@@ -193,13 +193,13 @@ class Recorder:
             now = self._recordings.now()
             for recording in self._recordings:
                 barrier.call("a recording", self._advance, recording, now)
-            self._feed.forget_ended()
+            self._tap.forget_ended()
             if self._clock.monotonic() >= report_at:
                 report_at = self._clock.monotonic() + REPORT_SECONDS
                 barrier.call("a report", self._each_second)
 
     def _advance(self, recording: Recording, now: int) -> None:
-        self._feed.advance(recording, now)
+        self._tap.advance(recording, now)
         self._recordings.end_if_unfed(recording, now)
 
     def _each_second(self) -> None:
@@ -217,7 +217,7 @@ class Recorder:
         return report(
             self._config.index,
             self._recordings,
-            self._feed,
+            self._tap,
             self._vault,
             self.counters,
             keep_free_bytes=self._config.keep_free_bytes,

@@ -12,8 +12,8 @@ from relay.base.errors import OurError
 from relay.channel.messages import Plan, RecordMeta, TapOpen, TapPackets, TapSender
 from relay.evidence.chain import Cause, ClockMap, Reason, SyncSource
 from relay.evidence.wire import clip
-from relay.record.cut import Fragment, Layout
-from relay.record.line import AUDIO, VIDEO, KeyframeRequest, Line, LineSettings, MediaGap, Output, Stream
+from relay.record.cut import Fragment, InitParameters
+from relay.record.line import AUDIO, VIDEO, KeyframeRequest, Line, LineSettings, MediaGap, Output, TappedStream
 from relay.record.wall_clock import WallClock
 from relay.recorder.jobs import EndJob, FragmentJob, GapJob, Job, Progress
 from relay.recorder.mux import Muxer
@@ -48,7 +48,7 @@ class Recording:
         self._put = put
         self._counters = counters
         self._line = Line(settings, now)
-        self._muxer: tuple[Layout, Muxer] | None = None
+        self._muxer: tuple[InitParameters, Muxer] | None = None
         self._number = 0
         """Fragments of the segment so far: the sequence number of its `mfhd`."""
         self._unmuxed: tuple[int, int, str] | None = None
@@ -64,7 +64,7 @@ class Recording:
     def open(self, tap: TapOpen, now: int) -> None:
         """The camera connected, or connected again."""
         self.lost_since = None
-        streams = [Stream(track.ssrc, VIDEO if track.kind == "video" else AUDIO) for track in tap.tracks]
+        streams = [TappedStream(track.ssrc, VIDEO if track.kind == "video" else AUDIO) for track in tap.tracks]
         self._handle(self._line.open(streams, now), now)
 
     def packets(self, tap: TapPackets, now: int) -> None:
@@ -167,9 +167,9 @@ class Recording:
 
     def _muxer_of(self, fragment: Fragment, start_ns: int, now: int) -> Muxer:
         """Return the segment's muxer; before the first fragment of a segment, put its init segment."""
-        if self._muxer is None or self._muxer[0] != fragment.layout:
-            fresh = Muxer(fragment.layout)
-            self._muxer = (fragment.layout, fresh)
+        if self._muxer is None or self._muxer[0] != fragment.parameters:
+            fresh = Muxer(fragment.parameters)
+            self._muxer = (fragment.parameters, fresh)
         muxer = self._muxer[1]
         if fragment.opens:
             self._number = 0

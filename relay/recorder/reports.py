@@ -11,7 +11,7 @@ from relay.channel import messages
 from relay.recorder.disk_state import DiskReport
 from relay.recorder.live_recordings import LiveRecordings
 from relay.recorder.recording import Recording
-from relay.recorder.tap_feed import TapFeed
+from relay.recorder.tap_receiver import TapReceiver
 from relay.recorder.writer import VaultThread
 
 RecordingState: TypeAlias = Literal["waiting", "recording", "stalled", "full"]
@@ -20,7 +20,7 @@ RecordingState: TypeAlias = Literal["waiting", "recording", "stalled", "full"]
 def report(
     index: int,
     recordings: LiveRecordings,
-    feed: TapFeed,
+    tap: TapReceiver,
     vault: VaultThread,
     counters: Counters,
     *,
@@ -33,7 +33,7 @@ def report(
     """
     disk = vault.disk
     return messages.RecorderReport(
-        unheld=feed.take_unheld(),
+        unheld=tap.take_unheld(),
         index=index,
         recordings=tuple(_report_of(recording, disk) for recording in recordings),
         counters=dict(counters.snapshot()),
@@ -45,7 +45,7 @@ def report(
     )
 
 
-def inventory(recordings: LiveRecordings, feed: TapFeed) -> messages.RecorderInventory:
+def inventory(recordings: LiveRecordings, tap: TapReceiver) -> messages.RecorderInventory:
     """Return which recordings are open, and which of them a camera feeds."""
     return messages.RecorderInventory(
         tuple(
@@ -54,7 +54,7 @@ def inventory(recordings: LiveRecordings, feed: TapFeed) -> messages.RecorderInv
                 camera=recording.plan.camera,
                 links=recording.progress.links,
                 head=recording.progress.head,
-                tapped=recording.lost_since is None and feed.is_tapped(recording.plan.recording),
+                tapped=recording.lost_since is None and tap.is_tapped(recording.plan.recording),
             )
             for recording in recordings
         )

@@ -15,7 +15,7 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, TheirError
 from relay.transport.dtls import Context, Endpoint, Role
 from relay.transport.ice_lite import Address, IceLite
-from relay.transport.sdp_types import Fragment, Local, Remote
+from relay.transport.sdp_types import Local, Remote, SdpFragment
 from relay.transport.srtp import ReplayError, SrtpError, SrtpSession
 
 declare(
@@ -132,7 +132,7 @@ class Peer:
         self.connected = False
         self._owner.forget(self)
 
-    def restart(self, fragment: Fragment) -> Local:
+    def restart(self, fragment: SdpFragment) -> Local:
         """ICE restart: return new local credentials; the old stay valid until the new are first used.
 
         Raises `TheirError` INVALID where the fragment carries no credentials.

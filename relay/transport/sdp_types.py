@@ -123,7 +123,7 @@ class ViewerAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Fragment:
+class SdpFragment:
     """An RFC 8840 fragment: credentials (None where it has none), number of candidates, whether more will come."""
 
     ufrag: str | None

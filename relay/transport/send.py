@@ -41,7 +41,7 @@ _Run: TypeAlias = tuple[tuple[memoryview], tuple[tuple[int, int, bytes]] | None,
 """(what to send, how the kernel cuts it, the packets' sizes)."""
 
 
-class Stream(Protocol):
+class DatagramStream(Protocol):
     """A connection that carries datagrams (`relay.transport.tcp`)."""
 
     def send(self, datagram: bytes | memoryview) -> bool:
@@ -53,7 +53,7 @@ class Sender:
     """The sending half of one UDP socket; addresses in `streams` go over their connections instead."""
 
     def __init__(self, sock: socket.socket, counters: Counters) -> None:
-        self.streams: Mapping[Address, Stream] = {}
+        self.streams: Mapping[Address, DatagramStream] = {}
         self._sock = sock
         self._counters = counters
         self._refusals: dict[Address, int] = {}
@@ -122,7 +122,7 @@ class Sender:
         self._counters.values["udp_sent"] += sent
         return sent + taken
 
-    def _streamed(self, stream: Stream, view: memoryview, sizes: Sequence[int]) -> int:
+    def _streamed(self, stream: DatagramStream, view: memoryview, sizes: Sequence[int]) -> int:
         taken = at = 0
         for size in sizes:
             taken += stream.send(view[at : at + size])

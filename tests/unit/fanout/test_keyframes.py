@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.fanout import keyframes as rules
-from relay.fanout.keyframes import KeyframeRequest, KeyframeRequester
+from relay.fanout.keyframes import KeyframeFeedback, KeyframeRequester
 from relay.fanout.stream import MAX_CACHE_BYTES, MAX_CACHE_SECONDS, KeyframeCache
 from relay.rtp.burst import MediaPacket
 
@@ -84,7 +84,7 @@ def test_twenty_wishes_cost_one_request() -> None:
     requester = KeyframeRequester()
     for _ in range(20):
         requester.want(1.0)
-    assert [requester.poll(1.0) for _ in range(20)].count(KeyframeRequest.PLI) == 1
+    assert [requester.poll(1.0) for _ in range(20)].count(KeyframeFeedback.PLI) == 1
 
 
 def test_wishes_after_an_answer_wait_for_the_pause() -> None:
@@ -93,18 +93,18 @@ def test_wishes_after_an_answer_wait_for_the_pause() -> None:
     requester.poll(1.0)
     requester.seen(1.1)
     requester.want(1.2)
-    assert requester.poll(1.2) is KeyframeRequest.NOTHING
-    assert requester.poll(1.0 + rules.MIN_PAUSE_SECONDS) is KeyframeRequest.PLI
+    assert requester.poll(1.2) is KeyframeFeedback.NOTHING
+    assert requester.poll(1.0 + rules.MIN_PAUSE_SECONDS) is KeyframeFeedback.PLI
 
 
 def test_a_camera_that_never_answers_is_asked_ever_less_and_in_other_words() -> None:
     requester = KeyframeRequester()
     requester.want(0.0)
-    asked = [(step / 100, ask) for step in range(6000) if (ask := requester.poll(step / 100)) is not KeyframeRequest.NOTHING]
+    asked = [(step / 100, ask) for step in range(6000) if (ask := requester.poll(step / 100)) is not KeyframeFeedback.NOTHING]
     pauses = [after[0] - before[0] for before, after in zip(asked, asked[1:], strict=False)]
     assert pauses == sorted(pauses)
     assert max(pauses) <= rules.MAX_RETRY_SECONDS + 0.02
-    assert {ask for _, ask in asked} == {KeyframeRequest.PLI, KeyframeRequest.FIR}
+    assert {ask for _, ask in asked} == {KeyframeFeedback.PLI, KeyframeFeedback.FIR}
     assert requester.unanswered == len(asked) - 1
 
 
@@ -113,11 +113,11 @@ def test_nothing_is_asked_once_the_keyframe_came() -> None:
     requester.want(0.0)
     requester.poll(0.0)
     requester.seen(0.2)
-    assert all(requester.poll(step / 10) is KeyframeRequest.NOTHING for step in range(100))
+    assert all(requester.poll(step / 10) is KeyframeFeedback.NOTHING for step in range(100))
 
 
 def test_a_camera_that_sends_no_keyframe_for_days_is_asked_at_the_longest_pause_for_ever() -> None:
     requester = KeyframeRequester()
     requester.want(0.0)
     asks = [requester.poll(rules.MAX_RETRY_SECONDS * step) for step in range(50_000)]
-    assert KeyframeRequest.NOTHING not in asks
+    assert KeyframeFeedback.NOTHING not in asks

@@ -20,7 +20,7 @@ from relay.live.capture import Capture, Circumstances, OpenRecording
 from relay.live.placement import STICKY_SECONDS
 from relay.live.processes import ProcessClient, Processes
 from relay.live.publish_sessions import PublishSession
-from relay.live.rules import Rules
+from relay.live.rules import LiveRules
 from relay.live.streams import Streams
 from relay.runtime.deadlines import Deadline
 from relay.store.accounts import Accounts, Camera
@@ -138,7 +138,7 @@ class Scene:
         self.held: dict[int, list[m.PublisherHeld]] = {0: [], 1: []}
         self.asked: list[tuple[int, m.Message]] = []
         self.capture, self.camera_sockets = Recorders(), Cameras()
-        rules = Rules(4, 10, 7200)
+        rules = LiveRules(4, 10, 7200)
         rows = SimpleNamespace(
             interventions=SimpleNamespace(get=self.intervention), recordings=SimpleNamespace(get=self.recording)
         )

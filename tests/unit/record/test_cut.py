@@ -66,7 +66,7 @@ def test_new_parameter_sets_begin_a_new_segment_at_once() -> None:
     closed = cut.video(frame(80, key=True), b"other", PPS, 80 * MS)
     assert [(fragment.segment, len(fragment.video)) for fragment in closed] == [(0, 2)]
     (last,) = cut.flush()
-    assert (last.segment, last.opens, last.layout.sps) == (1, True, b"other")
+    assert (last.segment, last.opens, last.parameters.sps) == (1, True, b"other")
 
 
 def test_idr_without_parameter_sets_uses_those_of_its_segment() -> None:
@@ -79,7 +79,7 @@ def test_idr_without_parameter_sets_uses_those_of_its_segment() -> None:
 
 def test_sound_waits_for_the_first_idr_so_that_both_begin_the_recording() -> None:
     out = play(cutter(10_000), 3000, keys={1200})
-    assert (out[0].segment, out[0].opens, out[0].layout.sps) == (0, True, SPS)
+    assert (out[0].segment, out[0].opens, out[0].parameters.sps) == (0, True, SPS)
     assert (out[0].audio[0].time, out[0].video[0].time) == (0, 90 * 1200)
     assert {fragment.segment for fragment in out} == {0}
     assert [sample.time for fragment in out for sample in fragment.audio] == [48 * ms for ms in range(0, 3000, 20)]
@@ -87,7 +87,7 @@ def test_sound_waits_for_the_first_idr_so_that_both_begin_the_recording() -> Non
 
 def test_sound_does_not_wait_for_ever_for_the_first_idr() -> None:
     out = play(cutter(10_000), 4000, keys={3200})
-    assert (out[0].layout.sps, out[0].audio[0].time) == (None, 0)
+    assert (out[0].parameters.sps, out[0].audio[0].time) == (None, 0)
     assert [sample.time for fragment in out for sample in fragment.audio] == [48 * ms for ms in range(0, 4000, 20)]
     first = next(fragment for fragment in out if fragment.video)
     assert (first.segment, first.opens, first.video[0].time) == (1, True, 90 * 3200)

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.record.line import AUDIO, VIDEO, Fragment, KeyframeRequest, Line, LineSettings, MediaGap, Output, Stream
+from relay.record.line import AUDIO, VIDEO, Fragment, KeyframeRequest, Line, LineSettings, MediaGap, Output, TappedStream
 from tests.support.rtp_source import AUDIO_SSRC, VIDEO_SSRC, Timed, encode_audio, encode_video, interleave, rtp, scene, video
 from tests.support.rtp_source import audio as sound_packets
 
 SECOND = 1_000_000_000
-BOTH = [Stream(VIDEO_SSRC, VIDEO), Stream(AUDIO_SSRC, AUDIO)]
+BOTH = [TappedStream(VIDEO_SSRC, VIDEO), TappedStream(AUDIO_SSRC, AUDIO)]
 START = 100 * SECOND
 
 
@@ -23,7 +23,7 @@ class Tape:
     out: list[Output] = field(default_factory=list)
     now: int = START
 
-    def open(self, streams: list[Stream]) -> None:
+    def open(self, streams: list[TappedStream]) -> None:
         self.out += self.line.open(streams, self.now)
 
     def play(self, packets: list[Timed], since: int | None = None) -> None:
@@ -158,7 +158,7 @@ def test_camera_that_comes_back_leaves_one_gap_and_begins_a_new_segment() -> Non
     tape.play(scene(1.0))
     tape.close()
     tape.wait_until(START + 11 * SECOND)
-    tape.open([Stream(7, VIDEO), Stream(8, AUDIO)])
+    tape.open([TappedStream(7, VIDEO), TappedStream(8, AUDIO)])
     tape.play(interleave(video(encode_video(30), ssrc=7), sound_packets(encode_audio(50), ssrc=8)))
     tape.close()
     (gap,) = tape.gaps
@@ -264,7 +264,7 @@ def test_whatever_happens_the_next_clean_second_is_recorded(seed: int, rounds: i
     """Loss, garbage, wild clocks, restarts: afterwards a camera that behaves is recorded within its first keyframe."""
     chaos, tape = random.Random(seed), Tape()
     for number in range(rounds):
-        tape.open([Stream(number, VIDEO), Stream(100 + number, AUDIO)])
+        tape.open([TappedStream(number, VIDEO), TappedStream(100 + number, AUDIO)])
         packets = interleave(video(encode_video(30), ssrc=number), sound_packets(encode_audio(50), ssrc=100 + number))
         tape.play([mangled(chaos, timed) for timed in packets if chaos.random() > 0.1])
         if chaos.random() < 0.5:
@@ -272,7 +272,7 @@ def test_whatever_happens_the_next_clean_second_is_recorded(seed: int, rounds: i
             tape.wait_until(tape.now + chaos.randrange(5 * SECOND))
     before = tape.pictures(), tape.sounds()
     tape.close()
-    tape.open([Stream(50, VIDEO), Stream(150, AUDIO)])
+    tape.open([TappedStream(50, VIDEO), TappedStream(150, AUDIO)])
     at = len(tape.out)
     tape.play(interleave(video(encode_video(30), ssrc=50), sound_packets(encode_audio(50), ssrc=150)))
     tape.close()
@@ -298,9 +298,9 @@ def mangled(chaos: random.Random, timed: Timed) -> Timed:
 
 def test_sound_that_comes_only_with_a_reconnection_is_reported_until_its_segment_begins() -> None:
     tape = Tape()
-    tape.open([Stream(5, VIDEO)])
+    tape.open([TappedStream(5, VIDEO)])
     tape.play(list(video(encode_video(30), ssrc=5)))
-    tape.open([Stream(6, VIDEO), Stream(7, AUDIO)])
+    tape.open([TappedStream(6, VIDEO), TappedStream(7, AUDIO)])
     late = [Timed(timed.at + 0.5, timed.packet) for timed in video(encode_video(30), ssrc=6)]
     tape.play(interleave(iter(late), sound_packets(encode_audio(75), ssrc=7)))
     tape.close()

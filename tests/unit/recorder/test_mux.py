@@ -13,14 +13,14 @@ from relay.base.errors import OurError
 from relay.evidence.boxes import walk
 from relay.evidence.chain import TrackKind
 from relay.evidence.seal import sample_digest
-from relay.record.cut import Fragment, Layout, Placed
-from relay.record.line import Line, LineSettings, Stream
+from relay.record.cut import Fragment, InitParameters, Placed
+from relay.record.line import Line, LineSettings, TappedStream
 from relay.recorder.mux import Muxed, Muxer
 from tests.support.rtp_source import AUDIO_SSRC, VIDEO_SSRC, Timed, encode_audio, encode_video, interleave, scene, video
 from tests.support.rtp_source import audio as sound
 
 SECOND = 1_000_000_000
-BOTH = [Stream(VIDEO_SSRC, 1), Stream(AUDIO_SSRC, 2)]
+BOTH = [TappedStream(VIDEO_SSRC, 1), TappedStream(AUDIO_SSRC, 2)]
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Segment:
 
 
 def mux(
-    packets: list[Timed], streams: list[Stream], segment_seconds: int = 60, both_from: float | None = None
+    packets: list[Timed], streams: list[TappedStream], segment_seconds: int = 60, both_from: float | None = None
 ) -> list[Segment]:
     """Mux what a line makes of packets; `both_from`: when (s) a camera that came with other streams comes back with both."""
     line = Line(LineSettings(segment_ns=segment_seconds * SECOND), 0)
@@ -50,7 +50,7 @@ def mux(
     for item in [*out, *line.close()]:
         if isinstance(item, Fragment):
             if item.opens or muxer is None:
-                muxer = Muxer(item.layout)
+                muxer = Muxer(item.parameters)
                 segments.append(Segment(muxer.init, []))
             fragments = segments[-1].fragments
             fragments.append((item, muxer.fragment(item, len(fragments) + 1)))
@@ -122,16 +122,16 @@ def test_size_of_the_picture_is_in_the_init_segment() -> None:
 @pytest.mark.parametrize("sps", [b"", b"\x67", b"\x67\xff\xff\xff\xff", b"\x67\x42\x00\x1f"])
 def test_parameter_sets_that_say_nothing_are_refused(sps: bytes) -> None:
     with pytest.raises(OurError):
-        Muxer(Layout(sps, b"\x68\xce", True))
+        Muxer(InitParameters(sps, b"\x68\xce", True))
 
 
 def test_time_beyond_32_bits_is_written_whole() -> None:
     (segment,) = mux(list(sound(encode_audio(5))), [BOTH[1]])
-    layout = segment.fragments[0][0].layout
+    parameters = segment.fragments[0][0].parameters
     late = Fragment(
-        0, True, layout, 0, [], [Placed((1 << 40) + 960 * number, b"\xfc\xff\xfe", True, 960, 0) for number in range(3)]
+        0, True, parameters, 0, [], [Placed((1 << 40) + 960 * number, b"\xfc\xff\xfe", True, 960, 0) for number in range(3)]
     )
-    data = Muxer(layout).fragment(late, 1).data
+    data = Muxer(parameters).fragment(late, 1).data
     assert [time for time, *_ in read(segment.init + data)["audio"]][1:] == [(1 << 40) + 960, (1 << 40) + 1920]
 
 
@@ -192,7 +192,7 @@ def sound_later(seconds: float = 2.5) -> list[Segment]:
     """Six seconds of picture, with sound for the rest of them."""
     late = [Timed(timed.at + seconds, timed.packet) for timed in sound(encode_audio(175))]
     segments = mux(interleave(video(encode_video(180)), iter(late)), [BOTH[0]], both_from=seconds)
-    assert not segments[0].fragments[0][0].layout.audio
+    assert not segments[0].fragments[0][0].parameters.audio
     assert any(fragment.audio for fragment, _ in segments[-1].fragments)
     return segments
 

@@ -13,7 +13,7 @@ from relay.base.errors import TheirError
 from relay.transport.dtls_queue import MAX_WAITING, MAX_WAITING_OF_ONE, PER_DRAIN
 from relay.transport.peer import ABUSE_PER_TICK, DEMOTED_SECONDS
 from relay.transport.port import Peer, Port
-from relay.transport.sdp import Fingerprint, Fragment, Setup
+from relay.transport.sdp import Fingerprint, SdpFragment, Setup
 from tests.support.clients import Client, binding_request, still_port
 from tests.support.ports import Remembering, live_port
 
@@ -190,7 +190,7 @@ def test_an_ice_restart_keeps_media_flowing_until_and_after_the_new_credentials_
     port, clock = still
     with Client(port, clock) as client:
         client.connect()
-        fresh = client.peer.restart(Fragment("them2", "p" * 22, 0, False, ("0",)))
+        fresh = client.peer.restart(SdpFragment("them2", "p" * 22, 0, False, ("0",)))
         assert client.peer.local == client.local
         client.deliver(client.rtp(1))
         old = client.local
@@ -212,7 +212,7 @@ def test_an_abandoned_restart_leaves_nothing_behind(still: tuple[Port, ManualClo
     with Client(port, clock) as client:
         client.connect()
         for at in range(5):
-            client.peer.restart(Fragment(f"them{at}", "p" * 22, 0, False, ()))
+            client.peer.restart(SdpFragment(f"them{at}", "p" * 22, 0, False, ()))
         assert len(port.table.by_ufrag) == 2
         client.peer.close("done")
         assert not port.table.by_ufrag
@@ -220,7 +220,7 @@ def test_an_abandoned_restart_leaves_nothing_behind(still: tuple[Port, ManualClo
 
 def test_a_restart_without_credentials_is_theirs_to_mend(still: tuple[Port, ManualClock]) -> None:
     with Client(*still) as client, pytest.raises(TheirError):
-        client.peer.restart(Fragment(None, None, 1, False, ()))
+        client.peer.restart(SdpFragment(None, None, 1, False, ()))
 
 
 def test_handshakes_are_queued_bounded_per_peer_and_worked_off_a_few_per_drain(still: tuple[Port, ManualClock]) -> None:

@@ -353,7 +353,7 @@ a=end-of-candidates\r
 
 def test_a_trickled_fragment_is_read() -> None:
     fragment = sdp.parse_fragment(FRAGMENT)
-    assert fragment == sdp.Fragment("EsAw", "P2uYro0UCOQ4zxjKXaWCBui1", 3, True, ("0",))
+    assert fragment == sdp.SdpFragment("EsAw", "P2uYro0UCOQ4zxjKXaWCBui1", 3, True, ("0",))
     assert sdp.parse_fragment("m=audio 9 RTP/AVP 0\na=mid:0\na=end-of-candidates\n").ufrag is None
 
 
@@ -384,8 +384,8 @@ def test_a_fragment_that_breaks_a_rule_is_refused(text: str, kind: Kind) -> None
 
 def test_the_answer_to_a_restart_carries_our_new_credentials_and_is_itself_a_fragment() -> None:
     text = sdp.answer_fragment(LOCAL, sdp.parse_fragment(FRAGMENT))
-    assert sdp.parse_fragment(text) == sdp.Fragment(LOCAL.ufrag, LOCAL.pwd, 2, True, ("0",))
-    bare = sdp.answer_fragment(LOCAL, sdp.Fragment("them", "p" * 22, 0, False, ()))
+    assert sdp.parse_fragment(text) == sdp.SdpFragment(LOCAL.ufrag, LOCAL.pwd, 2, True, ("0",))
+    bare = sdp.answer_fragment(LOCAL, sdp.SdpFragment("them", "p" * 22, 0, False, ()))
     assert sdp.parse_fragment(bare).mids == ("0",)
 
 

@@ -16,7 +16,7 @@ MAX_UNHELD = 256
 declare(recorder_taps_unknown="tap messages for a recording that is not open")
 
 
-class TapFeed:
+class TapReceiver:
     """Feeds the open recordings of a recorder; used by the loop only."""
 
     def __init__(self, recordings: LiveRecordings, counters: Counters) -> None:
