@@ -1,4 +1,7 @@
-"""`python -m relay.app`: the command line, for processes that start it by module."""
+"""`python -m relay.app`: the command line, for processes that start it by module.
+
+Owns: that entry point.  Must never know: a command.
+"""
 
 from relay.app.cli import main
 

@@ -127,7 +127,7 @@ class PublisherChange(Message, frozen=True):
     session: str
     live_audio: bool
     confirmed_mono: float
-    """When its transmission was confirmed last (LIV-07); kept for a control that starts anew."""
+    """When its transmission was confirmed last (LIV-07); kept for a control that restarts."""
 
 
 class RecordingSwitch(Message, frozen=True):

@@ -83,7 +83,7 @@ class RepairSchedule:
                 self.missing[index] = MissingPacket(now, due)
 
     def restarted(self, now: float) -> None:
-        """The sender began anew: what was missing never comes, at least one packet of it is lost."""
+        """The sender restarted: what was missing never comes, at least one packet of it is lost."""
         self.missing.clear()
         self.abandoned += 1
         if now - self._restarted_at < GIVE_UP_SECONDS:

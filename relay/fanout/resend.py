@@ -159,7 +159,7 @@ class _Answering(ABC, Generic[E, A]):
 class History(_Answering[tuple[Burst, int, int], tuple[MediaPacket, int, int]]):
     """The bursts a leg sent, with the shifts they were sent under; payloads are shared between all legs.
 
-    A packet is made anew of (packet, index and timestamp it was sent with).
+    An entry gives (packet, the index and the timestamp it was sent with): the parts of a packet to resend.
     """
 
     def __init__(self) -> None:

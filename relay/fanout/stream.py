@@ -60,7 +60,7 @@ class ReceptionStatistics:
         self._transit = transit
 
     def restarted(self) -> None:
-        """The sender began anew: its timestamps have no relation to the old ones."""
+        """The sender restarted: its timestamps have no relation to the old ones."""
         self._transit = None
 
     def report(self, ssrc: int, expected: int, highest: int, last_sr: int, delay: int) -> ReportBlock:
@@ -195,7 +195,7 @@ class KeyframeCache:
         return list(self._packets) if self._start is not None else []
 
     def clear(self) -> None:
-        """Forget everything; the next IDR begins anew."""
+        """Forget everything; the next IDR begins a new cache."""
         self._packets = []
         self._bytes = 0
         self._start = None
@@ -209,7 +209,7 @@ class KeyframeCache:
         return not self._packets or media.index > self._packets[0].index
 
     def _begin(self, media: MediaPacket) -> None:
-        """Start anew at the first packet of this access unit: delimiter and SEI may have come before the SPS."""
+        """Start again at the first packet of this access unit: delimiter and SEI may have come before the SPS."""
         same = [packet for packet in self._packets if packet.timestamp == media.timestamp]
         self._packets = same
         self._bytes = sum(len(packet.payload) for packet in same)

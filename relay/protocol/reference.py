@@ -1,4 +1,4 @@
-"""`python -m relay.protocol.reference`: writes the tables of messages in LIVE.md anew from the message classes.
+"""`python -m relay.protocol.reference`: writes the tables of messages in LIVE.md from the message classes.
 
 What this file owns: the form of the tables, and where they stand in the document.  What it must never know: a message by name.
 """
@@ -28,7 +28,7 @@ DIRECTIONS = {
 
 
 def rendered(document: str) -> str:
-    """Return the document with the tables of each direction made anew between its two marks; raises ValueError without them."""
+    """Return the document with the tables of each direction made new between two marks; raises ValueError without marks."""
     for direction, union in DIRECTIONS.items():
         begin, end = f"<!-- {direction}: made by relay.protocol.reference -->", f"<!-- end of {direction} -->"
         before, begins, rest = document.partition(begin)
@@ -74,7 +74,7 @@ def _cell(text: str) -> str:
 
 
 def main() -> None:
-    """Write the tables anew."""
+    """Write the tables into LIVE.md."""
     DOCUMENT.write_text(rendered(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
 
 

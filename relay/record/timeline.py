@@ -3,7 +3,7 @@
 What this file owns: where on the recording's timeline a sample lies, and what is known of the offset to wall time.
 What it must never know: files, other tracks, the wall clock except as numbers that it is given.
 
-Each track stays on its own RTP clock.  It is anchored once, by arrival.  It is anchored anew only when the timestamps do what
+Each track stays on its own RTP clock.  It is anchored once, by arrival.  It is anchored again only when the timestamps do what
 no network can do: run ahead of arrival by more than 1 s, fall behind by more than 10 s, or go back.  Then the jump is a gap,
 and the next link carries a fix by arrival for the new anchor, before it carries any fix by sender report (RFC 3550 §6.4.1).
 The anchor follows the packet that was delayed least in the last 30 s, so that neither jitter nor a drifting crystal looks like
@@ -26,7 +26,7 @@ UNKNOWN_RTT_NS = 100_000_000
 
 
 class Place(NamedTuple):
-    """Where a sample lies: `time` in ticks of the track; `jump`: the track was anchored anew for it."""
+    """Where a sample lies: `time` in ticks of the track; `jump`: the track was anchored again for it."""
 
     time: int
     jump: bool

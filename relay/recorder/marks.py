@@ -3,7 +3,7 @@
 What this file owns: the marks, and the clock reading in each.  What it must never know: chains, media.
 
 A mark is the file `open-<i>/<recording>` with one line, `<boot id> <UTC ns> <monotonic ns>`.  Its name is durable, its line is
-not synced: after a power cut the machine has booted anew, and the line would be of no use.  Where the line is missing or torn,
+not synced: after a power cut the machine has rebooted, and the line would be of no use.  Where the line is missing or torn,
 the clocks are not known.
 """
 

@@ -70,7 +70,7 @@ class DayKeys:
             self._files.shred(path)
 
     def rewrap_all(self, before: Kek, after: Kek) -> None:
-        """Wrap every day key that is not yet under `after` anew.  May be repeated after a crash."""
+        """Wrap under `after` every day key that is not yet under it.  May be repeated after a crash."""
         for path in sorted(self._folder.glob("*.key")):
             context, wrapped = day_context(path.stem), whole(path.read_bytes())
             with contextlib.suppress(OurError):

@@ -70,7 +70,7 @@ class FolderReader:
 
 
 class ZipReader:
-    """Every file of a zip archive, without a common top folder.  Reading a compressed file backwards reads it anew."""
+    """Every file of a zip archive, without a common top folder.  Reading a compressed file backwards reads it again."""
 
     def __init__(self, path: Path) -> None:
         try:

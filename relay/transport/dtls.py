@@ -6,7 +6,7 @@ What it owns: handshakes and exported keys.  What it must never know: sockets, a
 no cookie exchange is needed.  OpenSSL runs over memory BIOs; its records are packed into datagrams here.
 
 A lost flight is repeated in two ways.  We repeat the same bytes soon, by `now`: that is enough where the flight itself was
-lost.  OpenSSL makes the flight anew when its own timer (1 s, doubling, on the machine's clock) allows: a peer whose *answer*
+lost.  OpenSSL makes the flight again when its own timer (1 s, doubling, on the machine's clock) allows: a peer whose *answer*
 was lost takes only records that it has not seen.  A server repeats its last flight when the client repeats its own.
 """
 

@@ -1,4 +1,4 @@
-"""Views that outlive control: what a control that starts anew makes of them.
+"""Views that outlive control: what a control that restarts makes of them.
 
 What this file owns: the comparison of the workers' inventories with the catalogue's open views.  What it must never know:
 HTTP, policy, packets.

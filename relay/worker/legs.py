@@ -65,7 +65,7 @@ class Legs:
             self.assign_sound(viewer, slot.number)
 
     def restart(self, camera: str) -> None:
-        """The camera's session is over: its slots wait for the next one, which begins anew."""
+        """The camera's session is over: its slots wait for its next session."""
         for slot in self._audience.of(camera):
             slot.sender.restart()
 

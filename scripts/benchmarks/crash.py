@@ -241,7 +241,7 @@ class Scene:
         if pids:
             dead = pids[index]
             os.kill(dead, signal.SIGKILL)
-        else:  # a service manager starts it again; it adopts workers and recorders, and starts control anew
+        else:  # a service manager starts it again; it adopts workers and recorders, and starts control again
             dead = self.relay.pids("control")[0]
             await self.relay.stop(signal.SIGKILL)
             await self.relay.start()

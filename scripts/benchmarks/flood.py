@@ -1,7 +1,7 @@
 """`scripts/bench flood [--seconds N] [--rate N] [--kinds a,b] [--json FILE]`: what a flood does to others' streams.
 
 Three processes on 127.0.0.1: the relay's port with two cameras, each forwarded to a viewer of its own (250 packets/s of 1050
-bytes, sealed anew as a leg is); the traffic's ends, which measure loss and delay; and the flooder.  Where a flood aims at a
+bytes, sealed as a leg seals them); the traffic's ends, which measure loss and delay; and the flooder.  Where a flood aims at a
 peer, by its ufrag or by its address, it aims at the first pair; the figures are the second's, the first's loss beside them.
 Owns the floods and the figures.  Must never know how the port defends itself.  The relay has a core of its own where there
 are two.  Every flood is bounded in time and goes to our own port only.

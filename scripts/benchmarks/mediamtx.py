@@ -3,7 +3,7 @@
 Owns its configuration and the HTTP signalling of publishers and readers, over a Unix socket, because the server stands in a
 network namespace.  Must never start a part of it that costs anything.
 
-MediaMTX puts each picture together and cuts it anew for each reader, into packets of at most 1188 bytes of payload.
+MediaMTX puts each picture together and cuts it again for each reader, into packets of at most 1188 bytes of payload.
 """
 
 import asyncio

@@ -70,10 +70,13 @@ def test_classes_fit_a_head() -> None:
     assert {name: count for name, count in methods.items() if count > 25} == {}
 
 
-def test_every_module_says_what_it_owns() -> None:
-    silent = [
-        str(path) for path in sources() if path.name != "__init__.py" and not ast.get_docstring(ast.parse(path.read_text()))
-    ]
+def test_every_module_says_what_it_owns_and_must_never_know() -> None:
+    """But for empty packages, and the revisions of the schema: each is one step of history."""
+    silent = []
+    for path in sources():
+        words = (ast.get_docstring(ast.parse(path.read_text())) or "").lower().replace("\n", " ")
+        if path.name != "__init__.py" and path.parent.name != "versions" and not ("owns" in words and "must never" in words):
+            silent.append(str(path))
     assert silent == []
 
 

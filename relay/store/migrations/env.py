@@ -1,4 +1,8 @@
-"""Alembic's entry point: runs the revisions on the connection that `relay.store.migrations.upgrade` was given."""
+"""Alembic's entry point.
+
+What this file owns: running the revisions on the connection that `relay.store.migrations.upgrade` was given.  What it must
+never know: what a revision changes.
+"""
 
 from alembic import context
 
