@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from scripts.benchmarks.thin import Media, ThinPeer, parse_answer
 from tests.support.chromium import until
-from tests.support.kept_folder import AT, WHY, Kept, closed, digest, journal, judged, play, pressing, schema, told
+from tests.support.kept_folder import AT, WHY, Kept, closed, digest, journal, judged, lasting_facts, play, pressing, schema
 from tests.support.relay import PASSWORD, Person, RelayUnderTest, signed_in
 from tests.support.requisition import PROCEDURE, REQUISITION
 
@@ -220,7 +220,7 @@ async def look(found: Kept, folder: Path) -> None:
     async with found.opened(folder / "opened") as opened, opened.person("marie") as marie, opened.person("aude") as aude:
         await marie.call("POST", f"/api/interventions/{facts['intervention']['intervention']}/close")
         for recording in facts["recordings"].values():
-            recording["opened"] = told(await closed(marie, recording["recording"]))
+            recording["opened"] = lasting_facts(await closed(marie, recording["recording"]))
             recording["verdict"] = judged(opened.relay, recording["recording"])
             recording["played"] = await play(marie, recording["recording"])
         entries = await journal(aude)

@@ -70,7 +70,7 @@ ENFORCED: dict[str, Requirement] = {
         ("relay.policy.motives:check_threat", "relay.policy.access:decide", "relay.archive.recordings:Recordings.begin"),
         (
             _POLICY + "test_motives.py::test_a_transmission_names_whose_integrity_is_at_risk",
-            _POLICY + "test_access.py::test_a_live_view_is_refused_for_each_thing_that_lacks",
+            _POLICY + "test_access.py::test_a_live_view_is_refused_for_each_missing_fact",
             _ARCHIVE + "test_recordings.py::test_a_recording_needs_a_declared_threat_where_its_regime_asks_for_one",
         ),
     ),
@@ -78,7 +78,7 @@ ENFORCED: dict[str, Requirement] = {
         "L241-1, L241-2 al.5",
         "a transmission is recorded",
         ("relay.live.capture:Capture.begin", "relay.policy.access:decide"),
-        (_POLICY + "test_access.py::test_a_live_view_is_refused_for_each_thing_that_lacks",),
+        (_POLICY + "test_access.py::test_a_live_view_is_refused_for_each_missing_fact",),
     ),
     "LIV-03": Requirement(
         "R241-3-1 II, R241-12 II",
@@ -150,7 +150,7 @@ ENFORCED: dict[str, Requirement] = {
         "consultation after the intervention, of a closed recording",
         ("relay.policy.access:decide",),
         (
-            _POLICY + "test_access.py::test_a_stored_picture_is_refused_for_each_thing_that_lacks",
+            _POLICY + "test_access.py::test_a_stored_picture_is_refused_for_each_missing_fact",
             _ARCHIVE + "test_playback.py::test_a_recording_in_progress_is_not_played",
         ),
     ),
@@ -317,7 +317,7 @@ ENFORCED: dict[str, Requirement] = {
             "relay.transport.sdp:answer_publisher",
         ),
         (
-            "tests/integration/test_control_line.py::test_a_worker_is_told_where_no_sound_may_be_recorded",
+            "tests/integration/test_control_line.py::test_a_worker_knows_where_no_sound_may_be_recorded",
             "tests/e2e/test_whole_line.py::test_where_the_law_has_no_sound_the_recorded_file_has_none",
             "tests/integration/test_worker_line.py::test_sound_of_a_camera_whose_regime_records_none_goes_nowhere",
             _PEOPLE + "test_enrolment.py::test_live_sound_is_off_unless_asked_for_and_never_where_the_law_has_none",

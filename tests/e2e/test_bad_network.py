@@ -1,4 +1,4 @@
-"""The line over radios that lose: what retransmission can fill has no hole."""
+"""The line over radios that lose: what retransmission can fill leaves no gap."""
 
 import pytest
 
@@ -13,7 +13,7 @@ SOUND = "2"
 RADIO = ("--loss", "0.03", "--delay", "0.02")
 
 
-async def test_a_camera_on_a_lossy_radio_is_recorded_without_a_hole_in_its_picture(scene: Scene) -> None:
+async def test_a_camera_on_a_lossy_radio_is_recorded_without_a_gap_in_its_picture(scene: Scene) -> None:
     async with scene.simulated("cam1", flags=RADIO), scene.person("marie") as marie:
         await marie.sees_live("cam1")
         (folder,) = scene.relay.recordings()

@@ -41,15 +41,15 @@ async def test_nobody_else_mends_and_the_refusal_is_entered(tmp_path: Path, role
 async def test_a_check_reports_how_far_it_is(tmp_path: Path) -> None:
     async with control_line(tmp_path) as line:
         check: Check = line.control.context.check
-        told: list[tuple[str, int, int]] = []
+        reported: list[tuple[str, int, int]] = []
         seen: list[tuple[str, int, int] | None] = []
 
-        def tell(what: str, done: int, total: int) -> None:
-            told.append((what, done, total))
+        def report(what: str, done: int, total: int) -> None:
+            reported.append((what, done, total))
             seen.append(check.under_way)
 
-        await check.run(tell)
+        await check.run(report)
         size = line.control.stores.journal.size
-        assert told[-1] == ("journal", size, size)
-        assert seen == told
+        assert reported[-1] == ("journal", size, size)
+        assert seen == reported
         assert check.under_way is None

@@ -42,7 +42,7 @@ def _path(route: Route) -> str:
     return re.sub(r"\{\w+\}", "1", plain_path(route.path))
 
 
-async def test_every_route_refuses_whoever_shows_no_credentials(tmp_path: Path) -> None:
+async def test_every_route_refuses_a_caller_without_credentials(tmp_path: Path) -> None:
     async with control_line(tmp_path, http=MANY) as line, aiohttp.ClientSession() as http:
         for route in all_routes():
             if route.access is Access.METRICS or _name(route) in OPEN:
@@ -168,7 +168,7 @@ async def test_json_is_bounded_more_closely(tmp_path: Path) -> None:
         assert status == 413
 
 
-async def test_a_camera_at_anothers_door_is_told_403_and_at_no_door_404(tmp_path: Path) -> None:
+async def test_a_camera_at_anothers_path_gets_403_and_at_an_unknown_path_404(tmp_path: Path) -> None:
     async with control_line(tmp_path) as line, aiohttp.ClientSession() as http:
         token = await line.enrol("pm-1")
         await line.enrol("pm-2")
@@ -178,7 +178,7 @@ async def test_a_camera_at_anothers_door_is_told_403_and_at_no_door_404(tmp_path
                 assert response.status == status, camera
 
 
-async def test_a_door_knocked_at_too_often_answers_429_with_a_time(tmp_path: Path) -> None:
+async def test_an_endpoint_asked_too_often_answers_429_with_a_time(tmp_path: Path) -> None:
     async with (
         control_line(tmp_path, http={"door_burst": 3, "door_rate": 0.01}) as line,
         aiohttp.ClientSession() as http,

@@ -69,7 +69,7 @@ async def test_a_publication_opens_its_recording_before_the_worker_is_asked(tmp_
 
 
 @pytest.mark.parametrize(("regime", "sound"), [("videoprotection", False), ("embarquee", False), ("bodycam_pm", True)])
-async def test_a_worker_is_told_where_no_sound_may_be_recorded(tmp_path: Path, regime: str, sound: bool) -> None:
+async def test_a_worker_knows_where_no_sound_may_be_recorded(tmp_path: Path, regime: str, sound: bool) -> None:
     async with control_line(tmp_path) as line:
         await line.enrol("cam-1", regime=regime)
         assert (await line.publish("cam-1")).status == 201
@@ -679,7 +679,7 @@ async def test_a_view_token_opens_one_camera_without_a_cookie_and_nothing_else(t
             assert (await http.get(f"{line.url}/api/cameras", headers=headers)).status == 401
 
 
-async def test_a_camera_is_told_how_many_watch_it(tmp_path: Path) -> None:
+async def test_a_camera_gets_the_number_of_its_viewers(tmp_path: Path) -> None:
     async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
         await _live(line)
         async with line.camera("pm-1") as socket:
@@ -845,7 +845,7 @@ async def test_a_press_reaches_the_pages_while_the_database_refuses(tmp_path: Pa
             await until(lambda: (_unit(line, "pm-1").intent or Intent(None, "", "", 0)).intervention is not None, "entered")
 
 
-async def test_a_dead_workers_cameras_are_told_to_pages_and_go_to_the_other_worker(
+async def test_a_dead_workers_cameras_are_reported_to_pages_and_go_to_the_other_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publishing, "WORKER_WAIT_SECONDS", 0.0)

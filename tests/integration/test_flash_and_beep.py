@@ -242,7 +242,7 @@ def test_every_stretch_has_its_reports_and_the_verdict_does_not_say_by_arrival(f
     assert Code.SYNC_BY_ARRIVAL not in {note.code for note in notes}
 
 
-async def test_camera_without_reports_is_said_to_be_synchronised_by_arrival_and_is_not_moved(tmp_path: Path) -> None:
+async def test_camera_without_reports_counts_as_synchronised_by_arrival_and_is_not_moved(tmp_path: Path) -> None:
     lives = [replace(FIRST, end=5, reports=False), replace(RESTARTED, start=7, end=10), replace(JUMPED, start=11, end=15)]
     scene = await record(tmp_path, [lives[0], lives[1], replace(lives[2], reports=False)])
     verdict = scene.verdict(scene.vault.folder(scene.recording))
@@ -286,7 +286,7 @@ async def test_relay_whose_clock_is_slewed_is_not_suspected(tmp_path: Path) -> N
     assert not any(link.clock_suspect for link in scene.links())
 
 
-async def test_camera_whose_clock_is_stepped_by_an_hour_stays_where_it_arrived_and_its_offset_is_told(tmp_path: Path) -> None:
+async def test_camera_whose_clock_is_stepped_by_an_hour_stays_where_it_arrived_and_its_offset_is_noted(tmp_path: Path) -> None:
     lives = [STEADY, replace(STEADY, start=12, end=20, camera_clock=3600 * NS)]
     scene = await record(tmp_path, lives)
     offsets = [

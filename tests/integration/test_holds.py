@@ -75,9 +75,9 @@ async def _gauges(line: Line) -> dict[str, float]:
 def _steps(entries: list[dict[str, Any]], recording: str) -> list[tuple[str, str, str]]:
     """Return who did what with a recording, and why, from the first hold on."""
     mine = [entry for entry in entries if entry["object_id"] == recording]
-    told = [(entry["author"], str(entry["details"].get("event") or entry["operation"]), entry["motive"]) for entry in mine]
-    begun = next(index for index, (_, event, _) in enumerate(told) if event == "hold opened")
-    return told[begun:]
+    entered = [(entry["author"], str(entry["details"].get("event") or entry["operation"]), entry["motive"]) for entry in mine]
+    begun = next(index for index, (_, event, _) in enumerate(entered) if event == "hold opened")
+    return entered[begun:]
 
 
 async def test_a_hold_keeps_a_recording_past_its_term_until_it_is_lifted(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ async def test_nobody_but_a_commander_opens_or_lifts_and_the_refusal_is_entered(
         assert statuses == {200 if role == "auditor" else 403}
 
 
-async def test_a_hold_that_lacks_something_or_was_never_transmitted_is_refused_by_kind(tmp_path: Path) -> None:
+async def test_a_hold_without_a_field_or_a_handover_is_refused_by_kind(tmp_path: Path) -> None:
     async with _post(tmp_path, ManualClock()) as line, line.person("carl", "commander") as carl:
         await line.enrol("pm-1")
         recording = await _record(line)

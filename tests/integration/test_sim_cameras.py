@@ -150,7 +150,7 @@ async def test_losses_are_repaired_by_retransmission(endpoint: Endpoint) -> None
         await codes(received, 10)
 
 
-async def test_an_occupied_server_is_asked_again_when_it_said(endpoint: Endpoint) -> None:
+async def test_an_occupied_server_is_asked_again_after_its_retry_after(endpoint: Endpoint) -> None:
     endpoint.refusals = [web.Response(status=409, headers={"Retry-After": "1"}), web.Response(status=503)]
     async with one_camera(endpoint) as camera:
         camera.press()
@@ -239,7 +239,7 @@ async def test_a_replay_is_taken_down_on_release(endpoint: Endpoint) -> None:
             await received.closed.wait()
 
 
-async def test_the_relay_is_told_why_before_it_sees_the_picture(endpoint: Endpoint) -> None:
+async def test_the_relay_knows_the_reason_before_it_gets_the_picture(endpoint: Endpoint) -> None:
     async with one_camera(endpoint) as camera:
         camera.press("personnes", "shouting")
         await endpoint.sessions.get()
@@ -247,7 +247,7 @@ async def test_the_relay_is_told_why_before_it_sees_the_picture(endpoint: Endpoi
     assert {"t": "press", "threat": "personnes", "reason": "shouting"} in heard
 
 
-async def test_a_camera_publishes_again_when_told(endpoint: Endpoint) -> None:
+async def test_a_camera_publishes_again_when_it_is_asked_to(endpoint: Endpoint) -> None:
     async with one_camera(endpoint) as camera:
         camera.press()
         first = await endpoint.sessions.get()

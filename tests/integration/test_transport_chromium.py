@@ -109,7 +109,7 @@ async def test_a_viewer_whose_nat_changes_its_mapping_gets_its_picture_back() ->
             sending.cancel()
 
 
-async def test_chromium_publishes_h264_and_its_simulcast_layers_are_told_apart() -> None:
+async def test_chromium_publishes_h264_and_its_simulcast_layers_are_distinguished() -> None:
     async with live_port() as port, Endpoints(port).serving() as endpoints, _page(endpoints) as page:
         await page.evaluate("publish([{rid: 'l', scaleResolutionDownBy: 2}, {rid: 'h'}])")
         camera = endpoints.sessions[-1]

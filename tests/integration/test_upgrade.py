@@ -27,9 +27,9 @@ from tests.support.kept_folder import (
     journal,
     judged,
     kept,
+    lasting_facts,
     play,
     schema,
-    told,
 )
 from tests.support.relay import RelayUnderTest
 
@@ -140,7 +140,7 @@ async def test_a_recording_that_was_open_is_closed_as_interrupted(opened: Opened
     async with opened.person("marie") as marie:
         shown = await closed(marie, killed["recording"])
     assert (shown["reason"], shown["recovered"]) == ("interrupted", True)
-    assert told(shown) == killed["opened"]
+    assert lasting_facts(shown) == killed["opened"]
     verdict = judged(opened.relay, killed["recording"])
     assert (verdict["exit"], verdict["completeness"], verdict["origin"]) == (1, "interrupted", "proved")
     assert verdict == killed["verdict"]
@@ -150,7 +150,7 @@ async def test_a_recording_that_was_open_is_closed_as_interrupted(opened: Opened
 async def test_a_recording_that_was_closed_verifies_and_plays_to_its_last_picture(opened: Opened, kind: str) -> None:
     recording = opened.of(kind)
     async with opened.signed_in_before() as marie:
-        assert told(await closed(marie, recording["recording"])) == recording["opened"]
+        assert lasting_facts(await closed(marie, recording["recording"])) == recording["opened"]
         assert await play(marie, recording["recording"]) == recording["played"]
         by_page = await marie.call("POST", f"/api/recordings/{recording['recording']}/verify", expect=200)
     assert (by_page["exit_code"], by_page["origin"]) == (0, "proved")

@@ -74,7 +74,7 @@ async def test_trickle_is_accepted_and_a_restart_has_a_new_tag(line: Line) -> No
         await watching.picture()
 
 
-async def test_a_session_closed_by_control_tells_how_its_views_ended(line: Line) -> None:
+async def test_a_session_closed_by_control_reports_how_its_views_ended(line: Line) -> None:
     async with camera(line, "cam", FILM), viewer(line, "v", slots=2) as watching:
         await line.assign("v", 0, "cam", "view-1")
         await line.assign("v", 1, "cam", "view-2")
@@ -122,7 +122,7 @@ async def test_a_recording_that_died_is_followed_by_another_in_the_same_session(
         assert (await line.ask(m.InventoryAsk())).publishers[0].recording == "r-2"
 
 
-async def test_a_frozen_camera_is_told_and_told_again_when_it_goes_on(line: Line) -> None:
+async def test_a_frozen_camera_is_reported_and_so_is_its_return(line: Line) -> None:
     async with camera(line, "cam", FILM) as filming:
         await until(lambda: line.of(m.PublisherState)[-1].state == "live")
         filming.paused = True

@@ -135,8 +135,8 @@ async def closed(person: Person, recording: str) -> dict[str, Any]:
     return dict(await person.call("GET", f"/api/recordings/{recording}"))
 
 
-def told(shown: dict[str, Any]) -> dict[str, Any]:
-    """Return what of a recording in the catalogue must never change any more."""
+def lasting_facts(shown: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of a recording in the catalogue that must never change any more."""
     names = ("reason", "recovered", "links", "gaps", "duration_s", "stored_bytes", "started_at", "expires_on", "regime", "held")
     return {**{name: shown[name] for name in names}, "segments": len(shown["segments"])}
 

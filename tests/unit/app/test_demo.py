@@ -5,7 +5,7 @@ from pathlib import Path
 from relay.app.demo import last_words
 
 
-def test_the_reason_why_the_relay_did_not_start_is_said_and_not_only_where_to_look(tmp_path: Path) -> None:
+def test_the_reason_why_the_relay_did_not_start_is_shown_and_not_only_where_to_look(tmp_path: Path) -> None:
     log = tmp_path / "relay.log"
     log.write_text(
         "Traceback (most recent call last):\n"
@@ -15,13 +15,13 @@ def test_the_reason_why_the_relay_did_not_start_is_said_and_not_only_where_to_lo
     assert last_words(log, 0) == ": worker 0 cannot bind UDP port 8500: Address already in use"
 
 
-def test_a_relay_that_said_nothing_is_not_quoted(tmp_path: Path) -> None:
+def test_a_relay_that_logged_nothing_is_not_quoted(tmp_path: Path) -> None:
     log = tmp_path / "relay.log"
     log.write_text('{"event": "process started"}\n')
     assert last_words(log, 0) == ""
 
 
-def test_what_an_earlier_run_died_of_is_not_said_of_this_one(tmp_path: Path) -> None:
+def test_the_cause_of_an_earlier_runs_end_is_not_shown_for_this_one(tmp_path: Path) -> None:
     log = tmp_path / "relay.log"
     log.write_text("relay.base.errors.OurError: of yesterday\n")
     assert last_words(log, log.stat().st_size) == ""

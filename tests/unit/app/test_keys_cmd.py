@@ -84,7 +84,7 @@ def test_a_mistyped_key_is_refused_and_the_known_ones_are_named(settings: Settin
     assert revoked_keys(revoked_file(settings)) == []
 
 
-def test_the_id_of_a_key_is_told_from_the_key(settings: Settings) -> None:
+def test_the_id_of_a_key_is_distinguished_from_the_key(settings: Settings) -> None:
     old = keyring_of(settings).public_key
     rotate_signing("stolen", None, settings.data)
     with pytest.raises(TheirError, match=f"the id of {old.hex()}"):
@@ -115,7 +115,7 @@ def test_an_expert_is_given_todays_list_about_a_chain(settings: Settings, tmp_pa
         revocations("0" * 32, out, data=settings.data)
 
 
-def test_a_key_known_from_elsewhere_is_revoked_when_told_so(settings: Settings) -> None:
+def test_a_key_known_from_elsewhere_is_revoked_with_the_option_unknown(settings: Settings) -> None:
     foreign = session("a thief's").public_key
     revoke(foreign.hex(), "on a forged recording", unknown=True, data=settings.data)
     assert revoked_keys(revoked_file(settings)) == [foreign]

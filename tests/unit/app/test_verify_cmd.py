@@ -55,7 +55,7 @@ def test_with_a_key_alone_it_says_that_revocation_was_not_checked(folder: Path) 
         assert build("SIPPGPE").records()[-1].head.hex() in result.output
 
 
-def test_a_list_given_later_tells_of_a_revocation(folder: Path, tmp_path: Path) -> None:
+def test_a_list_given_later_names_a_revocation(folder: Path, tmp_path: Path) -> None:
     head, path = build("SIPPGPE").records()[-1].head, tmp_path / "list"
     for heads, code, words in (((), 1, "is revoked"), ((head,), 0, "revoked keys checked")):
         revoked = {LONGTERM.public_key: heads}

@@ -179,14 +179,14 @@ async def test_what_is_safe_is_mended_entered_and_agrees_afterwards(house: House
 
 
 async def test_a_row_made_from_the_chain_is_the_one_of_a_recorders_reports(house: House) -> None:
-    told = await house.record("cam-2")
+    second = await house.record("cam-2")
     recording = await _closed_unheard(house)
     await _repair(house).run(CONSOLE)
-    mended, other = await house.catalogue.recordings.get(recording), await house.catalogue.recordings.get(told)
+    mended, other = await house.catalogue.recordings.get(recording), await house.catalogue.recordings.get(second)
     for column in ("state", "reason", "links", "gaps", "duration_ns", "stored_bytes", "recovered"):
         assert getattr(mended, column) == getattr(other, column), column
     assert mended.ended_ns is not None
-    segments = [await house.catalogue.recordings.segments(name) for name in (recording, told)]
+    segments = [await house.catalogue.recordings.segments(name) for name in (recording, second)]
     assert [(row.segment, row.first_link, row.last_link, row.stored_bytes) for row in segments[0]] == [
         (row.segment, row.first_link, row.last_link, row.stored_bytes) for row in segments[1]
     ]

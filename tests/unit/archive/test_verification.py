@@ -33,7 +33,7 @@ async def test_under_a_revoked_key_only_an_attested_head_is_of_proved_origin(hou
 
 
 @pytest.mark.parametrize("person", [COMMANDER, AUDITOR])
-async def test_an_intact_recording_is_said_to_be_intact(house: House, verification: Verification, person: Person) -> None:
+async def test_an_intact_recording_gets_the_verdict_intact(house: House, verification: Verification, person: Person) -> None:
     verdict = await verification.verify(person, await house.record())
     assert (verdict["exit_code"], verdict["integrity"], verdict["completeness"]) == (0, "intact", "complete")
     assert (await house.events())[-1] == "systeme/verified"

@@ -18,7 +18,7 @@ def near(found: int | None, wanted: float, slack: float) -> bool:
     st.integers(0, 2**32 - 1),
     st.lists(st.floats(0, 0.3), min_size=1, max_size=20),
 )
-def test_sound_and_picture_of_one_moment_meet_whatever_the_way_did(
+def test_sound_and_picture_of_one_moment_meet_over_any_network(
     origin: float, video_start: int, audio_start: int, ways: list[float]
 ) -> None:
     """The camera's clock reads `origin` at our 1000 s; each report takes another way."""
@@ -36,7 +36,7 @@ def test_sound_and_picture_of_one_moment_meet_whatever_the_way_did(
     assert near(audio.rtp_at(moment), audio_start + 48_000 * elapsed, 5)
 
 
-def test_without_reports_the_packet_that_hurried_most_tells_the_time() -> None:
+def test_without_reports_the_least_delayed_packet_gives_the_time() -> None:
     track = TrackClock(90_000, CameraClock())
     for at, way in enumerate([0.05, 0.01, 0.09, 0.04]):
         track.packet(7000 + 3000 * at, 50 + at / 30 + way)

@@ -152,8 +152,8 @@ def test_opening_packets_whose_numbers_jump_costs_little_more(step: int) -> None
 
 
 @pytest.mark.parametrize("step", [3, 999, 1001, 32_767, 40_000])
-def test_transport_wide_numbers_that_jump_cost_little_more_to_tell_of(step: int) -> None:
-    def telling(step: int) -> int:
+def test_transport_wide_numbers_that_jump_cost_little_more_to_report(step: int) -> None:
+    def cost_of_report(step: int) -> int:
         feedback = TransportFeedback()
 
         def work() -> None:
@@ -163,4 +163,4 @@ def test_transport_wide_numbers_that_jump_cost_little_more_to_tell_of(step: int)
 
         return steps(work)
 
-    assert telling(step) < 3 * telling(1)
+    assert cost_of_report(step) < 3 * cost_of_report(1)

@@ -108,7 +108,7 @@ def test_a_stream_does_not_begin_with_a_repair() -> None:
     assert not flow.repair.missing
 
 
-def test_reports_tell_the_loss_before_repair() -> None:
+def test_reports_give_the_loss_before_repair() -> None:
     flow = stream(100)
     flow.accept(104, 0, 1.0)
     flow.repair.due(1.1)

@@ -90,7 +90,7 @@ def test_sequence_and_index_go_on_over_the_wrap() -> None:
     assert all(header.sequence == part[2] & 0xFFFF for header, part in zip(headers(parts), parts, strict=True))
 
 
-def test_a_switch_of_camera_leaves_no_hole_and_time_goes_on_with_our_clock() -> None:
+def test_a_switch_of_camera_leaves_no_gap_and_time_goes_on_with_our_clock() -> None:
     running = leg()
     first = running.start([picture(10, 4_000_000_000)], 1.0)
     running.stop()
@@ -116,7 +116,7 @@ def test_a_late_packet_of_a_replayed_picture_has_that_pictures_timestamp() -> No
     assert late.timestamp == stamps[1]
 
 
-def test_a_hole_left_by_the_camera_stays_open_and_is_filled_once() -> None:
+def test_a_gap_left_by_the_camera_stays_open_and_is_filled_once() -> None:
     running = leg()
     running.start([picture(10, 0)], 0.0)
     assert [part[2] for part in running.forward([picture(13, 0)], 0.0)] == [1003]
@@ -131,7 +131,7 @@ def test_packets_from_before_the_start_are_not_sent() -> None:
     assert running.forward([picture(9, 0)], 0.0) == []
 
 
-def test_what_is_left_out_on_purpose_leaves_no_hole() -> None:
+def test_packets_left_out_on_purpose_leave_no_gap() -> None:
     running = leg()
     running.start([picture(10, 0)], 0.0)
     assert running.thin([picture(11, 3000), picture(12, 3000)], lambda media: False) == []
@@ -210,7 +210,7 @@ def test_a_burst_that_a_replay_covered_already_is_sent_only_as_far_as_it_is_new(
     assert [part[1] for part in parts] == [b"picture 12", b"picture 13"]
 
 
-def test_a_packet_repaired_twice_is_sent_once_also_where_the_burst_after_its_hole_has_one_too() -> None:
+def test_a_packet_repaired_twice_is_sent_once_also_where_the_burst_after_its_gap_has_one_too() -> None:
     running = leg()
     running.start([picture(10, 0)], 0.0)
     running.forward([picture(12, 3000), picture(14, 3000)], 0.1)
@@ -314,7 +314,7 @@ def test_a_leg_thinned_over_several_bursts_gives_each_index_once() -> None:
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=120), st.integers(0, 0x7FFF))
-def test_sequence_numbers_have_a_hole_only_where_the_camera_had_one(kept: list[bool], first: int) -> None:
+def test_sequence_numbers_have_a_gap_only_where_the_camera_had_one(kept: list[bool], first: int) -> None:
     running = leg(first=first)
     running.start([picture(0, 0)], 0.0)
     batch = [picture(at + 1, 0) for at, keep in enumerate(kept) if keep]
@@ -337,7 +337,7 @@ def sources(parts: list[Part]) -> dict[int, int]:
     return {index - 1000: int(payload.split()[1]) for _, payload, index in parts}
 
 
-def test_a_droppable_packet_that_comes_late_fills_the_hole_that_its_loss_left() -> None:
+def test_a_droppable_packet_that_comes_late_fills_the_gap_that_its_loss_left() -> None:
     running = leg()
     sent = sources(running.start(frames(0), 0.0))
     for batch in (frames(2), frames(1)):
@@ -353,7 +353,7 @@ def test_a_droppable_packet_behind_a_lost_one_does_not_close_the_place_of_the_lo
     assert sent == {0: 0, 1: 2, 2: 4}
 
 
-def test_no_hole_is_left_where_all_that_was_lost_came_late() -> None:
+def test_no_gap_is_left_where_all_lost_packets_came_late() -> None:
     running = leg()
     sent = sources(running.start(frames(0), 0.0))
     late: list[MediaPacket] = []
@@ -388,7 +388,7 @@ def test_a_loss_within_a_picture_that_is_left_out_is_left_out_with_it() -> None:
     assert running.thin(picture[3:6], is_needed) == []
 
 
-def test_a_viewer_of_keyframes_only_sees_no_hole_of_what_is_lost_between_them() -> None:
+def test_a_viewer_of_keyframes_only_sees_no_gap_for_losses_between_them() -> None:
     running = leg()
     running.start(frames(0), 0.0)
     kept = [part for at in (1, 2, 5, 6, 19, 20) for part in running.thin(frames(at), lambda m: m.index % 20 == 0, alone=True)]
@@ -405,7 +405,7 @@ def test_a_packet_that_comes_later_than_a_receiver_takes_is_not_sent() -> None:
 
 
 class Thinned(RuleBasedStateMachine):
-    """A slow viewer behind a radio that loses and repairs: a hole in what it gets is a packet that is really missing."""
+    """A slow viewer behind a radio that loses and repairs: a gap in its numbers is a packet that is really missing."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -458,8 +458,8 @@ class Thinned(RuleBasedStateMachine):
         assert ordered == sorted(set(ordered))
 
     @invariant()
-    def holes_are_losses(self) -> None:
-        """Between two neighbours there are no more holes than packets missing, and one for each missing one that is needed."""
+    def gaps_are_losses(self) -> None:
+        """Between two neighbours there are no more gaps than packets missing, and one for each missing one that is needed."""
         places = sorted(self.sent)
         for before, after in zip(places, places[1:], strict=False):
             between = [m for i, m in self.missing.items() if self.sent[before] < i < self.sent[after]]

@@ -39,7 +39,7 @@ def indices(history: SealedHistory, sequences: Sequence[int], high: int, now: fl
     return [int(packet[12:]) for packet in history.answer(sequences, high, now)]
 
 
-def test_what_was_sent_is_found_over_the_wrap_and_beside_holes() -> None:
+def test_sent_packets_are_found_over_the_wrap_and_beside_gaps() -> None:
     history = SealedHistory()
     keep(history, burst(34, 35, 37), 65_500)
     keep(history, burst(38, 39), 65_501)

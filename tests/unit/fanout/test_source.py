@@ -66,7 +66,7 @@ def test_a_packet_of_no_agreed_stream_is_counted_and_dropped() -> None:
     assert camera.counters.values["inbound_unknown"] == 2
 
 
-def test_layers_are_told_apart_by_rid_and_a_packet_without_one_is_not_guessed() -> None:
+def test_layers_are_distinguished_by_rid_and_a_packet_without_one_is_not_guessed() -> None:
     camera = Camera(LAYERED)
     assert camera.sends(1, ssrc=11, ext={1: b"0", 2: b"h"}).rid == "h"
     assert camera.sends(1, ssrc=12, ext={1: b"0", 2: b"l"}).rid == "l"
@@ -97,13 +97,13 @@ def test_a_loss_is_asked_for_and_its_rtx_reaches_the_tap_as_the_original() -> No
     assert camera.counters.values["inbound_duplicates"] == 1
 
 
-def test_a_hole_is_one_until_it_is_filled() -> None:
+def test_a_packet_is_missing_until_it_comes() -> None:
     camera = Camera(VIDEO)
-    holes = []
+    missing = []
     for sequence in (1, 3, 2):
         camera.sends(sequence)
-        holes.append(camera.source.has_missing)
-    assert holes == [False, True, False]
+        missing.append(camera.source.has_missing)
+    assert missing == [False, True, False]
 
 
 def test_a_keyframe_is_asked_for_when_repair_is_over() -> None:

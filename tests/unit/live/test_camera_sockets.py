@@ -79,7 +79,7 @@ async def scene(house: House) -> AsyncIterator[Scene]:
     await intents.shut()
 
 
-async def test_a_press_is_told_and_answered_before_anything_is_written(scene: Scene) -> None:
+async def test_a_press_is_notified_and_answered_before_anything_is_written(scene: Scene) -> None:
     unit = scene.connect("pm-1")
     scene.interventions.held = asyncio.Event()
     scene.cameras.receive("pm-1", as_bytes({"t": "press", "threat": "agents", "reason": "arme"}))
@@ -173,7 +173,7 @@ async def test_a_press_that_stands_keeps_its_cause_however_long_the_camera_canno
     assert (intent.trigger, intent.threat) == ("vitrine", "biens")
 
 
-async def test_a_press_said_again_after_a_cut_is_as_old_as_it_is(scene: Scene) -> None:
+async def test_a_press_repeated_after_a_cut_keeps_its_age(scene: Scene) -> None:
     unit = scene.connect("pm-1")
     scene.cameras.receive("pm-1", as_bytes({"t": "press"}))
     since = unit.pressed_at

@@ -17,7 +17,7 @@ def filling(disk: Disk, free: float, rate: float, seconds: float, step: float = 
     return free - rate * seconds
 
 
-def test_a_disk_that_fills_is_told_to_be_full_when_it_will_be() -> None:
+def test_a_disk_that_fills_is_forecast_to_be_full_when_it_will_be() -> None:
     disk = Disk()
     filling(disk, 100 * GIB, 1_000_000, 600)
     assert disk.outlook.full_in == pytest.approx(disk.outlook.free / 1_000_000, rel=0.01)
@@ -26,11 +26,11 @@ def test_a_disk_that_fills_is_told_to_be_full_when_it_will_be() -> None:
 def test_a_busy_night_counts_although_the_day_was_quiet() -> None:
     disk = Disk()
     free = filling(disk, 100 * GIB, 10_000, DAY, 60)
-    calm = disk.outlook.full_in
+    forecast = disk.outlook.full_in
     filling(disk, free, 5_000_000, 600, start=DAY + 10)
-    assert calm is not None
+    assert forecast is not None
     assert disk.outlook.full_in is not None
-    assert calm > 100 * DAY
+    assert forecast > 100 * DAY
     assert disk.outlook.full_in < 0.3 * DAY
 
 
@@ -49,7 +49,7 @@ def test_nothing_is_forecast_of_a_disk_that_does_not_fill_or_is_hardly_known(rat
     assert disk.outlook.full_in is None
 
 
-def test_the_worst_of_several_recorders_is_told_and_the_least_room() -> None:
+def test_the_worst_of_several_recorders_is_reported_and_the_least_room() -> None:
     disk = Disk()
     disk.take(0, "ok", 5 * GIB, 0.0)
     disk.take(1, "stalled", 4 * GIB, 0.0)

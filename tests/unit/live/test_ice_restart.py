@@ -22,7 +22,7 @@ CANDIDATE = "m=audio 9 RTP/AVP 0\r\na=mid:0\r\na=candidate:1 1 udp 1 192.0.2.1 9
         (CREDENTIALS.format("wxyz"), None, None, True),
     ],
 )
-def test_a_restart_is_told_by_its_credentials(fragment: str, known: str | None, if_match: str | None, restart: bool) -> None:
+def test_a_restart_is_known_by_its_credentials(fragment: str, known: str | None, if_match: str | None, restart: bool) -> None:
     assert is_restart(fragment, known, if_match) is restart
 
 

@@ -218,7 +218,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     await made.streams.shut()
 
 
-async def test_pages_are_told_at_once_that_a_dead_workers_cameras_show_nothing(scene: Scene) -> None:
+async def test_pages_know_at_once_that_a_dead_workers_cameras_show_nothing(scene: Scene) -> None:
     live = await scene.publish()
     live.reported.report = cast(m.SourceReport, SimpleNamespace())
     other = await scene.publish("pm-2")
@@ -241,7 +241,7 @@ async def test_a_link_that_was_lost_for_a_moment_brings_the_session_back_as_it_i
     assert scene.closed() == []
 
 
-async def test_pages_are_told_when_a_recording_is_written_otherwise_than_before(scene: Scene) -> None:
+async def test_pages_are_notified_when_the_state_of_a_recording_changes(scene: Scene) -> None:
     live = await scene.publish()
     assert live.recording is not None
     scene.capture.report(live.recording, "recording")
@@ -296,7 +296,7 @@ async def test_without_another_worker_the_session_is_kept_for_the_one_that_is_aw
     assert live.reported.state == "live"
 
 
-async def test_cameras_of_a_worker_that_stays_away_are_told_to_publish_again_once_there_is_another(scene: Scene) -> None:
+async def test_cameras_of_a_worker_that_stays_away_are_asked_to_publish_again_once_there_is_another(scene: Scene) -> None:
     live = await scene.publish()
     other = 1 - live.worker
     scene.down(live.worker)

@@ -70,7 +70,7 @@ def scene(house: House) -> Scene:
     return Scene(house)
 
 
-def test_pages_are_told_when_a_transmission_will_end(scene: Scene) -> None:
+def test_pages_are_notified_before_a_transmission_ends(scene: Scene) -> None:
     live = scene.sessions.lives["pm-1"]
     assert scene.time_limit.ends_ns(live) == scene.clock.utc_ns() + 7200 * SECOND_NS
     scene.clock.advance(100)

@@ -80,7 +80,7 @@ def test_an_administrator_and_an_auditor_never_see_a_picture() -> None:
         ({"service": "Gendarmerie"}, Kind.FORBIDDEN, "LIV-03"),
     ],
 )
-def test_a_live_view_is_refused_for_each_thing_that_lacks(change: dict[str, object], kind: Kind, requirement: str) -> None:
+def test_a_live_view_is_refused_for_each_missing_fact(change: dict[str, object], kind: Kind, requirement: str) -> None:
     found = decide(_person(Role.OPERATOR), Action.VIEW_LIVE, replace(WATCHED, **change), NOW)  # type: ignore[arg-type]
     assert (found.allowed, found.kind, found.requirement) == (False, kind, requirement)
     assert requirement in found.error().detail
@@ -100,7 +100,7 @@ def test_a_live_view_is_refused_for_each_thing_that_lacks(change: dict[str, obje
     ],
 )
 @pytest.mark.parametrize("action", [Action.PLAY_RECORDING, Action.EXPORT_RECORDING])
-def test_a_stored_picture_is_refused_for_each_thing_that_lacks(
+def test_a_stored_picture_is_refused_for_each_missing_fact(
     action: Action, change: dict[str, object], kind: Kind, requirement: str
 ) -> None:
     found = decide(_person(), action, replace(STORED, **change), NOW)  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ RATES = {TrackKind.VIDEO: 90_000, TrackKind.AUDIO: 48_000}
 
 
 @pytest.mark.parametrize(("picture_ppm", "sound_ppm"), [(0, 0), (50, -50), (-100, 0), (500, 450), (20, 95)])
-def test_sound_and_picture_of_half_a_day_stay_within_40_ms_whatever_their_crystals(picture_ppm: int, sound_ppm: int) -> None:
+def test_sound_and_picture_of_half_a_day_stay_within_40_ms_with_any_crystals(picture_ppm: int, sound_ppm: int) -> None:
     chance = random.Random(picture_ppm * 1000 + sound_ppm)
     pace = {TrackKind.VIDEO: 1 + picture_ppm / 1e6, TrackKind.AUDIO: 1 + sound_ppm / 1e6}
     lines = {kind: Timeline(rate, 0) for kind, rate in RATES.items()}

@@ -153,7 +153,7 @@ def test_power_cut_at_any_operation_loses_at_most_what_was_not_synced(
     check(left, run.synced, run.finished)
 
 
-def test_what_recovery_tells_is_what_is_there(tmp_path: Path) -> None:
+def test_recovery_reports_what_is_on_disk(tmp_path: Path) -> None:
     with contextlib.suppress(Killed):
         record(FaultyOps(killing(34)), tmp_path, Run())
     (reported,) = recover(tmp_path)

@@ -142,9 +142,7 @@ def test_recording_is_written_sealed_and_reported(bench: Callable[..., Bench], t
     assert (verdict.exit_code, verdict.fragments, verdict.head) == (0, 4, finished.head.hex())
 
 
-def test_recording_lasts_from_its_first_sample_to_its_last_at_whatever_cadence(
-    bench: Callable[..., Bench], tmp_path: Path
-) -> None:
+def test_recording_lasts_from_its_first_sample_to_its_last_at_any_cadence(bench: Callable[..., Bench], tmp_path: Path) -> None:
     one = bench()
     one.open()
     one.put(*(media(number) for number in (2, 3, 9)))

@@ -76,7 +76,7 @@ def test_pictures_that_nobody_refers_to_may_be_dropped() -> None:
     assert not h264.inspect(b"\x08pps").droppable
 
 
-def test_the_pieces_of_a_fragmented_unit_are_told_apart() -> None:
+def test_the_pieces_of_a_fragmented_unit_are_distinguished() -> None:
     start, middle, end = (h264.units(bytes((0x7C, flags | h264.IDR)) + b"data")[0] for flags in (0x80, 0, 0x40))
     assert (start.start, start.end, start.data) == (True, False, b"\x65data")
     assert (middle.start, middle.end, middle.data) == (False, False, b"data")
@@ -136,6 +136,6 @@ def test_any_slice_is_b_or_not(data: bytes) -> None:
     assert h264.is_b_slice(b"\x41" + data) in (True, False)
 
 
-def test_the_first_byte_of_a_first_slice_tells_a_b_picture_as_reading_its_header_does() -> None:
+def test_the_first_byte_of_a_first_slice_shows_a_b_picture_as_its_header_does() -> None:
     for byte in (0x88, 0x89, 0x8A, *range(0x90, 0x100)):  # slice_type 7 to 9, 0 to 6: there are no others
         assert (byte in h264.B_SLICE_FIRST_BYTES) == h264.is_b_slice(bytes((0x41, byte, 0x55)))

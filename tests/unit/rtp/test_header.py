@@ -117,7 +117,7 @@ def test_an_empty_rtx_packet_is_a_probe() -> None:
     assert rtp.unwrap_rtx(repair, rtp.parse(repair), 55, 96) is None
 
 
-def test_rtcp_is_told_from_rtp() -> None:
+def test_rtcp_is_distinguished_from_rtp() -> None:
     assert rtp.is_rtcp(bytes((0x80, 200)))
     assert not rtp.is_rtcp(bytes((0x80, 96)))
     assert not rtp.is_rtcp(bytes((0x80, 224)))

@@ -19,7 +19,7 @@ def test_a_recording_that_goes_on_lost_nothing() -> None:
     assert around(spans, int(0.87 * S)) is None
 
 
-def test_a_hole_is_told_from_its_last_media_to_its_first() -> None:
+def test_a_gap_is_measured_from_its_last_media_to_its_first() -> None:
     spans = line((0, 0.4), (0.45, 0.85), (3.0, 3.4))
     assert around(spans, 1 * S) == (int(0.85 * S), 3 * S)
 
@@ -32,7 +32,7 @@ def test_a_camera_not_yet_recorded_has_nothing_to_lose() -> None:
     assert around(line((5, 5.4)), 1 * S) is None
 
 
-def test_a_kill_answers_for_its_own_hole_and_outage_only() -> None:
+def test_a_kill_is_charged_its_own_gap_and_outage_only() -> None:
     taken = Taken("r1", "cam", line((0, 0.5), (2.5, 10.0), (10.05, 20.0)), recovery=False)
     kills = [kill("worker", 1.0), kill("control", 10.0)]
     table = rows(kills, {"r1": taken}, {"r1": Checked(0, ())}, {"cam": [(int(0.9 * S), 4 * S)]}, 20 * S)

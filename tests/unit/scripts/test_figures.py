@@ -36,7 +36,7 @@ def test_glass_to_glass_is_from_the_code_to_the_screen() -> None:
     assert round(row["fps_shown"]) == 30
 
 
-def test_growth_of_memory_is_told_per_minute_of_the_second_half() -> None:
+def test_growth_of_memory_is_given_per_minute_of_the_second_half() -> None:
     memory = [100.0, 140.0, 150.0, 151.0, 152.0, 153.0]
     samples = [(at * 60.0, {"worker": value}) for at, value in enumerate(memory)]
     row = fleet.process_row("worker", 0.5, samples)

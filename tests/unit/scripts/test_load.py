@@ -37,7 +37,7 @@ def test_a_keyframe_is_whole_with_its_last_packet() -> None:
     assert whole_at(packets) == len(stream(DELTA, KEY)) - 1
 
 
-def test_a_keyframe_with_a_hole_does_not_count() -> None:
+def test_a_keyframe_with_a_gap_does_not_count() -> None:
     packets = stream(KEY, DELTA, KEY)
     del packets[3]
     assert whole_at(packets) == len(packets) - 1

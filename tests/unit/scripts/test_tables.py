@@ -21,7 +21,7 @@ def test_a_row_is_the_median_of_its_runs() -> None:
     assert median_of(runs) == {"server": "relay", "us": 8.0, "note": ""}
 
 
-def test_a_failed_run_is_told_and_not_averaged() -> None:
+def test_a_failed_run_is_shown_and_not_averaged() -> None:
     runs: list[Row] = [{"server": "janus", "us": 9.0}, {"server": "janus", "error": "RuntimeError: does not answer"}]
     row = median_of(runs)
     assert row["us"] == 9.0
@@ -55,13 +55,13 @@ def test_cells_have_three_digits_and_cannot_break_the_table() -> None:
     ]  # fmt: skip
 
 
-def test_a_slope_tells_growth() -> None:
+def test_a_slope_shows_growth() -> None:
     assert slope([(0.0, 10.0), (1.0, 12.0), (2.0, 14.0)]) == 2.0
     assert slope([(0.0, 5.0), (60.0, 5.0)]) == 0.0
     assert math.isnan(slope([(0.0, 5.0)]))
 
 
-def test_freezes_are_gaps_and_the_longest_is_told_also_where_none_counts() -> None:
+def test_freezes_are_gaps_and_the_longest_is_shown_also_where_none_counts() -> None:
     assert freezes([0.0, 0.05, 0.1, 0.9, 0.95], 0.5) == (1, 0.8)
     assert freezes([0.0, 0.1], 0.5) == (0, 0.1)
     assert freezes([], 0.5)[0] == 0

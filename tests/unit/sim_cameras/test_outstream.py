@@ -94,7 +94,7 @@ def test_reports_place_now_on_the_streams_clock() -> None:
     assert (report.sender_info.packet_count, report.sender_info.octet_count) == (4, 12)
 
 
-def test_the_end_is_said() -> None:
+def test_the_end_is_sent_as_bye() -> None:
     _, bye = RtcpPacket.parse(OutStream(WITH_RTX, CLIP, 1).bye())
     assert isinstance(bye, RtcpByePacket)
     assert bye.sources == [1111]

@@ -113,7 +113,7 @@ async def test_a_restore_that_rolls_the_journal_back_is_noticed(post: Post, tmp_
     assert restore(tmp_path / "backup.tar", fresh, left, accept_loss=True).lost == 5
 
 
-async def test_the_checkpoints_still_in_the_folder_tell_of_a_roll_back_too(post: Post, tmp_path: Path) -> None:
+async def test_the_checkpoints_still_in_the_folder_reveal_a_roll_back_too(post: Post, tmp_path: Path) -> None:
     await post.write(3)
     post.backup(tmp_path / "backup.tar")
     await post.write(5)

@@ -148,7 +148,7 @@ def test_after_a_lost_session_it_logs_in_again(place: TokenPlace) -> None:
     assert signature_holds(signer.public_key, b"x", signer.sign(b"x"))
 
 
-def test_a_wrong_pin_is_refused_and_never_told(place: TokenPlace, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+def test_a_wrong_pin_is_refused_and_never_shown(place: TokenPlace, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.touch(mode=0o600)
     wrong.write_text("99999999")

@@ -113,7 +113,7 @@ def test_a_peer_that_only_knows_the_old_profile_gets_it() -> None:
     assert wire.server.session.profile == srtp.CM
 
 
-def test_a_peer_without_a_common_profile_is_told_apart() -> None:
+def test_a_peer_without_a_common_profile_is_recognised() -> None:
     identity = Context(dtls.new_identity())
     identity.ssl.set_tlsext_use_srtp(b"SRTP_AES128_CM_SHA1_32")
     client = Endpoint(identity, "client", (BOB.fingerprint,))

@@ -1,4 +1,4 @@
-"""I9, and every hole that was found in other stacks: a stranger's datagram changes a counter and nothing else."""
+"""I9, and every flaw that was found in other stacks: a stranger's datagram changes a counter and nothing else."""
 
 import copy
 from collections.abc import Iterator

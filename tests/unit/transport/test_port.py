@@ -29,7 +29,7 @@ def counted(port: Port, name: str) -> int:
 
 
 @pytest.mark.parametrize("setup", ["actpass", "active", "passive"])
-def test_a_peer_connects_whatever_its_dtls_role(still: tuple[Port, ManualClock], setup: Setup) -> None:
+def test_a_peer_connects_with_each_dtls_role(still: tuple[Port, ManualClock], setup: Setup) -> None:
     with Client(*still, setup=setup) as client:
         client.connect()
         assert client.handler.connected.is_set()
@@ -84,7 +84,7 @@ def test_nothing_is_sent_to_a_peer_without_an_address_or_after_its_end(still: tu
         assert client.received() == []
 
 
-def test_closing_a_peer_says_goodbye_and_forgets_it_without_telling_its_owner(still: tuple[Port, ManualClock]) -> None:
+def test_closing_a_peer_says_goodbye_and_forgets_it_without_calling_its_owner(still: tuple[Port, ManualClock]) -> None:
     port, clock = still
     with Client(port, clock) as client:
         client.connect()

@@ -287,7 +287,7 @@ class Claims(RuleBasedStateMachine):
     def claim(self, step: int) -> None:
         index = max(0, self.highest + step)
         # What came long before the first index, or lies behind the window, counts as used.
-        free = index > self.highest or (index in self.open_holes() and index not in self.used)
+        free = index > self.highest or (index in self.open_gaps() and index not in self.used)
         assert self.window.is_free(index) is free
         assert self.window.claim(index) is free
         if free:
@@ -296,7 +296,7 @@ class Claims(RuleBasedStateMachine):
             self.used.add(index)
             self.highest = max(self.highest, index)
 
-    def open_holes(self) -> range:
+    def open_gaps(self) -> range:
         return range(max(self.first, self.highest - WINDOW + 1), self.highest) if self.highest >= 0 else range(0)
 
     @precondition(lambda self: self.highest >= 0)

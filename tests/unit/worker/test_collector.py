@@ -56,7 +56,7 @@ def test_an_idle_worker_collects_what_sessions_left(collector: Collector, state:
     assert not collector.poll()
 
 
-def test_too_much_garbage_is_collected_whatever_streams(
+def test_too_much_garbage_is_collected_even_while_cameras_stream(
     collector: Collector, counters: Counters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rules, "MAX_GARBAGE", rules.MIN_GARBAGE)
