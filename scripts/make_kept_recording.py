@@ -2,7 +2,7 @@
 
     python scripts/make_kept_recording.py tests/evidence/kept/v1
 
-Owns the recording's script.  Must never know how bytes are sealed.  Run once per format version; a kept recording is never
+Owns: the recording's script.  Must never know: how bytes are sealed.  Run once per format version; a kept recording is never
 changed afterwards: it is what proves that old versions stay verifiable.
 """
 

@@ -2,7 +2,7 @@
 
     PYTHONPATH=. python scripts/make_upgrade_folder.py tests/upgrade/2026-11-30 --commit fda54e0
 
-Owns what happens in the folder.  Must never know how the relay stores it.  Writes NAME.tar.xz and NAME.json.  Run once per
+Owns: what happens in the folder.  Must never know: how the relay stores it.  Writes NAME.tar.xz and NAME.json.  Run once per
 version whose folders must stay readable; a packed folder is never changed afterwards: it is what proves that a later version
 opens it.
 """

@@ -1,6 +1,6 @@
 """One picture of the wall (`scripts/screenshot`): a relay of its own, four simulated cameras, a commander, Chromium.
 
-Owns the scene and the size of the file.  Must never know the relay's inside: it uses it as a stranger would.
+Owns: the scene and the size of the file.  Must never know: the relay's inside: it uses it as a stranger would.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """`sim-cameras`: the entry point.
 
-Owns what is said where the simulator's packages are not installed.  Must never know the options.
+Owns: what is said where the simulator's packages are not installed.  Must never know: the options.
 """
 
 import sys

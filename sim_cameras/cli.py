@@ -1,6 +1,6 @@
 """`sim-cameras`: simulated body cameras on the command line.
 
-Owns the options and what is wrong with them.  Must never know how cameras work.
+Owns: the options and what is wrong with them.  Must never know: how cameras work.
 """
 
 import asyncio

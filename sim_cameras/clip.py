@@ -1,6 +1,6 @@
 """Pre-encoded, pre-packetized media that a fleet of cameras sends in a loop.
 
-Owns the payloads.  Must never know RTP sessions: the same clip is shared by any number of them.
+Owns: the payloads.  Must never know: RTP sessions: the same clip is shared by any number of them.
 """
 
 import dataclasses

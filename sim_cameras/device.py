@@ -1,6 +1,6 @@
 """One simulated body camera: its button, its battery, its two connections to the relay.
 
-Owns whether the camera streams, and the retries until it does.  Must never know other cameras or the source of its commands.
+Owns: whether the camera streams, and the retries until it does.  Must never know: other cameras or the source of its commands.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """From raw pictures and sound to H.264 and Opus, once per camera, with PyAV.
 
-Owns the encoders' settings.  Must never know scenes, RTP or networks.
+Owns: the encoders' settings.  Must never know: scenes, RTP or networks.
 """
 
 from fractions import Fraction

@@ -1,6 +1,6 @@
 """Several cameras in one process, and the script that drives them.
 
-Owns their tasks.  Must never know the command line.
+Owns: their tasks.  Must never know: the command line.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """A 5 x 7 bitmap font for what a body camera burns into its picture: names, clocks, positions.
 
-Owns the glyphs.  Must never know the picture's content: it returns masks.
+Owns: the glyphs.  Must never know: the picture's content: it returns masks.
 """
 
 import functools

@@ -1,6 +1,6 @@
 """Real footage from any file that FFmpeg reads: decoded, scaled to fit, looped.
 
-Owns the file.  Must never know encoders or networks.
+Owns: the file.  Must never know: encoders or networks.
 """
 
 from collections.abc import Iterator

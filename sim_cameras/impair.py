@@ -1,6 +1,6 @@
 """A bad network as a pure, seeded object: loss, delay, jitter, duplication, reordering, cuts, a narrow pipe.
 
-Owns the fate of each datagram of one direction.  Must never know sockets, clocks or asyncio: the caller passes each datagram
+Owns: the fate of each datagram of one direction.  Must never know: sockets, clocks or asyncio: the caller passes each datagram
 and `now` (float seconds on any monotonic clock), and gets back the datagrams that arrive.  Equal seeds, inputs and times give
 equal outputs.
 """

@@ -1,6 +1,6 @@
 """A UDP proxy with a bad network inside, for clients that cannot be changed: `python -m sim_cameras.impair_proxy`.
 
-Owns one listening socket and one socket towards the target per client.  Must never know what the datagrams say.  The client
+Owns: one listening socket and one socket towards the target per client.  Must never know: what the datagrams say.  The client
 must be given the proxy's address instead of the target's (its SDP answer rewritten, or the relay's advertised address).
 """
 

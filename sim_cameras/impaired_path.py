@@ -1,6 +1,6 @@
 """An impairment driven by the event loop.
 
-Owns one timer.  Must never know sockets: it calls a function with each datagram that arrives.
+Owns: one timer.  Must never know: sockets: it calls a function with each datagram that arrives.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The camera's live socket: presence, battery and position, the button, requests, who watches, the clock.
 
-Owns the messages (msgpack maps, one per WebSocket message) and the estimate of the relay's clock.  Must never know media.
+Owns: the messages (msgpack maps, one per WebSocket message) and the estimate of the relay's clock.  Must never know: media.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """NTP timestamps.
 
-Owns one conversion.  Must never read a clock.
+Owns: one conversion.  Must never read a clock.
 """
 
 _NTP_EPOCH = 2_208_988_800

@@ -1,6 +1,6 @@
 """The SDP offer of a camera that sends clips.
 
-Owns the text.  Must never know transports: it is given their parameters.
+Owns: the text.  Must never know: transports: it is given their parameters.
 """
 
 import dataclasses

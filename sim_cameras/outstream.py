@@ -1,6 +1,6 @@
 """One outgoing RTP stream made of a clip: headers, history, resends, sender reports.
 
-Owns sequence numbers and timestamps of one SSRC (and of its RTX companion).  Must never know sockets, encryption or clocks
+Owns: sequence numbers and timestamps of one SSRC (and of its RTX companion).  Must never know: sockets, encryption or clocks
 but the times it is given.
 """
 

@@ -1,6 +1,6 @@
 """H.264 access units to RTP payloads (RFC 6184, packetization-mode 1).
 
-Owns the split.  Must never know RTP headers or sockets.
+Owns: the split.  Must never know: RTP headers or sockets.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """A raw picture in memory: planar YUV 4:2:0 as the encoder takes it.
 
-Owns the layout.  Must never know scenes or codecs.
+Owns: the layout.  Must never know: scenes or codecs.
 """
 
 from typing import TypeAlias

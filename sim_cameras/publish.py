@@ -1,6 +1,6 @@
 """One publication of a filming camera: encoded units in a WebRTC session opened by WHIP.
 
-Owns the peer connection of one session, from offer to close.  Must never know scenes, buttons or retries.
+Owns: the peer connection of one session, from offer to close.  Must never know: scenes, buttons or retries.
 """
 
 import asyncio

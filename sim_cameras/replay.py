@@ -1,6 +1,6 @@
 """Cameras that send pre-encoded clips: a hundred of them need less CPU than four that film.
 
-Owns ICE, DTLS and SRTP of one such session, and the one clock that sends for all of them.  Must never know buttons, or
+Owns: ICE, DTLS and SRTP of one such session, and the one clock that sends for all of them.  Must never know: buttons, or
 HTTP beyond its WHIP client.
 """
 

@@ -1,6 +1,6 @@
 """A script for cameras, in TOML: at second s, this camera does that.
 
-Owns the format.  Must never know cameras.
+Owns: the format.  Must never know: cameras.
 
     [[step]]
     at = 2.0             # seconds from the start

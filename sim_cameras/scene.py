@@ -1,6 +1,6 @@
 """The picture of a simulated camera: a night patrol drawn with numpy, and the overlay burnt into every picture.
 
-Owns pictures as functions of (seed, time).  Must never know encoders or networks.
+Owns: pictures as functions of (seed, time).  Must never know: encoders or networks.
 """
 
 import math

@@ -1,6 +1,6 @@
 """The interface of a publication, whether it films or replays.
 
-Owns that interface, and the rule after how long a silence the other side is gone.  Must never know how media is made.
+Owns: that interface, and the rule after how long a silence the other side is gone.  Must never know: how media is made.
 """
 
 import time

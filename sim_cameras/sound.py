@@ -1,6 +1,6 @@
 """The sound of a simulated camera: the murmur of a street and, if asked for, the beep that goes with the flash.
 
-Owns samples as functions of (seed, time).  Must never know encoders or networks.
+Owns: samples as functions of (seed, time).  Must never know: encoders or networks.
 """
 
 import numpy as np

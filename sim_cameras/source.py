@@ -1,6 +1,6 @@
 """Picture and sound of one filming camera: films, encodes once, and delivers encoded units in real time.
 
-Owns the pace and the capture clock.  Must never know RTP, HTTP or who listens.
+Owns: the pace and the capture clock.  Must never know: RTP, HTTP or who listens.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The machine-readable time code in a simulated picture, and its reader.
 
-Owns the layout of the code.  Must never know where the picture came from or went: it writes into and reads from plain
+Owns: the layout of the code.  Must never know: where the picture came from or went: it writes into and reads from plain
 luma arrays, so that the same code serves a raw scene, a decoded packet, a screenshot and a canvas read-back.
 
 Layout, for a picture W pixels wide: 2 rows of 32 square cells, each W/32 on a side, at the top edge.  In reading order:

@@ -1,7 +1,7 @@
 """The hooks into private members of aiortc and aioice that a filming camera needs (`replay` has its own).
 
-Owns the hooks: local addresses, keyframe requests, capture times in sender reports, the datagrams on the wire.  Must never
-know cameras, scenes or the relay.  Written for aiortc 1.16 and aioice 0.13; a test checks that every private name is there.
+Owns: the hooks: local addresses, keyframe requests, capture times in sender reports, the datagrams on the wire.  Must never
+know: cameras, scenes or the relay.  Written for aiortc 1.16 and aioice 0.13; a test checks that every private name is there.
 """
 
 import ipaddress

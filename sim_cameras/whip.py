@@ -1,6 +1,6 @@
 """A WHIP client (RFC 9725): offer in, session out.
 
-Owns the HTTP exchange.  Must never know media, or what made the offer.
+Owns: the HTTP exchange.  Must never know: media, or what made the offer.
 """
 
 import dataclasses

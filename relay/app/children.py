@@ -1,7 +1,7 @@
 """The configuration that each process of the relay gets at its start.
 
-What this file owns: the translation of the settings into the workers' and recorders' own configurations.  What it must never
-know: how processes are kept alive.
+Owns: the translation of the settings into the workers' and recorders' own configurations.
+Must never know: how processes are kept alive.
 """
 
 import base64

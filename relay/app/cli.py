@@ -1,6 +1,6 @@
 """`relay`: the command line.
 
-What this file owns: commands and their help texts.  What it must never know: how anything is done.
+Owns: commands and their help texts.  Must never know: how anything is done.
 """
 
 import asyncio

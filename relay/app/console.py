@@ -1,6 +1,6 @@
 """The machine's console: requests of the command line to control, over its Unix socket.
 
-What this file owns: finding a running control, or opening one for the length of a command.  What it must never know: the
+Owns: finding a running control, or opening one for the length of a command.  Must never know: the
 requests.  Journal and database have one writer at any time: a console that finds no control takes the lock and the place of
 control until its command is done.
 """

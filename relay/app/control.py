@@ -1,6 +1,6 @@
 """`python -m relay.app.control --config FILE --index 0`: the control process.
 
-What this file owns: how control starts and stops, and its timers.  What it must never know: packets, media.
+Owns: how control starts and stops, and its timers.  Must never know: packets, media.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """`scripts/run`: a relay with simulated cameras, from nothing to a picture.
 
-What this file owns: demo people, demo cameras, and the start and stop of two child processes (relay, cameras).  What it must
-never know: how either works.  It runs the commands that a person would type; `relay serve` alone has none of this.
+Owns: demo people, demo cameras, and the start and stop of two child processes (relay, cameras).
+Must never know: how either works.  It runs the commands that a person would type; `relay serve` alone has none of this.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """`relay export`: a commander's extraction from the command line, by the same routes as from the page.
 
-What this file owns: the exchange and its progress.  What it must never know: what is in the archive.
+Owns: the exchange and its progress.  Must never know: what is in the archive.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Opens the keyring at the places that the settings name.
 
-What this file owns: the translation of section `keys`.  What it must never know: a key.
+Owns: the translation of section `keys`.  Must never know: a key.
 """
 
 import os

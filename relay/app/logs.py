@@ -1,6 +1,6 @@
 """Structured logs on standard error, without personal data.
 
-What this file owns: the form of a log line and the removal of personal data.  What it must never know: who logs.
+Owns: the form of a log line and the removal of personal data.  Must never know: who logs.
 Cores and floors use the standard library's loggers; structlog renders them at the application's edge.
 """
 

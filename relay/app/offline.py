@@ -1,6 +1,6 @@
 """Commands that take the place of control: they hold its lock, and enter what they did in the journal.
 
-What this file owns: the lock and the entry.  What it must never know: the command.
+Owns: the lock and the entry.  Must never know: the command.
 """
 
 from collections.abc import Iterator

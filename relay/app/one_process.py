@@ -1,6 +1,6 @@
 """`relay serve --in-process`: every process of the relay as tasks of one, over the same sockets, for tests and debugging.
 
-What this file owns: how each of them runs and ends as its process would.  What it must never know: what they do.
+Owns: how each of them runs and ends as its process would.  Must never know: what they do.
 """
 
 import asyncio

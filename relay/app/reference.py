@@ -1,6 +1,6 @@
 """`python -m relay.app.reference > relay/app/REFERENCE.md`: every setting, route, metric and exit code, from the code itself.
 
-What this file owns: the form of the reference.  What it must never know: the meaning of an item.
+Owns: the form of the reference.  Must never know: the meaning of an item.
 """
 
 import importlib

@@ -1,6 +1,6 @@
 """`relay serve`: the supervisor process, or everything in one.
 
-What this file owns: which way of running is taken.  What it must never know: what the processes do.
+Owns: which way of running is taken.  Must never know: what the processes do.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The HTTP server: sockets, TLS, and the console's Unix socket.
 
-What this file owns: which addresses and sockets are bound.  What it must never know: routes.
+Owns: which addresses and sockets are bound.  Must never know: routes.
 """
 
 import os

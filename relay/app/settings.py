@@ -1,6 +1,6 @@
 """Every setting of the relay: one TOML file, environment variables over it, defaults under both.
 
-What this file owns: names, meanings, defaults and bounds.  What it must never know: who uses them.  The models are frozen and
+Owns: names, meanings, defaults and bounds.  Must never know: who uses them.  The models are frozen and
 handed down; cores receive plain numbers.  `RELAY_HTTP__PORT=8443` overrides `port` of section `[http]`.
 """
 

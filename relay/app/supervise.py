@@ -1,6 +1,6 @@
 """Keeps the relay's processes alive: starts, adopts, restarts with back-off, stops in order.
 
-What this file owns: processes, their pid files and the order in which they stop.  What it must never know: what they do, or
+Owns: processes, their pid files and the order in which they stop.  Must never know: what they do, or
 what stands in their configuration.  Each worker and recorder leads a POSIX session of its own, so that neither Ctrl-C nor the
 death of the supervisor ends it.  A new supervisor finds it by its pid file and its socket.
 """

@@ -1,6 +1,6 @@
 """A self-signed certificate, for `--tls` where the settings name none.
 
-What this file owns: making and keeping `keys/tls.crt` and `keys/tls.key`.  What it must never know: who connects.
+Owns: making and keeping `keys/tls.crt` and `keys/tls.key`.  Must never know: who connects.
 """
 
 import ipaddress

@@ -1,6 +1,6 @@
 """Constructs the services of control, and connects the events of each to the others.
 
-What this file owns: which service is given which, and who listens to whom.  What it must never know: what any of them does.
+Owns: which service is given which, and who listens to whom.  Must never know: what any of them does.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The rows that the catalogue should have of a recording, read from its chain.
 
-What this file owns: rows made of signed records, equal to those made of a recorder's reports.  What it must never know: files,
+Owns: rows made of signed records, equal to those made of a recorder's reports.  Must never know: files,
 the catalogue.
 
 A chain of hours is read once, record by record; a few sums and one segment's row are kept in memory.

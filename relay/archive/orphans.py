@@ -1,6 +1,6 @@
 """Orphans: recordings with a folder in the vault and no row in the catalogue.  Can the row be made again?
 
-What this file owns: the conditions for that, and the row.  What it must never know: the catalogue, the journal.
+Owns: the conditions for that, and the row.  Must never know: the catalogue, the journal.
 
 No field is invented.  The signed start gives the circumstances and the term.  The key, wrapped by this relay under the day of
 that term, shows that the recording is this relay's and can be opened.  A key under a later day also shows a hold

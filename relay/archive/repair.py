@@ -1,6 +1,6 @@
 """`relay check --repair`: mends the disagreements that `relay.archive.check` calls safe, each after a journal entry.
 
-What this file owns: how each kind is mended.  What it must never know: which kinds are safe (the check decides), HTTP.
+Owns: how each kind is mended.  Must never know: which kinds are safe (the check decides), HTTP.
 
 Media is never written or cut.  Rows are made from signed records.  An erasure is finished only where its entry is in the
 journal and the term is over.  All other disagreements are left as they are, named.

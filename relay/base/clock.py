@@ -1,6 +1,6 @@
 """The clocks.  Pure cores never read a clock: they get `now` as an argument.
 
-What this file owns: reading the machine's clocks, and the rules for steps of the wall clock.  What it must never know: the use
+Owns: reading the machine's clocks, and the rules for steps of the wall clock.  Must never know: the use
 of a time.
 
 Two clocks are used everywhere.  `monotonic` (float seconds, CLOCK_MONOTONIC, shared by every process of one machine) orders

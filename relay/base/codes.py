@@ -1,6 +1,6 @@
 """The stable machine codes of refusals: what a program, or the page, reacts to.
 
-What this file owns: the codes.  What it must never know: how an error is worded or carried.
+Owns: the codes.  Must never know: how an error is worded or carried.
 
 A code never changes its meaning and is never reused; the sentence beside it may change.  Each code has words in every
 language of the page (`command_room_ui/src/words`), and `relay/http/PROBLEMS.md` lists them all.

@@ -1,6 +1,6 @@
 """Counters that the packet path can afford: a plain dict of ints.
 
-What this file owns: the names with their meanings, and the numbers.  What it must never know: who reads them.
+Owns: the names with their meanings, and the numbers.  Must never know: who reads them.
 
 Every name is declared once with its meaning; counting an undeclared name raises KeyError.  A test compares the declarations
 with the documentation.

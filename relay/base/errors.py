@@ -1,6 +1,6 @@
 """Two kinds of error: theirs (a peer, a person, a file that came from outside) and ours (a bug, a broken disk).
 
-What this file owns: the classes and the kinds.  What it must never know: how an error is answered or logged.
+Owns: the classes and the kinds.  Must never know: how an error is answered or logged.
 
 A hostile camera must never be logged as our bug, nor the reverse.  `Kind` is mapped to an HTTP status in one place
 (`relay.http.middleware`) and to a process exit code in one place (`relay.app.cli`).

@@ -1,6 +1,6 @@
 """Identifiers and secrets.
 
-What this file owns: how they are made and checked.  What it must never know: whose they are.
+Owns: how they are made and checked.  Must never know: whose they are.
 
 Ids (recordings, views, interventions, sessions) are UUIDv7 hex: they sort by time and are not secret.  Tokens are 256 bits
 of randomness, shown once, stored as SHA-256.

@@ -1,6 +1,6 @@
 """Log lines of the processes that have no application around them (workers, recorders): one JSON object each, redacted.
 
-What this file owns: the form of a line.  What it must never know: which code logs, and why.
+Owns: the form of a line.  Must never know: which code logs, and why.
 """
 
 import json

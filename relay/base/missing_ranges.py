@@ -1,6 +1,6 @@
 """Ranges of numbers that were passed over and may still come: a wide gap costs as much as a narrow one.
 
-What this file owns: which numbers are missing.  What it must never know: what they number.
+Owns: which numbers are missing.  Must never know: what they number.
 """
 
 from bisect import bisect_right

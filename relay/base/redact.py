@@ -1,6 +1,6 @@
 """Removes addresses and secrets from log lines (LIL art. 99; THREAT_MODEL.md).
 
-What this file owns: the patterns.  What it must never know: who logs.  No pattern finds names of persons: callers do not log
+Owns: the patterns.  Must never know: who logs.  No pattern finds names of persons: callers do not log
 them.
 """
 

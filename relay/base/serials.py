@@ -1,6 +1,6 @@
 """RTP serial arithmetic: 16-bit sequence numbers and 32-bit timestamps are unwrapped to plain integers at the border.
 
-What this file owns: the arithmetic (RFC 3550 A.1, RFC 1982).  What it must never know: which field a number comes from.  Inside
+Owns: the arithmetic (RFC 3550 A.1, RFC 1982).  Must never know: which field a number comes from.  Inside
 the relay no other code handles wrap-around.
 """
 

@@ -1,6 +1,6 @@
 """Why control closes a peer at a worker: the codes that a worker decides by, and the sentence of each.
 
-What this file owns: the reasons of `messages.PeerClose`.  What it must never know: sessions, the journal, who decided.
+Owns: the reasons of `messages.PeerClose`.  Must never know: sessions, the journal, who decided.
 """
 
 from enum import Enum

@@ -1,7 +1,7 @@
 """Frames on a Unix stream socket: 4-byte big-endian length, then msgpack `[kind, id, message]`.
 
-What this file owns: correlation of requests and answers, the bound of the outgoing queue, the loss of the peer.
-What it must never know: what a message means.  A frame that does not decode is our bug (both ends are ours): the
+Owns: correlation of requests and answers, the bound of the outgoing queue, the loss of the peer.
+Must never know: what a message means.  A frame that does not decode is our bug (both ends are ours): the
 connection is closed, never half-read.
 """
 

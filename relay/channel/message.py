@@ -1,6 +1,6 @@
 """The base of all messages between processes, and the messages that every process understands.
 
-What this file owns: how a message is encoded, and the answers common to all requests.  What it must never know: what a
+Owns: how a message is encoded, and the answers common to all requests.  Must never know: what a
 worker or a recorder does.
 """
 

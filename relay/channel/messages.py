@@ -1,6 +1,6 @@
 """Every message between control, workers and recorders, typed once.
 
-What this file owns: the vocabulary.  What it must never know: sockets, HTTP, files, the database.
+Owns: the vocabulary.  Must never know: sockets, HTTP, files, the database.
 
 Two sockets per worker/recorder pair, both Unix streams carrying frames of `relay.channel.framing`:
 

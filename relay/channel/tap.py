@@ -1,7 +1,7 @@
 """The tap: what a worker posts to the recorder beside it.
 
-What this file owns: the messages of the tap, all of them posts; `relay.channel.messages` re-exports them.  What it
-must never know: the order of packets, files, what a recorder makes of them.
+Owns: the messages of the tap, all of them posts; `relay.channel.messages` re-exports them.
+Must never know: the order of packets, files, what a recorder makes of them.
 """
 
 from typing import Literal

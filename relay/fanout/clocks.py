@@ -1,7 +1,7 @@
 """A camera's RTP clocks against our monotonic clock, so that sound and picture stay together behind the relay.
 
-What this file owns: the mapping from sender reports (RFC 3550 §6.4.1) and arrivals to our monotonic clock, one per camera and
-one per track.  What it must never know: legs, the wall clock.  All times are float seconds; camera times are its NTP seconds
+Owns: the mapping from sender reports (RFC 3550 §6.4.1) and arrivals to our monotonic clock, one per camera and
+one per track.  Must never know: legs, the wall clock.  All times are float seconds; camera times are its NTP seconds
 since 1970.
 """
 

@@ -1,6 +1,6 @@
 """Feedback to a camera about its radio: transport-wide arrivals, or a REMB for cameras that know nothing better.
 
-What this file owns: when feedback is due, and how much of it may wait.  What it must never know: sockets, codecs.
+Owns: when feedback is due, and how much of it may wait.  Must never know: sockets, codecs.
 """
 
 from collections import deque

@@ -1,6 +1,6 @@
 """Asking a camera for a keyframe (RFC 4585 PLI, RFC 5104 FIR).
 
-What this file owns: when a request is sent and repeated.  What it must never know: which viewer wants a picture.
+Owns: when a request is sent and repeated.  Must never know: which viewer wants a picture.
 
 Twenty viewers that join cost one request.  A camera that never answers keeps working: viewers begin at the next IDR that it
 sends on its own.

@@ -1,6 +1,6 @@
 """One outgoing copy of one camera's track to one viewer slot: everything that is rewritten on the way.
 
-What this file owns: the SSRC, sequence and time base of a leg, and which packets it sends.  What it must never know: keys,
+Owns: the SSRC, sequence and time base of a leg, and which packets it sends.  Must never know: keys,
 sockets, leases, people.
 
 Indices (48 bits, ROC << 16 | SEQ) rise without a gap of our making: over a switch of camera, and over frames left out on

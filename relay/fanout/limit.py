@@ -1,7 +1,7 @@
 """A viewer that cannot keep up is sent less, never later.
 
-What this file owns: the ladder (all, without droppable frames, the small layer, keyframes only) and when a leg moves on it.
-What it must never know: packets, sockets.
+Owns: the ladder (all, without droppable frames, the small layer, keyframes only) and when a leg moves on it.
+Must never know: packets, sockets.
 
 It obeys the viewer's own estimate (REMB) and the loss in its receiver reports.  It is no congestion controller of its own.
 """

@@ -1,7 +1,7 @@
 """Which packets of an incoming stream are missing, and when each is asked for (RFC 4585 §6.2.1, RFC 4588).
 
-What this file owns: the missing packets, the schedule of NACKs, the round trip that answers show.  What it must never know:
-sequence numbers on the wire, legs, sockets, codecs.
+Owns: the missing packets, the schedule of NACKs, the round trip that answers show.
+Must never know: sequence numbers on the wire, legs, sockets, codecs.
 
 A NACK is due soon after the gap is seen.  It is repeated once per round trip until the packet came or is too late for every
 viewer.

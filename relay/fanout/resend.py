@@ -1,6 +1,6 @@
 """The packets that a leg sent, so that a NACK is answered under I10: by RTX, or by the very bytes that were sealed.
 
-What this file owns: the bounded history of one leg and how often a packet is resent.  What it must never know: keys.
+Owns: the bounded history of one leg and how often a packet is resent.  Must never know: keys.
 
 Each number that a viewer asks for costs one look-up in an ordered history.  Numbers are rationed, whether they are found or
 not: a hostile viewer cannot make work out of proportion to its datagrams.

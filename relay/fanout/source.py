@@ -1,7 +1,7 @@
 """One camera as the relay receives it: its streams, and the RTCP that it is sent.
 
-What this file owns: which SSRC is which layer (RFC 8843 §9.2, RFC 8853), when RTCP is sent to the camera.  What it must
-never know: viewers, sockets, the recorder.
+Owns: which SSRC is which layer (RFC 8843 §9.2, RFC 8853), when RTCP is sent to the camera.
+Must never know: viewers, sockets, the recorder.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """One SSRC of a camera: a layer of its picture, or its sound.
 
-What this file owns: the order in which packets came, reception statistics, what a viewer may start from.  What it must never
-know: legs, when RTCP is sent, sockets.
+Owns: the order in which packets came, reception statistics, what a viewer may start from.
+Must never know: legs, when RTCP is sent, sockets.
 
 A datagram passes through this file on its way to the viewers.  What lies beside the way has files of its own: the schedule of
 repair (`repair`), keyframe requests (`keyframes`), the map of RTP time to our clock (`clocks`).

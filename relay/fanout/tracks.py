@@ -1,6 +1,6 @@
 """What was agreed with a camera for one m-line.
 
-What this file owns: the shape of that agreement inside the fan-out.  What it must never know: SDP, sockets.
+Owns: the shape of that agreement inside the fan-out.  Must never know: SDP, sockets.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Whether a publish session that a worker has just opened may still begin.
 
-What this file owns: the second look at camera, token and intervention, and why a recording exists.  What it must never know:
-the channel, who publishes where.
+Owns: the second look at camera, token and intervention, and why a recording exists.
+Must never know: the channel, who publishes where.
 """
 
 from relay.base.codes import Code

@@ -1,7 +1,7 @@
 """Why a camera is about to publish: the bearer's button, an accepted request, or neither.
 
-What this file owns: the press that stands, the open requests, and the intervention that the next publication belongs to.  What
-it must never know: SDP, sockets, pictures.
+Owns: the press that stands, the open requests, and the intervention that the next publication belongs to.
+Must never know: SDP, sockets, pictures.
 
 ```
 press ───────────────▶ intent without intervention ──▶ found or opened in the background, retried each second

@@ -1,6 +1,6 @@
 """The cameras' live sockets: heartbeat, button, requests, number of viewers, clock.
 
-What this file owns: which camera is connected, and what each reported last.  What it must never know: SDP, WebSockets (a
+Owns: which camera is connected, and what each reported last.  Must never know: SDP, WebSockets (a
 connection is a function that sends one message), pictures.
 """
 

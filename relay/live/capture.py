@@ -1,7 +1,7 @@
 """The recordings that recorders hold open.
 
-What this file owns: which recordings are open, their state, and the order in which one is opened and closed.  What it must
-never know: SDP, viewers, HTTP.
+Owns: which recordings are open, their state, and the order in which one is opened and closed.
+Must never know: SDP, viewers, HTTP.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The offset of a camera's wall clock from ours, from questions and answers over its live socket.
 
-What this file owns: the arithmetic of Cristian's method (one round trip bounds the error by half of it).  What it must never
-know: sockets, any clock: it is given the times.
+Owns: the arithmetic of Cristian's method (one round trip bounds the error by half of it).
+Must never know: sockets, any clock: it is given the times.
 """
 
 from collections import deque

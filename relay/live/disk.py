@@ -1,7 +1,7 @@
 """The state of the recordings' disk, and when it will be full.
 
-What this file owns: the arithmetic of the forecast, and the outlook that pages and metrics show.  What it must never know:
-sockets, files, any clock: it is given the time.
+Owns: the arithmetic of the forecast, and the outlook that pages and metrics show.
+Must never know: sockets, files, any clock: it is given the time.
 
 Two rates are computed, because either may be the one that matters: that of the last ten minutes (a large intervention is under
 way) and that of the last day (normal use, erasures included).  The forecast is the earlier of the two ends.  Nothing is ever

@@ -1,6 +1,6 @@
 """Whether a PATCH trickles candidates or restarts ICE, and whether it means the current generation.
 
-What this file owns: that decision (RFC 9725 §4.3).  What it must never know: transport, HTTP.
+Owns: that decision (RFC 9725 §4.3).  Must never know: transport, HTTP.
 """
 
 import re

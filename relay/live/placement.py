@@ -1,7 +1,7 @@
 """Which worker a camera belongs to.
 
-What this file owns: for a minute the place of each publish session that is over, the workers reserved for publications under
-way, and the publish sessions that a worker which was away must still close.  What it must never know: the channel, policy,
+Owns: for a minute the place of each publish session that is over, the workers reserved for publications under
+way, and the publish sessions that a worker which was away must still close.  Must never know: the channel, policy,
 what ends a session.
 """
 

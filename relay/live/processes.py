@@ -1,7 +1,7 @@
 """Control's connections to the workers and recorders.
 
-What this file owns: one connection per process, its reconnection, and what is known of the process behind it.  What it must
-never know: what the messages mean; the subscribers know.
+Owns: one connection per process, its reconnection, and what is known of the process behind it.
+Must never know: what the messages mean; the subscribers know.
 """
 
 import asyncio

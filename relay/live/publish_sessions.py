@@ -1,7 +1,7 @@
 """What control remembers of one camera's publish session.
 
-What this file owns: the shape of a publish session, and which part of control writes each piece of it.  What it must never
-know: the channel, policy, what ends a session.
+Owns: the shape of a publish session, and which part of control writes each piece of it.
+Must never know: the channel, policy, what ends a session.
 """
 
 from collections.abc import Callable

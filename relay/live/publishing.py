@@ -1,7 +1,7 @@
 """How a camera's offer becomes a publish session.
 
-What this file owns: the order of a publication: take over the camera's earlier session, choose a worker, open the recording,
-ask the worker, look at camera and intervention once more.  What it must never know: HTTP, viewers.
+Owns: the order of a publication: take over the camera's earlier session, choose a worker, open the recording,
+ask the worker, look at camera and intervention once more.  Must never know: HTTP, viewers.
 """
 
 from relay.base.clock import Clock

@@ -1,6 +1,6 @@
 """The facts that recorders report, on their way into the catalogue.
 
-What this file owns: their order, and that each is written once the disk takes it.  What it must never know: what is live, keys.
+Owns: their order, and that each is written once the disk takes it.  Must never know: what is live, keys.
 
 Facts (segment sealed, gap seen, recording closed) are true already when they arrive: the recorder reports them after its fsync.
 While the catalogue cannot be written they wait here, in order and bounded; `relay check` finds what was dropped.

@@ -1,7 +1,7 @@
 """The coupling of live picture and recording (LIV-02, REC-04).
 
-What this file owns: the grace period of a recording that is not written, its replacement by a new recording, and the end of
-the transmission when neither helped.  What it must never know: HTTP, viewers, how a recording is written.
+Owns: the grace period of a recording that is not written, its replacement by a new recording, and the end of
+the transmission when neither helped.  Must never know: HTTP, viewers, how a recording is written.
 
 ```
             written                    failing · not open · recorder away · recording closed

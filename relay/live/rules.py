@@ -1,6 +1,6 @@
 """The settings of live transmissions.
 
-What this file owns: their times.  What it must never know: who applies them.
+Owns: their times.  Must never know: who applies them.
 """
 
 from collections.abc import Mapping

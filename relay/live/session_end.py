@@ -1,6 +1,6 @@
 """How a publish session ends at its worker and its recorder.
 
-What this file owns: the order of an end, and what an end on purpose forgets.  What it must never know: why it ends, HTTP.
+Owns: the order of an end, and what an end on purpose forgets.  Must never know: why it ends, HTTP.
 """
 
 import logging

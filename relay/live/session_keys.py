@@ -1,6 +1,6 @@
 """Session keys of recorders: how long they are valid, and their renewal in time.
 
-What this file owns: when a recorder gets a new session key.  What it must never know: what is signed with it.
+Owns: when a recorder gets a new session key.  Must never know: what is signed with it.
 
 A recorder signs with a session key, certified by the relay's long-term key for 31 days.  A recorder may run for longer, and a
 signature after the certificate's end proves no time.  So each week the recorder is given a new session key, which takes over

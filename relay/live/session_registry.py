@@ -1,7 +1,7 @@
 """Which cameras have a publish session now.
 
-What this file owns: one publish session per camera, one lock per camera, and who is notified of both.  What it must never
-know: why a session begins or ends, the channel.
+Owns: one publish session per camera, one lock per camera, and who is notified of both.
+Must never know: why a session begins or ends, the channel.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """What the rest of control asks and orders of publish sessions.
 
-What this file owns: the orders (publish, patch, close, stop, confirm, a changed enrolment, a revoked token, a closed
-intervention) and the parts that carry them out.  What it must never know: HTTP, viewers, how a recording is written.
+Owns: the orders (publish, patch, close, stop, confirm, a changed enrolment, a revoked token, a closed
+intervention) and the parts that carry them out.  Must never know: HTTP, viewers, how a recording is written.
 
 A publish session is named by its unguessable secret, the last part of its `Location`.  After a restart of control the
 workers' inventories bring every session back, secret included.

@@ -1,7 +1,7 @@
 """A camera's position, battery and clock offset, sealed beside its pictures.
 
-What this file owns: how often and under which names what a camera reports of itself reaches its recording (REC-08).  What it
-must never know: pages; none of them is shown a position (LIV-04).
+Owns: how often and under which names what a camera reports of itself reaches its recording (REC-08).
+Must never know: pages; none of them is shown a position (LIV-04).
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """LIV-07: the need for a live transmission ends with the threat.
 
-What this file owns: the time limit of a transmission, the announcement of its end, and the confirmation that the threat goes
-on.  What it must never know: HTTP, workers, how a publish session ends.
+Owns: the time limit of a transmission, the announcement of its end, and the confirmation that the threat goes
+on.  Must never know: HTTP, workers, how a publish session ends.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Publish sessions against workers that report, go away and come back.
 
-What this file owns: what a worker reports of its publish sessions, the comparison of its inventory with ours after a
-reconnection, and the move of cameras whose worker stays away.  What it must never know: HTTP, viewers, recordings.
+Owns: what a worker reports of its publish sessions, the comparison of its inventory with ours after a
+reconnection, and the move of cameras whose worker stays away.  Must never know: HTTP, viewers, recordings.
 
 ```
 worker is away ──▶ its sessions are `lost`

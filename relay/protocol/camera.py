@@ -1,7 +1,7 @@
 """The messages of `/live/camera`, between the relay and a camera.
 
-What this file owns: their names, fields and units, and what a camera may get wrong without losing a press.  What it must never
-know: sockets, the parts of the relay that make or take them.
+Owns: their names, fields and units, and what a camera may get wrong without losing a press.
+Must never know: sockets, the parts of the relay that make or take them.
 """
 
 from collections.abc import Mapping

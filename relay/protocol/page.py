@@ -1,6 +1,6 @@
 """The messages of `/live`, between the relay and a page.
 
-What this file owns: their names, fields and units.  What it must never know: sockets, the parts of the relay that make or take
+Owns: their names, fields and units.  Must never know: sockets, the parts of the relay that make or take
 them.
 
 Names of fields end with their unit: `_ns` is UTC in nanoseconds since 1970, `_ms` milliseconds, `_s` seconds, `_age` seconds

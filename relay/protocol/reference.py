@@ -1,6 +1,6 @@
 """`python -m relay.protocol.reference`: writes the tables of messages in LIVE.md from the message classes.
 
-What this file owns: the form of the tables, and where they stand in the document.  What it must never know: a message by name.
+Owns: the form of the tables, and where they stand in the document.  Must never know: a message by name.
 """
 
 from collections.abc import Iterator

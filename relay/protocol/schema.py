@@ -1,6 +1,6 @@
 """The messages of the live protocol as data: what the reference and the page's types are made from.
 
-What this file owns: reading names, types, defaults and docstrings of the message classes.  What it must never know: a
+Owns: reading names, types, defaults and docstrings of the message classes.  Must never know: a
 message by name, a form of output.
 """
 

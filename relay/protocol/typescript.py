@@ -1,6 +1,6 @@
 """`python -m relay.protocol.typescript`: the messages of `/live` as TypeScript, for the page to be checked against.
 
-What this file owns: the form of that file.  What it must never know: a message by name.
+Owns: the form of that file.  Must never know: a message by name.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """How messages of the live protocol become bytes and come back: one MessagePack map in each binary WebSocket message.
 
-What this file owns: the version, the encoding, the strictness of reading.  What it must never know: sockets, what any message
+Owns: the version, the encoding, the strictness of reading.  Must never know: sockets, what any message
 does.
 
 Field `t` of each map names the message.  Readers ignore fields that they do not know, so that a later relay or a later camera

@@ -1,6 +1,6 @@
 """RTP packets of one track become samples (H.264 access units or Opus packets) and gaps.  Nothing waits without a bound.
 
-What this file owns: order, depacketising (RFC 6184, RFC 7587), noticing gaps.  What it must never know: wall time, files, the
+Owns: order, depacketising (RFC 6184, RFC 7587), noticing gaps.  Must never know: wall time, files, the
 other track.
 
 A malformed packet is counted and treated as lost.  An access unit that lacks a packet is dropped whole.  The time between the

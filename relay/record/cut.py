@@ -1,6 +1,6 @@
 """Samples become fragments, fragments become segments.
 
-What this file owns: where to cut, and when a keyframe is requested for it.  What it must never know: MP4 boxes, packets, files.
+Owns: where to cut, and when a keyframe is requested for it.  Must never know: MP4 boxes, packets, files.
 
 A fragment ends when its first sample is `fragment_seconds` old by the relay's clock, or when one more sample would make it
 longer than that on the timeline of the sample's track.  A segment ends at the first IDR after `segment_seconds`; from then on

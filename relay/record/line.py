@@ -1,8 +1,8 @@
 """From packets to fragments for one recording: two tracks, one timeline, one cutter.
 
-What this file owns: how the parts of `record` work together, and every gap's cause and extent (I2).  What it must never know:
-sockets, MP4, keys, files, wall time except as the number it is given.  Every call takes `now` (monotonic nanoseconds) and
-returns `Fragment`, `MediaGap` and `KeyframeRequest` values.
+Owns: how the parts of `record` work together, and every gap's cause and extent (I2).
+Must never know: sockets, MP4, keys, files, wall time except as the number it is given.  Every call takes `now` (monotonic
+nanoseconds) and returns `Fragment`, `MediaGap` and `KeyframeRequest` values.
 """
 
 from collections.abc import Sequence

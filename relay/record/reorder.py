@@ -1,6 +1,6 @@
 """A reorder window, bounded in time and in packets: packets of one stream leave it in order.
 
-What this file owns: 16-bit sequence numbers of one RTP stream.  What it must never know: what a packet holds, wall time.
+Owns: 16-bit sequence numbers of one RTP stream.  Must never know: what a packet holds, wall time.
 
 A packet that is not the next one waits for the missing packets: until they come, until the window has passed since they were
 first missed, or until `MAX_HELD` packets wait.  Then the missing packets are given up as lost, and their number is delivered

@@ -1,7 +1,7 @@
 """The clocks of one track: its RTP clock, the recording's timeline, the relay's clock and the camera's clock.
 
-What this file owns: where on the recording's timeline a sample lies, and what is known of the offset to wall time.
-What it must never know: files, other tracks, the wall clock except as numbers that it is given.
+Owns: where on the recording's timeline a sample lies, and what is known of the offset to wall time.
+Must never know: files, other tracks, the wall clock except as numbers that it is given.
 
 Each track stays on its own RTP clock.  It is anchored once, by arrival.  It is anchored again only when the timestamps do what
 no network can do: run ahead of arrival by more than 1 s, fall behind by more than 10 s, or go back.  Then the jump is a gap,

@@ -1,6 +1,6 @@
 """Wall time of one recording: monotonic time plus an offset that never jumps; and whether the clock was stepped.
 
-What this file owns: when the relay's wall clock is not to be trusted.  What it must never know: where time is read.
+Owns: when the relay's wall clock is not to be trusted.  Must never know: where time is read.
 
 Small corrections (NTP slewing) are followed.  A step is not followed: within a recording, time runs on evenly.  From a step on
 every link is marked suspect, because nobody can say which side of the step was right.

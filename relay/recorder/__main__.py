@@ -1,6 +1,6 @@
 """`python -m relay.recorder --config FILE --index I`: one recorder process.
 
-What this file owns: the process (signals, pid file, event loop).  What it must never know: how a recorder works.
+Owns: the process (signals, pid file, event loop).  Must never know: how a recorder works.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """The queue between the recorder's loop and the vault thread, bounded in jobs, bytes and seconds.
 
-What this file owns: the waiting jobs, their bounds, and merging what does not fit into gaps.  What it must never know: files,
+Owns: the waiting jobs, their bounds, and merging what does not fit into gaps.  Must never know: files,
 keys, the state of the disk.
 
 Jobs leave in the order in which they came.  Nothing here waits for a disk, so the loop may call `put` at any time:

@@ -1,7 +1,7 @@
 """The settings of one recorder process.
 
-What this file owns: the shape of `<data>/run/recorder-<i>.json` (UTF-8 JSON, mode 0600).  The supervisor writes it again at
-each start, and `python -m relay.recorder --config FILE --index I` reads it.  What it must never know: the application's
+Owns: the shape of `<data>/run/recorder-<i>.json` (UTF-8 JSON, mode 0600).  The supervisor writes it again at
+each start, and `python -m relay.recorder --config FILE --index I` reads it.  Must never know: the application's
 settings file, the long-term keys.  The file carries a session key and its certificate, so that a recorder runs by itself.
 """
 

@@ -1,6 +1,6 @@
 """Messages of a recorder to control, kept while no control is connected.
 
-What this file owns: which connections are control's, and the messages that wait for one.  What it must never know: what a
+Owns: which connections are control's, and the messages that wait for one.  Must never know: what a
 message says, recordings.
 """
 

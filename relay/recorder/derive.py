@@ -1,6 +1,6 @@
 """`python -m relay.recorder.derive [--sound] [--sound-shifts TICKS:NS,…] [IN...]`: plain segments in, one playable MP4 out.
 
-What this file owns: remuxing for an export.  What it must never know: keys, chains, folders.  It reads the named files, or
+Owns: remuxing for an export.  Must never know: keys, chains, folders.  It reads the named files, or
 standard input where none is named (segments one after the other, each beginning with its init segment), writes standard output
 and leaves nothing on disk.
 

@@ -1,6 +1,6 @@
 """The state of the vault's disk: the one place that says what is still stored while the disk refuses or is full.
 
-What this file owns: the states, the events and the transition table.  What it must never know: files, threads, clocks, jobs.
+Owns: the states, the events and the transition table.  Must never know: files, threads, clocks, jobs.
 
 Theory of operation.  The vault keeps a preallocated file, its reserve.  While the disk takes everything, media, gaps and ends
 are stored.  There are two kinds of refusal:

@@ -1,6 +1,6 @@
 """Events of the vault thread and of recovery, as messages to control.
 
-What this file owns: the translation.  What it must never know: who gets the messages.
+Owns: the translation.  Must never know: who gets the messages.
 """
 
 from relay.channel import messages

@@ -1,6 +1,6 @@
 """One fsync for all that a recorder appended within `sync_seconds`.
 
-What this file owns: when open recordings are synced, and when a growing gap is signed.  What it must never know: the queue.
+Owns: when open recordings are synced, and when a growing gap is signed.  Must never know: the queue.
 """
 
 from collections.abc import Callable

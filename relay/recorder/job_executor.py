@@ -1,6 +1,6 @@
 """Carries out the jobs of the vault thread: opens, seals, renews keys, ends.
 
-What this file owns: the open recordings on disk, and what one job does to them.  What it must never know: the queue, retrying,
+Owns: the open recordings on disk, and what one job does to them.  Must never know: the queue, retrying,
 when to sync, packets, MP4.
 
 `carry_out` raises OSError where the disk refused; the caller repeats the same job later, and the job goes on where it failed.

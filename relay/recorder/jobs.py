@@ -1,6 +1,6 @@
 """Jobs of the recorder's loop for the vault thread, and the events that come back.
 
-What this file owns: the types of both.  What it must never know: how a job is carried out.
+Owns: the types of both.  Must never know: how a job is carried out.
 """
 
 from collections.abc import Callable

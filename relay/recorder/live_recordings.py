@@ -1,6 +1,6 @@
 """The recordings that one recorder has open: opening, closing, and when one ends by itself.
 
-What this file owns: which recordings are open, and who waits for an end.  What it must never know: connections, how a
+Owns: which recordings are open, and who waits for an end.  Must never know: connections, how a
 recording is made, files.
 """
 

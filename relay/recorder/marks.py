@@ -1,6 +1,6 @@
 """Marks of open recordings, beside the vault's folders: recovery reads them after a death.
 
-What this file owns: the marks, and the clock reading in each.  What it must never know: chains, media.
+Owns: the marks, and the clock reading in each.  Must never know: chains, media.
 
 A mark is the file `open-<i>/<recording>` with one line, `<boot id> <UTC ns> <monotonic ns>`.  Its name is durable, its line is
 not synced: after a power cut the machine has rebooted, and the line would be of no use.  Where the line is missing or torn,

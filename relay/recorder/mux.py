@@ -1,6 +1,6 @@
 """Fragmented MP4 (ISO/IEC 14496-12) from samples; no coded byte is changed.
 
-What this file owns: the init segment, one `moof` + `mdat` per fragment.  What it must never know: packets, keys, files.
+Owns: the init segment, one `moof` + `mdat` per fragment.  Must never know: packets, keys, files.
 
 FFmpeg makes the init segment: it knows how parameter sets become `avcC`, and only an opened libopus context yields the dOps box
 that Opus needs.  This file makes the fragments, so that boundaries and bytes depend on nothing but the samples.  FFmpeg decides

@@ -1,6 +1,6 @@
 """The recorder's loop: it takes what comes in on its socket, and lets time pass.  Everything slow is in the vault thread.
 
-What this file owns: the life of the process, and which part gets which message.  What it must never know: how a recording is
+Owns: the life of the process, and which part gets which message.  Must never know: how a recording is
 made, files.
 
     tap_receiver      packets of a worker → the recording they belong to

@@ -1,6 +1,6 @@
 """One open recording on the recorder's loop: its line, its muxer, its wall clock.
 
-What this file owns: from tapped packets to jobs.  What it must never know: sockets, files, keys.
+Owns: from tapped packets to jobs.  Must never know: sockets, files, keys.
 """
 
 import logging

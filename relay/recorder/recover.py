@@ -1,6 +1,6 @@
 """Recovery of the recordings that a dead recorder left open: each is cut back to its whole part and closed by a signed record.
 
-What this file owns: the steps of a recovery, and its date.  What it must never know: sockets, PyAV, live recordings.
+Owns: the steps of a recovery, and its date.  Must never know: sockets, PyAV, live recordings.
 
 A recording never continues after its process died, because its key must not seal again.  The chain is cut after the last whole
 record whose bytes are all on disk and are the bytes that were linked: a power cut may leave a file long enough but empty.  A

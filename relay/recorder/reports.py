@@ -1,6 +1,6 @@
 """What a recorder reports to control: once a second, and its inventory when control asks.
 
-What this file owns: filling these messages.  What it must never know: who gets them, how a recording is made.
+Owns: filling these messages.  Must never know: who gets them, how a recording is made.
 """
 
 import time

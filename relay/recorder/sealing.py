@@ -1,7 +1,6 @@
 """One recording on its way to disk: encrypt, hash, link, sign, append.  Used by the vault thread only.
 
-What this file owns: the order of the steps of one job, and resuming them where a write failed.  What it must never know:
-queues, sockets, MP4.
+Owns: the order of the steps of one job, and resuming them where a write failed.  Must never know: queues, sockets, MP4.
 
 A fragment is encrypted once; after a failed write the same bytes are written again, and nothing is encrypted again (I10).  Its
 link is signed once its bytes are in the segment.  A record that could not be appended is appended before anything else.

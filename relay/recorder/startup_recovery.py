@@ -1,6 +1,6 @@
 """Recovery beside a recorder that already records: which recordings were left open, and closing them in a thread of its own.
 
-What this file owns: the thread of recovery, and how long a stopping recorder waits for it.  What it must never know: how one
+Owns: the thread of recovery, and how long a stopping recorder waits for it.  Must never know: how one
 recording is recovered (`recover`), connections.
 
 Reading the chain of a recording of hours takes seconds, and live cameras must not wait for that.  So the recordings left open

@@ -1,6 +1,6 @@
 """What workers tap, handed to the recording it belongs to; keyframe requests go back on the same connection.
 
-What this file owns: which connection feeds which recording.  What it must never know: how a recording is made, control, files.
+Owns: which connection feeds which recording.  Must never know: how a recording is made, control, files.
 """
 
 from relay.base.counters import Counters, declare

@@ -1,7 +1,7 @@
 """Which part of a dead recorder's recording may be cut: the last unsynced window, and nothing older.
 
-What this file owns: telling apart what a death or a power cut tore, and what a person or the disk damaged.  What it must never
-know: how a file is cut or closed, clocks.
+Owns: telling apart what a death or a power cut tore, and what a person or the disk damaged.
+Must never know: how a file is cut or closed, clocks.
 
 The writer appends at most `MAX_UNSYNCED_RECORDS` records of a chain and `MAX_UNSYNCED_BYTES` of media without an fsync.  So a
 bad record or fragment within that window may be torn: the chain is cut there.  A bad one before the window had been durable: no

@@ -1,6 +1,6 @@
 """The vault's disk as the vault thread knows it: its state, its free room, and the reserve file.
 
-What this file owns: feeding the state machine (`disk_state`), and the reserve on the disk.  What it must never know: jobs,
+Owns: feeding the state machine (`disk_state`), and the reserve on the disk.  Must never know: jobs,
 recordings, queues.
 """
 

@@ -1,6 +1,6 @@
 """The vault thread: the only place of a recorder that waits for a disk.
 
-What this file owns: the thread, and trying again what the disk refused.  What it must never know: packets, sockets, MP4.
+Owns: the thread, and trying again what the disk refused.  Must never know: packets, sockets, MP4.
 
 Its parts, by duty:
 

@@ -1,6 +1,6 @@
 """Media packets, the bursts they come in, and the wire buffer in which a burst is laid out for many legs.
 
-What this file owns: the shapes that fan-out and transport share.  What it must never know: keys, addresses, which legs exist.
+Owns: the shapes that fan-out and transport share.  Must never know: keys, addresses, which legs exist.
 
 A hundred legs send the same payloads in the same places; only SSRC, sequence number, timestamp and ciphertext differ.  A burst
 is therefore laid out once per kind of leg (payload type, extensions, bytes of the tag) in one buffer.  Every leg in turn writes

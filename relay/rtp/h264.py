@@ -1,7 +1,7 @@
 """H.264 in RTP (RFC 6184, packetization-mode 1) and the few bits of H.264 itself that a relay needs (ITU-T H.264 §7.3).
 
-What this file owns: NAL units inside payloads, where a keyframe starts, which packets no picture refers to, the picture's size,
-whether pictures are reordered (B-frames).  What it must never know: decoding, sequence numbers, time.
+Owns: NAL units inside payloads, where a keyframe starts, which packets no picture refers to, the picture's size,
+whether pictures are reordered (B-frames).  Must never know: decoding, sequence numbers, time.
 """
 
 from typing import NamedTuple

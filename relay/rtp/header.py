@@ -1,6 +1,6 @@
 """RTP headers over bytes: bounds-checked parsing, patching in place, header extensions (RFC 3550 §5.1, RFC 8285).
 
-What this file owns: the layout of an RTP packet.  What it must never know: who sent it, codecs, time.
+Owns: the layout of an RTP packet.  Must never know: who sent it, codecs, time.
 Every malformed packet raises `TheirError`; nothing else ever leaves these functions.
 """
 

@@ -1,6 +1,6 @@
 """Opus packets (RFC 6716 §3.1, RFC 7587): how long one lasts.
 
-What this file owns: the TOC byte.  What it must never know: decoding.
+Owns: the TOC byte.  Must never know: decoding.
 """
 
 from relay.base.errors import Kind, TheirError

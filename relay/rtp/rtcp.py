@@ -1,6 +1,6 @@
 """RTCP over bytes: what both directions need (RFC 3550 §6, RFC 4585, RFC 5104, REMB draft, transport-wide feedback draft).
 
-What this file owns: the layout of RTCP packets.  What it must never know: sessions, timers, media.
+Owns: the layout of RTCP packets.  Must never know: sessions, timers, media.
 `parse` never raises on a compound whose framing is sound: packets that are unknown, or known but malformed inside, are left
 out and counted in `Compound.skipped`, so that one bad packet does not take a sender report down with it.
 """

@@ -1,6 +1,6 @@
 """Transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1): building only.
 
-What this file owns: the layout of the feedback.  What it must never know: when it is sent, how the sender uses it.
+Owns: the layout of the feedback.  Must never know: when it is sent, how the sender uses it.
 """
 
 import struct

@@ -1,7 +1,7 @@
 """The background tasks of one owner.
 
-What this file owns: which of them are under way, so that the owner can wait for them or cancel them as it ends.  What it must
-never know: what they do.
+Owns: which of them are under way, so that the owner can wait for them or cancel them as it ends.
+Must never know: what they do.
 """
 
 import asyncio

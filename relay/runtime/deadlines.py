@@ -1,6 +1,6 @@
 """How long a request waits for a data disk that does not answer.
 
-What this file owns: the deadline as a value, and the ways of waiting under one.  What it must never know: which
+Owns: the deadline as a value, and the ways of waiting under one.  Must never know: which
 disk, HTTP.
 
 A disk that is frozen (a storage network away, a controller that resets) does not fail: calls simply do not return.  A request

@@ -1,6 +1,6 @@
 """An error of ours costs the step that made it, never the steps that come after it.
 
-What this file owns: how a bug is kept from others: caught, counted, logged now and then.  What it must never know: what the
+Owns: how a bug is kept from others: caught, counted, logged now and then.  Must never know: what the
 steps do.
 """
 

@@ -1,6 +1,6 @@
 """Tasks that nobody awaits: none is lost, and none fails unseen.
 
-What this file owns: how such a task is begun, and how its failure is counted and logged.  What it must never know: what the
+Owns: how such a task is begun, and how its failure is counted and logged.  Must never know: what the
 work is.
 """
 

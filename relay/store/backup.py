@@ -1,7 +1,8 @@
 """Backup and restore of catalogue, journal and long-term keys: a tar, taken while the relay runs.
 
-What this file owns: the contents of a backup, the order of reading, and which files a restore puts back.  What it must never
-know: vault, day keys and recording keys (a backup with them would bring erased recordings back, I5), the settings' meaning.
+Owns: the contents of a backup, the order of reading, and which files a restore puts back.
+Must never know: vault, day keys and recording keys (a backup with them would bring erased recordings back, I5), the
+settings' meaning.
 
     manifest.json                 version, time, journal size, the data folder's path, SHA-256 of each file
     relay.db                      the database as one transaction saw it (VACUUM INTO: freed pages are left out)

@@ -1,6 +1,6 @@
 """Day keys: each wraps the keys of all recordings that expire on its day, and is destroyed on that day (invariant I5).
 
-What this file owns: `<data>/keys/days`.  What it must never know: recordings, where the key-encryption key lives, the clock.
+Owns: `<data>/keys/days`.  Must never know: recordings, where the key-encryption key lives, the clock.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """A few threads that make the blocking calls to the disk, and whether those calls return.
 
-What this file owns: those threads and their queue.  What it must never know: SQL, who waits.
+Owns: those threads and their queue.  Must never know: SQL, who waits.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The certificate with which the workers answer DTLS: self-signed, because the SDP's fingerprint is checked, not its issuer.
 
-What this file owns: the certificate's fields.  What it must never know: where it is kept.
+Owns: the certificate's fields.  Must never know: where it is kept.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,7 @@
 """The key-encryption key split among several people: SLIP-39 shares, any k of n restore it.
 
-What this file owns: splitting, combining, and the check that the combined key is the right one.
-What it must never know: people.
+Owns: splitting, combining, and the check that the combined key is the right one.
+Must never know: people.
 
 The scheme is SatoshiLabs' SLIP-0039 (Shamir over GF(256), a checksum in each share), in its reference implementation.
 """

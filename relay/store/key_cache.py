@@ -1,6 +1,6 @@
 """Unwrapped recording keys, kept for 30 s: a playback asks the token once, not once for each fragment.
 
-What this file owns: how many keys are kept, for how long, and forgetting them.  What it must never know: files, tokens, terms.
+Owns: how many keys are kept, for how long, and forgetting them.  Must never know: files, tokens, terms.
 
 An entry says "these wrapped bytes open to this key".  The caller has just read the wrapped bytes from disk: so no key is
 given for bytes that are gone, and a damaged or replaced file is unwrapped again.  Day keys are not kept: one would open every

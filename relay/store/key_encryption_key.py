@@ -1,6 +1,6 @@
 """The key-encryption key (KEK): opening it, making it at the first start, and replacing it.
 
-What this file owns: `<data>/keys/kek.key`, `kek.next`, `kek.old`.  What it must never know: recordings, the signing key.
+Owns: `<data>/keys/kek.key`, `kek.next`, `kek.old`.  Must never know: recordings, the signing key.
 
 Rotation, each step durable before the next:
 

@@ -1,6 +1,6 @@
 """The folder of keys: making, replacing and destroying its files so that a crash leaves the old file or the new one.
 
-What this file owns: the modes (folders 0700, files 0600) and the order of fsyncs.  What it must never know: what a file holds.
+Owns: the modes (folders 0700, files 0600) and the order of fsyncs.  Must never know: what a file holds.
 """
 
 import contextlib

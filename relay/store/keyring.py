@@ -1,8 +1,8 @@
 """The relay's keys on disk, `<data>/keys`: long-term keys, day keys and wrapped recording keys (VAULT.md, invariant I5).
 
-What this file owns: the lock under which keys change, the order in which a folder of keys is opened, and `dtls.pem`.  Each kind
+Owns: the lock under which keys change, the order in which a folder of keys is opened, and `dtls.pem`.  Each kind
 of key has an owner of its own: `key_encryption_key`, `signing_key`, `day_keys`, `recording_keys`; `long_term_keys` knows files
-and tokens.  What it must never know: recordings' folders, the clock, the database (a key that was deleted there was found again
+and tokens.  Must never know: recordings' folders, the clock, the database (a key that was deleted there was found again
 in its write-ahead log).
 
 Wrapping is AES-256-GCM with a random 96-bit nonce and a context as associated data, so that a wrapped key that was moved to

@@ -1,7 +1,7 @@
 """Where long-term keys live: in a file, or in a PKCS#11 token with its reference in the file (`store/token.py`).
 
-What this file owns: making, opening and destroying a long-term key at either place, and the list of replaced keys that a token
-has not destroyed yet.  What it must never know: what a key signs or wraps, when it is replaced.
+Owns: making, opening and destroying a long-term key at either place, and the list of replaced keys that a token
+has not destroyed yet.  Must never know: what a key signs or wraps, when it is replaced.
 """
 
 import secrets

@@ -1,6 +1,6 @@
 """Readers for `evidence.verify`: a folder, or a zip archive (an export).
 
-What this file owns: opening files for reading, refusing names that leave the folder.  What it must never know: what the files
+Owns: opening files for reading, refusing names that leave the folder.  Must never know: what the files
 mean.
 """
 

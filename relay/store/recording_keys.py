@@ -1,6 +1,6 @@
 """Recording keys: each encrypts the fragments of one recording, and is wrapped under the key of the day on which it expires.
 
-What this file owns: `<data>/keys/wrapped` and the cache of unwrapped keys.  What it must never know: recordings' folders, why a
+Owns: `<data>/keys/wrapped` and the cache of unwrapped keys.  Must never know: recordings' folders, why a
 key moves to another day or is destroyed, the clock.
 """
 

@@ -1,6 +1,6 @@
 """Room kept for the journal: a preallocated file that is given up when the disk is full.
 
-What this file owns: that file.  What it must never know: what is written in its place.  Every method waits for the disk: call
+Owns: that file.  Must never know: what is written in its place.  Every method waits for the disk: call
 it from a writer's thread.
 """
 

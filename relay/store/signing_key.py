@@ -1,7 +1,7 @@
 """The long-term signing key (Ed25519, RFC 8032): opening it, making it at the first start, and its succession.
 
-What this file owns: `<data>/keys/signing.key`, `signing.pub`, `signing.next`, `signing.old` and `successions`.
-What it must never know: what is signed with it, day keys and recording keys.
+Owns: `<data>/keys/signing.key`, `signing.pub`, `signing.next`, `signing.old` and `successions`.
+Must never know: what is signed with it, day keys and recording keys.
 
 Rotation, each step durable before the next:
 

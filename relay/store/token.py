@@ -1,6 +1,6 @@
 """Long-term keys behind PKCS#11 (OASIS PKCS #11 v3.0): they sign and wrap, and never leave the token.
 
-What this file owns: the one session with the token, finding and making keys there.  What it must never know: what is signed or
+Owns: the one session with the token, finding and making keys there.  Must never know: what is signed or
 wrapped, and any file except the one with the PIN.
 
 A key is named by a *reference*, `pkcs11:<CKA_ID in hex>`, which stands in the key's file instead of its bytes.  Signing is

@@ -1,7 +1,7 @@
 """Replaced keys that their token has not destroyed yet: written down, and tried again each time the keyring is opened.
 
-What this file owns: `<data>/keys/leftover`, one key a line: `signing pkcs11:<id>` or `kek pkcs11:<id>`; references, no secret.
-What it must never know: how a key is destroyed.
+Owns: `<data>/keys/leftover`, one key a line: `signing pkcs11:<id>` or `kek pkcs11:<id>`; references, no secret.
+Must never know: how a key is destroyed.
 """
 
 import contextlib

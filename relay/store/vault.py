@@ -1,6 +1,6 @@
 """The vault: one folder per recording, holding its chain and its stored (encrypted) segments (VAULT.md).
 
-What this file owns: paths, appending, the order of writes and fsyncs, reading back.  What it must never know: what a link
+Owns: paths, appending, the order of writes and fsyncs, reading back.  Must never know: what a link
 means, long-term keys, the database.
 
 Everything that changes the disk goes through one small object, `FileOps`, so that a test can fail, stall, tear or kill at each

@@ -1,6 +1,6 @@
 """How a key is wrapped under another: AES-256-GCM, random 96-bit nonce, a context as associated data.
 
-What this file owns: the 60 bytes of a wrapped key, and the key-encryption key of a file.  What it must never know: where keys
+Owns: the 60 bytes of a wrapped key, and the key-encryption key of a file.  Must never know: where keys
 are kept.
 """
 

@@ -1,6 +1,6 @@
 """Connectivity checks of ICE on the port (RFC 8445 §7.3): the only way in for an address.
 
-What it owns: which check is looked at, and what an authentic one changes.  What it must never know: media, DTLS.
+Owns: which check is looked at, and what an authentic one changes.  Must never know: media, DTLS.
 
 A check finds its peer by our ufrag.  No state and no work beyond that look-up and one HMAC for an address that passed no
 authentic check (I9).

@@ -1,6 +1,6 @@
 """DTLS 1.2 by datagrams and `now` (RFC 6347, RFC 5764): the identity of the peer, and the SRTP keys.
 
-What it owns: handshakes and exported keys.  What it must never know: sockets, addresses, media.
+Owns: handshakes and exported keys.  Must never know: sockets, addresses, media.
 
 `Endpoint` holds one handshake.  It is handed only datagrams from addresses that passed an authenticated STUN check (I9), so
 no cookie exchange is needed.  OpenSSL runs over memory BIOs; its records are packed into datagrams here.

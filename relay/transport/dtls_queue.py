@@ -1,6 +1,6 @@
 """DTLS datagrams that wait: a handshake flight costs as much as two hundred packets of media.
 
-What it owns: the queue, its bounds in all and per peer.  What it must never know: sockets, what a handshake says.
+Owns: the queue, its bounds in all and per peer.  Must never know: sockets, what a handshake says.
 """
 
 from collections import deque

@@ -1,6 +1,6 @@
 """ICE-lite (RFC 8445 §2.5, RFC 8839): which addresses are the peer's, and to which one we send.
 
-What it owns: one peer's credentials, validated addresses and the selected one.  What it must never know: sockets, other
+Owns: one peer's credentials, validated addresses and the selected one.  Must never know: sockets, other
 peers, DTLS.
 
 Theory.  The peer is controlling and sends checks; a check that is authentic validates the address it came from.  The

@@ -1,6 +1,6 @@
 """One camera or viewer on the port: ICE, then DTLS, then SRTP.
 
-What it owns: the life of one peer and the order of its layers.  What it must never know: the socket (its owner sends
+Owns: the life of one peer and the order of its layers.  Must never know: the socket (its owner sends
 for it), other peers, media.
 
 Life: waiting for an authentic check -> handshake -> connected -> closed.  Nothing but STUN is looked at before an address is

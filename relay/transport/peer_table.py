@@ -1,6 +1,6 @@
 """Who is on the port: peers by our ufrags and by the addresses that passed a check.
 
-What it owns: both maps, so that no entry outlives its peer.  What it must never know: sockets, STUN, DTLS.
+Owns: both maps, so that no entry outlives its peer.  Must never know: sockets, STUN, DTLS.
 """
 
 from relay.transport.ice_lite import Address

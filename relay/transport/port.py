@@ -1,6 +1,6 @@
 """One UDP socket for all peers of a worker.
 
-What it owns: the socket, the order in which its datagrams are served.  What it must never know: cameras, viewers, codecs,
+Owns: the socket, the order in which its datagrams are served.  Must never know: cameras, viewers, codecs,
 policy.
 
 Demultiplexing (RFC 7983): first byte 0-3 STUN, 20-63 DTLS, 128-191 SRTP or SRTCP, anything else is dropped.  STUN finds its

@@ -1,7 +1,7 @@
 """Two queues on one UDP port: the kernel sorts datagrams by source before we spend a microsecond on them.
 
-What it owns: a second socket on the same UDP port, and the program by which the kernel chooses between the two
-(SO_REUSEPORT with SO_ATTACH_REUSEPORT_CBPF, socket(7)).  What it must never know: peers, STUN, what a datagram says.
+Owns: a second socket on the same UDP port, and the program by which the kernel chooses between the two
+(SO_REUSEPORT with SO_ATTACH_REUSEPORT_CBPF, socket(7)).  Must never know: peers, STUN, what a datagram says.
 
 Datagrams from addresses that passed a check go to the port's own socket, all others to the strangers' socket, whose buffer is
 small.  A flood from strangers thus fills its own queue only; peers that stream lose nothing and do not wait.  The filter sorts

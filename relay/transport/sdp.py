@@ -1,6 +1,6 @@
 """What we agree with a camera or a viewer: offers in, answers out.
 
-What it owns: the names by which other floors use the SDP files beside it.  What it must never know: sockets, keys in use,
+Owns: the names by which other floors use the SDP files beside it.  Must never know: sockets, keys in use,
 cameras' names, policy.  Sources: RFC 8866, RFC 8829, RFC 8843 (BUNDLE), RFC 8839 (ICE), RFC 8842 (DTLS), RFC 8840
 (fragments), RFC 9725 (WHIP), RFC 6184 (H.264), RFC 7587 (Opus), RFC 4588 (RTX), RFC 8853 (simulcast).
 """

@@ -1,6 +1,6 @@
 """Answers for a camera and for a viewer.
 
-What it owns: what we agree to, and the text that says so.  What it must never know: sockets, cameras' names, policy.
+Owns: what we agree to, and the text that says so.  Must never know: sockets, cameras' names, policy.
 
 Towards cameras: transport-wide feedback, so that a phone's encoder follows its radio.  Towards viewers it is left out,
 because with it Chromium sends no REMB; `playout-delay` and abs-send-time are answered.

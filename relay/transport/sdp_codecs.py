@@ -1,7 +1,7 @@
 """What an m-line offers: codecs, feedback, header extensions, streams (RFC 8866, RFC 4585, RFC 4588, RFC 5576, RFC 8285,
 RFC 8853).
 
-What it owns: reading an m-line's attributes into facts, and the choice of one payload type.  What it must never know: answers.
+Owns: reading an m-line's attributes into facts, and the choice of one payload type.  Must never know: answers.
 """
 
 import re

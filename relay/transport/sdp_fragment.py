@@ -1,6 +1,6 @@
 """SDP fragments of trickle ICE and ICE restart (RFC 8840 §9, RFC 9725 §4.3).
 
-What it owns: their syntax and our answer.  What it must never know: whether the session exists, ETags.
+Owns: their syntax and our answer.  Must never know: whether the session exists, ETags.
 """
 
 from relay.transport.sdp_answer import candidate_lines, credential_lines

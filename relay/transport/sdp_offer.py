@@ -1,7 +1,7 @@
 """Offers, parsed and bounded (RFC 8866): text in, checked m-lines out.
 
-What it owns: SDP's syntax and the rules every offer must obey (one BUNDLE group, rtcp-mux, ICE, DTLS).  What it must never
-know: which codecs we like, answers, sockets.
+Owns: SDP's syntax and the rules every offer must obey (one BUNDLE group, rtcp-mux, ICE, DTLS).
+Must never know: which codecs we like, answers, sockets.
 
 The parser is ours because `aiortc.sdp` answers hostile text with AssertionError, KeyError or StopIteration, knows neither
 rid nor simulcast, and would bring FFmpeg into the packets' process; it stays the oracle of the tests.

@@ -1,6 +1,6 @@
 """The facts of a session description, frozen.
 
-What it owns: the vocabulary of `relay.transport.sdp`.  What it must never know: SDP's syntax, sockets, cameras' names, policy.
+Owns: the vocabulary of `relay.transport.sdp`.  Must never know: SDP's syntax, sockets, cameras' names, policy.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Datagrams out, as few system calls as the kernel allows.
 
-What it owns: segmentation (UDP_SEGMENT, udp(7)) and what to do when the kernel refuses.  What it must never know: who the
+Owns: segmentation (UDP_SEGMENT, udp(7)) and what to do when the kernel refuses.  Must never know: who the
 datagrams are for.
 
 A run of packets of one size, the last one maybe shorter, leaves in one `sendmsg`.  Refusals cost the addressee its own

@@ -1,6 +1,6 @@
 """Linux's socket options that Python does not name.
 
-What it owns: buffer sizes and the kernel's count of dropped datagrams.  What it must never know: who sends.
+Owns: buffer sizes and the kernel's count of dropped datagrams.  Must never know: who sends.
 """
 
 import socket

@@ -1,7 +1,7 @@
 """Sealing and opening of RTP and RTCP (RFC 3711, RFC 7714) for one peer.
 
-What it owns: the session keys of one peer, its replay windows, and the rule that no (key, SSRC, index) is sealed twice (I10).
-What it must never know: sockets, what is inside a payload.
+Owns: the session keys of one peer, its replay windows, and the rule that no (key, SSRC, index) is sealed twice (I10).
+Must never know: sockets, what is inside a payload.
 
 AEAD_AES_128_GCM is sealed here: `cryptography` seals in 1.2 µs where libsrtp needs 2.8, opens twice as fast, and the
 caller gives the index, which libsrtp guesses.  `srtp_cm` serves the other profile; `srtp_keys` makes a session from the

@@ -1,6 +1,6 @@
 """AES128_CM_SHA1_80 (RFC 3711) through libsrtp, for peers that do not know AES-GCM.
 
-What it owns: two libsrtp sessions.  What it must never know: sockets, what is inside a payload.
+Owns: two libsrtp sessions.  Must never know: sockets, what is inside a payload.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
 """From the keys of a DTLS handshake to the SRTP session of a peer (RFC 5764 §4.2).
 
-What it owns: the profiles we offer, and how exported keying material is cut.  What it must never know: sockets, packets.
+Owns: the profiles we offer, and how exported keying material is cut.  Must never know: sockets, packets.
 
 AEAD_AES_128_GCM is preferred.  AES128_CM_SHA1_80 serves peers that know nothing better.
 """

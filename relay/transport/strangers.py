@@ -1,6 +1,6 @@
 """The queue of strangers: datagrams from addresses that passed no check are read at a bounded pace.
 
-What it owns: the second socket, and when it is read.  What it must never know: what a datagram says.
+Owns: the second socket, and when it is read.  Must never know: what a datagram says.
 
 The kernel sorts by source address (`reuseport_filter`), so that a flood from strangers fills this queue only.  After a full
 batch the socket is left alone for a while: a flood must not buy our time.

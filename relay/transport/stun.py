@@ -1,6 +1,6 @@
 """STUN binding requests of ICE over bytes (RFC 8489, RFC 8445): parse, authenticate, answer.
 
-What it owns: the wire format.  What it must never know: which credentials exist, addresses, sockets.
+Owns: the wire format.  Must never know: which credentials exist, addresses, sockets.
 
 A lite agent only answers: requests are parsed, everything else is refused.  Unknown attributes are ignored, which is laxer than
 RFC 8489 §6.3.1: every WebRTC stack needs it of its peers.

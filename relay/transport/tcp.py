@@ -1,6 +1,6 @@
 """ICE over TCP, for networks that block UDP (RFC 6544, passive only; framing of RFC 4571).
 
-What it owns: the listening socket, the connections, their framing and bounds.  What it must never know: peers, STUN, what a
+Owns: the listening socket, the connections, their framing and bounds.  Must never know: peers, STUN, what a
 datagram says.
 
 A connection looks to the rest of the transport like an address, `("tcp!192.0.2.1", 50000)`, whose datagrams come and go in

@@ -1,7 +1,6 @@
 """Views that outlive control: what a control that restarts makes of them.
 
-What this file owns: the comparison of the workers' inventories with the catalogue's open views.  What it must never know:
-HTTP, policy, packets.
+Owns: the comparison of the workers' inventories with the catalogue's open views.  Must never know: HTTP, policy, packets.
 
 ```
 catalogue has the view open, a worker has its leg      ──▶ the view goes on; it ends with the sign-in named in its row

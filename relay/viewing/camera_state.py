@@ -1,7 +1,7 @@
 """The state of a camera, as the page shows it.
 
-What this file owns: how publish session, recording, live socket and views become one state for each tile.  What it must never
-know: sockets, HTTP, positions and civil identities (LIV-04: neither is shown beside a live picture).
+Owns: how publish session, recording, live socket and views become one state for each tile.
+Must never know: sockets, HTTP, positions and civil identities (LIV-04: neither is shown beside a live picture).
 """
 
 from typing import cast

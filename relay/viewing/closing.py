@@ -1,6 +1,6 @@
 """The ends of live views on their way into the journal.
 
-What this file owns: that each end is entered once, however long the disk takes.  What it must never know: viewer sessions,
+Owns: that each end is entered once, however long the disk takes.  Must never know: viewer sessions,
 workers, HTTP.
 """
 

@@ -1,7 +1,7 @@
 """How views and viewer sessions end.
 
-What this file owns: the end of every view, once, with the span really seen, and the end of a viewer session at its worker.
-What it must never know: HTTP, packets, why something is decided.
+Owns: the end of every view, once, with the span really seen, and the end of a viewer session at its worker.
+Must never know: HTTP, packets, why something is decided.
 
 A view ends in one of two ways.  The worker reports it (`LegEnded`) with the span that was sent.  Or no worker reports the span
 any more (the worker died, its session is gone): then the end names the longest possible span, and marks it `upper_bound`.

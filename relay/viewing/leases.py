@@ -1,6 +1,6 @@
 """Leases: how long a view goes on without control.
 
-What this file owns: the lease of each view at its worker, and its row in the catalogue.  What it must never know: policy, the
+Owns: the lease of each view at its worker, and its row in the catalogue.  Must never know: policy, the
 journal, HTTP.
 
 A worker ends a leg whose lease has run out, so that no view outlives a control that is gone.  A lease lasts longer than a

@@ -1,6 +1,6 @@
 """What workers report of legs and viewer sessions, on its way to the page and into the journal.
 
-What this file owns: which report reaches which page.  What it must never know: policy, HTTP, packets.
+Owns: which report reaches which page.  Must never know: policy, HTTP, packets.
 """
 
 from relay.channel import messages as m

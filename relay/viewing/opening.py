@@ -1,7 +1,6 @@
 """How a view begins.
 
-What this file owns: the order of I3: decide, journal entry durable, look once more, then the leg.  What it must never know:
-HTTP, packets.
+Owns: the order of I3: decide, journal entry durable, look once more, then the leg.  Must never know: HTTP, packets.
 
 ```
 person ─ assign ─▶ decide (policy; a refusal is journalled)

@@ -1,7 +1,7 @@
 """Which viewer sessions are open, and which live view is in which of their slots.
 
-What this file owns: viewer sessions by secret, live views by id, and who is notified when the number of a camera's views
-changes.  What it must never know: policy, the journal, workers.
+Owns: viewer sessions by secret, live views by id, and who is notified when the number of a camera's views
+changes.  Must never know: policy, the journal, workers.
 """
 
 from collections.abc import Callable

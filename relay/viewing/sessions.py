@@ -1,6 +1,6 @@
 """The shape of viewer sessions and of the live views in their slots.
 
-What this file owns: that shape, and the secret that names a viewer session.  What it must never know: policy, the journal,
+Owns: that shape, and the secret that names a viewer session.  Must never know: policy, the journal,
 HTTP.
 
 A wall is a page's grid of tiles.  It has one viewer session with each worker, with a slot for each tile.

@@ -1,7 +1,7 @@
 """What pages and players ask of live views.
 
-What this file owns: the requests (open and close a viewer session, assign a slot, choose layer and sound) and the parts that
-carry them out.  What it must never know: HTTP, packets.
+Owns: the requests (open and close a viewer session, assign a slot, choose layer and sound) and the parts that
+carry them out.  Must never know: HTTP, packets.
 
 A viewer session is named by its unguessable secret.  The secret carries a digest of token and person, so that after a restart
 of control it still belongs to the person who opened it, though nothing about it was stored.

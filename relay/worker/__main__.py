@@ -1,6 +1,6 @@
 """`python -m relay.worker --config FILE --index I`: one process of the packet path.
 
-What this file owns: the process (socket, identity, loop, signals, garbage collection).  What it must never know: the
+Owns: the process (socket, identity, loop, signals, garbage collection).  Must never know: the
 application's settings; it is handed `relay.worker.config.WorkerConfig` in a file.
 """
 

@@ -1,6 +1,6 @@
 """One camera: its packets go to the legs and to the tap, and it is sent RTCP feedback.
 
-What this file owns: one publish session.  What it must never know: who watches and why, files, HTTP.
+Owns: one publish session.  Must never know: who watches and why, files, HTTP.
 """
 
 import secrets

@@ -1,6 +1,6 @@
 """Garbage collection that no packet ever waits for.
 
-What this file owns: when Python's cycle collector runs in a worker.  What it must never know: packets.
+Owns: when Python's cycle collector runs in a worker.  Must never know: packets.
 
 Packets, bursts and histories make no cycles: reference counts free them.  Cycles come from sessions that ended (a peer and its
 handler refer to each other) and are few.  Automatic collection is therefore off.  Cycles are collected while no camera streams.

@@ -1,7 +1,7 @@
 """The settings of one worker process.
 
-What this file owns: the shape of `<data>/run/worker-<i>.json`, which the supervisor writes (UTF-8 JSON, mode 0600) and
-`python -m relay.worker --config FILE --index I` reads.  What it must never know: the application's settings file.
+Owns: the shape of `<data>/run/worker-<i>.json`, which the supervisor writes (UTF-8 JSON, mode 0600) and
+`python -m relay.worker --config FILE --index I` reads.  Must never know: the application's settings file.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """The channel to control: a listening Unix socket, questions that are answered, facts that are posted.
 
-What this file owns: the connections of control, and since when there is none.  What it must never know: what a message means.
+Owns: the connections of control, and since when there is none.  Must never know: what a message means.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,6 +1,6 @@
 """Which slots get a camera's packets, and in which order.
 
-What this file owns: the slots of each camera, and the order in which batches meet legs.  What it must never know: packets,
+Owns: the slots of each camera, and the order in which batches meet legs.  Must never know: packets,
 keys, views and leases.
 
 Serving 100 legs takes milliseconds.  Long fan-outs are therefore cut into slices, cameras take turns, legs rotate: between two

@@ -1,6 +1,6 @@
 """One leg on its way out: its replay, its backlog, sealing and sending, and the packets kept for resending.
 
-What this file owns: the sending state of one slot.  What it must never know: cameras by name, views and leases, other viewers.
+Owns: the sending state of one slot.  Must never know: cameras by name, views and leases, other viewers.
 
 Calls go one way: a viewer and its slots call their senders.  Two facts go up, as events: the first packet of a view left, and
 packets wait.

@@ -1,6 +1,6 @@
 """Which view each slot shows, and until when.
 
-What this file owns: views, their leases, and the facts posted at their beginning and end.  What it must never know: packets,
+Owns: views, their leases, and the facts posted at their beginning and end.  Must never know: packets,
 peers' keys, in which order slots are served.
 """
 

@@ -1,6 +1,6 @@
 """The cameras that publish to this worker: one live publish session each.
 
-What this file owns: which camera holds which session.  What it must never know: viewers, why a camera may publish, files.
+Owns: which camera holds which session.  Must never know: viewers, why a camera may publish, files.
 """
 
 from asyncio import TimerHandle

@@ -1,6 +1,6 @@
 """What a worker reports: to viewers their sender reports, to control how every camera and leg fares.
 
-What this file owns: the contents of reports and of the inventory.  What it must never know: packets, why somebody watches.
+Owns: the contents of reports and of the inventory.  Must never know: packets, why somebody watches.
 """
 
 import asyncio

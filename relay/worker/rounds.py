@@ -1,6 +1,6 @@
 """Rounds: the work that is due by time, done in passing where packets wake the worker.
 
-What this file owns: when a round is due.  What it must never know: what a round does.
+Owns: when a round is due.  Must never know: what a round does.
 
 A wake-up for a round alone costs more than the round, because a core that slept has cold caches.  While packets come, rounds
 are made after their drains; the timer is moved on each time and never fires.

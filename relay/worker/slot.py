@@ -1,7 +1,7 @@
 """One slot of a viewer: the place where a leg, a journalled view and a lease meet.
 
-What this file owns: what a slot shows, for how long it may, and how good a picture the viewer can take.  What it must never
-know: other viewers, the channel's frames, sockets, packets (its `sender` does).
+Owns: what a slot shows, for how long it may, and how good a picture the viewer can take.
+Must never know: other viewers, the channel's frames, sockets, packets (its `sender` does).
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The tap: a copy of every packet for the recorder, never at the cost of a packet on its way to viewers.
 
-What this file owns: the connection to the recorder, its bound, and which recordings are announced to it.  What it must never
-know: files, fragments, keys.
+Owns: the connection to the recorder, its bound, and which recordings are announced to it.
+Must never know: files, fragments, keys.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """One viewer: its slots, its sound, and its feedback on what it received.
 
-What this file owns: a viewer's peer and its slots.  What it must never know: why it may watch (control decided that), cameras'
+Owns: a viewer's peer and its slots.  Must never know: why it may watch (control decided that), cameras'
 sockets, how packets are sealed (`leg_sender` does that).
 """
 

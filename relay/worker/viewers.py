@@ -1,6 +1,6 @@
 """The viewers of this worker: one viewer session each, with its slots.
 
-What this file owns: which viewers there are, and the pace at which their replays are sent.  What it must never know: why
+Owns: which viewers there are, and the pace at which their replays are sent.  Must never know: why
 somebody may watch, how packets are sealed.
 """
 

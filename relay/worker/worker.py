@@ -1,6 +1,6 @@
 """One worker: it puts its parts together, answers control, and drives everything that is due by time.
 
-What this file owns: the life of the worker and the rhythm of its rounds.  What it must never know: HTTP, the database, files,
+Owns: the life of the worker and the rhythm of its rounds.  Must never know: HTTP, the database, files,
 why somebody may watch.
 """
 

@@ -1,6 +1,6 @@
 """scripts/bench METHOD: what the relay costs and what it adds, measured; references in the same run.
 
-Owns the command line.  Must never know how a method measures: its module says so, and prints its own tables (Markdown, as
+Owns: the command line.  Must never know: how a method measures: its module says so, and prints its own tables (Markdown, as
 BENCHMARKS.md has them).
 """
 

@@ -2,7 +2,7 @@
 
     scripts/bench check [--gigabytes 20] [--mbit 2] [--minutes 10]
 
-Owns the folder and the figures.  Must never know what the check compares.  The check reads chains, rows, keys and names,
+Owns: the folder and the figures.  Must never know: what the check compares.  The check reads chains, rows, keys and names,
 never a media byte: sparse files change nothing.  Prints seconds and bytes of chain, and what that is for 1 TB.  The machine
 should be idle; say so when quoting numbers.
 """

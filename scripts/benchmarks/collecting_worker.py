@@ -1,6 +1,6 @@
 """A worker whose garbage is collected once a second, busy or not: `python -m scripts.benchmarks.collecting_worker`.
 
-Owns that one difference.  Must never know who measures.  A worker of ours collects while nothing streams.  This one shows
+Owns: that one difference.  Must never know: who measures.  A worker of ours collects while nothing streams.  This one shows
 what it would cost otherwise.
 """
 

@@ -1,6 +1,6 @@
 """scripts/crash: a whole relay under live cameras and viewers, its processes killed one by one at random instants.
 
-Owns the run: relay, cameras, viewers, kills, and the questions asked at the end.  Must never know how a chain is read or a
+Owns: the run: relay, cameras, viewers, kills, and the questions asked at the end.  Must never know: how a chain is read or a
 figure is made (`crash_report`).  Everything stays on 127.0.0.1.  Exit code 1: something was lost that must not be.
 """
 

@@ -1,6 +1,6 @@
 """What a series of kills cost, read from what is on disk and from when viewers saw packets.
 
-Owns the arithmetic and the table.  Must never know how processes are started, killed or watched: it takes chains, instants
+Owns: the arithmetic and the table.  Must never know: how processes are started, killed or watched: it takes chains, instants
 (UTC, nanoseconds) and verdicts.
 """
 

@@ -5,7 +5,7 @@ camera of its own.  Figures over the run: packets that the walls missed (by sequ
 at the beginning and the end and the slope between; afterwards every recording is verified and its gaps are counted.  A full
 run is thirty minutes (`--seconds 1800`); the table says how long this one was.
 
-Owns the fleet and its figures.  Must never know how a recording is judged (`relay verify` does).
+Owns: the fleet and its figures.  Must never know: how a recording is judged (`relay verify` does).
 """
 
 import argparse

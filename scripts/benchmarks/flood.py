@@ -3,7 +3,7 @@
 Three processes on 127.0.0.1: the relay's port with two cameras, each forwarded to a viewer of its own (250 packets/s of 1050
 bytes, sealed as a leg seals them); the traffic's ends, which measure loss and delay; and the flooder.  Where a flood aims at a
 peer, by its ufrag or by its address, it aims at the first pair; the figures are the second's, the first's loss beside them.
-Owns the floods and the figures.  Must never know how the port defends itself.  The relay has a core of its own where there
+Owns: the floods and the figures.  Must never know: how the port defends itself.  The relay has a core of its own where there
 are two.  Every flood is bounded in time and goes to our own port only.
 """
 

@@ -5,7 +5,7 @@ server process (to the nanosecond) over everything forwarded in a run that begin
 the camera's system call to the kernel's stamp at each sink.  Servers are measured in turn, A B A B; a row is the median of its
 runs.
 
-Owns the rows and their order.  Must never know how a server is started or asked (`rig`, `janus`, `mediamtx`, `stock_aiortc`).
+Owns: the rows and their order.  Must never know: how a server is started or asked (`rig`, `janus`, `mediamtx`, `stock_aiortc`).
 """
 
 import argparse

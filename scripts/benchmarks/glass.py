@@ -5,7 +5,7 @@ Chromium shows it.  The code is the camera's clock when the picture was taken; e
 dated with the time Chromium expects it on the screen (`requestVideoFrameCallback`, `expectedDisplayTime`).  All on one
 machine, one clock; encoder and decoder run on its cores too.  Beside it: what Chromium's own buffer and decoder took of it.
 
-Owns the figures.  Must never know how a time code is drawn or read (`sim_cameras.timecode`).
+Owns: the figures.  Must never know: how a time code is drawn or read (`sim_cameras.timecode`).
 """
 
 import argparse

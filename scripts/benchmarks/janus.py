@@ -1,6 +1,6 @@
 """Debian's Janus beside us: VideoRoom, ICE-lite, asked over its Unix-socket transport.
 
-Owns its configuration and the signalling of publishers and subscribers.  Must never load a plugin that costs anything.
+Owns: its configuration and the signalling of publishers and subscribers.  Must never load a plugin that costs anything.
 """
 
 import asyncio

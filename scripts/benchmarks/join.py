@@ -5,7 +5,7 @@ a process of their own, one keyframe in two seconds.  A join is timed from befor
 beforehand) to the kernel's stamp of the last packet of the first whole keyframe: HTTP, policy, journal, ICE, DTLS, the replay
 of what came since the keyframe.  A switch is timed from before the message on the live socket, in a wall of sixteen slots.
 
-Owns both figures.  Must never know how the relay decides.
+Owns: both figures.  Must never know: how the relay decides.
 """
 
 import argparse

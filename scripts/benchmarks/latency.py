@@ -6,7 +6,7 @@ viewers, then a hundred (the last of them to get each picture, and that on keyfr
 on the same worker.  Second table: the whole relay on 127.0.0.1, ten viewers of one camera and one of another, both recorded
 (mux, seal, fsync are always at work), while something runs beside them again and again; `done` says how often it did.
 
-Owns the tables and what runs beside.  Must never know how a packet is timed (`load`, `tables`).
+Owns: the tables and what runs beside.  Must never know: how a packet is timed (`load`, `tables`).
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """The load: cameras that send and sinks that count, in one process (and network namespace) of its own.
 
-Owns the sockets of cameras and sinks.  Must never know which server is measured.  Speaks JSON lines on standard input and
+Owns: the sockets of cameras and sinks.  Must never know: which server is measured.  Speaks JSON lines on standard input and
 output with `scripts.benchmarks.rig`.  Times are CLOCK_REALTIME nanoseconds: the kernel stamps each arrival (SO_TIMESTAMPNS),
 so that this process being late does not count against the server.
 """

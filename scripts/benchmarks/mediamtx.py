@@ -1,6 +1,6 @@
 """MediaMTX beside us: WHIP in, WHEP out, one UDP port, every other server of it off.
 
-Owns its configuration and the HTTP signalling of publishers and readers, over a Unix socket, because the server stands in a
+Owns: its configuration and the HTTP signalling of publishers and readers, over a Unix socket, because the server stands in a
 network namespace.  Must never start a part of it that costs anything.
 
 MediaMTX puts each picture together and cuts it again for each reader, into packets of at most 1188 bytes of payload.

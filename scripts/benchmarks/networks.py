@@ -9,7 +9,7 @@ as a retransmission.  Gaps are the video gaps of cause `radio` that the verdict 
 gap was, in seconds from the start of the run (a camera that leaves resends nothing).  Sound is not resent.  The simulated
 camera does not follow the bit rate that the relay asks for, a real one does: a pipe too narrow shows the worst case.
 
-Owns the networks and the rows.  Must never know how a packet is repaired.
+Owns: the networks and the rows.  Must never know: how a packet is repaired.
 """
 
 import argparse

@@ -4,7 +4,7 @@ The whole relay on 127.0.0.1 with thin cameras and no viewer; CPU of the whole r
 cameras sent meanwhile.  Afterwards the relay is stopped and every recording verified: the figure counts only where each is
 complete and without a gap.
 
-Owns the figure.  Must never know how a recording is written or judged.
+Owns: the figure.  Must never know: how a recording is written or judged.
 """
 
 import argparse

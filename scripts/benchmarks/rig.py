@@ -1,7 +1,7 @@
 """Two hosts on one machine, the servers under test in one and the load in the other.
 
-Owns the namespaces, the load's process, and our worker (alone, driven over its own channel).  Where namespaces are not allowed
-everything runs on 127.0.0.1, without the references, and the bench says so.  Must never know what is measured.
+Owns: the namespaces, the load's process, and our worker (alone, driven over its own channel).  Where namespaces are not allowed
+everything runs on 127.0.0.1, without the references, and the bench says so.  Must never know: what is measured.
 """
 
 import asyncio

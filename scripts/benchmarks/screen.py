@@ -1,7 +1,7 @@
 """Simulated cameras that film and a Chromium that watches them, around the whole relay.
 
-Owns the cameras' process and what is read from a page: pictures with their time codes, and Chromium's own statistics.  Must
-never know what is measured.
+Owns: the cameras' process and what is read from a page: pictures with their time codes, and Chromium's own statistics.  Must
+never know: what is measured.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The other reference: aiortc as its documentation shows it, one camera fanned out by MediaRelay (decoded and encoded again).
 
-Owns a server process (run this module) and its signalling over standard streams.  Must never know how it is measured.
+Owns: a server process (run this module) and its signalling over standard streams.  Must never know: how it is measured.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Figures and tables of the bench.
 
-Owns the arithmetic and the form of tables.  Must never know a process, a socket or a clock.
+Owns: the arithmetic and the form of tables.  Must never know: a process, a socket or a clock.
 """
 
 import math

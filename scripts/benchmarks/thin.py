@@ -1,6 +1,6 @@
 """The thinnest WebRTC ends that a server will talk to: a plain UDP socket each, no event loop, nothing decoded.
 
-Owns ICE checks towards an ICE-lite server, the DTLS client handshake, the SRTP keys.  Must never cost as much as what it
+Owns: ICE checks towards an ICE-lite server, the DTLS client handshake, the SRTP keys.  Must never cost as much as what it
 measures: after the handshake a sink reads whole segmented bursts (UDP_GRO) and only counts.
 """
 

@@ -2,7 +2,7 @@
 
     scripts/bench verify [--minutes 30] [--mbit 2]
 
-Owns the recording and the figures.  Must never know how a verdict is reached.  Prints MB/s, µs per fragment, peak memory,
+Owns: the recording and the figures.  Must never know: how a verdict is reached.  Prints MB/s, µs per fragment, peak memory,
 bytes added by sealing.  The machine should be idle; say so when quoting numbers.
 """
 

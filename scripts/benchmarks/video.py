@@ -1,6 +1,6 @@
 """What a camera sends, made once: 720p30 H.264 at a bit rate, cut into RTP payloads as libwebrtc cuts them.
 
-Owns the payloads.  Must never know RTP sessions.  Every payload of a slice ends with eight bytes that the load generator
+Owns: the payloads.  Must never know: RTP sessions.  Every payload of a slice ends with eight bytes that the load generator
 overwrites with the packet's number, so that a sink knows which packet it received.  A relay that forwards bytes never looks
 there.
 """

@@ -1,7 +1,7 @@
 """The whole relay under load on 127.0.0.1: supervisor, control, worker and recorder as `relay serve` starts them.
 
-Owns its data folder, people, thin cameras and viewers.  Cameras and viewers come through the same endpoints as real ones.
-Everything that they send is recorded and sealed, and every view is in the journal.  Must never know what is measured.
+Owns: its data folder, people, thin cameras and viewers.  Cameras and viewers come through the same endpoints as real ones.
+Everything that they send is recorded and sealed, and every view is in the journal.  Must never know: what is measured.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Alembic's entry point.
 
-What this file owns: running the revisions on the connection that `relay.store.migrations.upgrade` was given.  What it must
-never know: what a revision changes.
+Owns: running the revisions on the connection that `relay.store.migrations.upgrade` was given.
+Must never know: what a revision changes.
 """
 
 from alembic import context
