@@ -56,7 +56,7 @@ class PublishOpen(Message, frozen=True):
 class ViewerOpen(Message, frozen=True):
     """Accept a viewer's SDP offer (WHEP or wall): every video m-line is a slot, one audio m-line at most.
 
-    Answered by `Answer`.  No media flows before a `SlotAssign`.  WHEP is a wall of one slot.
+    Answered by `Answer`.  No media flows before a `SlotAssign`.  A WHEP player has one slot.
     """
 
     session: str

@@ -31,7 +31,7 @@ class Hello(Message, frozen=True, tag="hello"):
     protocol: int
     """Version of this protocol."""
     workers: tuple[int, ...]
-    """Numbers of the workers.  A page opens at most one wall on each: `POST /wall?worker=<number>`."""
+    """Numbers of the workers.  A page opens at most one viewer session on each: `POST /wall?worker=<number>`."""
     user: str
     """Name of the person who is signed in."""
     role: str
@@ -121,7 +121,7 @@ class Assigned(Message, frozen=True, tag="assigned"):
     """The answer to an `assign` that was carried out."""
 
     slot: int
-    """Slot of the wall."""
+    """Slot of the viewer session."""
     worker: int | None
     """`worker` of the `assign`."""
     camera: str | None
@@ -162,9 +162,9 @@ class ViewEnded(Message, frozen=True, tag="ended"):
     """A view is over that the page did not end itself; its slot is free."""
 
     slot: int
-    """Slot of the wall."""
+    """Slot of the viewer session."""
     worker: int
-    """Worker that the wall is on."""
+    """Worker that the viewer session is on."""
     view: str
     """Id of the view."""
     reason: str
@@ -243,7 +243,7 @@ class InterventionsChanged(Message, frozen=True, tag="interventions"):
 
 
 class WorkerChanged(Message, frozen=True, tag="worker"):
-    """A worker went down, or is back.  The walls on a worker that went down are lost: open them again once it is back."""
+    """A worker went down, or is back.  Viewer sessions on a worker that went down are lost: open them again once it is up."""
 
     worker: int
     """Number of the worker."""
@@ -280,14 +280,14 @@ ToPage: TypeAlias = (
 
 
 class Assign(Message, frozen=True, tag="assign"):
-    """Show a camera in a slot of a wall, or empty the slot.  Answered by `assigned` or `refused`."""
+    """Show a camera in a slot of a viewer session, or empty the slot.  Answered by `assigned` or `refused`."""
 
     wall: str
-    """Secret of the wall: the last part of `Location` in the answer to `POST /wall`."""
+    """Secret of the viewer session: the last part of `Location` in the answer to `POST /wall`."""
     slot: int
-    """Slot, from 0: the index of its video m-line in the wall's offer."""
+    """Slot, from 0: the index of its video m-line in the session's offer."""
     worker: int | None = None
-    """Worker that the wall is on; comes back in the answer."""
+    """Worker that the viewer session is on; comes back in the answer."""
     camera: str | None = None
     """Camera to show; null empties the slot."""
     intervention: str | None = None
@@ -300,7 +300,7 @@ class SetLayer(Message, frozen=True, tag="layer"):
     """Change the layer of a slot, because its tile changed size.  Answered only where it is refused."""
 
     wall: str
-    """Secret of the wall."""
+    """Secret of the viewer session."""
     slot: int
     """Slot."""
     layer: Layer
@@ -308,10 +308,10 @@ class SetLayer(Message, frozen=True, tag="layer"):
 
 
 class Listen(Message, frozen=True, tag="listen"):
-    """Choose the one slot of a wall whose sound is sent.  Answered only where it is refused."""
+    """Choose the one slot of a viewer session whose sound is sent.  Answered only where it is refused."""
 
     wall: str
-    """Secret of the wall."""
+    """Secret of the viewer session."""
     slot: int | None = None
     """Slot; null for silence."""
 

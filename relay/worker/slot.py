@@ -27,7 +27,7 @@ class ReceiverFeedback:
 
 
 class Slot:
-    """A place in a viewer's wall; `number` is `SOUND` for its sound."""
+    """A place in a viewer session; `number` is `SOUND` for its sound."""
 
     def __init__(self, number: int, sender: LegSender) -> None:
         self.number = number
