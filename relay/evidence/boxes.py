@@ -1,7 +1,7 @@
 """A bounds-checked walker over MP4 boxes (ISO/IEC 14496-12): the bytes, track and time of each sample.
 
-What this file owns: finding samples in fragments (`moof`) and in whole files (`moov`), whatever the boxes claim.
-What it must never know: codecs, keys, the chain.  A size, count or offset that leaves its parent raises `TheirError`.  Time and
+Owns: finding samples in fragments (`moof`) and in whole files (`moov`), whatever the boxes claim.
+Must never know: codecs, keys, the chain.  A size, count or offset that leaves its parent raises `TheirError`.  Time and
 memory are bounded by the length of the input.
 """
 

@@ -1,7 +1,7 @@
 """The chain of one recording: the exact bytes of its records, and which record may follow which.
 
-What this file owns: the layout of the file `chain` (FORMAT.md §3) and the writer that appends to it.
-What it must never know: files, the vault, whether a chain is *true* (that is `verify`).
+Owns: the layout of the file `chain` (FORMAT.md §3) and the writer that appends to it.
+Must never know: files, the vault, whether a chain is *true* (that is `verify`).
 
     chain  = magic version record*
     record = length(3) type(1) sequence previous body signature(64)

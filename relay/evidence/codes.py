@@ -1,6 +1,6 @@
 """Every finding and note of a verdict: its question, whether it speaks against the recording, and its text.
 
-What this file owns: findings and notes of FORMAT.md §7, in French and English.  What it must never know: how they are made.
+Owns: findings and notes of FORMAT.md §7, in French and English.  Must never know: how they are made.
 """
 
 from enum import Enum, StrEnum

@@ -1,6 +1,6 @@
 """Whether the times of a recording fit together: unexplained gaps, clocks that jump, media that was retimed.
 
-What this file owns: the tolerances and what counts as an unexplained gap.  What it must never know: bytes, digests, keys.
+Owns: the tolerances and what counts as an unexplained gap.  Must never know: bytes, digests, keys.
 
 Three signed clocks are compared: each track's decode time, the relay's arrival clock, and the lengths of Gap records.
 """
@@ -116,7 +116,7 @@ class Continuity:
             self._anchored(track)
 
     def _clocks(self, link: Link, inside: bool) -> None:
-        """Source arrival anchors a track anew; a sender report ties all of the track since its anchor."""
+        """Source arrival anchors a track again; a sender report ties all of the track since its anchor."""
         for clock in sorted(link.clocks, key=lambda clock: clock.source is not SyncSource.ARRIVAL):
             if clock.source is SyncSource.ARRIVAL:
                 self._anchored(clock.track)

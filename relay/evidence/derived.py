@@ -1,7 +1,7 @@
 """Whether a remuxed copy holds the samples that were sealed, track by track, whatever boxes are around them.
 
-What this file owns: walking a whole MP4 (fragmented or with its tables in `moov`) and comparing its samples with the links.
-What it must never know: signatures.  A copy is never an original: it proves its samples, not what was cut away.
+Owns: walking a whole MP4 (fragmented or with its tables in `moov`) and comparing its samples with the links.
+Must never know: signatures.  A copy is never an original: it proves its samples, not what was cut away.
 """
 
 from collections import deque

@@ -1,6 +1,6 @@
 """Findings, notes and marks of a verification while it runs, bounded so that a hostile recording cannot fill the memory.
 
-What this file owns: the bounds, and the marks of fragments.  What it must never know: why a finding was made.
+Owns: the bounds, and the marks of fragments.  Must never know: why a finding was made.
 """
 
 from relay.base.errors import Kind, TheirError

@@ -1,6 +1,6 @@
 """Keys in files that people handle: raw bytes, hexadecimal digits or PEM.
 
-What this file owns: reading such bytes.  What it must never know: paths.
+Owns: reading such bytes.  Must never know: paths.
 """
 
 import re

@@ -1,9 +1,9 @@
 """By how much sound must be moved to be in sync with its picture, from link to link of a recording.
 
-What this file owns: reading the clock records of a chain (FORMAT.md §3.3).  What it must never know: files, boxes, who plays.
+Owns: reading the clock records of a chain (FORMAT.md §3.3).  Must never know: files, boxes, who plays.
 
 Each track stays on its own RTP clock; a sender report ties it to the camera's wall clock.  Where both tracks are tied, the
-difference of the two ties is the offset.  A clock record of source arrival says that a track is anchored anew (the camera came
+difference of the two ties is the offset.  A clock record of source arrival says that a track is anchored again (the camera came
 back, its timestamps jumped): the offset before it is void from there on.  The first offset after it holds from there on, too.
 """
 

@@ -1,7 +1,7 @@
 """The journal's Merkle log: RFC 6962 §2.1 hashing over salted leaves, proofs, and C2SP signed checkpoints.
 
-What this file owns: hashes, proofs and the text of a checkpoint.
-What it must never know: what an entry says, where leaves are kept, sign-ins, SQL.
+Owns: hashes, proofs and the text of a checkpoint.
+Must never know: what an entry says, where leaves are kept, sign-ins, SQL.
 
 A leaf's data is `commitment(salt, entry)`.  To purge an entry its salt and its text are destroyed: the leaf, the tree and all
 proofs stay valid, and nobody can test guesses of the entry's text.  Checkpoints are C2SP `tlog-checkpoint` notes signed with

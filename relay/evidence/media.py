@@ -1,7 +1,7 @@
 """Whether the given bytes are the bytes that were sealed, and if not, what happened to them.
 
-What this file owns: reading segments in order, comparing digests, naming altered, missing, moved and repeated fragments.
-What it must never know: signatures, times.  It holds the fragments of one segment as a list, and the bytes of a few.
+Owns: reading segments in order, comparing digests, naming altered, missing, moved and repeated fragments.
+Must never know: signatures, times.  It holds the fragments of one segment as a list, and the bytes of a few.
 """
 
 import hashlib

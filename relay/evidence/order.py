@@ -1,6 +1,6 @@
 """Which records of a chain are genuine and in their place.
 
-What this file owns: signatures, sequence numbers and the hash of the record before.  What it must never know: what a record
+Owns: signatures, sequence numbers and the hash of the record before.  Must never know: what a record
 means.
 
 A record passes once the next record repeats its digest, or once its own signature holds.  Hashes link a run of records to the

@@ -1,7 +1,7 @@
 """The records of a chain: their dataclasses and, field by field, their layout.
 
-What this file owns: FORMAT.md §3.2 to §3.7, to the byte.
-What it must never know: who signs a record, which record may follow which, files.
+Owns: FORMAT.md §3.2 to §3.7, to the byte.
+Must never know: who signs a record, which record may follow which, files.
 """
 
 from dataclasses import dataclass

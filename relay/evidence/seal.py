@@ -1,8 +1,8 @@
 """Keys, certificates, digests and the vault's cipher: all of FORMAT.md's sealing except the records.
 
-What this file owns: which bytes are signed (always domain ‖ bytes), how the relay's long-term key certifies a session key, how
+Owns: which bytes are signed (always domain ‖ bytes), how the relay's long-term key certifies a session key, how
 a fragment is encrypted, how a track's samples are digested.
-What it must never know: where keys are kept, files, the order of records.
+Must never know: where keys are kept, files, the order of records.
 
 Ed25519 is RFC 8032, AES-GCM is NIST SP 800-38D, SHA-256 is FIPS 180-4.  A long-term key is named by its SHA-256.
 """
@@ -86,7 +86,7 @@ def key_id(public_key: bytes) -> bytes:
 
 
 def signature_holds(public_key: bytes, message: bytes, signature: bytes) -> bool:
-    """Tell whether an Ed25519 signature holds; False for a public key that is no point on the curve."""
+    """Return whether an Ed25519 signature holds; False for a public key that is no point on the curve."""
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except (InvalidSignature, ValueError):
@@ -115,11 +115,11 @@ class SessionCertificate:
         return DOMAIN_CERTIFICATE + encode(CERTIFICATE, self)[:-SIGNATURE]
 
     def issued_by(self, public_key: bytes) -> bool:
-        """Tell whether `public_key` (32 bytes) issued this certificate."""
+        """Return whether `public_key` (32 bytes) issued this certificate."""
         return self.issuer == key_id(public_key) and signature_holds(public_key, self.signed_bytes(), self.signature)
 
     def covers(self, utc_ns: int) -> bool:
-        """Tell whether the certificate is valid at that time (UTC nanoseconds)."""
+        """Return whether the certificate is valid at that time (UTC nanoseconds)."""
         return self.not_before_ns <= utc_ns <= self.not_after_ns
 
 

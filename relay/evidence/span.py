@@ -1,7 +1,7 @@
 """How long a recording lasts.
 
-What this file owns: the arithmetic of a recording's own timeline, used by its writer, its recovery and its verifier.
-What it must never know: records, files.
+Owns: the arithmetic of a recording's own timeline, used by its writer, its recovery and its verifier.
+Must never know: records, files.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """The verifier in one file, for a court's expert: needs Python 3.11 or later and the package `cryptography`, nothing else.
 
-What this file owns: the list of modules, how they are put together, and the small command line.
-What it must never know: settings, colours, the vault's keys.  The single file holds the source of the relay's own modules,
+Owns: the list of modules, how they are put together, and the small command line.
+Must never know: settings, colours, the vault's keys.  The single file holds the source of the relay's own modules,
 unchanged, so that it gives the same verdict.
 """
 

@@ -1,6 +1,6 @@
 """Signed documents that travel with a recording: statement of an interval, succession of long-term keys, revoked keys.
 
-What this file owns: FORMAT.md §5 to §6a, to the byte.  What it must never know: files, how a long-term key is kept.
+Owns: FORMAT.md §5 to §6a, to the byte.  Must never know: files, how a long-term key is kept.
 """
 
 import base64
@@ -165,7 +165,7 @@ def read_statement(data: bytes) -> Statement:
 
 
 def statement_holds(statement: Statement, public_key: bytes) -> bool:
-    """Tell whether the long-term key `public_key` signed this statement."""
+    """Return whether the long-term key `public_key` signed this statement."""
     return statement.issuer == key_id(public_key) and signature_holds(
         public_key, _statement_bytes(statement), statement.signature
     )
@@ -184,7 +184,7 @@ def read_succession(data: bytes) -> Succession:
 
 
 def succession_holds(succession: Succession) -> bool:
-    """Tell whether both keys signed."""
+    """Return whether both keys signed."""
     signed = _succession_bytes(succession)
     return signature_holds(succession.old_key, signed, succession.old_signature) and signature_holds(
         succession.new_key, signed, succession.new_signature
@@ -250,7 +250,7 @@ def read_revocations(data: bytes) -> Revocations:
 
 
 def revocations_hold(revocations: Revocations, public_key: bytes) -> bool:
-    """Tell whether the long-term key `public_key` signed this list."""
+    """Return whether the long-term key `public_key` signed this list."""
     return revocations.issuer == key_id(public_key) and signature_holds(
         public_key, _revocations_bytes(revocations), revocations.signature
     )

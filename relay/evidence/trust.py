@@ -1,6 +1,6 @@
 """Whose seal it is: certificates, successions of long-term keys, revocation.
 
-What this file owns: when the origin counts as proved.  What it must never know: media, times of fragments, where keys are kept.
+Owns: when the origin counts as proved.  Must never know: media, times of fragments, where keys are kept.
 """
 
 from collections.abc import Collection, Mapping, Sequence

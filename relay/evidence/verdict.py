@@ -1,6 +1,6 @@
 """The verdict of a verification: four answers, one mark per fragment, findings and notes in words, and an exit code.
 
-What this file owns: a verdict and its texts in French and English.  What it must never know: how a finding was made.
+Owns: a verdict and its texts in French and English.  Must never know: how a finding was made.
 
 A *finding* speaks against the recording and makes the exit code 1.  A *note* does not (an explained gap, for example).
 """

@@ -1,7 +1,7 @@
 """The verdict on a recording: a vault folder, a copy of it, or an export, checked against its chain and a trusted public key.
 
-What this file owns: the order of the checks, and how findings lead to the four answers.
-What it must never know: where the recording came from, how the verdict is shown, the network.  It reads through a `Reader`,
+Owns: the order of the checks, and how findings lead to the four answers.
+Must never know: where the recording came from, how the verdict is shown, the network.  It reads through a `Reader`,
 hashes the bytes, re-encodes nothing (I6), and holds a few fragments and the list of one segment at most.
 
 The rules are FORMAT.md §7.  Parts: `order` (signatures and sequence), `trust` (keys), `media` (bytes), `continuity` (times),

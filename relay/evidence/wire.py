@@ -1,7 +1,7 @@
 """Canonical binary encoding: each value has one encoding, and every other is refused.
 
-What this file owns: the primitives from which FORMAT.md builds its records, and the rule `encode(decode(b)) == b`.
-What it must never know: keys, files, what a record means.
+Owns: the primitives from which FORMAT.md builds its records, and the rule `encode(decode(b)) == b`.
+Must never know: keys, files, what a record means.
 
 A codec writes a value to a `bytearray` and reads it back from a `Cursor`.  Reading raises `TheirError` with the position of the
 first byte that breaks the format; writing raises `ValueError`, because a value out of bounds is our bug.

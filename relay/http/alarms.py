@@ -1,6 +1,6 @@
 """Technical alarms, kept for pages that connect after they were raised.
 
-What this file owns: the last few alarms of each camera, and which sign-ins they reached.  What it must never know: sockets,
+Owns: the last few alarms of each camera, and which sign-ins they reached.  Must never know: sockets,
 which person may see which camera.
 """
 

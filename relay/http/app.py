@@ -1,6 +1,6 @@
 """The application: every route of every resource, each behind its access check.
 
-What this file owns: the list of resources.  What it must never know: what they do.
+Owns: the list of resources.  Must never know: what they do.
 """
 
 from aiohttp import web

@@ -1,6 +1,6 @@
 """Reading bodies and writing answers, in the same way for every resource.
 
-What this file owns: content types, sizes, and the refusal of a body that breaks a rule.  What it must never know: a resource.
+Owns: content types, sizes, and the refusal of a body that breaks a rule.  Must never know: a resource.
 """
 
 import json

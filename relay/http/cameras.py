@@ -1,6 +1,6 @@
 """`/api/cameras`: live states, and enrolments for administrators; requests to stream; tokens for WHEP clients.
 
-What this file owns: the JSON of cameras.  What it must never know: SDP, positions.
+Owns: the JSON of cameras.  Must never know: SDP, positions.
 """
 
 from typing import Any

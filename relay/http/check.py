@@ -1,6 +1,6 @@
 """`/api/check`: compare vault, catalogue, keys and journal, and repair safe disagreements.
 
-What this file owns: the JSON of comparison and repair.  What it must never know: how they work.
+Owns: the JSON of comparison and repair.  Must never know: how they work.
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """What every handler needs: the services, and the access rule of a route.
 
-What this file owns: the shape of a route and of the application's context.  What it must never know: any particular route.
+Owns: the shape of a route and of the application's context.  Must never know: any particular route.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

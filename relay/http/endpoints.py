@@ -1,6 +1,6 @@
 """Shared by WHIP, WHEP and the wall: PATCH, OPTIONS and CORS (RFC 9725 §4.3, draft-ietf-wish-whep).
 
-What this file owns: the answers that do not depend on the owner of a session.  What it must never know: cameras, viewers.
+Owns: the answers that do not depend on the owner of a session.  Must never know: cameras, viewers.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,6 +1,6 @@
 """`/api/exports` and verdicts: extraction of an interval, and the verdict of `relay verify`.
 
-What this file owns: the JSON of extractions and verdicts.  What it must never know: archives, chains.
+Owns: the JSON of extractions and verdicts.  Must never know: archives, chains.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """`/api/holds`: recordings kept past their term for a procedure (RET-02).
 
-What this file owns: the JSON of holds.  What it must never know: terms, keys.
+Owns: the JSON of holds.  Must never know: terms, keys.
 """
 
 from aiohttp import web

@@ -1,6 +1,6 @@
 """The pages' live sockets: which pages are connected, which messages each gets, and what happens to a slow one.
 
-What this file owns: one bounded queue for each socket, and the messages that go to every page.  What it must never know: how a
+Owns: one bounded queue for each socket, and the messages that go to every page.  Must never know: how a
 message is read.
 """
 

@@ -1,6 +1,6 @@
 """`/api/interventions`: open, join, close.
 
-What this file owns: the JSON of interventions.  What it must never know: views, recordings.
+Owns: the JSON of interventions.  Must never know: views, recordings.
 """
 
 from aiohttp import web

@@ -1,6 +1,6 @@
 """`/api/journal`: entries, checkpoints and proofs.
 
-What this file owns: the JSON of the journal, and the entry that each reading makes (JRN-04).  What it must never know: how the
+Owns: the JSON of the journal, and the entry that each reading makes (JRN-04).  Must never know: how the
 journal is stored.
 """
 

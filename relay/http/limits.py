@@ -1,6 +1,6 @@
 """Rate limits per source address: token buckets, bounded in number.
 
-What this file owns: the arithmetic.  What it must never know: HTTP; any clock except the `now` it is given.
+Owns: the arithmetic.  Must never know: HTTP; any clock except the `now` it is given.
 """
 
 from collections import OrderedDict

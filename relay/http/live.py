@@ -1,6 +1,6 @@
 """`/live` and `/live/camera`: the two WebSockets (relay/protocol/LIVE.md).
 
-What this file owns: which service acts on which message, and the answers to pages.  What it must never know: what a view or a
+Owns: which service acts on which message, and the answers to pages.  Must never know: what a view or a
 request costs.
 """
 

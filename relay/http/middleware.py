@@ -1,6 +1,6 @@
 """What every request passes: security headers, errors to statuses, rate limits, access checks.
 
-What this file owns: the one table from `Kind` to HTTP status, and the default refusal.  What it must never know: a resource.
+Owns: the one table from `Kind` to HTTP status, and the default refusal.  Must never know: a resource.
 """
 
 import json
@@ -172,7 +172,7 @@ async def _signed_in(request: web.Request, services: Context) -> None:
 
 
 def is_console(request: web.Request) -> bool:
-    """Tell whether the request came over the console's Unix socket (mode 0600): its user can open the data folder anyway."""
+    """Return whether the request came over the console's Unix socket (mode 0600): its user can open the data folder anyway."""
     sock = request.transport.get_extra_info("socket") if request.transport is not None else None
     return sock is not None and sock.family == socket.AF_UNIX
 

@@ -1,6 +1,6 @@
 """The OpenAPI description, made from the routes and models that serve requests.
 
-What this file owns: the form of the document.  What it must never know: a handler.
+Owns: the form of the document.  Must never know: a handler.
 """
 
 import re

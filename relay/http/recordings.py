@@ -1,6 +1,6 @@
 """`/api/recordings` and `/api/views`: the catalogue, and playback inside a journalled view.
 
-What this file owns: the JSON and the HLS URLs.  What it must never know: keys, the vault.
+Owns: the JSON and the HLS URLs.  Must never know: keys, the vault.
 """
 
 from aiohttp import hdrs, web

@@ -1,6 +1,6 @@
 """Bodies and answers of the JSON routes; OpenAPI is made from them.
 
-What this file owns: names and bounds of fields.  What it must never know: what a handler does.
+Owns: names and bounds of fields.  Must never know: what a handler does.
 """
 
 from typing import Literal

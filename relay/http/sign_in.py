@@ -1,6 +1,6 @@
 """`/api/session`: sign in, show the sign-in, sign out.
 
-What this file owns: the cookie.  What it must never know: how passwords are checked.
+Owns: the cookie.  Must never know: how passwords are checked.
 """
 
 from aiohttp import web

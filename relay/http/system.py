@@ -1,6 +1,6 @@
 """Health, metrics, OpenAPI, and the files of the page.
 
-What this file owns: the endpoints that machines use.  What it must never know: a person.
+Owns: the endpoints that machines use.  Must never know: a person.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """`/api/users`: people, for administrators.
 
-What this file owns: the JSON of people.  What it must never know: password hashes.
+Owns: the JSON of people.  Must never know: password hashes.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """`/wall`: one connection per worker with a pool of slots; a slot's camera is assigned over `/live`.
 
-What this file owns: status codes and headers of this endpoint.  What it must never know: which camera is shown.
+Owns: status codes and headers of this endpoint.  Must never know: which camera is shown.
 """
 
 from aiohttp import web

@@ -1,6 +1,6 @@
 """`/whep/{camera}`: a standard client watches one camera (draft-ietf-wish-whep); a viewer session of one slot.
 
-What this file owns: status codes and headers of this endpoint.  What it must never know: workers, the journal.
+Owns: status codes and headers of this endpoint.  Must never know: workers, the journal.
 """
 
 from aiohttp import web

@@ -1,6 +1,6 @@
 """`/whip/{camera}`: cameras publish here (RFC 9725).
 
-What this file owns: status codes and headers of this endpoint.  What it must never know: workers, recordings.
+Owns: status codes and headers of this endpoint.  Must never know: workers, recordings.
 """
 
 from aiohttp import web
