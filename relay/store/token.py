@@ -7,6 +7,8 @@ A key is named by a *reference*, `pkcs11:<CKA_ID in hex>`, which stands in the k
 CKM_EDDSA on edwards25519 (RFC 8032).  Wrapping is CKM_AES_GCM with a random 96-bit nonce of the relay, in the form of
 `wrapping`.  Every call blocks, for a second perhaps on a slow token: callers on a loop use a thread.  The PIN is read again at
 each log-in, and is in no message and no error.
+
+`pkcs11` is imported inside functions: only an installation with a token loads that library.
 """
 
 import functools
