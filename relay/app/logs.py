@@ -13,9 +13,8 @@ import structlog
 
 from relay.base.redact import redact
 
-_PERSONAL = frozenset(
-    {"user", "name", "author", "bearer", "password", "token", "secret", "session", "remote", "peername", "motive"}
-)
+_SESSIONS = frozenset({"secret", "session", "sign_in", "viewer_session", "publish_session"})
+_PERSONAL = _SESSIONS | {"user", "name", "author", "bearer", "password", "token", "remote", "peername", "motive"}
 """Keys whose value identifies a person or grants access: never written."""
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}

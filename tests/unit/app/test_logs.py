@@ -49,3 +49,9 @@ def test_personal_data_is_struck_out_of_message_fields_and_tracebacks(lines: io.
     for secret in (token, "192.0.2.7", "198.51.100.9", "203.0.113.4", "2001:db8::7", "verysecretpassword", "marie"):
         assert secret not in written
     assert "ValueError" in written
+
+
+@pytest.mark.parametrize("key", ["secret", "session", "sign_in", "viewer_session", "publish_session"])
+def test_a_session_of_any_kind_is_struck_out_by_its_name(lines: io.StringIO, key: str) -> None:
+    logging.getLogger("relay.x").warning("it ended", extra={key: "short-4711"})
+    assert "short-4711" not in lines.getvalue()
