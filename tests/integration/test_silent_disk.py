@@ -166,3 +166,29 @@ async def test_every_kind_of_request_that_writes_is_answered_while_the_disk_is_s
                 assert (await person.call(method, path, body))[0] == 503, path
         for person, method, path, body, status in requests:
             assert (await person.call(method, path, body))[0] == status, path
+
+
+async def test_live_messages_and_ends_are_answered_while_the_disk_is_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with control_line(tmp_path) as line, line.person("olga", "operator") as olga, line.page(olga) as page:
+        intervention, location = await _watching(line, olga)
+        wall = (await olga.post_offer("/wall?worker=0")).headers["Location"]
+        secret = wall.rsplit("/", 1)[1]
+        shown = {"t": "assign", "wall": secret, "worker": 0, "camera": "pm-1", "intervention": intervention}
+        await page.say(slot=0, **shown)
+        await page.hear("assigned", slot=0)
+        disk = SilentDisk(line.control.stores.database, line.deadline, monkeypatch)
+        with disk.silent():
+            await page.say(slot=1, **shown)
+            refused = await page.hear("refused", slot=1)
+            assert (refused["code"], refused["detail"]) == ("disk_not_answering", "the data disk does not answer")
+            await page.say(t="assign", wall=secret, slot=0, worker=0, camera=None)
+            await page.hear("assigned", slot=0, camera=None)
+            for address in (location, wall):
+                async with olga.http.delete(olga.url + address, headers={"X-CSRF": olga.csrf}) as closed:
+                    assert closed.status == 200
+            assert line.worker.legs == {}
+        await until(lambda: not line.control.context.viewing.known(), "the ends to be entered")
+        events = _events(await line.entries())
+        assert (events.count("view opened"), events.count("view closed"), events.count("not carried out")) == (3, 2, 1)
