@@ -21,12 +21,15 @@ from relay.app.supervise import PidLock, write_private
 from relay.app.wiring import Control, wire
 from relay.base.errors import RelayError
 from relay.live import session_keys
+from relay.runtime.deadlines import background_settled
 from relay.runtime.tasks import every
 from relay.viewing.leases import RENEW_SECONDS
 
 logger = logging.getLogger(__name__)
 
 URL_FILE = "control.url"
+BACKGROUND_SECONDS = 5.0
+"""How long the end of control waits for what cancelled requests still have to enter in the journal."""
 
 
 def main() -> int:
@@ -126,6 +129,7 @@ async def shut(control: Control) -> None:
     await control.context.viewing.shut()
     await control.background.settled()
     await control.capture.stop()
+    await background_settled(BACKGROUND_SECONDS)
     with contextlib.suppress(RelayError):
         await control.stores.journal.close()
     await control.stores.database.close()

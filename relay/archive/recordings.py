@@ -98,32 +98,37 @@ class Recordings:
         REC-02: a trigger and an intervention are required; LIV-01: a threat where the regime asks for one.
         """
         plan = self._plan(camera, intervention, clean_text(trigger, "trigger"), threat, bearer, previous)
-        await self._journal.append(
-            Entry(
-                Operation.COLLECTE,
-                camera.camera,
-                "camera",
-                motive=plan.trigger,
-                object_type="recording",
-                object_id=plan.recording,
-                details={
-                    "event": "recording begun",
-                    "intervention": intervention,
-                    "threat": plan.threat,
-                    "previous": previous,
-                    "expires_on": plan.expires_on,
-                },
-            ),
-            deadline=self._deadline,
-        )
+        try:
+            await self._enter_begin(plan)
+            return plan, await self._key_and_row(plan, camera.commune)
+        except asyncio.CancelledError:
+            # The relay stops, or the camera hung up: without this entry `relay check` would miss a recording for ever.
+            run_in_background(self.abandoned(plan.recording, "the request was cancelled"))
+            raise
+
+    async def _enter_begin(self, plan: Plan) -> None:
+        details: dict[str, str | int | bool | None] = {
+            "event": "recording begun",
+            "intervention": plan.intervention,
+            "threat": plan.threat,
+            "previous": plan.previous,
+            "expires_on": plan.expires_on,
+        }
+        entry = Entry(
+            Operation.COLLECTE, plan.camera, "camera", motive=plan.trigger, object_type="recording", object_id=plan.recording,
+            details=details,
+        )  # fmt: skip
+        await self._journal.append(entry, deadline=self._deadline)
+
+    async def _key_and_row(self, plan: Plan, commune: str) -> bytes:
         try:
             making = asyncio.to_thread(self._keyring.create_recording_key, plan.recording, plan.expires_on)
             key = await wait_within(making, self._deadline)
-            await self._catalogue_in_time.recordings.add(_row(plan, camera.commune))
+            await self._catalogue_in_time.recordings.add(_row(plan, commune))
         except OurError as error:
             run_in_background(self.abandoned(plan.recording, error.detail))
             raise
-        return plan, key
+        return key
 
     def _plan(
         self, camera: Camera, intervention: str, trigger: str, threat: str, bearer: str | None, previous: str | None

@@ -31,7 +31,7 @@ from relay.channel.messages import (
 from relay.live.disk import Disk
 from relay.live.processes import ProcessClient, Processes
 from relay.live.recorder_facts import RecorderFacts
-from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_and_wait
+from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_and_wait, run_in_background
 from relay.store.accounts import Camera
 
 CloseReason: TypeAlias = Literal["stopped", "lost", "shutdown", "revoked", "refused"]
@@ -136,6 +136,10 @@ class Capture:
         self._held[plan.recording] = OpenRecording(plan.recording, camera.camera, index)
         try:
             await self._processes.recorders[index].ask(RecordOpen(plan, key), Done, RECORDER_SECONDS)
+        except asyncio.CancelledError:
+            # The relay stops.  If the recorder has opened the recording, its own report closes the row later.
+            run_in_background(self._recordings.abandoned(plan.recording, "the request was cancelled"))
+            raise
         except RelayError as error:
             self._held.pop(plan.recording, None)
             await run_and_wait(self._recordings.abandoned(plan.recording, error.detail), self._deadline)

@@ -53,6 +53,9 @@ class Deadline:
 NO_DEADLINE = Deadline(None)
 """For the relay's own work: it waits as long as it takes."""
 
+_left_behind: set["asyncio.Task[None]"] = set()
+"""The work of `run_in_background` that is under way."""
+
 
 async def wait_within(work: Awaitable[T], deadline: Deadline) -> T:
     """Return the result of work that goes on by itself (a future, a thread).  Raises OurError once the deadline has passed."""
@@ -94,8 +97,16 @@ async def run_and_wait(work: Coroutine[Any, Any, object], deadline: Deadline) ->
 
 
 def run_in_background(work: Coroutine[Any, Any, None]) -> None:
-    """Begin work that a refused request leaves behind, and return at once; a failure is logged."""
-    spawn(_logged(work))
+    """Begin work that a refused or cancelled request leaves behind, and return at once; a failure is logged."""
+    task = spawn(_logged(work))
+    _left_behind.add(task)
+    task.add_done_callback(_left_behind.discard)
+
+
+async def background_settled(seconds: float) -> None:
+    """Wait for the work begun by `run_in_background`, at most `seconds`: call before the journal is closed."""
+    if _left_behind:
+        await asyncio.wait(set(_left_behind), timeout=seconds)
 
 
 @asynccontextmanager

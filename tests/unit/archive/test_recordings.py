@@ -1,5 +1,7 @@
 """A recording's row follows its chain; its picture is shown within a journalled view and nowhere else."""
 
+import asyncio
+
 import pytest
 
 from relay.archive.recordings import Recordings
@@ -10,6 +12,8 @@ from relay.evidence.seal import new_session
 from relay.people.sign_ins import CONSOLE
 from relay.policy.roles import Person
 from relay.recorder.sealing import start_of
+from relay.runtime.deadlines import background_settled
+from relay.store.catalogue import RecordingTable
 from tests.support.services import COMMANDER, OPERATOR, House, seal
 
 
@@ -53,6 +57,30 @@ async def test_the_journal_knows_of_a_recording_before_its_key_and_row_exist(hou
     detail = await house.recordings.get(OPERATOR, recording)
     assert (detail.recording.state, detail.recording.links, len(detail.segments)) == ("closed", 4, 1)
     assert detail.recording.expires_on == "2026-02-01"
+
+
+async def test_a_begin_that_is_cancelled_is_entered_as_not_opened(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await house.enrolment.enrol(CONSOLE, "cam-1", "Patrouille 1", "bodycam_pm")
+    camera = await house.enrolment.camera("cam-1")
+    its = await house.interventions.open_by_camera("cam-1", "Rixe", "appel 17")
+    entered = asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(RecordingTable, "add", hang)
+    begin = house.recordings.begin(camera, its.intervention, trigger="bouton", threat="personnes", bearer=None)
+    beginning = asyncio.create_task(begin)
+    await entered.wait()
+    beginning.cancel()
+    await asyncio.wait({beginning})
+    await background_settled(10)
+    assert beginning.cancelled()
+    assert [event for event in await house.events() if "recording" in event] == [
+        "collecte/recording begun",
+        "systeme/recording not opened",
+    ]
 
 
 async def test_another_services_recording_is_neither_listed_nor_played(house: House) -> None:
