@@ -152,14 +152,7 @@ class Enrolment:
         Raises TheirError UNAUTHENTICATED (unknown or revoked token), FORBIDDEN (the token is another camera's): REC-03.
         The caller counts anonymous refusals; a known camera that uses another's address is journalled here.
         """
-        found = await self._accounts_in_time.camera_of_token(token_digest(token))
-        if found is None or found.revoked_ns is not None:
-            raise TheirError(
-                Kind.UNAUTHENTICATED,
-                "this camera token is not valid (REC-03)",
-                code=Code.CAMERA_TOKEN_INVALID,
-                facts={"rule": "REC-03"},
-            )
+        found = await self.camera_of(token)
         if found.camera != camera:
             await self._journal.refuse(
                 found.camera,
