@@ -156,7 +156,7 @@ class Recordings:
         """Close the row of a recording that was prepared and never opened; its key is destroyed at its term at the latest."""
         await self._system(recording, "recording not opened", reason=reason)
         values = {"state": "closed", "reason": "refused", "ended_ns": self._clock.utc_ns()}
-        await self._catalogue.recordings.update(recording, values)
+        await self._catalogue.recordings.close(recording, values)
 
     async def segment_sealed(self, sealed: SegmentSealed) -> None:
         """Add the row of a sealed segment, whose links are on disk (I1).  Unknown recordings are counted; nothing is raised."""
