@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from relay.base.errors import Kind, TheirError
+from relay.http import proxies
 from relay.policy.regimes import Regime
 
 ENV_PREFIX = "RELAY_"
@@ -54,6 +55,11 @@ class Http(Section):
         default=(),
         description="Further origins whose pages may use the WHIP and WHEP endpoints with tokens (CORS); never with cookies",
     )
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(),
+        description="Networks (`10.0.0.0/8`) or addresses of the proxies before the relay; only from there `Forwarded` and "
+        "`X-Forwarded-*` are believed",
+    )
     ui_dir: Path = Field(default=_REPOSITORY / "command_room_ui" / "dist", description="Folder of the built page")
     ice_servers: tuple[str, ...] = Field(
         default=(), description="`stun:`/`turn:` URLs sent to clients in `Link` headers (RFC 9725 §4.6)"
@@ -73,6 +79,7 @@ class Http(Section):
 
     @model_validator(mode="after")
     def _exposed_only_under_tls(self) -> Self:
+        proxies.networks(self.trusted_proxies)
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key go together")
         if self.tls_cert is None and not is_loopback(self.host):
