@@ -3,7 +3,8 @@
 Owns: handshakes and exported keys.  Must never know: sockets, addresses, media.
 
 `Endpoint` holds one handshake.  It is handed only datagrams from addresses that passed an authenticated STUN check (I9), so
-no cookie exchange is needed.  OpenSSL runs over memory BIOs; its records are packed into datagrams here.
+no cookie exchange is needed.  Of these datagrams it is handed the records that `dtls_records` admits.  OpenSSL runs over memory
+BIOs; after each datagram nothing may be left in them, for what is left stays.  Our records are packed into datagrams here.
 
 A lost flight is repeated in two ways.  We repeat the same bytes soon, by `now`: that is enough where the flight itself was
 lost.  OpenSSL makes the flight again when its own timer (1 s, doubling, on the machine's clock) allows: a peer whose *answer*
@@ -33,6 +34,7 @@ _CIPHERS: Final = b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:
 _DTLS1_2: Final = 0xFEFD
 _EXPORTER: Final = b"EXTRACTOR-dtls_srtp"
 _MTU: Final = 1200
+_MAX_RECORD: Final = 1 << 14
 _HANDSHAKE: Final = 22
 _FIRST_REPEAT_SECONDS: Final = 0.4
 """Seconds until a flight is repeated; doubles each time (RFC 6347 §4.2.4 asks 1 s of those who know nothing of the path)."""
@@ -177,19 +179,25 @@ class Endpoint:
             self.failure = _reason(error)
         else:
             self._finish()
+            self._read_all()
         return self._sent(self._take(), now)
 
     def _read(self, datagram: bytes, now: float) -> list[bytes]:
         """After the handshake only alerts and a lost last flight matter; there are no data channels."""
-        try:
-            self._ssl.recv(2048)
-        except SSL.WantReadError:
-            pass
-        except SSL.ZeroReturnError:
-            self.closed = True
-        except SSL.Error as error:
-            self.failure = _reason(error)
+        self._read_all()
         return self._take() or self._last_flight(datagram, now)
+
+    def _read_all(self) -> None:
+        """Read until nothing is left of what the peer sent."""
+        while not self.is_over:
+            try:
+                self._ssl.recv(_MAX_RECORD)
+            except SSL.WantReadError:
+                return
+            except SSL.ZeroReturnError:
+                self.closed = True
+            except SSL.Error as error:
+                self.failure = _reason(error)
 
     def _last_flight(self, datagram: bytes, now: float) -> list[bytes]:
         """A client that repeats its flight has not got our last one: repeat it, at most once per interval."""

@@ -31,25 +31,28 @@ class DtlsQueue:
         """Return how many datagrams wait."""
         return len(self._waiting)
 
-    def add(self, peer: Peer, data: bytes, source: Address) -> None:
-        """Let a datagram of a peer wait; one too many is dropped, counted, and held against the peer."""
+    def add(self, peer: Peer, datagram: bytes, source: Address, now: float) -> None:
+        """Let a datagram wait, as far as its peer admits it; one too many is dropped, counted, and held against the peer."""
+        records = peer.admit_dtls(datagram, now)
+        if not records:
+            return
         waiting = self._of_peer.get(peer, 0)
         if len(self._waiting) >= MAX_WAITING or waiting >= MAX_WAITING_OF_ONE:
             peer.count_useless()
             self._counters.count("dtls_dropped")
             return
         self._of_peer[peer] = waiting + 1
-        self._waiting.append((peer, data, source))
+        self._waiting.append((peer, records, source))
 
     def work_off(self, now: float) -> bool:
         """Hand a few datagrams to their peers; returns whether others still wait."""
         for _ in range(min(PER_DRAIN, len(self._waiting))):
-            peer, data, source = self._waiting.popleft()
+            peer, records, source = self._waiting.popleft()
             left = self._of_peer[peer] - 1
             if left:
                 self._of_peer[peer] = left
             else:
                 del self._of_peer[peer]
             if not peer.closed:
-                peer.on_dtls(data, source, now)
+                peer.on_dtls(records, source, now)
         return bool(self._waiting)

@@ -14,11 +14,13 @@ from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, TheirError
 from relay.transport.dtls import Context, Endpoint, Role
+from relay.transport.dtls_records import RecordGate
 from relay.transport.ice_lite import Address, IceLite
 from relay.transport.sdp_types import Local, Remote, SdpFragment
 from relay.transport.srtp import ReplayError, SrtpError, SrtpSession
 
 declare(
+    dtls_unexpected="DTLS records dropped unread: application data, huge or odd records, more records than a peer needs",
     dtls_failed="DTLS handshakes that failed (certificate, profile, protocol)",
     srtp_early="SRTP packets that came before the handshake was done",
     srtp_forged="SRTP packets that were not authentic",
@@ -82,6 +84,7 @@ class Peer:
         "_added",
         "_demoted_until",
         "_dtls",
+        "_gate",
         "_owner",
         "_received_at",
         "_useless",
@@ -107,6 +110,7 @@ class Peer:
         self.closed = False
         self._owner = owner
         self._dtls: Endpoint | None = None
+        self._gate = RecordGate()
         self._added = now
         self._received_at = now
         """When the last authenticated packet came."""
@@ -184,8 +188,16 @@ class Peer:
         if self._dtls is None and self.ice.selected is not None and self.remote.setup == "passive":
             self._send_dtls(self._endpoint().start(now), self.ice.selected, now)
 
+    def admit_dtls(self, datagram: bytes, now: float) -> bytes:
+        """Return the records of a DTLS datagram that are worth their work; the others are counted and held against the peer."""
+        admitted = self._gate.admit(datagram, now, has_session=self.connected)
+        if admitted.dropped:
+            self._useless += 1
+            self._owner.counters.count("dtls_unexpected", admitted.dropped)
+        return admitted.records
+
     def on_dtls(self, datagram: bytes, source: Address, now: float) -> None:
-        """A DTLS datagram from a validated address."""
+        """Records that `admit_dtls` returned, from a validated address."""
         endpoint = self._endpoint()
         self._send_dtls(endpoint.feed(datagram, now), source, now)
 

@@ -247,7 +247,7 @@ class Port:
             if peer.on_srtp(data, source, now):
                 self.touched[peer.handler] = None
         elif 20 <= first <= 63:
-            self.handshakes.add(peer, data, source)
+            self.handshakes.add(peer, data, source, now)
         else:
             peer.count_useless()
             self.counters.count("udp_class")

@@ -11,11 +11,15 @@ import pytest
 from relay.base.clock import ManualClock
 from relay.base.errors import TheirError
 from relay.transport.dtls_queue import MAX_WAITING, MAX_WAITING_OF_ONE, PER_DRAIN
+from relay.transport.dtls_records import SHAKING_BURST
 from relay.transport.peer import ABUSE_PER_TICK, DEMOTED_SECONDS
 from relay.transport.port import Peer, Port
 from relay.transport.sdp import Fingerprint, SdpFragment, Setup
 from tests.support.clients import Client, binding_request, still_port
 from tests.support.ports import Remembering, live_port
+
+FRAGMENT = b"\x16\xfe\xfd" + bytes(8) + b"\0\x10" + b"\1\0\1\0\0\0\0\0\0\0\0\4" + bytes(4)
+"""A plausible piece of a handshake."""
 
 
 @pytest.fixture
@@ -229,9 +233,10 @@ def test_handshakes_are_queued_bounded_per_peer_and_worked_off_a_few_per_drain(s
         client.check()
         other.check()
         for _ in range(500):
-            port.on_datagram(b"\x16\xfe\xfdjunk", client.address, clock.monotonic())
-        assert counted(port, "dtls_dropped") == 500 - MAX_WAITING_OF_ONE
-        port.on_datagram(b"\x16\xfe\xfdjunk", other.address, clock.monotonic())
+            port.on_datagram(FRAGMENT, client.address, clock.monotonic())
+        assert counted(port, "dtls_unexpected") == 500 - SHAKING_BURST
+        assert counted(port, "dtls_dropped") == SHAKING_BURST - MAX_WAITING_OF_ONE
+        port.on_datagram(FRAGMENT, other.address, clock.monotonic())
         assert len(port.handshakes) == MAX_WAITING_OF_ONE + 1
         port.end_batch(clock.monotonic())
         assert len(port.handshakes) == MAX_WAITING_OF_ONE + 1 - PER_DRAIN
@@ -245,7 +250,7 @@ def test_all_handshakes_together_are_bounded(still: tuple[Port, ManualClock]) ->
             client.check()
         for client in clients:
             for _ in range(MAX_WAITING_OF_ONE):
-                port.on_datagram(b"\x16\xfe\xfdjunk", client.address, clock.monotonic())
+                port.on_datagram(FRAGMENT, client.address, clock.monotonic())
         assert len(port.handshakes) == MAX_WAITING
         assert counted(port, "dtls_dropped") == MAX_WAITING_OF_ONE
 
