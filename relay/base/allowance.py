@@ -17,12 +17,16 @@ class Allowance:
 
     def take(self, now: float, units: float = 1.0) -> bool:
         """Take units at `now` (monotonic seconds); False where so many are not left, and then nothing is taken."""
+        if not self.has(now, units):
+            return False
+        self._left -= units
+        return True
+
+    def has(self, now: float, units: float = 1.0) -> bool:
+        """Return whether `take` would succeed."""
         if self._since is None:
             self._since = now
         elif now > self._since:
             self._left = min(self._burst, self._left + (now - self._since) * self._rate)
             self._since = now
-        if self._left < units:
-            return False
-        self._left -= units
-        return True
+        return self._left >= units

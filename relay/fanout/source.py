@@ -7,6 +7,7 @@ Must never know: viewers, sockets, the recorder.
 from collections.abc import Callable
 from typing import NamedTuple
 
+from relay.base.allowance import Allowance
 from relay.base.counters import Counters, declare
 from relay.base.errors import TheirError
 from relay.fanout.clocks import CameraClock
@@ -19,12 +20,22 @@ from relay.rtp import rtcp
 
 REPORT_SECONDS = 1.0
 MAX_REPAIR_STREAMS = 16
+STREAMS_BURST = 8
+STREAMS_PER_SECOND = 0.5
+"""Streams that a camera may begin: three layers and one sound, twice; then one restart every 2 s.  Each makes the recorder look
+at its tracks anew."""
+REPORTS_BURST = 40
+REPORTS_PER_SECOND = 10.0
+"""Sender reports that are believed; encoders send one every few seconds per stream.  Each goes to the recorder."""
 
 declare(
     inbound_packets="media packets accepted from cameras",
     inbound_duplicates="media packets received twice or too late",
     inbound_malformed="packets of cameras that could not be read",
     inbound_unknown="packets of cameras that belong to no agreed stream",
+    inbound_paced="packets of cameras dropped because a camera begins streams, or sends reports, faster than any encoder",
+    inbound_overrun="packets of cameras that reached no viewer because the worker could not follow (counted once a second)",
+    keyframe_cache_overrun="keyframe caches dropped because the camera sent no IDR for 4 s or 2.5 MB (counted once a second)",
     inbound_recovered="packets of cameras that came after they had been asked for again (counted once a second)",
     nack_sent="packets asked for again at cameras",
 )
@@ -66,6 +77,8 @@ class Source:
         self._fir = 0
         self._octets = 0
         self._recovered = 0
+        self._beginnings = Allowance(STREAMS_PER_SECOND, STREAMS_BURST)
+        self._sender_reports = Allowance(REPORTS_PER_SECOND, REPORTS_BURST)
         self.changed = False
         """An SSRC appeared since the last `take_change`: the recorder must know the new tracks."""
 
@@ -91,7 +104,7 @@ class Source:
             stream = self._repairs.get(header.ssrc)
             repair = stream is not None
         if stream is None:
-            stream, repair = self._discover(packet, header)
+            stream, repair = self._discover(packet, header, now)
         if stream is None:
             self._counters.count("inbound_unknown")
             return None
@@ -135,10 +148,10 @@ class Source:
 
     # --- which stream is this? -----------------------------------------------------------------------------------------
 
-    def _discover(self, packet: bytes, header: rtp.RtpHeader) -> tuple[Stream | None, bool]:
+    def _discover(self, packet: bytes, header: rtp.RtpHeader, now: float) -> tuple[Stream | None, bool]:
         for spec in self._tracks:
             if header.payload_type == spec.payload_type and self._fits(spec, packet, header):
-                return self._new_stream(spec, _text(packet, header, spec.rid_id), header.ssrc), False
+                return self._new_stream(spec, _text(packet, header, spec.rid_id), header.ssrc, now), False
             if header.payload_type == spec.rtx_payload_type and self._fits(spec, packet, header):
                 return self._new_repair(spec, packet, header), True
         return None, False
@@ -147,10 +160,13 @@ class Source:
         mid = _text(packet, header, spec.mid_id)
         return not mid or mid == spec.mid
 
-    def _new_stream(self, spec: TrackSpec, rid: str, ssrc: int) -> Stream | None:
+    def _new_stream(self, spec: TrackSpec, rid: str, ssrc: int, now: float) -> Stream | None:
         if rid not in spec.rids:
             rid = ""
         if spec.rids and not rid:
+            return None
+        if not self._beginnings.take(now):
+            self._counters.count("inbound_paced")
             return None
         self._forget(self.audio if spec.kind == "audio" else self.layers.get(rid))
         stream = self._streams[ssrc] = Stream(ssrc, rid, spec, self.clock)
@@ -187,7 +203,11 @@ class Source:
             self._counters.count("inbound_malformed")
             return []
         newest = {packet.ssrc: packet for packet in packets if isinstance(packet, rtcp.SenderReport) and packet.ntp}
-        return [self._note_report(self._streams[ssrc], newest[ssrc], now) for ssrc in newest.keys() & self._streams.keys()]
+        known = newest.keys() & self._streams.keys()
+        if not self._sender_reports.take(now, len(known)):
+            self._counters.count("inbound_paced")
+            return []
+        return [self._note_report(self._streams[ssrc], newest[ssrc], now) for ssrc in known]
 
     def _note_report(self, stream: Stream, report: rtcp.SenderReport, now: float) -> SenderFact:
         ntp_ns = stream.take_sender_report(report, now)
@@ -256,9 +276,15 @@ class Source:
         recovered = sum(stream.inbound.repair.recovered for stream in self._streams.values())
         self._counters.count("inbound_recovered", max(0, recovered - self._recovered))
         self._recovered = recovered
+        self._count_overruns()
         if any(spec.remb and spec.transport_cc_id is None for spec in self._tracks):
             out += rtcp.build_remb(self._local_ssrc, bitrate, list(self._streams))
         return out
+
+    def _count_overruns(self) -> None:
+        for stream in self._streams.values():
+            self._counters.count("inbound_overrun", stream.take_overrun())
+            self._counters.count("keyframe_cache_overrun", stream.cache.take_overruns())
 
 
 def _text(packet: bytes, header: rtp.RtpHeader, identifier: int | None) -> str:

@@ -9,7 +9,6 @@ repair (`repair`), keyframe requests (`keyframes`), the map of RTP time to our c
 
 from bisect import insort
 
-from relay.base.counters import declare
 from relay.base.errors import TheirError
 from relay.base.serials import unwrap
 from relay.fanout.clocks import CameraClock, TrackClock
@@ -28,11 +27,11 @@ HOLD_SECONDS = 0.001
 Encoders send a picture within less time.  The wait is short, because it is lost time where a radio spreads the picture."""
 MAX_GAP = 1000
 """A jump further than this (either way) is a restart of the sender, not a loss (RFC 3550 A.1, MAX_DROPOUT)."""
-MAX_CACHE_BYTES = 2 << 20
+MAX_CACHE_BYTES = 5 << 19
 MAX_CACHE_SECONDS = 4.0
+PACKET_BYTES = 250
+"""Bytes that a packet costs beside its payload: a stream of tiny packets must not fill more memory than one of large ones."""
 _B_SLICES_BELIEVED = 2
-
-declare(keyframe_cache_overrun="keyframe caches dropped because the camera sent no IDR for 4 s or 2 MB")
 
 
 class ReceptionStatistics:
@@ -176,7 +175,7 @@ class KeyframeCache:
         self._packets: list[MediaPacket] = []
         self._bytes = 0
         self._start: int | None = None
-        self.overruns = 0
+        self._overruns = 0
 
     def add(self, media: MediaPacket) -> None:
         """Take a packet that `Inbound` accepted."""
@@ -188,7 +187,12 @@ class KeyframeCache:
         self._insert(media)
         if self._bytes > MAX_CACHE_BYTES or media.arrival - self._packets[0].arrival > MAX_CACHE_SECONDS:
             self.clear()
-            self.overruns += 1
+            self._overruns += 1
+
+    def take_overruns(self) -> int:
+        """Return how often the cache was dropped since the last call."""
+        overruns, self._overruns = self._overruns, 0
+        return overruns
 
     def replay(self) -> list[MediaPacket]:
         """Return what a new viewer needs before the live packets; empty where there is no IDR to start from."""
@@ -212,7 +216,7 @@ class KeyframeCache:
         """Start again at the first packet of this access unit: delimiter and SEI may have come before the SPS."""
         same = [packet for packet in self._packets if packet.timestamp == media.timestamp]
         self._packets = same
-        self._bytes = sum(len(packet.payload) for packet in same)
+        self._bytes = sum(len(packet.payload) + PACKET_BYTES for packet in same)
         self._start = media.timestamp
 
     def _remember_head(self, media: MediaPacket) -> None:
@@ -231,7 +235,7 @@ class KeyframeCache:
             insort(packets, media, key=lambda packet: packet.index)
         else:
             packets.append(media)
-        self._bytes += len(media.payload)
+        self._bytes += len(media.payload) + PACKET_BYTES
 
 
 class Pictures:
@@ -343,7 +347,7 @@ class Stream:
         self.pending: list[MediaPacket] = []
         self.octets = 0
         self.frames = 0
-        self.overrun = 0
+        self._overrun = 0
         self.received_at = 0.0
         """When the last packet came."""
         self._sender_report: tuple[int, float] | None = None
@@ -372,7 +376,7 @@ class Stream:
         if len(self.pending) < MAX_PENDING:
             self.pending.append(media)
         else:
-            self.overrun += 1
+            self._overrun += 1
         return True
 
     def gathering(self, now: float) -> float:
@@ -388,6 +392,11 @@ class Stream:
         """Return the packets that came since the last call."""
         pending, self.pending = self.pending, []
         return pending
+
+    def take_overrun(self) -> int:
+        """Return how many packets were not kept for the legs since the last call."""
+        overrun, self._overrun = self._overrun, 0
+        return overrun
 
     # --- reports -------------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ declare(
     stun_unknown="binding requests for a ufrag that nobody has",
     stun_forged="binding requests that were not authentic, or replayed from another address",
     stun_unheard="binding requests not looked at because too many for this peer had just been forged",
+    stun_paced="binding requests not looked at because their peer sends more of them than ICE needs",
     stun_contested="authentic checks from an address that another live peer holds",
     stun_accepted="authentic checks, answered",
 )
@@ -44,6 +45,8 @@ class ConnectivityChecks:
                 self._counters.count("stun_unknown")
             elif peer.ice.is_ignoring(source, now):
                 self._count_failure("stun_unheard", peer, source)
+            elif peer.ice.is_pacing(now):
+                self._count_failure("stun_paced", peer, source)
             elif self._is_contested(peer, source, now):
                 self._counters.count("stun_contested")
             else:

@@ -22,6 +22,7 @@ import hmac
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from relay.base.allowance import Allowance
 from relay.transport import stun
 from relay.transport.sdp_types import Local
 
@@ -38,6 +39,11 @@ must not be able to keep us busy with HMACs.  Beyond that only checks from the p
 new network waits."""
 FORGED_FROM_OWN: Final = 1000.0
 """The same for the peer's own addresses, which can be forged too."""
+CHECKS: Final = 100.0
+CHECKS_BURST: Final = 200.0
+"""Authentic checks of one peer that are looked at, a second and at once.  Chromium sends at most 21 a second, aioice 50."""
+CHECKS_PER_MOVE: Final = 10.0
+"""As many checks counts one from a new address: it changes the table of addresses and the kernel's filter."""
 QUIET_SECONDS: Final = 0.5
 """Silence of the selected address after which another one may take its place without a nomination."""
 
@@ -103,6 +109,7 @@ class IceLite:
         self._transactions: dict[bytes, Address] = {}
         self._strangers = Budget(FORGED_BY_STRANGERS)
         self._own = Budget(FORGED_FROM_OWN)
+        self._checks = Allowance(CHECKS, CHECKS_BURST)
 
     @property
     def local(self) -> Local:
@@ -132,12 +139,17 @@ class IceLite:
         """Whether too many checks failed lately for one from this source to be looked at."""
         return (self._own if source in self.validated else self._strangers).is_spent(now)
 
+    def is_pacing(self, now: float) -> bool:
+        """Whether so many authentic checks came lately that no other one is looked at."""
+        return not self._checks.has(now, CHECKS_PER_MOVE)
+
     def check(self, data: bytes, request: stun.Request, source: Address, now: float) -> Outcome | None:
         """Take a binding request; None where it is not authentic or replayed (it gets no answer: I9)."""
         generation = self._generation_of(request.username)
         if generation is None or not self._is_genuine(data, request, source, generation):
             (self._own if source in self.validated else self._strangers).spend(now)
             return None
+        self._checks.take(now, 1.0 if source in self.validated else CHECKS_PER_MOVE)
         retired = self._adopt() if generation is self._next else None
         evicted = self._validate(source, now)
         nominated = request.use_candidate or self._is_quiet(now)

@@ -22,6 +22,7 @@ from relay.transport.srtp import ReplayError, SrtpError, SrtpSession
 declare(
     dtls_unexpected="DTLS records dropped unread: application data, huge or odd records, more records than a peer needs",
     dtls_failed="DTLS handshakes that failed (certificate, profile, protocol)",
+    peer_paced="SRTP packets dropped unread because their peer sends more than any camera or viewer needs",
     srtp_early="SRTP packets that came before the handshake was done",
     srtp_forged="SRTP packets that were not authentic",
     srtp_replayed="SRTP packets whose index had been seen before or was too old",
@@ -32,6 +33,11 @@ ABUSE_PER_TICK: Final = 100
 """Useless datagrams from one peer's addresses between two ticks after which it queues with strangers; a network that repeats
 every packet of a camera makes ten."""
 DEMOTED_SECONDS: Final = 5.0
+WORK_PER_SECOND: Final = 5000
+"""Work that one authenticated peer may cause, a second and at once: about an eighth of a worker's time.  The unit is a media
+packet.  A camera of 8 Mbit/s sends 900 packets a second, and the same again at once after its radio was down for a second."""
+RTCP_BYTES_PER_UNIT: Final = 100
+"""RTCP costs by its length: 1400 bytes may hold 64 packets, whose reading takes as long as 15 media packets."""
 
 
 class PeerHandler(Protocol):
@@ -88,6 +94,8 @@ class Peer:
         "_owner",
         "_received_at",
         "_useless",
+        "_work_left",
+        "_worked_at",
         "closed",
         "connected",
         "handler",
@@ -117,6 +125,9 @@ class Peer:
         self._useless = 0
         """Datagrams from this peer's addresses that could not be used, since the last `judge`."""
         self._demoted_until: float | None = None
+        self._work_left: float = WORK_PER_SECOND
+        self._worked_at = now
+        """When work was last added to `_work_left`."""
 
     @property
     def local(self) -> Local:
@@ -172,6 +183,8 @@ class Peer:
 
     def judge(self, now: float) -> bool:
         """Once a tick: demote a peer whose addresses were abused, or take it back; returns whether they were."""
+        self._work_left = min(WORK_PER_SECOND, self._work_left + (now - self._worked_at) * WORK_PER_SECOND)
+        self._worked_at = now
         useless, self._useless = self._useless, 0
         if useless > ABUSE_PER_TICK:
             self._demoted_until = now + DEMOTED_SECONDS
@@ -208,6 +221,10 @@ class Peer:
             self._useless += 1
             counters.count("srtp_early")
             return False
+        if self._work_left < 1:  # only authentic packets count, so that nobody can spend it by forging the peer's address
+            self._useless += 1
+            counters.count("peer_paced")
+            return False
         is_rtcp = 192 <= packet[1] <= 223  # RFC 5761 §4
         try:
             plain = self.srtp.open_rtcp(packet) if is_rtcp else self.srtp.open_rtp(packet)
@@ -215,6 +232,7 @@ class Peer:
             self._useless += 1
             counters.count("srtp_replayed" if isinstance(error, ReplayError) else "srtp_forged")
             return False
+        self._work_left -= 1 + len(packet) // RTCP_BYTES_PER_UNIT if is_rtcp else 1
         self._received_at = now
         if source != self.ice.selected:
             self.ice.note_packet(source, now)

@@ -62,7 +62,17 @@ def test_a_cache_over_its_size_or_age_is_dropped_and_counted() -> None:
     cache.add(packet(3, 30, key=True))
     cache.add(packet(4, 40, size=MAX_CACHE_BYTES))
     assert not cache.ready
-    assert cache.overruns == 2
+    assert cache.take_overruns() == 2
+    assert cache.take_overruns() == 0
+
+
+def test_tiny_packets_do_not_fill_the_memory_beside_the_cache() -> None:
+    cache = KeyframeCache()
+    cache.add(packet(0, 0, key=True))
+    for index in range(1, 20_000):
+        cache.add(packet(index, 0, size=1))
+    assert not cache.ready
+    assert cache.take_overruns() == 1
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.booleans(), st.integers(0, 600_000)), max_size=60, unique_by=lambda p: p[0]))

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from relay.base.counters import Counters
 from relay.fanout.repair import MAX_MISSING
-from relay.fanout.source import Source
-from relay.fanout.stream import MAX_GAP
+from relay.fanout.source import REPORTS_BURST, REPORTS_PER_SECOND, STREAMS_BURST, STREAMS_PER_SECOND, Source
+from relay.fanout.stream import MAX_GAP, MAX_PENDING
 from relay.fanout.tracks import TrackSpec
 from relay.rtp import header as rtp
 from relay.rtp import rtcp
@@ -188,11 +188,41 @@ def test_a_camera_that_starts_anew_with_another_ssrc_replaces_its_picture() -> N
 def test_streams_of_one_camera_are_bounded_and_only_the_newest_is_spoken_of() -> None:
     camera = Camera(VIDEO)
     for ssrc in range(1000, 1100):
-        camera.sends(1, ssrc=ssrc)
-        camera.source.receive(rtx(1, 1, ssrc=ssrc + 5000), 1.0)
-    (report,) = [report for report in camera.says(2.0) if isinstance(report, rtcp.ReceiverReport)]
+        camera.sends(1, ssrc=ssrc, now=2.0 * ssrc)
+        camera.source.receive(rtx(1, 1, ssrc=ssrc + 5000), 2.0 * ssrc)
+    (report,) = [report for report in camera.says(2200.0) if isinstance(report, rtcp.ReceiverReport)]
     assert [block.ssrc for block in report.reports] == [1099]
     assert set(camera.source.layers) == {""}
+
+
+def test_a_camera_that_changes_its_ssrc_at_every_packet_begins_few_streams() -> None:
+    camera = Camera(VIDEO)
+    began = set()
+    for number in range(4000):
+        camera.sends(number, ssrc=7 + number % 2, now=1 + number / 1000)
+        began.add(camera.source.layers[""])
+    assert len(began) <= STREAMS_BURST + 4 * STREAMS_PER_SECOND
+    assert camera.counters.values["inbound_paced"] > 1900
+    assert len(camera.tapped) > 1900
+
+
+def test_sender_reports_beyond_what_an_encoder_sends_are_dropped_and_counted() -> None:
+    camera = Camera(VIDEO)
+    camera.sends(1)
+    report = rtcp.build_sender_report(rtcp.SenderReport(1, 1 << 40, 0, 1, 1, ()))
+    passed = sum(len(camera.source.receive_rtcp(report, 1 + number / 1000)) for number in range(2000))
+    assert REPORTS_BURST <= passed <= REPORTS_BURST + 2 * REPORTS_PER_SECOND
+    assert camera.counters.values["inbound_paced"] == 2000 - passed
+
+
+def test_overruns_are_counted_once_a_second() -> None:
+    camera = Camera(VIDEO)
+    for number in range(MAX_PENDING + 5):
+        camera.sends(number, IDR if number == 0 else SLICE, now=1 + number / 400)
+    camera.says(10.0)
+    camera.says(12.0)
+    assert camera.counters.values["inbound_overrun"] == 5
+    assert camera.counters.values["keyframe_cache_overrun"] == 1
 
 
 def test_a_transport_number_is_fed_back() -> None:

@@ -12,7 +12,8 @@ from relay.base.clock import ManualClock
 from relay.base.errors import TheirError
 from relay.transport.dtls_queue import MAX_WAITING, MAX_WAITING_OF_ONE, PER_DRAIN
 from relay.transport.dtls_records import SHAKING_BURST
-from relay.transport.peer import ABUSE_PER_TICK, DEMOTED_SECONDS
+from relay.transport.ice_lite import CHECKS, CHECKS_BURST, CHECKS_PER_MOVE
+from relay.transport.peer import ABUSE_PER_TICK, DEMOTED_SECONDS, WORK_PER_SECOND
 from relay.transport.port import Peer, Port
 from relay.transport.sdp import Fingerprint, SdpFragment, Setup
 from tests.support.clients import Client, binding_request, still_port
@@ -341,3 +342,67 @@ def test_what_the_kernel_dropped_for_want_of_room_is_counted() -> None:
             client.sockets[-1].sendto(bytes(1000), ("127.0.0.1", port.port))
         port.tick(clock.monotonic())
         assert counted(port, "udp_overflow") > 100
+
+
+def test_what_an_authenticated_peer_sends_beyond_its_work_is_dropped_unread_and_costs_nobody_else(
+    still: tuple[Port, ManualClock],
+) -> None:
+    port, clock = still
+    with Client(port, clock) as greedy, Client(port, clock) as honest:
+        greedy.connect()
+        honest.connect()
+        for number in range(WORK_PER_SECOND + 700):
+            port.on_datagram(greedy.rtp(number), greedy.address, clock.monotonic())
+        assert len(greedy.handler.rtp) == WORK_PER_SECOND
+        assert counted(port, "peer_paced") == 700
+        honest.deliver(honest.rtp(1))
+        assert len(honest.handler.rtp) == 1
+        clock.advance(0.1)
+        port.tick(clock.monotonic())
+        for number in range(WORK_PER_SECOND + 700, WORK_PER_SECOND + 1700):
+            port.on_datagram(greedy.rtp(number), greedy.address, clock.monotonic())
+        assert len(greedy.handler.rtp) == pytest.approx(WORK_PER_SECOND * 1.1, abs=2)
+        assert not greedy.peer.closed
+
+
+def test_rtcp_counts_as_work_by_its_length(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(port, clock) as client:
+        client.connect()
+        compound = b"\x80\xc9\0\1" + bytes(4)
+        for _ in range(WORK_PER_SECOND):
+            port.on_datagram(client.srtp.seal_rtcp(compound * 160), client.address, clock.monotonic())
+        assert len(client.handler.rtcp) == pytest.approx(WORK_PER_SECOND / 14, rel=0.05)
+
+
+def test_forged_media_under_a_peers_address_spends_none_of_its_work(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(port, clock) as client:
+        client.connect()
+        for _ in range(2 * WORK_PER_SECOND):
+            port.on_datagram(b"\x80\x60" + bytes(60), client.address, clock.monotonic())
+        client.deliver(client.rtp(1))
+        assert len(client.handler.rtp) == 1
+
+
+def test_checks_beyond_what_ice_needs_are_not_looked_at(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(port, clock) as client:
+        client.connect()
+        answered = sum(bool(client.check()) for _ in range(1000))
+        assert CHECKS_BURST - 30 < answered <= CHECKS_BURST
+        assert counted(port, "stun_paced") == 1000 - answered
+        clock.advance(1.0)
+        assert client.check()
+
+
+def test_a_peer_that_comes_from_ever_new_addresses_moves_a_few_times_a_second(still: tuple[Port, ManualClock]) -> None:
+    port, clock = still
+    with Client(port, clock) as client:
+        client.connect()
+        username = f"{client.local.ufrag}:{client.ufrag}"
+        before = counted(port, "stun_accepted")
+        for number in range(1000):
+            client.deliver(binding_request(username, client.local.pwd), ("127.0.0.9", 1024 + number))
+            clock.advance(0.001)
+        assert counted(port, "stun_accepted") - before <= (CHECKS_BURST + CHECKS) / CHECKS_PER_MOVE
