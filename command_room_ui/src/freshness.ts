@@ -19,8 +19,8 @@ export class CameraFreshness {
   note(message: LiveMessage, now: number): void {
     if (message.t === "hello") this.#receivedAt.clear();
     else if (message.t === "gone") this.#receivedAt.delete(message.camera);
-    else if (message.t === "camera") this.#receivedAt.set(message.camera.camera, now);
-    else if (message.t === "cameras") for (const camera of message.cameras) this.#receivedAt.set(camera.camera, now);
+    else if (message.t === "cameras" || message.t === "states")
+      for (const camera of message.cameras) this.#receivedAt.set(camera.camera, now);
   }
 
   /**

@@ -19,7 +19,8 @@ export interface SlotRef {
 export type LiveMessage =
   | { readonly t: "hello"; readonly workers: readonly number[]; readonly serverMs: number | null }
   | { readonly t: "cameras"; readonly cameras: readonly Camera[] }
-  | { readonly t: "camera"; readonly camera: Camera }
+  /** The new states of the cameras that changed; the others are as they were. */
+  | { readonly t: "states"; readonly cameras: readonly Camera[] }
   | { readonly t: "gone"; readonly camera: string }
   | ({ readonly t: "assigned"; readonly camera: string | null; readonly view: string | null } & SlotRef)
   | ({ readonly t: "refused"; readonly camera: string | null; readonly kind: string } & Problem & SlotRef)
@@ -78,7 +79,8 @@ const slotRef = (from: Fields<{ worker: number | null; slot: number | null }>): 
 const READERS: { readonly [T in ToPage["t"]]: ((from: Fields<Named<T>>) => LiveMessage) | null } = {
   hello: (from) => ({ t: "hello", workers: list(from, "workers", integer), serverMs: milliseconds(from) }),
   cameras: (from) => ({ t: "cameras", cameras: list(from, "cameras", readCamera) }),
-  camera: (from) => ({ t: "camera", camera: readCamera(from) }),
+  camera: (from) => ({ t: "states", cameras: [readCamera(from)] }),
+  states: (from) => ({ t: "states", cameras: list(from, "cameras", readCamera) }),
   gone: (from) => ({ t: "gone", camera: text(from, "camera") }),
   assigned: (from) => ({
     t: "assigned",
@@ -128,8 +130,8 @@ export function reduce(state: LiveState, message: LiveMessage, now: number): Liv
       return { ...state, down: withWorker(state.down, message.worker, message.up) };
     case "cameras":
       return withCameras(state, new Map(message.cameras.map((camera) => [camera.camera, camera])), message.cameras, now);
-    case "camera":
-      return withCameras(state, put(state.cameras, message.camera.camera, message.camera), [message.camera], now);
+    case "states":
+      return withCameras(state, merged(state.cameras, message.cameras), message.cameras, now);
     case "gone":
       return { ...state, ...lower(state, message.camera), cameras: without(state.cameras, message.camera) };
     case "leg":
@@ -171,6 +173,12 @@ function withCameras(
     state,
   );
   return { ...state, cameras, alarms, seen };
+}
+
+function merged(cameras: ReadonlyMap<string, Camera>, changed: readonly Camera[]): ReadonlyMap<string, Camera> {
+  const next = new Map(cameras);
+  for (const camera of changed) next.set(camera.camera, camera);
+  return next;
 }
 
 function put<T>(map: ReadonlyMap<string, T>, key: string, value: T): ReadonlyMap<string, T> {

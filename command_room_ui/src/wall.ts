@@ -104,7 +104,7 @@ export class Wall {
     else if (message.t === "refused") this.#onRefused(message);
     else if (message.t === "ended") this.#requests.ended(message.worker, message.slot, message.view, this.now());
     else if (message.t === "worker") this.#onWorker(message.worker, message.up);
-    else if (message.t !== "camera") return;
+    else if (message.t !== "states") return;
     this.refresh();
   }
 

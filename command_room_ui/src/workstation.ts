@@ -31,7 +31,7 @@ export class Workstation {
 
   constructor(readonly api: Api) {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    this.socket = new LiveSocket(`${scheme}://${location.host}/live`, {
+    this.socket = new LiveSocket(`${scheme}://${location.host}/live?states=batch`, {
       message: (message) => this.#onMessage(message),
       state: (state) => this.#onState(state),
     });

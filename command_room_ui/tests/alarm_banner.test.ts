@@ -35,7 +35,7 @@ afterEach(() => {
 });
 
 it("shows a pressed button as an emergency, also beside what the relay reports", async () => {
-  const text = await shown(alarm("recording_failed"), { t: "camera", camera: camera("a", { pressed: true }) });
+  const text = await shown(alarm("recording_failed"), { t: "states", cameras: [camera("a", { pressed: true })] });
   expect(text).toContain("URGENCE");
   expect(text).toContain("bouton d'alerte actionné · enregistrement interrompu");
 });
@@ -43,7 +43,7 @@ it("shows a pressed button as an emergency, also beside what the relay reports",
 it("offers to confirm a transmission that ends soon", async () => {
   const asked: string[] = [];
   banner.addEventListener("confirm-wanted", (event) => asked.push((event as CustomEvent<string>).detail));
-  const text = await shown({ t: "camera", camera: camera("a", { ends_ns: 600e9 }) }, alarm(ENDS_SOON));
+  const text = await shown({ t: "states", cameras: [camera("a", { ends_ns: 600e9 })] }, alarm(ENDS_SOON));
   expect(text).toContain("ALERTE TECHNIQUE");
   expect(text).toContain("fin prochaine de la transmission, sauf confirmation");
   banner.shadowRoot?.querySelector<HTMLButtonElement>('[data-testid="alarm-confirm"]')?.click();

@@ -15,7 +15,7 @@ describe("the state of a camera", () => {
   it("is fresh for five seconds while the camera is on air, and again once it is sent again", () => {
     expect(freshness.isFresh(live, 1000 + FRESH_FOR_MS)).toBe(true);
     expect(freshness.isFresh(live, 1001 + FRESH_FOR_MS)).toBe(false);
-    freshness.note({ t: "camera", camera: live }, 9000);
+    freshness.note({ t: "states", cameras: [live] }, 9000);
     expect(freshness.isFresh(live, 9001)).toBe(true);
   });
 
@@ -26,7 +26,7 @@ describe("the state of a camera", () => {
   it("is not fresh where none was sent since the live socket began anew, nor once the camera is gone", () => {
     freshness.note({ t: "hello", workers: [0], serverMs: null }, 2000);
     expect(freshness.isFresh(live, 2000)).toBe(false);
-    freshness.note({ t: "camera", camera: live }, 2000);
+    freshness.note({ t: "states", cameras: [live] }, 2000);
     freshness.note({ t: "gone", camera: "a" }, 2000);
     expect(freshness.isFresh(live, 2000)).toBe(false);
   });

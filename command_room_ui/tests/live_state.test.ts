@@ -98,11 +98,31 @@ describe("cameras", () => {
   it("come as a list, change one by one, and go", () => {
     const state = told(
       listed(camera("a"), camera("b")),
-      { t: "camera", camera: camera("b", { state: "lost" }) },
+      { t: "states", cameras: [camera("b", { state: "lost" })] },
       { t: "gone", camera: "a" },
     );
     expect([...state.cameras.keys()]).toEqual(["b"]);
     expect(state.cameras.get("b")?.state).toBe("lost");
+  });
+
+  it("change one by one or several at once", () => {
+    const sent = (name: string, viewers: number) => ({ camera: name, label: name, viewers });
+    const one = readMessage({ t: "camera", ...sent("a", 1) });
+    expect(one).toMatchObject({ t: "states", cameras: [{ camera: "a", viewers: 1 }] });
+    const several = readMessage({ t: "states", cameras: [sent("b", 2), sent("c", 0)] });
+    const state = told(listed(camera("a"), camera("b")), one, several);
+    expect([...state.cameras.values()].map((found) => [found.camera, found.viewers])).toEqual([
+      ["a", 1],
+      ["b", 2],
+      ["c", 0],
+    ]);
+  });
+
+  it("a press that was released in the same message raises its alarm", () => {
+    const both: LiveMessage = { t: "states", cameras: [camera("a", { pressed: true }), camera("a")] };
+    const state = told(listed(camera("a")), both);
+    expect(state.cameras.get("a")?.pressed).toBe(false);
+    expect(state.alarms.get("a")?.seen).toBe(false);
   });
 
   it("a whole list replaces what was known before the socket was cut", () => {
@@ -123,7 +143,7 @@ describe("alarms", () => {
   const alarm = (reason: string, at: number | null = null): LiveMessage => ({ t: "alarm", camera: "a", reason, at });
 
   it("are raised by a pressed button, once, with the time it was first seen", () => {
-    const state = told(listed(pressed), { t: "camera", camera: pressed }, { t: "camera", camera: pressed });
+    const state = told(listed(pressed), { t: "states", cameras: [pressed] }, { t: "states", cameras: [pressed] });
     expect(state.alarms.get("a")).toEqual({ camera: "a", reason: "", at: 1000, seen: false, pressed: true, events: [] });
   });
 
@@ -146,12 +166,12 @@ describe("alarms", () => {
   it("stay marked while pressed, go once seen and released", () => {
     const seen = acknowledge(told(listed(pressed)), "a");
     expect(seen.alarms.get("a")?.seen).toBe(true);
-    expect(reduce(seen, { t: "camera", camera: pressed }, 2000).alarms.get("a")?.seen).toBe(true);
-    expect(reduce(seen, { t: "camera", camera: camera("a") }, 2000).alarms.size).toBe(0);
+    expect(reduce(seen, { t: "states", cameras: [pressed] }, 2000).alarms.get("a")?.seen).toBe(true);
+    expect(reduce(seen, { t: "states", cameras: [camera("a")] }, 2000).alarms.size).toBe(0);
   });
 
   it("are not lost because the button was released before anybody looked", () => {
-    const released = reduce(told(listed(pressed)), { t: "camera", camera: camera("a") }, 2000);
+    const released = reduce(told(listed(pressed)), { t: "states", cameras: [camera("a")] }, 2000);
     expect(released.alarms.get("a")?.seen).toBe(false);
     expect(acknowledge(released, "a").alarms.size).toBe(0);
   });
@@ -188,7 +208,7 @@ describe("alarms of the relay itself", () => {
   it("never turn an emergency that nobody has seen into something technical", () => {
     const pressed = camera("a", { pressed: true });
     for (const state of [told(listed(pressed), failed), told(failed, listed(pressed))]) {
-      const released = reduce(state, { t: "camera", camera: camera("a") }, 2000);
+      const released = reduce(state, { t: "states", cameras: [camera("a")] }, 2000);
       expect(isTechnical(released.alarms.get("a") as Alarm)).toBe(false);
     }
     expect(isTechnical(told(failed, listed(camera("a"))).alarms.get("a") as Alarm)).toBe(true);
@@ -197,12 +217,12 @@ describe("alarms of the relay itself", () => {
   it("of an end that is near go by themselves once it was confirmed, at whichever post, or has come", () => {
     const ends = (ms: number | null) => camera("a", { ends_ns: ms === null ? null : ms * 1e6 });
     const soon = told(listed(ends(600_000)), said(ENDS_SOON, 500));
-    expect(reduce(soon, { t: "camera", camera: ends(601_000) }, 2000).alarms.size).toBe(1);
-    expect(reduce(soon, { t: "camera", camera: ends(7_200_000) }, 2000).alarms.size).toBe(0);
+    expect(reduce(soon, { t: "states", cameras: [ends(601_000)] }, 2000).alarms.size).toBe(1);
+    expect(reduce(soon, { t: "states", cameras: [ends(7_200_000)] }, 2000).alarms.size).toBe(0);
     expect(reduce(soon, listed(ends(7_200_000)), 2000).alarms.size).toBe(0);
-    expect(reduce(soon, { t: "camera", camera: camera("a", { state: "idle", worker: null }) }, 2000).alarms.size).toBe(0);
+    expect(reduce(soon, { t: "states", cameras: [camera("a", { state: "idle", worker: null })] }, 2000).alarms.size).toBe(0);
     const worse = reduce(soon, failed, 1500);
-    expect(reduce(worse, { t: "camera", camera: ends(7_200_000) }, 2000).alarms.get("a")?.seen).toBe(false);
+    expect(reduce(worse, { t: "states", cameras: [ends(7_200_000)] }, 2000).alarms.get("a")?.seen).toBe(false);
   });
 
   it("survive a reload of the page, and so does what was seen", () => {

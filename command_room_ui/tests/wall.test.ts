@@ -161,7 +161,7 @@ describe("what is sent to the relay", () => {
   it("does not ask for a camera that is not on air, asks once it is, on its worker", () => {
     harness.place("idle", 0);
     expect(harness.takeSent()).toEqual([]);
-    harness.receive({ t: "camera", camera: camera("idle") });
+    harness.receive({ t: "states", cameras: [camera("idle")] });
     expect(harness.takeSent()).toEqual([assign(0, "idle")]);
   });
 
@@ -170,7 +170,7 @@ describe("what is sent to the relay", () => {
     harness.takeSent();
     harness.receive({ t: "hello", workers: [0, 1], serverMs: null });
     harness.takeSent();
-    harness.receive({ t: "camera", camera: camera("a", { worker: 1 }) });
+    harness.receive({ t: "states", cameras: [camera("a", { worker: 1 })] });
     expect(harness.takeSent()).toEqual([assign(0, null), assign(0, "a", { worker: 1 })]);
   });
 
@@ -212,12 +212,12 @@ describe("ends and refusals", () => {
 
   it("waits for a lost camera and asks when it is back", () => {
     harness.assign(0, "a", "v1");
-    harness.receive({ t: "camera", camera: camera("a", { state: "lost", worker: null }) });
+    harness.receive({ t: "states", cameras: [camera("a", { state: "lost", worker: null })] });
     harness.receive({ t: "ended", worker: 0, slot: 0, view: "v1", reason: "lost" });
     harness.now += 10_000;
     harness.wall.refresh();
     expect(harness.takeSent()).toEqual([]);
-    harness.receive({ t: "camera", camera: camera("a") });
+    harness.receive({ t: "states", cameras: [camera("a")] });
     expect(harness.takeSent()).toEqual([assign(0, "a")]);
   });
 
@@ -326,7 +326,7 @@ describe("a worker that went down", () => {
 
   it("leaves the tiles of other workers alone", () => {
     harness.receive({ t: "hello", workers: [0, 1], serverMs: null });
-    harness.receive({ t: "camera", camera: camera("far", { worker: 1 }) });
+    harness.receive({ t: "states", cameras: [camera("far", { worker: 1 })] });
     harness.place("far", 1);
     harness.assign(0, "far", "view-far", 1);
     harness.now = 1200;
@@ -438,19 +438,19 @@ describe("tiles", () => {
     harness.place("a", 0);
     harness.assign(0, "a");
     harness.wall.presented("a", frame(1100));
-    harness.receive({ t: "camera", camera: camera("a", { state: "lost", worker: null }) });
+    harness.receive({ t: "states", cameras: [camera("a", { state: "lost", worker: null })] });
     harness.now = 6100;
     expect(harness.wall.tiles()[0]).toMatchObject({ slot: 0, liveness: { kind: "frozen", cause: "camera_lost", age: 5 } });
   });
 
   it("show the age of the last state of the recording, and that it is unknown once no state arrives any more", () => {
     harness.place("a", 0);
-    harness.receive({ t: "camera", camera: camera("a", { sealed_age: 0.5 }) });
+    harness.receive({ t: "states", cameras: [camera("a", { sealed_age: 0.5 })] });
     harness.now += 3000;
     expect(harness.wall.tiles()[0]).toMatchObject({ fresh: true, sealedAge: 3.5 });
     harness.now += 3000;
     expect(harness.wall.tiles()[0]?.fresh).toBe(false);
-    harness.receive({ t: "camera", camera: camera("a", { sealed_age: 0.4 }) });
+    harness.receive({ t: "states", cameras: [camera("a", { sealed_age: 0.4 })] });
     expect(harness.wall.tiles()[0]).toMatchObject({ fresh: true, sealedAge: 0.4 });
     harness.socket.state = "closed";
     expect(harness.wall.tiles()[0]?.fresh).toBe(false);
@@ -460,13 +460,13 @@ describe("tiles", () => {
     harness.place("a", 0);
     harness.socket.clock.sample(0, 10, 5_000_005);
     const ending = (seconds: number) => camera("a", { ends_ns: (5_000_000 + harness.now + seconds * 1000) * 1e6 });
-    harness.receive({ t: "camera", camera: ending(601) });
+    harness.receive({ t: "states", cameras: [ending(601)] });
     expect(harness.wall.tiles()[0]?.ending).toBeNull();
-    harness.receive({ t: "camera", camera: ending(599) });
+    harness.receive({ t: "states", cameras: [ending(599)] });
     expect(harness.wall.tiles()[0]?.ending).toEqual({ at: 5_000_000 + harness.now + 599_000, seconds: 599 });
     harness.now += 9000;
     expect(harness.wall.tiles()[0]?.ending?.seconds).toBe(590);
-    harness.receive({ t: "camera", camera: camera("a") });
+    harness.receive({ t: "states", cameras: [camera("a")] });
     expect(harness.wall.tiles()[0]?.ending).toBeNull();
   });
 
@@ -485,7 +485,7 @@ describe("tiles", () => {
       stamp: { ms: 101_000, rtp: 90_000 },
     };
     harness.receive({ t: "leg", leg });
-    harness.receive({ t: "camera", camera: camera("a", { uplink_ms: 15, clock_uncertainty_ms: 4 }) });
+    harness.receive({ t: "states", cameras: [camera("a", { uplink_ms: 15, clock_uncertainty_ms: 4 })] });
     harness.wall.presented("a", frame(1080));
     const view = harness.wall.tiles()[0];
     expect(view?.delayMs).toBe(2 + 10 + 30);

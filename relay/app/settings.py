@@ -74,7 +74,7 @@ class Http(Section):
     sign_in_rate: float = Field(default=0.2, gt=0, description="Sign-in attempts per second from one address, on average")
     sign_in_burst: int = Field(default=10, ge=1, description="Sign-in attempts at once from one address")
     live_queue: int = Field(
-        default=256, ge=16, description="Messages that may wait for one slow live socket before it is closed"
+        default=256, ge=16, description="Answers and ends that may wait for one slow live socket before it is closed"
     )
 
     @model_validator(mode="after")

@@ -311,6 +311,7 @@ def _introduce(control: Control) -> None:
     services.interventions.on_closed.append(services.streams.end_intervention)
     services.streams.on.change.append(changed)
     services.camera_sockets.on_change.append(changed)
+    services.camera_sockets.on_press.append(services.live.camera_pressed)
     services.streams.on.gone.append(lambda camera, reason: changed(camera))
     services.streams.on.alarm.append(services.live.alarm)
     services.recordings.on_damaged.append(lambda camera: services.live.alarm(camera, AlarmReason.RECORDING_DAMAGED))

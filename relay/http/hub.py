@@ -1,25 +1,22 @@
-"""The pages' live sockets: which pages are connected, which messages each gets, and what happens to a slow one.
+"""The pages' live sockets: which pages are connected, and which messages each gets.
 
-Owns: one bounded queue for each socket, and the messages that go to every page.  Must never know: how a
-message is read.
+Owns: who is connected, and the messages that go to several pages.  Must never know: how a message waits (`outbox`), how one
+is read.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Iterable
-
-from aiohttp import WSCloseCode, web
-from msgspec.structs import asdict
 
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
 from relay.http.alarms import Alarm, Alarms
+from relay.http.outbox import Outbox
+from relay.http.waiting import Item
 from relay.live.disk import Outlook
 from relay.people.enrolment import Enrolment, in_scope
 from relay.people.sign_ins import SignedIn
-from relay.protocol import wire
-from relay.protocol.page import AlarmReason, Bye, CameraChanged, CameraGone, Cameras, DiskReport, ToPage
+from relay.protocol.page import AlarmReason, Bye, CameraGone, Cameras, CameraUpdate, DiskReport, ToPage
 from relay.runtime.tasks import run_logged
 from relay.store.accounts import Camera
 from relay.viewing.camera_state import CameraStates
@@ -27,62 +24,19 @@ from relay.viewing.camera_state import CameraStates
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+STATES_PER_TURN = 16
+"""Cameras whose states are made before everything else in this process has a turn."""
 
 declare(
     live_sockets="live sockets opened by pages",
-    live_messages="messages sent over live sockets",
     live_refresh_failures="readings of the enrolled cameras for pages that failed; they are repeated every second",
     live_untold="changes of a camera that were not sent to pages because of an error of ours",
-    live_dropped="live sockets closed because they did not take their messages in time",
 )
 
 
 def disk_message(outlook: Outlook) -> DiskReport:
     """Return the message about the disk of the recordings."""
     return DiskReport(outlook.state, outlook.free, outlook.full_in)
-
-
-class Outbox:
-    """The messages that wait to be sent over one socket.  A peer that lets the bounded queue overflow is disconnected."""
-
-    def __init__(self, socket: web.WebSocketResponse, bound: int, counters: Counters) -> None:
-        self._socket = socket
-        self._queue: asyncio.Queue[bytes] = asyncio.Queue(bound)
-        self._counters = counters
-        self._overflowed = False
-
-    def send(self, message: wire.Message) -> None:
-        """Queue a message; never waits."""
-        try:
-            self._queue.put_nowait(wire.encode(message))
-        except asyncio.QueueFull:
-            if not self._overflowed:
-                self._overflowed = True
-                self._counters.count("live_dropped")
-
-    def close(self) -> None:
-        """Close the socket after the messages that wait were sent."""
-        with contextlib.suppress(asyncio.QueueFull):
-            self._queue.put_nowait(b"")
-
-    async def run(self) -> None:
-        """Send until the peer disconnects, `close` is called or the queue overflows; then close the socket in every case."""
-        try:
-            await self._send_all()
-        except ConnectionError:
-            pass
-        except Exception:
-            logger.exception("sending over a live socket failed: it is closed")
-        code = WSCloseCode.TRY_AGAIN_LATER if self._overflowed else WSCloseCode.GOING_AWAY
-        await self._socket.close(code=code)
-
-    async def _send_all(self) -> None:
-        while not self._overflowed:
-            message = await self._queue.get()
-            if not message:
-                break
-            await self._socket.send_bytes(message)
-            self._counters.count("live_messages")
 
 
 class Page:
@@ -94,7 +48,7 @@ class Page:
         self.expires_ns = found.expires_ns
         self.outbox = outbox
 
-    def send(self, message: ToPage) -> None:
+    def send(self, message: Item) -> None:
         """Queue a message for this page."""
         self.outbox.send(message)
 
@@ -125,12 +79,10 @@ class LiveHub:
             await self._wake.wait()
             self._wake.clear()
             changed, self._changed = self._changed, set()
-            for name in changed:
-                try:
-                    self._send_camera(name)
-                except Exception:
-                    self._counters.count("live_untold")
-                    logger.exception("a camera's state was not sent to pages", extra={"camera": name})
+            for number, name in enumerate(changed):
+                self._send_logged(name)
+                if number % STATES_PER_TURN == STATES_PER_TURN - 1:
+                    await asyncio.sleep(0)
             await asyncio.sleep(0.1)
 
     async def _keep_known(self) -> None:
@@ -161,6 +113,10 @@ class LiveHub:
         """The state of a camera changed: pages get it within a tenth of a second."""
         self._changed.add(camera)
         self._wake.set()
+
+    def camera_pressed(self, camera: str) -> None:
+        """A button was pressed: pages get that state now, even if the press is over within a tenth of a second."""
+        self._send_logged(camera)
 
     def add(self, page: Page) -> None:
         """A page connected: send it all cameras, the greetings, and the alarms that this sign-in missed."""
@@ -214,8 +170,7 @@ class LiveHub:
 
     def _dismiss(self, pages: Iterable[Page], reason: str) -> None:
         for page in pages:
-            page.send(Bye(reason))
-            page.outbox.close()
+            page.outbox.farewell(Bye(reason))
             self._pages.discard(page)
 
     def is_connected(self, page: Page) -> bool:
@@ -225,10 +180,19 @@ class LiveHub:
     def _visible(self, page: Page) -> Iterable[Camera]:
         return (camera for camera in self._cameras.values() if in_scope(page.person, camera))
 
+    def _send_logged(self, name: str) -> None:
+        try:
+            self._send_camera(name)
+        except Exception:
+            self._counters.count("live_untold")
+            logger.exception("a camera's state was not sent to pages", extra={"camera": name})
+
     def _send_camera(self, name: str) -> None:
         camera = self._cameras.get(name)
         if camera is None:
             return
-        message = CameraChanged(**asdict(self._camera_states.of(camera)))
-        for page in self._pages_for(name):
-            page.send(message)
+        pages = self._pages_for(name)
+        if pages:
+            update = CameraUpdate(self._camera_states.of(camera))
+            for page in pages:
+                page.send(update)

@@ -15,7 +15,8 @@ from relay.base.codes import Code
 from relay.base.counters import declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.http.context import Access, Context, Route, bearer, context, signed_in
-from relay.http.hub import Outbox, Page
+from relay.http.hub import Page
+from relay.http.outbox import Outbox
 from relay.policy.roles import Action
 from relay.protocol import page as messages
 from relay.protocol import wire
@@ -39,7 +40,8 @@ async def page_socket(request: web.Request) -> web.StreamResponse:
     await services.authorizer.require(found.person, Action.LIST_INTERVENTIONS, object_type="live")
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=wire.MAX_BYTES)
     await socket.prepare(request)
-    page = Page(found, Outbox(socket, services.options.live_queue, services.counters))
+    batches = request.query.get("states") == "batch"
+    page = Page(found, Outbox(socket, services.options.live_queue, services.counters, batches=batches))
     sending = asyncio.create_task(page.outbox.run(), name="live socket")
     workers = tuple(process.index for process in services.processes.workers)
     person = found.person
@@ -47,7 +49,7 @@ async def page_socket(request: web.Request) -> web.StreamResponse:
     handler = _PageMessages(services, page)
     services.live.add(page)
     try:
-        await _read(socket, services, handler.take)
+        await _read(socket, services, page.outbox, handler.take)
     finally:
         services.live.remove(page)
         services.viewing.forget_page(handler.send)
@@ -126,15 +128,18 @@ async def camera_socket(request: web.Request) -> web.StreamResponse:
 
     services.camera_sockets.connect(camera, send, outbox.close)
     try:
-        await _read(socket, services, take)
+        await _read(socket, services, outbox, take)
     finally:
         services.camera_sockets.disconnect(camera.camera, send)
         await _finish(sending)
     return socket
 
 
-async def _read(socket: web.WebSocketResponse, services: Context, take: Callable[[bytes], Awaitable[None]]) -> None:
+async def _read(
+    socket: web.WebSocketResponse, services: Context, outbox: Outbox, take: Callable[[bytes], Awaitable[None]]
+) -> None:
     async for message in socket:
+        await outbox.room()
         if message.type is not WSMsgType.BINARY:
             services.counters.count("live_malformed")
             continue

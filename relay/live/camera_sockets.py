@@ -109,6 +109,8 @@ class CameraSockets:
         self._counters = counters
         self._units: dict[str, Unit] = {}
         self.on_change: list[Callable[[str], None]] = []
+        self.on_press: list[Callable[[str], None]] = []
+        """Notified at once with the camera of each press, before `on_change`."""
         self.on_beat: list[Callable[[str, Beat], None]] = []
 
     def unit(self, camera: str) -> Unit | None:
@@ -254,6 +256,8 @@ class CameraSockets:
     def _press(self, unit: Unit, message: messages.Press) -> None:
         """Remember the press, notify pages and answer, all at once; only then look for its intervention."""
         self.intents.press(unit.camera.camera, message.reason, message.threat)
+        for listener in self.on_press:
+            listener(unit.camera.camera)
         self._notify_change(unit.camera.camera)
         unit.post(messages.Pressed())
         self.intents.enter(unit.camera.camera)

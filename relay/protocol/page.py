@@ -7,10 +7,12 @@ Names of fields end with their unit: `_ns` is UTC in nanoseconds since 1970, `_m
 that have passed, `kbps` kilobits a second.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import asdict
 
 from relay.base.codes import Code
 from relay.base.errors import Kind
@@ -107,7 +109,18 @@ class Cameras(Message, frozen=True, tag="cameras"):
 
 
 class CameraChanged(CameraState, Message, frozen=True, kw_only=True, tag="camera"):
-    """The state of one camera: at each change, at most ten times a second, and each second while it is on air."""
+    """The state of one camera: at each change, at most ten times a second, and each second while it is on air.
+
+    A page that takes states more slowly gets the latest of each camera, without those before it.
+    """
+
+
+class CamerasChanged(Message, frozen=True, tag="states"):
+    """The same for several cameras at once, in place of `camera`; only on a socket opened as `/live?states=batch`."""
+
+    cameras: tuple[CameraState, ...]
+    """The cameras that changed, at most 32; the others are as they were.  A press that was released meanwhile is a state of
+    its own before the camera's latest."""
 
 
 class CameraGone(Message, frozen=True, tag="gone"):
@@ -262,6 +275,7 @@ ToPage: TypeAlias = (
     Hello
     | Cameras
     | CameraChanged
+    | CamerasChanged
     | CameraGone
     | Assigned
     | Refused
@@ -275,6 +289,41 @@ ToPage: TypeAlias = (
     | WorkerChanged
     | Bye
 )
+
+
+class CameraUpdate:
+    """A camera's new state on its way to pages: encoded once, however many pages get it."""
+
+    __slots__ = ("_alone", "_in_batch", "state")
+
+    def __init__(self, state: CameraState) -> None:
+        self.state = state
+        self._in_batch: msgspec.Raw | None = None
+        self._alone: bytes | None = None
+
+    def alone(self) -> bytes:
+        """Return the bytes of `camera`."""
+        if self._alone is None:
+            self._alone = wire.encode(CameraChanged(**asdict(self.state)))
+        return self._alone
+
+    def in_batch(self) -> msgspec.Raw:
+        """Return the bytes of the state as it stands in a message of several."""
+        if self._in_batch is None:
+            self._in_batch = msgspec.Raw(msgspec.msgpack.encode(self.state))
+        return self._in_batch
+
+
+class _EncodedBatch(Message, frozen=True, tag="states"):
+    """`CamerasChanged` with states that are encoded already."""
+
+    cameras: tuple[msgspec.Raw, ...]
+
+
+def batch(updates: Iterable[CameraUpdate]) -> bytes:
+    """Return the bytes of `states` with these cameras."""
+    return wire.encode(_EncodedBatch(tuple(update.in_batch() for update in updates)))
+
 
 # --- page to relay ----------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from relay.http.context import Access, Route
 from relay.http.openapi import plain_path
 from relay.http.schemas import Problem
 from relay.policy.roles import Role
-from relay.protocol.page import InterventionsChanged
+from relay.protocol.page import ViewStarted
 from relay.transport import sdp_offer
 from tests.support.control_line import OFFER, PASSWORD, control_line
 
@@ -261,7 +261,7 @@ async def test_a_socket_that_takes_nothing_is_closed_and_counted_and_others_go_o
         async with line.page(olga) as page:
             await page.hear("cameras")
             for _ in range(200):
-                live.send_all(InterventionsChanged())
+                live.send_all(ViewStarted("v", 1))
             assert line.control.context.counters.values["live_dropped"] == 1
             while (message := await page.raw.receive()).type is aiohttp.WSMsgType.BINARY:
                 pass

@@ -7,19 +7,19 @@ from typing import Any, cast
 
 import msgpack
 import pytest
-from aiohttp import web
 
 from relay.base.clock import ManualClock
 from relay.base.counters import Counters
 from relay.base.errors import OurError
 from relay.http import hub
 from relay.http.alarms import KEPT_SECONDS, PER_CAMERA, UNSURE_SECONDS
-from relay.http.hub import LiveHub, Outbox, Page
+from relay.http.hub import LiveHub, Page
+from relay.http.outbox import Outbox
+from relay.http.waiting import Item
 from relay.people.enrolment import Enrolment
 from relay.people.sign_ins import SignedIn
 from relay.policy.roles import Person, Role
-from relay.protocol.page import AlarmReason, CameraState, InterventionsChanged
-from relay.protocol.wire import Message
+from relay.protocol.page import AlarmReason, CameraState, CameraUpdate
 from relay.store.accounts import Camera
 from relay.viewing.camera_state import CameraStates
 from tests.support.live_messages import as_map, camera_state
@@ -55,11 +55,12 @@ class States:
 
     def __init__(self) -> None:
         self.broken: set[str] = set()
+        self.pressed: set[str] = set()
 
     def of(self, found: Camera) -> CameraState:
         if found.camera in self.broken:
             raise ZeroDivisionError
-        return camera_state(found.camera)
+        return camera_state(found.camera, pressed=found.camera in self.pressed)
 
 
 class CollectingPage(Page):
@@ -68,12 +69,12 @@ class CollectingPage(Page):
     def __init__(self, user: str, communes: frozenset[str] | None = None, session: str = "s") -> None:
         person = Person(user, user, Role.OPERATOR, "service", communes)
         found = cast(SignedIn, SimpleNamespace(person=person, sign_in=session, expires_ns=100))
-        super().__init__(found, cast(Outbox, SimpleNamespace(send=self.take, close=lambda: None)))
+        super().__init__(found, cast(Outbox, SimpleNamespace(send=self.take, farewell=self.take)))
         self.messages: list[dict[str, Any]] = []
         self.arrived = asyncio.Event()
 
-    def take(self, message: Message) -> None:
-        self.messages.append(as_map(message))
+    def take(self, message: Item) -> None:
+        self.messages.append(msgpack.unpackb(message.alone()) if isinstance(message, CameraUpdate) else as_map(message))
         self.arrived.set()
 
     async def received(self, **wanted: object) -> dict[str, Any]:
@@ -141,40 +142,16 @@ async def test_one_camera_whose_state_cannot_be_made_costs_no_other_its_own(scen
     assert scene.counters.values["live_untold"] == 1
 
 
-class Wire:
-    """A WebSocket on which sending may fail with an unforeseen error."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.error = error
-        self.sent: list[Any] = []
-        self.closed = False
-
-    async def send_bytes(self, data: bytes) -> None:
-        if self.error is not None:
-            raise self.error
-        self.sent.append(msgpack.unpackb(data))
-
-    async def close(self, *, code: int) -> None:
-        self.closed = True
-
-
-@pytest.mark.parametrize("error", [ConnectionResetError(), RuntimeError("unforeseen")])
-async def test_a_socket_over_which_nothing_goes_any_more_is_closed(error: Exception) -> None:
-    wire = Wire(error)
-    outbox = Outbox(cast(web.WebSocketResponse, wire), 4, Counters())
-    outbox.send(InterventionsChanged())
-    await outbox.run()
-    assert wire.closed
-
-
-async def test_a_page_that_takes_nothing_is_let_go_and_counted_once() -> None:
-    counters, wire = Counters(), Wire()
-    outbox = Outbox(cast(web.WebSocketResponse, wire), 2, counters)
-    for _ in range(5):
-        outbox.send(InterventionsChanged())
-    await outbox.run()
-    assert wire.closed
-    assert counters.values["live_dropped"] == 1
+async def test_a_press_that_is_released_at_once_is_shown(scene: Scene) -> None:
+    page = CollectingPage("olga")
+    scene.hub.add(page)
+    scene.states.pressed.add("pm-1")
+    scene.hub.camera_pressed("pm-1")
+    scene.hub.camera_changed("pm-1")
+    scene.states.pressed.clear()
+    scene.hub.camera_changed("pm-1")
+    await page.received(t="camera", camera="pm-1", pressed=False)
+    assert [message["pressed"] for message in page.messages if message["t"] == "camera"] == [True, False]
 
 
 def test_pages_are_let_go_when_their_sign_in_is_over() -> None:

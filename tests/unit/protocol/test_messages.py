@@ -29,6 +29,7 @@ TO_PAGE: list[tuple[Message, dict[str, Any]]] = [
     ),
     (page.Cameras((camera_state(),)), {"t": "cameras", "cameras": [STATE]}),
     (page.CameraChanged(**msgspec.structs.asdict(camera_state())), {"t": "camera", **STATE}),
+    (page.CamerasChanged((camera_state(),)), {"t": "states", "cameras": [STATE]}),
     (page.CameraGone("pm-1"), {"t": "gone", "camera": "pm-1"}),
     (page.Assigned(1, 0, "pm-1", "v"), {"t": "assigned", "slot": 1, "worker": 0, "camera": "pm-1", "view": "v"}),
     (page.Assigned(1, None, None, None), {"t": "assigned", "slot": 1, "worker": None, "camera": None, "view": None}),
