@@ -24,8 +24,9 @@ from relay.evidence.records import Link
 from relay.evidence.statement import sign_revocations, sign_statement
 from relay.people.authorize import Authorizer
 from relay.policy.access import Facts
-from relay.policy.motives import check_legal_basis, check_motive, clean_text
+from relay.policy.motives import check_legal_basis, check_motive
 from relay.policy.roles import Action, Person
+from relay.policy.texts import clean_text
 from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_and_wait, run_in_background
 from relay.store.catalogue import Catalogue, Export, Recording
 from relay.store.journal import Entry, Journal, Operation

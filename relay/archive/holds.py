@@ -23,9 +23,10 @@ from relay.base.errors import Kind, TheirError
 from relay.base.ids import new_id
 from relay.people.authorize import Authorizer
 from relay.policy.access import Facts, decide
-from relay.policy.motives import check_motive, clean_text
+from relay.policy.motives import check_motive
 from relay.policy.retention import add_months, is_due
 from relay.policy.roles import Action, Person
+from relay.policy.texts import clean_text
 from relay.runtime.deadlines import NO_DEADLINE, Deadline
 from relay.store.catalogue import Catalogue, Hold, Recording
 from relay.store.journal import Entry, Journal, Operation

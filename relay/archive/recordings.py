@@ -24,10 +24,11 @@ from relay.evidence.records import MAX_TEXT, MAX_THREAT
 from relay.evidence.wire import clip
 from relay.people.authorize import Authorizer
 from relay.policy.access import Facts
-from relay.policy.motives import check_threat, clean_text
+from relay.policy.motives import check_threat
 from relay.policy.regimes import rules_of
 from relay.policy.retention import expires_on
 from relay.policy.roles import Action, Person
+from relay.policy.texts import clean_text
 from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_in_background, wait_within
 from relay.store.accounts import Camera
 from relay.store.catalogue import Catalogue, Recording, RecordingFilter, Segment

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
+from relay.policy.texts import trimmed_text
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -75,7 +76,8 @@ def parse(text: str, model: type[M]) -> M:
                 Kind.INCOMPLETE, f"missing: {', '.join(missing)}", code=Code.FIELD_REQUIRED, facts={"field": ", ".join(missing)}
             ) from error
         detail = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems[:5])
-        raise TheirError(Kind.INVALID, detail, code=Code.BODY_INVALID) from error
+        # The names of unknown fields are the caller's words.
+        raise TheirError(Kind.INVALID, trimmed_text(detail), code=Code.BODY_INVALID) from error
 
 
 def answer(model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -12,6 +12,7 @@ from relay.base.errors import Kind, TheirError
 from relay.http import schemas
 from relay.http.bodies import answer, number, read_body
 from relay.http.context import Access, Route, context, signed_in
+from relay.policy.texts import trimmed_text
 from relay.store.catalogue import Recording, RecordingFilter
 
 PAGE = 100
@@ -62,12 +63,8 @@ async def list_recordings(request: web.Request) -> web.StreamResponse:
     query = request.query
     known = {"camera", "intervention", "state", "before", "limit", "from_ns", "to_ns"}
     if query.keys() - known:
-        raise TheirError(
-            Kind.INVALID,
-            f"unknown filter: {', '.join(sorted(query.keys() - known))}",
-            code=Code.FILTER_UNKNOWN,
-            facts={"field": ", ".join(sorted(query.keys() - known))},
-        )
+        unknown = trimmed_text(", ".join(sorted(query.keys() - known)), max_bytes=200)
+        raise TheirError(Kind.INVALID, f"unknown filter: {unknown}", code=Code.FILTER_UNKNOWN, facts={"field": unknown})
     wanted = RecordingFilter(
         camera=query.get("camera"),
         intervention=query.get("intervention"),

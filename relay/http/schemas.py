@@ -3,14 +3,18 @@
 Owns: names and bounds of fields.  Must never know: what a handler does.
 """
 
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from relay.base.codes import Code
+from relay.http.fields import Act, FreeText, Secret
 
 SLUG = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"
 ID = r"^[0-9a-f]{32}$"
+MAX_COMMUNE = 40
+"""Bytes of a commune: an INSEE code has five."""
+Communes: TypeAlias = Annotated[list[Annotated[str, FreeText(MAX_COMMUNE)]], Field(max_length=500)]
 
 
 class Body(BaseModel):
@@ -40,8 +44,8 @@ class Problem(Out):
 class SignIn(Body):
     """A sign-in."""
 
-    user: str = Field(max_length=100)
-    password: str = Field(max_length=1000)
+    user: Annotated[str, FreeText(100)]
+    password: Annotated[str, Secret(1000)]
 
 
 class Session(Out):
@@ -58,21 +62,21 @@ class Session(Out):
 class PasswordChange(Body):
     """A change of the caller's own password."""
 
-    old: str = Field(max_length=1000)
-    new: str = Field(max_length=1000)
+    old: Annotated[str, Secret(1000)]
+    new: Annotated[str, Secret(1000)]
 
 
 class InterventionOpen(Body):
     """A new intervention."""
 
-    label: str = Field(max_length=200)
-    motive: str | None = Field(default=None, max_length=2000)
+    label: Annotated[str, FreeText(200)]
+    motive: Annotated[str, Act(4000)] | None = None
 
 
 class Motive(Body):
     """A motive (JRN-02)."""
 
-    motive: str | None = Field(default=None, max_length=2000)
+    motive: Annotated[str, Act(4000)] | None = None
 
 
 class InterventionOut(Out):
@@ -147,19 +151,19 @@ class CameraEnrol(Body):
     """A camera to enrol."""
 
     camera: str = Field(pattern=SLUG)
-    label: str = Field(max_length=200)
-    regime: str = "bodycam_pm"
+    label: Annotated[str, FreeText(160)]
+    regime: Annotated[str, FreeText(40)] = "bodycam_pm"
     original: Literal["relay", "camera"] = "relay"
     live_audio: bool = False
-    commune: str = ""
+    commune: Annotated[str, FreeText(MAX_COMMUNE, required=False)] = ""
 
 
 class CameraChange(Body):
     """Changes to an enrolled camera; None: no change."""
 
-    label: str | None = Field(default=None, max_length=200)
+    label: Annotated[str, FreeText(160)] | None = None
     live_audio: bool | None = None
-    commune: str | None = None
+    commune: Annotated[str, FreeText(MAX_COMMUNE, required=False)] | None = None
     original: Literal["relay", "camera"] | None = None
 
 
@@ -173,14 +177,14 @@ class StreamRequest(Body):
     """A request to a camera to stream."""
 
     intervention: str = Field(pattern=ID)
-    threat: str = "agents"
-    reason: str = Field(default="", max_length=200)
+    threat: Annotated[str, Act(40)] = "agents"
+    reason: Annotated[str, FreeText(200, required=False)] = ""
 
 
 class Confirm(Body):
     """The motive why a transmission must go on."""
 
-    motive: str | None = Field(default=None, max_length=2000)
+    motive: Annotated[str, Act(4000)] | None = None
 
 
 class StreamRequested(Out):
@@ -263,7 +267,7 @@ class RecordingDetail(RecordingOut):
 class ViewOpen(Body):
     """A playback to open."""
 
-    motive: str | None = Field(default=None, max_length=2000)
+    motive: Annotated[str, Act(4000)] | None = None
     intervention: str | None = Field(default=None, pattern=ID)
 
 
@@ -281,11 +285,11 @@ class ExportAsk(Body):
 
     from_ns: int = Field(alias="from", ge=0)
     to_ns: int = Field(alias="to", ge=0)
-    motive: str = Field(max_length=2000)
-    legal_basis: str = Field(max_length=40)
-    requesting_agent: str = Field(max_length=200)
-    requesting_service: str = Field(max_length=200)
-    procedure_no: str = Field(max_length=200)
+    motive: Annotated[str, Act(4000)]
+    legal_basis: Annotated[str, Act(40)]
+    requesting_agent: Annotated[str, Act(1000)]
+    requesting_service: Annotated[str, Act(1000)]
+    procedure_no: Annotated[str, Act(1000)]
 
 
 class ExportOut(Out):
@@ -304,10 +308,10 @@ class ExportOut(Out):
 class HoldOpen(Body):
     """A hold to open (RET-02): the procedure, the authority in charge of it, and who asked for the hold."""
 
-    procedure_type: str = Field(max_length=40)
-    procedure_no: str = Field(max_length=200)
-    authority: str = Field(max_length=200)
-    requested_by: str = Field(max_length=200)
+    procedure_type: Annotated[str, Act(40)]
+    procedure_no: Annotated[str, Act(1000)]
+    authority: Annotated[str, Act(1000)]
+    requested_by: Annotated[str, Act(1000)]
 
 
 class HoldOut(Out):
@@ -383,20 +387,20 @@ class UserAdd(Body):
     """A person to designate."""
 
     user: str = Field(pattern=SLUG)
-    name: str = Field(max_length=200)
+    name: Annotated[str, FreeText(200)]
     role: Literal["operator", "commander", "auditor", "administrator"]
-    communes: list[str] | None = None
-    act_ref: str = Field(default="", max_length=200)
+    communes: Communes | None = None
+    act_ref: Annotated[str, FreeText(200, required=False)] = ""
 
 
 class UserChange(Body):
     """Changes to a person's designation; None: no change."""
 
-    name: str | None = Field(default=None, max_length=200)
+    name: Annotated[str, FreeText(200)] | None = None
     role: Literal["operator", "commander", "auditor", "administrator"] | None = None
-    communes: list[str] | None = None
+    communes: Communes | None = None
     disabled: bool | None = None
-    act_ref: str | None = Field(default=None, max_length=200)
+    act_ref: Annotated[str, FreeText(200, required=False)] | None = None
     reset_password: bool = False
 
 

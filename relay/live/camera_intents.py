@@ -22,7 +22,8 @@ from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, RelayError, TheirError
 from relay.people.interventions import Interventions
-from relay.policy.motives import check_threat, trimmed_text
+from relay.policy.motives import check_threat
+from relay.policy.texts import trimmed_text
 from relay.runtime.deadlines import NO_DEADLINE, Deadline, held_within
 from relay.store.accounts import Camera
 from relay.store.catalogue import Catalogue
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 INTENT_SECONDS = 120.0
 MAX_REQUESTS = 8
-MAX_REASON_LENGTH = 200
+MAX_REASON_BYTES = 200
 DEFAULT_THREAT = "agents"
 
 declare(
@@ -105,7 +106,7 @@ class CameraIntents:
         No words can cost the press: they are cut, and an unknown threat counts as one to agents.
         """
         state, now = self._states[camera], self._clock.monotonic()
-        trigger = trimmed_text(reason or "", max_length=MAX_REASON_LENGTH) or Trigger.PRESS
+        trigger = trimmed_text(reason or "", max_bytes=MAX_REASON_BYTES) or Trigger.PRESS
         state.intent = Intent(None, trigger, _threat_of(threat), now + INTENT_SECONDS)
         if not state.pressed:
             state.pressed, state.pressed_at = True, now

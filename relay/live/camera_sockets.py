@@ -14,12 +14,13 @@ from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, TheirError
 from relay.base.ids import new_id
-from relay.live.camera_intents import MAX_REASON_LENGTH, CameraIntent, CameraIntents, Intent
+from relay.live.camera_intents import MAX_REASON_BYTES, CameraIntent, CameraIntents, Intent
 from relay.live.clock_offset import ClockOffset, Offset
 from relay.people.authorize import Authorizer
 from relay.people.interventions import Interventions
 from relay.policy.motives import check_threat
 from relay.policy.roles import Action, Person
+from relay.policy.texts import trimmed_text
 from relay.protocol import camera as messages
 from relay.protocol import wire
 from relay.runtime.deadlines import Deadline
@@ -183,7 +184,7 @@ class CameraSockets:
             raise TheirError(Kind.CONFLICT, "this camera is not connected", retry_after=5.0, code=Code.CAMERA_NOT_CONNECTED)
         request = new_id(self._clock.utc_ns())
         self.intents.ask(camera.camera, request, intervention, threat)
-        unit.post(messages.StreamRequest(request, person.role.value, reason[:MAX_REASON_LENGTH]))
+        unit.post(messages.StreamRequest(request, person.role.value, trimmed_text(reason, max_bytes=MAX_REASON_BYTES)))
         self._counters.count("camera_requests")
         return request
 

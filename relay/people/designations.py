@@ -14,8 +14,8 @@ from relay.base.ids import is_slug
 from relay.people.authorize import Authorizer
 from relay.people.passwords import Passwords
 from relay.people.sign_ins import SignIns, person_entry
-from relay.policy.motives import clean_text
 from relay.policy.roles import Action, Person, Role
+from relay.policy.texts import clean_text
 from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_to_completion
 from relay.store.accounts import Account, Accounts
 from relay.store.journal import Journal, Operation

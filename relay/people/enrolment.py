@@ -16,14 +16,16 @@ from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.base.ids import is_slug, new_token, token_digest
 from relay.people.authorize import Authorizer
-from relay.policy.motives import clean_text
 from relay.policy.regimes import check_live_audio, rules_of
 from relay.policy.roles import Action, Person
+from relay.policy.texts import clean_text
 from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_to_completion
 from relay.store.accounts import Accounts, Camera
 from relay.store.journal import Entry, Journal, Operation
 
 ORIGINALS = ("relay", "camera")
+MAX_LABEL_BYTES = 160
+"""Bytes of a camera's label: a signed start holds 200."""
 
 
 class Enrolment:
@@ -78,7 +80,7 @@ class Enrolment:
         now_ns = self._clock.utc_ns()
         made = Camera(
             camera,
-            clean_text(label, "label", max_length=80),
+            clean_text(label, "label", max_bytes=MAX_LABEL_BYTES),
             regime,
             self._service,
             commune,
@@ -108,7 +110,7 @@ class Enrolment:
         _check_original(changes.get("original", found.original))
         self._check_commune(changes.get("commune", found.commune))
         if "label" in changes:
-            changes["label"] = clean_text(changes["label"], "label", max_length=80)
+            changes["label"] = clean_text(changes["label"], "label", max_bytes=MAX_LABEL_BYTES)
         await self._enter(actor, camera, event="camera changed", **changes)
         await self._accounts_in_time.update_camera(camera, changes)
         return await self.camera(camera)

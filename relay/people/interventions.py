@@ -16,11 +16,14 @@ from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.base.ids import new_id
 from relay.people.authorize import Authorizer
-from relay.policy.motives import check_motive, clean_text
+from relay.policy.motives import check_motive
 from relay.policy.roles import Action, Person
+from relay.policy.texts import clean_text, trimmed_text
 from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_to_completion
 from relay.store.catalogue import Catalogue, Intervention, Participant
 from relay.store.journal import Entry, Journal, Operation
+
+MAX_LABEL_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Interventions:
         await self._authorizer.require(person, Action.OPEN_INTERVENTION)
         reason = await self._check_motive(person, Action.OPEN_INTERVENTION, motive, "")
         now_ns = self._clock.utc_ns()
-        made = Intervention(new_id(now_ns), clean_text(label, "label", max_length=120), person.user, now_ns)
+        made = Intervention(new_id(now_ns), trimmed_text(label, max_bytes=MAX_LABEL_BYTES), person.user, now_ns)
         await self._enter(person, made.intervention, "intervention opened", reason)
         await run_to_completion(self._add(made, Participant(made.intervention, person.user, reason, now_ns)), self._deadline)
         return made
@@ -69,14 +72,14 @@ class Interventions:
         `deadline`: that of the camera's request; none for a press, which is entered in the background.
         """
         now_ns = self._clock.utc_ns()
-        made = Intervention(new_id(now_ns), clean_text(label, "label", max_length=120), f"camera:{camera}", now_ns)
+        made = Intervention(new_id(now_ns), clean_text(label, "label", max_bytes=MAX_LABEL_BYTES), f"camera:{camera}", now_ns)
         details = {"event": "intervention opened by its camera"}
         await self._journal.append(
             Entry(
                 Operation.COLLECTE,
                 camera,
                 "camera",
-                motive=clean_text(reason, "reason"),
+                motive=trimmed_text(reason),
                 object_type="intervention",
                 object_id=made.intervention,
                 details=details,

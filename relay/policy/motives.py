@@ -1,18 +1,16 @@
 """Which texts are a motive (JRN-02), which values a legal basis of an extraction (EXT-01, EXT-02) or a threat (LIV-01).
 
-Owns: the rules for free text that the law requires.  Must never know: who wrote a text, where it is kept.
+Owns: the rules for texts and values that the law requires.  Must never know: who wrote a text, where it is kept.
 """
 
-import unicodedata
 from enum import StrEnum
 
 from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
+from relay.policy.texts import clean_text
 
-MAX_LENGTH = 500
 MIN_LENGTH = 3
 """Characters of a motive."""
-_UNPRINTABLE = frozenset({"Cc", "Cs", "Co", "Cf"})
 _EMPTY_PHRASES = frozenset({"test", "service", "motif", "motive", "aucun", "none", "n/a", "xxx", "..."})
 
 
@@ -33,34 +31,6 @@ class Threat(StrEnum):
     AGENTS = "agents"
     GOODS = "biens"
     PERSONS = "personnes"
-
-
-def clean_text(text: str, field: str, *, max_length: int = MAX_LENGTH) -> str:
-    """Return the text in NFC, trimmed, inner white space folded.
-
-    Raises TheirError(INCOMPLETE) when nothing is left, TheirError(INVALID) for control characters or more than `max_length`.
-    """
-    folded = " ".join(unicodedata.normalize("NFC", text).split())
-    if not folded:
-        raise TheirError(Kind.INCOMPLETE, f"{field} is required", code=Code.FIELD_REQUIRED, facts={"field": field})
-    if any(unicodedata.category(char) in _UNPRINTABLE for char in folded):
-        raise TheirError(
-            Kind.INVALID, f"{field} holds control characters", code=Code.CONTROL_CHARACTERS, facts={"field": field}
-        )
-    if len(folded) > max_length:
-        raise TheirError(
-            Kind.INVALID,
-            f"{field} is longer than {max_length} characters",
-            code=Code.TEXT_TOO_LONG,
-            facts={"field": field, "max": max_length},
-        )
-    return folded
-
-
-def trimmed_text(text: str, *, max_length: int = MAX_LENGTH) -> str:
-    """Return a text without control characters, cut to `max_length`: a camera's alarm must never be refused for its text."""
-    printable = (" " if unicodedata.category(char) in _UNPRINTABLE else char for char in unicodedata.normalize("NFC", text))
-    return " ".join("".join(printable).split())[:max_length].strip()
 
 
 def check_motive(text: str | None) -> str:

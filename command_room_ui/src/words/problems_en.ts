@@ -63,8 +63,8 @@ export const problemsEn: Readonly<Record<keyof typeof problemsFr, string>> = {
 
   // Texts and motives.
   "problem.field_required": "required: {field}",
-  "problem.text_too_long": "this text is longer than {max} characters",
-  "problem.control_characters": "this text holds control characters",
+  "problem.text_too_long": "this text is longer than {max} bytes (an accented letter takes two)",
+  "problem.control_characters": "this text holds characters that cannot be seen",
   "problem.motive_required": "a motive is required",
   "problem.motive_too_vague": "the motive must say why",
   "problem.legal_basis_invalid": "this legal basis is not known",

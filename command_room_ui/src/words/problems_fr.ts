@@ -64,8 +64,8 @@ export const problemsFr = {
 
   // Texts and motives.
   "problem.field_required": "un champ obligatoire est vide : {field}",
-  "problem.text_too_long": "le texte est trop long ({max} caractères au plus)",
-  "problem.control_characters": "le texte contient des caractères de contrôle",
+  "problem.text_too_long": "le texte est trop long ({max} octets au plus ; une lettre accentuée en prend deux)",
+  "problem.control_characters": "le texte contient des caractères invisibles",
   "problem.motive_required": "un motif est nécessaire",
   "problem.motive_too_vague": "le motif doit dire pourquoi",
   "problem.legal_basis_invalid": "cette base légale est inconnue",

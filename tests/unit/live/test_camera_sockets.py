@@ -146,7 +146,7 @@ async def test_a_publication_waits_for_another_cameras_hanging_press_no_longer_t
 @pytest.mark.parametrize(
     ("message", "threat", "trigger"),
     [
-        ({"reason": "é" * 900}, "agents", "é" * 200),
+        ({"reason": "é" * 900}, "agents", "é" * 100),
         ({"reason": "arme\x00\u202e blanche"}, "agents", "arme blanche"),
         ({"reason": "  "}, "agents", "button pressed"),
         ({"reason": 7, "threat": "robots"}, "agents", "7"),
