@@ -15,6 +15,7 @@ from relay.app.terminal import ConfigOption, DataOption
 from relay.app.wiring import database_url
 from relay.base.clock import SystemClock, rfc3339
 from relay.base.errors import Kind, TheirError
+from relay.policy.texts import clean_text
 from relay.store import backup as backups
 
 
@@ -44,11 +45,11 @@ def restore(
     ] = "",
 ) -> None:
     """Restore a backup into a folder without a database; refuses to roll back the journal.  The relay must not run."""
-    settings = settings_of(None, data)
+    settings, accept_loss = settings_of(None, data), clean_text(accept_loss, "--accept-loss", required=False)
     with standing_still(settings):
-        found = backups.restore(archive, settings.data, checkpoints, accept_loss=bool(accept_loss.strip()))
+        found = backups.restore(archive, settings.data, checkpoints, accept_loss=bool(accept_loss))
         facts: dict[str, str | int] = {"taken_at": rfc3339(found.manifest.taken_ns), "entries": found.manifest.journal_size}
-        asyncio.run(enter(settings_of(None, data), "restored", accept_loss.strip(), lost=found.lost, **facts))
+        asyncio.run(enter(settings_of(None, data), "restored", accept_loss, lost=found.lost, **facts))
     lost = f"; {found.lost} signed entries are lost, which the journal records" if found.lost else ""
     typer.echo(
         f"{settings.data}: journal of {found.manifest.journal_size} entries as of {rfc3339(found.manifest.taken_ns)}{lost}"

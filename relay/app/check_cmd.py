@@ -11,7 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from relay.app.settings import settings_of
-from relay.app.terminal import AsJson, ConfigOption, DataOption, ask, errors, show
+from relay.app.terminal import AsJson, ConfigOption, DataOption, ask, errors, say, show
 
 if TYPE_CHECKING:
     from relay.app.console import Console
@@ -35,7 +35,7 @@ def check(
         typer.echo(json.dumps(found if repair else left))
     else:
         for item in mended:
-            typer.echo(f"mended: {item['kind']} {item['object_id']}: {item['detail']}")
+            say(f"mended: {item['kind']} {item['object_id']}: {item['detail']}")
         if left:
             show(left, ("kind", "object_id", "detail", "safe"), as_json=False)
         else:
@@ -48,7 +48,7 @@ async def _asked(console: "Console", path: str) -> Any:
     work = asyncio.ensure_future(console.call("POST", path, patient=True))
     try:
         await asyncio.wait({work}, timeout=QUIET_SECONDS)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
             task = bar.add_task("check", total=None, visible=not work.done())
             while not work.done():

@@ -14,7 +14,7 @@ import typer
 from relay.app import backup_cmd, check_cmd, keys_cmd, logs, verify_cmd
 from relay.app.keyrings import keyring_of
 from relay.app.settings import Settings, documentation, settings_of
-from relay.app.terminal import EXIT, SOFTWARE, AsJson, ConfigOption, DataOption, ask, errors, screen, show
+from relay.app.terminal import EXIT, SOFTWARE, AsJson, ConfigOption, DataOption, ask, complain, errors, say, screen, show
 from relay.app.tls import ensure_certificate
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
@@ -51,7 +51,7 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except RelayError as error:
-        errors.print(error.detail, style="red", markup=False, highlight=False)
+        complain(error.detail)
         raise SystemExit(EXIT.get(error.kind, SOFTWARE)) from None
 
 
@@ -101,7 +101,7 @@ def init(
         text = TEMPLATE.format(service=_toml(service), public_key=_toml(str(public_key)))
         path.write_text(text + _keys_section(settings), encoding="utf-8")
     ask(settings_of(None, data), lambda found: found.call("GET", "/healthz"))
-    screen.print(f"{settings.data}: ready; public key {keyring.public_key.hex()}", highlight=False, soft_wrap=True)
+    say(f"{settings.data}: ready; public key {keyring.public_key.hex()}")
 
 
 def _keys_section(settings: Settings) -> str:
@@ -225,11 +225,9 @@ def journal_verify(config: ConfigOption = None, data: DataOption = None, as_json
     if as_json:
         typer.echo(json.dumps(shown))
     else:
-        typer.echo(
-            f"{'intact' if verdict.intact else 'NOT INTACT'}: {verdict.size} entries, {verdict.signed} under a checkpoint"
-        )
+        say(f"{'intact' if verdict.intact else 'NOT INTACT'}: {verdict.size} entries, {verdict.signed} under a checkpoint")
         for finding in shown["findings"]:  # type: ignore[attr-defined]
-            typer.echo(f"  {finding}")
+            say(f"  {finding}")
     raise typer.Exit(0 if verdict.intact else 1)
 
 

@@ -12,6 +12,7 @@ from rich.progress import DownloadColumn, Progress, TextColumn, TransferSpeedCol
 
 from relay.app.console import Console
 from relay.base.errors import Kind, TheirError
+from relay.policy.texts import visible_text
 
 CHUNK = 1 << 18
 
@@ -34,13 +35,13 @@ async def extract(
 
 async def _download(console: Console, path: str, out: Path, screen: Screen) -> None:
     partial = out.with_name(out.name + ".part")
-    columns = (TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), DownloadColumn(), TransferSpeedColumn())
     async with console.http.get(f"http://relay{path}") as response:
         if response.status != 200:
             raise TheirError(Kind.CONFLICT, (await response.json()).get("detail", "refused"))
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file, Progress(*columns, console=screen, transient=True) as bar:
-            task = bar.add_task(out.name, total=None)
+            task = bar.add_task(visible_text(out.name), total=None)
             async for chunk in response.content.iter_chunked(CHUNK):
                 file.write(chunk)
                 bar.advance(task, len(chunk))

@@ -22,10 +22,14 @@ from relay.base.errors import Kind, TheirError
 from relay.evidence.keys import key_from
 from relay.evidence.seal import DIGEST
 from relay.evidence.statement import sign_revocations
+from relay.policy.texts import clean_text
 from relay.store import escrow
 from relay.store.keyring import Keyring
 from relay.store.revocations import REVOKED, add_revoked, revoked_keys
 from relay.store.vault import FileOps, Vault, write_file
+
+MAX_REASON_BYTES = 200
+"""Bytes of a reason that is signed into a succession (FORMAT.md §6)."""
 
 app = typer.Typer(no_args_is_help=True, help="Long-term keys; the relay must not run, but for `revocations`.")
 
@@ -37,7 +41,7 @@ def rotate_kek(
     data: DataOption = None,
 ) -> None:
     """Wrap every day key under a new key-encryption key, made where the settings say; no recording is touched."""
-    settings = settings_of(config, data)
+    settings, reason = settings_of(config, data), clean_text(reason, "--reason")
     with standing_still(settings):
         keyring = keyring_of(settings)
         count = keyring.rotate_kek()
@@ -53,7 +57,7 @@ def rotate_signing(
     data: DataOption = None,
 ) -> None:
     """Let a new signing key take over, made where the settings say; what the old one sealed verifies against the new one."""
-    settings = settings_of(config, data)
+    settings, reason = settings_of(config, data), clean_text(reason, "--reason", max_bytes=MAX_REASON_BYTES)
     with standing_still(settings):
         pinned = pinned_elsewhere(settings)
         keyring = keyring_of(settings)
@@ -80,7 +84,7 @@ def revoke(
     data: DataOption = None,
 ) -> None:
     """Revoke a key for ever: it vouches only for recordings that the journal already knew.  Rotate first."""
-    settings = settings_of(config, data)
+    settings, why = settings_of(config, data), clean_text(why, "--why")
     revoked = key_from(key.encode(), "--key")
     with standing_still(settings):
         keyring = keyring_of(settings)

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from relay.base.redact import redact
+from relay.policy.texts import visible_lines, visible_text
 
 _SESSIONS = frozenset({"secret", "session", "sign_in", "viewer_session", "publish_session"})
 _PERSONAL = _SESSIONS | {"user", "name", "author", "bearer", "password", "token", "remote", "peername", "motive"}
@@ -32,6 +33,14 @@ def strike_out(_logger: object, _method: str, event: MutableMapping[str, Any]) -
     return event
 
 
+def show_unseen(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Write characters that a terminal would obey as escapes; JSON does so by itself."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = visible_lines(value) if key == "exception" else visible_text(value)
+    return event
+
+
 def configure(level: str, form: str, process: str) -> None:
     """Install the one log handler of this process; `form` is json, console, or auto (console on a terminal, else json)."""
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
@@ -47,7 +56,7 @@ def configure(level: str, form: str, process: str) -> None:
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,
         strike_out,
-        structlog.dev.ConsoleRenderer(colors=False) if console else structlog.processors.JSONRenderer(),
+        *([show_unseen, structlog.dev.ConsoleRenderer(colors=False)] if console else [structlog.processors.JSONRenderer()]),
     ]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=ending))

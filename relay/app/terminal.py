@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console as Screen
 from rich.table import Table
+from rich.text import Text
 
 from relay.app import logs
 from relay.app.settings import Settings
 from relay.base.errors import Kind
+from relay.policy.texts import visible_lines, visible_text
 
 if TYPE_CHECKING:
     from relay.app.console import Console
@@ -62,5 +64,16 @@ def show(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool)
         return
     table = Table(*columns)
     for row in rows:
-        table.add_row(*("" if row.get(column) is None else str(row[column]) for column in columns))
+        # As `Text`: in a plain string Rich would read `[red]` or `[/]` in a name as markup.
+        table.add_row(*(Text("" if row.get(column) is None else visible_text(str(row[column]))) for column in columns))
     screen.print(table)
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """Print one line; characters that a terminal would obey are written as escapes, markup is not read."""
+    typer.echo(visible_text(text), err=error)
+
+
+def complain(text: str) -> None:
+    """Print an error, in red; its line ends stay."""
+    errors.print(visible_lines(text), style="red", markup=False, emoji=False, highlight=False, soft_wrap=True)

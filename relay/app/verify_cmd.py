@@ -16,17 +16,18 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from relay.app.revoked import attested_here
 from relay.app.settings import ENV_PREFIX, Settings, settings_of
+from relay.app.terminal import complain, say
 from relay.base.errors import Kind, RelayError, TheirError
-from relay.evidence.keys import key_from, public_key_from
-from relay.evidence.standalone import key_argument, single_file
+from relay.evidence.keys import public_key_from
+from relay.evidence.standalone import key_argument, recording_key_argument, single_file
 from relay.evidence.statement import successions_in
 from relay.evidence.verdict import Language, Verdict, report
 from relay.evidence.verify import verify as judge
+from relay.policy.texts import visible_text
 from relay.store.readers import open_reader
 from relay.store.revocations import Attested
 
@@ -37,7 +38,9 @@ _IN_DATA = f"{ENV_PREFIX}DATA"
 def verify(
     path: Annotated[Path | None, typer.Argument(help="Vault folder, copy of it, or export (folder or zip)")] = None,
     key: Annotated[str | None, typer.Option(help="Relay's long-term public key: file (raw, hex, PEM) or 64 hex digits")] = None,
-    recording_key: Annotated[str | None, typer.Option(help="Decryption key of the recording: file or 64 hex digits")] = None,
+    recording_key: Annotated[
+        str | None, typer.Option(help="Decryption key of the recording: file, or - for standard input")
+    ] = None,
     successions: Annotated[
         Path | None, typer.Option(help="Successions of the relay's keys; default: those of the installation, without --key")
     ] = None,
@@ -56,7 +59,7 @@ def verify(
     try:
         if emit_standalone is not None:
             emit_standalone.write_text(single_file(), encoding="utf-8")
-            errors.print(escape(f"{emit_standalone}"))
+            say(str(emit_standalone), error=True)
         if path is None:
             raise typer.Exit(0 if emit_standalone is not None else UNREADABLE)
         here = None if key is not None else _named(config, data)
@@ -67,7 +70,7 @@ def verify(
         lists = [] if revocations is None else [revocations.read_bytes()]
         verdict = _judge(path, public_key, Documents(found, lists, revoked), recording_key, errors)
     except (RelayError, OSError) as error:
-        errors.print(f"{'illisible' if language == 'fr' else 'unreadable'} : {escape(str(error))}", style="red")
+        complain(f"{'illisible' if language == 'fr' else 'unreadable'} : {error}")
         raise typer.Exit(UNREADABLE) from None
     _show(verdict, language, as_json=as_json)
     raise typer.Exit(verdict.exit_code)
@@ -115,16 +118,16 @@ class Documents:
 
 
 def _judge(path: Path, public_key: bytes | None, documents: Documents, recording_key: str | None, errors: Console) -> Verdict:
-    opener = None if recording_key is None else key_argument(recording_key, lambda data: key_from(data, "recording key"))
+    opener = None if recording_key is None else recording_key_argument(recording_key)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task(escape(path.name), total=None)
+        task = bar.add_task(visible_text(path.name), total=None)
         with open_reader(path) as reader, ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="verify") as pool:
             return judge(
                 reader,
@@ -141,7 +144,9 @@ def _judge(path: Path, public_key: bytes | None, documents: Documents, recording
 def _show(verdict: Verdict, language: Language, *, as_json: bool) -> None:
     output = Console()
     if as_json:
-        output.file.write(json.dumps(verdict.as_json(), ensure_ascii=False, indent=1) + "\n")
+        output.file.write(json.dumps(verdict.as_json(), indent=1) + "\n")
         return
     for line in report(verdict, language, width=min(output.width, 100)):
-        output.print(escape(line), style="red" if line.startswith("! ") else None, highlight=False, soft_wrap=True)
+        output.print(
+            line, style="red" if line.startswith("! ") else None, markup=False, emoji=False, highlight=False, soft_wrap=True
+        )

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
 
-from relay.base.errors import OurError, RelayError
+from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.evidence.keys import key_from, public_key_from
 from relay.evidence.media import Reader
 from relay.evidence.statement import successions_in
@@ -105,14 +105,25 @@ def key_argument(text: str, read: Callable[[bytes], bytes]) -> bytes:
     return read(Path(text).read_bytes())
 
 
+def recording_key_argument(text: str) -> bytes:
+    """Return a decryption key from a file, or from standard input for `-`; raises TheirError or OSError.
+
+    Never from the argument itself: every process of the machine can read the arguments of every other one.
+    """
+    if len(text) == 64 and not Path(text).exists():
+        raise TheirError(
+            Kind.INVALID, "a decryption key does not belong on a command line: name a file, or - and give it on standard input"
+        )
+    return key_from(sys.stdin.buffer.read() if text == "-" else Path(text).read_bytes(), "recording key")
+
+
 def main(arguments: list[str], open_reader: Callable[[Path], AbstractContextManager[Reader]]) -> int:
     """Verify from a command line and return the exit code."""
     options = _options().parse_args(arguments)
     language: Language = "en" if options.lang == "en" else "fr"
     try:
         public_key = None if options.key is None else key_argument(options.key, public_key_from)
-        opener = options.recording_key
-        recording_key = None if opener is None else key_argument(opener, lambda data: key_from(data, "recording key"))
+        recording_key = None if options.recording_key is None else recording_key_argument(options.recording_key)
         successions = [] if options.successions is None else successions_in(Path(options.successions).read_bytes())
         lists = [] if options.revocations is None else [Path(options.revocations).read_bytes()]
         with open_reader(Path(options.path)) as reader:
@@ -120,7 +131,7 @@ def main(arguments: list[str], open_reader: Callable[[Path], AbstractContextMana
     except (RelayError, OSError) as error:
         sys.stderr.write(f"{'illisible' if language == 'fr' else 'unreadable'}: {error}\n")
         return 2
-    lines = [json.dumps(verdict.as_json(), ensure_ascii=False, indent=1)] if options.json else report(verdict, language)
+    lines = [json.dumps(verdict.as_json(), indent=1)] if options.json else report(verdict, language)
     sys.stdout.write("\n".join(lines) + "\n")
     return verdict.exit_code
 
@@ -129,7 +140,9 @@ def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Vérifie un enregistrement scellé / verifies a sealed recording")
     parser.add_argument("path", help="dossier ou zip / folder or zip")
     parser.add_argument("--key", help="clé publique du relais : fichier ou 64 chiffres hexadécimaux / the relay's public key")
-    parser.add_argument("--recording-key", help="clé de déchiffrement (facultative) / decryption key (optional)")
+    parser.add_argument(
+        "--recording-key", help="clé de déchiffrement (facultative) : fichier ou - / decryption key (optional): file or -"
+    )
     parser.add_argument("--successions", help="successions de clés du relais : fichier / the relay's key successions: file")
     parser.add_argument("--revocations", help="liste de clés révoquées, signée / signed list of revoked keys: file")
     parser.add_argument("--json", action="store_true")

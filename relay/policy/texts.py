@@ -57,6 +57,11 @@ def visible_text(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
+def visible_lines(text: str) -> str:
+    """Return `visible_text` of every line; the line ends stay."""
+    return "\n".join(visible_text(line) for line in text.split("\n"))
+
+
 def _is_clean(text: str) -> bool:
     if text.isascii():
         return text.isprintable()

@@ -45,7 +45,11 @@ def answers(verifier: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tu
     for vector in KNOWN:
         folder = write(vector.files(), tmp_path_factory.mktemp("vector"))
         call = [str(folder), "--json", *(["--key", vector.public_key.hex()] if vector.public_key else [])]
-        calls.append(call + (["--recording-key", vector.recording_key.hex()] if vector.recording_key else []))
+        if vector.recording_key:
+            key = tmp_path_factory.mktemp("key") / "recording.key"
+            key.write_bytes(vector.recording_key)
+            call += ["--recording-key", str(key)]
+        calls.append(call)
     done = run("-c", DRIVER, str(verifier), given=json.dumps(calls))
     assert done.stderr == ""
     *lines, foreign = map(json.loads, done.stdout.splitlines())

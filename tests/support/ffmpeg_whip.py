@@ -1,6 +1,7 @@
 """FFmpeg's own WHIP muxer as a camera, in a process of its own (its header write blocks until it is connected).
 
-`python -m tests.support.ffmpeg_whip URL TOKEN CERT KEY` films the patrol and publishes until it is terminated.  FFmpeg offers
+`python -m tests.support.ffmpeg_whip URL CERT KEY`, with the token on standard input, films the patrol and publishes until it
+is terminated.  FFmpeg offers
 `setup:passive`, has no candidates in its offer and answers no PLI: everything that our own simulator does not do.
 """
 
@@ -34,8 +35,13 @@ _SOUNDS_PER_PICTURE = SAMPLE_RATE // FRAME_SAMPLES / _FPS
 async def ffmpeg_whip(url: str, token: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """Publish to `url` inside the block; `folder` takes the certificate.  Leaving it ends the session with a DELETE."""
     certificate, key = _write_certificate(folder)
-    arguments = ("-m", "tests.support.ffmpeg_whip", url, token, str(certificate), str(key))
-    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=Path(__file__).parents[2])
+    arguments = ("-m", "tests.support.ffmpeg_whip", url, str(certificate), str(key))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, cwd=Path(__file__).parents[2], stdin=asyncio.subprocess.PIPE
+    )
+    assert process.stdin is not None
+    process.stdin.write(token.encode() + b"\n")
+    process.stdin.close()
     try:
         yield process
     finally:
@@ -110,4 +116,4 @@ def _film(container: OutputContainer, video: VideoStream, audio: AudioStream, st
 
 
 if __name__ == "__main__":
-    _publish(*sys.argv[1:])
+    _publish(sys.argv[1], sys.stdin.readline().strip(), *sys.argv[2:])

@@ -51,6 +51,19 @@ def test_personal_data_is_struck_out_of_message_fields_and_tracebacks(lines: io.
     assert "ValueError" in written
 
 
+def test_a_line_on_a_terminal_holds_nothing_that_the_terminal_obeys(
+    lines: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("debug", "console", "test")
+    try:
+        raise ValueError("no \x1b[2J")
+    except ValueError:
+        logging.getLogger("relay.x").exception("camera \x1b]0;x\x07", extra={"label": "a\r\u202eb"})
+    written = capsys.readouterr().err
+    assert all(letter.isprintable() for letter in written.replace("\n", ""))
+    assert "\\x1b[2J" in written
+
+
 @pytest.mark.parametrize("key", ["secret", "session", "sign_in", "viewer_session", "publish_session"])
 def test_a_session_of_any_kind_is_struck_out_by_its_name(lines: io.StringIO, key: str) -> None:
     logging.getLogger("relay.x").warning("it ended", extra={key: "short-4711"})

@@ -35,8 +35,18 @@ def test_an_intact_recording_exits_0_and_says_so_in_both_languages(folder: Path)
 
 
 def test_with_the_decryption_key_it_is_no_longer_as_stored(folder: Path) -> None:
-    result = run(folder, "--key", KEY, "--recording-key", RECORDING_KEY.hex(), "--json")
-    assert json.loads(result.stdout)["integrity"] == "intact"
+    found = CliRunner().invoke(app, [str(folder), "--key", KEY, "--recording-key", "-", "--json"], RECORDING_KEY.hex())
+    assert json.loads(found.stdout)["integrity"] == "intact"
+    file = folder.parent / "recording.key"
+    file.write_bytes(RECORDING_KEY)
+    assert json.loads(run(folder, "--key", KEY, "--recording-key", file, "--json").stdout)["integrity"] == "intact"
+
+
+def test_a_decryption_key_is_not_taken_from_the_command_line(folder: Path) -> None:
+    refused = run(folder, "--key", KEY, "--recording-key", RECORDING_KEY.hex(), "--lang", "en")
+    assert refused.exit_code == 2
+    assert "does not belong on a command line" in refused.output
+    assert RECORDING_KEY.hex() not in refused.output
 
 
 def test_an_altered_recording_exits_1_and_names_the_fragment(folder: Path) -> None:
