@@ -33,6 +33,7 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.log import SALT, Checkpoint, Tree, commitment, leaf_hash, open_by_any, sign_checkpoint
 from relay.evidence.seal import Signer
+from relay.policy.texts import trimmed_text
 from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_to_completion, wait_within
 from relay.runtime.tasks import spawn
 from relay.store import journal_rows as rows
@@ -454,16 +455,21 @@ def _fields(waiting: _Waiting) -> dict[str, object]:
     undone = {} if waiting.undoes is None else {"undoes": waiting.undoes.leaf}
     return {
         "at": waiting.at,
-        "author": entry.author,
+        "author": trimmed_text(entry.author),
         "role": entry.role,
         "operation": entry.operation.value,
-        "motive": entry.motive,
+        "motive": trimmed_text(entry.motive),
         "object_type": entry.object_type,
-        "object_id": entry.object_id,
+        "object_id": trimmed_text(entry.object_id),
         "recipients": list(entry.recipients),
         "result": entry.result,
-        "details": {**entry.details, **undone},
+        "details": {**{name: _clean(value) for name, value in entry.details.items()}, **undone},
     }
+
+
+def _clean(value: str | int | bool | None) -> str | int | bool | None:
+    """Return a value of an entry; a refusal carries the words of the refused, which no door has cleaned."""
+    return trimmed_text(value) if isinstance(value, str) else value
 
 
 def _row(leaf: int, waiting: _Waiting) -> rows.Row:

@@ -4,6 +4,7 @@ import pytest
 from rich.console import Console
 
 from relay.app import terminal
+from relay.policy.texts import visible_text
 
 HOSTILE = (
     "[/red]",
@@ -24,9 +25,9 @@ def test_a_name_never_styles_a_table_nor_breaks_it(
     monkeypatch.setattr(terminal, "screen", Console(force_terminal=True, color_system="truecolor", width=120))
     terminal.show([{"user": "marie", "name": text}], ("user", "name"), as_json=False)
     styled = capsys.readouterr().out
-    terminal.show([{"user": "marie", "name": "-" * len(terminal.visible_text(text))}], ("user", "name"), as_json=False)
+    terminal.show([{"user": "marie", "name": "-" * len(visible_text(text))}], ("user", "name"), as_json=False)
     plain = capsys.readouterr().out
-    assert terminal.visible_text(text) in styled
+    assert visible_text(text) in styled
     assert styled.count("\x1b") == plain.count("\x1b")  # what Rich itself writes for the header
     assert "\x07" not in styled
     assert "\u202e" not in styled
@@ -37,8 +38,8 @@ def test_a_line_shows_what_a_terminal_would_obey(text: str, capsys: pytest.Captu
     terminal.say(f"camera {text}")
     terminal.complain(f"no camera {text}")
     shown = capsys.readouterr()
-    assert shown.out == f"camera {terminal.visible_text(text)}\n"
-    assert shown.err == f"no camera {terminal.visible_text(text)}\n"
+    assert shown.out == f"camera {visible_text(text)}\n"
+    assert shown.err == f"no camera {visible_text(text)}\n"
 
 
 def test_an_error_of_several_lines_stays_one(capsys: pytest.CaptureFixture[str]) -> None:

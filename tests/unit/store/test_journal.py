@@ -2,14 +2,17 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from relay.base.clock import ManualClock
 from relay.base.counters import Counters
 from relay.base.errors import Kind, OurError, TheirError
+from relay.policy.texts import trimmed_text
 from relay.store.database import Database
 from relay.store.journal import Entry, Journal, Operation
+from tests.unit.policy.test_texts import HOSTILE
 from tests.unit.store.conftest import ORIGIN, KeySigner
 
 
@@ -22,6 +25,14 @@ async def test_entries_get_consecutive_leaves_and_come_back_as_written(journal: 
     leaf = (await journal.read(after=first))[0]
     assert leaf.body is not None
     assert (leaf.leaf, leaf.body["motive"], leaf.body["object_id"]) == (second, "rixe rue Haute", "cam-1")
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+async def test_the_words_of_the_refused_are_entered_without_what_cannot_be_seen(journal: Journal, text: str) -> None:
+    leaf = await journal.refuse(text, "camera", "publish", "forbidden", text * 1000, object_type="camera", object_id=text)
+    body: Any = (await journal.read(after=leaf - 1))[0].body
+    entered = (body["author"], body["object_id"], body["details"]["detail"])
+    assert all(trimmed_text(word) == word and word for word in entered)
 
 
 async def test_concurrent_entries_share_transactions_and_are_all_kept(database: Database, journal: Journal) -> None:
