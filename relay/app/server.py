@@ -15,6 +15,7 @@ from relay.app.settings import Settings
 from relay.base.errors import OurError
 from relay.http.app import make_app
 from relay.http.context import Context
+from relay.http.malformed import Runner
 
 CONSOLE_SOCKET = "control.sock"
 SHUTDOWN_SECONDS = 3.0
@@ -36,7 +37,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
 @asynccontextmanager
 async def serving(services: Context, settings: Settings, *, public: bool) -> AsyncIterator[str]:
     """Serve the application on the console's socket and, if `public`, on TCP; yields the URL ("" if not public)."""
-    runner = web.AppRunner(make_app(services), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, handler_cancellation=False)
+    runner = Runner(make_app(services), services.counters, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         await _console(runner, settings.run / CONSOLE_SOCKET)

@@ -60,6 +60,9 @@ class Http(Section):
         description="Networks (`10.0.0.0/8`) or addresses of the proxies before the relay; only from there `Forwarded` and "
         "`X-Forwarded-*` are believed",
     )
+    metrics_token_file: Path | None = Field(
+        default=None, description="File with a Bearer token that opens `/metrics`, for a Prometheus elsewhere or beside a proxy"
+    )
     ui_dir: Path = Field(default=_REPOSITORY / "command_room_ui" / "dist", description="Folder of the built page")
     ice_servers: tuple[str, ...] = Field(
         default=(), description="`stun:`/`turn:` URLs sent to clients in `Link` headers (RFC 9725 §4.6)"

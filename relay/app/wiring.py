@@ -6,6 +6,7 @@ Owns: which service is given which, and who listens to whom.  Must never know: w
 import asyncio
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 from relay.app.keyrings import keyring_of
 from relay.app.settings import Settings
@@ -19,6 +20,8 @@ from relay.archive.retention import Retention
 from relay.archive.verification import Verification
 from relay.base.clock import Clock, SteadyClock, SystemClock
 from relay.base.counters import Counters
+from relay.base.errors import OurError
+from relay.base.ids import token_digest
 from relay.channel.messages import PeerCloseReason, RecorderReport, WorkerReport
 from relay.evidence.keys import public_key_from
 from relay.evidence.standalone import single_file
@@ -26,6 +29,7 @@ from relay.evidence.statement import predecessors
 from relay.http.context import Context, Options
 from relay.http.hub import LiveHub, disk_message
 from relay.http.limits import Buckets
+from relay.http.proxies import networks
 from relay.live.camera_intents import CameraIntents
 from relay.live.camera_sockets import CameraSockets
 from relay.live.capture import Capture
@@ -55,6 +59,9 @@ from relay.store.revocations import attested, revoked_keys
 from relay.store.vault import Vault
 from relay.viewing.camera_state import CameraStates
 from relay.viewing.viewing import Viewing
+
+MIN_METRICS_TOKEN = 20
+"""Characters: a token that a person thinks up is shorter."""
 
 
 @dataclass(frozen=True)
@@ -282,15 +289,32 @@ async def _proofs(basis: _Basis) -> tuple[Verification, Exports]:
 
 
 def _options(settings: Settings) -> Options:
-    http = settings.http
+    http, tls = settings.http, settings.http.tls_cert is not None
     return Options(
-        tls=http.tls_cert is not None,
+        tls=tls,
+        https=tls or (http.public_origin or "").startswith("https:"),
+        trusted_proxies=networks(http.trusted_proxies),
+        behind_proxy=http.public_origin is not None and not tls and not http.trusted_proxies,
+        metrics_token=_digest_in(http.metrics_token_file),
         origins=frozenset({http.public_origin} if http.public_origin else ()),
         allowed_origins=frozenset(http.allowed_origins),
         ice_servers=http.ice_servers,
         ui_dir=http.ui_dir,
         live_queue=http.live_queue,
     )
+
+
+def _digest_in(path: Path | None) -> str | None:
+    """Return the digest of the token in a file; raises OurError."""
+    if path is None:
+        return None
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OurError(f"http.metrics_token_file: {path} cannot be read: {error}") from error
+    if len(token) < MIN_METRICS_TOKEN:
+        raise OurError(f"http.metrics_token_file: the token in {path} needs at least {MIN_METRICS_TOKEN} characters")
+    return token_digest(token)
 
 
 def _introduce(control: Control) -> None:

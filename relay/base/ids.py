@@ -27,8 +27,11 @@ def new_token() -> str:
 
 
 def token_digest(token: str) -> str:
-    """Return the SHA-256 hex under which a token is stored."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    """Return the SHA-256 hex under which a token is stored.
+
+    Any text has one: bytes of a header that are not UTF-8 come as surrogates (PEP 383), and such a token is simply unknown.
+    """
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def is_slug(text: str) -> bool:

@@ -24,9 +24,12 @@ from relay.http import (
 from relay.http.bodies import MAX_SDP
 from relay.http.context import CONTEXT, ROUTES, Context, Route
 from relay.http.endpoints import cors
-from relay.http.middleware import answer, guarded
+from relay.http.middleware import add_headers, answer, guarded
 
 RESOURCES = (sign_in, interventions, cameras, recordings, exports, holds, journal, users, check, whip, whep, wall, live, system)
+
+SWITCHING = 101
+"""Routes that open a socket: a HEAD of them would mean nothing."""
 
 
 def all_routes() -> tuple[Route, ...]:
@@ -36,12 +39,16 @@ def all_routes() -> tuple[Route, ...]:
 
 def make_app(services: Context) -> web.Application:
     """Return the application; every route is behind its access check, and routes are added in no other way."""
-    app = web.Application(middlewares=[answer, cors], client_max_size=MAX_SDP)
+    app = web.Application(middlewares=[cors, answer], client_max_size=MAX_SDP)
     routes = all_routes()
     app[CONTEXT] = services
     app[ROUTES] = routes
     for route in routes:
-        app.router.add_route(route.method, route.path, guarded(route))
+        handler = guarded(route)
+        app.router.add_route(route.method, route.path, handler)
+        if route.method == "GET" and route.status != SWITCHING:
+            app.router.add_route("HEAD", route.path, handler)
+    app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_hang_up)
     return app
 

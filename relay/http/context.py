@@ -23,6 +23,8 @@ from relay.base.clock import Clock, SteadyClock
 from relay.base.counters import Counters
 from relay.http.hub import LiveHub
 from relay.http.limits import Buckets
+from relay.http.proxies import Caller, Networks, source_of
+from relay.http.proxies import caller as caller_of
 from relay.live.camera_sockets import CameraSockets
 from relay.live.processes import Processes
 from relay.live.streams import Streams
@@ -55,6 +57,15 @@ class Options:
     """The settings that HTTP needs."""
 
     tls: bool
+    """Whether the relay itself serves TLS."""
+    https: bool
+    """Whether browsers reach the relay over https, by its own TLS or by that of the proxy at `public_origin`."""
+    trusted_proxies: Networks
+    """Peers whose forwarding headers are believed."""
+    behind_proxy: bool
+    """Whether a proxy stands before the relay, and `trusted_proxies` does not say where: then no address opens anything."""
+    metrics_token: str | None
+    """SHA-256 of the Bearer token that opens `/metrics`."""
     origins: frozenset[str]
     """Origins of the relay's own page; a browser's request with a cookie must come from one of them."""
     allowed_origins: frozenset[str]
@@ -123,12 +134,32 @@ class Route:
 
 CONTEXT: web.AppKey[Context] = web.AppKey("context")
 ROUTES: web.AppKey[tuple[Route, ...]] = web.AppKey("routes", tuple[Route, ...])
+_CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 _SIGNED_IN: web.RequestKey[SignedIn] = web.RequestKey("signed_in", SignedIn)
 
 
 def context(request: web.Request) -> Context:
     """Return the services."""
     return request.app[CONTEXT]
+
+
+def caller(request: web.Request) -> Caller:
+    """Return who asks: behind a trusted proxy the person or camera, not the proxy."""
+    found = request.get(_CALLER)
+    if found is None:
+        found = caller_of(request.remote, request.headers.items(), context(request).options.trusted_proxies)
+        request[_CALLER] = found
+    return found
+
+
+def source(request: web.Request) -> str:
+    """Return the key under which limits and lockouts count the caller: his address, the /64 for IPv6."""
+    return source_of(caller(request).address)
+
+
+def is_https(request: web.Request) -> bool:
+    """Return whether the caller's browser came over https; then cookies are Secure and HSTS is sent."""
+    return context(request).options.https or caller(request).scheme == "https"
 
 
 def remember(request: web.Request, signed_in: SignedIn) -> None:

@@ -43,7 +43,10 @@ async def options(request: web.Request) -> web.StreamResponse:
 
 @web.middleware
 async def cors(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
-    """Let pages of the configured origins use WHIP and WHEP with tokens, never with cookies."""
+    """Let pages of the configured origins use WHIP and WHEP with tokens, never with cookies; they can read refusals as well.
+
+    The outermost middleware: what stands inside it has made an answer of every error.
+    """
     response = await handler(request)
     origin = request.headers.get(hdrs.ORIGIN)
     if not request.path.startswith(("/whip/", "/whep/")) or response.prepared:
@@ -51,6 +54,8 @@ async def cors(request: web.Request, handler: Callable[[web.Request], Awaitable[
     response.headers.add(hdrs.VARY, hdrs.ORIGIN)
     if origin is not None and origin in context(request).options.allowed_origins:
         response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-        response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "Location, ETag, Link, Accept-Patch, Retry-After"
+        response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = (
+            "Location, ETag, Link, Accept-Patch, Retry-After, WWW-Authenticate"
+        )
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return response

@@ -58,14 +58,22 @@ async def show(request: web.Request) -> web.StreamResponse:
 async def file(request: web.Request) -> web.StreamResponse:
     """Stream the archive; no part of it is written to the relay's disk."""
     export = request.match_info["export"]
+    if request.method == "HEAD":
+        # Only GET hands over: it is entered, counted, and done once.
+        await context(request).exports.get(signed_in(request).person, export)
+        return _archive(export)
     async with contextlib.aclosing(await context(request).exports.deliver(signed_in(request).person, export)) as chunks:
         return await _send(request, export, chunks)
 
 
-async def _send(request: web.Request, export: str, chunks: Delivery) -> web.StreamResponse:
+def _archive(export: str) -> web.StreamResponse:
     response = web.StreamResponse(headers={hdrs.CACHE_CONTROL: "no-store", hdrs.CONTENT_TYPE: "application/zip"})
     response.headers[hdrs.CONTENT_DISPOSITION] = f'attachment; filename="export-{export}.zip"'
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+async def _send(request: web.Request, export: str, chunks: Delivery) -> web.StreamResponse:
+    response = _archive(export)
     await response.prepare(request)
     async for chunk in chunks:
         await response.write(chunk)

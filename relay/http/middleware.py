@@ -3,6 +3,7 @@
 Owns: the one table from `Kind` to HTTP status, and the default refusal.  Must never know: a resource.
 """
 
+import hmac
 import json
 import logging
 import math
@@ -15,13 +16,16 @@ from aiohttp import hdrs, web
 from relay.base.codes import Code
 from relay.base.counters import declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
-from relay.http.context import Access, Context, Handler, Route, bearer, context, remember
+from relay.base.ids import token_digest
+from relay.http.context import Access, Context, Handler, Route, bearer, caller, context, is_https, remember, source
+from relay.http.proxies import is_forwarded, is_trusted, networks
 from relay.people.sign_ins import CONSOLE, SignedIn
 
 logger = logging.getLogger(__name__)
 
 COOKIE = "relay_session"
 SIGN_IN = "/api/session"
+LOOPBACK = networks(("127.0.0.0/8", "::1"))
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 STATUS: dict[Kind, int] = {
@@ -42,6 +46,7 @@ STATUS: dict[Kind, int] = {
 }
 KIND = {status: kind for kind, status in STATUS.items()}
 
+SERVER = "relay"
 PROBLEM = "application/problem+json"
 PROBLEM_TYPE = "urn:bodycam-relay:problem:"
 
@@ -70,7 +75,7 @@ declare(
 
 @web.middleware
 async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer every error as a problem (RFC 9457), add the security headers, count."""
+    """Answer every error as a problem (RFC 9457), and count."""
     counters = context(request).counters
     counters.count("http_requests")
     try:
@@ -79,25 +84,47 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         counters.count("http_refused" if isinstance(error, TheirError) else "http_failed")
         if error.kind is Kind.UNAUTHENTICATED and (request.method, route_name(request)) != ("POST", SIGN_IN):
             # Counted, and journalled once per source and minute (I3); the sign-in journals its own refusals.
-            context(request).journal.refuse_anonymous(request.remote or "?", route_name(request))
+            context(request).journal.refuse_anonymous(caller(request).address, route_name(request))
         if isinstance(error, OurError):
             logger.warning("request failed", extra={"route": route_name(request), "detail": error.detail})
         response = refusal(error)
     except web.HTTPException as error:
         counters.count("http_refused")
         response = _plain(error)
-    except Exception:
-        counters.count("http_failed")
-        logger.exception("request failed", extra={"route": route_name(request)})
-        response = _problem(500, Code.INTERNAL, "the relay made a mistake")
-    if not response.prepared:
-        _add_headers(request, response)
+    except web.RequestPayloadError:
+        counters.count("http_refused")
+        response = problem(400, Code.BODY_INVALID, "the body breaks its own encoding: chunks, compression or length")
+    except Exception as error:
+        response = _failed(request, error)
     return response
+
+
+def _failed(request: web.Request, error: Exception) -> web.Response:
+    counters = context(request).counters
+    if isinstance(error, ConnectionError) and request.transport is None:
+        # The caller hung up while his body was read.  Nobody reads the answer.
+        counters.count("http_refused")
+        return problem(400, Code.BODY_INVALID, "the connection ended within the body")
+    counters.count("http_failed")
+    logger.error("request failed", extra={"route": route_name(request)}, exc_info=error)
+    return problem(500, Code.INTERNAL, "the relay made a mistake")
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Put the security headers on an answer, also on sockets and downloads: connected to `on_response_prepare`."""
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    # What stands in for aiohttp's own value, which names its version and Python's.
+    response.headers[hdrs.SERVER] = SERVER
+    if request.path.startswith("/api/"):
+        response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+    if is_https(request):
+        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
 
 
 def refusal(error: RelayError) -> web.Response:
     """Return an error as its response, with `Retry-After` where a retry makes sense."""
-    response = _problem(STATUS[error.kind], error.code, error.detail, error.facts)
+    response = problem(STATUS[error.kind], error.code, error.detail, error.facts)
     if error.retry_after is not None or error.kind is Kind.UNAVAILABLE:
         response.headers[hdrs.RETRY_AFTER] = str(max(1, math.ceil(error.retry_after or 1)))
     if error.kind is Kind.UNAUTHENTICATED:
@@ -105,7 +132,7 @@ def refusal(error: RelayError) -> web.Response:
     return response
 
 
-def _problem(status: int, code: Code, detail: str, facts: Mapping[str, str | int] | None = None) -> web.Response:
+def problem(status: int, code: Code, detail: str, facts: Mapping[str, str | int] | None = None) -> web.Response:
     """Return a problem details object (RFC 9457 §3); the facts are its extension members."""
     body = {
         **(facts or {}),
@@ -138,12 +165,11 @@ def guarded(route: Route) -> Handler:
 
 def limit(request: web.Request, services: Context, route: Route) -> None:
     """Raise TheirError(TOO_MANY) where this address makes too many requests to the sign-in or to token endpoints."""
-    source = request.remote or "?"
     wait = 0.0
     if (route.method, route.path) == ("POST", SIGN_IN):
-        wait = services.sign_in_rate.take(source, services.clock.monotonic())
+        wait = services.sign_in_rate.take(source(request), services.clock.monotonic())
     elif route.access in {Access.CAMERA, Access.VIEWER, Access.SECRET}:
-        wait = services.endpoint_rate.take(source, services.clock.monotonic())
+        wait = services.endpoint_rate.take(source(request), services.clock.monotonic())
     if wait > 0:
         services.counters.count("http_limited")
         raise TheirError(Kind.TOO_MANY, "too many requests from this address", retry_after=wait, code=Code.TOO_MANY_REQUESTS)
@@ -188,9 +214,21 @@ async def _viewer(request: web.Request, services: Context) -> None:
 
 
 async def _metrics(request: web.Request, services: Context) -> None:
-    if request.remote in {"127.0.0.1", "::1"} and "X-Forwarded-For" not in request.headers:
+    token = bearer(request)
+    wanted = services.options.metrics_token
+    if token is not None and wanted is not None and hmac.compare_digest(token_digest(token), wanted):
         return
-    await _signed_in(request, services)
+    if not is_local(request):
+        await _signed_in(request, services)
+
+
+def is_local(request: web.Request) -> bool:
+    """Return whether a program on this machine asks by itself: a proxy on this machine has a loopback address, too."""
+    options = context(request).options
+    peer = request.remote
+    if options.behind_proxy or is_trusted(peer, options.trusted_proxies) or is_forwarded(request.headers.keys()):
+        return False
+    return is_console(request) or is_trusted(peer, LOOPBACK)
 
 
 async def _secret(_request: web.Request, _services: Context) -> None:
@@ -212,18 +250,10 @@ def check_origin(request: web.Request, services: Context) -> None:
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is None or origin in services.options.origins:
         return
-    own = f"{'https' if services.options.tls else 'http'}://{request.host}"
+    asked = caller(request)
+    own = f"{asked.scheme or ('https' if services.options.tls else 'http')}://{asked.host or request.host}"
     if origin != own:
         raise TheirError(Kind.FORBIDDEN, "this Origin is not ours", code=Code.ORIGIN_NOT_ALLOWED)
-
-
-def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
-    if request.path.startswith("/api/"):
-        response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
-    if context(request).options.tls:
-        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
 
 
 def _code_of(status: int) -> Code:
@@ -239,7 +269,7 @@ def _code_of(status: int) -> Code:
 def _plain(error: web.HTTPException) -> web.StreamResponse:
     if error.status < 400:
         return web.Response(status=error.status, headers=error.headers)
-    response = _problem(error.status, _code_of(error.status), error.reason)
+    response = problem(error.status, _code_of(error.status), error.reason)
     if hdrs.ALLOW in error.headers:
         response.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
     return response

@@ -19,6 +19,7 @@ from relay.http import schemas
 from relay.http.bodies import answer, plain
 from relay.http.context import ROUTES as ALL_ROUTES
 from relay.http.context import Access, Context, Route, context, signed_in_or_none
+from relay.http.middleware import is_local
 from relay.http.openapi import document
 from relay.policy.roles import Action
 
@@ -80,10 +81,13 @@ async def healthz(request: web.Request) -> web.StreamResponse:
 
 
 async def readyz(request: web.Request) -> web.StreamResponse:
-    """Answer whether a camera could publish and a person watch now; 503 where not."""
+    """Answer whether a camera could publish and a person watch now; 503 where not.
+
+    Only this machine learns which part fails.
+    """
     parts = dict(context(request).ready())
     ok = all(parts.values())
-    return answer(schemas.Health(ok=ok, parts=parts), 200 if ok else 503)
+    return answer(schemas.Health(ok=ok, parts=parts if is_local(request) else {}), 200 if ok else 503)
 
 
 async def openapi(request: web.Request) -> web.StreamResponse:

@@ -11,7 +11,6 @@ API for callers:
 Errors: TheirError UNAUTHENTICATED, FORBIDDEN, TOO_MANY (with retry_after), INVALID.
 """
 
-import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -115,7 +114,7 @@ class SignIns:
 
     def check_csrf(self, signed_in: SignedIn, header: str | None) -> None:
         """Raise TheirError(FORBIDDEN) unless the header carries this sign-in's CSRF token."""
-        if header is None or not hmac.compare_digest(header.encode(), signed_in.csrf.encode()):
+        if header is None or not hmac.compare_digest(token_digest(header), token_digest(signed_in.csrf)):
             raise TheirError(Kind.FORBIDDEN, "X-CSRF does not match this session", code=Code.CSRF_MISMATCH)
 
     async def sign_out(self, token: str) -> None:
@@ -222,4 +221,4 @@ def _valid(person: Person, now_ns: int) -> bool:
 
 def _csrf(token: str) -> str:
     # Derived from the secret cookie: nothing more is stored, and another sign-in's value never fits.
-    return hashlib.sha256(b"csrf\0" + token.encode()).hexdigest()
+    return token_digest("csrf\0" + token)

@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 import msgpack
-from aiohttp.test_utils import TestServer
+from aiohttp import web
 from argon2 import PasswordHasher
 
 from relay.app import control as process
@@ -20,6 +20,7 @@ from relay.app.settings import Settings
 from relay.app.wiring import Control, wire
 from relay.base.clock import Clock
 from relay.http.app import make_app
+from relay.http.malformed import Runner
 from relay.people.passwords import Passwords
 from relay.people.sign_ins import CONSOLE
 from tests.support.fake_peers import FakeRecorder, FakeWorker
@@ -170,13 +171,14 @@ async def serving(
     control.capture.start()
     control.processes.start()
     timer = asyncio.create_task(services.live.run())
-    server = TestServer(make_app(services), host="127.0.0.1")
-    await server.start_server()
+    runner = Runner(make_app(services), services.counters, access_log=None, shutdown_timeout=3.0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
         await until(lambda: all(services.ready().values()), "links")
-        yield Line(control, worker, recorder, str(server.make_url("")).rstrip("/"), settings, deadline)
+        yield Line(control, worker, recorder, f"http://127.0.0.1:{runner.addresses[0][1]}", settings, deadline)
     finally:
         timer.cancel()
         await asyncio.gather(timer, return_exceptions=True)
-        await server.close()
+        await runner.cleanup()
         await process.shut(control)
