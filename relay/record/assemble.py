@@ -22,13 +22,18 @@ MAX_UNIT_BYTES = 8 << 20
 """A longer access unit is dropped.  No camera that the relay accepts makes one."""
 
 
+IDLE_NS = 800_000_000
+"""An access unit of which nothing came for so long ends, where its camera sets no marker bit.  It is less than the second by
+which arrival times may go back in the chain (FORMAT.md §7.4)."""
+
+
 class Sample(NamedTuple):
     """One access unit (each NAL unit behind its length in 4 bytes, ISO/IEC 14496-15) or one Opus packet."""
 
     timestamp: int
     """RTP timestamp, unwrapped."""
     arrival: int
-    """Monotonic nanoseconds at which its first packet came."""
+    """Monotonic nanoseconds at which its first packet came; where its packets took more than `IDLE_NS`, a later one of them."""
     data: bytes
     keyframe: bool
     duration: int
@@ -161,6 +166,10 @@ class H264Track(_Track):
         super().__init__(window_ns)
         self._timestamp: int | None = None
         self._arrival = 0
+        self._touched = 0
+        """Arrival of the last packet of the access unit."""
+        self._timed_out = False
+        """Whether the last access unit ended because nothing more of it came."""
         self._units: list[bytes] = []
         self._pieces: list[bytes] | None = None
         self._bytes = 0
@@ -175,13 +184,35 @@ class H264Track(_Track):
         """Bytes of the fragmented unit (FU-A) that is not complete yet."""
         return sum(map(len, self._pieces or []))
 
+    def advance(self, now: int) -> list[Event]:
+        """Let time pass; return the events that became complete."""
+        out = super().advance(now)
+        if self._is_idle(now):
+            self._timed_out = True
+            self._end_unmarked(out)
+        return out
+
+    def deadline(self) -> int | None:
+        """Return when `advance` has something to do (monotonic nanoseconds), None while nothing waits."""
+        held = super().deadline()
+        if held is not None or self._ended or self._marks:
+            return held
+        return self._touched + IDLE_NS
+
     def flush(self) -> list[Event]:
         """Return everything that waits; the last access unit only where the camera never sets the marker bit."""
         out = super().flush()
+        self._end_unmarked(out)
+        return out
+
+    def _end_unmarked(self, out: list[Event]) -> None:
+        """End an access unit that no marker bit ended: it is whole only where the camera never sets the bit."""
         if self._marks or self._last is None:
             self._damaged = True
         self._finish(out)
-        return out
+
+    def _is_idle(self, now: int) -> bool:
+        return not self._ended and not self._marks and now - self._touched >= IDLE_NS
 
     def _interrupted(self) -> None:
         if not self._ended:
@@ -193,9 +224,15 @@ class H264Track(_Track):
         if not payload:
             return
         if timestamp != self._timestamp or self._ended:
+            if arrival - self._touched > IDLE_NS:
+                self._end_unmarked(out)
             self._finish(out)
+            is_rest = self._timed_out and timestamp == self._timestamp
             self._begin(timestamp, arrival)
-            self._damaged = after_loss and not _begins_picture(payload)
+            self._damaged = is_rest or (after_loss and not _begins_picture(payload))
+        elif arrival - self._arrival > IDLE_NS:
+            self._arrival = arrival
+        self._touched = arrival
         if payload[0] & 31 == FU_A and len(payload) > 2 and not payload[1] & 0x80:
             self._continue(payload)
         else:
@@ -205,7 +242,7 @@ class H264Track(_Track):
             self._finish(out)
 
     def _begin(self, timestamp: int, arrival: int) -> None:
-        self._timestamp, self._arrival, self._ended = timestamp, arrival, False
+        self._timestamp, self._arrival, self._ended, self._timed_out = timestamp, arrival, False, False
         self._units, self._pieces, self._bytes = [], None, 0
         self._keyframe = self._pictured = False
 

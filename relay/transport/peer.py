@@ -21,6 +21,7 @@ from relay.transport.srtp import ReplayError, SrtpError, SrtpSession
 
 declare(
     dtls_unexpected="DTLS records dropped unread: application data, huge or odd records, more records than a peer needs",
+    dtls_astray="DTLS datagrams whose address was lost, or passed to another peer, while they waited",
     dtls_failed="DTLS handshakes that failed (certificate, profile, protocol)",
     peer_paced="SRTP packets dropped unread because their peer sends more than any camera or viewer needs",
     srtp_early="SRTP packets that came before the handshake was done",
@@ -210,7 +211,10 @@ class Peer:
         return admitted.records
 
     def on_dtls(self, datagram: bytes, source: Address, now: float) -> None:
-        """Records that `admit_dtls` returned, from a validated address."""
+        """Records that `admit_dtls` returned, from a validated address; dropped where the peer has lost that address since."""
+        if source not in self.ice.validated:
+            self._owner.counters.count("dtls_astray")
+            return
         endpoint = self._endpoint()
         self._send_dtls(endpoint.feed(datagram, now), source, now)
 

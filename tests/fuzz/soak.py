@@ -3,6 +3,7 @@
 Run through `scripts/soak/fuzz`, which runs every target in a process of its own.
 """
 
+import logging
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ CRASHES = Path(__file__).parent / "crashes"
 def main() -> None:
     """Fuzz until the time is over (exit code 0) or an input breaks the target (not 0; the input is in `crashes`)."""
     name, seconds, corpus = sys.argv[1:]
+    logging.disable()
     with atheris.instrument_imports(include=["relay"]):
         from tests.fuzz.targets import SEEDS, TARGETS
     folder = Path(corpus) / name

@@ -1,6 +1,8 @@
-"""One tiny target per parser that meets hostile bytes: whatever comes in, only the documented errors may come out.
+"""One target per part that meets hostile bytes: whatever comes in, only the documented errors may come out.
 
-Each target takes bytes and returns; a seed of each kind lets a fuzzer begin beyond the first check.
+Each target takes bytes and returns; a seed of each kind lets a fuzzer begin beyond the first check.  For a parser the bytes are
+its input.  For a part with a state they are a program of steps: `port`, `recording`, `handshake` and `live_socket` have modules
+of their own, which say what must hold after each step.
 """
 
 import contextlib
@@ -18,6 +20,7 @@ from relay.protocol import page as live_page
 from relay.protocol import wire
 from relay.rtp import h264, header, opus, rtcp
 from relay.transport import dtls, sdp, srtp, srtp_keys, stun
+from tests.fuzz import handshake, live_socket, port, recording
 from tests.support.clients import CLIENT_IDENTITY, Client, binding_request, still_port
 
 OFFERS: Final = Path(__file__).parent.parent / "unit" / "transport" / "offers"
@@ -103,11 +106,11 @@ def fuzz_dtls(data: bytes) -> None:
 
 def fuzz_datagram(data: bytes) -> None:
     """The port's demultiplexing: from a stranger, and from a peer that shakes hands."""
-    with still_port() as (port, clock), Client(port, clock) as client:
+    with still_port() as (still, clock), Client(still, clock) as client:
         client.check()
         client.deliver(data, ("127.0.0.1", 9))
         client.deliver(data)
-        assert isinstance(port.counters, Counters)
+        assert isinstance(still.counters, Counters)
 
 
 def fuzz_channel(data: bytes) -> None:
@@ -128,6 +131,26 @@ def fuzz_boxes(data: bytes) -> None:
     for parse in (lambda: list(boxes.walk(data)), lambda: boxes.movie_tracks(data), lambda: boxes.table_samples(data)):
         with contextlib.suppress(TheirError):
             parse()
+
+
+def fuzz_port(data: bytes) -> None:
+    """Sequences of datagrams from several addresses, with time passing."""
+    port.run(data)
+
+
+def fuzz_recording(data: bytes) -> None:
+    """Sequences of RTP packets with their times, judged by the verifier's rules."""
+    recording.run(data)
+
+
+def fuzz_handshake(data: bytes) -> None:
+    """DTLS records before, during and after a real handshake."""
+    handshake.run(data)
+
+
+def fuzz_live_socket(data: bytes) -> None:
+    """Sequences of messages over live sockets."""
+    live_socket.run(data)
 
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
@@ -156,4 +179,8 @@ SEEDS: Final[dict[str, list[bytes]]] = {
         wire.encode(live_camera.Beat(93.0, 48.1, -1.0, 5.0, 7)),
     ],
     "boxes": [BOX],
+    "port": port.SEEDS,
+    "recording": recording.SEEDS,
+    "handshake": handshake.SEEDS,
+    "live_socket": live_socket.SEEDS,
 }

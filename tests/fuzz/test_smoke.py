@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.fuzz.targets import SEEDS, TARGETS
 
 CRASHES = sorted(path for path in (Path(__file__).parent / "crashes").iterdir() if path.suffix == ".bin")
-SLOW = frozenset({"datagram", "dtls", "sdp"})
+SLOW = frozenset({"datagram", "dtls", "handshake", "recording", "sdp"})
 
 
 def mangle(seed: bytes, number: int) -> bytes:

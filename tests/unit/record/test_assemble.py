@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.record.assemble import H264Track, OpusTrack, Sample, TrackGap
+from relay.record.assemble import IDLE_NS, H264Track, OpusTrack, Sample, TrackGap
 from tests.support.rtp_source import encode_audio, encode_video, h264_payloads, rtp
 
 WINDOW = 400
@@ -124,14 +124,54 @@ def test_picture_waits_no_longer_than_the_window() -> None:
     assert [type(event) for event in track.advance(WINDOW)] == [TrackGap, Sample]
 
 
+def unmarked(pictures: list[bytes]) -> list[bytes]:
+    """The packets of a camera that sets no marker bit."""
+    return [bytes((packet[0], packet[1] & 0x7F)) + packet[2:] for packet in packets_of(pictures, 0, 0)]
+
+
 def test_camera_that_sets_no_marker_is_understood_by_its_timestamps() -> None:
-    sent = [
-        bytes((packet[0], packet[1] & 0x7F)) + packet[2:] for packet in packets_of([picture(i, [10]) for i in range(3)], 0, 0)
-    ]
+    sent = unmarked([picture(i, [10]) for i in range(3)])
     track = H264Track(WINDOW)
     out = [event for packet in sent for event in track.push(packet, 0, 0)]
     assert len(out) == 2
     assert len(track.flush()) == 1
+
+
+def test_last_picture_before_a_pause_does_not_wait_for_the_next_where_the_camera_sets_no_marker() -> None:
+    """Otherwise it is recorded after sound that came later, as if the clock had gone back."""
+    first, second, third = ([packet] for packet in unmarked([picture(i, [10]) for i in range(3)])[1:])
+    track = H264Track(WINDOW)
+    assert track.push(first[0], 0, 0) == []
+    assert len(track.push(second[0], 1, 1)) == 1
+    assert track.deadline() == 1 + IDLE_NS
+    assert track.advance(IDLE_NS) == []
+    (sample,) = track.advance(1 + IDLE_NS)
+    assert isinstance(sample, Sample)
+    assert sample.arrival == 1
+    assert track.deadline() is None
+    assert track.push(third[0], 2 * IDLE_NS, 2 * IDLE_NS) == []
+    assert len(track.flush()) == 1
+
+
+def test_rest_of_a_picture_that_was_given_out_is_no_picture_of_its_own() -> None:
+    whole, split, after = unmarked([picture(i, [10]) for i in range(3)])[1:]
+    track = H264Track(WINDOW)
+    track.push(whole, 0, 0)
+    track.push(split, 1, 1)
+    assert len(track.advance(1 + IDLE_NS)) == 1
+    rest = split[:2] + (int.from_bytes(split[2:4], "big") + 1).to_bytes(2, "big") + split[4:]
+    assert track.push(rest, 2 * IDLE_NS, 2 * IDLE_NS) == []
+    after = after[:2] + (int.from_bytes(after[2:4], "big") + 1).to_bytes(2, "big") + after[4:]
+    track.push(after, 2 * IDLE_NS, 2 * IDLE_NS)
+    assert [type(event) for event in track.flush()] == [TrackGap, Sample]
+
+
+def test_picture_whose_packets_came_far_apart_arrived_with_the_later_ones() -> None:
+    sent = packets_of([picture(0, [10]), picture(1, [3000])], 0, 0)
+    track = H264Track(WINDOW)
+    out = [event for packet in sent[:-1] for event in track.push(packet, 0, 0)]
+    out += track.push(sent[-1], 5 * IDLE_NS, 5 * IDLE_NS)
+    assert [event.arrival for event in out if isinstance(event, Sample)] == [0, 5 * IDLE_NS]
 
 
 @given(st.lists(st.binary(max_size=60), max_size=40))

@@ -94,6 +94,23 @@ def test_a_forged_hello_before_the_real_one_does_not_fail_the_handshake(still: t
         assert counted(port, "udp_stranger") == 2
 
 
+def test_a_handshake_whose_address_is_lost_while_it_waits_is_dropped(still: tuple[Port, ManualClock]) -> None:
+    """Otherwise the peer would go on at an address that is nobody's, or another peer's."""
+    port, clock = still
+    with Client(*still) as client:
+        client.check()
+        (hello,) = client.dtls.start(client.now)
+        port.on_datagram(hello, client.address, clock.monotonic())
+        port.on_lost(client.address)
+        port.end_batch(clock.monotonic())
+        assert client.received() == []
+        assert client.peer.ice.validated == {}
+        assert counted(port, "dtls_astray") == 1
+        client.check()
+        client.deliver(hello)
+        assert client.received() != [], "the handshake goes on from the next checked address"
+
+
 def test_media_from_an_address_that_passed_no_check_reaches_no_cipher(still: tuple[Port, ManualClock]) -> None:
     port, _ = still
     with Client(*still) as client:
