@@ -27,7 +27,8 @@ from relay.transport import stun
 from relay.transport.sdp_types import Local
 
 Address: TypeAlias = tuple[str, int]
-"""(host, port), as `socket.recvfrom` gives it, without scope."""
+"""(host, port), as `socket.recvfrom` gives it, without scope; of a TCP connection with `TCP_PREFIX` before the host."""
+TCP_PREFIX: Final = "tcp!"
 
 MAX_ADDRESSES: Final = 8
 """Validated addresses kept per peer: every interface of a phone, twice."""

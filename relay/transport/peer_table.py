@@ -3,7 +3,7 @@
 Owns: both maps, so that no entry outlives its peer.  Must never know: sockets, STUN, DTLS.
 """
 
-from relay.transport.ice_lite import Address
+from relay.transport.ice_lite import TCP_PREFIX, Address
 from relay.transport.peer import Peer
 from relay.transport.sdp_types import Local
 
@@ -16,6 +16,8 @@ class PeerTable:
         self.by_ufrag: dict[bytes, Peer] = {}
         self.by_address: dict[Address, Peer] = {}
         self._has_changed = False
+        self._addresses_of: dict[str, int] = {}
+        """Host -> how many of `by_address` are there, by UDP or TCP."""
 
     def add(self, local: Local, peer: Peer) -> None:
         """Take a peer, or another set of credentials of one."""
@@ -30,7 +32,7 @@ class PeerTable:
         self._has_changed = True
         for address in peer.ice.validated:
             if self.by_address.get(address) is peer:
-                del self.by_address[address]
+                self.drop_address(address)
 
     def retire(self, ufrag: str) -> None:
         """A ufrag is no longer valid."""
@@ -43,12 +45,25 @@ class PeerTable:
             return
         if holder is not None:
             holder.ice.forget(address)
+        else:
+            host = _host(address)
+            self._addresses_of[host] = self._addresses_of.get(host, 0) + 1
         self.by_address[address] = peer
         self._has_changed = True
 
     def drop_address(self, address: Address) -> Peer | None:
         """Forget an address; returns the peer that held it."""
-        return self.by_address.pop(address, None)
+        holder = self.by_address.pop(address, None)
+        if holder is not None:
+            host = _host(address)
+            self._addresses_of[host] -= 1
+            if not self._addresses_of[host]:
+                del self._addresses_of[host]
+        return holder
+
+    def is_known_host(self, host: str) -> bool:
+        """Return whether a peer has an address of this host, by UDP or TCP."""
+        return host in self._addresses_of
 
     def note_change(self) -> None:
         """A peer was demoted, or taken back: its addresses belong into another queue."""
@@ -58,3 +73,7 @@ class PeerTable:
         """Return whether addresses came, went or changed their queue since the last call."""
         changed, self._has_changed = self._has_changed, False
         return changed
+
+
+def _host(address: Address) -> str:
+    return address[0].removeprefix(TCP_PREFIX)

@@ -28,7 +28,7 @@ from relay.transport import tcp
 from relay.transport.connectivity import ConnectivityChecks
 from relay.transport.dtls import Context, Identity
 from relay.transport.dtls_queue import DtlsQueue
-from relay.transport.ice_lite import Address
+from relay.transport.ice_lite import TCP_PREFIX, Address
 from relay.transport.peer import Peer, PeerHandler
 from relay.transport.peer_table import PeerTable
 from relay.transport.sdp_types import Local, Remote
@@ -152,7 +152,7 @@ class Port:
             self.strangers.know(
                 address
                 for address, peer in self._addresses.items()
-                if not (peer.is_demoted or address[0].startswith(tcp.PREFIX))
+                if not (peer.is_demoted or address[0].startswith(TCP_PREFIX))
             )
         if self._tcp is not None:
             self._tcp.expire(self.is_proved, now)
@@ -262,6 +262,10 @@ class Port:
     def is_proved(self, address: Address) -> bool:
         """See `tcp.Receiver`."""
         return address in self._addresses
+
+    def is_known_host(self, host: str) -> bool:
+        """See `tcp.Receiver`."""
+        return self.table.is_known_host(host)
 
     def on_lost(self, address: Address) -> None:
         """The TCP connection behind an address is gone."""

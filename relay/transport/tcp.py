@@ -6,10 +6,13 @@ datagram says.
 A connection looks to the rest of the transport like an address, `("tcp!192.0.2.1", 50000)`, whose datagrams come and go in
 frames of a 16-bit length.
 
-TCP makes state before an address has passed a check, so that state is small and short-lived: few connections from strangers,
-fewer from each host.  A connection is closed after `PROVE_SECONDS` without an authentic check, and at once where anything else
-comes before one.  Datagrams that a slow connection does not take are dropped, never queued beyond a bound.  Frames of a fast
-connection are handed over a few per turn, and meanwhile it is not read.
+TCP makes state before an address has passed a check, so that state is small and short-lived.  A connection is closed after
+`PROVE_SECONDS` without an authentic check, and at once where anything else comes before one.  Until such a check its place is
+only lent (`tcp_places`): strangers have half of all places, and where those are taken the newest connection replaces the oldest
+silent one.  A peer sends its first check as soon as it is connected, so it is never the oldest.
+
+Datagrams that a slow connection does not take are dropped, never queued beyond a bound.  Frames of a fast connection are handed
+over a few per turn, and meanwhile it is not read.
 """
 
 import asyncio
@@ -18,10 +21,12 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol, cast
 
 from relay.base.counters import Counters, declare
-from relay.transport.ice_lite import Address
+from relay.transport.ice_lite import TCP_PREFIX, Address
+from relay.transport.tcp_places import Places
 
 declare(
-    tcp_refused="TCP connections refused because too many were open",
+    tcp_refused="TCP connections refused because all places were taken by peers",
+    tcp_replaced="TCP connections without an authentic check closed because newer ones needed their places",
     tcp_abused="TCP connections closed because their peer sent mostly what cannot be used",
     tcp_expired="TCP connections closed because no authentic check came in time",
     tcp_malformed="TCP connections closed for a frame of an impossible length",
@@ -29,10 +34,6 @@ declare(
     tcp_blocked="datagrams dropped because a TCP connection did not take them fast enough",
 )
 
-PREFIX: Final = "tcp!"
-MAX_CONNECTIONS: Final = 512
-MAX_PER_HOST: Final = 32
-"""Peers behind one NAT that all have UDP blocked."""
 PROVE_SECONDS: Final = 5.0
 MAX_UNSENT_BYTES: Final = 256 << 10
 """Bytes that may wait in a connection: half a second of 4 Mbit/s; a viewer further behind sees a gap, not a late picture."""
@@ -41,6 +42,8 @@ FRAMES_PER_TURN: Final = 64
 """As many as are read from the UDP socket before legs are served."""
 FRAMES_UNPROVED: Final = 16
 """Checks that an address may send before one of them was authentic."""
+_BACKLOG: Final = 512
+"""Connections that the kernel may hold until the next turn: more come at once where a network changes."""
 _NOT_A_CHECK: Final = b"\x04"
 """RFC 7983: the first byte of a check is less."""
 
@@ -54,6 +57,10 @@ class Receiver(Protocol):
 
     def is_proved(self, address: Address) -> bool:
         """Whether an authentic check came from there."""
+        ...
+
+    def is_known_host(self, host: str) -> bool:
+        """Whether a live peer has an address of this host, by UDP or TCP."""
         ...
 
     def end_batch(self, now: float) -> None:
@@ -73,12 +80,13 @@ class TcpListener:
         self.monotonic = monotonic
         self.counters = counters
         self.connections: dict[Address, Connection] = {}
+        self._places = Places()
         self._server: asyncio.Server | None = None
 
     async def listen(self, sock: socket.socket) -> None:
         """Accept on a bound TCP socket, which is ours from now on."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), sock=sock)
+        self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=_BACKLOG)
 
     def close(self) -> None:
         """Stop listening and drop every connection."""
@@ -87,11 +95,26 @@ class TcpListener:
         for connection in list(self.connections.values()):
             connection.abort()
 
-    def is_full_for(self, host: str) -> bool:
-        """Return whether another connection from this host would be one too many."""
-        if len(self.connections) >= MAX_CONNECTIONS:
-            return True
-        return sum(address[0] == host for address in self.connections) >= MAX_PER_HOST
+    def admit(self, connection: "Connection") -> bool:
+        """Give a new connection a place; False where all are taken by peers."""
+        host = connection.address[0].removeprefix(TCP_PREFIX)
+        if not self._places.take(connection.address, is_known=self.receiver.is_known_host(host)):
+            self.counters.count("tcp_refused")
+            return False
+        for address in self._places.take_replaced():
+            self.counters.count("tcp_replaced")
+            self.connections[address].abort()
+        self.connections[connection.address] = connection
+        return True
+
+    def prove(self, address: Address) -> None:
+        """An authentic check came over this connection: its place is its own from now on."""
+        self._places.prove(address)
+
+    def forget(self, address: Address) -> None:
+        """A connection is gone."""
+        del self.connections[address]
+        self._places.leave(address)
 
     def drop(self, addresses: Iterable[Address]) -> None:
         """Close the connections of an abusive peer: unlike over UDP, nobody else can have sent its datagrams."""
@@ -117,6 +140,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._unread = bytearray()
         self._taken = 0
+        self._is_proved = False
         self._waits = False
         """More frames are whole than one turn hands over."""
         self.address: Address = ("", 0)
@@ -131,13 +155,11 @@ class Connection(asyncio.Protocol):
         """Admit or refuse."""
         stream = cast(asyncio.Transport, transport)  # uvloop's is one without descending from it
         host, port = stream.get_extra_info("peername")[:2]
-        self.address = (PREFIX + host, port)
-        if self._listener.is_full_for(self.address[0]):
-            self._listener.counters.count("tcp_refused")
+        self.address = (TCP_PREFIX + host, port)
+        if self._listener.admit(self):
+            self._transport = stream
+        else:
             stream.abort()
-            return
-        self._transport = stream
-        self._listener.connections[self.address] = self
 
     def data_received(self, data: bytes) -> None:
         """Cut into frames and hand each over."""
@@ -174,6 +196,9 @@ class Connection(asyncio.Protocol):
             at, frames = end, frames + 1
             self._taken += 1
         del unread[:at]
+        if frames and not self._is_proved and self._transport is not None and self._listener.receiver.is_proved(self.address):
+            self._is_proved = True
+            self._listener.prove(self.address)
         return frames
 
     def _is_refused(self, size: int, first: bytearray) -> bool:
@@ -191,7 +216,7 @@ class Connection(asyncio.Protocol):
         """The connection ended or was reset: forget the address."""
         if self._transport is not None:
             self._transport = None
-            self._listener.connections.pop(self.address, None)
+            self._listener.forget(self.address)
             self._listener.receiver.on_lost(self.address)
 
     def send(self, datagram: bytes | memoryview) -> bool:

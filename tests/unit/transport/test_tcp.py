@@ -16,7 +16,8 @@ from relay.transport import tcp
 from relay.transport.ice_lite import Address
 from relay.transport.port import Port
 from relay.transport.sdp import answer_viewer
-from relay.transport.tcp import MAX_FRAME, MAX_PER_HOST, MAX_UNSENT_BYTES, PROVE_SECONDS, Connection, TcpListener
+from relay.transport.tcp import MAX_FRAME, MAX_UNSENT_BYTES, PROVE_SECONDS, Connection, TcpListener
+from relay.transport.tcp_places import MAX_CONNECTIONS, MAX_STRANGERS, MAX_UNPROVED_PER_HOST
 from tests.support.clients import Client, binding_request
 from tests.support.ports import live_port, until
 from tests.unit.transport.test_sdp import VIEWER
@@ -34,12 +35,16 @@ class FakeReceiver:
         self.lost: list[Address] = []
         self.batches: list[int] = []
         self.proved = True
+        self.known: set[str] = set()
 
     def receive(self, data: bytes, source: Address, now: float) -> None:
         self.datagrams.append(data)
 
     def is_proved(self, address: Address) -> bool:
         return self.proved
+
+    def is_known_host(self, host: str) -> bool:
+        return host in self.known
 
     def end_batch(self, now: float) -> None:
         self.batches.append(len(self.datagrams) - sum(self.batches))
@@ -164,13 +169,37 @@ async def test_a_fast_connection_is_worked_off_in_turns_and_not_read_meanwhile()
     assert len(receiver.datagrams) == 2 * tcp.FRAMES_PER_TURN + 6
 
 
-def test_connections_of_one_host_and_of_all_are_bounded() -> None:
-    opened, _, _ = listener()
-    wires = [connected(opened, ("192.0.2.1", port))[1] for port in range(MAX_PER_HOST + 3)]
-    assert [wire.aborted for wire in wires] == [False] * MAX_PER_HOST + [True] * 3
+def test_connections_of_strangers_are_bounded_and_the_oldest_silent_ones_give_way() -> None:
+    opened, receiver, _ = listener()
+    receiver.proved = False
+    wires = [connected(opened, ("192.0.2.1", port))[1] for port in range(MAX_UNPROVED_PER_HOST + 3)]
+    assert [wire.aborted for wire in wires] == [True] * 3 + [False] * MAX_UNPROVED_PER_HOST
     for host in range(1000):
         connected(opened, (f"10.0.{host >> 8}.{host & 255}", 1))
-    assert len(opened.connections) == tcp.MAX_CONNECTIONS
+    assert len(opened.connections) == MAX_STRANGERS
+    assert opened.counters.values["tcp_replaced"] == 3 + MAX_UNPROVED_PER_HOST + 1000 - MAX_STRANGERS
+    assert receiver.lost[0] == ("tcp!192.0.2.1", 0)
+
+
+def test_a_connection_whose_check_was_authentic_keeps_its_place() -> None:
+    opened, receiver, _ = listener()
+    connection, wire = connected(opened)
+    connection.data_received(frame(b"\0check"))
+    receiver.proved = False
+    for host in range(1000):
+        connected(opened, (f"10.0.{host >> 8}.{host & 255}", 1))
+    assert not wire.aborted
+    assert connection.address in opened.connections
+
+
+def test_a_connection_that_finds_no_place_is_refused() -> None:
+    opened, _, _ = listener()
+    for number in range(MAX_CONNECTIONS):
+        connected(opened, ("192.0.2.1", number))[0].data_received(frame(b"\0check"))
+    _, wire = connected(opened, ("192.0.2.2", 1))
+    assert wire.aborted
+    assert opened.counters.values["tcp_refused"] == 1
+    assert len(opened.connections) == MAX_CONNECTIONS
 
 
 def test_who_proves_nothing_in_time_is_closed() -> None:
@@ -265,3 +294,55 @@ async def test_a_taken_tcp_port_is_our_error() -> None:
             taken.listen()
             with pytest.raises(OurError):
                 await port.start_tcp()
+
+
+@contextlib.asynccontextmanager
+async def _silent_strangers(port: Port, count: int) -> AsyncIterator[None]:
+    """Connections from many addresses of 127.0.0.0/8 that say nothing."""
+    silent = []
+    try:
+        for number in range(count):
+            await asyncio.sleep(0)
+            sock = socket.socket()
+            silent.append(sock)
+            sock.bind((f"127.1.{number // 200}.{1 + number % 200}", 0))
+            sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                sock.connect(("127.0.0.1", port.port))
+        yield
+    finally:
+        for sock in silent:
+            sock.close()
+
+
+async def test_silent_strangers_from_many_addresses_keep_no_peer_out() -> None:
+    async with live_port() as port, contextlib.AsyncExitStack() as stack:
+        await port.start_tcp()
+        await stack.enter_async_context(_silent_strangers(port, 2 * MAX_STRANGERS))
+        await until(lambda: port.counters.values["tcp_replaced"] >= MAX_STRANGERS)
+        client = stack.enter_context(Client(port, SystemClock()))
+        reader, writer = await stack.enter_async_context(_over_tcp(port, client))
+        await _shake(client, reader, writer)
+        await stack.enter_async_context(_silent_strangers(port, 2 * MAX_STRANGERS))
+        await until(lambda: port.counters.values["tcp_replaced"] >= 3 * MAX_STRANGERS)
+        writer.write(frame(client.rtp(1)))
+        await until(lambda: client.handler.rtp)
+        assert port.counters.values["tcp_refused"] == 0
+
+
+async def test_a_host_with_a_live_peer_has_a_place_that_strangers_cannot_take() -> None:
+    async with live_port() as port, contextlib.AsyncExitStack() as stack:
+        await port.start_tcp()
+        client = stack.enter_context(Client(port, SystemClock()))
+        username = f"{client.local.ufrag}:{client.ufrag}"
+        port.on_datagram(binding_request(username, client.local.pwd), client.address, client.now)
+        reader, writer = await stack.enter_async_context(_over_tcp(port, client))
+        await until(lambda: _connections(port))
+        await stack.enter_async_context(_silent_strangers(port, 3 * MAX_STRANGERS))
+        await until(lambda: port.counters.values["tcp_replaced"] >= 2 * MAX_STRANGERS)
+        await _shake(client, reader, writer)
+
+
+def _connections(port: Port) -> int:
+    assert port._tcp is not None
+    return len(port._tcp.connections)
