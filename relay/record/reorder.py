@@ -7,8 +7,12 @@ first missed, or until `MAX_HELD` packets wait.  Then the missing packets are gi
 with the packet after them.  A jump that no network makes (a camera restarted its counter) is believed once two packets in a row
 confirm it (RFC 3550 A.1).  A jump back that reordering could also make is believed once `MAX_STALE` packets in a row came from
 before the expected number and none from it on.
+
+A packet costs at most the logarithm of what waits, whatever its number: one camera's numbers must not take the time of others.
 """
 
+import heapq
+from collections import OrderedDict
 from typing import Generic, NamedTuple, TypeVar
 
 from relay.base.serials import unwrap
@@ -30,12 +34,15 @@ class Delivered(NamedTuple, Generic[T]):
 class Reorder(Generic[T]):
     """The window of one stream; times in nanoseconds of any monotonic clock."""
 
-    __slots__ = ("_held", "_missing_since", "_next", "_probation", "_stale", "_window", "late")
+    __slots__ = ("_held", "_missing_since", "_next", "_numbers", "_probation", "_stale", "_window", "late")
 
     def __init__(self, window_ns: int) -> None:
         self._window = window_ns
         self._next: int | None = None
-        self._held: dict[int, tuple[int, T]] = {}
+        self._held: OrderedDict[int, tuple[int, T]] = OrderedDict()
+        """What waits, by number, in order of arrival: when it came (nanoseconds) and what."""
+        self._numbers: list[int] = []
+        """A heap of the numbers of what waits."""
         self._missing_since = 0
         self._probation: int | None = None
         self._stale = 0
@@ -78,6 +85,7 @@ class Reorder(Generic[T]):
         if not self._held:
             self._missing_since = now
         self._held[number] = (now, item)
+        heapq.heappush(self._numbers, number)
         return self._skip() if len(self._held) > MAX_HELD else self.advance(now)
 
     def advance(self, now: int) -> list[Delivered[T]]:
@@ -121,7 +129,7 @@ class Reorder(Generic[T]):
 
     def _skip(self) -> list[Delivered[T]]:
         assert self._next is not None
-        first = min(self._held)
+        first = heapq.heappop(self._numbers)
         lost = first - self._next
         _, item = self._held.pop(first)
         self._next = first + 1
@@ -133,6 +141,7 @@ class Reorder(Generic[T]):
         while (found := self._held.pop(self._next, None)) is not None:
             out.append(Delivered(0, found[1]))
             self._next += 1
+            heapq.heappop(self._numbers)  # the lowest number that waited
         if self._held:
-            self._missing_since = min(since for since, _ in self._held.values())
+            self._missing_since = next(iter(self._held.values()))[0]
         return out

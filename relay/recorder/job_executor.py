@@ -64,7 +64,7 @@ class JobExecutor:
         if isinstance(job, OpenJob):
             self._begin(job)
             return None
-        if isinstance(job, RenewKeyJob):
+        if isinstance(job, RenewKeyJob) and not job.recording:
             self._renew(job)
             return None
         recording = self.recordings.get(job.recording)
@@ -76,6 +76,8 @@ class JobExecutor:
             return self._seal(recording, job)
         if isinstance(job, GapJob):
             recording.gap(job)
+        elif isinstance(job, RenewKeyJob):
+            recording.renew(job.signer)
         else:
             recording.finish(job)
             self._end(recording)
@@ -122,10 +124,11 @@ class JobExecutor:
         return None
 
     def _renew(self, job: RenewKeyJob) -> None:
-        """Sign with another key from here on; raises OSError until every open recording has taken it over."""
+        """Sign with another key from here on; raises OSError until every recording that is not spared has taken it over."""
         self._signer = job.signer
-        for recording in self.recordings.values():
-            recording.renew(job.signer)
+        for name, recording in self.recordings.items():
+            if name not in job.spared:
+                recording.renew(job.signer)
 
     def _begin(self, job: OpenJob) -> None:
         """Open a recording.  On failure the caller gets OurError, and every partial file is removed; the caller may retry."""

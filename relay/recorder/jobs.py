@@ -88,10 +88,13 @@ class OpenJob:
 
 @dataclass(slots=True)
 class RenewKeyJob:
-    """Sign with another session key from now on, in every open recording."""
+    """Sign with another session key from now on: in one recording, or in every open one and in those to come."""
 
     signer: SessionSigner
     recording: str = ""
+    """Empty: every open recording but `spared`."""
+    spared: frozenset[str] = frozenset()
+    """Recordings that have a job of their own for it, behind what waits for them: older media is signed with the older key."""
 
 
 @dataclass(slots=True)

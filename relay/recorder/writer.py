@@ -5,6 +5,7 @@ Owns: the thread, and trying again what the disk refused.  Must never know: pack
 Its parts, by duty:
 
     backlog        jobs that wait, bounded; merges what does not fit into gaps      (called by the loop and by the thread)
+    turns          whose job is next: the recordings take turns                     (pure)
     job_executor   carries out one job: open, seal, gap, renew, end                 (thread)
     group_sync     one fsync for all that was appended within `sync_seconds`        (thread)
     disk_state     the transition table of the disk's states                        (pure)
@@ -53,7 +54,7 @@ class WriterSettings:
 
 
 class VaultThread:
-    """Carries out the jobs of one recorder, in order, on a thread of its own."""
+    """Carries out the jobs of one recorder, each recording's in order, on a thread of its own."""
 
     def __init__(
         self,

@@ -20,6 +20,7 @@ METHODS = {
     "join": "from the request to the first picture",
     "switch": "from a slot's assignment to the other camera's first picture",
     "record": "the recorder's CPU per packet",
+    "neighbours": "twenty recorded cameras beside one that tries to cost them their recordings",
     "fleet": "a hundred recorded cameras and four walls: losses, CPU, memory",
     "glass": "glass to glass in Chromium, read from the burnt-in time code",
     "networks": "freezes and gaps on bad networks, before and behind the relay",
@@ -30,8 +31,8 @@ ALONE = ("flood", "verify", "check")
 
 def arguments() -> argparse.Namespace:
     """Return the options."""
-    methods = "\n".join(f"  {name:10}{what}" for name, what in METHODS.items())
-    methods += "".join(f"\n  {name:10}see scripts/bench {name} --help" for name in ALONE)
+    methods = "\n".join(f"  {name:12}{what}" for name, what in METHODS.items())
+    methods += "".join(f"\n  {name:12}see scripts/bench {name} --help" for name in ALONE)
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description=f"{__doc__}\n{methods}",

@@ -233,11 +233,16 @@ class Load:
         self.sources: list[Source] = []
         self.sinks: list[Sink] = []
 
-    def add_source(self, kbps: int = 2000, fps: int = 30, spread: bool = False) -> dict[str, Any]:
-        """Make a camera; answers with its offer."""
-        source = Source(self.host, len(self.sources), kbps, fps, spread)
+    def add_source(self, kbps: int = 2000, fps: int = 30, spread: bool = False, trick: str = "") -> dict[str, Any]:
+        """Make a camera, one that plays a trick (`hostile`) where it is given; answers with its offer."""
+        source = Source(self.host, len(self.sources), kbps, fps, spread) if not trick else self._hostile(trick)
         self.sources.append(source)
         return {"index": len(self.sources) - 1, "offer": source.peer.offer("active")}
+
+    def _hostile(self, trick: str) -> Source:
+        from scripts.benchmarks.hostile import Hostile  # which builds on this module
+
+        return Hostile(self.host, len(self.sources), trick)
 
     def add_sink(self, videos: int = 1, setup: str = "actpass", audio: bool = True, controlling: bool = True) -> dict[str, Any]:
         """Make a viewer; answers with its offer."""

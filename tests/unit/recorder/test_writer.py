@@ -330,7 +330,7 @@ def test_what_a_full_disk_does_not_take_is_one_gap_or_one_every_ten_seconds(
 def test_an_init_segment_that_a_full_disk_did_not_take_is_stored_before_the_fragments_that_need_it(
     bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backlog, "MAX_BYTES", 400)
+    monkeypatch.setattr(backlog, "MAX_BYTES", 500)
     held = threading.Event()
 
     one = bench(HeldMedia(held))
@@ -351,7 +351,7 @@ def test_an_init_segment_that_a_full_disk_did_not_take_is_stored_before_the_frag
 
 
 def test_cameras_that_lose_together_have_one_gap_each(bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backlog, "MAX_BYTES", 400)
+    monkeypatch.setattr(backlog, "MAX_BYTES", 500)
     held, other = threading.Event(), "f" * 32
 
     one = bench(HeldMedia(held))
