@@ -23,7 +23,7 @@ from relay.channel.messages import GapSeen, Plan, RecordingClosed, SegmentSealed
 from relay.evidence.records import MAX_TEXT, MAX_THREAT
 from relay.evidence.wire import clip
 from relay.people.authorize import Authorizer
-from relay.policy.access import Facts
+from relay.policy.access import Facts, in_scope
 from relay.policy.motives import check_threat
 from relay.policy.regimes import rules_of
 from relay.policy.retention import expires_on
@@ -227,7 +227,7 @@ class Recordings:
         """Return recordings in the person's scope (VID-03), newest first; metadata only (REC-10)."""
         await self._authorizer.require(person, Action.LIST_RECORDINGS)
         found = await self._catalogue_in_time.recordings.find(wanted or RecordingFilter())
-        return [row for row in found if _in_scope(person, row)]
+        return [row for row in found if in_scope(person, row.regime, row.service, row.commune)]
 
     async def get(self, person: Person, recording: str) -> Detail:
         """Return a recording with its segments and gaps.  Raises TheirError NOT_FOUND, FORBIDDEN."""
@@ -250,12 +250,6 @@ class Recordings:
             ),
             happened=True,
         )
-
-
-def _in_scope(person: Person, row: Recording) -> bool:
-    if row.service != person.service:
-        return False
-    return person.communes is None or not rules_of(row.regime).commune_scoped or row.commune in person.communes
 
 
 def _row(plan: Plan, commune: str) -> Recording:

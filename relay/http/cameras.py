@@ -83,12 +83,8 @@ async def ask(request: web.Request) -> web.StreamResponse:
     """Ask a camera to stream."""
     body = await read_body(request, schemas.StreamRequest)
     services = context(request)
-    person = signed_in(request).person
-    await services.authorizer.require(
-        person, Action.REQUEST_STREAM, object_type="camera", object_id=request.match_info["camera"][:40]
-    )
     camera = await services.enrolment.camera(request.match_info["camera"])
-    made = await services.camera_sockets.request(person, camera, body.intervention, body.threat, body.reason)
+    made = await services.camera_sockets.request(signed_in(request).person, camera, body.intervention, body.threat, body.reason)
     return answer(schemas.StreamRequested(request=made), 202)
 
 
@@ -106,8 +102,8 @@ async def view_token(request: web.Request) -> web.StreamResponse:
     body = await read_body(request, schemas.ViewTokenAsk)
     services = context(request)
     found = signed_in(request)
-    await services.authorizer.require(found.person, Action.REQUEST_STREAM, object_type="camera", object_id=body.camera)
-    await services.interventions.motive_of(found.person, body.intervention)
+    facts = await services.interventions.facts(found.person, body.intervention)
+    await services.enrolment.authorized(found.person, Action.REQUEST_STREAM, body.camera, facts)
     made = services.view_tokens.issue(found, body.camera, body.intervention)
     return answer(schemas.ViewTokenOut(token=made.token, expires_at=rfc3339(services.steady.wall_ns(made.expires_ns))), 201)
 

@@ -7,7 +7,6 @@ from aiohttp import web
 
 from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
-from relay.base.ids import is_slug
 from relay.channel.messages import Patched
 from relay.http.bodies import SDP, created, read_text
 from relay.http.context import Access, Route, bearer, context
@@ -16,26 +15,11 @@ from relay.store.accounts import Camera
 
 
 async def _camera(request: web.Request) -> Camera:
-    services = context(request)
-    name = request.match_info["camera"]
+    """Return the camera that publishes; a token at any other name gets one answer, whether or not that name is enrolled."""
     token = bearer(request)
     if token is None:
         raise TheirError(Kind.UNAUTHENTICATED, "a camera token is required", code=Code.TOKEN_REQUIRED)
-    try:
-        camera = await services.enrolment.recognise(token, name)
-    except TheirError as error:
-        if error.kind is Kind.FORBIDDEN and (not is_slug(name) or await _unknown(request, name)):
-            raise TheirError(Kind.NOT_FOUND, "no such camera", code=Code.CAMERA_NOT_FOUND) from error
-        raise
-    return camera
-
-
-async def _unknown(request: web.Request, name: str) -> bool:
-    try:
-        await context(request).enrolment.camera(name)
-    except TheirError:
-        return True
-    return False
+    return await context(request).enrolment.recognise(token, request.match_info["camera"])
 
 
 async def publish(request: web.Request) -> web.StreamResponse:

@@ -6,7 +6,7 @@ connection is a function that sends one message), pictures.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from relay.base.clock import Clock
@@ -173,12 +173,12 @@ class CameraSockets:
     async def request(self, person: Person, camera: Camera, intervention: str, threat: str, reason: str) -> str:
         """Ask a camera to stream ("please stream"); returns the request's id.
 
-        Raises TheirError as policy says, CONFLICT when the camera has no live socket, NOT_FOUND for an intervention not open.
+        Raises TheirError as policy says (scope, joined, open), FORBIDDEN (threat), CONFLICT when the camera has no live socket.
         """
-        await self._authorizer.require(person, Action.REQUEST_STREAM, object_type="camera", object_id=camera.camera)
+        its = await self._interventions.facts(person, intervention)
+        facts = replace(its, regime=camera.regime, service=camera.service, commune=camera.commune)
+        await self._authorizer.require(person, Action.REQUEST_STREAM, facts, object_type="camera", object_id=camera.camera)
         check_threat(threat)
-        if (await self._interventions.get(intervention)).closed_ns is not None:
-            raise TheirError(Kind.CONFLICT, "this intervention is closed", code=Code.INTERVENTION_CLOSED)
         unit = self._units.get(camera.camera)
         if unit is None or not unit.online:
             raise TheirError(Kind.CONFLICT, "this camera is not connected", retry_after=5.0, code=Code.CAMERA_NOT_CONNECTED)

@@ -14,6 +14,7 @@ from relay.base.ids import is_slug
 from relay.people.authorize import Authorizer
 from relay.people.passwords import Passwords
 from relay.people.sign_ins import SignIns, person_entry
+from relay.policy.access import Facts
 from relay.policy.roles import Action, Person, Role
 from relay.policy.texts import clean_text
 from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_to_completion
@@ -66,7 +67,8 @@ class Designations:
         act_ref: str = "",
     ) -> str:
         """Designate a person (ACC-01); return the one-time password (generated unless given), which is shown once."""
-        await self._authorizer.require(actor, Action.MANAGE_PEOPLE, object_type="user", object_id=user)
+        facts = Facts(service=self._service)
+        await self._authorizer.require(actor, Action.MANAGE_PEOPLE, facts, object_type="user", object_id=user)
         now_ns = self._clock.utc_ns()
         if not is_slug(user):
             raise TheirError(Kind.INVALID, "a user is 1 to 40 of a-z 0-9 and inner hyphens", code=Code.USER_NAME_INVALID)
@@ -83,7 +85,7 @@ class Designations:
 
     async def update(self, actor: Person, user: str, **changes: Any) -> Account:
         """Change `name`, `role`, `communes`, `valid_to_ns`, `disabled`, `act_ref`; changed rights end the person's sign-ins."""
-        await self._authorizer.require(actor, Action.MANAGE_PEOPLE, object_type="user", object_id=user)
+        await self._authorized(actor, user)
         unknown = changes.keys() - {"name", "role", "communes", "valid_to_ns", "disabled", "act_ref"}
         if unknown or not changes:
             raise TheirError(
@@ -92,7 +94,6 @@ class Designations:
                 code=Code.FIELD_FIXED,
                 facts={"field": ", ".join(sorted(unknown))},
             )
-        await self._require_account(user)
         if "role" in changes:
             changes["role"] = _role(changes["role"]).value
         if "name" in changes:
@@ -105,8 +106,7 @@ class Designations:
 
     async def reset_password(self, actor: Person, user: str) -> str:
         """Give a person a new one-time password, which must be changed; all sign-ins end."""
-        await self._authorizer.require(actor, Action.MANAGE_PEOPLE, object_type="user", object_id=user)
-        await self._require_account(user)
+        await self._authorized(actor, user)
         one_time = secrets.token_urlsafe(12)
         hashed = await self._passwords.hash(one_time)
         await self._enter(actor, Operation.HABILITATION, user, event="password reset")
@@ -115,17 +115,22 @@ class Designations:
 
     async def remove(self, actor: Person, user: str) -> None:
         """Delete a person; all sign-ins end, and the journal keeps the name."""
-        await self._authorizer.require(actor, Action.MANAGE_PEOPLE, object_type="user", object_id=user)
-        await self._require_account(user)
+        await self._authorized(actor, user)
         await self._enter(actor, Operation.HABILITATION, user, event="user removed")
         await run_to_completion(self._remove(user), self._deadline)
 
     async def sign_out(self, actor: Person, user: str) -> int:
         """End all sign-ins of a person; return how many there were."""
-        await self._authorizer.require(actor, Action.MANAGE_PEOPLE, object_type="user", object_id=user)
-        await self._require_account(user)
+        await self._authorized(actor, user)
         await self._enter(actor, Operation.CONNEXION, user, event="forced sign-out")
         return await run_to_completion(self._sign_ins.end_all(user), self._deadline)
+
+    async def _authorized(self, actor: Person, user: str) -> None:
+        """Return where the actor may manage this person; raises TheirError as policy says, and NOT_FOUND to who may."""
+        found = await self._accounts_in_time.user(user)
+        facts = Facts(service=found[0].person.service) if found is not None else None
+        await self._authorizer.require(actor, Action.MANAGE_PEOPLE, facts, object_type="user", object_id=user)
+        await self._require_account(user)
 
     async def _require_account(self, user: str) -> tuple[Account, str]:
         found = await self._accounts_in_time.user(user)

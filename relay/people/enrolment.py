@@ -9,6 +9,7 @@ API: `await enrol(actor, ...) -> token`, `await change(actor, camera, **changes)
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from relay.base.clock import Clock
@@ -16,6 +17,8 @@ from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.base.ids import is_slug, new_token, token_digest
 from relay.people.authorize import Authorizer
+from relay.policy import access
+from relay.policy.access import Facts
 from relay.policy.regimes import check_live_audio, rules_of
 from relay.policy.roles import Action, Person
 from relay.policy.texts import clean_text
@@ -70,7 +73,8 @@ class Enrolment:
 
         Raises TheirError INVALID (name, regime, sound), FORBIDDEN (commune), CONFLICT (name, `max_cameras`).
         """
-        await self._authorizer.require(actor, Action.MANAGE_CAMERAS, object_type="camera", object_id=camera)
+        facts = Facts(regime=regime, service=self._service, commune=commune)
+        await self._authorizer.require(actor, Action.MANAGE_CAMERAS, facts, object_type="camera", object_id=camera)
         if not is_slug(camera):
             raise TheirError(Kind.INVALID, "a camera is 1 to 40 of a-z 0-9 and inner hyphens", code=Code.CAMERA_NAME_INVALID)
         rules_of(regime)
@@ -96,7 +100,7 @@ class Enrolment:
 
     async def change(self, actor: Person, camera: str, **changes: Any) -> Camera:
         """Change `label`, `live_audio`, `commune` or `original`; the regime never changes after enrolment."""
-        await self._authorizer.require(actor, Action.MANAGE_CAMERAS, object_type="camera", object_id=camera)
+        found = await self._require(actor, camera)
         unknown = changes.keys() - {"label", "live_audio", "commune", "original"}
         if unknown or not changes:
             raise TheirError(
@@ -105,7 +109,6 @@ class Enrolment:
                 code=Code.FIELD_FIXED,
                 facts={"field": ", ".join(sorted(unknown))},
             )
-        found = await self.camera(camera)
         check_live_audio(found.regime, bool(changes.get("live_audio", False)))
         _check_original(changes.get("original", found.original))
         self._check_commune(changes.get("commune", found.commune))
@@ -117,15 +120,13 @@ class Enrolment:
 
     async def revoke(self, actor: Person, camera: str) -> None:
         """Revoke a camera's token for good (SEC-02); `on_revoked` listeners stop its publishing."""
-        await self._authorizer.require(actor, Action.MANAGE_CAMERAS, object_type="camera", object_id=camera)
-        await self.camera(camera)
+        await self._require(actor, camera)
         await self._enter(actor, camera, event="camera revoked")
         await run_to_completion(self._invalidate_token(camera, {"revoked_ns": self._clock.utc_ns()}), self._deadline)
 
     async def reissue(self, actor: Person, camera: str) -> str:
         """Replace a camera's token (lost, or shown to the wrong person); the old token is refused at once."""
-        await self._authorizer.require(actor, Action.MANAGE_CAMERAS, object_type="camera", object_id=camera)
-        found = await self.camera(camera)
+        found = await self._require(actor, camera)
         if found.revoked_ns is not None:
             raise TheirError(Kind.GONE, f"camera {camera} is revoked", code=Code.CAMERA_REVOKED)
         token = new_token()
@@ -135,10 +136,22 @@ class Enrolment:
 
     async def camera(self, camera: str) -> Camera:
         """Return a camera, revoked or not; TheirError(NOT_FOUND)."""
+        return _found(camera, await self._accounts_in_time.camera(camera))
+
+    async def authorized(self, person: Person, action: Action, camera: str, facts: Facts | None = None) -> Camera:
+        """Return a camera on which the person may act; `facts`: what is known besides its scope.
+
+        Raises TheirError as policy says (journalled), and NOT_FOUND only to a person who might act if it existed.
+        """
         found = await self._accounts_in_time.camera(camera)
-        if found is None:
-            raise TheirError(Kind.NOT_FOUND, f"no camera {camera}", code=Code.CAMERA_NOT_FOUND, facts={"camera": camera})
-        return found
+        facts = facts or Facts()
+        if found is not None:
+            facts = replace(facts, regime=found.regime, service=found.service, commune=found.commune)
+        await self._authorizer.require(person, action, facts, object_type="camera", object_id=camera[:40])
+        return _found(camera, found)
+
+    async def _require(self, actor: Person, camera: str) -> Camera:
+        return await self.authorized(actor, Action.MANAGE_CAMERAS, camera)
 
     async def list(self, person: Person) -> "list[Camera]":
         """Return enrolled cameras in the person's scope (VID-03); revoked ones only for administrators."""
@@ -219,10 +232,14 @@ class Enrolment:
 
 
 def in_scope(person: Person, camera: Camera) -> bool:
-    """VID-03: return whether the person is competent for the camera's commune."""
-    if person.communes is None or not rules_of(camera.regime).commune_scoped:
-        return True
-    return camera.commune in person.communes
+    """LIV-03, VID-03: return whether a camera is of the person's service and communes."""
+    return access.in_scope(person, camera.regime, camera.service, camera.commune)
+
+
+def _found(camera: str, found: Camera | None) -> Camera:
+    if found is None:
+        raise TheirError(Kind.NOT_FOUND, f"no camera {camera}", code=Code.CAMERA_NOT_FOUND, facts={"camera": camera})
+    return found
 
 
 def _check_original(original: str) -> None:

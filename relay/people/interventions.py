@@ -16,6 +16,7 @@ from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.base.ids import new_id
 from relay.people.authorize import Authorizer
+from relay.policy.access import Facts
 from relay.policy.motives import check_motive
 from relay.policy.roles import Action, Person
 from relay.policy.texts import clean_text, trimmed_text
@@ -61,7 +62,7 @@ class Interventions:
         await self._authorizer.require(person, Action.OPEN_INTERVENTION)
         reason = await self._check_motive(person, Action.OPEN_INTERVENTION, motive, "")
         now_ns = self._clock.utc_ns()
-        made = Intervention(new_id(now_ns), trimmed_text(label, max_bytes=MAX_LABEL_BYTES), person.user, now_ns)
+        made = Intervention(new_id(now_ns), clean_text(label, "label", max_bytes=MAX_LABEL_BYTES), person.user, now_ns)
         await self._enter(person, made.intervention, "intervention opened", reason)
         await run_to_completion(self._add(made, Participant(made.intervention, person.user, reason, now_ns)), self._deadline)
         return made
@@ -72,7 +73,7 @@ class Interventions:
         `deadline`: that of the camera's request; none for a press, which is entered in the background.
         """
         now_ns = self._clock.utc_ns()
-        made = Intervention(new_id(now_ns), clean_text(label, "label", max_bytes=MAX_LABEL_BYTES), f"camera:{camera}", now_ns)
+        made = Intervention(new_id(now_ns), trimmed_text(label, max_bytes=MAX_LABEL_BYTES), f"camera:{camera}", now_ns)
         details = {"event": "intervention opened by its camera"}
         await self._journal.append(
             Entry(
@@ -91,10 +92,7 @@ class Interventions:
 
     async def join(self, person: Person, intervention: str, motive: str | None) -> Joined:
         """Join with a motive; joining again replaces it.  Raises TheirError CONFLICT (closed), INCOMPLETE (no motive)."""
-        await self._authorizer.require(
-            person, Action.JOIN_INTERVENTION, object_type="intervention", object_id=intervention[:32]
-        )
-        found = await self._require_open(intervention)
+        found = await self._authorized(person, Action.JOIN_INTERVENTION, intervention)
         reason = await self._check_motive(person, Action.JOIN_INTERVENTION, motive, intervention)
         await self._enter(person, intervention, "intervention joined", reason)
         await run_to_completion(
@@ -104,10 +102,7 @@ class Interventions:
 
     async def close(self, person: Person, intervention: str) -> None:
         """Close an intervention that the person has joined; its transmissions and views end (LIV-07)."""
-        await self._authorizer.require(
-            person, Action.CLOSE_INTERVENTION, object_type="intervention", object_id=intervention[:32]
-        )
-        await self._require_open(intervention)
+        await self._authorized(person, Action.CLOSE_INTERVENTION, intervention)
         motive = await self.motive_of(person, intervention)
         await self._enter(person, intervention, "intervention closed", motive)
         await run_to_completion(self._finish(intervention, person.user), self._deadline)
@@ -152,11 +147,21 @@ class Interventions:
             )
         return found.motive
 
-    async def _require_open(self, intervention: str) -> Intervention:
-        found = await self._catalogue_in_time.interventions.get(intervention)
-        if found.closed_ns is not None:
-            raise TheirError(Kind.CONFLICT, "this intervention is closed", code=Code.INTERVENTION_CLOSED)
-        return found
+    async def facts(self, person: Person, intervention: str) -> Facts:
+        """Return what policy knows of an act of this person in an intervention; an unknown one leaves its facts unknown."""
+        try:
+            found = await self._catalogue_in_time.interventions.get(intervention)
+        except TheirError:
+            return Facts()
+        mine = await self._catalogue_in_time.interventions.participant(intervention, person.user)
+        return Facts(
+            intervention_open=found.closed_ns is None, joined=mine is not None, motive=None if mine is None else mine.motive
+        )
+
+    async def _authorized(self, person: Person, action: Action, intervention: str) -> Intervention:
+        facts = await self.facts(person, intervention)
+        await self._authorizer.require(person, action, facts, object_type="intervention", object_id=intervention[:32])
+        return await self._catalogue_in_time.interventions.get(intervention)
 
     async def _add(self, made: Intervention, participant: Participant | None) -> None:
         await self._catalogue.interventions.add(made, participant)

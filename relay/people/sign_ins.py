@@ -30,7 +30,7 @@ from relay.store.accounts import Account, Accounts
 from relay.store.journal import Entry, Journal, Operation
 
 MAX_SIGN_INS_PER_USER = 8
-CONSOLE = Person("console", "Console of the machine", Role.ADMINISTRATOR, "")
+CONSOLE = Person("console", "Console of the machine", Role.ADMINISTRATOR, None)
 """The command line on the machine: who can run it has the data folder already."""
 
 declare(

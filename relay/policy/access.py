@@ -11,6 +11,8 @@ from relay.base.errors import Kind, TheirError
 from relay.policy.regimes import rules_of
 from relay.policy.roles import Action, Person, Role, grants
 
+_IN_AN_INTERVENTION = frozenset({Action.REQUEST_STREAM, Action.JOIN_INTERVENTION, Action.CLOSE_INTERVENTION})
+"""Acts inside a named intervention.  To confirm a transmission is none of them: it brings a motive of its own (LIV-07)."""
 PICTURES = frozenset({Action.VIEW_LIVE, Action.PLAY_RECORDING, Action.EXPORT_RECORDING})
 
 
@@ -25,6 +27,7 @@ class Facts:
     intervention_open: bool | None = None
     """Whether the intervention named by the request is open; for playback: whether the recording's own still is."""
     joined: bool = False
+    """Whether the person has joined that intervention, with a motive of their own."""
     camera_live: bool | None = None
     threat: str | None = None
     recording_closed: bool | None = None
@@ -65,6 +68,8 @@ def decide(person: Person, action: Action, facts: Facts, now_ns: int) -> Decisio
             return refusal
     if action is Action.VIEW_LIVE:
         return _live(facts)
+    if action in _IN_AN_INTERVENTION:
+        return _taking_part(action, facts)
     if action in {Action.PLAY_RECORDING, Action.EXPORT_RECORDING}:
         return _stored(facts)
     return ALLOWED
@@ -96,13 +101,35 @@ def _role(person: Person, action: Action, facts: Facts, now_ns: int) -> Decision
 
 def _scope(person: Person, action: Action, facts: Facts, now_ns: int) -> Decision | None:
     """LIV-03: no view across services; VID-03: only one's own communes."""
-    if facts.service is not None and facts.service != person.service:
+    if facts.service is not None and not _same_service(person, facts.service):
         return _refused(Kind.FORBIDDEN, Code.OTHER_SERVICE, "this belongs to another service", "LIV-03")
-    if facts.regime is None or person.communes is None or not rules_of(facts.regime).commune_scoped:
-        return None
-    if facts.commune not in person.communes:
+    if facts.regime is not None and not _competent(person, facts.regime, facts.commune):
         return _refused(Kind.FORBIDDEN, Code.OUTSIDE_COMMUNES, "this commune is outside the person's competence", "VID-03")
     return None
+
+
+def in_scope(person: Person, regime: str, service: str, commune: str) -> bool:
+    """LIV-03, VID-03: return whether a camera or recording is of the person's service and communes: for lists."""
+    return _same_service(person, service) and _competent(person, regime, commune)
+
+
+def _same_service(person: Person, service: str) -> bool:
+    return person.service is None or service == person.service
+
+
+def _competent(person: Person, regime: str, commune: str | None) -> bool:
+    return person.communes is None or not rules_of(regime).commune_scoped or commune in person.communes
+
+
+def _taking_part(action: Action, facts: Facts) -> Decision:
+    """JRN-02: only a person who has joined an open intervention acts in it."""
+    if facts.intervention_open is None:
+        return _refused(Kind.NOT_FOUND, Code.INTERVENTION_NOT_FOUND, "no such intervention", "JRN-02")
+    if not facts.intervention_open:
+        return _refused(Kind.CONFLICT, Code.INTERVENTION_CLOSED, "this intervention is closed", "LIV-07")
+    if not facts.joined and action is not Action.JOIN_INTERVENTION:
+        return _refused(Kind.INCOMPLETE, Code.INTERVENTION_NOT_JOINED, "join the intervention with a motive first", "JRN-02")
+    return ALLOWED
 
 
 def _live(facts: Facts) -> Decision:

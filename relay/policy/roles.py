@@ -81,7 +81,8 @@ class Person:
     user: str
     name: str
     role: Role
-    service: str
+    service: str | None
+    """None for the console of the machine only, which keeps every service of it."""
     communes: frozenset[str] | None = None
     valid_from_ns: int = 0
     valid_to_ns: int | None = None

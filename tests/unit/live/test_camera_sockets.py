@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from relay.runtime.deadlines import NO_DEADLINE, Deadline
 from relay.store.accounts import Camera
 from relay.store.catalogue import Intervention
 from tests.support.live_messages import as_bytes, as_map
-from tests.support.services import OPERATOR, House
+from tests.support.services import AUDITOR, COMMANDER, OPERATOR, SERVICE, House
 
 
 class Obstructed(Interventions):
@@ -52,7 +52,7 @@ class Scene:
 
     def connect(self, camera: str) -> Unit:
         heard = self.received.setdefault(camera, [])
-        made = Camera(camera, camera.upper(), "bodycam_pm", "service", "", "relay", False, 0, None)
+        made = Camera(camera, camera.upper(), "bodycam_pm", SERVICE, "", "relay", False, 0, None)
         self.cameras.connect(made, lambda message: heard.append(as_map(message)), lambda: None)
         self.changed.clear()
         heard.clear()
@@ -193,6 +193,26 @@ async def test_a_request_answered_after_a_cut_of_the_socket_is_answered(scene: S
     assert unit.intent is not None
     assert unit.intent.intervention == made.intervention
     assert scene.changed == ["pm-1"]
+
+
+async def test_a_camera_is_asked_by_a_person_of_its_scope_who_has_joined_only(scene: Scene) -> None:
+    made = await scene.interventions.open(OPERATOR, "Rixe", "appel 17")
+    unit = scene.connect("pm-1")
+    fixed = replace(unit.camera, regime="videoprotection", commune="35000")
+    elsewhere = replace(OPERATOR, communes=frozenset({"75000"}))
+    asked = (
+        (COMMANDER, unit.camera, made.intervention, Code.INTERVENTION_NOT_JOINED),
+        (AUDITOR, unit.camera, made.intervention, Code.ROLE_NOT_ALLOWED),
+        (elsewhere, fixed, made.intervention, Code.OUTSIDE_COMMUNES),
+        (OPERATOR, replace(unit.camera, service="Gendarmerie"), made.intervention, Code.OTHER_SERVICE),
+        (OPERATOR, unit.camera, "0" * 32, Code.INTERVENTION_NOT_FOUND),
+    )
+    for person, camera, intervention, code in asked:
+        with pytest.raises(TheirError) as refused:
+            await scene.cameras.request(person, camera, intervention, "agents", "renfort")
+        assert refused.value.code is code
+        assert (await scene.house.events())[-1] == "refus/request_stream"
+    assert scene.received["pm-1"] == []
 
 
 async def test_an_answer_to_no_request_is_refused_and_counted_nowhere_as_a_press(scene: Scene) -> None:

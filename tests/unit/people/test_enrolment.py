@@ -1,5 +1,6 @@
 """Only enrolled cameras exist; a revoked one stops."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -76,6 +77,22 @@ async def test_a_reissued_token_replaces_the_old_one(house: House) -> None:
     new = await house.enrolment.reissue(CONSOLE, "cam-1")
     assert await _kind(house.enrolment.recognise(old, "cam-1")) is Kind.UNAUTHENTICATED
     assert (await house.enrolment.recognise(new, "cam-1")).camera == "cam-1"
+
+
+async def test_an_administrator_manages_the_cameras_in_scope_only(house: House) -> None:
+    await house.enrolment.enrol(CONSOLE, "fixed", "Place", "videoprotection", commune="35000")
+    elsewhere = replace(ADMINISTRATOR, communes=frozenset({"75000"}))
+    abroad = replace(ADMINISTRATOR, service="Gendarmerie")
+    for actor in (elsewhere, abroad):
+        for refused in (
+            house.enrolment.enrol(actor, "fixed-2", "Gare", "videoprotection", commune="35000"),
+            house.enrolment.change(actor, "fixed", label="Autre"),
+            house.enrolment.reissue(actor, "fixed"),
+            house.enrolment.revoke(actor, "fixed"),
+        ):
+            assert await _kind(refused) is Kind.FORBIDDEN
+            assert (await house.events())[-1] == "refus/manage_cameras"
+    assert (await house.enrolment.camera("fixed")).label == "Place"
 
 
 async def test_people_see_the_fixed_cameras_of_their_communes_only(house: House) -> None:

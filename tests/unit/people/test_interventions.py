@@ -48,6 +48,21 @@ async def test_a_closed_intervention_gives_no_more_pictures_and_notifies_its_lis
     assert await house.interventions.list_open(OPERATOR) == []
 
 
+async def test_a_refused_act_in_an_intervention_is_entered(house: House) -> None:
+    made = await house.interventions.open(OPERATOR, "Rixe", "appel 17")
+    assert await _kind(house.interventions.close(COMMANDER, made.intervention)) is Kind.INCOMPLETE
+    assert (await house.events())[-1] == "refus/close_intervention"
+    assert await _kind(house.interventions.join(COMMANDER, "0" * 32, "conduite")) is Kind.NOT_FOUND
+    assert (await house.events())[-1] == "refus/join_intervention"
+
+
+@pytest.mark.parametrize("label", ["\x00\x1b", "x" * 400, "\u202e" + "é" * 300])
+async def test_no_label_of_a_camera_costs_its_press_the_intervention(house: House, label: str) -> None:
+    made = await house.interventions.open_by_camera("cam-1", label, "agent menacé")
+    assert made.label.isprintable()
+    assert len(made.label.encode()) <= 200
+
+
 async def test_an_auditor_opens_nothing(house: House) -> None:
     assert await _kind(house.interventions.open(AUDITOR, "Rixe", "curiosité")) is Kind.FORBIDDEN
 

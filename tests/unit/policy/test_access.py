@@ -107,6 +107,33 @@ def test_a_stored_picture_is_refused_for_each_missing_fact(
     assert (found.allowed, found.kind, found.requirement) == (False, kind, requirement)
 
 
+@pytest.mark.parametrize(
+    ("change", "kind", "requirement"),
+    [
+        ({"joined": False}, Kind.INCOMPLETE, "JRN-02"),
+        ({"intervention_open": False}, Kind.CONFLICT, "LIV-07"),
+        ({"intervention_open": None}, Kind.NOT_FOUND, "JRN-02"),
+        ({"service": "Gendarmerie"}, Kind.FORBIDDEN, "LIV-03"),
+    ],
+)
+@pytest.mark.parametrize("action", [Action.REQUEST_STREAM, Action.CLOSE_INTERVENTION, Action.JOIN_INTERVENTION])
+def test_an_act_in_an_intervention_is_refused_for_each_missing_fact(
+    action: Action, change: dict[str, object], kind: Kind, requirement: str
+) -> None:
+    found = decide(_person(Role.OPERATOR), action, replace(WATCHED, **change), NOW)  # type: ignore[arg-type]
+    if action is Action.JOIN_INTERVENTION and "joined" in change:
+        assert found.allowed, "joining is how one joins"
+        return
+    assert (found.allowed, found.kind, found.requirement) == (False, kind, requirement)
+
+
+def test_the_console_keeps_every_service_and_a_person_their_own() -> None:
+    console = Person("console", "Console", Role.ADMINISTRATOR, None)
+    theirs = Facts(service="Gendarmerie")
+    assert decide(console, Action.MANAGE_CAMERAS, theirs, NOW).allowed
+    assert not decide(_person(Role.ADMINISTRATOR), Action.MANAGE_CAMERAS, theirs, NOW).allowed
+
+
 def test_a_fixed_camera_needs_no_threat_but_its_commune() -> None:
     fixed = replace(WATCHED, regime=Regime.VIDEOPROTECTION.value, threat=None)
     assert decide(_person(communes=frozenset({"35000"})), Action.VIEW_LIVE, fixed, NOW).allowed
