@@ -10,7 +10,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-MAX_STEPS = 400
+MAX_STEPS = 200
 """Steps of one program: a longer one finds nothing that a shorter one does not."""
 
 
