@@ -22,6 +22,7 @@ from relay.app.wiring import Control, wire
 from relay.base.errors import RelayError
 from relay.live import session_keys
 from relay.runtime.deadlines import background_settled
+from relay.runtime.descriptors import raise_limit
 from relay.runtime.tasks import every
 from relay.viewing.leases import RENEW_SECONDS
 
@@ -38,6 +39,7 @@ def main() -> int:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--index", type=int, default=0)
     arguments = parser.parse_args()
+    raise_limit()
     settings = Settings.model_validate_json(arguments.config.read_text(encoding="utf-8"))
     logs.configure(settings.log.level, settings.log.format, "control")
     try:

@@ -15,12 +15,14 @@ from relay.app.signals import stop_on_signals
 from relay.app.supervise import Child, Supervisor
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
+from relay.runtime.descriptors import raise_limit
 
 logger = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, *, one_process: bool) -> None:
     """Run the relay until SIGTERM or SIGINT; raises RelayError if it cannot start."""
+    raise_limit()
     settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
     if one_process:
         # Imported here, because a supervisor needs neither the packet path nor FFmpeg's code in its memory.

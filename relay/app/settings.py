@@ -76,6 +76,17 @@ class Http(Section):
     door_burst: int = Field(default=200, ge=1, description="Requests that one address may make at once there")
     sign_in_rate: float = Field(default=0.2, gt=0, description="Sign-in attempts per second from one address, on average")
     sign_in_burst: int = Field(default=10, ge=1, description="Sign-in attempts at once from one address")
+    max_connections: int = Field(
+        default=4096,
+        ge=64,
+        description="HTTP connections at once; fewer where the process may not open that many descriptors (`LimitNOFILE`)",
+    )
+    connections_per_address: int = Field(
+        default=64,
+        ge=8,
+        description="Connections of one address (IPv6: /64) at once that are not signed in; four times as many where somebody "
+        "signed in or a camera published within 12 hours; a trusted proxy has no such limit",
+    )
     live_queue: int = Field(
         default=256, ge=16, description="Answers and ends that may wait for one slow live socket before it is closed"
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relay.app.keyrings import keyring_of
+from relay.app.places import places
 from relay.app.settings import Settings
 from relay.archive.check import Check
 from relay.archive.export_zip import DERIVE
@@ -26,10 +27,12 @@ from relay.channel.messages import PeerCloseReason, RecorderReport, WorkerReport
 from relay.evidence.keys import public_key_from
 from relay.evidence.standalone import single_file
 from relay.evidence.statement import predecessors
+from relay.http.connections import Connections
 from relay.http.context import Context, Options
 from relay.http.hub import LiveHub, disk_message
 from relay.http.limits import Buckets
 from relay.http.proxies import networks
+from relay.http.shares import DOWNLOADS_PER_PERSON, DOWNLOADS_PER_SIGN_IN, LIVE_PER_PERSON, LIVE_PER_SIGN_IN, Shares
 from relay.live.camera_intents import CameraIntents
 from relay.live.camera_sockets import CameraSockets
 from relay.live.capture import Capture
@@ -50,6 +53,7 @@ from relay.policy.lockout import Limits
 from relay.protocol.page import AlarmReason, InterventionsChanged, WorkerChanged
 from relay.runtime.background import Background
 from relay.runtime.deadlines import Deadline
+from relay.runtime.descriptors import limit_now
 from relay.store.accounts import Accounts
 from relay.store.catalogue import Catalogue
 from relay.store.database import Database
@@ -173,7 +177,8 @@ async def wire(
     check = _check(basis, playbacks, capture, viewing, retention)
     verification, exports = await _proofs(basis)
     sessions = SessionKeys(processes, stores.keyring, clock, counters)
-    reports = _Reports(processes, counters, capture, streams, viewing, retention, sessions)
+    connections = Connections(places(settings, limit_now()), clock.monotonic, counters)
+    reports = _Reports(processes, counters, capture, streams, viewing, retention, sessions, connections)
     context = Context(
         clock=clock, steady=steady, counters=counters, deadline=deadline, options=_options(settings), authorizer=authorizer,
         sign_ins=sign_ins, designations=designations, view_tokens=ViewTokens(sign_ins, steady), enrolment=enrolment,
@@ -183,6 +188,8 @@ async def wire(
         live=LiveHub(enrolment, camera_states, clock, counters), journal=stores.journal, processes=processes,
         endpoint_rate=Buckets(settings.http.door_rate, settings.http.door_burst),
         sign_in_rate=Buckets(settings.http.sign_in_rate, settings.http.sign_in_burst),
+        connections=connections, live_sockets=Shares(LIVE_PER_SIGN_IN, LIVE_PER_PERSON, counters),
+        downloads=Shares(DOWNLOADS_PER_SIGN_IN, DOWNLOADS_PER_PERSON, counters),
         ready=reports.ready, gauges=reports.gauges, process_counters=reports.counters,
     )  # fmt: skip
     control = Control(context, stores, processes, capture, retention, sessions, Background(counters))
@@ -368,6 +375,7 @@ class _Reports:
         viewing: Viewing,
         retention: Retention,
         sessions: SessionKeys,
+        connections: Connections,
     ) -> None:
         self._processes = processes
         self._own = counters
@@ -376,6 +384,7 @@ class _Reports:
         self._viewing = viewing
         self._retention = retention
         self._sessions = sessions
+        self._connections = connections
         self._counters: dict[str, dict[str, int]] = {}
         self._cpu: dict[str, float] = {}
         processes.on(WorkerReport, self._take)
@@ -400,6 +409,8 @@ class _Reports:
         return {
             "relay_live_cameras": {"control": len(self._streams.all())},
             "relay_open_views": {"control": self._viewing.open_views},
+            "relay_http_connections": {"control": len(self._connections)},
+            "relay_http_connections_max": {"control": self._connections.table.places.total},
             "relay_cpu_seconds": dict(self._cpu),
             "relay_session_seconds": self._sessions.remaining(),
             "relay_disk_free_bytes": {f"recorder-{index}": free for index, free in disk.free.items()},

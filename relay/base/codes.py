@@ -39,6 +39,7 @@ class Code(StrEnum):
     TOO_MANY_FAILED_SIGN_INS = "too_many_failed_sign_ins"
     TOO_MANY_SIGN_INS = "too_many_sign_ins"
     TOO_MANY_REQUESTS = "too_many_requests"
+    TOO_MANY_OPEN = "too_many_open"
     CSRF_MISMATCH = "csrf_mismatch"
     ORIGIN_NOT_ALLOWED = "origin_not_allowed"
     DESIGNATION_NOT_VALID = "designation_not_valid"

@@ -22,6 +22,7 @@ from relay.http import (
     whip,
 )
 from relay.http.bodies import MAX_SDP
+from relay.http.connections import attended
 from relay.http.context import CONTEXT, ROUTES, Context, Route
 from relay.http.endpoints import cors
 from relay.http.middleware import add_headers, answer, guarded
@@ -39,7 +40,7 @@ def all_routes() -> tuple[Route, ...]:
 
 def make_app(services: Context) -> web.Application:
     """Return the application; every route is behind its access check, and routes are added in no other way."""
-    app = web.Application(middlewares=[cors, answer], client_max_size=MAX_SDP)
+    app = web.Application(middlewares=[attended, cors, answer], client_max_size=MAX_SDP)
     routes = all_routes()
     app[CONTEXT] = services
     app[ROUTES] = routes

@@ -26,7 +26,8 @@ FRAGMENT = "application/trickle-ice-sdpfrag"
 async def read_text(request: web.Request, content_type: str) -> str:
     """Return a body of this type.
 
-    Raises TheirError UNSUPPORTED (another type), TOO_LARGE (over 64 KiB; SDP: over 160 KiB), INVALID (empty, or not UTF-8).
+    Raises TheirError UNSUPPORTED (another type), TOO_LARGE (over 64 KiB; SDP: over 160 KiB), INVALID (empty,
+    incomplete, or not UTF-8).
     """
     maximum = MAX_SDP if content_type == SDP else MAX_BODY
     if request.content_type != content_type:
@@ -45,6 +46,9 @@ async def read_text(request: web.Request, content_type: str) -> str:
         data = await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         raise too_large from error
+    except (ConnectionError, web.RequestPayloadError) as error:
+        # The peer went away, its connection was cut off for its slowness, or the chunks of its body are malformed.
+        raise TheirError(Kind.INVALID, "the body is not complete", code=Code.BODY_INVALID) from error
     if len(data) > maximum:
         raise too_large
     if not data.strip():

@@ -21,10 +21,12 @@ from relay.archive.repair import Repair
 from relay.archive.verification import Verification
 from relay.base.clock import Clock, SteadyClock
 from relay.base.counters import Counters
+from relay.http.connections import Connections, recognise
 from relay.http.hub import LiveHub
 from relay.http.limits import Buckets
 from relay.http.proxies import Caller, Networks, source_of
 from relay.http.proxies import caller as caller_of
+from relay.http.shares import Shares
 from relay.live.camera_sockets import CameraSockets
 from relay.live.processes import Processes
 from relay.live.streams import Streams
@@ -33,7 +35,7 @@ from relay.people.authorize import Authorizer
 from relay.people.designations import Designations
 from relay.people.enrolment import Enrolment
 from relay.people.interventions import Interventions
-from relay.people.sign_ins import SignedIn, SignIns
+from relay.people.sign_ins import CONSOLE, SignedIn, SignIns
 from relay.people.view_tokens import ViewTokens
 from relay.runtime.deadlines import Deadline
 from relay.store.journal import Journal
@@ -109,6 +111,10 @@ class Context:
     """Rate limit of the endpoints of cameras, view tokens and unguessable URLs, per address."""
     sign_in_rate: Buckets
     """Rate limit of the sign-in, per address."""
+    connections: Connections
+    """Those of the public listener; a test's own server has none there."""
+    live_sockets: Shares
+    downloads: Shares
     processes: Processes
     ready: Callable[[], Mapping[str, bool]]
     gauges: Callable[[], Mapping[str, Mapping[str, float]]]
@@ -163,7 +169,9 @@ def is_https(request: web.Request) -> bool:
 
 
 def remember(request: web.Request, signed_in: SignedIn) -> None:
-    """Keep the sign-in that the access check found."""
+    """Keep the sign-in that the access check found; its connection is that person's.  Raises TheirError as `recognise` does."""
+    if signed_in.person is not CONSOLE:
+        recognise(request, signed_in.person.user)
     request[_SIGNED_IN] = signed_in
 
 

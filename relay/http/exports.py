@@ -57,13 +57,14 @@ async def show(request: web.Request) -> web.StreamResponse:
 
 async def file(request: web.Request) -> web.StreamResponse:
     """Stream the archive; no part of it is written to the relay's disk."""
-    export = request.match_info["export"]
+    export, services, found = request.match_info["export"], context(request), signed_in(request)
     if request.method == "HEAD":
         # Only GET hands over: it is entered, counted, and done once.
-        await context(request).exports.get(signed_in(request).person, export)
+        await services.exports.get(found.person, export)
         return _archive(export)
-    async with contextlib.aclosing(await context(request).exports.deliver(signed_in(request).person, export)) as chunks:
-        return await _send(request, export, chunks)
+    with services.downloads.taken(found):
+        async with contextlib.aclosing(await services.exports.deliver(found.person, export)) as chunks:
+            return await _send(request, export, chunks)
 
 
 def _archive(export: str) -> web.StreamResponse:

@@ -14,9 +14,11 @@ from aiohttp import WSMsgType, web
 from relay.base.codes import Code
 from relay.base.counters import declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
+from relay.http.connections import recognise
 from relay.http.context import Access, Context, Route, bearer, context, signed_in
 from relay.http.hub import Page
 from relay.http.outbox import Outbox
+from relay.people.sign_ins import SignedIn
 from relay.policy.roles import Action
 from relay.protocol import page as messages
 from relay.protocol import wire
@@ -38,6 +40,11 @@ async def page_socket(request: web.Request) -> web.StreamResponse:
     services = context(request)
     found = signed_in(request)
     await services.authorizer.require(found.person, Action.LIST_INTERVENTIONS, object_type="live")
+    with services.live_sockets.taken(found):
+        return await _serve_page(request, services, found)
+
+
+async def _serve_page(request: web.Request, services: Context, found: SignedIn) -> web.StreamResponse:
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=wire.MAX_BYTES)
     await socket.prepare(request)
     batches = request.query.get("states") == "batch"
@@ -117,6 +124,7 @@ async def camera_socket(request: web.Request) -> web.StreamResponse:
     if token is None:
         raise TheirError(Kind.UNAUTHENTICATED, "a camera token is required", code=Code.TOKEN_REQUIRED)
     camera = await services.enrolment.camera_of(token)
+    recognise(request, f"camera:{camera.camera}")
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=wire.MAX_BYTES)
     await socket.prepare(request)
     outbox = Outbox(socket, services.options.live_queue, services.counters)

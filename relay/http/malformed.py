@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 
 from relay.base.codes import Code
 from relay.base.counters import Counters, declare
+from relay.http.connections import Maker, Place, PlacedConnection
 from relay.http.middleware import SECURITY_HEADERS, SERVER, problem
 
 logger = logging.getLogger(__name__)
@@ -18,13 +19,13 @@ CONTINUE = "100-continue"
 declare(http_malformed="requests that are not HTTP: a bad request line, header or chunk")
 
 
-class Connection(web.RequestHandler):
-    """One connection, as aiohttp keeps it; only its errors are answered differently."""
+class Connection(PlacedConnection):
+    """One connection whose errors are answered as everywhere else."""
 
     __slots__ = ("_counters",)
 
-    def __init__(self, server: web.Server, counters: Counters, **options: object) -> None:
-        super().__init__(server, **options)  # type: ignore[arg-type]
+    def __init__(self, server: web.Server, counters: Counters, *, place: Place | None = None, **options: object) -> None:
+        super().__init__(server, place=place, **options)
         self._counters = counters
 
     def handle_error(
@@ -73,9 +74,13 @@ class Connections(web.Server):
             return _refusal(417, Code.INVALID, "the only expectation is 100-continue")
         return await self._inner(request)
 
-    def __call__(self) -> web.RequestHandler:
+    def __call__(self) -> Connection:
         """Return the handler of a new connection."""
-        return Connection(self, self._counters, loop=self._loop, **self._options)
+        return self.make()
+
+    def make(self, *, place: Place | None = None, **options: object) -> Connection:
+        """Return the handler of a new connection that may have a place; `options` go before those of the server."""
+        return Connection(self, self._counters, place=place, loop=self._loop, **{**self._options, **options})
 
 
 class Runner(web.AppRunner):
@@ -89,3 +94,9 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         return Connections(await super()._make_server(), self._counters, **self._kwargs)
+
+    @property
+    def maker(self) -> Maker:
+        """Makes the handlers of connections; call `setup` first."""
+        assert isinstance(self.server, Connections)
+        return self.server.make

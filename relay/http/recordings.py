@@ -121,11 +121,12 @@ async def media(request: web.Request) -> web.StreamResponse:
     piece = int(request.match_info["piece"])
     fragments = await services.playbacks.media(signed_in(request).person, request.match_info["view"], piece)
     response = web.StreamResponse(headers={hdrs.CACHE_CONTROL: "no-store", hdrs.CONTENT_TYPE: "video/iso.segment"})
-    await response.prepare(request)
-    if request.method != "HEAD":
-        async for fragment in fragments:
-            await response.write(fragment)
-    await response.write_eof()
+    with services.downloads.taken(signed_in(request)):
+        await response.prepare(request)
+        if request.method != "HEAD":
+            async for fragment in fragments:
+                await response.write(fragment)
+        await response.write_eof()
     return response
 
 

@@ -9,6 +9,7 @@ from relay.base.clock import rfc3339
 from relay.channel.messages import PeerCloseReason
 from relay.http import schemas
 from relay.http.bodies import answer, read_body
+from relay.http.connections import recognise
 from relay.http.context import Access, Route, context, is_https, signed_in, source
 from relay.http.middleware import COOKIE
 from relay.people.sign_ins import SignedIn
@@ -31,6 +32,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     body = await read_body(request, schemas.SignIn)
     services = context(request)
     token, found = await services.sign_ins.sign_in(body.user, body.password, source(request))
+    recognise(request, found.person.user)
     response = answer(_shown(request, found))
     seconds = (found.expires_ns - services.steady.utc_ns()) // 1_000_000_000
     response.set_cookie(COOKIE, token, max_age=seconds, path="/", httponly=True, samesite="Strict", secure=is_https(request))

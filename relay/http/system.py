@@ -26,6 +26,8 @@ from relay.policy.roles import Action
 GAUGES = {
     "relay_live_cameras": "cameras with a publish session",
     "relay_open_views": "live views open",
+    "relay_http_connections": "HTTP connections open (without the console's)",
+    "relay_http_connections_max": "HTTP connections that may be open at once",
     "relay_cpu_seconds": "CPU seconds used by a process",
     "relay_session_seconds": "seconds until a recorder's session certificate ends; renewed weekly, with 24 days left",
     "relay_disk_free_bytes": "bytes free for recordings where the vault is",

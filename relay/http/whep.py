@@ -9,6 +9,7 @@ from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.channel.messages import Patched
 from relay.http.bodies import SDP, created, read_text
+from relay.http.connections import recognise
 from relay.http.context import Access, Route, bearer, context, signed_in
 from relay.http.endpoints import options, patched
 from relay.viewing.sessions import Viewer
@@ -22,6 +23,7 @@ async def _viewer(request: web.Request) -> tuple[Viewer, str | None]:
         found = signed_in(request)
         return Viewer(found.person, found.sign_in, found.expires_ns), wanted
     grant = await context(request).view_tokens.redeem(token, request.match_info["camera"])
+    recognise(request, grant.person.user)
     if wanted is not None and wanted != grant.intervention:
         raise TheirError(Kind.FORBIDDEN, "this view token is for another intervention", code=Code.VIEW_TOKEN_OF_OTHER)
     return Viewer(grant.person, grant.sign_in, grant.expires_ns), grant.intervention

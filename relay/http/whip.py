@@ -9,6 +9,7 @@ from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.channel.messages import Patched
 from relay.http.bodies import SDP, created, read_text
+from relay.http.connections import recognise
 from relay.http.context import Access, Route, bearer, context
 from relay.http.endpoints import options, patched
 from relay.store.accounts import Camera
@@ -19,7 +20,9 @@ async def _camera(request: web.Request) -> Camera:
     token = bearer(request)
     if token is None:
         raise TheirError(Kind.UNAUTHENTICATED, "a camera token is required", code=Code.TOKEN_REQUIRED)
-    return await context(request).enrolment.recognise(token, request.match_info["camera"])
+    camera = await context(request).enrolment.recognise(token, request.match_info["camera"])
+    recognise(request, f"camera:{camera.camera}")
+    return camera
 
 
 async def publish(request: web.Request) -> web.StreamResponse:

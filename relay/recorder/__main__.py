@@ -18,6 +18,7 @@ from relay.base import logs
 from relay.base.errors import RelayError
 from relay.recorder.config import RecorderConfig, load
 from relay.recorder.recorder import Recorder
+from relay.runtime.descriptors import raise_limit
 
 
 def main() -> int:
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--index", type=int, required=True)
     arguments = parser.parse_args()
+    raise_limit()
     try:
         config = load(arguments.config)
         logs.configure(config.log_level, f"recorder-{arguments.index}")

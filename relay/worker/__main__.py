@@ -18,6 +18,7 @@ from relay.base import logs
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
 from relay.base.errors import OurError
+from relay.runtime.descriptors import raise_limit
 from relay.transport.dtls import Identity
 from relay.transport.port import Port, PortSettings
 from relay.worker.collector import POLL_SECONDS, Collector
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--index", type=int, required=True)
     arguments = parser.parse_args()
+    raise_limit()
     config = load(arguments.config)
     if config.index != arguments.index:
         raise OurError(f"{arguments.config.name} is of worker {config.index}, not {arguments.index}")

@@ -25,7 +25,7 @@ METHODS = {
     "glass": "glass to glass in Chromium, read from the burnt-in time code",
     "networks": "freezes and gaps on bad networks, before and behind the relay",
 }
-ALONE = ("flood", "verify", "check")
+ALONE = ("flood", "verify", "check", "doors")
 """Methods with command lines of their own."""
 
 

@@ -31,10 +31,14 @@ _STOP_SECONDS = 120
 class RelayUnderTest:
     """`relay serve` on free ports of the loopback, with a data folder of its own."""
 
-    def __init__(self, data: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, data: Path, environment: Mapping[str, str] | None = None, *, scheme: str = "http", descriptors: int | None = None
+    ) -> None:
+        """`descriptors`: how many each process may have open, at most."""
         self.data = data
+        self._limit = () if descriptors is None else ("prlimit", f"--nofile={descriptors}:{descriptors}")
         http, self.udp_port = _free_port(socket.SOCK_STREAM), _free_port(socket.SOCK_DGRAM)
-        self.url = f"http://127.0.0.1:{http}"
+        self.url = f"{scheme}://127.0.0.1:{http}"
         self._environment = os.environ | {
             "RELAY_DATA": str(data),
             "RELAY_HTTP__PORT": str(http),
@@ -108,7 +112,7 @@ class RelayUnderTest:
         """Start `relay serve` and wait until it is ready."""
         log = (self.data / "serve.log").open("ab")
         self._process = await asyncio.create_subprocess_exec(
-            _COMMAND, "serve", "--data", str(self.data), env=self._environment, stdout=log, stderr=log
+            *self._limit, _COMMAND, "serve", "--data", str(self.data), env=self._environment, stdout=log, stderr=log
         )
         log.close()
         try:
@@ -149,7 +153,7 @@ class RelayUnderTest:
         if process is None or process.returncode is not None:
             raise AssertionError(f"relay serve ended; its log: {self.log()[-4000:]}")
         with contextlib.suppress(aiohttp.ClientError, OSError):
-            async with aiohttp.ClientSession() as http, http.get(f"{self.url}/readyz") as response:
+            async with aiohttp.ClientSession() as http, http.get(f"{self.url}/readyz", ssl=False) as response:
                 return bool(response.status == 200)
         return False
 

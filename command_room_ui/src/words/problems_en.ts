@@ -32,6 +32,7 @@ export const problemsEn: Readonly<Record<keyof typeof problemsFr, string>> = {
   "problem.too_many_failed_sign_ins": "too many failed sign-ins",
   "problem.too_many_sign_ins": "too many sign-ins at once",
   "problem.too_many_requests": "too many requests from this address",
+  "problem.too_many_open": "too many windows, downloads or connections of one sign-in are open",
   "problem.csrf_mismatch": "this page is out of date: reload it",
   "problem.origin_not_allowed": "this page does not come from the relay",
   "problem.designation_not_valid": "this designation is not valid now",

@@ -32,6 +32,7 @@ export const problemsFr = {
   "problem.too_many_failed_sign_ins": "trop de tentatives de connexion refusées",
   "problem.too_many_sign_ins": "trop de connexions en même temps",
   "problem.too_many_requests": "trop de demandes depuis ce poste",
+  "problem.too_many_open": "trop de fenêtres, de téléchargements ou de connexions ouverts pour une même session",
   "problem.csrf_mismatch": "cette page n'est plus à jour : rechargez-la",
   "problem.origin_not_allowed": "cette page ne vient pas du relais",
   "problem.designation_not_valid": "cette désignation n'est pas valable maintenant",
