@@ -1,10 +1,10 @@
 """`scripts/bench doors [--connections N] [--descriptors N] [--kinds a,b] [--rounds N] [--json FILE]`: hostile connections.
 
-A whole relay that may open 1024 descriptors, and beside it a process that holds 2000 connections to it.  Each connection that the
-relay closes is made again after a second.  They come once from one address, once from 2000.  Meanwhile, from an address of their
-own and over new connections, a camera publishes, a commander signs in, and /healthz is asked.  Bounds fail the run: a camera
-publishes in less than 1 s, a commander signs in in less than 3 s.  Owns: the victims, the figures and the bounds.  Must never
-know: how the relay defends itself.  All traffic stays on 127.0.0.0/8.
+A whole relay that may open 1024 descriptors, and beside it a process that holds 2000 connections to it.  Each connection that
+the relay closes is made again after a second.  They come once from one address, once from 2000.  Meanwhile, from an address of
+their own and over new connections, a camera publishes, a commander signs in, and /healthz is asked.  Bounds fail the run: a
+camera publishes in less than 1 s, a commander signs in in less than 3 s.  Owns: the victims, the figures and the bounds.  Must
+never know: how the relay defends itself.  All traffic stays on 127.0.0.0/8.
 """
 
 import argparse

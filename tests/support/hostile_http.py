@@ -1,7 +1,7 @@
 """Clients that hold a server's connections: they connect and are silent, slow or deaf, and come back when they are closed.
 
-Owns the attackers of one test, soak or bench.  Must never import the relay: it is used as a stranger would use it.  They speak to
-the given address only, which must be of 127.0.0.0/8.
+Owns the attackers of one test, soak or bench.  Must never import the relay: it is used as a stranger would use it.  They
+speak to 127.0.0.1 only.
 """
 
 import argparse
@@ -20,6 +20,9 @@ COME_BACK_SECONDS = 1.0
 """How long an attacker whose connection was closed waits before the next."""
 DRIP_SECONDS = 2.0
 """Between two bytes of a slow attacker."""
+_HEAD_OF_A_SIGN_IN = (
+    b"POST /api/session HTTP/1.1\r\nHost: relay\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n"
+)
 
 
 class Kind(StrEnum):
@@ -122,10 +125,7 @@ async def _hold(kind: Kind, reader: asyncio.StreamReader, writer: asyncio.Stream
         case Kind.SLOW_HEAD:
             await _drip(writer, _lines())
         case Kind.SLOW_BODY:
-            head = (
-                b"POST /api/session HTTP/1.1\r\nHost: relay\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n"
-            )
-            await _drip(writer, iter([head, *([b"x"] * 60_000)]))
+            await _drip(writer, iter([_HEAD_OF_A_SIGN_IN, *([b"x"] * 60_000)]))
         case Kind.IDLE:
             writer.write(b"GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n")
         case Kind.DEAF:
