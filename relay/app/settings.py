@@ -74,8 +74,8 @@ class Http(Section):
         description="Requests per second that one address may make at the WHIP, WHEP and wall endpoints, on average",
     )
     door_burst: int = Field(default=200, ge=1, description="Requests that one address may make at once there")
-    sign_in_rate: float = Field(default=0.2, gt=0, description="Sign-in attempts per second from one address, on average")
-    sign_in_burst: int = Field(default=10, ge=1, description="Sign-in attempts at once from one address")
+    sign_in_rate: float = Field(default=0.2, gt=0, description="Sign-in attempts per second from one address for one name")
+    sign_in_burst: int = Field(default=10, ge=1, description="Sign-in attempts at once from one address for one name")
     max_connections: int = Field(
         default=4096,
         ge=64,

@@ -46,6 +46,7 @@ from relay.people.authorize import Authorizer
 from relay.people.designations import Designations
 from relay.people.enrolment import Enrolment
 from relay.people.interventions import Interventions
+from relay.people.known_browsers import KnownBrowsers
 from relay.people.passwords import Passwords
 from relay.people.sign_ins import SignIns
 from relay.people.view_tokens import ViewTokens
@@ -155,7 +156,7 @@ async def wire(
     processes = Processes(settings.run, settings.workers.count if workers is None else workers, counters)
     authorizer = Authorizer(stores.journal, clock, deadline)
     basis = _Basis(settings, stores, authorizer, clock, steady, counters, deadline)
-    (sign_ins, designations), enrolment = _people(basis, passwords or Passwords()), _cameras(basis)
+    (sign_ins, designations), enrolment = await _people(basis, passwords or Passwords()), _cameras(basis)
     interventions = Interventions(stores.catalogue, stores.journal, authorizer, clock, deadline=deadline)
     recordings, playbacks = _recordings(basis)
     capture = Capture(processes, recordings, counters, deadline=deadline)
@@ -188,6 +189,7 @@ async def wire(
         live=LiveHub(enrolment, camera_states, clock, counters), journal=stores.journal, processes=processes,
         endpoint_rate=Buckets(settings.http.door_rate, settings.http.door_burst),
         sign_in_rate=Buckets(settings.http.sign_in_rate, settings.http.sign_in_burst),
+        sign_in_door=Buckets(settings.http.door_rate, settings.http.door_burst),
         connections=connections, live_sockets=Shares(LIVE_PER_SIGN_IN, LIVE_PER_PERSON, counters),
         downloads=Shares(DOWNLOADS_PER_SIGN_IN, DOWNLOADS_PER_PERSON, counters),
         ready=reports.ready, gauges=reports.gauges, process_counters=reports.counters,
@@ -206,13 +208,15 @@ def _rules(settings: Settings) -> LiveRules:
     )
 
 
-def _people(basis: _Basis, passwords: Passwords) -> tuple[SignIns, Designations]:
+async def _people(basis: _Basis, passwords: Passwords) -> tuple[SignIns, Designations]:
     stores, settings, lockout = basis.stores, basis.settings, basis.settings.lockout
+    browsers = KnownBrowsers(await asyncio.to_thread(stores.keyring.browser_key))
     limits = Limits(
         lockout.free_failures, lockout.first_seconds, lockout.longest_seconds, lockout.forget_seconds, lockout.free_names
     )
     sign_ins = SignIns(
-        stores.accounts, stores.journal, basis.authorizer, basis.clock, basis.counters, passwords=passwords, limits=limits,
+        stores.accounts, stores.journal, basis.authorizer, basis.clock, basis.counters,
+        passwords=passwords, browsers=browsers, limits=limits,
         lasts_seconds=int(settings.http.session_hours * 3600), steady=basis.steady, deadline=basis.deadline,
     )  # fmt: skip
     designations = Designations(

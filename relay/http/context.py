@@ -110,7 +110,9 @@ class Context:
     endpoint_rate: Buckets
     """Rate limit of the endpoints of cameras, view tokens and unguessable URLs, per address."""
     sign_in_rate: Buckets
-    """Rate limit of the sign-in, per address."""
+    """Rate limit of the sign-in, per address and name."""
+    sign_in_door: Buckets
+    """Rate limit of requests to the sign-in, per address: what it costs to read them."""
     connections: Connections
     """Those of the public listener; a test's own server has none there."""
     live_sockets: Shares

@@ -18,6 +18,7 @@ from relay.base.counters import declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.base.ids import token_digest
 from relay.http.context import Access, Context, Handler, Route, bearer, caller, context, is_https, remember, source
+from relay.http.limits import Buckets
 from relay.http.proxies import is_forwarded, is_trusted, networks
 from relay.people.sign_ins import CONSOLE, SignedIn
 
@@ -165,11 +166,15 @@ def guarded(route: Route) -> Handler:
 
 def limit(request: web.Request, services: Context, route: Route) -> None:
     """Raise TheirError(TOO_MANY) where this address makes too many requests to the sign-in or to token endpoints."""
-    wait = 0.0
     if (route.method, route.path) == ("POST", SIGN_IN):
-        wait = services.sign_in_rate.take(source(request), services.clock.monotonic())
+        take(services, services.sign_in_door, source(request))
     elif route.access in {Access.CAMERA, Access.VIEWER, Access.SECRET}:
-        wait = services.endpoint_rate.take(source(request), services.clock.monotonic())
+        take(services, services.endpoint_rate, source(request))
+
+
+def take(services: Context, buckets: Buckets, key: str) -> None:
+    """Take one request from a bucket; raises TheirError(TOO_MANY) where it is empty."""
+    wait = buckets.take(key, services.clock.monotonic())
     if wait > 0:
         services.counters.count("http_limited")
         raise TheirError(Kind.TOO_MANY, "too many requests from this address", retry_after=wait, code=Code.TOO_MANY_REQUESTS)

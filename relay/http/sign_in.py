@@ -1,18 +1,25 @@
 """`/api/session`: sign in, show the sign-in, sign out.
 
-Owns: the cookie.  Must never know: how passwords are checked.
+Owns: the cookies.  Must never know: how passwords are checked.
 """
+
+import contextlib
 
 from aiohttp import web
 
 from relay.base.clock import rfc3339
+from relay.base.errors import OurError
 from relay.channel.messages import PeerCloseReason
 from relay.http import schemas
 from relay.http.bodies import answer, read_body
 from relay.http.connections import recognise
 from relay.http.context import Access, Route, context, is_https, signed_in, source
-from relay.http.middleware import COOKIE
+from relay.http.middleware import COOKIE, SIGN_IN, take
+from relay.people.known_browsers import LASTS_DAYS
 from relay.people.sign_ins import SignedIn
+
+KNOWN_BROWSER = "relay_known_browser"
+"""The cookie of `people/known_browsers`; it opens nothing, and is sent to the sign-in only."""
 
 
 def _shown(request: web.Request, found: SignedIn) -> schemas.Session:
@@ -31,12 +38,26 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     """Sign in: set the cookie, and return `csrf` for the header `X-CSRF` of every unsafe request."""
     body = await read_body(request, schemas.SignIn)
     services = context(request)
-    token, found = await services.sign_ins.sign_in(body.user, body.password, source(request))
+    # By name, too: a room behind one address changes shift at once.
+    take(services, services.sign_in_rate, f"{source(request)} {body.user[:40]}")
+    browser = request.cookies.get(KNOWN_BROWSER)
+    token, found = await services.sign_ins.sign_in(body.user, body.password, source(request), browser)
     recognise(request, found.person.user)
     response = answer(_shown(request, found))
     seconds = (found.expires_ns - services.steady.utc_ns()) // 1_000_000_000
     response.set_cookie(COOKIE, token, max_age=seconds, path="/", httponly=True, samesite="Strict", secure=is_https(request))
+    await _remember_browser(request, response, found)
     return response
+
+
+async def _remember_browser(request: web.Request, response: web.Response, found: SignedIn) -> None:
+    """Set the cookie by which this browser keeps an allowance of its own; without the disk, it stays as it was."""
+    with contextlib.suppress(OurError):
+        value = await context(request).sign_ins.known_browser(found, request.cookies.get(KNOWN_BROWSER))
+        response.set_cookie(
+            KNOWN_BROWSER, value, max_age=LASTS_DAYS * 86_400, path=SIGN_IN, httponly=True, samesite="Strict",
+            secure=is_https(request),
+        )  # fmt: skip
 
 
 async def show(request: web.Request) -> web.StreamResponse:
@@ -60,7 +81,9 @@ async def change_password(request: web.Request) -> web.StreamResponse:
     """Change the caller's own password; every other sign-in of the person ends."""
     body = await read_body(request, schemas.PasswordChange)
     await context(request).sign_ins.change_password(request.cookies[COOKIE], body.old, body.new)
-    return web.Response(status=204)
+    response = web.Response(status=204)
+    await _remember_browser(request, response, signed_in(request))
+    return response
 
 
 ROUTES = (

@@ -3,7 +3,8 @@
 Owns: the life of a sign-in, and which changes end it.  Must never know: HTTP, cookies, pictures, who manages people.
 
 API for callers:
-* `await sign_in(user, password, source) -> (token, SignedIn)`; `await who(token) -> SignedIn`; `await sign_out(token)`
+* `await sign_in(user, password, source, browser) -> (token, SignedIn)`; `await known_browser(signed_in, cookie) -> cookie`;
+  `await who(token) -> SignedIn`; `await sign_out(token)`
 * `await change_password(token, old, new)`; `check_csrf(signed_in, header)`
 * `await person_of(digest)`, `await end_all(user)` for the rest of `people`
 * `on_signed_out.append(callback(user))`: called when all sign-ins of a person end, so that sockets and views are closed;
@@ -12,6 +13,7 @@ Errors: TheirError UNAUTHENTICATED, FORBIDDEN, TOO_MANY (with retry_after), INVA
 """
 
 import hmac
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,9 +22,10 @@ from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.base.ids import is_slug, new_token, token_digest
-from relay.people.attempts import Attempts
+from relay.people.attempts import Attempt, Attempts, Claim
 from relay.people.authorize import Authorizer
-from relay.people.passwords import Passwords
+from relay.people.known_browsers import KnownBrowsers
+from relay.people.passwords import Passwords, Place
 from relay.policy.lockout import Limits
 from relay.policy.roles import Action, Person, Role
 from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_in_background, run_to_completion
@@ -61,6 +64,7 @@ class SignIns:
         counters: Counters,
         *,
         passwords: Passwords,
+        browsers: KnownBrowsers | None = None,
         limits: Limits | None = None,
         lasts_seconds: int = 12 * 3600,
         steady: SteadyClock | None = None,
@@ -68,6 +72,7 @@ class SignIns:
     ) -> None:
         """`steady` judges sign-ins and locks: a step of the wall clock neither ends nor prolongs them.
 
+        `browsers` recognises browsers that were signed in with before; without it, none from before this start.
         `lasts_seconds`: how long a sign-in lasts.  `deadline`: how long a request waits for the disk.
         """
         self._deadline = deadline
@@ -80,29 +85,54 @@ class SignIns:
         self._counters = counters
         self._lasts_ns = lasts_seconds * SECOND_NS
         self._passwords = passwords
+        self._browsers = browsers or KnownBrowsers(secrets.token_bytes(32))
         self._attempts = Attempts(limits or Limits())
         self.on_signed_out: list[Callable[[str], None]] = []
         self.on_ended: list[Callable[[str, str | None], None]] = []
 
-    async def sign_in(self, user: str, password: str, source: str) -> tuple[str, SignedIn]:
+    async def sign_in(self, user: str, password: str, source: str, browser: str | None = None) -> tuple[str, SignedIn]:
         """Check a password; return the token (for the cookie) and the sign-in.
 
-        `source` is the caller's address, kept in memory only.  A failure of a known name is an entry; others are counted.
+        `source`: the key of the caller's address, kept in memory only.  `browser`: the cookie of `known_browser`.
+        A failure of a known name is an entry; others are counted.
         Raises TheirError TOO_MANY while locked (retry_after seconds), UNAUTHENTICATED otherwise, the same for all causes.
         """
         now_ns = self._steady.utc_ns()
-        wait = self._attempts.wait_seconds(user[:40], source, now_ns)
         found = await self._accounts_in_time.user(user) if is_slug(user) else None
+        known = self._browsers.browser_of(browser, user, found[1], now_ns) if found is not None else None
+        claim = Claim(user[:40], source, known, found is not None)
+        wait = self._attempts.wait_seconds(claim, now_ns)
         if wait > 0:
             await self._sign_in_refused(user, found, source, Kind.TOO_MANY, "locked")
-            raise TheirError(Kind.TOO_MANY, "too many failed sign-ins", retry_after=wait, code=Code.TOO_MANY_FAILED_SIGN_INS)
+            raise _locked(wait)
         # An unknown name costs one hash too, so that timing does not reveal which names exist.
-        right = await self._passwords.matches(found[1] if found else None, password)
+        attempt, right = await self._check(claim, found[1] if found else None, password)
         if found is None or not right or not _valid(found[0].person, self._clock.utc_ns()):
-            self._attempts.failed(user[:40], source, now_ns)
+            self._attempts.failed(attempt, now_ns)
             await self._sign_in_refused(user, found, source, Kind.UNAUTHENTICATED, "wrong name or password")
             raise TheirError(Kind.UNAUTHENTICATED, "wrong name or password", code=Code.WRONG_CREDENTIALS)
-        return await self._begin(found[0].person, source, now_ns)
+        self._attempts.signed_in(attempt)
+        return await self._begin(found[0].person, now_ns)
+
+    async def _check(self, claim: Claim, stored: str | None, password: str) -> tuple[Attempt, bool]:
+        """Return whether a password matches.  The attempt counts from before the check; the caller says how it ended.
+
+        The attempt is given back where it could not be checked: TheirError(TOO_MANY) where too many wait.
+        """
+        attempt = self._attempts.begin(claim)
+        try:
+            place = Place(claim.source, self._attempts.is_known_source(claim))
+            return attempt, await self._passwords.matches(stored, password, place)
+        except BaseException:
+            self._attempts.given_back(attempt)
+            raise
+
+    async def known_browser(self, signed_in: SignedIn, cookie: str | None) -> str:
+        """Return the cookie by which a browser is known that this person is signed in with; `cookie` is the one it has."""
+        user = signed_in.person.user
+        found = await self._accounts_in_time.user(user)
+        stored = found[1] if found is not None else ""
+        return self._browsers.remember(cookie, user, stored, self._steady.utc_ns())
 
     async def who(self, token: str) -> SignedIn:
         """Return the sign-in of a token; TheirError(UNAUTHENTICATED) if unknown, over, or its person is not valid."""
@@ -132,11 +162,19 @@ class SignIns:
         person = signed_in.person
         await self._authorizer.require(person, Action.CHANGE_PASSWORD, object_type="user", object_id=person.user)
         found = await self._accounts_in_time.user(person.user)
-        if found is None or not await self._passwords.matches(found[1], old):
+        # A stolen sign-in guesses here.  What it locks is the change alone, never the sign-in of the person.
+        claim, now_ns = Claim(person.user, "change", browser="change of the password"), self._steady.utc_ns()
+        wait = self._attempts.wait_seconds(claim, now_ns)
+        if wait > 0:
+            raise _locked(wait)
+        attempt, right = await self._check(claim, found[1] if found else None, old)
+        if found is None or not right:
+            self._attempts.failed(attempt, now_ns)
             await self._journal.refuse(
                 person.user, person.role.value, "change_password", "unauthenticated", "wrong password", deadline=self._deadline
             )
             raise TheirError(Kind.UNAUTHENTICATED, "the old password is wrong", code=Code.WRONG_OLD_PASSWORD)
+        self._attempts.right(attempt)
         hashed = await self._passwords.hash(new, forbidden=(person.user, old))
         await self._enter(person, Operation.MODIFICATION, "password changed")
         await run_to_completion(self._new_password(signed_in, hashed), self._deadline)
@@ -175,8 +213,7 @@ class SignIns:
         found = await self._accounts_in_time.sign_in(digest, now_ns)
         return None if found is None or found[1] > now_ns + self._lasts_ns else found
 
-    async def _begin(self, person: Person, source: str, now_ns: int) -> tuple[str, SignedIn]:
-        self._attempts.succeeded(person.user, source)
+    async def _begin(self, person: Person, now_ns: int) -> tuple[str, SignedIn]:
         token = new_token()
         expires_ns = now_ns + self._lasts_ns
         await self._enter(person, Operation.CONNEXION, "sign-in")
@@ -212,6 +249,10 @@ def person_entry(actor: Person, operation: Operation, user: str, **details: str 
     """Return the journal entry of what `actor` does to a person's account; details without a value are left out."""
     kept = {name: value for name, value in details.items() if value is not None}
     return Entry(operation, actor.user, actor.role.value, object_type="user", object_id=user, details=kept)
+
+
+def _locked(wait: float) -> TheirError:
+    return TheirError(Kind.TOO_MANY, "too many failed sign-ins", retry_after=wait, code=Code.TOO_MANY_FAILED_SIGN_INS)
 
 
 def _valid(person: Person, now_ns: int) -> bool:

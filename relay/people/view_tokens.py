@@ -3,7 +3,7 @@
 Owns: the tokens, by digest, in memory, for minutes.  Must never know: HTTP, pictures, whether the person may watch (policy).
 """
 
-from collections import OrderedDict
+from collections import deque
 from dataclasses import dataclass
 
 from relay.base.clock import SECOND_NS, SteadyClock
@@ -13,7 +13,8 @@ from relay.base.ids import new_token, token_digest
 from relay.people.sign_ins import SignedIn, SignIns
 from relay.policy.roles import Person
 
-MAX_VIEW_TOKENS = 1_000
+MAX_PER_SIGN_IN = 64
+"""View tokens of one sign-in, the latest ones: four walls of sixteen tiles."""
 VIEW_TOKEN_SECONDS = 120
 
 
@@ -54,17 +55,28 @@ class ViewTokens:
         self._sign_ins = sign_ins
         self._steady = steady
         self._lasts_ns = int(lasts_seconds * SECOND_NS)
-        self._issued: OrderedDict[str, _Issued] = OrderedDict()
+        self._issued: dict[str, _Issued] = {}
+        self._of_sign_in: dict[str, deque[str]] = {}
         sign_ins.on_ended.append(self._drop)
 
+    def __len__(self) -> int:
+        return len(self._issued)
+
     def issue(self, signed_in: SignedIn, camera: str, intervention: str) -> ViewToken:
-        """Return a short-lived token for one camera and one intervention, kept by digest in memory (bounded)."""
+        """Return a short-lived token for one camera and one intervention, kept by digest in memory.
+
+        A sign-in has at most 64: its own oldest one is dropped, never one of another's.
+        """
+        self._drop_expired()
         token = new_token()
         expires_ns = self._steady.utc_ns() + self._lasts_ns
         issued = _Issued(signed_in.person.user, signed_in.sign_in, camera, intervention, expires_ns)
-        self._issued[token_digest(token)] = issued
-        while len(self._issued) > MAX_VIEW_TOKENS:
-            self._issued.popitem(last=False)
+        digest = token_digest(token)
+        self._issued[digest] = issued
+        mine = self._of_sign_in.setdefault(signed_in.sign_in, deque())
+        mine.append(digest)
+        if len(mine) > MAX_PER_SIGN_IN:
+            del self._issued[mine.popleft()]
         return ViewToken(token, expires_ns)
 
     async def redeem(self, token: str, camera: str) -> ViewGrant:
@@ -77,8 +89,22 @@ class ViewTokens:
             raise TheirError(Kind.UNAUTHENTICATED, "the session behind this view token is over", code=Code.VIEW_TOKEN_INVALID)
         return ViewGrant(found[0], issued.camera, issued.intervention, issued.sign_in, found[1])
 
+    def _drop_expired(self) -> None:
+        """Forget what is over.  All tokens last equally long, so that the first is the first to expire."""
+        now_ns = self._steady.utc_ns()
+        while self._issued and (first := next(iter(self._issued.items())))[1].expires_ns <= now_ns:
+            digest, issued = first
+            del self._issued[digest]
+            its = self._of_sign_in[issued.sign_in]
+            its.popleft()
+            if not its:
+                del self._of_sign_in[issued.sign_in]
+
     def _drop(self, user: str, sign_in: str | None) -> None:
         """Forget the tokens of a sign-in that ended; `sign_in` None: of every sign-in of the person."""
-        gone = [key for key, one in self._issued.items() if one.sign_in == sign_in or (sign_in is None and one.user == user)]
-        for key in gone:
-            del self._issued[key]
+        ended = {
+            one.sign_in for one in self._issued.values() if one.sign_in == sign_in or (sign_in is None and one.user == user)
+        }
+        for its in ended:
+            for digest in self._of_sign_in.pop(its):
+                del self._issued[digest]

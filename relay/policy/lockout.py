@@ -3,7 +3,7 @@
 Owns: the arithmetic.  Must never know: passwords, people, where the counts are kept.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relay.base.clock import SECOND_NS
 
@@ -22,10 +22,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """Consecutive failures of one name and when the last one was (steady UTC ns)."""
+    """Consecutive failures and when the last one was (steady UTC ns).
+
+    `pending` attempts are being checked.  Each counts as a failure until it is decided, so that many at once pass no limit.
+    """
 
     count: int = 0
     last_ns: int = 0
+    pending: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +40,24 @@ class Tried:
     failures: Failures = Failures()
 
 
+def begun(state: Failures) -> Failures:
+    """Return the state while one more attempt is being checked."""
+    return replace(state, pending=state.pending + 1)
+
+
+def given_back(state: Failures) -> Failures:
+    """Return the state after an attempt that was no failure, or that could not be checked."""
+    return replace(state, pending=max(0, state.pending - 1))
+
+
+def cleared(state: Failures) -> Failures:
+    """Return the state after a success: no failure is left, other attempts are still being checked."""
+    return Failures(pending=given_back(state).pending)
+
+
 def failed(state: Failures, now_ns: int, limits: Limits) -> Failures:
     """Return the state after one more failure."""
-    return Failures(_remembered(state, now_ns, limits) + 1, now_ns)
+    return Failures(_remembered(state, now_ns, limits) + 1, now_ns, given_back(state).pending)
 
 
 def tried(state: Tried, name: str, now_ns: int, limits: Limits) -> Tried:
@@ -49,14 +68,19 @@ def tried(state: Tried, name: str, now_ns: int, limits: Limits) -> Tried:
     names = state.names if _remembered(state.failures, now_ns, limits) else frozenset()
     if len(names) < limits.free_names:
         if name in names:
-            return state
+            return Tried(names, given_back(state.failures))
         names |= {name}
     return Tried(names, failed(state.failures, now_ns, limits))
 
 
 def wait_seconds(state: Failures, now_ns: int, limits: Limits, free: int | None = None) -> float:
     """Return for how many seconds the next attempt must wait, 0 for none; `free` failures have no wait."""
-    beyond = _remembered(state, now_ns, limits) - (limits.free_failures if free is None else free)
+    free = limits.free_failures if free is None else free
+    count = _remembered(state, now_ns, limits)
+    if state.pending and count + state.pending >= free:
+        # The attempts that are being checked are decided by then.
+        return limits.first_seconds
+    beyond = count - free
     if beyond < 0:
         return 0.0
     # 2**64 seconds is above any limit; the exponent is clamped so that a long attack cannot overflow a float.

@@ -9,6 +9,7 @@ Wrapping is AES-256-GCM with a random 96-bit nonce and a context as associated d
 another name or day does not open.  Every method blocks (fsync, perhaps a token): callers on a loop use a thread.
 """
 
+import secrets
 import threading
 from pathlib import Path
 
@@ -94,6 +95,16 @@ class Keyring:
         """
         with self._changing:
             self._signing.rotate(at_ns, reason)
+
+    def browser_key(self) -> bytes:
+        """Return the key under which known browsers are recognised, 32 bytes; made where there is none.
+
+        It protects no recording: without it, browsers of before are strangers until their next sign-in.  No backup holds it.
+        """
+        path = self._files.root / "browsers.key"
+        if not path.exists() or len(path.read_bytes()) != 32:
+            self._files.write(path, secrets.token_bytes(32))
+        return path.read_bytes()
 
     def dtls_pem(self) -> Path:
         """Return the file with the workers' DTLS certificate and key (P-256, PEM, one after the other), made once."""

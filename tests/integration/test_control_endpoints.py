@@ -1,5 +1,6 @@
 """HTTP endpoints: no route is open by accident, every answer carries its headers, every caller's rate is limited."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from relay.http.bodies import MAX_BODY, MAX_SDP, SDP
 from relay.http.context import Access, Route
 from relay.http.openapi import plain_path
 from relay.http.schemas import Problem
+from relay.people.sign_ins import CONSOLE
 from relay.policy.roles import Role
 from relay.protocol.page import ViewStarted
 from relay.transport import sdp_offer
@@ -202,7 +204,7 @@ async def test_sign_in_has_a_limit_of_its_own(tmp_path: Path) -> None:
     ):
         statuses = []
         for attempt in range(4):
-            body = {"user": f"nobody-{attempt}", "password": "x"}
+            body = {"user": "nobody", "password": f"x-{attempt}"}
             async with http.post(f"{line.url}/api/session", json=body) as response:
                 statuses.append(response.status)
         assert statuses == [401, 401, 429, 429]
@@ -289,3 +291,35 @@ async def test_the_journal_is_read_by_auditors_and_its_reading_is_an_entry(tmp_p
         assert proof["checkpoint"] == (await aude.call("GET", "/api/journal/checkpoint"))[1]["note"] or proof["path"]
         for query in ("?after=x", "?limit=0", "?limit=1001"):
             assert (await aude.call("GET", "/api/journal" + query))[0] == 400
+
+
+async def test_a_room_behind_one_address_changes_shift_at_once(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, aiohttp.ClientSession() as http:
+        designations = line.control.context.designations
+        for number in range(14):
+            await designations.add(CONSOLE, f"op-{number}", "Op", "operator", password=PASSWORD, must_change=False)
+
+        async def sign_in(number: int) -> int:
+            body = {"user": f"op-{number}", "password": PASSWORD}
+            async with http.post(f"{line.url}/api/session", json=body) as response:
+                return response.status
+
+        assert await asyncio.gather(*map(sign_in, range(14))) == [200] * 14
+
+
+async def test_a_browser_that_signed_in_before_gets_in_while_others_lock_its_name(tmp_path: Path) -> None:
+    trusting = {"trusted_proxies": ("127.0.0.1",), "sign_in_burst": 1000}
+    async with control_line(tmp_path, http=trusting) as line, line.person("olga", "operator") as olga:
+        jar = {cookie.key: cookie for cookie in olga.http.cookie_jar}
+        known = jar["relay_known_browser"]
+        assert (known["path"], known["httponly"], known["samesite"]) == ("/api/session", True, "Strict")
+
+        async def sign_in(http: aiohttp.ClientSession, password: str, source: str) -> int:
+            body, headers = {"user": "olga", "password": password}, {"X-Forwarded-For": source}
+            async with http.post(f"{line.url}/api/session", json=body, headers=headers) as response:
+                return response.status
+
+        async with aiohttp.ClientSession() as stranger:
+            assert [await sign_in(stranger, "wrong", f"203.0.113.{number}") for number in range(6)] == [401] * 5 + [429]
+            assert await sign_in(stranger, PASSWORD, "203.0.113.99") == 429
+        assert await sign_in(olga.http, PASSWORD, "203.0.113.99") == 200

@@ -133,7 +133,8 @@ def test_a_file_that_was_damaged_since_is_not_passed_over(ring: Keyring, tmp_pat
     ring.create_recording_key(ONE, DAY)
     ring.recording_key(ONE)
     path = tmp_path / "keys" / name
-    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(OurError):
         ring.recording_key(ONE)
 
