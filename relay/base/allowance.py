@@ -30,3 +30,7 @@ class Allowance:
             self._left = min(self._burst, self._left + (now - self._since) * self._rate)
             self._since = now
         return self._left >= units
+
+    def wait(self, now: float, units: float = 1.0) -> float:
+        """Return the seconds until `take` would succeed; 0 where it would now.  `units` is at most the burst."""
+        return 0.0 if self.has(now, units) else (units - self._left) / self._rate

@@ -97,6 +97,7 @@ class Code(StrEnum):
     SOUND_NOT_AGREED = "sound_not_agreed"
     SOUND_ONLY_RECORDED = "sound_only_recorded"
     MESSAGE_INVALID = "message_invalid"
+    TOO_MANY_MESSAGES = "too_many_messages"
     REQUEST_NOT_FOUND = "request_not_found"
     IF_MATCH_REQUIRED = "if_match_required"
     ICE_GENERATION_OVER = "ice_generation_over"

@@ -8,15 +8,18 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
+from relay.base.allowance import Allowance
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
 from relay.http.alarms import Alarm, Alarms
 from relay.http.outbox import Outbox
+from relay.http.page_pace import PagePace, PagePaces
 from relay.http.waiting import Item
 from relay.live.disk import Outlook
 from relay.people.enrolment import Enrolment, in_scope
 from relay.people.sign_ins import SignedIn
 from relay.protocol.page import AlarmReason, Bye, CameraGone, Cameras, CameraUpdate, DiskReport, ToPage
+from relay.runtime.error_barrier import ErrorBarrier
 from relay.runtime.tasks import run_logged
 from relay.store.accounts import Camera
 from relay.viewing.camera_state import CameraStates
@@ -24,6 +27,8 @@ from relay.viewing.camera_state import CameraStates
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+FLOOD_LINES_PER_SECOND, FLOOD_LINES_AT_ONCE = 0.1, 5.0
+"""Log lines about sockets that were closed because too many messages came; the counter has them all."""
 STATES_PER_TURN = 16
 """Cameras whose states are made before everything else in this process has a turn."""
 
@@ -60,7 +65,12 @@ class LiveHub:
         self._enrolment = enrolment
         self._camera_states = camera_states
         self._counters = counters
+        self._clock = clock
         self._alarms = Alarms(clock)
+        self._paces = PagePaces()
+        self._flood_lines = Allowance(FLOOD_LINES_PER_SECOND, FLOOD_LINES_AT_ONCE)
+        self.errors = ErrorBarrier(clock.monotonic, counters, "live_failures")
+        """Catches the errors of ours that a message of a page or camera brings to light."""
         self._pages: set[Page] = set()
         self._cameras: dict[str, Camera] = {}
         self._stale = asyncio.Event()
@@ -172,6 +182,16 @@ class LiveHub:
         for page in pages:
             page.outbox.farewell(Bye(reason))
             self._pages.discard(page)
+
+    def pace_of(self, user: str) -> PagePace:
+        """Return how fast a person's pages may send messages."""
+        return self._paces.of(user)
+
+    def flooded(self) -> None:
+        """A live socket is closed because too many messages came over it."""
+        self._counters.count("live_floods")
+        if self._flood_lines.take(self._clock.monotonic()):
+            logger.warning("a live socket is closed: too many messages", extra={"floods": self._counters.values["live_floods"]})
 
     def is_connected(self, page: Page) -> bool:
         """Whether the sign-in behind the page still holds."""

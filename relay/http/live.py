@@ -6,14 +6,13 @@ request costs.
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from relay.base.codes import Code
 from relay.base.counters import declare
-from relay.base.errors import Kind, OurError, RelayError, TheirError
+from relay.base.errors import Kind, RelayError, TheirError
 from relay.http.connections import recognise
 from relay.http.context import Access, Context, Route, bearer, context, signed_in
 from relay.http.hub import Page
@@ -24,14 +23,19 @@ from relay.protocol import page as messages
 from relay.protocol import wire
 from relay.viewing.sessions import SendToPage, Viewer
 
-logger = logging.getLogger(__name__)
-
 HEARTBEAT_SECONDS = 10.0
 """A WebSocket ping is sent this often; a peer that does not answer one in half that time is disconnected."""
+CLOSE_SECONDS = 2.0
+"""How long the end of a socket waits for its peer."""
+MESSAGES_PER_TURN = 8
+"""Messages of one socket that are acted on before everything else in this process has a turn."""
+FLOODED = "too many messages"
 
 declare(
     live_malformed="messages over live sockets that could not be read",
     live_failures="messages over live sockets that were right and were not carried out because of an error of ours",
+    live_slowed="times that the relay waited before it acted on a page's message, because the person's pages send too many",
+    live_floods="live sockets closed because too many messages came over them",
 )
 
 
@@ -45,8 +49,7 @@ async def page_socket(request: web.Request) -> web.StreamResponse:
 
 
 async def _serve_page(request: web.Request, services: Context, found: SignedIn) -> web.StreamResponse:
-    socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=wire.MAX_BYTES)
-    await socket.prepare(request)
+    socket = await _accepted(request)
     batches = request.query.get("states") == "batch"
     page = Page(found, Outbox(socket, services.options.live_queue, services.counters, batches=batches))
     sending = asyncio.create_task(page.outbox.run(), name="live socket")
@@ -56,11 +59,12 @@ async def _serve_page(request: web.Request, services: Context, found: SignedIn) 
     handler = _PageMessages(services, page)
     services.live.add(page)
     try:
-        await _read(socket, services, page.outbox, handler.take)
+        if await _read(socket, services, page.outbox, handler.take):
+            page.outbox.farewell(messages.Bye(FLOODED), WSCloseCode.POLICY_VIOLATION)
     finally:
         services.live.remove(page)
         services.viewing.forget_page(handler.send)
-        await _finish(sending)
+        await _finish(sending, page.outbox)
     return socket
 
 
@@ -70,17 +74,37 @@ class _PageMessages:
     def __init__(self, services: Context, page: Page) -> None:
         self._services = services
         self._page = page
+        self._pace = services.live.pace_of(page.person.user)
         self.send: SendToPage = page.send
 
     async def take(self, data: bytes) -> None:
-        """Act on one message; raises TheirError where it cannot be read.  A refusal is sent to the page, not raised."""
+        """Act on one message.  A refusal is sent to the page, not raised.
+
+        Raises TheirError: INVALID where the message cannot be read, TOO_MANY where the socket is to be closed.
+        """
         if not self._services.live.is_connected(self._page):
             return
-        message = messages.read(data)
+        try:
+            message = messages.read(data)
+        except TheirError:
+            await self._wait(None)
+            raise
+        await self._wait(type(message))
         try:
             await self._act(message)
         except RelayError as error:
-            self._refuse(message, error)
+            self.send(_refused(message, error))
+
+    async def _wait(self, kind: type | None) -> None:
+        """Wait until the person's pages may send another message of this kind."""
+        monotonic = self._services.clock.monotonic
+        while (seconds := self._pace.take(kind, monotonic())) > 0:
+            self._services.counters.count("live_slowed")
+            if not self._pace.may_wait(seconds, monotonic()):
+                error = TheirError(Kind.TOO_MANY, "this page sends too many messages", code=Code.TOO_MANY_MESSAGES)
+                self.send(_refused(None, error))
+                raise error
+            await asyncio.sleep(seconds)
 
     async def _act(self, message: messages.FromPage) -> None:
         person, viewing = self._page.person, self._services.viewing
@@ -94,19 +118,6 @@ class _PageMessages:
             case messages.AskTime():
                 self.send(messages.ServerTime(self._services.clock.utc_ns(), message.echo))
 
-    def _refuse(self, message: messages.FromPage, error: RelayError) -> None:
-        self.send(
-            messages.Refused(
-                slot=getattr(message, "slot", None),
-                worker=getattr(message, "worker", None),
-                camera=getattr(message, "camera", None),
-                kind=error.kind,
-                code=error.code,
-                detail=error.detail,
-                facts=error.facts,
-            )
-        )
-
     async def _assign(self, message: messages.Assign) -> None:
         page, viewing, slot = self._page, self._services.viewing, message.slot
         viewing.claim(Viewer(page.person, page.sign_in, page.expires_ns), message.wall)
@@ -117,6 +128,18 @@ class _PageMessages:
         self.send(messages.Assigned(slot, message.worker, message.camera, view))
 
 
+def _refused(message: messages.FromPage | None, error: RelayError) -> messages.Refused:
+    return messages.Refused(
+        slot=getattr(message, "slot", None),
+        worker=getattr(message, "worker", None),
+        camera=getattr(message, "camera", None),
+        kind=error.kind,
+        code=error.code,
+        detail=error.detail,
+        facts=error.facts,
+    )
+
+
 async def camera_socket(request: web.Request) -> web.StreamResponse:
     """Serve a camera's live socket; its token says which camera it is."""
     services = context(request)
@@ -125,8 +148,7 @@ async def camera_socket(request: web.Request) -> web.StreamResponse:
         raise TheirError(Kind.UNAUTHENTICATED, "a camera token is required", code=Code.TOKEN_REQUIRED)
     camera = await services.enrolment.camera_of(token)
     recognise(request, f"camera:{camera.camera}")
-    socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=wire.MAX_BYTES)
-    await socket.prepare(request)
+    socket = await _accepted(request)
     outbox = Outbox(socket, services.options.live_queue, services.counters)
     sending = asyncio.create_task(outbox.run(), name="camera socket")
     send = outbox.send
@@ -136,37 +158,47 @@ async def camera_socket(request: web.Request) -> web.StreamResponse:
 
     services.camera_sockets.connect(camera, send, outbox.close)
     try:
-        await _read(socket, services, outbox, take)
+        if await _read(socket, services, outbox, take):
+            outbox.close(WSCloseCode.POLICY_VIOLATION, FLOODED)
     finally:
         services.camera_sockets.disconnect(camera.camera, send)
-        await _finish(sending)
+        await _finish(sending, outbox)
+    return socket
+
+
+async def _accepted(request: web.Request) -> web.WebSocketResponse:
+    socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=wire.MAX_BYTES, timeout=CLOSE_SECONDS)
+    await socket.prepare(request)
     return socket
 
 
 async def _read(
     socket: web.WebSocketResponse, services: Context, outbox: Outbox, take: Callable[[bytes], Awaitable[None]]
-) -> None:
+) -> bool:
+    """Act on messages until the peer disconnects, or has sent too many: then return True."""
+    number = 0
     async for message in socket:
         await outbox.room()
-        if message.type is not WSMsgType.BINARY:
-            services.counters.count("live_malformed")
-            continue
+        number += 1
+        if number % MESSAGES_PER_TURN == 0:  # what waits in the socket's buffer is handed over without a turn for others
+            await asyncio.sleep(0)
         try:
-            await take(message.data)
-        except TheirError:
+            await take(message.data if message.type is WSMsgType.BINARY else b"")
+        except TheirError as error:
+            if error.code is Code.TOO_MANY_MESSAGES:
+                services.live.flooded()
+                return True
             # One bad message must not cost the connection over which views and alarms come.
             services.counters.count("live_malformed")
-        except Exception as error:
-            services.counters.count("live_failures")
-            detail = error.detail if isinstance(error, OurError) else repr(error)
-            logger.error(
-                "a message of a live socket was not carried out",
-                extra={"detail": detail},
-                exc_info=not isinstance(error, OurError),
-            )
+        except Exception:
+            services.live.errors.failed("a message of a live socket")
+    return False
 
 
-async def _finish(sending: asyncio.Task[None]) -> None:
+async def _finish(sending: asyncio.Task[None], outbox: Outbox) -> None:
+    """End the task that sends; a socket that is being closed may send what waits first."""
+    if outbox.closing:
+        await asyncio.wait({sending}, timeout=CLOSE_SECONDS)
     sending.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await sending

@@ -11,12 +11,14 @@ from aiohttp import WSCloseCode, web
 
 from relay.base.counters import Counters, declare
 from relay.http.waiting import Item, Waiting
-from relay.protocol import wire
+from relay.protocol.page import Bye
 
 logger = logging.getLogger(__name__)
 
 SEND_SECONDS = 30.0
 """A socket that has not taken one message after this time is closed: nobody reads it."""
+MAX_CLOSE_BYTES = 123
+"""Of a close frame's text (RFC 6455 §5.5)."""
 
 declare(
     live_messages="messages sent over live sockets",
@@ -58,16 +60,16 @@ class Outbox:
             self._room.clear()
         self._wake.set()
 
-    def farewell(self, message: wire.Message) -> None:
-        """Send a last message, for which there is always room, then close the socket."""
+    def farewell(self, message: Bye, code: WSCloseCode = WSCloseCode.GOING_AWAY) -> None:
+        """Send a page its last message, for which there is always room, then close the socket."""
         if not self.closing:
             self._waiting.last = message
-        self.close()
+        self.close(code, message.reason)
 
     def close(self, code: WSCloseCode = WSCloseCode.GOING_AWAY, why: str = "") -> None:
         """Close the socket after the messages that wait were sent; `why` goes into the close frame."""
         if not self.closing:
-            self._code, self._why = code, why.encode()
+            self._code, self._why = code, why.encode()[:MAX_CLOSE_BYTES]
         self._wake.set()
 
     async def room(self) -> None:

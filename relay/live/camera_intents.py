@@ -133,12 +133,17 @@ class CameraIntents:
         until = self._clock.monotonic() + INTENT_SECONDS
         requests[request] = Intent(intervention, Trigger.REQUEST, threat, until)
 
+    def require_request(self, camera: str, request: str) -> None:
+        """Raise TheirError(INVALID) where no such request is open."""
+        if request not in self._states[camera].requests:
+            raise _no_such_request()
+
     def accept(self, camera: str, request: str) -> None:
         """The bearer accepted a request; raises TheirError(INVALID) for one that is unknown or has lapsed."""
         state = self._states[camera]
         accepted = state.requests.pop(request, None)
         if accepted is None or accepted.until < self._clock.monotonic():
-            raise TheirError(Kind.INVALID, "no such request", code=Code.REQUEST_NOT_FOUND)
+            raise _no_such_request()
         state.intent = accepted
 
     def decline(self, camera: str, request: str) -> None:
@@ -216,6 +221,10 @@ class CameraIntents:
     async def _open_intervention(self, state: CameraIntent, wanted: str | None, deadline: Deadline) -> str | None:
         opened = [item.intervention for item in await self._catalogue.within(deadline).interventions.list_open()]
         return next((candidate for candidate in (wanted, state.intervention, *opened) if candidate in opened), None)
+
+
+def _no_such_request() -> TheirError:
+    return TheirError(Kind.INVALID, "no such request", code=Code.REQUEST_NOT_FOUND)
 
 
 def _threat_of(threat: str | None) -> str:

@@ -5,7 +5,7 @@ connection is a function that sends one message), pictures.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -14,6 +14,7 @@ from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, TheirError
 from relay.base.ids import new_id
+from relay.live.camera_budget import Act, CameraBudget
 from relay.live.camera_intents import MAX_REASON_BYTES, CameraIntent, CameraIntents, Intent
 from relay.live.clock_offset import ClockOffset, Offset
 from relay.people.authorize import Authorizer
@@ -34,6 +35,8 @@ declare(
     camera_sockets="live sockets opened by cameras",
     camera_requests="requests to stream sent to cameras",
     camera_messages_refused="messages of cameras that break a rule of the live socket",
+    camera_messages_dropped="messages of cameras that were dropped because the camera sends too many of their kind",
+    camera_acts_delayed="presses, releases and answers of cameras that waited up to a second, because there were too many",
 )
 
 
@@ -65,6 +68,7 @@ class Unit:
     """Monotonic seconds of the last question for its time."""
     watched: int = 0
     """How many people watch it, as it was sent last."""
+    budget: CameraBudget = field(default_factory=CameraBudget)
 
     @property
     def online(self) -> bool:
@@ -124,10 +128,11 @@ class CameraSockets:
         return unit.clock.best(self._mono_ns()) if unit is not None else None
 
     def tick(self) -> None:
-        """Ask the clocks that have not been asked lately, retry presses without intervention; call about once a second."""
+        """Carry out acts that wait, retry presses without intervention, ask clocks; call about once a second."""
         self.intents.enter_all()
         now = self._clock.monotonic()
         for unit in self._units.values():
+            self._carry_out(unit, unit.budget.acts.due(now))
             if unit.online and now - unit.asked_clock >= ASK_CLOCK_SECONDS:
                 self._ask_clock(unit)
 
@@ -165,7 +170,8 @@ class CameraSockets:
 
     async def take_intent(self, camera: Camera, deadline: Deadline) -> Intent:
         """Return why a camera publishes now (`CameraIntents.take`); from now on it is remembered, also without a socket."""
-        self._remember(camera)
+        unit = self._remember(camera)
+        self._carry_out(unit, unit.budget.acts.all())
         return await self.intents.take(camera, deadline)
 
     # --- to cameras ---------------------------------------------------------------------------------------------------
@@ -212,44 +218,77 @@ class CameraSockets:
     # --- from cameras -------------------------------------------------------------------------------------------------
 
     def receive(self, camera: str, data: bytes) -> None:
-        """Act on one message of a camera; raises TheirError(INVALID) when it breaks the contract."""
-        unit = self._units[camera]
+        """Act on one message of a camera.
+
+        Raises TheirError: INVALID where the message breaks the contract, TOO_MANY where the socket is to be closed.  An act
+        (`camera_budget`) in the message is kept in both cases.
+        """
+        unit, now = self._units[camera], self._clock.monotonic()
+        flooded = not unit.budget.take(now)
         try:
-            message = messages.read(data)
+            self._receive(unit, messages.read(data), now)
         except TheirError:
             self._counters.count("camera_messages_refused")
-            raise
-        try:
-            self._act(unit, message)
+            if not flooded:
+                raise
         except (ValueError, OverflowError) as error:
             self._counters.count("camera_messages_refused")
-            raise TheirError(Kind.INVALID, f"malformed {type(message).__name__}", code=Code.MESSAGE_INVALID) from error
+            if not flooded:
+                raise TheirError(Kind.INVALID, "malformed message", code=Code.MESSAGE_INVALID) from error
+        if flooded:
+            raise TheirError(Kind.TOO_MANY, "this camera sends too many messages", code=Code.TOO_MANY_MESSAGES)
 
-    def _act(self, unit: Unit, message: messages.FromCamera) -> None:
+    def _receive(self, unit: Unit, message: messages.FromCamera, now: float) -> None:
+        if isinstance(message, messages.Press | messages.Release | messages.Accept | messages.Decline):
+            self._take_act(unit, message, now)
+        elif not unit.budget.allows(message, now):
+            self._counters.count("camera_messages_dropped")
+        elif isinstance(message, messages.Beat):
+            self._beat(unit, message)
+        elif isinstance(message, messages.CameraTime):
+            self._time(unit, message)
+        # `hello` is not answered: `welcome` went out when the socket opened.
+
+    def _take_act(self, unit: Unit, act: Act, now: float) -> None:
+        if isinstance(act, messages.Accept):
+            self.intents.require_request(unit.camera.camera, act.request)
+        due = unit.budget.acts.put(act, now)
+        if not due:
+            self._counters.count("camera_acts_delayed")
+        refused = self._carry_out(unit, due)
+        if refused is not None:
+            raise refused
+
+    def _carry_out(self, unit: Unit, acts: Iterable[Act]) -> TheirError | None:
+        """Carry out acts in their order; return the last refusal.  One that is refused costs no other."""
+        refused = None
+        for act in acts:
+            try:
+                self._act(unit, act)
+            except TheirError as error:
+                refused = error
+        return refused
+
+    def _act(self, unit: Unit, act: Act) -> None:
         camera = unit.camera.camera
-        match message:
-            case messages.Hello():
-                pass  # `welcome` went out when the socket opened
-            case messages.Beat():
-                self._beat(unit, message)
+        match act:
             case messages.Press():
-                self._press(unit, message)
+                self._press(unit, act)
             case messages.Release():
                 self.intents.release(camera)
                 self._notify_change(camera)
             case messages.Accept():
-                self.intents.accept(camera, message.request)
+                self.intents.accept(camera, act.request)
                 self._notify_change(camera)
             case messages.Decline():
-                self.intents.decline(camera, message.request)
-            case messages.CameraTime():
-                self._time(unit, message)
+                self.intents.decline(camera, act.request)
 
     def _beat(self, unit: Unit, message: messages.Beat) -> None:
-        battery = None if message.battery is None else _within(message.battery, 100)
+        battery = None if message.battery is None else _within(message.battery, 0, 100)
         position = None
         if message.lat is not None and message.lon is not None:
-            position = (_within(message.lat, 90), _within(message.lon, 180), _within(message.accuracy_m or 0.0, 1e6))
+            accuracy = _within(message.accuracy_m or 0.0, 0, 1e6)
+            position = (_within(message.lat, -90, 90), _within(message.lon, -180, 180), accuracy)
         unit.beat = Beat(self._clock.monotonic(), battery, position)
         for listener in self.on_beat:
             listener(unit.camera.camera, unit.beat)
@@ -291,8 +330,8 @@ class CameraSockets:
             listener(camera)
 
 
-def _within(number: float, limit: float) -> float:
-    """Return a number that lies between -`limit` and `limit`; raises ValueError for every other, NaN included."""
-    if not abs(number) <= limit:
+def _within(number: float, least: float, most: float) -> float:
+    """Return a number that lies between `least` and `most`; raises ValueError for every other, NaN included."""
+    if not least <= number <= most:
         raise ValueError("out of range")
     return number

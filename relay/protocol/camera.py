@@ -5,7 +5,7 @@ Must never know: sockets, the parts of the relay that make or take them.
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgpack
 import msgspec
@@ -15,6 +15,8 @@ from relay.protocol import wire
 from relay.protocol.wire import Message
 
 Number: TypeAlias = int | float
+Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=128)]
+"""A text that the relay made itself, or that comes back to the camera: a longer one refuses the message."""
 
 # --- relay to camera --------------------------------------------------------------------------------------------------
 
@@ -123,22 +125,23 @@ class Release(Message, frozen=True, tag="release"):
 class Accept(Message, frozen=True, tag="accept"):
     """The bearer accepts a request; the camera then publishes."""
 
-    request: str
+    request: Name
     """`request` of the request."""
 
 
 class Decline(Message, frozen=True, tag="decline"):
     """The bearer declines a request."""
 
-    request: str
+    request: Name
     """`request` of the request."""
 
 
 class CameraTime(Message, frozen=True, tag="time"):
     """A question for the relay's clock where `utc_ns` is null; else the answer to the relay's question."""
 
-    echo: Number | str | None = None
-    """In a question: anything, comes back in the answer.  In an answer: `server_ns` of the relay's question."""
+    echo: Number | Name | None = None
+    """In a question: anything (a text of at most 128 characters), comes back in the answer.  In an answer: `server_ns` of the
+    relay's question."""
     utc_ns: Number | None = None
     """In an answer: the camera's clock, UTC in nanoseconds since 1970."""
 
@@ -173,4 +176,5 @@ def _press_in(data: bytes) -> Press | None:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    # Not `str` of everything: that of a deeply nested list is an error of its own.
+    return str(value) if isinstance(value, str | int | float) else None

@@ -9,7 +9,7 @@ that have passed, `kbps` kilobits a second.
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec.structs import asdict
@@ -19,6 +19,8 @@ from relay.base.errors import Kind
 from relay.protocol import wire
 from relay.protocol.wire import Message
 
+Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=128)]
+"""A text that the relay made itself: a longer one refuses the message."""
 Layer: TypeAlias = Literal["high", "low", "key"]
 SourceState: TypeAlias = Literal["offline", "idle", "connecting", "live", "frozen", "lost", "ended"]
 RecordingState: TypeAlias = Literal["none", "waiting", "recording", "stalled", "full"]
@@ -331,15 +333,15 @@ def batch(updates: Iterable[CameraUpdate]) -> bytes:
 class Assign(Message, frozen=True, tag="assign"):
     """Show a camera in a slot of a viewer session, or empty the slot.  Answered by `assigned` or `refused`."""
 
-    wall: str
+    wall: Name
     """Secret of the viewer session: the last part of `Location` in the answer to `POST /wall`."""
     slot: int
     """Slot, from 0: the index of its video m-line in the session's offer."""
     worker: int | None = None
     """Worker that the viewer session is on; comes back in the answer."""
-    camera: str | None = None
+    camera: Name | None = None
     """Camera to show; null empties the slot."""
-    intervention: str | None = None
+    intervention: Name | None = None
     """Id of the intervention that the person has joined and watches for."""
     layer: Layer = "high"
     """Layer to send."""
@@ -348,7 +350,7 @@ class Assign(Message, frozen=True, tag="assign"):
 class SetLayer(Message, frozen=True, tag="layer"):
     """Change the layer of a slot, because its tile changed size.  Answered only where it is refused."""
 
-    wall: str
+    wall: Name
     """Secret of the viewer session."""
     slot: int
     """Slot."""
@@ -359,7 +361,7 @@ class SetLayer(Message, frozen=True, tag="layer"):
 class Listen(Message, frozen=True, tag="listen"):
     """Choose the one slot of a viewer session whose sound is sent.  Answered only where it is refused."""
 
-    wall: str
+    wall: Name
     """Secret of the viewer session."""
     slot: int | None = None
     """Slot; null for silence."""

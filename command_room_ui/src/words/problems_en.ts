@@ -90,6 +90,7 @@ export const problemsEn: Readonly<Record<keyof typeof problemsFr, string>> = {
   "problem.sound_not_agreed": "no sound was agreed for this session",
   "problem.sound_only_recorded": "this camera's sound is recorded and not heard live",
   "problem.message_invalid": "the message cannot be read",
+  "problem.too_many_messages": "too many messages from this page",
   "problem.request_not_found": "no such request",
   "problem.if_match_required": "an ICE restart needs If-Match",
   "problem.ice_generation_over": "If-Match names an ICE generation that is over",

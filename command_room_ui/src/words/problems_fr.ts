@@ -91,6 +91,7 @@ export const problemsFr = {
   "problem.sound_not_agreed": "aucun son n'est prévu sur cette liaison",
   "problem.sound_only_recorded": "le son de cette caméra est enregistré, il ne s'écoute pas en direct",
   "problem.message_invalid": "le message est illisible",
+  "problem.too_many_messages": "trop de messages envoyés par cette page",
   "problem.request_not_found": "demande inconnue",
   "problem.if_match_required": "un redémarrage ICE exige If-Match",
   "problem.ice_generation_over": "If-Match désigne une génération ICE terminée",

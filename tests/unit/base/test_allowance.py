@@ -35,6 +35,17 @@ def test_what_is_not_there_is_not_taken() -> None:
     assert allowance.take(0.0, 10)
 
 
+@given(st.lists(st.floats(0, 3), max_size=40), st.floats(0.1, 50), st.floats(1, 50))
+def test_who_waits_as_long_as_it_says_is_let_through(pauses: list[float], rate: float, burst: float) -> None:
+    allowance, now = Allowance(rate, burst), 0.0
+    for pause in pauses:
+        now += pause
+        wait = allowance.wait(now)
+        assert (wait == 0) == allowance.has(now)
+        now += wait * (1 + 1e-9) + 1e-6
+        assert allowance.take(now)
+
+
 @given(st.lists(st.tuples(st.floats(0, 3), st.floats(0.1, 4)), max_size=60), st.floats(0.1, 50), st.floats(1, 50))
 def test_no_pattern_gets_more_than_the_burst_and_the_rate(steps: list[tuple[float, float]], rate: float, burst: float) -> None:
     allowance, now, got = Allowance(rate, burst), 0.0, 0.0

@@ -85,7 +85,7 @@ async def test_a_farewell_is_sent_although_the_line_is_full() -> None:
     outbox.farewell(Bye("signed out"))
     await outbox.run()
     assert [message["t"] for message in wire.sent] == ["started", "bye"]
-    assert wire.closed == (WSCloseCode.GOING_AWAY, b"")
+    assert wire.closed == (WSCloseCode.GOING_AWAY, b"signed out")
 
 
 async def test_who_does_not_read_the_answers_is_asked_nothing_more_until_some_are_read() -> None:

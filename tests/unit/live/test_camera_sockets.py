@@ -173,6 +173,54 @@ async def test_a_press_that_stands_keeps_its_cause_however_long_the_camera_canno
     assert (intent.trigger, intent.threat) == ("vitrine", "biens")
 
 
+async def test_a_press_whose_words_are_nested_deeply_is_a_press(scene: Scene) -> None:
+    unit = scene.connect("pm-1")
+    scene.cameras.receive("pm-1", b"\x82\xa1t\xa5press\xa6reason" + b"\x91" * 1020 + b"\xc0")
+    assert unit.pressed
+    assert unit.intent is not None
+    assert unit.intent.trigger == "button pressed"
+    await scene.settled()
+
+
+async def test_a_flood_of_presses_and_releases_is_the_last_state_at_a_bounded_rate(scene: Scene) -> None:
+    unit = scene.connect("pm-1")
+    pressed: list[str] = []
+    scene.cameras.on_press.append(pressed.append)
+    for _ in range(200):
+        scene.cameras.receive("pm-1", as_bytes({"t": "release"}))
+        scene.cameras.receive("pm-1", as_bytes({"t": "press", "reason": "flood"}))
+    assert len(pressed) <= 8
+    pressed.clear()
+    scene.house.clock.advance(1)
+    scene.cameras.tick()
+    assert unit.pressed
+    assert pressed == ["pm-1"]
+    await scene.settled()
+    assert len(await scene.house.catalogue.interventions.list_open()) == 1
+    assert scene.house.counters.values["camera_acts_delayed"] > 300
+
+
+async def test_a_socket_that_is_to_be_closed_for_its_flood_loses_no_press(scene: Scene) -> None:
+    unit = scene.connect("pm-1")
+    for _ in range(500):
+        scene.cameras.receive("pm-1", as_bytes({"t": "beat", "battery": 50.0}))
+    assert scene.house.counters.values["camera_messages_dropped"] == 490
+    with pytest.raises(TheirError) as refused:
+        scene.cameras.receive("pm-1", as_bytes({"t": "press"}))
+    assert refused.value.code is Code.TOO_MANY_MESSAGES
+    assert unit.pressed
+    await scene.settled()
+
+
+async def test_a_press_that_waits_for_its_turn_is_the_reason_of_the_publication(scene: Scene) -> None:
+    unit = scene.connect("pm-1")
+    for number in range(20):
+        scene.cameras.receive("pm-1", as_bytes({"t": "press", "reason": f"reason {number}"}))
+    intent = await scene.cameras.take_intent(unit.camera, NO_DEADLINE)
+    assert intent.trigger == "reason 19"
+    await scene.settled()
+
+
 async def test_a_press_repeated_after_a_cut_keeps_its_age(scene: Scene) -> None:
     unit = scene.connect("pm-1")
     scene.cameras.receive("pm-1", as_bytes({"t": "press"}))
@@ -225,10 +273,20 @@ async def test_an_answer_to_no_request_is_refused_and_counted_nowhere_as_a_press
 
 async def test_what_a_camera_says_against_the_contract_is_counted(scene: Scene) -> None:
     scene.connect("pm-1")
-    for message in ({"t": "sing"}, {"t": "beat", "battery": "full"}, {"t": "time", "utc_ns": 5}):
+    wrong: tuple[dict[str, object], ...] = (
+        {"t": "sing"},
+        {"t": "beat", "battery": "full"},
+        {"t": "beat", "battery": -1.0},
+        {"t": "beat", "lat": 48.0, "lon": 2.0, "accuracy_m": -5.0},
+        {"t": "beat", "lat": math.nan, "lon": 2.0},
+        {"t": "accept", "request": "x" * 129},
+        {"t": "time", "echo": "x" * 129},
+        {"t": "time", "utc_ns": 5},
+    )
+    for message in wrong:
         with pytest.raises(TheirError):
             scene.cameras.receive("pm-1", as_bytes(message))
-    assert scene.house.counters.values["camera_messages_refused"] == 3
+    assert scene.house.counters.values["camera_messages_refused"] == len(wrong)
 
 
 @pytest.mark.parametrize("utc_ns", [math.inf, math.nan, 1e300, -1])

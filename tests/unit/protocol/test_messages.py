@@ -166,7 +166,8 @@ def test_bytes_that_are_no_message_are_refused_as_theirs(data: bytes) -> None:
     ("data", "wanted"),
     [
         (as_bytes({"t": "press", "reason": 7, "threat": "robots"}), camera.Press("robots", "7")),
-        (as_bytes({"t": "press", "threat": ["biens"]}), camera.Press("['biens']", None)),
+        (as_bytes({"t": "press", "threat": ["biens"]}), camera.Press(None, None)),
+        (b"\x82\xa1t\xa5press\xa6reason" + b"\x91" * 1020 + b"\xc0", camera.Press(None, None)),
         (as_bytes({"t": "press", "reason": "é" * 900}), camera.Press(None, "é" * 900)),
         (msgpack.packb({"t": "press", "threat": math.nan, 7: "x"}), camera.Press("nan", None)),
         (b"\x82\xa1t\xa5press\xa6reason\xa4caf\xe9", camera.Press(None, "caf\ufffd")),
