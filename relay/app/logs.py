@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from relay.base.logs import RationedHandler
 from relay.base.redact import redact
 from relay.policy.texts import visible_lines, visible_text
 
@@ -58,7 +59,7 @@ def configure(level: str, form: str, process: str) -> None:
         strike_out,
         *([show_unseen, structlog.dev.ConsoleRenderer(colors=False)] if console else [structlog.processors.JSONRenderer()]),
     ]
-    handler = logging.StreamHandler(sys.stderr)
+    handler = RationedHandler()
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=ending))
     root = logging.getLogger()
     root.handlers = [handler]
