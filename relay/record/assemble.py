@@ -20,6 +20,8 @@ from relay.rtp.h264 import AUD, FU_A, IDR, PPS, SLICE, SPS, units
 
 MAX_UNIT_BYTES = 8 << 20
 """A longer access unit is dropped.  No camera that the relay accepts makes one."""
+MAX_PIECES = 16_384
+"""Packets of one fragmented unit, and units in one access unit: a byte in a packet of its own takes more memory than a byte."""
 
 
 IDLE_NS = 800_000_000
@@ -49,6 +51,8 @@ class TrackGap(NamedTuple):
     before: Sample | None
     after: Sample
     packets: int
+    broken: int = 0
+    """How many of them did come, and broke the rules of their codec or a bound of this module."""
 
 
 Event = Sample | TrackGap
@@ -79,7 +83,10 @@ class _Track(ABC):
         self._clock = Unwrapper(32)
         self._last: Sample | None = None
         self._lost = 0
+        self._broken = 0
         self.malformed = 0
+        self.unusable = 0
+        """Packets of access units that were given up already."""
 
     @property
     def late(self) -> int:
@@ -130,12 +137,13 @@ class _Track(ABC):
         except TheirError:
             self.malformed += 1
             self._lost += 1
+            self._broken += 1
             self._interrupted()
 
     def _complete(self, sample: Sample, out: list[Event]) -> None:
         if self._lost:
-            out.append(TrackGap(self._last, sample, self._lost))
-            self._lost = 0
+            out.append(TrackGap(self._last, sample, self._lost, self._broken))
+            self._lost = self._broken = 0
         out.append(sample)
         self._last = sample
 
@@ -250,8 +258,9 @@ class H264Track(_Track):
         """Take a later piece of a fragmented unit (FU-A).  Most packets are such pieces."""
         self._bytes += len(payload)
         pieces = self._pieces
-        if pieces is None or self._bytes > MAX_UNIT_BYTES:
+        if pieces is None or self._bytes > MAX_UNIT_BYTES or len(pieces) >= MAX_PIECES:
             self._damaged, self._pieces = True, None
+            self.unusable += 1
             return
         pieces.append(payload[2:])
         if payload[1] & 0x40:
@@ -267,7 +276,7 @@ class H264Track(_Track):
                 self._pieces = [data]
 
     def _unit(self, kind: int, data: bytes) -> None:
-        if self._bytes > MAX_UNIT_BYTES:
+        if self._bytes > MAX_UNIT_BYTES or len(self._units) >= 2 * MAX_PIECES:
             self._damaged, self._units = True, []
             return
         if kind <= IDR:
@@ -285,7 +294,8 @@ class H264Track(_Track):
             return
         self._ended = True
         if self._damaged or self._pieces is not None:
-            self._lost = self._lost or 1
+            if not self._lost:
+                self._lost = self._broken = 1
             self._pieces = None
         elif self._pictured and self._timestamp is not None:
             sample = Sample(

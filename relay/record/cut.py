@@ -5,12 +5,16 @@ Owns: where to cut, and when a keyframe is requested for it.  Must never know: M
 A fragment ends when its first sample is `fragment_seconds` old by the relay's clock, or when one more sample would make it
 longer than that on the timeline of the sample's track.  A segment ends at the first IDR after `segment_seconds`; from then on
 an IDR is requested once a second.  A new resolution, a new parameter set, or a camera that came back begins a new segment at
-its IDR.  Pictures before that IDR cannot be decoded and are not kept.  Where video was negotiated, the first sound waits for
-the first IDR, so that a recording begins with both.  After `FIRST_IDR_NS` it begins with a segment of sound alone.
+its IDR.  Pictures before that IDR cannot be decoded and are not kept.  Each such segment is a new file, so a camera may force
+no more than one a second, after a first few; an IDR that would need another one is not kept, nor what depends on it.  Where
+video was negotiated, the first sound waits for the first IDR, so that a recording begins with both.  After `FIRST_IDR_NS` it
+begins with a segment of sound alone.
 """
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from relay.base.allowance import Allowance
 
 SECOND = 1_000_000_000
 REQUEST_PERIOD_NS = SECOND
@@ -18,6 +22,13 @@ EARLY_NS = SECOND // 2
 """How long before its end a segment requests the IDR that ends it."""
 FIRST_IDR_NS = 2 * SECOND
 """How long the first sound waits for the first IDR, which is requested at once."""
+FORCED_RATE, FORCED_BURST = 1.0, 3
+"""Segments a second that may begin before the last one is `segment_seconds` old, and how many of them at once."""
+SPLIT_RATE, SPLIT_BURST = 4.0, 64
+"""Fragments a second that may end because of their length on the timeline, and how many at once (the burst after a delay).
+Where more would, samples stay in the open fragment until it is `fragment_seconds` old."""
+MAX_FRAGMENT_BYTES = 4 << 20
+"""A fragment ends before the sample with which it would be larger; so a larger one is a single access unit."""
 
 
 class Placed(NamedTuple):
@@ -50,6 +61,8 @@ class Fragment:
     opened: int
     video: list[Placed] = field(default_factory=list)
     audio: list[Placed] = field(default_factory=list)
+    size: int = 0
+    """Bytes of its samples."""
 
 
 class Cutter:
@@ -68,12 +81,18 @@ class Cutter:
         self._open: Fragment | None = None
         self._opens = False
         self._waiting: list[Placed] = []
+        self._waiting_bytes = 0
         self._requested_at: int | None = None
+        self._skipping = False
+        """Whether a picture was not kept on which others depend."""
+        self._forced = Allowance(FORCED_RATE, FORCED_BURST)
+        self._splits = Allowance(SPLIT_RATE, SPLIT_BURST)
 
     @property
     def needs_keyframe(self) -> bool:
         """Whether no picture can be kept before the next IDR."""
-        return self.has_video and (self._parameters is None or self._parameters.sps is None or self._restart)
+        undecodable = self._parameters is None or self._parameters.sps is None or self._restart or self._skipping
+        return self.has_video and undecodable
 
     def restart(self, *, has_video: bool, has_audio: bool) -> None:
         """The camera came back or changed its streams: its next IDR begins a new segment."""
@@ -86,6 +105,15 @@ class Cutter:
         """Return whether an access unit can be kept: pictures before the first IDR of a segment cannot be decoded."""
         return not self.needs_keyframe or (keyframe and self._parameters_of(sps, pps) is not None)
 
+    def forces_too_much(self, keyframe: bool, sps: bytes | None, pps: bytes | None, now: int) -> bool:
+        """Return whether an access unit that can be kept would begin another segment, so soon that it must not."""
+        fresh = self._parameters_of(sps, pps) if keyframe else None
+        return fresh is not None and self._is_forced(fresh, now) and not self._forced.has(now / SECOND)
+
+    def skip(self) -> None:
+        """A picture was not kept: those after it cannot be decoded before the next IDR."""
+        self._skipping = True
+
     def keeps_sound(self) -> bool:
         """Return whether sound can be kept: the open segment may have no sound track."""
         return self._parameters is None or self._parameters.audio
@@ -93,9 +121,13 @@ class Cutter:
     def video(self, sample: Placed, sps: bytes | None, pps: bytes | None, now: int) -> list[Fragment]:
         """Take an access unit that can be kept; return the fragments that it ended."""
         out: list[Fragment] = []
-        if sample.keyframe and (fresh := self._parameters_of(sps, pps)) is not None and self._segment_is_due(fresh, now):
-            self._close(out)
-            self._begin_segment(fresh, now)
+        if sample.keyframe and (fresh := self._parameters_of(sps, pps)) is not None:
+            self._skipping = False
+            if self._is_forced(fresh, now):
+                self._forced.take(now / SECOND)
+            if self._segment_is_due(fresh, now):
+                self._close(out)
+                self._begin_segment(fresh, now)
         self._add(sample, True, now, out)
         return out
 
@@ -104,6 +136,7 @@ class Cutter:
         out: list[Fragment] = []
         if self._parameters is None:
             self._waiting.append(sample)
+            self._waiting_bytes += len(sample.data)
             self._sound_alone(now)
         else:
             self._add(sample, False, now, out)
@@ -128,7 +161,7 @@ class Cutter:
 
     def keyframe_due(self, now: int) -> bool:
         """Return whether to request an IDR now; requests are `REQUEST_PERIOD_NS` apart."""
-        due = self.needs_keyframe or (self.has_video and now - self._segment_since >= self._segment_ns - EARLY_NS)
+        due = self.needs_keyframe or (self.has_video and self._is_over(now))
         if not due or (self._requested_at is not None and now - self._requested_at < REQUEST_PERIOD_NS):
             return False
         self._requested_at = now
@@ -143,8 +176,14 @@ class Cutter:
         return InitParameters(sps or self._parameters.sps, pps or self._parameters.pps, self._has_audio)
 
     def _segment_is_due(self, fresh: InitParameters, now: int) -> bool:
-        late = now - self._segment_since >= self._segment_ns - EARLY_NS
-        return self._restart or late or fresh != self._parameters
+        return self._is_over(now) or self._restart or fresh != self._parameters
+
+    def _is_forced(self, fresh: InitParameters, now: int) -> bool:
+        """Return whether an IDR begins a segment before the last one is over.  The first of a recording is not forced."""
+        return self._parameters is not None and not self._is_over(now) and self._segment_is_due(fresh, now)
+
+    def _is_over(self, now: int) -> bool:
+        return now - self._segment_since >= self._segment_ns - EARLY_NS
 
     def _begin_segment(self, parameters: InitParameters, now: int) -> None:
         self._segment += 1
@@ -154,22 +193,36 @@ class Cutter:
         self._requested_at = None
         self._opens = True
         waiting, self._waiting = self._waiting, []
-        for sample in waiting if parameters.audio else ():
-            self._fragment(now).audio.append(sample)
+        size, self._waiting_bytes = self._waiting_bytes, 0
+        if waiting and parameters.audio:
+            fragment = self._fragment(now)
+            fragment.audio += waiting
+            fragment.size += size
 
     def _sound_alone(self, now: int) -> None:
-        """Begin a segment of sound alone where the first IDR is late, or where there is no video."""
-        if not self.has_video or now - self._waiting[0].arrival >= FIRST_IDR_NS:
+        """Begin a segment of sound alone where the first IDR is late, where there is no video, or where too much waits."""
+        is_late = now - self._waiting[0].arrival >= FIRST_IDR_NS
+        if not self.has_video or is_late or self._waiting_bytes > MAX_FRAGMENT_BYTES:
             self._begin_segment(InitParameters(None, None, audio=True), now)
 
     def _add(self, sample: Placed, video: bool, now: int, out: list[Fragment]) -> None:
         current = self._open
-        if current is not None:
-            same = current.video if video else current.audio
-            if same and 2 * sample.time - same[0].time - same[-1].time > self._span[video]:
-                self._close(out)  # if it lasts as long as the one before it, the fragment would be too long
+        if current is not None and (self._is_too_large(current, sample) or self._is_too_long(current, sample, video, now)):
+            self._close(out)
         fragment = self._fragment(now)
+        fragment.size += len(sample.data)
         (fragment.video if video else fragment.audio).append(sample)
+
+    def _is_too_long(self, current: Fragment, sample: Placed, video: bool, now: int) -> bool:
+        """Return whether the fragment would be too long on the timeline, if this sample lasts as long as the one before it."""
+        same = current.video if video else current.audio
+        if not same or 2 * sample.time - same[0].time - same[-1].time <= self._span[video]:
+            return False
+        return self._splits.take(now / SECOND)
+
+    @staticmethod
+    def _is_too_large(current: Fragment, sample: Placed) -> bool:
+        return current.size + len(sample.data) > MAX_FRAGMENT_BYTES
 
     def _fragment(self, now: int) -> Fragment:
         if self._open is None:

@@ -3,16 +3,21 @@
 Owns: how the parts of `record` work together, and every gap's cause and extent (I2).
 Must never know: sockets, MP4, keys, files, wall time except as the number it is given.  Every call takes `now` (monotonic
 nanoseconds) and returns `Fragment`, `MediaGap` and `KeyframeRequest` values.
+
+What one camera can make the disk do in a second is bounded here.  A segment that it forces, and a jump of its clocks, need an
+allowance.  Where none is left, the sample is not kept, and the open gap of its track grows.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
+from relay.base.allowance import Allowance
 from relay.base.serials import unwrap
 from relay.record.assemble import Event, H264Track, OpusTrack, Sample, TrackGap
 from relay.record.cut import Cutter, Fragment, InitParameters, Placed
-from relay.record.timeline import Fix, Timeline
+from relay.record.gaps import GapCause, GapSums, MediaGap
+from relay.record.timeline import Fix, Place, Timeline
 
 SECOND = 1_000_000_000
 VIDEO, AUDIO = 1, 2
@@ -22,8 +27,12 @@ PAUSE_NS = SECOND * 9 // 10
 """A longer pause of the sender is a gap.  The verifier wants a gap for every jump in time of more than 1 s (FORMAT.md §7.4)."""
 MIN_TRACK_GAP_NS = SECOND // 10
 """After a pause in all tracks, each track resumes at its own time.  A rest shorter than this is no gap of its own."""
-
-GapCause: TypeAlias = Literal["radio", "reconnect", "tap_overflow", "clock", "paused"]
+JUMP_RATE, JUMP_BURST = 1.0, 10
+"""Jumps of a camera's clocks a second that are followed, and how many at once."""
+DROPPED_NS = SECOND // 10
+"""Where a packet that was not used came at least so often, the camera was not silent."""
+DRIFT_NS = 3 * SECOND
+"""Media time and arrival may part by so much without a gap; then a gap of length 0 says so.  The verifier wants one at 5 s."""
 
 __all__ = [
     "AUDIO",
@@ -45,16 +54,6 @@ class TappedStream(NamedTuple):
 
     ssrc: int
     track: int
-
-
-class MediaGap(NamedTuple):
-    """Something was not recorded; times in monotonic nanoseconds.  `track` is None for all tracks."""
-
-    start: int
-    length: int
-    track: int | None
-    cause: GapCause
-    detail: str
 
 
 class KeyframeRequest(NamedTuple):
@@ -88,8 +87,10 @@ class _OpenGap:
 class _Source:
     """One track of the camera as it is connected now."""
 
-    def __init__(self, track: int, assembler: H264Track | OpusTrack, timeline: Timeline) -> None:
+    def __init__(self, track: int, assembler: H264Track | OpusTrack, timeline: Timeline, opened: int) -> None:
         self.track = track
+        self.opened = opened
+        """When (monotonic ns) it was connected."""
         self.assembler = assembler
         self.timeline = timeline
         self.last: Sample | None = None
@@ -101,6 +102,29 @@ class _Source:
         self.seen: Sample | None = None
         """The last sample, kept or not: sender reports are unwrapped near its timestamp."""
         self.open_gap: _OpenGap | None = None
+        self.tie: tuple[int, int] | None = None
+        """Media time and arrival (ns) of the first sample that was kept since the last gap of this track."""
+        self.dropped_before = 0
+        """`dropped` when the last sample was kept."""
+
+    @property
+    def dropped(self) -> int:
+        """Packets that came and were not used: late, doubled, malformed, or of a picture that was given up."""
+        return self.assembler.late + self.assembler.malformed + self.assembler.unusable
+
+    def kept(self, sample: Sample, time: int) -> None:
+        """Take note of a sample that was kept, at this decode time (ticks)."""
+        self.last, self.reached, self.reported_ns, self.dropped_before = sample, time, 0, self.dropped
+        if self.tie is None:
+            self.tie = (self.ns(time), sample.arrival)
+
+    def ns(self, ticks: int) -> int:
+        """Return ticks of this track in nanoseconds."""
+        return ticks * SECOND // CLOCKS[self.track]
+
+    def drifted(self, time: int, arrival: int) -> bool:
+        """Return whether media time and arrival have parted since the last gap."""
+        return self.tie is not None and abs(self.ns(time) - self.tie[0] - (arrival - self.tie[1])) > DRIFT_NS
 
     def note_gap(self, start: int, until: int, cause: GapCause, detail: str) -> None:
         """Begin a gap, or extend the one that is open."""
@@ -128,14 +152,18 @@ class Line:
         self._common_pause: tuple[int, int] | None = None
         """Begin and end (monotonic ns) of the last pause in all tracks, which was given out as one gap of all tracks."""
         self._next_timer = 0
+        self._gaps = GapSums()
+        self._jumps = Allowance(JUMP_RATE, JUMP_BURST)
+        self.refused = 0
+        """Samples that were not kept because the camera's clocks jumped, or its picture format changed, too often."""
         self.unknown_packets = 0
         self._late = 0
         self._malformed = 0
 
     def open(self, streams: Sequence[TappedStream], now: int) -> list[Output]:
         """The camera connected, or connected again, with these streams."""
-        out = self.close()
-        self._sources = {stream.ssrc: self._source(stream.track) for stream in streams}
+        out = self._leave()
+        self._sources = {stream.ssrc: self._source(stream.track, now) for stream in streams}
         tracks = {stream.track for stream in streams}
         has_video, has_audio = VIDEO in tracks, AUDIO in tracks
         if self._cutter is None:
@@ -149,10 +177,13 @@ class Line:
                 source.reached = self._reached[source.track]
                 since = self._kept[source.track]
                 source.note_gap(since, since, "reconnect", "the camera reconnected")
-        return out + self._keyframe_requests(now)
+        return self._summed(out) + self._keyframe_requests(now)
 
     def close(self) -> list[Output]:
         """The camera is gone, perhaps for now only: return everything that waits."""
+        return [*self._summed(self._leave()), *self._gaps.take()]
+
+    def _leave(self) -> list[Output]:
         out = self._drain()
         self._late, self._malformed = self.late, self.malformed
         self._sources = {}
@@ -160,17 +191,24 @@ class Line:
 
     def finish(self, now: int) -> list[Output]:
         """The recording ends: return everything that waits, and the pauses at its end, of all tracks and of each."""
-        connected = bool(self._sources)
+        connected, dropped = bool(self._sources), {each.track: _came(each) for each in self._sources.values()}
+        came = any(each.dropped for each in self._sources.values()) or self.unknown_packets
         out = self.close()
         if not self._kept:
+            if came and not any(isinstance(item, MediaGap) for item in out):
+                out.append(MediaGap(self._origin, now - self._origin, None, "recorder", "nothing of what came could be kept"))
             return out
-        cause: GapCause = "paused" if connected else "radio"
         last = max(self._kept.values())
         if now - last > PAUSE_NS:
-            out.append(MediaGap(last, now - last, None, cause, "nothing came until the end"))
+            usual: GapCause = "paused" if connected else "radio"
+            cause, detail = _silence(sum(dropped.values()), now - last, "nothing came until the end", usual)
+            out.append(MediaGap(last, now - last, None, cause, detail))
         for track, since in self._kept.items():
             if last - since > PAUSE_NS:
-                out.append(MediaGap(since, last - since, track, "paused", "nothing of this track came until the end"))
+                cause, detail = _silence(
+                    dropped.get(track, 0), last - since, "nothing of this track came until the end", "paused"
+                )
+                out.append(MediaGap(since, last - since, track, cause, detail))
         return out
 
     def packets(self, packets: Sequence[tuple[int, bytes]], now: int) -> list[Output]:
@@ -185,7 +223,7 @@ class Line:
             events = source.assembler.push(packet, arrival, now)
             if events:
                 self._events(source, events, now, out)
-        return out + self.advance(now)
+        return self._summed(out) + self.advance(now)
 
     def sender(self, ssrc: int, camera_ns: int, rtp: int, arrival_utc_ns: int, rtt_ns: int | None) -> None:
         """Take a sender report of one stream (RFC 3550 §6.4.1)."""
@@ -209,7 +247,19 @@ class Line:
                 self._events(source, source.assembler.advance(now), now, out)
         if self._cutter is not None:
             out += self._cutter.advance(now)
-        return out + self._keyframe_requests(now)
+        return self._summed(out) + self._keyframe_requests(now)
+
+    def _summed(self, out: list[Output]) -> list[Output]:
+        """Hold the gaps back until the next fragment: before it they are few."""
+        found: list[Output] = []
+        for item in out:
+            if isinstance(item, MediaGap):
+                self._gaps.add(item)
+                continue
+            if isinstance(item, Fragment):
+                found += self._gaps.take()
+            found.append(item)
+        return found
 
     @property
     def late(self) -> int:
@@ -226,10 +276,10 @@ class Line:
         found = ((source.track, source.timeline.take_fix(now, utc_minus_mono)) for source in self._sources.values())
         return [(track, fix) for track, fix in found if fix is not None]
 
-    def _source(self, track: int) -> _Source:
+    def _source(self, track: int, now: int) -> _Source:
         window = self._settings.reorder_ns
         assembler = H264Track(window) if track == VIDEO else OpusTrack(window)
-        return _Source(track, assembler, Timeline(CLOCKS[track], self._origin, self._floors[track]))
+        return _Source(track, assembler, Timeline(CLOCKS[track], self._origin, self._floors[track]), now)
 
     def _drain(self) -> list[Output]:
         out: list[Output] = []
@@ -260,36 +310,71 @@ class Line:
 
     def _track_gap(self, source: _Source, gap: TrackGap) -> None:
         cause: GapCause = "radio"
+        detail = f"{gap.packets} packets"
         if self._overflow:
             cause, self._overflow = "tap_overflow", 0
-        until = gap.after.arrival
-        source.note_gap(source.last.arrival if source.last is not None else until, until, cause, f"{gap.packets} packets")
+        elif gap.broken >= gap.packets:
+            cause, detail = "recorder", f"{gap.packets} packets that break the rules of their codec"
+        since = until = gap.after.arrival
+        if source.last is not None:
+            since = source.last.arrival
+        elif gap.broken or until - source.opened > PAUSE_NS:
+            since = min(source.opened, until)
+        source.note_gap(since, until, cause, detail)
 
     def _sample(self, source: _Source, sample: Sample, now: int, out: list[Output]) -> None:
         assert self._cutter is not None
-        time, jump = source.timeline.place(sample.timestamp, sample.arrival)
         source.seen = sample
-        if jump:
-            out.append(MediaGap(sample.arrival, 0, source.track, "clock", "the camera's RTP clock jumped"))
-        placed = Placed(time, sample.data, sample.keyframe, sample.duration, sample.arrival)
-        if not self._keeps(source.track, sample):
-            source.note_gap(sample.arrival, sample.arrival, "reconnect", "before a keyframe")
+        place = source.timeline.foresee(sample.timestamp, sample.arrival)
+        drifted = source.drifted(place.time, sample.arrival)
+        if (drifted or self._leaps(source, place, sample)) and not self._jumps.take(now / SECOND):
+            self._refuse(source, sample, "clock", "the camera's clock jumps again and again")
             return
-        since = len(out)
-        self._gaps_before(source, sample, out)
-        self._skipped_time(source, placed, out, since)
+        time, jump = source.timeline.place(sample.timestamp, sample.arrival)
+        if not self._keeps(source, sample, now):
+            return
+        gaps: list[Output] = []
+        if jump or drifted:
+            detail = "the camera's RTP clock jumped" if jump else "the camera's RTP clock and the relay's clock have parted"
+            gaps += self._cutter.flush() if drifted else []
+            gaps.append(MediaGap(sample.arrival, 0, source.track, "clock", detail))
+        placed = Placed(time, sample.data, sample.keyframe, sample.duration, sample.arrival)
+        self._gaps_before(source, sample, gaps)
+        self._skipped_time(source, placed, gaps)
+        out += gaps
         if source.track == VIDEO:
             out += self._cutter.video(placed, sample.sps, sample.pps, now)
         else:
             out += self._cutter.audio(placed, now)
-        source.last, source.reached = sample, time
+        source.kept(sample, time)
         self._kept[source.track], self._reached[source.track] = sample.arrival, time
 
-    def _keeps(self, track: int, sample: Sample) -> bool:
+    def _leaps(self, source: _Source, place: Place, sample: Sample) -> bool:
+        """Return whether a sample's timestamp jumps, or skips time that did not pass."""
+        if source.last is None:
+            return False  # how it connects is what the first sample of a connection says
+        passed = sample.arrival - source.last.arrival
+        return place.jump or (source.ns(place.time - source.reached) > PAUSE_NS and passed < PAUSE_NS // 2)
+
+    def _refuse(self, source: _Source, sample: Sample, cause: GapCause, detail: str) -> None:
+        """Do not keep a sample, nor the pictures that depend on it, because it would cost a record or a file too many."""
         assert self._cutter is not None
-        if track == VIDEO:
-            return self._cutter.keeps(sample.keyframe, sample.sps, sample.pps)
-        return self._cutter.keeps_sound()
+        self.refused += 1
+        source.note_gap(source.last.arrival if source.last is not None else sample.arrival, sample.arrival, cause, detail)
+        if source.track == VIDEO:
+            self._cutter.skip()
+
+    def _keeps(self, source: _Source, sample: Sample, now: int) -> bool:
+        """Return whether a sample can be kept; where it cannot, its track's gap grows."""
+        assert self._cutter is not None
+        sets = sample.keyframe, sample.sps, sample.pps
+        if not (self._cutter.keeps(*sets) if source.track == VIDEO else self._cutter.keeps_sound()):
+            source.note_gap(sample.arrival, sample.arrival, "reconnect", "before a keyframe")
+            return False
+        if source.track == VIDEO and self._cutter.forces_too_much(*sets, now):
+            self._refuse(source, sample, "recorder", "the picture's format changed again and again")
+            return False
+        return True
 
     def _gaps_before(self, source: _Source, sample: Sample, out: list[Output]) -> None:
         """Give out the gaps before a sample that is kept: of all tracks, then of its own."""
@@ -298,30 +383,32 @@ class Line:
         if open_gap is None and before is not None:
             if arrival - before.arrival <= PAUSE_NS:
                 return  # then the pause in all tracks together was as short
-            open_gap = _OpenGap(before.arrival, arrival, "paused", "the camera sent nothing")
+            cause, detail = _silence(_came(source), arrival - before.arrival, "the camera sent nothing", "paused")
+            open_gap = _OpenGap(before.arrival, arrival, cause, detail)
         assert self._cutter is not None
         last = max(self._kept.values(), default=arrival)
         if arrival - last > PAUSE_NS:
-            cause: GapCause = open_gap.cause if open_gap is not None else "paused"
+            cause = open_gap.cause if open_gap is not None else "paused"
             out += self._cutter.flush()
             out.append(MediaGap(last, arrival - last, None, cause, open_gap.detail if open_gap is not None else "nothing came"))
             self._common_pause = (last, arrival)
         if open_gap is not None:
             self._close_gap(source, open_gap, arrival, out)
 
-    def _skipped_time(self, source: _Source, placed: Placed, out: list[Output], since: int) -> None:
+    def _skipped_time(self, source: _Source, placed: Placed, out: list[Output]) -> None:
         """Give out the time that a track skips beyond the gaps found by arrival: delays before a pause make it look shorter."""
-        for item in out[since:]:
-            if isinstance(item, MediaGap):
-                for each in self._sources.values():
-                    each.reported_ns += item.length if item.track in (None, each.track) else 0
-        rest = (placed.time - source.reached) * SECOND // CLOCKS[source.track] - source.reported_ns
+        for item in out:
+            for each in self._sources.values():
+                if isinstance(item, MediaGap) and item.track in (None, each.track):
+                    each.reported_ns += item.length
+                    each.tie = None
+        rest = source.ns(placed.time - source.reached) - source.reported_ns
         if source.track in self._kept and rest > PAUSE_NS:
             assert self._cutter is not None
             out += self._cutter.flush()
             detail = "the camera's timestamps go on after a pause that delays made shorter"
             out.append(MediaGap(placed.arrival - rest, rest, source.track, "paused", detail))
-        source.reported_ns = 0
+            source.tie = None
 
     def _close_gap(self, source: _Source, open_gap: _OpenGap, until: int, out: list[Output]) -> None:
         """Give out the open gap of one track, without the part that is already a gap of all tracks."""
@@ -334,3 +421,15 @@ class Line:
             if until - start < MIN_TRACK_GAP_NS:
                 return
         out.append(MediaGap(start, max(until - start, 0), source.track, open_gap.cause, open_gap.detail))
+
+
+def _came(source: _Source) -> int:
+    """Return how many packets of a track came since the last sample that was kept, and were not used."""
+    return source.dropped - source.dropped_before
+
+
+def _silence(dropped: int, length: int, detail: str, cause: GapCause) -> tuple[GapCause, str]:
+    """Return cause and text of a time (`length` in ns) without samples, in which `dropped` packets came that were not used."""
+    if dropped and dropped * DROPPED_NS >= length:
+        return "recorder", f"{dropped} packets came out of order, twice or malformed, and nothing else"
+    return cause, detail

@@ -79,20 +79,35 @@ class Timeline:
         jump = False
         if self._base is None:
             self._anchor(timestamp, arrival)
+        elif self._jumps(timestamp, lateness := self._lateness(timestamp, arrival)):
+            self._anchor(timestamp, arrival)
+            jump = True
         else:
-            since, came = self._reference
-            lateness = arrival - came - (timestamp - since) * self._tick
-            back = (self._floor - timestamp - self._shift) * self._tick
-            if -AHEAD_NS <= lateness <= BEHIND_NS and back <= BACK_NS:
-                self._follow(timestamp, arrival, lateness)
-            else:
-                self._anchor(timestamp, arrival)
-                jump = True
+            self._follow(timestamp, arrival, lateness)
         time = timestamp + self._shift
         if time < self._floor:
             time = self._floor
         self._floor = time + 1
         return Place(time, jump)
+
+    def foresee(self, timestamp: int, arrival: int) -> Place:
+        """Return what `place` would return, and change nothing."""
+        jump = self._base is not None and self._jumps(timestamp, self._lateness(timestamp, arrival))
+        shift = self._shift if self._base is not None and not jump else self._shift_at(timestamp, arrival)
+        return Place(max(timestamp + shift, self._floor), jump)
+
+    def _lateness(self, timestamp: int, arrival: int) -> float:
+        """Return how much later a sample came than the least delayed one, in nanoseconds."""
+        since, came = self._reference
+        return arrival - came - (timestamp - since) * self._tick
+
+    def _jumps(self, timestamp: int, lateness: float) -> bool:
+        back = (self._floor - timestamp - self._shift) * self._tick
+        return not -AHEAD_NS <= lateness <= BEHIND_NS or back > BACK_NS
+
+    def _shift_at(self, timestamp: int, arrival: int) -> int:
+        """Return the shift of a track that is anchored here."""
+        return max((arrival - self._origin) * self.clock_rate // SECOND, self._floor) - timestamp
 
     def time_of(self, timestamp: int) -> int | None:
         """Return the decode time of a timestamp under the present anchor, None before the first sample."""
@@ -139,7 +154,7 @@ class Timeline:
 
     def _anchor(self, timestamp: int, arrival: int) -> None:
         self._base = timestamp
-        self._shift = max((arrival - self._origin) * self.clock_rate // SECOND, self._floor) - timestamp
+        self._shift = self._shift_at(timestamp, arrival)
         self._reference = (timestamp, arrival)
         self._candidate, self._window_ends = None, arrival + WINDOW_NS
         self._fix, self._new_anchor = None, True

@@ -27,6 +27,7 @@ declare(
     record_unknown_packets="tapped packets of a stream that their recording does not know",
     record_late_packets="tapped packets that came twice, or after they were given up as lost",
     record_malformed_packets="tapped packets that broke the rules of RTP, H.264 or Opus; each counts as lost",
+    record_refused_samples="samples not kept because their camera's clock or format changed too often; each lies in a gap",
     record_clock_steps="recordings during which the relay's wall clock was stepped (marked suspect)",
 )
 
@@ -115,6 +116,7 @@ class Recording:
         self._counters.count("record_unknown_packets", self._line.unknown_packets)
         self._counters.count("record_late_packets", self._line.late)
         self._counters.count("record_malformed_packets", self._line.malformed)
+        self._counters.count("record_refused_samples", self._line.refused)
         self._put(EndJob(self.plan.recording, reason, author, self._wall.utc(now)))
 
     def _handle(self, outputs: list[Output], now: int) -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.record.cut import Cutter, Fragment, Placed, durations
+from relay.record.cut import MAX_FRAGMENT_BYTES, Cutter, Fragment, Placed, durations
 
 MS = 1_000_000
 SPS, PPS = b"sps", b"pps"
@@ -139,3 +139,44 @@ def test_durations_reach_to_the_next_sample_and_the_last_repeats() -> None:
     assert durations([frame(0), frame(40), frame(100)], 3000) == [3600, 5400, 5400]
     assert durations([sound(0)], 3000) == [960]
     assert durations([frame(0)], 3000) == [3000]
+
+
+def test_a_camera_forces_one_segment_a_second_after_the_first_few() -> None:
+    cut = cutter()
+    begun = 0
+    for number in range(1000):
+        now, sps = number * 10 * MS, SPS + bytes((number % 2,))
+        if cut.forces_too_much(True, sps, PPS, now):
+            cut.skip()
+            assert not cut.keeps(False, None, None), "a picture that depends on one that was not kept"
+            continue
+        out = cut.video(Placed(number * 900, b"i", True, 0, now), sps, PPS, now)
+        begun += sum(fragment.opens for fragment in out)
+    assert begun <= 1 + 3 + 10
+
+
+def test_the_segment_that_is_due_is_never_refused_to_a_camera_that_forced_many() -> None:
+    cut = cutter(segment_ms=2000)
+    for number in range(4):
+        cut.video(Placed(number * 90, b"i", True, 0, number), SPS + bytes((number,)), PPS, number)
+    assert cut.forces_too_much(True, SPS, PPS, 5)
+    assert not cut.forces_too_much(True, SPS, PPS, 2000 * MS)
+
+
+def test_a_fragment_ends_before_it_gets_too_large() -> None:
+    cut = cutter()
+    large = bytes(MAX_FRAGMENT_BYTES // 3)
+    out = [
+        fragment
+        for number in range(9)
+        for fragment in cut.video(Placed(number * 90, large, number == 0, 0, number), SPS, PPS, number)
+    ]
+    assert [len(fragment.video) for fragment in out] == [3, 3]
+    assert all(fragment.size <= MAX_FRAGMENT_BYTES for fragment in out)
+
+
+def test_sound_that_waits_for_the_first_keyframe_does_not_wait_beyond_a_fragments_size() -> None:
+    cut = cutter(audio=True)
+    for number in range(5):
+        cut.audio(Placed(number, bytes(MAX_FRAGMENT_BYTES // 4), True, 960, number), number)
+    assert [len(fragment.audio) for fragment in cut.flush()] == [5]

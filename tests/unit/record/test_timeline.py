@@ -134,3 +134,13 @@ def test_absurd_reports_are_ignored() -> None:
     fix = line.take_fix(SECOND, UTC_MINUS_MONO)
     assert fix is not None
     assert not fix.by_report
+
+
+@given(st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, SECOND)), max_size=40))
+def test_what_is_foreseen_is_what_happens(samples: list[tuple[int, int]]) -> None:
+    line, now = Timeline(90_000, 0), 0
+    for timestamp, pause in samples:
+        now += pause
+        foreseen = line.foresee(timestamp, now)
+        assert line.foresee(timestamp, now) == foreseen
+        assert line.place(timestamp, now) == foreseen

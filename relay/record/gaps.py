@@ -1,0 +1,73 @@
+"""Gaps that lie before one fragment become few records.
+
+Owns: how many gap records one fragment can bring, and how several gaps read as one.  Must never know: why there is a gap.
+
+A camera can lose every second packet; each loss is a gap, and each record costs a signature and a place on the disk.  Where a
+gap's record stands matters only between fragments (FORMAT.md §7.4 adds up the lengths since the last link).  So the gaps of one
+track and cause that lie before one fragment are one record: it begins with the first of them, its length is the sum of their
+lengths, and its text says how many they are.  Long gaps stay records of their own, up to `MAX_LONG` of a track and cause.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+SECOND = 1_000_000_000
+LONG_NS = SECOND // 2
+MAX_LONG = 3
+
+GapCause: TypeAlias = Literal["radio", "reconnect", "tap_overflow", "clock", "paused", "recorder"]
+
+
+class MediaGap(NamedTuple):
+    """Something was not recorded; times in monotonic nanoseconds.  `track` is None for all tracks."""
+
+    start: int
+    length: int
+    track: int | None
+    cause: GapCause
+    detail: str
+
+
+@dataclass(slots=True)
+class _Sum:
+    """Gaps of one track and cause, added up."""
+
+    first: MediaGap
+    long: bool
+    length: int
+    until: int
+    count: int = 1
+
+    def add(self, gap: MediaGap) -> None:
+        self.length += gap.length
+        self.until = max(self.until, gap.start + gap.length)
+        self.count += 1
+
+    def gap(self) -> MediaGap:
+        if self.count == 1:
+            return self.first
+        seconds = max(self.until - self.first.start, 0) / SECOND
+        detail = f"{self.count} gaps within {seconds:.1f} s, the first: {self.first.detail}"
+        return self.first._replace(length=self.length, detail=detail)
+
+
+class GapSums:
+    """The gaps since the last fragment."""
+
+    def __init__(self) -> None:
+        self._sums: list[_Sum] = []
+
+    def add(self, gap: MediaGap) -> None:
+        """Take a gap; it is given out before the next fragment."""
+        same = [each for each in self._sums if (each.first.track, each.first.cause) == (gap.track, gap.cause)]
+        is_long = gap.length > LONG_NS and sum(each.long for each in same) < MAX_LONG
+        into = None if is_long else next((each for each in same if not each.long), None)
+        if into is None:
+            self._sums.append(_Sum(gap, is_long, gap.length, gap.start + gap.length))
+        else:
+            into.add(gap)
+
+    def take(self) -> list[MediaGap]:
+        """Return what came since the last call, in the order of its beginnings here."""
+        sums, self._sums = self._sums, []
+        return [each.gap() for each in sums]
