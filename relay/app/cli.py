@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from relay.app import backup_cmd, check_cmd, keys_cmd, logs, verify_cmd
+from relay.app.installation import installed_settings
 from relay.app.keyrings import keyring_of
 from relay.app.settings import Settings, documentation, settings_of
 from relay.app.terminal import EXIT, SOFTWARE, AsJson, ConfigOption, DataOption, ask, complain, errors, say, screen, show
@@ -213,7 +214,7 @@ def camera_revoke(camera: str, config: ConfigOption = None, data: DataOption = N
 @journal_app.command("verify")
 def journal_verify(config: ConfigOption = None, data: DataOption = None, as_json: AsJson = False) -> None:
     """Check the journal against its signed checkpoints; exit 1 on any finding."""
-    verdict = asyncio.run(_verify_journal(settings_of(config, data)))
+    verdict = asyncio.run(_verify_journal(installed_settings(config, data)))
     findings = [f"{item.kind} {item.first}-{item.last}: {item.detail}" for item in verdict.findings]
     shown = {
         "intact": verdict.intact,

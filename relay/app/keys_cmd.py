@@ -11,11 +11,11 @@ from typing import Annotated
 
 import typer
 
+from relay.app.installation import installed_settings
 from relay.app.keyrings import keyring_of, pinned_elsewhere, places_of
 from relay.app.known_keys import require_known
 from relay.app.offline import enter, standing_still
 from relay.app.revoked import attested_here, revoked_file
-from relay.app.settings import settings_of
 from relay.app.terminal import ConfigOption, DataOption
 from relay.base.clock import SystemClock
 from relay.base.errors import Kind, TheirError
@@ -41,7 +41,7 @@ def rotate_kek(
     data: DataOption = None,
 ) -> None:
     """Wrap every day key under a new key-encryption key, made where the settings say; no recording is touched."""
-    settings, reason = settings_of(config, data), clean_text(reason, "--reason")
+    settings, reason = installed_settings(config, data), clean_text(reason, "--reason")
     with standing_still(settings):
         keyring = keyring_of(settings)
         count = keyring.rotate_kek()
@@ -57,7 +57,7 @@ def rotate_signing(
     data: DataOption = None,
 ) -> None:
     """Let a new signing key take over, made where the settings say; what the old one sealed verifies against the new one."""
-    settings, reason = settings_of(config, data), clean_text(reason, "--reason", max_bytes=MAX_REASON_BYTES)
+    settings, reason = installed_settings(config, data), clean_text(reason, "--reason", max_bytes=MAX_REASON_BYTES)
     with standing_still(settings):
         pinned = pinned_elsewhere(settings)
         keyring = keyring_of(settings)
@@ -84,7 +84,7 @@ def revoke(
     data: DataOption = None,
 ) -> None:
     """Revoke a key for ever: it vouches only for recordings that the journal already knew.  Rotate first."""
-    settings, why = settings_of(config, data), clean_text(why, "--why")
+    settings, why = installed_settings(config, data), clean_text(why, "--why")
     revoked = key_from(key.encode(), "--key")
     with standing_still(settings):
         keyring = keyring_of(settings)
@@ -110,7 +110,7 @@ def revocations(
     data: DataOption = None,
 ) -> None:
     """Write today's signed list of revoked keys, and whether each vouches for one chain.  The relay may run."""
-    settings = settings_of(config, data)
+    settings = installed_settings(config, data)
     if len(head) != 2 * DIGEST:
         raise TheirError(Kind.INVALID, "HEAD: the 64 hex digits of a chain's head, not the recording's id")
     about, keyring = key_from(head.encode(), "HEAD"), keyring_of(settings)
@@ -128,7 +128,7 @@ def split(
     data: DataOption = None,
 ) -> None:
     """Print SLIP-39 shares of the key-encryption key, one a line, each for one person; no file is written."""
-    settings = settings_of(config, data)
+    settings = installed_settings(config, data)
     with standing_still(settings):
         texts = escrow.split(settings.data / "keys", needed, shares)
         asyncio.run(enter(settings, "key-encryption key split", "escrow", needed=needed, shares=shares))
@@ -139,7 +139,7 @@ def split(
 @app.command()
 def combine(config: ConfigOption = None, data: DataOption = None) -> None:
     """Restore the key-encryption key from shares on standard input, one a line, to its file or, if so set, to the token."""
-    settings = settings_of(config, data)
+    settings = installed_settings(config, data)
     texts = [line.strip() for line in sys.stdin if line.strip()]
     with standing_still(settings):
         count = escrow.combine(settings.data / "keys", texts, places_of(settings))

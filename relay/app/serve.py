@@ -5,16 +5,22 @@ Owns: which way of running is taken.  Must never know: what the processes do.
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvloop
 
+from relay.app import start_checks
 from relay.app.children import children
+from relay.app.installation import require_installation
 from relay.app.keyrings import keyring_of
 from relay.app.settings import Settings
 from relay.app.signals import stop_on_signals
-from relay.app.supervise import Child, Supervisor
+from relay.app.supervise import Child, PidLock, Supervisor
 from relay.base.clock import SystemClock
+from relay.base.codes import Code
 from relay.base.counters import Counters
+from relay.base.errors import OurError
 from relay.runtime.descriptors import raise_limit
 
 logger = logging.getLogger(__name__)
@@ -23,14 +29,36 @@ logger = logging.getLogger(__name__)
 def serve(settings: Settings, *, one_process: bool) -> None:
     """Run the relay until SIGTERM or SIGINT; raises RelayError if it cannot start."""
     raise_limit()
-    settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if one_process:
-        # Imported here, because a supervisor needs neither the packet path nor FFmpeg's code in its memory.
-        from relay.app.one_process import run_all
+    require_installation(settings)
+    with _only_one(settings):
+        start_checks.check(settings)
+        if one_process:
+            # Imported here, because a supervisor needs neither the packet path nor FFmpeg's code in its memory.
+            from relay.app.one_process import run_all
 
-        uvloop.run(run_all(settings))
-    else:
-        uvloop.run(_supervise(settings))
+            uvloop.run(run_all(settings))
+        else:
+            uvloop.run(_supervise(settings))
+
+
+@contextmanager
+def _only_one(settings: Settings) -> Iterator[None]:
+    """Hold the supervisor's lock: two of them would each end what the other starts.  Raises OurError."""
+    try:
+        settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise OurError(f"{settings.run}: {error.strerror}. The relay's user must be able to write there") from error
+    try:
+        lock = PidLock(settings.run / "supervisor.pid")
+    except OurError as error:
+        if error.code is not Code.ALREADY_RUNNING:
+            raise
+        detail = f"a relay runs already with the data folder {settings.data.resolve()}: stop it first"
+        raise OurError(detail, code=Code.ALREADY_RUNNING) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 async def _supervise(settings: Settings) -> None:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from relay.app import logs
+from relay.app.installation import require_installation
 from relay.app.settings import Settings
 from relay.base.errors import Kind
 from relay.policy.texts import visible_lines, visible_text
@@ -46,6 +47,7 @@ errors = Screen(stderr=True)
 
 def ask(settings: Settings, work: Callable[["Console"], Awaitable[Any]]) -> Any:
     """Open a console, run `work` with it, and return its result; raises what the relay refuses with (RelayError)."""
+    require_installation(settings)
     # Imported here, because the supervisor, the verifier and `--help` start faster without everything that control needs.
     from relay.app.console import console
 

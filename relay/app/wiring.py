@@ -62,6 +62,7 @@ from relay.store.journal import Journal
 from relay.store.keyring import Keyring
 from relay.store.revocations import attested, revoked_keys
 from relay.store.vault import Vault
+from relay.store.vault_probe import VaultProbe
 from relay.viewing.camera_state import CameraStates
 from relay.viewing.viewing import Viewing
 
@@ -189,8 +190,8 @@ async def wire(
         live=LiveHub(enrolment, camera_states, clock, counters), journal=stores.journal, processes=processes,
         endpoint_rate=Buckets(settings.http.door_rate, settings.http.door_burst),
         sign_in_rate=Buckets(settings.http.sign_in_rate, settings.http.sign_in_burst),
-        sign_in_door=Buckets(settings.http.door_rate, settings.http.door_burst),
-        connections=connections, live_sockets=Shares(LIVE_PER_SIGN_IN, LIVE_PER_PERSON, counters),
+        sign_in_door=Buckets(settings.http.door_rate, settings.http.door_burst), connections=connections,
+        live_sockets=Shares(LIVE_PER_SIGN_IN, LIVE_PER_PERSON, counters), vault_probe=VaultProbe(stores.vault.root, clock, deadline),
         downloads=Shares(DOWNLOADS_PER_SIGN_IN, DOWNLOADS_PER_PERSON, counters),
         ready=reports.ready, gauges=reports.gauges, process_counters=reports.counters,
     )  # fmt: skip

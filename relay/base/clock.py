@@ -11,9 +11,20 @@ that retention over months is tested in milliseconds.
 import time
 from datetime import UTC, date, datetime
 from typing import Protocol
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-PARIS = ZoneInfo("Europe/Paris")
+
+def _zone(name: str) -> ZoneInfo:
+    """Return a time zone; ends the program with a sentence where the system has none, because no day could be counted."""
+    try:
+        return ZoneInfo(name)
+    except ZoneInfoNotFoundError:
+        raise SystemExit(
+            f"the time zone {name} is missing: install the time zones of the system, or the Python package tzdata"
+        ) from None
+
+
+PARIS = _zone("Europe/Paris")
 SECOND_NS = 1_000_000_000
 READ_NS = 1_000_000
 SLEW_SHARE = 1000

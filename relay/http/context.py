@@ -39,6 +39,7 @@ from relay.people.sign_ins import CONSOLE, SignedIn, SignIns
 from relay.people.view_tokens import ViewTokens
 from relay.runtime.deadlines import Deadline
 from relay.store.journal import Journal
+from relay.store.vault_probe import VaultProbe
 from relay.viewing.camera_state import CameraStates
 from relay.viewing.viewing import Viewing
 
@@ -119,6 +120,7 @@ class Context:
     downloads: Shares
     processes: Processes
     ready: Callable[[], Mapping[str, bool]]
+    vault_probe: VaultProbe
     gauges: Callable[[], Mapping[str, Mapping[str, float]]]
     process_counters: Callable[[], Mapping[str, Mapping[str, float]]]
 

@@ -83,11 +83,13 @@ async def healthz(request: web.Request) -> web.StreamResponse:
 
 
 async def readyz(request: web.Request) -> web.StreamResponse:
-    """Answer whether a camera could publish and a person watch now; 503 where not.
+    """Answer whether a camera could publish and be recorded, and a person watch now; 503 where not.
 
-    Only this machine learns which part fails.
+    The vault is tried by a write, a rename and a sync, at most once in a few seconds however often this is asked.  Only this
+    machine learns which part fails.
     """
-    parts = dict(context(request).ready())
+    services = context(request)
+    parts = {**services.ready(), "vault": await services.vault_probe.can_write()}
     ok = all(parts.values())
     return answer(schemas.Health(ok=ok, parts=parts if is_local(request) else {}), 200 if ok else 503)
 

@@ -78,12 +78,26 @@ class FileOps:
         path.rmdir()
 
     def fsync_dir(self, path: Path) -> None:
-        """Wait until the folder's names are on the medium."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        """Wait until the folder's names are on the medium.
+
+        Some network and FUSE file systems know no such call.  There a name is as durable as their server makes it, and nothing
+        is raised: `sync_folder` says which ones they are, and `relay serve` warns of it.
+        """
+        sync_folder(path)
+
+
+def sync_folder(path: Path) -> bool:
+    """Wait until a folder's names are on the medium; False where the file system cannot do that.  Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def write_file(ops: FileOps, path: Path, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 from pathlib import Path
 
 import aiohttp
@@ -256,7 +257,20 @@ async def test_metrics_name_every_process_and_readiness_follows_the_links(tmp_pa
         await line.worker.stop()
         async with http.get(f"{line.url}/readyz") as response:
             assert response.status == 503
-            assert (await response.json())["parts"] == {"worker-0": False, "recorder-0": True}
+            assert (await response.json())["parts"] == {"worker-0": False, "recorder-0": True, "vault": True}
+
+
+async def test_a_vault_that_cannot_be_written_is_not_ready_and_a_flood_of_questions_tries_it_seldom(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line, aiohttp.ClientSession() as http:
+        vault = tmp_path / "vault"
+        shutil.move(vault, tmp_path / "away")
+        answers = []
+        for _ in range(200):
+            async with http.get(f"{line.url}/readyz") as response:
+                answers.append((response.status, (await response.json())["parts"]["vault"]))
+        assert set(answers) == {(503, False)}
+        async with http.get(f"{line.url}/healthz") as response:
+            assert response.status == 200
 
 
 async def test_a_socket_that_takes_nothing_is_closed_and_counted_and_others_go_on(tmp_path: Path) -> None:

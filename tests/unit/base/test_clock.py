@@ -1,5 +1,8 @@
 """Both clocks are read together, and a step forward never makes an erasure early."""
 
+import subprocess
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,3 +58,17 @@ def test_the_steady_clock_knows_time_that_passed_and_no_step(moves: list[tuple[i
         passed += seconds
         assert steady.utc_ns() == begun + passed * SECOND_NS
         assert steady.wall_ns(steady.utc_ns() + 5) == clock.utc_ns() + 5
+
+
+def test_a_system_without_time_zones_ends_in_a_sentence() -> None:
+    hidden = "import sys; sys.modules['tzdata'] = None; import zoneinfo; zoneinfo.reset_tzpath([]); import relay.base.clock"
+    ran = subprocess.run([sys.executable, "-c", hidden], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        "the time zone Europe/Paris is missing: install the time zones of the system, or the Python package tzdata\n"
+    )
+
+
+def test_the_package_tzdata_serves_a_system_without_time_zones() -> None:
+    hidden = "import zoneinfo; zoneinfo.reset_tzpath([]); import relay.base.clock"
+    subprocess.run([sys.executable, "-c", hidden], check=True)
