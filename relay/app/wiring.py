@@ -191,9 +191,9 @@ async def wire(
         endpoint_rate=Buckets(settings.http.door_rate, settings.http.door_burst),
         sign_in_rate=Buckets(settings.http.sign_in_rate, settings.http.sign_in_burst),
         sign_in_door=Buckets(settings.http.door_rate, settings.http.door_burst), connections=connections,
-        live_sockets=Shares(LIVE_PER_SIGN_IN, LIVE_PER_PERSON, counters), vault_probe=VaultProbe(stores.vault.root, clock, deadline),
+        live_sockets=Shares(LIVE_PER_SIGN_IN, LIVE_PER_PERSON, counters), ready=reports.ready, gauges=reports.gauges,
         downloads=Shares(DOWNLOADS_PER_SIGN_IN, DOWNLOADS_PER_PERSON, counters),
-        ready=reports.ready, gauges=reports.gauges, process_counters=reports.counters,
+        vault_probe=VaultProbe(stores.vault.root, clock, deadline), process_counters=reports.counters,
     )  # fmt: skip
     control = Control(context, stores, processes, capture, retention, sessions, Background(counters))
     _introduce(control)

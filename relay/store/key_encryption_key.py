@@ -41,8 +41,10 @@ class KeyEncryptionKey:
     def rotate(self) -> int:
         """Wrap every day key under a new key and destroy the old one; return the number of day keys.  Raises OurError, OSError.
 
-        The new key is made where the settings say, so a rotation also moves the key into a token or out of one.
+        The new key is made where the settings say, so a rotation also moves the key into a token or out of one.  A rotation
+        that the disk interrupted in this process is finished first: day keys are under its `kek.next` already.
         """
+        self._kek = self._open()
         self._files.write(self._next, self._long_term.make_kek([self._current.read_bytes()]))
         self._kek = self._finish_rotation()
         self._long_term.retry_destructions()

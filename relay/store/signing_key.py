@@ -61,8 +61,11 @@ class SigningKey:
     def rotate(self, at_ns: int, reason: str) -> None:
         """Let a new key, made where the settings say, take over; destroy the old one.
 
-        Raises OurError, OSError, and TheirError(INVALID) where the reason is too long or there are too many successions.
+        A rotation that the disk interrupted in this process is finished first.  Raises OurError, OSError, and
+        TheirError(INVALID) where the reason is too long or there are too many successions.
         """
+        self._signer = self._open()
+        self._files.ensure_content(self._public, self._signer.public_key)
         content = self._long_term.make_signing([self._current.read_bytes()])
         encoded = self._succession_to(self._long_term.signer_of(content), at_ns, reason)
         self._files.write(self._next, content)

@@ -1,6 +1,7 @@
 """The keyring: what is wrapped opens where it was put and nowhere else; what is destroyed is gone from the disk."""
 
 import contextlib
+import errno
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from relay.evidence.statement import read_succession, succession_holds
 from relay.evidence.wire import decode
 from relay.store.keyring import Keyring
 from relay.store.vault import FileOps
-from tests.support.faulty_disk import FaultyOps, Killed, killing
+from tests.support.faulty_disk import FaultyOps, Killed, killing, never
 
 ONE, TWO = "1" * 32, "2" * 32
 DAY, LATER = "2026-12-22", "2027-06-01"
@@ -298,3 +299,44 @@ def test_death_at_any_operation_leaves_the_old_signing_key_or_the_new(
     assert survivor.public_key == (root / "signing.pub").read_bytes()
     assert not (root / "signing.next").exists()
     assert not (root / "signing.old").exists()
+
+
+@given(at=st.integers(1, 60))
+@settings(max_examples=40, deadline=None)
+def test_after_a_rotation_that_the_disk_refused_the_next_one_in_the_same_process_loses_no_key(
+    tmp_path_factory: pytest.TempPathFactory, at: int
+) -> None:
+    root = tmp_path_factory.mktemp("ring") / "keys"
+    first = Keyring(root)
+    keys = {ONE: first.create_recording_key(ONE, DAY), TWO: first.create_recording_key(TWO, LATER)}
+    ops = FaultyOps(lambda number, _: errno.EIO if number == at else None)
+    ring = Keyring(root, ops)
+    with contextlib.suppress(OSError):
+        ring.rotate_kek()
+    ops.plan = never
+    assert ring.rotate_kek() == 2
+    for each in (ring, Keyring(root)):
+        assert {name: each.recording_key(name) for name in keys} == keys
+        assert each.broken() == {}
+    assert not (root / "kek.next").exists()
+
+
+@given(at=st.integers(1, 40))
+@settings(max_examples=40, deadline=None)
+def test_after_a_signing_key_that_the_disk_refused_the_next_one_in_the_same_process_vouches_for_all_before_it(
+    tmp_path_factory: pytest.TempPathFactory, at: int
+) -> None:
+    root = tmp_path_factory.mktemp("ring") / "keys"
+    old = Keyring(root).public_key
+    ops = FaultyOps(lambda number, _: errno.EIO if number == at else None)
+    ring = Keyring(root, ops)
+    with contextlib.suppress(OSError):
+        ring.rotate_signing(5, "yearly")
+    ops.plan = never
+    ring.rotate_signing(6, "once more")
+    for each in (ring, Keyring(root)):
+        assert each.earlier_keys()[-1] == old
+        assert each.public_key == each.signer.public_key == (root / "signing.pub").read_bytes()
+        found = [read_succession(succession) for succession in each.successions()]
+        assert [succession.new_key for succession in found] == [*reversed(each.earlier_keys()[:-1]), each.public_key]
+    assert not (root / "signing.next").exists()
