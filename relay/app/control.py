@@ -113,7 +113,7 @@ def _timers(control: Control) -> list[asyncio.Task[None]]:
         # Renewed apart from `viewing.tick`, because a slow write to journal or catalogue must not delay a lease.
         (RENEW_SECONDS, leases),
         (RENEW_SECONDS, services.viewing.tick),
-        (5.0, journal.flush_anonymous),
+        (5.0, journal.flush_refusals),
         (10.0, tidy),
         (30.0, services.playbacks.tick),
         (session_keys.EVERY_SECONDS, control.sessions.tick),

@@ -9,7 +9,7 @@ API for callers:
 * `await journal.refuse(person_or_camera, role, action, decision...)` for refusals to an identified person or camera;
   `journal.refuse_anonymous(source, route)` for all others: counted, one entry per source and minute, bounded in total.
 * `await journal.read(after, limit)`, `await journal.checkpoint()`, `await journal.proof(leaf)`, `await journal.close()`.
-The timers of control call `flush_anonymous` every 5 s and `checkpoint` every 60 s.  `relay.store.journal_check` verifies.
+The timers of control call `flush_refusals` every 5 s and `checkpoint` every 60 s.  `relay.store.journal_check` verifies.
 
 A leaf is the RFC 6962 hash of `commitment(salt, body)` (`relay.evidence.log`).  After three years body and salt are deleted
 (JRN-03); the leaf hash stays, and the body cannot be guessed from it.  `body` is canonical JSON: UTF-8, sorted keys, no spaces.
@@ -23,8 +23,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
 
 from relay.base.clock import Clock, rfc3339
@@ -40,6 +39,10 @@ from relay.store import journal_rows as rows
 from relay.store.anonymous import AnonymousRefusals
 from relay.store.checkpoints import CheckpointFile
 from relay.store.database import Database
+from relay.store.journal_entry import NEED_MOTIVE
+from relay.store.journal_entry import Entry as Entry
+from relay.store.journal_entry import Operation as Operation
+from relay.store.refusals import Refusal, RepeatedRefusals
 from relay.store.vault import FileOps
 
 logger = logging.getLogger(__name__)
@@ -56,42 +59,9 @@ declare(
     journal_refused="entries refused because the queue was full or the disk failed",
     journal_unanswered="entries of requests answered with 503 because the disk did not answer: not queued, or undone",
     journal_checkpoints_owed="failed attempts to write a checkpoint to the checkpoint file; each is repeated",
+    journal_repeated="refusals to identified people and cameras that were counted: the like was entered a moment before",
     journal_anonymous="refusals to callers who are not identified, with or without an entry of their own",
 )
-
-
-class Operation(StrEnum):
-    """The five operations of R241-5 / R241-14, transfers (R241-11 V), and the operations that LIL 99 adds."""
-
-    COLLECTE = "collecte"
-    MODIFICATION = "modification"
-    CONSULTATION = "consultation"
-    COMMUNICATION = "communication"
-    EFFACEMENT = "effacement"
-    TRANSFERT = "transfert"
-    REFUS = "refus"
-    CONNEXION = "connexion"
-    HABILITATION = "habilitation"
-    CONFIGURATION = "configuration"
-    SYSTEME = "systeme"
-
-
-NEED_MOTIVE = frozenset({Operation.CONSULTATION, Operation.COMMUNICATION})
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One operation.  Never media, never a face, never a token or an address (JRN-05)."""
-
-    operation: Operation
-    author: str
-    role: str
-    motive: str = ""
-    object_type: str = ""
-    object_id: str = ""
-    recipients: Sequence[str] = ()
-    result: str = "ok"
-    details: Mapping[str, str | int | bool | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +130,7 @@ class Journal:
         self._writer: asyncio.Task[None] | None = None
         self._signing = asyncio.Lock()
         self._anonymous = AnonymousRefusals()
+        self._repeated = RepeatedRefusals()
 
     @classmethod
     async def open(
@@ -288,36 +259,40 @@ class Journal:
         object_id: str = "",
         motive: str = "",
         deadline: Deadline = NO_DEADLINE,
-    ) -> int:
-        """Enter a refusal to an identified person or camera (I3, LAW.md T8)."""
-        details: dict[str, str | int | bool | None] = {
-            "action": action,
-            "kind": kind,
-            "detail": detail,
-            "requirement": requirement,
-        }
-        return await self.append(
-            Entry(
-                Operation.REFUS,
-                author,
-                role,
-                motive=motive,
-                object_type=object_type,
-                object_id=object_id,
-                result="denied",
-                details=details,
-            ),
-            happened=True,
-            deadline=deadline,
-        )
+    ) -> None:
+        """Enter a refusal to an identified person or camera (I3, LAW.md T8); those like it within a minute are counted.
+
+        `flush_refusals` enters the counts.
+        """
+        refusal = Refusal(author, role, action, kind, detail, requirement, object_type, object_id, motive)
+        if not self._repeated.is_first(refusal, self._clock.monotonic(), self._clock.utc_ns()):
+            self._counters.count("journal_repeated")
+            return
+        try:
+            await self.append(_refused(refusal, refusal.details()), happened=True, deadline=deadline)
+        except OurError:
+            self._repeated.not_entered(refusal)
+            raise
 
     def refuse_anonymous(self, source: str, route: str) -> None:
-        """Count a refusal to an unidentified caller; `flush_anonymous` enters the counts.  Never waits, never raises."""
+        """Count a refusal to an unidentified caller; `flush_refusals` enters the counts.  Never waits, never raises."""
         self._counters.count("journal_anonymous")
         self._anonymous.count(source, route, self._clock.utc_ns())
 
-    async def flush_anonymous(self) -> None:
-        """Enter the counts of the minutes that are over."""
+    async def flush_refusals(self, *, everything: bool = False) -> None:
+        """Enter the counts of refusals whose minute is over; of `everything`: also those of the running minute.
+
+        Raises OurError where the disk refuses; counts that it refused are kept.
+        """
+        refused: OurError | None = None
+        for repeated in self._repeated.take_due(self._clock.monotonic(), everything=everything):
+            try:
+                await self.append(_refused(repeated.refusal, repeated.details()))
+            except OurError as error:
+                self._repeated.give_back(repeated)
+                refused = error
+        if refused is not None:
+            raise refused
         for details in self._anonymous.take_due(self._clock.utc_ns()):
             await self.append(Entry(Operation.REFUS, "anonymous", "none", result="denied", details=details))
 
@@ -394,6 +369,7 @@ class Journal:
     async def close(self) -> None:
         """Enter the stop, sign the last checkpoint, let another process write."""
         try:
+            await self.flush_refusals(everything=True)
             await self.append(Entry(Operation.SYSTEME, "relay", "system", object_type="journal", details={"event": "stop"}))
             await self.checkpoint()
         finally:
@@ -438,6 +414,13 @@ class Journal:
             waiting.leaf = self._tree.size + len(made)
             made.append(_row(waiting.leaf, waiting))
         return made
+
+
+def _refused(refusal: Refusal, details: Mapping[str, str | int | bool | None]) -> Entry:
+    return Entry(
+        Operation.REFUS, refusal.author, refusal.role, motive=refusal.motive, object_type=refusal.object_type,
+        object_id=refusal.object_id, result="denied", details=details,
+    )  # fmt: skip
 
 
 def _undoing(entry: Entry) -> Entry:

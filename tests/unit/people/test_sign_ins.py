@@ -57,7 +57,7 @@ async def test_a_wrong_password_is_entered_by_name_and_an_unknown_name_only_coun
     await _kind(house.sign_ins.sign_in("nobody", "wrong", "10.0.0.1"))
     assert (await house.events())[-1] == "refus/sign_in"
     house.clock.advance(60)
-    await house.journal.flush_anonymous()
+    await house.journal.flush_refusals()
     assert (await house.events())[-1] == "refus/sign-in"
 
 
