@@ -22,8 +22,10 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 1024
 """Connections that wait in the kernel; it takes less where `net.core.somaxconn` is less."""
-ACCEPTED_PER_TURN = 32
+TAKEN_PER_TURN = 16
 """Then everything else that is ready has its turn."""
+REFUSED_PER_TURN = 512
+"""A refusal costs a hundredth of what a connection costs: nobody waits in the kernel behind a crowd that is refused."""
 PAUSE_SECONDS = 0.2
 """Without descriptors or memory `accept` fails at once and would be called again at once: nothing else would run."""
 HANDSHAKE_SECONDS = 10.0
@@ -58,6 +60,8 @@ class Listener:
         self._tls = tls
         self._trusted = trusted
         self._loop = asyncio.get_running_loop()
+        self._crowded = False
+        """More connections waited than the last turn took."""
         self._pause: asyncio.TimerHandle | None = None
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -81,15 +85,20 @@ class Listener:
         self._connections.sweep()
 
     def _accept(self) -> None:
-        for _ in range(ACCEPTED_PER_TURN):
+        taken = 0
+        for _ in range(REFUSED_PER_TURN):
             try:
                 accepted, address = self._sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionError):
+                self._crowded = False
                 return
             except OSError as error:
                 self._rest(error)
                 return
-            self._take(accepted, address[0] if isinstance(address, tuple) else "")
+            taken += self._take(accepted, address[0] if isinstance(address, tuple) else "")
+            if taken == TAKEN_PER_TURN:
+                break
+        self._crowded = True
 
     def _rest(self, error: OSError) -> None:
         """Stop accepting for a moment; what waits in the kernel goes on waiting."""
@@ -99,14 +108,16 @@ class Listener:
         self._loop.remove_reader(self._sock)
         self._pause = self._loop.call_later(PAUSE_SECONDS, self._loop.add_reader, self._sock, self._accept)
 
-    def _take(self, accepted: socket.socket, host: str) -> None:
+    def _take(self, accepted: socket.socket, host: str) -> bool:
+        """Take or refuse a connection; return whether it was taken."""
         source, proxy = source_of(host), is_trusted(host, self._trusted)
-        admitted = self._connections.admit(accepted, source, self._make, proxy=proxy)
+        admitted = self._connections.admit(accepted, source, self._make, proxy=proxy, crowded=self._crowded)
         if admitted is None:
             accepted.close()
-            return
+            return False
         accepted.setblocking(False)
         spawn(self._serve(accepted, *admitted), "HTTP connection")
+        return True
 
     async def _serve(self, accepted: socket.socket, number: int, connection: PlacedConnection) -> None:
         """Hand a socket to its handler; with TLS, once its handshake is done."""

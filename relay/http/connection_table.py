@@ -11,7 +11,8 @@ Three classes, worst first:
 Strangers have a share of the places; the rest is kept for the other two.  A newcomer who finds no place takes the place of the
 stranger that has been waiting longest for its own peer (a silent connection, half a head, half a body, an answer that nobody
 reads).  So silent connections never keep anybody out, however many they are and wherever they come from.  A connection that the
-relay itself is working for is never closed to make room.
+relay itself is working for is never closed to make room.  Connections that come and go faster than they can be taken cost time
+instead of places: then strangers are taken at a bounded rate, and the others are reached without waiting behind them.
 
 A trusted proxy carries many people over few connections: its connections are in a class of their own, count in the total only,
 and prove nothing about the proxy's address.
@@ -21,12 +22,18 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum
 
+from relay.http.limits import Buckets
+
 KNOWN_SECONDS = 12 * 3600.0
 """How long an address counts as known after its last proof: a shift."""
 MAX_KNOWN = 10_000
 """Addresses that are remembered as known; the one that proved itself longest ago is forgotten first."""
 KNOWN_FACTOR = 4
 """A known address may have this many times the connections of another one: a command post behind one address."""
+CROWDED_STRANGERS = (100.0, 200)
+"""While more connections come than one turn can take: how many of all strangers go on, per second and at once."""
+CROWDED_SOURCE = (50.0, 200)
+"""The same for one address, known or not."""
 BODY_SECONDS = 30.0
 """A request's body must have come after this time: 160 kB, the largest, at 43 kbit/s."""
 STALL_SECONDS = 30.0
@@ -104,6 +111,8 @@ class ConnectionTable:
         self._holders: dict[str, _Group] = {}
         self._classes: dict[Standing, _Group] = {standing: _Group() for standing in Standing}
         self._known: OrderedDict[str, float] = OrderedDict()
+        self._arrivals = Buckets(*CROWDED_SOURCE)
+        self._strangers = Buckets(*CROWDED_STRANGERS)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -119,10 +128,16 @@ class ConnectionTable:
 
     # --- who may come -------------------------------------------------------------------------------------------------
 
-    def admit(self, number: int, source: str, now: float, *, proxy: bool = False) -> Verdict:
-        """Give a new connection a place, or refuse it; it then waits for its peer."""
+    def admit(self, number: int, source: str, now: float, *, proxy: bool = False, crowded: bool = False) -> Verdict:
+        """Give a new connection a place, or refuse it; it then waits for its peer.
+
+        `crowded`: more connections came than one turn of accepting can take.  Then strangers, and addresses from which many
+        come, are taken at a bounded rate only, so that everybody else is reached at once.
+        """
         known = self.is_known(source, now)
         standing = Standing.PROXY if proxy else Standing.KNOWN if known else Standing.STRANGER
+        if self._comes_too_often(standing, source, now) and crowded:
+            return Verdict(admitted=False)
         group = self._sources.get(source) or _Group()
         victims = self._make_room(standing, group)
         if victims is None:
@@ -133,6 +148,11 @@ class ConnectionTable:
         self._entries[number] = entry
         self._join(number, entry)
         return Verdict(admitted=True, close=victims)
+
+    def _comes_too_often(self, standing: Standing, source: str, now: float) -> bool:
+        if standing is Standing.PROXY:
+            return False
+        return self._arrivals.take(source, now) > 0 or (standing is Standing.STRANGER and self._strangers.take("", now) > 0)
 
     def _make_room(self, standing: Standing, group: _Group) -> tuple[int, ...] | None:
         """Return who must go for a newcomer of this class and address; None where nobody can."""

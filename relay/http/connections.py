@@ -24,6 +24,9 @@ from relay.http.connection_table import ConnectionTable, Places
 
 HEAD_SECONDS = 20.0
 """A request's head must have come this long after the connection was accepted, or after the last answer."""
+PIPELINED = 8
+"""Requests that may wait behind another one of a connection that proved nothing yet; with more it ends after the next answer.
+Browsers and cameras send none; 32, aiohttp's own bound, would be 32 answers for one small packet."""
 PROXY_IDLE_SECONDS = 150.0
 """The same for a trusted proxy: it keeps connections for its next caller (Caddy for 120 s, nginx for 60 s).  If the relay
 closed first, that caller would get a 502."""
@@ -52,17 +55,19 @@ class Place:
 class PlacedConnection(web.RequestHandler):
     """One connection, which tells the table what it waits for.  `place` is None where a server of aiohttp accepted it."""
 
-    __slots__ = ("_place", "_request", "_stream")
+    __slots__ = ("_held", "_place", "_request", "_stream")
 
     def __init__(self, server: web.Server, *, place: Place | None = None, **options: object) -> None:
         super().__init__(server, **options)  # type: ignore[arg-type]
         self._place = place
+        self._held = False
         self._stream: asyncio.Transport | None = None
         self._request: web.BaseRequest | None = None
 
     def hold(self, holder: str) -> bool:
         """A request proved whose this connection is; return False where its holder has too many at work."""
-        return self._place is None or self._place.among.hold(self._place.number, holder)
+        self._held = self._place is None or self._place.among.hold(self._place.number, holder)
+        return self._held
 
     def begin(self, request: web.BaseRequest) -> None:
         """A request's head has come."""
@@ -92,6 +97,8 @@ class PlacedConnection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Some bytes of a head, of a body or of a live socket."""
         super().data_received(data)
+        if len(self._messages) > PIPELINED and not self._held:
+            self.close()
         if self._request is not None and self._request.content.is_eof():
             self._request = None
             if self._place is not None:
@@ -145,12 +152,12 @@ class Connections:
         return len(self._open)
 
     def admit(
-        self, sock: socket.socket, source: str, make: Maker, *, proxy: bool = False
+        self, sock: socket.socket, source: str, make: Maker, *, proxy: bool = False, crowded: bool = False
     ) -> tuple[int, PlacedConnection] | None:
-        """Return number and handler of an accepted socket, None where it has no place.  `source`: the key of its address."""
+        """Return number and handler of an accepted socket, None where it has no place; see `ConnectionTable.admit`."""
         self._next += 1
         number = self._next
-        verdict = self.table.admit(number, source, self.now(), proxy=proxy)
+        verdict = self.table.admit(number, source, self.now(), proxy=proxy, crowded=crowded)
         if not verdict.admitted:
             self._counters.count("http_connections_refused")
             return None

@@ -4,7 +4,9 @@ Owns: the endpoints that machines use.  Must never know: a person.
 """
 
 import asyncio
+import json
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from aiohttp import hdrs, web
@@ -16,7 +18,7 @@ from relay.base.codes import Code
 from relay.base.counters import DECLARED
 from relay.base.errors import Kind, TheirError
 from relay.http import schemas
-from relay.http.bodies import answer, plain
+from relay.http.bodies import answer
 from relay.http.context import ROUTES as ALL_ROUTES
 from relay.http.context import Access, Context, Route, context, signed_in_or_none
 from relay.http.middleware import is_local
@@ -96,8 +98,13 @@ async def readyz(request: web.Request) -> web.StreamResponse:
 
 async def openapi(request: web.Request) -> web.StreamResponse:
     """Return the OpenAPI description of the routes."""
-    routes = request.app[ALL_ROUTES]
-    return plain(document(routes))
+    return web.Response(text=_description(request.app[ALL_ROUTES]), content_type="application/json")
+
+
+@cache
+def _description(routes: tuple[Route, ...]) -> str:
+    """Return the description, made once: anybody may ask for it, and making it takes longer than any other answer."""
+    return json.dumps(document(routes))
 
 
 def _find(folder: Path, name: str) -> Path:

@@ -76,12 +76,19 @@ class Victims:
         """Offer, and end the session that was answered; raises where it was refused."""
         peer = PlainPeer("ffmpeg_camera.sdp")
         async with self.http() as http:
-            async with http.post(f"{self.relay.url}/whip/cam", data=peer.offer, headers=self._headers) as response:
-                assert response.status == 201, f"{response.status} {await response.text()}"
-                where = response.headers["Location"]
+            where = await self._offer(http, peer.offer)
             async with http.delete(self.relay.url + where, headers=self._headers):
                 pass
         peer.close()
+
+    async def _offer(self, http: aiohttp.ClientSession, offer: str) -> str:
+        """Post an offer until it is answered; return where the session is.  A camera repeats what it may repeat."""
+        while True:
+            async with http.post(f"{self.relay.url}/whip/cam", data=offer, headers=self._headers) as response:
+                assert response.status in (201, 409), f"{response.status} {await response.text()}"
+                if response.status == 201:
+                    return response.headers["Location"]
+            await asyncio.sleep(0.1)
 
     async def sign_in(self) -> None:
         """Sign in as the commander."""

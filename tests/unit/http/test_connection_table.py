@@ -8,6 +8,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from relay.http.connection_table import (
     BODY_SECONDS,
     CLOSING_SECONDS,
+    CROWDED_SOURCE,
+    CROWDED_STRANGERS,
     KNOWN_FACTOR,
     KNOWN_SECONDS,
     STALL_SECONDS,
@@ -159,6 +161,26 @@ def test_each_deadline_is_kept() -> None:
     table.body_came(1)
     table.flow(2)
     assert table.overdue(10 * latest) == []
+
+
+def test_a_crowd_of_strangers_is_taken_at_a_bounded_rate_and_the_known_are_not_part_of_it() -> None:
+    table = ConnectionTable(Places(total=4000, strangers=3000, per_source=64, per_holder=64))
+    table.admit(0, "192.0.2.1", 0.0)
+    table.hold(0, "chef", 0.0)
+    rate, burst = CROWDED_STRANGERS
+    taken = [table.admit(n, f"198.51.{n // 250}.{n % 250}", 0.0, crowded=True).admitted for n in range(1, 1001)]
+    assert sum(taken) == burst - 1, "the first one came as a stranger"
+    assert table.admit(2000, "192.0.2.1", 0.0, crowded=True).admitted
+    assert table.admit(2001, "203.0.113.1", 0.0).admitted, "without a crowd nobody is counted"
+    later = [table.admit(n, f"203.0.113.{n % 250}", 1.0, crowded=True).admitted for n in range(3000, 4000)]
+    assert sum(later) == rate
+
+
+def test_a_crowd_from_one_known_address_is_bounded_too() -> None:
+    table = ConnectionTable(Places(total=4000, strangers=3000, per_source=1000, per_holder=64))
+    table.admit(0, "192.0.2.1", 0.0)
+    table.hold(0, "chef", 0.0)
+    assert sum(table.admit(n, "192.0.2.1", 0.0, crowded=True).admitted for n in range(1, 1001)) == CROWDED_SOURCE[1] - 1
 
 
 class Doors(RuleBasedStateMachine):
