@@ -30,6 +30,7 @@ async def besieged(folder: Path) -> AsyncIterator[Line]:
         yield replace(line, url=url)
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("addresses", [1, ATTACKERS])
 @pytest.mark.parametrize("kind", list(Kind))
 async def test_a_camera_publishes_and_a_commander_signs_in_under_hostile_connections(
@@ -43,7 +44,7 @@ async def test_a_camera_publishes_and_a_commander_signs_in_under_hostile_connect
             await _all_came(attackers.tasks, lambda: attackers.connected + attackers.failed >= ATTACKERS)
             assert len(table) <= table.places.total
             assert table.count(Standing.STRANGER) <= table.places.strangers
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):  # a busy machine; scripts/bench doors has the bounds
                 assert (await line.publish("cam")).status == 201
                 async with line.person("marie", "commander") as marie:
                     assert (await marie.call("GET", "/api/cameras"))[0] == 200
@@ -52,7 +53,7 @@ async def test_a_camera_publishes_and_a_commander_signs_in_under_hostile_connect
 
 
 async def _all_came(tasks: "list[asyncio.Task[None]]", came: "object") -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not came():  # type: ignore[operator]
             assert not any(task.done() for task in tasks)
             await asyncio.sleep(0.05)
