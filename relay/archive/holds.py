@@ -12,10 +12,12 @@ restored catalogue has no row of it any more (`is_lost`), and a crash in between
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Any
 
 from relay.base.clock import Clock, ConservativeClock, paris_day
 from relay.base.codes import Code
@@ -27,7 +29,8 @@ from relay.policy.motives import check_motive
 from relay.policy.retention import add_months, is_due
 from relay.policy.roles import Action, Person
 from relay.policy.texts import clean_text
-from relay.runtime.deadlines import NO_DEADLINE, Deadline
+from relay.runtime.deadlines import NO_DEADLINE, Deadline, take_within, wait_within
+from relay.runtime.tasks import spawn
 from relay.store.catalogue import Catalogue, Hold, Recording
 from relay.store.journal import Entry, Journal, Operation
 from relay.store.keyring import Keyring
@@ -119,7 +122,7 @@ class Holds:
         Raises TheirError INCOMPLETE (a field), CONFLICT (too late, erased, not handed over for this procedure, held for it
         already), FORBIDDEN, NOT_FOUND; each refusal is entered.
         """
-        async with self._changing:
+        async with self._alone() as carry_out:
             row = await self._catalogue.recordings.get(recording)
             await self._require(person, Action.HOLD_RECORDING, row)
             try:
@@ -133,10 +136,13 @@ class Holds:
                 person.user, now_ns, self._review_day(),
             )  # fmt: skip
             await self._enter(person, made, "hold opened", f"{made.procedure_type} {made.procedure_no}")
-            await asyncio.to_thread(self._keyring.rewrap, recording, later_day(paris_day(now_ns)))
-            await self._catalogue.holds.add(made)
-            await self._count(self._catalogue)
+            await carry_out(self._keep(made, later_day(paris_day(now_ns))))
             return self._held(made, row)
+
+    async def _keep(self, made: Hold, day: str) -> None:
+        await asyncio.to_thread(self._keyring.rewrap, made.recording, day)
+        await self._catalogue_of_sweep.holds.add(made)
+        await self.refresh()
 
     async def of_recording(self, person: Person, recording: str) -> HoldsOfRecording:
         """Return the holds of a recording, latest first.  Raises TheirError FORBIDDEN, NOT_FOUND."""
@@ -156,35 +162,60 @@ class Holds:
 
     async def review(self, person: Person, hold: str, motive: str | None) -> HeldRecording:
         """Confirm that a hold is still needed: its next review is a month from today.  Raises as `lift` does."""
-        async with self._changing:
+        async with self._alone() as carry_out:
             found, row, reason = await self._open_one(person, hold, motive)
             changed = replace(found, review_on=self._review_day())
             await self._enter(person, changed, "hold reviewed", reason)
-            await self._catalogue.holds.set_review(hold, changed.review_on)
-            await self._count(self._catalogue)
+            await carry_out(self._keep_on(hold, changed.review_on))
             return self._held(changed, row)
+
+    async def _keep_on(self, hold: str, review_on: str) -> None:
+        await self._catalogue_of_sweep.holds.set_review(hold, review_on)
+        await self.refresh()
 
     async def lift(self, person: Person, hold: str, motive: str | None) -> HeldRecording:
         """Lift a hold; the next sweep erases a recording that is past its term (RET-02: within 24 h).
 
         Raises TheirError INCOMPLETE (no motive), CONFLICT (lifted already), FORBIDDEN, NOT_FOUND; each refusal is entered.
         """
-        async with self._changing:
+        async with self._alone() as carry_out:
             found, row, reason = await self._open_one(person, hold, motive)
             changed = replace(found, released_by=person.user, released_ns=self._clock.utc_ns())
             await self._enter(person, changed, "hold lifted", reason)
-            await self._catalogue.holds.release(hold, person.user, self._clock.utc_ns())
-            await self._back_to_its_day(row)
-            await self._count(self._catalogue)
+            await carry_out(self._release(hold, person.user, row))
             return self._held(changed, row)
+
+    async def _release(self, hold: str, user: str, row: Recording) -> None:
+        await self._catalogue_of_sweep.holds.release(hold, user, self._clock.utc_ns())
+        await self._back_to_its_day(row)
+        await self.refresh()
 
     async def refresh(self) -> None:
         """Count open holds and overdue reviews for metrics."""
-        await self._count(self._catalogue_of_sweep)
-
-    async def _count(self, catalogue: Catalogue) -> None:
-        days = await catalogue.holds.review_days()
+        days = await self._catalogue_of_sweep.holds.review_days()
         self.open_now, self.overdue_now = len(days), sum(map(self._is_overdue, days))
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[Callable[[Coroutine[Any, Any, None]], Awaitable[None]]]:
+        """Hold the sweep's lock.  Raises OurError once the deadline has passed without getting it.
+
+        `carry_out(work)` is for what follows a durable entry: it raises OurError at the deadline, the work goes to its end all
+        the same, and the lock is free only then.
+        """
+        await take_within(self._changing, self._deadline)
+        under_way: list[asyncio.Task[None]] = []
+
+        async def carry_out(work: Coroutine[Any, Any, None]) -> None:
+            under_way.append(spawn(work))
+            await wait_within(under_way[0], self._deadline)
+
+        try:
+            yield carry_out
+        finally:
+            if under_way and not under_way[0].done():
+                under_way[0].add_done_callback(lambda _: self._changing.release())
+            else:
+                self._changing.release()
 
     async def _open_one(self, person: Person, hold: str, motive: str | None) -> tuple[Hold, Recording, str]:
         found = await self._catalogue.holds.get(hold)
@@ -231,13 +262,13 @@ class Holds:
             )
 
     async def _is_lost(self, row: Recording, known: Sequence[Hold]) -> bool:
-        key_day = await asyncio.to_thread(self._keyring.expires_on, row.recording)
+        key_day = await wait_within(asyncio.to_thread(self._keyring.expires_on, row.recording), self._deadline)
         return is_lost(row, key_day, {hold.recording for hold in known})
 
     async def _back_to_its_day(self, row: Recording) -> None:
         """Wrap the key under its own day again, if the last hold was lifted before the term."""
         before = not is_due(date.fromisoformat(row.expires_on), self._erasing.utc_ns())
-        if before and row.recording not in await self._catalogue.holds.held():
+        if before and row.recording not in await self._catalogue_of_sweep.holds.held():
             await asyncio.to_thread(self._keyring.rewrap, row.recording, row.expires_on)
 
     async def _require(self, person: Person, action: Action, row: Recording) -> None:

@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import Any
 
 from relay.base.codes import Code
-from relay.base.errors import Kind, TheirError
+from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.verify import verify
 from relay.people.authorize import Authorizer
 from relay.policy.access import Facts
@@ -58,7 +58,11 @@ class Verification:
         self._waiting = 0
 
     async def verify(self, person: Person, recording: str) -> dict[str, Any]:
-        """Return the verdict; raises TheirError FORBIDDEN, NOT_FOUND, GONE (erased), TOO_MANY, INVALID (unreadable)."""
+        """Return the verdict.
+
+        Raises TheirError FORBIDDEN, NOT_FOUND (also where its files are gone from the vault), GONE (erased), TOO_MANY, INVALID
+        (unreadable), and OurError where the disk does not give the files.
+        """
         row = await self._catalogue.recordings.get(recording)
         facts = Facts(regime=row.regime, service=row.service, commune=row.commune)
         await self._authorizer.require(person, Action.VERIFY_RECORDING, facts, object_type="recording", object_id=recording)
@@ -85,9 +89,15 @@ class Verification:
             key = self._keyring.recording_key(recording)
         except TheirError:
             key = None
-        with closing(FolderReader(self._vault.folder(recording))) as reader:
-            successions = self._keyring.successions()
-            return verify(reader, self._public_key, key, successions=successions, revoked=self._revoked).as_json()
+        successions = self._keyring.successions()
+        try:
+            with closing(FolderReader(self._vault.folder(recording))) as reader:
+                return verify(reader, self._public_key, key, successions=successions, revoked=self._revoked).as_json()
+        except FileNotFoundError:
+            detail = "the files of this recording are not in the vault: `relay check` says what is missing"
+            raise TheirError(Kind.NOT_FOUND, detail, code=Code.RECORDING_FILES_MISSING) from None
+        except OSError as error:
+            raise OurError(f"the files of this recording cannot be read: {error.strerror}") from error
 
     async def _enter(self, person: Person, recording: str, verdict: dict[str, Any]) -> None:
         details: dict[str, str | int | bool | None] = {"event": "verified", "exit_code": int(verdict["exit_code"])}

@@ -107,6 +107,7 @@ class Code(StrEnum):
 
     # Recordings, extractions, holds.
     RECORDING_NOT_FOUND = "recording_not_found"
+    RECORDING_FILES_MISSING = "recording_files_missing"
     RECORDING_OPEN = "recording_open"
     RECORDING_ERASED = "recording_erased"
     RECORDING_KEY_DESTROYED = "recording_key_destroyed"

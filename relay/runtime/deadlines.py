@@ -112,15 +112,20 @@ async def background_settled(seconds: float) -> None:
 @asynccontextmanager
 async def held_within(lock: asyncio.Lock, deadline: Deadline) -> AsyncIterator[None]:
     """Hold a lock.  Raises OurError once the deadline has passed without getting it."""
+    await take_within(lock, deadline)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+async def take_within(lock: asyncio.Lock, deadline: Deadline) -> None:
+    """Take a lock, which the caller releases.  Raises OurError once the deadline has passed without getting it."""
     try:
         async with asyncio.timeout(deadline.seconds):
             await lock.acquire()
     except TimeoutError:
         raise deadline.error() from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 async def _logged(work: Coroutine[Any, Any, None]) -> None:

@@ -100,6 +100,7 @@ export const problemsEn: Readonly<Record<keyof typeof problemsFr, string>> = {
 
   // Recordings, extractions, holds.
   "problem.recording_not_found": "no such recording",
+  "problem.recording_files_missing": "the files of this recording are not in the vault; tell the administrator",
   "problem.recording_open": "this recording is still open",
   "problem.recording_erased": "this recording was erased at its term",
   "problem.recording_key_destroyed": "the key of this recording is destroyed",

@@ -101,6 +101,7 @@ export const problemsFr = {
 
   // Recordings, extractions, holds.
   "problem.recording_not_found": "enregistrement inconnu",
+  "problem.recording_files_missing": "les fichiers de cet enregistrement ne sont plus dans le coffre ; prévenez l’administrateur",
   "problem.recording_open": "cet enregistrement est encore en cours",
   "problem.recording_erased": "cet enregistrement a été effacé à son terme",
   "problem.recording_key_destroyed": "la clé de cet enregistrement est détruite",

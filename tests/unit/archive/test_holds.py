@@ -1,5 +1,6 @@
 """A hold keeps a recording past its term for a procedure that received it, and for nothing else (RET-02)."""
 
+import threading
 from dataclasses import replace
 from datetime import date
 
@@ -7,9 +8,10 @@ import pytest
 
 from relay.archive.check import Check
 from relay.archive.holds import MAX_OPEN, HoldRequest
-from relay.base.errors import Kind, TheirError
+from relay.base.errors import Kind, OurError, TheirError
 from relay.policy.retention import due_ns
 from relay.policy.roles import Person, Role
+from relay.runtime.deadlines import Deadline
 from tests.support.services import AUDITOR, COMMANDER, DAY, OPERATOR, House
 
 TERM = date(2026, 2, 1)
@@ -236,3 +238,41 @@ async def test_a_hold_whose_row_the_disk_refused_keeps_the_recording_nevertheles
     _go_to(house, TERM)
     assert (await house.retention.sweep()).erased == ()
     assert house.retention.status().holds_lost == 1
+
+
+async def test_on_a_frozen_disk_requests_about_holds_do_not_wait_for_the_sweep(house: House) -> None:
+    recording = await _handed_over(house)
+    holds = house.retention.holds
+    held = await holds.open(COMMANDER, recording, ASKED)
+    before = await house.events()
+    holds._deadline = Deadline(0.05)
+    async with holds._changing:  # the sweep waits for the disk
+        for request in (
+            holds.open(COMMANDER, recording, replace(ASKED, procedure_no="PV 13")),
+            holds.review(COMMANDER, held.hold.hold, WHY),
+            holds.lift(COMMANDER, held.hold.hold, WHY),
+        ):
+            with pytest.raises(OurError, match="does not answer"):
+                await request
+    assert await house.events() == before
+
+
+async def test_a_hold_that_was_entered_is_kept_although_its_request_was_refused(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = await _handed_over(house)
+    holds, answers, rewrap = house.retention.holds, threading.Event(), house.keyring.rewrap
+
+    def frozen(*arguments: str) -> None:
+        answers.wait(60)
+        rewrap(*arguments)
+
+    monkeypatch.setattr(house.keyring, "rewrap", frozen)
+    holds._deadline = Deadline(0.2)
+    with pytest.raises(OurError, match="does not answer"):
+        await holds.open(COMMANDER, recording, ASKED)
+    assert holds._changing.locked(), "the sweep must not erase meanwhile"
+    answers.set()
+    _go_to(house, TERM)
+    assert (await house.retention.sweep()).erased == ()
+    assert [hold.recording for hold, _ in await house.catalogue.holds.list_open(10)] == [recording]

@@ -1,10 +1,15 @@
 """The verdict the page shows is that of `relay verify`, asked by those who may, and entered."""
 
+import errno
+import shutil
+
 import pytest
 
 from relay.archive.verification import Verification
-from relay.base.errors import TheirError
+from relay.base.codes import Code
+from relay.base.errors import OurError, TheirError
 from relay.policy.roles import Person
+from relay.store.readers import FolderReader
 from tests.support.services import ADMINISTRATOR, AUDITOR, COMMANDER, OPERATOR, House
 
 
@@ -53,3 +58,24 @@ async def test_one_flipped_bit_is_found(house: House, verification: Verification
 async def test_others_get_no_verdict(house: House, verification: Verification, person: Person) -> None:
     with pytest.raises(TheirError, match="ACC-01"):
         await verification.verify(person, await house.record())
+
+
+async def test_a_recording_whose_files_are_gone_is_refused_in_words(house: House, verification: Verification) -> None:
+    recording = await house.record()
+    shutil.rmtree(house.vault.folder(recording))
+    with pytest.raises(TheirError, match="not in the vault") as refused:
+        await verification.verify(AUDITOR, recording)
+    assert refused.value.code is Code.RECORDING_FILES_MISSING
+
+
+async def test_a_disk_that_does_not_give_the_files_is_our_error(
+    house: House, verification: Verification, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = await house.record()
+
+    def fails(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(FolderReader, "read", fails)
+    with pytest.raises(OurError, match="cannot be read"):
+        await verification.verify(AUDITOR, recording)
