@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from relay.base.allowance import Allowance
 from relay.base.clock import Clock
 from relay.base.counters import Counters
 from relay.channel.messages import Layer, PublisherHeld, PublishOpen, SourceReport, SourceState, TapClose, TapSender, Track
@@ -29,6 +30,11 @@ B_FRAMES = "the stream has B-frames, which cannot be shown with low delay: turn 
 
 FEEDBACK_SECONDS = 0.004
 """Between two looks at the feedback that is due, while packets come."""
+
+RETRACK_RATE, RETRACK_BURST = 1.0, 6
+"""Changes of streams a second that the recorder is told of, and how many at once: each ends a fragment, perhaps a segment."""
+REPORT_RATE, REPORT_BURST = 10.0, 20
+"""Sender reports a second that are passed on to the recorder, and how many at once."""
 
 SHUTDOWN = "shutdown"
 TAP_BATCH = 128
@@ -111,6 +117,8 @@ class CameraPeer:
         self._feedback_at = 0.0
         self._repairing: TimerHandle | None = None
         self._best: Stream | None = None
+        self._retracks = Allowance(RETRACK_RATE, RETRACK_BURST)
+        self._sender_reports = Allowance(REPORT_RATE, REPORT_BURST)
         self._last_video: float | None = None
         self._reported = (0, 0, 0, 0)
         self._reported_at = clock.monotonic()
@@ -129,7 +137,7 @@ class CameraPeer:
     def on_rtcp(self, peer: Peer, compound: bytes, now: float) -> None:
         """Take sender reports, and pass them on to the recorder."""
         for fact in self.source.receive_rtcp(compound, now):
-            if self.feed is not None:
+            if self.feed is not None and self._sender_reports.take(now):
                 rtt = self.rtt
                 rtt_ns = None if rtt is None else int(rtt * 1e9)
                 report = TapSender(self.feed.recording, fact.ssrc, fact.ntp_ns, fact.rtp, int(now * 1e9), rtt_ns)
@@ -195,7 +203,7 @@ class CameraPeer:
         if self.state == "live" and self._last_video is not None and now - self._last_video > FROZEN_SECONDS:
             self._enter("frozen", f"no picture for {FROZEN_SECONDS} s")
         if self.feed is not None and self._best is not None and self.layer("high") is not self._best:
-            self._retrack(self.feed)
+            self._retrack(self.feed, now)
 
     def close(self, state: SourceState, reason: str, *, shutdown: bool = False) -> None:
         """End the session from our side.  `shutdown`: because this worker ends."""
@@ -257,13 +265,15 @@ class CameraPeer:
         if feed is None:
             return
         if self.source.changed:
-            self.source.take_change()
-            self._retrack(feed)
+            self._retrack(feed, now)
         if stream.spec.kind == "audio" or stream is self._best:
             self._tap.add(feed, packet, now)
 
-    def _retrack(self, feed: TapFeed) -> None:
-        """The recorder takes the best picture and the sound."""
+    def _retrack(self, feed: TapFeed, now: float) -> None:
+        """The recorder takes the best picture and the sound.  Where they change too often, it learns of it a little later."""
+        if not self._retracks.take(now):
+            return
+        self.source.take_change()
         best = self.layer("high")
         if best is not None and self._best is not None and best is not self._best:
             best.keyframes.want(self._clock.monotonic())

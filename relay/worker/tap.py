@@ -1,13 +1,19 @@
 """The tap: a copy of every packet for the recorder, never at the cost of a packet on its way to viewers.
 
-Owns: the connection to the recorder, its bound, and which recordings are announced to it.
-Must never know: files, fragments, keys.
+Owns: the connection to the recorder, its bound, whose packets go next, and which recordings are announced to it.  Must never
+know: files, fragments, keys.
+
+Packets are posted at once while less than a quarter of the bound waits in the connection.  Beyond it the recordings take
+turns, a handful of packets (one `flush`) each.  What waits for its turn is bounded, too: where it exceeds the bound, the
+recording that has most waiting loses all of that, because it sends more than the others.
 """
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
@@ -24,18 +30,31 @@ declare(
 logger = logging.getLogger(__name__)
 
 
+class _Waiting(NamedTuple):
+    """Packets that wait for their turn, the streams that they are of, and their bytes."""
+
+    tracks: tuple[Track, ...]
+    packets: list[tuple[int, bytes]]
+    size: int
+
+
 class TapFeed:
     """A recording that this worker feeds."""
 
-    __slots__ = ("camera", "lost", "opened", "pending", "recording", "tracks")
+    __slots__ = ("announced", "camera", "lost", "pending", "recording", "tracks", "waiting", "waiting_bytes")
 
     def __init__(self, recording: str, camera: str) -> None:
         self.recording = recording
         self.camera = camera
         self.tracks: tuple[Track, ...] = ()
-        self.opened = False
+        self.announced: tuple[Track, ...] | None = None
+        """The streams that the recorder knows; None before any."""
         self.lost = 0
         self.pending: list[tuple[int, bytes]] = []
+        """Packets since the last `flush`."""
+        self.waiting: deque[_Waiting] = deque()
+        """Packets that wait for their turn."""
+        self.waiting_bytes = 0
 
 
 class Tap:
@@ -50,6 +69,14 @@ class Tap:
         self._on_keyframe = on_keyframe
         self._pong = pong
         self._connection: Connection | None = None
+        self._turns: deque[TapFeed] = deque()
+        """Feeds of which packets wait; the first has its turn."""
+        self._waiting_bytes = 0
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of packets that wait for their turn."""
+        return self._waiting_bytes
 
     @property
     def backlog(self) -> int:
@@ -68,42 +95,89 @@ class Tap:
         feed.pending.append((int(now * 1e9), packet))
 
     def flush(self, feed: TapFeed) -> None:
-        """Send the packets taken since the last call, or count them as lost."""
-        if not feed.pending:
-            return
-        pending, feed.pending = feed.pending, []
-        if self._ready(feed) and self._post(TapPackets(feed.recording, pending)):
-            self._counters.values["tap_packets"] += len(pending)
-        else:
-            feed.lost += len(pending)
-            self._counters.count("tap_lost", len(pending))
+        """Send the packets taken since the last call, or have them wait for their turn, or count them as lost."""
+        if feed.pending:
+            pending, feed.pending = feed.pending, []
+            if not self.connected or not feed.tracks:
+                self._lose(feed, len(pending))
+            elif self._turns or not self._has_room:
+                self._wait(feed, pending)
+            else:
+                self._send(feed, feed.tracks, pending)
+        if self._turns:
+            self._take_turns()
 
     def retrack(self, feed: TapFeed, tracks: tuple[Track, ...]) -> None:
         """Announce other streams of a recording before its next packet."""
         if tracks != feed.tracks:
             self.flush(feed)
             feed.tracks = tracks
-            feed.opened = False
 
     def sender(self, feed: TapFeed, message: TapSender) -> None:
         """Pass on a sender report."""
-        if self._ready(feed):
+        if self.connected and feed.tracks and self._ready(feed, feed.announced or feed.tracks):
             self._post(message)
 
     def close(self, feed: TapFeed, message: TapClose) -> None:
         """Send the last packets and the end of a session."""
         self.flush(feed)
+        while feed.waiting:
+            self._send_waiting(feed)
+        if feed in self._turns:
+            self._turns.remove(feed)
         if self.connected:
             self._post(message)
 
-    def _ready(self, feed: TapFeed) -> bool:
-        if not self.connected or not feed.tracks:
-            return False
-        if not feed.opened:
-            feed.opened = self._post(TapOpen(feed.recording, feed.camera, feed.tracks))
-        if feed.opened and feed.lost and self._post(TapLost(feed.recording, feed.lost)):
+    @property
+    def _has_room(self) -> bool:
+        return self.backlog <= self._bound // 4
+
+    def _send(self, feed: TapFeed, tracks: tuple[Track, ...], packets: list[tuple[int, bytes]]) -> None:
+        if self.connected and self._ready(feed, tracks) and self._post(TapPackets(feed.recording, packets)):
+            self._counters.values["tap_packets"] += len(packets)
+        else:
+            self._lose(feed, len(packets))
+
+    def _lose(self, feed: TapFeed, packets: int) -> None:
+        feed.lost += packets
+        self._counters.count("tap_lost", packets)
+
+    def _wait(self, feed: TapFeed, packets: list[tuple[int, bytes]]) -> None:
+        """Have packets wait; where too many bytes do, those of the feed that has most are lost."""
+        if not feed.waiting:
+            self._turns.append(feed)
+        size = sum(len(packet) for _, packet in packets)
+        feed.waiting.append(_Waiting(feed.tracks, packets, size))
+        feed.waiting_bytes += size
+        self._waiting_bytes += size
+        if self._waiting_bytes > self._bound:
+            largest = max(self._turns, key=lambda each: each.waiting_bytes)
+            self._lose(largest, sum(len(each.packets) for each in largest.waiting))
+            self._waiting_bytes -= largest.waiting_bytes
+            largest.waiting.clear()
+            largest.waiting_bytes = 0
+            self._turns.remove(largest)
+
+    def _take_turns(self) -> None:
+        """Send what waits, a `flush` of each feed in turn, while there is room; a recorder that is away gets nothing."""
+        while self._turns and (self._has_room or not self.connected):
+            feed = self._turns.popleft()
+            self._send_waiting(feed)
+            if feed.waiting:
+                self._turns.append(feed)
+
+    def _send_waiting(self, feed: TapFeed) -> None:
+        tracks, packets, size = feed.waiting.popleft()
+        feed.waiting_bytes -= size
+        self._waiting_bytes -= size
+        self._send(feed, tracks, packets)
+
+    def _ready(self, feed: TapFeed, tracks: tuple[Track, ...]) -> bool:
+        if feed.announced != tracks:
+            feed.announced = tracks if self._post(TapOpen(feed.recording, feed.camera, tracks)) else None
+        if feed.announced and feed.lost and self._post(TapLost(feed.recording, feed.lost)):
             feed.lost = 0
-        return feed.opened
+        return bool(feed.announced)
 
     def _post(self, message: Message) -> bool:
         return self._connection is not None and self._connection.post(message)
@@ -124,7 +198,7 @@ class Tap:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             for feed in feeds():
-                feed.opened = False
+                feed.announced = None
             try:
                 await self._connection.run()
             except OurError as error:

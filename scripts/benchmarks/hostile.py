@@ -20,7 +20,7 @@ TRICKS = {
     "huge": "keyframes of 16 MB, one a second",
     "tiny": "10 000 tiny packets/s",
     "clock": "1000 pictures/s with random timestamps",
-    "numbers": "1000 pictures/s with random sequence numbers",
+    "numbers": "1000 pictures/s, each 1 to 20 000 sequence numbers after the last",
     "all": "each of these in turn, a second each",
 }
 
@@ -48,14 +48,12 @@ class Hostile(Source):
         getattr(self, f"_{trick}")()
         self.slot += 1
 
-    def _put(self, payload: bytes, *, marker: bool, stamp: int | None = None, sequence: int | None = None) -> None:
-        number = self.sequence if sequence is None else sequence
+    def _put(self, payload: bytes, *, marker: bool, stamp: int | None = None) -> None:
         time = self.stamp if stamp is None else stamp
-        header = HEADER.pack(0x80, VIDEO_PT | marker << 7, number & 0xFFFF, time & 0xFFFFFFFF, self.ssrc)
+        header = HEADER.pack(0x80, VIDEO_PT | marker << 7, self.sequence & 0xFFFF, time & 0xFFFFFFFF, self.ssrc)
         self._send(self.seal(header + payload))
         self.number += 1
-        if sequence is None:
-            self.sequence += 1
+        self.sequence += 1
 
     def _keyframe(self, variant: int) -> None:
         """An IDR behind an SPS whose level is `variant` away from the usual one."""
@@ -91,4 +89,5 @@ class Hostile(Source):
     def _numbers(self) -> None:
         for _ in range(CLOCK_RATE // SLOTS):
             self.stamp += 90_000 // CLOCK_RATE
-            self._put(bytes((_SLICE, 0x80)) + bytes(20), marker=True, sequence=random.getrandbits(16))
+            self.sequence += random.randrange(20_000)
+            self._put(bytes((_SLICE, 0x80)) + bytes(20), marker=True)

@@ -22,6 +22,8 @@ from scripts.benchmarks.whole import Whole, gaps_of, loads, sending, whole
 
 CAMERAS, KBPS = 20, 500
 MAX_LAG_SECONDS = 3.0
+SETUP_SECONDS = 600.0
+"""Seconds that connecting, stopping and verifying may take beside the run."""
 COLUMNS = (
     "trick", "seconds", "hostile_per_s", "lag_p50_s", "lag_p99_s", "lag_max_s", "honest_gaps", "honest_findings",
     "longest_gap_s", "hostile_gaps", "hostile_findings", "hostile_segments", "recorder_cpu", "worker_cpu",
@@ -34,7 +36,9 @@ async def measure(_: Hosts, options: argparse.Namespace) -> list[Row]:
     tricks = [name for name in ("none", *TRICKS) if not options.only or options.only in name]
     rows = []
     for trick in tricks:
-        rows.append(await attempt(beside(trick, options.cameras or CAMERAS, seconds), {"trick": trick}, 300 + seconds))
+        rows.append(
+            await attempt(beside(trick, options.cameras or CAMERAS, seconds), {"trick": trick}, SETUP_SECONDS + seconds)
+        )
         print(markdown(rows[-1:], COLUMNS), flush=True)
     print(markdown(rows, COLUMNS), flush=True)
     bad = [row["trick"] for row in rows if not within_bounds(row)]
@@ -98,7 +102,8 @@ async def lags(chains: list[Path], seconds: float) -> list[float]:
     while time.monotonic() < until:
         for chain in chains:
             newest = max((end for _, end in taken("", chain.read_bytes()).spans), default=0)
-            ages.append((time.time_ns() - newest) / 1e9)
+            if newest:
+                ages.append((time.time_ns() - newest) / 1e9)
             await asyncio.sleep(0.5 / len(chains))
     return ages
 

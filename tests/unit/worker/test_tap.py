@@ -150,3 +150,112 @@ async def test_a_bug_in_taking_what_the_recorder_says_costs_the_connection_and_n
     running.cancel()
     side.tap.disconnect()
     server.close()
+
+
+class Congested(Side):
+    """A recorder that takes nothing until `gate` is set, and a second feed beside the first."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.gate = asyncio.Event()
+        self.other = TapFeed("other", "cam-2")
+
+    async def listen(self) -> asyncio.Server:
+        async def connected(connection: Connection) -> None:
+            await self.gate.wait()
+
+        async def nothing(_: Connection, message: m.Message) -> m.Message:
+            return m.Done()
+
+        on_post = lambda _, message: self.received.append(message)  # noqa: E731
+        return await listen(self.path, connected, on_post=on_post, on_ask=nothing, counters=self.counters)
+
+    def send(self, feed: TapFeed, *packets: bytes) -> None:
+        for packet in packets:
+            self.tap.add(feed, packet, 1.5)
+        self.tap.flush(feed)
+
+    def packets(self, feed: TapFeed) -> list[bytes]:
+        found = [message for message in self.received if isinstance(message, m.TapPackets)]
+        return [packet for message in found if message.recording == feed.recording for _, packet in message.packets]
+
+    async def drained(self) -> None:
+        """Let the recorder take everything."""
+        self.gate.set()
+
+        def empty() -> bool:
+            self.tap.flush(self.feed)
+            return not self.tap.waiting_bytes and not self.tap.backlog
+
+        await until(empty)
+
+
+async def test_a_flood_of_one_recording_loses_packets_of_no_other(tmp_path: Path) -> None:
+    side = Congested(tmp_path)
+    server = await side.listen()
+    running = asyncio.create_task(side.tap.run(lambda: [side.feed, side.other]))
+    await until(lambda: side.tap.connected)
+    side.tap.retrack(side.feed, (TRACK,))
+    side.tap.retrack(side.other, (TRACK,))
+    honest = [b"%04d" % number + bytes(1000) for number in range(200)]
+    for packet in honest:
+        side.send(side.feed, *[bytes(1200)] * 100)
+        side.send(side.other, packet)
+        assert side.tap.backlog + side.tap.waiting_bytes <= (1 << 20) * 3 // 2
+    assert side.other.lost == 0
+    assert side.feed.lost > 0
+    lost = side.feed.lost
+    await side.drained()
+    side.send(side.feed, b"after")
+    await until(lambda: side.packets(side.feed)[-1:] == [b"after"])
+    assert side.packets(side.other) == honest, "all of them, in order"
+    reported = [message for message in side.received if isinstance(message, m.TapLost)]
+    assert sum(message.packets for message in reported) == lost == 200 * 100 - len(side.packets(side.feed)) + 1
+    assert {message.recording for message in reported} == {"recording"}
+    running.cancel()
+    server.close()
+
+
+async def test_other_streams_and_the_end_are_announced_behind_what_waits(tmp_path: Path) -> None:
+    side = Congested(tmp_path)
+    server = await side.listen()
+    running = asyncio.create_task(side.tap.run(lambda: [side.feed, side.other]))
+    await until(lambda: side.tap.connected)
+    side.tap.retrack(side.feed, (TRACK,))
+    side.tap.retrack(side.other, (TRACK,))
+    for _ in range(6):
+        side.send(side.feed, *[bytes(1200)] * 100)
+    side.send(side.other, b"old")
+    other = m.Track(2, "video", 96, 90_000, "")
+    side.tap.retrack(side.other, (other,))
+    side.send(side.other, b"new")
+    side.tap.close(side.other, m.TapClose("other", "stopped"))
+    await side.drained()
+    await until(lambda: any(isinstance(message, m.TapClose) for message in side.received))
+    of_other = [message for message in side.received if getattr(message, "recording", "") == "other"]
+    assert of_other == [
+        m.TapOpen("other", "cam-2", (TRACK,)),
+        m.TapPackets("other", [(1_500_000_000, b"old")]),
+        m.TapOpen("other", "cam-2", (other,)),
+        m.TapPackets("other", [(1_500_000_000, b"new")]),
+        m.TapClose("other", "stopped"),
+    ]
+    running.cancel()
+    server.close()
+
+
+async def test_what_waited_for_a_recorder_that_went_away_is_counted_as_lost(tmp_path: Path) -> None:
+    side = Congested(tmp_path)
+    server = await side.listen()
+    running = asyncio.create_task(side.tap.run(lambda: [side.feed]))
+    await until(lambda: side.tap.connected)
+    side.tap.retrack(side.feed, (TRACK,))
+    for _ in range(6):
+        side.send(side.feed, *[bytes(1200)] * 100)
+    assert side.tap.waiting_bytes
+    side.tap.disconnect()
+    side.tap.flush(side.feed)
+    assert not side.tap.waiting_bytes
+    assert side.feed.lost > 0
+    running.cancel()
+    server.close()
