@@ -139,8 +139,8 @@ class Recording:
             muxed = muxer.fragment(fragment, self._number)
         except OurError as error:
             self._counters.count("record_unmuxable")
-            since = start if self._unmuxed is None else self._unmuxed[0]
-            self._unmuxed = since, end, f"not muxable: {error.detail}"[:200]
+            since, until, _ = self._unmuxed or (start, end, "")
+            self._unmuxed = min(since, start), max(until, end), f"not muxable: {error.detail}"[:200]
             return
         self._put_unmuxed(start)
         self.seen_media = True
