@@ -22,9 +22,12 @@ from relay.channel.messages import AnyMessage, Message, Refused
 
 MAX_FRAME = 8 << 20
 DEFAULT_BOUND = 16 << 20
+MAX_CONNECTIONS = 32
+"""To one socket: control, the tap of a worker, a supervisor that asks; and those before them that are not closed yet."""
 
 declare(
     channel_dropped="messages dropped because a channel's outgoing queue was full",
+    channel_refused="channel connections closed at once because too many were open",
     channel_broken="channel connections closed because a frame could not be read",
 )
 
@@ -199,13 +202,23 @@ async def listen(
 ) -> asyncio.Server:
     """Listen on a Unix socket of mode 0600; `on_connection` is awaited before reading starts (register it there).
 
-    A left-over socket file of a dead process is replaced.
+    A left-over socket file of a dead process is replaced.  Beyond `MAX_CONNECTIONS` a connection is closed at once.
     """
+    opened = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = Connection(reader, writer, on_post=on_post, on_ask=on_ask, counters=counters)
-        await on_connection(connection)
-        await connection.run()
+        nonlocal opened
+        if opened >= MAX_CONNECTIONS:
+            counters.count("channel_refused")
+            writer.close()
+            return
+        opened += 1
+        try:
+            connection = Connection(reader, writer, on_post=on_post, on_ask=on_ask, counters=counters)
+            await on_connection(connection)
+            await connection.run()
+        finally:
+            opened -= 1
 
     path.unlink(missing_ok=True)  # noqa: ASYNC240 - one unlink at start
     previous = os.umask(0o177)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from relay.base.counters import Counters
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import messages
-from relay.channel.framing import MAX_FRAME, Connection, FrameKind, connect, listen, pack, unpack
+from relay.channel.framing import MAX_CONNECTIONS, MAX_FRAME, Connection, FrameKind, connect, listen, pack, unpack
 from relay.channel.messages import AnyMessage, Done, Message, PeerClose, PeerCloseReason, Ping, Refused, TapPackets
 
 
@@ -140,3 +140,37 @@ async def test_the_socket_is_for_its_owner_only(ends: tuple[Ends, Connection]) -
 async def test_nothing_is_sent_after_close(ends: tuple[Ends, Connection]) -> None:
     ends[1].close()
     assert ends[1].post(Refused(Kind.GONE, "late")) is False
+
+
+async def test_connections_to_one_socket_are_bounded_and_a_closed_one_makes_room(tmp_path: Path) -> None:
+    counters, path = Counters(), tmp_path / "s.sock"
+    accepted: asyncio.Queue[Connection] = asyncio.Queue()
+    server = await listen(path, accepted.put, on_post=lambda _connection, _message: None, on_ask=_no_answer, counters=counters)
+
+    async def come() -> asyncio.StreamReader:
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        opened.append(writer)
+        return reader
+
+    opened: list[asyncio.StreamWriter] = []
+    async with asyncio.timeout(10):
+        readers = [await come() for _ in range(MAX_CONNECTIONS)]
+        ours = [await accepted.get() for _ in readers]
+        assert await (await come()).read() == b""
+        assert counters.values["channel_refused"] == 1
+        ours[0].close()
+        assert await readers[0].read() == b""
+        readers.append(await come())
+        ours.append(await accepted.get())
+        for connection in ours:
+            connection.close()
+        for reader in readers:
+            assert await reader.read() == b""
+        for writer in opened:
+            writer.close()
+            await writer.wait_closed()
+    server.close()
+
+
+async def _no_answer(_connection: Connection, message: Message) -> Message:
+    raise OurError(f"no answer to {type(message).__name__}")
