@@ -22,6 +22,7 @@ METHODS = {
     "record": "the recorder's CPU per packet",
     "neighbours": "twenty recorded cameras beside one that tries to cost them their recordings",
     "fleet": "a hundred recorded cameras and four walls: losses, CPU, memory",
+    "sockets": "how quickly others are answered while a camera and a page flood their live sockets",
     "glass": "glass to glass in Chromium, read from the burnt-in time code",
     "networks": "freezes and gaps on bad networks, before and behind the relay",
 }
@@ -46,6 +47,8 @@ def arguments() -> argparse.Namespace:
         "--spread", action="store_true", help="packets of a picture spread over its time, as radios deliver them"
     )
     parser.add_argument("--cameras", type=int, help="`fleet`: how many cameras (100)")
+    parser.add_argument("--walls", type=int, help="`fleet`: how many walls, each with its page (4)")
+    parser.add_argument("--tiles", type=int, help="`fleet`: how many tiles each wall has (16)")
     parser.add_argument("--count", type=int, help="`join`, `switch`: how many times (40)")
     parser.add_argument("--only", help="`networks`: rows whose name contains this")
     parser.add_argument("--json", help="write the rows to this file")

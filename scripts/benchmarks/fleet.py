@@ -1,16 +1,23 @@
-"""A hundred cameras at 500 kbit/s, all recorded and sealed, and four walls of sixteen tiles.
+"""A hundred cameras at 500 kbit/s, all recorded and sealed, and four walls of sixteen tiles (`--cameras --walls --tiles`).
 
-The whole relay on 127.0.0.1 (one worker, one recorder), thin cameras in one process, thin walls in another; every tile shows a
-camera of its own.  Figures over the run: packets that the walls missed (by sequence numbers), CPU of each process, its memory
-at the beginning and the end and the slope between; afterwards every recording is verified and its gaps are counted.  A full
-run is thirty minutes (`--seconds 1800`); the table says how long this one was.
+The whole relay on 127.0.0.1 (one worker, one recorder), thin cameras in a process for each hundred, thin walls in another;
+every tile shows a camera of its own, as long as there are enough.  Each wall has its page's live socket, which gets the state
+of every camera.  Figures over the run: packets that the walls missed (by sequence numbers), what each page received, pages
+whose socket was closed, CPU of each process, its memory at the beginning and the end and the slope between; afterwards every
+recording is verified and its gaps are counted.  A full run is thirty minutes (`--seconds 1800`); the table says how long this
+one was.
 
-Owns: the fleet and its figures.  Must never know: how a recording is judged (`relay verify` does).
+The run fails where a page was disconnected or missed a camera, a recording has a gap or a finding, or the walls missed more
+than one packet in a thousand.
+
+Owns: the fleet, its figures and their bounds.  Must never know: how a recording is judged (`relay verify` does).
 """
 
 import argparse
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator, Iterator
 
 from scripts.benchmarks.rig import Hosts, LoadProcess, Meter, attempt
 from scripts.benchmarks.tables import Row, busy_note, markdown, slope
@@ -18,66 +25,113 @@ from scripts.benchmarks.whole import ROLES, WallSeat, Whole, loads, sending, ver
 
 COLUMNS = (
     "cameras", "tiles", "seconds", "packets_in", "packets_out", "lost_by_walls", "kernel_dropped",
-    "recordings", "gaps",
+    "pages_open", "cameras_seen", "page_messages_per_s", "page_kb_per_s", "recordings", "gaps",
 )  # fmt: skip
 PROCESSES = ("process", "cpu_share", "memory_first_mb", "memory_last_mb", "mb_per_minute")
 KBPS, CAMERAS, WALLS, TILES = 500, 100, 4, 16
+CAMERAS_PER_PROCESS = 100
+"""Cameras that one process of the load sends.  Each process connects its cameras beside the others."""
 SETTLE_SECONDS = 3.0
-SETUP_SECONDS = 400.0
+SETUP_SECONDS, SETUP_SECONDS_PER_CAMERA = 300.0, 3.0
 """Seconds that connecting, stopping and verifying may take beside the run."""
+MOST_LOST = 0.001
 
 
 async def measure(_: Hosts, options: argparse.Namespace) -> list[Row]:
-    """One fleet for so long."""
+    """One fleet for so long; raise SystemExit where a bound was broken."""
     cameras, seconds = options.cameras or CAMERAS, options.seconds or 40.0
-    row = await attempt(one_fleet(cameras, seconds), {"cameras": cameras, "seconds": seconds}, seconds + SETUP_SECONDS)
+    walls, tiles = options.walls or WALLS, options.tiles or TILES
+    longest = seconds + SETUP_SECONDS + SETUP_SECONDS_PER_CAMERA * cameras
+    row = await attempt(one_fleet(cameras, walls, tiles, seconds), {"cameras": cameras, "seconds": seconds}, longest)
     print(markdown([row], COLUMNS), "", markdown(row.get("processes", []), PROCESSES), sep="\n", flush=True)
+    broken = list(broken_bounds(row, walls))
+    if broken:
+        raise SystemExit(f"beyond the bounds: {'; '.join(broken)}")
     return [row]
 
 
-async def one_fleet(cameras: int, seconds: float) -> Row:
+def broken_bounds(row: Row, walls: int) -> Iterator[str]:
+    """Yield what went wrong."""
+    if "error" in row:
+        yield str(row["error"])
+        return
+    if row["pages_open"] < walls:
+        yield f"{walls - row['pages_open']} pages were disconnected"
+    if row["cameras_seen"] < row["cameras"]:
+        yield f"a page got the states of {row['cameras_seen']} of {row['cameras']} cameras only"
+    if row["gaps"] or row["whole"] < row["cameras"]:
+        yield f"{row['gaps']} gaps, {row['whole']} of {row['cameras']} recordings whole"
+    if row["lost_by_walls"] > MOST_LOST * row["packets_out"]:
+        yield f"the walls missed {row['lost_by_walls']} packets"
+
+
+async def one_fleet(cameras: int, walls: int, tiles: int, seconds: float) -> Row:
     """Enrol and connect them all, measure, stop, verify."""
     async with whole() as found:
-        with loads(2) as (field, room):
+        with loads(1 + -(-cameras // CAMERAS_PER_PROCESS)) as (room, *fields):
             names = await found.enrol(cameras)
-            async with sending(field, 0.05):  # who is there already must not wait for the others: that would be a gap
-                for camera in names:
-                    await found.publish(field, camera, kbps=KBPS)
-            row = await filmed(found, field, room, names, seconds)
-            async with sending(field):  # a camera that fell silent before the end would leave a gap of our making
+            async with all_sending(fields, 0.05):  # who is there already must not wait for the others: that would be a gap
+                await asyncio.gather(*(connect(found, field, names[at :: len(fields)]) for at, field in enumerate(fields)))
+            row = await filmed(found, fields, room, names, (walls, tiles), seconds)
+            async with all_sending(fields):  # a camera that fell silent before the end would leave a gap of our making
                 await found.relay.stop()
         codes, gaps = await asyncio.to_thread(verdicts, found.relay)
-    whole_ones = f"{codes.count(0)} of {len(codes)} whole"
-    return {**row, "recordings": whole_ones, "gaps": len(gaps), "gap_spans": gaps[:100]}
+    whole_ones = codes.count(0)
+    verified = {"recordings": f"{whole_ones} of {len(codes)} whole", "whole": whole_ones}
+    return {**row, **verified, "gaps": len(gaps), "gap_spans": gaps[:100]}
 
 
-async def filmed(found: Whole, field: LoadProcess, room: LoadProcess, names: list[str], seconds: float) -> Row:
-    """Open the walls, let everything settle, and measure."""
-    async with sending(field), sending(room, 0.1):
-        walls = [await WallSeat.open(found, room, TILES) for _ in range(WALLS)]
-        for tile in range(WALLS * TILES):
-            await walls[tile // TILES].assign(tile % TILES, names[tile % len(names)])
+async def connect(found: Whole, field: LoadProcess, names: list[str]) -> None:
+    """Connect the cameras of one process, one after the other."""
+    for camera in names:
+        await found.publish(field, camera, kbps=KBPS)
+
+
+@contextlib.asynccontextmanager
+async def all_sending(fields: list[LoadProcess], step: float = 0.5) -> AsyncIterator[None]:
+    """Have the cameras of all these processes send inside the block."""
+    async with contextlib.AsyncExitStack() as stack:
+        for field in fields:
+            await stack.enter_async_context(sending(field, step))
+        yield
+
+
+async def filmed(
+    found: Whole, fields: list[LoadProcess], room: LoadProcess, names: list[str], grid: tuple[int, int], seconds: float
+) -> Row:
+    """Open the walls (so many, of so many tiles), let everything settle, and measure."""
+    count, tiles = grid
+    async with all_sending(fields), sending(room, 0.1):
+        walls = [await WallSeat.open(found, room, tiles) for _ in range(count)]
+        for tile in range(count * tiles):
+            await walls[tile // tiles].assign(tile % tiles, names[tile % len(names)])
         await asyncio.sleep(SETTLE_SECONDS)
     # The cameras go on as if nothing were: what the walls miss shows in the sequence numbers.
     before = await counters(found)
     meters = {role: Meter(found.pid(role)) for role in ROLES}
+    for wall in walls:
+        wall.messages = wall.bytes = 0
+        wall.cameras.clear()
     sampling = asyncio.create_task(sampled(found, seconds))
-    sent, seen = await asyncio.gather(
-        field.ask("run", seconds=seconds, delays=False, settle=False),
-        room.ask("run", seconds=seconds, delays=False, settle=False),
+    seen, *sent = await asyncio.gather(
+        *(load.ask("run", seconds=seconds, delays=False, settle=False) for load in (room, *fields))
     )
     processes = [process_row(role, meters[role].used() / seconds, await sampling) for role in ROLES]
     after = await counters(found)
     return {
         "cameras": len(names),
-        "tiles": WALLS * TILES,
+        "tiles": count * tiles,
         "seconds": seconds,
-        "packets_in": sent["sent"],
+        "packets_in": sum(each["sent"] for each in sent),
         "packets_out": sum(seen["packets"]),
         "lost_by_walls": sum(seen["lost"]),
         "kernel_dropped": after["udp_overflow"] - before["udp_overflow"],
+        "pages_open": sum(not wall.reading.done() for wall in walls),
+        "cameras_seen": min(len(wall.cameras) for wall in walls),
+        "page_messages_per_s": sum(wall.messages for wall in walls) / count / seconds,
+        "page_kb_per_s": sum(wall.bytes for wall in walls) / count / seconds / 1000,
         "processes": processes,
-        "note": "; ".join(filter(None, (busy_note(sent["busy"]), busy_note(seen["busy"])))),
+        "note": "; ".join(filter(None, (busy_note(each["busy"]) for each in (seen, *sent)))),
     }
 
 

@@ -6,9 +6,11 @@ Everything that they send is recorded and sealed, and every view is in the journ
 
 import asyncio
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +103,10 @@ class WallSeat(Seat):
         super().__init__(index, location)
         self._whole, self._socket = whole, socket
         self._answers: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(4096)
+        self.messages = self.bytes = 0
+        """What the live socket has brought."""
+        self.cameras: set[str] = set()
+        """The cameras whose states came since this was emptied."""
         self.reading = asyncio.create_task(self._read())
 
     @classmethod
@@ -111,10 +117,14 @@ class WallSeat(Seat):
         await load.connect("sink", made["index"], answer)
         return cls(whole, made["index"], location, await whole.marie.live())
 
+    @property
+    def secret(self) -> str:
+        """The name of its viewer session."""
+        return self.location.rsplit("/", 1)[1]
+
     async def assign(self, slot: int, camera: str) -> None:
         """Show a camera in a slot; raises RuntimeError where that is refused."""
-        wall = self.location.rsplit("/", 1)[1]
-        wanted = {"t": "assign", "wall": wall, "worker": 0, "slot": slot, "camera": camera, "layer": "high"}
+        wanted = {"t": "assign", "wall": self.secret, "worker": 0, "slot": slot, "camera": camera, "layer": "high"}
         await self._socket.send_bytes(msgpack.packb({**wanted, "intervention": self._whole.intervention}))
         async with asyncio.timeout(10):
             while (said := await self._answers.get())["slot"] != slot:
@@ -126,6 +136,9 @@ class WallSeat(Seat):
         """Listen as a page does, or the relay would close the socket of one that does not take its messages."""
         async for message in self._socket:
             said = msgpack.unpackb(message.data)
+            self.messages, self.bytes = self.messages + 1, self.bytes + len(message.data)
+            if said["t"] == "states":
+                self.cameras |= {state["camera"] for state in said["cameras"]}
             if said["t"] in ("assigned", "refused"):
                 self._answers.put_nowait(said)
 
@@ -159,7 +172,8 @@ async def whole(settings: Mapping[str, str] | None = None) -> AsyncIterator[Whol
 
 def verdicts(relay: RelayUnderTest) -> tuple[list[int], list[Row]]:
     """Verify every recording of a relay that was stopped; return the exit codes, and the gaps named in their verdicts."""
-    checked = [relay.verify(folder) for folder in relay.recordings()]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        checked = list(threads.map(relay.verify, relay.recordings()))
     return [code for code, _ in checked], [gap for _, verdict in checked for gap in gaps_of(verdict)]
 
 

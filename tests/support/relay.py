@@ -202,8 +202,8 @@ class Person:
             return text, response.headers["Location"]
 
     async def live(self) -> aiohttp.ClientWebSocketResponse:
-        """Open the page's live socket."""
-        return await self._http.ws_connect(f"{self._relay.url}/live")
+        """Open the page's live socket, as the page does."""
+        return await self._http.ws_connect(f"{self._relay.url}/live?states=batch")
 
     async def read(self, path: str) -> bytes:
         """Return the body of a GET; raises AssertionError unless it is 200."""
