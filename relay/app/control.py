@@ -116,6 +116,7 @@ def _timers(control: Control) -> list[asyncio.Task[None]]:
         (5.0, journal.flush_refusals),
         (10.0, tidy),
         (30.0, services.playbacks.tick),
+        (30.0, control.unopened.tick),
         (session_keys.EVERY_SECONDS, control.sessions.tick),
         (60.0, checkpoint),
     )

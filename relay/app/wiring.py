@@ -18,6 +18,7 @@ from relay.archive.playback import Playbacks
 from relay.archive.recordings import Recordings
 from relay.archive.repair import Repair
 from relay.archive.retention import Retention
+from relay.archive.unopened import Unopened
 from relay.archive.verification import Verification
 from relay.base.clock import Clock, SteadyClock, SystemClock
 from relay.base.counters import Counters
@@ -36,6 +37,7 @@ from relay.http.shares import DOWNLOADS_PER_PERSON, DOWNLOADS_PER_SIGN_IN, LIVE_
 from relay.live.camera_intents import CameraIntents
 from relay.live.camera_sockets import CameraSockets
 from relay.live.capture import Capture
+from relay.live.offer_refusals import OfferRefusals
 from relay.live.processes import ProcessClient, Processes
 from relay.live.rules import LiveRules
 from relay.live.session_keys import SessionKeys
@@ -92,6 +94,8 @@ class Control:
     capture: Capture
     retention: Retention
     sessions: SessionKeys
+    offer_refusals: OfferRefusals
+    unopened: Unopened
     background: Background
 
 
@@ -195,9 +199,9 @@ async def wire(
         downloads=Shares(DOWNLOADS_PER_SIGN_IN, DOWNLOADS_PER_PERSON, counters),
         vault_probe=VaultProbe(stores.vault.root, clock, deadline), process_counters=reports.counters,
     )  # fmt: skip
-    control = Control(context, stores, processes, capture, retention, sessions, Background(counters))
-    _introduce(control)
-    return control
+    background, unopened = Background(counters), _unopened(basis, recordings, capture, processes)
+    refusals = OfferRefusals(stores.journal, background, counters)
+    return _introduced(Control(context, stores, processes, capture, retention, sessions, refusals, unopened, background))
 
 
 def _rules(settings: Settings) -> LiveRules:
@@ -260,6 +264,13 @@ def _retention(basis: _Basis, playbacks: Playbacks, capture: Capture) -> Retenti
         stores.catalogue, stores.journal, basis.authorizer, stores.vault, stores.keyring, basis.clock, basis.counters,
         end_views=playbacks.end_of_recording, close_open=lambda recording: capture.finish(recording, "stopped"),
         deadline=basis.deadline,
+    )  # fmt: skip
+
+
+def _unopened(basis: _Basis, recordings: Recordings, capture: Capture, processes: Processes) -> Unopened:
+    return Unopened(
+        recordings, basis.stores.vault, basis.clock, held=capture.open,
+        is_ready=lambda: all(recorder.up for recorder in processes.recorders),
     )  # fmt: skip
 
 
@@ -329,8 +340,8 @@ def _digest_in(path: Path | None) -> str | None:
     return token_digest(token)
 
 
-def _introduce(control: Control) -> None:
-    """Register each service with the services whose events it needs."""
+def _introduced(control: Control) -> Control:
+    """Register each service with the services whose events it needs; return the control."""
     services = control.context
 
     def signed_out(user: str) -> None:
@@ -350,6 +361,7 @@ def _introduce(control: Control) -> None:
     services.camera_sockets.on_press.append(services.live.camera_pressed)
     services.streams.on.gone.append(lambda camera, reason: changed(camera))
     services.streams.on.alarm.append(services.live.alarm)
+    services.streams.on.refused.append(control.offer_refusals.take)
     services.recordings.on_damaged.append(lambda camera: services.live.alarm(camera, AlarmReason.RECORDING_DAMAGED))
     control.capture.disk.on_change.append(lambda outlook: services.live.send_all(disk_message(outlook)))
     services.live.greetings.append(lambda: disk_message(control.capture.disk.outlook))
@@ -361,6 +373,7 @@ def _introduce(control: Control) -> None:
         _send_worker(services, process, up=True)
 
     services.processes.on_up(worker_up)
+    return control
 
 
 def _send_worker(services: Context, process: ProcessClient, *, up: bool) -> None:

@@ -321,7 +321,8 @@ def _row(row: Recording, folder: bool, key_day: str | None) -> list[Disagreement
         found.append(Disagreement("damaged", name, _DAMAGED))
     if not folder and row.links:
         found.append(Disagreement("folder_missing", name, "in the catalogue with fragments, without a folder"))
-    if key_day is None:
+    never_opened = row.reason == "refused" and not row.links and not folder
+    if key_day is None and not never_opened:
         found.append(Disagreement("key_missing", name, "not erased, but its key is gone: it can no longer be opened"))
     return found
 

@@ -3,7 +3,7 @@
 Owns: rows about recordings (I1: a row comes after its link is on disk).  Must never know: packets, how a recording is played.
 
 API for callers:
-* `await begin(camera, intervention, trigger=, threat=, bearer=, previous=) -> (Plan, key)`: journal entry, key, row; then the
+* `await begin(camera, intervention, trigger=, threat=, ...) -> (Plan, key)`: journal entry and row, then the key; then the
   caller sends `RecordOpen(plan, key)`; `await abandoned(recording, reason)` when the recorder refused.
 * `await segment_sealed(msg)`, `await gap_seen(msg)`, `await closed(msg)`: the facts that recorders report.
 * `await list(person, filter)`, `await get(person, id) -> Detail`.
@@ -14,6 +14,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast
+
+from msgspec.structs import replace
 
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
@@ -31,7 +33,7 @@ from relay.policy.roles import Action, Person
 from relay.policy.texts import clean_text
 from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_in_background, wait_within
 from relay.store.accounts import Camera
-from relay.store.catalogue import Catalogue, Recording, RecordingFilter, Segment
+from relay.store.catalogue import Catalogue, Recording, RecordingFilter, Segment, inserting
 from relay.store.journal import Entry, Journal, Operation
 from relay.store.keyring import Keyring
 
@@ -84,6 +86,10 @@ class Recordings:
 
     # --- the life of a recording -------------------------------------------------------------------------------------------
 
+    def check(self, camera: Camera, trigger: str, threat: str) -> None:
+        """Raise TheirError where policy would refuse the recording: no trigger (REC-02), no declared threat (LIV-01)."""
+        self._plan(camera, "", clean_text(trigger, "trigger"), threat, None, None)
+
     async def begin(
         self,
         camera: Camera,
@@ -93,21 +99,31 @@ class Recordings:
         threat: str,
         bearer: str | None = None,
         previous: str | None = None,
+        recording: str | None = None,
+        started_ns: int | None = None,
     ) -> tuple[Plan, bytes]:
-        """Prepare a recording: journal entry, key on disk, row.  Return the plan and the key for `RecordOpen`.
+        """Prepare a recording: journal entry and row in one transaction, then its key on disk.
 
+        Return the plan and the key for `RecordOpen`.  `recording`: its id, where one was reserved; `started_ns`: when its
+        first packet came (UTC), now where none has.
         REC-02: a trigger and an intervention are required; LIV-01: a threat where the regime asks for one.
         """
-        plan = self._plan(camera, intervention, clean_text(trigger, "trigger"), threat, bearer, previous)
+        plan = self._plan(camera, intervention, clean_text(trigger, "trigger"), threat, bearer, previous, started_ns)
+        if recording is not None:
+            plan = replace(plan, recording=recording)
         try:
-            await self._enter_begin(plan)
-            return plan, await self._key_and_row(plan, camera.commune)
+            await self._enter_begin(plan, camera.commune)
+            making = asyncio.to_thread(self._keyring.create_recording_key, plan.recording, plan.expires_on)
+            return plan, await wait_within(making, self._deadline)
         except asyncio.CancelledError:
             # The relay stops, or the camera hung up: without this entry `relay check` would miss a recording for ever.
             run_in_background(self.abandoned(plan.recording, "the request was cancelled"))
             raise
+        except OurError as error:
+            run_in_background(self.abandoned(plan.recording, error.detail))
+            raise
 
-    async def _enter_begin(self, plan: Plan) -> None:
+    async def _enter_begin(self, plan: Plan, commune: str) -> None:
         details: dict[str, str | int | bool | None] = {
             "event": "recording begun",
             "intervention": plan.intervention,
@@ -119,24 +135,30 @@ class Recordings:
             Operation.COLLECTE, plan.camera, "camera", motive=plan.trigger, object_type="recording", object_id=plan.recording,
             details=details,
         )  # fmt: skip
-        await self._journal.append(entry, deadline=self._deadline)
+        await self._journal.append(entry, beside=inserting(_row(plan, commune)), deadline=self._deadline)
 
-    async def _key_and_row(self, plan: Plan, commune: str) -> bytes:
-        try:
-            making = asyncio.to_thread(self._keyring.create_recording_key, plan.recording, plan.expires_on)
-            key = await wait_within(making, self._deadline)
-            await self._catalogue_in_time.recordings.add(_row(plan, commune))
-        except OurError as error:
-            run_in_background(self.abandoned(plan.recording, error.detail))
-            raise
-        return key
+    async def abandon_unopened(self, before_ns: int, known: Callable[[str], bool]) -> None:
+        """Close the rows of recordings that were begun before `before_ns` (UTC) and never opened: control died meanwhile.
+
+        `known`: whether a recorder holds a recording or anything of it is in the vault.
+        """
+        for row in await self._catalogue.recordings.find(RecordingFilter(state="open", to_ns=before_ns, limit=500)):
+            if not row.links and not known(row.recording):
+                await self.abandoned(row.recording, "control ended before a recorder opened it")
 
     def _plan(
-        self, camera: Camera, intervention: str, trigger: str, threat: str, bearer: str | None, previous: str | None
+        self,
+        camera: Camera,
+        intervention: str,
+        trigger: str,
+        threat: str,
+        bearer: str | None,
+        previous: str | None,
+        started_ns: int | None = None,
     ) -> Plan:
         if rules_of(camera.regime).threat_required:
             threat = check_threat(threat).value
-        now_ns = self._clock.utc_ns()
+        now_ns = self._clock.utc_ns() if started_ns is None else started_ns
         return Plan(
             recording=new_id(now_ns),
             camera=camera.camera,

@@ -88,6 +88,7 @@ class Code(StrEnum):
     INTERVENTION_NOT_FOUND = "intervention_not_found"
     CAMERA_NOT_LIVE = "camera_not_live"
     CAMERA_LIVE = "camera_live"
+    RECORDINGS_TOO_FAST = "recordings_too_fast"
     CAMERA_NOT_CONNECTED = "camera_not_connected"
     SESSION_NOT_FOUND = "session_not_found"
     SLOT_NOT_FOUND = "slot_not_found"

@@ -39,8 +39,9 @@ SourceState: TypeAlias = Literal["connecting", "live", "frozen", "lost", "ended"
 class PublishOpen(Message, frozen=True):
     """Accept a camera's SDP offer (WHIP); without `sound` (VID-01) its audio is answered inactive, and dropped where it comes.
 
-    Answered by `Answer` or `Refused`.  `recording`: what the tap feeds (opened at the recorder beforehand), None where the
-    original is the camera's own and only the chain of what passed is kept (the recorder still gets the tap under that id).
+    Answered by `Answer` or `Refused`.  `recording`: what the tap feeds; None: nothing.  While `is_recording_open` is False no
+    recorder has opened it: packets wait, bounded, no viewer is shown any (LIV-02), and the worker posts `RecordingWanted` when
+    the first authenticated media packet came.  `RecordingSwitch` ends the wait.
     """
 
     session: str
@@ -51,6 +52,7 @@ class PublishOpen(Message, frozen=True):
     silence_after: float
     """Seconds without an authenticated packet after which the camera is declared lost."""
     sound: bool = True
+    is_recording_open: bool = True
 
 
 class ViewerOpen(Message, frozen=True):
@@ -130,14 +132,24 @@ class PublisherChange(Message, frozen=True):
     """When its transmission was confirmed last (LIV-07); kept for a control that restarts."""
 
 
-class RecordingSwitch(Message, frozen=True):
-    """From now on a camera's session feeds another recording (the one before died with its recorder).
+class PublisherKeep(Message, frozen=True):
+    """Keep this for a control that restarts: why the camera publishes.  Opaque to the worker.  Post."""
 
-    Answered by `Done`; the worker posts `TapOpen` for the new one.  Refused NOT_FOUND where the session is gone.
+    session: str
+    kept: bytes
+
+
+class RecordingSwitch(Message, frozen=True):
+    """From now on a camera's session feeds this recording, whose signed start is durable.
+
+    It is the session's first one, or follows one that died with its recorder.  Answered by `Done`; the worker posts `TapOpen`
+    for it, and what waited.  Refused NOT_FOUND where the session is gone.  `is_open` False: it is not open, and packets wait
+    for it as after `PublishOpen`; the recording that the session was to continue ended before any media came.
     """
 
     session: str
     recording: str
+    is_open: bool = True
 
 
 class InventoryAsk(Message, frozen=True):
@@ -176,6 +188,10 @@ class PublisherHeld(Message, frozen=True):
     silent_for: float
     confirmed_mono: float | None = None
     """As `PublisherChange` said last."""
+    is_recording_open: bool = True
+    """Whether the recording's signed start is known to be durable; else its packets wait."""
+    kept: bytes = b""
+    """As `PublisherKeep` said last."""
 
 
 class LegHeld(Message, frozen=True):
@@ -214,6 +230,15 @@ class PublisherState(Message, frozen=True):
     state: SourceState
     reason: str
     at_ns: int
+
+
+class RecordingWanted(Message, frozen=True):
+    """Media came on a session whose recording is not open yet; repeated each second until `RecordingSwitch`."""
+
+    session: str
+    camera: str
+    since_mono: float
+    """When the first authenticated media packet came."""
 
 
 class ViewerState(Message, frozen=True):
@@ -315,6 +340,8 @@ class RecordOpen(Message, frozen=True):
 
     plan: Plan
     key: bytes
+    since_mono: float | None = None
+    """When the first packet came that waits for it; None: none waits."""
 
 
 class RecordClose(Message, frozen=True):
@@ -444,12 +471,14 @@ AnyMessage: TypeAlias = (
     | LeaseRenew
     | KeyframeAsk
     | PublisherChange
+    | PublisherKeep
     | RecordingSwitch
     | InventoryAsk
     | Answer
     | Patched
     | WorkerInventory
     | PublisherState
+    | RecordingWanted
     | ViewerState
     | LegStarted
     | LegEnded

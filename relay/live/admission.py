@@ -44,6 +44,14 @@ class Admission:
         known = await self._catalogue.within(deadline).recordings.get(recording)
         return Circumstances(known.intervention, known.trigger, known.threat, known.bearer)
 
+    async def is_begun(self, recording: str) -> bool:
+        """Return whether the catalogue knows a recording."""
+        try:
+            await self._catalogue.recordings.get(recording)
+        except TheirError:
+            return False
+        return True
+
     async def check(self, publish_session: PublishSession, revocations: int, deadline: Deadline) -> None:
         """Check a publish session that began when `revocations` was the camera's count.
 

@@ -119,12 +119,33 @@ class Capture:
 
     # --- orders -------------------------------------------------------------------------------------------------------
 
-    async def begin(self, index: int, camera: Camera, circumstances: Circumstances, previous: str | None) -> str:
-        """Open a recording: journal entry, key and row durable, then its signed start on disk; return its id.
+    def check(self, index: int, camera: Camera, circumstances: Circumstances) -> None:
+        """Raise what would refuse a recording: TheirError as policy says, OurError while the recorder's disk takes nothing."""
+        self._recordings.check(camera, circumstances.trigger, circumstances.threat)
+        self.require_disk(index)
 
+    def require_disk(self, index: int) -> None:
+        """Raise OurError while a recorder reports that its disk takes nothing: no entry, key and row are made in vain."""
+        if self.disk.state_of(index) != "ok":
+            raise OurError("the vault cannot be written", retry_after=2.0, code=Code.RECORDER_NOT_READY)
+
+    async def begin(
+        self,
+        index: int,
+        camera: Camera,
+        circumstances: Circumstances,
+        previous: str | None,
+        *,
+        recording: str | None = None,
+        since: tuple[float, int] | None = None,
+    ) -> str:
+        """Open a recording: journal entry, row and key durable, then its signed start on disk; return its id.
+
+        `recording`: its id, where one was reserved; `since`: when its first packet came, as monotonic seconds and UTC ns.
         Raises TheirError as policy says (no threat, LIV-01) and OurError when any of it fails: then nothing is transmitted
         (LIV-02).
         """
+        self.require_disk(index)
         plan, key = await self._recordings.begin(
             camera,
             circumstances.intervention,
@@ -132,10 +153,13 @@ class Capture:
             threat=circumstances.threat,
             bearer=circumstances.bearer,
             previous=previous,
+            recording=recording,
+            started_ns=since[1] if since is not None else None,
         )
         self._held[plan.recording] = OpenRecording(plan.recording, camera.camera, index)
         try:
-            await self._processes.recorders[index].ask(RecordOpen(plan, key), Done, RECORDER_SECONDS)
+            order = RecordOpen(plan, key, since[0] if since is not None else None)
+            await self._processes.recorders[index].ask(order, Done, RECORDER_SECONDS)
         except asyncio.CancelledError:
             # The relay stops.  If the recorder has opened the recording, its own report closes the row later.
             run_in_background(self._recordings.abandoned(plan.recording, "the request was cancelled"))

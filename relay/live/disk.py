@@ -83,6 +83,10 @@ class Disk:
         """Free bytes as each recorder saw them."""
         return dict(self._free)
 
+    def state_of(self, recorder: int) -> DiskState:
+        """Return what one recorder reported last; `ok` before its first report."""
+        return self._states.get(recorder, "ok")
+
     def take(self, recorder: int, state: DiskState, free: int, now: float) -> None:
         """Take one recorder's report of `now` (monotonic seconds)."""
         self._states[recorder], self._free[recorder] = state, free

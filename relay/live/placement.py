@@ -27,7 +27,7 @@ class FormerPlace:
     left: float
     """Monotonic seconds of that session's end."""
     previous: str | None
-    """The recording that the session fed."""
+    """The recording that the session fed, or the one before it where none began."""
     intervention: str
     confirmed: float
 
@@ -45,7 +45,7 @@ class SessionPlacement:
         self._former[publish_session.camera.camera] = FormerPlace(
             publish_session.worker,
             self._clock.monotonic(),
-            publish_session.recording,
+            publish_session.recording or publish_session.previous,
             publish_session.circumstances.intervention,
             publish_session.confirmed,
         )

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from relay.base.errors import TheirError
 from relay.channel.messages import Answer, SourceReport, SourceState
-from relay.live.capture import Circumstances
+from relay.live.capture import Circumstances, CloseReason
 from relay.live.ice_restart import IceGeneration
 from relay.protocol.page import AlarmReason
 from relay.store.accounts import Camera
@@ -33,9 +34,16 @@ class WorkerState:
     report: SourceReport | None = None
 
 
+class SessionEnding(NamedTuple):
+    """An end on purpose, as the signed end of the recording says it."""
+
+    reason: CloseReason
+    author: str | None
+
+
 @dataclass(slots=True, eq=False)
 class PublishSession:
-    """One camera's publish session.  `recording` is written by `live/recording_supervisor` only."""
+    """One camera's publish session.  `recording` is written by `recording_start` and `recording_supervisor` only."""
 
     camera: Camera
     """The enrolment as it holds for this session: `original` does not change while a recording is open."""
@@ -43,11 +51,20 @@ class PublishSession:
     """Names the session in the channel and in its `Location`."""
     worker: int
     recording: str | None
+    """The recording that it feeds, open; None before its first media (`recording_start`)."""
     circumstances: Circumstances
     since: float
     """Monotonic seconds of its beginning: no step of the wall clock ends a transmission."""
     ice: IceGeneration
     reported: WorkerState = field(default_factory=WorkerState)
+    reserved: str = ""
+    """The id under which its recording will begin, while `recording` is None."""
+    reserved_is_begun: bool = False
+    """Whether an earlier control has entered that id in the journal: it is used only where a recorder holds it open."""
+    previous: str | None = None
+    """The recording that the one to begin will name as the one before."""
+    ended: SessionEnding | None = None
+    """How it ended on purpose, None while it did not."""
     confirmed: float = field(init=False)
     """Monotonic seconds from which its time limit counts (LIV-07): its beginning, or the last confirmation."""
     acknowledged: SessionTerms = field(init=False)
@@ -57,6 +74,11 @@ class PublishSession:
         """A session counts as confirmed by its beginning."""
         self.confirm(self.since)
         self.acknowledged = self.terms
+
+    @property
+    def recording_id(self) -> str:
+        """The id of the recording that it feeds, or will feed once media comes."""
+        return self.recording or self.reserved
 
     @property
     def terms(self) -> SessionTerms:
@@ -82,12 +104,16 @@ class Opened:
 
 @dataclass(slots=True)
 class Listeners:
-    """Who is notified: `change(camera)`, `removed(publish session)`, `gone(camera, reason)`, `alarm(camera, reason)`."""
+    """Who is notified.
+
+    `change(camera)`, `removed(publish session)`, `gone(camera, reason)`, `alarm(camera, reason)`, `refused(camera, error)`.
+    """
 
     change: list[Callable[[str], None]] = field(default_factory=list)
     removed: list[Callable[[PublishSession], None]] = field(default_factory=list)
     gone: list[Callable[[str, str], None]] = field(default_factory=list)
     alarm: list[Callable[[str, AlarmReason], None]] = field(default_factory=list)
+    refused: list[Callable[[str, TheirError], None]] = field(default_factory=list)
 
     def notify_change(self, camera: str) -> None:
         """Something about a camera changed."""
@@ -108,3 +134,8 @@ class Listeners:
         """Something happened that a person must see."""
         for listener in self.alarm:
             listener(camera, reason)
+
+    def notify_refused(self, camera: str, error: TheirError) -> None:
+        """A camera's offer was refused."""
+        for listener in self.refused:
+            listener(camera, error)

@@ -1,14 +1,16 @@
 """How a camera's offer becomes a publish session.
 
-Owns: the order of a publication: take over the camera's earlier session, choose a worker, open the recording,
-ask the worker, look at camera and intervention once more.  Must never know: HTTP, viewers.
+Owns: the order of a publication: take over the camera's earlier session, look at its pace, choose a worker, ask it, find out
+why the camera publishes, look at camera and intervention once more.  Must never know: HTTP, viewers, how a recording begins.
 """
+
+import math
 
 from relay.base.clock import Clock
 from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, RelayError, TheirError
-from relay.base.ids import new_token
+from relay.base.ids import new_id, new_token
 from relay.channel import messages as m
 from relay.channel.messages import PeerCloseReason
 from relay.live.admission import Admission
@@ -17,11 +19,12 @@ from relay.live.capture import Capture, Circumstances, CloseReason
 from relay.live.ice_restart import IceGeneration, ufrag_of
 from relay.live.processes import ProcessClient, Processes
 from relay.live.publish_sessions import Opened, PublishSession
+from relay.live.recording_start import keep
 from relay.live.rules import LiveRules
 from relay.live.session_end import SessionEnd
 from relay.live.session_registry import SessionRegistry
 from relay.policy.regimes import rules_of
-from relay.runtime.deadlines import Deadline, run_and_wait
+from relay.runtime.deadlines import Deadline
 from relay.store.accounts import Camera
 
 TAKE_OVER_SECONDS = 2.0
@@ -33,6 +36,7 @@ declare(
     publications="camera sessions accepted",
     publications_taken_over="camera sessions replaced because the old one was silent",
     publications_resumed="camera sessions that continued a recording",
+    publications_paced="offers refused because their camera began new recordings too fast; each is told for how long",
 )
 
 
@@ -66,6 +70,13 @@ class Publishing:
 
     async def publish(self, camera: Camera, offer: str) -> Opened:
         """Accept a camera's offer; raises as `Streams.publish` says."""
+        try:
+            return await self._publish(camera, offer)
+        except TheirError as error:
+            self._registry.on.notify_refused(camera.camera, error)
+            raise
+
+    async def _publish(self, camera: Camera, offer: str) -> Opened:
         revocations = self._admission.revocations(camera.camera)
         async with self._registry.lock(camera.camera):
             await self._take_over(camera.camera)
@@ -74,6 +85,8 @@ class Publishing:
                 publish_session, opened = await self._open(camera, index, offer)
                 await self._admit(publish_session, revocations)
             self._registry.add(publish_session)
+        kept = m.PublisherKeep(publish_session.secret, keep(publish_session.circumstances))
+        self._processes.workers[publish_session.worker].post(kept)
         self._counters.count("publications")
         self._registry.on.notify_change(camera.camera)
         return opened
@@ -105,37 +118,55 @@ class Publishing:
         return next((held for held in inventory.publishers if held.session == secret), None)
 
     async def _open(self, camera: Camera, index: int, offer: str) -> tuple[PublishSession, Opened]:
-        """Open the recording, then the publish session at the worker; a refused offer closes a new recording (VID-01)."""
-        recording, circumstances, resumed = await self._recording(camera, index)
-        secret = new_token()
+        """Open the publish session at the worker, which judges the offer; nothing is written for an offer that it refuses."""
+        resumed = self._capture.resumable(camera.camera, index)
+        if resumed is None:
+            self._check_pace(camera.camera)
+            self._capture.require_disk(index)
+        secret, reserved = new_token(), new_id(self._clock.utc_ns())
         sound = rules_of(camera.regime).sound_recorded
+        worker = self._processes.workers[index]
         opening = m.PublishOpen(
-            secret, camera.camera, offer, camera.live_audio and sound, recording, self._rules.silence_after, sound
-        )
+            secret, camera.camera, offer, camera.live_audio and sound, resumed or reserved, self._rules.silence_after, sound,
+            resumed is not None,
+        )  # fmt: skip
+        answer = await worker.ask(opening, m.Answer)
         try:
-            answer = await self._processes.workers[index].ask(opening, m.Answer)
+            circumstances = await self._circumstances(camera, index, resumed)
         except RelayError:
-            if not resumed:
-                await run_and_wait(self._capture.finish(recording, "refused"), self._deadline)
+            await worker.ask(m.PeerClose(secret, PeerCloseReason.ADMISSION_FAILED), m.Done)
             raise
-        self._counters.count("publications_resumed", int(resumed))
+        self._counters.count("publications_resumed", int(resumed is not None))
         ice = IceGeneration(answer.etag, ufrag_of(offer))
-        publish_session = PublishSession(camera, secret, index, recording, circumstances, self._clock.monotonic(), ice)
+        publish_session = PublishSession(camera, secret, index, resumed, circumstances, self._clock.monotonic(), ice)
+        former = self._registry.placement.recent(camera.camera)
+        publish_session.reserved = reserved
+        publish_session.previous = former.previous if former is not None else None
         self._registry.placement.resume(publish_session)
         return publish_session, Opened(secret, answer)
 
-    async def _recording(self, camera: Camera, index: int) -> tuple[str, Circumstances, bool]:
-        """Return the recording to feed, why it exists, and whether it is one that goes on."""
-        found = self._capture.resumable(camera.camera, index)
-        if found is not None:
-            return found, await self._admission.circumstances(found, self._deadline), True
+    def _check_pace(self, camera: str) -> None:
+        """Raise TheirError TOO_MANY while the camera has to wait for its next new recording."""
+        pause = self._registry.pace.pause(camera, self._clock.monotonic())
+        if pause > 0:
+            self._counters.count("publications_paced")
+            raise TheirError(
+                Kind.TOO_MANY,
+                f"this camera began many recordings: its next one may begin in {math.ceil(pause)} s",
+                retry_after=pause,
+                code=Code.RECORDINGS_TOO_FAST,
+            )
+
+    async def _circumstances(self, camera: Camera, index: int, resumed: str | None) -> Circumstances:
+        """Return why the camera publishes: as the recording that it continues says, or by its press or request."""
+        if resumed is not None:
+            return await self._admission.circumstances(resumed, self._deadline)
         intent = await self._sockets.take_intent(camera, self._deadline)
         unit = self._sockets.unit(camera.camera)
         bearer = unit.bearer if unit else None
-        circumstances = Circumstances(intent.intervention or "", intent.trigger, intent.threat, bearer)
-        former = self._registry.placement.recent(camera.camera)
-        previous = former.previous if former is not None else None
-        return await self._capture.begin(index, camera, circumstances, previous), circumstances, False
+        found = Circumstances(intent.intervention or "", intent.trigger, intent.threat, bearer)
+        self._capture.check(index, camera, found)
+        return found
 
     async def _admit(self, publish_session: PublishSession, revocations: int) -> None:
         """End a publish session, before anybody can watch it, if its token was revoked or its intervention closed meanwhile."""

@@ -11,15 +11,18 @@ the transmission when neither helped.  Must never know: HTTP, viewers, how a rec
                                       │          recording was opened
                                       └── `record_grace` seconds ─▶ alarm, session ends, camera is asked to publish again
 ```
-No grace runs where the camera keeps the original, or where the regime's grace is negative.
+No grace runs where the camera keeps the original, or where the regime's grace is negative.  Until the first recording of a
+session is open (`recording_start`) nothing is shown, and a grace runs everywhere.
 """
 
 import asyncio
 import logging
 from dataclasses import dataclass
 
+from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
 from relay.base.errors import RelayError
+from relay.base.ids import new_id
 from relay.channel import messages as m
 from relay.channel.messages import PeerCloseReason
 from relay.live.camera_sockets import CameraSockets
@@ -34,6 +37,9 @@ from relay.runtime.background import Background
 from relay.runtime.tasks import run_logged, spawn
 
 logger = logging.getLogger(__name__)
+
+START_SECONDS = 10.0
+"""How long a recording may take to begin where no grace would end its transmission."""
 
 declare(recordings_failed="transmissions ended because their recording did not come back in time")
 
@@ -68,8 +74,10 @@ class RecordingSupervisor:
         session_end: SessionEnd,
         rules: LiveRules,
         background: Background,
+        clock: Clock,
         counters: Counters,
     ) -> None:
+        self._clock = clock
         self._processes = processes
         self._registry = registry
         self._capture = capture
@@ -89,6 +97,11 @@ class RecordingSupervisor:
         """Begin to replace the recording of a publish session, because no recorder holds it open."""
         self._background.spawn(self._replace(publish_session, publish_session.recording))
 
+    def begun(self, publish_session: PublishSession) -> None:
+        """The recording of a publish session is open, or waits for media: no grace runs."""
+        self._watch(publish_session).cancel_grace()
+        self._registry.on.notify_change(publish_session.camera.camera)
+
     def in_grace(self, publish_session: PublishSession) -> bool:
         """Return whether the grace period of a publish session's recording runs."""
         return self._watch(publish_session).grace is not None
@@ -100,6 +113,8 @@ class RecordingSupervisor:
             return
         held = await self._capture.adopt(process)
         for publish_session in self._registry.on_worker(process.index):
+            if publish_session.recording is None:
+                continue  # its recording has not begun (`recording_start`)
             if publish_session.recording in held:
                 self._watch(publish_session).cancel_grace()
             else:
@@ -110,12 +125,13 @@ class RecordingSupervisor:
             return
         self._capture.lost(process)
         for publish_session in self._registry.on_worker(process.index):
-            self._start_grace(publish_session)
+            if publish_session.recording is not None:
+                self.start_grace(publish_session)
 
     def _on_closed(self, recording: str) -> None:
         """A recording ended under a camera that still streams: the live view may not outlive it (LIV-02)."""
         for publish_session in self._registry.feeding(recording):
-            self._start_grace(publish_session)
+            self.start_grace(publish_session)
             self.replace_soon(publish_session)
 
     def _on_state(self, recording: str, state: State) -> None:
@@ -124,7 +140,7 @@ class RecordingSupervisor:
             if state == "written":
                 self._watch(publish_session).cancel_grace()
                 continue
-            self._start_grace(publish_session)
+            self.start_grace(publish_session)
             if state == "not open":
                 self._on_not_open(publish_session, recording)
 
@@ -159,24 +175,40 @@ class RecordingSupervisor:
             if not self._registry.is_current(publish_session) or publish_session.recording != previous:
                 return
             try:
-                recording = await self._capture.begin(publish_session.worker, camera, publish_session.circumstances, previous)
-                switch = m.RecordingSwitch(publish_session.secret, recording)
-                await self._processes.workers[publish_session.worker].ask(switch, m.Done)
+                if publish_session.reported.state == "connecting" and previous != publish_session.reserved:
+                    await self._await_media(publish_session, previous)
+                else:
+                    await self._follow(publish_session, previous)
             except RelayError as error:
                 logger.warning("recording not replaced", extra={"camera": camera.camera, "detail": error.detail})
-                self._start_grace(publish_session)
+                self.start_grace(publish_session)
                 return
-            publish_session.recording = recording
-        self._watch(publish_session).cancel_grace()
-        self._registry.on.notify_change(camera.camera)
+        self.begun(publish_session)
+
+    async def _follow(self, publish_session: PublishSession, previous: str | None) -> None:
+        worker, camera = publish_session.worker, publish_session.camera
+        recording = await self._capture.begin(worker, camera, publish_session.circumstances, previous)
+        await self._processes.workers[worker].ask(m.RecordingSwitch(publish_session.secret, recording), m.Done)
+        publish_session.recording = recording
+
+    async def _await_media(self, publish_session: PublishSession, previous: str | None) -> None:
+        """The recording that the session was to continue is over before any media came: the next one begins with media."""
+        publish_session.reserved = new_id(self._clock.utc_ns())
+        switch = m.RecordingSwitch(publish_session.secret, publish_session.reserved, is_open=False)
+        await self._processes.workers[publish_session.worker].ask(switch, m.Done)
+        publish_session.recording, publish_session.previous = None, previous
 
     # --- grace --------------------------------------------------------------------------------------------------------
 
-    def _start_grace(self, publish_session: PublishSession) -> None:
+    def start_grace(self, publish_session: PublishSession) -> None:
         """Start the grace period unless it runs already or does not apply."""
         watch, camera = self._watch(publish_session), publish_session.camera
         seconds = self._rules.grace_of(camera.regime)
-        if watch.grace is None and camera.original == "relay" and seconds >= 0:
+        applies = camera.original == "relay" and seconds >= 0
+        if publish_session.recording is None and not applies:
+            # Nothing is shown before its recording began, so that nothing is gained by going on.
+            applies, seconds = True, START_SECONDS
+        if watch.grace is None and applies:
             watch.grace = spawn(self._grace(publish_session, watch, seconds), "record grace")
         self._registry.on.notify_change(camera.camera)
 
@@ -193,6 +225,7 @@ class RecordingSupervisor:
         if not self._registry.is_current(publish_session):
             return
         await self._session_end.end(publish_session, reason, "lost", None, on_purpose=False)
+        self._registry.pace.forgive(camera)
         # The bearer's press still holds.  The camera tries again until a recorder is back; nothing is transmitted before.
         self._sockets.republish(camera, reason.sentence)
 

@@ -13,7 +13,7 @@ from relay.live.camera_sockets import CameraSockets
 from relay.live.capture import Capture, CloseReason
 from relay.live.placement import PendingCloses
 from relay.live.processes import Processes
-from relay.live.publish_sessions import PublishSession
+from relay.live.publish_sessions import PublishSession, SessionEnding
 from relay.live.session_registry import SessionRegistry
 from relay.runtime.background import Background
 from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_and_wait
@@ -61,6 +61,7 @@ class SessionEnd:
         """
         camera, process = publish_session.camera.camera, self._processes.workers[publish_session.worker]
         self._registry.remove(publish_session, reason.sentence)
+        publish_session.ended = SessionEnding(close_reason, author)
         if on_purpose:
             self._registry.placement.forget(camera)
             self._sockets.intents.finished(camera)
@@ -79,4 +80,5 @@ class SessionEnd:
         self.pending.add(publish_session.secret, PeerCloseReason.LOST_PLACED_ELSEWHERE)
         self._counters.count("publications_moved")
         self._registry.remove(publish_session, "its worker is away")
+        self._registry.pace.forgive(publish_session.camera.camera)
         self._background.spawn(self._capture.finish(publish_session.recording, "lost"))

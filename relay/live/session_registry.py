@@ -10,6 +10,7 @@ from relay.base.clock import Clock
 from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, TheirError
+from relay.live.pacing import RecordingPace
 from relay.live.placement import SessionPlacement
 from relay.live.publish_sessions import Listeners, PublishSession
 
@@ -24,6 +25,7 @@ class SessionRegistry:
         self._sessions: dict[str, PublishSession] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self.placement = SessionPlacement(clock)
+        self.pace = RecordingPace()
         self.on = Listeners()
 
     def live(self, camera: str) -> PublishSession | None:

@@ -19,6 +19,7 @@ from relay.live.capture import Capture, CloseReason
 from relay.live.processes import Processes
 from relay.live.publish_sessions import Listeners, Opened, PublishSession
 from relay.live.publishing import Publishing
+from relay.live.recording_start import RecordingStart
 from relay.live.recording_supervisor import RecordingSupervisor
 from relay.live.rules import LiveRules
 from relay.live.session_end import SessionEnd
@@ -63,8 +64,9 @@ class Streams:
             deadline,
         )  # fmt: skip
         self.recording_supervisor = RecordingSupervisor(
-            processes, self.registry, capture, camera_sockets, self._session_end, rules, self._background, counters
+            processes, self.registry, capture, camera_sockets, self._session_end, rules, self._background, clock, counters
         )
+        RecordingStart(processes, self.registry, capture, self.recording_supervisor, self._background, clock)
         self._workers = WorkerAdoption(
             processes, self.registry, capture, camera_sockets, self._admission, self._session_end, self.recording_supervisor,
             clock,
@@ -95,8 +97,8 @@ class Streams:
     async def publish(self, camera: Camera, offer: str) -> Opened:
         """Accept a camera's offer.
 
-        Raises TheirError (INVALID, NOT_ACCEPTABLE from the worker; CONFLICT with `retry_after` while the camera is live) and
-        OurError (no worker, no recorder, no journal).
+        Raises TheirError (INVALID, NOT_ACCEPTABLE from the worker; with `retry_after` CONFLICT while the camera is live, and
+        TOO_MANY where it began new recordings too fast) and OurError (no worker, no recorder, no journal).
         """
         return await self._publishing.publish(camera, offer)
 

@@ -30,7 +30,7 @@ class Telemetry:
 
     def _on_beat(self, camera: str, beat: Beat) -> None:
         publish_session = self._live(camera)
-        if publish_session is None or not self._due(camera, publish_session.secret):
+        if publish_session is None or publish_session.recording is None or not self._due(camera, publish_session.secret):
             return
         values = {} if beat.battery is None else {"battery": f"{beat.battery:g}"}
         if beat.position is not None:

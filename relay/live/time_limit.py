@@ -65,7 +65,7 @@ class TimeLimit:
         reason = await self._motive(person, camera, motive)
         publish_session = self._require(camera)
         details: dict[str, str | int | bool | None] = {
-            "event": "transmission confirmed", "recording": publish_session.recording,
+            "event": "transmission confirmed", "recording": publish_session.recording_id,
             "intervention": publish_session.circumstances.intervention,
         }  # fmt: skip
         await self._journal.append(

@@ -10,21 +10,25 @@ worker is away ──▶ its sessions are `lost`
      │ back, session ended or placed elsewhere meanwhile             ──▶ the worker is asked to close it
      │ away for longer, another worker is usable                     ──▶ session ends, camera is asked to publish again
 control restarted, session in a worker's inventory                   ──▶ the session is adopted, secret included
+control died before it had answered the camera's offer               ──▶ the worker is asked to close it
 ```
 """
 
 from relay.base.clock import Clock
+from relay.base.ids import new_id
 from relay.channel import messages as m
 from relay.channel.messages import PeerCloseReason
 from relay.live.admission import Admission
 from relay.live.camera_sockets import CameraSockets
-from relay.live.capture import Capture
+from relay.live.capture import Capture, Circumstances
 from relay.live.ice_restart import IceGeneration
 from relay.live.processes import ProcessClient, Processes
 from relay.live.publish_sessions import PublishSession
+from relay.live.recording_start import kept
 from relay.live.recording_supervisor import RecordingSupervisor
 from relay.live.session_end import SessionEnd
 from relay.live.session_registry import SessionRegistry
+from relay.store.accounts import Camera
 
 WORKER_GONE_SECONDS = 5.0
 """Seconds after which cameras of an absent worker are asked to publish again; a worker that died is usually back before."""
@@ -109,6 +113,7 @@ class WorkerAdoption:
         for publish_session in self._registry.on_worker(process.index):
             if publish_session.secret not in held:
                 self._registry.remove(publish_session, "the worker restarted")
+                self._registry.pace.forgive(publish_session.camera.camera)
                 self._sockets.republish(publish_session.camera.camera, "the relay restarted")
         for publisher in held.values():
             await self._compare(process, publisher)
@@ -135,13 +140,33 @@ class WorkerAdoption:
         if camera is None:
             await process.ask(m.PeerClose(held.session, PeerCloseReason.TOKEN_REVOKED), m.Done)
             return
-        circumstances = await self._admission.circumstances(held.recording)
-        ice = IceGeneration(held.etag)
-        adopted = PublishSession(camera, held.session, process.index, held.recording, circumstances, held.since_mono, ice)
+        adopted = await self._adopted(process.index, camera, held)
+        if adopted is None:
+            await process.ask(m.PeerClose(held.session, PeerCloseReason.ADMISSION_FAILED), m.Done)
+            self._sockets.republish(held.camera, "the relay restarted")
+            return
         adopted.reported.state = held.state
         adopted.confirm(held.since_mono if held.confirmed_mono is None else held.confirmed_mono)
         adopted.take_over_terms(held.live_audio, held.confirmed_mono)
         self._registry.add(adopted)
         self._registry.on.notify_change(held.camera)
-        if self._processes.recorders[process.index].up and self._capture.held(held.recording) is None:
+        is_recorder_up = self._processes.recorders[process.index].up
+        if adopted.recording is not None and is_recorder_up and self._capture.held(adopted.recording) is None:
             self._recordings.replace_soon(adopted)
+
+    async def _adopted(self, index: int, camera: Camera, held: m.PublisherHeld) -> PublishSession | None:
+        """Return a session of an earlier control; None where that control died before it had answered the offer."""
+        ice = IceGeneration(held.etag)
+        if held.is_recording_open or held.recording is None:
+            circumstances: Circumstances | None = await self._admission.circumstances(held.recording)
+            recording = held.recording
+        else:
+            circumstances, recording = kept(held.kept), None
+        if circumstances is None:
+            return None
+        adopted = PublishSession(camera, held.session, index, recording, circumstances, held.since_mono, ice)
+        if recording is None:
+            # An id that has a row was begun by that control.  Unless a recorder holds it, another one is opened.
+            adopted.reserved = held.recording or new_id(self._clock.utc_ns())
+            adopted.reserved_is_begun = await self._admission.is_begun(adopted.reserved)
+        return adopted

@@ -77,8 +77,16 @@ ENFORCED: dict[str, Requirement] = {
     "LIV-02": Requirement(
         "L241-1, L241-2 al.5",
         "a transmission is recorded",
-        ("relay.live.capture:Capture.begin", "relay.policy.access:decide"),
-        (_POLICY + "test_access.py::test_a_live_view_is_refused_for_each_missing_fact",),
+        (
+            "relay.live.capture:Capture.begin",
+            "relay.worker.camera_peer:CameraPeer.begin_recording",
+            "relay.policy.access:decide",
+        ),
+        (
+            _POLICY + "test_access.py::test_a_live_view_is_refused_for_each_missing_fact",
+            "tests/integration/test_worker_channel.py"
+            "::test_before_the_signed_start_a_camera_is_shown_to_nobody_and_its_first_picture_waits",
+        ),
     ),
     "LIV-03": Requirement(
         "R241-3-1 II, R241-12 II",

@@ -51,8 +51,8 @@ class LiveRecordings:
         """Return an open recording by its id, None where it is not open."""
         return self._recordings.get(name)
 
-    async def open(self, plan: Plan, key: bytes) -> None:
-        """Open a recording and wait until its signed start is durable.
+    async def open(self, plan: Plan, key: bytes, since_mono: float | None = None) -> None:
+        """Open a recording and wait until its signed start is durable; packets since `since_mono` (s) wait for it.
 
         Raises TheirError (CONFLICT, UNAVAILABLE), and OurError where the disk does not take it within `OPEN_SECONDS`.
         """
@@ -77,7 +77,8 @@ class LiveRecordings:
             raise OurError("the vault does not answer", retry_after=2.0, code=Code.DISK_NOT_ANSWERING) from error
         utc_ns, now = read_both(self._clock)
         wall = WallClock(utc_ns, now)
-        self._recordings[plan.recording] = Recording(plan, self._settings, wall, now, self._vault.put, self._counters)
+        origin = now if since_mono is None else min(now, int(since_mono * 1e9))
+        self._recordings[plan.recording] = Recording(plan, self._settings, wall, now, self._vault.put, self._counters, origin)
 
     async def close(self, name: str, reason: Reason, author: str | None) -> None:
         """End a recording and wait until its signed end is durable; raises TheirError NOT_FOUND where it is not open."""

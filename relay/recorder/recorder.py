@@ -163,7 +163,7 @@ class Recorder:
         if isinstance(message, messages.InventoryAsk):
             return inventory(self._recordings, self._tap)
         if isinstance(message, messages.RecordOpen):
-            await self._recordings.open(message.plan, message.key)
+            await self._recordings.open(message.plan, message.key, message.since_mono)
         elif isinstance(message, messages.RecordClose):
             await self._recordings.close(message.recording, Reason(message.reason), message.author)
         elif isinstance(message, messages.SessionRenew):

@@ -43,12 +43,14 @@ class Recording:
         now: int,
         put: Callable[[Job], None],
         counters: Counters,
+        origin: int | None = None,
     ) -> None:
+        """`now`: when it was opened; `origin`: when its first packet came, where that was before."""
         self.plan = plan
         self._wall = wall
         self._put = put
         self._counters = counters
-        self._line = Line(settings, now)
+        self._line = Line(settings, now if origin is None else origin)
         self._muxer: tuple[InitParameters, Muxer] | None = None
         self._number = 0
         """Fragments of the segment so far: the sequence number of its `mfhd`."""

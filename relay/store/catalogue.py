@@ -248,6 +248,16 @@ class InterventionTable(_Table):
         return {row.intervention: row.motive for row in await self._all(query)}
 
 
+def inserting(row: Recording) -> Callable[[Connection], None]:
+    """Return the work that inserts a recording about to be opened, for a transaction of somebody else."""
+    statement = recordings.insert().values(**asdict(row))
+
+    def work(connection: Connection) -> None:
+        connection.execute(statement)
+
+    return work
+
+
 class RecordingTable(_Table):
     """Recordings, their sealed segments and their signed gaps."""
 

@@ -22,9 +22,12 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
+
+from sqlalchemy import Connection
 
 from relay.base.clock import Clock, rfc3339
 from relay.base.codes import Code
@@ -47,6 +50,8 @@ from relay.store.vault import FileOps
 
 logger = logging.getLogger(__name__)
 
+Beside: TypeAlias = Callable[[Connection], None]
+"""Work in the transaction of an entry."""
 MAX_WAITING = 4096
 MAX_PER_COMMIT = 256
 CHECKPOINT_ENTRIES = 256
@@ -94,6 +99,8 @@ class _Waiting:
     since: float
     """Monotonic seconds."""
     leaf: int | None = None
+    beside: Beside | None = None
+    """What is written in the same transaction."""
     undoes: "_Waiting | None" = None
     """The queued entry whose request was refused meanwhile; this entry says that it was not carried out."""
 
@@ -203,8 +210,12 @@ class Journal:
         late = bool(waiting) and deadline.is_over(time.monotonic() - waiting[0].since)
         return late or self._database.stalled(deadline)
 
-    async def append(self, entry: Entry, *, happened: bool = False, deadline: Deadline = NO_DEADLINE) -> int:
+    async def append(
+        self, entry: Entry, *, happened: bool = False, beside: Beside | None = None, deadline: Deadline = NO_DEADLINE
+    ) -> int:
         """Write an entry; return its leaf number once durable.
+
+        `beside` runs in the same transaction: a crash leaves both or neither.  It must not fail: others would too.
 
         Raises TheirError(INCOMPLETE) for a consultation or communication without motive (JRN-02), OurError if the disk refuses.
         If the disk does not answer within the deadline, raise OurError: the request is then not carried out, and either
@@ -222,7 +233,7 @@ class Journal:
         if len(self._queue) >= MAX_WAITING:
             self._counters.count("journal_refused")
             raise OurError("too much waits for the journal", retry_after=1.0, code=Code.STORE_BUSY)
-        waiting = self._enqueue(entry)
+        waiting = self._enqueue(entry, beside=beside)
         if stalled:
             raise deadline.error()
         try:
@@ -234,13 +245,13 @@ class Journal:
                 self._enqueue(_undoing(entry), waiting)
             raise
 
-    def _enqueue(self, entry: Entry, undoes: _Waiting | None = None) -> _Waiting:
+    def _enqueue(self, entry: Entry, undoes: _Waiting | None = None, beside: Beside | None = None) -> _Waiting:
         """Queue an entry.  One that undoes another has no bound of its own: the bound was applied to the other."""
         # `at_ns` only grows, even when the wall clock is put back; `at` keeps what the wall clock said.
         now_ns = self._clock.utc_ns()
         self._last_ns = max(self._last_ns + 1, now_ns)
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(self._last_ns, entry, rfc3339(now_ns), done, time.monotonic(), undoes=undoes)
+        waiting = _Waiting(self._last_ns, entry, rfc3339(now_ns), done, time.monotonic(), beside=beside, undoes=undoes)
         self._queue.append(waiting)
         if self._writer is None or self._writer.done():
             self._writer = spawn(self._drain(), "journal")
@@ -396,7 +407,14 @@ class Journal:
         made = self._rows(batch)
         if not made:
             return
-        await self._database.write(lambda connection: rows.insert(connection, made))
+        beside = [waiting.beside for waiting in batch if waiting.beside is not None]
+
+        def write(connection: Connection) -> None:
+            rows.insert(connection, made)
+            for work in beside:
+                work(connection)
+
+        await self._database.write(write)
         self._counters.count("journal_commits")
         self._counters.count("journal_entries", len(made))
         for row in made:

@@ -86,6 +86,9 @@ class CameraStates:
         """Return the state of the recording and the age (s) of its newest seal."""
         if publish_session is None:
             return "none", None
+        if publish_session.recording is None:
+            # Nothing came, or what came waits for the signed start; nothing of it is shown (LIV-02).
+            return ("stalled" if self._streams.recording_supervisor.in_grace(publish_session) else "waiting"), None
         held = self._capture.held(publish_session.recording)
         if held is None:
             return "stalled", None

@@ -122,7 +122,7 @@ class ViewOpening:
         now_ns = self._clock.utc_ns()
         view = LiveView(new_id(now_ns), person.user, camera, intervention or "", slot, now_ns)
         await self._enter(person, view, publish_session, motive)
-        row = View(view.view, "live", person.user, camera, publish_session.recording, intervention, motive, now_ns, now_ns)
+        row = View(view.view, "live", person.user, camera, publish_session.recording_id, intervention, motive, now_ns, now_ns)
         row = replace(
             row, session=viewer_session.sign_in, expires_ns=viewer_session.expires_ns, valid_to_ns=viewer_session.valid_to_ns
         )
@@ -141,7 +141,7 @@ class ViewOpening:
     async def _enter(self, person: Person, view: LiveView, publish_session: PublishSession, motive: str) -> None:
         details: dict[str, str | int | bool | None] = {
             "event": "view opened", "view": view.view, "intervention": view.intervention,
-            "recording": publish_session.recording,
+            "recording": publish_session.recording_id,
         }  # fmt: skip
         await self._journal.append(
             Entry(

@@ -12,7 +12,16 @@ from functools import partial
 from relay.base.allowance import Allowance
 from relay.base.clock import Clock
 from relay.base.counters import Counters
-from relay.channel.messages import Layer, PublisherHeld, PublishOpen, SourceReport, SourceState, TapClose, TapSender, Track
+from relay.channel.messages import (
+    Layer,
+    PublisherHeld,
+    PublishOpen,
+    SourceReport,
+    SourceState,
+    TapClose,
+    TapSender,
+    Track,
+)
 from relay.fanout.repair import MIN_RETRY_SECONDS, REORDER_SLACK_SECONDS
 from relay.fanout.source import Source
 from relay.fanout.stream import Stream
@@ -75,6 +84,8 @@ class CameraEvents:
     over: Callable[["CameraPeer", str], None]
     later: Callable[[float, Callable[[], None]], TimerHandle]
     """Call a function after so many seconds."""
+    make_feed: Callable[["CameraPeer", str, bool], TapFeed]
+    """Return the feed of a recording that is open, or is not."""
 
 
 def _tap_close(recording: str, state: SourceState, *, shutdown: bool) -> TapClose:
@@ -103,7 +114,13 @@ class CameraPeer:
         self.state: SourceState = "connecting"
         self.since_mono = clock.monotonic()
         self.confirmed: float | None = None
-        self.feed = TapFeed(request.recording, request.camera) if request.recording is not None else None
+        self.kept = b""
+        """What control has this worker keep for its restart."""
+        self.feed: TapFeed | None = None
+        if request.recording is not None:
+            self.feed = events.make_feed(self, request.recording, request.is_recording_open)
+        self.is_shown = self.feed is None or self.feed.is_open
+        """Whether viewers may be shown its packets: not before the signed start of its first recording is durable (LIV-02)."""
         tracks = (answer.video, answer.audio) if answer.audio is not None else (answer.video,)
         self.source = Source(
             tuple(track_spec(media) for media in tracks), secrets.randbits(32), counters, max_bitrate, self._on_packet
@@ -151,7 +168,7 @@ class CameraPeer:
                 self._refuse(now)
                 return
             self._serve(stream, now)
-        if self.feed is not None and len(self.feed.pending) >= TAP_BATCH:
+        if self.feed is not None and (len(self.feed.pending) >= TAP_BATCH or not self.feed.is_open):
             self._tap.flush(self.feed)
         if now >= self._feedback_at:
             self._feedback_at = now + FEEDBACK_SECONDS
@@ -170,7 +187,7 @@ class CameraPeer:
         if timer is not None:
             timer.cancel()
         batch = stream.take()
-        if batch:
+        if batch and self.is_shown:
             self._note_media(stream, now)
             self._events.batch(self, stream, batch, now)
 
@@ -178,7 +195,7 @@ class CameraPeer:
         """The rest of the picture did not come in time."""
         del self._gathering[stream]
         batch = stream.take()
-        if batch and self.state not in ("lost", "ended"):
+        if batch and self.is_shown and self.state not in ("lost", "ended"):
             now = self._clock.monotonic()
             self._note_media(stream, now)
             self._events.batch(self, stream, batch, now)
@@ -220,9 +237,18 @@ class CameraPeer:
             self._tap.close(self.feed, _tap_close(self.feed.recording, state, shutdown=shutdown))
         self._events.over(self, reason)
 
-    def switch_recording(self, recording: str) -> None:
+    def begin_recording(self, recording: str) -> None:
+        """The recording that packets wait for is open: hand them over; the camera is live from here on."""
+        assert self.feed is not None
+        self.is_shown = True
+        self._tap.begin(self.feed, recording)
+        best = self.layer("high")
+        if best is not None:
+            self._note_media(best, self._clock.monotonic())
+
+    def feed_next(self, feed: TapFeed) -> None:
         """Feed another recording from now on, beginning at a keyframe."""
-        previous, self.feed = self.feed, TapFeed(recording, self.camera)
+        previous, self.feed, self.is_shown = self.feed, feed, feed.is_open
         if previous is not None:
             self.feed.tracks = previous.tracks
         if self._best is not None:
@@ -304,6 +330,8 @@ class CameraPeer:
             since_mono=self.since_mono,
             silent_for=peer.silent_for(now) if peer is not None else 0.0,
             confirmed_mono=self.confirmed,
+            is_recording_open=self.is_shown,
+            kept=self.kept,
         )
 
     def report(self, now: float, viewers: int) -> SourceReport:

@@ -5,6 +5,7 @@ Owns: which camera holds which session.  Must never know: viewers, why a camera 
 
 from asyncio import TimerHandle
 from collections.abc import Callable
+from functools import partial
 
 from relay.base.clock import Clock
 from relay.base.codes import Code
@@ -15,6 +16,7 @@ from relay.transport.port import Port
 from relay.transport.sdp import answer_publisher
 from relay.worker.camera_peer import SHUTDOWN, CameraEvents, CameraPeer
 from relay.worker.fan import Fan
+from relay.worker.held_back import HeldBack
 from relay.worker.legs import Legs
 from relay.worker.tap import Tap, TapFeed
 
@@ -33,8 +35,9 @@ class Publishers:
         post: Callable[[m.Message], None],
         later: Callable[[float, Callable[[], None]], TimerHandle],
         max_bitrate: int,
+        on_shown: Callable[[CameraPeer], None],
     ) -> None:
-        """`max_bitrate`: bit/s that a camera is asked for at most (REMB)."""
+        """`max_bitrate`: bit/s that a camera is asked for at most (REMB); `on_shown`: viewers may be shown a camera now."""
         self.by_camera: dict[str, CameraPeer] = {}
         self._port = port
         self._clock = clock
@@ -43,7 +46,8 @@ class Publishers:
         self._legs = legs
         self._post = post
         self._max_bitrate = max_bitrate
-        self._events = CameraEvents(fan.serve, self._on_changed, self._on_over, later)
+        self._on_shown = on_shown
+        self._events = CameraEvents(fan.serve, self._on_changed, self._on_over, later, self._make_feed)
 
     def open(self, message: m.PublishOpen) -> m.Message:
         """Answer a camera's offer and expect it; a session that the camera had is lost."""
@@ -61,8 +65,35 @@ class Publishers:
 
     def switch_recording(self, message: m.RecordingSwitch) -> m.Message:
         """Feed another recording from now on.  Raises TheirError NOT_FOUND where the session is gone."""
-        self._known(message.session).switch_recording(message.recording)
+        camera = self._known(message.session)
+        if not message.is_open:
+            camera.feed_next(self._make_feed(camera, message.recording, False))
+        elif not camera.is_shown:
+            camera.begin_recording(message.recording)
+            self._on_shown(camera)
+        elif camera.feed is None or camera.feed.recording != message.recording:
+            camera.feed_next(self._make_feed(camera, message.recording, True))
         return m.Done()
+
+    def keep(self, message: m.PublisherKeep) -> None:
+        """Keep something for a control that restarts."""
+        camera = self.of_session(message.session)
+        if camera is not None:
+            camera.kept = message.kept
+
+    def want_recordings(self) -> None:
+        """Ask control again for the recordings that packets wait for; call it once a second."""
+        for camera in self.by_camera.values():
+            self._want_recording(camera)
+
+    def _want_recording(self, camera: CameraPeer) -> None:
+        held = camera.feed.held_back if camera.feed is not None and not camera.is_shown else None
+        if held is not None and held.since is not None:
+            self._post(m.RecordingWanted(camera.session, camera.camera, held.since / 1e9))
+
+    def _make_feed(self, camera: CameraPeer, recording: str, is_open: bool) -> TapFeed:
+        held = None if is_open else HeldBack(self._tap.room, partial(self._want_recording, camera))
+        return TapFeed(recording, camera.camera, held)
 
     def change(self, message: m.PublisherChange) -> m.Message:
         """Take another setting of live sound, or a confirmation.  Raises TheirError NOT_FOUND where the session is gone."""

@@ -52,6 +52,7 @@ class Reports:
             self._barrier.call("a viewer's reports", self._serve_viewer, viewer, self._clock.monotonic())
             if at % VIEWERS_AT_ONCE == VIEWERS_AT_ONCE - 1:
                 await asyncio.sleep(0)
+        self._barrier.call("the wish for recordings", self._publishers.want_recordings)
         self._post(self._worker_report(self._clock.monotonic()))
 
     def inventory(self) -> m.WorkerInventory:

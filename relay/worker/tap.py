@@ -15,12 +15,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel.framing import Connection, connect
 from relay.channel.messages import KeyframeAsk, Message, Ping, Pong, TapClose, TapLost, TapOpen, TapPackets, TapSender, Track
+from relay.worker.held_back import HeldBack, WaitingRoom
 
 RETRY_SECONDS = 0.25
+MAX_POSTED = 128
+"""Packets of one message, where many waited."""
 
 declare(
     tap_packets="packets handed to the recorder",
@@ -41,10 +46,25 @@ class _Waiting(NamedTuple):
 class TapFeed:
     """A recording that this worker feeds."""
 
-    __slots__ = ("announced", "camera", "lost", "pending", "recording", "tracks", "waiting", "waiting_bytes")
+    __slots__ = (
+        "announced",
+        "camera",
+        "held_back",
+        "is_open",
+        "lost",
+        "pending",
+        "recording",
+        "tracks",
+        "waiting",
+        "waiting_bytes",
+    )
 
-    def __init__(self, recording: str, camera: str) -> None:
+    def __init__(self, recording: str, camera: str, held_back: HeldBack | None = None) -> None:
+        """`held_back`: where packets wait, for a recording that no recorder has opened yet."""
         self.recording = recording
+        self.held_back = held_back
+        self.is_open = held_back is None
+        """Whether the recording's signed start is durable; before, no viewer is shown anything (LIV-02)."""
         self.camera = camera
         self.tracks: tuple[Track, ...] = ()
         self.announced: tuple[Track, ...] | None = None
@@ -72,6 +92,8 @@ class Tap:
         self._turns: deque[TapFeed] = deque()
         """Feeds of which packets wait; the first has its turn."""
         self._waiting_bytes = 0
+        self.room = WaitingRoom(counters)
+        """Where packets wait for a recording that is not open yet."""
 
     @property
     def waiting_bytes(self) -> int:
@@ -95,7 +117,12 @@ class Tap:
         feed.pending.append((int(now * 1e9), packet))
 
     def flush(self, feed: TapFeed) -> None:
-        """Send the packets taken since the last call, or have them wait for their turn, or count them as lost."""
+        """Send the packets taken since the last call, or have them wait for their turn, or count them as lost.
+
+        Before the recording is open they are held back.
+        """
+        if feed.held_back is not None:
+            self._hold_back(feed, feed.held_back)
         if feed.pending:
             pending, feed.pending = feed.pending, []
             if not self.connected or not feed.tracks:
@@ -113,14 +140,42 @@ class Tap:
             self.flush(feed)
             feed.tracks = tracks
 
+    def begin(self, feed: TapFeed, recording: str) -> None:
+        """The signed start of a feed's recording is durable: send what waited as soon as the recorder is connected."""
+        feed.recording, feed.is_open = recording, True
+        self.flush(feed)
+
+    def _hold_back(self, feed: TapFeed, held: HeldBack) -> None:
+        """Let packets wait; where the recording is open and the recorder connected, send all that waited, and wait no more."""
+        if feed.pending:
+            pending, feed.pending = feed.pending, []
+            held.take(feed.tracks, pending)
+        if not (feed.is_open and self.connected):
+            return
+        feed.held_back, newest = None, feed.tracks
+        for tracks, packets in held.release():
+            self.retrack(feed, tracks)
+            for at in range(0, len(packets), MAX_POSTED):
+                feed.pending = packets[at : at + MAX_POSTED]
+                self.flush(feed)
+        self.retrack(feed, newest)
+        for report in held.senders:
+            self.sender(feed, replace(report, recording=feed.recording))
+        feed.lost += held.lost
+
     def sender(self, feed: TapFeed, message: TapSender) -> None:
         """Pass on a sender report."""
-        if self.connected and feed.tracks and self._ready(feed, feed.announced or feed.tracks):
+        if feed.held_back is not None:
+            feed.held_back.senders.append(message)
+        elif self.connected and feed.tracks and self._ready(feed, feed.announced or feed.tracks):
             self._post(message)
 
     def close(self, feed: TapFeed, message: TapClose) -> None:
-        """Send the last packets and the end of a session."""
+        """Send the last packets and the end of a session.  What waits for a recording that is not open is lost."""
         self.flush(feed)
+        if feed.held_back is not None:
+            feed.held_back.drop()
+            return
         while feed.waiting:
             self._send_waiting(feed)
         if feed in self._turns:

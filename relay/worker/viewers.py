@@ -15,7 +15,7 @@ from relay.channel import messages as m
 from relay.runtime.error_barrier import ErrorBarrier
 from relay.transport.port import Port
 from relay.transport.sdp import answer_viewer
-from relay.worker.camera_peer import SHUTDOWN
+from relay.worker.camera_peer import SHUTDOWN, CameraPeer
 from relay.worker.legs import Legs
 from relay.worker.publishers import Publishers
 from relay.worker.slot import Slot
@@ -115,6 +115,13 @@ class Viewers:
         self._legs.assign_sound(viewer, message.slot)
         return m.Done()
 
+    def show(self, camera: CameraPeer) -> None:
+        """Show a camera in every slot that waits for it: it may be shown from now on."""
+        for viewer in self.by_session.values():
+            for slot in viewer.slots:
+                if slot.camera == camera.camera:
+                    self._show(viewer, slot)
+
     def set_layer(self, message: m.SlotLayer) -> None:
         """A tile changed size."""
         viewer = self.by_session.get(message.session)
@@ -124,7 +131,7 @@ class Viewers:
     def _show(self, viewer: ViewerPeer, slot: Slot) -> None:
         """Replay the keyframe cache now: the next live packet may be a frame away."""
         camera = self._publishers.by_camera.get(slot.camera) if slot.camera is not None else None
-        stream = camera.layer(slot.layer) if camera is not None else None
+        stream = camera.layer(slot.layer) if camera is not None and camera.is_shown else None
         if stream is not None and viewer.connected:
             slot.sender.begin(stream, None, self._clock.monotonic())
 

@@ -62,8 +62,9 @@ class Worker:
         self._tap = Tap(run_dir / f"recorder-{config.index}.sock", config.tap_bound, counters, self._on_keyframe, self._pong)
         self._tap_at = 0.0
         self.publishers = Publishers(
-            port, clock, counters, self._tap, fan, self.legs, post, loop.call_later, config.max_camera_kbps * 1000
-        )
+            port, clock, counters, self._tap, fan, self.legs, post, loop.call_later, config.max_camera_kbps * 1000,
+            lambda camera: self.viewers.show(camera),
+        )  # fmt: skip
         self.viewers = Viewers(
             port,
             clock,
@@ -100,6 +101,7 @@ class Worker:
         return {
             m.SlotLayer: lambda message: self.viewers.set_layer(message),
             m.LeaseRenew: lambda message: self.legs.renew(message),
+            m.PublisherKeep: lambda message: self.publishers.keep(message),
             m.KeyframeAsk: self._on_keyframe,
         }
 

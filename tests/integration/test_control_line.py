@@ -18,6 +18,7 @@ from relay.live.camera_intents import Intent
 from relay.live.camera_sockets import Unit
 from relay.live.processes import ProcessClient
 from relay.live.publish_sessions import PublishSession
+from relay.store.catalogue import RecordingFilter
 from tests.support.control_line import OFFER, Line, Page, Socket, control_line, serving, until
 from tests.support.fake_peers import FakeRecorder, FakeWorker
 
@@ -57,11 +58,12 @@ def _views(entries: list[dict[str, Any]], event: str) -> list[dict[str, Any]]:
 # --- cameras ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_publication_opens_its_recording_before_the_worker_is_asked(tmp_path: Path) -> None:
+async def test_a_recording_begins_with_the_first_media_and_the_worker_hears_when_it_is_open(tmp_path: Path) -> None:
     async with control_line(tmp_path) as line:
         location = await _live(line)
         opened, published = line.recorder.all(m.RecordOpen)[0], line.worker.all(m.PublishOpen)[0]
-        assert published.recording == opened.plan.recording
+        assert (published.recording, published.is_recording_open) == (opened.plan.recording, False)
+        assert line.worker.all(m.RecordingSwitch) == [m.RecordingSwitch(published.session, opened.plan.recording)]
         assert opened.plan.camera == "pm-1"
         assert len(opened.key) == 32
         assert location == f"/whip/pm-1/{published.session}"
@@ -176,24 +178,147 @@ async def test_a_camera_lost_and_back_continues_its_recording_and_a_stopped_one_
         assert second.plan.previous is None
 
 
-async def test_a_refused_offer_leaves_no_open_recording(tmp_path: Path) -> None:
+def _recording_entries(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [entry for entry in entries if str(entry["details"].get("event")).startswith("recording")]
+
+
+async def _traces(line: Line) -> tuple[int, int, int, int]:
+    """Return how many recordings, keys, journal entries about recordings, and interventions there are."""
+    stores = line.control.stores
+    rows = await stores.catalogue.recordings.find(RecordingFilter())
+    interventions = await stores.catalogue.interventions.list_open()
+    return len(rows), len(stores.keyring.recordings()), len(_recording_entries(await line.entries())), len(interventions)
+
+
+async def test_refused_offers_leave_no_recording_key_or_intervention_and_few_entries(tmp_path: Path) -> None:
     async with control_line(tmp_path) as line:
         await line.enrol("pm-1")
         line.worker.refusals[m.PublishOpen] = TheirError(Kind.NOT_ACCEPTABLE, "H.264 is accepted")
-        refused = await line.publish("pm-1")
-        assert refused.status == 406
-        assert line.recorder.open == {}
-        assert line.recorder.all(m.RecordClose)[0].reason == "refused"
+        answers = [(await line.post_offer("pm-1")).status for _ in range(150)]
+        assert answers == [406] * 150
+        assert await _traces(line) == (0, 0, 0, 0)
+        await line.control.background.settled()
+        (refused,) = [entry for entry in await line.entries() if entry["operation"] == "refus"]
+        assert (refused["author"], refused["details"]["action"]) == ("pm-1", "publish")
 
 
-async def test_without_a_recorder_nothing_is_transmitted(tmp_path: Path) -> None:
+async def test_a_session_that_never_sends_media_makes_no_recording(tmp_path: Path) -> None:
     async with control_line(tmp_path) as line:
         await line.enrol("pm-1")
+        line.worker.sends_media = False
+        assert (await line.publish("pm-1")).status == 201
+        line.worker.post(m.PublisherState(line.worker.all(m.PublishOpen)[0].session, "pm-1", "lost", "silent", 1))
+        await until(lambda: line.control.context.streams.live("pm-1") is None, "lost")
+        assert (await _traces(line))[:3] == (0, 0, 0)
+        assert line.recorder.all(m.RecordOpen) == []
+
+
+async def test_without_a_recorder_nothing_is_transmitted_and_the_camera_is_asked_to_publish_again(tmp_path: Path) -> None:
+    async with control_line(tmp_path, recorder={"record_grace": 0.2}) as line:
+        await line.enrol("pm-1")
         line.recorder.refusals[m.RecordOpen] = TheirError(Kind.UNAVAILABLE, "disk")
+        async with line.camera("pm-1") as socket:
+            await socket.hear("welcome")
+            assert (await line.publish("pm-1")).status == 201
+            assert (await socket.hear("republish"))["reason"] == "the recording failed"
+        assert line.worker.all(m.RecordingSwitch) == []
+        assert (await line.worker.next(m.PeerClose)).reason.sentence == "the recording failed"
+
+
+async def test_while_the_disk_takes_nothing_an_offer_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line:
+        await line.enrol("pm-1")
+        line.recorder.post(m.RecorderReport(0, (), {}, 0.0, 10**9, 0, disk="full"))
+        await until(lambda: line.control.capture.disk.state_of(0) == "full", "the report")
         refused = await line.publish("pm-1")
-        assert refused.status == 503
-        assert "Retry-After" in refused.headers
+        assert (refused.status, refused.headers["Retry-After"]) == (503, "2")
         assert line.worker.all(m.PublishOpen) == []
+        assert await _traces(line) == (0, 0, 0, 0)
+
+
+async def test_a_camera_that_begins_recordings_too_fast_waits_and_is_told_for_how_long(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line:
+        await line.enrol("pm-1")
+        statuses = []
+        for _ in range(3):
+            answer = await line.publish("pm-1")
+            statuses.append(answer.status)
+            if answer.status == 201:
+                await line.control.context.streams.close("pm-1", answer.headers["Location"].rpartition("/")[2])
+        assert statuses == [201, 201, 429]
+        assert answer.headers["Retry-After"] == "1"
+        assert (await answer.json(content_type=None))["code"] == "recordings_too_fast"
+        assert len(line.recorder.all(m.RecordOpen)) == 2
+
+
+async def test_a_control_that_died_before_the_recording_was_begun_is_followed_by_one_that_begins_it(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line:
+        await line.enrol("pm-1")
+        line.worker.sends_media = False
+        async with line.camera("pm-1") as socket:
+            await socket.say(t="press", threat="personnes", reason="altercation")
+            await until(lambda: _unit(line, "pm-1").pressed, "press")
+            assert (await line.publish("pm-1")).status == 201
+        await line.worker.next(m.PublisherKeep)
+        await line.control.processes.stop()
+        await line.control.stores.journal.close()
+        async with serving(line.settings, line.worker, line.recorder) as again:
+            live = again.control.context.streams.live("pm-1")
+            assert live is not None
+            assert live.recording is None
+            line.worker.want_recording(live.secret)
+            await until(lambda: live.recording is not None, "its recording")
+        (opened,) = line.recorder.all(m.RecordOpen)
+        assert opened.plan.recording == line.worker.all(m.PublishOpen)[0].recording, "under the id that was reserved"
+        assert (opened.plan.threat, opened.plan.trigger) == ("personnes", "altercation")
+
+
+async def test_a_control_that_died_while_the_recording_was_opened_is_followed_by_one_that_uses_it(tmp_path: Path) -> None:
+    async with control_line(tmp_path) as line:
+        line.worker.refusals[m.RecordingSwitch] = TheirError(Kind.UNAVAILABLE, "as if control were gone")
+        await line.enrol("pm-1")
+        assert (await line.publish("pm-1")).status == 201
+        await until(lambda: line.recorder.open, "open at the recorder")
+        await line.control.processes.stop()
+        await line.control.stores.journal.close()
+        line.worker.refusals.clear()
+        async with serving(line.settings, line.worker, line.recorder) as again:
+            live = again.control.context.streams.live("pm-1")
+            assert live is not None
+            line.worker.want_recording(live.secret)
+            await until(lambda: live.recording is not None, "its recording")
+            assert len(line.recorder.all(m.RecordOpen)) == 1
+            assert len(_recording_entries(await again.entries())) == 1
+
+
+async def test_a_control_that_died_between_entry_and_recorder_leaves_no_recording_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with control_line(tmp_path) as line:
+        line.recorder.refusals[m.RecordOpen] = TheirError(Kind.UNAVAILABLE, "as if control were gone")
+
+        async def killed(*_: object) -> None:
+            """Nothing is written any more."""
+
+        monkeypatch.setattr(line.control.context.recordings, "abandoned", killed)
+        await line.enrol("pm-1")
+        assert (await line.post_offer("pm-1")).status == 201
+        await line.recorder.next(m.InventoryAsk)
+        await until(lambda: line.control.stores.keyring.recordings(), "its key")
+        await line.control.processes.stop()
+        await line.control.stores.journal.close()
+        line.recorder.refusals.clear()
+        async with serving(line.settings, line.worker, line.recorder) as again:
+            live = again.control.context.streams.live("pm-1")
+            assert live is not None
+            line.worker.want_recording(live.secret)
+            await until(lambda: live.recording is not None, "its recording")
+            assert await again.control.context.check.run() == [], "younger than a minute"
+            begun, second = (entry["object_id"] for entry in _recording_entries(await again.entries()))
+            assert second == live.recording != begun
+            await again.control.context.recordings.abandon_unopened(1 << 62, lambda found: found == live.recording)
+            assert (await again.control.stores.catalogue.recordings.get(begun)).state == "closed"
+            assert _recording_entries(await again.entries())[-1]["details"]["event"] == "recording not opened"
 
 
 async def test_a_dead_recorder_is_followed_by_a_new_recording_that_names_the_one_before(tmp_path: Path) -> None:
@@ -203,7 +328,7 @@ async def test_a_dead_recorder_is_followed_by_a_new_recording_that_names_the_one
         await line.recorder.stop()
         line.recorder.open.clear()
         await line.recorder.start()
-        switch = await line.worker.next(m.RecordingSwitch)
+        switch = await line.worker.next(m.RecordingSwitch, 2)
         second = line.recorder.all(m.RecordOpen)[-1].plan
         assert switch.recording == second.recording != first
         assert second.previous == first
@@ -293,7 +418,7 @@ async def test_a_recording_that_is_tapped_but_not_open_is_an_alarm_and_begins_an
         async with line.page(olga) as socket:
             line.recorder.report("recording", first)
             assert (await socket.hear("alarm"))["reason"] == "recording_missing"
-        switch = await line.worker.next(m.RecordingSwitch)
+        switch = await line.worker.next(m.RecordingSwitch, 2)
         assert line.recorder.open[switch.recording].previous == first
 
 

@@ -16,7 +16,7 @@ import pytest
 from relay.base.errors import TheirError
 from relay.base.ids import new_id
 from relay.channel import messages
-from relay.evidence.chain import End, Gap, Link, Reason, Record, Recovery, Start
+from relay.evidence.chain import Cause, End, Gap, Link, Reason, Record, Recovery, Start
 from relay.evidence.seal import sha256
 from relay.recorder.recorder import Recorder
 from relay.store.vault import CHAIN, FileOps
@@ -67,6 +67,36 @@ async def test_real_media_becomes_a_folder_that_decrypts_and_plays(place: Place)
         )
     ]
     assert [item.segment for item in sealed] == [0]
+
+
+async def test_packets_that_waited_for_the_signed_start_are_recorded_where_they_came_and_what_overflowed_is_a_gap(
+    place: Place,
+) -> None:
+    """Three seconds waited, less the 0.7 s that found no room; then the camera goes on."""
+    recording, since = new_id(time.time_ns()), time.monotonic() - 3.0
+    started_ns = time.time_ns() - 3 * 10**9
+    packets = [(int((since + timed.at) * 1e9), timed.packet) for timed in scene(4.0)]
+    held = [item for item in packets if item[0] < (since + 1.5) * 1e9]
+    rest = [item for item in packets if item[0] >= (since + 2.2) * 1e9]
+    async with running(place.config()) as recorder:
+        control, tap = await place.connect(), await place.connect()
+        await control.ask(messages.RecordOpen(plan(recording, started_ns=started_ns), KEY, since))
+        tap.post(messages.TapOpen(recording, "cam-1", TRACKS))
+        tap.post(messages.TapPackets(recording, held))
+        tap.post(messages.TapLost(recording, len(packets) - len(held) - len(rest)))
+        tap.post(messages.TapPackets(recording, rest))
+        await taken(tap, recorder)
+        await control.ask(messages.RecordClose(recording, "stopped", None))
+    start = place.chain(recording)[0].body
+    links = [record.body for record in place.bodies(recording, Link)]
+    gaps = [record.body for record in place.bodies(recording, Gap)]
+    assert isinstance(start, Start)
+    assert isinstance(links[0], Link)
+    assert abs(links[0].arrival_start_ns - start.started_ns) < 50_000_000, "the first picture, when it came"
+    video_gaps = [gap for gap in gaps if isinstance(gap, Gap) and gap.track == 1]
+    assert [gap.cause for gap in video_gaps] == [Cause.TAP_OVERFLOW]
+    assert 0.6e9 < video_gaps[0].length_ns < 2e9, "from the last picture that was kept to the next keyframe"
+    assert decoded(place.plain(recording))["video"] >= 45 + 30
 
 
 async def test_ffprobe_finds_picture_and_sound_in_the_plain_file(place: Place, tmp_path: Path) -> None:

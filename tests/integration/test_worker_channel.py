@@ -8,6 +8,7 @@ import pytest
 
 from relay.base.errors import Kind, TheirError
 from relay.channel import messages as m
+from relay.rtp import header
 from tests.support.ports import until
 from tests.support.worker_line import Line, camera, film, viewer
 
@@ -120,6 +121,36 @@ async def test_a_recording_that_died_is_followed_by_another_in_the_same_session(
         await until(lambda: [message for message in line.recorder.of(m.TapPackets) if message.recording == "r-2"])
         assert [message.recording for message in line.recorder.of(m.TapOpen)] == ["r-cam", "r-2"]
         assert (await line.ask(m.InventoryAsk())).publishers[0].recording == "r-2"
+
+
+async def test_before_the_signed_start_a_camera_is_shown_to_nobody_and_its_first_picture_waits(line: Line) -> None:
+    async with viewer(line, "v") as watching:
+        await line.assign("v", 0, "cam", "view-1")
+        async with camera(line, "cam", FILM, is_recording_open=False):
+            await until(lambda: line.of(m.RecordingWanted))
+            await until(lambda: line.counters.values["tap_held_back"] > 60)
+            assert line.recorder.packets == 0
+            assert line.of(m.LegStarted) == [], "LIV-02"
+            assert {fact.state for fact in line.of(m.PublisherState)} == {"connecting"}
+            held = (await line.ask(m.InventoryAsk())).publishers[0]
+            assert (held.recording, held.is_recording_open) == ("r-cam", False)
+            await until(lambda: len(line.of(m.RecordingWanted)) > 1, seconds=10)  # in case control died meanwhile
+            await line.ask(m.RecordingSwitch("s-cam", "r-cam"))
+            await until(lambda: line.of(m.PublisherState)[-1].state == "live")
+            await until(lambda: line.of(m.LegStarted))
+            await watching.picture()
+            await until(lambda: line.recorder.packets > line.counters.values["tap_held_back"])
+        first_at, first = line.recorder.of(m.TapPackets)[0].packets[0]
+        assert abs(first_at / 1e9 - line.of(m.RecordingWanted)[0].since_mono) < 1e-3
+        begins_with = header.parse(first).payload(first)[0] & 0x1F
+        assert begins_with in (7, 24), "the parameter sets before the first keyframe"
+        assert line.recorder.of(m.TapLost) == []
+
+
+async def test_what_control_lets_a_worker_keep_comes_back_with_the_inventory(line: Line) -> None:
+    async with camera(line, "cam", FILM, is_recording_open=False):
+        line.control.post(m.PublisherKeep("s-cam", b"why"))
+        assert (await line.ask(m.InventoryAsk())).publishers[0].kept == b"why"
 
 
 async def test_a_frozen_camera_is_reported_and_so_is_its_return(line: Line) -> None:

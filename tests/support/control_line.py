@@ -90,6 +90,17 @@ class Line:
         return self.tokens[camera]
 
     async def publish(self, camera: str, offer: str = OFFER) -> aiohttp.ClientResponse:
+        """POST a camera's offer; where it is accepted and the camera sends media, wait until its recording is open."""
+        response = await self.post_offer(camera, offer)
+        if response.status == 201 and self.worker.sends_media:
+            await until(lambda: self._is_recorded(camera), "its recording")
+        return response
+
+    def _is_recorded(self, camera: str) -> bool:
+        live = self.control.context.streams.live(camera)
+        return live is None or live.recording is not None
+
+    async def post_offer(self, camera: str, offer: str = OFFER) -> aiohttp.ClientResponse:
         """POST a camera's offer."""
         headers = {"Authorization": f"Bearer {self.tokens[camera]}", "Content-Type": "application/sdp"}
         async with aiohttp.ClientSession() as http:

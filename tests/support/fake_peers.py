@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from msgspec.structs import replace
+
 from relay.base.counters import Counters
 from relay.base.errors import TheirError
 from relay.channel import framing
@@ -96,12 +98,27 @@ class FakeWorker(_Peer):
         self.legs: dict[str, m.LegHeld] = {}
         self.silent_for = 0.0
         self.end_legs = True
+        self.sends_media = True
+        """Whether each camera sends media as soon as it has its answer."""
+
+    def want_recording(self, session: str) -> None:
+        """Post that media came on a session."""
+        self.post(m.RecordingWanted(session, self.publishers[session].camera, time.monotonic()))
+
+    def _keep(self, message: m.Message) -> None:
+        super()._keep(message)
+        if isinstance(message, m.PublisherKeep) and message.session in self.publishers:
+            held = self.publishers[message.session]
+            self.publishers[message.session] = replace(held, kept=message.kept)
+            if self.sends_media and not held.is_recording_open:
+                self.want_recording(message.session)
 
     def answer(self, message: m.Message) -> m.Message:
         if isinstance(message, m.PublishOpen):
             self.publishers[message.session] = m.PublisherHeld(
-                message.session, message.camera, message.recording, "live", message.live_audio, "etag-1", time.monotonic(), 0.0
-            )
+                message.session, message.camera, message.recording, "live", message.live_audio, "etag-1", time.monotonic(), 0.0,
+                is_recording_open=message.is_recording_open,
+            )  # fmt: skip
             return m.Answer("v=0\r\n", "etag-1", 0, True)
         if isinstance(message, m.ViewerOpen):
             self.viewers[message.session] = m.ViewerHeld(message.session, "etag-1", 4, True)
@@ -113,6 +130,9 @@ class FakeWorker(_Peer):
         return self._change(message)
 
     def _change(self, message: m.Message) -> m.Message:
+        if isinstance(message, m.RecordingSwitch) and message.session in self.publishers:
+            held = self.publishers[message.session]
+            self.publishers[message.session] = replace(held, recording=message.recording, is_recording_open=message.is_open)
         if isinstance(message, m.PeerClose):
             self.publishers.pop(message.session, None)
             self.viewers.pop(message.session, None)
@@ -131,10 +151,7 @@ class FakeWorker(_Peer):
             self.post(m.LegEnded(leg.view, 5, 7, 3, reason))
 
     def _inventory(self) -> m.WorkerInventory:
-        held = [
-            m.PublisherHeld(p.session, p.camera, p.recording, p.state, p.live_audio, p.etag, p.since_mono, self.silent_for)
-            for p in self.publishers.values()
-        ]
+        held = [replace(publisher, silent_for=self.silent_for) for publisher in self.publishers.values()]
         return m.WorkerInventory(tuple(held), tuple(self.viewers.values()), tuple(self.legs.values()))
 
 

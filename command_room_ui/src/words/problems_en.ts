@@ -81,6 +81,7 @@ export const problemsEn: Readonly<Record<keyof typeof problemsFr, string>> = {
   "problem.intervention_not_found": "no such intervention",
   "problem.camera_not_live": "this camera is not live",
   "problem.camera_live": "this camera is live",
+  "problem.recordings_too_fast": "this camera began many recordings one after the other: wait a few seconds",
   "problem.camera_not_connected": "this camera is not connected",
   "problem.session_not_found": "the relay does not know this session any more",
   "problem.slot_not_found": "this session has no slot {slot}",

@@ -82,6 +82,8 @@ export const problemsFr = {
   "problem.intervention_not_found": "intervention inconnue",
   "problem.camera_not_live": "cette caméra ne transmet pas",
   "problem.camera_live": "cette caméra transmet déjà",
+  "problem.recordings_too_fast":
+    "cette caméra a commencé de nombreux enregistrements à la suite : attendez quelques secondes",
   "problem.camera_not_connected": "cette caméra n'est pas connectée",
   "problem.session_not_found": "le relais ne connaît plus cette session",
   "problem.slot_not_found": "cette liaison n'a pas d'emplacement {slot}",

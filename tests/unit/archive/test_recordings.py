@@ -1,10 +1,13 @@
 """A recording's row follows its chain; its picture is shown within a journalled view and nowhere else."""
 
 import asyncio
+from collections.abc import Coroutine
 
 import pytest
 
+from relay.archive import recordings
 from relay.archive.recordings import Recordings
+from relay.archive.unopened import Unopened
 from relay.base.errors import Kind, TheirError
 from relay.channel.messages import RecordingClosed
 from relay.evidence.chain import ChainWriter
@@ -13,7 +16,7 @@ from relay.people.sign_ins import CONSOLE
 from relay.policy.roles import Person
 from relay.recorder.sealing import start_of
 from relay.runtime.deadlines import background_settled
-from relay.store.catalogue import RecordingTable
+from relay.store.catalogue import RecordingFilter
 from tests.support.services import COMMANDER, OPERATOR, House, seal
 
 
@@ -65,11 +68,12 @@ async def test_a_begin_that_is_cancelled_is_entered_as_not_opened(house: House, 
     its = await house.interventions.open_by_camera("cam-1", "Rixe", "appel 17")
     entered = asyncio.Event()
 
-    async def hang(*_: object) -> None:
+    async def hang(making: Coroutine[object, object, bytes], *_: object) -> None:
+        making.close()
         entered.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(RecordingTable, "add", hang)
+    monkeypatch.setattr(recordings, "wait_within", hang)
     begin = house.recordings.begin(camera, its.intervention, trigger="bouton", threat="personnes", bearer=None)
     beginning = asyncio.create_task(begin)
     await entered.wait()
@@ -81,6 +85,36 @@ async def test_a_begin_that_is_cancelled_is_entered_as_not_opened(house: House, 
         "collecte/recording begun",
         "systeme/recording not opened",
     ]
+
+
+async def test_entry_and_row_of_a_recording_are_written_together(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a kill between both leaves an entry that nothing answers to: `relay check` would call the recording missing."""
+    await house.enrolment.enrol(CONSOLE, "cam-1", "Un", "bodycam_pm")
+    camera = await house.enrolment.camera("cam-1")
+    its = await house.interventions.open_by_camera("cam-1", "Rixe", "appel")
+
+    def refuse(*_: object) -> bytes:
+        raise OSError("as if control were killed")
+
+    async def killed(*_: object) -> None:
+        """Nothing is written any more."""
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.keyring, "create_recording_key", refuse)
+        patch.setattr(house.recordings, "abandoned", killed)
+        with pytest.raises(OSError, match="killed"):
+            await house.recordings.begin(camera, its.intervention, trigger="bouton", threat="agents")
+    (row,) = await house.catalogue.recordings.find(RecordingFilter())
+    assert (row.state, row.links) == ("open", 0)
+    house.clock.advance(1)
+    unopened = Unopened(house.recordings, house.vault, house.clock, held=frozenset, is_ready=lambda: True)
+    await unopened.tick()
+    assert (await house.catalogue.recordings.get(row.recording)).state == "open", "its recorder may still be opening it"
+    house.clock.advance(61)
+    await unopened.tick()
+    closed = await house.catalogue.recordings.get(row.recording)
+    assert (closed.state, closed.reason) == ("closed", "refused")
+    assert (await house.events())[-1] == "systeme/recording not opened"
 
 
 async def test_another_services_recording_is_neither_listed_nor_played(house: House) -> None:

@@ -42,8 +42,8 @@ class Recorders:
         self.known: dict[str, OpenRecording] = {}
         self.finished: list[tuple[str | None, str]] = []
         self.previous: list[str | None] = []
-        self.ready = asyncio.Event()
-        self.ready.set()
+        self.refusal: OurError | None = None
+        self.begun: list[str | None] = []
 
     def held(self, recording: str | None) -> OpenRecording | None:
         return self.known.get(recording or "")
@@ -54,10 +54,18 @@ class Recorders:
     def held_of(self, name: str) -> tuple[str, ...]:
         return tuple(recording for recording, held in self.known.items() if held.camera == name)
 
-    async def begin(self, index: int, found: Camera, why: Circumstances, previous: str | None) -> str:
-        await self.ready.wait()
+    def require_disk(self, index: int) -> None:
+        """It takes everything."""
+
+    def check(self, index: int, found: Camera, why: Circumstances) -> None:
+        """Policy allows it."""
+
+    async def begin(self, index: int, found: Camera, why: Circumstances, previous: str | None, **more: Any) -> str:
+        if self.refusal is not None:
+            raise self.refusal
         recording = f"recording-{len(self.previous)}"
         self.previous.append(previous)
+        self.begun.append(more.get("recording"))
         self.known[recording] = OpenRecording(recording, found.camera, index)
         return recording
 
@@ -85,6 +93,8 @@ class Cameras:
         self.intents = self
         self.on_beat: list[Any] = []
         self.republished: list[str] = []
+        self.ready = asyncio.Event()
+        self.ready.set()
         self.stopped: list[str] = []
 
     def unit(self, name: str) -> None:
@@ -100,6 +110,7 @@ class Cameras:
         """No press is left."""
 
     async def take_intent(self, found: Camera, deadline: Deadline) -> Intent:
+        await self.ready.wait()
         return Intent("intervention", "press", "agents", 0.0)
 
     def republish(self, name: str, reason: str) -> None:
@@ -171,7 +182,10 @@ class Scene:
             raise OurError("not there", kind=Kind.UNAVAILABLE)
         self.asked.append((process.index, message))
         if isinstance(message, m.PublishOpen):
-            held = m.PublisherHeld(message.session, message.camera, message.recording, "live", True, "e", 0, 0.0)
+            held = m.PublisherHeld(
+                message.session, message.camera, message.recording, "live", True, "e", 0, 0.0,
+                is_recording_open=message.is_recording_open,
+            )  # fmt: skip
             self.held[process.index].append(held)
             return m.Answer("v=0", "etag", 0, True)
         if isinstance(message, m.PeerClose):
@@ -203,9 +217,18 @@ class Scene:
 
     async def publish(self, name: str = "pm-1") -> PublishSession:
         await self.streams.publish(camera(name), OFFER)
+        await self.media(name)
         self.live(name).reported.state = "live"
         self.changed.clear()
         return self.live(name)
+
+    async def media(self, name: str = "pm-1") -> None:
+        """The camera's worker says that media came, if it waits for a recording."""
+        live = self.live(name)
+        if live.recording is None:
+            worker = self.worker(live.worker)
+            worker.on_message(worker, m.RecordingWanted(live.secret, name, self.clock.monotonic()))
+            await self.streams.settled()
 
     def closed(self) -> list[tuple[int, str]]:
         return [(index, asked.session) for index, asked in self.asked if isinstance(asked, m.PeerClose)]
@@ -418,32 +441,32 @@ async def test_a_camera_goes_back_to_its_worker_for_a_minute(scene: Scene) -> No
 
 @pytest.mark.parametrize("how", ["revoked", "replaced"])
 async def test_a_token_that_is_taken_back_while_its_camera_is_let_in_lets_it_in_no_more(scene: Scene, how: str) -> None:
-    scene.capture.ready.clear()
+    scene.camera_sockets.ready.clear()
     publishing = asyncio.create_task(scene.streams.publish(camera(), OFFER))
     await asyncio.sleep(0)
     scene.revoked_ns = 1 if how == "revoked" else None
     scene.streams.revoked("pm-1")
-    scene.capture.ready.set()
+    scene.camera_sockets.ready.set()
     with pytest.raises(TheirError, match="token revoked"):
         await publishing
     await _settled(scene)
     assert scene.streams.live("pm-1") is None
     assert scene.held == {0: [], 1: []}
-    assert scene.capture.finished == [("recording-0", "revoked")]
+    assert scene.capture.begun == []
 
 
 async def test_an_intervention_closed_while_a_camera_is_let_in_lets_it_in_no_more(scene: Scene) -> None:
-    scene.capture.ready.clear()
+    scene.camera_sockets.ready.clear()
     publishing = asyncio.create_task(scene.streams.publish(camera(), OFFER))
     await asyncio.sleep(0)
     scene.closed_ns = 1
     scene.streams.end_intervention("intervention")
-    scene.capture.ready.set()
+    scene.camera_sockets.ready.set()
     with pytest.raises(TheirError, match="the intervention was closed"):
         await publishing
     await _settled(scene)
     assert (scene.streams.live("pm-1"), scene.held[0]) == (None, [])
-    assert scene.capture.finished == [("recording-0", "stopped")]
+    assert scene.capture.begun == []
 
 
 async def test_a_camera_cut_off_while_its_intervention_is_closed_does_not_go_on_in_it(scene: Scene) -> None:
@@ -469,6 +492,77 @@ async def test_closing_an_intervention_leaves_cameras_of_another_alone(scene: Sc
     scene.streams.end_intervention("another")
     await _settled(scene)
     assert scene.streams.live("pm-1") is live
+
+
+async def test_a_recording_that_could_not_begin_is_tried_again_under_another_id(scene: Scene) -> None:
+    scene.capture.refusal = OurError("no disk")
+    live = await scene.publish()
+    (first,) = [asked.recording for _, asked in scene.asked if isinstance(asked, m.PublishOpen)]
+    await scene.media()
+    assert scene.streams.recording_supervisor.in_grace(live)
+    scene.capture.refusal = None
+    await scene.media()
+    assert scene.capture.begun == [], "not before two seconds are over: each failed try is an entry"
+    scene.clock.advance(2)
+    await scene.media()
+    assert (live.recording, scene.capture.begun) == ("recording-0", [live.reserved])
+    assert live.reserved != first
+    assert not scene.streams.recording_supervisor.in_grace(live)
+
+
+async def test_a_camera_that_left_while_its_recording_was_opened_leaves_it_closed(scene: Scene) -> None:
+    await scene.streams.publish(camera(), OFFER)
+    live = scene.live()
+    async with scene.streams.registry.lock("pm-1"):
+        worker = scene.worker(live.worker)
+        worker.on_message(worker, m.RecordingWanted(live.secret, "pm-1", scene.clock.monotonic()))
+        await asyncio.sleep(0)
+    begin = scene.capture.begin
+
+    async def leave(*args: Any, **more: Any) -> str:
+        await scene.streams.close("pm-1", live.secret)
+        return await begin(*args, **more)
+
+    scene.capture.begin = leave  # type: ignore[method-assign]
+    await scene.streams.settled()
+    assert ("recording-0", "stopped") in scene.capture.finished
+    assert scene.capture.known == {}
+
+
+async def test_a_continued_recording_that_ends_before_media_came_is_followed_by_none(scene: Scene) -> None:
+    scene.lose(await scene.publish())
+    await scene.streams.publish(camera(), OFFER)
+    live = scene.live()
+    assert live.recording == "recording-0"
+    scene.capture.known.clear()
+    for listener in scene.capture.on_closed:
+        listener("recording-0")
+    await scene.streams.settled()
+    assert scene.live().recording is None
+    assert (live.previous, scene.capture.previous) == ("recording-0", [None])
+    switches = [asked for _, asked in scene.asked if isinstance(asked, m.RecordingSwitch)]
+    assert [switch.is_open for switch in switches] == [True, False]
+    await scene.media()
+    assert scene.capture.previous == [None, "recording-0"]
+
+
+async def test_a_recording_that_a_restarted_worker_caused_does_not_count(scene: Scene) -> None:
+    for _ in range(8):
+        live = await scene.publish()
+        scene.down(live.worker)
+        scene.held[live.worker] = []
+        scene.capture.known.clear()
+        await scene.up(live.worker)
+        assert scene.streams.live("pm-1") is None
+    assert scene.streams.registry.pace.pause("pm-1", scene.clock.monotonic()) == 0
+
+
+async def test_an_offer_that_no_control_answered_is_closed_at_its_worker(scene: Scene) -> None:
+    scene.held[0].append(m.PublisherHeld("s", "pm-3", "reserved", "connecting", True, "e", 0, 0.0, is_recording_open=False))
+    await scene.up(0)
+    assert scene.streams.live("pm-3") is None
+    assert scene.closed() == [(0, "s")]
+    assert scene.camera_sockets.republished == ["pm-3"]
 
 
 async def _settled(scene: Scene) -> None:

@@ -86,7 +86,9 @@ class Scene:
         if not self.camera_live:
             return None
         enrolled = SimpleNamespace(regime="bodycam_pm", service="service", commune="", live_audio=True)
-        return SimpleNamespace(camera=enrolled, worker=0, recording="recording", circumstances=SimpleNamespace(threat="agents"))
+        return SimpleNamespace(
+            camera=enrolled, worker=0, recording_id="recording", circumstances=SimpleNamespace(threat="agents")
+        )
 
     async def motive_of(self, person: Person, intervention: str | None) -> str:
         if self.closed:

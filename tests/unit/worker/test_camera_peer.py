@@ -40,10 +40,14 @@ def media(kind: str, payload_type: int) -> MediaIn:
     return MediaIn("video" if kind == "video" else "audio", kind[0], codec, Extensions(), (), {}, (), None)
 
 
+def _feed(peer: CameraPeer, recording: str, is_open: bool) -> TapFeed:
+    return TapFeed(recording, peer.camera)
+
+
 @pytest.fixture
 async def camera(tmp_path: Path) -> tuple[CameraPeer, Told, ManualClock]:
     clock, tap, loop = ManualClock(), Told(tmp_path), asyncio.get_running_loop()
-    events = CameraEvents(lambda *_: None, lambda *_: None, lambda *_: None, loop.call_later)
+    events = CameraEvents(lambda *_: None, lambda *_: None, lambda *_: None, loop.call_later, _feed)
     answer = PublisherAnswer("", Remote("u", "p", (), "active"), media("video", 96), media("audio", 111))
     request = m.PublishOpen("session", "cam", "", True, "recording", 5.0)
     return CameraPeer(request, answer, clock, Counters(), tap, events, 8_000_000), tap, clock

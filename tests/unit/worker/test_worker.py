@@ -20,7 +20,8 @@ class Camera:
     def __init__(self, name: str, fails: bool) -> None:
         self.name = name
         self.fails = fails
-        self.feed = SimpleNamespace(pending=[(0, b"packet")], recording=name, lost=0, tracks=())
+        self.feed = SimpleNamespace(pending=[(0, b"packet")], recording=name, lost=0, tracks=(), held_back=None)
+        self.is_shown = True
         self.ticks = 0
 
     def tick(self, now: float) -> None:
