@@ -26,7 +26,7 @@ from relay.people.authorize import Authorizer
 from relay.policy.access import Facts
 from relay.policy.motives import check_legal_basis, check_motive
 from relay.policy.roles import Action, Person
-from relay.policy.texts import clean_text
+from relay.policy.texts import SHORT_BYTES, clean_text
 from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_and_wait, run_in_background
 from relay.store.catalogue import Catalogue, Export, Recording
 from relay.store.journal import Entry, Journal, Operation
@@ -363,9 +363,9 @@ def _clean(wanted: ExportRequest, regime: str) -> ExportRequest:
         wanted.to_ns,
         check_motive(wanted.motive),
         check_legal_basis(wanted.legal_basis, regime).value,
-        clean_text(wanted.requesting_agent, "requesting_agent"),
-        clean_text(wanted.requesting_service, "requesting_service"),
-        clean_text(wanted.procedure_no, "procedure_no"),
+        clean_text(wanted.requesting_agent, "requesting_agent", max_bytes=SHORT_BYTES),
+        clean_text(wanted.requesting_service, "requesting_service", max_bytes=SHORT_BYTES),
+        clean_text(wanted.procedure_no, "procedure_no", max_bytes=SHORT_BYTES),
     )
 
 

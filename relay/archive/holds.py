@@ -28,7 +28,7 @@ from relay.policy.access import Facts, decide
 from relay.policy.motives import check_motive
 from relay.policy.retention import add_months, is_due
 from relay.policy.roles import Action, Person
-from relay.policy.texts import clean_text
+from relay.policy.texts import SHORT_BYTES, clean_text
 from relay.runtime.deadlines import NO_DEADLINE, Deadline, take_within, wait_within
 from relay.runtime.tasks import spawn
 from relay.store.catalogue import Catalogue, Hold, Recording
@@ -330,7 +330,7 @@ def _clean(wanted: HoldRequest) -> HoldRequest:
         )
     return HoldRequest(
         wanted.procedure_type,
-        clean_text(wanted.procedure_no, "procedure_no"),
-        clean_text(wanted.authority, "authority"),
-        clean_text(wanted.requested_by, "requested_by"),
+        clean_text(wanted.procedure_no, "procedure_no", max_bytes=SHORT_BYTES),
+        clean_text(wanted.authority, "authority", max_bytes=SHORT_BYTES),
+        clean_text(wanted.requested_by, "requested_by", max_bytes=SHORT_BYTES),
     )

@@ -15,6 +15,8 @@ from relay.base.errors import Kind, TheirError
 
 MAX_BYTES = 1000
 """Bytes of a text where a field sets no bound of its own."""
+SHORT_BYTES = 200
+"""Bytes of a name, a number or a reference."""
 MAX_MARKS = 4
 """Combining marks in a row; Vietnamese needs two, Hebrew with accents three."""
 MAX_GROWTH = 4
