@@ -1,12 +1,12 @@
 """The configuration that each process of the relay gets at its start.
 
-Owns: the translation of the settings into the workers' and recorders' own configurations.
-Must never know: how processes are kept alive.
+Owns: the translation of the settings into the workers' and recorders' own configurations, and what is handed to them beside the
+file: passes and session keys.  Must never know: how processes are kept alive.
 """
 
 import base64
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable
 
 import msgspec
 
@@ -16,29 +16,40 @@ from relay.base.clock import Clock
 from relay.live.session_keys import issue
 from relay.recorder.config import RecorderConfig
 from relay.store.keyring import Keyring
+from relay.store.passes import Passes, control_of, tap_of
 from relay.worker.config import WorkerConfig
 
 
-def children(settings: Settings, keyring: Keyring, clock: Clock) -> list[Child]:
+def children(settings: Settings, keyring: Keyring, passes: Passes, clock: Clock) -> list[Child]:
     """Return recorders, workers and control, in the order of their start."""
     indexes = range(settings.workers.count)
     return [
-        *(_recorder(settings, keyring, clock, index) for index in indexes),
-        *(_worker(settings, keyring, index) for index in indexes),
+        *(_recorder(settings, keyring, passes, clock, index) for index in indexes),
+        *(_worker(settings, keyring, passes, index) for index in indexes),
         _control(settings),
     ]
 
 
-def _command(module: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", module)
+def _command(module: str, *options: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *options)
 
 
-def _worker(settings: Settings, keyring: Keyring, index: int) -> Child:
+def _handed_over(**secrets: bytes) -> dict[str, str]:
+    return {name: base64.b64encode(secret).decode() for name, secret in secrets.items()}
+
+
+def _in_file(config: WorkerConfig | RecorderConfig, secrets: Iterable[str]) -> dict[str, object]:
+    return {name: value for name, value in msgspec.to_builtins(config).items() if name not in secrets}
+
+
+def _worker(settings: Settings, keyring: Keyring, passes: Passes, index: int) -> Child:
     workers = settings.workers
     config = WorkerConfig(
         index=index,
         run_dir=str(settings.run.resolve()),
         certificate=str(keyring.dtls_pem().resolve()),
+        control_pass=b"",
+        tap_pass=b"",
         host=workers.host,
         port=workers.port_base + index if workers.port_base else 0,
         advertise=workers.advertise,
@@ -48,16 +59,13 @@ def _worker(settings: Settings, keyring: Keyring, index: int) -> Child:
         playout_delay_max_ms=workers.playout_delay_max_ms,
         log_level=settings.log.level,
     )
-    run, command = settings.run.resolve(), _command("relay.worker")
-    return Child("worker", index, command, run, msgspec.to_builtins(config), without=_pin(settings))
+    shown = passes.of(control_of(f"worker-{index}"))
+    secrets = _handed_over(control_pass=shown, tap_pass=passes.of(tap_of(index)))
+    run, command = settings.run.resolve(), _command("relay.worker", "--handed-over")
+    return Child("worker", index, command, run, _in_file(config, secrets), lambda: secrets, shown, bare=True)
 
 
-def _pin(settings: Settings) -> tuple[str, ...]:
-    variable = settings.keys.pkcs11_pin_variable
-    return () if variable is None else (variable,)
-
-
-def _recorder(settings: Settings, keyring: Keyring, clock: Clock, index: int) -> Child:
+def _recorder(settings: Settings, keyring: Keyring, passes: Passes, clock: Clock, index: int) -> Child:
     recorder = settings.recorder
     config = RecorderConfig(
         index=index,
@@ -65,6 +73,8 @@ def _recorder(settings: Settings, keyring: Keyring, clock: Clock, index: int) ->
         vault=str((settings.data / "vault").resolve()),
         session_seed=b"",
         session_certificate=b"",
+        control_pass=b"",
+        tap_pass=b"",
         fragment_seconds=recorder.fragment_seconds,
         segment_seconds=recorder.segment_seconds,
         reorder_ms=recorder.reorder_ms,
@@ -73,21 +83,15 @@ def _recorder(settings: Settings, keyring: Keyring, clock: Clock, index: int) ->
         recorders=settings.workers.count,
         log_level=settings.log.level,
     )
-    fixed = msgspec.to_builtins(config)
-    del fixed["session_seed"], fixed["session_certificate"]
-    run, command, session = settings.run.resolve(), _command("relay.recorder"), _session(keyring, clock, index)
-    return Child("recorder", index, command, run, fixed, session, _pin(settings))
+    shown, tap = passes.of(control_of(f"recorder-{index}")), passes.of(tap_of(index))
 
-
-def _session(keyring: Keyring, clock: Clock, index: int) -> Callable[[], Mapping[str, object]]:
-    def fresh() -> Mapping[str, object]:
+    def secrets() -> dict[str, str]:
         seed, certificate = issue(keyring, index, clock.utc_ns())
-        return {
-            "session_seed": base64.b64encode(seed).decode(),
-            "session_certificate": base64.b64encode(certificate).decode(),
-        }
+        return _handed_over(session_seed=seed, session_certificate=certificate, control_pass=shown, tap_pass=tap)
 
-    return fresh
+    in_file = _in_file(config, ("session_seed", "session_certificate", "control_pass", "tap_pass"))
+    run, command = settings.run.resolve(), _command("relay.recorder", "--handed-over")
+    return Child("recorder", index, command, run, in_file, secrets, shown, bare=True)
 
 
 def _control(settings: Settings) -> Child:

@@ -14,6 +14,7 @@ import typer
 from relay.app import backup_cmd, check_cmd, keys_cmd, logs, verify_cmd
 from relay.app.installation import installed_settings
 from relay.app.keyrings import keyring_of
+from relay.app.private import make_private
 from relay.app.settings import Settings, documentation, settings_of
 from relay.app.terminal import EXIT, SOFTWARE, AsJson, ConfigOption, DataOption, ask, complain, errors, say, screen, show
 from relay.app.tls import ensure_certificate
@@ -21,6 +22,7 @@ from relay.base.clock import SystemClock
 from relay.base.counters import Counters
 from relay.base.errors import Kind, RelayError, TheirError
 from relay.policy.roles import Role
+from relay.runtime.cage import harden
 
 if TYPE_CHECKING:
     from relay.store.journal_check import JournalVerdict
@@ -49,6 +51,7 @@ public_key = "{public_key}"
 
 def main() -> None:
     """Run the command line; errors become one line and an exit code."""
+    harden()
     try:
         app(standalone_mode=True)
     except RelayError as error:
@@ -93,7 +96,7 @@ def init(
 ) -> None:
     """Make the data folder, the keys, the database and a settings file that pins the public key.  No account exists yet."""
     settings = settings_of(None, data)
-    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(settings.data)
     keyring = keyring_of(settings)
     keyring.dtls_pem()
     path = settings.data / "settings.toml"

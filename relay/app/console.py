@@ -19,7 +19,8 @@ from relay.app.supervise import PidLock, is_locked
 from relay.app.wiring import wire
 from relay.base.codes import Code
 from relay.base.errors import Kind, OurError, RelayError, TheirError
-from relay.http.middleware import KIND, PROBLEM
+from relay.http.middleware import CONSOLE_HEADER, KIND, PROBLEM
+from relay.store.passes import console_pass
 
 WAIT_SECONDS = 10.0
 
@@ -86,6 +87,7 @@ async def _wait_for_socket(settings: Settings) -> None:
 
 @asynccontextmanager
 async def _client(settings: Settings) -> AsyncIterator[Console]:
+    headers = {CONSOLE_HEADER: (await asyncio.to_thread(console_pass, settings.data / "keys")).hex()}
     connector = aiohttp.UnixConnector(path=str(settings.run / CONSOLE_SOCKET))
-    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+    async with aiohttp.ClientSession(connector=connector, headers=headers, cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
         yield Console(http)

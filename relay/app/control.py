@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -15,12 +16,14 @@ from pathlib import Path
 import uvloop
 
 from relay.app import logs
+from relay.app.cages import control_cage, enter
 from relay.app.server import serving
 from relay.app.settings import Settings
 from relay.app.supervise import PidLock, write_private
 from relay.app.wiring import Control, wire
 from relay.base.errors import RelayError
 from relay.live import session_keys
+from relay.runtime.cage import Confined, harden
 from relay.runtime.deadlines import background_settled
 from relay.runtime.descriptors import raise_limit
 from relay.runtime.tasks import every
@@ -40,29 +43,38 @@ def main() -> int:
     parser.add_argument("--index", type=int, default=0)
     arguments = parser.parse_args()
     raise_limit()
+    harden()
     settings = Settings.model_validate_json(arguments.config.read_text(encoding="utf-8"))
     logs.configure(settings.log.level, settings.log.format, "control")
+    # SQLite writes large sorts into temporary files: into the data folder, which nobody else reads and the cage leaves open.
+    os.environ["SQLITE_TMPDIR"] = os.environ["TMPDIR"] = str(settings.run.resolve())
+    confined = enter(control_cage(settings))
     try:
-        uvloop.run(_main(settings))
+        uvloop.run(_main(settings, confined))
     except RelayError as error:
         logger.error("control ends", extra={"detail": error.detail})
         return 1
     return 0
 
 
-async def _main(settings: Settings) -> None:
+async def _main(settings: Settings, confined: Confined) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run(settings, stop)
+    await run(settings, stop, confined)
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run control until `stop`.  When this returns, everything is on disk.  Raises OurError if control cannot start."""
+async def run(settings: Settings, stop: asyncio.Event, confined: Confined | None = None) -> None:
+    """Run control until `stop`.  When this returns, everything is on disk.  Raises OurError if control cannot start.
+
+    `confined`: the cage of this process, for the metric; None where it has none.
+    """
     settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = PidLock(settings.run / "control.pid")
     try:
         control = await wire(settings)
+        if confined is not None:
+            confined.count(control.context.counters)
         try:
             await _serve(control, settings, stop)
         finally:

@@ -4,9 +4,7 @@ Owns: how each of them runs and ends as its process would.  Must never know: wha
 """
 
 import asyncio
-from pathlib import Path
-
-import msgspec
+import logging
 
 from relay.app import control
 from relay.app.children import children
@@ -19,10 +17,13 @@ from relay.base.counters import Counters
 from relay.base.errors import OurError
 from relay.channel import framing
 from relay.channel.messages import Done, Message, Shutdown
-from relay.recorder.config import RecorderConfig
+from relay.recorder import config as recorder_config
 from relay.recorder.recorder import Recorder
+from relay.store.passes import Passes
+from relay.worker import config as worker_config
 from relay.worker.__main__ import serve as serve_worker
-from relay.worker.config import WorkerConfig
+
+logger = logging.getLogger(__name__)
 
 SIGNALS_AFTER_SECONDS = 0.5
 
@@ -30,16 +31,18 @@ SIGNALS_AFTER_SECONDS = 0.5
 async def run_all(settings: Settings) -> None:
     """Run all processes as tasks until SIGTERM or SIGINT; raises what any of them raises."""
     stop = asyncio.Event()
+    logger.warning("one process does everything and has no cage: whoever takes over a parser has the keys; for debugging only")
     keyring = await asyncio.to_thread(keyring_of, settings)
+    passes = await asyncio.to_thread(Passes, settings.data / "keys")
     counters = Counters()
 
     async def worker(child: Child) -> None:
-        config = msgspec.json.decode(child.config_file.read_bytes(), type=WorkerConfig)
-        await _until_cancelled(asyncio.create_task(serve_worker(config)), child.socket, counters)
+        config = worker_config.load(child.config_file, child.handover())
+        await _until_cancelled(asyncio.create_task(serve_worker(config)), child, counters)
 
     async def recorder(child: Child) -> None:
-        config = msgspec.json.decode(child.config_file.read_bytes(), type=RecorderConfig)
-        await _until_cancelled(asyncio.create_task(Recorder(config).run()), child.socket, counters)
+        config = recorder_config.load(child.config_file, child.handover())
+        await _until_cancelled(asyncio.create_task(Recorder(config).run()), child, counters)
 
     async def people(child: Child) -> None:
         ending = asyncio.Event()
@@ -56,27 +59,29 @@ async def run_all(settings: Settings) -> None:
     loop.call_later(SIGNALS_AFTER_SECONDS, stop_on_signals, stop)
     stop_on_signals(stop)
     runners: dict[Duty, Runner] = {"worker": worker, "recorder": recorder, "control": people}
-    await in_process(children(settings, keyring, SystemClock()), runners, stop)
+    await in_process(children(settings, keyring, passes, SystemClock()), runners, stop)
 
 
-async def _until_cancelled(running: "asyncio.Task[None]", path: Path, counters: Counters) -> None:
+async def _until_cancelled(running: "asyncio.Task[None]", child: Child, counters: Counters) -> None:
     """Run a worker or recorder until cancelled; then end it by `Shutdown` over its socket."""
     try:
         await asyncio.shield(running)
     except asyncio.CancelledError:
-        await _shut_down(path, counters)
+        await _shut_down(child, counters)
         async with asyncio.timeout(30):
             await running
         raise
 
 
-async def _shut_down(path: Path, counters: Counters) -> None:
-    connection = await framing.connect(path, on_post=lambda _connection, _message: None, on_ask=_refuse, counters=counters)
+async def _shut_down(child: Child, counters: Counters) -> None:
+    connection = await framing.connect(
+        child.socket, child.control_pass, on_post=lambda _connection, _message: None, on_ask=_refuse, counters=counters
+    )
     reading = asyncio.create_task(connection.run())
     try:
         answer = await connection.ask(Shutdown("the relay stops"))
         if not isinstance(answer, Done):
-            raise OurError(f"{path.name} answered {type(answer).__name__} to Shutdown")
+            raise OurError(f"{child.name} answered {type(answer).__name__} to Shutdown")
     finally:
         connection.close()
         await asyncio.gather(reading, return_exceptions=True)

@@ -7,13 +7,16 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvloop
 
 from relay.app import start_checks
+from relay.app.cages import enter, supervisor_cage
 from relay.app.children import children
 from relay.app.installation import require_installation
 from relay.app.keyrings import keyring_of
+from relay.app.private import make_private
 from relay.app.settings import Settings
 from relay.app.signals import stop_on_signals
 from relay.app.supervise import Child, PidLock, Supervisor
@@ -22,6 +25,7 @@ from relay.base.codes import Code
 from relay.base.counters import Counters
 from relay.base.errors import OurError
 from relay.runtime.descriptors import raise_limit
+from relay.store.passes import Passes
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +34,7 @@ def serve(settings: Settings, *, one_process: bool) -> None:
     """Run the relay until SIGTERM or SIGINT; raises RelayError if it cannot start."""
     raise_limit()
     require_installation(settings)
+    make_private(settings.data)
     with _only_one(settings):
         start_checks.check(settings)
         if one_process:
@@ -38,6 +43,7 @@ def serve(settings: Settings, *, one_process: bool) -> None:
 
             uvloop.run(run_all(settings))
         else:
+            enter(supervisor_cage(settings))
             uvloop.run(_supervise(settings))
 
 
@@ -65,12 +71,23 @@ async def _supervise(settings: Settings) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
     keyring = await asyncio.to_thread(keyring_of, settings)
-    supervisor = Supervisor(children(settings, keyring, SystemClock()), Counters(), _note)
+    passes = await asyncio.to_thread(Passes, settings.data / "keys")
+    fleet = children(settings, keyring, passes, SystemClock())
+    _forget_others(settings.run, fleet)
+    supervisor = Supervisor(fleet, Counters(), _note)
     try:
         await supervisor.start()
         await stop.wait()
     finally:
         await supervisor.stop()
+
+
+def _forget_others(run: Path, fleet: list[Child]) -> None:
+    """Remove configurations of processes that there are no more; an older version kept a session key in them."""
+    ours = {child.config_file.name for child in fleet}
+    for path in run.glob("*.json"):
+        if path.name not in ours:
+            path.unlink(missing_ok=True)
 
 
 def _note(event: str, child: Child) -> None:

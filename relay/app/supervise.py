@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import signal
+from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import OurError
 from relay.channel import framing
 from relay.channel.messages import Message, Ping, Pong
+from relay.runtime.cage import program_environment
 from relay.runtime.tasks import run_logged
 
 logger = logging.getLogger(__name__)
@@ -48,8 +50,7 @@ declare(
 class Child:
     """One process to run: its command, its configuration, and the paths of its configuration, pid file and socket.
 
-    `fresh` returns the part of the configuration that is new at each start (a recorder's session key).  A running process is
-    adopted only if the rest of its configuration equals today's.
+    A running process is adopted only if its configuration equals today's.
     """
 
     duty: Duty
@@ -57,9 +58,12 @@ class Child:
     command: tuple[str, ...]
     run_dir: Path
     config: Mapping[str, object]
-    fresh: Callable[[], Mapping[str, object]] = dict
-    without: tuple[str, ...] = ()
-    """Environment variables withheld from it.  The PIN of a PKCS#11 token stays with supervisor and control."""
+    secrets: Callable[[], Mapping[str, str]] = dict
+    """Returns what it is handed on standard input at each start, and no file holds: passes, a recorder's new session key."""
+    control_pass: bytes = b""
+    """What its socket expects of control; the supervisor asks with it who is there."""
+    bare: bool = False
+    """Started with the environment that the interpreter needs only: settings and a token's PIN stay with control."""
 
     @property
     def name(self) -> str:
@@ -79,15 +83,25 @@ class Child:
     def write_config(self) -> None:
         """Write the configuration for the next start, mode 0600."""
         self.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(self.config_file, json.dumps({**self.config, **self.fresh()}).encode())
+        write_private(self.config_file, json.dumps(dict(self.config)).encode())
+
+    def handover(self) -> bytes:
+        """Return what to write to its standard input; may block (a token certifies a session key)."""
+        return json.dumps(dict(self.secrets())).encode()
+
+    def clear(self) -> None:
+        """Remove what an ended worker or recorder left; caged, it cannot do so itself.  Control removes its own files."""
+        if self.duty != "control":
+            for path in (self.pid_file, self.socket):
+                path.unlink(missing_ok=True)
 
     def has_same_config(self) -> bool:
-        """Return whether the configuration on disk equals today's, apart from what `fresh` returns."""
+        """Return whether the configuration on disk equals today's."""
         try:
             found = json.loads(self.config_file.read_bytes())
         except (OSError, ValueError):
             return False
-        return bool({key: found.get(key) for key in self.config} == json.loads(json.dumps(dict(self.config))))
+        return bool(found == json.loads(json.dumps(dict(self.config))))
 
     @property
     def socket(self) -> Path:
@@ -156,7 +170,7 @@ async def find(child: Child, counters: Counters) -> Process | None:
         return None
     with contextlib.suppress(OSError, OurError, TimeoutError):
         async with asyncio.timeout(3):
-            if is_locked(child.pid_file) if child.duty == "control" else await _pid_behind(child.socket, counters) == pid:
+            if is_locked(child.pid_file) if child.duty == "control" else await _pid_behind(child, counters) == pid:
                 return process
     process.forget()
     return None
@@ -194,8 +208,8 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-async def _pid_behind(socket: Path, counters: Counters) -> int:
-    connection = await framing.connect(socket, on_post=_ignore, on_ask=_refuse, counters=counters)
+async def _pid_behind(child: Child, counters: Counters) -> int:
+    connection = await framing.connect(child.socket, child.control_pass, on_post=_ignore, on_ask=_refuse, counters=counters)
     reading = asyncio.create_task(connection.run())
     try:
         answer = await connection.ask(Ping(), 2.0)
@@ -260,9 +274,14 @@ class Supervisor:
     async def _spawn(self, child: Child) -> Process:
         # In a thread, because the long-term key that certifies a recorder's session key may be in a slow PKCS#11 token.
         await asyncio.to_thread(child.write_config)
+        handed = await asyncio.to_thread(child.handover)
         arguments = (*child.command, "--config", str(child.config_file), "--index", str(child.index))
-        environment = {name: value for name, value in os.environ.items() if name not in child.without}
-        spawned = await asyncio.create_subprocess_exec(*arguments, env=environment, start_new_session=True)
+        environment = program_environment() if child.bare else dict(os.environ)
+        spawned = await asyncio.create_subprocess_exec(*arguments, env=environment, start_new_session=True, stdin=PIPE)
+        assert spawned.stdin is not None
+        with contextlib.suppress(ConnectionError, RuntimeError):  # it ended at once, which `_keep_alive` sees
+            spawned.stdin.write(handed)
+        spawned.stdin.close()
         self._counters.count("children_started")
         self._on_event("started", child)
         return Process(spawned.pid, spawned)
@@ -274,6 +293,7 @@ class Supervisor:
             await self._running[child.name].reap()
             self._counters.count("children_died")
             self._on_event("died", child)
+            await asyncio.to_thread(child.clear)
             while True:
                 delay = back_off(delay, loop.time() - born)
                 await asyncio.sleep(delay)
@@ -297,6 +317,7 @@ class Supervisor:
             self._on_event("killed", child)
             process.signal(signal.SIGKILL)
             await process.reap()
+        await asyncio.to_thread(child.clear)
 
 
 Runner: TypeAlias = Callable[[Child], Awaitable[None]]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from relay.app.keyrings import keyring_of
 from relay.app.places import places
+from relay.app.private import make_private
 from relay.app.settings import Settings
 from relay.archive.check import Check
 from relay.archive.export_zip import DERIVE
@@ -62,6 +63,7 @@ from relay.store.catalogue import Catalogue
 from relay.store.database import Database
 from relay.store.journal import Journal
 from relay.store.keyring import Keyring
+from relay.store.passes import CONSOLE, Passes, control_of
 from relay.store.revocations import attested, revoked_keys
 from relay.store.vault import Vault
 from relay.store.vault_probe import VaultProbe
@@ -78,6 +80,7 @@ class Stores:
 
     database: Database
     keyring: Keyring
+    passes: Passes
     journal: Journal
     accounts: Accounts
     catalogue: Catalogue
@@ -116,16 +119,17 @@ def database_url(settings: Settings) -> str:
 
 async def open_stores(settings: Settings, clock: Clock, counters: Counters) -> Stores:
     """Open keys, database, journal and vault, and make those that are missing; raises OurError."""
-    await asyncio.to_thread(settings.data.mkdir, mode=0o700, parents=True, exist_ok=True)
+    await asyncio.to_thread(make_private, settings.data)
     await asyncio.to_thread(settings.run.mkdir, mode=0o700, exist_ok=True)
     keyring = await asyncio.to_thread(keyring_of, settings)
+    passes = await asyncio.to_thread(Passes, settings.data / "keys")
     vault = Vault(settings.data / "vault")
     await asyncio.to_thread(vault.prepare)
     database = await Database.open(database_url(settings), counters)
     checkpoints = settings.data / "journal" / "checkpoints"
     origin, earlier = journal_origin(keyring), keyring.earlier_keys()
     journal = await Journal.open(database, keyring.signer, origin, checkpoints, clock, counters, earlier=earlier)
-    return Stores(database, keyring, journal, Accounts(database), Catalogue(database), vault)
+    return Stores(database, keyring, passes, journal, Accounts(database), Catalogue(database), vault)
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,7 @@ async def wire(
     clock, counters = clock or SystemClock(), Counters()
     deadline = deadline or Deadline(settings.store.patience_seconds)
     steady, stores = SteadyClock(clock), await open_stores(settings, clock, counters)
-    processes = Processes(settings.run, settings.workers.count if workers is None else workers, counters)
+    processes = _processes(settings, workers, stores, counters)
     authorizer = Authorizer(stores.journal, clock, deadline)
     basis = _Basis(settings, stores, authorizer, clock, steady, counters, deadline)
     (sign_ins, designations), enrolment = await _people(basis, passwords or Passwords()), _cameras(basis)
@@ -196,12 +200,17 @@ async def wire(
         sign_in_rate=Buckets(settings.http.sign_in_rate, settings.http.sign_in_burst),
         sign_in_door=Buckets(settings.http.door_rate, settings.http.door_burst), connections=connections,
         live_sockets=Shares(LIVE_PER_SIGN_IN, LIVE_PER_PERSON, counters), ready=reports.ready, gauges=reports.gauges,
-        downloads=Shares(DOWNLOADS_PER_SIGN_IN, DOWNLOADS_PER_PERSON, counters),
+        downloads=Shares(DOWNLOADS_PER_SIGN_IN, DOWNLOADS_PER_PERSON, counters), console_pass=stores.passes.of(CONSOLE),
         vault_probe=VaultProbe(stores.vault.root, clock, deadline), process_counters=reports.counters,
     )  # fmt: skip
     background, unopened = Background(counters), _unopened(basis, recordings, capture, processes)
     refusals = OfferRefusals(stores.journal, background, counters)
     return _introduced(Control(context, stores, processes, capture, retention, sessions, refusals, unopened, background))
+
+
+def _processes(settings: Settings, workers: int | None, stores: Stores, counters: Counters) -> Processes:
+    count = settings.workers.count if workers is None else workers
+    return Processes(settings.run, count, counters, lambda name: stores.passes.of(control_of(name)))
 
 
 def _rules(settings: Settings) -> LiveRules:

@@ -28,6 +28,7 @@ from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.chain import iterate
 from relay.evidence.lipsync import Shift, sound_shifts
 from relay.evidence.records import Link, TrackKind
+from relay.runtime.cage import program_environment
 
 DERIVE = (sys.executable, "-m", "relay.recorder.derive")
 """Command that makes the playable copy, in a process of its own: FFmpeg's code must not run in control."""
@@ -143,7 +144,7 @@ class ExportZip:
             yield data
 
     def _derived(self, command: Sequence[str]) -> Iterator[bytes]:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=program_environment())
         assert process.stdin is not None
         assert process.stdout is not None
         feeder = threading.Thread(target=self._feed, args=(process.stdin,), name="derive feed")

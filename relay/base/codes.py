@@ -32,6 +32,7 @@ class Code(StrEnum):
 
     # Who asks: sign-ins, tokens, designations, roles.
     SIGN_IN_REQUIRED = "sign_in_required"
+    CONSOLE_PASS_REQUIRED = "console_pass_required"
     WRONG_CREDENTIALS = "wrong_credentials"
     WRONG_OLD_PASSWORD = "wrong_old_password"
     PASSWORD_UNACCEPTABLE = "password_unacceptable"

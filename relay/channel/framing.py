@@ -1,14 +1,21 @@
-"""Frames on a Unix stream socket: 4-byte big-endian length, then msgpack `[kind, id, message]`.
+"""Frames on a Unix stream socket: a pass first, then 4-byte big-endian length and msgpack `[kind, id, message]`.
 
-Owns: correlation of requests and answers, the bound of the outgoing queue, the loss of the peer.
+Owns: who may connect, correlation of requests and answers, the bound of the outgoing queue, the loss of the peer.
 Must never know: what a message means.  A frame that does not decode is our bug (both ends are ours): the
 connection is closed, never half-read.
+
+Every process of the relay runs under one user, so the mode of a socket stops none of them.  Who connects therefore shows
+a *pass* of 32 bytes before anything else, and the listener knows by it whose connection it is.  No pass is in a file that a
+worker or recorder can read.  Only the supervisor, control and a process at its start can write into the folder of the sockets:
+who connects by a path there reaches the right listener.
 """
 
 import asyncio
 import contextlib
+import hmac
 import os
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Mapping
 from enum import IntEnum
 from pathlib import Path
 from typing import TypeAlias
@@ -23,12 +30,18 @@ from relay.channel.messages import AnyMessage, Message, Refused
 MAX_FRAME = 8 << 20
 DEFAULT_BOUND = 16 << 20
 MAX_CONNECTIONS = 32
-"""To one socket: control, the tap of a worker, a supervisor that asks; and those before them that are not closed yet."""
+"""To one socket in one role: control, the tap of a worker, a supervisor that asks; and those before them, not closed yet."""
+PASS_BYTES = 32
+PASS_SECONDS = 2.0
+"""How long a connection may take to show its pass; a process of ours sends it as it connects."""
+MAX_WAITING = 64
+"""Connections that have not shown their pass; one more closes the oldest of them."""
 
 declare(
     channel_dropped="messages dropped because a channel's outgoing queue was full",
     channel_refused="channel connections closed at once because too many were open",
     channel_broken="channel connections closed because a frame could not be read",
+    channel_strangers="connections to a process's socket closed because they showed no valid pass",
 )
 
 
@@ -76,7 +89,10 @@ class Connection:
         on_ask: OnAsk,
         counters: Counters,
         bound: int = DEFAULT_BOUND,
+        role: str = "",
     ) -> None:
+        self.role = role
+        """Whose connection it is, by the pass that was shown; empty at the end that connected."""
         self._reader = reader
         self._writer = writer
         self._on_post = on_post
@@ -186,43 +202,86 @@ class Connection:
         self._send(FrameKind.REPLY, request, answer)
 
 
-async def connect(path: Path, *, on_post: OnPost, on_ask: OnAsk, counters: Counters, bound: int = DEFAULT_BOUND) -> Connection:
-    """Connect to a Unix socket; raises OSError when nobody listens.  The caller runs `Connection.run` in a task."""
+async def connect(
+    path: Path, shown: bytes, *, on_post: OnPost, on_ask: OnAsk, counters: Counters, bound: int = DEFAULT_BOUND
+) -> Connection:
+    """Connect to a Unix socket with a pass; raises OSError when nobody listens.  The caller runs `Connection.run` in a task."""
     reader, writer = await asyncio.open_unix_connection(str(path))
+    writer.write(shown)
     return Connection(reader, writer, on_post=on_post, on_ask=on_ask, counters=counters, bound=bound)
 
 
+def bind(path: Path) -> socket.socket:
+    """Return a socket bound to a path, mode 0600, not listening yet; replaces the left-over file of a dead process.
+
+    A process binds before it gives up the right to write into that folder, and listens when it is ready.
+    """
+    path.unlink(missing_ok=True)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    previous = os.umask(0o177)
+    try:
+        bound.bind(str(path))
+    except OSError:
+        bound.close()
+        raise
+    finally:
+        os.umask(previous)
+    return bound
+
+
 async def listen(
-    path: Path,
+    where: Path | socket.socket,
+    passes: Mapping[str, bytes],
     on_connection: Callable[[Connection], Awaitable[None]],
     *,
     on_post: OnPost,
     on_ask: OnAsk,
     counters: Counters,
 ) -> asyncio.Server:
-    """Listen on a Unix socket of mode 0600; `on_connection` is awaited before reading starts (register it there).
+    """Listen at a path (mode 0600) or on a socket from `bind`; `on_connection` is awaited before reading starts.
 
-    A left-over socket file of a dead process is replaced.  Beyond `MAX_CONNECTIONS` a connection is closed at once.
+    `passes`: by role, the pass that a connection of that role shows.  Raises OurError for one that is not of 32 bytes.  Beyond
+    `MAX_CONNECTIONS` of its role a connection is closed at once: a worker's tap cannot take the places of control.
     """
-    opened = 0
+    if any(len(each) != PASS_BYTES for each in passes.values()):
+        raise OurError("a pass of the channel is not of 32 bytes: the process was started without its hand-over")
+    reception, opened = _Reception(passes), dict.fromkeys(passes, 0)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal opened
-        if opened >= MAX_CONNECTIONS:
-            counters.count("channel_refused")
+        role = await reception.role_of(reader, writer)
+        if role is None or opened[role] >= MAX_CONNECTIONS:
+            counters.count("channel_strangers" if role is None else "channel_refused")
             writer.close()
             return
-        opened += 1
+        opened[role] += 1
         try:
-            connection = Connection(reader, writer, on_post=on_post, on_ask=on_ask, counters=counters)
+            connection = Connection(reader, writer, on_post=on_post, on_ask=on_ask, counters=counters, role=role)
             await on_connection(connection)
             await connection.run()
         finally:
-            opened -= 1
+            opened[role] -= 1
 
-    path.unlink(missing_ok=True)  # noqa: ASYNC240 - one unlink at start
-    previous = os.umask(0o177)
-    try:
-        return await asyncio.start_unix_server(serve, str(path))
-    finally:
-        os.umask(previous)
+    return await asyncio.start_unix_server(serve, sock=bind(where) if isinstance(where, Path) else where)
+
+
+class _Reception:
+    """Connections that have not shown their pass yet: few, and not for long."""
+
+    def __init__(self, passes: Mapping[str, bytes]) -> None:
+        self._passes = passes
+        self._waiting: list[asyncio.StreamWriter] = []
+
+    async def role_of(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str | None:
+        """Return the role whose pass this connection shows, None where it shows none in time."""
+        self._waiting.append(writer)
+        if len(self._waiting) > MAX_WAITING:
+            self._waiting[0].close()
+        try:
+            async with asyncio.timeout(PASS_SECONDS):
+                shown = await reader.readexactly(PASS_BYTES)
+        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
+            shown = b""
+        finally:
+            self._waiting.remove(writer)
+        found = [role for role, expected in self._passes.items() if hmac.compare_digest(expected, shown)]
+        return found[0] if found else None

@@ -82,6 +82,8 @@ class Options:
 class Context:
     """The services behind the routes."""
 
+    console_pass: bytes
+    """What a command shows on control's Unix socket."""
     clock: Clock
     steady: SteadyClock
     counters: Counters

@@ -25,6 +25,9 @@ from relay.people.sign_ins import CONSOLE, SignedIn
 logger = logging.getLogger(__name__)
 
 COOKIE = "relay_session"
+CONSOLE_HEADER = "X-Relay-Console"
+"""Header with the console's pass (hexadecimal) on requests over control's Unix socket."""
+_CONSOLE_REFUSED = "the console asks for its pass: run the command as the relay's own user, who can read the data folder's keys"
 SIGN_IN = "/api/session"
 LOOPBACK = networks(("127.0.0.0/8", "::1"))
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -187,7 +190,9 @@ async def _anyone(request: web.Request, services: Context) -> None:
 
 async def _signed_in(request: web.Request, services: Context) -> None:
     token = request.cookies.get(COOKIE)
-    if token is None and is_console(request):
+    if token is None and _is_over_unix_socket(request):
+        if not is_console(request):
+            raise TheirError(Kind.UNAUTHENTICATED, _CONSOLE_REFUSED, code=Code.CONSOLE_PASS_REQUIRED)
         remember(request, SignedIn(CONSOLE, "", 0, "console"))
         return
     if token is None:
@@ -203,7 +208,16 @@ async def _signed_in(request: web.Request, services: Context) -> None:
 
 
 def is_console(request: web.Request) -> bool:
-    """Return whether the request came over the console's Unix socket (mode 0600): its user can open the data folder anyway."""
+    """Return whether a command of the relay asks, over control's Unix socket and with the console's pass.
+
+    Every process of the relay's user reaches that socket; workers and recorders, which parse what strangers send, are some of
+    them.  Only the commands and control can read the pass.
+    """
+    shown = request.headers.get(CONSOLE_HEADER, "").encode("utf-8", "replace")
+    return _is_over_unix_socket(request) and hmac.compare_digest(shown, context(request).console_pass.hex().encode())
+
+
+def _is_over_unix_socket(request: web.Request) -> bool:
     sock = request.transport.get_extra_info("socket") if request.transport is not None else None
     return sock is not None and sock.family == socket.AF_UNIX
 

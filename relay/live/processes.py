@@ -36,6 +36,8 @@ class ProcessClient:
     role: Role
     index: int
     path: Path
+    shown: bytes
+    """The pass that control shows there."""
     counters: Counters
     on_message: Callable[["ProcessClient", Message], None]
     on_up: Callable[["ProcessClient"], Awaitable[None]]
@@ -87,7 +89,9 @@ class ProcessClient:
 
     async def _connect_once(self) -> None:
         try:
-            connection = await framing.connect(self.path, on_post=self._on_post, on_ask=self._on_ask, counters=self.counters)
+            connection = await framing.connect(
+                self.path, self.shown, on_post=self._on_post, on_ask=self._on_ask, counters=self.counters
+            )
         except OSError:
             return
         self._connection = connection
@@ -126,12 +130,21 @@ class ProcessClient:
 
 
 class Processes:
-    """All workers and recorders; subscribe to messages by type before `start`.  `client` makes each connection."""
+    """All workers and recorders; subscribe to messages by type before `start`.
+
+    `pass_of` returns control's pass to a process by its name; `client` makes each connection.
+    """
 
     def __init__(
-        self, run_dir: Path, count: int, counters: Counters, client: Callable[..., ProcessClient] = ProcessClient
+        self,
+        run_dir: Path,
+        count: int,
+        counters: Counters,
+        pass_of: Callable[[str], bytes],
+        client: Callable[..., ProcessClient] = ProcessClient,
     ) -> None:
         self._make_client = client
+        self._pass_of = pass_of
         self._listeners: dict[type[Message], list[Callable[[ProcessClient, Message], None]]] = {}
         self._adopters: list[Callable[[ProcessClient], Awaitable[None]]] = []
         self._down_listeners: list[Callable[[ProcessClient], None]] = []
@@ -167,7 +180,8 @@ class Processes:
 
     def _client(self, role: Role, index: int, run_dir: Path, counters: Counters) -> ProcessClient:
         path = run_dir / f"{role}-{index}.sock"
-        return self._make_client(role, index, path, counters, self._dispatch, self._adopt, self._notify_down)
+        shown = self._pass_of(f"{role}-{index}")
+        return self._make_client(role, index, path, shown, counters, self._dispatch, self._adopt, self._notify_down)
 
     def _dispatch(self, process: ProcessClient, message: Message) -> None:
         for listener in self._listeners.get(type(message), ()):

@@ -1,15 +1,16 @@
 """The settings of one recorder process.
 
 Owns: the shape of `<data>/run/recorder-<i>.json` (UTF-8 JSON, mode 0600).  The supervisor writes it again at
-each start, and `python -m relay.recorder --config FILE --index I` reads it.  Must never know: the application's
-settings file, the long-term keys.  The file carries a session key and its certificate, so that a recorder runs by itself.
+each start, and `python -m relay.recorder --config FILE --index I` reads it.  With `--handed-over` the session key, its
+certificate and the passes are not in the file, but come on standard input (`relay.channel.handover`): no process reads a
+recorder's key from a file.  Must never know: the application's settings file, the long-term keys.
 """
 
 from pathlib import Path
 
 import msgspec
 
-from relay.base.errors import OurError
+from relay.channel.handover import load_config
 
 
 class RecorderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,6 +25,10 @@ class RecorderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Ed25519 private key (RFC 8032, 32 bytes) for the life of this process; `store.keyring.Keyring.issue_session` makes it."""
     session_certificate: bytes
     """Certificate of that key by the relay's long-term key, as `evidence.chain` encodes it."""
+    control_pass: bytes
+    """What control shows to be heard (32 bytes)."""
+    tap_pass: bytes
+    """What the worker beside this recorder shows; it is heard on its packets only."""
     fragment_seconds: float = 0.44
     segment_seconds: float = 60.0
     reorder_ms: int = 400
@@ -44,9 +49,6 @@ class RecorderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_level: str = "info"
 
 
-def load(path: Path) -> RecorderConfig:
-    """Read the file; raises OurError when it is missing or does not decode."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=RecorderConfig)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise OurError(f"recorder configuration {path.name}: {error}") from error
+def load(path: Path, handed_over: bytes = b"") -> RecorderConfig:
+    """Read the file and what was handed over; raises OurError when one is missing or does not decode."""
+    return load_config(path, handed_over, RecorderConfig)

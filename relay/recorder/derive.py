@@ -2,7 +2,7 @@
 
 Owns: remuxing for an export.  Must never know: keys, chains, folders.  It reads the named files, or
 standard input where none is named (segments one after the other, each beginning with its init segment), writes standard output
-and leaves nothing on disk.
+and leaves nothing on disk.  Once its inputs are open it enters a cage: no file but the program's own, no socket.
 
 The copy is derived: it proves nothing.  Nothing is re-encoded.  It begins at time zero.  The sound is moved, piece by piece, by
 the offsets from the chain's sender reports (`evidence.lipsync`).  The copy is fragmented, because a pipe cannot be rewound to
@@ -30,6 +30,7 @@ from av.video.stream import VideoStream
 from relay.evidence.lipsync import Shift, offset_at
 from relay.record.cut import InitParameters
 from relay.recorder.mux import Muxer
+from relay.runtime.cage import Cage, Rules, code_folders, confine
 
 MAX_BOX = 1 << 30
 HELD_SEGMENTS = 16
@@ -212,6 +213,8 @@ def main() -> int:
     try:
         with contextlib.ExitStack() as stack:
             files = [stack.enter_context(path.open("rb")) for path in arguments.inputs]
+            for missing in confine(Cage(Rules(read=code_folders()))).missing:
+                print(f"derive: {missing}", file=sys.stderr)  # noqa: T201 - a command
             derive(iter(files or [sys.stdin.buffer]), sys.stdout.buffer, arguments.sound_shifts, sound=arguments.sound)
     except (ValueError, OSError, av.FFmpegError) as error:
         print(f"derive: {error}", file=sys.stderr)  # noqa: T201 - a command

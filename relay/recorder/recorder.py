@@ -19,6 +19,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 from pathlib import Path
 
 from relay.base.clock import Clock, SystemClock
@@ -53,14 +54,30 @@ STOP_SECONDS = 15.0
 CLOSE_SECONDS = 0.05
 """For the last answers to leave and the connections' readers to see their end."""
 
-declare(recorder_errors="steps of a recorder that failed because of an error of ours")
+CONTROL, TAP = "control", "tap"
+"""The roles of connections to a recorder."""
+
+declare(
+    recorder_errors="steps of a recorder that failed because of an error of ours",
+    recorder_taps_refused="messages of a tap that only control may send",
+)
 
 
 class Recorder:
     """One recorder process."""
 
-    def __init__(self, config: RecorderConfig, clock: Clock | None = None, ops: FileOps | None = None) -> None:
-        """Raises TheirError where the session certificate does not decode."""
+    def __init__(
+        self,
+        config: RecorderConfig,
+        clock: Clock | None = None,
+        ops: FileOps | None = None,
+        listening: socket.socket | None = None,
+    ) -> None:
+        """`listening`: a bound Unix socket; made in the run folder where none is given.
+
+        Raises TheirError where the session certificate does not decode.
+        """
+        self._listening = listening
         self._config = config
         self._clock = clock or SystemClock()
         self._ops = ops or FileOps()
@@ -90,7 +107,8 @@ class Recorder:
         await self._recovery.find()
         self._vault.start()
         server = await framing.listen(
-            Path(self._config.run_dir) / f"recorder-{self._config.index}.sock",
+            self._listening or Path(self._config.run_dir) / f"recorder-{self._config.index}.sock",
+            {CONTROL: self._config.control_pass, TAP: self._config.tap_pass},
             self._on_connection,
             on_post=self._on_post,
             on_ask=self._on_ask,
@@ -145,18 +163,23 @@ class Recorder:
     # --- connections --------------------------------------------------------------------------------------------------
 
     async def _on_connection(self, connection: Connection) -> None:
-        """Whether it is control's or a worker's shows with its first message."""
+        """Its role, by its pass, says what it may do: control everything, a worker's tap nothing but feed recordings."""
         self._connections = [known for known in self._connections if not known.closed] + [connection]
 
     def _on_post(self, connection: Connection, message: Message) -> None:
         if isinstance(message, messages.TapPackets):
             self._tap.packets(message)
+        elif connection.role != CONTROL and isinstance(message, messages.Shutdown | messages.RecordMeta):
+            self.counters.count("recorder_taps_refused")
         elif isinstance(message, messages.Shutdown):
             self.stop(message.reason)
         else:
             self._tap.message(connection, message)
 
     async def _on_ask(self, connection: Connection, message: Message) -> Message:
+        if connection.role != CONTROL:
+            self.counters.count("recorder_taps_refused")
+            raise TheirError(Kind.FORBIDDEN, f"a recorder answers a tap no {type(message).__name__}")
         self._control.heard_from(connection)
         if isinstance(message, messages.Ping):
             return messages.Pong("recorder", self._config.index, os.getpid(), self._started_ns)

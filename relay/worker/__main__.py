@@ -1,11 +1,13 @@
 """`python -m relay.worker --config FILE --index I`: one process of the packet path.
 
-Owns: the process (socket, identity, loop, signals, garbage collection).  Must never know: the
-application's settings; it is handed `relay.worker.config.WorkerConfig` in a file.
+Owns: the process (sockets, identity, cage, loop, signals, garbage collection).  Must never know: the
+application's settings; it is handed `relay.worker.config.WorkerConfig` in a file and, with `--handed-over`, on standard input.
 """
 
 import argparse
 import asyncio
+import contextlib
+import logging
 import os
 import signal
 import socket
@@ -18,6 +20,8 @@ from relay.base import logs
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
 from relay.base.errors import OurError
+from relay.channel import framing
+from relay.runtime.cage import Cage, Rules, code_folders, confine, harden
 from relay.runtime.descriptors import raise_limit
 from relay.transport.dtls import Identity
 from relay.transport.port import Port, PortSettings
@@ -25,15 +29,19 @@ from relay.worker.collector import POLL_SECONDS, Collector
 from relay.worker.config import WorkerConfig, load
 from relay.worker.worker import Worker
 
+logger = logging.getLogger(__name__)
+
 
 def main() -> int:
     """Run until `finish` is called; returns the exit code."""
     parser = argparse.ArgumentParser(prog="relay.worker")
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--index", type=int, required=True)
+    parser.add_argument("--handed-over", action="store_true", help="read the passes from standard input")
     arguments = parser.parse_args()
     raise_limit()
-    config = load(arguments.config)
+    harden()
+    config = load(arguments.config, sys.stdin.buffer.read() if arguments.handed_over else b"")
     if config.index != arguments.index:
         raise OurError(f"{arguments.config.name} is of worker {config.index}, not {arguments.index}")
     logs.configure(config.log_level, f"worker-{config.index}")
@@ -42,27 +50,45 @@ def main() -> int:
     try:
         uvloop.run(serve(config, own_process=True))
     finally:
-        pid_file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # caged, it leaves the file to its supervisor
+            pid_file.unlink()
     return 0
 
 
 async def serve(config: WorkerConfig, *, own_process: bool = False) -> None:
     """Run one worker on the running loop until it ends.
 
-    `own_process`: it also handles SIGTERM and SIGINT, and controls garbage collection.
+    `own_process`: it also enters its cage, handles SIGTERM and SIGINT, and controls garbage collection.
     """
     counters = Counters()
     sock = _bind(config)
     advertise = config.advertise or (config.host,)
     settings = PortSettings(advertise=advertise, socket_buffer=config.socket_buffer)
-    worker = Worker(config, Port(sock, _identity(config), SystemClock(), counters, settings), SystemClock(), counters)
+    listening = framing.bind(Path(config.run_dir) / f"worker-{config.index}.sock")
+    port = Port(sock, _identity(config), SystemClock(), counters, settings)
+    worker = Worker(config, port, SystemClock(), counters, listening)
     tasks = [asyncio.create_task(_own(worker, counters))] if own_process else []
     try:
-        await worker.run()
+        await worker.run((lambda: _confine(counters)) if own_process else lambda: None)
     finally:
         for task in tasks:
             task.cancel()
         sock.close()
+
+
+def cage() -> Cage:
+    """Return what a worker keeps: the program's own files to read, and Unix sockets, one of which is the tap.
+
+    UDP and TCP sockets, the socket for control, and the log are open by then.
+    """
+    return Cage(Rules(read=code_folders()), families=(socket.AF_UNIX,))
+
+
+def _confine(counters: Counters) -> None:
+    found = confine(cage())
+    found.count(counters)
+    for missing in found.missing:
+        logger.warning(missing)
 
 
 async def _own(worker: Worker, counters: Counters) -> None:

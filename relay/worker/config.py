@@ -1,14 +1,15 @@
 """The settings of one worker process.
 
 Owns: the shape of `<data>/run/worker-<i>.json`, which the supervisor writes (UTF-8 JSON, mode 0600) and
-`python -m relay.worker --config FILE --index I` reads.  Must never know: the application's settings file.
+`python -m relay.worker --config FILE --index I` reads.  With `--handed-over` the passes are not in the file, but come on
+standard input (`relay.channel.handover`).  Must never know: the application's settings file.
 """
 
 from pathlib import Path
 
 import msgspec
 
-from relay.base.errors import OurError
+from relay.channel.handover import load_config
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,7 +19,11 @@ class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     run_dir: str
     """Folder of `worker-<i>.sock`, `recorder-<i>.sock` and the pid files."""
     certificate: str
-    """PEM file with the DTLS certificate (P-256) and its private key, one after the other."""
+    """PEM file with the DTLS certificate (P-256) and its private key, one after the other; read before the cage closes."""
+    control_pass: bytes
+    """What control shows to be heard (32 bytes, base64 in JSON)."""
+    tap_pass: bytes
+    """What this worker shows to the recorder beside it."""
     host: str = "127.0.0.1"
     """Address the UDP socket is bound to."""
     port: int = 0
@@ -40,9 +45,6 @@ class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_level: str = "info"
 
 
-def load(path: Path) -> WorkerConfig:
-    """Read the file; raises OurError when it is missing or does not decode."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=WorkerConfig)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise OurError(f"worker configuration {path.name}: {error}") from error
+def load(path: Path, handed_over: bytes = b"") -> WorkerConfig:
+    """Read the file and what was handed over; raises OurError when one is missing or does not decode."""
+    return load_config(path, handed_over, WorkerConfig)

@@ -3,6 +3,7 @@
 Owns: the connections of control, and since when there is none.  Must never know: what a message means.
 """
 
+import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -30,14 +31,19 @@ class ControlLink:
 
     def __init__(
         self,
-        path: Path,
+        where: Path | socket.socket,
+        control_pass: bytes,
         counters: Counters,
         monotonic: Callable[[], float],
         answerers: Mapping[type[m.Message], Answerer],
         takers: Mapping[type[m.Message], Taker],
     ) -> None:
-        """`answerers` answer questions, `takers` take what control posts; both by the type of the message."""
-        self._path = path
+        """`where`: a path, or a socket that is bound.
+
+        `answerers` answer questions, `takers` take what control posts; both by the type of the message.
+        """
+        self._where = where
+        self._passes = {"control": control_pass}
         self._counters = counters
         self._monotonic = monotonic
         self._answerers = answerers
@@ -49,7 +55,7 @@ class ControlLink:
     async def open(self) -> None:
         """Listen.  Raises OSError where the socket cannot be made."""
         self._server = await listen(
-            self._path, self._on_connected, on_post=self._on_post, on_ask=self._on_ask, counters=self._counters
+            self._where, self._passes, self._on_connected, on_post=self._on_post, on_ask=self._on_ask, counters=self._counters
         )
 
     def close(self) -> None:

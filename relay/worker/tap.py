@@ -81,9 +81,16 @@ class Tap:
     """Hands packets to the recorder.  Every method but `run` returns at once; `run` keeps the connection."""
 
     def __init__(
-        self, path: Path, bound: int, counters: Counters, on_keyframe: Callable[[KeyframeAsk], None], pong: Callable[[], Pong]
+        self,
+        path: Path,
+        tap_pass: bytes,
+        bound: int,
+        counters: Counters,
+        on_keyframe: Callable[[KeyframeAsk], None],
+        pong: Callable[[], Pong],
     ) -> None:
         self._path = path
+        self._pass = tap_pass
         self._bound = bound
         self._counters = counters
         self._on_keyframe = on_keyframe
@@ -247,7 +254,12 @@ class Tap:
                 continue
             try:
                 self._connection = await connect(
-                    self._path, on_post=self._on_post, on_ask=self._on_ask, counters=self._counters, bound=self._bound
+                    self._path,
+                    self._pass,
+                    on_post=self._on_post,
+                    on_ask=self._on_ask,
+                    counters=self._counters,
+                    bound=self._bound,
                 )
             except OSError:
                 await asyncio.sleep(RETRY_SECONDS)

@@ -7,6 +7,7 @@ why somebody may watch.
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -44,7 +45,10 @@ logger = logging.getLogger(__name__)
 class Worker:
     """`run` serves until `finish` is called, or control has been away for `orphan_seconds` seconds."""
 
-    def __init__(self, config: WorkerConfig, port: Port, clock: Clock, counters: Counters) -> None:
+    def __init__(
+        self, config: WorkerConfig, port: Port, clock: Clock, counters: Counters, listening: socket.socket | None = None
+    ) -> None:
+        """`listening`: the bound Unix socket for control; made in the run folder where none is given."""
         self._config = config
         self._port = port
         self._clock = clock
@@ -54,12 +58,18 @@ class Worker:
         run_dir = Path(config.run_dir)
         self.barrier = ErrorBarrier(clock.monotonic, counters, "worker_errors")
         self.control = ControlLink(
-            run_dir / f"worker-{config.index}.sock", counters, clock.monotonic, self._answerers(), self._takers()
+            listening or run_dir / f"worker-{config.index}.sock",
+            config.control_pass,
+            counters,
+            clock.monotonic,
+            self._answerers(),
+            self._takers(),
         )
         post = self.control.post
         fan = Fan(clock.monotonic, loop.call_soon, counters)
         self.legs = Legs(fan.audience, clock, post)
-        self._tap = Tap(run_dir / f"recorder-{config.index}.sock", config.tap_bound, counters, self._on_keyframe, self._pong)
+        recorder = run_dir / f"recorder-{config.index}.sock"
+        self._tap = Tap(recorder, config.tap_pass, config.tap_bound, counters, self._on_keyframe, self._pong)
         self._tap_at = 0.0
         self.publishers = Publishers(
             port, clock, counters, self._tap, fan, self.legs, post, loop.call_later, config.max_camera_kbps * 1000,
@@ -107,12 +117,16 @@ class Worker:
 
     # --- life ----------------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Serve.  Raises OSError where the socket of the channel cannot be made."""
+    async def run(self, opened: Callable[[], None] = lambda: None) -> None:
+        """Serve.  Raises OSError where the socket of the channel cannot be made.
+
+        `opened` is called once every socket is open, before a peer exists: from then on the worker opens none but the tap's.
+        """
         self._port.start(self._rounds.passing)
         self._rounds.start()
         await self._start_tcp()
         await self.control.open()
+        opened()
         loops = (self._tap.run(self.publishers.feeds), self._repeat(self.reports.send, REPORT_SECONDS))
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:

@@ -5,6 +5,7 @@ everything runs on 127.0.0.1, without the references, and the bench says so.  Mu
 """
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -120,6 +121,10 @@ class LoadProcess:
         self.process.wait()
 
 
+PASS = bytes(32)
+"""What the bench shows to the worker that it started."""
+
+
 @dataclass
 class RelayServer:
     """One worker of ours, as its supervisor would start it, driven over the channel."""
@@ -151,6 +156,8 @@ class RelayServer:
                     "index": 0,
                     "run_dir": str(self.folder),
                     "certificate": str(certificate),
+                    "control_pass": base64.b64encode(PASS).decode(),
+                    "tap_pass": base64.b64encode(PASS).decode(),
                     "host": self.hosts.server,
                     "log_level": "warning",
                 }
@@ -166,7 +173,9 @@ class RelayServer:
     async def _connect(self, path: Path) -> None:
         for _ in range(200):
             with contextlib.suppress(OSError):
-                self.channel: Connection = await connect(path, on_post=self._posted, on_ask=self._asked, counters=Counters())
+                self.channel: Connection = await connect(
+                    path, PASS, on_post=self._posted, on_ask=self._asked, counters=Counters()
+                )
                 return
             await asyncio.sleep(0.05)
         raise RuntimeError("the worker does not listen")

@@ -1,6 +1,7 @@
 """Camera, worker, viewers: stock aiortc at both ends, the channel's sockets between, one process."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,9 +14,10 @@ from relay.base.clock import SystemClock
 from relay.base.counters import Counters
 from relay.base.errors import Kind, TheirError
 from relay.channel import messages as m
-from relay.channel.framing import connect
+from relay.channel.framing import Connection, connect
 from relay.worker.config import WorkerConfig
 from sim_cameras.impair import Network
+from tests.support.passes import CONTROL, TAP
 from tests.support.ports import IDENTITY, until
 from tests.support.worker_line import Line, camera, film, no_questions, viewer
 
@@ -234,16 +236,25 @@ async def test_nobody_asking_for_the_worker_ends_it(tmp_path: Path) -> None:
         assert line.recorder.of(m.TapClose)[-1].reason == "shutdown"
 
 
+async def _connected(path: Path) -> Connection:
+    """Connect to a process that binds its socket a moment before it listens."""
+    async with asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(ConnectionRefusedError):
+                return await connect(path, CONTROL, on_post=lambda *_: None, on_ask=no_questions, counters=Counters())
+            await asyncio.sleep(0.02)
+
+
 async def test_the_process_answers_on_its_socket_and_ends_on_sigterm(tmp_path: Path) -> None:
     certificate = tmp_path / "dtls.pem"
     certificate.write_bytes(IDENTITY.private_key + IDENTITY.certificate)
-    config = WorkerConfig(index=3, run_dir=str(tmp_path), certificate=str(certificate))
+    config = WorkerConfig(index=3, run_dir=str(tmp_path), certificate=str(certificate), control_pass=CONTROL, tap_pass=TAP)
     (tmp_path / "worker-3.json").write_bytes(msgspec.json.encode(config))
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "relay.worker", "--config", str(tmp_path / "worker-3.json"), "--index", "3"
     )
     await until((tmp_path / "worker-3.sock").exists)
-    control = await connect(tmp_path / "worker-3.sock", on_post=lambda *_: None, on_ask=no_questions, counters=Counters())
+    control = await _connected(tmp_path / "worker-3.sock")
     reading = asyncio.create_task(control.run())
     pong = await control.ask(m.Ping())
     assert isinstance(pong, m.Pong)
@@ -252,4 +263,3 @@ async def test_the_process_answers_on_its_socket_and_ends_on_sigterm(tmp_path: P
     process.terminate()
     assert await asyncio.wait_for(process.wait(), 30) == 0
     await reading
-    assert not (tmp_path / "worker-3.pid").exists()

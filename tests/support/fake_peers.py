@@ -14,6 +14,7 @@ from relay.base.counters import Counters
 from relay.base.errors import TheirError
 from relay.channel import framing
 from relay.channel import messages as m
+from relay.store.passes import Passes, control_of
 
 M = TypeVar("M", bound=m.Message)
 
@@ -24,6 +25,8 @@ class _Peer:
     def __init__(self, run_dir: Path, index: int = 0) -> None:
         self.path = run_dir / f"{self.role}-{index}.sock"
         self.index = index
+        keys = (run_dir.parent if run_dir.name == "run" else run_dir) / "keys"
+        self._pass = Passes(keys).of(control_of(f"{self.role}-{index}"))
         self.received: list[m.Message] = []
         self.refusals: dict[type[m.Message], TheirError] = {}
         self.arrived = asyncio.Event()
@@ -32,7 +35,7 @@ class _Peer:
 
     async def start(self) -> None:
         self._server = await framing.listen(
-            self.path, self._register, on_post=self._on_post, on_ask=self._on_ask, counters=Counters()
+            self.path, {"control": self._pass}, self._register, on_post=self._on_post, on_ask=self._on_ask, counters=Counters()
         )
 
     async def stop(self) -> None:

@@ -21,6 +21,7 @@ from relay.recorder.config import RecorderConfig
 from relay.recorder.recorder import Recorder
 from relay.store.keyring import Keyring
 from relay.store.vault import CHAIN, Vault
+from tests.support.passes import CONTROL, TAP
 from tests.support.ports import until
 from tests.support.rtp_source import AUDIO_SSRC, VIDEO_SSRC, Timed
 
@@ -49,12 +50,14 @@ class Place:
             "vault": str(self.root / "vault"),
             "session_seed": seed,
             "session_certificate": certificate,
+            "control_pass": CONTROL,
+            "tap_pass": TAP,
             "reserve_bytes": 1 << 16,
         }
         return RecorderConfig(**{**values, **changes})  # type: ignore[arg-type]
 
-    async def connect(self) -> Connection:
-        """Connect to the recorder once it listens; what it posts goes to `heard`."""
+    async def connect(self, shown: bytes = CONTROL) -> Connection:
+        """Connect to the recorder once it listens, as control or with another pass; what it posts goes to `heard`."""
 
         async def refuse(_connection: Connection, _message: Message) -> Message:
             raise TheirError(Kind.INVALID, "nothing is asked here")
@@ -64,7 +67,7 @@ class Place:
         async with asyncio.timeout(90):
             while True:
                 try:
-                    connection = await framing.connect(socket, on_post=hear, on_ask=refuse, counters=Counters())
+                    connection = await framing.connect(socket, shown, on_post=hear, on_ask=refuse, counters=Counters())
                 except OSError:
                     await asyncio.sleep(0.02)
                     continue

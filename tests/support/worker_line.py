@@ -24,6 +24,7 @@ from relay.worker.config import WorkerConfig
 from relay.worker.worker import Worker
 from sim_cameras import webrtc
 from sim_cameras.impair import Network
+from tests.support.passes import CONTROL, TAP
 from tests.support.ports import IDENTITY, bound_socket, until
 
 FPS = 30
@@ -126,7 +127,7 @@ class Line:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
         self.counters = Counters()
-        self.config = WorkerConfig(index=0, run_dir=str(folder), certificate="", **settings)
+        self.config = WorkerConfig(index=0, run_dir=str(folder), certificate="", control_pass=CONTROL, tap_pass=TAP, **settings)
         self.recorder = Recorder()
         self.facts: list[m.Message] = []
         self.worker: Worker
@@ -173,6 +174,7 @@ class Line:
         """Connect as a (new) control."""
         self.control = await connect(
             self.folder / "worker-0.sock",
+            CONTROL,
             on_post=lambda _, fact: self.facts.append(fact),
             on_ask=no_questions,
             counters=self.counters,
@@ -185,6 +187,7 @@ class Line:
 
         return await listen(
             self.folder / "recorder-0.sock",
+            {"tap": TAP},
             connected,
             on_post=lambda _, message: self.recorder.messages.append(message),
             on_ask=no_questions,

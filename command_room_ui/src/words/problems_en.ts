@@ -25,6 +25,7 @@ export const problemsEn: Readonly<Record<keyof typeof problemsFr, string>> = {
 
   // Who asks: sign-ins, tokens, designations, roles.
   "problem.sign_in_required": "sign in first",
+  "problem.console_pass_required": "only the relay's own commands may use its console",
   "problem.wrong_credentials": "wrong name or password",
   "problem.wrong_old_password": "the old password is wrong",
   "problem.password_unacceptable": "a password has {min} to {max} characters and is not an old one",

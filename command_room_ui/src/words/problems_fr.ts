@@ -25,6 +25,7 @@ export const problemsFr = {
 
   // Who asks: sign-ins, tokens, designations, roles.
   "problem.sign_in_required": "connectez-vous d'abord",
+  "problem.console_pass_required": "seules les commandes du relais peuvent utiliser sa console",
   "problem.wrong_credentials": "identifiant ou mot de passe refusé",
   "problem.wrong_old_password": "l'ancien mot de passe est incorrect",
   "problem.password_unacceptable": "le mot de passe est trop court, trop long ou déjà utilisé ({min} à {max} caractères)",

@@ -1,6 +1,7 @@
 """Supervision: back-off, private files, locks, and which left-over process may be adopted."""
 
 import asyncio
+import json
 import stat
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from relay.base.errors import OurError
 
 
 def _child(run: Path, duty: str = "worker", **config: object) -> Child:
-    return Child(duty, 0, ("true",), run, config, lambda: {"seed": "new"})  # type: ignore[arg-type]
+    return Child(duty, 0, ("true",), run, config, lambda: {"seed": "new"}, b"p" * 32)  # type: ignore[arg-type]
 
 
 @given(st.lists(st.floats(0, 100), max_size=30))
@@ -46,11 +47,13 @@ def test_a_configuration_is_readable_by_its_owner_only_and_replaced_whole(tmp_pa
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_is_fresh_at_each_start_does_not_count_as_a_changed_configuration(tmp_path: Path) -> None:
+def test_secrets_are_handed_over_and_in_no_file(tmp_path: Path) -> None:
     child = _child(tmp_path, port=1, advertise=("127.0.0.1",))
     assert not child.has_same_config()
     child.write_config()
     assert child.has_same_config()
+    assert json.loads(child.handover()) == {"seed": "new"}
+    assert b"seed" not in child.config_file.read_bytes()
     assert not _child(tmp_path, port=2, advertise=("127.0.0.1",)).has_same_config()
     child.config_file.write_text("not json")
     assert not child.has_same_config()

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from relay.base.counters import Counters
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import messages
-from relay.channel.framing import MAX_CONNECTIONS, MAX_FRAME, Connection, FrameKind, connect, listen, pack, unpack
+from relay.channel.framing import MAX_CONNECTIONS, MAX_FRAME, MAX_WAITING, Connection, FrameKind, connect, listen, pack, unpack
 from relay.channel.messages import AnyMessage, Done, Message, PeerClose, PeerCloseReason, Ping, Refused, TapPackets
+from tests.support.passes import CONTROL, TAP
 
 
 def message_types() -> list[type[Message]]:
@@ -92,8 +93,15 @@ class Ends:
 @pytest.fixture
 async def ends(tmp_path: Path) -> AsyncIterator[tuple[Ends, Connection]]:
     ends = Ends(tmp_path / "c.sock")
-    server = await listen(ends.path, ends.register, on_post=ends.on_post, on_ask=ends.answer, counters=ends.counters)
-    client = await connect(ends.path, on_post=ends.on_post, on_ask=ends.answer, counters=ends.counters, bound=1000)
+    server = await listen(
+        ends.path,
+        {"control": CONTROL, "tap": TAP},
+        ends.register,
+        on_post=ends.on_post,
+        on_ask=ends.answer,
+        counters=ends.counters,
+    )
+    client = await connect(ends.path, CONTROL, on_post=ends.on_post, on_ask=ends.answer, counters=ends.counters, bound=1000)
     running = asyncio.create_task(client.run())
     await ends.accepted
     yield ends, client
@@ -145,10 +153,18 @@ async def test_nothing_is_sent_after_close(ends: tuple[Ends, Connection]) -> Non
 async def test_connections_to_one_socket_are_bounded_and_a_closed_one_makes_room(tmp_path: Path) -> None:
     counters, path = Counters(), tmp_path / "s.sock"
     accepted: asyncio.Queue[Connection] = asyncio.Queue()
-    server = await listen(path, accepted.put, on_post=lambda _connection, _message: None, on_ask=_no_answer, counters=counters)
+    server = await listen(
+        path,
+        {"control": CONTROL},
+        accepted.put,
+        on_post=lambda _connection, _message: None,
+        on_ask=_no_answer,
+        counters=counters,
+    )
 
     async def come() -> asyncio.StreamReader:
         reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(CONTROL)
         opened.append(writer)
         return reader
 
@@ -174,3 +190,35 @@ async def test_connections_to_one_socket_are_bounded_and_a_closed_one_makes_room
 
 async def _no_answer(_connection: Connection, message: Message) -> Message:
     raise OurError(f"no answer to {type(message).__name__}")
+
+
+async def test_a_connection_has_the_role_whose_pass_it_shows(ends: tuple[Ends, Connection]) -> None:
+    assert (await ends[0].accepted).role == "control"
+
+
+async def test_a_wrong_pass_or_none_is_closed_counted_and_heard_by_nobody(ends: tuple[Ends, Connection]) -> None:
+    listening, _ = ends
+    for count, shown in enumerate((b"X" * 32, CONTROL[:31], b""), 1):
+        reader, writer = await asyncio.open_unix_connection(str(listening.path))
+        writer.write(shown)
+        writer.write_eof()
+        assert await reader.read() == b""
+        assert listening.counters.values["channel_strangers"] == count
+        writer.close()
+    assert listening.posted == []
+
+
+async def test_silent_connections_give_way_to_the_next(ends: tuple[Ends, Connection]) -> None:
+    listening, _ = ends
+    silent = [await asyncio.open_unix_connection(str(listening.path)) for _ in range(MAX_WAITING + 1)]
+    assert await silent[0][0].read() == b""
+    for _, writer in silent:
+        writer.close()
+
+
+async def test_a_process_without_its_passes_does_not_listen(tmp_path: Path) -> None:
+    made = Ends(tmp_path / "c.sock")
+    with pytest.raises(OurError, match="hand-over"):
+        await listen(
+            made.path, {"control": b""}, made.register, on_post=made.on_post, on_ask=made.answer, counters=made.counters
+        )

@@ -15,6 +15,7 @@ from relay.evidence.wire import decode
 from relay.live.processes import Processes
 from relay.live.session_keys import DAY_NS, LIFE_NS, RENEW_BEFORE_NS, SessionKeys
 from relay.store.keyring import Keyring
+from relay.store.passes import Passes, control_of
 from tests.support.fake_peers import FakeRecorder, FakeWorker
 
 
@@ -25,7 +26,7 @@ class Bench:
         self.recorder, self.worker = FakeRecorder(root), FakeWorker(root)
         self.keyring = Keyring(root / "keys")
         self.clock, self.counters = ManualClock(), Counters()
-        self.processes = Processes(root, 1, self.counters)
+        self.processes = Processes(root, 1, self.counters, lambda name: Passes(root / "keys").of(control_of(name)))
         self.sessions = SessionKeys(self.processes, self.keyring, self.clock, self.counters)
 
     async def says(self, remaining_ns: int) -> None:

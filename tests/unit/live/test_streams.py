@@ -25,6 +25,7 @@ from relay.live.streams import Streams
 from relay.runtime.deadlines import Deadline
 from relay.store.accounts import Accounts, Camera
 from relay.store.catalogue import Catalogue
+from tests.support.passes import CONTROL
 
 OFFER = "v=0\r\na=ice-ufrag:abcd\r\n"
 
@@ -145,7 +146,7 @@ class Scene:
 
     def __init__(self, run: Path) -> None:
         self.clock, self.counters = ManualClock(), Counters()
-        self.processes = Processes(run, 2, self.counters, Client)
+        self.processes = Processes(run, 2, self.counters, lambda name: CONTROL, Client)
         self.held: dict[int, list[m.PublisherHeld]] = {0: [], 1: []}
         self.asked: list[tuple[int, m.Message]] = []
         self.capture, self.camera_sockets = Recorders(), Cameras()

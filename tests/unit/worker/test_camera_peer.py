@@ -22,7 +22,9 @@ class Told(Tap):
     """A tap that notes what it is told; nobody is connected to it."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder / "none.sock", 1 << 20, Counters(), lambda _: None, lambda: m.Pong("worker", 0, 1, 1))
+        super().__init__(
+            folder / "none.sock", bytes(32), 1 << 20, Counters(), lambda _: None, lambda: m.Pong("worker", 0, 1, 1)
+        )
         self.streams: list[tuple[m.Track, ...]] = []
         self.reports: list[m.TapSender] = []
 

@@ -7,10 +7,13 @@ import pytest
 
 from relay.base.errors import OurError
 from relay.worker.config import WorkerConfig, load
+from tests.support.passes import CONTROL, TAP
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
-    config = WorkerConfig(index=2, run_dir="/run", certificate="/c.pem", advertise=("192.0.2.1",))
+    config = WorkerConfig(
+        index=2, run_dir="/run", certificate="/c.pem", control_pass=CONTROL, tap_pass=TAP, advertise=("192.0.2.1",)
+    )
     (tmp_path / "worker-2.json").write_bytes(msgspec.json.encode(config))
     assert load(tmp_path / "worker-2.json") == config
 

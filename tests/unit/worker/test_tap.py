@@ -7,6 +7,7 @@ from relay.base.counters import Counters
 from relay.channel import messages as m
 from relay.channel.framing import Connection, listen
 from relay.worker.tap import Tap, TapFeed
+from tests.support.passes import TAP
 from tests.support.ports import until
 
 TRACK = m.Track(1, "video", 96, 90_000, "")
@@ -22,7 +23,7 @@ class Side:
         self.received: list[m.Message] = []
         self.connections: list[Connection] = []
         self.feed = TapFeed("recording", "cam")
-        self.tap = Tap(self.path, bound, self.counters, self.asked.append, lambda: m.Pong("worker", 0, 1, 1))
+        self.tap = Tap(self.path, TAP, bound, self.counters, self.asked.append, lambda: m.Pong("worker", 0, 1, 1))
 
     async def listen(self) -> asyncio.Server:
         """Start the recorder."""
@@ -35,6 +36,7 @@ class Side:
 
         return await listen(
             self.path,
+            {"tap": TAP},
             connected,
             on_post=lambda _, message: self.received.append(message),
             on_ask=nothing,
@@ -140,7 +142,7 @@ async def test_a_bug_in_taking_what_the_recorder_says_costs_the_connection_and_n
     def trip(_: m.KeyframeAsk) -> None:
         raise ZeroDivisionError
 
-    side.tap = Tap(side.path, 1 << 20, side.counters, trip, lambda: m.Pong("worker", 0, 1, 1))
+    side.tap = Tap(side.path, TAP, 1 << 20, side.counters, trip, lambda: m.Pong("worker", 0, 1, 1))
     server = await side.listen()
     running = asyncio.create_task(side.tap.run(lambda: [side.feed]))
     await until(lambda: len(side.connections) == 1)
@@ -168,7 +170,7 @@ class Congested(Side):
             return m.Done()
 
         on_post = lambda _, message: self.received.append(message)  # noqa: E731
-        return await listen(self.path, connected, on_post=on_post, on_ask=nothing, counters=self.counters)
+        return await listen(self.path, {"tap": TAP}, connected, on_post=on_post, on_ask=nothing, counters=self.counters)
 
     def send(self, feed: TapFeed, *packets: bytes) -> None:
         for packet in packets:

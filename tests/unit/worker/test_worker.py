@@ -12,6 +12,7 @@ from relay.channel import messages as m
 from relay.transport.port import Port
 from relay.worker.config import WorkerConfig
 from relay.worker.worker import Worker
+from tests.support.passes import CONTROL, TAP
 
 
 class Camera:
@@ -98,7 +99,9 @@ class World:
         self.clock = ManualClock()
         self.counters = Counters()
         port = cast(Port, SimpleNamespace(tick=self._port_ticks))
-        self.worker = Worker(WorkerConfig(0, str(run_dir), "", orphan_seconds=5.0), port, self.clock, self.counters)
+        self.worker = Worker(
+            WorkerConfig(0, str(run_dir), "", CONTROL, TAP, orphan_seconds=5.0), port, self.clock, self.counters
+        )
         self.port_fails = False
         self.control = Control()
         self.worker.control.add(cast(Any, self.control))
