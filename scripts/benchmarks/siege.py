@@ -349,29 +349,40 @@ def _files(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+HELD = {
+    "http silent": ("silent", "1000", "--addresses", "1"),
+    "http silent, many": ("silent", "2000", "--addresses", "2000"),
+    "http slow heads": ("slow-head", "500", "--addresses", "50"),
+    "http slow bodies": ("slow-body", "500", "--addresses", "50"),
+    "http deaf": ("deaf", "200", "--addresses", "20"),
+}
+"""Attackers that hold connections: what they do, how many connections they want, from how many addresses."""
+
+
 class Attacker:
     """One attacker while the block lasts."""
 
-    def __init__(self, honest: Honest, name: str) -> None:
+    def __init__(self, honest: Honest, name: str, target: Target) -> None:
         self._honest = honest
+        self._target = target
         self._name = name
         self._process: asyncio.subprocess.Process | None = None
         self._camera: LoadProcess | None = None
         self._acting: asyncio.Task[int] | None = None
 
     async def __aenter__(self) -> "Attacker":
-        target = await self._honest.target()
+        target = self._target
         if self._name.startswith("camera: "):
             self._camera = LoadProcess(Hosts(loopback=True))
             os.setpriority(os.PRIO_PROCESS, self._camera.process.pid, NICE)
             self._acting = asyncio.create_task(self._film(self._camera, target))
         else:
-            command = ("nice", "-n", str(NICE), sys.executable, "-m", "tests.support.hostile", self._name)
             pipe = asyncio.subprocess.PIPE
-            self._process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=pipe, stdout=pipe)
+            self._process = await asyncio.create_subprocess_exec(*self._command(target), cwd=ROOT, stdin=pipe, stdout=pipe)
             assert self._process.stdin is not None
-            self._process.stdin.write(json.dumps(asdict(target)).encode() + b"\n")
-            await self._process.stdin.drain()
+            with contextlib.suppress(ConnectionError):
+                self._process.stdin.write(json.dumps(asdict(target)).encode() + b"\n")
+                await self._process.stdin.drain()
             assert self._process.stdout is not None
             async with asyncio.timeout(60):
                 await self._process.stdout.readline()  # it says when it begins
@@ -386,6 +397,13 @@ class Attacker:
             self._process.kill()
             await self._process.wait()
 
+    def _command(self, target: Target) -> tuple[str, ...]:
+        python = ("nice", "-n", str(NICE), sys.executable, "-m")
+        if self._name in HELD:
+            kind, count, *addresses = HELD[self._name]
+            return (*python, "tests.support.hostile_http", kind, str(target.port), count, *addresses)
+        return (*python, "tests.support.hostile", self._name)
+
     async def stop(self) -> int:
         """End the attack; return how often it acted.  Raises RuntimeError where the attacker broke."""
         if self._acting is not None:
@@ -394,9 +412,10 @@ class Attacker:
         assert self._process is not None
         async with asyncio.timeout(60):
             out, _ = await self._process.communicate(b"")  # which closes its standard input
-        if self._process.returncode != 0 or not out.strip().isdigit():
-            raise RuntimeError(f"attacker {self._name} ended with {self._process.returncode}: {out!r}")
-        return int(out)
+        said = out.split(b"\n")[-2:-1]
+        if self._process.returncode != 0 or not said:
+            raise RuntimeError(f"attacker {self._name} ended with {self._process.returncode}: {out[-300:]!r}")
+        return int(said[0].split()[self._name in HELD])  # `hostile_http` says open, connected, closed, failed
 
     async def _film(self, load: LoadProcess, target: Target) -> int:
         """Publish as a hostile camera, and again whenever the session is lost."""
