@@ -228,12 +228,12 @@ async def test_a_hold_whose_row_the_disk_refused_keeps_the_recording_nevertheles
 ) -> None:
     recording = await _handed_over(house)
 
-    def die(*_: object) -> None:
-        raise KeyboardInterrupt
+    def refuse(*_: object) -> None:
+        raise OurError("database: disk I/O error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(house.catalogue.holds), "add", die)
-        with pytest.raises(KeyboardInterrupt):
+        patch.setattr(type(house.catalogue.holds), "add", refuse)
+        with pytest.raises(OurError):
             await house.retention.holds.open(COMMANDER, recording, ASKED)
     _go_to(house, TERM)
     assert (await house.retention.sweep()).erased == ()
