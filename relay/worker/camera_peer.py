@@ -42,8 +42,6 @@ FEEDBACK_SECONDS = 0.004
 
 RETRACK_RATE, RETRACK_BURST = 1.0, 6
 """Changes of streams a second that the recorder is told of, and how many at once: each ends a fragment, perhaps a segment."""
-REPORT_RATE, REPORT_BURST = 10.0, 20
-"""Sender reports a second that are passed on to the recorder, and how many at once."""
 
 SHUTDOWN = "shutdown"
 TAP_BATCH = 128
@@ -135,7 +133,6 @@ class CameraPeer:
         self._repairing: TimerHandle | None = None
         self._best: Stream | None = None
         self._retracks = Allowance(RETRACK_RATE, RETRACK_BURST)
-        self._sender_reports = Allowance(REPORT_RATE, REPORT_BURST)
         self._last_video: float | None = None
         self._reported = (0, 0, 0, 0)
         self._reported_at = clock.monotonic()
@@ -154,7 +151,7 @@ class CameraPeer:
     def on_rtcp(self, peer: Peer, compound: bytes, now: float) -> None:
         """Take sender reports, and pass them on to the recorder."""
         for fact in self.source.receive_rtcp(compound, now):
-            if self.feed is not None and self._sender_reports.take(now):
+            if self.feed is not None:
                 rtt = self.rtt
                 rtt_ns = None if rtt is None else int(rtt * 1e9)
                 report = TapSender(self.feed.recording, fact.ssrc, fact.ntp_ns, fact.rtp, int(now * 1e9), rtt_ns)

@@ -8,10 +8,11 @@ import pytest
 from relay.base.clock import ManualClock
 from relay.base.counters import Counters
 from relay.channel import messages as m
+from relay.fanout.source import REPORTS_BURST, REPORTS_PER_SECOND
 from relay.fanout.stream import Stream
 from relay.rtp import rtcp
 from relay.transport.sdp_types import Codec, Extensions, MediaIn, PublisherAnswer, Remote
-from relay.worker.camera_peer import REPORT_BURST, RETRACK_BURST, CameraEvents, CameraPeer
+from relay.worker.camera_peer import RETRACK_BURST, CameraEvents, CameraPeer
 from relay.worker.tap import Tap, TapFeed
 from tests.support.rtp_source import rtp
 
@@ -101,4 +102,4 @@ async def test_a_flood_of_sender_reports_reaches_the_recorder_at_a_bounded_rate(
         report = rtcp.build_sender_report(rtcp.SenderReport(1, (number + 1) << 32, number, 1, 1, ()))
         peer.on_rtcp(None, report, clock.monotonic())  # type: ignore[arg-type]
         clock.advance(0.001)
-    assert 10 <= len(tap.reports) <= REPORT_BURST + 10 * 5 + 1
+    assert 10 <= len(tap.reports) <= REPORTS_BURST + REPORTS_PER_SECOND * 5 + 1

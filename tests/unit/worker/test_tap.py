@@ -164,6 +164,7 @@ class Congested(Side):
 
     async def listen(self) -> asyncio.Server:
         async def connected(connection: Connection) -> None:
+            self.connections.append(connection)
             await self.gate.wait()
 
         async def nothing(_: Connection, message: m.Message) -> m.Message:
@@ -180,6 +181,16 @@ class Congested(Side):
     def packets(self, feed: TapFeed) -> list[bytes]:
         found = [message for message in self.received if isinstance(message, m.TapPackets)]
         return [packet for message in found if message.recording == feed.recording for _, packet in message.packets]
+
+    async def end(self, running: asyncio.Task[None], server: asyncio.Server) -> None:
+        """Close both ends; nothing of them is left."""
+        self.gate.set()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        self.tap.disconnect()
+        server.close()
+        await server.wait_closed()
+        await until(lambda: all(connection.closed for connection in self.connections))
 
     async def drained(self) -> None:
         """Let the recorder take everything."""
@@ -214,8 +225,7 @@ async def test_a_flood_of_one_recording_loses_packets_of_no_other(tmp_path: Path
     reported = [message for message in side.received if isinstance(message, m.TapLost)]
     assert sum(message.packets for message in reported) == lost == 200 * 100 - len(side.packets(side.feed)) + 1
     assert {message.recording for message in reported} == {"recording"}
-    running.cancel()
-    server.close()
+    await side.end(running, server)
 
 
 async def test_other_streams_and_the_end_are_announced_behind_what_waits(tmp_path: Path) -> None:
@@ -242,8 +252,7 @@ async def test_other_streams_and_the_end_are_announced_behind_what_waits(tmp_pat
         m.TapPackets("other", [(1_500_000_000, b"new")]),
         m.TapClose("other", "stopped"),
     ]
-    running.cancel()
-    server.close()
+    await side.end(running, server)
 
 
 async def test_what_waited_for_a_recorder_that_went_away_is_counted_as_lost(tmp_path: Path) -> None:
@@ -259,5 +268,4 @@ async def test_what_waited_for_a_recorder_that_went_away_is_counted_as_lost(tmp_
     side.tap.flush(side.feed)
     assert not side.tap.waiting_bytes
     assert side.feed.lost > 0
-    running.cancel()
-    server.close()
+    await side.end(running, server)
