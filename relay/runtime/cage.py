@@ -12,8 +12,10 @@ says so.  What was opened before stays open: sockets, log, vault.  Threads that 
 calls `confine` before it starts any.
 """
 
+import contextlib
 import ctypes
 import errno
+import functools
 import os
 import platform
 import resource
@@ -87,16 +89,23 @@ def harden() -> None:
     """What every process and every command of the relay does first; it cannot be undone from outside.
 
     New files belong to the user alone; no core file is written; no other process of the user reads this one's memory or
-    environment; a program started from here gets no rights from its file.  libuv uses no io_uring: it would make one for its
-    loop, and fail at its next use of it after the cage closed.
+    environment; a program started from here gets no rights from its file.
     """
-    os.environ["UV_USE_IO_URING"] = "0"
     os.umask(_PRIVATE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     libc = _libc()
     if libc is not None:
         libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
         seccomp.no_new_privileges(libc)
+        _forbid_io_uring(libc)
+
+
+@functools.cache
+def _forbid_io_uring(libc: ctypes.CDLL) -> None:
+    """Let no event loop make an io_uring: libuv makes one for each loop, and would abort at its next use inside the cage."""
+    if seccomp.is_supported():
+        with contextlib.suppress(OSError):  # `confine` says so if there is no seccomp
+            seccomp.install(libc, seccomp.without_io_uring(platform.machine()))
 
 
 def confine(cage: Cage) -> Confined:
@@ -133,6 +142,7 @@ def _filter(libc: ctypes.CDLL, cage: Cage) -> str:
     return ""
 
 
+@functools.cache
 def _libc() -> ctypes.CDLL | None:
     return ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 

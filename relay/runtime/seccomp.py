@@ -103,7 +103,8 @@ REFUSED: Final = _names(
     " migrate_pages process_mrelease"
 )
 """Calls that are refused (EPERM) in any process of the relay."""
-ABSENT: Final = _names("clone3 io_uring_setup io_uring_enter io_uring_register")
+_IO_URING: Final = _names("io_uring_setup io_uring_enter io_uring_register")
+ABSENT: Final = ("clone3", *_IO_URING)
 """Calls that look as if the kernel were older (ENOSYS), so that libraries take the older way.
 
 No filter can read what clone3 and io_uring are asked for: their arguments are in memory.
@@ -179,6 +180,16 @@ def program(families: Iterable[int], *, alone: bool, pid: int, machine: str) -> 
         if number is not None:
             block = _block(condition)
             code += [_step(_IF_EQUAL, number, 0, len(block)), *block]
+    return b"".join([*code, _step(_RETURN, _ALLOW)])
+
+
+def without_io_uring(machine: str) -> bytes:
+    """Assemble a filter that takes away io_uring and nothing else; raises KeyError for a machine that is not known."""
+    code = [_step(_LOAD, _NUMBER)]
+    for call in _IO_URING:
+        number = _CALLS[call][_MACHINES[machine][1]]
+        if number is not None:
+            code += [_step(_IF_EQUAL, number, 0, 1), _step(_RETURN, _ERRNO | errno.ENOSYS)]
     return b"".join([*code, _step(_RETURN, _ALLOW)])
 
 

@@ -10,6 +10,7 @@ Owns: the rows and their order.  Must never know: how a server is started or ask
 
 import argparse
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from scripts.benchmarks import janus, mediamtx
@@ -75,9 +76,17 @@ def figures(result: Row, used: float, seconds: float, viewers: int) -> Row:
     }
 
 
+@dataclass
+class UncagedServer(RelayServer):
+    """A worker of ours outside its cage: the difference is what the filter of system calls costs."""
+
+    name: str = "uncaged"
+    module: str = "scripts.benchmarks.uncaged_worker"
+
+
 def kinds(hosts: Hosts, viewers: int) -> dict[str, Make]:
     """Return the servers that can be measured here."""
-    found: dict[str, Make] = {"relay": RelayServer}
+    found: dict[str, Make] = {"relay": RelayServer, "uncaged": UncagedServer}
     if hosts.namespaces and janus.installed():
         found["janus"] = janus.JanusServer
     if hosts.namespaces and mediamtx.installed():

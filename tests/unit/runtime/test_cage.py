@@ -205,3 +205,28 @@ def test_the_environment_of_a_process_that_parses_holds_no_setting(monkeypatch: 
     found = cage.program_environment()
     assert not {"RELAY_STORE__URL", "HSM_PIN"} & found.keys()
     assert found["PATH"] == os.environ["PATH"]
+
+
+@needs_filter
+def test_an_event_loop_that_was_made_before_the_cage_goes_on_inside(tmp_path: Path) -> None:
+    """libuv makes an io_uring for each loop unless the kernel seems to have none; inside the cage it would abort."""
+    code = """
+import asyncio, socket, uvloop
+from relay.runtime import cage
+from relay.runtime.cage import Cage, Rules
+async def run():
+    cage.confine(Cage(Rules(read=cage.code_folders()), (socket.AF_UNIX,)))
+    loop, turns = asyncio.get_running_loop(), []
+    for _ in range(300):
+        one, other = socket.socketpair()
+        one.setblocking(False)
+        loop.add_reader(one.fileno(), turns.append, 1)
+        other.send(b"x")
+        await asyncio.sleep(0)
+        loop.remove_reader(one.fileno())
+    return turns
+cage.harden()
+print(len(uvloop.run(run())) > 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
