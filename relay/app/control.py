@@ -110,7 +110,7 @@ def _timers(control: Control) -> list[asyncio.Task[None]]:
         await journal.checkpoint()
 
     async def tidy() -> None:
-        await services.interventions.close_abandoned(services.streams.interventions())
+        await services.interventions.close_abandoned(services.streams.interventions)
 
     async def pages() -> None:
         services.live.expire(services.steady.utc_ns())

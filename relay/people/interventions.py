@@ -11,7 +11,7 @@ API: `await open(person, label, motive)`, `await join(person, id, motive)`, `awa
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from relay.base.clock import Clock
+from relay.base.clock import SECOND_NS, Clock
 from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.base.ids import new_id
@@ -25,6 +25,7 @@ from relay.store.catalogue import Catalogue, Intervention, Participant
 from relay.store.journal import Entry, Journal, Operation
 
 MAX_LABEL_BYTES = 200
+SPARE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +116,14 @@ class Interventions:
         )
         await self._finish(intervention, "relay")
 
-    async def close_abandoned(self, busy: Collection[str]) -> None:
-        """Close the interventions that a camera opened and nobody joined, but for the `busy` ones, which have a camera."""
-        for intervention in await self._catalogue.interventions.unattended():
-            if intervention not in busy:
+    async def close_abandoned(self, busy: Callable[[], Collection[str]], *, spare_seconds: float = SPARE_SECONDS) -> None:
+        """Close the interventions that a camera opened and nobody joined, but for the `busy` ones, which have a camera.
+
+        `busy` is asked before each is closed, and a new one is spared for a while: its camera is just connecting.
+        """
+        before_ns = self._clock.utc_ns() - int(spare_seconds * SECOND_NS)
+        for intervention in await self._catalogue.interventions.unattended(before_ns):
+            if intervention not in busy():
                 await self.close_system(intervention, "its last transmission ended and no person joined")
 
     async def list_open(self, person: Person) -> list[Joined]:

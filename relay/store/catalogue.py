@@ -226,12 +226,13 @@ class InterventionTable(_Table):
         query = select(interventions).where(interventions.c.closed_ns.is_(None)).order_by(interventions.c.opened_ns.desc())
         return [Intervention(*row) for row in await self._all(query)]
 
-    async def unattended(self) -> list[str]:
-        """Return open interventions that a camera opened and no person has joined."""
+    async def unattended(self, before_ns: int) -> list[str]:
+        """Return open interventions that a camera opened before `before_ns` (UTC) and no person has joined."""
         joined = select(participants.c.intervention)
         query = select(interventions.c.intervention).where(
             interventions.c.closed_ns.is_(None),
             interventions.c.opened_by.startswith("camera:"),
+            interventions.c.opened_ns < before_ns,
             interventions.c.intervention.not_in(joined),
         )
         return [row.intervention for row in await self._all(query)]

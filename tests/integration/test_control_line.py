@@ -562,11 +562,11 @@ async def test_an_intervention_that_a_camera_opened_and_nobody_joined_closes_its
     async with control_line(tmp_path) as line, line.person("olga", "operator") as olga:
         location = await _live(line)
         services = line.control.context
-        await services.interventions.close_abandoned(services.streams.interventions())
+        await services.interventions.close_abandoned(services.streams.interventions, spare_seconds=0)
         (opened,) = (await olga.call("GET", "/api/interventions"))[1]["interventions"]
         assert opened["opened_by"] == "camera:pm-1"
         await services.streams.close("pm-1", location.rpartition("/")[2])
-        await services.interventions.close_abandoned(services.streams.interventions())
+        await services.interventions.close_abandoned(services.streams.interventions, spare_seconds=0)
         assert (await olga.call("GET", "/api/interventions"))[1]["interventions"] == []
 
 
@@ -577,7 +577,7 @@ async def test_an_intervention_that_somebody_joined_stays_open(tmp_path: Path) -
         (opened,) = (await olga.call("GET", "/api/interventions"))[1]["interventions"]
         assert (await olga.call("POST", f"/api/interventions/{opened['intervention']}/join", {"motive": "renfort"}))[0] == 200
         await services.streams.close("pm-1", location.rpartition("/")[2])
-        await services.interventions.close_abandoned(services.streams.interventions())
+        await services.interventions.close_abandoned(services.streams.interventions, spare_seconds=0)
         assert len((await olga.call("GET", "/api/interventions"))[1]["interventions"]) == 1
 
 

@@ -63,6 +63,24 @@ async def test_no_label_of_a_camera_costs_its_press_the_intervention(house: Hous
     assert len(made.label.encode()) <= 200
 
 
+async def test_one_whose_camera_is_just_connecting_is_not_closed_as_abandoned(house: House) -> None:
+    made = await house.interventions.open_by_camera("cam-1", "Patrouille 1", "agent menacé")
+    await house.interventions.close_abandoned(frozenset)
+    assert len(await house.interventions.list_open(OPERATOR)) == 1
+    house.clock.advance(60)
+    asked: list[str] = []
+
+    def busy() -> set[str]:
+        asked.append("after the search")
+        return {made.intervention}
+
+    await house.interventions.close_abandoned(busy)
+    assert asked == ["after the search"]
+    assert len(await house.interventions.list_open(OPERATOR)) == 1
+    await house.interventions.close_abandoned(frozenset)
+    assert await house.interventions.list_open(OPERATOR) == []
+
+
 async def test_an_auditor_opens_nothing(house: House) -> None:
     assert await _kind(house.interventions.open(AUDITOR, "Rixe", "curiosité")) is Kind.FORBIDDEN
 
