@@ -182,13 +182,19 @@ def programs() -> tuple[Path, ...]:
 
 
 def import_folders() -> tuple[Path, ...]:
-    """Return the folder in which a new interpreter looks for this package: it lists the names there."""
-    return (_PACKAGE.parent,)
+    """Return the folders in which a new interpreter looks for modules: it lists the names there."""
+    return (_PACKAGE.parent, *_python_path())
 
 
 def start_files() -> tuple[Path, ...]:
-    """Return what a new interpreter reads first to know where it is installed."""
-    return tuple(_existing([Path(sys.prefix) / "pyvenv.cfg", Path(sys.prefix) / "bin", Path(sys.base_prefix) / "bin"]))
+    """Return what a new interpreter reads first to know where it is installed and how it is customised."""
+    own = [Path(sys.prefix) / "pyvenv.cfg", Path(sys.prefix) / "bin", Path(sys.base_prefix) / "bin"]
+    return tuple(_existing([*own, *(folder / "sitecustomize.py" for folder in _python_path())]))
+
+
+def _python_path() -> list[Path]:
+    """Return the folders of PYTHONPATH; modules other than `sitecustomize` and the relay's own are not read from there."""
+    return _existing([Path(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry])
 
 
 def _loader(program: Path) -> list[Path]:

@@ -8,7 +8,8 @@ import os
 import time
 from pathlib import Path
 
-_AHEAD = "TEST_CLOCK_AHEAD_NS"
+_AHEAD = "PYTHON_CLOCK_AHEAD_NS"
+"""Workers and recorders inherit variables of the interpreter only, by this prefix."""
 _MOVES = f"""import os
 import time
 
