@@ -33,7 +33,7 @@ CAMERA_TRICKS = tuple(f"camera: {trick}" for trick in TRICKS if trick != "all")
 ALONE = (*IDLE, *(name for name in ATTACKS if name not in IDLE), *HELD, *CAMERA_TRICKS)
 ALL = "all at once"
 
-ROW_SECONDS = 240.0
+ROW_SECONDS = 400.0
 """Seconds that starting and ending the attackers of a row may take."""
 MAX_LOST_SHARE = 0.001
 MAX_P99_MS = 60.0
@@ -116,7 +116,7 @@ async def one_row(honest: Honest, name: str, seconds: float, attackers: Sequence
     targets = [await honest.target() for _ in chosen]
     async with AsyncExitStack() as stack:
         besiegers = [Attacker(honest, each, target) for each, target in zip(chosen, targets, strict=True)]
-        running = [await stack.enter_async_context(attacker) for attacker in besiegers]
+        running = await asyncio.gather(*(stack.enter_async_context(attacker) for attacker in besiegers))
         row = await honest.measure(name, seconds)
         acts = await asyncio.gather(*(attacker.stop() for attacker in running))
     await honest.settle()
