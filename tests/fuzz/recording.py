@@ -62,7 +62,7 @@ def _cached(parameters: InitParameters) -> mux.Muxer:
     """FFmpeg makes an init segment in milliseconds: the same parameters give the same one."""
     found = _muxer(parameters)
     if isinstance(found, OurError):
-        raise found
+        raise OurError(found.detail)  # an error that is raised again keeps the frames of every time before
     return found
 
 
