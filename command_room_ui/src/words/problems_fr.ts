@@ -83,8 +83,7 @@ export const problemsFr = {
   "problem.intervention_not_found": "intervention inconnue",
   "problem.camera_not_live": "cette caméra ne transmet pas",
   "problem.camera_live": "cette caméra transmet déjà",
-  "problem.recordings_too_fast":
-    "cette caméra a commencé de nombreux enregistrements à la suite : attendez quelques secondes",
+  "problem.recordings_too_fast": "cette caméra a commencé de nombreux enregistrements à la suite : attendez quelques secondes",
   "problem.camera_not_connected": "cette caméra n'est pas connectée",
   "problem.session_not_found": "le relais ne connaît plus cette session",
   "problem.slot_not_found": "cette liaison n'a pas d'emplacement {slot}",
@@ -104,7 +103,8 @@ export const problemsFr = {
 
   // Recordings, extractions, holds.
   "problem.recording_not_found": "enregistrement inconnu",
-  "problem.recording_files_missing": "les fichiers de cet enregistrement ne sont plus dans le coffre ; prévenez l’administrateur",
+  "problem.recording_files_missing":
+    "les fichiers de cet enregistrement ne sont plus dans le coffre ; prévenez l’administrateur",
   "problem.recording_open": "cet enregistrement est encore en cours",
   "problem.recording_erased": "cet enregistrement a été effacé à son terme",
   "problem.recording_key_destroyed": "la clé de cet enregistrement est détruite",
