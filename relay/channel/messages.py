@@ -21,7 +21,9 @@ from relay.channel.message import Pong as Pong
 from relay.channel.message import Refused as Refused
 from relay.channel.message import Shutdown as Shutdown
 from relay.channel.tap import TapClose as TapClose
+from relay.channel.tap import TapDropped as TapDropped
 from relay.channel.tap import TapLost as TapLost
+from relay.channel.tap import TapMessage as TapMessage
 from relay.channel.tap import TapOpen as TapOpen
 from relay.channel.tap import TapPackets as TapPackets
 from relay.channel.tap import TapSender as TapSender
@@ -492,9 +494,5 @@ AnyMessage: TypeAlias = (
     | RecordingClosed
     | SessionRenew
     | RecorderReport
-    | TapOpen
-    | TapPackets
-    | TapSender
-    | TapLost
-    | TapClose
+    | TapMessage
 )

@@ -4,7 +4,7 @@ Owns: the messages of the tap, all of them posts; `relay.channel.messages` re-ex
 Must never know: the order of packets, files, what a recorder makes of them.
 """
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from relay.channel.message import Message
 
@@ -55,8 +55,24 @@ class TapLost(Message, frozen=True):
     packets: int
 
 
+class TapDropped(Message, frozen=True):
+    """The worker dropped packets before its tap, because the camera sends more than a camera may: a gap of cause `recorder`.
+
+    They came between `first_ns` and `last_ns` (CLOCK_MONOTONIC nanoseconds).
+    """
+
+    recording: str
+    packets: int
+    first_ns: int
+    last_ns: int
+
+
 class TapClose(Message, frozen=True):
     """The camera's session is over: `stopped` on purpose closes the recording, `lost` opens the 60 s window."""
 
     recording: str
     reason: Literal["stopped", "lost", "shutdown"]
+
+
+TapMessage: TypeAlias = TapOpen | TapPackets | TapSender | TapLost | TapDropped | TapClose
+"""Whatever a worker posts to its recorder."""

@@ -81,6 +81,8 @@ class Source:
         self._sender_reports = Allowance(REPORTS_PER_SECOND, REPORTS_BURST)
         self.changed = False
         """An SSRC appeared since the last `take_change`: the recorder must know the new tracks."""
+        self.paced = 0
+        """Media packets that were dropped because the camera begins streams too fast."""
 
     def take_change(self) -> None:
         """The new streams are known to those who need them."""
@@ -166,6 +168,7 @@ class Source:
         if spec.rids and not rid:
             return None
         if not self._beginnings.take(now):
+            self.paced += 1
             self._counters.count("inbound_paced")
             return None
         self._forget(self.audio if spec.kind == "audio" else self.layers.get(rid))

@@ -1,6 +1,7 @@
 """Gaps that lie before one fragment become few records.
 
-Owns: how many gap records one fragment can bring, and how several gaps read as one.  Must never know: why there is a gap.
+Owns: how many gap records one fragment can bring, how several gaps read as one, and which gaps the relay's own drops explain.
+Must never know: packets.
 
 A camera can lose every second packet; each loss is a gap, and each record costs a signature and a place on the disk.  Where a
 gap's record stands matters only between fragments (FORMAT.md §7.4 adds up the lengths since the last link).  So the gaps of one
@@ -14,6 +15,8 @@ from typing import Literal, NamedTuple, TypeAlias
 SECOND = 1_000_000_000
 LONG_NS = SECOND // 2
 MAX_LONG = 3
+NOTED_NS = SECOND // 20
+"""How exactly the worker notes the time of a drop: its longest round."""
 
 GapCause: TypeAlias = Literal["radio", "reconnect", "tap_overflow", "clock", "paused", "recorder"]
 
@@ -49,6 +52,33 @@ class _Sum:
         seconds = max(self.until - self.first.start, 0) / SECOND
         detail = f"{self.count} gaps within {seconds:.1f} s, the first: {self.first.detail}"
         return self.first._replace(length=self.length, detail=detail)
+
+
+class RelayDrops:
+    """The packets that the relay dropped before the tap, and which gaps they explain."""
+
+    def __init__(self) -> None:
+        self._packets = 0
+        self._first = self._last = 0
+
+    def note(self, packets: int, first: int, last: int) -> None:
+        """Packets were dropped between two instants (monotonic ns).  Drops less than 1 s apart are one run."""
+        if first > self._last + SECOND:
+            self._packets, self._first = 0, first
+        self._packets += packets
+        self._last = max(self._last, last)
+
+    def explain(self, start: int, until: int, cause: GapCause, detail: str, *, silence: bool = False) -> tuple[GapCause, str]:
+        """Return the true cause and text of a gap (monotonic ns) that would have this cause and text without drops.
+
+        A loss by radio is explained where drops touch it, a time in which nothing came (`silence`, and causes other than
+        `radio`) where drops fill at least half of it.
+        """
+        needed = 0 if cause == "radio" and not silence else (until - start) // 2
+        shared = min(until, self._last + NOTED_NS) - max(start, self._first - NOTED_NS)
+        if not self._packets or cause not in ("radio", "paused", "reconnect") or shared < needed:
+            return cause, detail
+        return "recorder", f"the relay dropped {self._packets} packets: the camera sent more than a camera may"
 
 
 class GapSums:

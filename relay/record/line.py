@@ -16,7 +16,7 @@ from relay.base.allowance import Allowance
 from relay.base.serials import unwrap
 from relay.record.assemble import Event, H264Track, OpusTrack, Sample, TrackGap
 from relay.record.cut import Cutter, Fragment, InitParameters, Placed
-from relay.record.gaps import GapCause, GapSums, MediaGap
+from relay.record.gaps import GapCause, GapSums, MediaGap, RelayDrops
 from relay.record.timeline import Fix, Place, Timeline
 
 SECOND = 1_000_000_000
@@ -145,6 +145,8 @@ class Line:
         self._cutter: Cutter | None = None
         self._floors = {VIDEO: 0, AUDIO: 0}
         self._overflow = 0
+        self._overflow_until: int | None = None
+        """Arrival (monotonic ns) up to which a gap may come from `_overflow`: 1 s after the next packet that is taken."""
         self._kept: dict[int, int] = {}
         """Arrival of the last sample that was kept, per track."""
         self._reached: dict[int, int] = {}
@@ -153,6 +155,8 @@ class Line:
         """Begin and end (monotonic ns) of the last pause in all tracks, which was given out as one gap of all tracks."""
         self._next_timer = 0
         self._gaps = GapSums()
+        self.relay_drops = RelayDrops()
+        """What the relay dropped before its tap; tell it."""
         self._jumps = Allowance(JUMP_RATE, JUMP_BURST)
         self.refused = 0
         """Samples that were not kept because the camera's clocks jumped, or its picture format changed, too often."""
@@ -202,12 +206,14 @@ class Line:
         if now - last > PAUSE_NS:
             usual: GapCause = "paused" if connected else "radio"
             cause, detail = _silence(sum(dropped.values()), now - last, "nothing came until the end", usual)
+            cause, detail = self.relay_drops.explain(last, now, cause, detail, silence=True)
             out.append(MediaGap(last, now - last, None, cause, detail))
         for track, since in self._kept.items():
             if last - since > PAUSE_NS:
                 cause, detail = _silence(
                     dropped.get(track, 0), last - since, "nothing of this track came until the end", "paused"
                 )
+                cause, detail = self.relay_drops.explain(since, last, cause, detail)
                 out.append(MediaGap(since, last - since, track, cause, detail))
         return out
 
@@ -215,6 +221,8 @@ class Line:
         """Take (arrival, packet) pairs in order of arrival."""
         out: list[Output] = []
         sources = self._sources
+        if self._overflow and self._overflow_until is None and packets:
+            self._overflow_until = packets[0][0] + SECOND
         for arrival, packet in packets:
             source = sources.get(int.from_bytes(packet[8:12], "big"))
             if source is None:
@@ -232,8 +240,9 @@ class Line:
             source.timeline.report(unwrap(rtp, source.seen.timestamp, 32), camera_ns, arrival_utc_ns, rtt_ns)
 
     def overflow(self, packets: int) -> None:
-        """The tap dropped packets: the next gap has the cause `tap_overflow`, not `radio`."""
+        """The tap dropped packets: what is missing just before the next packets is `tap_overflow`, not `radio`."""
         self._overflow += packets
+        self._overflow_until = None
 
     def advance(self, now: int) -> list[Output]:
         """Let time pass."""
@@ -311,8 +320,10 @@ class Line:
     def _track_gap(self, source: _Source, gap: TrackGap) -> None:
         cause: GapCause = "radio"
         detail = f"{gap.packets} packets"
+        if self._overflow_until is not None and gap.after.arrival > self._overflow_until:
+            self._overflow = 0
         if self._overflow:
-            cause, self._overflow = "tap_overflow", 0
+            cause = "tap_overflow"
         elif gap.broken >= gap.packets:
             cause, detail = "recorder", f"{gap.packets} packets that break the rules of their codec"
         since = until = gap.after.arrival
@@ -388,9 +399,10 @@ class Line:
         assert self._cutter is not None
         last = max(self._kept.values(), default=arrival)
         if arrival - last > PAUSE_NS:
-            cause = open_gap.cause if open_gap is not None else "paused"
+            cause, detail = (open_gap.cause, open_gap.detail) if open_gap is not None else ("paused", "nothing came")
+            cause, detail = self.relay_drops.explain(last, arrival, cause, detail, silence=True)
             out += self._cutter.flush()
-            out.append(MediaGap(last, arrival - last, None, cause, open_gap.detail if open_gap is not None else "nothing came"))
+            out.append(MediaGap(last, arrival - last, None, cause, detail))
             self._common_pause = (last, arrival)
         if open_gap is not None:
             self._close_gap(source, open_gap, arrival, out)
@@ -406,8 +418,9 @@ class Line:
         if source.track in self._kept and rest > PAUSE_NS:
             assert self._cutter is not None
             out += self._cutter.flush()
-            detail = "the camera's timestamps go on after a pause that delays made shorter"
-            out.append(MediaGap(placed.arrival - rest, rest, source.track, "paused", detail))
+            since, detail = placed.arrival - rest, "the camera's timestamps go on after a pause that delays made shorter"
+            cause, detail = self.relay_drops.explain(since, placed.arrival, "paused", detail)
+            out.append(MediaGap(since, rest, source.track, cause, detail))
             source.tie = None
 
     def _close_gap(self, source: _Source, open_gap: _OpenGap, until: int, out: list[Output]) -> None:
@@ -420,7 +433,8 @@ class Line:
             start = self._common_pause[1]
             if until - start < MIN_TRACK_GAP_NS:
                 return
-        out.append(MediaGap(start, max(until - start, 0), source.track, open_gap.cause, open_gap.detail))
+        cause, detail = self.relay_drops.explain(start, until, open_gap.cause, open_gap.detail)
+        out.append(MediaGap(start, max(until - start, 0), source.track, cause, detail))
 
 
 def _came(source: _Source) -> int:

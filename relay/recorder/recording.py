@@ -9,7 +9,7 @@ from typing import Literal
 
 from relay.base.counters import Counters, declare
 from relay.base.errors import OurError
-from relay.channel.messages import Plan, RecordMeta, TapOpen, TapPackets, TapSender
+from relay.channel.messages import Plan, RecordMeta, TapDropped, TapOpen, TapPackets, TapSender
 from relay.evidence.chain import Cause, ClockMap, Reason, SyncSource
 from relay.evidence.wire import clip
 from relay.record.cut import Fragment, InitParameters
@@ -51,6 +51,8 @@ class Recording:
         self._put = put
         self._counters = counters
         self._line = Line(settings, now if origin is None else origin)
+        self._promised = None if origin is None or origin >= now else (wall.utc(origin), now - origin)
+        """Start (UTC ns) and length of the time in which packets waited for the signed start; None once streams are known."""
         self._muxer: tuple[InitParameters, Muxer] | None = None
         self._number = 0
         """Fragments of the segment so far: the sequence number of its `mfhd`."""
@@ -66,7 +68,7 @@ class Recording:
 
     def open(self, tap: TapOpen, now: int) -> None:
         """The camera connected, or connected again."""
-        self.lost_since = None
+        self.lost_since = self._promised = None
         streams = [TappedStream(track.ssrc, VIDEO if track.kind == "video" else AUDIO) for track in tap.tracks]
         self._handle(self._line.open(streams, now), now)
 
@@ -81,6 +83,10 @@ class Recording:
     def overflow(self, packets: int) -> None:
         """The tap dropped packets."""
         self._line.overflow(packets)
+
+    def dropped(self, message: TapDropped) -> None:
+        """The worker dropped packets before its tap."""
+        self._line.relay_drops.note(message.packets, message.first_ns, message.last_ns)
 
     def lost(self, now: int) -> None:
         """The camera is gone; it may come back."""
@@ -115,6 +121,10 @@ class Recording:
         """Hand over everything that waits, then the end."""
         self._handle(self._line.finish(now), now)
         self._put_unmuxed(0)
+        if self._promised is not None:
+            start, length = self._promised
+            detail = "packets came before the signed start, and the worker could not hand them over"
+            self._put(GapJob(self.plan.recording, start, length, None, Cause.RECORDER, detail))
         self._counters.count("record_unknown_packets", self._line.unknown_packets)
         self._counters.count("record_late_packets", self._line.late)
         self._counters.count("record_malformed_packets", self._line.malformed)

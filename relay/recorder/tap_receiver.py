@@ -49,6 +49,8 @@ class TapReceiver:
             recording.sender(message)
         elif isinstance(message, messages.TapLost):
             recording.overflow(message.packets)
+        elif isinstance(message, messages.TapDropped):
+            recording.dropped(message)
         elif isinstance(message, messages.TapClose):
             self._close(recording, message)
         elif isinstance(message, messages.RecordMeta):

@@ -101,6 +101,7 @@ class Peer:
         "connected",
         "handler",
         "ice",
+        "paced",
         "remote",
         "silence_after",
         "srtp",
@@ -127,6 +128,8 @@ class Peer:
         """Datagrams from this peer's addresses that could not be used, since the last `judge`."""
         self._demoted_until: float | None = None
         self._work_left: float = WORK_PER_SECOND
+        self.paced = 0
+        """Packets of this peer that were dropped unread because it sends too much."""
         self._worked_at = now
         """When work was last added to `_work_left`."""
 
@@ -227,6 +230,7 @@ class Peer:
             return False
         if self._work_left < 1:  # only authentic packets count, so that nobody can spend it by forging the peer's address
             self._useless += 1
+            self.paced += 1
             counters.count("peer_paced")
             return False
         is_rtcp = 192 <= packet[1] <= 223  # RFC 5761 §4

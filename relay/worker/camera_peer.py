@@ -133,6 +133,11 @@ class CameraPeer:
         self._repairing: TimerHandle | None = None
         self._best: Stream | None = None
         self._retracks = Allowance(RETRACK_RATE, RETRACK_BURST)
+        self._not_tapped = 0
+        """Packets of streams of which the recorder was not told, because they change too often."""
+        self._drops = 0
+        """Drops of which the tap knows."""
+        self._drops_noted_at = self.since_mono
         self._last_video: float | None = None
         self._reported = (0, 0, 0, 0)
         self._reported_at = clock.monotonic()
@@ -162,7 +167,7 @@ class CameraPeer:
         touched, self._touched = self._touched, {}
         for stream in touched:
             if stream.pictures.are_reordered:
-                self._refuse(now)
+                self.close("ended", B_FRAMES)
                 return
             self._serve(stream, now)
         if self.feed is not None and (len(self.feed.pending) >= TAP_BATCH or not self.feed.is_open):
@@ -212,6 +217,7 @@ class CameraPeer:
 
     def tick(self, now: float) -> None:
         """Do what is due by time: feedback, the frozen state, a change of the best layer."""
+        self._note_drops(now)
         if self.peer is not None and self.peer.connected:
             self._send_feedback(now)
         if self.state == "live" and self._last_video is not None and now - self._last_video > FROZEN_SECONDS:
@@ -231,6 +237,7 @@ class CameraPeer:
             return
         self.state = state
         if self.feed is not None:
+            self._note_drops(self._clock.monotonic())
             self._tap.close(self.feed, _tap_close(self.feed.recording, state, shutdown=shutdown))
         self._events.over(self, reason)
 
@@ -250,9 +257,6 @@ class CameraPeer:
             self.feed.tracks = previous.tracks
         if self._best is not None:
             self._best.keyframes.want(self._clock.monotonic())
-
-    def _refuse(self, now: float) -> None:
-        self.close("ended", B_FRAMES)
 
     def _enter(self, state: SourceState, reason: str) -> None:
         if state != self.state:
@@ -291,6 +295,15 @@ class CameraPeer:
             self._retrack(feed, now)
         if stream.spec.kind == "audio" or stream is self._best:
             self._tap.add(feed, packet, now)
+        elif self.source.changed:
+            self._not_tapped += 1
+
+    def _note_drops(self, now: float) -> None:
+        """Tell the tap how many packets were dropped before it since the last call: their gap is of the relay's making."""
+        drops = self._not_tapped + self.source.paced + (self.peer.paced if self.peer is not None else 0)
+        if drops != self._drops and self.feed is not None:
+            self._tap.note_drops(self.feed, drops - self._drops, int(self._drops_noted_at * 1e9), int(now * 1e9))
+        self._drops, self._drops_noted_at = drops, now
 
     def _retrack(self, feed: TapFeed, now: float) -> None:
         """The recorder takes the best picture and the sound.  Where they change too often, it learns of it a little later."""

@@ -84,6 +84,6 @@ class HeldBack:
         return iter(chunks)
 
     def drop(self) -> None:
-        """The camera is gone before its recording was open: what waited is lost."""
+        """Nobody opens the recording any more: what waited is lost."""
         lost = sum(len(packets) for _, packets in self.release())
         self._room.counters.count("tap_held_back_lost", lost)

@@ -6,6 +6,7 @@ Owns: which camera holds which session.  Must never know: viewers, why a camera 
 from asyncio import TimerHandle
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from relay.base.clock import Clock
 from relay.base.codes import Code
@@ -19,6 +20,17 @@ from relay.worker.fan import Fan
 from relay.worker.held_back import HeldBack
 from relay.worker.legs import Legs
 from relay.worker.tap import Tap, TapFeed
+
+DEPARTED_SECONDS = 15.0
+"""How long the packets of a camera that left wait for a recording that is being opened: longer than the recorder takes."""
+
+
+class _Departed(NamedTuple):
+    """A session that ended while its packets were held back."""
+
+    session: str
+    feed: TapFeed
+    until: float
 
 
 class Publishers:
@@ -39,6 +51,8 @@ class Publishers:
     ) -> None:
         """`max_bitrate`: bit/s that a camera is asked for at most (REMB); `on_shown`: viewers may be shown a camera now."""
         self.by_camera: dict[str, CameraPeer] = {}
+        self._departed: dict[str, _Departed] = {}
+        """By camera: the last session that left before its recording was open."""
         self._port = port
         self._clock = clock
         self._counters = counters
@@ -65,6 +79,8 @@ class Publishers:
 
     def switch_recording(self, message: m.RecordingSwitch) -> m.Message:
         """Feed another recording from now on.  Raises TheirError NOT_FOUND where the session is gone."""
+        if message.is_open and self._deliver_departed(message):
+            return m.Done()
         camera = self._known(message.session)
         if not message.is_open:
             camera.feed_next(self._make_feed(camera, message.recording, False))
@@ -83,6 +99,8 @@ class Publishers:
 
     def want_recordings(self) -> None:
         """Ask control again for the recordings that packets wait for; call it once a second."""
+        for departed in list(self._departed.values()):
+            self._review_departed(departed)
         for camera in self.by_camera.values():
             self._want_recording(camera)
 
@@ -94,6 +112,40 @@ class Publishers:
     def _make_feed(self, camera: CameraPeer, recording: str, is_open: bool) -> TapFeed:
         held = None if is_open else HeldBack(self._tap.room, partial(self._want_recording, camera))
         return TapFeed(recording, camera.camera, held)
+
+    # --- cameras that left while their recording was being opened -----------------------------------------------------
+
+    def _keep_departed(self, camera: CameraPeer) -> None:
+        """Keep the packets that are held back for a session that ended: its recording may be open in a moment."""
+        self._drop_departed(camera.camera)
+        if camera.feed is not None and camera.feed.held_back is not None:
+            until = self._clock.monotonic() + DEPARTED_SECONDS
+            self._departed[camera.camera] = _Departed(camera.session, camera.feed, until)
+
+    def _deliver_departed(self, message: m.RecordingSwitch) -> bool:
+        """Hand the packets of a session that left over to its recording; returns whether there is such a session."""
+        departed = next((each for each in self._departed.values() if each.session == message.session), None)
+        if departed is not None:
+            departed.feed.recording, departed.feed.is_open = message.recording, True
+            self._review_departed(departed)
+        return departed is not None
+
+    def _review_departed(self, departed: _Departed) -> None:
+        """Hand over what waited where the recording is open and the recorder connected; after a while it is lost."""
+        feed = departed.feed
+        if feed.is_open:
+            self._tap.begin(feed, feed.recording)
+        if feed.held_back is None:
+            del self._departed[feed.camera]
+        elif self._clock.monotonic() >= departed.until:
+            self._drop_departed(feed.camera)
+
+    def _drop_departed(self, camera: str) -> None:
+        departed = self._departed.pop(camera, None)
+        if departed is not None and departed.feed.held_back is not None:
+            departed.feed.held_back.drop()
+
+    # --- what control asks of a camera --------------------------------------------------------------------------------
 
     def change(self, message: m.PublisherChange) -> m.Message:
         """Take another setting of live sound, or a confirmation.  Raises TheirError NOT_FOUND where the session is gone."""
@@ -134,6 +186,7 @@ class Publishers:
         self._post(m.PublisherState(camera.session, camera.camera, camera.state, reason, self._clock.utc_ns()))
 
     def _on_over(self, camera: CameraPeer, reason: str) -> None:
+        self._keep_departed(camera)
         if self.by_camera.get(camera.camera) is camera:
             del self.by_camera[camera.camera]
             self._legs.restart(camera.camera)

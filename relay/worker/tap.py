@@ -20,7 +20,19 @@ from msgspec.structs import replace
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel.framing import Connection, connect
-from relay.channel.messages import KeyframeAsk, Message, Ping, Pong, TapClose, TapLost, TapOpen, TapPackets, TapSender, Track
+from relay.channel.messages import (
+    KeyframeAsk,
+    Message,
+    Ping,
+    Pong,
+    TapClose,
+    TapDropped,
+    TapLost,
+    TapOpen,
+    TapPackets,
+    TapSender,
+    Track,
+)
 from relay.worker.held_back import HeldBack, WaitingRoom
 
 RETRY_SECONDS = 0.25
@@ -49,6 +61,8 @@ class TapFeed:
     __slots__ = (
         "announced",
         "camera",
+        "drops",
+        "end",
         "held_back",
         "is_open",
         "lost",
@@ -70,6 +84,10 @@ class TapFeed:
         self.announced: tuple[Track, ...] | None = None
         """The streams that the recorder knows; None before any."""
         self.lost = 0
+        self.drops: TapDropped | None = None
+        """Packets that were dropped before the tap, and of which the recorder does not know yet."""
+        self.end: TapClose | None = None
+        """The end of its session, which came while its packets were held back."""
         self.pending: list[tuple[int, bytes]] = []
         """Packets since the last `flush`."""
         self.waiting: deque[_Waiting] = deque()
@@ -141,6 +159,11 @@ class Tap:
         if self._turns:
             self._take_turns()
 
+    def note_drops(self, feed: TapFeed, packets: int, first: int, last: int) -> None:
+        """Packets were dropped before the tap, between two instants (monotonic ns): told with the next packets or the end."""
+        known = feed.drops or TapDropped(feed.recording, 0, first, last)
+        feed.drops = replace(known, packets=known.packets + packets, last_ns=last)
+
     def retrack(self, feed: TapFeed, tracks: tuple[Track, ...]) -> None:
         """Announce other streams of a recording before its next packet."""
         if tracks != feed.tracks:
@@ -151,6 +174,8 @@ class Tap:
         """The signed start of a feed's recording is durable: send what waited as soon as the recorder is connected."""
         feed.recording, feed.is_open = recording, True
         self.flush(feed)
+        if feed.end is not None and feed.held_back is None:
+            self.close(feed, replace(feed.end, recording=recording))
 
     def _hold_back(self, feed: TapFeed, held: HeldBack) -> None:
         """Let packets wait; where the recording is open and the recorder connected, send all that waited, and wait no more."""
@@ -178,16 +203,18 @@ class Tap:
             self._post(message)
 
     def close(self, feed: TapFeed, message: TapClose) -> None:
-        """Send the last packets and the end of a session.  What waits for a recording that is not open is lost."""
+        """Send the last packets and the end of a session.  While its packets are held back, the end waits with them."""
         self.flush(feed)
         if feed.held_back is not None:
-            feed.held_back.drop()
+            feed.end = message
             return
         while feed.waiting:
             self._send_waiting(feed)
         if feed in self._turns:
             self._turns.remove(feed)
         if self.connected:
+            if feed.tracks and (feed.lost or feed.drops is not None):
+                self._ready(feed, feed.announced or feed.tracks)
             self._post(message)
 
     @property
@@ -239,6 +266,8 @@ class Tap:
             feed.announced = tracks if self._post(TapOpen(feed.recording, feed.camera, tracks)) else None
         if feed.announced and feed.lost and self._post(TapLost(feed.recording, feed.lost)):
             feed.lost = 0
+        if feed.announced and feed.drops is not None and self._post(replace(feed.drops, recording=feed.recording)):
+            feed.drops = None
         return bool(feed.announced)
 
     def _post(self, message: Message) -> bool:

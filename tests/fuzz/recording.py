@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 from relay.base.counters import Counters
 from relay.base.errors import OurError
-from relay.channel.messages import Plan, RecordMeta, TapOpen, TapPackets, TapSender, Track
+from relay.channel.messages import Plan, RecordMeta, TapDropped, TapOpen, TapPackets, TapSender, Track
 from relay.evidence.chain import Reason
 from relay.evidence.continuity import Continuity, Scope
 from relay.evidence.findings import FindingCollector
@@ -212,7 +212,11 @@ def _reconnect(camera: Camera, program: Program) -> None:
 
 
 def _overflow(camera: Camera, program: Program) -> None:
-    camera.recording.overflow(program.byte())
+    packets = program.byte()
+    if packets % 2:
+        camera.recording.overflow(packets)
+    else:
+        camera.recording.dropped(TapDropped("r", packets, camera.now - packets * SECOND // 100, camera.now))
 
 
 def _meta(camera: Camera, program: Program) -> None:

@@ -9,6 +9,7 @@ import pytest
 from relay.base.errors import Kind, TheirError
 from relay.channel import messages as m
 from relay.rtp import header
+from relay.worker import publishers
 from tests.support.ports import until
 from tests.support.worker_line import Line, camera, film, viewer
 
@@ -145,6 +146,20 @@ async def test_before_the_signed_start_a_camera_is_shown_to_nobody_and_its_first
         begins_with = header.parse(first).payload(first)[0] & 0x1F
         assert begins_with in (7, 24), "the parameter sets before the first keyframe"
         assert line.recorder.of(m.TapLost) == []
+
+
+async def test_what_waited_for_a_camera_that_left_is_given_up_in_the_end(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishers, "DEPARTED_SECONDS", 1.0)
+    before = line.worker.publishers._tap.room.left
+    async with camera(line, "cam", FILM, is_recording_open=False):
+        await until(lambda: line.counters.values["tap_held_back"] > 60)
+        await line.ask(m.PeerClose("s-cam", m.PeerCloseReason.TOKEN_REVOKED))
+        assert line.worker.publishers._tap.room.left < before
+        await until(lambda: line.worker.publishers._tap.room.left == before, seconds=10)
+    with pytest.raises(TheirError):
+        await line.ask(m.RecordingSwitch("s-cam", "r-cam"))
+    assert line.recorder.packets == 0
+    assert line.counters.values["tap_held_back_lost"] > 60
 
 
 async def test_what_control_lets_a_worker_keep_comes_back_with_the_inventory(line: Line) -> None:

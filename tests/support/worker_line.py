@@ -154,7 +154,7 @@ class Line:
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator["Line"]:
         """Run everything until the block is left."""
-        tap = await self._recorder()
+        tap = await self.recorder_beside()
         with bound_socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
             port = Port(sock, IDENTITY, SystemClock(), self.counters, PortSettings())
@@ -168,7 +168,8 @@ class Line:
                 self.worker.finish("test over")
                 await running
                 self.control.close()
-                tap.close()
+                if tap is not None:
+                    tap.close()
 
     async def connect_control(self) -> None:
         """Connect as a (new) control."""
@@ -181,7 +182,9 @@ class Line:
         )
         self._reading = asyncio.create_task(self.control.run())
 
-    async def _recorder(self) -> asyncio.Server:
+    async def recorder_beside(self) -> asyncio.Server | None:
+        """Listen as the recorder does; None where a real one listens already."""
+
         async def connected(connection: Connection) -> None:
             self.recorder.connections.append(connection)
 

@@ -152,6 +152,68 @@ def test_tap_that_overflowed_is_blamed_for_the_gap_that_follows() -> None:
     assert [gap.cause for gap in tape.gaps] == ["tap_overflow"]
 
 
+def test_tap_that_overflowed_long_ago_is_not_blamed_for_a_loss_by_radio() -> None:
+    tape = Tape()
+    tape.open(BOTH)
+    tape.line.overflow(20)
+    tape.play([timed for timed in scene(4.0) if not 3.0 < timed.at < 3.3])
+    tape.close()
+    assert {gap.cause for gap in tape.gaps} == {"radio"}
+
+
+def test_tap_that_overflowed_is_blamed_for_what_is_missing_of_picture_and_sound() -> None:
+    tape = Tape()
+    tape.open(BOTH)
+    packets = [timed for timed in scene(4.0) if not 1.0 < timed.at < 1.3]
+    tape.play([timed for timed in packets if timed.at <= 1.0])
+    tape.line.overflow(20)
+    tape.play([timed for timed in packets if timed.at >= 1.3], START)
+    tape.close()
+    assert {(gap.track, gap.cause) for gap in tape.gaps} == {(VIDEO, "tap_overflow"), (AUDIO, "tap_overflow")}
+
+
+def test_what_the_relay_dropped_before_the_tap_is_not_blamed_on_the_radio() -> None:
+    tape = Tape()
+    tape.open(BOTH)
+    tape.play([timed for timed in scene(4.0) if not (1.0 < timed.at < 1.3 or 3.0 < timed.at < 3.3)])
+    tape.close()
+    assert {gap.cause for gap in tape.gaps} == {"radio"}
+    tape = Tape()
+    tape.open(BOTH)
+    packets = [timed for timed in scene(4.0) if not (1.0 < timed.at < 1.3 or 3.0 < timed.at < 3.3)]
+    tape.play([timed for timed in packets if timed.at < 1.35])
+    tape.line.relay_drops.note(90, START + int(1.02 * SECOND), START + int(1.28 * SECOND))
+    tape.play([timed for timed in packets if timed.at >= 1.35], START)
+    tape.close()
+    causes = {(gap.track, gap.cause) for gap in tape.gaps}
+    assert causes == {(VIDEO, "recorder"), (AUDIO, "recorder"), (VIDEO, "radio"), (AUDIO, "radio")}, "only where it dropped"
+    first = next(gap for gap in tape.gaps if gap.cause == "recorder")
+    assert first.detail == "the relay dropped 90 packets: the camera sent more than a camera may"
+
+
+def test_a_pause_is_of_the_relays_making_only_where_it_dropped_packets_for_most_of_it() -> None:
+    for dropped_until, cause in ((1.1, "paused"), (2.9, "recorder")):
+        tape = Tape()
+        tape.open(BOTH)
+        whole = scene(2.0)
+        scenes = [timed if timed.at < 1.0 else Timed(timed.at + 2.0, timed.packet) for timed in whole]
+        tape.play([timed for timed in scenes if timed.at < 1.0])
+        tape.line.relay_drops.note(500, START + SECOND, START + int(dropped_until * SECOND))
+        tape.play([timed for timed in scenes if timed.at >= 1.0], START)
+        tape.close()
+        assert {gap.cause for gap in tape.gaps if gap.track is None} == {cause}
+
+
+def test_a_camera_of_which_everything_was_dropped_until_its_end_did_not_pause() -> None:
+    tape = Tape()
+    tape.open(BOTH)
+    tape.play(scene(1.0))
+    tape.wait_until(START + 4 * SECOND)
+    tape.line.relay_drops.note(9000, START + SECOND, START + 4 * SECOND)
+    tape.out += tape.line.finish(tape.now)
+    assert {gap.cause for gap in tape.gaps} == {"recorder"}
+
+
 def test_camera_that_comes_back_leaves_one_gap_and_begins_a_new_segment() -> None:
     tape = Tape()
     tape.open(BOTH)

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -103,3 +104,32 @@ async def test_a_flood_of_sender_reports_reaches_the_recorder_at_a_bounded_rate(
         peer.on_rtcp(None, report, clock.monotonic())  # type: ignore[arg-type]
         clock.advance(0.001)
     assert 10 <= len(tap.reports) <= REPORTS_BURST + REPORTS_PER_SECOND * 5 + 1
+
+
+async def test_packets_that_are_dropped_before_the_tap_are_told_to_it_with_their_time(
+    camera: tuple[CameraPeer, Told, ManualClock],
+) -> None:
+    peer, _, clock = camera
+    assert peer.feed is not None
+    peer.tick(clock.monotonic())
+    since = clock.monotonic()
+    peer.peer = SimpleNamespace(paced=7, connected=False)  # type: ignore[assignment]
+    clock.advance(0.025)
+    peer.tick(clock.monotonic())
+    assert peer.feed.drops == m.TapDropped("recording", 7, int(since * 1e9), int(clock.monotonic() * 1e9))
+    clock.advance(0.025)
+    peer.tick(clock.monotonic())
+    assert peer.feed.drops.packets == 7, "told once"
+
+
+async def test_every_packet_of_streams_that_begin_too_fast_is_tapped_or_told_as_dropped(
+    camera: tuple[CameraPeer, Told, ManualClock],
+) -> None:
+    peer, _, clock = camera
+    assert peer.feed is not None
+    for number in range(500):
+        peer.source.receive(rtp(96, number, number * 90, 1000 + number, True, SLICE), clock.monotonic())
+        clock.advance(0.001)
+    peer.tick(clock.monotonic())
+    assert peer.feed.drops is not None
+    assert len(peer.feed.pending) + peer.feed.lost + peer.feed.drops.packets == 500

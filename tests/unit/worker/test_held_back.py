@@ -117,3 +117,22 @@ async def test_what_waited_goes_on_waiting_while_the_recorder_is_not_connected(t
     running.cancel()
     side.tap.disconnect()
     server.close()
+
+
+async def test_what_waited_for_a_camera_that_left_reaches_its_recording_and_then_its_end(tmp_path: Path) -> None:
+    side = Side(tmp_path)
+    server = await side.listen()
+    running = asyncio.create_task(side.tap.run(lambda: []))
+    await until(lambda: side.tap.connected)
+    side.feed = TapFeed("reserved", "cam", HeldBack(side.tap.room, _nobody))
+    side.tap.retrack(side.feed, (TRACK,))
+    side.add(b"one")
+    side.tap.close(side.feed, m.TapClose("reserved", "lost"))
+    assert side.received == []
+    side.tap.begin(side.feed, "recording")
+    await until(lambda: len(side.received) == 3)
+    assert side.received[1:] == [m.TapPackets("recording", [(1_500_000_000, b"one")]), m.TapClose("recording", "lost")]
+    assert side.counters.values["tap_held_back_lost"] == 0
+    running.cancel()
+    side.tap.disconnect()
+    server.close()

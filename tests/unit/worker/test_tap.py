@@ -269,3 +269,26 @@ async def test_what_waited_for_a_recorder_that_went_away_is_counted_as_lost(tmp_
     assert not side.tap.waiting_bytes
     assert side.feed.lost > 0
     await side.end(running, server)
+
+
+async def test_the_recorder_hears_of_drops_before_the_next_packets_and_before_the_end(tmp_path: Path) -> None:
+    side = Side(tmp_path)
+    server = await side.listen()
+    running = asyncio.create_task(side.tap.run(lambda: [side.feed]))
+    await until(lambda: side.tap.connected)
+    side.tap.retrack(side.feed, (TRACK,))
+    side.tap.note_drops(side.feed, 3, 10, 20)
+    side.tap.note_drops(side.feed, 4, 20, 30)
+    side.add(b"one")
+    side.tap.note_drops(side.feed, 5, 40, 50)
+    side.tap.close(side.feed, m.TapClose("recording", "lost"))
+    await until(lambda: len(side.received) == 5)
+    assert side.received[1:] == [
+        m.TapDropped("recording", 7, 10, 30),
+        m.TapPackets("recording", [(1_500_000_000, b"one")]),
+        m.TapDropped("recording", 5, 40, 50),
+        m.TapClose("recording", "lost"),
+    ]
+    running.cancel()
+    side.tap.disconnect()
+    server.close()
