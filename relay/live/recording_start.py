@@ -12,6 +12,8 @@ offer ─▶ worker answers ─▶ [reserved] ── first media packet ─▶ w
                                └── no media ──▶   RecordingSwitch ──▶ what waited is recorded, viewers may be shown it (LIV-02)
                                    nothing is written
 ```
+If the camera leaves while its recording is opened, `RecordingSwitch` is sent all the same: the worker still holds what waited.
+
 If control dies on the way, the next one is told by the worker which id was reserved and why the camera publishes, and hears
 `RecordingWanted` within a second.  It goes on with what a recorder already holds open.
 """

@@ -530,6 +530,22 @@ async def test_a_camera_that_left_while_its_recording_was_opened_leaves_it_close
     assert scene.capture.known == {}
 
 
+async def test_what_waited_for_a_camera_that_the_radio_cut_off_meanwhile_is_asked_of_its_worker(scene: Scene) -> None:
+    await scene.streams.publish(camera(), OFFER)
+    live = scene.live()
+    begin = scene.capture.begin
+
+    async def cut_off(*args: Any, **more: Any) -> str:
+        scene.lose(live)
+        return await begin(*args, **more)
+
+    scene.capture.begin = cut_off  # type: ignore[method-assign]
+    await scene.media()
+    switches = [asked for _, asked in scene.asked if isinstance(asked, m.RecordingSwitch)]
+    assert switches == [m.RecordingSwitch(live.secret, "recording-0")]
+    assert "recording-0" in scene.capture.known, "the camera may come back into it"
+
+
 async def test_a_continued_recording_that_ends_before_media_came_is_followed_by_none(scene: Scene) -> None:
     scene.lose(await scene.publish())
     await scene.streams.publish(camera(), OFFER)
