@@ -93,9 +93,9 @@ describe("refusals", () => {
 
   it("are in the current language with the values that they carry", () => {
     const long = { code: "text_too_long", detail: "label is longer than 80 characters", facts: { field: "label", max: 80 } };
-    expect(refusal(long)).toBe("le texte est trop long (80 caractères au plus)");
+    expect(refusal(long)).toBe("le texte est trop long (80 octets au plus ; une lettre accentuée en prend deux)");
     setLanguage("en");
-    expect(refusal(long)).toBe("this text is longer than 80 characters");
+    expect(refusal(long)).toBe("this text is longer than 80 bytes (an accented letter takes two)");
     setLanguage("fr");
   });
 
