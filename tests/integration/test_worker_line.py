@@ -43,6 +43,7 @@ async def test_a_viewer_sees_the_camera_and_the_recorder_gets_every_packet(line:
         picture = await watching.picture()
         assert (picture.width, picture.height) == (320, 240)
         await until(lambda: line.recorder.packets > 50 and line.of(m.WorkerReport))
+        await _tapped_sound(line)
     opened = line.recorder.of(m.TapOpen)[-1]
     assert {track.kind for track in opened.tracks} == {"video", "audio"}
     assert opened.recording == "r-cam"
@@ -81,8 +82,7 @@ async def test_sound_of_a_camera_without_live_audio_is_recorded_and_never_sent(l
             await line.ask(m.AudioAssign("v", 0))
         assert refused.value.kind is Kind.FORBIDDEN
         await watching.picture()
-        sound = next(track.ssrc for track in line.recorder.of(m.TapOpen)[-1].tracks if track.kind == "audio")
-        await until(lambda: _tapped(line, sound))
+        await _tapped_sound(line)
         slot = line.worker.viewers.by_session["v"].audio
         assert slot is not None
         assert slot.sender.leg.packets == 0
@@ -121,6 +121,7 @@ async def test_sound_switched_off_ends_for_who_hears_it_and_goes_on_into_the_rec
         slot = line.worker.viewers.by_session["v"].audio
         assert slot is not None
         sent = slot.sender.leg.packets
+        await _tapped_sound(line)
         taped = len(_sound(line))
         await until(lambda: len(_sound(line)) > taped + 20)
         assert slot.sender.leg.packets == sent
@@ -136,14 +137,16 @@ async def test_sound_switched_off_ends_for_who_hears_it_and_goes_on_into_the_rec
 
 
 def _sound(line: Line) -> list[bytes]:
-    ssrc = next(track.ssrc for track in line.recorder.of(m.TapOpen)[-1].tracks if track.kind == "audio")
+    """Return the packets of sound that came through the tap: none before the recorder was told of that track."""
+    tracks = [track for opened in line.recorder.of(m.TapOpen) for track in opened.tracks]
+    sources = {track.ssrc for track in tracks if track.kind == "audio"}
     packets = (packet for message in line.recorder.of(m.TapPackets) for _, packet in message.packets)
-    return [packet for packet in packets if int.from_bytes(packet[8:12], "big") == ssrc]
+    return [packet for packet in packets if int.from_bytes(packet[8:12], "big") in sources]
 
 
-def _tapped(line: Line, ssrc: int) -> bool:
-    packets = (packet for message in line.recorder.of(m.TapPackets) for _, packet in message.packets)
-    return any(int.from_bytes(packet[8:12], "big") == ssrc for packet in packets)
+async def _tapped_sound(line: Line) -> None:
+    """Wait until sound was tapped.  A camera's picture and sound begin apart, and the tap announces a track once it knows it."""
+    await until(lambda: _sound(line))
 
 
 async def test_a_slot_changes_its_camera_without_renegotiation(line: Line) -> None:
