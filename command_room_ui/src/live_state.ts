@@ -29,6 +29,7 @@ export type LiveMessage =
   | { readonly t: "time"; readonly serverMs: number; readonly echo: number }
   | ({ readonly t: "alarm" } & AlarmReport)
   | { readonly t: "disk"; readonly disk: Disk }
+  | { readonly t: "cage"; readonly incomplete: readonly string[] }
   | { readonly t: "interventions" }
   | { readonly t: "worker"; readonly worker: number; readonly up: boolean }
   | { readonly t: "bye"; readonly reason: string }
@@ -42,6 +43,8 @@ export interface LiveState extends AlarmState {
   readonly legs: ReadonlyMap<string, Leg>;
   /** Null until the relay has reported it. */
   readonly disk: Disk | null;
+  /** Processes of the relay that run with less protection than they should. */
+  readonly uncaged: readonly string[];
   /** Grows each time the list of interventions has to be fetched again. */
   readonly interventions: number;
 }
@@ -53,6 +56,7 @@ export const EMPTY_LIVE_STATE: LiveState = {
   legs: new Map(),
   ...NO_ALARMS,
   disk: null,
+  uncaged: [],
   interventions: 0,
 };
 
@@ -105,6 +109,7 @@ const READERS: { readonly [T in ToPage["t"]]: ((from: Fields<Named<T>>) => LiveM
   time: (from) => ({ t: "time", serverMs: number(from, "server_ns") / 1e6, echo: number(from, "echo") }),
   alarm: (from) => ({ t: "alarm", camera: text(from, "camera"), reason: textOr(from, "reason", ""), at: moment(from, "at") }),
   disk: (from) => ({ t: "disk", disk: readDisk(from) }),
+  cage: (from) => ({ t: "cage", incomplete: list(from, "incomplete", String) }),
   interventions: () => ({ t: "interventions" }),
   worker: (from) => ({ t: "worker", worker: number(from, "worker"), up: flag(from, "up") }),
   bye: (from) => ({ t: "bye", reason: textOr(from, "reason", "") }),
@@ -125,7 +130,7 @@ export function reduce(state: LiveState, message: LiveMessage, now: number): Liv
   switch (message.t) {
     case "hello":
       // The relay does not report at the start which workers are down; the pictures show it.
-      return { ...state, workers: message.workers, down: new Set() };
+      return { ...state, workers: message.workers, down: new Set(), uncaged: [] };
     case "worker":
       return { ...state, down: withWorker(state.down, message.worker, message.up) };
     case "cameras":
@@ -142,6 +147,8 @@ export function reduce(state: LiveState, message: LiveMessage, now: number): Liv
       return { ...state, ...report(state, { camera: message.camera, reason: message.reason, at: message.at }, now) };
     case "disk":
       return { ...state, disk: message.disk };
+    case "cage":
+      return { ...state, uncaged: message.incomplete };
     case "interventions":
       return { ...state, interventions: state.interventions + 1 };
     default:

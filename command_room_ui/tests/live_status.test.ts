@@ -15,6 +15,7 @@ interface Given {
   socket?: "open" | "connecting" | "closed";
   disk?: Disk | null;
   down?: number[];
+  uncaged?: string[];
   sessions?: object[];
 }
 
@@ -23,7 +24,7 @@ function drawn(given: Given, now = 10_000): HTMLElement {
   const workstation = {
     downSince: given.downSince ?? null,
     socket: { state: given.socket ?? "open" },
-    state: { ...EMPTY_LIVE_STATE, disk: given.disk ?? null, down: new Set(given.down ?? []) },
+    state: { ...EMPTY_LIVE_STATE, disk: given.disk ?? null, uncaged: given.uncaged ?? [], down: new Set(given.down ?? []) },
     wall: { viewerSessions: new Map((given.sessions ?? [UP]).map((session, worker) => [worker, session])) },
   } as unknown as Workstation;
   const place = document.createElement("div");
@@ -89,5 +90,15 @@ describe("the disk", () => {
     const banner = at(drawn({ disk: disk(null, "gone") }), "disk");
     expect(banner?.getAttribute("role")).toBe("alert");
     expect(banner?.dataset.state).toBe("gone");
+  });
+});
+
+describe("a process with less protection than it should have", () => {
+  it("is named in a line of the status, and nothing is said where there is none", () => {
+    expect(at(drawn({}), "cage-line")).toBeNull();
+    const line = at(drawn({ uncaged: ["recorder-0", "worker-0"] }), "cage-line");
+    expect(text(line as HTMLElement)).toBe(
+      "⚠ Protection contre l'intrusion incomplète : recorder-0, worker-0. Prévenez l'administrateur.",
+    );
   });
 });

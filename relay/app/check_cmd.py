@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 QUIET_SECONDS = 2.0
 """A check that takes no longer shows no progress bar."""
 PROGRESS_SECONDS = 0.5
+INCOMPLETE = (
+    "{processes}: the cage is incomplete, because the kernel lacks Landlock or seccomp. Whoever takes over such a process can"
+    " reach keys and recordings. The relay records all the same; its log names what is missing. Run it on Linux 6.12 or newer."
+)
 
 
 def check(
@@ -30,6 +34,8 @@ def check(
     """Compare vault, catalogue, keys and journal; exit 1 where they disagree (with --repair: where they still do)."""
     path = "/api/check/repair" if repair else "/api/check"
     found = ask(settings_of(config, data), lambda made: _asked(made, path))
+    if found["cages"]:
+        say(INCOMPLETE.format(processes=", ".join(found["cages"])), error=True)
     mended, left = found.get("mended", []), found["disagreements"]
     if as_json:
         typer.echo(json.dumps(found if repair else left))

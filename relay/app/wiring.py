@@ -35,6 +35,7 @@ from relay.http.hub import LiveHub, disk_message
 from relay.http.limits import Buckets
 from relay.http.proxies import networks
 from relay.http.shares import DOWNLOADS_PER_PERSON, DOWNLOADS_PER_SIGN_IN, LIVE_PER_PERSON, LIVE_PER_SIGN_IN, Shares
+from relay.live.cages import Cages
 from relay.live.camera_intents import CameraIntents
 from relay.live.camera_sockets import CameraSockets
 from relay.live.capture import Capture
@@ -54,7 +55,7 @@ from relay.people.passwords import Passwords
 from relay.people.sign_ins import SignIns
 from relay.people.view_tokens import ViewTokens
 from relay.policy.lockout import Limits
-from relay.protocol.page import AlarmReason, InterventionsChanged, WorkerChanged
+from relay.protocol.page import AlarmReason, CageReport, InterventionsChanged, WorkerChanged
 from relay.runtime.background import Background
 from relay.runtime.deadlines import Deadline
 from relay.runtime.descriptors import limit_now
@@ -63,7 +64,7 @@ from relay.store.catalogue import Catalogue
 from relay.store.database import Database
 from relay.store.journal import Journal
 from relay.store.keyring import Keyring
-from relay.store.passes import CONSOLE, Passes, control_of
+from relay.store.passes import CONSOLE, KEPT, Passes, control_of
 from relay.store.revocations import attested, revoked_keys
 from relay.store.vault import Vault
 from relay.store.vault_probe import VaultProbe
@@ -174,8 +175,9 @@ async def wire(
     )
     rules = _rules(settings)
     streams = Streams(
-        processes, capture, camera_sockets, stores.catalogue, stores.accounts, rules, clock, counters, deadline=deadline
-    )
+        processes, capture, camera_sockets, stores.catalogue, stores.accounts, rules, clock, counters, deadline=deadline,
+        kept_key=stores.passes.of(KEPT),
+    )  # fmt: skip
     Telemetry(camera_sockets, capture, streams.live, clock)
     viewing = Viewing(
         processes, streams, interventions, stores.catalogue, stores.journal, authorizer, clock, steady, counters,
@@ -202,6 +204,7 @@ async def wire(
         live_sockets=Shares(LIVE_PER_SIGN_IN, LIVE_PER_PERSON, counters), ready=reports.ready, gauges=reports.gauges,
         downloads=Shares(DOWNLOADS_PER_SIGN_IN, DOWNLOADS_PER_PERSON, counters), console_pass=stores.passes.of(CONSOLE),
         vault_probe=VaultProbe(stores.vault.root, clock, deadline), process_counters=reports.counters,
+        cages=Cages(processes, counters),
     )  # fmt: skip
     background, unopened = Background(counters), _unopened(basis, recordings, capture, processes)
     refusals = OfferRefusals(stores.journal, background, counters)
@@ -374,6 +377,8 @@ def _introduced(control: Control) -> Control:
     services.recordings.on_damaged.append(lambda camera: services.live.alarm(camera, AlarmReason.RECORDING_DAMAGED))
     control.capture.disk.on_change.append(lambda outlook: services.live.send_all(disk_message(outlook)))
     services.live.greetings.append(lambda: disk_message(control.capture.disk.outlook))
+    services.cages.on_change.append(lambda incomplete: services.live.send_all(CageReport(incomplete)))
+    services.live.greetings.append(lambda: CageReport(services.cages.incomplete) if services.cages.incomplete else None)
     services.viewing.on_watched.append(services.camera_sockets.watched)
     services.viewing.on_watched.append(lambda camera, count: changed(camera))
     services.processes.on_down(lambda process: _send_worker(services, process, up=False))

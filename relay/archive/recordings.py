@@ -101,18 +101,19 @@ class Recordings:
         previous: str | None = None,
         recording: str | None = None,
         started_ns: int | None = None,
+        recorder: int | None = None,
     ) -> tuple[Plan, bytes]:
         """Prepare a recording: journal entry and row in one transaction, then its key on disk.
 
         Return the plan and the key for `RecordOpen`.  `recording`: its id, where one was reserved; `started_ns`: when its
-        first packet came (UTC), now where none has.
+        first packet came (UTC), now where none has; `recorder`: number of the recorder that will hold it.
         REC-02: a trigger and an intervention are required; LIV-01: a threat where the regime asks for one.
         """
         plan = self._plan(camera, intervention, clean_text(trigger, "trigger"), threat, bearer, previous, started_ns)
         if recording is not None:
             plan = replace(plan, recording=recording)
         try:
-            await self._enter_begin(plan, camera.commune)
+            await self._enter_begin(plan, camera.commune, recorder)
             making = asyncio.to_thread(self._keyring.create_recording_key, plan.recording, plan.expires_on)
             return plan, await wait_within(making, self._deadline)
         except asyncio.CancelledError:
@@ -123,7 +124,7 @@ class Recordings:
             run_in_background(self.abandoned(plan.recording, error.detail))
             raise
 
-    async def _enter_begin(self, plan: Plan, commune: str) -> None:
+    async def _enter_begin(self, plan: Plan, commune: str, recorder: int | None) -> None:
         details: dict[str, str | int | bool | None] = {
             "event": "recording begun",
             "intervention": plan.intervention,
@@ -135,7 +136,7 @@ class Recordings:
             Operation.COLLECTE, plan.camera, "camera", motive=plan.trigger, object_type="recording", object_id=plan.recording,
             details=details,
         )  # fmt: skip
-        await self._journal.append(entry, beside=inserting(_row(plan, commune)), deadline=self._deadline)
+        await self._journal.append(entry, beside=inserting(_row(plan, commune, recorder)), deadline=self._deadline)
 
     async def abandon_unopened(self, before_ns: int, known: Callable[[str], bool]) -> None:
         """Close the rows of recordings that were begun before `before_ns` (UTC) and never opened: control died meanwhile.
@@ -180,6 +181,10 @@ class Recordings:
         await self._system(recording, "recording not opened", reason=reason)
         values = {"state": "closed", "reason": "refused", "ended_ns": self._clock.utc_ns()}
         await self._catalogue.recordings.close(recording, values)
+
+    async def row(self, recording: str) -> Recording:
+        """Return the row of a recording, for control itself; raises TheirError NOT_FOUND, OurError."""
+        return await self._catalogue.recordings.get(recording)
 
     async def segment_sealed(self, sealed: SegmentSealed) -> None:
         """Add the row of a sealed segment, whose links are on disk (I1).  Unknown recordings are counted; nothing is raised."""
@@ -274,7 +279,7 @@ class Recordings:
         )
 
 
-def _row(plan: Plan, commune: str) -> Recording:
+def _row(plan: Plan, commune: str, recorder: int | None) -> Recording:
     return Recording(
         recording=plan.recording,
         camera=plan.camera,
@@ -301,4 +306,5 @@ def _row(plan: Plan, commune: str) -> Recording:
         head=None,
         erased_ns=None,
         late_seconds=None,
+        recorder=recorder,
     )

@@ -25,7 +25,7 @@ async def check(request: web.Request) -> web.StreamResponse:
     services = context(request)
     await services.authorizer.require(signed_in(request).person, Action.READ_METRICS, object_type="check")
     found = await services.check.run()
-    return answer(schemas.CheckOut(disagreements=_out(found)))
+    return answer(schemas.CheckOut(disagreements=_out(found), cages=list(services.cages.incomplete)))
 
 
 async def progress(request: web.Request) -> web.StreamResponse:
@@ -38,8 +38,10 @@ async def progress(request: web.Request) -> web.StreamResponse:
 
 async def repair(request: web.Request) -> web.StreamResponse:
     """Repair the safe disagreements, each with a journal entry; never media."""
-    found = await context(request).repair.run(signed_in(request).person)
-    return answer(schemas.RepairOut(mended=_out(found.mended), disagreements=_out(found.left)))
+    services = context(request)
+    found = await services.repair.run(signed_in(request).person)
+    left = _out(found.left)
+    return answer(schemas.RepairOut(mended=_out(found.mended), disagreements=left, cages=list(services.cages.incomplete)))
 
 
 ROUTES = (

@@ -27,6 +27,7 @@ from relay.http.limits import Buckets
 from relay.http.proxies import Caller, Networks, source_of
 from relay.http.proxies import caller as caller_of
 from relay.http.shares import Shares
+from relay.live.cages import Cages
 from relay.live.camera_sockets import CameraSockets
 from relay.live.processes import Processes
 from relay.live.streams import Streams
@@ -123,6 +124,7 @@ class Context:
     processes: Processes
     ready: Callable[[], Mapping[str, bool]]
     vault_probe: VaultProbe
+    cages: Cages
     gauges: Callable[[], Mapping[str, Mapping[str, float]]]
     process_counters: Callable[[], Mapping[str, Mapping[str, float]]]
 

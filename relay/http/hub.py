@@ -76,8 +76,8 @@ class LiveHub:
         self._stale = asyncio.Event()
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
-        self.greetings: list[Callable[[], ToPage]] = []
-        """Make the messages that a page gets when it connects, after the list of cameras."""
+        self.greetings: list[Callable[[], ToPage | None]] = []
+        """Make the messages that a page gets when it connects, after the list of cameras; None: there is nothing to say."""
 
     async def run(self) -> None:
         """Send changes to pages until cancelled.  Neither a database nor an error of ours keeps a camera's change from them."""
@@ -134,7 +134,9 @@ class LiveHub:
         self._counters.count("live_sockets")
         page.send(Cameras(tuple(self._camera_states.of(camera) for camera in self._visible(page))))
         for greeting in self.greetings:
-            page.send(greeting())
+            message = greeting()
+            if message is not None:
+                page.send(message)
         for alarm in self._alarms.missed(page.sign_in):
             if page in self._pages_for(alarm.camera):
                 self._send_alarm(page, alarm)

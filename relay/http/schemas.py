@@ -456,13 +456,15 @@ class CheckProgressOut(Out):
 
 
 class CheckOut(Out):
-    """All disagreements; empty where everything agrees."""
+    """All disagreements; empty where everything agrees.  `cages`: the processes whose cage is incomplete, by name."""
 
     disagreements: list[DisagreementOut]
+    cages: list[str]
 
 
 class RepairOut(Out):
-    """The disagreements that were repaired, and those that are left."""
+    """The disagreements that were repaired, and those that are left.  `cages`: as in `CheckOut`."""
 
     mended: list[DisagreementOut]
     disagreements: list[DisagreementOut]
+    cages: list[str]

@@ -52,6 +52,14 @@ class Admission:
             return False
         return True
 
+    async def is_recording_of(self, recording: str, camera: str, recorder: int) -> bool:
+        """Return whether a recording, not erased, is of this camera and was begun on this recorder, or on one not known."""
+        try:
+            row = await self._catalogue.recordings.get(recording)
+        except TheirError:
+            return False
+        return row.camera == camera and row.state != "erased" and row.recorder in (None, recorder)
+
     async def check(self, publish_session: PublishSession, revocations: int, deadline: Deadline) -> None:
         """Check a publish session that began when `revocations` was the camera's count.
 

@@ -6,6 +6,7 @@ Must never know: SDP, viewers, HTTP.
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -18,21 +19,25 @@ from relay.channel.messages import (
     Done,
     GapSeen,
     InventoryAsk,
-    Message,
     RecordClose,
     RecorderInventory,
     RecorderReport,
     RecordingClosed,
+    RecordingHeld,
     RecordingReport,
     RecordMeta,
     RecordOpen,
     SegmentSealed,
 )
+from relay.live.circumstances import Circumstances as Circumstances
+from relay.live.claims import Claims, RecordingOwners
 from relay.live.disk import Disk
 from relay.live.processes import ProcessClient, Processes
-from relay.live.recorder_facts import RecorderFacts
+from relay.live.recorder_facts import Fact, RecorderFacts
 from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_and_wait, run_in_background
 from relay.store.accounts import Camera
+
+logger = logging.getLogger(__name__)
 
 CloseReason: TypeAlias = Literal["stopped", "lost", "shutdown", "revoked", "refused"]
 State: TypeAlias = Literal["written", "failing", "not open"]
@@ -41,16 +46,6 @@ RECORDER_SECONDS = 10.0
 """How long an order to a recorder may take: it answers once its disk has."""
 
 declare(recordings_opened="recordings opened")
-
-
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """Why a transmission began; part of the recording's signed start."""
-
-    intervention: str
-    trigger: str
-    threat: str
-    bearer: str | None
 
 
 @dataclass(slots=True)
@@ -69,7 +64,11 @@ class OpenRecording:
 
 
 class Capture:
-    """All open recordings; `on_closed` is called with the id of each that ended, `on_state` each second with each state."""
+    """All open recordings.
+
+    `on_closed` is called with the recorder's number and the id of each that ended, `on_state` each second with number, id and
+    state.  Only the recorder that a recording was begun on is believed about it.
+    """
 
     def __init__(
         self, processes: Processes, recordings: Recordings, counters: Counters, *, deadline: Deadline = NO_DEADLINE
@@ -80,13 +79,18 @@ class Capture:
         self._recordings = recordings
         self._counters = counters
         self._held: dict[str, OpenRecording] = {}
-        self._facts = RecorderFacts(recordings, counters)
-        self.on_closed: list[Callable[[str], None]] = []
-        self.on_state: list[Callable[[str, State], None]] = []
+        self._learning: set[int] = set()
+        """Recorders of which one recording is being looked up."""
+        self._claims = Claims(counters)
+        self._owners = RecordingOwners(recordings, len(processes.recorders))
+        self._facts = RecorderFacts(recordings, self._owners, self._claims, counters)
+        self.on_closed: list[Callable[[int, str], None]] = []
+        self.on_state: list[Callable[[int, str, State], None]] = []
         self.disk = Disk()
         processes.on(RecorderReport, self._on_report)
-        for kind in (SegmentSealed, GapSeen, RecordingClosed):
-            processes.on(kind, self._on_fact)
+        processes.on(SegmentSealed, self._on_fact)
+        processes.on(GapSeen, self._on_fact)
+        processes.on(RecordingClosed, self._on_closed)
 
     def start(self) -> None:
         """Begin writing the recorders' facts into the catalogue."""
@@ -155,6 +159,7 @@ class Capture:
             previous=previous,
             recording=recording,
             started_ns=since[1] if since is not None else None,
+            recorder=index,
         )
         self._held[plan.recording] = OpenRecording(plan.recording, camera.camera, index)
         try:
@@ -197,10 +202,22 @@ class Capture:
     async def adopt(self, process: ProcessClient) -> frozenset[str]:
         """Ask a recorder which recordings it holds open; return their ids."""
         inventory = await process.ask(InventoryAsk(), RecorderInventory)
+        believed = [item for item in inventory.recordings if await self._may_hold(process, item)]
         self._forget(process.index)
-        for item in inventory.recordings:
+        for item in believed:
             self._held[item.recording] = OpenRecording(item.recording, item.camera, process.index)
-        return frozenset(item.recording for item in inventory.recordings)
+        return frozenset(item.recording for item in believed)
+
+    async def _may_hold(self, process: ProcessClient, item: RecordingHeld) -> bool:
+        """Return whether a recorder is believed that it holds a recording of a camera; raises OurError."""
+        known = self._held.get(item.recording)
+        if known is not None:
+            is_its_own = (known.index, known.camera) == (process.index, item.camera)
+        else:
+            is_its_own = await self._owners.may_hold(process.index, item.recording, item.camera)
+        if not is_its_own:
+            self._claims.refused(process.name, f"recording {item.recording} is open")
+        return is_its_own
 
     def lost(self, process: ProcessClient) -> None:
         """A recorder is away: its recordings count as stalled until `adopt` asks for them again."""
@@ -215,23 +232,63 @@ class Capture:
     def _on_report(self, process: ProcessClient, report: RecorderReport) -> None:
         self.disk.take(process.index, report.disk, report.disk_free, asyncio.get_running_loop().time())
         for item in report.recordings:
-            self._take(process.index, item)
-            self._notify_state(item.recording, "failing" if item.state in ("stalled", "full") else "written")
+            if self._take(process, item):
+                self._notify_state(process.index, item.recording, "failing" if item.state in ("stalled", "full") else "written")
         for recording in report.unheld:
-            self._notify_state(recording, "not open")
+            self._notify_state(process.index, recording, "not open")
 
-    def _notify_state(self, recording: str, state: State) -> None:
+    def _notify_state(self, index: int, recording: str, state: State) -> None:
         for listener in self.on_state:
-            listener(recording, state)
+            listener(index, recording, state)
 
-    def _take(self, index: int, report: RecordingReport) -> None:
-        held = self._held.setdefault(report.recording, OpenRecording(report.recording, report.camera, index))
+    def _take(self, process: ProcessClient, report: RecordingReport) -> bool:
+        """Note a recording's state; return whether it is known that this recorder holds it."""
+        held = self._held.get(report.recording)
+        if held is None:
+            self._learn_soon(process, report)
+            return False
+        if held.index != process.index:
+            self._claims.refused(process.name, f"recording {report.recording} is {report.state}")
+            return False
         held.sealed_until_mono = report.sealed_until_mono
         held.state = report.state
+        return True
 
-    def _on_fact(self, _client: ProcessClient, fact: Message) -> None:
-        self._facts.put(fact)
-        if isinstance(fact, RecordingClosed):
-            self._held.pop(fact.recording, None)
-            for listener in self.on_closed:
-                listener(fact.recording)
+    def _learn_soon(self, process: ProcessClient, report: RecordingReport) -> None:
+        """Look up a recording that is not known as open: its recorder opened it late, or claims what is not its own.
+
+        The recorder reports it again next second; before it was asked for its inventory, `adopt` will tell.
+        """
+        if process.up and process.index not in self._learning:
+            self._learning.add(process.index)
+            run_in_background(self._learn(process, report))
+
+    async def _learn(self, process: ProcessClient, report: RecordingReport) -> None:
+        try:
+            if not await self._owners.may_hold(process.index, report.recording, report.camera):
+                self._claims.refused(process.name, f"recording {report.recording} is {report.state}")
+            elif process.up:
+                self._held.setdefault(report.recording, OpenRecording(report.recording, report.camera, process.index))
+        except OurError as error:
+            logger.warning("catalogue cannot be read", extra={"detail": error.detail})
+        finally:
+            self._learning.discard(process.index)
+
+    def _on_fact(self, process: ProcessClient, fact: Fact) -> None:
+        if self._is_anothers(process, fact):
+            self._claims.refused(process.name, f"{type(fact).__name__} of recording {fact.recording}")
+        else:
+            self._facts.put(process.index, fact)
+
+    def _on_closed(self, process: ProcessClient, fact: RecordingClosed) -> None:
+        self._on_fact(process, fact)
+        if self._is_anothers(process, fact):
+            return
+        self._held.pop(fact.recording, None)
+        for listener in self.on_closed:
+            listener(process.index, fact.recording)
+
+    def _is_anothers(self, process: ProcessClient, fact: Fact) -> bool:
+        """Return whether another recorder holds the recording; of what none holds its row decides (`recorder_facts`)."""
+        held = self._held.get(fact.recording)
+        return held is not None and held.index != process.index

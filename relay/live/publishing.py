@@ -16,10 +16,10 @@ from relay.channel.messages import PeerCloseReason
 from relay.live.admission import Admission
 from relay.live.camera_sockets import CameraSockets
 from relay.live.capture import Capture, Circumstances, CloseReason
+from relay.live.claims import Kept
 from relay.live.ice_restart import IceGeneration, ufrag_of
 from relay.live.processes import ProcessClient, Processes
 from relay.live.publish_sessions import Opened, PublishSession
-from relay.live.recording_start import keep
 from relay.live.rules import LiveRules
 from relay.live.session_end import SessionEnd
 from relay.live.session_registry import SessionRegistry
@@ -55,8 +55,10 @@ class Publishing:
         clock: Clock,
         counters: Counters,
         deadline: Deadline,
+        kept: Kept,
     ) -> None:
-        """`deadline`: how long a camera's request waits for the disk."""
+        """`deadline`: how long a camera's request waits for the disk; `kept` makes what a worker keeps of a session."""
+        self._kept = kept
         self._processes = processes
         self._registry = registry
         self._capture = capture
@@ -85,8 +87,9 @@ class Publishing:
                 publish_session, opened = await self._open(camera, index, offer)
                 await self._admit(publish_session, revocations)
             self._registry.add(publish_session)
-        kept = m.PublisherKeep(publish_session.secret, keep(publish_session.circumstances))
-        self._processes.workers[publish_session.worker].post(kept)
+        secret, worker = publish_session.secret, publish_session.worker
+        kept = self._kept.seal(worker, secret, camera.camera, publish_session.circumstances)
+        self._processes.workers[worker].post(m.PublisherKeep(secret, kept))
         self._counters.count("publications")
         self._registry.on.notify_change(camera.camera)
         return opened

@@ -9,14 +9,17 @@ While the catalogue cannot be written they wait here, in order and bounded; `rel
 import asyncio
 import contextlib
 import logging
+from typing import TypeAlias
 
 from relay.archive.recordings import Recordings
 from relay.base.counters import Counters, declare
 from relay.base.errors import OurError, TheirError
-from relay.channel.messages import GapSeen, Message, RecordingClosed, SegmentSealed
+from relay.channel.messages import GapSeen, RecordingClosed, SegmentSealed
+from relay.live.claims import Claims, RecordingOwners
 
 logger = logging.getLogger(__name__)
 
+Fact: TypeAlias = SegmentSealed | GapSeen | RecordingClosed
 MAX_WAITING = 4096
 RETRY_SECONDS = 1.0
 STOP_SECONDS = 10.0
@@ -32,10 +35,12 @@ declare(
 class RecorderFacts:
     """One queue of facts and the task that writes them."""
 
-    def __init__(self, recordings: Recordings, counters: Counters) -> None:
+    def __init__(self, recordings: Recordings, owners: RecordingOwners, claims: Claims, counters: Counters) -> None:
+        self._owners = owners
+        self._claims = claims
         self._recordings = recordings
         self._counters = counters
-        self._waiting: asyncio.Queue[Message] = asyncio.Queue(MAX_WAITING)
+        self._waiting: asyncio.Queue[tuple[int, Fact]] = asyncio.Queue(MAX_WAITING)
         self._writer: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -51,26 +56,26 @@ class RecorderFacts:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
 
-    def put(self, fact: Message) -> None:
-        """Queue a fact; in a full queue it is dropped and counted."""
+    def put(self, index: int, fact: Fact) -> None:
+        """Queue a fact of recorder `index`; in a full queue it is dropped and counted."""
         try:
-            self._waiting.put_nowait(fact)
+            self._waiting.put_nowait((index, fact))
         except asyncio.QueueFull:
             self._counters.count("recorder_facts_dropped")
 
     async def _write_all(self) -> None:
         while True:
-            fact = await self._waiting.get()
+            index, fact = await self._waiting.get()
             try:
-                await self._write_until_done(fact)
+                await self._write_until_done(index, fact)
             finally:
                 self._waiting.task_done()
 
-    async def _write_until_done(self, fact: Message) -> None:
+    async def _write_until_done(self, index: int, fact: Fact) -> None:
         """Write a fact; while the disk refuses, try again."""
         while True:
             try:
-                await self._write(fact)
+                await self._write(index, fact)
                 return
             except TheirError as error:
                 self._counters.count("recorder_facts_failed")
@@ -85,11 +90,13 @@ class RecorderFacts:
                 logger.exception("a fact was not written", extra={"fact": type(fact).__name__})
                 return
 
-    async def _write(self, fact: Message) -> None:
-        if isinstance(fact, SegmentSealed):
+    async def _write(self, index: int, fact: Fact) -> None:
+        if not await self._owners.may_report(index, fact.recording):
+            self._claims.refused(f"recorder-{index}", f"{type(fact).__name__} of recording {fact.recording}")
+        elif isinstance(fact, SegmentSealed):
             await self._recordings.segment_sealed(fact)
         elif isinstance(fact, GapSeen):
             await self._recordings.gap_seen(fact)
-        elif isinstance(fact, RecordingClosed):
+        else:
             await self._recordings.closed(fact)
             self._counters.count("recordings_closed")

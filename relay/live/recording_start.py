@@ -1,6 +1,6 @@
 """How the recording of a publish session begins: with its first authenticated media packet.
 
-Owns: the opening of a session's first recording, its retries, and what a later control must know of it.
+Owns: the opening of a session's first recording, and its retries.
 Must never know: HTTP, viewers, SDP.
 
 ```
@@ -20,13 +20,11 @@ If control dies on the way, the next one is told by the worker which id was rese
 
 import logging
 
-import msgspec
-
 from relay.base.clock import SECOND_NS, Clock, read_both
 from relay.base.errors import RelayError
 from relay.base.ids import new_id
 from relay.channel import messages as m
-from relay.live.capture import Capture, Circumstances
+from relay.live.capture import Capture
 from relay.live.processes import ProcessClient, Processes
 from relay.live.publish_sessions import PublishSession
 from relay.live.recording_supervisor import RecordingSupervisor
@@ -39,19 +37,6 @@ RETRY_SECONDS = 2.0
 """Between two tries to open a recording: each failed one is an entry in the journal."""
 MAX_WAIT_NS = 15 * SECOND_NS
 """How long before now a recording may begin: longer than any packet waits.  No worker can shorten a term by an odd time."""
-
-
-def keep(circumstances: Circumstances) -> bytes:
-    """Return why a camera publishes as a worker keeps it for a later control."""
-    return msgspec.msgpack.encode(circumstances)
-
-
-def kept(data: bytes) -> Circumstances | None:
-    """Return what `keep` made; None where a worker keeps nothing, or something of another version."""
-    try:
-        return msgspec.msgpack.decode(data, type=Circumstances)
-    except msgspec.DecodeError:
-        return None
 
 
 class RecordingStart:

@@ -128,14 +128,14 @@ class RecordingSupervisor:
             if publish_session.recording is not None:
                 self.start_grace(publish_session)
 
-    def _on_closed(self, recording: str) -> None:
+    def _on_closed(self, index: int, recording: str) -> None:
         """A recording ended under a camera that still streams: the live view may not outlive it (LIV-02)."""
-        for publish_session in self._registry.feeding(recording):
+        for publish_session in self._feeding(index, recording):
             self.start_grace(publish_session)
             self.replace_soon(publish_session)
 
-    def _on_state(self, recording: str, state: State) -> None:
-        for publish_session in self._registry.feeding(recording):
+    def _on_state(self, index: int, recording: str, state: State) -> None:
+        for publish_session in self._feeding(index, recording):
             self._notify_written(publish_session)
             if state == "written":
                 self._watch(publish_session).cancel_grace()
@@ -143,6 +143,10 @@ class RecordingSupervisor:
             self.start_grace(publish_session)
             if state == "not open":
                 self._on_not_open(publish_session, recording)
+
+    def _feeding(self, index: int, recording: str) -> list[PublishSession]:
+        """Return the publish sessions that feed a recording on recorder `index`: no other recorder ends their grace or them."""
+        return [publish_session for publish_session in self._registry.feeding(recording) if publish_session.worker == index]
 
     def _on_not_open(self, publish_session: PublishSession, recording: str) -> None:
         """No recorder holds the recording that the worker taps: raise one alarm and open a new recording.

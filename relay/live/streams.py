@@ -16,6 +16,7 @@ from relay.channel.messages import PeerCloseReason
 from relay.live.admission import Admission
 from relay.live.camera_sockets import CameraSockets
 from relay.live.capture import Capture, CloseReason
+from relay.live.claims import Claims, Kept
 from relay.live.processes import Processes
 from relay.live.publish_sessions import Listeners, Opened, PublishSession
 from relay.live.publishing import Publishing
@@ -46,9 +47,11 @@ class Streams:
         clock: Clock,
         counters: Counters,
         *,
+        kept_key: bytes,
         deadline: Deadline = NO_DEADLINE,
     ) -> None:
-        """`deadline`: how long a camera's request waits for the disk."""
+        """`kept_key`: see `claims.Kept`; `deadline`: how long a camera's request waits for the disk."""
+        kept = Kept(kept_key)
         self._deadline = deadline
         self._processes = processes
         self._capture = capture
@@ -61,7 +64,7 @@ class Streams:
         self._session_end = SessionEnd(processes, self.registry, capture, camera_sockets, self._background, counters)
         self._publishing = Publishing(
             processes, self.registry, capture, camera_sockets, self._admission, self._session_end, rules, clock, counters,
-            deadline,
+            deadline, kept,
         )  # fmt: skip
         self.recording_supervisor = RecordingSupervisor(
             processes, self.registry, capture, camera_sockets, self._session_end, rules, self._background, clock, counters
@@ -69,7 +72,7 @@ class Streams:
         RecordingStart(processes, self.registry, capture, self.recording_supervisor, self._background, clock)
         self._workers = WorkerAdoption(
             processes, self.registry, capture, camera_sockets, self._admission, self._session_end, self.recording_supervisor,
-            clock,
+            clock, kept, Claims(counters),
         )  # fmt: skip
 
     # --- questions ----------------------------------------------------------------------------------------------------

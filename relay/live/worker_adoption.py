@@ -20,11 +20,11 @@ from relay.channel import messages as m
 from relay.channel.messages import PeerCloseReason
 from relay.live.admission import Admission
 from relay.live.camera_sockets import CameraSockets
-from relay.live.capture import Capture, Circumstances
+from relay.live.capture import Capture
+from relay.live.claims import Claims, Kept
 from relay.live.ice_restart import IceGeneration
 from relay.live.processes import ProcessClient, Processes
 from relay.live.publish_sessions import PublishSession
-from relay.live.recording_start import kept
 from relay.live.recording_supervisor import RecordingSupervisor
 from relay.live.session_end import SessionEnd
 from relay.live.session_registry import SessionRegistry
@@ -47,6 +47,8 @@ class WorkerAdoption:
         session_end: SessionEnd,
         recording_supervisor: RecordingSupervisor,
         clock: Clock,
+        kept: Kept,
+        claims: Claims,
     ) -> None:
         self._processes = processes
         self._registry = registry
@@ -56,6 +58,10 @@ class WorkerAdoption:
         self._session_end = session_end
         self._recordings = recording_supervisor
         self._clock = clock
+        self._kept = kept
+        self._claims = claims
+        self._met: set[int] = set()
+        """Workers that this control has met: what it does not know of these has ended, or never was."""
         self._away: dict[int, float] = {}
         """Monotonic seconds since which a worker is away."""
         processes.on(m.PublisherState, self._on_state)
@@ -117,6 +123,7 @@ class WorkerAdoption:
                 self._sockets.republish(publish_session.camera.camera, "the relay restarted")
         for publisher in held.values():
             await self._compare(process, publisher)
+        self._met.add(process.index)
 
     async def _compare(self, process: ProcessClient, held: m.PublisherHeld) -> None:
         """Compare a session that a worker holds with ours; one that ended or is placed elsewhere is closed there too."""
@@ -155,14 +162,16 @@ class WorkerAdoption:
             self._recordings.replace_soon(adopted)
 
     async def _adopted(self, index: int, camera: Camera, held: m.PublisherHeld) -> PublishSession | None:
-        """Return a session of an earlier control; None where that control died before it had answered the offer."""
+        """Return a session of an earlier control; None where that control died before it had answered the offer.
+
+        None also for what the worker claims and no control gave it.
+        """
         ice = IceGeneration(held.etag)
-        if held.is_recording_open or held.recording is None:
-            circumstances: Circumstances | None = await self._admission.circumstances(held.recording)
-            recording = held.recording
-        else:
-            circumstances, recording = kept(held.kept), None
-        if circumstances is None:
+        circumstances = self._kept.open(index, held.session, held.camera, held.kept)
+        recording = held.recording if held.is_recording_open else None
+        if circumstances is None or index in self._met or not await self._is_its_own(index, held.camera, recording):
+            if held.kept:
+                self._claims.refused(f"worker-{index}", f"a session of camera {held.camera}")
             return None
         adopted = PublishSession(camera, held.session, index, recording, circumstances, held.since_mono, ice)
         if recording is None:
@@ -170,3 +179,12 @@ class WorkerAdoption:
             adopted.reserved = held.recording or new_id(self._clock.utc_ns())
             adopted.reserved_is_begun = await self._admission.is_begun(adopted.reserved)
         return adopted
+
+    async def _is_its_own(self, index: int, camera: str, recording: str | None) -> bool:
+        """Return whether a worker may feed a recording: one of its camera, begun on the recorder beside it."""
+        if recording is None:
+            return True
+        held = self._capture.held(recording)
+        if held is not None and (held.index, held.camera) != (index, camera):
+            return False
+        return await self._admission.is_recording_of(recording, camera, index)

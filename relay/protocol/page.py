@@ -253,6 +253,16 @@ class DiskReport(Message, frozen=True, tag="disk"):
     """Seconds until it is full at the present rate; null while it does not fill."""
 
 
+class CageReport(Message, frozen=True, tag="cage"):
+    """Processes of the relay that run with less protection, because the kernel lacks a part of their cage.
+
+    Follows `cameras` where there is one, then each time the list changes; empty: all have it again.
+    """
+
+    incomplete: tuple[str, ...]
+    """Their names: `control`, `worker-0`, `recorder-0`."""
+
+
 class InterventionsChanged(Message, frozen=True, tag="interventions"):
     """The list of open interventions changed: fetch it (`GET /api/interventions`)."""
 
@@ -287,6 +297,7 @@ ToPage: TypeAlias = (
     | ServerTime
     | AlarmRaised
     | DiskReport
+    | CageReport
     | InterventionsChanged
     | WorkerChanged
     | Bye

@@ -72,6 +72,8 @@ class Recording:
     head: bytes | None
     erased_ns: int | None
     late_seconds: int | None
+    recorder: int | None = None
+    """Number of the recorder that it was begun on; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ NAME: Final = "processes.key"
 _KEY_BYTES: Final = 32
 CONSOLE: Final = "console"
 """The door of the commands: control's Unix socket."""
+KEPT: Final = "sessions that workers keep"
+"""No door: the key by which control knows again what it gave a worker to keep."""
 
 
 def control_of(process: str) -> str:

@@ -118,6 +118,7 @@ recordings = Table(
     Column("head", LargeBinary),
     Column("erased_ns", BigInteger),
     Column("late_seconds", Integer),
+    Column("recorder", Integer),  # number of the recorder that it was begun on; NULL: not known
 )
 
 segments = Table(

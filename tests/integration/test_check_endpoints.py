@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from relay.archive.check import Check
+from relay.channel.messages import RecorderReport
 from relay.store.catalogue import View
 from relay.store.journal import Entry, Operation
 from tests.support.control_line import control_line
@@ -53,3 +54,20 @@ async def test_a_check_reports_how_far_it_is(tmp_path: Path) -> None:
         assert reported[-1] == ("journal", size, size)
         assert seen == reported
         assert check.under_way is None
+
+
+async def test_a_check_and_the_page_name_the_processes_whose_cage_is_incomplete(tmp_path: Path) -> None:
+    async with (
+        control_line(tmp_path) as line,
+        line.person("ada", "administrator") as ada,
+        line.person("olga", "operator") as olga,
+    ):
+        assert (await ada.call("POST", "/api/check"))[1]["cages"] == []
+        async with line.page(olga) as page:
+            await page.hear("disk")
+            line.recorder.post(RecorderReport(0, (), {"cage_missing": 1}, 0.0, 10**9, 0))
+            assert (await page.hear("cage"))["incomplete"] == ["recorder-0"]
+        async with line.page(olga) as page:
+            assert (await page.hear("cage"))["incomplete"] == ["recorder-0"], "a page that connects later"
+        for path in ("/api/check", "/api/check/repair"):
+            assert (await ada.call("POST", path))[1]["cages"] == ["recorder-0"]

@@ -145,7 +145,7 @@ def _sound(line: Line) -> list[bytes]:
 
 
 async def _tapped_sound(line: Line) -> None:
-    """Wait until sound was tapped.  A camera's picture and sound begin apart, and the tap announces a track once it knows it."""
+    """Wait until sound was tapped: a camera's picture and sound begin apart, and the tap announces a track once it knows it."""
     await until(lambda: _sound(line))
 
 

@@ -1,5 +1,5 @@
 /**
- * What the live view says of the connection to the relay, of the video connections and of the disk.
+ * What the live view says of the connection to the relay, of the video connections, of the disk and of the processes.
  *
  * Owns: these banners and lines, and when each is shown.  Must never know: cameras, interventions, keys.
  */
@@ -43,7 +43,7 @@ export function banners(workstation: Workstation, now: number): TemplateResult {
 export function connectionLine(workstation: Workstation): TemplateResult {
   const socket = workstation.socket.state;
   const broken = brokenCount(workstation);
-  return html`${diskLine(workstation)}
+  return html`${cageLine(workstation)} ${diskLine(workstation)}
     ${broken > 0 && socket === "open" ? html`<span class="down" data-testid="media-state">⚠ ${t("link.media", { count: broken })}</span>` : nothing}
     <span role="status" class=${socket === "open" ? "up" : "down"} data-testid="socket-state" data-state=${socket}>${socket === "open" ? "✓" : "⚠"} ${t(`link.${socket}` as Key)}</span>`;
 }
@@ -77,6 +77,12 @@ function diskBanner({ state }: Workstation): Line {
 function diskLine({ state }: Workstation): Line {
   const notice = diskNotice(state.disk);
   return notice.level === "line" ? html`<span class="soft" data-testid="disk-line">${fullSoon(notice)}</span>` : nothing;
+}
+
+/** A line and no banner: it is for whoever looks after the machine, and stays until that person acts. */
+function cageLine({ state }: Workstation): Line {
+  if (state.uncaged.length === 0) return nothing;
+  return html`<span class="down" data-testid="cage-line">⚠ ${t("cage.incomplete", { processes: state.uncaged.join(", ") })}</span>`;
 }
 
 function fullSoon(notice: Extract<DiskNotice, { level: "line" | "warn" }>): string {

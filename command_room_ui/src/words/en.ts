@@ -417,6 +417,7 @@ export const en: Catalogue = {
     "The disk of the recordings is FULL. Make room: transmissions end and none begins. Nothing is erased before its day.",
   "disk.gone": "The disk of the recordings is GONE. Unless it comes back, transmissions end and none begins.",
   "disk.soon": "Disk full in {when} at the present rate ({free} left)",
+  "cage.incomplete": "Less protection against intrusion than it should have: {processes}. Tell the administrator.",
   "span.days": "{n} days",
   "span.hours": "{n} h",
   "span.minutes": "{n} min",

@@ -415,6 +415,7 @@ export const fr = {
   "disk.gone":
     "Disque des enregistrements ABSENT. Sans rétablissement, les transmissions s'arrêtent et aucune ne peut commencer.",
   "disk.soon": "Disque plein dans {when} au rythme actuel (reste {free})",
+  "cage.incomplete": "Protection contre l'intrusion incomplète : {processes}. Prévenez l'administrateur.",
   "span.days": "{n} jours",
   "span.hours": "{n} h",
   "span.minutes": "{n} min",

@@ -17,6 +17,7 @@ from relay.live import worker_adoption
 from relay.live.camera_intents import Intent
 from relay.live.camera_sockets import CameraSockets
 from relay.live.capture import Capture, Circumstances, OpenRecording
+from relay.live.claims import Kept
 from relay.live.placement import STICKY_SECONDS
 from relay.live.processes import ProcessClient, Processes
 from relay.live.publish_sessions import PublishSession
@@ -27,6 +28,7 @@ from relay.store.accounts import Accounts, Camera
 from relay.store.catalogue import Catalogue
 from tests.support.passes import CONTROL
 
+KEY = b"k" * 32
 OFFER = "v=0\r\na=ice-ufrag:abcd\r\n"
 
 
@@ -38,8 +40,8 @@ class Recorders:
     """Open recordings, in place of `Capture`."""
 
     def __init__(self) -> None:
-        self.on_closed: list[Callable[[str], None]] = []
-        self.on_state: list[Callable[[str, str], None]] = []
+        self.on_closed: list[Callable[[int, str], None]] = []
+        self.on_state: list[Callable[[int, str, str], None]] = []
         self.known: dict[str, OpenRecording] = {}
         self.finished: list[tuple[str | None, str]] = []
         self.previous: list[str | None] = []
@@ -84,7 +86,7 @@ class Recorders:
     def report(self, recording: str, state: str) -> None:
         self.known[recording].state = state
         for listener in self.on_state:
-            listener(recording, "written" if state in ("recording", "waiting") else "failing")
+            listener(self.known[recording].index, recording, "written" if state in ("recording", "waiting") else "failing")
 
 
 class Cameras:
@@ -158,7 +160,7 @@ class Scene:
         rows.within, accounts.within = lambda deadline: rows, lambda deadline: accounts
         self.streams = Streams(
             self.processes, cast(Capture, self.capture), cast(CameraSockets, self.camera_sockets), cast(Catalogue, rows),
-            cast(Accounts, accounts), rules, self.clock, self.counters,
+            cast(Accounts, accounts), rules, self.clock, self.counters, kept_key=KEY,
         )  # fmt: skip
         self.revoked_ns: int | None = None
         self.closed_ns: int | None = None
@@ -175,8 +177,10 @@ class Scene:
     async def intervention(self, intervention: str) -> Any:
         return SimpleNamespace(closed_ns=self.closed_ns)
 
-    async def recording(self, recording: str) -> Any:
-        return SimpleNamespace(intervention="intervention", trigger="press", threat="agents", bearer=None)
+    async def recording(self, recording: str) -> Any:  # begun by an earlier control
+        return SimpleNamespace(
+            intervention="intervention", trigger="press", threat="agents", bearer=None, camera="pm-3", state="open", recorder=0
+        )
 
     def _answer(self, process: ProcessClient, message: m.Message) -> m.Message:
         if not process.up and not isinstance(message, m.InventoryAsk | m.PeerClose):
@@ -407,7 +411,8 @@ async def test_a_confirmation_outlives_the_cameras_radio_and_the_control(scene: 
     scene.held[live.worker] = []
     scene.clock.advance(10)
     assert (await scene.publish()).confirmed == confirmed
-    held = m.PublisherHeld("s", "pm-3", "recording-0", "live", True, "e", 0, 0.0, confirmed_mono=42.0)
+    why = Kept(KEY).seal(0, "s", "pm-3", Circumstances("intervention", "press", "agents", None))
+    held = m.PublisherHeld("s", "pm-3", "recording-9", "live", True, "e", 0, 0.0, confirmed_mono=42.0, kept=why)
     scene.held[0].append(held)
     await scene.up(0)
     assert scene.live("pm-3").confirmed == 42.0
@@ -553,7 +558,7 @@ async def test_a_continued_recording_that_ends_before_media_came_is_followed_by_
     assert live.recording == "recording-0"
     scene.capture.known.clear()
     for listener in scene.capture.on_closed:
-        listener("recording-0")
+        listener(live.worker, "recording-0")
     await scene.streams.settled()
     assert scene.live().recording is None
     assert (live.previous, scene.capture.previous) == ("recording-0", [None])

@@ -54,6 +54,7 @@ TO_PAGE: list[tuple[Message, dict[str, Any]]] = [
         page.AlarmRaised("pm-1", page.AlarmReason.ENDS_SOON, 7),
         {"t": "alarm", "camera": "pm-1", "reason": "ends_soon", "at_ns": 7},
     ),
+    (page.CageReport(("worker-0",)), {"t": "cage", "incomplete": ["worker-0"]}),
     (page.DiskReport("ok", 1 << 40, None), {"t": "disk", "state": "ok", "free": 1 << 40, "full_in_s": None}),
     (page.InterventionsChanged(), {"t": "interventions"}),
     (page.WorkerChanged(1, False), {"t": "worker", "worker": 1, "up": False}),
