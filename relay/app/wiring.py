@@ -174,10 +174,7 @@ async def wire(
         CameraIntents(interventions, stores.catalogue, clock, counters), interventions, authorizer, clock, counters
     )
     rules = _rules(settings)
-    streams = Streams(
-        processes, capture, camera_sockets, stores.catalogue, stores.accounts, rules, clock, counters, deadline=deadline,
-        kept_key=stores.passes.of(KEPT),
-    )  # fmt: skip
+    streams = _streams(basis, processes, capture, camera_sockets, rules)
     Telemetry(camera_sockets, capture, streams.live, clock)
     viewing = Viewing(
         processes, streams, interventions, stores.catalogue, stores.journal, authorizer, clock, steady, counters,
@@ -214,6 +211,14 @@ async def wire(
 def _processes(settings: Settings, workers: int | None, stores: Stores, counters: Counters) -> Processes:
     count = settings.workers.count if workers is None else workers
     return Processes(settings.run, count, counters, lambda name: stores.passes.of(control_of(name)))
+
+
+def _streams(basis: _Basis, processes: Processes, capture: Capture, camera_sockets: CameraSockets, rules: LiveRules) -> Streams:
+    stores = basis.stores
+    return Streams(
+        processes, capture, camera_sockets, stores.catalogue, stores.accounts, rules, basis.clock, basis.counters,
+        kept_key=stores.passes.of(KEPT), deadline=basis.deadline,
+    )  # fmt: skip
 
 
 def _rules(settings: Settings) -> LiveRules:

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from relay.base.counters import Counters, declare
+from relay.base.errors import OurError
 from relay.runtime import landlock, seccomp
 from relay.runtime.landlock import Rules as Rules
 
@@ -176,9 +177,17 @@ def _library_folders() -> set[Path]:
 
 
 def programs() -> tuple[Path, ...]:
-    """Return the interpreter and the loader that it names: the only programs that the relay starts."""
+    """Return the interpreter and the loader that it names: the only programs that the relay starts.
+
+    Raises OurError where this user may run the interpreter and not read it.
+    """
     interpreter = Path(sys.executable).resolve()
-    return tuple(_existing([interpreter, *_loader(interpreter)]))
+    try:
+        return tuple(_existing([interpreter, *_loader(interpreter)]))
+    except OSError as error:
+        raise OurError(
+            f"{interpreter}: {error.strerror}; install Python and the relay where the relay's user can read them"
+        ) from error
 
 
 def import_folders() -> tuple[Path, ...]:
@@ -219,4 +228,5 @@ def program_environment() -> dict[str, str]:
 
 
 def _existing(paths: Iterable[Path]) -> list[Path]:
-    return [path.resolve() for path in paths if path.exists()]
+    """Return the paths that exist and that this user can reach: what it cannot reach, it needs no rule for."""
+    return [path.resolve() for path in paths if os.path.exists(path)]  # noqa: PTH110 - `Path.exists` raises on EACCES

@@ -28,14 +28,26 @@ _READY_SECONDS = 120
 _STOP_SECONDS = 120
 
 
+def as_user(user: int) -> tuple[str, ...]:
+    """Return the beginning of a command that root runs as another user, without groups and capabilities."""
+    return ("setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups", "--inh-caps=-all", "--bounding-set=-all")
+
+
 class RelayUnderTest:
     """`relay serve` on free ports of the loopback, with a data folder of its own."""
 
     def __init__(
-        self, data: Path, environment: Mapping[str, str] | None = None, *, scheme: str = "http", descriptors: int | None = None
+        self,
+        data: Path,
+        environment: Mapping[str, str] | None = None,
+        *,
+        scheme: str = "http",
+        descriptors: int | None = None,
+        user: int | None = None,
     ) -> None:
-        """`descriptors`: how many each process may have open, at most."""
+        """`descriptors`: how many each process may have open, at most; `user`: id of the user that it runs as."""
         self.data = data
+        self._as_user = () if user is None else as_user(user)
         self._limit = () if descriptors is None else ("prlimit", f"--nofile={descriptors}:{descriptors}")
         http, self.udp_port = _free_port(socket.SOCK_STREAM), _free_port(socket.SOCK_DGRAM)
         self.url = f"{scheme}://127.0.0.1:{http}"
@@ -56,7 +68,7 @@ class RelayUnderTest:
 
     def run_any(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         """Run `relay ARGUMENTS` to its end, `stdin` on its standard input."""
-        command, environment = [_COMMAND, *arguments], self._environment
+        command, environment = [*self._as_user, _COMMAND, *arguments], self._environment
         return subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, timeout=180, check=False)
 
     def init(self) -> None:
@@ -112,7 +124,15 @@ class RelayUnderTest:
         """Start `relay serve` and wait until it is ready."""
         log = (self.data / "serve.log").open("ab")
         self._process = await asyncio.create_subprocess_exec(
-            *self._limit, _COMMAND, "serve", "--data", str(self.data), env=self._environment, stdout=log, stderr=log
+            *self._limit,
+            *self._as_user,
+            _COMMAND,
+            "serve",
+            "--data",
+            str(self.data),
+            env=self._environment,
+            stdout=log,
+            stderr=log,
         )
         log.close()
         try:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.base.errors import OurError
 from relay.runtime import cage, landlock, seccomp
 from relay.runtime.cage import Cage, Rules
 
@@ -230,3 +231,9 @@ print(len(uvloop.run(run())) > 0)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
+def test_an_interpreter_that_this_user_cannot_read_is_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python3"))
+    with pytest.raises(OurError, match="where the relay's user can read them"):
+        cage.programs()
