@@ -47,8 +47,9 @@ MAX_LEFT_MEMORY_MB = 250.0
 """Growth over the whole run, when every attacker has left."""
 MAX_LEFT_FILES = 60
 MAX_LOG_KB_PER_MINUTE = 200.0
+MAX_FIRST_ENTRIES = 10
+"""Entries beyond those of the honest: the first refusal of each kind of act, then one a minute and kind."""
 MAX_ENTRIES_PER_MINUTE = 60.0
-"""Beyond those of the honest."""
 
 
 def bounds_broken(row: Row, idle: Row) -> list[str]:
@@ -63,7 +64,7 @@ def bounds_broken(row: Row, idle: Row) -> list[str]:
         "failed": 0,
         "memory_mb": MAX_MEMORY_MB,
         "log_kb": MAX_LOG_KB_PER_MINUTE * minutes,
-        "entries": idle.get("entries", 0.0) + MAX_ENTRIES_PER_MINUTE * minutes,
+        "entries": idle.get("entries", 0.0) + MAX_FIRST_ENTRIES + MAX_ENTRIES_PER_MINUTE * minutes,
     }
     limits |= {name: max(most, MAX_TIMES * idle.get(name, 0.0)) for name, most in MAX_MS.items()}
     return [
@@ -90,7 +91,7 @@ async def battery(minutes: float, only: str) -> tuple[list[Row], list[str]]:
         await honest.measure("warming up", min(10.0, seconds))
         before = honest.resources()
         for name in names:
-            others = [each for each in names if each not in (*IDLE, ALL)]
+            others = [each for each in ALONE if each not in IDLE and (each in names or only == ALL)]
             rows.append(await attempt(one_row(honest, name, seconds, others), {"attacker": name}, seconds + ROW_SECONDS))
             say(markdown(rows[-1:], COLUMNS).splitlines()[-1])
         await honest.settle()

@@ -31,7 +31,8 @@ from tests.support.hostile_target import Target
 from tests.support.relay import PASSWORD
 
 CAMERAS, KBPS, GUESTS = 4, 500, 12
-NICE = 10
+NICE = 19
+"""Of attackers: out there they have machines of their own."""
 PAUSED = "paused"
 FILM_SECONDS = 3.0
 SETTLE_SECONDS = 3.0
