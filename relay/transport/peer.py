@@ -34,9 +34,12 @@ ABUSE_PER_TICK: Final = 100
 """Useless datagrams from one peer's addresses between two ticks after which it queues with strangers; a network that repeats
 every packet of a camera makes ten."""
 DEMOTED_SECONDS: Final = 5.0
-WORK_PER_SECOND: Final = 5000
-"""Work that one authenticated peer may cause, a second and at once: about an eighth of a worker's time.  The unit is a media
-packet.  A camera of 8 Mbit/s sends 900 packets a second, and the same again at once after its radio was down for a second."""
+WORK_AT_ONCE: Final = 5000
+"""Work that one authenticated peer may cause at once.  The unit is a media packet.  A camera of 8 Mbit/s sends 900 packets a
+second, and what it held back at once after its radio was down for some seconds."""
+WORK_PER_SECOND: Final = 2000
+"""Work that one authenticated peer may cause a second: about a twentieth of a worker's time, so that ten that do their worst
+leave half of it to the others.  More where cameras may send more (`PortSettings.work_per_second`)."""
 RTCP_BYTES_PER_UNIT: Final = 100
 """RTCP costs by its length: 1400 bytes may hold 64 packets, whose reading takes as long as 15 media packets."""
 
@@ -70,6 +73,8 @@ class PeerOwner(Protocol):
 
     counters: Counters
     context: Context
+    work_per_second: float
+    """Work that each peer may cause."""
 
     def transmit(self, datagrams: Sequence[bytes], address: Address) -> int:
         """Send datagrams to one address; returns how many the kernel took."""
@@ -127,7 +132,7 @@ class Peer:
         self._useless = 0
         """Datagrams from this peer's addresses that could not be used, since the last `judge`."""
         self._demoted_until: float | None = None
-        self._work_left: float = WORK_PER_SECOND
+        self._work_left: float = WORK_AT_ONCE
         self.paced = 0
         """Packets of this peer that were dropped unread because it sends too much."""
         self._worked_at = now
@@ -187,7 +192,7 @@ class Peer:
 
     def judge(self, now: float) -> bool:
         """Once a tick: demote a peer whose addresses were abused, or take it back; returns whether they were."""
-        self._work_left = min(WORK_PER_SECOND, self._work_left + (now - self._worked_at) * WORK_PER_SECOND)
+        self._work_left = min(WORK_AT_ONCE, self._work_left + (now - self._worked_at) * self._owner.work_per_second)
         self._worked_at = now
         useless, self._useless = self._useless, 0
         if useless > ABUSE_PER_TICK:

@@ -29,7 +29,7 @@ from relay.transport.connectivity import ConnectivityChecks
 from relay.transport.dtls import Context, Identity
 from relay.transport.dtls_queue import DtlsQueue
 from relay.transport.ice_lite import TCP_PREFIX, Address
-from relay.transport.peer import Peer, PeerHandler
+from relay.transport.peer import WORK_PER_SECOND, Peer, PeerHandler
 from relay.transport.peer_table import PeerTable
 from relay.transport.sdp_types import Local, Remote
 from relay.transport.send import Sender
@@ -69,6 +69,8 @@ class PortSettings:
     """A peer not connected this long after `add` is closed."""
     silence_after: float = 5.0
     """A peer without an authenticated packet this long is closed; `Port.add` may give another value per peer."""
+    work_per_second: float = WORK_PER_SECOND
+    """Work that each peer may cause, in media packets; what is more is dropped unread."""
     batch: int = 64
     """Datagrams read per wake-up before legs are served."""
 
@@ -82,6 +84,7 @@ class Port:
         """Take a bound, non-blocking UDP socket; raises `OurError` where the identity is unusable."""
         self.counters = counters
         self.context = Context(identity)
+        self.work_per_second = settings.work_per_second
         self.port: int = sock.getsockname()[1]
         self.receive_buffer, self.send_buffer = set_buffers(sock, settings.socket_buffer)
         self.table = PeerTable()

@@ -24,6 +24,7 @@ from relay.channel import framing
 from relay.runtime.cage import Cage, Rules, code_folders, confine, harden
 from relay.runtime.descriptors import raise_limit
 from relay.transport.dtls import Identity
+from relay.transport.peer import WORK_PER_SECOND
 from relay.transport.port import Port, PortSettings
 from relay.worker.collector import POLL_SECONDS, Collector
 from relay.worker.config import WorkerConfig, load
@@ -63,7 +64,9 @@ async def serve(config: WorkerConfig, *, own_process: bool = False) -> None:
     counters = Counters()
     sock = _bind(config)
     advertise = config.advertise or (config.host,)
-    settings = PortSettings(advertise=advertise, socket_buffer=config.socket_buffer)
+    settings = PortSettings(
+        advertise=advertise, socket_buffer=config.socket_buffer, work_per_second=_work_per_second(config.max_camera_kbps)
+    )
     listening = framing.bind(Path(config.run_dir) / f"worker-{config.index}.sock")
     port = Port(sock, _identity(config), SystemClock(), counters, settings)
     worker = Worker(config, port, SystemClock(), counters, listening)
@@ -100,6 +103,11 @@ async def _own(worker: Worker, counters: Counters) -> None:
     while True:
         await asyncio.sleep(POLL_SECONDS)
         worker.barrier.call("garbage collection", collector.poll)
+
+
+def _work_per_second(max_camera_kbps: int) -> float:
+    """Return the work that a camera may cause: half as much again as its bit rate makes in packets of 1000 bytes."""
+    return max(WORK_PER_SECOND, max_camera_kbps / 8 * 1.5)
 
 
 def _bind(config: WorkerConfig) -> socket.socket:

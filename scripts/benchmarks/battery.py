@@ -66,8 +66,9 @@ def bounds_broken(row: Row, idle: Row) -> list[str]:
         "log_kb": MAX_LOG_KB_PER_MINUTE * minutes,
         "entries": idle.get("entries", 0.0) + MAX_FIRST_ENTRIES + MAX_ENTRIES_PER_MINUTE * minutes,
     }
+    asleep = [f"{row['attacker']}: {name} did nothing" for name in row.get("asleep", ())]
     limits |= {name: max(most, MAX_TIMES * idle.get(name, 0.0)) for name, most in MAX_MS.items()}
-    return [
+    return asleep + [
         f"{row['attacker']}: {name} {cell(row[name])}, bound {cell(float(most))}"
         for name, most in limits.items()
         if not row[name] <= most and row[name] == row[name]
@@ -121,7 +122,7 @@ async def one_row(honest: Honest, name: str, seconds: float, attackers: Sequence
         row = await honest.measure(name, seconds)
         acts = await asyncio.gather(*(attacker.stop() for attacker in running))
     await honest.settle()
-    return {**row, "acts": sum(acts)}
+    return {**row, "acts": sum(acts), "asleep": [each for each, count in zip(chosen, acts, strict=True) if not count]}
 
 
 def main() -> None:

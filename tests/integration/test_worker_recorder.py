@@ -61,7 +61,7 @@ async def test_what_a_camera_sends_beyond_its_pace_is_a_gap_of_the_relays_making
     async with camera(line, "cam", FILM, recording=recording):
         await until(lambda: len(place.bodies(recording, Link)) > 2, seconds=30)
         with monkeypatch.context() as pace:
-            pace.setattr(peer, "WORK_PER_SECOND", 0)
+            pace.setattr(peer, "WORK_AT_ONCE", 0)
             await until(lambda: line.counters.values["peer_paced"] > 30)
         before = len(place.bodies(recording, Link))
         await until(lambda: len(place.bodies(recording, Link)) > before + 3, seconds=30)
