@@ -396,6 +396,8 @@ class Line:
                 return  # then the pause in all tracks together was as short
             cause, detail = _silence(_came(source), arrival - before.arrival, "the camera sent nothing", "paused")
             open_gap = _OpenGap(before.arrival, arrival, cause, detail)
+        if open_gap is None and not self._kept and _is_foreign(self.unknown_packets, arrival - source.opened):
+            open_gap = _OpenGap(source.opened, arrival, "recorder", "packets of no announced stream")
         assert self._cutter is not None
         last = max(self._kept.values(), default=arrival)
         if arrival - last > PAUSE_NS:
@@ -447,3 +449,8 @@ def _silence(dropped: int, length: int, detail: str, cause: GapCause) -> tuple[G
     if dropped and dropped * DROPPED_NS >= length:
         return "recorder", f"{dropped} packets came out of order, twice or malformed, and nothing else"
     return cause, detail
+
+
+def _is_foreign(unknown: int, length: int) -> bool:
+    """Return whether `unknown` packets of no announced stream explain that nothing was kept for so long (`length` in ns)."""
+    return length > PAUSE_NS and unknown * DROPPED_NS >= length

@@ -73,16 +73,16 @@ async def test_a_body_that_ends_early_is_refused_and_leaves_no_traceback(
 ) -> None:
     async with besieged(tmp_path) as line:
         counters = line.control.context.counters.values
-        for end in (b"12345", b"zz\r\n"):
+        for end, counter in ((b"12345", "http_refused"), (b"zz\r\n", "http_malformed")):
             _, writer = await asyncio.open_connection("127.0.0.1", int(line.url.rpartition(":")[2]))
             how = b"Content-Length: 10" if end == b"12345" else b"Transfer-Encoding: chunked"
             head = b"POST /api/session HTTP/1.1\r\nHost: relay\r\nContent-Type: application/json\r\n%b\r\n\r\n"
-            before = counters["http_refused"]
+            before = counters[counter]
             writer.write(head % how + end)
             await writer.drain()
             writer.close()
             async with asyncio.timeout(10):
-                while counters["http_refused"] == before:  # noqa: ASYNC110 - what is waited for has no event of its own
+                while counters[counter] == before:  # noqa: ASYNC110 - what is waited for has no event of its own
                     await asyncio.sleep(0.01)
         assert counters["http_failed"] == 0
         assert "Traceback" not in caplog.text
