@@ -23,7 +23,7 @@ PACKET_COST = 128
 
 declare(
     tap_held_back="packets that waited until their recording's signed start was durable",
-    tap_held_back_lost="packets that found no room while they waited for their recording's signed start; each lies in a gap",
+    tap_held_back_lost="packets lost before their recording's signed start: no room, or no start; a gap if there is one",
 )
 
 
