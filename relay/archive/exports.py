@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, cast
 
 from relay.archive.export_zip import ExportZip, Parts, select_interval
+from relay.archive.stored_facts import stored_facts
 from relay.base.clock import Clock, rfc3339
 from relay.base.codes import Code
 from relay.base.counters import Counters, declare
@@ -23,7 +24,6 @@ from relay.base.ids import new_id
 from relay.evidence.records import Link
 from relay.evidence.statement import sign_revocations, sign_statement
 from relay.people.authorize import Authorizer
-from relay.policy.access import Facts
 from relay.policy.motives import check_legal_basis, check_motive
 from relay.policy.roles import Action, Person
 from relay.policy.texts import SHORT_BYTES, clean_text
@@ -272,16 +272,7 @@ class Exports:
 
     async def _require(self, person: Person, row: Recording, motive: str) -> None:
         its = await self._catalogue_in_time.interventions.get(row.intervention)
-        facts = Facts(
-            regime=row.regime,
-            service=row.service,
-            commune=row.commune,
-            motive=motive,
-            intervention_open=its.closed_ns is None,
-            recording_closed=row.state == "closed",
-            recording_erased=row.state == "erased",
-            recording_here=row.original == "relay",
-        )
+        facts = stored_facts(row, its, motive)
         await self._authorizer.require(person, Action.EXPORT_RECORDING, facts, object_type="recording", object_id=row.recording)
 
     async def _enter(self, person: Person, export: Export, event: str, **more: int) -> None:

@@ -158,7 +158,9 @@ class Holds:
         await self._authorizer.require(person, Action.LIST_HOLDS)
         now_ns = self._clock.utc_ns()
         rows = await self._catalogue.holds.list_open(MAX_LISTED)
-        return [self._held(hold, row) for hold, row in rows if decide(person, Action.LIST_HOLDS, _facts(row), now_ns).allowed]
+        return [
+            self._held(hold, row) for hold, row in rows if decide(person, Action.LIST_HOLDS, Facts().of(row), now_ns).allowed
+        ]
 
     async def review(self, person: Person, hold: str, motive: str | None) -> HeldRecording:
         """Confirm that a hold is still needed: its next review is a month from today.  Raises as `lift` does."""
@@ -272,7 +274,7 @@ class Holds:
             await asyncio.to_thread(self._keyring.rewrap, row.recording, row.expires_on)
 
     async def _require(self, person: Person, action: Action, row: Recording) -> None:
-        await self._authorizer.require(person, action, _facts(row), object_type="recording", object_id=row.recording)
+        await self._authorizer.require(person, action, Facts().of(row), object_type="recording", object_id=row.recording)
 
     async def _refused(self, person: Person, error: TheirError, recording: str) -> TheirError:
         return await self._authorizer.refused(
@@ -314,10 +316,6 @@ class Holds:
 def later_day(today: date) -> str:
     """Return the day (ISO) under which a held recording's key is wrapped."""
     return add_months(today, HELD_DAY_MONTHS).isoformat()
-
-
-def _facts(row: Recording) -> Facts:
-    return Facts(regime=row.regime, service=row.service, commune=row.commune)
 
 
 def _clean(wanted: HoldRequest) -> HoldRequest:

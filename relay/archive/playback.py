@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 from relay.archive import hls
+from relay.archive.stored_facts import stored_facts
 from relay.base.clock import Clock
 from relay.base.codes import Code
 from relay.base.counters import Counters, declare
@@ -22,7 +23,6 @@ from relay.base.errors import Kind, OurError, TheirError
 from relay.base.ids import new_id
 from relay.evidence.records import Link
 from relay.people.authorize import Authorizer
-from relay.policy.access import Facts
 from relay.policy.motives import check_motive
 from relay.policy.roles import Action, Person
 from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_and_wait, run_in_background
@@ -184,16 +184,7 @@ class Playbacks:
                 person, Action.PLAY_RECORDING, error, object_type="recording", object_id=row.recording
             ) from None
         its = await self._catalogue_in_time.interventions.get(row.intervention)
-        facts = Facts(
-            regime=row.regime,
-            service=row.service,
-            commune=row.commune,
-            motive=reason,
-            intervention_open=its.closed_ns is None,
-            recording_closed=row.state == "closed",
-            recording_erased=row.state == "erased",
-            recording_here=row.original == "relay",
-        )
+        facts = stored_facts(row, its, reason)
         await self._authorizer.require(person, Action.PLAY_RECORDING, facts, object_type="recording", object_id=row.recording)
         return reason
 

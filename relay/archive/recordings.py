@@ -254,12 +254,12 @@ class Recordings:
         """Return recordings in the person's scope (VID-03), newest first; metadata only (REC-10)."""
         await self._authorizer.require(person, Action.LIST_RECORDINGS)
         found = await self._catalogue_in_time.recordings.find(wanted or RecordingFilter())
-        return [row for row in found if in_scope(person, row.regime, row.service, row.commune)]
+        return [row for row in found if in_scope(person, row)]
 
     async def get(self, person: Person, recording: str) -> Detail:
         """Return a recording with its segments and gaps.  Raises TheirError NOT_FOUND, FORBIDDEN."""
         row = await self._catalogue_in_time.recordings.get(recording)
-        facts = Facts(regime=row.regime, service=row.service, commune=row.commune)
+        facts = Facts().of(row)
         await self._authorizer.require(person, Action.LIST_RECORDINGS, facts, object_type="recording", object_id=recording)
         segments = await self._catalogue_in_time.recordings.segments(recording)
         gaps = await self._catalogue_in_time.recordings.gaps(recording)

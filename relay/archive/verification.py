@@ -64,7 +64,7 @@ class Verification:
         (unreadable), and OurError where the disk does not give the files.
         """
         row = await self._catalogue.recordings.get(recording)
-        facts = Facts(regime=row.regime, service=row.service, commune=row.commune)
+        facts = Facts().of(row)
         await self._authorizer.require(person, Action.VERIFY_RECORDING, facts, object_type="recording", object_id=recording)
         if row.state == "erased":
             raise TheirError(

@@ -16,8 +16,9 @@ from relay.http.outbox import Outbox
 from relay.http.page_pace import PagePace, PagePaces
 from relay.http.waiting import Item
 from relay.live.disk import Outlook
-from relay.people.enrolment import Enrolment, in_scope
+from relay.people.enrolment import Enrolment
 from relay.people.sign_ins import SignedIn
+from relay.policy.access import in_scope
 from relay.protocol.page import AlarmReason, Bye, CameraGone, Cameras, CameraUpdate, DiskReport, ToPage
 from relay.runtime.error_barrier import ErrorBarrier
 from relay.runtime.tasks import run_logged

@@ -1,9 +1,11 @@
 """Rate limits per source address: token buckets, bounded in number.
 
-Owns: the arithmetic.  Must never know: HTTP; any clock except the `now` it is given.
+Owns: which sources are remembered.  Must never know: HTTP; any clock except the `now` it is given.
 """
 
 from collections import OrderedDict
+
+from relay.base.allowance import Allowance
 
 MAX_SOURCES = 10_000
 """Addresses that are remembered at once."""
@@ -16,18 +18,17 @@ class Buckets:
         self._rate = rate
         self._burst = burst
         self._max_sources = max_sources
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[str, Allowance] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._buckets)
 
     def take(self, source: str, now: float) -> float:
         """Take one request from the source's bucket; return 0 where it was there, else the seconds until it is."""
-        level, since = self._buckets.get(source, (float(self._burst), now))
-        level = min(float(self._burst), level + max(0.0, now - since) * self._rate)
-        wait = 0.0 if level >= 1 else (1 - level) / self._rate
-        self._buckets[source] = (level - 1 if wait == 0 else level, now)
+        bucket = self._buckets.get(source)
+        if bucket is None:
+            bucket = self._buckets[source] = Allowance(self._rate, self._burst)
         self._buckets.move_to_end(source)
         if len(self._buckets) > self._max_sources:
             self._buckets.popitem(last=False)
-        return wait
+        return 0.0 if bucket.take(now) else bucket.wait(now)

@@ -6,7 +6,7 @@ connection is a function that sends one message), pictures.
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from relay.base.clock import Clock
@@ -181,8 +181,7 @@ class CameraSockets:
 
         Raises TheirError as policy says (scope, joined, open), FORBIDDEN (threat), CONFLICT when the camera has no live socket.
         """
-        its = await self._interventions.facts(person, intervention)
-        facts = replace(its, regime=camera.regime, service=camera.service, commune=camera.commune)
+        facts = (await self._interventions.facts(person, intervention)).of(camera)
         await self._authorizer.require(person, Action.REQUEST_STREAM, facts, object_type="camera", object_id=camera.camera)
         check_threat(threat)
         unit = self._units.get(camera.camera)

@@ -60,7 +60,7 @@ class TimeLimit:
 
         Raises TheirError FORBIDDEN and INCOMPLETE (journalled), CONFLICT where the camera is not live; OurError (no journal).
         """
-        facts = Facts(regime=camera.regime, service=camera.service, commune=camera.commune)
+        facts = Facts().of(camera)
         await self._authorizer.require(person, Action.CONFIRM_STREAM, facts, object_type="camera", object_id=camera.camera)
         reason = await self._motive(person, camera, motive)
         publish_session = self._require(camera)

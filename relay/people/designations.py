@@ -130,13 +130,10 @@ class Designations:
         found = await self._accounts_in_time.user(user)
         facts = Facts(service=found[0].person.service) if found is not None else None
         await self._authorizer.require(actor, Action.MANAGE_PEOPLE, facts, object_type="user", object_id=user)
-        await self._require_account(user)
+        _existing(user, found)
 
     async def _require_account(self, user: str) -> tuple[Account, str]:
-        found = await self._accounts_in_time.user(user)
-        if found is None:
-            raise TheirError(Kind.NOT_FOUND, f"no user {user}", code=Code.USER_NOT_FOUND, facts={"user": user})
-        return found
+        return _existing(user, await self._accounts_in_time.user(user))
 
     async def _update(self, user: str, changes: dict[str, Any], *, ends: bool) -> None:
         await self._accounts.update_user(user, changes)
@@ -156,3 +153,9 @@ def _role(role: str) -> Role:
         return Role(role)
     except ValueError:
         raise TheirError(Kind.INVALID, f"role must be one of {', '.join(Role)}", code=Code.ROLE_UNKNOWN) from None
+
+
+def _existing(user: str, found: tuple[Account, str] | None) -> tuple[Account, str]:
+    if found is None:
+        raise TheirError(Kind.NOT_FOUND, f"no user {user}", code=Code.USER_NOT_FOUND, facts={"user": user})
+    return found

@@ -9,7 +9,6 @@ API: `await enrol(actor, ...) -> token`, `await change(actor, camera, **changes)
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 from relay.base.clock import Clock
@@ -17,8 +16,7 @@ from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.base.ids import is_slug, new_token, token_digest
 from relay.people.authorize import Authorizer
-from relay.policy import access
-from relay.policy.access import Facts
+from relay.policy.access import Facts, in_scope
 from relay.policy.regimes import check_live_audio, rules_of
 from relay.policy.roles import Action, Person
 from relay.policy.texts import clean_text
@@ -146,7 +144,7 @@ class Enrolment:
         found = await self._accounts_in_time.camera(camera)
         facts = facts or Facts()
         if found is not None:
-            facts = replace(facts, regime=found.regime, service=found.service, commune=found.commune)
+            facts = facts.of(found)
         await self._authorizer.require(person, action, facts, object_type="camera", object_id=camera[:40])
         return _found(camera, found)
 
@@ -229,11 +227,6 @@ class Enrolment:
             ),
             deadline=self._deadline,
         )
-
-
-def in_scope(person: Person, camera: Camera) -> bool:
-    """LIV-03, VID-03: return whether a camera is of the person's service and communes."""
-    return access.in_scope(person, camera.regime, camera.service, camera.commune)
 
 
 def _found(camera: str, found: Camera | None) -> Camera:

@@ -4,7 +4,8 @@ Owns: the order of the rules, and the requirement id of each refusal.  Must neve
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
@@ -14,6 +15,25 @@ from relay.policy.roles import Action, Person, Role, grants
 _IN_AN_INTERVENTION = frozenset({Action.REQUEST_STREAM, Action.JOIN_INTERVENTION, Action.CLOSE_INTERVENTION})
 """Acts inside a named intervention.  To confirm a transmission is none of them: it brings a motive of its own (LIV-07)."""
 PICTURES = frozenset({Action.VIEW_LIVE, Action.PLAY_RECORDING, Action.EXPORT_RECORDING})
+
+
+class Scoped(Protocol):
+    """A camera or a recording, as far as its scope goes."""
+
+    @property
+    def regime(self) -> str:
+        """Its legal regime."""
+        ...
+
+    @property
+    def service(self) -> str:
+        """The service that it belongs to."""
+        ...
+
+    @property
+    def commune(self) -> str:
+        """Its commune."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +54,10 @@ class Facts:
     recording_erased: bool = False
     recording_here: bool = True
     """False where the original is the camera's own and only its chain is kept (DEC-1)."""
+
+    def of(self, scoped: Scoped) -> "Facts":
+        """Return these facts, and the scope of a camera or recording."""
+        return replace(self, regime=scoped.regime, service=scoped.service, commune=scoped.commune)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +132,9 @@ def _scope(person: Person, action: Action, facts: Facts, now_ns: int) -> Decisio
     return None
 
 
-def in_scope(person: Person, regime: str, service: str, commune: str) -> bool:
+def in_scope(person: Person, scoped: Scoped) -> bool:
     """LIV-03, VID-03: return whether a camera or recording is of the person's service and communes: for lists."""
-    return _same_service(person, service) and _competent(person, regime, commune)
+    return _same_service(person, scoped.service) and _competent(person, scoped.regime, scoped.commune)
 
 
 def _same_service(person: Person, service: str) -> bool:

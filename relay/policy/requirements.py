@@ -334,7 +334,7 @@ ENFORCED: dict[str, Requirement] = {
     "VID-03": Requirement(
         "R253-3 II 2°, L132-14-1",
         "people watch the communes they are competent for",
-        ("relay.policy.access:decide", "relay.people.enrolment:in_scope"),
+        ("relay.policy.access:decide", "relay.policy.access:in_scope"),
         (
             _POLICY + "test_access.py::test_a_fixed_camera_needs_no_threat_but_its_commune",
             _PEOPLE + "test_enrolment.py::test_people_see_the_fixed_cameras_of_their_communes_only",
