@@ -13,9 +13,10 @@ import logging
 import socket
 import ssl
 
+from relay.base.addresses import source_of
 from relay.base.counters import Counters, declare
 from relay.http.connections import SWEEP_SECONDS, Connections, Maker, PlacedConnection
-from relay.http.proxies import Networks, is_trusted, source_of
+from relay.http.proxies import Networks, is_trusted
 from relay.runtime.tasks import every, spawn
 
 logger = logging.getLogger(__name__)

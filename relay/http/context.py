@@ -19,12 +19,13 @@ from relay.archive.playback import Playbacks
 from relay.archive.recordings import Recordings
 from relay.archive.repair import Repair
 from relay.archive.verification import Verification
+from relay.base.addresses import source_of
 from relay.base.clock import Clock, SteadyClock
 from relay.base.counters import Counters
 from relay.http.connections import Connections, recognise
 from relay.http.hub import LiveHub
 from relay.http.limits import Buckets
-from relay.http.proxies import Caller, Networks, source_of
+from relay.http.proxies import Caller, Networks
 from relay.http.proxies import caller as caller_of
 from relay.http.shares import Shares
 from relay.live.cages import Cages

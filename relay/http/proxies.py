@@ -19,9 +19,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from relay.base.addresses import parse_address
+
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Networks: TypeAlias = tuple[Network, ...]
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MAX_HOPS = 32
 """Elements of a forwarding header that are read, from the right; no sound chain of proxies is longer."""
@@ -75,21 +76,13 @@ def caller(peer: str | None, headers: Mapping[str, str] | Iterable[tuple[str, st
 
 def is_trusted(peer: str | None, trusted: Networks) -> bool:
     """Return whether an address lies in one of the networks."""
-    address = _parse(peer)
+    address = parse_address(peer)
     return address is not None and any(address in network for network in trusted if network.version == address.version)
 
 
 def is_forwarded(names: Iterable[str]) -> bool:
     """Return whether any of these header names is a sign that a proxy passed the request on."""
     return any(name.lower() in _SIGNS or name.lower().startswith("x-forwarded-") for name in names)
-
-
-def source_of(address: str) -> str:
-    """Return the key under which limits count an address: an IPv6 host owns its whole /64 (RFC 4291 §2.5.4)."""
-    parsed = _parse(address)
-    if not isinstance(parsed, ipaddress.IPv6Address):
-        return address if parsed is None else str(parsed)
-    return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
 
 
 def networks(texts: Iterable[str]) -> Networks:
@@ -148,7 +141,7 @@ def _walk(own: str, names: list[str | None], trusted: Networks) -> str:
     """Return the rightmost address that is not trusted.  A name that is no address stops at the proxy that wrote it."""
     address = own
     for name in reversed(names):
-        parsed = _parse(_without_port(name or ""))
+        parsed = parse_address(_without_port(name or ""))
         if parsed is None:
             break
         address = str(parsed)
@@ -165,16 +158,6 @@ def _without_port(node: str) -> str:
     return host if colon and ":" not in port else node
 
 
-def _parse(text: str | None) -> Address | None:
-    """Return an address, an IPv4-mapped IPv6 one as IPv4, without its zone; None for anything else."""
-    try:
-        address = ipaddress.ip_address((text or "").partition("%")[0])
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
-
-
 def _normal(peer: str | None) -> str:
-    parsed = _parse(peer)
+    parsed = parse_address(peer)
     return str(parsed) if parsed is not None else peer or "?"

@@ -30,7 +30,7 @@ class Claim:
 
     name: str
     source: str
-    """The key of the address (`http/proxies.source_of`)."""
+    """The key of the address (`base/addresses.source_of`)."""
     browser: str | None = None
     """The browser, where it proved that this person signed in with it before."""
     known_name: bool = False

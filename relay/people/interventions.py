@@ -99,13 +99,12 @@ class Interventions:
         await run_to_completion(
             self._join(Participant(intervention, person.user, reason, self._clock.utc_ns())), self._deadline
         )
-        return Joined(found, reason)
+        return Joined(found.intervention, reason)
 
     async def close(self, person: Person, intervention: str) -> None:
         """Close an intervention that the person has joined; its transmissions and views end (LIV-07)."""
-        await self._authorized(person, Action.CLOSE_INTERVENTION, intervention)
-        motive = await self.motive_of(person, intervention)
-        await self._enter(person, intervention, "intervention closed", motive)
+        found = await self._authorized(person, Action.CLOSE_INTERVENTION, intervention)
+        await self._enter(person, intervention, "intervention closed", found.motive or "")
         await run_to_completion(self._finish(intervention, person.user), self._deadline)
 
     async def close_system(self, intervention: str, reason: str) -> None:
@@ -154,19 +153,24 @@ class Interventions:
 
     async def facts(self, person: Person, intervention: str) -> Facts:
         """Return what policy knows of an act of this person in an intervention; an unknown one leaves its facts unknown."""
+        return _facts(await self._find(person, intervention))
+
+    async def _find(self, person: Person, intervention: str) -> Joined | None:
         try:
             found = await self._catalogue_in_time.interventions.get(intervention)
         except TheirError:
-            return Facts()
+            return None
         mine = await self._catalogue_in_time.interventions.participant(intervention, person.user)
-        return Facts(
-            intervention_open=found.closed_ns is None, joined=mine is not None, motive=None if mine is None else mine.motive
-        )
+        return Joined(found, None if mine is None else mine.motive)
 
-    async def _authorized(self, person: Person, action: Action, intervention: str) -> Intervention:
-        facts = await self.facts(person, intervention)
+    async def _authorized(self, person: Person, action: Action, intervention: str) -> Joined:
+        """Return the intervention as the person sees it, where policy allows the act; raises TheirError as policy says."""
+        found = await self._find(person, intervention)
+        facts = _facts(found)
         await self._authorizer.require(person, action, facts, object_type="intervention", object_id=intervention[:32])
-        return await self._catalogue_in_time.interventions.get(intervention)
+        if found is None:  # policy refuses this already; the type checker does not know it
+            raise TheirError(Kind.NOT_FOUND, "no such intervention", code=Code.INTERVENTION_NOT_FOUND)
+        return found
 
     async def _add(self, made: Intervention, participant: Participant | None) -> None:
         await self._catalogue.interventions.add(made, participant)
@@ -207,3 +211,9 @@ class Interventions:
             ),
             deadline=self._deadline,
         )
+
+
+def _facts(found: Joined | None) -> Facts:
+    if found is None:
+        return Facts()
+    return Facts(intervention_open=found.intervention.closed_ns is None, joined=found.motive is not None, motive=found.motive)

@@ -9,9 +9,9 @@ Where a group or a host has used up its places, the oldest connection there that
 are not counted by host: a mobile network has many peers behind one address, and each has credentials.
 """
 
-import ipaddress
 from typing import Final
 
+from relay.base import addresses
 from relay.transport.ice_lite import TCP_PREFIX, Address
 
 MAX_CONNECTIONS: Final = 512
@@ -22,9 +22,8 @@ MAX_UNPROVED_PER_HOST: Final = 32
 
 
 def source_of(address: Address) -> str:
-    """Return the key under which connections are counted: an IPv6 host owns its whole /64 (RFC 4291 §2.5.4)."""
-    host = address[0].removeprefix(TCP_PREFIX)
-    return str(ipaddress.IPv6Network((host, 64), strict=False)) if ":" in host else host
+    """Return the key under which connections are counted."""
+    return addresses.source_of(address[0].removeprefix(TCP_PREFIX))
 
 
 class Places:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.http.proxies import caller, client_address, is_forwarded, networks, source_of
+from relay.base.addresses import source_of
+from relay.http.proxies import caller, client_address, is_forwarded, networks
 
 TRUSTED = networks(["127.0.0.1", "10.0.0.0/8", "fd00::/8"])
 
