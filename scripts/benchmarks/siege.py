@@ -23,7 +23,7 @@ import aiohttp
 import msgpack
 
 from scripts.benchmarks.crash_report import taken
-from scripts.benchmarks.rig import ROOT, Hosts, LoadProcess
+from scripts.benchmarks.rig import ROOT, Hosts, LoadProcess, give_way
 from scripts.benchmarks.tables import Row, percentile
 from scripts.benchmarks.thin import resident
 from scripts.benchmarks.whole import ROLES, Seat, Whole, gaps_of, whole
@@ -31,8 +31,6 @@ from tests.support.hostile_target import Target
 from tests.support.relay import PASSWORD
 
 CAMERAS, KBPS, GUESTS = 4, 500, 12
-NICE = 19
-"""Of attackers: out there they have machines of their own."""
 PAUSED = "paused"
 FILM_SECONDS = 3.0
 SETTLE_SECONDS = 3.0
@@ -367,7 +365,10 @@ HELD = {
 
 
 class Attacker:
-    """One attacker while the block lasts."""
+    """One attacker while the block lasts.
+
+    Out there attackers have machines of their own; here they get what the relay and the honest leave (`give_way`).
+    """
 
     def __init__(self, honest: Honest, name: str, target: Target) -> None:
         self._honest = honest
@@ -380,12 +381,14 @@ class Attacker:
     async def __aenter__(self) -> "Attacker":
         target = self._target
         if self._name.startswith("camera: "):
-            self._camera = LoadProcess(Hosts(loopback=True))
-            os.setpriority(os.PRIO_PROCESS, self._camera.process.pid, NICE)
+            self._camera = LoadProcess(Hosts(loopback=True), is_background=True)
             self._acting = asyncio.create_task(self._film(self._camera, target))
         else:
             pipe = asyncio.subprocess.PIPE
-            self._process = await asyncio.create_subprocess_exec(*self._command(target), cwd=ROOT, stdin=pipe, stdout=pipe)
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command(target), cwd=ROOT, stdin=pipe, stdout=pipe, start_new_session=True
+            )
+            give_way(self._process.pid)
             assert self._process.stdin is not None
             with contextlib.suppress(ConnectionError):
                 self._process.stdin.write(json.dumps(asdict(target)).encode() + b"\n")
@@ -405,7 +408,7 @@ class Attacker:
             await self._process.wait()
 
     def _command(self, target: Target) -> tuple[str, ...]:
-        python = ("nice", "-n", str(NICE), sys.executable, "-m")
+        python = (sys.executable, "-m")
         if self._name in HELD:
             kind, count, *addresses = HELD[self._name]
             return (*python, "tests.support.hostile_http", kind, str(target.port), count, *addresses)
