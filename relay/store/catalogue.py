@@ -251,11 +251,11 @@ class InterventionTable(_Table):
         return {row.intervention: row.motive for row in await self._all(query)}
 
 
-def inserting(row: Recording) -> Callable[[Connection], None]:
-    """Return the work that inserts a recording about to be opened, for a transaction of somebody else."""
+def inserting(row: Recording) -> Callable[[Connection, int], None]:
+    """Return the work that inserts a recording about to be opened, for the transaction of its journal entry."""
     statement = recordings.insert().values(**asdict(row))
 
-    def work(connection: Connection) -> None:
+    def work(connection: Connection, _leaf: int) -> None:
         connection.execute(statement)
 
     return work

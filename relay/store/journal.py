@@ -19,7 +19,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -33,15 +32,15 @@ from relay.base.clock import Clock, rfc3339
 from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
-from relay.evidence.log import SALT, Checkpoint, Tree, commitment, leaf_hash, open_by_any, sign_checkpoint
+from relay.evidence.log import Checkpoint, Tree, open_by_any, sign_checkpoint
 from relay.evidence.seal import Signer
-from relay.policy.texts import trimmed_text
 from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_to_completion, wait_within
 from relay.runtime.tasks import spawn
 from relay.store import journal_rows as rows
 from relay.store.anonymous import AnonymousRefusals
 from relay.store.checkpoints import CheckpointFile
 from relay.store.database import Database
+from relay.store.journal_bodies import refusal_entry, row_of, undoing
 from relay.store.journal_entry import NEED_MOTIVE
 from relay.store.journal_entry import Entry as Entry
 from relay.store.journal_entry import Operation as Operation
@@ -50,8 +49,8 @@ from relay.store.vault import FileOps
 
 logger = logging.getLogger(__name__)
 
-Beside: TypeAlias = Callable[[Connection], None]
-"""Work in the transaction of an entry."""
+Beside: TypeAlias = Callable[[Connection, int], None]
+"""Work in the transaction of an entry, whose leaf number it is given."""
 MAX_WAITING = 4096
 MAX_PER_COMMIT = 256
 CHECKPOINT_ENTRIES = 256
@@ -242,7 +241,7 @@ class Journal:
         except OurError:
             if not waiting.done.done() and not happened:
                 self._counters.count("journal_unanswered")
-                self._enqueue(_undoing(entry), waiting)
+                self._enqueue(undoing(entry), waiting)
             raise
 
     def _enqueue(self, entry: Entry, undoes: _Waiting | None = None, beside: Beside | None = None) -> _Waiting:
@@ -280,7 +279,7 @@ class Journal:
             self._counters.count("journal_repeated")
             return
         try:
-            await self.append(_refused(refusal, refusal.details()), happened=True, deadline=deadline)
+            await self.append(refusal_entry(refusal, refusal.details()), happened=True, deadline=deadline)
         except OurError:
             self._repeated.not_entered(refusal)
             raise
@@ -298,7 +297,7 @@ class Journal:
         refused: OurError | None = None
         for repeated in self._repeated.take_due(self._clock.monotonic(), everything=everything):
             try:
-                await self.append(_refused(repeated.refusal, repeated.details()))
+                await self.append(refusal_entry(repeated.refusal, repeated.details()))
             except OurError as error:
                 self._repeated.give_back(repeated)
                 refused = error
@@ -407,12 +406,13 @@ class Journal:
         made = self._rows(batch)
         if not made:
             return
-        beside = [waiting.beside for waiting in batch if waiting.beside is not None]
+        beside = [(waiting.beside, waiting.leaf) for waiting in batch if waiting.beside is not None]
 
         def write(connection: Connection) -> None:
             rows.insert(connection, made)
-            for work in beside:
-                work(connection)
+            for work, leaf in beside:
+                assert leaf is not None
+                work(connection, leaf)
 
         await self._database.write(write)
         self._counters.count("journal_commits")
@@ -430,60 +430,9 @@ class Journal:
                 waiting.done.cancel()  # the disk refused the entry that this one would undo: there is nothing to undo
                 continue
             waiting.leaf = self._tree.size + len(made)
-            made.append(_row(waiting.leaf, waiting))
+            undoes = None if waiting.undoes is None else waiting.undoes.leaf
+            made.append(row_of(waiting.leaf, waiting.at_ns, waiting.at, waiting.entry, undoes))
         return made
-
-
-def _refused(refusal: Refusal, details: Mapping[str, str | int | bool | None]) -> Entry:
-    return Entry(
-        Operation.REFUS, refusal.author, refusal.role, motive=refusal.motive, object_type=refusal.object_type,
-        object_id=refusal.object_id, result="denied", details=details,
-    )  # fmt: skip
-
-
-def _undoing(entry: Entry) -> Entry:
-    """Return the entry saying that another, which is queued already, was not carried out."""
-    kept = {name: entry.details[name] for name in ("view", "intervention", "recording") if name in entry.details}
-    details = {**kept, "event": "not carried out", "what": entry.details.get("event"), "reason": "the disk did not answer"}
-    return Entry(
-        Operation.SYSTEME, "relay", "system", object_type=entry.object_type, object_id=entry.object_id, result="error",
-        details=details,
-    )  # fmt: skip
-
-
-def _fields(waiting: _Waiting) -> dict[str, object]:
-    entry = waiting.entry
-    undone = {} if waiting.undoes is None else {"undoes": waiting.undoes.leaf}
-    return {
-        "at": waiting.at,
-        "author": trimmed_text(entry.author),
-        "role": entry.role,
-        "operation": entry.operation.value,
-        "motive": trimmed_text(entry.motive),
-        "object_type": entry.object_type,
-        "object_id": trimmed_text(entry.object_id),
-        "recipients": list(entry.recipients),
-        "result": entry.result,
-        "details": {**{name: _clean(value) for name, value in entry.details.items()}, **undone},
-    }
-
-
-def _clean(value: str | int | bool | None) -> str | int | bool | None:
-    """Return a value of an entry; a refusal carries the words of the refused, which no door has cleaned."""
-    return trimmed_text(value) if isinstance(value, str) else value
-
-
-def _row(leaf: int, waiting: _Waiting) -> rows.Row:
-    salt = secrets.token_bytes(SALT)
-    # The leaf number and time are part of the hashed bytes: a row that was moved contradicts itself.
-    body = canonical({"leaf": leaf, "at_ns": waiting.at_ns, **_fields(waiting)})
-    operation = waiting.entry.operation.value
-    return rows.Row(leaf, waiting.at_ns, operation, salt, body, leaf_hash(commitment(salt, body)))
-
-
-def canonical(value: Mapping[str, object]) -> bytes:
-    """Return canonical JSON: sorted keys, no white space, UTF-8; raises ValueError for NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def _fail(future: "asyncio.Future[int]", error: Exception) -> None:
