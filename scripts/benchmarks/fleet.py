@@ -1,4 +1,4 @@
-"""A hundred cameras at 500 kbit/s, all recorded and sealed, and four walls of sixteen tiles (`--cameras --walls --tiles`).
+"""A hundred cameras at 500 kbit/s, all recorded and sealed, and four walls of sixteen tiles; options change each number.
 
 The whole relay on 127.0.0.1 (one worker, one recorder), thin cameras in a process for each hundred, thin walls in another;
 every tile shows a camera of its own, as long as there are enough.  Each wall has its page's live socket, which gets the state
@@ -16,15 +16,17 @@ Owns: the fleet, its figures and their bounds.  Must never know: how a recording
 import argparse
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 from scripts.benchmarks.rig import Hosts, LoadProcess, Meter, attempt
 from scripts.benchmarks.tables import Row, busy_note, markdown, slope
 from scripts.benchmarks.whole import ROLES, WallSeat, Whole, loads, sending, verdicts, whole
 
 COLUMNS = (
-    "cameras", "tiles", "seconds", "packets_in", "packets_out", "lost_by_walls", "kernel_dropped",
+    "cameras", "kbps", "tiles", "seconds", "machine_busy", "packets_in", "packets_out", "lost_by_walls", "kernel_dropped",
     "pages_open", "cameras_seen", "page_messages_per_s", "page_kb_per_s", "recordings", "gaps",
 )  # fmt: skip
 PROCESSES = ("process", "cpu_share", "memory_first_mb", "memory_last_mb", "mb_per_minute")
@@ -42,7 +44,8 @@ async def measure(_: Hosts, options: argparse.Namespace) -> list[Row]:
     cameras, seconds = options.cameras or CAMERAS, options.seconds or 40.0
     walls, tiles = options.walls or WALLS, options.tiles or TILES
     longest = seconds + SETUP_SECONDS + SETUP_SECONDS_PER_CAMERA * cameras
-    row = await attempt(one_fleet(cameras, walls, tiles, seconds), {"cameras": cameras, "seconds": seconds}, longest)
+    fleet = one_fleet(cameras, options.kbps or KBPS, walls, tiles, seconds)
+    row = await attempt(fleet, {"cameras": cameras, "seconds": seconds}, longest)
     print(markdown([row], COLUMNS), "", markdown(row.get("processes", []), PROCESSES), sep="\n", flush=True)
     broken = list(broken_bounds(row, walls))
     if broken:
@@ -65,26 +68,28 @@ def broken_bounds(row: Row, walls: int) -> Iterator[str]:
         yield f"the walls missed {row['lost_by_walls']} packets"
 
 
-async def one_fleet(cameras: int, walls: int, tiles: int, seconds: float) -> Row:
+async def one_fleet(cameras: int, kbps: int, walls: int, tiles: int, seconds: float) -> Row:
     """Enrol and connect them all, measure, stop, verify."""
     async with whole() as found:
         with loads(1 + -(-cameras // CAMERAS_PER_PROCESS)) as (room, *fields):
             names = await found.enrol(cameras)
             async with all_sending(fields, 0.05):  # who is there already must not wait for the others: that would be a gap
-                await asyncio.gather(*(connect(found, field, names[at :: len(fields)]) for at, field in enumerate(fields)))
+                await asyncio.gather(
+                    *(connect(found, field, names[at :: len(fields)], kbps) for at, field in enumerate(fields))
+                )
             row = await filmed(found, fields, room, names, (walls, tiles), seconds)
             async with all_sending(fields):  # a camera that fell silent before the end would leave a gap of our making
                 await found.relay.stop()
         codes, gaps = await asyncio.to_thread(verdicts, found.relay)
     whole_ones = codes.count(0)
     verified = {"recordings": f"{whole_ones} of {len(codes)} whole", "whole": whole_ones}
-    return {**row, **verified, "gaps": len(gaps), "gap_spans": gaps[:100]}
+    return {**row, **verified, "kbps": kbps, "gaps": len(gaps), "gap_spans": gaps[:100]}
 
 
-async def connect(found: Whole, field: LoadProcess, names: list[str]) -> None:
+async def connect(found: Whole, field: LoadProcess, names: list[str], kbps: int) -> None:
     """Connect the cameras of one process, one after the other."""
     for camera in names:
-        await found.publish(field, camera, kbps=KBPS)
+        await found.publish(field, camera, kbps=kbps)
 
 
 @contextlib.asynccontextmanager
@@ -112,16 +117,17 @@ async def filmed(
     for wall in walls:
         wall.messages = wall.bytes = 0
         wall.cameras.clear()
-    sampling = asyncio.create_task(sampled(found, seconds))
+    sampling, idle = asyncio.create_task(sampled(found, seconds)), idle_seconds()
     seen, *sent = await asyncio.gather(
         *(load.ask("run", seconds=seconds, delays=False, settle=False) for load in (room, *fields))
     )
     processes = [process_row(role, meters[role].used() / seconds, await sampling) for role in ROLES]
-    after = await counters(found)
+    after, idle = await counters(found), idle_seconds() - idle
     return {
         "cameras": len(names),
         "tiles": count * tiles,
         "seconds": seconds,
+        "machine_busy": 1 - idle / (seconds * (os.cpu_count() or 1)),
         "packets_in": sum(each["sent"] for each in sent),
         "packets_out": sum(seen["packets"]),
         "lost_by_walls": sum(seen["lost"]),
@@ -133,6 +139,12 @@ async def filmed(
         "processes": processes,
         "note": "; ".join(filter(None, (busy_note(each["busy"]) for each in (seen, *sent)))),
     }
+
+
+def idle_seconds() -> float:
+    """Return how long all processors together had nothing to do since the machine began (proc(5), /proc/stat)."""
+    columns = Path("/proc/stat").read_text().split(maxsplit=5)
+    return float(columns[4]) / os.sysconf("SC_CLK_TCK")
 
 
 async def counters(found: Whole) -> dict[str, float]:
