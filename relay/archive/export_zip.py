@@ -10,7 +10,10 @@ All functions block; they run in one thread.
     <recording>/derived/playable.mp4      DERIVED playable copy, remuxed; not sealed, proves nothing
     <recording>/verify.py                 standalone verifier (Python and `cryptography`)
     <recording>/public_key.hex            for convenience: trust only a verdict under a key from elsewhere
+    <recording>/LISEZMOI.txt              what these files are and the one command that checks them, in French and English
     <recording>/manifest.json             who asked, on what basis, and SHA-256 of every file above
+    <recording>/extraction                signed list of every file that the chain does not cover; last, because digests are
+                                          known only then
 """
 
 import hashlib
@@ -19,13 +22,15 @@ import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from relay.archive import notice
 from relay.base.codes import Code
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.chain import iterate
+from relay.evidence.extraction import EXTRACTION, MANIFEST, ListedFile
 from relay.evidence.lipsync import Shift, sound_shifts
 from relay.evidence.records import Link, TrackKind
 from relay.runtime.cage import program_environment
@@ -86,6 +91,10 @@ class Parts:
     derive: Sequence[str] | None
     """Command that reads the sealed plain bytes on its standard input and writes the playable copy on its standard output;
     it is given `--sound-shifts TICKS:NS,…`, and `--sound` where there is any."""
+    sign_list: Callable[[Sequence[ListedFile]], bytes]
+    """Returns the signed list of these files (`evidence.extraction`); called last, when every digest is known."""
+    beside: Mapping[str, bytes] = field(default_factory=dict)
+    """Further files by name, relative to the recording's folder; the signed list covers them."""
     facts: dict[str, Any] = field(default_factory=dict)
     """Requester, legal basis and interval, for the manifest."""
 
@@ -98,7 +107,7 @@ class ExportZip:
         self._parts = parts
         self._read = read
         self._progress = progress
-        self._digests: dict[str, str] = {}
+        self._files: list[ListedFile] = []
         self._done = 0
 
     def write(self) -> bytes:
@@ -110,25 +119,37 @@ class ExportZip:
             for number, succession in enumerate(parts.successions, 1):
                 self._put(f"succession-{number:04d}", [succession])
             self._put("revocations", [parts.revocations])
+            sealed = {"chain"}
             for segment, links in _by_segment(parts.selection.links):
+                sealed.add(f"{segment:05d}.mp4")
                 self._put(f"{segment:05d}.mp4", self._plain(links))
             if parts.derive is not None:
                 self._put("derived/playable.mp4", self._derived([*parts.derive, *_options(parts.selection)]))
+            for name, content in parts.beside.items():
+                self._put(name, [content])
             self._put("verify.py", [parts.verifier])
             self._put("public_key.hex", [parts.public_key.hex().encode() + b"\n"])
-            manifest = {**parts.facts, "files": self._digests, "derived": "derived/ is remuxed, not sealed, and proves nothing"}
-            text = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False).encode()
-            self._put("manifest.json", [text])
-        return hashlib.sha256(text).digest()
+            self._put(notice.NAME, [notice.notice(parts.recording)])
+            manifest = self._manifest()
+            self._put(MANIFEST, [manifest])
+            self._put(EXTRACTION, [parts.sign_list([file for file in self._files if file.name not in sealed])])
+        return hashlib.sha256(manifest).digest()
+
+    def _manifest(self) -> bytes:
+        digests = {file.name: file.digest.hex() for file in self._files}
+        derived = "derived/ is remuxed from the sealed files and is not sealed itself; `extraction` signs its digest"
+        facts = {**self._parts.facts, "files": digests, "derived": derived}
+        return json.dumps(facts, sort_keys=True, indent=1, ensure_ascii=False).encode()
 
     def _put(self, name: str, pieces: Iterable[bytes]) -> None:
-        digest = hashlib.sha256()
+        digest, length = hashlib.sha256(), 0
         info = zipfile.ZipInfo(f"{self._parts.recording}/{name}", _EPOCH)
         with self._zip.open(info, "w", force_zip64=True) as file:
             for piece in pieces:
                 digest.update(piece)
+                length += len(piece)
                 file.write(piece)
-        self._digests[name] = digest.hexdigest()
+        self._files.append(ListedFile(name, length, digest.digest()))
 
     def _plain(self, links: Sequence[Link]) -> Iterator[bytes]:
         """Yield a segment's plain bytes, one fragment at a time.  A fragment that differs from its link stops the export."""

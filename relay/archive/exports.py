@@ -21,6 +21,7 @@ from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.base.ids import new_id
+from relay.evidence.extraction import ListedFile, sign_extraction
 from relay.evidence.records import Link
 from relay.evidence.statement import sign_revocations, sign_statement
 from relay.people.authorize import Authorizer
@@ -248,6 +249,13 @@ class Exports:
             issued_ns=self._clock.utc_ns(),
         )
         keys, now_ns = self._keyring, self._clock.utc_ns()
+        signer = keys.signer
+
+        def sign_list(files: Sequence[ListedFile]) -> bytes:
+            return sign_extraction(
+                signer, recording=export.recording, head=selection.head, files=files, issued_ns=self._clock.utc_ns()
+            )
+
         return Parts(
             export.recording,
             selection,
@@ -257,7 +265,8 @@ class Exports:
             sign_revocations(keys.signer, head=selection.head, issued_ns=now_ns, revoked=self._revoked),
             self._verifier,
             self._derive,
-            _facts(export, row, now_ns),
+            sign_list,
+            facts=_facts(export, row, now_ns),
         )
 
     def _plain(self, recording: str, link: Link) -> bytes:

@@ -216,6 +216,47 @@ class Code(Enum):
         "l'attestation d'intervalle ne correspond pas à cette chaîne : {why}",
         "the statement of the interval does not fit this chain: {why}",
     )
+    EXTRACTION_FOREIGN = (
+        Axis.ORIGIN,
+        True,
+        "la liste signée des fichiers remis (extraction) n'est pas signée par la clé de confiance : rien de ce qu'elle dit "
+        "n'est prouvé, ni manifest.json",
+        "the signed list of the files handed over (extraction) is not signed by the trusted key: neither what it says nor "
+        "manifest.json is proved",
+    )
+    EXTRACTION_NEWER = (
+        Axis.ORIGIN,
+        True,
+        "la liste signée des fichiers remis (extraction) est d'un format plus récent que ce vérificateur : demandez le "
+        "vérificateur du service",
+        "the signed list of the files handed over (extraction) is of a newer format than this verifier: ask the service for "
+        "its verifier",
+    )
+    EXTRACTION_MISMATCH = (
+        Axis.INTEGRITY,
+        True,
+        "la liste signée des fichiers remis (extraction) est celle d'un autre enregistrement ou d'une autre chaîne",
+        "the signed list of the files handed over (extraction) is about another recording or another chain",
+    )
+    EXTRACTION_REVOKED = (
+        Axis.ORIGIN,
+        True,
+        "la liste signée des fichiers remis (extraction) l'est par une clé révoquée : rien n'atteste qu'elle existait avant",
+        "the signed list of the files handed over (extraction) is signed by a revoked key: nothing attests that it existed "
+        "before",
+    )
+    LISTED_ALTERED = (
+        Axis.INTEGRITY,
+        True,
+        "le fichier {file} n'est plus celui qui a été remis avec cet enregistrement",
+        "file {file} is no longer the one that was handed over with this recording",
+    )
+    LISTED_MISSING = (
+        Axis.COMPLETENESS,
+        True,
+        "le fichier {file}, remis avec cet enregistrement, manque ou ne peut être lu",
+        "file {file}, which was handed over with this recording, is missing or cannot be read",
+    )
     DERIVED_ONLY = (
         Axis.INTEGRITY,
         True,
@@ -270,6 +311,24 @@ class Code(Enum):
         False,
         "le fichier {file} n'est pas couvert par le sceau",
         "file {file} is not covered by the seal",
+    )
+    NOT_LISTED = (
+        Axis.INTEGRITY,
+        False,
+        "le fichier {file} n'a pas été remis avec cet enregistrement : ni le sceau ni la liste signée ne le couvrent",
+        "file {file} was not handed over with this recording: neither the seal nor the signed list covers it",
+    )
+    EXTRACTION_CHECKED = (
+        Axis.INTEGRITY,
+        False,
+        "les {count} autres fichiers de l'export sont ceux que le relais a remis et signés le {at}",
+        "the {count} other files of the export are those that the relay handed over and signed at {at}",
+    )
+    MANIFEST_UNSIGNED = (
+        Axis.ORIGIN,
+        False,
+        "manifest.json (requérant, fondement, procédure) n'est pas signé : rien ne prouve ce qu'il dit",
+        "manifest.json (requester, basis, procedure) is not signed: nothing proves what it says",
     )
     NOT_EXPORTED = (
         Axis.COMPLETENESS,

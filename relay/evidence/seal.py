@@ -25,6 +25,7 @@ DOMAIN_ROLLOVER = b"bodycam-relay session rollover 1\n"
 DOMAIN_STATEMENT = b"bodycam-relay interval statement 1\n"
 DOMAIN_SUCCESSION = b"bodycam-relay key succession 1\n"
 DOMAIN_REVOCATIONS = b"bodycam-relay revoked keys 1\n"
+DOMAIN_EXTRACTION = b"bodycam-relay extraction 1\n"
 
 DIGEST = 32
 KEY = 32

@@ -37,6 +37,7 @@ MODULES = (
     "relay.evidence.media",
     "relay.evidence.order",
     "relay.evidence.trust",
+    "relay.evidence.extraction",
     "relay.evidence.continuity",
     "relay.evidence.lipsync",
     "relay.evidence.derived",

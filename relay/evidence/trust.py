@@ -3,7 +3,7 @@
 Owns: when the origin counts as proved.  Must never know: media, times of fragments, where keys are kept.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relay.base.errors import TheirError
@@ -38,6 +38,8 @@ class Trust:
     signer: str = ""
     _keys: dict[bytes, bytes] = field(default_factory=dict)
     _used: set[bytes] = field(default_factory=set)
+    _extractor: bytes | None = None
+    """The key that signed the list of the extraction."""
     _lists: list[Revocations] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -111,12 +113,24 @@ class Trust:
         else:
             self._used.add(key)
 
+    def extraction(self, issuer: bytes, holds: Callable[[bytes], bool]) -> bool:
+        """Judge the signature of an extraction's list, which `holds` checks; return whether a trusted key made it."""
+        key = self._keys.get(issuer)
+        if key is None or not holds(key):
+            self.collector.add(Code.EXTRACTION_FOREIGN)
+            return False
+        self._extractor = key
+        return True
+
     def revocations(self, head: bytes) -> None:
         """Judge the keys used: a revoked key vouches only for a head that a checkpoint held before the revocation."""
         revoked = {**self._listed(head), **(self.revoked or {})}
         for key in sorted(self._used & set(revoked)):
             if head not in revoked[key]:
                 self.collector.add(Code.KEY_REVOKED, key=key_id(key).hex())
+        if self._extractor in revoked:
+            # A checkpoint held the chain's head, but never this list: a thief can sign another one today.
+            self.collector.add(Code.EXTRACTION_REVOKED)
 
     def _listed(self, head: bytes) -> dict[bytes, frozenset[bytes]]:
         """Return the keys on any list; the head is attested only where every list that names the key says so."""

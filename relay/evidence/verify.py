@@ -16,6 +16,7 @@ from relay.base.errors import Kind, TheirError
 from relay.evidence.chain import MAX_RECORD, PREAMBLE, Record, parse_record, record_length
 from relay.evidence.continuity import Continuity, Scope
 from relay.evidence.derived import Derived
+from relay.evidence.extraction import EXTRACTION, ExtractionCheck
 from relay.evidence.findings import FindingCollector
 from relay.evidence.media import MAX_FRAGMENT, MediaCheck, Reader, SubfolderReader, Submit, run_inline
 from relay.evidence.order import Order
@@ -159,6 +160,7 @@ class _Verification:
     trust: Trust = field(init=False)
     media: MediaCheck = field(init=False)
     times: Continuity = field(init=False)
+    extraction: ExtractionCheck = field(init=False)
     copies: list[Derived] = field(default_factory=list)
     _total: int = 0
 
@@ -166,6 +168,7 @@ class _Verification:
         self.order = Order(self.collector)
         self.trust = Trust(self.collector, self.public_key, self.revoked)
         self.media = MediaCheck(self.reader, self.collector, self.form, self.recording_key, self.submit)
+        self.extraction = ExtractionCheck(self.reader, self.names, self.collector)
         self._total = sum(self.reader.size(name) for name in self.names)
 
     def run(self) -> Verdict:
@@ -194,6 +197,7 @@ class _Verification:
                 self.collector.add(Code.STATEMENT_MISMATCH, why=error.detail)
             else:
                 self.trust.statement(self.statement)
+        self.extraction.read(self.trust)
         for name in self.names:
             if _PLAYABLE.fullmatch(name) and not _SEGMENT.fullmatch(name):
                 self.copies.append(Derived(self.reader, name, self.collector))
@@ -316,6 +320,7 @@ class _Verification:
         if self.form is Form.DERIVED:
             self.collector.add(Code.DERIVED_ONLY)
         self.trust.revocations(self.head)
+        self.extraction.finish(self.start.recording if self.start else None, self.head)
         self._missing()
         self._other_files()
 
@@ -357,13 +362,15 @@ class _Verification:
                 self.collector.add(Code.FRAGMENTS_MISSING, first, last=last, count=last - first + 1)
 
     def _other_files(self) -> None:
-        known = {CHAIN, STATEMENT, REVOCATIONS} | self.media.known | {copy.name for copy in self.copies}
-        for name in sorted(set(self.names) - known):
-            if _SEGMENT.fullmatch(name) and self.start is None:
-                continue
+        documents = {STATEMENT, REVOCATIONS, EXTRACTION} | {copy.name for copy in self.copies}
+        for name in sorted(set(self.names) - self.media.known - {CHAIN}):
             if _SEGMENT.fullmatch(name):
-                self.collector.add(Code.FOREIGN_FILE, file=name)
-            elif name.split("-")[0] != "succession":
+                if self.start is not None:
+                    self.collector.add(Code.FOREIGN_FILE, file=name)
+            elif self.extraction.believed:
+                if name != EXTRACTION and not self.extraction.lists(name):
+                    self.collector.add(Code.NOT_LISTED, file=name)
+            elif name not in documents and name.split("-")[0] != "succession":
                 self.collector.add(Code.NOT_COVERED, file=name)
 
     # --- adding up ----------------------------------------------------------------------------------------------------

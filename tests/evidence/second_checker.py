@@ -32,6 +32,8 @@ I_CODES = set(
         "plain_differs",
         "derived_differs",
         "derived_unreadable",
+        "extraction_mismatch",
+        "listed_altered",
     ]
 )
 C_CODES = set(
@@ -44,6 +46,7 @@ C_CODES = set(
         "fragment_missing",
         "gap_unexplained",
         "statement_mismatch",
+        "listed_missing",
     ]
 )
 O_CODES = set(
@@ -55,6 +58,9 @@ O_CODES = set(
         "key_revoked",
         "revocations_foreign",
         "statement_foreign",
+        "extraction_foreign",
+        "extraction_newer",
+        "extraction_revoked",
     ]
 )
 T_CODES = {"certificate_life", "clock_back", "retimed", "derived_time"}
@@ -290,6 +296,7 @@ class Check:
     head: bytes = bytes(32)
     statement: dict[str, Any] | None = None
     suspect: bool = False
+    all_revoked: set[bytes] = field(default_factory=set)
 
     def run(self) -> tuple[int, str, str, str, str, str]:
         chain = self.files["chain"]
@@ -300,6 +307,7 @@ class Check:
             self.read_statement(keys)
         self.order(chain)
         self.certificates(keys)
+        self.extraction(keys)
         self.ends()
         self.times()
         self.fragments()
@@ -417,6 +425,48 @@ class Check:
         revoked = self.listed(keys) | {key: self.head in heads for key, heads in self.revoked.items()}
         if any(not revoked[key] for key in used if key in revoked):
             self.findings.add("key_revoked")
+        self.all_revoked = set(revoked)
+
+    # §5a, §7.5a
+    def extraction(self, keys: dict[bytes, bytes]) -> None:
+        data = self.files.get("extraction")
+        if data is None:
+            return
+        if data[:8] == b"BCREXTRA" and data[8:10] > b"\0\1":
+            self.findings.add("extraction_newer")
+            return
+        files: dict[bytes, tuple[int, bytes]] = {}
+        try:
+            if data[:10] != b"BCREXTRA\0\1" or len(data) > 65536:
+                raise Bad("extraction")
+            r = In(data[10:])
+            recording, head, _ = r.text(64), r.raw(32), r.u(8)
+            for _ in range(r.var(200)):
+                name = r.text(200).encode()
+                if files and name <= max(files):
+                    raise Bad("order")
+                files[name] = r.var(), r.raw(32)
+            issuer, at = r.raw(32), r.at
+            signature = r.raw(64)
+            r.done()
+            body = b"bodycam-relay extraction 1\n" + data[10 : 10 + at]
+            if issuer not in keys or not signed(keys[issuer], body, signature):
+                raise Bad("foreign")
+        except Bad:
+            self.findings.add("extraction_foreign")
+            return
+        if keys[issuer] in self.all_revoked:
+            self.findings.add("extraction_revoked")
+        begin = next((rec.body for rec in self.good if rec.kind == "start"), None)
+        if head != self.head or (begin is not None and begin["recording"] != recording):
+            self.findings.add("extraction_mismatch")
+            return
+        for name, (length, digest) in files.items():
+            there = self.files.get(name.decode())
+            if there is None:
+                self.findings.add("listed_missing")
+            elif len(there) != length or sha(there) != digest:
+                self.findings.add("listed_altered")
 
     # §6a
     def listed(self, keys: dict[bytes, bytes]) -> dict[bytes, bool]:

@@ -423,7 +423,7 @@ NESTED = b""
 for _ in range(1000):
     NESTED = box(b"moov", NESTED)
 
-VECTORS = [
+VECTORS: list[Vector] = [
     # --- intact -------------------------------------------------------------------------------------------------------
     Vector("plain", "SIPPPPE", nothing, ".....", "SCPC"),
     Vector("with its key", "SIPPPPE", nothing, ".....", "ICPC", recording_key=RECORDING_KEY),
@@ -977,3 +977,7 @@ VECTORS = [
         "chain_unreadable",
     ),
 ]
+
+from tests.evidence import vectors_documents  # noqa: E402  (it is written with what stands above)
+
+VECTORS += vectors_documents.VECTORS

@@ -6,7 +6,7 @@ Issue: within 40 ms after loss, DTX and restarts where the camera sends reports;
 import asyncio
 import contextlib
 import zipfile
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from relay.base.ids import new_id
 from relay.channel import messages
 from relay.channel.framing import Connection
 from relay.evidence.chain import Link, iterate
+from relay.evidence.extraction import ListedFile, sign_extraction
 from relay.evidence.lipsync import sound_shifts
 from relay.evidence.standalone import single_file
 from relay.evidence.statement import sign_revocations, sign_statement
@@ -75,7 +76,14 @@ class Scene:
             issued_ns=EPOCH + 200 * NS,
         )
         revoked = sign_revocations(keyring.signer, head=selection.head, issued_ns=EPOCH + 200 * NS, revoked={})
-        parts = Parts(self.recording, selection, statement, keyring.public_key, (), revoked, single_file().encode(), DERIVE)
+
+        def sign_list(files: Sequence[ListedFile]) -> bytes:
+            return sign_extraction(
+                keyring.signer, recording=self.recording, head=selection.head, files=files, issued_ns=EPOCH + 200 * NS
+            )
+
+        verifier = single_file().encode()
+        parts = Parts(self.recording, selection, statement, keyring.public_key, (), revoked, verifier, DERIVE, sign_list)
         with path.open("wb") as sink:
             ExportZip(sink, parts, self.plain, lambda _share: None).write()
         return path

@@ -16,6 +16,7 @@ from typing import Any
 from relay.base.errors import Kind, TheirError
 from relay.evidence.boxes import track_parts
 from relay.evidence.chain import ChainWriter, Record, iterate, recover, survey
+from relay.evidence.extraction import EXTRACTION, ListedFile, sign_extraction
 from relay.evidence.records import Cause, ClockMap, Gap, Link, Original, Reason, Start, SyncSource, TrackKind
 from relay.evidence.seal import MemorySigner, SessionSigner, encrypt_fragment, issue_certificate, sha256
 from relay.evidence.statement import sign_statement
@@ -161,6 +162,21 @@ class Built:
         if first is not None and last is not None:
             files["statement"] = self.statement(first, last)
         return files
+
+    def handed_over(
+        self, files: dict[str, bytes], longterm: MemorySigner | None = None, *, head: bytes | None = None, recording: str = ""
+    ) -> dict[str, bytes]:
+        """Return an export with its signed list of the files that the chain does not cover."""
+        sealed = {"chain", EXTRACTION} | {f"{link.segment:05d}.mp4" for link in self.links}
+        listed = [ListedFile(name, len(data), sha256(data)) for name, data in files.items() if name not in sealed]
+        extraction = sign_extraction(
+            longterm or self.longterm,
+            recording=recording or self.recording,
+            head=head or self.records()[-1].head,
+            files=listed,
+            issued_ns=T0 + DAY,
+        )
+        return {**files, EXTRACTION: extraction}
 
     def statement(self, first: int, last: int, longterm: MemorySigner | None = None, later_ns: int = 0) -> bytes:
         """Return the signed statement of an interval given by its fragments; `later_ns` prolongs what it claims."""

@@ -16,6 +16,7 @@ import pytest
 
 from relay.archive.exports import Delivery, ExportRequest, Exports
 from relay.base.errors import Kind, OurError, TheirError
+from relay.evidence.extraction import read_extraction
 from relay.evidence.verdict import Code
 from relay.evidence.verify import verify
 from relay.store.catalogue import Export
@@ -69,7 +70,9 @@ async def test_an_archive_verifies_for_its_interval_with_nothing_but_the_public_
             "00000.mp4",
             "verify.py",
             "public_key.hex",
+            "LISEZMOI.txt",
             "manifest.json",
+            "extraction",
         }
         assert archive.testzip() is None
         archive.extractall(tmp_path)
@@ -82,6 +85,26 @@ async def test_an_archive_verifies_for_its_interval_with_nothing_but_the_public_
     assert (verdict.integrity, verdict.completeness) == ("intact", "complete for this interval")
     assert verdict.marks == ".-..--"
     assert {note.code for note in verdict.notes} >= {Code.REVOCATION_CHECKED}
+
+
+@pytest.mark.parametrize("last", [2.8, 60], ids=["interval", "whole"])
+async def test_the_signed_list_covers_every_file_that_the_chain_does_not(house: House, tmp_path: Path, last: float) -> None:
+    recording, exports = await house.record(seconds=5), _exports(house, None)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording, 0, last))
+    with zipfile.ZipFile(io.BytesIO(await _deliver(exports, export))) as archive:
+        assert archive.namelist()[-1] == f"{recording}/extraction"
+        archive.extractall(tmp_path)
+    folder = tmp_path / recording
+    found = read_extraction((folder / "extraction").read_bytes())
+    sealed = {"chain", "extraction", "00000.mp4"}
+    assert {file.name for file in found.files} == {path.name for path in folder.iterdir()} - sealed
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("OPJ Bernard", "OPJ Dupont"))
+    with closing(FolderReader(folder)) as reader:
+        verdict = verify(reader, house.keyring.public_key)
+    assert [(finding.code, dict(finding.values)) for finding in verdict.findings] == [
+        (Code.LISTED_ALTERED, {"file": "manifest.json"})
+    ]
 
 
 async def test_an_archive_carries_the_successions_of_the_key_that_sealed_it(house: House, tmp_path: Path) -> None:
@@ -97,9 +120,9 @@ async def test_an_archive_carries_the_successions_of_the_key_that_sealed_it(hous
     with closing(FolderReader(tmp_path / recording)) as reader:
         assert verify(reader, new).findings == ()
         foreign = {finding.code.name for finding in verify(reader, old).findings}
-        assert foreign == {"STATEMENT_FOREIGN", "REVOCATIONS_FOREIGN"}
-        # The new key signed the statement only: that counts as well.
-        for heads, said in (((), ["KEY_REVOKED"]), ((head,), [])):
+        assert foreign == {"STATEMENT_FOREIGN", "REVOCATIONS_FOREIGN", "EXTRACTION_FOREIGN"}
+        # The new key signed the statement and the list only.  A checkpoint that held the head never held the list.
+        for heads, said in (((), ["KEY_REVOKED", "EXTRACTION_REVOKED"]), ((head,), ["EXTRACTION_REVOKED"])):
             assert [finding.code.name for finding in verify(reader, new, revoked={new: heads}).findings] == said
 
 
@@ -117,6 +140,10 @@ async def test_who_has_only_the_key_and_an_archive_learns_of_a_revocation(house:
         verdict = verify(reader, house.keyring.public_key)
     assert {finding.code for finding in verdict.findings} == (set() if known else {Code.KEY_REVOKED})
     (tmp_path / recording / "revocations").unlink()
+    with closing(FolderReader(tmp_path / recording)) as reader:
+        thinned = verify(reader, house.keyring.public_key)
+    assert {finding.code for finding in thinned.findings} == {Code.LISTED_MISSING}
+    (tmp_path / recording / "extraction").unlink()
     with closing(FolderReader(tmp_path / recording)) as reader:
         stripped = verify(reader, house.keyring.public_key)
     assert (stripped.exit_code, Code.REVOCATION_UNCHECKED in {note.code for note in stripped.notes}) == (0, True)
