@@ -26,6 +26,7 @@ from relay.transport.tcp_places import Places
 
 declare(
     tcp_refused="TCP connections refused because all places were taken by peers",
+    tcp_gone="TCP connections that were over before they were accepted",
     tcp_replaced="TCP connections without an authentic check closed because newer ones needed their places",
     tcp_abused="TCP connections closed because their peer sent mostly what cannot be used",
     tcp_expired="TCP connections closed because no authentic check came in time",
@@ -97,6 +98,10 @@ class TcpListener:
 
     def admit(self, connection: "Connection") -> bool:
         """Give a new connection a place; False where all are taken by peers."""
+        before = self.connections.get(connection.address)
+        if before is not None:
+            # Its peer ended it and came again from the same port, and the end was not read yet.
+            before.abort()
         host = connection.address[0].removeprefix(TCP_PREFIX)
         if not self._places.take(connection.address, is_known=self.receiver.is_known_host(host)):
             self.counters.count("tcp_refused")
@@ -154,8 +159,12 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Admit or refuse."""
         stream = cast(asyncio.Transport, transport)  # uvloop's is one without descending from it
-        host, port = stream.get_extra_info("peername")[:2]
-        self.address = (TCP_PREFIX + host, port)
+        peer = stream.get_extra_info("peername")
+        if peer is None:  # reset while it waited to be accepted: uvloop finds no address any more
+            self._listener.counters.count("tcp_gone")
+            stream.abort()
+            return
+        self.address = (TCP_PREFIX + peer[0], peer[1])
         if self._listener.admit(self):
             self._transport = stream
         else:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import struct
 from collections.abc import AsyncIterator
 
 import pytest
@@ -56,7 +57,7 @@ class FakeReceiver:
 class Wire(asyncio.Transport):
     """The transport half of a connection, by hand."""
 
-    def __init__(self, peer: Address = ("192.0.2.1", 5000)) -> None:
+    def __init__(self, peer: Address | None = ("192.0.2.1", 5000)) -> None:
         super().__init__({"peername": peer})
         self.aborted = False
         self.paused = False
@@ -346,3 +347,55 @@ async def test_a_host_with_a_live_peer_has_a_place_that_strangers_cannot_take() 
 def _connections(port: Port) -> int:
     assert port._tcp is not None
     return len(port._tcp.connections)
+
+
+def test_a_connection_that_comes_again_from_the_same_port_before_its_end_was_read_is_counted_once() -> None:
+    opened, receiver, _ = listener()
+    receiver.proved = False
+    for _ in range(2 * MAX_UNPROVED_PER_HOST):
+        earlier, first = connected(opened)
+        later, _ = connected(opened)
+        assert first.aborted
+        earlier.connection_lost(None)
+        assert list(opened.connections.values()) == [later]
+        later.connection_lost(None)
+        assert not opened.connections
+    assert [connected(opened, ("192.0.2.1", port))[0].address for port in range(1, 3)] == list(opened.connections)
+
+
+def test_a_connection_that_was_reset_before_it_was_accepted_is_dropped_and_counted() -> None:
+    opened, receiver, _ = listener()
+    connection, wire = Connection(opened), Wire(None)
+    connection.connection_made(wire)
+    assert wire.aborted
+    connection.data_received(frame(b"late"))
+    connection.connection_lost(None)
+    assert opened.counters.values["tcp_gone"] == 1
+    assert not opened.connections and not receiver.lost and not receiver.datagrams
+
+
+async def test_connections_that_are_reset_at_once_and_come_again_from_the_same_port_leave_nothing_behind() -> None:
+    receiver, clock = FakeReceiver(), SystemClock()
+    receiver.proved = False
+    opened, listening = TcpListener(receiver, clock.monotonic, Counters()), socket.create_server(("127.0.0.1", 0))
+    await opened.listen(listening)
+    address = listening.getsockname()
+
+    def connect(port: int) -> socket.socket:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # `close` sends a reset
+        sock.bind(("127.0.0.1", port))
+        sock.connect(address)
+        return sock
+
+    first = connect(0)
+    port = first.getsockname()[1]
+    for _ in range(2 * MAX_UNPROVED_PER_HOST):
+        first.close()
+        first = connect(port)
+        await asyncio.sleep(0)
+    await until(lambda: len(opened.connections) == 1)
+    first.close()
+    await until(lambda: not opened.connections)
+    opened.close()
