@@ -6,6 +6,7 @@ A check finds its peer by our ufrag.  No state and no work beyond that look-up a
 authentic check (I9).
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from relay.base.counters import Counters, declare
@@ -32,7 +33,11 @@ CONTESTED_SECONDS: Final = 2.0
 class ConnectivityChecks:
     """Takes binding requests for the peers of a table, and answers them."""
 
-    def __init__(self, table: PeerTable, sender: Sender, counters: Counters) -> None:
+    def __init__(
+        self, table: PeerTable, sender: Sender, counters: Counters, on_evicted: Callable[[Address], None]
+    ) -> None:
+        """`on_evicted`: an address is no longer its peer's, because the peer has newer ones."""
+        self._on_evicted = on_evicted
         self._table = table
         self._sender = sender
         self._counters = counters
@@ -71,6 +76,7 @@ class ConnectivityChecks:
         self._table.take_address(source, peer)
         if outcome.evicted is not None:
             self._table.drop_address(outcome.evicted)
+            self._on_evicted(outcome.evicted)
         if outcome.retired is not None:
             self._table.retire(outcome.retired)
         self._counters.count("stun_accepted")

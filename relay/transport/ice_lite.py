@@ -32,6 +32,8 @@ TCP_PREFIX: Final = "tcp!"
 
 MAX_ADDRESSES: Final = 8
 """Validated addresses kept per peer: every interface of a phone, twice."""
+MAX_TCP_ADDRESSES: Final = 3
+"""Of these, TCP connections: the port has few places for them, and browsers open one per interface."""
 MAX_TRANSACTIONS: Final = 256
 """Checks remembered per peer: minutes of Chromium's."""
 FORGED_BY_STRANGERS: Final = 100.0
@@ -194,9 +196,14 @@ class IceLite:
 
     def _validate(self, source: Address, now: float) -> Address | None:
         self.validated[source] = now
-        if len(self.validated) <= MAX_ADDRESSES:
+        by_tcp = [address for address in self.validated if address[0].startswith(TCP_PREFIX)]
+        if len(by_tcp) > MAX_TCP_ADDRESSES:
+            candidates = by_tcp
+        elif len(self.validated) > MAX_ADDRESSES:
+            candidates = list(self.validated)
+        else:
             return None
-        oldest = min((a for a in self.validated if a not in (source, self.selected)), key=lambda a: self.validated[a])
+        oldest = min((a for a in candidates if a not in (source, self.selected)), key=lambda a: self.validated[a])
         del self.validated[oldest]
         return oldest
 

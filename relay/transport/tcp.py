@@ -28,6 +28,7 @@ declare(
     tcp_refused="TCP connections refused because all places were taken by peers",
     tcp_gone="TCP connections that were over before they were accepted",
     tcp_replaced="TCP connections without an authentic check closed because newer ones needed their places",
+    tcp_retired="TCP connections of peers closed because the same peer opened newer ones",
     tcp_abused="TCP connections closed because their peer sent mostly what cannot be used",
     tcp_expired="TCP connections closed because no authentic check came in time",
     tcp_malformed="TCP connections closed for a frame of an impossible length",
@@ -120,6 +121,13 @@ class TcpListener:
         """A connection is gone."""
         del self.connections[address]
         self._places.leave(address)
+
+    def retire(self, address: Address) -> None:
+        """Close the connection behind an address, if there is one: its peer has newer ones."""
+        connection = self.connections.get(address)
+        if connection is not None:
+            self.counters.count("tcp_retired")
+            connection.abort()
 
     def drop(self, addresses: Iterable[Address]) -> None:
         """Close the connections of an abusive peer: unlike over UDP, nobody else can have sent its datagrams."""

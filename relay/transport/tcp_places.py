@@ -6,7 +6,8 @@ Must never know: sockets, clocks, what comes over a connection.
 Three groups.  *Proved*: an authentic check came over the connection.  *Known*: none came yet, but a live peer has an address of
 that host.  *Strangers*: all others.  Strangers have at most `MAX_STRANGERS` places, so that a known host always finds one.
 Where a group or a host has used up its places, the oldest connection there that proved nothing gives way.  Proved connections
-are not counted by host: a mobile network has many peers behind one address, and each has credentials.
+are not counted by host: a mobile network has many peers behind one address, and each has credentials.  They are counted by peer
+(`ice_lite.MAX_TCP_ADDRESSES`).
 """
 
 from typing import Final

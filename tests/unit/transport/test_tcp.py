@@ -14,7 +14,7 @@ from relay.base.clock import ManualClock, SystemClock
 from relay.base.counters import Counters
 from relay.base.errors import OurError
 from relay.transport import tcp
-from relay.transport.ice_lite import Address
+from relay.transport.ice_lite import MAX_TCP_ADDRESSES, Address
 from relay.transport.port import Port
 from relay.transport.sdp import answer_viewer
 from relay.transport.tcp import MAX_FRAME, MAX_UNSENT_BYTES, PROVE_SECONDS, Connection, TcpListener
@@ -273,6 +273,23 @@ async def test_a_peer_that_comes_over_tcp_connects_and_media_goes_both_ways() ->
             await until(lambda: client.peer.ice.selected is None)
             assert not client.peer.closed, "it may come back by another way"
             assert port.send(client.peer, [b"x"]) == 0
+
+
+async def test_one_peer_has_few_places_however_many_connections_it_proves() -> None:
+    async with live_port() as port, contextlib.AsyncExitStack() as stack:
+        await port.start_tcp()
+        client = stack.enter_context(Client(port, SystemClock()))
+        reader, writer = await stack.enter_async_context(_over_tcp(port, client))
+        await _shake(client, reader, writer)
+        for _ in range(4 * MAX_TCP_ADDRESSES):
+            proved = port.counters.values["stun_accepted"]
+            _, writer = await stack.enter_async_context(_over_tcp(port, client))
+            writer.write(frame(binding_request(f"{client.local.ufrag}:{client.ufrag}", client.local.pwd)))
+            await until(lambda proved=proved: port.counters.values["stun_accepted"] > proved)
+        assert len(client.peer.ice.validated) == MAX_TCP_ADDRESSES
+        assert port.counters.values["tcp_retired"] == 3 * MAX_TCP_ADDRESSES + 1
+        writer.write(frame(client.rtp(1)))
+        await until(lambda: client.handler.rtp)
 
 
 async def test_candidates_over_tcp_stand_below_those_over_udp_once_the_port_listens() -> None:
