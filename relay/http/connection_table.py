@@ -18,7 +18,7 @@ A trusted proxy carries many people over few connections: its connections are in
 and prove nothing about the proxy's address.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -28,6 +28,8 @@ KNOWN_SECONDS = 12 * 3600.0
 """How long an address counts as known after its last proof: a shift."""
 MAX_KNOWN = 10_000
 """Addresses that are remembered as known; the one that proved itself longest ago is forgotten first."""
+KNOWN_PER_HOLDER = 16
+"""Of these, addresses at which one person or camera was last: nobody who has a network of addresses pushes out the others'."""
 KNOWN_FACTOR = 4
 """A known address may have this many times the connections of another one: a command post behind one address."""
 CROWDED_STRANGERS = (100.0, 200)
@@ -111,6 +113,10 @@ class ConnectionTable:
         self._holders: dict[str, _Group] = {}
         self._classes: dict[Standing, _Group] = {standing: _Group() for standing in Standing}
         self._known: OrderedDict[str, float] = OrderedDict()
+        self._known_by: OrderedDict[str, OrderedDict[str, None]] = OrderedDict()
+        """Holder -> the known addresses at which it was last."""
+        self._holders_at: Counter[str] = Counter()
+        """Address -> how many holders it is kept for."""
         self._arrivals = Buckets(*CROWDED_SOURCE)
         self._strangers = Buckets(*CROWDED_STRANGERS)
 
@@ -173,7 +179,7 @@ class ConnectionTable:
         entry = self._entries.get(number)
         if entry is None or entry.standing is Standing.PROXY:
             return Verdict(admitted=True)
-        self._remember(entry.source, now)
+        self._remember(entry.source, holder, now)
         if entry.holder == holder:
             return Verdict(admitted=True)
         group = self._holders.get(holder) or _Group()
@@ -187,8 +193,9 @@ class ConnectionTable:
         self._join(number, entry)
         return Verdict(admitted=True, close=victims)
 
-    def _remember(self, source: str, now: float) -> None:
+    def _remember(self, source: str, holder: str, now: float) -> None:
         was_known = self.is_known(source, now)
+        self._count_to_holder(source, holder)
         self._known[source] = now
         self._known.move_to_end(source)
         if len(self._known) > MAX_KNOWN:
@@ -201,6 +208,27 @@ class ConnectionTable:
             self._leave(number, entry)
             entry.standing, entry.group = Standing.KNOWN, self._sources.setdefault(source, _Group())
             self._join(number, entry)
+
+    def _count_to_holder(self, source: str, holder: str) -> None:
+        """Note that a holder is at an address; one that is at too many loses its oldest."""
+        sources = self._known_by.setdefault(holder, OrderedDict())
+        self._known_by.move_to_end(holder)
+        if source not in sources:
+            sources[source] = None
+            self._holders_at[source] += 1
+        sources.move_to_end(source)
+        if len(sources) > KNOWN_PER_HOLDER:
+            self._forget(sources.popitem(last=False)[0])
+        if len(self._known_by) > MAX_KNOWN:
+            for each in self._known_by.popitem(last=False)[1]:
+                self._forget(each)
+
+    def _forget(self, source: str) -> None:
+        """A holder is at an address no more: without another holder there, it is not known."""
+        self._holders_at[source] -= 1
+        if not self._holders_at[source]:
+            del self._holders_at[source]
+            self._known.pop(source, None)
 
     # --- what a connection waits for ----------------------------------------------------------------------------------
 

@@ -33,9 +33,7 @@ CONTESTED_SECONDS: Final = 2.0
 class ConnectivityChecks:
     """Takes binding requests for the peers of a table, and answers them."""
 
-    def __init__(
-        self, table: PeerTable, sender: Sender, counters: Counters, on_evicted: Callable[[Address], None]
-    ) -> None:
+    def __init__(self, table: PeerTable, sender: Sender, counters: Counters, on_evicted: Callable[[Address], None]) -> None:
         """`on_evicted`: an address is no longer its peer's, because the peer has newer ones."""
         self._on_evicted = on_evicted
         self._table = table

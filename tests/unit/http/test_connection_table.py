@@ -11,7 +11,9 @@ from relay.http.connection_table import (
     CROWDED_SOURCE,
     CROWDED_STRANGERS,
     KNOWN_FACTOR,
+    KNOWN_PER_HOLDER,
     KNOWN_SECONDS,
+    MAX_KNOWN,
     STALL_SECONDS,
     ConnectionTable,
     Overdue,
@@ -88,6 +90,28 @@ def test_places_are_kept_for_addresses_that_are_known() -> None:
     assert table.admit(3, "192.0.2.1", 2.0).admitted
     assert table.count(Standing.KNOWN) == 1
     assert not table.is_known("192.0.2.1", KNOWN_SECONDS)
+
+
+def test_one_person_with_a_network_of_addresses_pushes_out_nobodys_known_address() -> None:
+    table = ConnectionTable(PLACES)
+
+    def sign_in(holder: str, source: str, now: float) -> None:
+        table.admit(1, source, now)
+        table.hold(1, holder, now)
+        table.remove(1)
+
+    sign_in("camera:ada", "192.0.2.1", 0.0)
+    sign_in("chef", "192.0.2.2", 0.0)
+    sign_in("eve", "192.0.2.2", 0.0)
+    for number in range(2 * MAX_KNOWN):
+        sign_in("eve", str(number), 1.0)
+    assert table.is_known("192.0.2.1", 2.0)
+    assert table.is_known("192.0.2.2", 2.0), "chef is there, too"
+    assert [table.is_known(str(2 * MAX_KNOWN - back), 2.0) for back in (1, KNOWN_PER_HOLDER, KNOWN_PER_HOLDER + 1)] == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_a_known_address_may_have_more_connections_than_another_one() -> None:
