@@ -388,7 +388,7 @@ def test_a_connection_that_was_reset_before_it_was_accepted_is_dropped_and_count
     connection.data_received(frame(b"late"))
     connection.connection_lost(None)
     assert opened.counters.values["tcp_gone"] == 1
-    assert not (opened.connections or receiver.lost or receiver.datagrams)
+    assert [*opened.connections, *receiver.lost, *receiver.datagrams] == []
 
 
 async def test_connections_that_are_reset_at_once_and_come_again_from_the_same_port_leave_nothing_behind() -> None:
