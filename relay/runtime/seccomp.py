@@ -36,6 +36,9 @@ _CLONE_NEW: Final = 0x7E020080
 """The bits of clone(2) that make a namespace: time, mount, cgroup, UTS, IPC, user, process ids, network."""
 _TIOCSTI: Final = 0x5412
 """Puts characters into a terminal's input, as if typed."""
+_F_SETOWN, _F_SETSIG, _F_SETOWN_EX = 8, 10, 15
+_FIOSETOWN, _SIOCSPGRP = 0x8901, 0x8902
+"""Name the process, and the signal, that the kernel sends when a file is ready: a `kill` by another name."""
 
 _MACHINES: Final[dict[str, tuple[int, int]]] = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 """Machine, as `platform.machine` says: its number in the kernel (AUDIT_ARCH_…) and its column in `_CALLS`."""
@@ -66,7 +69,7 @@ _CALLS: Final[dict[str, tuple[int | None, int | None]]] = {
     "io_uring_setup": (425, 425), "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
     # New processes, new sockets, terminals.
     "clone3": (435, 435), "clone": (56, 220), "fork": (57, None), "vfork": (58, None), "execve": (59, 221),
-    "execveat": (322, 281), "socket": (41, 198), "ioctl": (16, 29),
+    "execveat": (322, 281), "socket": (41, 198), "ioctl": (16, 29), "fcntl": (72, 25),
     # Other processes of the same user.
     "kill": (62, 129), "tgkill": (234, 131), "tkill": (200, 130), "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240), "pidfd_send_signal": (424, 424), "prlimit64": (302, 261), "setpriority": (141, 140),
@@ -137,12 +140,13 @@ def conditions(families: Iterable[int], *, alone: bool, pid: int) -> list[Condit
     """Return the conditions of a process; `alone`: it starts no programs and leaves every other process in peace."""
     found = [
         Condition("socket", 0, "is", tuple(sorted(families)), errno.EACCES),
-        Condition("ioctl", 1, "is_not", (_TIOCSTI,)),
+        Condition("ioctl", 1, "is_not", (_TIOCSTI, *((_FIOSETOWN, _SIOCSPGRP) if alone else ()))),
         Condition("clone", 0, "has_bits", (_CLONE_THREAD,)) if alone else Condition("clone", 0, "lacks_bits", (_CLONE_NEW,)),
     ]
     if alone:
         found += [Condition(call, 0, "is", (pid,)) for call in ("kill", "tgkill")]
         found.append(Condition("prlimit64", 0, "is", (0, pid)))
+        found.append(Condition("fcntl", 1, "is_not", (_F_SETOWN, _F_SETSIG, _F_SETOWN_EX)))
     return found
 
 

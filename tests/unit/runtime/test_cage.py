@@ -32,6 +32,7 @@ from pathlib import Path
 from relay.runtime import cage
 from relay.runtime.cage import Cage, Rules
 folder, other = Path(sys.argv[1]), Path(sys.argv[2])
+inherited, _ = socket.socketpair()
 found = cage.confine({cage})
 def tried(act):
     try:
@@ -108,6 +109,27 @@ out["mode"] = tried(lambda: os.chmod(folder, 0o700))
     assert found["thread"] == [1]
     assert (found["unix"], found["itself"]) == ("done", "done")
     assert {found[each] for each in ("fork", "udp", "parent", "mode")} <= {"EPERM", "EACCES"}
+
+
+@needs_filter
+def test_no_file_sends_a_signal_to_another_process(tmp_path: Path) -> None:
+    body = """
+import fcntl, struct
+read, write = os.pipe()
+one = inherited
+parent = struct.pack("i", os.getppid())
+for name, command in (("owner", 8), ("signal", 10)):
+    out[name] = tried(lambda: fcntl.fcntl(read, command, os.getppid() if name == "owner" else 9))
+out["owner_ex"] = tried(lambda: fcntl.fcntl(read, 15, struct.pack("ii", 1, os.getppid())))
+for name, command in (("FIOSETOWN", 0x8901), ("SIOCSPGRP", 0x8902)):
+    out[name] = tried(lambda: fcntl.ioctl(one, command, parent))
+os.set_blocking(read, False)
+out["flags"] = fcntl.fcntl(read, fcntl.F_GETFL) & os.O_NONBLOCK != 0
+"""
+    made = "Cage(Rules(read=cage.code_folders(), signals=True))"  # as where Landlock does not know signals
+    code, found = _caged(tmp_path, made, body)
+    assert (code, found["flags"]) == (0, True), found
+    assert {found[each] for each in ("owner", "signal", "owner_ex", "FIOSETOWN", "SIOCSPGRP")} == {"EPERM"}
 
 
 @needs_filter

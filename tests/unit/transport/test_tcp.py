@@ -282,10 +282,9 @@ async def test_one_peer_has_few_places_however_many_connections_it_proves() -> N
         reader, writer = await stack.enter_async_context(_over_tcp(port, client))
         await _shake(client, reader, writer)
         for _ in range(4 * MAX_TCP_ADDRESSES):
-            proved = port.counters.values["stun_accepted"]
-            _, writer = await stack.enter_async_context(_over_tcp(port, client))
+            reader, writer = await stack.enter_async_context(_over_tcp(port, client))
             writer.write(frame(binding_request(f"{client.local.ufrag}:{client.ufrag}", client.local.pwd)))
-            await until(lambda proved=proved: port.counters.values["stun_accepted"] > proved)
+            await reader.readexactly(2)  # the check was answered
         assert len(client.peer.ice.validated) == MAX_TCP_ADDRESSES
         assert port.counters.values["tcp_retired"] == 3 * MAX_TCP_ADDRESSES + 1
         writer.write(frame(client.rtp(1)))
