@@ -33,9 +33,9 @@ CONTESTED_SECONDS: Final = 2.0
 class ConnectivityChecks:
     """Takes binding requests for the peers of a table, and answers them."""
 
-    def __init__(self, table: PeerTable, sender: Sender, counters: Counters, on_evicted: Callable[[Address], None]) -> None:
-        """`on_evicted`: an address is no longer its peer's, because the peer has newer ones."""
-        self._on_evicted = on_evicted
+    def __init__(self, table: PeerTable, sender: Sender, counters: Counters) -> None:
+        self.on_evicted: Callable[[Address], None] = lambda address: None
+        """Called with an address that is no longer its peer's, because the peer has newer ones."""
         self._table = table
         self._sender = sender
         self._counters = counters
@@ -74,7 +74,7 @@ class ConnectivityChecks:
         self._table.take_address(source, peer)
         if outcome.evicted is not None:
             self._table.drop_address(outcome.evicted)
-            self._on_evicted(outcome.evicted)
+            self.on_evicted(outcome.evicted)
         if outcome.retired is not None:
             self._table.retire(outcome.retired)
         self._counters.count("stun_accepted")

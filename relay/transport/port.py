@@ -97,7 +97,7 @@ class Port:
         self._clock = clock
         self._settings = settings
         self._sender = Sender(sock, counters)
-        self._checks = ConnectivityChecks(self.table, self._sender, counters, self._close_stream)
+        self._checks = ConnectivityChecks(self.table, self._sender, counters)
         self._addresses = self.table.by_address
         self._loop: asyncio.AbstractEventLoop | None = None
         self._on_turn: Callable[[float], None] = lambda now: None
@@ -130,6 +130,7 @@ class Port:
             raise OurError(f"TCP port {self.port} cannot be bound: {error.strerror}") from error
         self._tcp = tcp.TcpListener(self, self._clock.monotonic, self.counters)
         self._sender.streams = self._tcp.connections
+        self._checks.on_evicted = self._tcp.retire
         await self._tcp.listen(listening)
 
     def stop(self) -> None:
@@ -275,11 +276,6 @@ class Port:
         peer = self.table.drop_address(address)
         if peer is not None:
             peer.ice.forget(address)
-
-    def _close_stream(self, address: Address) -> None:
-        """A peer has newer addresses than this one: where it is a TCP connection, its place is free."""
-        if self._tcp is not None:
-            self._tcp.retire(address)
 
     def end_batch(self, now: float) -> None:
         """After a drain: let the handlers serve their legs, then spend a bounded time on handshakes."""
