@@ -23,6 +23,8 @@ from relay.recorder.writer import VaultThread
 
 OPEN_SECONDS = 8.0
 """How long control waits for the signed start to be durable."""
+ORDER_SECONDS = 1.0
+"""How long a recording whose session ended waits for control's order, which says why and by whom it ends."""
 
 
 class LiveRecordings:
@@ -38,6 +40,8 @@ class LiveRecordings:
         self._counters = counters
         self._resume_ns = resume_seconds * 1e9
         self._recordings: dict[str, Recording] = {}
+        self._stopped: dict[str, tuple[Recording, int]] = {}
+        """Recordings whose sessions ended, and when (monotonic ns): nothing is missing but the order that ends them."""
         self._ends: dict[str, asyncio.Future[None]] = {}
         """Set once the signed end is durable."""
         self.closing = False
@@ -80,21 +84,44 @@ class LiveRecordings:
         origin = now if since_mono is None else min(now, int(since_mono * 1e9))
         self._recordings[plan.recording] = Recording(plan, self._settings, wall, now, self._vault.put, self._counters, origin)
 
-    async def close(self, name: str, reason: Reason, author: str | None) -> None:
-        """End a recording and wait until its signed end is durable; raises TheirError NOT_FOUND where it is not open."""
-        recording = self._recordings.get(name)
+    async def close(self, name: str, reason: Reason, author: str | None, at: int | None = None) -> None:
+        """End a recording and wait until its signed end is durable; raises TheirError NOT_FOUND where it is not open.
+
+        `at`: when it ended (monotonic ns), where that was not now.
+        """
+        recording, stopped = self._recordings.get(name), self._stopped.pop(name, None)
         ending = self._ends.get(name)
         if recording is not None:
-            ending = self.finish(recording, reason, author)
+            ending = self.finish(recording, reason, author, at)
+        elif stopped is not None:
+            stopped[0].finish(reason, author, self.now())
         if ending is None:
             raise TheirError(Kind.NOT_FOUND, "this recording is not open")
         await asyncio.shield(ending)
 
-    def finish(self, recording: Recording, reason: Reason, author: str | None = None) -> asyncio.Future[None]:
+    def stop(self, recording: Recording) -> None:
+        """Its session ended on purpose: control's order says why.  If none comes (`end_stopped`), it ends all the same."""
+        name, now = recording.plan.recording, self.now()
+        recording.stop(now)
+        self._stopped[name] = recording, now
+        self._ends[name] = asyncio.get_running_loop().create_future()
+        del self._recordings[name]
+
+    def end_stopped(self, *, everything: bool = False) -> None:
+        """End the recordings for which no order came; call it often."""
+        now = self.now()
+        for name, (recording, since) in list(self._stopped.items()):
+            if everything or now - since >= ORDER_SECONDS * 1e9:
+                del self._stopped[name]
+                recording.finish(Reason.STOPPED, None, now)
+
+    def finish(
+        self, recording: Recording, reason: Reason, author: str | None = None, at: int | None = None
+    ) -> asyncio.Future[None]:
         """End a recording; return what is done once its signed end is durable."""
         name = recording.plan.recording
         self._ends[name] = asyncio.get_running_loop().create_future()
-        recording.finish(reason, author, self.now())
+        recording.finish(reason, author, self.now() if at is None else at)
         del self._recordings[name]
         return self._ends[name]
 
@@ -118,6 +145,7 @@ class LiveRecordings:
     def ended(self, name: str) -> None:
         """Take note that a signed end is durable.  A recording may end by itself, because nothing more can be sealed in it."""
         self._recordings.pop(name, None)
+        self._stopped.pop(name, None)
         ending = self._ends.pop(name, None)
         if ending is not None and not ending.done():
             ending.set_result(None)

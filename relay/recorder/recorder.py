@@ -148,6 +148,7 @@ class Recorder:
         call_soon(self._loop, self._on_event, event)
 
     async def _close_all(self) -> None:
+        self._recordings.end_stopped(everything=True)
         for recording in self._recordings:
             self._recordings.finish(recording, Reason.SHUTDOWN)
         if not await asyncio.to_thread(self._vault.stop, STOP_SECONDS) or self.failed:
@@ -188,7 +189,7 @@ class Recorder:
         if isinstance(message, messages.RecordOpen):
             await self._recordings.open(message.plan, message.key, message.since_mono)
         elif isinstance(message, messages.RecordClose):
-            await self._recordings.close(message.recording, Reason(message.reason), message.author)
+            await self._close(message)
         elif isinstance(message, messages.SessionRenew):
             self._renew(message)
         elif isinstance(message, messages.Shutdown):
@@ -196,6 +197,19 @@ class Recorder:
         else:
             raise TheirError(Kind.INVALID, f"a recorder does not answer {type(message).__name__}")
         return messages.Done()
+
+    async def _close(self, message: messages.RecordClose) -> None:
+        """End a recording, with the packets that its worker posted before; raises TheirError where it is not open."""
+        ordered = self._recordings.now()
+        await self._tap.wait_for_last_packets(message.recording)
+        recording, at = self._recordings.get(message.recording), None
+        if recording is not None and self._tap.is_tapped(message.recording):
+            if recording.fed_at > ordered:
+                self._recordings.stop(recording)
+                recording.cut_off(self._recordings.now())
+            else:
+                at = ordered
+        await self._recordings.close(message.recording, Reason(message.reason), message.author, at)
 
     def _renew(self, message: messages.SessionRenew) -> None:
         """Sign with another session key; raises TheirError where the certificate does not decode or is another key's."""
@@ -216,6 +230,7 @@ class Recorder:
             now = self._recordings.now()
             for recording in self._recordings:
                 barrier.call("a recording", self._advance, recording, now)
+            barrier.call("an end", self._recordings.end_stopped)
             self._tap.forget_ended()
             if self._clock.monotonic() >= report_at:
                 report_at = self._clock.monotonic() + REPORT_SECONDS

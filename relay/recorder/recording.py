@@ -65,6 +65,9 @@ class Recording:
         self.keyframe_wanted: Literal["segment", "loss"] | None = None
         """Why a keyframe is wanted; the owner of the tap requests it and sets this to None."""
         self.seen_media = False
+        self.fed_at = now
+        """When its last packets came (monotonic ns)."""
+        self._stopped_at: int | None = None
 
     def open(self, tap: TapOpen, now: int) -> None:
         """The camera connected, or connected again."""
@@ -74,6 +77,7 @@ class Recording:
 
     def packets(self, tap: TapPackets, now: int) -> None:
         """Take packets."""
+        self.fed_at = now
         self._handle(self._line.packets(tap.packets, now), now)
 
     def sender(self, tap: TapSender) -> None:
@@ -117,19 +121,31 @@ class Recording:
         """Arrival (monotonic seconds) of the last durable packet; no step of the wall clock makes it look old."""
         return (self.progress.sealed_until_ns - self._wall.offset) / 1e9
 
-    def finish(self, reason: Reason, author: str | None, now: int) -> None:
-        """Hand over everything that waits, then the end."""
+    def stop(self, now: int) -> None:
+        """Hand over everything that waits, and the gaps at the end.  Nothing but `finish` follows."""
+        self._stopped_at = now
         self._handle(self._line.finish(now), now)
         self._put_unmuxed(0)
         if self._promised is not None:
             start, length = self._promised
-            detail = "packets came before the signed start, and the worker could not hand them over"
-            self._put(GapJob(self.plan.recording, start, length, None, Cause.RECORDER, detail))
+            self._gap(start, length, "packets came before the signed start, and the worker could not hand them over")
         self._counters.count("record_unknown_packets", self._line.unknown_packets)
         self._counters.count("record_late_packets", self._line.late)
         self._counters.count("record_malformed_packets", self._line.malformed)
         self._counters.count("record_refused_samples", self._line.refused)
-        self._put(EndJob(self.plan.recording, reason, author, self._wall.utc(now)))
+
+    def finish(self, reason: Reason, author: str | None, now: int) -> None:
+        """End it: hand over everything that waits, unless `stop` did, then the end."""
+        if self._stopped_at is None:
+            self.stop(now)
+        self._put(EndJob(self.plan.recording, reason, author, self._wall.utc(self._stopped_at or now)))
+
+    def cut_off(self, now: int) -> None:
+        """Its end was ordered, and the worker still sent packets: what it sends after the last ones is a gap."""
+        self._gap(self._wall.utc(self.fed_at), now - self.fed_at, "the worker did not end the session in time")
+
+    def _gap(self, start_ns: int, length_ns: int, detail: str) -> None:
+        self._put(GapJob(self.plan.recording, start_ns, length_ns, None, Cause.RECORDER, detail))
 
     def _handle(self, outputs: list[Output], now: int) -> None:
         for output in outputs:
@@ -177,7 +193,7 @@ class Recording:
         """Put the gap of what could not be muxed: until the next fragment that could, or until the next gap."""
         if self._unmuxed is not None:
             (since, end, detail), self._unmuxed = self._unmuxed, None
-            self._put(GapJob(self.plan.recording, since, max(until_ns, end) - since, None, Cause.RECORDER, detail))
+            self._gap(since, max(until_ns, end) - since, detail)
 
     def _muxer_of(self, fragment: Fragment, start_ns: int, now: int) -> Muxer:
         """Return the segment's muxer; before the first fragment of a segment, put its init segment."""

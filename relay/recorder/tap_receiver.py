@@ -3,15 +3,19 @@
 Owns: which connection feeds which recording.  Must never know: how a recording is made, control, files.
 """
 
+import asyncio
+import contextlib
+
 from relay.base.counters import Counters, declare
 from relay.channel import messages
 from relay.channel.framing import Connection
 from relay.channel.messages import Message
-from relay.evidence.chain import Reason
 from relay.recorder.live_recordings import LiveRecordings
 from relay.recorder.recording import Recording
 
 MAX_UNHELD = 256
+LAST_PACKETS_SECONDS = 0.5
+"""How long the order to end a recording waits for the packets that its worker posted before it ended the session."""
 
 declare(recorder_taps_unknown="tap messages for a recording that is not open")
 
@@ -25,6 +29,8 @@ class TapReceiver:
         self._taps: dict[str, Connection] = {}
         self._unheld: set[str] = set()
         """Recordings that are tapped but not open, since the last report."""
+        self._awaited: dict[str, asyncio.Event] = {}
+        """Recordings whose end was ordered: set once no connection feeds them any more."""
 
     def packets(self, message: messages.TapPackets) -> None:
         """Take packets: nearly every message of a tap is this."""
@@ -61,7 +67,7 @@ class TapReceiver:
         name = recording.plan.recording
         tap = self._taps.get(name)
         if tap is not None and tap.closed:
-            del self._taps[name]
+            self._leave(name)
             recording.lost(now)
         recording.advance(now)
         self._request_keyframe(recording)
@@ -69,11 +75,24 @@ class TapReceiver:
     def forget_ended(self) -> None:
         """Forget the connections of recordings that are not open any more."""
         for name in [name for name in self._taps if self._recordings.get(name) is None]:
-            del self._taps[name]
+            self._leave(name)
 
     def is_tapped(self, recording: str) -> bool:
         """Return whether a connection feeds this recording."""
         return recording in self._taps
+
+    async def wait_for_last_packets(self, recording: str) -> None:
+        """Wait until the worker has ended the session of a recording, for `LAST_PACKETS_SECONDS` at most.
+
+        Control asks the worker first, but the worker's last packets come over another connection than control's order.
+        """
+        if not self.is_tapped(recording):
+            return
+        ended = self._awaited.setdefault(recording, asyncio.Event())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_PACKETS_SECONDS):
+                await ended.wait()
+        self._awaited.pop(recording, None)
 
     def take_unheld(self) -> tuple[str, ...]:
         """Return the recordings that were tapped but are not open, since the last call."""
@@ -81,11 +100,17 @@ class TapReceiver:
         return unheld
 
     def _close(self, recording: Recording, message: messages.TapClose) -> None:
-        self._taps.pop(message.recording, None)
+        self._leave(message.recording)
         if message.reason == "stopped":
-            self._recordings.finish(recording, Reason.STOPPED)
+            self._recordings.stop(recording)
         else:
             recording.lost(self._recordings.now())
+
+    def _leave(self, recording: str) -> None:
+        self._taps.pop(recording, None)
+        awaited = self._awaited.get(recording)
+        if awaited is not None:
+            awaited.set()
 
     def _not_open(self, recording: str | None) -> None:
         """Count a tap into a recording that is not open; the next report names it, because nothing of it is kept."""

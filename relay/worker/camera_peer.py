@@ -254,7 +254,7 @@ class CameraPeer:
         """Feed another recording from now on, beginning at a keyframe."""
         previous, self.feed, self.is_shown = self.feed, feed, feed.is_open
         if previous is not None:
-            self.feed.tracks = previous.tracks
+            self._tap.switch(previous, feed)
         if self._best is not None:
             self._best.keyframes.want(self._clock.monotonic())
 

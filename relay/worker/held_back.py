@@ -83,7 +83,8 @@ class HeldBack:
         self._bytes, chunks, self._chunks = 0, self._chunks, []
         return iter(chunks)
 
-    def drop(self) -> None:
-        """Nobody opens the recording any more: what waited is lost."""
+    def drop(self) -> int:
+        """Nobody opens the recording any more: what waited is lost.  Return how many packets, with those that found no room."""
         lost = sum(len(packets) for _, packets in self.release())
         self._room.counters.count("tap_held_back_lost", lost)
+        return lost + self.lost

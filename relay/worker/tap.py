@@ -217,6 +217,14 @@ class Tap:
                 self._ready(feed, feed.announced or feed.tracks)
             self._post(message)
 
+    def switch(self, feed: TapFeed, by: TapFeed) -> None:
+        """Feed another recording from now on: send the packets taken so far; those that cannot be sent are lost to both."""
+        self.flush(feed)
+        by.tracks = feed.tracks
+        if feed.held_back is not None:
+            by.lost += feed.held_back.drop()
+            feed.held_back = None
+
     @property
     def _has_room(self) -> bool:
         return self.backlog <= self._bound // 4

@@ -140,6 +140,62 @@ async def test_camera_that_comes_back_continues_its_recording_after_a_signed_gap
     assert decoded(place.plain(recording))["video"] == 60
 
 
+async def test_the_last_packets_before_an_end_are_recorded_whichever_connection_is_read_first(place: Place) -> None:
+    recording = new_id(time.time_ns())
+    async with running(place.config()) as recorder:
+        control, tap = await place.connect(), await place.connect()
+        await control.ask(messages.RecordOpen(plan(recording), KEY))
+        tap.post(messages.TapOpen(recording, "cam-1", TRACKS[:1]))
+        pictures = list(video(encode_video(45)))
+        await feed(tap, recording, pictures[: len(pictures) // 2])
+        await taken(tap, recorder)
+        end = asyncio.create_task(control.ask(messages.RecordClose(recording, "revoked", "marie")))
+        await asyncio.sleep(0.05)  # the order is there; what the worker posted before it is not
+        now = time.monotonic_ns()
+        tap.post(messages.TapPackets(recording, [(now, timed.packet) for timed in pictures[len(pictures) // 2 :]]))
+        tap.post(messages.TapClose(recording, "stopped"))
+        await end
+    assert decoded(place.plain(recording))["video"] == 45
+    assert place.bodies(recording, Gap) == []
+    last = place.chain(recording)[-1].body
+    assert isinstance(last, End)
+    assert (last.reason, last.author) == (Reason.REVOKED, "marie")
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_the_signed_end_says_why_and_by_whom_although_the_session_ended_first(place: Place, ordered: bool) -> None:
+    recording = new_id(time.time_ns())
+    async with running(place.config()) as recorder:
+        control, tap = await place.connect(), await place.connect()
+        await control.ask(messages.RecordOpen(plan(recording), KEY))
+        tap.post(messages.TapOpen(recording, "cam-1", TRACKS))
+        await feed(tap, recording, scene(0.5))
+        tap.post(messages.TapClose(recording, "stopped"))
+        await taken(tap, recorder)
+        if ordered:
+            await control.ask(messages.RecordClose(recording, "revoked", "marie"))
+        await until(lambda: any(isinstance(message, messages.RecordingClosed) for message in place.heard), 30)
+    end = place.chain(recording)[-1].body
+    assert isinstance(end, End)
+    assert (end.reason, end.author) == ((Reason.REVOKED, "marie") if ordered else (Reason.STOPPED, None))
+
+
+async def test_a_worker_that_goes_on_sending_after_the_end_was_ordered_leaves_a_signed_gap(place: Place) -> None:
+    recording = new_id(time.time_ns())
+    async with running(place.config()):
+        control, tap = await place.connect(), await place.connect()
+        await control.ask(messages.RecordOpen(plan(recording), KEY))
+        tap.post(messages.TapOpen(recording, "cam-1", TRACKS))
+        feeding = asyncio.create_task(feed(tap, recording, scene(3.0), realtime=1.0))
+        await asyncio.sleep(0.5)
+        await control.ask(messages.RecordClose(recording, "stopped", None))
+        await feeding
+    gaps = [record.body for record in place.bodies(recording, Gap)]
+    assert [(gap.cause, gap.detail) for gap in gaps if isinstance(gap, Gap)] == [
+        (Cause.RECORDER, "the worker did not end the session in time")
+    ]
+
+
 async def test_camera_that_stays_away_ends_lost(place: Place) -> None:
     recording = new_id(time.time_ns())
     async with running(place.config(resume_seconds=0.2)):

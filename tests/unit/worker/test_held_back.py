@@ -136,3 +136,20 @@ async def test_what_waited_for_a_camera_that_left_reaches_its_recording_and_then
     running.cancel()
     side.tap.disconnect()
     server.close()
+
+
+def test_a_recording_that_takes_the_place_of_another_gives_the_room_of_what_waited_back_and_says_what_was_lost(
+    tmp_path: Path,
+) -> None:
+    side = Side(tmp_path)
+    room = side.tap.room.left
+    side.feed = TapFeed("first", "cam", HeldBack(side.tap.room, _nobody))
+    side.tap.retrack(side.feed, (TRACK,))
+    side.add(b"one")
+    side.tap.begin(side.feed, "first")  # it is open, but the recorder is away
+    side.tap.add(side.feed, b"two", 1.5)
+    later = TapFeed("second", "cam")
+    side.tap.switch(side.feed, later)
+    assert side.tap.room.left == room
+    assert (later.tracks, later.lost) == ((TRACK,), 2)
+    assert side.counters.values["tap_held_back_lost"] == 2
