@@ -23,6 +23,7 @@ from relay.app.console import Console
 from relay.app.settings import Settings, settings_of
 from relay.app.terminal import ask
 from relay.base.errors import Kind, OurError, RelayError, TheirError
+from relay.runtime.cage import keep_private
 
 PEOPLE = {"operator": ("demo-operator", "Opérateur (démo)"), "commander": ("demo-commander", "Commandant (démo)")}
 READY_SECONDS = 20.0
@@ -195,6 +196,7 @@ def main(
 
 def run() -> None:
     """Run the command line; an error becomes one line."""
+    keep_private()
     try:
         typer.run(main)
     except RelayError as error:

@@ -86,13 +86,18 @@ class Confined:
         counters.values["cage_missing"] = len(self.missing)
 
 
+def keep_private() -> None:
+    """Have new files belong to the user alone, for a process that `harden` would keep from starting a browser."""
+    os.umask(_PRIVATE)
+
+
 def harden() -> None:
     """What every process and every command of the relay does first; it cannot be undone from outside.
 
     New files belong to the user alone; no core file is written; no other process of the user reads this one's memory or
     environment; a program started from here gets no rights from its file.
     """
-    os.umask(_PRIVATE)
+    keep_private()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     libc = _libc()
     if libc is not None:

@@ -1,5 +1,7 @@
-"""What `scripts/run` says when the relay does not come up."""
+"""What `scripts/run` makes, and says when the relay does not come up."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 from relay.app.demo import last_words
@@ -25,3 +27,24 @@ def test_the_cause_of_an_earlier_runs_end_is_not_shown_for_this_one(tmp_path: Pa
     log = tmp_path / "relay.log"
     log.write_text("relay.base.errors.OurError: of yesterday\n")
     assert last_words(log, log.stat().st_size) == ""
+
+
+RUN = """
+import os, sys
+from relay.app import demo
+async def nothing(self, cameras): ...
+os.umask(0o022)
+demo.Demo.run = nothing
+sys.argv = ["demo", "--data", sys.argv[1]]
+demo.run()
+"""
+
+
+def test_every_file_of_the_demo_is_private_from_the_first_on(tmp_path: Path) -> None:
+    data = tmp_path / "demo"
+    done = subprocess.run([sys.executable, "-c", RUN, str(data)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (data / "relay.db").exists()
+    open_to_others = [path for path in [data, *data.rglob("*")] if path.lstat().st_mode & 0o077 and path.name != "signing.pub"]
+    assert open_to_others == []
+    assert "open to others" not in done.stderr
