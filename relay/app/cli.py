@@ -5,6 +5,7 @@ Owns: commands and their help texts.  Must never know: how anything is done.
 
 import asyncio
 import json
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +21,9 @@ from relay.app.terminal import EXIT, SOFTWARE, AsJson, ConfigOption, DataOption,
 from relay.app.tls import ensure_certificate
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
+from relay.base.encodable import let_every_text_pass
 from relay.base.errors import Kind, RelayError, TheirError
+from relay.evidence.exits import Exit, exit_code_of
 from relay.policy.roles import Role
 from relay.runtime.cage import harden
 
@@ -40,6 +43,9 @@ app.command("check")(check_cmd.check)
 app.command("backup")(backup_cmd.backup)
 app.command("restore")(backup_cmd.restore)
 
+JUDGING = (["verify"], ["check"], ["journal"])
+"""Commands that give a verdict: their exit codes are those of `evidence.exits`."""
+
 TEMPLATE = """# Settings of this relay; `relay settings` documents all of them.  Unknown keys are refused.
 [policy]
 service = "{service}"
@@ -50,13 +56,32 @@ public_key = "{public_key}"
 
 
 def main() -> None:
-    """Run the command line; errors become one line and an exit code."""
+    """Run the command line; every error becomes one line and an exit code (`terminal`, `evidence.exits`)."""
     harden()
+    let_every_text_pass(sys.stdout, sys.stderr)
+    verdict = sys.argv[1:2] in JUDGING
+    code = exit_code_of(lambda: _run(judging=verdict))
+    raise SystemExit(SOFTWARE if code == Exit.OURS and not verdict else code)
+
+
+def _run(*, judging: bool) -> int:
+    """Run one command and return its exit code; `judging`: it gives a verdict, so that 1 means a finding and nothing else."""
     try:
-        app(standalone_mode=True)
+        return app(standalone_mode=False) or 0
+    except typer.TyperException as error:
+        complain(f"{error.format_message()}\n`relay --help` lists the commands, `relay COMMAND --help` their options.")
+        return Exit.OURS if judging else EXIT[Kind.INVALID]
+    except typer.Abort:
+        complain("stopped")
+        return Exit.STOPPED
+    except SystemExit as ended:
+        # The command line library ends so, with 1, where nobody reads the output any more.
+        return Exit.OURS if judging else int(ended.code or 0)
     except RelayError as error:
         complain(error.detail)
-        raise SystemExit(EXIT.get(error.kind, SOFTWARE)) from None
+        if judging:
+            return Exit.UNREADABLE if isinstance(error, TheirError) else Exit.OURS
+        return EXIT.get(error.kind, SOFTWARE)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """`relay verify`: the verdict on a recording, offline.
 
-Owns: arguments, progress and exit codes of the command (0: nothing speaks against it, 1: something does, 2: unreadable).
+Owns: arguments and progress of the command, and which of its exit codes (`evidence.exits`) each outcome has.
 Must never know: how anything is judged (`relay.evidence.verify`), nor a running relay.  The trusted key comes from `--key` or
 from an installation that was named (`--data`, `--config`, RELAY_DATA): never from the recording, nor from a `data` folder that
 happens to lie where the command is typed, because a forger can hand over such a folder with the recording.
@@ -21,7 +21,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from relay.app.revoked import attested_here
 from relay.app.settings import ENV_PREFIX, Settings, settings_of
 from relay.app.terminal import complain, say
-from relay.base.errors import Kind, RelayError, TheirError
+from relay.base.errors import Kind, OurError, TheirError
+from relay.evidence.exits import Exit
 from relay.evidence.keys import public_key_from
 from relay.evidence.standalone import key_argument, recording_key_argument, single_file
 from relay.evidence.statement import successions_in
@@ -31,7 +32,6 @@ from relay.policy.texts import visible_text
 from relay.store.readers import open_reader
 from relay.store.revocations import Attested
 
-UNREADABLE = 2
 _IN_DATA = f"{ENV_PREFIX}DATA"
 
 
@@ -61,7 +61,9 @@ def verify(
             emit_standalone.write_text(single_file(), encoding="utf-8")
             say(str(emit_standalone), error=True)
         if path is None:
-            raise typer.Exit(0 if emit_standalone is not None else UNREADABLE)
+            if emit_standalone is None:
+                complain("name what is to be verified: a folder or a zip")
+            raise typer.Exit(Exit.OURS if emit_standalone is None else Exit.NO_FINDING)
         here = None if key is not None else _named(config, data)
         home = here if here is not None and (data or here.data.is_absolute() or _IN_DATA in os.environ) else None
         found = _successions(successions, home)
@@ -69,9 +71,12 @@ def verify(
         revoked = None if home is None or public_key is None else asyncio.run(attested_here(home, public_key))
         lists = [] if revocations is None else [revocations.read_bytes()]
         verdict = _judge(path, public_key, Documents(found, lists, revoked), recording_key, errors)
-    except (RelayError, OSError) as error:
+    except (TheirError, OSError) as error:
         complain(f"{'illisible' if language == 'fr' else 'unreadable'} : {error}")
-        raise typer.Exit(UNREADABLE) from None
+        raise typer.Exit(Exit.UNREADABLE) from None
+    except OurError as error:
+        complain(error.detail)
+        raise typer.Exit(Exit.OURS) from None
     _show(verdict, language, as_json=as_json)
     raise typer.Exit(verdict.exit_code)
 

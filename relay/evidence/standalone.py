@@ -2,7 +2,8 @@
 
 Owns: the list of modules, how they are put together, and the small command line.
 Must never know: settings, colours, the vault's keys.  The single file holds the source of the relay's own modules,
-unchanged, so that it gives the same verdict.
+unchanged, so that it gives the same verdict.  They are text in it: its own few lines are all that an older Python must be
+able to read in order to say which one it needs.
 """
 
 import argparse
@@ -14,16 +15,19 @@ from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
 
-from relay.base.errors import Kind, OurError, RelayError, TheirError
+from relay.base.encodable import let_every_text_pass
+from relay.base.errors import Kind, OurError, TheirError
+from relay.evidence.exits import Exit, exit_code_of
 from relay.evidence.keys import key_from, public_key_from
 from relay.evidence.media import Reader
 from relay.evidence.statement import successions_in
-from relay.evidence.verdict import Language, report
+from relay.evidence.verdict import Language, Verdict, printable, report
 from relay.evidence.verify import verify
 
 MODULES = (
     "relay.base.codes",
     "relay.base.errors",
+    "relay.base.encodable",
     "relay.evidence.wire",
     "relay.evidence.seal",
     "relay.evidence.keys",
@@ -42,48 +46,97 @@ MODULES = (
     "relay.evidence.lipsync",
     "relay.evidence.derived",
     "relay.evidence.verify",
+    "relay.evidence.exits",
     "relay.evidence.standalone",
     "relay.store.readers",
 )
 
 _HEAD = '''#!/usr/bin/env python3
+# -*- coding: utf-8 -*-
 """Vérificateur autonome des enregistrements scellés / standalone verifier of sealed recordings.
 
     python3 verify.py DOSSIER_OU_ZIP --key CLÉ_PUBLIQUE [--recording-key CLÉ] [--successions FICHIER]
             [--revocations FICHIER] [--json] [--lang fr|en]
 
-Needs Python 3.11 or later and the package `cryptography`.  Exit code 0: nothing speaks against the recording; 1: something
-does; 2: it cannot be read.  The public key must come from the service that recorded, not from the recording itself.
+Needs Python 3.11 or later and the package `cryptography`.  The public key must come from the service that recorded, not
+from the recording itself.
+
+Exit code / code de sortie :
+    0    no finding                                       aucune constatation
+    1    at least one finding                             au moins une constatation
+    2    something given cannot be read                   ce qui est donné ne peut être lu
+    3    no verdict for another reason (wrong usage,      pas de verdict pour une autre raison (usage, version de
+         Python, memory, output, an error of ours)        Python, mémoire, sortie, erreur du programme)
+    130  stopped by Ctrl-C                                arrêté par Ctrl-C
+
 Below stand the modules of the relay's own verifier, unchanged, then the few lines that load them.
 """
 
-import importlib.abc
-import importlib.util
 import sys
 
-SOURCES: dict[str, str] = {}
+NEEDS_PYTHON = (3, 11)
+SOURCES = {}
 '''
 
 _TAIL = """
 
-class _Loader(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+def refuse(english, french):
+    sys.stderr.write("verify.py: %s\\n" % english)
+    try:
+        sys.stderr.write("verify.py: %s\\n" % french)
+    except UnicodeError:
+        pass
+    sys.exit(3)
+
+
+class Loader(object):
     def find_spec(self, name, path=None, target=None):
+        import importlib.util
         package = any(module.startswith(name + ".") for module in SOURCES)
         if name in SOURCES or package:
             return importlib.util.spec_from_loader(name, self, is_package=package)
         return None
 
+    def create_module(self, spec):
+        return None
+
     def exec_module(self, module):
         source = SOURCES.get(module.__name__, "")
-        exec(compile(source, f"<{module.__name__}>", "exec"), module.__dict__)
+        exec(compile(source, "<%s>" % module.__name__, "exec"), module.__dict__)
+
+
+def run():
+    if sys.version_info < NEEDS_PYTHON:
+        found = "%d.%d" % sys.version_info[:2]
+        refuse("this is Python %s, and Python 3.11 or later is needed: no verdict" % found,
+               "ceci est Python %s, il faut Python 3.11 ou plus recent : aucun verdict" % found)
+    try:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        Ed25519PublicKey.public_bytes_raw
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        refuse("the package `cryptography` (40 or later) is missing or broken: python3 -m pip install cryptography",
+               "le paquet `cryptography` (40 ou plus) manque ou ne marche pas : python3 -m pip install cryptography")
+    sys.meta_path.insert(0, Loader())
+    from relay.evidence.standalone import main
+    from relay.store.readers import open_reader
+    return main(sys.argv[1:], open_reader)
 
 
 if __name__ == "__main__":
-    sys.meta_path.insert(0, _Loader())
-    from relay.evidence.standalone import main
-    from relay.store.readers import open_reader
-
-    sys.exit(main(sys.argv[1:], open_reader))
+    try:
+        code = run()
+    except SystemExit:
+        raise
+    except KeyboardInterrupt:
+        code = 130
+    except BaseException:
+        import traceback
+        traceback.print_exc()
+        code = 3
+    sys.exit(code)
 """
 
 
@@ -119,22 +172,35 @@ def recording_key_argument(text: str) -> bytes:
 
 
 def main(arguments: list[str], open_reader: Callable[[Path], AbstractContextManager[Reader]]) -> int:
-    """Verify from a command line and return the exit code."""
-    options = _options().parse_args(arguments)
+    """Verify from a command line and return the exit code (`exits`)."""
+    let_every_text_pass(sys.stdout, sys.stderr)
+    return exit_code_of(lambda: _main(arguments, open_reader))
+
+
+def _main(arguments: list[str], open_reader: Callable[[Path], AbstractContextManager[Reader]]) -> int:
+    try:
+        options = _options().parse_args(arguments)
+    except SystemExit as ended:  # of `--help`, or of a wrong usage, which argparse has explained
+        return Exit.OURS if ended.code else Exit.NO_FINDING
     language: Language = "en" if options.lang == "en" else "fr"
     try:
-        public_key = None if options.key is None else key_argument(options.key, public_key_from)
-        recording_key = None if options.recording_key is None else recording_key_argument(options.recording_key)
-        successions = [] if options.successions is None else successions_in(Path(options.successions).read_bytes())
-        lists = [] if options.revocations is None else [Path(options.revocations).read_bytes()]
-        with open_reader(Path(options.path)) as reader:
-            verdict = verify(reader, public_key, recording_key, successions=successions, revocations=lists)
-    except (RelayError, OSError) as error:
-        sys.stderr.write(f"{'illisible' if language == 'fr' else 'unreadable'}: {error}\n")
-        return 2
+        verdict = _judge(options, open_reader)
+    except (TheirError, OSError) as error:
+        sys.stderr.write(f"{'illisible' if language == 'fr' else 'unreadable'}: {printable(str(error))}\n")
+        return Exit.UNREADABLE
     lines = [json.dumps(verdict.as_json(), indent=1)] if options.json else report(verdict, language)
     sys.stdout.write("\n".join(lines) + "\n")
     return verdict.exit_code
+
+
+def _judge(options: argparse.Namespace, open_reader: Callable[[Path], AbstractContextManager[Reader]]) -> Verdict:
+    """Read what the command line names and return the verdict; raises TheirError or OSError where that cannot be read."""
+    public_key = None if options.key is None else key_argument(options.key, public_key_from)
+    recording_key = None if options.recording_key is None else recording_key_argument(options.recording_key)
+    successions = [] if options.successions is None else successions_in(Path(options.successions).read_bytes())
+    lists = [] if options.revocations is None else [Path(options.revocations).read_bytes()]
+    with open_reader(Path(options.path)) as reader:
+        return verify(reader, public_key, recording_key, successions=successions, revocations=lists)
 
 
 def _options() -> argparse.ArgumentParser:

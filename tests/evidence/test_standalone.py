@@ -24,7 +24,7 @@ def verifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 DRIVER = """
 import contextlib, io, json, runpy, sys
 from pathlib import Path
-sys.meta_path.insert(0, runpy.run_path(sys.argv[1])["_Loader"]())
+sys.meta_path.insert(0, runpy.run_path(sys.argv[1])["Loader"]())
 from relay.evidence.standalone import main
 from relay.store.readers import open_reader
 for arguments in json.load(sys.stdin):

@@ -144,7 +144,7 @@ def test_an_unreadable_key_or_recording_exits_2(folder: Path, tmp_path: Path, co
     (tmp_path / "key").write_bytes(content)
     assert run(folder, "--key", tmp_path / "key").exit_code == 2
     assert run(tmp_path / "nowhere", "--key", KEY).exit_code == 2
-    assert run().exit_code == 2
+    assert run().exit_code == 3
 
 
 def test_the_standalone_verifier_is_written(tmp_path: Path) -> None:
