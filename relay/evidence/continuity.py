@@ -42,13 +42,23 @@ class Scope:
         return link.arrival_start_ns < self.statement.to_ns and self.statement.from_ns < link.arrival_end_ns
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """The Gap records about every track so far: their number and the length that they explain."""
+
+    gaps: int = 0
+    explained_ns: int = 0
+
+
 @dataclass(slots=True)
 class _Track:
-    """A track after its last link, and the lengths of the Gap records since."""
+    """A track after its last link, and the lengths of the Gap records about it alone since."""
 
     end_ns: int
     first_ns: int
     first_arrival_ns: int
+    shared: "_Shared"
+    """The Gap records about every track up to that link: what came since is the difference to now."""
     explained_ns: int = 0
 
 
@@ -62,7 +72,9 @@ class Continuity:
     first_ns: int | None = None
     last_ns: int | None = None
     _tracks: dict[int, _Track] = field(default_factory=dict)
-    _explained_ns: int = 0
+    _shared: _Shared = _Shared()
+    _before: _Shared = _Shared()
+    """What it was at the last media link."""
     _untied: dict[int, int | None] = field(default_factory=dict)
     """Tracks that no sender report has tied to wall time since their last anchor, with the first judged fragment after it."""
     _waiting: list[Gap] = field(default_factory=list)
@@ -75,11 +87,12 @@ class Continuity:
         self._waiting.append(gap)
         explains = 0 if gap.cause is Cause.UNKNOWN else gap.length_ns
         if gap.track is None:
-            self._explained_ns += explains
-        for number, track in self._tracks.items():
-            if gap.track in (None, number):
-                track.explained_ns += explains
-                track.first_ns = -1
+            # Counted once for all tracks: a chain of many gaps and many tracks would take the product of both.
+            self._shared = _Shared(self._shared.gaps + 1, self._shared.explained_ns + explains)
+        elif gap.track in self._tracks:
+            track = self._tracks[gap.track]
+            track.explained_ns += explains
+            track.first_ns = -1
 
     def link(self, link: Link) -> None:
         """Take a genuine link that is in its place."""
@@ -99,7 +112,7 @@ class Continuity:
         start_ns = link.arrival_start_ns - gap_ns
         if gap_ns > TOLERANCE_NS and self.scope.touches(link.fragment, start_ns, link.arrival_start_ns):
             self.collector.add(Code.GAP_UNEXPLAINED, link.fragment, seconds=_seconds(gap_ns), at=utc_text(start_ns))
-        self._explained_ns = 0
+        self._before = self._shared
 
     def recovery(self, recovery: Recovery, last_fragment: int) -> None:
         """Take the Recovery that closes the chain: its time must not lie before the last arrival that it closes."""
@@ -154,7 +167,7 @@ class Continuity:
         jump = link.arrival_start_ns - before
         if jump < -TOLERANCE_NS and not link.clock_suspect and inside:
             self.collector.add_once(Code.CLOCK_BACK, link.fragment, seconds=_seconds(-jump))
-        return 0 if link.clock_suspect else jump - self._explained_ns
+        return 0 if link.clock_suspect else jump - (self._shared.explained_ns - self._before.explained_ns)
 
     def _track(self, part: TrackPart, link: Link, inside: bool) -> int:
         """Return the gap in this track's decode time that no Gap record explains, in ns."""
@@ -162,15 +175,16 @@ class Continuity:
         first_ns, end_ns = part.first * 1_000_000_000 // rate, part.end * 1_000_000_000 // rate
         track = self._tracks.get(part.track)
         if track is None:
-            self._tracks[part.track] = _Track(end_ns, first_ns, link.arrival_start_ns)
+            self._tracks[part.track] = _Track(end_ns, first_ns, link.arrival_start_ns, self._shared)
             return 0
-        gap_ns = first_ns - track.end_ns - track.explained_ns
-        if track.first_ns < 0 or link.clock_suspect:
+        shared_ns = self._shared.explained_ns - track.shared.explained_ns
+        gap_ns = first_ns - track.end_ns - track.explained_ns - shared_ns
+        if track.first_ns < 0 or track.shared.gaps != self._shared.gaps or link.clock_suspect:
             track.first_ns, track.first_arrival_ns = first_ns, link.arrival_start_ns
         drift = (first_ns - track.first_ns) - (link.arrival_start_ns - track.first_arrival_ns)
         if inside and max(abs(drift), track.end_ns - first_ns) > DRIFT_NS:
             self.collector.add_once(Code.RETIMED, link.fragment, seconds=_seconds(max(abs(drift), track.end_ns - first_ns)))
-        track.end_ns, track.explained_ns = end_ns, 0
+        track.end_ns, track.explained_ns, track.shared = end_ns, 0, self._shared
         return gap_ns
 
 

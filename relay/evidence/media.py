@@ -4,9 +4,8 @@ Owns: reading segments in order, comparing digests, naming altered, missing, mov
 Must never know: signatures, times.  It holds the fragments of one segment as a list, and the bytes of a few.
 """
 
-import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -14,12 +13,11 @@ from relay.base.errors import RelayError, TheirError
 from relay.evidence.findings import FindingCollector
 from relay.evidence.records import Link
 from relay.evidence.seal import TAG, decrypt_fragment, sha256
+from relay.evidence.search import Found, Search
 from relay.evidence.verdict import Code, Form, Mark
 
 MAX_FRAGMENT = 64 << 20
 """Bytes; a fragment that is longer according to its link is not read."""
-MAX_DIAGNOSED = 2000
-"""In a segment of more fragments the order of what was found is not examined."""
 
 
 class Reader(Protocol):
@@ -89,6 +87,8 @@ Submit = Callable[[Callable[[], Outcome]], PendingOutcome]
 
 MAX_RUNNING = 8
 """Fragments that are compared at the same time at most: bounds the memory."""
+MAX_RUNNING_BYTES = 32 << 20
+"""Bytes that are compared at the same time at most, unless one fragment alone has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,7 @@ class MediaCheck:
         self._key = recording_key if form is Form.OPENED else None
         self._submit = submit
         self._running: deque[tuple[StoredFragment, PendingOutcome]] = deque()
+        self._running_bytes = 0
         self._sizes = {name: reader.size(name) for name in reader.names()}
         self._segment = -1
         self._pieces: list[StoredFragment] = []
@@ -141,11 +142,12 @@ class MediaCheck:
         self._end = piece.offset + piece.length
         self._pieces.append(piece)
         self._collector.mark(piece.fragment, Mark.UNKNOWN)
+        self._settle(MAX_RUNNING - 1, MAX_RUNNING_BYTES - piece.length)
         data = self._read(piece.offset, piece.length)
         self.checked_bytes += len(data)
+        self._running_bytes += piece.length
         key = self._key
         self._running.append((piece, self._submit(lambda: compare(data, piece, link, recording, key))))
-        self._settle(MAX_RUNNING)
 
     def skip(self, link: Link) -> None:
         """Take a genuine link whose fragment is not compared."""
@@ -163,7 +165,7 @@ class MediaCheck:
 
     def close_segment(self) -> None:
         """Judge the segment's file as a whole, after its last link."""
-        self._settle(0)
+        self._settle(0, 0)
         if self._pieces:
             self._judge_segment(self.name(self._segment), self._size())
         self._pieces, self._end, self._segment = [], 0, -1
@@ -171,16 +173,18 @@ class MediaCheck:
     def _judge_segment(self, name: str, size: int) -> None:
         self.known.add(name)
         whole = all(piece.mark is Mark.INTACT for piece in self._pieces)
-        if not whole and size and len(self._pieces) <= MAX_DIAGNOSED:
-            self._diagnose(name, size)
-        else:
+        found = None if whole or not size else Search(self._pieces, size, self._read).run()
+        if found is None:
             self._report_in_place(name, size)
+        else:
+            self._report_found(found, name, size)
 
-    def _settle(self, most: int) -> None:
-        """Wait until no more than `most` comparisons are running."""
-        while len(self._running) > most:
+    def _settle(self, most: int, most_bytes: int) -> None:
+        """Wait until no more than `most` comparisons are running, of no more than `most_bytes` bytes."""
+        while self._running and (len(self._running) > most or self._running_bytes > most_bytes):
             piece, later = self._running.popleft()
             piece.mark, code = later.result()
+            self._running_bytes -= piece.length
             self._collector.mark(piece.fragment, piece.mark)
             if code is Code.WRONG_RECORDING_KEY:
                 self._collector.add_once(code, piece.fragment)
@@ -207,63 +211,19 @@ class MediaCheck:
 
     # --- what happened to the fragments of a segment that does not match ----------------------------------------------
 
-    def _diagnose(self, name: str, size: int) -> None:
-        found, foreign, end = self._scan(size)
-        order = [piece.fragment for piece in self._pieces]
-        by_number = {piece.fragment: piece for piece in self._pieces}
-        for number in by_number:
-            if number in foreign:
+    def _report_found(self, found: Found, name: str, size: int) -> None:
+        there = set(found.order)
+        for piece in self._pieces:
+            number = piece.fragment
+            if number in found.foreign:
                 self._collector.add(Code.FRAGMENT_ALTERED, number)
                 self._collector.mark(number, Mark.ALTERED)
-            elif number not in found:
-                self._collector.mark(number, Mark.MISSING)
             else:
-                self._collector.mark(number, Mark.INTACT)
-        self._report_duplicates(found)
-        self._report_moves(order, found)
-        if size > end:
-            self._collector.add(Code.EXTRA_BYTES, file=name, count=size - end)
-
-    def _scan(self, size: int) -> tuple[list[int], set[int], int]:
-        """Read the file from its start; return the fragments recognised, in order, those replaced, and where it ends."""
-        found: list[int] = []
-        foreign: set[int] = set()
-        expected = at = 0
-        while at < size:
-            index = self._recognise(at, size, expected)
-            if index is None:
-                if expected >= len(self._pieces):
-                    break
-                piece = self._pieces[expected]
-                if piece.offset > at and self._matches(piece, piece.offset):
-                    at = piece.offset  # bytes of fragments whose links are lost
-                    continue
-                if at + piece.length <= size:
-                    foreign.add(piece.fragment)
-            else:
-                piece = self._pieces[index]
-                found.append(piece.fragment)
-            at, expected = at + max(piece.length, 1), (expected if index is None else index) + 1
-        return found, foreign - set(found), min(at, size)
-
-    def _recognise(self, at: int, size: int, expected: int) -> int | None:
-        """Return the index of the fragment at `at`: the expected one, else one after it, else one before it."""
-        if expected < len(self._pieces) and self._matches(self._pieces[expected], at):
-            return expected
-        by_length: dict[int, list[int]] = {}
-        for index, piece in enumerate(self._pieces):
-            by_length.setdefault(piece.length, []).append(index)
-        longest = max((length for length in by_length if at + length <= size), default=0)
-        view, hasher, done, matches = memoryview(self._read(at, longest)), hashlib.sha256(), 0, []
-        for length in sorted(by_length):
-            if 0 < length <= len(view):
-                hasher.update(view[done:length])
-                digest, done = hasher.copy().digest(), length
-                matches += [index for index in by_length[length] if self._pieces[index].digest == digest]
-        return min(matches, key=lambda index: (index < expected, index), default=None)
-
-    def _matches(self, piece: StoredFragment, at: int) -> bool:
-        return piece.length > 0 and sha256(self._read(at, piece.length)) == piece.digest
+                self._collector.mark(number, Mark.INTACT if number in there else Mark.MISSING)
+        self._report_duplicates(found.order)
+        self._report_moves(dict.fromkeys(piece.fragment for piece in self._pieces if piece.fragment in there), found.order)
+        if size > found.end:
+            self._collector.add(Code.EXTRA_BYTES, file=name, count=size - found.end)
 
     def _report_duplicates(self, found: list[int]) -> None:
         seen: set[int] = set()
@@ -273,10 +233,9 @@ class MediaCheck:
                 self._collector.mark(number, Mark.MISPLACED)
             seen.add(number)
 
-    def _report_moves(self, order: list[int], found: list[int]) -> None:
+    def _report_moves(self, chain: Iterable[int], found: list[int]) -> None:
         """Compare the order of the fragments found with their order in the chain."""
-        there = list(dict.fromkeys(found))
-        for wanted, number in zip([number for number in order if number in set(there)], there, strict=True):
+        for wanted, number in zip(chain, dict.fromkeys(found), strict=True):
             if wanted != number:
                 self._collector.add(Code.FRAGMENT_MISPLACED, wanted, other=number)
                 self._collector.mark(wanted, Mark.MISPLACED)

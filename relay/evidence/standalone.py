@@ -38,6 +38,7 @@ MODULES = (
     "relay.evidence.codes",
     "relay.evidence.verdict",
     "relay.evidence.findings",
+    "relay.evidence.search",
     "relay.evidence.media",
     "relay.evidence.order",
     "relay.evidence.trust",

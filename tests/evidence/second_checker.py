@@ -670,11 +670,30 @@ class Check:
         if sha(opened) != one["plain_digest"]:
             self.findings.add("plain_differs")
 
+    def in_place(self, data: bytes, there: list[dict[str, Any]], places: dict[int, int], fits: Any, size: str) -> int:
+        """The marks of the first reading, where reading again would cost too much."""
+        for one in there:
+            place = places[one["fragment"]]
+            short = place + one[size] > len(data)
+            self.marks[one["fragment"]] = "." if fits(one, place) else "M" if short else "X"
+            self.findings.update(() if fits(one, place) or short else {"fragment_altered"})
+        return max(places[one["fragment"]] + int(one[size]) for one in there)
+
     def scan(self, data: bytes, there: list[dict[str, Any]], places: dict[int, int], fits: Any, size: str) -> int:
         at = expected = 0
+        cost, bound = 0, 16 * len(data) + 1_048_576
+        lengths = {one[size] for one in there if one[size] > 0}
         found: list[int] = []
         strangers: set[int] = set()
         while at < len(data):
+            rest = len(data) - at
+            first = expected < len(there) and fits(there[expected], at)
+            cost += there[expected][size] if expected < len(there) and there[expected][size] <= rest else 0
+            if not first:
+                fitting = [length for length in lengths if length <= rest]
+                cost += 1000 * len(fitting) + max(fitting, default=0)
+            if cost > bound:
+                return self.in_place(data, there, places, fits, size)
             tried = [*range(expected, len(there)), *range(min(expected, len(there)))]
             index = next((n for n in tried if fits(there[n], at)), None)
             if index is not None:
@@ -684,9 +703,14 @@ class Check:
             if expected >= len(there):
                 break
             one = there[expected]
-            if places[one["fragment"]] > at and fits(one, places[one["fragment"]]):
-                at = places[one["fragment"]]
-                continue
+            own = places[one["fragment"]]
+            if own > at:
+                cost += one[size] if own + one[size] <= len(data) else 0
+                if cost > bound:
+                    return self.in_place(data, there, places, fits, size)
+                if fits(one, own):
+                    at = own
+                    continue
             if at + one[size] <= len(data):
                 strangers.add(one["fragment"])
             at, expected = at + one[size], expected + 1

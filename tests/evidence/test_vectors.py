@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from relay.base.errors import TheirError
-from relay.evidence import media
 from relay.evidence.verdict import Verdict
 from relay.evidence.verify import verify
 from tests.evidence.vectors import ANSWERS, VECTORS, Vector
@@ -46,12 +45,6 @@ def test_on_many_cores_the_verdicts_are_the_same() -> None:
                 reader = MemoryReader(vector.files())
                 there = verify(reader, vector.public_key, vector.recording_key, revoked=vector.revoked, submit=pool.submit)
                 assert there == judge(vector)
-
-
-def test_a_segment_too_long_to_be_diagnosed_is_still_spoken_against(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media, "MAX_DIAGNOSED", 2)
-    verdict = judge(next(vector for vector in VECTORS if vector.name == "bit flip in a fragment"))
-    assert (verdict.marks, findings_of(verdict)) == ("..X..", "fragment_altered@2")
 
 
 def test_there_are_at_least_fifty_and_each_has_a_name_of_its_own() -> None:

@@ -978,6 +978,7 @@ VECTORS: list[Vector] = [
     ),
 ]
 
-from tests.evidence import vectors_documents  # noqa: E402  (it is written with what stands above)
+from tests.evidence import vectors_containers, vectors_documents  # noqa: E402  (they are written with what stands above)
 
 VECTORS += vectors_documents.VECTORS
+VECTORS += vectors_containers.VECTORS

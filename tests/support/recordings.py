@@ -1,8 +1,8 @@
 """Small synthetic recordings, described by a string, with real fragmented-MP4 bytes; no encoder needed.
 
 A script is one letter per thing, in order: `S` start, `I` a new segment's init, `P` a fragment (0.4 s of picture and sound),
-`A` a fragment with sound only, `G` a jump in time of 3 s with its signed gap, `g` the same with a gap of unknown cause, `h` a
-jump in time without a gap, `K` another session key takes over, `E` the signed end, `R` a signed recovery.
+`A` a fragment with sound only, `L` one with long frames, `G` a jump in time of 3 s with its signed gap, `g` the same with a gap
+of unknown cause, `h` a jump in time without a gap, `K` another session key takes over, `E` the signed end, `R` a recovery.
 `build("SIPPPGPPE")` gives the files of a vault folder; `.export()` those of an export.  Everything is deterministic, keys
 included.
 """
@@ -28,6 +28,7 @@ DAY = 86_400 * SECOND
 FRAGMENT_NS = 400_000_000
 VIDEO, AUDIO = 1, 2
 FRAMES, PACKETS = 4, 20
+LONG_FRAME = 25_600
 RECORDING = "0190a1b2c3d4e5f60718293a4b5c6d7e"
 
 LONGTERM = MemorySigner(sha256(b"long-term"))
@@ -216,8 +217,8 @@ class Builder:
         """Do every letter."""
         steps = {"S": self._start, "I": self._begin, "K": self._rollover, "E": self._end, "R": self._recover}
         for letter in script:
-            if letter in "PA":
-                self._fragment(with_video=letter == "P")
+            if letter in "PAL":
+                self._fragment(with_video=letter != "A", frame_bytes=LONG_FRAME if letter == "L" else self._frame_bytes)
             elif letter in "Ggh":
                 self._time_jump(letter)
             else:
@@ -235,13 +236,13 @@ class Builder:
         self._init = init_segment(self._segment)
         self._add(self._init, init=True)
 
-    def _fragment(self, *, with_video: bool) -> None:
+    def _fragment(self, *, with_video: bool, frame_bytes: int) -> None:
         number = self._writer.links
         video = Samples(
             VIDEO,
             self._elapsed * 90_000 // SECOND,
             36_000 // FRAMES,
-            tuple(sample(f"v{number}.{n}", self._frame_bytes) for n in range(FRAMES)),
+            tuple(sample(f"v{number}.{n}", frame_bytes) for n in range(FRAMES)),
         )
         audio = Samples(
             AUDIO,
