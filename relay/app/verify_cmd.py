@@ -10,7 +10,8 @@ import asyncio
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,9 +25,11 @@ from relay.app.terminal import complain, say
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.exits import Exit
 from relay.evidence.keys import public_key_from
+from relay.evidence.readings import HashingReader
+from relay.evidence.report import report
 from relay.evidence.standalone import key_argument, recording_key_argument, single_file
 from relay.evidence.statement import successions_in
-from relay.evidence.verdict import Language, Verdict, report
+from relay.evidence.verdict import Language, Verdict
 from relay.evidence.verify import verify as judge
 from relay.policy.texts import visible_text
 from relay.store.readers import open_reader
@@ -133,9 +136,13 @@ def _judge(path: Path, public_key: bytes | None, documents: Documents, recording
     )
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task(visible_text(path.name), total=None)
-        with open_reader(path) as reader, ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="verify") as pool:
-            return judge(
-                reader,
+        with (
+            open_reader(path) as reader,
+            closing(HashingReader(reader)) as hashing,
+            ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="verify") as pool,
+        ):
+            verdict = judge(
+                hashing,
                 public_key,
                 opener,
                 successions=documents.successions,
@@ -144,6 +151,7 @@ def _judge(path: Path, public_key: bytes | None, documents: Documents, recording
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
                 submit=pool.submit,
             )
+            return replace(verdict, read=hashing.finish())
 
 
 def _show(verdict: Verdict, language: Language, *, as_json: bool) -> None:

@@ -291,8 +291,8 @@ class Code(Enum):
     GAP = (
         Axis.COMPLETENESS,
         False,
-        "lacune de {seconds} s le {at} ({cause} ; piste : {track})",
-        "gap of {seconds} s at {at} ({cause}; track: {track})",
+        "lacune de {seconds} s le {at} ({cause} ; {track})",
+        "gap of {seconds} s at {at} ({cause}; {track})",
     )
     CLOCK_SUSPECT = (
         Axis.TIME,
@@ -303,8 +303,8 @@ class Code(Enum):
     SYNC_BY_ARRIVAL = (
         Axis.TIME,
         False,
-        "piste {track} synchronisée par l'heure d'arrivée à partir du fragment {fragment}, faute de rapport de la caméra",
-        "track {track} is synchronised by arrival from fragment {fragment} on, for want of a report from the camera",
+        "synchronisation par l'heure d'arrivée ({track}) à partir du fragment {fragment}, faute de rapport de la caméra",
+        "synchronised by arrival ({track}) from fragment {fragment} on, for want of a report from the camera",
     )
     NOT_COVERED = (
         Axis.INTEGRITY,

@@ -78,6 +78,8 @@ class Continuity:
     _untied: dict[int, int | None] = field(default_factory=dict)
     """Tracks that no sender report has tied to wall time since their last anchor, with the first judged fragment after it."""
     _waiting: list[Gap] = field(default_factory=list)
+    _kinds: dict[int, str] = field(default_factory=dict)
+    """Whether a track is picture or sound, as its links say."""
     _suspect: bool = False
     """Whether the last link's times are not to be trusted."""
 
@@ -97,6 +99,7 @@ class Continuity:
     def link(self, link: Link) -> None:
         """Take a genuine link that is in its place."""
         inside = self.scope.includes(link.fragment)
+        self._kinds.update((part.track, part.kind.value) for part in link.tracks)
         self._report_gaps(link.fragment)
         if inside and link.clock_suspect:
             self.collector.add_once(Code.CLOCK_SUSPECT, link.fragment)
@@ -143,15 +146,16 @@ class Continuity:
     def _anchored(self, track: int) -> None:
         fragment = self._untied.pop(track, None)
         if fragment is not None:
-            self.collector.add(Code.SYNC_BY_ARRIVAL, fragment, track=track)
+            self.collector.add(Code.SYNC_BY_ARRIVAL, fragment, track=self._kinds.get(track, str(track)))
 
     def _report_gaps(self, fragment: int) -> None:
         for gap in self._waiting:
             if not self.scope.touches(fragment, gap.start_ns, gap.start_ns + gap.length_ns):
                 continue
-            track = "*" if gap.track is None else str(gap.track)
+            track = "*" if gap.track is None else self._kinds.get(gap.track, str(gap.track))
             at, seconds = utc_text(gap.start_ns), _seconds(gap.length_ns)
-            self.collector.add(Code.GAP, fragment, seconds=seconds, at=at, cause=gap.cause.value, track=track)
+            if gap.length_ns:
+                self.collector.add(Code.GAP, fragment, seconds=seconds, at=at, cause=gap.cause.value, track=track)
             if gap.cause is Cause.UNKNOWN:
                 self.collector.add(Code.GAP_UNEXPLAINED, fragment, seconds=seconds, at=at)
         self._waiting.clear()
@@ -189,4 +193,7 @@ class Continuity:
 
 
 def _seconds(length_ns: int) -> str:
-    return f"{length_ns / 1_000_000_000:.1f}"
+    """Return seconds with one decimal, below a second with three: what is not nothing is never written as 0."""
+    if abs(length_ns) >= 1_000_000_000:
+        return f"{length_ns / 1_000_000_000:.1f}"
+    return f"{max(length_ns, 1_000_000) / 1_000_000_000:.3f}"

@@ -9,9 +9,11 @@ able to read in order to say which one it needs.
 import argparse
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,8 +22,10 @@ from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.exits import Exit, exit_code_of
 from relay.evidence.keys import key_from, public_key_from
 from relay.evidence.media import Reader
+from relay.evidence.readings import HashingReader
+from relay.evidence.report import report
 from relay.evidence.statement import successions_in
-from relay.evidence.verdict import Language, Verdict, printable, report
+from relay.evidence.verdict import Language, Verdict, printable
 from relay.evidence.verify import verify
 
 MODULES = (
@@ -46,6 +50,8 @@ MODULES = (
     "relay.evidence.continuity",
     "relay.evidence.lipsync",
     "relay.evidence.derived",
+    "relay.evidence.readings",
+    "relay.evidence.report",
     "relay.evidence.verify",
     "relay.evidence.exits",
     "relay.evidence.standalone",
@@ -189,7 +195,7 @@ def _main(arguments: list[str], open_reader: Callable[[Path], AbstractContextMan
     except (TheirError, OSError) as error:
         sys.stderr.write(f"{'illisible' if language == 'fr' else 'unreadable'}: {printable(str(error))}\n")
         return Exit.UNREADABLE
-    lines = [json.dumps(verdict.as_json(), indent=1)] if options.json else report(verdict, language)
+    lines = [json.dumps(verdict.as_json(), indent=1)] if options.json else report(verdict, language, width=_width())
     sys.stdout.write("\n".join(lines) + "\n")
     return verdict.exit_code
 
@@ -200,8 +206,14 @@ def _judge(options: argparse.Namespace, open_reader: Callable[[Path], AbstractCo
     recording_key = None if options.recording_key is None else recording_key_argument(options.recording_key)
     successions = [] if options.successions is None else successions_in(Path(options.successions).read_bytes())
     lists = [] if options.revocations is None else [Path(options.revocations).read_bytes()]
-    with open_reader(Path(options.path)) as reader:
-        return verify(reader, public_key, recording_key, successions=successions, revocations=lists)
+    with open_reader(Path(options.path)) as reader, closing(HashingReader(reader)) as hashing:
+        verdict = verify(hashing, public_key, recording_key, successions=successions, revocations=lists)
+        return replace(verdict, read=hashing.finish())
+
+
+def _width() -> int:
+    """Return the columns to write in: those of the terminal, at most 100."""
+    return min(shutil.get_terminal_size((100, 24)).columns, 100)
 
 
 def _options() -> argparse.ArgumentParser:

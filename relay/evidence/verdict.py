@@ -1,19 +1,23 @@
 """The verdict of a verification: four answers, one mark per fragment, findings and notes in words, and an exit code.
 
-Owns: a verdict and its texts in French and English.  Must never know: how a finding was made.
+Owns: a verdict, the texts of its answers and findings in French and English, and how texts of strangers are shown.
+Must never know: how a finding was made.
 
 A *finding* speaks against the recording and makes the exit code 1.  A *note* does not (an explained gap, for example).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
 from relay.evidence.codes import Axis, Code
+from relay.evidence.records import End, Recovery, Start
 
-__all__ = ["ANSWERS", "Axis", "Code", "Finding", "Form", "Language", "Mark", "Verdict", "utc_text", "printable", "report"]
+__all__ = ["ANSWERS", "Axis", "Code", "Finding", "Form", "Language", "Mark", "Verdict", "printable", "utc_text"]
 
 Language: TypeAlias = Literal["fr", "en"]
 
@@ -48,11 +52,31 @@ class Finding:
     fragment: int | None = None
     values: tuple[tuple[str, str], ...] = ()
 
-    def text(self, language: Language) -> str:
-        """Return the text."""
+    def text(self, language: Language, time: Callable[[str], str] = str) -> str:
+        """Return the text; `time` completes the times in it, for example with those of Paris."""
         words = self.code.french if language == "fr" else self.code.english
-        values = {key: _translated(key, printable(text), language) for key, text in self.values}
+        values = {key: time(text) if key in _TIMES else text for key, text in self._values(language)}
         return words.format(fragment=self.fragment, **values)
+
+    def _values(self, language: Language) -> Iterator[tuple[str, str]]:
+        for key, text in self.values:
+            if key in _TIMES:
+                yield key, moment_text(printable(text), language)
+            elif key == "seconds":
+                yield key, text.replace(".", ",") if language == "fr" else text
+            else:
+                yield key, _translated(key, text, language)
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """The files that were read."""
+
+    files: int
+    length: int
+    """Bytes of all files together."""
+    digest: str
+    """SHA-256 (hex) of the list that `sha256sum` prints of them (FORMAT.md §7.8); empty where one was not read to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +102,12 @@ class Verdict:
     fragments: int
     checked_bytes: int
     head: str
+    start: Start | None = None
+    """The genuine Start, None where there is none."""
+    close: End | Recovery | None = None
+    """The genuine record that closes the chain, None where there is none."""
+    read: Readings | None = None
+    """What was read, where that was digested (`readings.HashingReader`)."""
 
     @property
     def exit_code(self) -> int:
@@ -106,9 +136,24 @@ class Verdict:
             "fragments": self.fragments,
             "checked_bytes": self.checked_bytes,
             "head": self.head,
+            "recorded": None if self.start is None else _plain_start(self.start),
+            "closed": None if self.close is None else _plain_close(self.close),
+            "read": None if self.read is None else asdict(self.read),
             "exit_code": self.exit_code,
         }
 
+
+_TIMES = {"at", "until"}
+_FOREIGN = {"file", "why", "cause", "recording"}
+"""Values that hold bytes of the recording or of a file's name."""
+_IMPOSSIBLE = ("heure impossible : ", "impossible time: ")
+_EARLIEST_NS, _LATEST_NS = 946_684_800_000_000_000, 4_102_444_800_000_000_000
+"""2000-01-01 and 2100-01-01."""
+_MAX_MARKS = 4
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters that are not seen."""
+_WORD = re.compile(r"[\w./+@-]+")
+_QUOTES = frozenset('«»‹›"“”„\uff02\u301d\u301e\u301f\u275d\u275e')
 
 LANGUAGES: tuple[Language, ...] = ("fr", "en")
 
@@ -126,8 +171,14 @@ ANSWERS: dict[str, tuple[str, str]] = {
     "incomplete": ("INCOMPLET", "INCOMPLETE"),
     "proved": ("prouvée", "proved"),
     "not proved": ("NON PROUVÉE", "NOT PROVED"),
-    "consistent": ("cohérente", "consistent"),
-    "suspect": ("suspecte, et déclarée telle", "suspect, and declared so"),
+    "consistent": (
+        "cohérente d'après l'horloge du relais, qu'aucun tiers n'atteste",
+        "consistent by the relay's own clock, which no third party attests",
+    ),
+    "suspect": (
+        "suspecte, et déclarée telle par le relais lui-même",
+        "suspect, and declared so by the relay itself",
+    ),
     "time not proved": ("NON PROUVÉE", "NOT PROVED"),
 }
 
@@ -159,16 +210,18 @@ CAUSES: dict[str, tuple[str, str]] = {
     "unknown": ("cause inconnue", "unknown cause"),
 }
 TRACKS: dict[str, tuple[str, str]] = {
-    "*": ("toutes les pistes", "all tracks"),
+    "*": ("image et son", "picture and sound"),
     "video": ("image", "picture"),
     "audio": ("son", "sound"),
 }
 
 
 def _translated(key: str, text: str, language: Language) -> str:
-    """Return a value as text where it is a cause or a track."""
+    """Return a value as text: a cause or a track in words, and in quotation marks what a stranger may have written."""
     words = {"cause": CAUSES, "track": TRACKS}.get(key, {})
-    return _word(words[text], language) if text in words else text
+    if text in words:
+        return _word(words[text], language)
+    return foreign_text(text) if key in _FOREIGN else printable(text)
 
 
 def _word(pair: tuple[str, str], language: Language) -> str:
@@ -188,33 +241,53 @@ def _plain(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     ]
 
 
+def _plain_start(start: Start) -> dict[str, str | None]:
+    names = ("label", "service", "regime", "bearer", "intervention", "trigger", "threat", "expires_on")
+    return {name: getattr(start, name) for name in names} | {"original": start.original.value}
+
+
+def _plain_close(close: End | Recovery) -> dict[str, Any]:
+    if isinstance(close, Recovery):
+        return {"how": "recovery", "cause": close.cause, "at_ns": close.recovered_ns}
+    return {"how": "end", "reason": close.reason.value, "author": close.author, "at_ns": close.end_ns}
+
+
 def printable(text: str) -> str:
-    """Return `text` without control characters, so that a hostile name cannot drive a terminal."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
+    """Return `text` without what cannot be seen or moves what stands around it, so that a hostile name cannot drive a terminal.
+
+    Control and direction characters and blanks that are letters become `�`; runs of spaces become one; marks beyond four on
+    one letter are left out.
+    """
+    shown, marks = [], 0
+    for letter in " ".join(text.split()):
+        marks = marks + 1 if unicodedata.combining(letter) else 0
+        if marks <= _MAX_MARKS:
+            shown.append(letter if letter.isprintable() and letter not in _BLANK else "�")
+    return "".join(shown)
+
+
+def foreign_text(text: str, *, always: bool = False) -> str:
+    """Return a text that a stranger may have written: within quotation marks that it cannot end, unless it is one plain word.
+
+    `always`: quote a plain word too.
+    """
+    if not always and _WORD.fullmatch(text):
+        return text
+    inner = "".join("'" if letter in _QUOTES else letter for letter in printable(text))
+    return f"«\u00a0{inner}\u00a0»"
+
+
+def moment_text(text: str, language: Language) -> str:
+    """Return what `utc_text` gave, in words where it is no time at which anybody can have recorded."""
+    return f"({_word(_IMPOSSIBLE, language)}{text})" if text.endswith(" ns") else text
 
 
 def utc_text(utc_ns: int) -> str:
-    """Return `2026-11-22 21:04:10.123 UTC`; a time outside the calendar is given in nanoseconds.
+    """Return `2026-11-22 21:04:10.123 UTC`; a time before 2000 or after 2099, which no clock of ours says, in nanoseconds.
 
     `relay.base.clock` needs the time zone database, which a court expert's machine may lack.
     """
-    try:
-        at = datetime.fromtimestamp(utc_ns // 1_000_000_000, UTC)
-    except (OverflowError, ValueError, OSError):
+    if not _EARLIEST_NS <= utc_ns < _LATEST_NS:
         return f"{utc_ns} ns"
+    at = datetime.fromtimestamp(utc_ns // 1_000_000_000, UTC)
     return f"{at:%Y-%m-%d %H:%M:%S}.{utc_ns // 1_000_000 % 1000:03d} UTC"
-
-
-def report(verdict: Verdict, language: Language, *, width: int = 100) -> list[str]:
-    """Return the verdict as lines of plain text."""
-    lines = [f"{_word(FORMS[verdict.form], language)} · {printable(verdict.camera)} · {printable(verdict.recording)}"]
-    if verdict.start_ns is not None and verdict.end_ns is not None:
-        lines.append(f"{utc_text(verdict.start_ns)} → {utc_text(verdict.end_ns)}")
-    answers = verdict.answers(language)
-    lines += [f"{_word(AXES[axis], language):<13}: {answers[axis]}" for axis in Axis]
-    lines += [verdict.marks[at : at + width] for at in range(0, len(verdict.marks), width)]
-    lines += [f"! {finding.text(language)}" for finding in verdict.findings]
-    lines += [f"- {note.text(language)}" for note in verdict.notes]
-    if verdict.omitted:
-        lines.append(f"… +{verdict.omitted}")
-    return lines

@@ -395,6 +395,8 @@ class _Verification:
             fragments=len(self.collector.marks),
             checked_bytes=self.media.checked_bytes,
             head=self.head.hex(),
+            start=self.start,
+            close=self.close,
         )
 
     def _integrity(self) -> str:

@@ -29,7 +29,8 @@ def test_a_kept_recording_has_the_verdict_it_had(version: str) -> None:
     with open_reader(KEPT / version / "vault") as reader:
         verdict = verify(reader, key(version, "public"), key(version, "recording"), revoked={})
     said, kept = verdict.as_json(), json.loads((KEPT / version / "verdict.json").read_text())
-    assert {name: said[name] for name in kept if name != "notes"} == {name: kept[name] for name in kept if name != "notes"}
+    same = kept.keys() - {"notes", "words"}  # texts may become clearer
+    assert {name: said[name] for name in same} == {name: kept[name] for name in same}
     assert [note["code"] for note in said["notes"]] == [note["code"] for note in kept["notes"]]
 
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from relay.base.errors import TheirError
 from relay.evidence.chain import PREAMBLE
+from relay.evidence.report import report
 from relay.evidence.statement import sign_revocations
-from relay.evidence.verdict import Code, report
+from relay.evidence.verdict import Code
 from relay.evidence.verify import verify
 from tests.support.recordings import LONGTERM, RECORDING_KEY, T0, MemoryReader, build
 

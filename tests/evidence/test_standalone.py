@@ -75,6 +75,11 @@ def test_it_says_the_same_of_every_vector(number: int, answers: list[tuple[int, 
         assert (verdict["marks"], " ".join(said)) == (vector.marks, vector.findings)
 
 
+def plain(text: str) -> str:
+    """Return a report as one line: where it is wrapped does not matter."""
+    return " ".join(text.split())
+
+
 def run(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
     """Run as a stranger would: isolated, from a folder with nothing of the relay in it."""
     return subprocess.run([sys.executable, "-I", *arguments], capture_output=True, text=True, cwd="/", timeout=60, input=given)
@@ -105,11 +110,11 @@ def test_as_a_process_it_is_given_a_list_of_revoked_keys(verifier: Path, tmp_pat
     built = build("SIPPE")
     folder, key = built.write(tmp_path / "rec"), LONGTERM.public_key.hex()
     said = run(str(verifier), str(folder), "--key", key, "--lang", "en")
-    assert (said.returncode, "revocation was not checked" in said.stdout) == (0, True)
+    assert (said.returncode, "revocation was not checked" in plain(said.stdout)) == (0, True)
     listing = sign_revocations(LONGTERM, head=built.records()[-1].head, issued_ns=0, revoked={LONGTERM.public_key: ()})
     (tmp_path / "list").write_bytes(listing)
     said = run(str(verifier), str(folder), "--key", key, "--lang", "en", "--revocations", str(tmp_path / "list"))
-    assert (said.returncode, "is revoked" in said.stdout) == (1, True)
+    assert (said.returncode, "is revoked" in plain(said.stdout)) == (1, True)
 
 
 def test_as_a_process_it_exits_2_where_there_is_nothing(verifier: Path, tmp_path: Path) -> None:

@@ -20,6 +20,11 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+def plain(text: str) -> str:
+    """Return a report as one line: where it is wrapped does not matter."""
+    return " ".join(text.split())
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -61,7 +66,7 @@ def test_an_altered_recording_exits_1_and_names_the_fragment(folder: Path) -> No
 def test_with_a_key_alone_it_says_that_revocation_was_not_checked(folder: Path) -> None:
     for language, words in (("en", "revocation was not checked"), ("fr", "révocation non contrôlée")):
         result = run(folder, "--key", KEY, "--lang", language)
-        assert (result.exit_code, words in result.output) == (0, True)
+        assert (result.exit_code, words in plain(result.output)) == (0, True)
         assert build("SIPPGPE").records()[-1].head.hex() in result.output
 
 
@@ -71,7 +76,7 @@ def test_a_list_given_later_names_a_revocation(folder: Path, tmp_path: Path) -> 
         revoked = {LONGTERM.public_key: heads}
         path.write_bytes(sign_revocations(LONGTERM, head=head, issued_ns=0, revoked=revoked))
         result = run(folder, "--key", KEY, "--revocations", path, "--lang", "en")
-        assert (result.exit_code, words in result.output, "not checked" in result.output) == (code, True, False)
+        assert (result.exit_code, words in plain(result.output), "not checked" in plain(result.output)) == (code, True, False)
     path.write_bytes(b"no list")
     assert run(folder, "--key", KEY, "--revocations", path).exit_code == 2
 
@@ -122,9 +127,9 @@ def test_settings_that_pin_a_key_make_no_installation_of_a_folder_where_the_comm
     """Its list of revoked keys, empty perhaps, would pass for the relay's."""
     (tmp_path / "pin.toml").write_text(f'[evidence]\npublic_key = "{data / "keys" / "signing.pub"}"\n')
     result = run(folder, "--config", tmp_path / "pin.toml", "--lang", "en")
-    assert (result.exit_code, "revocation was not checked" in result.output) == (0, True)
+    assert (result.exit_code, "revocation was not checked" in plain(result.output)) == (0, True)
     (tmp_path / "whole.toml").write_text(f'data = "{data}"\n')
-    assert "revocation was not checked" not in run(folder, "--config", tmp_path / "whole.toml", "--lang", "en").output
+    assert "revocation was not checked" not in plain(run(folder, "--config", tmp_path / "whole.toml", "--lang", "en").output)
 
 
 def test_an_installation_inside_what_is_verified_is_refused(folder: Path, data: Path) -> None:

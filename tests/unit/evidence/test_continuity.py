@@ -104,7 +104,7 @@ def test_a_track_that_no_sender_report_ever_tied_is_noted() -> None:
     continuity.link(replace(link(1, 0.4), clocks=(clock(2, SyncSource.SENDER_REPORT),)))
     continuity.finish(1)
     assert [(note.code.name, note.fragment, note.values) for note in continuity.collector.notes] == [
-        ("SYNC_BY_ARRIVAL", 0, (("track", "1"),))
+        ("SYNC_BY_ARRIVAL", 0, (("track", "video"),))
     ]
 
 
