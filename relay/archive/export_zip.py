@@ -6,6 +6,7 @@ All functions block; they run in one thread.
     <recording>/chain, statement          every link, and the signed statement of the interval
     <recording>/succession-0001 …         the successions: they name each signing key's successor, if any
     <recording>/revocations               signed list of revoked keys as of now, and whether they vouch for this recording
+    <recording>/journal                   the entries of its opening, its end and this extraction, with their proofs
     <recording>/00000.mp4 …               the sealed plain bytes, untouched: init segment, then the interval's fragments
     <recording>/derived/playable.mp4      DERIVED playable copy, remuxed; not sealed, proves nothing
     <recording>/verify.py                 standalone verifier (Python and `cryptography`)
@@ -27,6 +28,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from relay.archive import notice
+from relay.archive.contents import content_digest
 from relay.base.codes import Code
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.chain import iterate
@@ -134,6 +136,11 @@ class ExportZip:
             self._put(MANIFEST, [manifest])
             self._put(EXTRACTION, [parts.sign_list([file for file in self._files if file.name not in sealed])])
         return hashlib.sha256(manifest).digest()
+
+    @property
+    def content(self) -> str:
+        """Digest of the files written so far, apart from the zip around them (`contents`)."""
+        return content_digest({file.name: file.digest for file in self._files})
 
     def _manifest(self) -> bytes:
         digests = {file.name: file.digest.hex() for file in self._files}

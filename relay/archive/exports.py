@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, cast
 
 from relay.archive.export_zip import ExportZip, Parts, select_interval
+from relay.archive.journal_extract import journal_extract
 from relay.archive.stored_facts import stored_facts
 from relay.base.clock import Clock, rfc3339
 from relay.base.codes import Code
@@ -22,6 +23,7 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.base.ids import new_id
 from relay.evidence.extraction import ListedFile, sign_extraction
+from relay.evidence.journal_proofs import JOURNAL
 from relay.evidence.records import Link
 from relay.evidence.statement import sign_revocations, sign_statement
 from relay.people.authorize import Authorizer
@@ -56,6 +58,14 @@ class ExportRequest:
     requesting_agent: str
     requesting_service: str
     procedure_no: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Digests:
+    """SHA-256 (hex) of a delivered archive, and of its files apart from the archive (`contents`)."""
+
+    archive: str
+    content: str
 
 
 class Delivery:
@@ -169,12 +179,14 @@ class Exports:
         try:
             parts = await asyncio.to_thread(self._parts, found, row)
             await asyncio.to_thread(self._keyring.recording_key, found.recording)
-            await self._enter(person, found, "handing over begun")
+            begun = await self._enter(person, found, "handing over begun")
         except BaseException:
             self._running -= 1
             raise
         delivery = Delivery(self._stream(found, parts), lambda: self._end(found, None))
         try:
+            proofs = await journal_extract(self._journal, row, found, begun, self._deadline)
+            parts.beside = {**parts.beside, JOURNAL: proofs}
             await self._catalogue_in_time.exports.update(export, {"state": "delivering"})
         except BaseException:
             run_in_background(delivery.aclose())
@@ -188,31 +200,32 @@ class Exports:
             cast(IO[bytes], sink), parts, lambda link: self._plain(export.recording, link), self._progress_of(export.export)
         )
         work = asyncio.create_task(asyncio.to_thread(_run, archive, sink), name=f"export {export.export}")
-        whole = False
+        done: _Digests | None = None
         try:
             while (chunk := await sink.queue.get()) is not None:
                 digest.update(chunk)
                 yield chunk
             await work
-            whole = True
+            done = _Digests(digest.hexdigest(), archive.content)
         finally:
             sink.abandoned = True
             sink.drain()
             await asyncio.gather(work, return_exceptions=True)
-            await self._end(export, digest.hexdigest() if whole else None)
+            await self._end(export, done)
 
-    async def _end(self, export: Export, sha256: str | None) -> None:
+    async def _end(self, export: Export, done: "_Digests | None") -> None:
         self._running -= 1
         self._progress.pop(export.export, None)
-        await run_and_wait(self._enter_end(export, sha256), self._deadline)
+        await run_and_wait(self._enter_end(export, done), self._deadline)
 
-    async def _enter_end(self, export: Export, sha256: str | None) -> None:
-        state = "delivered" if sha256 else "failed"
+    async def _enter_end(self, export: Export, done: "_Digests | None") -> None:
+        state = "delivered" if done else "failed"
         self._counters.count(f"exports_{state}")
         details: dict[str, str | int | bool | None] = {
             "event": f"extraction {state}",
             "export": export.export,
-            "sha256": sha256,
+            "sha256": done.archive if done else None,
+            "content": done.content if done else None,
         }
         await self._journal.append(
             Entry(
@@ -223,15 +236,15 @@ class Exports:
                 object_type="recording",
                 object_id=export.recording,
                 recipients=(export.requesting_service, export.requesting_agent),
-                result="ok" if sha256 else "error",
+                result="ok" if done else "error",
                 details=details,
             )
         )
         # A later delivery that fails keeps the digest of an earlier whole one: that one was handed over (RET-02).
         values = {
             "state": state,
-            "sha256": sha256 or export.sha256,
-            "progress": 1.0 if sha256 else 0.0,
+            "sha256": done.archive if done else export.sha256,
+            "progress": 1.0 if done else 0.0,
             "delivered_ns": self._clock.utc_ns(),
         }
         await self._catalogue.exports.update(export.export, values)
@@ -284,8 +297,8 @@ class Exports:
         facts = stored_facts(row, its, motive)
         await self._authorizer.require(person, Action.EXPORT_RECORDING, facts, object_type="recording", object_id=row.recording)
 
-    async def _enter(self, person: Person, export: Export, event: str, **more: int) -> None:
-        await self._journal.append(
+    async def _enter(self, person: Person, export: Export, event: str, **more: int) -> int:
+        return await self._journal.append(
             Entry(
                 Operation.COMMUNICATION,
                 person.user,

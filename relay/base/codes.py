@@ -135,7 +135,6 @@ class Code(StrEnum):
     HANDOVER_REQUIRED = "handover_required"
     NOT_ERASABLE = "not_erasable"
     LEAF_NOT_FOUND = "leaf_not_found"
-    LEAF_EXPIRED = "leaf_expired"
 
     # Requests.
     BODY_TOO_LARGE = "body_too_large"

@@ -257,6 +257,36 @@ class Code(Enum):
         "le fichier {file}, remis avec cet enregistrement, manque ou ne peut être lu",
         "file {file}, which was handed over with this recording, is missing or cannot be read",
     )
+    JOURNAL_PROOF_FALSE = (
+        Axis.ORIGIN,
+        True,
+        "les preuves du journal du service ne tiennent pas : {why}",
+        "the proofs of the service's journal do not hold: {why}",
+    )
+    JOURNAL_FOREIGN = (
+        Axis.ORIGIN,
+        True,
+        "le point de contrôle du journal qui prouve l'inscription {leaf} n'est pas signé par la clé de confiance",
+        "the journal checkpoint that proves entry {leaf} is not signed by the trusted key",
+    )
+    JOURNAL_REVOKED = (
+        Axis.ORIGIN,
+        True,
+        "le point de contrôle du journal est signé par une clé révoquée : rien n'atteste qu'il existait avant",
+        "the journal checkpoint is signed by a revoked key: nothing attests that it existed before",
+    )
+    JOURNAL_ENTRY_FOREIGN = (
+        Axis.COMPLETENESS,
+        True,
+        "l'inscription {leaf} du journal du service ne convient pas à cet enregistrement : {why}",
+        "entry {leaf} of the service's journal does not fit this recording: {why}",
+    )
+    JOURNAL_HEAD_DIFFERS = (
+        Axis.COMPLETENESS,
+        True,
+        "le journal du service connaît une autre fin de cet enregistrement (inscription {leaf}, empreinte {head})",
+        "the service's journal knows another end of this recording (entry {leaf}, head {head})",
+    )
     DERIVED_ONLY = (
         Axis.INTEGRITY,
         True,
@@ -359,6 +389,26 @@ class Code(Enum):
         False,
         "révocation non contrôlée, faute de liste signée : demandez au service celle du jour pour la chaîne {head}",
         "revocation was not checked, for want of a signed list: ask the service for today's about chain {head}",
+    )
+    JOURNAL_ENTRY = (
+        Axis.ORIGIN,
+        False,
+        "le journal du service porte, à l'inscription {leaf} du {at} : {event}",
+        "the service's journal says, in entry {leaf} of {at}: {event}",
+    )
+    JOURNAL_PURGED = (
+        Axis.ORIGIN,
+        False,
+        "l'inscription {leaf} est au journal du service ; ses mots ont été effacés après trois ans, rien n'en est prouvé",
+        "entry {leaf} is in the service's journal; its words were deleted after three years, nothing of them is proved",
+    )
+    JOURNAL_CHECKPOINT = (
+        Axis.ORIGIN,
+        False,
+        "ces inscriptions sont prouvées par le point de contrôle du journal du {at} ({size} inscriptions ; "
+        "signatures de tiers non contrôlées : {ignored})",
+        "these entries are proved by the journal checkpoint of {at} ({size} entries; "
+        "signatures of others, not checked: {ignored})",
     )
     FOLLOWS = (
         Axis.COMPLETENESS,

@@ -186,7 +186,7 @@ def consistency_holds(old: int, new: int, old_root: bytes, new_root: bytes, proo
 # --- checkpoints ------------------------------------------------------------------------------------------------------
 
 _NOTE = re.compile(
-    r"([^\n]{1,255})\n(0|[1-9]\d{0,18})\n([A-Za-z0-9+/]{43}=)\n((?:[^\n]{1,1000}\n){0,16})\n((?:— [^\n]{1,400}\n){1,16})"
+    r"([^\n]{1,255})\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n((?:[^\n]{1,1000}\n){0,16})\n((?:— [^\n]{1,8000}\n){1,32})"
 )
 _SIGNATURE = re.compile(r"— ([^ +\n]{1,255}) ([A-Za-z0-9+/]+={0,2})")
 _ED25519 = b"\1"
@@ -232,10 +232,10 @@ def open_checkpoint(note: str, public_key: bytes) -> Checkpoint:
     if found is None:
         raise TheirError(Kind.INVALID, "not a checkpoint note")
     origin, size, root, extra, signatures = found.groups()
-    checkpoint = Checkpoint(origin, int(size), base64.b64decode(root), tuple(extra.splitlines()))
+    checkpoint = Checkpoint(origin, int(size), base64.b64decode(root), tuple(extra.split("\n")[:-1]))
     wanted = verifier_id(origin, public_key)
     text = note[: note.index("\n\n") + 1].encode()
-    for line in signatures.splitlines():
+    for line in signatures.split("\n"):
         blob = _signature_blob(line, origin)
         if blob[:4] == wanted and signature_holds(public_key, text, blob[4:]):
             return checkpoint
@@ -248,6 +248,21 @@ def open_by_any(note: str, public_keys: Sequence[bytes]) -> tuple[Checkpoint, in
         with contextlib.suppress(TheirError):
             return open_checkpoint(note, public_key), place
     return open_checkpoint(note, public_keys[-1]), len(public_keys) - 1
+
+
+def checkpoint_size(note: str) -> int:
+    """Return for how many entries a note was signed; the note must be one of ours."""
+    return int(note.split("\n", 2)[1])
+
+
+def further_signatures(note: str) -> int:
+    """Return how many signature lines a note has beside the log's own: those of witnesses, which nobody here checks."""
+    return note.rpartition("\n\n")[2].count("\n") - 1
+
+
+def checkpoint_time(checkpoint: Checkpoint) -> str:
+    """Return the time that the log signed into a checkpoint (RFC 3339), nothing where there is none."""
+    return checkpoint.extra[0] if checkpoint.extra else ""
 
 
 def _signature_blob(line: str, name: str) -> bytes:

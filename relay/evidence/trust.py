@@ -38,6 +38,8 @@ class Trust:
     signer: str = ""
     _keys: dict[bytes, bytes] = field(default_factory=dict)
     _used: set[bytes] = field(default_factory=set)
+    _loggers: set[bytes] = field(default_factory=set)
+    """Keys that signed a journal checkpoint beside the chain."""
     _extractor: bytes | None = None
     """The key that signed the list of the extraction."""
     _lists: list[Revocations] = field(default_factory=list)
@@ -72,6 +74,14 @@ class Trust:
                 self._lists.append(read_revocations(beside))
             except TheirError:
                 self.collector.add_once(Code.REVOCATIONS_FOREIGN)
+
+    def known_keys(self) -> list[bytes]:
+        """Return the trusted key and the keys before it that successions lead to."""
+        return list(self._keys.values())
+
+    def signed_journal(self, key: bytes) -> None:
+        """Note that this key signed a checkpoint of the journal beside the chain."""
+        self._loggers.add(key)
 
     def record(self, record: Record) -> None:
         """Judge the certificate of a record that has one."""
@@ -131,6 +141,8 @@ class Trust:
         if self._extractor in revoked:
             # A checkpoint held the chain's head, but never this list: a thief can sign another one today.
             self.collector.add(Code.EXTRACTION_REVOKED)
+        if self._loggers & set(revoked):
+            self.collector.add(Code.JOURNAL_REVOKED)
 
     def _listed(self, head: bytes) -> dict[bytes, frozenset[bytes]]:
         """Return the keys on any list; the head is attested only where every list that names the key says so."""

@@ -144,7 +144,7 @@ class Verdict:
 
 
 _TIMES = {"at", "until"}
-_FOREIGN = {"file", "why", "cause", "recording"}
+_FOREIGN = {"file", "why", "cause", "recording", "event"}
 """Values that hold bytes of the recording or of a file's name."""
 _IMPOSSIBLE = ("heure impossible : ", "impossible time: ")
 _EARLIEST_NS, _LATEST_NS = 946_684_800_000_000_000, 4_102_444_800_000_000_000
@@ -209,6 +209,13 @@ CAUSES: dict[str, tuple[str, str]] = {
     "paused": ("pause", "pause"),
     "unknown": ("cause inconnue", "unknown cause"),
 }
+EVENTS: dict[str, tuple[str, str]] = {
+    "recording begun": ("enregistrement commencé", "recording begun"),
+    "recording closed": ("enregistrement clos, avec cette fin même", "recording closed, with this very end"),
+    "extraction requested": ("extraction demandée", "extraction requested"),
+    "handing over begun": ("remise de l'extraction commencée", "handing over of the extraction begun"),
+}
+"""Events of journal entries, as notes name them."""
 TRACKS: dict[str, tuple[str, str]] = {
     "*": ("image et son", "picture and sound"),
     "video": ("image", "picture"),
@@ -217,8 +224,8 @@ TRACKS: dict[str, tuple[str, str]] = {
 
 
 def _translated(key: str, text: str, language: Language) -> str:
-    """Return a value as text: a cause or a track in words, and in quotation marks what a stranger may have written."""
-    words = {"cause": CAUSES, "track": TRACKS}.get(key, {})
+    """Return a value as text: a cause, track or event in words, and in quotation marks what a stranger may have written."""
+    words = {"cause": CAUSES, "track": TRACKS, "event": EVENTS}.get(key, {})
     if text in words:
         return _word(words[text], language)
     return foreign_text(text) if key in _FOREIGN else printable(text)

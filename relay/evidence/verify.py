@@ -18,6 +18,7 @@ from relay.evidence.continuity import Continuity, Scope
 from relay.evidence.derived import Derived
 from relay.evidence.extraction import EXTRACTION, ExtractionCheck
 from relay.evidence.findings import FindingCollector
+from relay.evidence.journal_proofs import JOURNAL, JournalProofs
 from relay.evidence.media import MAX_FRAGMENT, MediaCheck, Reader, SubfolderReader, Submit, run_inline
 from relay.evidence.order import Order
 from relay.evidence.records import Body, End, Gap, KeyRollover, Link, Original, Recovery, Start
@@ -158,6 +159,7 @@ class _Verification:
     head: bytes = b""
     order: Order = field(init=False)
     trust: Trust = field(init=False)
+    journal: JournalProofs = field(init=False)
     media: MediaCheck = field(init=False)
     times: Continuity = field(init=False)
     extraction: ExtractionCheck = field(init=False)
@@ -167,6 +169,7 @@ class _Verification:
     def __post_init__(self) -> None:
         self.order = Order(self.collector)
         self.trust = Trust(self.collector, self.public_key, self.revoked)
+        self.journal = JournalProofs(self.collector, self.trust)
         self.media = MediaCheck(self.reader, self.collector, self.form, self.recording_key, self.submit)
         self.extraction = ExtractionCheck(self.reader, self.names, self.collector)
         self._total = sum(self.reader.size(name) for name in self.names)
@@ -190,6 +193,7 @@ class _Verification:
         self.trust.learn(self.reader, beside, self.successions)
         listed = self.reader.read(REVOCATIONS, 0, MAX_DOCUMENT + 1) if REVOCATIONS in self.names else None
         self.trust.learn_revocations(listed, self.revocations)
+        self.journal.read(self.reader, self.names)
         if STATEMENT in self.names:
             try:
                 self.statement = read_statement(self.reader.read(STATEMENT, 0, MAX_DOCUMENT + 1))
@@ -319,6 +323,7 @@ class _Verification:
             copy.finish(alone=self.form is Form.DERIVED)
         if self.form is Form.DERIVED:
             self.collector.add(Code.DERIVED_ONLY)
+        self.journal.judge(self.start, self.statement, self.head)
         self.trust.revocations(self.head)
         self.extraction.finish(self.start.recording if self.start else None, self.head)
         self._missing()
@@ -362,7 +367,7 @@ class _Verification:
                 self.collector.add(Code.FRAGMENTS_MISSING, first, last=last, count=last - first + 1)
 
     def _other_files(self) -> None:
-        documents = {STATEMENT, REVOCATIONS, EXTRACTION} | {copy.name for copy in self.copies}
+        documents = {STATEMENT, REVOCATIONS, EXTRACTION, JOURNAL} | {copy.name for copy in self.copies}
         for name in sorted(set(self.names) - self.media.known - {CHAIN}):
             if _SEGMENT.fullmatch(name):
                 if self.start is not None:

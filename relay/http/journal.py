@@ -60,10 +60,17 @@ async def proof(request: web.Request) -> web.StreamResponse:
     services = context(request)
     leaf = number(request, "leaf", 0, 0, 1 << 62)
     await _enter(services, signed_in(request).person, f"proof of leaf {leaf}")
-    found = await services.journal.proof(leaf, deadline=services.deadline)
-    path = [item.hex() for item in found.path]
+    [found] = await services.journal.proofs([leaf], deadline=services.deadline)
     return answer(
-        schemas.ProofOut(leaf=found.leaf, salt=found.salt.hex(), body=found.body.hex(), path=path, checkpoint=found.checkpoint)
+        schemas.ProofOut(
+            leaf=leaf,
+            leaf_hash=found.leaf_hash.hex(),
+            salt=found.salt.hex() if found.salt else None,
+            body=found.entry.hex() if found.entry is not None else None,
+            path=[item.hex() for item in found.path],
+            checkpoint=found.note,
+            file=found.text(),
+        )
     )
 
 

@@ -374,13 +374,19 @@ class CheckpointOut(Out):
 
 
 class ProofOut(Out):
-    """Inclusion of a leaf under a signed checkpoint (RFC 6962 §2.1.1); bytes in hexadecimal."""
+    """Inclusion of a leaf under a signed checkpoint (RFC 6962 §2.1.1); bytes in hexadecimal.
+
+    `salt` and `body` are null where they were deleted after three years.  `file`: the proof as a file for `relay journal
+    verify-proof` (FORMAT.md §8.2).
+    """
 
     leaf: int
-    salt: str
-    body: str
+    leaf_hash: str
+    salt: str | None
+    body: str | None
     path: list[str]
     checkpoint: str
+    file: str
 
 
 class UserAdd(Body):

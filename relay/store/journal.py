@@ -8,7 +8,7 @@ API for callers:
   together share one transaction).  Raises OurError when the entry cannot be written: then nothing may be shown (I3, LIV-06).
 * `await journal.refuse(person_or_camera, role, action, decision...)` for refusals to an identified person or camera;
   `journal.refuse_anonymous(source, route)` for all others: counted, one entry per source and minute, bounded in total.
-* `await journal.read(after, limit)`, `await journal.checkpoint()`, `await journal.proof(leaf)`, `await journal.close()`.
+* `await journal.read(after, limit)`, `await journal.checkpoint()`, `await journal.proofs([leaf])`, `await journal.close()`.
 The timers of control call `flush_refusals` every 5 s and `checkpoint` every 60 s.  `relay.store.journal_check` verifies.
 
 A leaf is the RFC 6962 hash of `commitment(salt, body)` (`relay.evidence.log`).  After three years body and salt are deleted
@@ -23,6 +23,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -32,7 +33,8 @@ from relay.base.clock import Clock, rfc3339
 from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
-from relay.evidence.log import Checkpoint, Tree, open_by_any, sign_checkpoint
+from relay.evidence.log import Checkpoint, Tree, checkpoint_size, open_by_any, sign_checkpoint
+from relay.evidence.log_proof import Proof
 from relay.evidence.seal import Signer
 from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_to_completion, wait_within
 from relay.runtime.tasks import spawn
@@ -40,7 +42,7 @@ from relay.store import journal_rows as rows
 from relay.store.anonymous import AnonymousRefusals
 from relay.store.checkpoints import CheckpointFile
 from relay.store.database import Database
-from relay.store.journal_bodies import refusal_entry, row_of, undoing
+from relay.store.journal_bodies import refusal_entry, row_of, row_proof, undoing
 from relay.store.journal_entry import NEED_MOTIVE
 from relay.store.journal_entry import Entry as Entry
 from relay.store.journal_entry import Operation as Operation
@@ -76,17 +78,6 @@ class Leaf:
     at_ns: int
     body: Mapping[str, object] | None
     leaf_hash: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """Inclusion of a leaf under a signed checkpoint (RFC 6962 §2.1.1)."""
-
-    leaf: int
-    salt: bytes
-    body: bytes
-    path: Sequence[bytes]
-    checkpoint: str
 
 
 @dataclass(slots=True)
@@ -308,9 +299,7 @@ class Journal:
 
     async def read(self, after: int = -1, limit: int = 200, *, deadline: Deadline = NO_DEADLINE) -> list[Leaf]:
         """Return up to `limit` (at most 1000) leaves numbered above `after`."""
-        found = await self._database.read(
-            lambda connection: rows.select(connection, after, min(limit, 1000)), deadline=deadline
-        )
+        found = await self._database.read(partial(rows.select, after=after, limit=min(limit, 1000)), deadline=deadline)
         return [Leaf(row.leaf, row.at_ns, json.loads(row.body) if row.body else None, row.leaf_hash) for row in found]
 
     async def checkpoint(self, *, deadline: Deadline = NO_DEADLINE) -> str:
@@ -347,21 +336,31 @@ class Journal:
                 return
             self._owed.popleft()
 
-    async def proof(self, leaf: int, *, deadline: Deadline = NO_DEADLINE) -> Proof:
-        """Return a leaf's inclusion proof under a fresh checkpoint.  Raises TheirError NOT_FOUND, or GONE once purged."""
+    async def proofs(self, leaves: Sequence[int], *, deadline: Deadline = NO_DEADLINE) -> list[Proof]:
+        """Return the proofs of these leaves, all under one fresh checkpoint; of a purged entry, that of its hash.
+
+        Raises TheirError NOT_FOUND, OurError where an entry was changed on disk.
+        """
         note = await self.checkpoint(deadline=deadline)
-        size = self._signed_size
-        row = await self._database.read(lambda connection: rows.one(connection, leaf), deadline=deadline)
-        if row is None or leaf >= size:
-            raise TheirError(Kind.NOT_FOUND, f"no leaf {leaf}", code=Code.LEAF_NOT_FOUND, facts={"leaf": leaf})
-        if row.body is None or row.salt is None:
-            raise TheirError(
-                Kind.GONE,
-                f"leaf {leaf} is older than three years (JRN-03)",
-                code=Code.LEAF_EXPIRED,
-                facts={"leaf": leaf, "rule": "JRN-03"},
-            )
-        return Proof(leaf, row.salt, row.body, self._tree.inclusion(leaf, size), note)
+        size = checkpoint_size(note)
+        found = [await self._database.read(partial(rows.one, leaf=leaf), deadline=deadline) for leaf in leaves]
+        for leaf, row in zip(leaves, found, strict=True):
+            if row is None or leaf >= size:
+                raise TheirError(Kind.NOT_FOUND, f"no leaf {leaf}", code=Code.LEAF_NOT_FOUND, facts={"leaf": leaf})
+        return [row_proof(row, self._tree.inclusion(row.leaf, size), note) for row in found if row is not None]
+
+    async def find(
+        self, event: str, details: Mapping[str, str], from_ns: int, to_ns: int, *, deadline: Deadline = NO_DEADLINE
+    ) -> int | None:
+        """Return the first entry of this event, written in this interval (UTC ns), with these texts as fields or details.
+
+        Reads every entry of the interval up to the one found; None where there is none, or where it was purged.
+        """
+        texts = [json.dumps({name: text}, ensure_ascii=False, separators=(",", ":"))[1:-1] for name, text in details.items()]
+        needles = [f'"event":{json.dumps(event)}', *texts]
+        return await self._database.read(
+            partial(rows.search, needles=[text.encode() for text in needles], from_ns=from_ns, to_ns=to_ns), deadline=deadline
+        )
 
     async def purge(self, before_ns: int) -> int:
         """Delete body and salt of entries older than `before_ns` (JRN-03); return how many.  Their leaf hashes stay."""

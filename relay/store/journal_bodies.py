@@ -7,9 +7,11 @@ A leaf is the RFC 6962 hash of `commitment(salt, body)` (`relay.evidence.log`).
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from relay.base.errors import OurError
 from relay.evidence.log import SALT, commitment, leaf_hash
+from relay.evidence.log_proof import Proof
 from relay.policy.texts import trimmed_text
 from relay.store.journal_entry import Entry, Operation
 from relay.store.journal_rows import Row
@@ -66,3 +68,15 @@ def _fields(entry: Entry, at: str, undoes: int | None) -> dict[str, object]:
 def _clean(value: str | int | bool | None) -> str | int | bool | None:
     """Return a value of an entry; a refusal carries the words of the refused, which no door has cleaned."""
     return trimmed_text(value) if isinstance(value, str) else value
+
+
+def row_proof(row: Row, path: Sequence[bytes], note: str) -> Proof:
+    """Return the proof of a row under a checkpoint; of a purged one, that of its hash.
+
+    Raises OurError where the row is not what was entered: no proof leaves that would not hold.
+    """
+    if row.body is None or row.salt is None:
+        return Proof(row.leaf, row.leaf_hash, tuple(path), note)
+    if leaf_hash(commitment(row.salt, row.body)) != row.leaf_hash:
+        raise OurError(f"entry {row.leaf} of the journal is damaged: `relay journal verify` names what was changed")
+    return Proof(row.leaf, row.leaf_hash, tuple(path), note, row.salt, row.body)

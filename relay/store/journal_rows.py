@@ -53,6 +53,15 @@ def one(connection: Connection, leaf: int) -> Row | None:
     return None if row is None else Row(*row)
 
 
+def search(connection: Connection, needles: Sequence[bytes], from_ns: int, to_ns: int) -> int | None:
+    """Return the first leaf of an interval (UTC ns, bounds included) whose body holds all of these bytes, or None."""
+    holds = [func.instr(journal.c.body, needle) > 0 for needle in needles]
+    # By time, which only grows: so SQLite reads the interval by its index and stops at the first.
+    query = sql_select(journal.c.leaf).where(journal.c.at_ns.between(from_ns, to_ns), *holds)
+    leaf: int | None = connection.scalar(query.order_by(journal.c.at_ns).limit(1))
+    return leaf
+
+
 def purge(connection: Connection, before_ns: int) -> int:
     """Delete body and salt of rows older than `before_ns`; return how many."""
     old = journal.update().where(journal.c.at_ns < before_ns, journal.c.body.is_not(None))

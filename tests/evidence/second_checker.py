@@ -14,6 +14,8 @@ from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from tests.evidence import second_journal
+
 Files = dict[str, bytes]
 S = 1_000_000_000
 I_CODES = set(
@@ -47,6 +49,8 @@ C_CODES = set(
         "gap_unexplained",
         "statement_mismatch",
         "listed_missing",
+        "journal_entry_foreign",
+        "journal_head_differs",
     ]
 )
 O_CODES = set(
@@ -61,6 +65,9 @@ O_CODES = set(
         "extraction_foreign",
         "extraction_newer",
         "extraction_revoked",
+        "journal_proof_false",
+        "journal_foreign",
+        "journal_revoked",
     ]
 )
 T_CODES = {"certificate_life", "clock_back", "retimed", "derived_time"}
@@ -426,6 +433,8 @@ class Check:
         if any(not revoked[key] for key in used if key in revoked):
             self.findings.add("key_revoked")
         self.all_revoked = set(revoked)
+        if self.journal(keys) & self.all_revoked:
+            self.findings.add("journal_revoked")
 
     # §5a, §7.5a
     def extraction(self, keys: dict[bytes, bytes]) -> None:
@@ -467,6 +476,15 @@ class Check:
                 self.findings.add("listed_missing")
             elif len(there) != length or sha(there) != digest:
                 self.findings.add("listed_altered")
+
+    # §8.3
+    def journal(self, keys: dict[bytes, bytes]) -> set[bytes]:
+        if self.trusted is None or "journal" not in self.files:
+            return set()
+        start = next((rec.body for rec in self.good if rec.kind == "start"), None)
+        found, used = second_journal.judge(self.files["journal"], list(keys.values()), start, self.statement, self.head)
+        self.findings |= found
+        return used
 
     # §6a
     def listed(self, keys: dict[bytes, bytes]) -> dict[bytes, bool]:

@@ -978,7 +978,8 @@ VECTORS: list[Vector] = [
     ),
 ]
 
-from tests.evidence import vectors_containers, vectors_documents  # noqa: E402  (they are written with what stands above)
+from tests.evidence import vectors_containers, vectors_documents, vectors_journal  # noqa: E402  (they are written with what stands above)
 
 VECTORS += vectors_documents.VECTORS
 VECTORS += vectors_containers.VECTORS
+VECTORS += vectors_journal.VECTORS

@@ -128,7 +128,6 @@ export const problemsEn: Readonly<Record<keyof typeof problemsFr, string>> = {
   "problem.handover_required": "extract it for this procedure and hand it over first",
   "problem.not_erasable": "the recording is held, or its term has not come",
   "problem.leaf_not_found": "the journal has no leaf {leaf}",
-  "problem.leaf_expired": "leaf {leaf} of the journal is older than three years",
 
   // Requests.
   "problem.body_too_large": "a body of this type is at most {max} bytes",

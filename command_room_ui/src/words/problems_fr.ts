@@ -130,7 +130,6 @@ export const problemsFr = {
   "problem.handover_required": "il faut d'abord l'extraire pour cette procédure et remettre l'archive",
   "problem.not_erasable": "l'enregistrement est conservé, ou son terme n'est pas venu",
   "problem.leaf_not_found": "le journal n'a pas de feuille {leaf}",
-  "problem.leaf_expired": "la feuille {leaf} du journal a plus de trois ans",
 
   // Requests.
   "problem.body_too_large": "la demande est trop longue pour le relais ({max} octets au plus)",

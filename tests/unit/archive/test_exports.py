@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 import json
+import subprocess
 import sys
 import zipfile
 from collections.abc import Collection, Mapping
@@ -17,6 +18,7 @@ import pytest
 from relay.archive.exports import Delivery, ExportRequest, Exports
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.extraction import read_extraction
+from relay.evidence.log_proof import entry_fields, read_proofs
 from relay.evidence.verdict import Code
 from relay.evidence.verify import verify
 from relay.store.catalogue import Export
@@ -67,6 +69,7 @@ async def test_an_archive_verifies_for_its_interval_with_nothing_but_the_public_
             "chain",
             "statement",
             "revocations",
+            "journal",
             "00000.mp4",
             "verify.py",
             "public_key.hex",
@@ -132,6 +135,7 @@ async def test_who_has_only_the_key_and_an_archive_learns_of_a_revocation(house:
     old, head = house.keyring.public_key, (await house.catalogue.recordings.get(recording)).head
     assert head is not None
     house.keyring.rotate_signing(5, "stolen")
+    house.journal._signer = house.keyring.signer  # as the next start does: a key is changed while the relay stands still
     exports = _exports(house, None, {old: frozenset({head} if known else ())})
     export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
     with zipfile.ZipFile(io.BytesIO(await _deliver(exports, export))) as archive:
@@ -281,3 +285,47 @@ async def test_an_interval_in_which_nothing_was_recorded_is_not_found(house: Hou
     with pytest.raises(TheirError) as refused:
         await exports.request(COMMANDER, recording, await _wanted(house, recording, 100, 200))
     assert refused.value.kind is Kind.NOT_FOUND
+
+
+async def test_an_archive_carries_the_journal_s_entries_of_its_opening_end_and_handing_over(
+    house: House, tmp_path: Path
+) -> None:
+    recording, exports = await house.record(seconds=5), _exports(house, None)
+    await house.record(seconds=5)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording, 1.2, 2.8))
+    with zipfile.ZipFile(io.BytesIO(await _deliver(exports, export))) as archive:
+        archive.extractall(tmp_path)
+        proofs = read_proofs(archive.read(f"{recording}/journal"))
+    told = [entry_fields(proof) for proof in proofs]
+    events = ["recording begun", "recording closed", "extraction requested", "handing over begun"]
+    assert [entry["details"]["event"] for entry in told] == events
+    assert {entry["object_id"] for entry in told} == {recording}
+    with closing(FolderReader(tmp_path / recording)) as reader:
+        verdict = verify(reader, house.keyring.public_key)
+    assert verdict.findings == ()
+    assert [dict(note.values)["event"] for note in verdict.notes if note.code is Code.JOURNAL_ENTRY] == events
+
+
+async def test_a_delivery_is_entered_with_the_digest_of_its_files_apart_from_the_archive(house: House, tmp_path: Path) -> None:
+    recording, exports = await house.record(), _exports(house, None)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
+    with zipfile.ZipFile(io.BytesIO(await _deliver(exports, export))) as archive:
+        archive.extractall(tmp_path)
+    command = "find . -type f | cut -c3- | LC_ALL=C sort | xargs sha256sum | sha256sum"
+    shell = ["sh", "-c", command]
+    done = await asyncio.to_thread(subprocess.run, shell, cwd=tmp_path / recording, capture_output=True, text=True, check=True)
+    said = done.stdout
+    entered = (await house.journal.read(after=house.journal.size - 2))[0].body
+    assert entered is not None
+    assert cast(dict[str, str], entered["details"])["content"] == said.split()[0]
+
+
+async def test_an_entry_that_was_changed_on_disk_never_leaves_as_proved(house: House) -> None:
+    recording, exports = await house.record(), _exports(house, None)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
+    change = "UPDATE journal SET body = CAST(replace(CAST(body AS TEXT), 'PV 12', 'PV 13') AS BLOB)"
+    for statement in ("DROP TRIGGER journal_no_update", change):
+        await house.database.write(lambda connection, statement=statement: connection.exec_driver_sql(statement))  # type: ignore[misc]
+    with pytest.raises(OurError, match="is damaged"):
+        await _deliver(exports, export)
+    await house.journal.settled()

@@ -90,7 +90,9 @@ async def test_tampering_is_found_and_named(
 async def test_a_rewritten_entry_with_its_hash_recomputed_is_bracketed_by_checkpoints(
     database: Database, journal: Journal, verify: Verify
 ) -> None:
-    leaf = (await journal.proof(4)).body.replace(b"rixe", b"rien")
+    entry = (await journal.proofs([4]))[0].entry
+    assert entry is not None
+    leaf = entry.replace(b"rixe", b"rien")
     salt = bytes(32)
     values = (leaf, salt, leaf_hash(commitment(salt, leaf)))
     await _sql(database, "DROP TRIGGER journal_no_update")
@@ -183,9 +185,10 @@ async def test_entries_emptied_before_three_years_are_named(journal: Journal, cl
 
 
 async def test_a_proof_convinces_a_stranger(filled: Journal, signer: KeySigner) -> None:
-    proof = await filled.proof(2)
-    checkpoint = open_checkpoint(proof.checkpoint, signer.public_key)
-    digest = leaf_hash(commitment(proof.salt, proof.body))
+    [proof] = await filled.proofs([2])
+    checkpoint = open_checkpoint(proof.note, signer.public_key)
+    assert proof.entry is not None
+    digest = leaf_hash(commitment(proof.salt, proof.entry))
     assert inclusion_holds(digest, 2, checkpoint.size, proof.path, checkpoint.root)
     assert not inclusion_holds(digest, 3, checkpoint.size, proof.path, checkpoint.root)
 
