@@ -50,6 +50,10 @@ class SenderFact(NamedTuple):
     arrival: float
 
 
+def _forget(stream: Stream, packet: bytes, now: float) -> None:
+    """Take a packet of a source that is closed."""
+
+
 class Source:
     """The streams of one camera.  `on_packet` is called with every new packet in order of arrival (the tap)."""
 
@@ -83,6 +87,10 @@ class Source:
         """An SSRC appeared since the last `take_change`: the recorder must know the new tracks."""
         self.paced = 0
         """Media packets that were dropped because the camera begins streams too fast."""
+
+    def close(self) -> None:
+        """Let go of `on_packet`, whose owner owns this source: without the cycle both are freed when their session ends."""
+        self._on_packet = _forget
 
     def take_change(self) -> None:
         """The new streams are known to those who need them."""

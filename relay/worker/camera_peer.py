@@ -239,6 +239,7 @@ class CameraPeer:
         if self.feed is not None:
             self._note_drops(self._clock.monotonic())
             self._tap.close(self.feed, _tap_close(self.feed.recording, state, shutdown=shutdown))
+        self.source.close()
         self._events.over(self, reason)
 
     def begin_recording(self, recording: str) -> None:

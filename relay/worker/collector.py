@@ -2,9 +2,10 @@
 
 Owns: when Python's cycle collector runs in a worker.  Must never know: packets.
 
-Packets, bursts and histories make no cycles: reference counts free them.  Cycles come from sessions that ended (a peer and its
-handler refer to each other) and are few.  Automatic collection is therefore off.  Cycles are collected while no camera streams.
-Where one streams all the time, they are collected once `MAX_GARBAGE` objects have piled up; that pause is counted.
+Packets, bursts and histories make no cycles, and a session breaks its own when it ends: reference counts free them.  It must:
+its keyframes, histories and OpenSSL's state are large, and count as few objects here.  What is left are small cycles of
+libraries.  Automatic collection is therefore off.  Cycles are collected while no camera streams.  Where one streams all the
+time, they are collected once `MAX_GARBAGE` objects have piled up; that pause is counted.
 """
 
 import gc

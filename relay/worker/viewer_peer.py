@@ -108,6 +108,10 @@ class ViewerPeer:
         """Name of the current ICE generation."""
         return self.peer.ice.local.ufrag if self.peer is not None else ""
 
+    def release(self) -> None:
+        """The session is over and reported: let go of the slots, whose senders refer back to their viewer."""
+        self.slots, self.audio, self._by_ssrc = [], None, {}
+
     # --- the transport's handler ---------------------------------------------------------------------------------------
 
     def on_connected(self, peer: Peer, now: float) -> None:

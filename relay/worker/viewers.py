@@ -87,6 +87,7 @@ class Viewers:
         if self.by_session.pop(viewer.session, None) is not None:
             self._legs.drop(viewer, reason)
             self._post(m.ViewerState(viewer.session, "closed", reason))
+            viewer.release()
 
     # --- slots ---------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import sys
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -49,6 +51,20 @@ async def test_a_viewer_sees_the_camera_and_the_recorder_gets_every_packet(line:
     assert opened.recording == "r-cam"
     assert line.counters.values["tap_lost"] == 0
     assert [fact.view for fact in line.of(m.LegStarted)] == ["view-1"]
+
+
+async def test_what_a_session_held_is_freed_when_it_ends_without_the_collector(line: Line) -> None:
+    gc.collect()
+    gc.disable()  # as in a worker while a camera streams, which in a command post is always
+    try:
+        async with camera(line, "cam", FILM, sound=True), viewer(line, "v"):
+            await line.assign("v", 0, "cam", "view-1")
+            await until(lambda: line.counters.values["leg_packets"] > 0)
+            worker = line.worker
+            held = [weakref.ref(worker.publishers.by_camera["cam"]), weakref.ref(worker.viewers.by_session["v"])]
+        await until(lambda: not any(each() for each in held))
+    finally:
+        gc.enable()
 
 
 async def test_no_packet_leaves_before_a_view_is_assigned(line: Line) -> None:
