@@ -61,7 +61,9 @@ async def test_what_a_session_held_is_freed_when_it_ends_without_the_collector(l
             await line.assign("v", 0, "cam", "view-1")
             await until(lambda: line.counters.values["leg_packets"] > 0)
             worker = line.worker
-            held = [weakref.ref(worker.publishers.by_camera["cam"]), weakref.ref(worker.viewers.by_session["v"])]
+            ends: list[object] = [worker.publishers.by_camera["cam"], worker.viewers.by_session["v"]]
+            held = [weakref.ref(each) for each in ends]
+            del ends
         await until(lambda: not any(each() for each in held))
     finally:
         gc.enable()
