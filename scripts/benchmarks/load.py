@@ -17,6 +17,7 @@ from array import array
 from collections import deque
 from typing import Any
 
+from scripts.benchmarks.silences import silences
 from scripts.benchmarks.thin import UDP_GRO, VIDEO_PT, Answer, Media, ThinPeer
 from scripts.benchmarks.video import GOP, MARK, frames
 
@@ -332,6 +333,10 @@ class Load:
                 chosen[fd].read()
         poll.close()
         return {"picture_ns": [sink.picture_ns for sink in chosen.values()]}
+
+    def silences(self) -> dict[str, Any]:
+        """Answer with when each camera sent nothing for long, since it began (`silences`)."""
+        return {"cameras": [silences(source.sent_at, time.time_ns()) for source in self.sources]}
 
     def unplug(self, index: int) -> dict[str, Any]:
         """Have a camera send no more."""

@@ -24,6 +24,7 @@ import msgpack
 
 from scripts.benchmarks.crash_report import taken
 from scripts.benchmarks.rig import ROOT, Hosts, LoadProcess, give_way
+from scripts.benchmarks.silences import is_explained
 from scripts.benchmarks.tables import Row, percentile
 from scripts.benchmarks.thin import resident
 from scripts.benchmarks.whole import ROLES, Seat, Whole, gaps_of, whole
@@ -124,9 +125,13 @@ class Honest:
         self.load = field_load
         self.names: list[str] = []
         self.guests: list[str] = []
+        self._silences: dict[str, list[list[int]]] = {}
+        """By honest camera: when the load sent nothing of it."""
         self.page: Page
         self.paul = ""
         self.filming: asyncio.Task[None]
+        self._seats: dict[str, int] = {}
+        """By honest camera: its number in the load."""
         self._over = asyncio.Event()
         self._figures = Figures()
         self._attackers = 0
@@ -140,8 +145,8 @@ class Honest:
         made = await found.alice.call("POST", "/api/users", {"user": "paul", "name": "paul", "role": "operator"})
         await self.sign_in("paul", made["password"], "127.0.0.1", is_new=True)
         self.filming = asyncio.create_task(self._film())
-        for name in self.names:
-            await found.publish(self.load, name, kbps=KBPS)
+        seats = {name: await found.publish(self.load, name, kbps=KBPS) for name in self.names}
+        self._seats = {name: seat.index for name, seat in seats.items()}
         for name in self.names:
             await found.view(self.load, name)
         self.page = Page(await found.marie.live())
@@ -311,11 +316,13 @@ class Honest:
         self._over.set()
         with contextlib.suppress(*FAILURES):
             await self.filming
+        found = (await self.load.ask("silences"))["cameras"]
+        self._silences = {name: found[index] for name, index in self._seats.items()}
 
     def judge(self) -> tuple[list[int], list[str]]:
         """Verify the recordings; return when the gaps of the honest lie (UTC ns), and every finding.
 
-        A pause is no loss: no packet is missing by its number.  The load makes pauses where this machine lets it wait.
+        A pause counts unless its camera sent nothing then: this machine let the load wait (`silences`).
         """
         folders = list(self._judged())
         say(f"verifying {len(folders)} of {len(self.found.relay.recordings())} recordings")
@@ -325,8 +332,12 @@ class Honest:
         for (camera, _), verdict in zip(folders, verdicts, strict=True):
             findings += [f"{camera}: {each['code']} {each['values']}" for each in verdict["findings"]]
             if camera in self.names:
-                gaps += [_instant(gap["at"]) for gap in gaps_of(verdict) if gap["cause"] != PAUSED]
+                gaps += [_instant(gap["at"]) for gap in gaps_of(verdict) if not self._is_of_the_load(camera, gap)]
         return gaps, findings
+
+    def _is_of_the_load(self, camera: str, gap: Row) -> bool:
+        length = int(float(gap["seconds"]) * 1e9)
+        return gap["cause"] == PAUSED and is_explained(_instant(gap["at"]), length, self._silences[camera])
 
     def _judged(self) -> Iterator[tuple[str, Path]]:
         """Yield camera and folder: every recording of the honest, a few of each other camera."""
