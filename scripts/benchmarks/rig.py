@@ -135,6 +135,10 @@ class LoadProcess:
         """End the process."""
         self.process.kill()
         self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):  # what it did not take
+                    pipe.close()
 
 
 PASS = bytes(32)

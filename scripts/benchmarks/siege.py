@@ -137,11 +137,11 @@ class Honest:
         self._attackers = 0
         self._guest = 0
 
-    async def begin(self, cameras: int) -> None:
+    async def begin(self, cameras: int, guests: int) -> None:
         """Publish, watch, open the page."""
         found = self.found
         self.names = await found.enrol(cameras)
-        self.guests = await found.enrol(GUESTS)
+        self.guests = await found.enrol(guests)
         made = await found.alice.call("POST", "/api/users", {"user": "paul", "name": "paul", "role": "operator"})
         await self.sign_in("paul", made["password"], "127.0.0.1", is_new=True)
         self.filming = asyncio.create_task(self._film())
@@ -222,6 +222,10 @@ class Honest:
             "began_ns": began_ns,
             "ended_ns": time.time_ns(),
         }
+
+    def seen(self) -> Figures:
+        """Return what happened to the cameras and their viewers since the row began, or since the beginning."""
+        return self._figures
 
     async def settle(self) -> None:
         """Wait until what an attacker left behind is gone."""
@@ -402,7 +406,7 @@ class Attacker:
             give_way(self._process.pid)
             assert self._process.stdin is not None
             with contextlib.suppress(ConnectionError):
-                self._process.stdin.write(json.dumps(asdict(target)).encode() + b"\n")
+                self._process.stdin.write(json.dumps([asdict(target)]).encode() + b"\n")
                 await self._process.stdin.drain()
             assert self._process.stdout is not None
             async with asyncio.timeout(START_SECONDS):
@@ -453,13 +457,13 @@ class Attacker:
 
 
 @contextlib.asynccontextmanager
-async def besieged(cameras: int = CAMERAS) -> AsyncIterator[Honest]:
+async def besieged(cameras: int = CAMERAS, guests: int = GUESTS) -> AsyncIterator[Honest]:
     """Run a relay with its honest people and cameras."""
     async with whole(DEFAULTS) as found:
         load = LoadProcess(Hosts(loopback=True))
         honest = Honest(found, load)
         try:
-            await honest.begin(cameras)
+            await honest.begin(cameras, guests)
             yield honest
         finally:
             honest.filming.cancel()

@@ -1,16 +1,16 @@
-"""One attacker in a process of its own: `python -m tests.support.hostile NAME < TARGET`, until standard input ends.
+"""Attackers in a process of their own: `python -m tests.support.hostile NAME... < TARGETS`, until standard input ends.
 
 Owns: the list of attackers, and what each is given.  Must never know: what they cost the relay.  Attackers speak to 127.0.0.0/8
 only, and come from an address of their own there, never from 127.0.0.1: limits per address must meet them as they would
-outside.  Each prints a line when it begins, and how often it acted at its end.
+outside.  The process prints a line when it begins, and how often each attacker acted at its end.
 
-First line of standard input: the target as JSON.
+First line of standard input: a JSON list, the target of each.
 """
 
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from tests.support import hostile_live, hostile_peer, hostile_requests, hostile_udp
 from tests.support.hostile_target import Target
@@ -37,15 +37,16 @@ ATTACKS: dict[str, Attack] = {
 """The first two are honest: what the machine alone does to its neighbours while somebody is as busy."""
 
 
-async def main(name: str) -> None:
+async def main(names: Sequence[str]) -> None:
     """Attack until standard input ends."""
-    target = Target(**json.loads(sys.stdin.readline()))
+    targets = [Target(**each) for each in json.loads(sys.stdin.readline())]
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.run_in_executor(None, sys.stdin.read).add_done_callback(lambda _: over.set())
     print("attacking", flush=True)
-    print(await ATTACKS[name](target, over), flush=True)
+    acts = await asyncio.gather(*(ATTACKS[name](target, over) for name, target in zip(names, targets, strict=True)))
+    print(*acts, flush=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(sys.argv[1:]))
