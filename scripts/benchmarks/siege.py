@@ -110,6 +110,12 @@ class Page:
         await answer
         return None
 
+    async def close(self) -> None:
+        """Leave."""
+        self.reading.cancel()
+        with contextlib.suppress(*FAILURES):
+            await self._socket.close()
+
     async def _read(self) -> None:
         async for message in self._socket:
             said = msgpack.unpackb(message.data)
@@ -314,7 +320,7 @@ class Honest:
 
     async def end(self) -> None:
         """Stop the relay under filming cameras: one that fell silent before would leave a gap of our making."""
-        self.page.reading.cancel()
+        await self.page.close()
         say("stopping the relay")
         await self.found.relay.stop()
         self._over.set()
