@@ -71,9 +71,10 @@ class Http(Section):
     door_rate: float = Field(
         default=10,
         gt=0,
-        description="Requests per second that one address may make at the WHIP, WHEP and wall endpoints, on average",
+        description="Requests per second at the WHIP, WHEP and wall endpoints and at the sign-in, on average: of an address, "
+        "and of each token or sign-in that was right before",
     )
-    door_burst: int = Field(default=200, ge=1, description="Requests that one address may make at once there")
+    door_burst: int = Field(default=200, ge=1, description="Requests at once there")
     sign_in_rate: float = Field(default=0.2, gt=0, description="Sign-in attempts per second from one address for one name")
     sign_in_burst: int = Field(default=10, ge=1, description="Sign-in attempts at once from one address for one name")
     max_connections: int = Field(

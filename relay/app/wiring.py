@@ -31,6 +31,7 @@ from relay.evidence.standalone import single_file
 from relay.evidence.statement import predecessors
 from relay.http.connections import Connections
 from relay.http.context import Context, Options
+from relay.http.doors import Door, Proofs
 from relay.http.hub import LiveHub, disk_message
 from relay.http.limits import Buckets
 from relay.http.proxies import networks
@@ -187,6 +188,7 @@ async def wire(
     verification, exports = await _proofs(basis)
     sessions = SessionKeys(processes, stores.keyring, clock, counters)
     connections = Connections(places(settings, limit_now()), clock.monotonic, counters)
+    credentials = Proofs()
     reports = _Reports(processes, counters, capture, streams, viewing, retention, sessions, connections)
     context = Context(
         clock=clock, steady=steady, counters=counters, deadline=deadline, options=_options(settings), authorizer=authorizer,
@@ -195,9 +197,9 @@ async def wire(
         camera_states=camera_states, recordings=recordings, playbacks=playbacks, verification=verification, exports=exports,
         holds=retention.holds, check=check, repair=_repair(basis, check, recordings, retention),
         live=LiveHub(enrolment, camera_states, clock, counters), journal=stores.journal, processes=processes,
-        endpoint_rate=Buckets(settings.http.door_rate, settings.http.door_burst),
+        proofs=credentials, endpoint_door=Door(settings.http.door_rate, settings.http.door_burst, credentials),
         sign_in_rate=Buckets(settings.http.sign_in_rate, settings.http.sign_in_burst),
-        sign_in_door=Buckets(settings.http.door_rate, settings.http.door_burst), connections=connections,
+        sign_in_door=Door(settings.http.door_rate, settings.http.door_burst, credentials), connections=connections,
         live_sockets=Shares(LIVE_PER_SIGN_IN, LIVE_PER_PERSON, counters), ready=reports.ready, gauges=reports.gauges,
         downloads=Shares(DOWNLOADS_PER_SIGN_IN, DOWNLOADS_PER_PERSON, counters), console_pass=stores.passes.of(CONSOLE),
         vault_probe=VaultProbe(stores.vault.root, clock, deadline), process_counters=reports.counters,

@@ -23,6 +23,7 @@ from relay.base.addresses import source_of
 from relay.base.clock import Clock, SteadyClock
 from relay.base.counters import Counters
 from relay.http.connections import Connections, recognise
+from relay.http.doors import Door, Proofs
 from relay.http.hub import LiveHub
 from relay.http.limits import Buckets
 from relay.http.proxies import Caller, Networks
@@ -44,6 +45,8 @@ from relay.store.journal import Journal
 from relay.store.vault_probe import VaultProbe
 from relay.viewing.camera_state import CameraStates
 from relay.viewing.viewing import Viewing
+
+COOKIE = "relay_session"
 
 
 class Access(Enum):
@@ -112,12 +115,14 @@ class Context:
     repair: Repair
     live: LiveHub
     journal: Journal
-    endpoint_rate: Buckets
-    """Rate limit of the endpoints of cameras, view tokens and unguessable URLs, per address."""
+    proofs: Proofs
+    """Credentials that have an allowance of their own at the doors below."""
+    endpoint_door: Door
+    """Rate limit of the endpoints of cameras, view tokens and unguessable URLs."""
     sign_in_rate: Buckets
-    """Rate limit of the sign-in, per address and name."""
-    sign_in_door: Buckets
-    """Rate limit of requests to the sign-in, per address: what it costs to read them."""
+    """Rate limit of the sign-in: per name and address, or per name and known browser."""
+    sign_in_door: Door
+    """Rate limit of requests to the sign-in: what it costs to read them."""
     connections: Connections
     """Those of the public listener; a test's own server has none there."""
     live_sockets: Shares
@@ -181,6 +186,7 @@ def remember(request: web.Request, signed_in: SignedIn) -> None:
     """Keep the sign-in that the access check found; its connection is that person's.  Raises TheirError as `recognise` does."""
     if signed_in.person is not CONSOLE:
         recognise(request, signed_in.person.user)
+        context(request).proofs.add(signed_in.person.user, request.cookies[COOKIE])
     request[_SIGNED_IN] = signed_in
 
 
@@ -192,6 +198,12 @@ def signed_in(request: web.Request) -> SignedIn:
 def signed_in_or_none(request: web.Request) -> SignedIn | None:
     """Return the sign-in that the access check found, None where it admitted a caller without one."""
     return request.get(_SIGNED_IN)
+
+
+def remember_camera(request: web.Request, camera: str, token: str) -> None:
+    """A camera proved itself with its token: the connection is that camera's.  Raises TheirError as `recognise` does."""
+    recognise(request, f"camera:{camera}")
+    context(request).proofs.add(f"camera:{camera}", token)
 
 
 def bearer(request: web.Request) -> str | None:

@@ -13,8 +13,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from relay.base.codes import Code
 from relay.base.counters import declare
 from relay.base.errors import Kind, RelayError, TheirError
-from relay.http.connections import recognise
-from relay.http.context import Access, Context, Route, bearer, context, signed_in
+from relay.http.context import Access, Context, Route, bearer, context, remember_camera, signed_in
 from relay.http.hub import Page
 from relay.http.outbox import Outbox
 from relay.people.sign_ins import SignedIn
@@ -147,7 +146,7 @@ async def camera_socket(request: web.Request) -> web.StreamResponse:
     if token is None:
         raise TheirError(Kind.UNAUTHENTICATED, "a camera token is required", code=Code.TOKEN_REQUIRED)
     camera = await services.enrolment.camera_of(token)
-    recognise(request, f"camera:{camera.camera}")
+    remember_camera(request, camera.camera, token)
     socket = await _accepted(request)
     outbox = Outbox(socket, services.options.live_queue, services.counters)
     sending = asyncio.create_task(outbox.run(), name="camera socket")

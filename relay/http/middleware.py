@@ -17,18 +17,18 @@ from relay.base.codes import Code
 from relay.base.counters import declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.base.ids import token_digest
-from relay.http.context import Access, Context, Handler, Route, bearer, caller, context, is_https, remember, source
-from relay.http.limits import Buckets
+from relay.http.context import COOKIE, Access, Context, Handler, Route, bearer, caller, context, is_https, remember, source
 from relay.http.proxies import is_forwarded, is_trusted, networks
 from relay.people.sign_ins import CONSOLE, SignedIn
 
 logger = logging.getLogger(__name__)
 
-COOKIE = "relay_session"
 CONSOLE_HEADER = "X-Relay-Console"
 """Header with the console's pass (hexadecimal) on requests over control's Unix socket."""
 _CONSOLE_REFUSED = "the console asks for its pass: run the command as the relay's own user, who can read the data folder's keys"
 SIGN_IN = "/api/session"
+KNOWN_BROWSER = "relay_known_browser"
+"""The cookie of `people/known_browsers`; it opens nothing, and is sent to the sign-in only."""
 LOOPBACK = networks(("127.0.0.0/8", "::1"))
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -168,16 +168,17 @@ def guarded(route: Route) -> Handler:
 
 
 def limit(request: web.Request, services: Context, route: Route) -> None:
-    """Raise TheirError(TOO_MANY) where this address makes too many requests to the sign-in or to token endpoints."""
+    """Raise TheirError(TOO_MANY) where too many requests come to the sign-in or to token endpoints; see `doors`."""
+    now = services.clock.monotonic()
     if (route.method, route.path) == ("POST", SIGN_IN):
-        take(services, services.sign_in_door, source(request))
+        refuse(services, services.sign_in_door.take(source(request), request.cookies.get(KNOWN_BROWSER), now))
     elif route.access in {Access.CAMERA, Access.VIEWER, Access.SECRET}:
-        take(services, services.endpoint_rate, source(request))
+        credential = bearer(request) or request.cookies.get(COOKIE)
+        refuse(services, services.endpoint_door.take(source(request), credential, now))
 
 
-def take(services: Context, buckets: Buckets, key: str) -> None:
-    """Take one request from a bucket; raises TheirError(TOO_MANY) where it is empty."""
-    wait = buckets.take(key, services.clock.monotonic())
+def refuse(services: Context, wait: float) -> None:
+    """Raise TheirError(TOO_MANY) where a rate limit asks to wait for some seconds."""
     if wait > 0:
         services.counters.count("http_limited")
         raise TheirError(Kind.TOO_MANY, "too many requests from this address", retry_after=wait, code=Code.TOO_MANY_REQUESTS)

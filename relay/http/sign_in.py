@@ -13,13 +13,10 @@ from relay.channel.messages import PeerCloseReason
 from relay.http import schemas
 from relay.http.bodies import answer, read_body
 from relay.http.connections import recognise
-from relay.http.context import Access, Route, context, is_https, signed_in, source
-from relay.http.middleware import COOKIE, SIGN_IN, take
+from relay.http.context import COOKIE, Access, Route, context, is_https, signed_in, source
+from relay.http.middleware import KNOWN_BROWSER, SIGN_IN, refuse
 from relay.people.known_browsers import LASTS_DAYS
 from relay.people.sign_ins import SignedIn
-
-KNOWN_BROWSER = "relay_known_browser"
-"""The cookie of `people/known_browsers`; it opens nothing, and is sent to the sign-in only."""
 
 
 def _shown(request: web.Request, found: SignedIn) -> schemas.Session:
@@ -38,9 +35,12 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     """Sign in: set the cookie, and return `csrf` for the header `X-CSRF` of every unsafe request."""
     body = await read_body(request, schemas.SignIn)
     services = context(request)
-    # By name, too: a room behind one address changes shift at once.
-    take(services, services.sign_in_rate, f"{source(request)} {body.user[:40]}")
     browser = request.cookies.get(KNOWN_BROWSER)
+    # By name, too: a room behind one address changes shift at once.  And by browser where this person signed in with it
+    # before: nobody else at that address makes it wait.
+    known = await services.sign_ins.browser_of(body.user, browser)
+    key = f"{source(request) if known is None else known} {body.user[:40]}"
+    refuse(services, services.sign_in_rate.take(key, services.clock.monotonic()))
     token, found = await services.sign_ins.sign_in(body.user, body.password, source(request), browser)
     recognise(request, found.person.user)
     response = answer(_shown(request, found))
@@ -54,6 +54,7 @@ async def _remember_browser(request: web.Request, response: web.Response, found:
     """Set the cookie by which this browser keeps an allowance of its own; without the disk, it stays as it was."""
     with contextlib.suppress(OurError):
         value = await context(request).sign_ins.known_browser(found, request.cookies.get(KNOWN_BROWSER))
+        context(request).proofs.add(found.person.user, value)
         response.set_cookie(
             KNOWN_BROWSER, value, max_age=LASTS_DAYS * 86_400, path=SIGN_IN, httponly=True, samesite="Strict",
             secure=is_https(request),

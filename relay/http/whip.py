@@ -9,8 +9,7 @@ from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.channel.messages import Patched
 from relay.http.bodies import SDP, created, read_text
-from relay.http.connections import recognise
-from relay.http.context import Access, Route, bearer, context
+from relay.http.context import Access, Route, bearer, context, remember_camera
 from relay.http.endpoints import options, patched
 from relay.store.accounts import Camera
 
@@ -21,7 +20,7 @@ async def _camera(request: web.Request) -> Camera:
     if token is None:
         raise TheirError(Kind.UNAUTHENTICATED, "a camera token is required", code=Code.TOKEN_REQUIRED)
     camera = await context(request).enrolment.recognise(token, request.match_info["camera"])
-    recognise(request, f"camera:{camera.camera}")
+    remember_camera(request, camera.camera, token)
     return camera
 
 

@@ -127,6 +127,11 @@ class SignIns:
             self._attempts.given_back(attempt)
             raise
 
+    async def browser_of(self, user: str, cookie: str | None) -> str | None:
+        """Return the name of the browser with this cookie where this person signed in with it before, None where not."""
+        found = await self._accounts_in_time.user(user) if cookie is not None and is_slug(user) else None
+        return self._browsers.browser_of(cookie, user, found[1], self._steady.utc_ns()) if found is not None else None
+
     async def known_browser(self, signed_in: SignedIn, cookie: str | None) -> str:
         """Return the cookie by which a browser is known that this person is signed in with; `cookie` is the one it has."""
         user = signed_in.person.user

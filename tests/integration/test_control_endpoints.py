@@ -198,6 +198,49 @@ async def test_an_endpoint_asked_too_often_answers_429_with_a_time(tmp_path: Pat
         assert int(retry) > 1
 
 
+async def test_strangers_at_its_address_use_up_no_allowance_of_a_camera_or_of_a_person(tmp_path: Path) -> None:
+    async with (
+        control_line(tmp_path, http={"door_burst": 3, "door_rate": 1e-6}) as line,
+        line.person("olga", "operator") as olga,
+        aiohttp.ClientSession() as http,
+    ):
+        right = {"Authorization": f"Bearer {await line.enrol('pm-1')}"}
+        wrong = {"Authorization": "Bearer guessed"}
+
+        async def end(headers: dict[str, str]) -> int:
+            async with http.delete(f"{line.url}/whip/pm-1/x", headers=headers) as response:
+                return response.status
+
+        assert await end(right) == 404, "no such session, but the token is right"
+        await olga.call("GET", "/api/session")
+        assert [await end(wrong) for _ in range(4)] == [401, 401, 429, 429]
+        assert [await end(right) for _ in range(4)] == [404, 404, 404, 429], "an allowance of its own"
+        assert (await olga.call("DELETE", "/whep/pm-1/x"))[0] == 404
+
+
+async def test_a_known_browser_signs_in_while_others_at_its_address_try_the_same_name(tmp_path: Path) -> None:
+    limits = {"door_burst": 12, "door_rate": 1e-6, "sign_in_burst": 3, "sign_in_rate": 1e-6}
+    async with (
+        control_line(tmp_path, http=limits) as line,
+        line.person("olga", "operator"),
+        aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser,
+        aiohttp.ClientSession() as http,
+    ):
+
+        async def sign_in(client: aiohttp.ClientSession, password: str) -> int:
+            async with client.post(f"{line.url}/api/session", json={"user": "olga", "password": password}) as response:
+                return response.status
+
+        assert await sign_in(browser, PASSWORD) == 200
+        while await sign_in(http, "a wrong guess") != 429:
+            pass
+        assert await sign_in(browser, PASSWORD) == 200, "by name"
+        for _ in range(12):
+            last = await sign_in(http, "a wrong guess")
+        assert last == 429
+        assert await sign_in(browser, PASSWORD) == 200, "at the door"
+
+
 async def test_sign_in_has_a_limit_of_its_own(tmp_path: Path) -> None:
     async with (
         control_line(tmp_path, http={"sign_in_burst": 2, "sign_in_rate": 0.01}) as line,
