@@ -12,6 +12,8 @@ export type Axis = (typeof AXES)[number];
 export const MARKS = [".", "X", "M", "D", "?", "-"] as const;
 export type Mark = (typeof MARKS)[number];
 
+const REASONS = ["stopped", "lost", "shutdown", "revoked", "refused", "interrupted"] as const;
+
 export interface Finding {
   readonly code: string;
   readonly axis: Axis;
@@ -30,9 +32,23 @@ export interface Verdict {
   readonly notes: readonly Finding[];
   readonly omitted: number;
   readonly signer: string;
+  /** Fingerprint of the key that was trusted. */
+  readonly trustedKey: string;
+  /** What the signed start and end say; null where there is no genuine start. */
+  readonly said: Said | null;
   readonly startAt: number | null;
   readonly endAt: number | null;
   readonly exitCode: number;
+}
+
+export interface Said {
+  readonly label: string;
+  readonly bearer: string;
+  readonly trigger: string;
+  /** Why the recording ended, as a key; `interrupted` without a signed end. */
+  readonly reason: (typeof REASONS)[number] | null;
+  /** The person who ended it. */
+  readonly author: string;
 }
 
 /** One cell of the strip: the fragments from `first` to `last`, with the worst mark among them. */
@@ -65,6 +81,8 @@ export function readVerdict(value: unknown): Verdict {
     notes: list(from, "notes", readFinding),
     omitted: numberOr(from, "untold", 0),
     signer: textOr(from, "signer", ""),
+    trustedKey: textOr(from, "trusted_key", ""),
+    said: readSaid(from),
     startAt: moment(from, "start"),
     endAt: moment(from, "end"),
     exitCode: numberOr(from, "exit_code", 1),
@@ -124,6 +142,20 @@ function readWords(from: Fields): Verdict["words"] {
     return { integrity: word("integrity"), completeness: word("completeness"), origin: word("origin"), time: word("time") };
   };
   return { fr: of("fr"), en: of("en") };
+}
+
+function readSaid(from: Fields): Said | null {
+  const start = raw(from, "recorded") ?? null;
+  if (start === null) return null;
+  const said = fields(start, "recorded");
+  const end = fields(raw(from, "closed") ?? {}, "closed");
+  return {
+    label: textOr(said, "label", ""),
+    bearer: textOr(said, "bearer", ""),
+    trigger: textOr(said, "trigger", ""),
+    reason: textOr(end, "how", "") === "end" ? oneOf(end, "reason", REASONS, null) : "interrupted",
+    author: textOr(end, "author", ""),
+  };
 }
 
 function readFinding(value: unknown): Finding {

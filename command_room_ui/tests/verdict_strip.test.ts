@@ -72,6 +72,25 @@ describe("a verdict", () => {
     expect(text(byId(element, "answer-integrity"))).toContain("intact as recorded");
   });
 
+  it("names the bearer, the trigger and who ended the recording, as the signed start and end say", async () => {
+    const recorded = { label: "Caméra 07", bearer: "0042\u202e", trigger: "chute" };
+    const element = await shown({
+      ...GOOD,
+      recorded,
+      closed: { how: "end", reason: "stopped", author: "op-1" },
+      trusted_key: "cd34",
+    });
+    for (const words of ["Caméra 07", "0042", "chute", "arrêt volontaire · op-1"]) {
+      expect(text(byId(element, "said"))).toContain(words);
+    }
+    expect(text(element)).toContain("cd34");
+    expect(text(element)).not.toContain("n'est pas prouvée");
+    const interrupted = await shown({ ...GOOD, recorded, origin: "not proved", closed: { how: "recovery", cause: "x" } });
+    expect(text(byId(interrupted, "said"))).toContain("enregistreur arrêté net, repris");
+    expect(text(interrupted)).toContain("dont l'origine n'est pas prouvée");
+    expect(has(await shown(GOOD), "said")).toBe(false);
+  });
+
   it("says how many findings it leaves out", async () => {
     expect(text(await shown(BAD))).toContain("et 3 autres");
     expect(text(await shown(GOOD))).not.toContain("autres");

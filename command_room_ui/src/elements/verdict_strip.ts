@@ -138,10 +138,28 @@ export class VerdictStrip extends LocalizedElement {
     return html`<p class="overall ${good ? "good" : "bad"}" role="status" data-testid="verdict" data-exit=${verdict.exitCode}>
         ${good ? TONES.good : TONES.bad} ${t(good ? "verify.good" : "verify.bad")}</p>
       <p class="soft">${dateTime(verdict.startAt)} → ${dateTime(verdict.endAt)}</p>
-      ${this.#answers()} ${this.#strip()} ${this.#legend()}
+      ${this.#said()} ${this.#answers()} ${this.#strip()} ${this.#legend()}
       ${this.#findings("verify.findings", verdict.findings, "bad")} ${this.#findings("verify.notes", verdict.notes, "soft")}
       ${verdict.omitted > 0 ? html`<p class="soft">${t("verify.omitted", { count: verdict.omitted })}</p>` : nothing}
-      <p class="soft">${t("verify.signer")} : <code>${verdict.signer}</code></p>`;
+      <p class="soft">${t("verify.signer")} : <code>${verdict.signer}</code></p>
+      ${verdict.trustedKey === "" ? nothing : html`<p class="soft">${t("verify.trusted")} : <code>${verdict.trustedKey}</code></p>`}`;
+  }
+
+  /** What the signed start and end say: texts of people, each in a place of its own. */
+  #said(): TemplateResult | typeof nothing {
+    const said = this.verdict.said;
+    if (said === null) return nothing;
+    const end = [said.reason === null ? "" : t(`reason.${said.reason}` as Key), said.author].filter((word) => word !== "");
+    const rows: [Key, string][] = [
+      ["verify.camera", said.label],
+      ["recording.bearer", said.bearer],
+      ["recording.trigger", said.trigger],
+      ["recording.reason", end.join(" · ")],
+    ];
+    return html`<div>
+      ${this.verdict.answers.origin === "proved" ? nothing : html`<p class="warn">${t("verify.unproved")}</p>`}
+      <dl data-testid="said">${rows.map(([key, value]) => html`<div><dt>${t(key)}</dt><dd><bdi>${value || "—"}</bdi></dd></div>`)}</dl>
+    </div>`;
   }
 
   #answers(): TemplateResult {

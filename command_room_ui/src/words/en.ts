@@ -263,6 +263,9 @@ export const en: Catalogue = {
   "verify.fragments": "fragments {first} to {last}: {mark}",
   "verify.fragment": "fragment {first}: {mark}",
   "verify.signer": "Signing key",
+  "verify.trusted": "Fingerprint of the trusted key",
+  "verify.camera": "Camera",
+  "verify.unproved": "What the signed start says, whose origin is not proved:",
 
   "mark.intact": "intact",
   "mark.altered": "altered",
