@@ -31,6 +31,7 @@ ce que le rapport nomme a été contrôlé, et cela seulement.
     derived/playable.mp4       copie pour la lecture, faite à partir de l'original ; elle n'est pas scellée
     manifest.json              qui a demandé l'extraction, sur quel fondement, pour quelle procédure
     extraction                 la liste signée des fichiers que la chaîne ne couvre pas, avec leur empreinte
+    journal                    ce que le journal du service sait de cet enregistrement, avec des preuves
     revocations, succession-*  l'état des clés du service au jour de l'extraction
 
 Ajouter un fichier à ce dossier ne change pas le résultat ; le rapport le nomme. Ne modifiez et ne renommez rien.
@@ -51,6 +52,7 @@ the report names was checked, and only that.
     derived/playable.mp4       a copy for playing, made from the original; it is not sealed
     manifest.json              who asked for the extraction, on what basis, for which procedure
     extraction                 the signed list of the files that the chain does not cover, with their digests
+    journal                    what the service's journal knows of this recording, with proofs
     revocations, succession-*  the state of the service's keys on the day of the extraction
 
 A file that is added to this folder does not change the result; the report names it. Change and rename nothing.

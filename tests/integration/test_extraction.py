@@ -197,5 +197,30 @@ async def test_the_verifier_in_the_archive_says_so_to_a_stranger(post: Post, tmp
     assert verdicts == [0, 1]
 
 
+async def test_the_one_command_of_the_notice_checks_the_whole_extraction(post: Post, tmp_path: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(await _archive(post))) as archive:
+        archive.extractall(tmp_path / "out")
+    folder = tmp_path / "out" / post.recording
+    text = (folder / "LISEZMOI.txt").read_text(encoding="utf-8")
+    for path in folder.rglob("*"):
+        assert path.name in (*text.split(), "LISEZMOI.txt") or path.is_dir()
+    command = next(line for line in text.splitlines() if line.startswith("    python3 ")).split("(")[0].split()
+    arguments = [post.keyring.public_key.hex() if word == "CLÉ" else word for word in command[1:]]
+    said = []
+    for name in ("unaltered", "note", "manifest.json", "derived/playable.mp4"):
+        if name == "note":
+            (folder / "notes du greffe.txt").write_text("vu")
+        elif name != "unaltered":
+            (folder / name).write_bytes((folder / name).read_bytes().replace(b"PV 12/2026", b"PV 13/2026") + b"\n")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", *arguments, "--lang", "fr", cwd=folder, stdout=asyncio.subprocess.PIPE
+        )
+        said.append((process, (await process.communicate())[0].decode()))
+    assert [process.returncode for process, _ in said] == [0, 0, 1, 1]
+    assert "notes du greffe.txt" in said[1][1]
+    assert "! le fichier manifest.json n'est plus celui qui a été remis" in said[2][1]
+    assert "! le fichier derived/playable.mp4 n'est plus celui qui a été remis" in said[3][1]
+
+
 async def test_vault_catalogue_keys_and_journal_agree_on_it(post: Post) -> None:
     assert await post.check.run() == []
