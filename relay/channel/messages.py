@@ -347,7 +347,7 @@ class RecordOpen(Message, frozen=True):
 
 
 class RecordClose(Message, frozen=True):
-    """Close a recording.  Answered by `Done` once its signed end is on disk."""
+    """Close a recording, with the packets that its worker tapped before.  Answered by `Done` once its signed end is on disk."""
 
     recording: str
     reason: Literal["stopped", "lost", "shutdown", "revoked", "refused"]

@@ -4,7 +4,7 @@ The whole relay on 127.0.0.1 as `relay serve` starts it, under its default limit
 watches each of them, and every few seconds somebody joins, a page asks the time, a camera publishes for a moment, and a person
 signs in.  Attackers run in processes of their own (`tests/support/hostile`), niced, from addresses of their own.  Two rows are
 of honest programs that are as busy as an attacker: what they do to the victim is this machine's doing.  After the run every
-recording is verified, and each gap is put into the row in which it lies.
+recording is verified, and each gap is put into the row in which it lies; a pause is no gap where its camera sent nothing.
 
 Owns: the order of the attacks, the table, and the bounds.  Must never know: what an attacker sends, how the relay defends
 itself.  Exit code 1: a bound was exceeded; the last lines name it.

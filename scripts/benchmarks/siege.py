@@ -329,10 +329,11 @@ class Honest:
         found = (await self.load.ask("silences"))["cameras"]
         self._silences = {name: found[index] for name, index in self._seats.items()}
 
-    def judge(self) -> tuple[list[int], list[str]]:
+    def judge(self, *, pauses: bool = True) -> tuple[list[int], list[str]]:
         """Verify the recordings; return when the gaps of the honest lie (UTC ns), and every finding.
 
-        A pause counts unless its camera sent nothing then: this machine let the load wait (`silences`).
+        A pause counts unless its camera sent nothing then: this machine let the load wait (`silences`).  Without `pauses` none
+        counts: where a machine is busy enough, it lets the relay wait, too.
         """
         folders = list(self._judged())
         say(f"verifying {len(folders)} of {len(self.found.relay.recordings())} recordings")
@@ -342,7 +343,8 @@ class Honest:
         for (camera, _), verdict in zip(folders, verdicts, strict=True):
             findings += [f"{camera}: {each['code']} {each['values']}" for each in verdict["findings"]]
             if camera in self.names:
-                gaps += [_instant(gap["at"]) for gap in gaps_of(verdict) if not self._is_of_the_load(camera, gap)]
+                found = [gap for gap in gaps_of(verdict) if gap["cause"] != PAUSED or pauses]
+                gaps += [_instant(gap["at"]) for gap in found if not self._is_of_the_load(camera, gap)]
         return gaps, findings
 
     def _is_of_the_load(self, camera: str, gap: Row) -> bool:
