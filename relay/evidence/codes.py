@@ -144,6 +144,30 @@ class Code(Enum):
         "le fichier {file} porte des images que la chaîne ne connaît pas",
         "file {file} holds media that the chain does not know",
     )
+    ARCHIVE_BYTES = (
+        Axis.INTEGRITY,
+        True,
+        "l'archive {file} porte {detail} octets hors de ses fichiers : un autre programme peut y montrer autre chose",
+        "archive {file} holds {detail} bytes outside its files: another program may show something else of it",
+    )
+    ARCHIVE_HIDES = (
+        Axis.INTEGRITY,
+        True,
+        "{file} : l'archive montre autre chose à d'autres programmes ({detail})",
+        "{file}: the archive shows something else to other programs ({detail})",
+    )
+    NAME_TWICE = (
+        Axis.INTEGRITY,
+        True,
+        "{file} et {detail} sont deux fichiers sous un même nom : l'un peut recouvrir l'autre",
+        "{file} and {detail} are two files under one name: one may cover the other",
+    )
+    NAME_ASTRAY = (
+        Axis.INTEGRITY,
+        True,
+        "le nom {file} mène hors du dossier, ou ailleurs selon le programme",
+        "the name {file} leads out of the folder, or elsewhere in another program",
+    )
     GAP_UNEXPLAINED = (
         Axis.COMPLETENESS,
         True,
@@ -359,6 +383,18 @@ class Code(Enum):
         False,
         "manifest.json (requérant, fondement, procédure) n'est pas signé : rien ne prouve ce qu'il dit",
         "manifest.json (requester, basis, procedure) is not signed: nothing proves what it says",
+    )
+    ARCHIVE_COMMENT = (
+        Axis.INTEGRITY,
+        False,
+        "{file} porte un commentaire, que le sceau ne couvre pas : {detail}",
+        "{file} has a comment, which the seal does not cover: {detail}",
+    )
+    LINK_NOT_FOLLOWED = (
+        Axis.INTEGRITY,
+        False,
+        "{file} est un lien ou un fichier spécial : il n'a pas été suivi",
+        "{file} is a link or a special file: it was not followed",
     )
     NOT_EXPORTED = (
         Axis.COMPLETENESS,

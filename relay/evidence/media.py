@@ -5,11 +5,12 @@ Must never know: signatures, times.  It holds the fragments of one segment as a 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from relay.base.errors import RelayError, TheirError
+from relay.evidence.container import Oddity
 from relay.evidence.findings import FindingCollector
 from relay.evidence.records import Link
 from relay.evidence.seal import TAG, decrypt_fragment, sha256
@@ -18,6 +19,10 @@ from relay.evidence.verdict import Code, Form, Mark
 
 MAX_FRAGMENT = 64 << 20
 """Bytes; a fragment that is longer according to its link is not read."""
+
+
+class UnreadableError(TheirError):
+    """The folder or the archive cannot be read; about the recording in it this says nothing, so there is no verdict."""
 
 
 class Reader(Protocol):
@@ -34,6 +39,38 @@ class Reader(Protocol):
     def read(self, name: str, offset: int, size: int) -> bytes:
         """Return up to `size` bytes from `offset`: fewer only at the end of the file.  Raises TheirError or OSError."""
         ...
+
+    def oddities(self) -> Sequence[Oddity]:
+        """Return what is there besides files, once everything else was read.  Raises TheirError or OSError."""
+        ...
+
+
+class WatchedReader:
+    """A reader that remembers its first failure: a disk that does not give a file must not pass for a file that is missing."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self.failure: OSError | UnreadableError | None = None
+
+    def names(self) -> list[str]:
+        """Return every file's name."""
+        return self._reader.names()
+
+    def size(self, name: str) -> int:
+        """Return a file's length in bytes."""
+        return self._reader.size(name)
+
+    def read(self, name: str, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes from `offset`."""
+        try:
+            return self._reader.read(name, offset, size)
+        except (OSError, UnreadableError) as error:
+            self.failure = self.failure or error
+            raise
+
+    def oddities(self) -> Sequence[Oddity]:
+        """Return what is there besides files."""
+        return self._reader.oddities()
 
 
 class SubfolderReader:
@@ -54,6 +91,10 @@ class SubfolderReader:
     def read(self, name: str, offset: int, size: int) -> bytes:
         """Return up to `size` bytes from `offset`."""
         return self._reader.read(self._names[name], offset, size)
+
+    def oddities(self) -> Sequence[Oddity]:
+        """Return what is there besides files."""
+        return self._reader.oddities()
 
 
 def _seen_from(folder: str, name: str) -> str:

@@ -7,12 +7,13 @@ it is about.  Bytes are digested as they pass to the verifier; what the verifier
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from relay.base.errors import RelayError
+from relay.evidence.container import Oddity
 from relay.evidence.media import Reader
 from relay.evidence.verdict import Readings
 
@@ -54,6 +55,10 @@ class HashingReader:
         data = self._reader.read(name, offset, size)
         self._take(name, offset, data)
         return data
+
+    def oddities(self) -> Sequence[Oddity]:
+        """Return what is there besides files."""
+        return self._reader.oddities()
 
     def _take(self, name: str, offset: int, data: bytes) -> None:
         file = self._files.setdefault(name, _File())

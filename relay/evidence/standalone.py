@@ -42,6 +42,7 @@ MODULES = (
     "relay.evidence.codes",
     "relay.evidence.verdict",
     "relay.evidence.findings",
+    "relay.evidence.container",
     "relay.evidence.search",
     "relay.evidence.media",
     "relay.evidence.order",
@@ -58,6 +59,8 @@ MODULES = (
     "relay.evidence.verify",
     "relay.evidence.exits",
     "relay.evidence.standalone",
+    "relay.store.inflate",
+    "relay.store.zip_layout",
     "relay.store.readers",
 )
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 
 from relay.base.errors import Kind, TheirError
 from relay.evidence.chain import MAX_RECORD, PREAMBLE, Record, parse_record, record_length
+from relay.evidence.container import report_oddities
 from relay.evidence.continuity import Continuity, Scope
 from relay.evidence.derived import Derived
 from relay.evidence.extraction import EXTRACTION, ExtractionCheck
 from relay.evidence.findings import FindingCollector
 from relay.evidence.journal_proofs import JOURNAL, JournalProofs
-from relay.evidence.media import MAX_FRAGMENT, MediaCheck, Reader, SubfolderReader, Submit, run_inline
+from relay.evidence.media import MAX_FRAGMENT, MediaCheck, Reader, SubfolderReader, Submit, WatchedReader, run_inline
 from relay.evidence.order import Order
 from relay.evidence.records import Body, End, Gap, KeyRollover, Link, Original, Recovery, Start
 from relay.evidence.seal import SessionCertificate
@@ -60,16 +61,20 @@ def verify(
     `revoked`: for each revoked public key, the chain heads that a journal checkpoint held before its revocation.  Where it is
     None, a list beside the recording or in `revocations` is used (FORMAT.md §6a); without any list there is a note.
     `submit`: runs the comparison of a fragment, for example on another core (`ThreadPoolExecutor.submit`).
-    Raises TheirError where nothing can be read as a recording (exit code 2).
+    Raises TheirError where nothing can be read as a recording, and OSError or UnreadableError where a file that is there cannot
+    be read (exit code 2).
     """
-    reader = locate(reader)
+    reader = watched = WatchedReader(locate(reader))
     names = reader.names()
     if CHAIN not in names:
         return _without_chain(names)
     form = _form(names, recording_key)
-    return _Verification(
+    verdict = _Verification(
         reader, names, form, public_key, recording_key, successions, revocations, revoked, progress, submit
     ).run()
+    if watched.failure is not None:
+        raise watched.failure
+    return verdict
 
 
 def locate(reader: Reader) -> Reader:
@@ -327,6 +332,7 @@ class _Verification:
         self.trust.revocations(self.head)
         self.extraction.finish(self.start.recording if self.start else None, self.head)
         self._missing()
+        report_oddities(self.reader.oddities(), self.reader.names(), self.collector)
         self._other_files()
 
     def _counts(self, end: End) -> None:

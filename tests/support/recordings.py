@@ -16,6 +16,7 @@ from typing import Any
 from relay.base.errors import Kind, TheirError
 from relay.evidence.boxes import track_parts
 from relay.evidence.chain import ChainWriter, Record, iterate, recover, survey
+from relay.evidence.container import Oddity
 from relay.evidence.extraction import EXTRACTION, ListedFile, sign_extraction
 from relay.evidence.records import Cause, ClockMap, Gap, Link, Original, Reason, Start, SyncSource, TrackKind
 from relay.evidence.seal import MemorySigner, SessionSigner, encrypt_fragment, issue_certificate, sha256
@@ -129,6 +130,9 @@ class MemoryReader:
         if name not in self.files:
             raise TheirError(Kind.NOT_FOUND, name)
         return self.files[name][offset : offset + size]
+
+    def oddities(self) -> list[Oddity]:
+        return []
 
 
 @dataclass
