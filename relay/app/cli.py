@@ -3,40 +3,32 @@
 Owns: commands and their help texts.  Must never know: how anything is done.
 """
 
-import asyncio
 import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from relay.app import backup_cmd, check_cmd, keys_cmd, logs, verify_cmd
-from relay.app.installation import installed_settings
+from relay.app import backup_cmd, check_cmd, journal_cmd, keys_cmd, logs, verify_cmd
 from relay.app.keyrings import keyring_of
 from relay.app.private import make_private
 from relay.app.settings import Settings, documentation, settings_of
 from relay.app.terminal import EXIT, SOFTWARE, AsJson, ConfigOption, DataOption, ask, complain, errors, say, screen, show
 from relay.app.tls import ensure_certificate
-from relay.base.clock import SystemClock
-from relay.base.counters import Counters
 from relay.base.encodable import let_every_text_pass
 from relay.base.errors import Kind, RelayError, TheirError
 from relay.evidence.exits import Exit, exit_code_of
 from relay.policy.roles import Role
 from relay.runtime.cage import harden
 
-if TYPE_CHECKING:
-    from relay.store.journal_check import JournalVerdict
-
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Live relay for body cameras.")
 user_app = typer.Typer(no_args_is_help=True, help="People.")
 camera_app = typer.Typer(no_args_is_help=True, help="Cameras.")
-journal_app = typer.Typer(no_args_is_help=True, help="The journal.")
 app.add_typer(user_app, name="user")
 app.add_typer(camera_app, name="camera")
-app.add_typer(journal_app, name="journal")
+app.add_typer(journal_cmd.app, name="journal")
 app.add_typer(keys_cmd.app, name="keys")
 app.command("verify")(verify_cmd.verify)
 app.command("check")(check_cmd.check)
@@ -237,46 +229,6 @@ def camera_list(config: ConfigOption = None, data: DataOption = None, as_json: A
 def camera_revoke(camera: str, config: ConfigOption = None, data: DataOption = None) -> None:
     """Revoke a camera: its publishing stops within a second."""
     ask(settings_of(config, data), lambda made: made.call("DELETE", f"/api/cameras/{camera}"))
-
-
-@journal_app.command("verify")
-def journal_verify(config: ConfigOption = None, data: DataOption = None, as_json: AsJson = False) -> None:
-    """Check the journal against its signed checkpoints; exit 1 on any finding."""
-    verdict = asyncio.run(_verify_journal(installed_settings(config, data)))
-    findings = [f"{item.kind} {item.first}-{item.last}: {item.detail}" for item in verdict.findings]
-    shown = {
-        "intact": verdict.intact,
-        "size": verdict.size,
-        "signed": verdict.signed,
-        "checkpoints": verdict.checkpoints,
-        "findings": findings,
-    }
-    if as_json:
-        typer.echo(json.dumps(shown))
-    else:
-        say(f"{'intact' if verdict.intact else 'NOT INTACT'}: {verdict.size} entries, {verdict.signed} under a checkpoint")
-        for finding in shown["findings"]:  # type: ignore[attr-defined]
-            say(f"  {finding}")
-    raise typer.Exit(0 if verdict.intact else 1)
-
-
-async def _verify_journal(settings: Settings) -> "JournalVerdict":
-    from relay.app.wiring import database_url, journal_origin
-    from relay.evidence.keys import public_key_from
-    from relay.evidence.statement import predecessors
-    from relay.store.database import Database
-    from relay.store.journal_check import verify_journal
-
-    keyring = keyring_of(settings)
-    pinned = settings.evidence.public_key
-    public_key = public_key_from(pinned.read_bytes()) if pinned is not None else keyring.public_key
-    keys = [public_key, *predecessors(public_key, keyring.successions())]
-    database = await Database.open(database_url(settings), Counters())
-    try:
-        checkpoints = settings.data / "journal" / "checkpoints"
-        return await verify_journal(database, checkpoints, keys, journal_origin(keyring), SystemClock().utc_ns())
-    finally:
-        await database.close()
 
 
 @app.command()

@@ -250,6 +250,11 @@ def open_by_any(note: str, public_keys: Sequence[bytes]) -> tuple[Checkpoint, in
     return open_checkpoint(note, public_keys[-1]), len(public_keys) - 1
 
 
+def is_note(text: str) -> bool:
+    """Return whether a text has the form of a checkpoint note; nothing is said of its signatures."""
+    return _NOTE.fullmatch(text) is not None
+
+
 def checkpoint_size(note: str) -> int:
     """Return for how many entries a note was signed; the note must be one of ours."""
     return int(note.split("\n", 2)[1])

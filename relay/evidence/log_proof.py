@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.base.errors import Kind, TheirError
-from relay.evidence.log import SALT, Checkpoint, commitment, inclusion_holds, leaf_hash, open_by_any
+from relay.evidence.log import SALT, Checkpoint, commitment, inclusion_holds, is_note, leaf_hash, open_by_any
 
 MAGIC = "c2sp.org/tlog-proof@v1\n"
 MAX_FILE = 1 << 20
@@ -98,6 +98,8 @@ def read_proofs(data: bytes) -> list[Proof]:
 def _proof(match: re.Match[str], position: int) -> Proof:
     extra, index, path, note = match.groups()
     said, siblings = _bytes(extra, position), tuple(_bytes(line, position) for line in path.splitlines())
+    if not is_note(note):
+        raise TheirError(Kind.INVALID, f"character {position}: its checkpoint is not one")
     kind, rest = said[0], said[1:]
     if kind == _PURGED and len(rest) == 32:
         return Proof(int(index), rest, siblings, note)

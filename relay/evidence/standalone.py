@@ -21,7 +21,9 @@ from relay.base.encodable import let_every_text_pass
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.exits import Exit, exit_code_of
 from relay.evidence.keys import key_from, public_key_from
+from relay.evidence.log_proof import MAX_FILE, is_proof
 from relay.evidence.media import Reader
+from relay.evidence.proof_report import judge_proofs
 from relay.evidence.readings import HashingReader
 from relay.evidence.report import report
 from relay.evidence.statement import successions_in
@@ -58,6 +60,7 @@ MODULES = (
     "relay.evidence.report",
     "relay.evidence.verify",
     "relay.evidence.exits",
+    "relay.evidence.proof_report",
     "relay.evidence.standalone",
     "relay.store.inflate",
     "relay.store.zip_layout",
@@ -70,6 +73,7 @@ _HEAD = '''#!/usr/bin/env python3
 
     python3 verify.py DOSSIER_OU_ZIP --key CLÉ_PUBLIQUE [--recording-key CLÉ] [--successions FICHIER]
             [--revocations FICHIER] [--json] [--lang fr|en]
+    python3 verify.py PREUVE_DU_JOURNAL --key CLÉ_PUBLIQUE [--successions FICHIER] [--json] [--lang fr|en]
 
 Needs Python 3.11 or later and the package `cryptography`.  The public key must come from the service that recorded, not
 from the recording itself.
@@ -197,11 +201,32 @@ def _main(arguments: list[str], open_reader: Callable[[Path], AbstractContextMan
         return Exit.OURS if ended.code else Exit.NO_FINDING
     language: Language = "en" if options.lang == "en" else "fr"
     try:
+        if _holds_proofs(Path(options.path)):
+            return _proofs(options, language)
         verdict = _judge(options, open_reader)
     except (TheirError, OSError) as error:
         sys.stderr.write(f"{'illisible' if language == 'fr' else 'unreadable'}: {printable(str(error))}\n")
         return Exit.UNREADABLE
     lines = [json.dumps(verdict.as_json(), indent=1)] if options.json else report(verdict, language, width=_width())
+    sys.stdout.write("\n".join(lines) + "\n")
+    return verdict.exit_code
+
+
+def _holds_proofs(path: Path) -> bool:
+    """Return whether a path is a file of journal proofs (FORMAT.md §8.2)."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return is_proof(file.read(100))
+
+
+def _proofs(options: argparse.Namespace, language: Language) -> int:
+    """Judge a file of journal proofs, print the verdict and return the exit code; raises TheirError or OSError."""
+    public_key = None if options.key is None else key_argument(options.key, public_key_from)
+    successions = [] if options.successions is None else successions_in(Path(options.successions).read_bytes())
+    with Path(options.path).open("rb") as file:
+        verdict = judge_proofs(file.read(MAX_FILE + 1), public_key, successions)
+    lines = [json.dumps(verdict.as_json(), indent=1)] if options.json else verdict.lines(language)
     sys.stdout.write("\n".join(lines) + "\n")
     return verdict.exit_code
 
@@ -224,7 +249,7 @@ def _width() -> int:
 
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Vérifie un enregistrement scellé / verifies a sealed recording")
-    parser.add_argument("path", help="dossier ou zip / folder or zip")
+    parser.add_argument("path", help="dossier, zip ou preuve du journal / folder, zip or journal proof")
     parser.add_argument("--key", help="clé publique du relais : fichier ou 64 chiffres hexadécimaux / the relay's public key")
     parser.add_argument(
         "--recording-key", help="clé de déchiffrement (facultative) : fichier ou - / decryption key (optional): file or -"

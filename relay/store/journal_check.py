@@ -7,13 +7,15 @@ Findings, and what names their place:
 * an entry rewritten with its hash recomputed: the interval between two signed checkpoints;
 * a cut tail, or a database rolled back: the checkpoint that covers more entries;
 * a checkpoint removed, altered, or signed by another key or by one of ours that had been succeeded: its number.
+* another history, signed anew with the relay's key: by a checkpoint that was kept elsewhere (`outside_checkpoints`).
 Not found: entries after the last checkpoint that somebody with the database cuts or rewrites.  Checkpoints are signed at the
 start, every 256 entries, every minute and at the stop, and the checkpoint file can be copied elsewhere as it grows.
 """
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +27,7 @@ from relay.store import journal_rows
 from relay.store.checkpoints import CheckpointFile
 from relay.store.database import Database
 from relay.store.journal_rows import Row
+from relay.store.outside_checkpoints import HOLDS, Answer, Outside, Own
 
 PAGE = 1000
 MAX_FINDINGS = 1000
@@ -48,19 +51,29 @@ class JournalVerdict:
     signed: int
     checkpoints: int
     findings: tuple[Finding, ...]
+    outside: tuple[Answer, ...] = ()
+    """Answers of the checkpoints that were kept elsewhere."""
 
     @property
     def intact(self) -> bool:
-        """Return whether nothing was found."""
-        return not self.findings
+        """Return whether nothing was found here, nor by a checkpoint from elsewhere."""
+        return not self.findings and all(answer.kind == HOLDS for answer in self.outside)
 
 
 async def verify_journal(
-    database: Database, checkpoint_path: Path, public_keys: Sequence[bytes], origin: str, now_ns: int
+    database: Database,
+    checkpoint_path: Path,
+    public_keys: Sequence[bytes],
+    origin: str,
+    now_ns: int,
+    outside: Mapping[str, bytes] | None = None,
+    watch: Callable[[Sequence[Row]], None] | None = None,
 ) -> JournalVerdict:
     """Check every entry and checkpoint; `public_keys`: the trusted key and its predecessors, the latest first.
 
-    Reads all rows once, in pages (memory: 64 bytes per entry).  Raises OurError when it cannot be read."""
+    `outside`: files of checkpoints that were kept elsewhere, by name, read before this call.  `watch` is given all rows.
+    Reads all rows once, in pages (memory: 64 bytes per entry).  Raises OurError when it cannot be read.
+    """
     # In this order of reading, a journal that is being written meanwhile never seems to have lost an entry.
     beside = await asyncio.to_thread(CheckpointFile(checkpoint_path).notes)
     kept = [note for _, note in await database.read(journal_rows.all_checkpoints)]
@@ -68,8 +81,10 @@ async def verify_journal(
     after = -1
     while rows := await database.read(partial(journal_rows.select, after=after, limit=PAGE)):
         walk.take(rows)
+        if watch is not None:
+            watch(rows)
         after = rows[-1].leaf
-    return judge(walk, kept, beside, public_keys, origin)
+    return judge(walk, kept, beside, public_keys, origin, outside or {})
 
 
 class Walk:
@@ -79,6 +94,8 @@ class Walk:
         self._now_ns = now_ns
         self.tree = Tree()
         self.findings: list[Finding] = []
+        self.restored: list[tuple[int, int]] = []
+        """Entries that say that a restore lost entries: their number, and how many were lost."""
         self._expected = 0
         self._last_ns = 0
 
@@ -87,6 +104,7 @@ class Walk:
         for row in rows:
             self._number(row)
             self.findings.extend(_look(row, self._now_ns))
+            self._restore(row)
             self._time(row)
             whole = isinstance(row.leaf_hash, bytes) and len(row.leaf_hash) == 32
             self.tree.append(row.leaf_hash if whole else bytes(32))
@@ -98,6 +116,13 @@ class Walk:
         if at_ns <= self._last_ns:
             self.findings.append(Finding("moved", row.leaf, row.leaf, "its time is not after the entry before it"))
         self._last_ns = max(self._last_ns, at_ns)
+
+    def _restore(self, row: Row) -> None:
+        # Read as JSON only where the bytes are there: `_look` has named an entry that is no JSON.
+        if isinstance(row.body, bytes) and b'"event":"restored"' in row.body:
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                lost = json.loads(row.body)["details"]["lost"]
+                self.restored += [(row.leaf, lost)] if lost else []
 
     def _number(self, row: Row) -> None:
         if row.leaf < 0:
@@ -132,11 +157,19 @@ def _look(row: Row, now_ns: int) -> Iterator[Finding]:
         yield Finding("edited", row.leaf, row.leaf, "its columns contradict its text")
 
 
-def judge(walk: Walk, kept: Sequence[str], beside: Sequence[str], public_keys: Sequence[bytes], origin: str) -> JournalVerdict:
-    """Compare the tree with the checkpoints of the database (`kept`) and of the file (`beside`)."""
+def judge(
+    walk: Walk,
+    kept: Sequence[str],
+    beside: Sequence[str],
+    public_keys: Sequence[bytes],
+    origin: str,
+    outside: Mapping[str, bytes],
+) -> JournalVerdict:
+    """Compare the tree with the checkpoints of the database (`kept`), of the file (`beside`) and of files from elsewhere."""
     findings = list(walk.findings)
-    in_database = _open_all(kept, public_keys, origin, "database", findings)
-    in_file = _open_all(beside, public_keys, origin, "file", findings)
+    own = Own(restored=walk.restored)
+    in_database = _open_all(kept, public_keys, origin, "database", findings, own)
+    in_file = _open_all(beside, public_keys, origin, "file", findings, own)
     findings += _differences(in_database, in_file)
     signed = 0
     for checkpoint in sorted({**in_file, **in_database}.values(), key=lambda item: item.size):
@@ -152,17 +185,19 @@ def judge(walk: Walk, kept: Sequence[str], beside: Sequence[str], public_keys: S
             signed = checkpoint.size
     if not in_database and not in_file:
         findings.append(Finding("checkpoint", 0, max(0, walk.tree.size - 1), "no signed checkpoint at all"))
-    return JournalVerdict(walk.tree.size, signed, len(in_database), tuple(findings[:MAX_FINDINGS]))
+    own.signed = signed
+    answers = Outside(walk.tree, own, public_keys, origin).compare(outside)
+    return JournalVerdict(walk.tree.size, signed, len(in_database), tuple(findings[:MAX_FINDINGS]), tuple(answers))
 
 
 def _open_all(
-    notes: Sequence[str], public_keys: Sequence[bytes], origin: str, place: str, findings: list[Finding]
+    notes: Sequence[str], public_keys: Sequence[bytes], origin: str, place: str, findings: list[Finding], own: Own
 ) -> dict[int, Checkpoint]:
     opened: dict[int, Checkpoint] = {}
     latest = len(public_keys) - 1
     for number, note in enumerate(notes):
         try:
-            checkpoint, key = open_by_any(note, public_keys)
+            checkpoint, key = own.known.get(note) or open_by_any(note, public_keys)
             if key > latest:
                 raise TheirError(Kind.INVALID, "signed by a key that another had followed already")
         except TheirError as error:
@@ -172,6 +207,7 @@ def _open_all(
         if checkpoint.origin != origin:
             findings.append(Finding("checkpoint", number, number, f"{place}, checkpoint {number}: of log {checkpoint.origin}"))
             continue
+        own.keep(note, checkpoint, key)
         other = opened.setdefault(checkpoint.size, checkpoint)
         if other.root != checkpoint.root:
             findings.append(

@@ -158,11 +158,14 @@ def one(lines: list[str]) -> One:
         raise Unreadable("extra")
     index, path = number(digits), [decoded(line, 32) for line in block(lines, 64)]
     head = list(block(lines, 3 + 16))
-    if len(head) < 3:
+    if len(head) < 3 or len(head[0]) > 255 or any(len(line) > 1000 for line in head[3:]):
         raise Unreadable("checkpoint")
     signatures = []
     while lines and lines[0].startswith("— "):
-        signatures.append(signature(lines.pop(0)[2:]))
+        text = lines.pop(0)[2:]
+        if not 1 <= len(text) <= 8000:
+            raise Unreadable("signature")
+        signatures.append(signature(text))
     if not 1 <= len(signatures) <= 32:
         raise Unreadable("signatures")
     signed = "".join(f"{line}\n" for line in head).encode()
