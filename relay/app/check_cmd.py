@@ -5,11 +5,13 @@ Owns: arguments, progress and output of the command.  Must never know: what is c
 
 import asyncio
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from relay.app.installation import installed_settings
 from relay.app.settings import settings_of
 from relay.app.terminal import AsJson, ConfigOption, DataOption, ask, errors, say, show
 
@@ -27,11 +29,18 @@ INCOMPLETE = (
 
 def check(
     repair: Annotated[bool, typer.Option("--repair", help="Mend what is safe: never media; each repair is an entry")] = False,
+    export: Annotated[
+        Path | None, typer.Option(help="Archive or folder: only answer whether it is what was delivered; the relay may run")
+    ] = None,
     config: ConfigOption = None,
     data: DataOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare vault, catalogue, keys and journal; exit 1 where they disagree (with --repair: where they still do)."""
+    if export is not None:
+        from relay.app.check_export import check_export
+
+        raise typer.Exit(check_export(installed_settings(config, data), export, as_json=as_json))
     path = "/api/check/repair" if repair else "/api/check"
     found = ask(settings_of(config, data), lambda made: _asked(made, path))
     if found["cages"]:

@@ -6,6 +6,8 @@ Owns: arguments and output of these commands.  Must never know: how anything is 
 import asyncio
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -65,13 +67,19 @@ def verify(
     raise typer.Exit(_exit_code(verdict))
 
 
+@contextmanager
+def unreadable() -> Iterator[None]:
+    """Turn a file that cannot be read into TheirError (NOT_FOUND): exit code 2."""
+    try:
+        yield
+    except OSError as error:
+        raise TheirError(Kind.NOT_FOUND, f"{error.filename or 'input'}: {error.strerror}") from None
+
+
 def _bounded(path: Path, most: int) -> bytes:
     """Return a file's bytes; raises TheirError where it cannot be read or is longer than `most`."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(most + 1)
-    except OSError as error:
-        raise TheirError(Kind.NOT_FOUND, f"{path}: {error.strerror}") from None
+    with unreadable(), path.open("rb") as file:
+        data = file.read(most + 1)
     if len(data) > most:
         raise TheirError(Kind.TOO_LARGE, f"{path}: longer than {most} bytes")
     return data
@@ -98,11 +106,9 @@ def trusted_keys(settings: Settings, key: str | None) -> list[bytes]:
     """Return the trusted key (`key`, else the one that the settings pin, else the installation's) and those before it."""
     successions = settings.data / "keys" / "successions"
     pinned = settings.evidence.public_key or settings.data / "keys" / "signing.pub"
-    try:
+    with unreadable():
         public_key = public_key_from(pinned.read_bytes()) if key is None else key_argument(key, public_key_from)
         known = successions_in(successions.read_bytes()) if successions.exists() else []
-    except OSError as error:
-        raise TheirError(Kind.NOT_FOUND, f"{error.filename}: {error.strerror}") from None
     return [public_key, *predecessors(public_key, known)]
 
 
@@ -181,7 +187,8 @@ def verify_proof(
 
     Exit 0: every entry is proved; 1: one is not; 2: the file cannot be read; 3: an error of the relay's own.
     """
-    public_key = None if key is None else key_argument(key, public_key_from)
+    with unreadable():
+        public_key = None if key is None else key_argument(key, public_key_from)
     known = [] if successions is None else successions_in(_bounded(successions, MAX_FILE))
     verdict = judge_proofs(_bounded(path, MAX_FILE), public_key, known)
     language = lang or ("fr" if os.environ.get("LANG", "fr").startswith("fr") else "en")
