@@ -82,7 +82,9 @@ _CALLS: Final[dict[str, tuple[int | None, int | None]]] = {
     "setxattrat": (463, 463), "removexattrat": (466, 466), "utime": (132, None), "utimes": (235, None),
     "utimensat": (280, 88), "futimesat": (261, None), "truncate": (76, 45), "inotify_add_watch": (254, 27), "sync": (162, 81),
     # Memory and queues that processes of one user share by number.
-    "shmget": (29, 194), "shmat": (30, 196), "msgget": (68, 186), "semget": (64, 190), "mq_open": (240, 180),
+    "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "msgget": (68, 186), "msgsnd": (69, 189),
+    "msgrcv": (70, 188), "msgctl": (71, 187), "semget": (64, 190), "semop": (65, 193), "semtimedop": (220, 192),
+    "semctl": (66, 191), "mq_open": (240, 180),
 }  # fmt: skip
 """Number of each call on x86-64 and on 64-bit ARM; None where that machine has no such call."""
 
@@ -118,7 +120,7 @@ ALONE_REFUSED: Final = _names(
     "fork vfork tkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal setpriority sched_setaffinity sched_setscheduler"
     " sched_setparam sched_setattr ioprio_set chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat setxattr lsetxattr"
     " fsetxattr removexattr lremovexattr fremovexattr setxattrat removexattrat utime utimes utimensat futimesat truncate"
-    " inotify_add_watch sync shmget shmat msgget semget mq_open"
+    " inotify_add_watch sync shmget shmat shmctl msgget msgsnd msgrcv msgctl semget semop semtimedop semctl mq_open"
 )
 """Calls that are refused (EPERM) in a process that starts no programs: other processes and files' attributes."""
 

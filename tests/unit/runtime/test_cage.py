@@ -112,6 +112,36 @@ out["mode"] = tried(lambda: os.chmod(folder, 0o700))
 
 
 @needs_filter
+def test_queues_that_others_share_by_number_are_out_of_reach(tmp_path: Path) -> None:
+    body = """
+libc = ctypes.CDLL(None, use_errno=True)
+def called(result):
+    if result < 0:
+        raise OSError(ctypes.get_errno(), "")
+message = struct.pack("=q", 1) + b"lie"
+for name, act in {
+    "msgsnd": lambda: libc.msgsnd(queue, message, ctypes.c_size_t(3), 0o4000),
+    "msgrcv": lambda: libc.msgrcv(queue, ctypes.create_string_buffer(64), ctypes.c_size_t(8), ctypes.c_long(0), 0o4000),
+    "msgctl": lambda: libc.msgctl(queue, 0, None),
+    "semctl": lambda: libc.semctl(0, 0, 12),
+    "semop": lambda: libc.semop(0, bytes(6), ctypes.c_size_t(1)),
+    "shmctl": lambda: libc.shmctl(0, 2, ctypes.create_string_buffer(256)),
+}.items():
+    out[name] = tried(lambda: called(act()))
+"""
+    libc = ctypes.CDLL(None, use_errno=True)
+    queue = libc.msgget(0, 0o600)  # IPC_PRIVATE: it belongs to this user and to no name
+    assert queue >= 0
+    try:
+        code, found = _caged(tmp_path, "Cage(Rules(read=cage.code_folders()))", f"import struct\nqueue = {queue}{body}")
+    finally:
+        libc.msgctl(queue, 0, None)
+    assert code == 0, found
+    del found["missing"]
+    assert set(found.values()) == {"EPERM"}, found
+
+
+@needs_filter
 def test_no_file_sends_a_signal_to_another_process(tmp_path: Path) -> None:
     body = """
 import fcntl, struct
