@@ -329,6 +329,18 @@ class Code(Enum):
         "la copie dérivée {file} est illisible : {why}",
         "the derived copy {file} cannot be read: {why}",
     )
+    DERIVED_SHOWN = (
+        Axis.INTEGRITY,
+        True,
+        "la copie dérivée {file} ne se présente pas comme l'original : {what}",
+        "the derived copy {file} is not shown as the original: {what}",
+    )
+    DERIVED_UNJUDGED = (
+        Axis.INTEGRITY,
+        True,
+        "la copie dérivée {file} n'a pu être jugée en entier : {what}",
+        "the derived copy {file} could not be judged in full: {what}",
+    )
     DERIVED_TIME = (
         Axis.TIME,
         True,
@@ -405,8 +417,10 @@ class Code(Enum):
     DERIVED_SAME = (
         Axis.INTEGRITY,
         False,
-        "la copie dérivée {file} porte les mêmes images et sons que l'original",
-        "the derived copy {file} holds the same pictures and sound as the original",
+        "la copie dérivée {file} présente les images et sons de l'original : mêmes échantillons, même réglage des décodeurs,"
+        " mêmes temps à 50 ms près",
+        "the derived copy {file} shows the original's pictures and sound: same samples, same decoder configuration,"
+        " same times within 50 ms",
     )
     SUCCESSION = (
         Axis.ORIGIN,

@@ -1,135 +1,239 @@
-"""Whether a remuxed copy holds the samples that were sealed, track by track, whatever boxes are around them.
+"""Whether a playable copy shows what was sealed: the same samples, at the same times, decoded alike (FORMAT.md §7.6).
 
-Owns: walking a whole MP4 (fragmented or with its tables in `moov`) and comparing its samples with the links.
-Must never know: signatures.  A copy is never an original: it proves its samples, not what was cut away.
+Owns: comparing a copy with the links, link by link, and with the sealed segments where they can be read in plain.
+Must never know: signatures, how boxes are laid out.  A copy is never an original: it proves its samples, not what was cut away.
 """
 
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 
-from relay.base.errors import Kind, RelayError, TheirError
-from relay.evidence.boxes import Sample, TrackHeader, box_header, fragment_samples, movie_tracks, table_samples, track_kind
+from relay.base.errors import RelayError, TheirError
+from relay.evidence.boxes import movie_tracks, walk
 from relay.evidence.findings import FindingCollector
-from relay.evidence.lipsync import MAX_OFFSET_NS
+from relay.evidence.layout import Remarks
+from relay.evidence.lipsync import MAX_OFFSET_NS, Shift, offset_at
 from relay.evidence.media import Reader
+from relay.evidence.movie import Entry, read_movie
+from relay.evidence.parameters import PictureConfiguration, carries
+from relay.evidence.playable import CopySamples, Placed
 from relay.evidence.records import Link, TrackKind, TrackPart
+from relay.evidence.samples import FragmentReader
 from relay.evidence.seal import sample_digest
 from relay.evidence.verdict import Code
 
-MAX_INDEX = 256 << 20
-"""Longest `moov` or `moof` that is read, in bytes."""
-MAX_SAMPLE = 64 << 20
-"""Longest sample that is read, in bytes."""
-MAX_SHIFT_SECONDS = 0.5
-"""A sample may be this late or early against the first one: remuxers round times and shift the first sample."""
-SYNC_SECONDS = {TrackKind.VIDEO: 0.0, TrackKind.AUDIO: MAX_OFFSET_NS / 1e9}
-"""A track may be moved by this much besides: sound, to be in sync with its picture."""
+SECOND_NS = 1_000_000_000
+MAX_SHIFT_NS = 50_000_000
+"""A sample may be this late or early: remuxers round times."""
+MAX_CUT_NS = {TrackKind.VIDEO: 1_000_000, TrackKind.AUDIO: 20_000_000}
+"""A sample may begin this much before what a player shows: Opus decodes 6.5 ms that nobody hears."""
+MAX_LENGTH_NS = SECOND_NS // 2
+"""The length that a header states may be this much shorter than the track."""
+_TICK_NS = SECOND_NS // 48_000
+UNREAD = "decoder configuration and times inside fragments, for want of the sealed segments in plain"
 
 
-def top_boxes(reader: Reader, name: str) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (type, start, end) of the boxes at the top of a file.  Raises TheirError."""
-    at, size = 0, reader.size(name)
-    while at < size:
-        head = reader.read(name, at, 16)
-        box = box_header(head + bytes(16), 0, size - at, origin=at)
-        yield box.kind, at, at + box.end
-        at += box.end
+@dataclass(slots=True)
+class _Timing:
+    """One way to place a track's samples: their distance from the sealed times must not change."""
+
+    base: int | None = None
+    first: int | None = None
+    """The distance of the very first sample, which some remuxers show too early where its track begins later than others."""
+    last: int | None = None
+    """Where the last sample belongs (sound that is moved)."""
+    holds: bool = True
+
+    def see(self, shown: int, earliest: int, latest: int, *, every: bool) -> None:
+        """Take a sample that is shown at `shown` and belongs between the others (ns); `every`: all samples are seen."""
+        if self.first is None:
+            self.first = shown - earliest
+            if every:
+                return
+        if self.base is None:
+            self.base = shown - earliest
+            self.holds = self.holds and -MAX_OFFSET_NS <= self.first - self.base <= MAX_SHIFT_NS
+        self.holds = self.holds and earliest - MAX_SHIFT_NS <= shown - self.base <= latest + MAX_SHIFT_NS
+
+    def agrees(self, other: "_Timing") -> bool:
+        """Return whether two tracks keep their distance from one another."""
+        return self.base is None or other.base is None or abs(self.base - other.base) <= MAX_SHIFT_NS
 
 
-class CopySamples:
-    """The samples of a file by kind of track, in decode order, found a `moof` at a time."""
+@dataclass(slots=True)
+class _Pace:
+    """The times of a copy: pictures as sealed; sound as sealed, or moved as the chain's clock records say (§7.7)."""
 
-    def __init__(self, reader: Reader, name: str) -> None:
-        self._reader = reader
-        self._name = name
-        self._boxes = top_boxes(reader, name)
-        self._headers: Mapping[int, TrackHeader] = {}
-        self._waiting: dict[TrackKind, deque[tuple[Sample, int]]] = {kind: deque() for kind in TrackKind}
-        self._times: dict[int, int] = {}
+    shifts: Sequence[Shift]
+    picture: _Timing = field(default_factory=_Timing)
+    sealed: _Timing = field(default_factory=_Timing)
+    moved: _Timing = field(default_factory=_Timing)
 
-    def next(self, kind: TrackKind) -> tuple[Sample, int] | None:
-        """Return the next sample of this kind with its timescale, None at the end.  Raises TheirError."""
-        while not self._waiting[kind]:
-            if not self._advance():
-                return None
-        return self._waiting[kind].popleft()
-
-    def read(self, sample: Sample) -> bytes:
-        """Return a sample's bytes.  Raises TheirError when they are not all there."""
-        if sample.size > MAX_SAMPLE:
-            raise TheirError(Kind.INVALID, f"sample of {sample.size} bytes")
-        data = self._reader.read(self._name, sample.offset, sample.size)
-        if len(data) < sample.size:
-            raise TheirError(Kind.INVALID, "a sample lies outside the file")
-        return data
-
-    def _advance(self) -> bool:
-        """Read up to the next box that holds samples; return whether there was one."""
-        for kind, start, end in self._boxes:
-            if kind not in (b"moov", b"moof"):
-                continue
-            if end - start > MAX_INDEX:
-                raise TheirError(Kind.INVALID, f"mp4 byte {start}: index of {end - start} bytes")
-            data = self._reader.read(self._name, start, end - start)
-            if kind == b"moov":
-                self._headers = movie_tracks(data)
-                self._take(table_samples(data))
+    def fits(self, part: TrackPart, shown: Sequence[int], ticks: Sequence[int] | None) -> bool:
+        """Take a part's samples: when each is shown (ns), and the sealed decode time of each (ticks); None: only the link's."""
+        rate, every = part.kind.clock_rate, ticks is not None
+        for at, tick in zip(shown, [part.first] if ticks is None else ticks, strict=False):
+            time = tick * SECOND_NS // rate
+            if part.kind is TrackKind.VIDEO:
+                self.picture.see(at, time, time, every=every)
             else:
-                limit = self._reader.size(self._name)
-                self._take(fragment_samples(data, self._headers, origin=start, limit=limit - start))
-            return True
-        return False
+                self._sound(at, time, tick, every)
+        if part.kind is TrackKind.AUDIO and not every and self.moved.last is not None:
+            self.moved.last += part.duration * SECOND_NS // rate
+        for way in (self.sealed, self.moved):
+            way.holds = way.holds and way.agrees(self.picture)
+        return self.picture.holds and (self.sealed.holds or self.moved.holds)
 
-    def _take(self, samples: Mapping[int, list[Sample]]) -> None:
-        for track, found in samples.items():
-            if track in self._headers:
-                kind, scale = track_kind(self._headers[track]), self._headers[track].timescale
-                self._waiting[kind].extend((sample, scale) for sample in found)
+    def _sound(self, at: int, time: int, tick: int, every: bool) -> None:
+        self.sealed.see(at, time, time, every=every)
+        earliest = time + offset_at(self.shifts, tick)
+        latest = earliest if self.moved.last is None else max(earliest, self.moved.last + _TICK_NS)
+        self.moved.see(at, earliest, latest, every=every)
+        self.moved.last = latest
+
+
+class Sealed:
+    """What the sealed segments say of decoders and times, as far as they could be read in plain."""
+
+    def __init__(self) -> None:
+        self.entries: dict[TrackKind, Entry] = {}
+        self.earlier: set[Entry] = set()
+        self.complete = True
+        """Whether everything so far could be read."""
+        self.carried = False
+        """Whether the first picture of this segment brings its own parameter sets."""
+        self.begun = False
+        """Whether a picture of this segment was seen."""
+        self._init = b""
+
+    def init(self, plain: bytes | None) -> None:
+        """Take the init segment of the next segment."""
+        self.earlier |= set(self.entries.values())
+        self.entries, self._init, self.begun, self.carried = {}, plain or b"", False, False
+        for _, box in walk(self._init):
+            if box.kind == b"moov":
+                movie = read_movie(self._init[box.start : box.end], Remarks())
+                self.entries = {track.kind: track.entries[0] for track in movie.tracks.values() if track.entries}
+
+    def times(self, plain: bytes | None, part: TrackPart) -> list[int] | None:
+        """Return the decode time of each sample of a part in ticks, None where they could not be read."""
+        if plain is None or not self._init:
+            return None
+        headers = movie_tracks(self._init)
+        runs = [run for run in FragmentReader(headers).runs(plain) if run.track == part.track]
+        samples = list(islice((sample for run in runs for sample in run.samples()), part.samples + 1))
+        if len(samples) != part.samples or part.track not in headers:
+            return None
+        return [sample.time * part.kind.clock_rate // headers[part.track].timescale for sample in samples]
+
+    def allows(self, entry: Entry, kind: TrackKind) -> bool:
+        """Return whether a decoder that is configured so shows the samples of this segment as they were sealed."""
+        return entry == self.entries[kind] or (kind is TrackKind.VIDEO and self.carried and entry in self.earlier)
 
 
 class Derived:
     """One copy, compared link by link; the first difference ends the comparison."""
 
-    def __init__(self, reader: Reader, name: str, collector: FindingCollector) -> None:
+    def __init__(self, reader: Reader, name: str, collector: FindingCollector, shifts: Sequence[Shift]) -> None:
         self.name = name
         self.differs = False
         self._collector = collector
         self._samples = CopySamples(reader, name)
-        self._shift: dict[TrackKind, float] = {}
+        self._sealed = Sealed()
+        self._pace = _Pace(shifts)
+        self._last: dict[TrackKind, Placed] = {}
 
-    def link(self, link: Link) -> None:
-        """Compare the samples of one fragment."""
+    def init(self, plain: bytes | None) -> None:
+        """Take the sealed init segment that the next links belong to, where it could be read."""
+        try:
+            self._sealed.init(plain)
+        except TheirError:
+            self._sealed.init(None)
+
+    def link(self, link: Link, plain: bytes | None) -> None:
+        """Compare the samples of one fragment; `plain`: its sealed bytes, where they could be read."""
         try:
             for part in link.tracks:
                 if not self.differs:
-                    self._part(link.fragment, part)
+                    self._part(link.fragment, part, plain)
         except (RelayError, OSError) as error:
             self._fail(Code.DERIVED_UNREADABLE, link.fragment, why=str(error))
 
     def finish(self, *, alone: bool) -> None:
         """Check at the end of the chain that the copy has no more samples; `alone`: the copy is all that was given."""
         try:
-            more = not self.differs and any(self._samples.next(kind) is not None for kind in TrackKind)
+            more = not self.differs and any([self._samples.next(kind) is not None for kind in TrackKind])
+            if not self.differs and not more:
+                self._ends()
         except (RelayError, OSError) as error:
             self._fail(Code.DERIVED_UNREADABLE, None, why=str(error))
             return
         if more:
             self._collector.add(Code.EXTRA_BYTES, file=self.name, count="?")
+        elif not self.differs and self._samples.remarks.unjudged:
+            self._collector.add(Code.DERIVED_UNJUDGED, file=self.name, what=self._samples.remarks.unjudged)
         elif not self.differs and not alone:
+            self._same()
+
+    def _same(self) -> None:
+        if not self._sealed.complete:
+            self._collector.add(Code.DERIVED_UNJUDGED, file=self.name, what=UNREAD)
+        else:
             self._collector.add(Code.DERIVED_SAME, file=self.name)
 
-    def _part(self, fragment: int, part: TrackPart) -> None:
-        samples = [found for _ in range(part.samples) if (found := self._samples.next(part.kind)) is not None]
-        if sample_digest(self._samples.read(sample) for sample, _ in samples) != part.digest:
-            self._fail(Code.DERIVED_DIFFERS, fragment, track=part.kind.value)
-        elif samples:
-            self._pace(fragment, part, *samples[0])
+    # --- one fragment -------------------------------------------------------------------------------------------------
 
-    def _pace(self, fragment: int, part: TrackPart, first: Sample, scale: int) -> None:
-        """Compare the time of a fragment's first sample: the copy may begin at another time, but must keep the pace."""
-        shift = first.time / scale - part.first / part.kind.clock_rate
-        if abs(shift - self._shift.setdefault(part.kind, shift)) > MAX_SHIFT_SECONDS + SYNC_SECONDS[part.kind]:
+    def _part(self, fragment: int, part: TrackPart, plain: bytes | None) -> None:
+        placed = [found for _ in range(part.samples) if (found := self._samples.next(part.kind)) is not None]
+        if self._samples.remarks.shown:
+            self._fail(Code.DERIVED_SHOWN, fragment, what=self._samples.remarks.shown)
+        elif sample_digest(self._samples.read(sample) for sample, _ in placed) != part.digest:
+            self._fail(Code.DERIVED_DIFFERS, fragment, track=part.kind.value)
+        elif placed:
+            self._configuration(fragment, part.kind, placed)
+            if not self.differs:
+                self._times(fragment, part, placed, self._sealed.times(plain, part))
+
+    def _configuration(self, fragment: int, kind: TrackKind, placed: Sequence[Placed]) -> None:
+        """Compare the decoder configurations of a part's samples with the sealed one."""
+        entries = {self._samples.entry(sample, track) for sample, track in placed}
+        sealed = self._sealed.entries.get(kind)
+        if sealed is None:
+            self._sealed.complete = False
+            return
+        if kind is TrackKind.VIDEO and not self._sealed.begun and isinstance(sealed.configuration, PictureConfiguration):
+            self._sealed.begun = True
+            self._sealed.carried = carries(self._samples.read(placed[0][0]), sealed.configuration)
+        if not all(self._sealed.allows(entry, kind) for entry in entries):
+            self._fail(Code.DERIVED_SHOWN, fragment, what=f"decoder configuration ({kind.value})")
+
+    def _times(self, fragment: int, part: TrackPart, placed: Sequence[Placed], ticks: list[int] | None) -> None:
+        """Compare when samples are shown; the copy may begin at another time, but must keep the pace."""
+        shown = [track.shown_ns(sample.time + sample.shift) for sample, track in placed]
+        before = self._last.get(part.kind)
+        behind = shown[0] if before is None else before[1].shown_ns(before[0].time + before[0].shift)
+        self._last[part.kind] = placed[-1]
+        if any(late < early for early, late in zip([behind, *shown], shown, strict=False)):
+            self._fail(Code.DERIVED_SHOWN, fragment, what=f"composition offsets ({part.kind.value})")
+        elif shown[0] < placed[0][1].edit.empty_ns - MAX_CUT_NS[part.kind]:
+            self._fail(Code.DERIVED_SHOWN, fragment, what=f"beginning of the track ({part.kind.value})")
+        elif not self._pace.fits(part, shown, ticks):
             self._fail(Code.DERIVED_TIME, fragment, track=part.kind.value)
+        self._sealed.complete = self._sealed.complete and ticks is not None
+
+    def _ends(self) -> None:
+        """Compare the lengths that headers and edits state with where the tracks end."""
+        movie = self._samples.movie
+        for sample, track in self._last.values():
+            end = track.shown_ns(sample.time + sample.shift)
+            stated = [] if movie is None or movie.fragmented else list(track.ends_ns)
+            if track.edit.length_ns is not None:
+                stated.append(track.edit.empty_ns + track.edit.length_ns)
+            if any(length + MAX_LENGTH_NS < end for length in stated):
+                self._fail(Code.DERIVED_SHOWN, None, what=f"length of the track ({track.kind.value})")
+                return
+        if self._samples.remarks.shown:
+            self._fail(Code.DERIVED_SHOWN, None, what=self._samples.remarks.shown)
 
     def _fail(self, code: Code, fragment: int | None, **values: str) -> None:
         self.differs = True

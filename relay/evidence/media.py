@@ -190,6 +190,18 @@ class MediaCheck:
         key = self._key
         self._running.append((piece, self._submit(lambda: compare(data, piece, link, recording, key))))
 
+    def plain(self, link: Link, recording: str) -> bytes | None:
+        """Return the plain bytes of the link compared last; None where they cannot be read, or are not as sealed."""
+        piece = self._pieces[-1] if self._pieces else None
+        if piece is None or piece.fragment != link.fragment or (self._form is not Form.EXPORT and self._key is None):
+            return None
+        data = self._read(piece.offset, piece.length)
+        try:
+            plain = data if self._key is None else decrypt_fragment(self._key, recording, link.fragment, data)
+        except TheirError:
+            return None
+        return plain if sha256(plain) == link.plain_digest else None
+
     def skip(self, link: Link) -> None:
         """Take a genuine link whose fragment is not compared."""
         self._enter(link)

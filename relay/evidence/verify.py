@@ -8,6 +8,7 @@ The rules are FORMAT.md §7.  Parts: `order` (signatures and sequence), `trust` 
 `derived` (remuxed copies).
 """
 
+import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from relay.evidence.derived import Derived
 from relay.evidence.extraction import EXTRACTION, ExtractionCheck
 from relay.evidence.findings import FindingCollector
 from relay.evidence.journal_proofs import JOURNAL, JournalProofs
+from relay.evidence.lipsync import Shift, sound_shifts
 from relay.evidence.media import MAX_FRAGMENT, MediaCheck, Reader, SubfolderReader, Submit, WatchedReader, run_inline
 from relay.evidence.order import Order
 from relay.evidence.records import Body, End, Gap, KeyRollover, Link, Original, Recovery, Start
@@ -207,11 +209,16 @@ class _Verification:
             else:
                 self.trust.statement(self.statement)
         self.extraction.read(self.trust)
-        for name in self.names:
-            if _PLAYABLE.fullmatch(name) and not _SEGMENT.fullmatch(name):
-                self.copies.append(Derived(self.reader, name, self.collector))
-
+        names = [name for name in self.names if _PLAYABLE.fullmatch(name) and not _SEGMENT.fullmatch(name)]
+        shifts = self._shifts() if names else ()
+        self.copies = [Derived(self.reader, name, self.collector, shifts) for name in names]
         self.times = Continuity(self.collector, Scope(self.statement))
+
+    def _shifts(self) -> tuple[Shift, ...]:
+        """Return by how much sound is moved (FORMAT.md §7.7), from the links up to the end of the interval."""
+        last = math.inf if self.statement is None else self.statement.last
+        bodies = (record.body for record in read_records(self.reader, FindingCollector()))
+        return sound_shifts(body for body in bodies if isinstance(body, Link) and body.fragment <= last)
 
     def _inside(self, fragment: int) -> bool:
         return self.times.scope.includes(fragment)
@@ -284,14 +291,23 @@ class _Verification:
         return None
 
     def _compare(self, link: Link) -> None:
-        for copy in self.copies:
-            if self._inside(link.fragment):
-                copy.link(link)
         if self.start is not None and self.form not in (Form.CHAIN_ONLY, Form.DERIVED) and self._exported(link):
             self.media.link(link, self.start.recording)
+            self._compare_copies(link)
         else:
             self.media.skip(link)
+            self._compare_copies(link)
             self.collector.mark(link.fragment, self._mark(link))
+
+    def _compare_copies(self, link: Link) -> None:
+        if not any(not copy.differs for copy in self.copies):
+            return
+        plain = self.media.plain(link, self.start.recording) if self.start is not None else None
+        for copy in self.copies:
+            if link.init:
+                copy.init(plain)
+            elif self._inside(link.fragment):
+                copy.link(link, plain)
 
     def _mark(self, link: Link) -> Mark:
         """Return the mark of a fragment whose bytes are not compared."""
@@ -412,7 +428,7 @@ class _Verification:
 
     def _integrity(self) -> str:
         against = {code for code in self.collector.codes if code.against and code.axis is Axis.INTEGRITY}
-        if against - {Code.DERIVED_ONLY}:
+        if against - {Code.DERIVED_ONLY, Code.DERIVED_UNJUDGED}:
             return "altered"
         if against or self.start is None:
             return "not judged"

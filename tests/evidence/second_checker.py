@@ -5,7 +5,6 @@ It says less than `relay verify` (no words, no file names), but the same: exit c
 
 import hashlib
 import re
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tests.evidence import second_journal
+from tests.evidence.second_copy import Comparison, Copy, sound_shifts
 
 Files = dict[str, bytes]
 S = 1_000_000_000
@@ -36,6 +36,7 @@ I_CODES = set(
         "derived_unreadable",
         "extraction_mismatch",
         "listed_altered",
+        "derived_shown",
     ]
 )
 C_CODES = set(
@@ -210,8 +211,18 @@ def link(r: In) -> dict[str, Any]:
         for _ in range(r.var(8))
     ]
     out |= {"time": r.u(8), "span": r.var()}
-    for _ in range(r.var(8)):
-        r.var(N32), r.code("sender_report arrival"), r.u(8), r.u(4), r.var(), r.svar(), r.var()
+    out["clocks"] = [
+        {
+            "track": r.var(N32),
+            "source": r.code("sender_report arrival"),
+            "wall": r.u(8),
+            "rtp": r.u(4),
+            "time": r.var(),
+            "offset": r.svar(),
+            "uncertainty": r.var(),
+        }
+        for _ in range(r.var(8))
+    ]
     return out | {"suspect": r.flag(), "metadata": r.pairs()}
 
 
@@ -304,6 +315,7 @@ class Check:
     statement: dict[str, Any] | None = None
     suspect: bool = False
     all_revoked: set[bytes] = field(default_factory=set)
+    where: dict[int, tuple[str, int]] = field(default_factory=dict)
 
     def run(self) -> tuple[int, str, str, str, str, str]:
         chain = self.files["chain"]
@@ -621,14 +633,19 @@ class Check:
         kinds = {name[5:] for name in self.files if re.fullmatch(r"\d{5}\.(seg|mp4)", name)}
         copies = [name for name in self.files if re.search(r"[^/]\.(mp4|m4v|mov)$", name, re.I) and name[5:] not in kinds]
         copies = [name for name in copies if not re.fullmatch(r"\d{5}\.mp4", name)]
-        for name in copies:
-            self.copy(name, links, alone=not kinds and begin["original"] == "relay")
         if not kinds and copies:
+            for name in copies:
+                self.copy(name, links, alone=True)
             self.findings.add("derived_only")
             return
         if begin["original"] == "camera":
             self.marks |= {one["fragment"]: "." for one in links}
-            return
+        else:
+            self.segments(links, kinds, begin)
+        for name in copies:
+            self.copy(name, links, alone=False)
+
+    def segments(self, links: list[dict[str, Any]], kinds: set[str], begin: dict[str, Any]) -> None:
         suffix = ".mp4" if kinds == {".mp4"} else ".seg"
         known = set()
         for segment in sorted({one["segment"] for one in links}):
@@ -655,6 +672,7 @@ class Check:
                 places[one["fragment"]] = at if plain else one["offset"]
                 at += one["plain"]
             before = one
+        self.where |= {number: (name, place) for number, place in places.items()}
         size, digest = ("plain", "plain_digest") if plain else ("stored", "stored_digest")
 
         def fits(one: dict[str, Any], place: int) -> bool:
@@ -749,39 +767,44 @@ class Check:
 
     # §7.6
     def copy(self, name: str, links: list[dict[str, Any]], *, alone: bool) -> None:
-        bad = False
-        try:
-            samples = list(mp4_samples(self.files[name]))
-        except Bad:
-            samples, bad = [], True
-            self.findings.add("derived_unreadable")
-        queues = {kind: [one for one in samples if one[0] == kind] for kind in ("video", "audio")}
-        shift: dict[str, float] = {}
+        last = N32 if self.statement is None else self.statement["last"]
+        every = [one for one in links if one["fragment"] <= last]
+        comparison, bad = Comparison(Copy(self.files[name]), sound_shifts(every)), None
         for one in links:
+            plain = None if alone else self.plain(one)
+            if one["init"]:
+                comparison.init(plain)
             if not self.inside(one["fragment"]):
                 if alone:
                     self.marks[one["fragment"]] = "-"
                 continue
-            for part in one["tracks"]:
-                bad = bad or self.part(part, queues, shift)
+            for part in one["tracks"] if bad is None else ():
+                bad = bad or comparison.part(part, plain)
             if alone:
-                self.marks[one["fragment"]] = "X" if bad and one["tracks"] else "?"
-        if not bad and any(queues.values()):
-            self.findings.add("extra_bytes")
+                self.marks[one["fragment"]] = "X" if bad else "?"
+        if bad is None:
+            bad = comparison.finish(alone=alone)
+        self.findings |= {bad} if bad is not None else set()
 
-    def part(self, part: dict[str, Any], queues: dict[str, Any], shift: dict[str, float]) -> bool:
-        queue, rate = queues[part["kind"]], 90_000 if part["kind"] == "video" else 48_000
-        taken: list[tuple[str, float, bytes]]
-        taken, queues[part["kind"]] = queue[: part["samples"]], queue[part["samples"] :]
-        if sha(b"".join(struct.pack(">I", len(data)) + data for _, _, data in taken)) != part["digest"]:
-            self.findings.add("derived_differs")
-            return True
-        if taken:
-            late: float = taken[0][1] - part["first"] / rate
-            if abs(late - shift.setdefault(part["kind"], late)) > (5.5 if part["kind"] == "audio" else 0.5):
-                self.findings.add("derived_time")
-                return True
-        return False
+    def plain(self, one: dict[str, Any]) -> bytes | None:
+        """The sealed plain bytes of a fragment, where they lie where they should and are as sealed."""
+        found = self.where.get(one["fragment"])
+        if found is None:
+            return None
+        name, at = found
+        if name.endswith(".mp4"):
+            data = self.files.get(name, b"")[at : at + one["plain"]]
+        elif self.opener is None:
+            return None
+        else:
+            number = one["fragment"].to_bytes(8, "big")
+            piece = self.files.get(name, b"")[at : at + one["stored"]]
+            begin = self.good[0].body["recording"]
+            try:
+                data = AESGCM(self.opener).decrypt(bytes(4) + number, piece, begin.encode() + number)
+            except InvalidTag:
+                return None
+        return data if sha(data) == one["plain_digest"] else None
 
     def result(self) -> tuple[int, str, str, str, str, str]:
         count = max(self.marks, default=-1) + 1
@@ -793,7 +816,7 @@ class Check:
         camera = begun and self.good[0].body["original"] == "camera"
         nothing = not any(re.search(r"\.(seg|mp4|m4v|mov)$", name) for name in self.files)
         integrity = "intact as stored" if (stored or nothing) and not camera else "intact"
-        if not begun or "derived_only" in self.findings:
+        if not begun or self.findings & {"derived_only", "derived_unjudged"}:
             integrity = "not judged"
         if self.findings & I_CODES:
             integrity = "altered"
@@ -805,78 +828,6 @@ class Check:
         if not begun or self.findings & T_CODES:
             time = "time not proved"
         return (1 if self.findings else 0), integrity, completeness, origin, time, marks
-
-
-def boxes(data: bytes, at: int, stop: int, depth: int = 0) -> Iterator[tuple[str, int, int]]:
-    """Yield (path's last name, payload, end) of all boxes, containers before their children."""
-    while at < stop:
-        if at + 8 > stop or depth > 12:
-            raise Bad("box")
-        size, kind = struct.unpack(">I4s", data[at : at + 8])
-        payload = at + 8
-        if size == 1:
-            size, payload = int.from_bytes(data[at + 8 : at + 16], "big"), at + 16
-        size = stop - at if size == 0 else size
-        if size < payload - at or at + size > stop:
-            raise Bad("box size")
-        yield kind.decode("latin-1"), payload, at + size
-        if kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"mvex", b"moof", b"traf"):
-            yield from boxes(data, payload, at + size, depth + 1)
-        at += size
-
-
-def mp4_samples(data: bytes) -> Iterator[tuple[str, float, bytes]]:
-    """Yield (kind, decode time in seconds, bytes), each track in decode order."""
-    scale: dict[int, int] = {}
-    kinds: dict[int, str] = {}
-    tables: dict[int, dict[str, int]] = {}
-    track = moof = clock = at = 0
-
-    def u32(place: int) -> int:
-        if place + 4 > len(data):
-            raise Bad("field")
-        return int.from_bytes(data[place : place + 4], "big")
-
-    for name, p, _ in boxes(data, 0, len(data)):
-        if name == "tkhd":
-            track = u32(p + (20 if data[p] else 12))
-        elif name == "mdhd":
-            scale[track] = u32(p + (20 if data[p] else 12))
-        elif name == "hdlr":
-            kinds[track] = {b"vide": "video", b"soun": "audio"}.get(data[p + 8 : p + 12], "other")
-        elif name in ("stts", "stsz", "stsc", "stco"):
-            tables.setdefault(track, {})[name] = p
-        elif name == "moof":
-            moof = p - 8
-        elif name == "tfhd":
-            track = u32(p + 4)
-        elif name == "tfdt":
-            clock = int.from_bytes(data[p + 4 : p + 12], "big") if data[p] else u32(p + 4)
-        elif name == "trun":
-            flags, count, row = u32(p) & 0xFFFFFF, u32(p + 4), p + 8
-            if flags & 0xF01 != 0x301:
-                raise Bad("this checker knows runs with offset, duration and size")
-            at, row = moof + u32(row), row + 4
-            for n in range(count):
-                duration, size = u32(row + 8 * n), u32(row + 8 * n + 4)
-                yield kinds[track], clock / scale[track], data[at : at + size]
-                at, clock = at + size, clock + duration
-    for track, table in tables.items():
-        yield from progressive(data, table, kinds[track], scale[track], u32)
-
-
-def progressive(data: bytes, table: dict[str, int], kind: str, scale: int, u32: Any) -> Iterator[tuple[str, float, bytes]]:
-    durations = [
-        u32(table["stts"] + 12 + 8 * n) for n in range(u32(table["stts"] + 4)) for _ in range(u32(table["stts"] + 8 + 8 * n))
-    ]
-    sizes = [u32(table["stsz"] + 12 + 4 * n) for n in range(u32(table["stsz"] + 8))]
-    chunks = [u32(table["stco"] + 8 + 4 * n) for n in range(u32(table["stco"] + 4))]
-    runs = [(u32(table["stsc"] + 8 + 12 * n), u32(table["stsc"] + 12 + 12 * n)) for n in range(u32(table["stsc"] + 4))]
-    number = clock = 0
-    for index, at in enumerate(chunks, 1):
-        for _ in range([count for first, count in runs if first <= index][-1]):
-            yield kind, clock / scale, data[at : at + sizes[number]]
-            at, clock, number = at + sizes[number], clock + durations[number], number + 1
 
 
 def check(

@@ -14,11 +14,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from relay.evidence.boxes import fragment_samples, movie_tracks
+from relay.evidence.boxes import movie_tracks
 from relay.evidence.chain import PREAMBLE, ChainWriter, frame, iterate
 from relay.evidence.records import End, KeyRollover, Original, Reason, Recovery
+from relay.evidence.samples import fragment_samples
 from relay.evidence.seal import MemorySigner, key_id, sha256
 from relay.evidence.statement import sign_revocations, sign_succession
+from tests.support.mp4_editor import File, Node, playable
 from tests.support.recordings import (
     DAY,
     LONGTERM,
@@ -350,7 +352,7 @@ def derived(change: Callable[[list[Samples]], None] | None = None, scale: int = 
     """Only a remuxed copy and the chain: same samples in other boxes."""
 
     def tamper(built: Built) -> Files:
-        out, headers = init_segment(9), movie_tracks(init_segment())
+        out, headers = playable(init_segment(9)), movie_tracks(init_segment())
         for number, link in enumerate(built.links):
             if link.init:
                 continue
@@ -393,22 +395,30 @@ def progressive(built: Built) -> Files:
             rows[1].append(len(found))
             rows[2].extend((one.duration, one.size) for one in found)
             media += b"".join(built.plain[number][one.offset : one.offset + one.size] for one in found)
-    traks = [_trak(track, headers[track].handler, headers[track].timescale, *rows) for track, rows in tables.items()]
-    return {"chain": built.files["chain"], "copy.mp4": box(b"mdat", media) + box(b"moov", *traks)}
+    file = File.of(playable(init_segment(9)))
+    moov = file.one("moov")
+    for trak, (track, rows) in zip(moov.every("trak"), sorted(tables.items()), strict=True):
+        stbl = trak.one("mdia/minf/stbl")
+        stbl.children = [*stbl.every("stsd"), *_tables(*rows)]
+        assert int.from_bytes(trak.one("tkhd").head[12:16], "big") == track
+    moov.children = [child for child in moov.children or () if child.kind != b"mvex"]
+    ftyp = file.one("ftyp").raw()
+    for stco in [trak.one("mdia/minf/stbl/stco") for trak in moov.every("trak")]:
+        places = struct.unpack(f">{len(stco.head) // 4}I", stco.head)
+        stco.head = struct.pack(f">{len(places)}I", *places[:2], *[place + len(ftyp) for place in places[2:]])
+    return {"chain": built.files["chain"], "copy.mp4": ftyp + box(b"mdat", media) + moov.raw()}
 
 
-def _trak(track: int, handler: bytes, scale: int, chunks: list[int], counts: list[int], rows: list[tuple[int, int]]) -> bytes:
-    def table(kind: bytes, *lines: bytes, before: bytes = b"") -> bytes:
-        return full(kind, 0, 0, before, struct.pack(">I", len(lines)), *lines)
+def _tables(chunks: list[int], counts: list[int], rows: list[tuple[int, int]]) -> list[Node]:
+    def table(kind: bytes, *lines: bytes, before: bytes = b"") -> Node:
+        return Node(kind, full(kind, 0, 0, before, struct.pack(">I", len(lines)), *lines)[8:])
 
-    stts = table(b"stts", *[struct.pack(">II", 1, duration) for duration, _ in rows])
-    stsz = table(b"stsz", *[struct.pack(">I", size) for _, size in rows], before=bytes(4))
-    stsc = table(b"stsc", *[struct.pack(">III", n, count, 1) for n, count in enumerate(counts, 1)])
-    stco = table(b"stco", *[struct.pack(">I", at) for at in chunks])
-    tkhd = full(b"tkhd", 0, 7, struct.pack(">III", 0, 0, track), bytes(68))
-    mdhd = full(b"mdhd", 0, 0, struct.pack(">IIIII", 0, 0, scale, 0, 0))
-    hdlr = full(b"hdlr", 0, 0, bytes(4), handler, bytes(12), b"\0")
-    return box(b"trak", tkhd, box(b"mdia", mdhd, hdlr, box(b"minf", box(b"stbl", stts, stsz, stsc, stco))))
+    return [
+        table(b"stts", *[struct.pack(">II", 1, duration) for duration, _ in rows]),
+        table(b"stsz", *[struct.pack(">I", size) for _, size in rows], before=bytes(4)),
+        table(b"stsc", *[struct.pack(">III", n, count, 1) for n, count in enumerate(counts, 1)]),
+        table(b"stco", *[struct.pack(">I", at) for at in chunks]),
+    ]
 
 
 def copy_of(data: bytes) -> Tamper:
@@ -978,8 +988,9 @@ VECTORS: list[Vector] = [
     ),
 ]
 
-from tests.evidence import vectors_containers, vectors_documents, vectors_journal  # noqa: E402  (they are written with what stands above)
+from tests.evidence import vectors_containers, vectors_copy, vectors_documents, vectors_journal  # noqa: E402  (they need the above)
 
 VECTORS += vectors_documents.VECTORS
 VECTORS += vectors_containers.VECTORS
 VECTORS += vectors_journal.VECTORS
+VECTORS += vectors_copy.VECTORS

@@ -15,6 +15,8 @@ from relay.base.counters import Counters
 from relay.base.errors import Kind, OurError, TheirError
 from relay.channel import framing, messages
 from relay.evidence import boxes
+from relay.evidence.playable import CopySamples
+from relay.evidence.records import TrackKind
 from relay.protocol import camera as live_camera
 from relay.protocol import page as live_page
 from relay.protocol import wire
@@ -22,6 +24,7 @@ from relay.rtp import h264, header, opus, rtcp
 from relay.transport import dtls, sdp, srtp, srtp_keys, stun
 from tests.fuzz import handshake, live_socket, port, recording
 from tests.support.clients import CLIENT_IDENTITY, Client, binding_request, still_port
+from tests.support.recordings import MemoryReader
 
 OFFERS: Final = Path(__file__).parent.parent / "unit" / "transport" / "offers"
 LOCAL: Final = sdp.Local("abcd1234", "p" * 32, sdp.Fingerprint("sha-256", bytes(32)), (("127.0.0.1", 4000),))
@@ -128,9 +131,18 @@ def fuzz_live(data: bytes) -> None:
 
 def fuzz_boxes(data: bytes) -> None:
     """MP4 boxes of a recording that somebody hands to the verifier."""
-    for parse in (lambda: list(boxes.walk(data)), lambda: boxes.movie_tracks(data), lambda: boxes.table_samples(data)):
+    for parse in (lambda: list(boxes.walk(data)), lambda: boxes.movie_tracks(data), lambda: _read_copy(data)):
         with contextlib.suppress(TheirError):
             parse()
+
+
+def _read_copy(data: bytes) -> None:
+    copy = CopySamples(MemoryReader({"copy.mp4": b"\0\0\0\x08ftyp" + data}), "copy.mp4")
+    for kind in TrackKind:
+        for _ in range(1000):
+            if (found := copy.next(kind)) is None:
+                break
+            copy.read(found[0])
 
 
 def fuzz_port(data: bytes) -> None:

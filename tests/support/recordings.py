@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from relay.base.errors import Kind, TheirError
-from relay.evidence.boxes import track_parts
 from relay.evidence.chain import ChainWriter, Record, iterate, recover, survey
 from relay.evidence.container import Oddity
 from relay.evidence.extraction import EXTRACTION, ListedFile, sign_extraction
 from relay.evidence.records import Cause, ClockMap, Gap, Link, Original, Reason, Start, SyncSource, TrackKind
+from relay.evidence.samples import track_parts
 from relay.evidence.seal import MemorySigner, SessionSigner, encrypt_fragment, issue_certificate, sha256
 from relay.evidence.statement import sign_statement
 

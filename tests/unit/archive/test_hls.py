@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from relay.archive.hls import move_sound, runs
-from relay.evidence.boxes import track_parts
 from relay.evidence.lipsync import Shift
 from relay.evidence.records import Link, TrackKind
+from relay.evidence.samples import track_parts
 from tests.support.recordings import AUDIO, VIDEO, Samples, build, fragment, init_segment
 
 MS = 1_000_000
