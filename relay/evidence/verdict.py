@@ -8,7 +8,7 @@ A *finding* speaks against the recording and makes the exit code 1.  A *note* do
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -55,17 +55,8 @@ class Finding:
     def text(self, language: Language, time: Callable[[str], str] = str) -> str:
         """Return the text; `time` completes the times in it, for example with those of Paris."""
         words = self.code.french if language == "fr" else self.code.english
-        values = {key: time(text) if key in _TIMES else text for key, text in self._values(language)}
+        values = {key: _in_words(key, value, language, time) for key, value in self.values}
         return words.format(fragment=self.fragment, **values)
-
-    def _values(self, language: Language) -> Iterator[tuple[str, str]]:
-        for key, text in self.values:
-            if key in _TIMES:
-                yield key, moment_text(printable(text), language)
-            elif key == "seconds":
-                yield key, text.replace(".", ",") if language == "fr" else text
-            else:
-                yield key, _translated(key, text, language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +134,15 @@ class Verdict:
         }
 
 
-_TIMES = {"at", "until"}
-_FOREIGN = {"file", "why", "cause", "recording", "event"}
-"""Values that hold bytes of the recording or of a file's name."""
+_TIMES = {"at", "until", "since"}
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC|-?\d+ ns")
 _IMPOSSIBLE = ("heure impossible : ", "impossible time: ")
 _EARLIEST_NS, _LATEST_NS = 946_684_800_000_000_000, 4_102_444_800_000_000_000
 """2000-01-01 and 2100-01-01."""
 _MAX_MARKS = 4
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters that are not seen."""
-_WORD = re.compile(r"[\w./+@-]+")
+_WORD = re.compile(r"[\w.,/+@?-]+")
 _QUOTES = frozenset('«»‹›"“”„\uff02\u301d\u301e\u301f\u275d\u275e')
 
 LANGUAGES: tuple[Language, ...] = ("fr", "en")
@@ -223,12 +213,14 @@ TRACKS: dict[str, tuple[str, str]] = {
 }
 
 
-def _translated(key: str, text: str, language: Language) -> str:
-    """Return a value as text: a cause, track or event in words, and in quotation marks what a stranger may have written."""
+def _in_words(key: str, value: str, language: Language, time: Callable[[str], str]) -> str:
+    """Return a value of a finding as text: a time, a length, a known word, else what a stranger may have written."""
+    if key in _TIMES and _TIME.fullmatch(value):
+        return time(moment_text(value, language))
+    if key == "seconds" and language == "fr":
+        return foreign_text(value.replace(".", ","))
     words = {"cause": CAUSES, "track": TRACKS, "event": EVENTS}.get(key, {})
-    if text in words:
-        return _word(words[text], language)
-    return foreign_text(text) if key in _FOREIGN else printable(text)
+    return _word(words[value], language) if value in words else foreign_text(value)
 
 
 def _word(pair: tuple[str, str], language: Language) -> str:

@@ -1,5 +1,6 @@
 """The report says what the signed start and end say, in two time zones, and no stranger's text looks like a line of it."""
 
+import re
 import tomllib
 import unicodedata
 from dataclasses import replace
@@ -15,7 +16,7 @@ from relay.evidence.continuity import Continuity, Scope
 from relay.evidence.findings import FindingCollector
 from relay.evidence.records import Cause, Gap
 from relay.evidence.report import VERSION, report, wrap
-from relay.evidence.verdict import Code, Finding, Language, Mark, Verdict, foreign_text, printable, utc_text
+from relay.evidence.verdict import LANGUAGES, Code, Finding, Language, Mark, Verdict, foreign_text, printable, utc_text
 from relay.evidence.verify import verify
 from relay.policy.regimes import Regime
 from tests.support.recordings import LONGTERM, OTHER_LONGTERM, SECOND, T0, Built, MemoryReader, build
@@ -187,6 +188,15 @@ def test_a_strangers_text_looks_like_no_line_of_the_report(text: str, width: int
     with_file = begun(judged(build("SIPPR"), **{name: b""}))
     assert [line for line in with_file if not line.startswith("- le fichier")] == begun(judged(build("SIPPR")))
     assert len(with_file) == len(begun(judged(build("SIPPR")))) + 1
+
+
+@pytest.mark.parametrize("code", Code, ids=lambda code: code.name.lower())
+def test_whatever_a_finding_names_is_in_quotation_marks_unless_it_is_a_plain_word(code: Code) -> None:
+    names = set(re.findall(r"{(\w+)}", code.french + code.english)) - {"fragment"}
+    for language in LANGUAGES:
+        finding = Finding(code, 1, tuple((name, "rien\n! origine : prouvée") for name in sorted(names)))
+        text = finding.text(language)
+        assert text.count("«\u00a0rien ! origine : prouvée\u00a0»") == len(names)
 
 
 @given(st.text(max_size=300))
