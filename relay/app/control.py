@@ -22,7 +22,7 @@ from relay.app.settings import Settings
 from relay.app.supervise import PidLock, write_private
 from relay.app.wiring import Control, wire
 from relay.base.errors import RelayError
-from relay.live import session_keys
+from relay.live import sealed_heads, session_keys
 from relay.runtime.cage import Confined, harden
 from relay.runtime.deadlines import background_settled
 from relay.runtime.descriptors import raise_limit
@@ -130,6 +130,7 @@ def _timers(control: Control) -> list[asyncio.Task[None]]:
         (30.0, services.playbacks.tick),
         (30.0, control.unopened.tick),
         (session_keys.EVERY_SECONDS, control.sessions.tick),
+        (sealed_heads.EVERY_SECONDS, control.capture.heads.tick),
         (60.0, checkpoint),
     )
     timers = [asyncio.create_task(every(seconds, work, services.counters)) for seconds, work in periodic]

@@ -26,13 +26,18 @@ class ChainFacts:
     recording: str
     on_segment: Callable[[Segment], None] = lambda _segment: None
     on_gap: Callable[[Gap], None] = lambda _gap: None
+    on_record: "Callable[[ChainFacts], None]" = lambda _facts: None
+    """Called with these facts after each record."""
     start: Record | None = None
     """The record of the signed start, if it is the first record."""
     last: Body | None = None
     links: int = 0
     gaps: int = 0
     stored_bytes: int = 0
-    _head: bytes = b""
+    records: int = 0
+    head: bytes = b""
+    until_ns: int = 0
+    """Arrival (UTC) of the last packet so far; before the first link the start of the recording."""
     _arrived_ns: int = 0
     _span: Span = field(default_factory=Span)
     _segment: Segment | None = None
@@ -51,18 +56,25 @@ class ChainFacts:
 
     def _take(self, record: Record) -> None:
         if self.last is None and isinstance(record.body, Start):
-            self.start = record
-        self.last, self._head = record.body, record.head
+            self.start, self.until_ns = record, record.body.started_ns
+        self.last, self.head, self.records = record.body, record.head, self.records + 1
         if isinstance(record.body, Link):
             self._link(record.body)
         elif isinstance(record.body, Gap):
             self.gaps += 1
             self.on_gap(record.body)
+        self.on_record(self)
+
+    @property
+    def recovered(self) -> bool:
+        """Whether the last record is a recovery: it was signed after the recorder's death."""
+        return isinstance(self.last, Recovery)
 
     def _link(self, link: Link) -> None:
         self.links += 1
         self.stored_bytes += link.stored_length
         self._arrived_ns = link.arrival_end_ns
+        self.until_ns = max(self.until_ns, link.arrival_end_ns)
         self._span.add(link.tracks)
         if link.stored_length:
             self._grow(link)
@@ -77,7 +89,7 @@ class ChainFacts:
         if before is not None:
             first, start_ns, end_ns = before.first_link, before.start_ns, max(before.end_ns, end_ns)
             stored += before.stored_bytes
-        self._segment = Segment(self.recording, link.segment, first, link.fragment, start_ns, end_ns, stored, self._head)
+        self._segment = Segment(self.recording, link.segment, first, link.fragment, start_ns, end_ns, stored, self.head)
 
     def _end(self) -> RecordingClosed | None:
         last = self.last
@@ -87,7 +99,7 @@ class ChainFacts:
             recording=self.recording,
             reason=last.reason.value if isinstance(last, End) else "damaged" if last.damaged else "interrupted",
             links=self.links,
-            head=self._head,
+            head=self.head,
             end_ns=last.end_ns if isinstance(last, End) else self._arrived_ns,
             recovered=isinstance(last, Recovery),
             gaps=self.gaps,

@@ -15,6 +15,7 @@ from datetime import date
 
 from relay.archive.chain_facts import ChainFacts
 from relay.archive.holds import is_lost
+from relay.archive.known_heads import HeadEntries, ReachedHeads
 from relay.archive.orphans import read_orphan
 from relay.base.clock import SECOND_NS, Clock
 from relay.base.errors import RelayError
@@ -59,6 +60,7 @@ class _JournalFacts:
     erased: frozenset[str]
     unopened: frozenset[str]
     views: frozenset[str]
+    heads: HeadEntries
 
 
 def _nothing() -> AbstractSet[str]:
@@ -135,9 +137,11 @@ class Check:
             if row.state == "closed" and folder:
                 found += await self._closed(row)
             elif row.state == "open" and self._settled(row):
-                sealed = len(await self._catalogue.recordings.segments(row.recording))
-                found += await asyncio.to_thread(self._open, row, folder, sealed)
-        found += await self._views(entries)
+                reached = ReachedHeads(
+                    await self._catalogue.recordings.segments(row.recording), await self._catalogue.heads.of(row.recording)
+                )
+                found += await asyncio.to_thread(self._open, row, folder, reached)
+        found += _heads(entries.heads) + await self._views(entries)
         foreign = await asyncio.to_thread(self._keyring.foreign_entries)
         found += [Disagreement("key_folder_strange", name, "stands among the keys' days and is none") for name in foreign]
         broken = await asyncio.to_thread(self._keyring.broken)
@@ -159,9 +163,11 @@ class Check:
         unopened: set[str] = set()
         views: set[str] = set()
         closed: dict[str, str] = {}
+        heads = HeadEntries()
         after = -1
         while leaves := await self._journal.read(after, 1000):
             after = leaves[-1].leaf
+            heads.take(leaves, await self._catalogue.heads.entries(leaves[0].leaf, after))
             report("journal", after + 1, self._journal.size)
             for leaf in leaves:
                 body = leaf.body or {}
@@ -178,7 +184,7 @@ class Check:
                     unopened.add(name)
                 elif body.get("operation") == "effacement" and body.get("object_type") == "recording":
                     erased.add(name)
-        return _JournalFacts(frozenset(begun), closed, frozenset(erased), frozenset(unopened), frozenset(views))
+        return _JournalFacts(frozenset(begun), closed, frozenset(erased), frozenset(unopened), frozenset(views), heads)
 
     async def _views(self, entries: _JournalFacts) -> list[Disagreement]:
         found: list[Disagreement] = []
@@ -196,22 +202,25 @@ class Check:
         """Return whether no recorder holds an open recording any more."""
         return row.recording not in self._recording_now() and row.started_ns < self._clock.utc_ns() - SETTLED_NS
 
-    def _open(self, row: Recording, folder: bool, sealed: int) -> list[Disagreement]:
-        """Compare an open row that no recorder holds; `sealed`: how many of its segments have rows."""
+    def _open(self, row: Recording, folder: bool, reached: ReachedHeads) -> list[Disagreement]:
+        """Compare an open row that no recorder holds; `reached`: the heads that are known of it."""
+        name = row.recording
         if not folder:
             detail = "open in the catalogue, nobody records it and nothing of it is in the vault"
-            detail += f", where {sealed} segments were sealed" if sealed else ""
-            return [Disagreement("open_without_folder", row.recording, detail, safe=not sealed)]
+            detail += f"; {reached.lost(None)}" if reached.any else ""
+            return [Disagreement("open_without_folder", name, detail, safe=not reached.any)]
+        facts = ChainFacts(name, on_record=reached.take)
         try:
-            end = ChainFacts(row.recording).read(self._records(row.recording))
+            end = facts.read(self._records(name))
         except RelayError:
             end = None
+        found = _chain(name, facts, reached)
         if end is None:
             detail = "open, nobody records it, and its chain has no end: its recorder recovers it at its next start"
-            return [Disagreement("left_open", row.recording, detail)]
+            return [Disagreement("left_open", name, detail), *found]
         if end.end_ns > self._clock.utc_ns() - SETTLED_NS:
-            return []
-        return [Disagreement("open_but_closed", row.recording, "open in the catalogue, closed in the vault", safe=True)]
+            return found
+        return [Disagreement("open_but_closed", name, "open in the catalogue, closed in the vault", safe=True), *found]
 
     def _records(self, recording: str) -> Iterator[Record]:
         return stream(self._vault.chain(recording))
@@ -230,12 +239,14 @@ class Check:
         return Disagreement("folder_without_row", name, f"{detail}; its start, end, key and term are known", safe=True)
 
     async def _closed(self, row: Recording) -> list[Disagreement]:
-        segments = {segment.segment for segment in await self._catalogue.recordings.segments(row.recording)}
+        rows = await self._catalogue.recordings.segments(row.recording)
+        reached = ReachedHeads(rows, await self._catalogue.heads.of(row.recording))
+        segments = {segment.segment for segment in rows}
         gaps = {start_ns for start_ns, _, _ in await self._catalogue.recordings.gaps(row.recording)}
-        return await asyncio.to_thread(self._against_disk, row, segments, gaps)
+        return await asyncio.to_thread(self._against_disk, row, segments, gaps, reached)
 
-    def _against_disk(self, row: Recording, segments: set[int], gaps: set[int]) -> list[Disagreement]:
-        """Compare a closed recording's rows (numbers of segments, starts of gaps) with its chain and its files."""
+    def _against_disk(self, row: Recording, segments: set[int], gaps: set[int], reached: ReachedHeads) -> list[Disagreement]:
+        """Compare a closed recording's rows (numbers of segments, starts of gaps, heads) with its chain and its files."""
         name = row.recording
         on_disk = set(self._vault.segments(name)) if row.original == "relay" else segments
         linked: set[int] = set()
@@ -249,8 +260,9 @@ class Check:
             if its.start_ns not in gaps:
                 missing.add(its.start_ns)
 
+        facts = ChainFacts(name, segment, gap, reached.take)
         try:
-            end = ChainFacts(name, segment, gap).read(self._records(name))
+            end = facts.read(self._records(name))
         except RelayError as error:
             return [Disagreement("chain_unreadable", name, error.detail)]
         found: list[Disagreement] = []
@@ -260,11 +272,27 @@ class Check:
             found.append(Disagreement("head_differs", name, "the chain on disk is not the one that was closed"))
         if end is not None and end.reason == "damaged" != row.reason:
             found.append(Disagreement("damaged", name, _DAMAGED))
+        found += _chain(name, facts, reached)
         found += _segments(name, segments, on_disk, linked)
         if missing:
             detail = f"{len(missing)} signed gaps have no row (I2)"
             found.append(Disagreement("gap_without_row", name, detail, safe=True))
         return found
+
+
+def _chain(name: str, facts: ChainFacts, reached: ReachedHeads) -> list[Disagreement]:
+    """Compare a chain that was read with the heads that are known of it."""
+    lost = reached.lost(facts)
+    found = [Disagreement("damaged", name, lost)] if lost else []
+    return found + [Disagreement("head_row_differs", name, detail) for detail in reached.differences]
+
+
+def _heads(entries: HeadEntries) -> list[Disagreement]:
+    found = [Disagreement("heads_altered", f"entry {entry}", detail) for entry, detail in entries.altered]
+    if entries.missing:
+        detail = f"{entries.missing} heads that the journal counts have no row, and no erasure explains it"
+        found.append(Disagreement("heads_missing", "catalogue", detail))
+    return found
 
 
 def _segments(name: str, rows: set[int], on_disk: set[int], linked: set[int]) -> list[Disagreement]:

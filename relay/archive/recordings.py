@@ -17,6 +17,7 @@ from typing import Literal, cast
 
 from msgspec.structs import replace
 
+from relay.archive.heads import Heads
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
 from relay.base.errors import OurError, TheirError
@@ -81,6 +82,7 @@ class Recordings:
         self._counters = counters
         self._prefect_days = prefect_days
         self._authorizer = authorizer
+        self.heads = Heads(catalogue, journal)
         self.on_damaged: list[Callable[[str], None]] = []
         """Called with the camera of a recording that its recorder found damaged."""
 

@@ -183,6 +183,7 @@ class Retention:
         expires_on = date.fromisoformat(row.expires_on)
         held_past = lifted_ns is not None and is_due(expires_on, lifted_ns)
         late_seconds = lateness_seconds(expires_on, now_ns, lifted_ns)
+        heads, last_entry = await self._catalogue.heads.counted(row.recording)
         await self._journal.append(
             Entry(
                 Operation.EFFACEMENT,
@@ -197,11 +198,13 @@ class Retention:
                     "expires_on": row.expires_on,
                     "late_seconds": late_seconds,
                     "head": row.head.hex() if row.head else None,
+                    "heads": heads,
                 },
             )
         )
         await asyncio.to_thread(self._keyring.destroy_recording, row.recording)
         await asyncio.to_thread(self._vault.erase, row.recording)
+        await self._catalogue.heads.erase(row.recording, last_entry)
         # The tombstone names no person: the bearer is data of the recording (R241-2 3°) and is erased with it.
         gone = {"bearer": None, "trigger": ""}
         values = {"state": "erased", "erased_ns": self._clock.utc_ns(), "late_seconds": late_seconds, **gone}

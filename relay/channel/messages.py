@@ -20,6 +20,10 @@ from relay.channel.message import Ping as Ping
 from relay.channel.message import Pong as Pong
 from relay.channel.message import Refused as Refused
 from relay.channel.message import Shutdown as Shutdown
+from relay.channel.recovery import KnownHead as KnownHead
+from relay.channel.recovery import RecorderInventory as RecorderInventory
+from relay.channel.recovery import RecordingHeld as RecordingHeld
+from relay.channel.recovery import RecoverLeft as RecoverLeft
 from relay.channel.tap import TapClose as TapClose
 from relay.channel.tap import TapDropped as TapDropped
 from relay.channel.tap import TapLost as TapLost
@@ -365,22 +369,6 @@ class RecordMeta(Message, frozen=True):
 # --- recorder -> control ----------------------------------------------------------------------------------------------
 
 
-class RecordingHeld(Message, frozen=True):
-    """A recording that a recorder holds open."""
-
-    recording: str
-    camera: str
-    links: int
-    head: bytes
-    tapped: bool
-
-
-class RecorderInventory(Message, frozen=True):
-    """Everything that a control which just started must know."""
-
-    recordings: tuple[RecordingHeld, ...]
-
-
 class SegmentSealed(Message, frozen=True):
     """Every link of this segment is on disk: the catalogue may get its row (I1)."""
 
@@ -428,6 +416,12 @@ class RecordingReport(Message, frozen=True):
     gaps: int
     stored_bytes: int
     state: Literal["waiting", "recording", "stalled", "full"]
+    head: bytes = b""
+    """Of the last durable record; empty where none is known yet."""
+    records: int = 0
+    """How many records are durable."""
+    sealed_until_ns: int = 0
+    """Arrival (UTC) of the last packet in them."""
 
 
 class SessionRenew(Message, frozen=True):
@@ -487,6 +481,7 @@ AnyMessage: TypeAlias = (
     | WorkerReport
     | RecordOpen
     | RecordClose
+    | RecoverLeft
     | RecordMeta
     | RecorderInventory
     | SegmentSealed

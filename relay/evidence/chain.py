@@ -203,6 +203,11 @@ class ChainWriter:
         return record
 
     @property
+    def records(self) -> int:
+        """How many records there are so far."""
+        return self._sequence
+
+    @property
     def signer(self) -> SessionSigner:
         """The session key that signs the next record."""
         return self._signer

@@ -84,6 +84,14 @@ class Code(Enum):
         "enregistrement interrompu ({cause}), clos par une reprise signée : il est couvert jusqu'au {until}",
         "recording interrupted ({cause}), closed by a signed recovery: it is covered until {until}",
     )
+    TAIL_MISSING = (
+        Axis.COMPLETENESS,
+        True,
+        "la fin de l'enregistrement manque : {fragments} fragments, {seconds} s, que le relais avait scellés et que la reprise"
+        " n'a plus trouvés",
+        "the end of the recording is missing: {fragments} fragments, {seconds} s, which the relay had sealed and the recovery"
+        " did not find any more",
+    )
     FRAGMENT_ALTERED = (
         Axis.INTEGRITY,
         True,

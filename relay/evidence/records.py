@@ -4,6 +4,7 @@ Owns: FORMAT.md §3.2 to §3.7, to the byte.
 Must never know: who signs a record, which record may follow which, files.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
@@ -187,6 +188,10 @@ SUSPECT_CAUSE = "; clock suspect"
 DAMAGED_CAUSE = "; damaged before: "
 """In the cause of a recovery, before the name of what was altered or missing although it had long been on disk."""
 
+_TAIL = re.compile(r"(\d+) fragments, (\d+\.\d) s", re.ASCII)
+TAIL_CAUSE = "; tail missing: "
+"""In the cause of a recovery, before what was missing of the end of the chain although it had been durable; up to `;`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
@@ -211,7 +216,18 @@ class Recovery:
     @property
     def damaged(self) -> bool:
         """Whether the recovery found damage in the recording it closes."""
-        return DAMAGED_CAUSE in self.cause
+        return DAMAGED_CAUSE in self.cause or TAIL_CAUSE in self.cause
+
+    @property
+    def missing_tail(self) -> tuple[str, str] | None:
+        """Fragments and seconds that the recovery did not find at the end of the chain, None where it says nothing of that.
+
+        `?` where the numbers cannot be read.
+        """
+        if TAIL_CAUSE not in self.cause:
+            return None
+        found = _TAIL.search(self.cause.partition(TAIL_CAUSE)[2].partition(";")[0])
+        return ("?", "?") if found is None else (found[1], found[2])
 
 
 @dataclass(frozen=True, slots=True)

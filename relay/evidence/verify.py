@@ -366,6 +366,9 @@ class _Verification:
         until = "?" if last is None else utc_text(last)
         if isinstance(self.close, Recovery):
             self.collector.add(Code.RECOVERED, until=until, cause=self.close.cause)
+            if self.close.missing_tail is not None:
+                fragments, seconds = self.close.missing_tail
+                self.collector.add(Code.TAIL_MISSING, fragments=fragments, seconds=seconds)
             self.times.recovery(self.close, len(self.collector.marks) - 1)
         else:
             self.collector.add(Code.INTERRUPTED, until=until)

@@ -27,13 +27,15 @@ from relay.channel.messages import (
     RecordingReport,
     RecordMeta,
     RecordOpen,
+    RecoverLeft,
     SegmentSealed,
 )
 from relay.live.circumstances import Circumstances as Circumstances
 from relay.live.claims import Claims, RecordingOwners
 from relay.live.disk import Disk
 from relay.live.processes import ProcessClient, Processes
-from relay.live.recorder_facts import Fact, RecorderFacts
+from relay.live.recorder_facts import STOP_SECONDS, Fact, RecorderFacts
+from relay.live.sealed_heads import SealedHeads
 from relay.runtime.deadlines import NO_DEADLINE, Deadline, run_and_wait, run_in_background
 from relay.store.accounts import Camera
 
@@ -83,6 +85,7 @@ class Capture:
         """Recorders of which one recording is being looked up."""
         self._claims = Claims(counters)
         self._owners = RecordingOwners(recordings, len(processes.recorders))
+        self.heads = SealedHeads(recordings.heads, counters)
         self._facts = RecorderFacts(recordings, self._owners, self._claims, counters)
         self.on_closed: list[Callable[[int, str], None]] = []
         self.on_state: list[Callable[[int, str, State], None]] = []
@@ -97,8 +100,11 @@ class Capture:
         self._facts.start()
 
     async def stop(self) -> None:
-        """Write the facts that have arrived, and end."""
+        """Write the facts that have arrived and the heads that are new, and end."""
         await self._facts.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self.heads.tick()
 
     # --- questions ----------------------------------------------------------------------------------------------------
 
@@ -200,8 +206,10 @@ class Capture:
     # --- recorders ----------------------------------------------------------------------------------------------------
 
     async def adopt(self, process: ProcessClient) -> frozenset[str]:
-        """Ask a recorder which recordings it holds open; return their ids."""
+        """Ask a recorder which recordings it holds open; return their ids.  Have it recover what a dead one left open."""
         inventory = await process.ask(InventoryAsk(), RecorderInventory)
+        if inventory.left:
+            await process.ask(RecoverLeft(await self.heads.known(inventory.left)), Done)
         believed = [item for item in inventory.recordings if await self._may_hold(process, item)]
         self._forget(process.index)
         for item in believed:
@@ -221,6 +229,7 @@ class Capture:
 
     def lost(self, process: ProcessClient) -> None:
         """A recorder is away: its recordings count as stalled until `adopt` asks for them again."""
+        run_in_background(self.heads.enter(process.index))
         for held in self._held.values():
             if held.index == process.index:
                 held.state = "stalled"
@@ -252,6 +261,8 @@ class Capture:
             return False
         held.sealed_until_mono = report.sealed_until_mono
         held.state = report.state
+        if not self.heads.note(process.index, report):
+            self._claims.refused(process.name, f"recording {report.recording} is durable up to what cannot be")
         return True
 
     def _learn_soon(self, process: ProcessClient, report: RecordingReport) -> None:
@@ -281,9 +292,10 @@ class Capture:
             self._facts.put(process.index, fact)
 
     def _on_closed(self, process: ProcessClient, fact: RecordingClosed) -> None:
-        self._on_fact(process, fact)
         if self._is_anothers(process, fact):
+            self._on_fact(process, fact)
             return
+        self._on_fact(process, self.heads.judged(fact))
         self._held.pop(fact.recording, None)
         for listener in self.on_closed:
             listener(process.index, fact.recording)

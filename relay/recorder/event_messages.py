@@ -1,9 +1,10 @@
-"""Events of the vault thread and of recovery, as messages to control.
+"""Events of the vault thread and of recovery, as messages to control, and what control knows, as recovery takes it.
 
 Owns: the translation.  Must never know: who gets the messages.
 """
 
 from relay.channel import messages
+from relay.evidence.heads import SealedHead
 from relay.recorder.jobs import GapSealed, RecordingEnded, SegmentEnded
 from relay.recorder.recover import Recovered
 
@@ -55,5 +56,13 @@ def recovered(item: Recovered) -> messages.RecordingClosed:
         gaps=item.gaps,
         duration_ns=item.duration_ns,
         stored_bytes=item.stored_bytes,
-        damage=item.damage,
+        damage="; ".join(filter(None, (item.damage, item.missing and f"missing at its end: {item.missing}"))),
     )
+
+
+def known_heads(order: messages.RecoverLeft) -> dict[str, SealedHead]:
+    """Return the heads that control knows, by recording."""
+    return {
+        its.recording: SealedHead(its.recording, its.head, its.records, its.links, its.stored_bytes, its.until_ns)
+        for its in order.known
+    }

@@ -134,6 +134,7 @@ class Progress:
     stored_bytes: int
     sealed_until_ns: int
     head: bytes
+    records: int
 
 
 @dataclass(frozen=True, slots=True)

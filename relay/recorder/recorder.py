@@ -34,7 +34,7 @@ from relay.evidence.wire import decode
 from relay.record.line import LineSettings
 from relay.recorder.config import RecorderConfig
 from relay.recorder.control_outbox import ControlOutbox
-from relay.recorder.event_messages import closed, gap_seen, recovered, segment_sealed
+from relay.recorder.event_messages import closed, gap_seen, known_heads, recovered, segment_sealed
 from relay.recorder.jobs import GapSealed, Progress, RecordingEnded, RenewKeyJob, SegmentEnded, VaultEvent
 from relay.recorder.live_recordings import LiveRecordings, call_soon
 from relay.recorder.recording import Recording
@@ -101,7 +101,7 @@ class Recorder:
     # --- life ---------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Listen, record until `done`, then close everything; recover what was left open beside that."""
+        """Listen, record until `done`, then close everything; recover beside that what was left open, once control says so."""
         self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(Vault(Path(self._config.vault), self._ops).prepare)
         await self._recovery.find()
@@ -115,7 +115,6 @@ class Recorder:
             counters=self.counters,
         )
         ticker = asyncio.create_task(self._tick(), name="recorder timers")
-        self._recovery.start()
         try:
             await self.done.wait()
         finally:
@@ -185,13 +184,15 @@ class Recorder:
         if isinstance(message, messages.Ping):
             return messages.Pong("recorder", self._config.index, os.getpid(), self._started_ns)
         if isinstance(message, messages.InventoryAsk):
-            return inventory(self._recordings, self._tap)
+            return inventory(self._recordings, self._tap, self._recovery.waiting)
         if isinstance(message, messages.RecordOpen):
             await self._recordings.open(message.plan, message.key, message.since_mono)
         elif isinstance(message, messages.RecordClose):
             await self._close(message)
         elif isinstance(message, messages.SessionRenew):
             self._renew(message)
+        elif isinstance(message, messages.RecoverLeft):
+            self._recovery.begin(known_heads(message))
         elif isinstance(message, messages.Shutdown):
             self.stop(message.reason)
         else:

@@ -61,7 +61,7 @@ class Recording:
         self._metadata: dict[str, str] = {}
         self.lost_since: int | None = now
         """Since when (monotonic ns) no camera feeds it; None while one does."""
-        self.progress = Progress(plan.recording, 0, 0, 0, plan.started_ns, b"")
+        self.progress = Progress(plan.recording, 0, 0, 0, plan.started_ns, b"", 0)
         self.keyframe_wanted: Literal["segment", "loss"] | None = None
         """Why a keyframe is wanted; the owner of the tap requests it and sets this to None."""
         self.seen_media = False

@@ -8,6 +8,9 @@ segment is cut where its last link ends.  Never more is cut than can have been u
 as it is: the recovery record names it.  Where the chain cannot be followed, nothing is changed and nothing is signed.  The
 recovery record states how many bytes were cut.  It names no gap: nobody knows what never reached the disk.
 
+Control says which heads it knows (`known`): they had been durable.  A chain that lacks its head was cut short.  It is damaged:
+no byte of it is cut, and the recovery record says what is missing.
+
 Nobody knows either what the wall clock did meanwhile.  The mark of the open recording holds a clock reading (`marks`).  Within
 one boot a step shows, and the record is dated by the clock without the step.  It is never dated before the last packet that it
 closes.  A date that cannot be trusted is marked suspect (FORMAT.md §3.6).
@@ -16,13 +19,15 @@ closes.  A date that cannot be trusted is marked suspect (FORMAT.md §3.6).
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from relay.base.clock import Clock
 from relay.evidence.chain import End, Link, Start, TornChain, iterate, recover, survey
-from relay.evidence.records import DAMAGED_CAUSE, SUSPECT_CAUSE
+from relay.evidence.heads import SealedHead
+from relay.evidence.records import DAMAGED_CAUSE, SUSPECT_CAUSE, TAIL_CAUSE
 from relay.evidence.seal import NO_DIGEST, SessionSigner
 from relay.evidence.span import Span
 from relay.record.wall_clock import STEP_NS
@@ -50,6 +55,8 @@ class Recovered:
     stored_bytes: int
     damage: str = ""
     """Damage that no death explains; empty where there is none."""
+    missing: str = ""
+    """What is missing of its end although it was durable."""
 
 
 def marked(root: Path, index: int) -> tuple[str, ...]:
@@ -65,15 +72,18 @@ def recover_all(
     signer: SessionSigner,
     clock: Clock,
     left: tuple[str, ...] | None = None,
+    known: Mapping[str, SealedHead] = MappingProxyType({}),
 ) -> Iterator[Recovered]:
     """Close the recordings that recorder `index` left open.  `left` lists them where the recorder may have opened others since.
 
+    `known`: the heads that control knows, by recording.
     A recording that cannot be closed is logged and left for the next start.
     """
     for recording in marked(root, index) if left is None else left:
         try:
             opened, vault = read_mark(root, index, recording), Vault(root, ops)
-            done = recover_one(ops, vault, recording, signer, clock, opened) if is_recording_id(recording) else None
+            head = known.get(recording)
+            done = recover_one(ops, vault, recording, signer, clock, opened, head) if is_recording_id(recording) else None
         except OSError as error:
             logger.error("recording %s cannot be recovered now: %s", recording, error.strerror)
             continue
@@ -102,32 +112,41 @@ def _answers(path: Path) -> bool:
 
 
 def recover_one(
-    ops: FileOps, vault: Vault, recording: str, signer: SessionSigner, clock: Clock, opened: ClockReading | None = None
+    ops: FileOps,
+    vault: Vault,
+    recording: str,
+    signer: SessionSigner,
+    clock: Clock,
+    opened: ClockReading | None = None,
+    known: SealedHead | None = None,
 ) -> Recovered | None:
-    """Close one recording; return None where nothing of it is there.  Raises OSError.
+    """Close one recording; return None where nothing of it is there, and nothing of it was known.  Raises OSError.
 
-    `opened`: the clock reading of its opening.  A folder without a whole record and without media holds nothing: it is removed.
-    A chain that is closed already is only described.
+    `opened`: the clock reading of its opening; `known`: the last head that control knows.  A folder without a whole record and
+    without media, of which nothing was known, holds nothing: it is removed.  A chain that is closed already is only described.
     """
     folder = vault.folder(recording)
-    if not folder.is_dir():
+    if not folder.is_dir() and known is None:
         return None
     data = (folder / CHAIN).read_bytes() if (folder / CHAIN).exists() else b""
-    sizes = _sizes(vault, recording)
-    found = examine(data, sizes, lambda link: vault.read_stored(recording, link.segment, link.offset, link.stored_length))
+    sizes = _sizes(vault, recording) if folder.is_dir() else {}
+    found = examine(
+        data, sizes, lambda link: vault.read_stored(recording, link.segment, link.offset, link.stored_length), known
+    )
     torn = found.torn
     if found.nothing:
         vault.erase(recording)
         return None
-    if found.damage:
-        logger.error("recording %s was damaged before its recorder died, at %s: nothing of it is cut", recording, found.damage)
+    if found.damage or found.missing:
+        what = ", ".join(filter(None, (found.damage, found.missing and f"missing at its end: {found.missing}")))
+        logger.error("recording %s was damaged before its recorder died, at %s: nothing of it is cut", recording, what)
     if not found.leave and not torn.closed:
-        media = _cut_segments(ops, vault, recording, torn, sizes)
+        media = 0 if found.uncut else _cut_segments(ops, vault, recording, torn, sizes)
         record = _closing(data, found, signer, _dated(data, torn, read_clocks(clock), opened), media)
         _close_chain(ops, folder / CHAIN, torn, record)
         ops.fsync_dir(folder)
         data = (folder / CHAIN).read_bytes()
-    return _describe(recording, data[: torn.chain_length] if found.leave else data, found.damage)
+    return _describe(recording, data[: torn.chain_length] if found.leave else data, found)
 
 
 def _sizes(vault: Vault, recording: str) -> dict[int, int]:
@@ -178,10 +197,11 @@ def _dated(data: bytes, torn: TornChain, now: ClockReading, opened: ClockReading
 def _closing(data: bytes, found: Findings, signer: SessionSigner, dated: tuple[int, bool], media: int) -> bytes:
     at_ns, suspect = dated
     damage = DAMAGED_CAUSE + found.damage if found.damage else ""
+    missing = TAIL_CAUSE + found.missing if found.missing else ""
     return recover(
         found.torn,
         signer,
-        cause="the recorder's process died" + damage + (SUSPECT_CAUSE if suspect else ""),
+        cause="the recorder's process died" + damage + missing + (SUSPECT_CAUSE if suspect else ""),
         recovered_ns=at_ns,
         dropped_chain_bytes=len(data) - found.torn.chain_length,
         dropped_media_bytes=media,
@@ -199,28 +219,29 @@ def _close_chain(ops: FileOps, path: Path, torn: TornChain, record: bytes) -> No
             file.close()
 
 
-def _describe(recording: str, data: bytes, damage: str) -> Recovered:
+def _describe(recording: str, data: bytes, found: Findings) -> Recovered:
     if not data:
-        return Recovered(recording, "damaged", (), 0, 0, NO_DIGEST, 0, 0, 0, damage)
+        return Recovered(recording, "damaged", (), 0, 0, NO_DIGEST, 0, 0, 0, found.damage, found.missing)
     torn = survey(data)
     segments: dict[int, list[Link]] = {}
     for link in _links(data):
         segments.setdefault(link.segment, []).append(link)
-    links = [link for found in segments.values() for link in found]
+    links = [link for its in segments.values() for link in its]
     span = Span()
     for link in links:
         span.add(link.tracks)
     return Recovered(
         recording=recording,
-        reason="damaged" if damage else _reason(data),
-        segments=tuple(_sealed(recording, number, found, torn.head) for number, found in segments.items()),
+        reason="damaged" if found.damage or found.missing else _reason(data),
+        segments=tuple(_sealed(recording, number, its, torn.head) for number, its in segments.items()),
         links=torn.links,
         gaps=torn.gaps,
         head=torn.head,
         end_ns=links[-1].arrival_end_ns if links else 0,
         duration_ns=span.length_ns,
         stored_bytes=sum(link.stored_length for link in links),
-        damage=damage,
+        damage=found.damage,
+        missing=found.missing,
     )
 
 

@@ -45,10 +45,11 @@ def report(
     )
 
 
-def inventory(recordings: LiveRecordings, tap: TapReceiver) -> messages.RecorderInventory:
-    """Return which recordings are open, and which of them a camera feeds."""
+def inventory(recordings: LiveRecordings, tap: TapReceiver, left: tuple[str, ...]) -> messages.RecorderInventory:
+    """Return which recordings are open, which of them a camera feeds, and which wait for their recovery."""
     return messages.RecorderInventory(
-        tuple(
+        left=left,
+        recordings=tuple(
             messages.RecordingHeld(
                 recording=recording.plan.recording,
                 camera=recording.plan.camera,
@@ -57,7 +58,7 @@ def inventory(recordings: LiveRecordings, tap: TapReceiver) -> messages.Recorder
                 tapped=recording.lost_since is None and tap.is_tapped(recording.plan.recording),
             )
             for recording in recordings
-        )
+        ),
     )
 
 
@@ -71,6 +72,9 @@ def _report_of(recording: Recording, disk: DiskReport) -> messages.RecordingRepo
         gaps=progress.gaps,
         stored_bytes=progress.stored_bytes,
         state=_state_of(recording, disk),
+        head=progress.head,
+        records=progress.records,
+        sealed_until_ns=progress.sealed_until_ns,
     )
 
 

@@ -217,8 +217,9 @@ class SealedRecording:
         self._files.sync()
         self.dirty = False
         events, self._events = self._events, []
+        chain = self._chain
         progress = Progress(
-            self.recording, self._chain.links, self._chain.gaps, self._chain.stored_bytes, self._until_ns, self._chain.head
+            self.recording, chain.links, chain.gaps, chain.stored_bytes, self._until_ns, chain.head, chain.records
         )
         return [*events, progress]
 

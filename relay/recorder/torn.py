@@ -7,6 +7,10 @@ The writer appends at most `MAX_UNSYNCED_RECORDS` records of a chain and `MAX_UN
 bad record or fragment within that window may be torn: the chain is cut there.  A bad one before the window had been durable: no
 death explains it, and no byte is cut for it.  Where the chain cannot be followed to the window, or where more media would be
 cut than can have been unsynced, nothing is changed at all.
+
+Control may know a head that the recorder had reported.  A head is reported after the fsync that made it durable.  So the window
+begins behind that head.  Where the chain does not have it, the chain was cut short or replaced: that is damage, nothing is cut,
+and what is missing is named.
 """
 
 import contextlib
@@ -17,7 +21,8 @@ from dataclasses import dataclass, field
 
 from relay.base.errors import Kind, TheirError
 from relay.evidence.chain import MAX_RECORD, Record, TornChain, iterate, parse_record, survey
-from relay.evidence.records import End, KeyRollover, Link, Recovery, Start
+from relay.evidence.heads import SealedHead
+from relay.evidence.records import TYPE_OF, End, KeyRollover, Link, Recovery, Start
 from relay.evidence.seal import NO_DIGEST, sha256, signature_holds
 from relay.store.vault import MAX_UNSYNCED_BYTES, MAX_UNSYNCED_RECORDS
 
@@ -25,6 +30,8 @@ CHECKED_LINKS = 256
 """How many of the last links are compared with their bytes: more than can be unsynced, and few enough to be read quickly."""
 
 _LONGEST = 3 + MAX_RECORD
+_TYPE = 3
+"""Offset of a record's type."""
 _RECORD = re.compile(rb"(?=([\x00\x01]..)[\x01-\x06])", re.DOTALL)
 """Where a record may begin: length (at most 2^16), type."""
 _NOTHING = TornChain(0, 0, NO_DIGEST, None, 0, 0, False)
@@ -41,33 +48,70 @@ class Findings:
     """The part to keep and close; with `leave`, the part that can be read."""
     damage: str = ""
     """Damage before the window; empty where only the end is torn."""
+    missing: str = ""
+    """What is missing of the end of the chain although it was durable; empty where nothing is."""
+    uncut: bool = False
+    """No media may be cut: what no link names is evidence."""
     leave: bool = False
     """Nothing may be cut, and nothing may be signed behind it."""
     nothing: bool = False
     """Not one whole record and no media: the folder holds nothing."""
 
 
-def examine(data: bytes, sizes: Mapping[int, int], read: Read) -> Findings:
-    """Judge a chain's bytes and its segments; `sizes`: bytes on disk by segment number."""
-    chain = _Chain(data)
+def examine(data: bytes, sizes: Mapping[int, int], read: Read, known: SealedHead | None = None) -> Findings:
+    """Judge a chain's bytes and its segments; `sizes`: bytes on disk by segment number; `known`: a head that was durable."""
+    chain = _Chain(data, known.head if known is not None else b"")
     rest = data[chain.end :]
+    lost = _lost(chain, known)
     if len(rest) > MAX_UNSYNCED_RECORDS * _LONGEST:
-        return _left(chain, f"the chain at byte {chain.end}")
+        return _left(chain, f"the chain at byte {chain.end}", lost)
     later = _newest(rest)
     total = max(chain.count + bool(rest), later + 1)
     if not chain.trusted:
-        if total <= 1 and later < 0 and not any(sizes.values()):
+        if known is None and total <= 1 and later < 0 and not any(sizes.values()):
             return Findings(_NOTHING, nothing=True)
-        return _left(chain, "the chain's start")
-    since = max(1, total - MAX_UNSYNCED_RECORDS)
-    if rest and (chain.count < since or chain.closed):
-        return _left(chain, f"the chain at byte {chain.end}")
+        return _left(chain, "the chain's start", lost)
+    since = max(1, total - MAX_UNSYNCED_RECORDS, chain.durable)
+    if rest and (chain.count < since or chain.closed or (lost.any and not _is_torn_recovery(rest))):
+        return _left(chain, f"the chain at byte {chain.end}", lost)
+    if lost.any:
+        # All that is left was durable: nothing can be torn.
+        damage = lost.replaced or _until(chain, chain.count, sizes, read)[1]
+        return Findings(survey(data[: chain.end]), damage, lost.missing, uncut=True)
     cut, damage = _until(chain, since, sizes, read)
     torn = survey(data[: chain.positions[cut]] if cut < chain.count else data[: chain.end])
     dropped = sum(left for _, left in surplus(torn, sizes))
     if dropped > MAX_UNSYNCED_BYTES:
-        return _left(chain, f"{dropped} bytes of media are in no link")
+        return _left(chain, f"{dropped} bytes of media are in no link", lost)
     return Findings(torn, damage)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """What a chain without the head that was durable does not have any more."""
+
+    missing: str = ""
+    replaced: str = ""
+    """The record that is another than the durable one; empty where the chain ends before it."""
+
+    @property
+    def any(self) -> bool:
+        return bool(self.missing or self.replaced)
+
+
+def _lost(chain: "_Chain", known: SealedHead | None) -> _Lost:
+    if known is None or chain.durable:
+        return _Lost()
+    records, links = chain.count - chain.recovered, len(chain.links)
+    if (known.records and records >= known.records) or (not known.records and links >= known.links > 0):
+        place = f"record {known.records - 1}" if known.records else f"fragment {known.links - 1}"
+        return _Lost(replaced=f"{place} is not the one that was reported")
+    return _Lost(known.lacking(records, links, chain.until_ns))
+
+
+def _is_torn_recovery(rest: bytes) -> bool:
+    """Return whether these bytes may be what is left of the recovery record of an earlier attempt that died, too."""
+    return rest[_TYPE : _TYPE + 1] in (b"", bytes([TYPE_OF[Recovery]]))
 
 
 def surplus(torn: TornChain, sizes: Mapping[int, int]) -> list[tuple[int, int]]:
@@ -79,8 +123,8 @@ def surplus(torn: TornChain, sizes: Mapping[int, int]) -> list[tuple[int, int]]:
     return [(number, left) for number, left in over if left > 0 or number > kept]
 
 
-def _left(chain: "_Chain", damage: str) -> Findings:
-    return Findings(survey(chain.data) if chain.count else _NOTHING, damage, leave=True)
+def _left(chain: "_Chain", damage: str, lost: _Lost) -> Findings:
+    return Findings(survey(chain.data) if chain.count else _NOTHING, damage, lost.missing, leave=True)
 
 
 def _until(chain: "_Chain", since: int, sizes: Mapping[int, int], read: Read) -> tuple[int, str]:
@@ -128,6 +172,10 @@ class _Chain:
     """As much of a chain as can be read from its beginning."""
 
     data: bytes
+    known: bytes = b""
+    """A head that was durable; empty where none is known."""
+    durable: int = 0
+    """Records up to that head, itself included; 0 where the chain does not have it."""
     count: int = 0
     end: int = 0
     """Offset behind the last record that can be read and judged."""
@@ -139,6 +187,10 @@ class _Chain:
     trusted: bool = False
     """The start's signature is right, so the other records can be judged."""
     closed: bool = False
+    recovered: bool = False
+    """The last record is a Recovery: an earlier attempt signed it."""
+    until_ns: int | None = None
+    """Arrival (UTC) of the last packet in it; before the first link the start of the recording."""
     _key: bytes = b""
     _head: bytes = NO_DIGEST
     _recent: deque[Record] = field(default_factory=lambda: deque(maxlen=MAX_UNSYNCED_RECORDS))
@@ -160,7 +212,7 @@ class _Chain:
     def _take(self, record: Record) -> None:
         body = record.body
         if isinstance(body, Start) and not self.count:
-            self._key = body.certificate.session_key
+            self._key, self.until_ns = body.certificate.session_key, body.started_ns
             self.trusted = signature_holds(self._key, record.signed, record.signature)
         elif isinstance(body, KeyRollover):
             if not signature_holds(self._key, record.signed, record.signature):
@@ -170,8 +222,11 @@ class _Chain:
             self.loose = self.count
         if isinstance(body, Link):
             self.links.append((self.count, body))
+            self.until_ns = max(self.until_ns or 0, body.arrival_end_ns)
         self.positions.append(record.position)
         self._recent.append(record)
         self._head = record.head
-        self.closed = isinstance(body, End | Recovery)
+        self.closed, self.recovered = isinstance(body, End | Recovery), isinstance(body, Recovery)
         self.count, self.end = self.count + 1, record.position + record.size
+        if record.head == self.known:
+            self.durable = self.count

@@ -5,20 +5,20 @@ Every method is one transaction.  Times are UTC nanoseconds.  `Catalogue.within(
 each of its methods raises OurError once the deadline has passed.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import Connection, Executable, Select, func, select, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.runtime.deadlines import NO_DEADLINE, Deadline
+from relay.store.catalogue_table import CatalogueTable
 from relay.store.database import Database
+from relay.store.heads import HeadTable
 from relay.store.tables import exports, gaps, holds, interventions, participants, recordings, segments, views
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,28 +168,7 @@ class RecordingFilter:
     limit: int = 100
 
 
-class _Table:
-    """Runs the statements of one table, each in a transaction of its own."""
-
-    def __init__(self, database: Database, deadline: Deadline) -> None:
-        self._database = database
-        self._deadline = deadline
-
-    async def _write(self, work: Callable[[Connection], T]) -> T:
-        return await self._database.write(work, deadline=self._deadline)
-
-    async def _execute(self, statement: Executable) -> int:
-        """Run a statement that changes rows; return how many."""
-        return await self._write(lambda connection: connection.execute(statement).rowcount)
-
-    async def _one(self, query: Select[Any]) -> Any:
-        return await self._database.read(lambda connection: connection.execute(query).one_or_none(), deadline=self._deadline)
-
-    async def _all(self, query: Select[Any]) -> Sequence[Any]:
-        return await self._database.read(lambda connection: connection.execute(query).all(), deadline=self._deadline)
-
-
-class InterventionTable(_Table):
+class InterventionTable(CatalogueTable):
     """Interventions, and who joined them with which motive."""
 
     async def add(self, row: Intervention, joined: Participant | None) -> None:
@@ -261,7 +240,7 @@ def inserting(row: Recording) -> Callable[[Connection, int], None]:
     return work
 
 
-class RecordingTable(_Table):
+class RecordingTable(CatalogueTable):
     """Recordings, their sealed segments and their signed gaps."""
 
     async def add(self, row: Recording) -> None:
@@ -324,7 +303,7 @@ class RecordingTable(_Table):
         return [Recording(*row) for row in await self._all(query.order_by(recordings.c.expires_on))]
 
 
-class ViewTable(_Table):
+class ViewTable(CatalogueTable):
     """Live views and playbacks."""
 
     async def add(self, row: View) -> None:
@@ -350,7 +329,7 @@ class ViewTable(_Table):
         return [View(*row) for row in await self._all(query)]
 
 
-class HoldTable(_Table):
+class HoldTable(CatalogueTable):
     """Recordings kept past their term for a procedure (RET-02)."""
 
     async def add(self, row: Hold) -> None:
@@ -409,7 +388,7 @@ class HoldTable(_Table):
         return {row.recording for row in await self._all(query)}
 
 
-class ExportTable(_Table):
+class ExportTable(CatalogueTable):
     """Extractions."""
 
     async def add(self, row: Export) -> None:
@@ -446,6 +425,7 @@ class Catalogue:
         self.views = ViewTable(database, deadline)
         self.holds = HoldTable(database, deadline)
         self.exports = ExportTable(database, deadline)
+        self.heads = HeadTable(database, deadline)
 
     def within(self, deadline: Deadline) -> "Catalogue":
         """Return this catalogue for a request: its methods raise OurError once the deadline has passed."""

@@ -143,6 +143,26 @@ gaps = Table(
     Column("cause", Text, nullable=False),
 )
 
+head_entries = Table(
+    "head_entries",
+    metadata,
+    Column("entry", BigInteger, primary_key=True, autoincrement=False),  # leaf number in the journal
+    Column("leaves", LargeBinary, nullable=False),  # the leaf hashes of its heads, 32 bytes each, in order
+)
+
+heads = Table(
+    "heads",
+    metadata,
+    Column("recording", String(32), ForeignKey("recordings.recording"), primary_key=True),
+    Column("entry", BigInteger, ForeignKey("head_entries.entry"), primary_key=True, autoincrement=False, index=True),
+    Column("leaf", Integer, nullable=False),  # which of the entry's leaves
+    Column("head", LargeBinary, nullable=False),
+    Column("records", Integer, nullable=False),
+    Column("links", Integer, nullable=False),
+    Column("stored_bytes", BigInteger, nullable=False),
+    Column("until_ns", BigInteger, nullable=False),
+)
+
 holds = Table(
     "holds",
     metadata,

@@ -46,6 +46,7 @@ C_CODES = set(
         "counts_differ",
         "interrupted",
         "recovered",
+        "tail_missing",
         "fragment_missing",
         "gap_unexplained",
         "statement_mismatch",
@@ -548,6 +549,8 @@ class Check:
 
     # §7.4, of the recovery
     def recovered(self, body: dict[str, Any], links: list[dict[str, Any]], last: int | None) -> None:
+        if "; tail missing: " in body["cause"]:
+            self.findings.add("tail_missing")
         media = [one for one in links if not one["init"]]
         if body["cause"].endswith("; clock suspect"):
             self.suspect = True

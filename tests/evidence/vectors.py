@@ -988,9 +988,16 @@ VECTORS: list[Vector] = [
     ),
 ]
 
-from tests.evidence import vectors_containers, vectors_copy, vectors_documents, vectors_journal  # noqa: E402  (they need the above)
+from tests.evidence import (  # noqa: E402  (they need the above)
+    vectors_containers,
+    vectors_copy,
+    vectors_documents,
+    vectors_journal,
+    vectors_tail,
+)
 
 VECTORS += vectors_documents.VECTORS
 VECTORS += vectors_containers.VECTORS
 VECTORS += vectors_journal.VECTORS
 VECTORS += vectors_copy.VECTORS
+VECTORS += vectors_tail.VECTORS

@@ -272,13 +272,19 @@ async def test_killed_recorder_leaves_what_plays_and_the_next_one_signs_a_recove
     assert not any(isinstance(record.body, End) for record in before)
     with (place.root / "vault" / recording / CHAIN).open("ab") as chain:
         chain.write(b"\x00\x01\x00torn")
+    torn = (place.root / "vault" / recording / CHAIN).read_bytes()
     with (place.root / "vault" / recording / "00000.seg").open("ab") as segment:
         segment.write(b"half a fragment")
     place.heard.clear()
     async with running(place.config()):
         control = await place.connect()
-        await control.ask(messages.InventoryAsk())
+        assert await control.ask(messages.InventoryAsk()) == messages.RecorderInventory((), (recording,))
+        assert (place.root / "vault" / recording / CHAIN).read_bytes() == torn, (
+            "nothing is signed before control has said what it knows"
+        )
+        await control.ask(messages.RecoverLeft(()))
         await until(lambda: any(isinstance(message, messages.RecordingClosed) for message in place.heard))
+        assert await control.ask(messages.InventoryAsk()) == messages.RecorderInventory(())
     recovery = place.chain(recording)[-1].body
     assert isinstance(recovery, Recovery)
     assert (recovery.dropped_chain_bytes, recovery.dropped_media_bytes) == (7, 15)
@@ -312,6 +318,7 @@ async def test_a_long_recovery_keeps_no_camera_waiting(place: Place) -> None:
     task = asyncio.create_task(recorder.run())
     control = await place.connect()
     await control.ask(messages.RecordOpen(plan(live, previous=left), KEY))
+    await control.ask(messages.RecoverLeft(()))
     assert not any(isinstance(message, messages.RecordingClosed) for message in place.heard)
     ops.read.set()
     await until(lambda: any(isinstance(message, messages.RecordingClosed) for message in place.heard))
@@ -344,5 +351,6 @@ async def test_bug_in_the_vault_thread_ends_the_process_so_that_the_next_one_rec
         await task
     assert recorder.failed
     async with running(place.config()):
-        await place.connect()
+        control = await place.connect()
+        await control.ask(messages.RecoverLeft(()))
     assert isinstance(place.chain(recording)[-1].body, Recovery)

@@ -166,6 +166,8 @@ class FakeRecorder(_Peer):
     def __init__(self, run_dir: Path, index: int = 0) -> None:
         super().__init__(run_dir, index)
         self.open: dict[str, m.Plan] = {}
+        self.left: tuple[str, ...] = ()
+        """Recordings that its inventory says were left open."""
 
     def answer(self, message: m.Message) -> m.Message:
         if isinstance(message, m.RecordOpen):
@@ -174,7 +176,7 @@ class FakeRecorder(_Peer):
             self.close(message.recording, message.reason)
         if isinstance(message, m.InventoryAsk):
             held = [m.RecordingHeld(plan.recording, plan.camera, 1, b"", True) for plan in self.open.values()]
-            return m.RecorderInventory(tuple(held))
+            return m.RecorderInventory(tuple(held), self.left)
         return m.Done()
 
     def close(self, recording: str, reason: str) -> None:
@@ -186,6 +188,14 @@ class FakeRecorder(_Peer):
         """Post the report of one second: the state of every open recording."""
         found = tuple(self._report_of(plan, state) for plan in self.open.values())
         self.post(m.RecorderReport(self.index, found, {}, 0.0, 10**9, 0, unheld))
+
+    def report_heads(self, head: bytes, records: int, links: int, until_ns: int) -> None:
+        """Post a report of one second in which every open recording has this head."""
+        found = tuple(
+            replace(self._report_of(plan, "recording"), head=head, records=records, links=links, sealed_until_ns=until_ns)
+            for plan in self.open.values()
+        )
+        self.post(m.RecorderReport(self.index, found, {}, 0.0, 10**9, 0))
 
     def _report_of(self, plan: m.Plan, state: Literal["recording", "stalled", "full"]) -> m.RecordingReport:
         return m.RecordingReport(plan.recording, plan.camera, time.monotonic(), 1, 0, 100, state)

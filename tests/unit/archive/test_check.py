@@ -158,7 +158,7 @@ async def _sleeping(house: House, recording: str) -> None:
         (_no_segment, {"segment_missing"}),
         (_strange_segment, {"segment_not_linked"}),
         (_cut_chain, {"chain_unreadable"}),
-        (_no_end, {"chain_open"}),
+        (_no_end, {"chain_open", "damaged"}),
         (_other_head, {"head_differs", "no_close_entry"}),
         (_other_day, {"key_day"}),
         (_forgotten_hold, {"hold_lost"}),

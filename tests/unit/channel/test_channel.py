@@ -35,6 +35,7 @@ def test_every_message_can_be_sent_or_is_part_of_one() -> None:
         "SourceReport",
         "LegReport",
         "RecordingHeld",
+        "KnownHead",
         "RecordingReport",
     }
     assert {kind.__name__ for kind in message_types()} == union | parts
