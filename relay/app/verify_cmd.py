@@ -22,6 +22,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from relay.app.revoked import attested_here
 from relay.app.settings import ENV_PREFIX, Settings, settings_of
 from relay.app.terminal import complain, say
+from relay.base.encodable import encodable
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.exits import Exit
 from relay.evidence.keys import public_key_from
@@ -159,7 +160,7 @@ def _show(verdict: Verdict, language: Language, *, as_json: bool) -> None:
     if as_json:
         output.file.write(json.dumps(verdict.as_json(), indent=1) + "\n")
         return
-    for line in report(verdict, language, width=min(output.width, 100)):
+    for line in report(verdict, language, width=min(output.width, 100), encode=lambda text: encodable(text, output.encoding)):
         output.print(
             line, style="red" if line.startswith("! ") else None, markup=False, emoji=False, highlight=False, soft_wrap=True
         )

@@ -9,7 +9,7 @@ line is wrapped here, with what follows indented, so that no text can look like 
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -80,8 +80,11 @@ FACTS: dict[str, tuple[str, str]] = {
 }
 
 
-def report(verdict: Verdict, language: Language, *, width: int = 100) -> list[str]:
-    """Return the verdict as lines of plain text, none wider than `width` columns (40 at least)."""
+def report(verdict: Verdict, language: Language, *, width: int = 100, encode: Callable[[str], str] = str) -> list[str]:
+    """Return the verdict as lines of plain text, none wider than `width` columns (40 at least).
+
+    `encode`: replaces what the terminal cannot show, before lines are wrapped: an escape is wider than its letter.
+    """
     width = max(width, _NARROWEST)
     zone = paris()
     lines = [_pair(FORMS[verdict.form], language)]
@@ -89,12 +92,12 @@ def report(verdict: Verdict, language: Language, *, width: int = 100) -> list[st
     answers = verdict.answers(language)
     lines += [_labelled(_pair(AXES[axis], language), answers[axis]) for axis in Axis]
     lines += _legend(verdict.marks, language)
-    text = [piece for line in lines for piece in wrap(line, width)]
+    text = [piece for line in lines for piece in wrap(encode(line), width)]
     text += [verdict.marks[at : at + width] for at in range(0, len(verdict.marks), width)]
     rest = [f"! {_local(finding, language, zone)}" for finding in verdict.findings]
     rest += [f"- {_local(note, language, zone)}" for note in verdict.notes]
     rest += _foot(verdict, language, zone)
-    return text + [piece for line in rest for piece in wrap(line, width)]
+    return text + [piece for line in rest for piece in wrap(encode(line), width)]
 
 
 def paris() -> tzinfo | None:

@@ -17,7 +17,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from relay.base.encodable import let_every_text_pass
+from relay.base.encodable import encodable, let_every_text_pass
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.exits import Exit, exit_code_of
 from relay.evidence.keys import key_from, public_key_from
@@ -212,7 +212,9 @@ def _main(arguments: list[str], open_reader: Callable[[Path], AbstractContextMan
     except (TheirError, OSError) as error:
         sys.stderr.write(f"{'illisible' if language == 'fr' else 'unreadable'}: {printable(str(error))}\n")
         return Exit.UNREADABLE
-    lines = [json.dumps(verdict.as_json(), indent=1)] if options.json else report(verdict, language, width=_width())
+    lines = (
+        [json.dumps(verdict.as_json(), indent=1)] if options.json else report(verdict, language, width=_width(), encode=_encode)
+    )
     sys.stdout.write("\n".join(lines) + "\n")
     return verdict.exit_code
 
@@ -245,6 +247,11 @@ def _judge(options: argparse.Namespace, open_reader: Callable[[Path], AbstractCo
     with open_reader(Path(options.path)) as reader, closing(HashingReader(reader)) as hashing:
         verdict = verify(hashing, public_key, recording_key, successions=successions, revocations=lists)
         return replace(verdict, read=hashing.finish())
+
+
+def _encode(text: str) -> str:
+    """Replace what the output cannot hold."""
+    return encodable(text, sys.stdout.encoding or "utf-8")
 
 
 def _width() -> int:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.base.encodable import encodable
 from relay.evidence import report as module
 from relay.evidence.continuity import Continuity, Scope
 from relay.evidence.findings import FindingCollector
@@ -188,6 +189,18 @@ def test_a_strangers_text_looks_like_no_line_of_the_report(text: str, width: int
     with_file = begun(judged(build("SIPPR"), **{name: b""}))
     assert [line for line in with_file if not line.startswith("- le fichier")] == begun(judged(build("SIPPR")))
     assert len(with_file) == len(begun(judged(build("SIPPR")))) + 1
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("encoding", ["ascii", "cp850", "cp1252"])
+def test_nor_does_it_where_the_terminal_lacks_its_letters(text: str, encoding: str) -> None:
+    def begun(verdict: Verdict) -> list[str]:
+        lines = report(verdict, "en", width=80, encode=lambda line: encodable(line, encoding))
+        assert all(len(line.encode(encoding)) <= 80 for line in lines)
+        return [line[:16] for line in lines if not line.startswith("    ")]
+
+    built = build("SIPPR", bearer=text[:60], label=text[:60], threat=text, trigger=text[:60])
+    assert begun(judged(built)) == begun(judged(build("SIPPR")))
 
 
 @pytest.mark.parametrize("code", Code, ids=lambda code: code.name.lower())
