@@ -8,7 +8,7 @@ kept in memory.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date
@@ -23,11 +23,13 @@ from relay.evidence.chain import Gap, Record, stream
 from relay.policy.retention import is_due, journal_purge_ns, lateness_seconds
 from relay.store.catalogue import Catalogue, Recording, RecordingFilter, Segment
 from relay.store.day_keys import is_day
-from relay.store.journal import Journal
+from relay.store.journal import Journal, Leaf
 from relay.store.keyring import Keyring
 from relay.store.vault import Vault
 
 PAGE_ROWS = 500
+HEAD_LEAVES = 100
+"""Leaves of the journal whose heads are compared at once."""
 SETTLED_NS = 60 * SECOND_NS
 """A younger difference is no disagreement yet: facts may be on their way from recorder to catalogue."""
 
@@ -167,7 +169,7 @@ class Check:
         after = -1
         while leaves := await self._journal.read(after, 1000):
             after = leaves[-1].leaf
-            heads.take(leaves, await self._catalogue.heads.entries(leaves[0].leaf, after))
+            await self._compare_heads(leaves, heads)
             report("journal", after + 1, self._journal.size)
             for leaf in leaves:
                 body = leaf.body or {}
@@ -185,6 +187,13 @@ class Check:
                 elif body.get("operation") == "effacement" and body.get("object_type") == "recording":
                     erased.add(name)
         return _JournalFacts(frozenset(begun), closed, frozenset(erased), frozenset(unopened), frozenset(views), heads)
+
+    async def _compare_heads(self, leaves: Sequence[Leaf], found: HeadEntries) -> None:
+        """Compare entries of heads with their rows: few at a time, because each may have hundreds, and in a thread."""
+        for at in range(0, len(leaves), HEAD_LEAVES):
+            some = leaves[at : at + HEAD_LEAVES]
+            kept = await self._catalogue.heads.entries(some[0].leaf, some[-1].leaf)
+            await asyncio.to_thread(found.take, some, kept)
 
     async def _views(self, entries: _JournalFacts) -> list[Disagreement]:
         found: list[Disagreement] = []
