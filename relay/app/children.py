@@ -5,6 +5,7 @@ file: passes and session keys.  Must never know: how processes are kept alive.
 """
 
 import base64
+import logging
 import sys
 from collections.abc import Iterable
 
@@ -13,11 +14,41 @@ import msgspec
 from relay.app.settings import Settings
 from relay.app.supervise import Child
 from relay.base.clock import Clock
+from relay.base.errors import OurError
 from relay.live.session_keys import issue
 from relay.recorder.config import RecorderConfig
 from relay.store.keyring import Keyring
 from relay.store.passes import Passes, control_of, tap_of
 from relay.worker.config import WorkerConfig
+
+logger = logging.getLogger(__name__)
+
+
+class _Sessions:
+    """Session keys for the starts of one recorder; the last one is kept in memory, for a start while the token is out."""
+
+    def __init__(self, keyring: Keyring, clock: Clock, index: int) -> None:
+        self._keyring = keyring
+        self._clock = clock
+        self._index = index
+        self._last: tuple[bytes, bytes] | None = None
+
+    def next(self) -> tuple[bytes, bytes]:
+        """Return a new session key (seed, certificate), or the one before where none can be had.
+
+        Raises OurError where there was none before.  A recording under an overrun certificate is of no proved time; without
+        any key there would be no recording.
+        """
+        try:
+            self._last = issue(self._keyring, self._index, self._clock.utc_ns())
+        except OurError as error:
+            if self._last is None:
+                raise
+            logger.error(
+                "recorder %d starts again with the session key it had: no new one can be had", self._index,
+                extra={"detail": error.detail},
+            )  # fmt: skip
+        return self._last
 
 
 def children(settings: Settings, keyring: Keyring, passes: Passes, clock: Clock) -> list[Child]:
@@ -85,8 +116,10 @@ def _recorder(settings: Settings, keyring: Keyring, passes: Passes, clock: Clock
     )
     shown, tap = passes.of(control_of(f"recorder-{index}")), passes.of(tap_of(index))
 
+    sessions = _Sessions(keyring, clock, index)
+
     def secrets() -> dict[str, str]:
-        seed, certificate = issue(keyring, index, clock.utc_ns())
+        seed, certificate = sessions.next()
         return _handed_over(session_seed=seed, session_certificate=certificate, control_pass=shown, tap_pass=tap)
 
     in_file = _in_file(config, ("session_seed", "session_certificate", "control_pass", "tap_pass"))

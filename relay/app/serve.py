@@ -5,6 +5,7 @@ Owns: which way of running is taken.  Must never know: what the processes do.
 
 import asyncio
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,7 @@ def serve(settings: Settings, *, one_process: bool) -> None:
     require_installation(settings)
     make_private(settings.data)
     with _only_one(settings):
+        forget_seeds(settings.run)
         start_checks.check(settings)
         if one_process:
             # Imported here, because a supervisor needs neither the packet path nor FFmpeg's code in its memory.
@@ -83,11 +85,21 @@ async def _supervise(settings: Settings) -> None:
 
 
 def _forget_others(run: Path, fleet: list[Child]) -> None:
-    """Remove configurations of processes that there are no more; an older version kept a session key in them."""
+    """Remove configurations of processes that there are no more."""
     ours = {child.config_file.name for child in fleet}
     for path in run.glob("*.json"):
         if path.name not in ours:
             path.unlink(missing_ok=True)
+
+
+def forget_seeds(run: Path) -> None:
+    """Overwrite and remove the configurations in which an older version kept a session key; to be called before any start."""
+    for path in run.glob("recorder-*.json*"):
+        if b'"session_seed"' in path.read_bytes():
+            with path.open("r+b") as file:
+                file.write(bytes(path.stat().st_size))
+                os.fsync(file.fileno())
+            path.unlink()
 
 
 def _note(event: str, child: Child) -> None:

@@ -28,7 +28,7 @@ from relay.evidence.exits import Exit
 from relay.evidence.keys import public_key_from
 from relay.evidence.readings import HashingReader
 from relay.evidence.report import report
-from relay.evidence.standalone import key_argument, recording_key_argument, single_file
+from relay.evidence.standalone import key_argument, lies_within, recording_key_argument, single_file
 from relay.evidence.statement import successions_in
 from relay.evidence.verdict import Language, Verdict
 from relay.evidence.verify import verify as judge
@@ -41,7 +41,9 @@ _IN_DATA = f"{ENV_PREFIX}DATA"
 
 def verify(
     path: Annotated[Path | None, typer.Argument(help="Vault folder, copy of it, or export (folder or zip)")] = None,
-    key: Annotated[str | None, typer.Option(help="Relay's long-term public key: file (raw, hex, PEM) or 64 hex digits")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Relay's long-term public key: 64 hex digits, or a file (hex, base64, PEM, raw)")
+    ] = None,
     recording_key: Annotated[
         str | None, typer.Option(help="Decryption key of the recording: file, or - for standard input")
     ] = None,
@@ -74,7 +76,8 @@ def verify(
         public_key = _public_key(key, here, home, path)
         revoked = None if home is None or public_key is None else asyncio.run(attested_here(home, public_key))
         lists = [] if revocations is None else [revocations.read_bytes()]
-        verdict = _judge(path, public_key, Documents(found, lists, revoked), recording_key, errors)
+        within = key is not None and lies_within(key, path)
+        verdict = _judge(path, public_key, Documents(found, lists, revoked, within), recording_key, errors)
     except (TheirError, OSError) as error:
         complain(f"{'illisible' if language == 'fr' else 'unreadable'} : {error}")
         raise typer.Exit(Exit.UNREADABLE) from None
@@ -124,6 +127,8 @@ class Documents:
     successions: list[bytes]
     revocations: list[bytes]
     revoked: Attested | None
+    key_within: bool
+    """The trusted key is a file within what is judged."""
 
 
 def _judge(path: Path, public_key: bytes | None, documents: Documents, recording_key: str | None, errors: Console) -> Verdict:
@@ -149,6 +154,7 @@ def _judge(path: Path, public_key: bytes | None, documents: Documents, recording
                 successions=documents.successions,
                 revocations=documents.revocations,
                 revoked=documents.revoked,
+                key_within=documents.key_within,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
                 submit=pool.submit,
             )

@@ -37,7 +37,7 @@ from relay.evidence.records import (
 from relay.evidence.seal import (
     CERTIFICATE,
     DIGEST,
-    DOMAIN_RECORD,
+    DOMAIN_RECORDS,
     DOMAIN_ROLLOVER,
     NO_DIGEST,
     SIGNATURE,
@@ -46,7 +46,7 @@ from relay.evidence.seal import (
     Signer,
     sha256,
 )
-from relay.evidence.wire import Cursor, Raw, UInt, encode
+from relay.evidence.wire import Cursor, Raw, UInt, encode, newer_format
 
 __all__ = [
     "Body",
@@ -74,11 +74,14 @@ __all__ = [
     "rollover_bytes",
     "stream",
     "survey",
+    "version_of",
 ]
 
 MAGIC = b"BCRCHAIN"
-VERSION = 1
-PREAMBLE = MAGIC + VERSION.to_bytes(2, "big")
+VERSION = 2
+"""The version that is written.  Since version 2 a session certificate lives a day at most (FORMAT.md §7.2)."""
+PREAMBLES = {version: MAGIC + version.to_bytes(2, "big") for version in DOMAIN_RECORDS}
+PREAMBLE = PREAMBLES[VERSION]
 MAX_RECORD = 1 << 16
 """Longest record in bytes, without its length field."""
 
@@ -107,7 +110,15 @@ class Record:
     """Bytes of the whole record, its length field included."""
 
 
-def frame(sequence: int, previous: bytes, body: Body, signer: Signer) -> bytes:
+def version_of(preamble: bytes) -> int:
+    """Return the format version of a chain from its first bytes; raises TheirError, also for a later version than ours."""
+    found = next((version for version, known in PREAMBLES.items() if preamble[: len(known)] == known), None)
+    if found is None:
+        raise newer_format(preamble, MAGIC, VERSION) or TheirError(Kind.INVALID, "byte 0: not a chain")
+    return found
+
+
+def frame(sequence: int, previous: bytes, body: Body, signer: Signer, version: int = VERSION) -> bytes:
     """Return the exact bytes of a signed record; raises ValueError when a field is out of its bounds."""
     out = bytearray(_LENGTH)
     out.append(TYPE_OF[type(body)])
@@ -118,15 +129,18 @@ def frame(sequence: int, previous: bytes, body: Body, signer: Signer) -> bytes:
     if length > MAX_RECORD:
         raise ValueError(f"record of {length} bytes")
     out[:_LENGTH] = length.to_bytes(_LENGTH, "big")
-    out += signer.sign(DOMAIN_RECORD + out)
+    out += signer.sign(DOMAIN_RECORDS[version] + out)
     return bytes(out)
 
 
-def parse_record(data: bytes, position: int = 0) -> Record:
-    """Read one whole record (its length field included); `position` is its offset in the chain, for messages.
+def parse_record(data: bytes, position: int = 0, version: int = VERSION) -> Record:
+    """Read one whole record (its length field included) of a chain of that format version.
+
+    `position` is its offset in the chain, for messages.
 
     Raises TheirError with the position of the first byte that breaks the format.
     """
+    domain = DOMAIN_RECORDS[version]
     cursor = Cursor(data, position)
     if int.from_bytes(cursor.take(_LENGTH), "big") != len(data) - _LENGTH or len(data) < _LENGTH + 1 + SIGNATURE:
         raise cursor.fail("length does not match the record")
@@ -138,9 +152,7 @@ def parse_record(data: bytes, position: int = 0) -> Record:
     sequence, previous = _SEQUENCE.read(inner), _PREVIOUS.read(inner)
     body = BODY_BY_TYPE[code].read(inner)
     inner.finish()
-    return Record(
-        sequence, previous, body, data[-SIGNATURE:], DOMAIN_RECORD + data[:-SIGNATURE], sha256(data), position, len(data)
-    )
+    return Record(sequence, previous, body, data[-SIGNATURE:], domain + data[:-SIGNATURE], sha256(data), position, len(data))
 
 
 class _Unsigned:
@@ -159,11 +171,12 @@ class ChainWriter:
     It holds the head and the counts, nothing else.  After its process died a recording is closed (`recover`), never continued.
     """
 
-    def __init__(self, signer: SessionSigner, start: Start) -> None:
+    def __init__(self, signer: SessionSigner, start: Start, version: int = VERSION) -> None:
         if start.certificate != signer.certificate:
             raise ValueError("the start names another session key than the signer's")
         self._signer: SessionSigner = signer
         self._start = start
+        self._version = version
         self._sequence = 0
         self.head = NO_DIGEST
         self.links = 0
@@ -177,7 +190,7 @@ class ChainWriter:
         """Return the chain's preamble and its signed start."""
         if self._sequence:
             raise ValueError("already started")
-        return PREAMBLE + self._append(self._start)
+        return PREAMBLES[self._version] + self._append(self._start)
 
     def check(self, link: Link) -> None:
         """Raise ValueError where this link could not be signed, whatever its digests; called before its number is used."""
@@ -229,7 +242,7 @@ class ChainWriter:
     def _append(self, body: Body) -> bytes:
         if self.closed or (self._sequence == 0) != isinstance(body, Start):
             raise ValueError(f"no {type(body).__name__} here")
-        record = frame(self._sequence, self.head, body, self._signer)
+        record = frame(self._sequence, self.head, body, self._signer, self._version)
         self._sequence += 1
         self.head = sha256(record)
         return record
@@ -251,8 +264,7 @@ def iterate(data: bytes) -> Iterator[Record]:
 def stream(pieces: Iterable[bytes]) -> Iterator[Record]:
     """Yield the records of a chain that comes in pieces, as `iterate` does; holds one piece and the record that crosses it."""
     window = _Window(iter(pieces))
-    if window.peek(len(PREAMBLE)) != PREAMBLE:
-        raise TheirError(Kind.INVALID, "byte 0: not a chain of a known format version")
+    version = version_of(window.peek(len(PREAMBLE)))
     window.skip(len(PREAMBLE))
     while prefix := window.peek(_LENGTH):
         length = record_length(prefix, window.position)
@@ -260,7 +272,7 @@ def stream(pieces: Iterable[bytes]) -> Iterator[Record]:
         if len(record) < length:
             detail = f"byte {window.position}: record of {length} bytes, {len(record)} left"
             raise TheirError(Kind.INVALID, detail)
-        yield parse_record(record, window.position)
+        yield parse_record(record, window.position, version)
         window.skip(length)
 
 
@@ -312,6 +324,8 @@ class TornChain:
     gaps: int
     closed: bool
     """The chain already has its End or Recovery: there is nothing to recover."""
+    version: int = VERSION
+    """The format version in which the chain began, and in which it is closed."""
 
 
 def survey(data: bytes) -> TornChain:
@@ -329,7 +343,7 @@ def survey(data: bytes) -> TornChain:
             raise
     if not records:
         raise TheirError(Kind.INVALID, "no signed start")
-    return TornChain(records, length, head, last, links, gaps, closed)
+    return TornChain(records, length, head, last, links, gaps, closed, version_of(data))
 
 
 def newest_head(data: bytes) -> bytes:
@@ -351,4 +365,4 @@ def recover(
     if torn.closed:
         raise ValueError("this chain is closed")
     body = Recovery(cause, recovered_ns, dropped_chain_bytes, dropped_media_bytes, torn.links, torn.gaps, signer.certificate)
-    return frame(torn.records, torn.head, body, signer)
+    return frame(torn.records, torn.head, body, signer, torn.version)

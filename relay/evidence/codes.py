@@ -3,16 +3,12 @@
 Owns: findings and notes of FORMAT.md §7, in French and English.  Must never know: how they are made.
 """
 
-from enum import Enum, StrEnum
+from enum import Enum
 
+from relay.evidence import codes_of_keys as keys
+from relay.evidence.axis import Axis
 
-class Axis(StrEnum):
-    """The four questions that a verdict answers."""
-
-    INTEGRITY = "integrity"
-    COMPLETENESS = "completeness"
-    ORIGIN = "origin"
-    TIME = "time"
+__all__ = ["Axis", "Code"]
 
 
 class Code(Enum):
@@ -182,48 +178,21 @@ class Code(Enum):
         "lacune inexpliquée de {seconds} s le {at}",
         "unexplained gap of {seconds} s at {at}",
     )
-    NO_PUBLIC_KEY = (
-        Axis.ORIGIN,
-        True,
-        "aucune clé publique de confiance n'a été donnée ; le signataire se dit certifié par la clé {key}",
-        "no trusted public key was given; the signer claims to be certified by key {key}",
-    )
-    FOREIGN_KEY = (
-        Axis.ORIGIN,
-        True,
-        "le signataire est certifié par la clé {key}, qui n'est pas la clé de confiance {wanted}",
-        "the signer is certified by key {key}, which is not the trusted key {wanted}",
-    )
-    BAD_CERTIFICATE = (
-        Axis.ORIGIN,
-        True,
-        "le certificat du signataire (inscription {record}) se réclame de la clé {key} mais n'est pas signé par elle",
-        "the signer's certificate (record {record}) names key {key} but is not signed by it",
-    )
-    ROLLOVER_FORGED = (
-        Axis.ORIGIN,
-        True,
-        "le changement de clé de l'inscription {record} n'est pas signé par la nouvelle clé",
-        "the change of key at record {record} is not signed by the new key",
-    )
-    KEY_REVOKED = (
-        Axis.ORIGIN,
-        True,
-        "la clé {key} est révoquée et rien n'atteste que la chaîne existait avant",
-        "key {key} is revoked and nothing attests that the chain existed before",
-    )
-    REVOCATIONS_FOREIGN = (
-        Axis.ORIGIN,
-        True,
-        "la liste de clés révoquées n'est pas de celles que la clé de confiance signe pour cette chaîne",
-        "the list of revoked keys is not one that the trusted key signed for this chain",
-    )
-    CERTIFICATE_LIFE = (
-        Axis.TIME,
-        True,
-        "l'inscription {record} se date du {at}, hors de la vie du certificat de son signataire",
-        "record {record} says {at}, outside the life of its signer's certificate",
-    )
+    NO_PUBLIC_KEY = keys.NO_PUBLIC_KEY
+    FOREIGN_KEY = keys.FOREIGN_KEY
+    BAD_CERTIFICATE = keys.BAD_CERTIFICATE
+    ROLLOVER_FORGED = keys.ROLLOVER_FORGED
+    KEY_REVOKED = keys.KEY_REVOKED
+    KEY_EARLY = keys.KEY_EARLY
+    KEY_RETIRED = keys.KEY_RETIRED
+    WEAK_KEY = keys.WEAK_KEY
+    KEY_FROM_RECORDING = keys.KEY_FROM_RECORDING
+    CERTIFICATE_ROLE = keys.CERTIFICATE_ROLE
+    CERTIFICATE_LONG = keys.CERTIFICATE_LONG
+    REVOCATIONS_EARLY = keys.REVOCATIONS_EARLY
+    REVOCATIONS_NEWER = keys.REVOCATIONS_NEWER
+    REVOCATIONS_FOREIGN = keys.REVOCATIONS_FOREIGN
+    CERTIFICATE_LIFE = keys.CERTIFICATE_LIFE
     CLOCK_BACK = (
         Axis.TIME,
         True,
@@ -236,12 +205,8 @@ class Code(Enum):
         "au fragment {fragment}, la durée des images et l'heure d'arrivée divergent de {seconds} s",
         "at fragment {fragment} the media's own time and its arrival differ by {seconds} s",
     )
-    STATEMENT_FOREIGN = (
-        Axis.ORIGIN,
-        True,
-        "l'attestation d'intervalle n'est pas signée par la clé de confiance",
-        "the statement of the interval is not signed by the trusted key",
-    )
+    STATEMENT_FOREIGN = keys.STATEMENT_FOREIGN
+    DOCUMENT_EARLY = keys.DOCUMENT_EARLY
     STATEMENT_MISMATCH = (
         Axis.COMPLETENESS,
         True,
@@ -430,24 +395,12 @@ class Code(Enum):
         "the derived copy {file} shows the original's pictures and sound: same samples, same decoder configuration,"
         " same times within 50 ms",
     )
-    SUCCESSION = (
-        Axis.ORIGIN,
-        False,
-        "la clé {key} est attestée par celle qui lui succède, {by}",
-        "key {key} is attested by the key that follows it, {by}",
-    )
-    REVOCATION_CHECKED = (
-        Axis.ORIGIN,
-        False,
-        "clés révoquées contrôlées d'après la liste signée par le relais le {at} (clés : {count})",
-        "revoked keys checked against the list that the relay signed at {at} (keys: {count})",
-    )
-    REVOCATION_UNCHECKED = (
-        Axis.ORIGIN,
-        False,
-        "révocation non contrôlée, faute de liste signée : demandez au service celle du jour pour la chaîne {head}",
-        "revocation was not checked, for want of a signed list: ask the service for today's about chain {head}",
-    )
+    SUCCESSION = keys.SUCCESSION
+    CERTIFICATE_LASTING = keys.CERTIFICATE_LASTING
+    KEY_BESIDE = keys.KEY_BESIDE
+    NEWER_FORMAT = keys.NEWER_FORMAT
+    REVOCATION_CHECKED = keys.REVOCATION_CHECKED
+    REVOCATION_UNCHECKED = keys.REVOCATION_UNCHECKED
     JOURNAL_ENTRY = (
         Axis.ORIGIN,
         False,

@@ -80,7 +80,7 @@ class Continuity:
     _waiting: list[Gap] = field(default_factory=list)
     _kinds: dict[int, str] = field(default_factory=dict)
     """Whether a track is picture or sound, as its links say."""
-    _suspect: bool = False
+    suspect: bool = False
     """Whether the last link's times are not to be trusted."""
 
     def gap(self, gap: Gap) -> None:
@@ -106,7 +106,7 @@ class Continuity:
         self._clocks(link, inside)
         if link.init:
             return
-        self._suspect = link.clock_suspect
+        self.suspect = link.clock_suspect
         goes_on = any(part.track in self._tracks for part in link.tracks)
         stall = self._arrival(link, inside)
         gaps_ns = [self._track(part, link, inside) for part in link.tracks]
@@ -122,7 +122,7 @@ class Continuity:
         before = (self.last_ns or 0) - recovery.recovered_ns
         if recovery.clock_suspect:
             self.collector.add_once(Code.CLOCK_SUSPECT, last_fragment)
-        elif before > TOLERANCE_NS and not self._suspect:
+        elif before > TOLERANCE_NS and not self.suspect:
             self.collector.add_once(Code.CLOCK_BACK, last_fragment, seconds=_seconds(before))
 
     def finish(self, last_fragment: int) -> None:

@@ -126,7 +126,7 @@ class ExtractionCheck:
         except TheirError:
             self._collector.add(Code.EXTRACTION_FOREIGN)
             return
-        if trust.extraction(found.issuer, lambda key: extraction_holds(found, key)):
+        if trust.extraction(found.issuer, found.issued_ns, lambda key: extraction_holds(found, key)):
             self._found = found
 
     def finish(self, recording: str | None, head: bytes) -> None:

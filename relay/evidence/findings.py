@@ -22,6 +22,8 @@ class FindingCollector:
         self.against: set[Axis] = set()
         self.codes: set[Code] = set()
         self.marks = bytearray()
+        self._unsealed: set[int] = set()
+        """Fragments whose link turned out to be altered, perhaps after their bytes were compared with it."""
 
     def add(self, code: Code, fragment: int | None = None, **values: object) -> None:
         """Add a finding or a note; beyond the bound it is only counted."""
@@ -46,7 +48,12 @@ class FindingCollector:
         short = fragment + 1 - len(self.marks)
         if short > 0:
             self.marks += Mark.MISSING.encode() * short
-        self.marks[fragment] = ord(mark)
+        self.marks[fragment] = ord(Mark.ALTERED if fragment in self._unsealed else mark)
+
+    def unseal(self, fragment: int) -> None:
+        """Mark a fragment as altered for good, because its link is: whatever its bytes are compared with proves nothing."""
+        self._unsealed.add(fragment)
+        self.mark(fragment, Mark.ALTERED)
 
     def marked(self, fragment: int) -> Mark:
         """Return a fragment's mark, MISSING where it has none."""

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from relay.evidence.chain import Record
 from relay.evidence.findings import FindingCollector
 from relay.evidence.records import KeyRollover, Link, Recovery, Start
-from relay.evidence.seal import NO_DIGEST, signature_holds
+from relay.evidence.seal import NO_DIGEST, is_weak, signature_holds
 from relay.evidence.verdict import Code, Mark
 
 MAX_RUN = 32
@@ -36,6 +36,9 @@ class Order:
 
     def feed(self, record: Record) -> Iterator[Record]:
         """Take the next record of the file; yield the records that can now be judged."""
+        body = record.body
+        if isinstance(body, Start | KeyRollover | Recovery) and is_weak(body.certificate.session_key):
+            self._collector.add_once(Code.WEAK_KEY, record=record.sequence)
         if self._next == 0 and self._held is None and self._key is None:
             self._first(record)
         if not self._follows(record):
@@ -140,7 +143,7 @@ class Order:
         self._collector.add(Code.RECORD_ALTERED, _fragment(record), record=sequence)
         fragment = _fragment(record)
         if fragment is not None and fragment <= len(self._collector.marks):
-            self._collector.mark(fragment, Mark.ALTERED)
+            self._collector.unseal(fragment)
 
 
 def _fragment(record: Record) -> int | None:

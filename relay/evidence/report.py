@@ -194,6 +194,11 @@ def _foot(verdict: Verdict, language: Language, zone: tzinfo | None) -> Iterator
         words = ("… et {count} autres constatations ou notes", "… and {count} further findings or notes")
         yield _pair(words, language).format(count=verdict.omitted)
     yield _labelled(_pair(("Vérificateur", "Verifier"), language), f"bodycam-relay {VERSION}")
+    if verdict.trusted:
+        words = ("empreinte SHA-256 {key}", "SHA-256 fingerprint {key}")
+        yield _labelled(
+            _pair(("Clé de confiance", "Trusted key"), language), _pair(words, language).format(key=verdict.trusted)
+        )
     if verdict.read is not None:
         yield _labelled(_pair(("Lu", "Read"), language), _read(verdict, language))
     if zone is None:

@@ -20,7 +20,8 @@ from relay.base.errors import Kind, TheirError
 from relay.evidence.wire import Fixed, Raw, Struct, Text, UInt, encode
 
 DOMAIN_CERTIFICATE = b"bodycam-relay session certificate 1\n"
-DOMAIN_RECORD = b"bodycam-relay chain record 1\n"
+DOMAIN_RECORDS = {1: b"bodycam-relay chain record 1\n", 2: b"bodycam-relay chain record 2\n"}
+"""By format version of the chain: a record of one version cannot be passed off as a record of the other."""
 DOMAIN_ROLLOVER = b"bodycam-relay session rollover 1\n"
 DOMAIN_STATEMENT = b"bodycam-relay interval statement 1\n"
 DOMAIN_SUCCESSION = b"bodycam-relay key succession 1\n"
@@ -34,6 +35,23 @@ TAG = 16
 """Bytes that AES-GCM adds to a fragment."""
 
 NO_DIGEST = bytes(DIGEST)
+
+DAY_NS = 86_400_000_000_000
+LONGEST_LIFE_NS = {1: 32 * DAY_NS, 2: DAY_NS}
+"""For how long a session certificate may be valid, by format version of the chain (FORMAT.md §3.1)."""
+
+_PRIME = 2**255 - 19
+_CURVE_D = -121665 * pow(121666, -1, _PRIME) % _PRIME
+_LOW_ORDER = frozenset(
+    (
+        0,
+        1,
+        _PRIME - 1,
+        int.from_bytes(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little"),
+        int.from_bytes(bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "little"),
+    )
+)
+"""The y of the eight points of low order: under such a key, signatures can be made that hold for any message."""
 
 
 class Signer(Protocol):
@@ -86,8 +104,23 @@ def key_id(public_key: bytes) -> bytes:
     return sha256(public_key)
 
 
+def is_weak(public_key: bytes) -> bool:
+    """Return whether a public key proves nothing: a point of low order, or not the canonical encoding of a point (RFC 8032)."""
+    y = int.from_bytes(public_key, "little") & (1 << 255) - 1
+    return y >= _PRIME or y in _LOW_ORDER
+
+
+def is_point(public_key: bytes) -> bool:
+    """Return whether a public key decodes to a point of the curve (RFC 8032 §5.1.3); half of all 32 bytes do not."""
+    y = int.from_bytes(public_key, "little") & (1 << 255) - 1
+    numerator, denominator = y * y - 1, _CURVE_D * y * y + 1
+    return y < _PRIME and pow(numerator * denominator, (_PRIME - 1) // 2, _PRIME) in (0, 1)
+
+
 def signature_holds(public_key: bytes, message: bytes, signature: bytes) -> bool:
-    """Return whether an Ed25519 signature holds; False for a public key that is no point on the curve."""
+    """Return whether an Ed25519 signature holds; False for a weak public key, or one that is no point on the curve."""
+    if is_weak(public_key):
+        return False
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except (InvalidSignature, ValueError):
@@ -118,6 +151,11 @@ class SessionCertificate:
     def issued_by(self, public_key: bytes) -> bool:
         """Return whether `public_key` (32 bytes) issued this certificate."""
         return self.issuer == key_id(public_key) and signature_holds(public_key, self.signed_bytes(), self.signature)
+
+    @property
+    def life_ns(self) -> int:
+        """For how long it is valid."""
+        return self.not_after_ns - self.not_before_ns
 
     def covers(self, utc_ns: int) -> bool:
         """Return whether the certificate is valid at that time (UTC nanoseconds)."""

@@ -41,8 +41,11 @@ MODULES = (
     "relay.evidence.chain",
     "relay.evidence.statement",
     "relay.evidence.boxes",
+    "relay.evidence.axis",
+    "relay.evidence.codes_of_keys",
     "relay.evidence.codes",
     "relay.evidence.verdict",
+    "relay.evidence.office",
     "relay.evidence.findings",
     "relay.evidence.container",
     "relay.evidence.search",
@@ -175,10 +178,29 @@ def _source(name: str) -> str:
 
 
 def key_argument(text: str, read: Callable[[bytes], bytes]) -> bytes:
-    """Return a key given as 64 hex digits or as the name of a file; raises TheirError or OSError."""
-    if len(text) == 64 and all(letter in "0123456789abcdefABCDEF" for letter in text):
-        return bytes.fromhex(text)
-    return read(Path(text).read_bytes())
+    """Return a key given as the name of a file, or itself in hex digits or base64; raises TheirError or OSError."""
+    if _is_there(Path(text)):
+        return read(Path(text).read_bytes())
+    if not text.strip():
+        raise TheirError(Kind.INVALID, "--key: it is empty")
+    try:
+        return read(text.encode())
+    except TheirError as error:
+        raise TheirError(error.kind, f"--key: there is no such file, and as a key it is refused: {error.detail}") from None
+
+
+def lies_within(key: str | Path, path: Path) -> bool:
+    """Return whether a key is a file within the folder that is to be judged: then it came with the recording."""
+    file = Path(key)
+    return _is_there(file) and any(each.is_relative_to(path.resolve()) for each in (file.absolute(), file.resolve()))
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether something has this name; False for a text that can be no name."""
+    try:
+        return path.exists() and str(path) != "."
+    except (OSError, ValueError):
+        return False
 
 
 def recording_key_argument(text: str) -> bytes:
@@ -244,8 +266,9 @@ def _judge(options: argparse.Namespace, open_reader: Callable[[Path], AbstractCo
     recording_key = None if options.recording_key is None else recording_key_argument(options.recording_key)
     successions = [] if options.successions is None else successions_in(Path(options.successions).read_bytes())
     lists = [] if options.revocations is None else [Path(options.revocations).read_bytes()]
+    within = options.key is not None and lies_within(options.key, Path(options.path))
     with open_reader(Path(options.path)) as reader, closing(HashingReader(reader)) as hashing:
-        verdict = verify(hashing, public_key, recording_key, successions=successions, revocations=lists)
+        verdict = verify(hashing, public_key, recording_key, successions=successions, revocations=lists, key_within=within)
         return replace(verdict, read=hashing.finish())
 
 

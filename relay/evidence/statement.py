@@ -22,7 +22,7 @@ from relay.evidence.seal import (
     key_id,
     signature_holds,
 )
-from relay.evidence.wire import Fixed, Flag, Raw, Repeat, Struct, Text, UInt, decode, encode
+from relay.evidence.wire import Fixed, Flag, Raw, Repeat, Struct, Text, UInt, decode, encode, newer_format
 
 STATEMENT_MAGIC = b"BCRSTATE\0\1"
 SUCCESSION_MAGIC = b"BCRSUCCN\0\1"
@@ -146,6 +146,9 @@ def _revocations_bytes(revocations: Revocations) -> bytes:
 
 
 def _open(magic: bytes, codec: Struct[T], data: bytes) -> T:
+    name, version = magic[:-2], magic[-1]
+    if (newer := newer_format(data, name, version)) is not None:
+        raise newer
     if not data.startswith(magic) or len(data) > MAX_DOCUMENT:
         raise TheirError(Kind.INVALID, "byte 0: not a document of a known format version")
     return decode(codec, data[len(magic) :], len(magic))

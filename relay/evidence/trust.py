@@ -6,12 +6,13 @@ Owns: when the origin counts as proved.  Must never know: media, times of fragme
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from relay.base.errors import TheirError
-from relay.evidence.chain import Record, rollover_bytes
+from relay.base.errors import Kind, TheirError
+from relay.evidence.chain import VERSION, Record, rollover_bytes
 from relay.evidence.findings import FindingCollector
 from relay.evidence.media import Reader
+from relay.evidence.office import Offices
 from relay.evidence.records import KeyRollover, Recovery, Start
-from relay.evidence.seal import SessionCertificate, key_id, signature_holds
+from relay.evidence.seal import DAY_NS, LONGEST_LIFE_NS, SessionCertificate, is_weak, key_id, signature_holds
 from relay.evidence.statement import (
     MAX_DOCUMENT,
     MAX_SUCCESSIONS,
@@ -26,6 +27,10 @@ from relay.evidence.statement import (
 )
 from relay.evidence.verdict import Code, utc_text
 
+SLACK_NS = 1_000_000_000
+"""A document may be dated before what it names by so much: two readings of one clock."""
+_ROLE = "recorder"
+
 
 @dataclass(slots=True)
 class Trust:
@@ -36,6 +41,9 @@ class Trust:
     revoked: Mapping[bytes, Collection[bytes]] | None
     """Revoked public key (long-term or session) to the chain heads that a journal checkpoint held before; None: not known."""
     signer: str = ""
+    version: int = VERSION
+    """The format version of the chain."""
+    offices: Offices = field(default_factory=Offices)
     _keys: dict[bytes, bytes] = field(default_factory=dict)
     _used: set[bytes] = field(default_factory=set)
     _loggers: set[bytes] = field(default_factory=set)
@@ -43,9 +51,13 @@ class Trust:
     _extractor: bytes | None = None
     """The key that signed the list of the extraction."""
     _lists: list[Revocations] = field(default_factory=list)
+    _dated: list[tuple[str, int]] = field(default_factory=list)
+    """Documents about the chain, each with its file and the time of its issue."""
 
     def __post_init__(self) -> None:
         if self.public_key is not None:
+            if is_weak(self.public_key):
+                raise TheirError(Kind.INVALID, "the trusted key proves nothing: anybody can sign with it (low order)")
             self._keys[key_id(self.public_key)] = self.public_key
 
     def learn(self, reader: Reader, names: Collection[str], given: Sequence[bytes] = ()) -> None:
@@ -54,15 +66,18 @@ class Trust:
         for name in sorted(names)[:MAX_SUCCESSIONS]:
             try:
                 successions.append(read_succession(reader.read(name, 0, MAX_DOCUMENT + 1)))
-            except TheirError:
-                self.collector.add(Code.NOT_COVERED, file=name)
-        for _ in successions:
-            for succession in successions:
+            except TheirError as error:
+                self.collector.add(_unread(error), file=name)
+        holding = [succession for succession in successions if succession_holds(succession)]
+        for _ in holding:
+            for succession in holding:
                 self._learn(succession)
+        for succession in holding:
+            self.offices.learn(succession)
 
     def _learn(self, succession: Succession) -> None:
         old, new = key_id(succession.old_key), key_id(succession.new_key)
-        if new in self._keys and old not in self._keys and succession_holds(succession):
+        if new in self._keys and old not in self._keys:
             self._keys[old] = succession.old_key
             self.collector.add(Code.SUCCESSION, key=old.hex(), by=new.hex())
 
@@ -72,8 +87,9 @@ class Trust:
         if beside is not None:
             try:
                 self._lists.append(read_revocations(beside))
-            except TheirError:
-                self.collector.add_once(Code.REVOCATIONS_FOREIGN)
+            except TheirError as error:
+                newer = _unread(error) is Code.NEWER_FORMAT
+                self.collector.add_once(Code.REVOCATIONS_NEWER if newer else Code.REVOCATIONS_FOREIGN)
 
     def known_keys(self) -> list[bytes]:
         """Return the trusted key and the keys before it that successions lead to."""
@@ -99,6 +115,7 @@ class Trust:
     def _certificate(self, sequence: int, certificate: SessionCertificate) -> None:
         self.signer = self.signer or certificate.issuer.hex()
         self._used.add(certificate.session_key)
+        self._judge_form(sequence, certificate)
         key = self._keys.get(certificate.issuer)
         if self.public_key is None:
             self.collector.add_once(Code.NO_PUBLIC_KEY, key=certificate.issuer.hex())
@@ -109,32 +126,63 @@ class Trust:
             self.collector.add(Code.BAD_CERTIFICATE, record=sequence, key=certificate.issuer.hex())
         else:
             self._used.add(key)
+            self._in_office(key, certificate.not_before_ns, 0)
+
+    def _judge_form(self, sequence: int, certificate: SessionCertificate) -> None:
+        """Judge role and life of a certificate, whoever issued it."""
+        if certificate.role != _ROLE:
+            self.collector.add(Code.CERTIFICATE_ROLE, record=sequence, role=certificate.role)
+        days, most = f"{certificate.life_ns / DAY_NS:.1f}", LONGEST_LIFE_NS[self.version]
+        if certificate.life_ns > most:
+            self.collector.add(Code.CERTIFICATE_LONG, record=sequence, days=days, most=most // DAY_NS)
+        elif certificate.life_ns > DAY_NS:
+            self.collector.add_once(Code.CERTIFICATE_LASTING, days=days)
+
+    def _in_office(self, key: bytes, utc_ns: int, grace_ns: int) -> None:
+        """Check that a long-term key was in office at that time."""
+        fault = self.offices.fault(key, utc_ns, grace_ns)
+        if fault is not None:
+            code, since = fault
+            self.collector.add_once(code, key=key_id(key).hex(), since=since, at=utc_text(utc_ns))
 
     def time(self, sequence: int, certificate: SessionCertificate, utc_ns: int, fragment: int | None = None) -> None:
-        """Check that the time of a record lies within the validity of its signer's certificate."""
+        """Check that the time of a record lies within its signer's certificate, and within the office of the key above it."""
         if not certificate.covers(utc_ns):
             self.collector.add_once(Code.CERTIFICATE_LIFE, fragment, record=sequence, at=utc_text(utc_ns))
+        key = self._keys.get(certificate.issuer)
+        if key is not None:
+            self._in_office(key, utc_ns, LONGEST_LIFE_NS[self.version])
 
     def statement(self, statement: Statement) -> None:
         """Judge the signature of an interval's statement."""
+        self._dated.append(("statement", statement.issued_ns))
         key = self._keys.get(statement.issuer)
         if key is None or not statement_holds(statement, key):
             self.collector.add(Code.STATEMENT_FOREIGN)
         else:
             self._used.add(key)
+            self._in_office(key, statement.issued_ns, DAY_NS)
 
-    def extraction(self, issuer: bytes, holds: Callable[[bytes], bool]) -> bool:
+    def extraction(self, issuer: bytes, issued_ns: int, holds: Callable[[bytes], bool]) -> bool:
         """Judge the signature of an extraction's list, which `holds` checks; return whether a trusted key made it."""
         key = self._keys.get(issuer)
         if key is None or not holds(key):
             self.collector.add(Code.EXTRACTION_FOREIGN)
             return False
         self._extractor = key
+        self._dated.append(("extraction", issued_ns))
+        self._in_office(key, issued_ns, DAY_NS)
         return True
 
-    def revocations(self, head: bytes) -> None:
-        """Judge the keys used: a revoked key vouches only for a head that a checkpoint held before the revocation."""
-        revoked = {**self._listed(head), **(self.revoked or {})}
+    def revocations(self, head: bytes, latest_ns: int) -> None:
+        """Judge dates of documents, then keys: a revoked one vouches only for a head that a checkpoint held before.
+
+        `latest_ns`: the latest time of the chain.
+        """
+        for name, issued_ns in self._dated:
+            if issued_ns < latest_ns - SLACK_NS:
+                self.collector.add(Code.DOCUMENT_EARLY, file=name, at=utc_text(issued_ns), until=utc_text(latest_ns))
+        revoked = {**self._listed(head, latest_ns), **(self.revoked or {})}
         for key in sorted(self._used & set(revoked)):
             if head not in revoked[key]:
                 self.collector.add(Code.KEY_REVOKED, key=key_id(key).hex())
@@ -144,11 +192,11 @@ class Trust:
         if self._loggers & set(revoked):
             self.collector.add(Code.JOURNAL_REVOKED)
 
-    def _listed(self, head: bytes) -> dict[bytes, frozenset[bytes]]:
+    def _listed(self, head: bytes, latest_ns: int) -> dict[bytes, frozenset[bytes]]:
         """Return the keys on any list; the head is attested only where every list that names the key says so."""
         if self.public_key is None:
             return {}
-        lists = [each for each in self._lists if self._believed(each, head, self.public_key)]
+        lists = [each for each in self._lists if self._believed(each, head, self.public_key) and self._in_time(each, latest_ns)]
         found: dict[bytes, frozenset[bytes]] = {}
         for revoked in (revoked for each in lists for revoked in each.keys):
             heads = frozenset({head} if revoked.attested else ())
@@ -167,3 +215,15 @@ class Trust:
             self.collector.add_once(Code.REVOCATIONS_FOREIGN)
             return False
         return key == public_key
+
+    def _in_time(self, listing: Revocations, latest_ns: int) -> bool:
+        """Whether a list is not older than the chain that it is about: such a list cannot know its head."""
+        if listing.issued_ns >= latest_ns - SLACK_NS:
+            return True
+        self.collector.add_once(Code.REVOCATIONS_EARLY, at=utc_text(listing.issued_ns), until=utc_text(latest_ns))
+        return False
+
+
+def _unread(error: TheirError) -> Code:
+    """Return the note about a document beside the chain that cannot be read."""
+    return Code.NEWER_FORMAT if error.kind is Kind.UNSUPPORTED else Code.NOT_COVERED

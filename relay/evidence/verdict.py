@@ -99,6 +99,8 @@ class Verdict:
     """The genuine record that closes the chain, None where there is none."""
     read: Readings | None = None
     """What was read, where that was digested (`readings.HashingReader`)."""
+    trusted: str = ""
+    """Fingerprint (SHA-256, hex) of the public key that was given; empty where none was."""
 
     @property
     def exit_code(self) -> int:
@@ -122,6 +124,7 @@ class Verdict:
             "notes": _plain(self.notes),
             "untold": self.omitted,
             "signer": self.signer,
+            "trusted_key": self.trusted,
             "start_ns": self.start_ns,
             "end_ns": self.end_ns,
             "fragments": self.fragments,

@@ -8,24 +8,26 @@ The rules are FORMAT.md §7.  Parts: `order` (signatures and sequence), `trust` 
 `derived` (remuxed copies).
 """
 
+import contextlib
 import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relay.base.errors import Kind, TheirError
-from relay.evidence.chain import MAX_RECORD, PREAMBLE, Record, parse_record, record_length
+from relay.evidence.chain import MAX_RECORD, PREAMBLE, Record, parse_record, record_length, version_of
 from relay.evidence.container import report_oddities
 from relay.evidence.continuity import Continuity, Scope
 from relay.evidence.derived import Derived
 from relay.evidence.extraction import EXTRACTION, ExtractionCheck
 from relay.evidence.findings import FindingCollector
 from relay.evidence.journal_proofs import JOURNAL, JournalProofs
+from relay.evidence.keys import public_key_from
 from relay.evidence.lipsync import Shift, sound_shifts
 from relay.evidence.media import MAX_FRAGMENT, MediaCheck, Reader, SubfolderReader, Submit, WatchedReader, run_inline
 from relay.evidence.order import Order
 from relay.evidence.records import Body, End, Gap, KeyRollover, Link, Original, Recovery, Start
-from relay.evidence.seal import SessionCertificate
+from relay.evidence.seal import SessionCertificate, key_id
 from relay.evidence.statement import MAX_DOCUMENT, Statement, read_statement
 from relay.evidence.trust import Trust
 from relay.evidence.verdict import Axis, Code, Form, Mark, Verdict, utc_text
@@ -33,6 +35,8 @@ from relay.evidence.verdict import Axis, Code, Form, Mark, Verdict, utc_text
 CHAIN = "chain"
 STATEMENT = "statement"
 REVOCATIONS = "revocations"
+MAX_KEY_BESIDE = 4096
+"""Bytes; a longer file beside the chain is not searched for the trusted key."""
 _CHUNK = 1 << 20
 _SEGMENT = re.compile(r"\d{5}\.(seg|mp4)")
 _PLAYABLE = re.compile(r"(?:.*/)?[^/]+\.(mp4|m4v|mov)", re.IGNORECASE)
@@ -52,6 +56,7 @@ def verify(
     successions: Sequence[bytes] = (),
     revoked: Mapping[bytes, Collection[bytes]] | None = None,
     revocations: Sequence[bytes] = (),
+    key_within: bool = False,
     progress: Progress | None = None,
     submit: Submit = run_inline,
 ) -> Verdict:
@@ -62,6 +67,7 @@ def verify(
     `successions`: encoded successions (FORMAT.md §6), besides those in the reader; raises TheirError where one is malformed.
     `revoked`: for each revoked public key, the chain heads that a journal checkpoint held before its revocation.  Where it is
     None, a list beside the recording or in `revocations` is used (FORMAT.md §6a); without any list there is a note.
+    `key_within`: the public key was read from a file within what is judged, which is a finding.
     `submit`: runs the comparison of a fragment, for example on another core (`ThreadPoolExecutor.submit`).
     Raises TheirError where nothing can be read as a recording, and OSError or UnreadableError where a file that is there cannot
     be read (exit code 2).
@@ -71,9 +77,10 @@ def verify(
     if CHAIN not in names:
         return _without_chain(names)
     form = _form(names, recording_key)
-    verdict = _Verification(
-        reader, names, form, public_key, recording_key, successions, revocations, revoked, progress, submit
-    ).run()
+    judging = _Verification(reader, names, form, public_key, recording_key, successions, revocations, revoked, progress, submit)
+    if key_within:
+        judging.collector.add(Code.KEY_FROM_RECORDING)
+    verdict = judging.run()
     if watched.failure is not None:
         raise watched.failure
     return verdict
@@ -119,8 +126,7 @@ def read_records(reader: Reader, collector: FindingCollector) -> Iterator[Record
 
     Raises TheirError where its first bytes are not those of a chain.
     """
-    if reader.read(CHAIN, 0, len(PREAMBLE)) != PREAMBLE:
-        raise TheirError(Kind.INVALID, "byte 0: not a chain of a known format version")
+    version = version_of(reader.read(CHAIN, 0, len(PREAMBLE)))
     position, base, buffer, size = len(PREAMBLE), 0, b"", reader.size(CHAIN)
     while True:
         at = position - base
@@ -132,12 +138,19 @@ def read_records(reader: Reader, collector: FindingCollector) -> Iterator[Record
             length = record_length(buffer[at : at + 3], position)
             if at + length > len(buffer):
                 raise TheirError(Kind.INVALID, f"byte {position}: record of {length} bytes, {len(buffer) - at} left")
-            record = parse_record(buffer[at : at + length], position)
+            record = parse_record(buffer[at : at + length], position, version)
         except TheirError as error:
             collector.add(Code.CHAIN_UNREADABLE, why=error.detail)
             return
         yield record
         position += length
+
+
+def _holds_key(reader: Reader, name: str, public_key: bytes) -> bool:
+    """Return whether a file is a copy of the trusted key."""
+    with contextlib.suppress(TheirError, OSError):
+        return reader.size(name) <= MAX_KEY_BESIDE and public_key_from(reader.read(name, 0, MAX_KEY_BESIDE)) == public_key
+    return False
 
 
 @dataclass(slots=True)
@@ -164,6 +177,8 @@ class _Verification:
     plain_bytes: int = 0
     stored_bytes: int = 0
     head: bytes = b""
+    latest_ns: int = 0
+    """The latest time in the chain that is not suspect: a document about the chain cannot be older."""
     order: Order = field(init=False)
     trust: Trust = field(init=False)
     journal: JournalProofs = field(init=False)
@@ -177,6 +192,7 @@ class _Verification:
         self.order = Order(self.collector)
         self.trust = Trust(self.collector, self.public_key, self.revoked)
         self.journal = JournalProofs(self.collector, self.trust)
+        self.trust.version = version_of(self.reader.read(CHAIN, 0, len(PREAMBLE)))
         self.media = MediaCheck(self.reader, self.collector, self.form, self.recording_key, self.submit)
         self.extraction = ExtractionCheck(self.reader, self.names, self.collector)
         self._total = sum(self.reader.size(name) for name in self.names)
@@ -205,6 +221,8 @@ class _Verification:
             try:
                 self.statement = read_statement(self.reader.read(STATEMENT, 0, MAX_DOCUMENT + 1))
             except TheirError as error:
+                if error.kind is Kind.UNSUPPORTED:
+                    raise
                 self.collector.add(Code.STATEMENT_MISMATCH, why=error.detail)
             else:
                 self.trust.statement(self.statement)
@@ -256,8 +274,11 @@ class _Verification:
 
     def _closing(self, record: Record, body: End | Recovery) -> None:
         certificate = body.certificate if isinstance(body, Recovery) else self.certificate
+        at_ns = body.recovered_ns if isinstance(body, Recovery) else body.end_ns
         if certificate is not None:
-            self.trust.time(record.sequence, certificate, body.recovered_ns if isinstance(body, Recovery) else body.end_ns)
+            self.trust.time(record.sequence, certificate, at_ns)
+        if not (self.times.suspect or (isinstance(body, Recovery) and body.clock_suspect)):
+            self.latest_ns = max(self.latest_ns, at_ns)
 
     def _link(self, record: Record, link: Link) -> None:
         rule = self._broken_rule(link)
@@ -268,6 +289,8 @@ class _Verification:
         self.plain_bytes += link.plain_length
         self.stored_bytes += link.stored_length
         self.times.link(link)
+        if not link.clock_suspect:
+            self.latest_ns = max(self.latest_ns, link.arrival_end_ns)
         if self.times.scope.omits(link):
             self.collector.add_once(
                 Code.STATEMENT_MISMATCH, why=f"fragment {link.fragment} lies in the interval but is left out"
@@ -345,7 +368,7 @@ class _Verification:
         if self.form is Form.DERIVED:
             self.collector.add(Code.DERIVED_ONLY)
         self.journal.judge(self.start, self.statement, self.head)
-        self.trust.revocations(self.head)
+        self.trust.revocations(self.head, self.latest_ns)
         self.extraction.finish(self.start.recording if self.start else None, self.head)
         self._missing()
         report_oddities(self.reader.oddities(), self.reader.names(), self.collector)
@@ -402,6 +425,8 @@ class _Verification:
                     self.collector.add(Code.NOT_LISTED, file=name)
             elif name not in documents and name.split("-")[0] != "succession":
                 self.collector.add(Code.NOT_COVERED, file=name)
+            if self.public_key is not None and _holds_key(self.reader, name, self.public_key):
+                self.collector.add_once(Code.KEY_BESIDE, file=name)
 
     # --- adding up ----------------------------------------------------------------------------------------------------
 
@@ -427,6 +452,7 @@ class _Verification:
             head=self.head.hex(),
             start=self.start,
             close=self.close,
+            trusted="" if self.public_key is None else key_id(self.public_key).hex(),
         )
 
     def _integrity(self) -> str:

@@ -19,6 +19,18 @@ E = TypeVar("E", bound=Enum)
 
 U64_MAX = (1 << 64) - 1
 _FLAGS = (b"\0", b"\1")
+_VERSION = 2
+"""Bytes of a format version, behind a file's magic."""
+
+
+def newer_format(data: bytes, magic: bytes, newest: int) -> TheirError | None:
+    """Return the error for a file that begins with `magic` and a version later than `newest`; None where it does not."""
+    version = int.from_bytes(data[len(magic) : len(magic) + _VERSION], "big")
+    if not data.startswith(magic) or version <= newest:
+        return None
+    what = magic.decode("ascii")
+    detail = f"newer format: {what} of version {version}, this verifier reads up to {newest}; use a newer verifier"
+    return TheirError(Kind.UNSUPPORTED, detail)
 
 
 class Cursor:

@@ -31,7 +31,7 @@ GAUGES = {
     "relay_http_connections": "HTTP connections open (without the console's)",
     "relay_http_connections_max": "HTTP connections that may be open at once",
     "relay_cpu_seconds": "CPU seconds used by a process",
-    "relay_session_seconds": "seconds until a recorder's session certificate ends; renewed weekly, with 24 days left",
+    "relay_session_seconds": "seconds until a recorder's session certificate ends; renewed with 12 h left",
     "relay_disk_free_bytes": "bytes free for recordings where the vault is",
     "relay_disk_full_in_seconds": "seconds until no byte is free at the present rate; absent while free space does not shrink",
     "relay_disk_troubled": "1 while the disk does not accept recordings (slow, full, gone, read-only)",

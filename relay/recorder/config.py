@@ -22,7 +22,7 @@ class RecorderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vault: str
     """Folder of the recordings, one folder each."""
     session_seed: bytes
-    """Ed25519 private key (RFC 8032, 32 bytes) for the life of this process; `store.keyring.Keyring.issue_session` makes it."""
+    """Ed25519 private key (RFC 8032, 32 bytes) until control hands over another (`SessionRenew`); in no file."""
     session_certificate: bytes
     """Certificate of that key by the relay's long-term key, as `evidence.chain` encodes it."""
     control_pass: bytes

@@ -70,9 +70,25 @@ O_CODES = set(
         "journal_proof_false",
         "journal_foreign",
         "journal_revoked",
+        "weak_key",
+        "certificate_role",
+        "certificate_long",
+        "key_early",
+        "key_retired",
+        "revocations_early",
+        "revocations_newer",
     ]
 )
-T_CODES = {"certificate_life", "clock_back", "retimed", "derived_time"}
+T_CODES = {"certificate_life", "clock_back", "retimed", "derived_time", "document_early"}
+DAY = 86_400 * S
+P = 2**255 - 19
+WEAK = {
+    0,
+    1,
+    P - 1,
+    int.from_bytes(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little"),
+    int.from_bytes(bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "little"),
+}
 
 
 class Bad(Exception):
@@ -83,12 +99,24 @@ def sha(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
+def weak(key: bytes) -> bool:
+    number = int.from_bytes(key, "little") % 2**255
+    return number >= P or number in WEAK
+
+
 def signed(key: bytes, message: bytes, signature: bytes) -> bool:
+    if weak(key):
+        return False
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def later(data: bytes, magic: bytes) -> bool:
+    """Whether a document is of a later version than this checker knows."""
+    return data[:8] == magic and int.from_bytes(data[8:10], "big") > 1
 
 
 # --- §2 ---------------------------------------------------------------------------------------------------------------
@@ -170,6 +198,7 @@ N32 = 2**32 - 1
 @dataclass
 class Cert:
     key: bytes
+    role: str
     begin: int
     end: int
     issuer: bytes
@@ -182,9 +211,9 @@ class Cert:
 
 def cert(r: In) -> Cert:
     at = r.at
-    key, _, _, begin, end, issuer = r.raw(32), r.text(16), r.var(65535), r.u(8), r.u(8), r.raw(32)
+    key, role, _, begin, end, issuer = r.raw(32), r.text(16), r.var(65535), r.u(8), r.u(8), r.raw(32)
     body = r.data[at : r.at]
-    return Cert(key, begin, end, issuer, r.raw(64), body)
+    return Cert(key, role, begin, end, issuer, r.raw(64), body)
 
 
 def start(r: In) -> dict[str, Any]:
@@ -273,8 +302,10 @@ class Rec:
     def head(self) -> bytes:
         return sha(self.raw)
 
+    version: int
+
     def holds(self, key: bytes) -> bool:
-        return signed(key, b"bodycam-relay chain record 1\n" + self.raw[:-64], self.raw[-64:])
+        return signed(key, b"bodycam-relay chain record %d\n" % self.version + self.raw[:-64], self.raw[-64:])
 
 
 def records(chain: bytes) -> Iterator[Rec]:
@@ -291,7 +322,7 @@ def records(chain: bytes) -> Iterator[Rec]:
         sequence, previous, (kind, read) = r.var(N32), r.raw(32), TYPES[code]
         body = read(r)
         r.done()
-        yield Rec(kind, sequence, previous, body, raw)
+        yield Rec(kind, sequence, previous, body, raw, chain[9])
         at += 3 + length
 
 
@@ -317,15 +348,21 @@ class Check:
     suspect: bool = False
     all_revoked: set[bytes] = field(default_factory=set)
     where: dict[int, tuple[str, int]] = field(default_factory=dict)
+    version: int = 0
+    offices: dict[bytes, tuple[int | None, int | None]] = field(default_factory=dict)
 
     def run(self) -> tuple[int, str, str, str, str, str]:
         chain = self.files["chain"]
-        if chain[:10] != b"BCRCHAIN\0\1":
-            raise Bad("magic")
+        if chain[:8] != b"BCRCHAIN" or chain[8:10] not in (b"\0\1", b"\0\2"):
+            raise Bad("magic or a newer format")
+        self.version = chain[9]
+        if self.trusted is not None and weak(self.trusted):
+            raise Bad("weak key")
         keys = self.keys()
         if "statement" in self.files:
             self.read_statement(keys)
         self.order(chain)
+        self.in_time(keys)
         self.certificates(keys)
         self.extraction(keys)
         self.ends()
@@ -338,18 +375,69 @@ class Check:
         if self.trusted is None:
             return {}
         keys = {sha(self.trusted): self.trusted}
+        holding = []
         for _ in range(9):
             for name, data in self.files.items():
                 if name.startswith("succession-") and data[:10] == b"BCRSUCCN\0\1" and len(data) <= 4096:
                     r = In(data[10:])
-                    old, new, _, _ = r.raw(32), r.raw(32), r.u(8), r.text(200)
+                    old, new, at, _ = r.raw(32), r.raw(32), r.u(8), r.text(200)
                     body = b"bodycam-relay key succession 1\n" + data[10 : 10 + r.at]
-                    if sha(new) in keys and signed(old, body, r.raw(64)) and signed(new, body, r.raw(64)):
+                    if not (signed(old, body, r.raw(64)) and signed(new, body, r.raw(64))):
+                        continue
+                    holding.append((old, new, at))
+                    if sha(new) in keys:
                         keys[sha(old)] = old
+        for key in keys.values():
+            begins = [at for _, new, at in holding if new == key]
+            finishes = [at for old, _, at in holding if old == key]
+            self.offices[key] = max(begins, default=None), min(finishes, default=None)
         return keys
+
+    # §7.2: offices
+    def office(self, key: bytes | None, at: int, grace: int) -> None:
+        begin, finish = self.offices.get(key or b"", (None, None))
+        if begin is not None and at < begin - DAY:
+            self.findings.add("key_early")
+        if finish is not None and at > finish + grace:
+            self.findings.add("key_retired")
+
+    # §7.2: what is dated, and for how long certificates live
+    def in_time(self, keys: dict[bytes, bytes]) -> None:
+        most = DAY if self.version == 2 else 32 * DAY
+        last: Cert | None = None
+        for rec in self.good:
+            if "cert" in rec.body:
+                last = c = rec.body["cert"]
+                if c.role != "recorder":
+                    self.findings.add("certificate_role")
+                if c.end - c.begin > most:
+                    self.findings.add("certificate_long")
+                body = b"bodycam-relay session certificate 1\n" + c.body
+                if c.issuer in keys and signed(keys[c.issuer], body, c.signature):
+                    self.office(keys[c.issuer], c.begin, 0)
+            if "time" in rec.body and last is not None:
+                self.office(keys.get(last.issuer), rec.body["time"], most)
+        s = self.statement
+        if s is not None and s["issued"] < self.latest() - S:
+            self.findings.add("document_early")
+        if s is not None and "statement_foreign" not in self.findings:
+            self.office(keys[s["issuer"]], s["issued"], DAY)
+
+    def latest(self) -> int:
+        """The chain's latest time (§7.2)."""
+        links = [rec.body for rec in self.good if rec.kind == "link"]
+        media = [one for one in links if not one["init"]]
+        times = [one["time"] + one["span"] for one in links if not one["suspect"]]
+        closing = [rec.body for rec in self.good if rec.kind in ("end", "recovery")]
+        for body in closing:
+            if not (media and media[-1]["suspect"]) and not body.get("cause", "").endswith("; clock suspect"):
+                times.append(body["time"])
+        return max(times, default=0)
 
     def read_statement(self, keys: dict[bytes, bytes]) -> None:
         data = self.files["statement"]
+        if later(data, b"BCRSTATE"):
+            raise Bad("newer format")
         try:
             r = In(data[10:])
             out: dict[str, Any] = {"recording": r.text(64), "head": r.raw(32), "from": r.u(8), "to": r.u(8)}
@@ -379,6 +467,8 @@ class Check:
         previous: bytes | None = bytes(32)
         foreign = closed = False
         for place, rec in enumerate(every):
+            if "cert" in rec.body and weak(rec.body["cert"].key):
+                self.findings.add("weak_key")
             if place == 0 and rec.kind == "start":
                 key = rec.body["cert"].key
             if place == 0 and rec.kind != "start":
@@ -462,7 +552,7 @@ class Check:
             if data[:10] != b"BCREXTRA\0\1" or len(data) > 65536:
                 raise Bad("extraction")
             r = In(data[10:])
-            recording, head, _ = r.text(64), r.raw(32), r.u(8)
+            recording, head, issued = r.text(64), r.raw(32), r.u(8)
             for _ in range(r.var(200)):
                 name = r.text(200).encode()
                 if files and name <= max(files):
@@ -477,6 +567,9 @@ class Check:
         except Bad:
             self.findings.add("extraction_foreign")
             return
+        if issued < self.latest() - S:
+            self.findings.add("document_early")
+        self.office(keys[issuer], issued, DAY)
         if keys[issuer] in self.all_revoked:
             self.findings.add("extraction_revoked")
         begin = next((rec.body for rec in self.good if rec.kind == "start"), None)
@@ -502,12 +595,15 @@ class Check:
     # §6a
     def listed(self, keys: dict[bytes, bytes]) -> dict[bytes, bool]:
         data = self.files.get("revocations")
+        if data is not None and later(data, b"BCRREVOK"):
+            self.findings.add("revocations_newer")
+            return {}
         if data is None or self.trusted is None:
             return {}
         found: dict[bytes, bool] = {}
         try:
             r = In(data[10:])
-            head, _, issuer = r.raw(32), r.u(8), r.raw(32)
+            head, issued, issuer = r.raw(32), r.u(8), r.raw(32)
             for _ in range(r.var(100)):
                 key = r.raw(32)
                 if found and key <= max(found):
@@ -521,7 +617,12 @@ class Check:
         except Bad:
             self.findings.add("revocations_foreign")
             return {}
-        return found if keys[issuer] == self.trusted else {}
+        if keys[issuer] != self.trusted:
+            return {}
+        if issued < self.latest() - S:
+            self.findings.add("revocations_early")
+            return {}
+        return found
 
     # §7.1, §7.5: the ends
     def ends(self) -> None:

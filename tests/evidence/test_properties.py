@@ -12,12 +12,12 @@ from relay.evidence.report import report
 from relay.evidence.statement import sign_revocations
 from relay.evidence.verdict import Code
 from relay.evidence.verify import verify
-from tests.support.recordings import LONGTERM, RECORDING_KEY, T0, MemoryReader, build
+from tests.support.recordings import DAY, LONGTERM, RECORDING_KEY, T0, MemoryReader, build
 
 BUILT = build("SIPPGPKPIPAE")
 FOLDER = {**BUILT.files, "note.txt": b"handed over on 2 January"}
 REVOKED = {bytes([number]) * 32: frozenset[bytes]() for number in (1, 2)}
-LIST = sign_revocations(LONGTERM, head=BUILT.records()[-1].head, issued_ns=T0, revoked=REVOKED)
+LIST = sign_revocations(LONGTERM, head=BUILT.records()[-1].head, issued_ns=T0 + DAY, revoked=REVOKED)
 EXPORT = {**BUILT.export(3, 5), "verify.py": b"print()", "revocations": LIST}
 HARMLESS = {"note.txt", "verify.py"}
 

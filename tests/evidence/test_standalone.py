@@ -11,7 +11,7 @@ import pytest
 from relay.evidence.standalone import single_file
 from relay.evidence.statement import sign_revocations
 from tests.evidence.vectors import VECTORS
-from tests.support.recordings import LONGTERM, RECORDING_KEY, build
+from tests.support.recordings import DAY, LONGTERM, RECORDING_KEY, T0, build
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_as_a_process_it_is_given_a_list_of_revoked_keys(verifier: Path, tmp_pat
     folder, key = built.write(tmp_path / "rec"), LONGTERM.public_key.hex()
     said = run(str(verifier), str(folder), "--key", key, "--lang", "en")
     assert (said.returncode, "revocation was not checked" in plain(said.stdout)) == (0, True)
-    listing = sign_revocations(LONGTERM, head=built.records()[-1].head, issued_ns=0, revoked={LONGTERM.public_key: ()})
+    listing = sign_revocations(LONGTERM, head=built.records()[-1].head, issued_ns=T0 + DAY, revoked={LONGTERM.public_key: ()})
     (tmp_path / "list").write_bytes(listing)
     said = run(str(verifier), str(folder), "--key", key, "--lang", "en", "--revocations", str(tmp_path / "list"))
     assert (said.returncode, "is revoked" in plain(said.stdout)) == (1, True)

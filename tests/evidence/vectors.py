@@ -949,7 +949,7 @@ VECTORS: list[Vector] = [
     Vector(
         "a chain of a later version",
         "SIPPE",
-        stored(lambda b, f: f.update({"chain": b["chain"] if False else b"BCRCHAIN\0\2" + f["chain"][10:]})),
+        stored(lambda b, f: f.update({"chain": b"BCRCHAIN\0\3" + f["chain"][10:]})),
         "unreadable",
         "",
     ),
@@ -993,6 +993,7 @@ from tests.evidence import (  # noqa: E402  (they need the above)
     vectors_copy,
     vectors_documents,
     vectors_journal,
+    vectors_keys,
     vectors_tail,
 )
 
@@ -1001,3 +1002,4 @@ VECTORS += vectors_containers.VECTORS
 VECTORS += vectors_journal.VECTORS
 VECTORS += vectors_copy.VECTORS
 VECTORS += vectors_tail.VECTORS
+VECTORS += vectors_keys.VECTORS

@@ -11,7 +11,7 @@ from relay.evidence.log_proof import Proof, proof_of, proofs_text
 from relay.evidence.seal import MemorySigner, sha256
 from relay.evidence.statement import sign_revocations, sign_succession
 from tests.evidence.vectors import Files, Tamper, Vector
-from tests.support.recordings import LONGTERM, OTHER_LONGTERM, SECOND, T0, Built, build
+from tests.support.recordings import DAY, LONGTERM, OTHER_LONGTERM, SECOND, T0, Built, build
 
 ORIGIN = "bodycam-relay/3c86a77a17619403"
 Entry = dict[str, Any]
@@ -144,7 +144,7 @@ def _succeeded(*, known: bool) -> dict[str, bytes]:
 def revoked_list(built: Built) -> bytes:
     """Return a list, by the trusted key, that revokes it and attests the chain."""
     head = built.records()[-1].head
-    return sign_revocations(LONGTERM, head=head, issued_ns=T0, revoked={LONGTERM.public_key: [head]})
+    return sign_revocations(LONGTERM, head=head, issued_ns=T0 + DAY, revoked={LONGTERM.public_key: [head]})
 
 
 def left_over(data: bytes) -> bytes:

@@ -161,7 +161,7 @@ async def feed(tap: Connection, recording: str, items: list[Arrival], start: int
 
 @contextlib.asynccontextmanager
 async def recorder(place: Place, clock: ManualClock) -> AsyncIterator[tuple[Connection, Connection]]:
-    seed, certificate = Keyring(place.root / "keys").issue_session("recorder", 0, EPOCH - NS, EPOCH + 86_400 * NS)
+    seed, certificate = Keyring(place.root / "keys").issue_session("recorder", 0, EPOCH - NS, EPOCH + 86_000 * NS)
     process = Recorder(place.config(session_seed=seed, session_certificate=certificate), clock)
     task = asyncio.create_task(process.run())
     try:

@@ -43,7 +43,7 @@ class Place:
     def config(self, **changes: object) -> RecorderConfig:
         """Return a recorder's configuration with a certified session key."""
         now = time.time_ns()
-        seed, certificate = Keyring(self.root / "keys").issue_session("recorder", 0, now - 10**9, now + 10**15)
+        seed, certificate = Keyring(self.root / "keys").issue_session("recorder", 0, now - 10**9, now + 10**13)
         values: dict[str, object] = {
             "index": 0,
             "run_dir": str(self.root),

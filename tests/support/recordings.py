@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.base.errors import Kind, TheirError
-from relay.evidence.chain import ChainWriter, Record, iterate, recover, survey
+from relay.evidence.chain import VERSION, ChainWriter, Record, iterate, recover, survey
 from relay.evidence.container import Oddity
 from relay.evidence.extraction import EXTRACTION, ListedFile, sign_extraction
 from relay.evidence.records import Cause, ClockMap, Gap, Link, Original, Reason, Start, SyncSource, TrackKind
@@ -26,6 +26,9 @@ T0 = 1_767_225_600_000_000_000
 """2026-01-01T00:00:00Z."""
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
+HOUR = 3600 * SECOND
+LIFE = {1: (T0 - DAY, T0 + DAY), 2: (T0 - 2 * HOUR, T0 + 22 * HOUR)}
+"""From when to when a session certificate is valid, by format version of the chain."""
 FRAGMENT_NS = 400_000_000
 VIDEO, AUDIO = 1, 2
 FRAMES, PACKETS = 4, 20
@@ -37,10 +40,13 @@ OTHER_LONGTERM = MemorySigner(sha256(b"another relay's long-term"))
 RECORDING_KEY = sha256(b"recording key")
 
 
-def session(name: str = "session", longterm: MemorySigner = LONGTERM, **certificate: Any) -> SessionSigner:
-    """Return a deterministic session key, certified for one day around T0."""
+def session(
+    name: str = "session", longterm: MemorySigner = LONGTERM, version: int = VERSION, **certificate: Any
+) -> SessionSigner:
+    """Return a deterministic session key, certified for one day around T0 (two days in format version 1)."""
     signer = MemorySigner(sha256(name.encode()))
-    fields: dict[str, Any] = {"role": "recorder", "index": 0, "not_before_ns": T0 - DAY, "not_after_ns": T0 + DAY} | certificate
+    since, until = LIFE[version]
+    fields: dict[str, Any] = {"role": "recorder", "index": 0, "not_before_ns": since, "not_after_ns": until} | certificate
     return SessionSigner(signer, issue_certificate(longterm, signer.public_key, **fields))
 
 
@@ -207,9 +213,10 @@ class Built:
 class Builder:
     """Follows a script."""
 
-    def __init__(self, signer: SessionSigner, start: Start, frame_bytes: int) -> None:
+    def __init__(self, signer: SessionSigner, start: Start, frame_bytes: int, version: int) -> None:
         self._frame_bytes = frame_bytes
-        self._writer = ChainWriter(signer, start)
+        self._version = version
+        self._writer = ChainWriter(signer, start, version)
         self.built = Built({"chain": b""}, {}, recording=start.recording)
         self._now = start.started_ns
         self._elapsed = 0
@@ -292,14 +299,14 @@ class Builder:
         self._elapsed += 3 * SECOND
 
     def _rollover(self) -> None:
-        self._append(self._writer.rollover(session("second session")))
+        self._append(self._writer.rollover(session("second session", version=self._version)))
 
     def _end(self) -> None:
         self._append(self._writer.end(Reason.STOPPED, "op-1", self._now))
 
     def _recover(self) -> None:
         torn = survey(self.built.files["chain"])
-        signer = session("recovery session")
+        signer = session("recovery session", version=self._version)
         self._append(
             recover(
                 torn,
@@ -340,11 +347,12 @@ def build(
     signer: SessionSigner | None = None,
     frame_bytes: int = 64,
     overrides: dict[int, dict[str, Any]] | None = None,
+    version: int = VERSION,
     **start: Any,
 ) -> Built:
     """Return the recording that `script` describes; `overrides` replaces fields of links by fragment number."""
-    signer = signer or session()
-    builder = Builder(signer, start_record(signer, **start), frame_bytes)
+    signer = signer or session(version=version)
+    builder = Builder(signer, start_record(signer, **start), frame_bytes, version)
     builder.overrides = overrides or {}
     return builder.run(script)
 

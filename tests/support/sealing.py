@@ -5,7 +5,7 @@ from pathlib import Path
 
 from relay.channel.messages import Plan
 from relay.evidence.chain import Cause, Reason, TrackKind, TrackPart
-from relay.evidence.seal import MemorySigner, SessionSigner, new_session, sample_digest
+from relay.evidence.seal import DAY_NS, MemorySigner, SessionSigner, new_session, sample_digest
 from relay.evidence.verdict import Verdict
 from relay.evidence.verify import verify
 from relay.recorder.jobs import EndJob, FragmentJob, GapJob
@@ -18,8 +18,9 @@ LONG_TERM = MemorySigner(bytes(range(32, 64)))
 
 
 def session() -> SessionSigner:
-    """Return a new recorder session under `LONG_TERM`."""
-    return new_session(LONG_TERM, role="recorder", index=0, not_before_ns=0, not_after_ns=T0 * 2)
+    """Return a new recorder session under `LONG_TERM`, for the day around `T0`."""
+    since = T0 - DAY_NS // 2
+    return new_session(LONG_TERM, role="recorder", index=0, not_before_ns=since, not_after_ns=since + DAY_NS)
 
 
 def plan(recording: str = RECORDING, *, original: str = "relay", previous: str | None = None) -> Plan:

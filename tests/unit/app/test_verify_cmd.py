@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from relay.app.verify_cmd import verify
 from relay.evidence.statement import sign_revocations
-from tests.support.recordings import LONGTERM, RECORDING_KEY, build
+from tests.support.recordings import DAY, LONGTERM, OTHER_LONGTERM, RECORDING_KEY, T0, build
 
 app = typer.Typer()
 app.command()(verify)
@@ -74,7 +74,7 @@ def test_a_list_given_later_names_a_revocation(folder: Path, tmp_path: Path) -> 
     head, path = build("SIPPGPE").records()[-1].head, tmp_path / "list"
     for heads, code, words in (((), 1, "is revoked"), ((head,), 0, "revoked keys checked")):
         revoked = {LONGTERM.public_key: heads}
-        path.write_bytes(sign_revocations(LONGTERM, head=head, issued_ns=0, revoked=revoked))
+        path.write_bytes(sign_revocations(LONGTERM, head=head, issued_ns=T0 + DAY, revoked=revoked))
         result = run(folder, "--key", KEY, "--revocations", path, "--lang", "en")
         assert (result.exit_code, words in plain(result.output), "not checked" in plain(result.output)) == (code, True, False)
     path.write_bytes(b"no list")
@@ -109,7 +109,7 @@ def test_the_pinned_key_of_a_named_installation_is_the_default(
 
 
 def test_the_key_that_an_installations_settings_name_comes_before_its_own(folder: Path, data: Path, tmp_path: Path) -> None:
-    (tmp_path / "other").write_bytes(bytes(32))
+    (tmp_path / "other").write_bytes(OTHER_LONGTERM.public_key)
     (data / "settings.toml").write_text(f'[evidence]\npublic_key = "{tmp_path / "other"}"\n')
     assert run(folder, "--data", data).exit_code == 1
 

@@ -197,7 +197,7 @@ def _long_chain(house: House, recording: str, links: int) -> bytes:
     """A chain of so many fragments of this recording: a segment each 150 of them, a gap that lacks its row each 500."""
     (first, *_) = iterate(b"".join(house.vault.chain(recording)))
     assert isinstance(first.body, Start)
-    session = new_session(house.keyring.signer, role="recorder", index=0, not_before_ns=0, not_after_ns=1 << 62)
+    session = new_session(house.keyring.signer, role="recorder", index=0, not_before_ns=0, not_after_ns=1)
     writer = ChainWriter(session, replace(first.body, certificate=session.certificate))
     found = [writer.start()]
     for number in range(links):

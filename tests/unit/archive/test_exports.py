@@ -48,6 +48,7 @@ def _exports(
 
 
 async def _wanted(house: House, recording: str, first: float = 0, last: float = 60) -> ExportRequest:
+    house.clock.advance(3600)  # nobody extracts what is still to be recorded
     started = (await house.catalogue.recordings.get(recording)).started_ns
     span = (started + int(first * NS), started + int(last * NS))
     return ExportRequest(*span, "réquisition du parquet", "CPP_60-1", "OPJ Bernard", "SRPJ Rennes", "PV 12/2026")
@@ -113,7 +114,7 @@ async def test_the_signed_list_covers_every_file_that_the_chain_does_not(house: 
 async def test_an_archive_carries_the_successions_of_the_key_that_sealed_it(house: House, tmp_path: Path) -> None:
     recording, exports = await house.record(seconds=5), _exports(house, None)
     old = house.keyring.public_key
-    house.keyring.rotate_signing(5, "yearly")
+    house.keyring.rotate_signing(house.clock.utc_ns(), "yearly")
     new = house.keyring.public_key
     export = await exports.request(COMMANDER, recording, await _wanted(house, recording, 1.2, 2.8))
     with zipfile.ZipFile(io.BytesIO(await _deliver(exports, export))) as archive:
@@ -134,7 +135,7 @@ async def test_who_has_only_the_key_and_an_archive_learns_of_a_revocation(house:
     recording = await house.record(seconds=5)
     old, head = house.keyring.public_key, (await house.catalogue.recordings.get(recording)).head
     assert head is not None
-    house.keyring.rotate_signing(5, "stolen")
+    house.keyring.rotate_signing(house.clock.utc_ns(), "stolen")
     house.journal._signer = house.keyring.signer  # as the next start does: a key is changed while the relay stands still
     exports = _exports(house, None, {old: frozenset({head} if known else ())})
     export = await exports.request(COMMANDER, recording, await _wanted(house, recording))

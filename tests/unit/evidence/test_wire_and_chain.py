@@ -148,7 +148,7 @@ def test_each_record_names_the_head_before_it() -> None:
     "data",
     [
         b"",
-        PREAMBLE[:-1] + b"\2",
+        PREAMBLE[:-1] + b"\0",
         PREAMBLE + b"\0\0",
         PREAMBLE + b"\0\0\x40" + bytes(64),
         PREAMBLE + RAW[0][:-1],

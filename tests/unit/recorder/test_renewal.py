@@ -8,7 +8,7 @@ import pytest
 
 from relay.base.clock import SystemClock
 from relay.evidence.chain import KeyRollover, iterate
-from relay.evidence.seal import SessionSigner, new_session
+from relay.evidence.seal import DAY_NS, SessionSigner, new_session
 from relay.recorder.jobs import Progress, RecordingEnded, RenewKeyJob
 from relay.store.vault import CHAIN, FileOps
 from tests.support.faulty_disk import FaultyOps
@@ -42,8 +42,8 @@ def rollovers(root: Path) -> int:
 def test_a_recording_and_the_next_one_outlive_the_session_under_which_the_first_began(
     bench: Callable[[FileOps], Bench], tmp_path: Path
 ) -> None:
-    one, second = bench(FileOps()), lives(T0, 2 * T0)
-    one.put(RenewKeyJob(lives(0, T0 + 3 * STEP)))
+    one, second = bench(FileOps()), lives(T0, T0 + DAY_NS)
+    one.put(RenewKeyJob(lives(T0, T0 + 3 * STEP)))
     assert one.open() is None
     one.put(media(0), media(1), RenewKeyJob(second), RenewKeyJob(second), *(media(number) for number in range(2, 9)), finish(9))
     one.wait(RecordingEnded)
@@ -58,7 +58,7 @@ def test_without_it_what_comes_after_the_sessions_end_is_of_no_proved_time(
     bench: Callable[[FileOps], Bench], tmp_path: Path
 ) -> None:
     one = bench(FileOps())
-    one.put(RenewKeyJob(lives(0, T0 + 3 * STEP)))
+    one.put(RenewKeyJob(lives(T0, T0 + 3 * STEP)))
     assert one.open() is None
     one.put(*(media(number) for number in range(9)), finish(9))
     one.wait(RecordingEnded)
