@@ -29,12 +29,13 @@ from typing import IO, Any
 
 from relay.archive import notice
 from relay.archive.contents import content_digest
+from relay.archive.key_pictures import first_decodable
 from relay.base.codes import Code
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.chain import iterate
 from relay.evidence.extraction import EXTRACTION, MANIFEST, ListedFile
 from relay.evidence.lipsync import Shift, sound_shifts
-from relay.evidence.records import Link, TrackKind
+from relay.evidence.records import Link, Start, TrackKind
 from relay.runtime.cage import program_environment
 
 DERIVE = (sys.executable, "-m", "relay.recorder.derive")
@@ -54,29 +55,39 @@ class Selection:
     last: int
     links: tuple[Link, ...]
     shifts: tuple[Shift, ...]
+    start: Start | None
+    began_ns: int
+    """When the first of its fragments arrived."""
 
 
-def select_interval(chain: Iterable[bytes], from_ns: int, to_ns: int) -> Selection:
+def select_interval(chain: Iterable[bytes], from_ns: int, to_ns: int, read: Callable[[Link], bytes] | None = None) -> Selection:
     """Return the links of a recording within [from, to] (arrival times, UTC ns), with the init segments they need.
 
+    With `read`, which returns a link's plain bytes, it begins early enough for the first pictures to be decoded.
     Raises TheirError(NOT_FOUND) where there are none, TheirError(INVALID) where the chain cannot be read.
     """
     data = b"".join(chain)
     links: list[Link] = []
     head = b""
+    start: Start | None = None
     for record in iterate(data):
         head = record.head
-        if isinstance(record.body, Link):
+        if isinstance(record.body, Start):
+            start = record.body
+        elif isinstance(record.body, Link):
             links.append(record.body)
     inside = [link for link in links if not link.init and link.arrival_end_ns >= from_ns and link.arrival_start_ns <= to_ns]
     if not inside:
         raise TheirError(Kind.NOT_FOUND, "nothing was recorded in this interval", code=Code.INTERVAL_NOT_RECORDED)
     first, last = inside[0].fragment, inside[-1].fragment
+    if read is not None:
+        first = first_decodable(links, inside[0], read)
     touched = {link.segment for link in inside}
     # All fragments between the first and the last are included: a clock step inside must not leave fragments out.
     wanted = [link for link in links if (link.init and link.segment in touched) or first <= link.fragment <= last]
     before = [link for link in links if link.fragment <= last]
-    return Selection(data, head, first, last, tuple(wanted), sound_shifts(before))
+    began = next(link.arrival_start_ns for link in wanted if not link.init)
+    return Selection(data, head, first, last, tuple(wanted), sound_shifts(before), start, began)
 
 
 @dataclass(slots=True)
@@ -92,7 +103,7 @@ class Parts:
     verifier: bytes
     derive: Sequence[str] | None
     """Command that reads the sealed plain bytes on its standard input and writes the playable copy on its standard output;
-    it is given `--sound-shifts TICKS:NS,…`, and `--sound` where there is any."""
+    it is given `--sound-shifts TICKS:NS,…`, `--sound` where there is any, and what the copy is of."""
     sign_list: Callable[[Sequence[ListedFile]], bytes]
     """Returns the signed list of these files (`evidence.extraction`); called last, when every digest is known."""
     beside: Mapping[str, bytes] = field(default_factory=dict)
@@ -202,6 +213,11 @@ def _options(selection: Selection) -> Iterator[str]:
     yield "--sound-shifts=" + ",".join(f"{shift.since}:{shift.offset_ns}" for shift in selection.shifts)
     if any(part.kind is TrackKind.AUDIO for link in selection.links for part in link.tracks):
         yield "--sound"
+    if selection.start is not None:
+        # One argument each, with =, so that no text of a stranger can be read as an option.
+        yield f"--recording={selection.start.recording}"
+        yield f"--camera={selection.start.camera}"
+        yield f"--began-ns={selection.began_ns}"
 
 
 def _by_segment(links: Sequence[Link]) -> Iterator[tuple[int, list[Link]]]:

@@ -12,6 +12,7 @@ import hashlib
 import io
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import IO, Any, cast
 
 from relay.archive.export_zip import ExportZip, Parts, select_interval
@@ -250,7 +251,8 @@ class Exports:
         await self._catalogue.exports.update(export.export, values)
 
     def _parts(self, export: Export, row: Recording) -> Parts:
-        selection = select_interval(self._vault.chain(export.recording), export.from_ns, export.to_ns)
+        plain = partial(self._plain, export.recording)
+        selection = select_interval(self._vault.chain(export.recording), export.from_ns, export.to_ns, plain)
         statement = sign_statement(
             self._keyring.signer,
             recording=export.recording,

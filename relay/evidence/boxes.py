@@ -61,6 +61,8 @@ class TrackHeader:
     default_duration: int = 0
     default_size: int = 0
     default_entry: int = 1
+    extended: bool = False
+    """Whether there is a `trex`."""
 
 
 def box_header(data: bytes, start: int, end: int, *, origin: int = 0) -> Box:
@@ -126,7 +128,7 @@ def movie_tracks(data: bytes) -> dict[int, TrackHeader]:
         track, timescale, handler = fields.get("track", 0), fields.get("timescale", 0), fields.get("handler", b"")
         if not (isinstance(track, int) and isinstance(timescale, int) and isinstance(handler, bytes) and track and timescale):
             raise fail(0, "a track without id or timescale")
-        found[track] = TrackHeader(track, timescale, handler, *extends.get(track, (0, 0, 1)))
+        found[track] = TrackHeader(track, timescale, handler, *extends.get(track, (0, 0, 1)), track in extends)
     return found
 
 

@@ -6,7 +6,7 @@ Must never know: signatures, how boxes are laid out.  A copy is never an origina
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 
 from relay.base.errors import RelayError, TheirError
 from relay.evidence.boxes import movie_tracks, walk
@@ -211,9 +211,10 @@ class Derived:
         """Compare when samples are shown; the copy may begin at another time, but must keep the pace."""
         shown = [track.shown_ns(sample.time + sample.shift) for sample, track in placed]
         before = self._last.get(part.kind)
-        behind = shown[0] if before is None else before[1].shown_ns(before[0].time + before[0].shift)
+        behind = shown[0] - 1 if before is None else before[1].shown_ns(before[0].time + before[0].shift)
         self._last[part.kind] = placed[-1]
-        if any(late < early for early, late in zip([behind, *shown], shown, strict=False)):
+        least = 1 if part.kind is TrackKind.VIDEO else 0
+        if any(late - early < least for early, late in pairwise([behind, *shown])):
             self._fail(Code.DERIVED_SHOWN, fragment, what=f"composition offsets ({part.kind.value})")
         elif shown[0] < placed[0][1].edit.empty_ns - MAX_CUT_NS[part.kind]:
             self._fail(Code.DERIVED_SHOWN, fragment, what=f"beginning of the track ({part.kind.value})")

@@ -98,6 +98,8 @@ def read_tree(data: bytes, remarks: Remarks, *, origin: int = 0) -> Tree:
         at, once = parent.box.payload + _BEFORE_CHILDREN.get(parent.box.kind, 0), set[bytes]()
         while at < parent.box.end:
             box = box_header(data, at, parent.box.end, origin=origin)
+            if not any(data[at : at + 4]):
+                raise fail(origin + at, "a box without length inside another")
             seen += 1
             if seen > MAX_BOXES:
                 raise fail(origin + at, f"more than {MAX_BOXES} boxes")

@@ -163,7 +163,9 @@ def _look(entry: Entry) -> Look:
 
 def _self_contained(data: bytes, trak: Tree, remarks: Remarks) -> None:
     references = list(trak.every(b"mdia", b"minf", b"dinf", b"dref", b"url "))
-    if len(references) != 1 or not full_box(data, references[0].box)[1] & 1:
+    table = trak.one(b"mdia", b"minf", b"dinf", b"dref")
+    stated = 0 if table is None else number(data, table.box.payload + 4, 4, table.box.end)
+    if len(references) != 1 or stated != 1 or not full_box(data, references[0].box)[1] & 1:
         remarks.show("media in another file")
 
 

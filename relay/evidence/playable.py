@@ -115,6 +115,8 @@ class CopySamples:
             if run.track not in movie.tracks:
                 raise fail(start, f"track {run.track} is not in moov")
             track = movie.tracks[run.track]
+            if not track.header.extended:
+                raise fail(start, f"track {run.track} has no trex")
             self._waiting[track.kind].append(zip(run.samples(), repeat(track)))
         if self._indexed and self._fragments.untimed:
             raise fail(start, "an index of times, and a fragment without its own, which readers place differently")

@@ -1,4 +1,5 @@
-"""`python -m relay.recorder.derive [--sound] [--sound-shifts TICKS:NS,…] [IN...]`: plain segments in, one playable MP4 out.
+"""`python -m relay.recorder.derive [--sound] [--sound-shifts TICKS:NS,…] [--recording ID] [--camera NAME] [--began-ns NS]
+[IN...]`: plain segments in, one playable MP4 out.
 
 Owns: remuxing for an export.  Must never know: keys, chains, folders.  It reads the named files, or
 standard input where none is named (segments one after the other, each beginning with its init segment), writes standard output
@@ -7,7 +8,8 @@ and leaves nothing on disk.  Once its inputs are open it enters a cage: no file 
 The copy is derived: it proves nothing.  Nothing is re-encoded.  It begins at time zero.  The sound is moved, piece by piece, by
 the offsets from the chain's sender reports (`evidence.lipsync`).  The copy is fragmented, because a pipe cannot be rewound to
 complete an index.  `--sound` announces a sound track, even where sound begins after hours of video alone: no track can be added
-once the first bytes have gone out.
+once the first bytes have gone out.  The file's metadata says what it is a copy of: title (camera), comment (recording id) and
+creation time.  They are not sealed.
 """
 
 import argparse
@@ -15,7 +17,8 @@ import contextlib
 import io
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
@@ -39,7 +42,6 @@ HELD_SEGMENTS = 16
 _OPTIONS = {
     "movflags": "frag_keyframe+empty_moov+default_base_moof+frag_discont",
     "use_editlist": "1",
-    "fflags": "+bitexact",
     "video_track_timescale": "90000",
 }
 """With `delay_moov` FFmpeg would hold everything until each track has its first packet; sound may come after hours, or never.
@@ -115,8 +117,11 @@ def segments(stream: BinaryIO) -> Iterator[InputContainer]:
 class Remuxer:
     """Writes packets of many segments into one file."""
 
-    def __init__(self, out: BinaryIO, shifts: Sequence[Shift], *, sound: bool = False) -> None:
+    def __init__(
+        self, out: BinaryIO, shifts: Sequence[Shift], *, sound: bool = False, metadata: Mapping[str, str] | None = None
+    ) -> None:
         self._out = out
+        self._metadata = dict(metadata or {})
         self._sound = sound
         self._shifts = shifts
         self._margin = Fraction(max((abs(shift.offset_ns) for shift in shifts), default=0), _SECOND)
@@ -162,6 +167,7 @@ class Remuxer:
 
     def _open(self, streams: list[Stream]) -> None:
         self._container = av.open(self._out, "w", format="mp4", options=_OPTIONS)
+        self._container.metadata.update(self._metadata)
         for stream in streams:
             assert isinstance(stream, VideoStream | AudioStream)
             self._streams[stream.type] = self._container.add_stream_from_template(stream, opaque=True)
@@ -188,9 +194,19 @@ class Remuxer:
         self._container.mux_one(copy)
 
 
-def derive(inputs: Iterator[BinaryIO], out: BinaryIO, shifts: Sequence[Shift] = (), *, sound: bool = False) -> None:
-    """Remux all of `inputs` into `out`; raises ValueError or av.FFmpegError for bytes that are no segments of the relay."""
-    remuxer = Remuxer(out, shifts, sound=sound)
+def derive(
+    inputs: Iterator[BinaryIO],
+    out: BinaryIO,
+    shifts: Sequence[Shift] = (),
+    *,
+    sound: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Remux all of `inputs` into `out`; raises ValueError or av.FFmpegError for bytes that are no segments of the relay.
+
+    `metadata`: texts of the file, by FFmpeg's names (`title`, `comment`, `creation_time`).
+    """
+    remuxer = Remuxer(out, shifts, sound=sound, metadata=metadata)
     for stream in inputs:
         for container in segments(stream):
             remuxer.segment(container)
@@ -203,11 +219,25 @@ def _shifts(text: str) -> tuple[Shift, ...]:
     return tuple(Shift(int(since), int(offset)) for since, offset in pairs)
 
 
+def _metadata(recording: str | None, camera: str | None, began_ns: int | None) -> dict[str, str]:
+    told = {}
+    if camera:
+        told["title"] = camera
+    if recording:
+        told["comment"] = f"recording {recording}"
+    if began_ns is not None:
+        told["creation_time"] = f"{datetime.fromtimestamp(began_ns // _SECOND, UTC):%Y-%m-%dT%H:%M:%S}Z"
+    return told
+
+
 def main() -> int:
     """Return the exit code: 0, or 2 for input that cannot be read."""
     parser = argparse.ArgumentParser(prog="relay.recorder.derive", description="remux plain segments into one playable MP4")
     parser.add_argument("--sound", action="store_true", help="there is sound, perhaps later")
     parser.add_argument("--sound-shifts", type=_shifts, default=())
+    parser.add_argument("--recording", help="id of the recording, for the file's metadata")
+    parser.add_argument("--camera", help="name of the camera, for the file's metadata")
+    parser.add_argument("--began-ns", type=int, help="when the first fragment arrived (UTC ns), for the file's metadata")
     parser.add_argument("inputs", nargs="*", type=Path)
     arguments = parser.parse_args()
     try:
@@ -215,7 +245,9 @@ def main() -> int:
             files = [stack.enter_context(path.open("rb")) for path in arguments.inputs]
             for missing in confine(Cage(Rules(read=code_folders()))).missing:
                 print(f"derive: {missing}", file=sys.stderr)  # noqa: T201 - a command
-            derive(iter(files or [sys.stdin.buffer]), sys.stdout.buffer, arguments.sound_shifts, sound=arguments.sound)
+            told = _metadata(arguments.recording, arguments.camera, arguments.began_ns)
+            inputs = iter(files or [sys.stdin.buffer])
+            derive(inputs, sys.stdout.buffer, arguments.sound_shifts, sound=arguments.sound, metadata=told)
     except (ValueError, OSError, av.FFmpegError) as error:
         print(f"derive: {error}", file=sys.stderr)  # noqa: T201 - a command
         return 2

@@ -98,6 +98,8 @@ def boxes(data: bytes, begin: int, parent: str, doubts: Doubts) -> Iterator[Node
         kind = data[at + 4 : at + 8].decode("latin-1").strip()
         if size == 1:
             size, head = u(data, at + 8, 8), 16
+        if size == 0 and parent:
+            raise Unreadable("no length")
         size = len(data) - at if size == 0 else size
         if size < head or at + size > len(data):
             raise Unreadable("size")
@@ -228,7 +230,7 @@ class Track:
     media: int = 0
     end: int | None = None
     lengths: list[int] = field(default_factory=list)
-    trex: tuple[int, int, int] = (1, 0, 0)
+    trex: tuple[int, int, int] | None = None
 
     def at(self, time: int) -> int:
         return self.empty + (time - self.media) * S // self.scale
@@ -269,7 +271,8 @@ def movie(moov: Node, doubts: Doubts, wrong: list[str]) -> dict[int, Track]:
         if len(track.entries) != u(stsd.data, 4):
             wrong.append("stsd")
         references = trak.all("mdia/minf/dinf/dref/url")
-        if len(references) != 1 or not u(references[0].data, 0) & 1:
+        stated = [u(table.data, 4) for table in trak.all("mdia/minf/dinf/dref")]
+        if len(references) != 1 or stated != [1] or not u(references[0].data, 0) & 1:
             wrong.append("dref")
         placed(tkhd, track, wrong)
         for name, width in (("vmhd", 8), ("smhd", 2)):
@@ -446,7 +449,8 @@ def fragment(moof: Node, tracks: dict[int, Track], reached: dict[int, int], limi
             continue
         tfhd = traf.get("tfhd").data
         flags, number, at = u(tfhd, 0) & 0xFFFFFF, u(tfhd, 4), 8
-        entry, duration, size = tracks[number].trex if number in tracks else (1, 0, 0)
+        known = tracks[number].trex if number in tracks else None
+        entry, duration, size = known or (1, 0, 0)
         base = begin if flags & 0x20000 else end
         if flags & 1:
             base, at = u(tfhd, at, 8), at + 8
@@ -486,7 +490,7 @@ def fragment(moof: Node, tracks: dict[int, Track], reached: dict[int, int], limi
                 if values[0] >> 31 or (shift >> 31 and not data[0]):
                     raise Unreadable("2^31")
                 shift -= shift >> 31 << 32
-                if number not in tracks:
+                if known is None:
                     raise Unreadable("no such track")
                 out.append((Sample(tracks[number], entry, time, tracks[number].at(time + shift), end, values[1]), untimed))
                 end, time = end + values[1], time + values[0]
@@ -626,9 +630,9 @@ class Comparison:
         if not samples:
             return None
         self.decoders(kind, samples)
-        before = self.last.get(kind, samples[0]).shown
+        before = self.last[kind].shown if kind in self.last else samples[0].shown - 1
         for sample in samples:
-            if sample.shown < before:
+            if sample.shown < before + (kind == "video"):
                 raise Shown
             before = sample.shown
         if samples[0].shown < samples[0].track.empty - (S // 1000 if kind == "video" else S // 50):

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
@@ -160,6 +161,16 @@ async def test_an_extraction_verifies_and_its_derived_copy_plays_the_same_sample
         verdict: Verdict = verify(reader, post.keyring.public_key)
     assert [str(finding.code) for finding in verdict.findings] == []
     assert verdict.completeness == "complete for this interval"
+
+
+async def test_a_derived_copy_says_what_it_is_a_copy_of(post: Post) -> None:
+    with zipfile.ZipFile(io.BytesIO(await _archive(post))) as archive:
+        copy = archive.read(f"{post.recording}/derived/playable.mp4")
+    with av.open(io.BytesIO(copy), "r") as container:
+        told = dict(container.metadata)
+    assert (told["title"], told["comment"]) == ("cam-1", f"recording {post.recording}")
+    began = datetime.fromtimestamp(post.started_ns / 1e9, UTC)
+    assert abs(datetime.fromisoformat(told["creation_time"]) - began) < timedelta(seconds=30)
 
 
 @pytest.mark.parametrize("post", ["sound later"], indirect=True)

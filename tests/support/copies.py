@@ -207,7 +207,20 @@ def shown(data: bytes) -> Shown:
         source.write_bytes(data)
         found = {}
         for kind, select in (("pictures", "v:0"), ("sound", "a:0")):
-            command = ("ffmpeg", "-v", "error", "-copyts", "-i", source, "-map", f"0:{select}?", "-vsync", "passthrough")
+            command = (
+                "ffmpeg",
+                "-v",
+                "error",
+                "-copyts",
+                "-i",
+                source,
+                "-map",
+                f"0:{select}?",
+                "-vsync",
+                "passthrough",
+                "-autoscale",
+                "0",
+            )
             more = ("-vf", "scale=iw*sar:ih,setsar=1") if kind == "pictures" else ("-c:a", "pcm_s16le")
             try:
                 lines = _run(*command, *more, "-f", "framemd5", "-").splitlines()
