@@ -2,8 +2,8 @@
 
 Owns: that digest.  Must never know: where the files are, what they mean.
 
-An archive that a mail program packed anew has another digest, although every file in it is the same.  Anybody can compute
-this one in the recording's folder: `find . -type f | cut -c3- | LC_ALL=C sort | xargs sha256sum | sha256sum`.
+An archive that a mail program packed anew has another digest, although every file in it is the same.  This one is that of
+FORMAT.md §7.8: a verdict prints it, and anybody can compute it with `sha256sum`.
 """
 
 import hashlib

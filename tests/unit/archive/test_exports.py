@@ -16,6 +16,7 @@ from typing import Any, cast
 import pytest
 
 from relay.archive.exports import Delivery, ExportRequest, Exports
+from relay.archive.journal_extract import journal_extract
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.extraction import read_extraction
 from relay.evidence.log_proof import entry_fields, read_proofs
@@ -330,3 +331,18 @@ async def test_an_entry_that_was_changed_on_disk_never_leaves_as_proved(house: H
     with pytest.raises(OurError, match="is damaged"):
         await _deliver(exports, export)
     await house.journal.settled()
+
+
+@pytest.mark.parametrize(("days", "there"), [(0, True), (3, True), (8, False)])
+async def test_an_end_that_was_entered_days_later_is_found_and_one_much_later_is_left_out(
+    house: House, days: int, there: bool
+) -> None:
+    recording, exports = await house.record(), _exports(house, None)
+    export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
+    row = await house.catalogue.recordings.get(recording)
+    assert row.ended_ns is not None
+    ended = replace(row, ended_ns=row.ended_ns - days * 86_400 * NS)
+    proofs = read_proofs(await journal_extract(house.journal, ended, export, house.journal.size - 1))
+    events = [entry_fields(proof)["details"]["event"] for proof in proofs]
+    closed = ["recording closed"] if there else []
+    assert events == ["recording begun", *closed, "extraction requested", "extraction requested"]
