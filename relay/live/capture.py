@@ -229,7 +229,7 @@ class Capture:
 
     def lost(self, process: ProcessClient) -> None:
         """A recorder is away: its recordings count as stalled until `adopt` asks for them again."""
-        run_in_background(self.heads.enter(process.index))
+        run_in_background(self.heads.lost(process.index))
         for held in self._held.values():
             if held.index == process.index:
                 held.state = "stalled"

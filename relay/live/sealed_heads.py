@@ -4,12 +4,14 @@ Owns: the newest head of each recording in memory, when heads are entered, and w
 Must never know: chains, the catalogue's tables, sockets.
 
 A recorder reports a head after the fsync that made it durable.  So a chain that does not reach a reported head was cut short
-by somebody.  Once a minute, when a recorder is lost and when control stops, the heads that are new are entered in the journal.
+by somebody.  Once a minute, when a recorder is lost (once a minute at most: one that was taken over may come and go as it
+likes) and when control stops, the heads that are new are entered in the journal.
 """
 
 import asyncio
 import logging
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 
 from msgspec.structs import replace
 
@@ -39,8 +41,11 @@ declare(
 class SealedHeads:
     """The newest reported heads, and the task that enters them."""
 
-    def __init__(self, heads: Heads, counters: Counters) -> None:
+    def __init__(self, heads: Heads, counters: Counters, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._heads = heads
+        self._monotonic = monotonic
+        self._lost_at: dict[int, float] = {}
+        """By recorder: when its heads were entered last because it was lost."""
         self._counters = counters
         self._known: dict[str, tuple[int, SealedHead]] = {}
         """By recording: the number of its recorder, and its newest head."""
@@ -94,6 +99,13 @@ class SealedHeads:
     async def tick(self) -> None:
         """Enter the heads that are new, one entry for each recorder that has some; call every `EVERY_SECONDS`."""
         for index in sorted({index for index, _ in self._known.values()}):
+            await self.enter(index)
+
+    async def lost(self, index: int) -> None:
+        """Enter the new heads of a recorder that was lost: nobody knows what becomes of its chains."""
+        now, last = self._monotonic(), self._lost_at.get(index)
+        if last is None or now - last >= EVERY_SECONDS:
+            self._lost_at[index] = now
             await self.enter(index)
 
     async def enter(self, index: int) -> None:

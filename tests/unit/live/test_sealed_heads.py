@@ -69,6 +69,17 @@ async def test_one_entry_a_recorder_and_none_without_news() -> None:
     assert counters.values["heads_entered"] == 41
 
 
+async def test_a_recorder_that_comes_and_goes_makes_no_more_than_one_entry_more_a_minute() -> None:
+    now = 0.0
+    entries = Entries()
+    heads = SealedHeads(cast(Heads, entries), Counters(), lambda: now)
+    for second in range(130):
+        now = float(second)
+        heads.note(0, report("r", second + 2))
+        await heads.lost(0)
+    assert len(entries.made) == 3
+
+
 async def test_what_the_journal_refused_is_entered_a_minute_later() -> None:
     heads, entries, counters = made()
     heads.note(0, report("r"))

@@ -4,6 +4,7 @@ The variants are a forger's who has no key: he kills the recorder, and leaves a 
 """
 
 import contextlib
+import errno
 import os
 import random
 import shutil
@@ -295,6 +296,56 @@ def test_no_power_cut_at_any_operation_is_taken_for_a_cut(
     left = root.parent / f"{root.name}-after"
     medium.after_power_cut(left, chance)
     assert_honest(left, heard)
+
+
+@given(
+    death=st.integers(20, 200),
+    refused=st.sets(st.integers(12, 200), max_size=60),
+    code=st.sampled_from([errno.ENOSPC, errno.EIO, errno.EROFS]),
+    chance=st.randoms(use_true_random=False),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_full_or_failing_disk_is_taken_for_a_cut(
+    tmp_path_factory: pytest.TempPathFactory, death: int, refused: set[int], code: int, chance: random.Random
+) -> None:
+    """The disk refuses some operations, each job is tried again as the vault thread does, and then the power goes."""
+
+    def plan_of_faults(number: int, name: str) -> int | None:
+        if number >= death:
+            raise Killed(name)
+        return code if number in refused else None
+
+    root, heard = tmp_path_factory.mktemp("medium"), Heard()
+    medium = Medium(root)
+    medium.plan = plan_of_faults
+    with contextlib.suppress(Killed):
+        record_on_a_bad_disk(medium, root, heard)
+    left = root.parent / f"{root.name}-after"
+    medium.after_power_cut(left, chance)
+    assert_honest(left, heard)
+
+
+def record_on_a_bad_disk(ops: FileOps, root: Path, heard: Heard) -> None:
+    mark_open(ops, root, 0, RECORDING)
+    signer = session()
+    recording = SealedRecording(ops, root, start_of(plan(), None, signer), KEY, signer)
+    again(lambda: heard.take(recording.sync()))
+    for number in range(FRAGMENTS):
+        job = media(number, segment=number // PER_SEGMENT)
+        again(lambda job=job: recording.media(job))  # type: ignore[misc]
+        if number % 3 == 2:
+            again(lambda: heard.take(recording.sync()))
+    again(lambda: recording.finish(finish(FRAGMENTS)))
+    again(lambda: heard.take(recording.sync()))
+    recording.close()
+    mark_closed(ops, root, 0, RECORDING)
+
+
+def again(job: Callable[[], None]) -> None:
+    for _ in range(100):
+        with contextlib.suppress(OSError):
+            return job()
+    raise AssertionError("the disk never took it")
 
 
 def assert_honest(root: Path, heard: Heard) -> None:
