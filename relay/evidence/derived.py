@@ -196,7 +196,8 @@ class Derived:
 
     def _configuration(self, fragment: int, kind: TrackKind, placed: Sequence[Placed]) -> None:
         """Compare the decoder configurations of a part's samples with the sealed one."""
-        entries = {self._samples.entry(sample, track) for sample, track in placed}
+        used = {(sample.entry, track.header.track): (sample, track) for sample, track in placed}
+        entries = [self._samples.entry(sample, track) for sample, track in used.values()]
         sealed = self._sealed.entries.get(kind)
         if sealed is None:
             self._sealed.complete = False

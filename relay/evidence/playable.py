@@ -21,16 +21,23 @@ MAX_INDEX = 256 << 20
 MAX_SAMPLE = 64 << 20
 """Longest sample that is read, in bytes."""
 
+SMALL_BOX = 32
+MAX_SMALL_BOXES = 100_000
+"""Reading a file box by box costs time for each: a file of nothing but tiny boxes is refused."""
+
 Placed = tuple[Sample, Track]
 """A sample, and the track that shows it."""
 
 
 def top_boxes(reader: Reader, name: str) -> Iterator[tuple[bytes, int, int]]:
     """Yield (type, start, end) of the boxes at the top of a file.  Raises TheirError."""
-    at, size = 0, reader.size(name)
+    at, size, small = 0, reader.size(name), 0
     while at < size:
         head = reader.read(name, at, 16)
         box = box_header(head + bytes(16), 0, size - at, origin=at)
+        small += box.end < SMALL_BOX
+        if small > MAX_SMALL_BOXES:
+            raise fail(at, f"more than {MAX_SMALL_BOXES} boxes of fewer than {SMALL_BOX} bytes")
         yield box.kind, at, at + box.end
         at += box.end
 

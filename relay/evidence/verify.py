@@ -41,6 +41,9 @@ _CHUNK = 1 << 20
 _SEGMENT = re.compile(r"\d{5}\.(seg|mp4)")
 _PLAYABLE = re.compile(r"(?:.*/)?[^/]+\.(mp4|m4v|mov)", re.IGNORECASE)
 
+MAX_COPIES = 32
+"""Playable copies that are compared: the work is in proportion to copies times links."""
+
 _EXPLAINS_COUNTS = {Code.RECORD_ALTERED, Code.RECORDS_MISSING, Code.RECORD_MISPLACED, Code.CHAIN_BROKEN, Code.NO_START}
 """After one of these findings the totals of the End must differ: that is not reported again."""
 
@@ -186,6 +189,7 @@ class _Verification:
     times: Continuity = field(init=False)
     extraction: ExtractionCheck = field(init=False)
     copies: list[Derived] = field(default_factory=list)
+    comparing: list[Derived] = field(default_factory=list)
     _total: int = 0
 
     def __post_init__(self) -> None:
@@ -229,7 +233,10 @@ class _Verification:
         self.extraction.read(self.trust)
         names = [name for name in self.names if _PLAYABLE.fullmatch(name) and not _SEGMENT.fullmatch(name)]
         shifts = self._shifts() if names else ()
-        self.copies = [Derived(self.reader, name, self.collector, shifts) for name in names]
+        self.copies = [Derived(self.reader, name, self.collector, shifts) for name in sorted(names)[:MAX_COPIES]]
+        self.comparing = list(self.copies)
+        for name in sorted(names)[MAX_COPIES:]:
+            self.collector.add(Code.DERIVED_UNJUDGED, file=name, what=f"more than {MAX_COPIES} copies")
         self.times = Continuity(self.collector, Scope(self.statement))
 
     def _shifts(self) -> tuple[Shift, ...]:
@@ -323,14 +330,16 @@ class _Verification:
             self.collector.mark(link.fragment, self._mark(link))
 
     def _compare_copies(self, link: Link) -> None:
-        if not any(not copy.differs for copy in self.copies):
+        if not self.comparing:
             return
         plain = self.media.plain(link, self.start.recording) if self.start is not None else None
-        for copy in self.copies:
+        for copy in self.comparing:
             if link.init:
                 copy.init(plain)
             elif self._inside(link.fragment):
                 copy.link(link, plain)
+        if any(copy.differs for copy in self.comparing):
+            self.comparing = [copy for copy in self.comparing if not copy.differs]
 
     def _mark(self, link: Link) -> Mark:
         """Return the mark of a fragment whose bytes are not compared."""

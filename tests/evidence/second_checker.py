@@ -736,7 +736,10 @@ class Check:
             return
         kinds = {name[5:] for name in self.files if re.fullmatch(r"\d{5}\.(seg|mp4)", name)}
         copies = [name for name in self.files if re.search(r"[^/]\.(mp4|m4v|mov)$", name, re.I) and name[5:] not in kinds]
-        copies = [name for name in copies if not re.fullmatch(r"\d{5}\.mp4", name)]
+        copies = sorted(name for name in copies if not re.fullmatch(r"\d{5}\.mp4", name))
+        if copies[32:]:
+            self.findings.add("derived_unjudged")
+        del copies[32:]
         if not kinds and copies:
             for name in copies:
                 self.copy(name, links, alone=True)

@@ -511,6 +511,7 @@ class Copy:
         self.queues: dict[str, list[Iterator[Sample]]] = {"video": [], "audio": []}
         self.reached: dict[int, int] = {}
         self.first, self.sidx, self.untimed = True, False, False
+        self.small = 0
 
     def next(self, kind: str) -> Sample | None:
         while True:
@@ -524,6 +525,9 @@ class Copy:
             if self.first and node.kind != "ftyp":
                 raise Unreadable("ftyp")
             self.first = False
+            self.small += len(node.data) + 8 < 32
+            if self.small > 100_000:
+                raise Unreadable("small boxes")
             self.sidx |= node.kind == "sidx"
             if node.kind == "moov":
                 self.moov(node)
