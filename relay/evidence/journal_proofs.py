@@ -9,7 +9,7 @@ from typing import Any
 
 from relay.base.errors import TheirError
 from relay.evidence.findings import FindingCollector
-from relay.evidence.log import checkpoint_time, further_signatures
+from relay.evidence.log import checkpoint_ns, checkpoint_time, further_signatures
 from relay.evidence.log_proof import MAX_FILE, Proof, entry_fields, objection, read_proofs, signed_checkpoint
 from relay.evidence.media import Reader
 from relay.evidence.records import Start
@@ -47,7 +47,7 @@ class JournalProofs:
             except TheirError:
                 self.collector.add(Code.JOURNAL_FOREIGN, leaf=proof.index)
                 continue
-            self.trust.signed_journal(key)
+            self.trust.signed_journal(key, checkpoint_ns(checkpoint))
             why = objection(proof, checkpoint)
             if why:
                 self.collector.add(Code.JOURNAL_PROOF_FALSE, why=why)

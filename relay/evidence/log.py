@@ -14,6 +14,7 @@ import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from relay.base.errors import Kind, TheirError
 from relay.evidence.seal import Signer, sha256, signature_holds
@@ -189,6 +190,7 @@ _NOTE = re.compile(
     r"([^\n]{1,255})\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n((?:[^\n]{1,1000}\n){0,16})\n((?:— [^\n]{1,8000}\n){1,32})"
 )
 _SIGNATURE = re.compile(r"— ([^ +\n]{1,255}) ([A-Za-z0-9+/]+={0,2})")
+_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?Z")
 _ED25519 = b"\1"
 
 
@@ -268,6 +270,18 @@ def further_signatures(note: str) -> int:
 def checkpoint_time(checkpoint: Checkpoint) -> str:
     """Return the time that the log signed into a checkpoint (RFC 3339), nothing where there is none."""
     return checkpoint.extra[0] if checkpoint.extra else ""
+
+
+def checkpoint_ns(checkpoint: Checkpoint) -> int | None:
+    """Return that time in UTC nanoseconds, None where there is none or it is written in another form."""
+    found = _TIME.fullmatch(checkpoint_time(checkpoint))
+    if found is None:
+        return None
+    try:
+        seconds = int(datetime.fromisoformat(f"{found[1]}+00:00").timestamp())
+    except ValueError:
+        return None
+    return seconds * 1_000_000_000 + int((found[2] or "").ljust(9, "0"))
 
 
 def _signature_blob(line: str, name: str) -> bytes:

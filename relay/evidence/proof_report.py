@@ -9,11 +9,12 @@ from typing import Any
 
 from relay.base.errors import TheirError
 from relay.evidence.exits import Exit
-from relay.evidence.log import Checkpoint, checkpoint_time, further_signatures
+from relay.evidence.log import Checkpoint, checkpoint_ns, checkpoint_time, further_signatures
 from relay.evidence.log_proof import Proof, entry_fields, mended_text, objection, read_proofs, signed_checkpoint
-from relay.evidence.seal import key_id
-from relay.evidence.statement import predecessors
-from relay.evidence.verdict import Language, foreign_text
+from relay.evidence.office import Offices
+from relay.evidence.seal import DAY_NS, key_id
+from relay.evidence.statement import predecessors, read_succession, succession_holds
+from relay.evidence.verdict import Language, foreign_text, utc_text
 
 _FIELDS = ("at", "author", "role", "operation", "motive", "object_type", "object_id", "recipients", "result")
 _WORDS: dict[str, tuple[str, str]] = {
@@ -70,14 +71,21 @@ def judge_proofs(data: bytes, public_key: bytes | None, successions: Sequence[by
     Without a trusted key nothing is proved.  A byte order mark and carriage returns, which mail programs add, are passed over.
     """
     keys = [] if public_key is None else [public_key, *predecessors(public_key, successions)]
-    return ProofVerdict(tuple(_judge(proof, keys) for proof in read_proofs(mended_text(data))))
+    offices = Offices()
+    for succession in map(read_succession, successions):
+        if succession_holds(succession):
+            offices.learn(succession)
+    return ProofVerdict(tuple(_judge(proof, keys, offices) for proof in read_proofs(mended_text(data))))
 
 
-def _judge(proof: Proof, keys: Sequence[bytes]) -> ProvedEntry:
+def _judge(proof: Proof, keys: Sequence[bytes], offices: Offices) -> ProvedEntry:
     try:
         checkpoint, key = signed_checkpoint(proof, keys)
     except TheirError as error:
         return ProvedEntry(proof, error.detail)
+    at_ns = checkpoint_ns(checkpoint)
+    if at_ns is not None and offices.fault(key, at_ns, DAY_NS) is not None:
+        return ProvedEntry(proof, f"the checkpoint is of {utc_text(at_ns)}, when the key that signed it was not in office")
     return ProvedEntry(proof, objection(proof, checkpoint), checkpoint, key)
 
 

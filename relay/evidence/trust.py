@@ -95,9 +95,11 @@ class Trust:
         """Return the trusted key and the keys before it that successions lead to."""
         return list(self._keys.values())
 
-    def signed_journal(self, key: bytes) -> None:
-        """Note that this key signed a checkpoint of the journal beside the chain."""
+    def signed_journal(self, key: bytes, at_ns: int | None) -> None:
+        """Judge the office of the key that signed a checkpoint beside the chain; `at_ns`: when, as the checkpoint says."""
         self._loggers.add(key)
+        if at_ns is not None:
+            self._in_office(key, at_ns, DAY_NS)
 
     def record(self, record: Record) -> None:
         """Judge the certificate of a record that has one."""

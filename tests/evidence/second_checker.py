@@ -590,7 +590,10 @@ class Check:
         start = next((rec.body for rec in self.good if rec.kind == "start"), None)
         found, used = second_journal.judge(self.files["journal"], list(keys.values()), start, self.statement, self.head)
         self.findings |= found
-        return used
+        for key, at in used:
+            if at is not None:
+                self.office(key, at, DAY)
+        return {key for key, _ in used}
 
     # §6a
     def listed(self, keys: dict[bytes, bytes]) -> dict[bytes, bool]:

@@ -1,8 +1,11 @@
 """The journal's part of the second checker, written from FORMAT.md §8 alone: it shares no code with the relay."""
 
 import base64
+import calendar
 import hashlib
 import json
+import re
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +13,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:[.]([0-9]{1,9}))?Z")
 FIRST = "c2sp.org/tlog-proof@v1"
 
 
@@ -51,6 +55,16 @@ class One:
     size: int
     root: bytes
     signatures: list[tuple[str, bytes]]
+    extra: list[str]
+
+    def time(self) -> int | None:
+        """The first extension line, where it is a time in the form that counts."""
+        found = TIME.fullmatch(self.extra[0]) if self.extra else None
+        try:
+            moment = calendar.timegm(time.strptime(found[1], "%Y-%m-%dT%H:%M:%S")) if found else None
+        except ValueError:
+            return None
+        return None if moment is None or found is None else moment * 10**9 + int(((found[2] or "") + "0" * 9)[:9])
 
     def signer(self, keys: Iterable[bytes]) -> bytes | None:
         for key in keys:
@@ -169,7 +183,7 @@ def one(lines: list[str]) -> One:
     if not 1 <= len(signatures) <= 32:
         raise Unreadable("signatures")
     signed = "".join(f"{line}\n" for line in head).encode()
-    return One(index, leaf, entry, path, signed, head[0], number(head[1]), decoded(head[2], 32), signatures)
+    return One(index, leaf, entry, path, signed, head[0], number(head[1]), decoded(head[2], 32), signatures, head[3:])
 
 
 def signature(text: str) -> tuple[str, bytes]:
@@ -183,10 +197,10 @@ def signature(text: str) -> tuple[str, bytes]:
 
 def judge(
     data: bytes, keys: list[bytes], start: dict[str, Any] | None, statement: dict[str, Any] | None, head: bytes
-) -> tuple[set[str], set[bytes]]:
-    """Return the findings of §8.3 and the keys that signed; `start` has recording, camera, intervention, expires."""
+) -> tuple[set[str], list[tuple[bytes, int | None]]]:
+    """Return the findings of §8.3, the keys that signed and when; `start` has recording, camera, intervention, expires."""
     findings: set[str] = set()
-    used: set[bytes] = set()
+    used: list[tuple[bytes, int | None]] = []
     try:
         every = proofs(data)
     except Unreadable:
@@ -196,7 +210,7 @@ def judge(
         if key is None:
             findings.add("journal_foreign")
             continue
-        used.add(key)
+        used.append((key, proof.time()))
         if not proof.holds():
             findings.add("journal_proof_false")
         elif proof.entry is not None and start is not None:

@@ -65,10 +65,12 @@ def log_of(entries: Sequence[Entry], signer: MemorySigner = LONGTERM, at_ns: int
     return bodies, salts, Tree(leaf_hash(commitment(salt, body)) for salt, body in zip(salts, bodies, strict=True))
 
 
-def prove(entries: Sequence[Entry], leaves: Sequence[int], signer: MemorySigner = LONGTERM) -> list[Proof]:
+def prove(
+    entries: Sequence[Entry], leaves: Sequence[int], signer: MemorySigner = LONGTERM, when: str = "2026-01-02T00:00:00Z"
+) -> list[Proof]:
     """Return proofs of some entries of a journal that `signer` signed."""
     bodies, salts, tree = log_of(entries)
-    note = sign_checkpoint(Checkpoint(ORIGIN, tree.size, tree.root(), ("2026-01-02T00:00:00Z",)), signer)
+    note = sign_checkpoint(Checkpoint(ORIGIN, tree.size, tree.root(), (when,)), signer)
     return [proof_of(leaf, salts[leaf], bodies[leaf], tree.inclusion(leaf), note) for leaf in leaves]
 
 
@@ -80,6 +82,7 @@ def with_journal(
     text: Callable[[bytes], bytes] | None = None,
     interval: tuple[int, int] | None = None,
     more: dict[str, bytes] | None = None,
+    when: str = "2026-01-02T00:00:00Z",
 ) -> Tamper:
     """Put a file `journal` beside an export: `entries` changes what the journal says, `change` its proofs, `text` the file."""
 
@@ -87,7 +90,7 @@ def with_journal(
         said = told(built)
         if entries is not None:
             entries(said, built)
-        proofs = prove(said, ABOUT, signer)
+        proofs = prove(said, ABOUT, signer, when)
         data = proofs_text(change(proofs) if change else proofs)
         files = built.export(*(interval or (None, None)))
         return {**files, **(more or {}), "journal": text(data) if text else data}
@@ -212,6 +215,36 @@ VECTORS: list[Vector] = [
     _vector(
         "an earlier key, by its succession",
         with_journal(more=_succeeded(known=True)),
+        public_key=NEWER.public_key,
+    ),
+    _vector(
+        "a checkpoint of an earlier key, signed on its last day",
+        with_journal(when="2026-01-01T23:59:59.5Z", more=_succeeded(known=True)),
+        public_key=NEWER.public_key,
+    ),
+    _vector(
+        "a checkpoint whose time is written in another form",
+        with_journal(when="2027-01-01 00:00", more=_succeeded(known=True)),
+        public_key=NEWER.public_key,
+    ),
+    _vector(
+        "a checkpoint on a day that there is not",
+        with_journal(when="2027-02-30T00:00:00Z", more=_succeeded(known=True)),
+        public_key=NEWER.public_key,
+    ),
+    # --- a key out of its office --------------------------------------------------------------------------------------
+    _vector(
+        "a checkpoint of a key that another followed 300 days before",
+        with_journal(when="2026-10-28T00:00:00Z", more=_succeeded(known=True)),
+        "ICNC",
+        "key_retired",
+        public_key=NEWER.public_key,
+    ),
+    _vector(
+        "a checkpoint of a key that is not yet in office",
+        with_journal(when="2025-12-01T00:00:00.000001Z", signer=NEWER, more=_succeeded(known=True)),
+        "ICNC",
+        "key_early",
         public_key=NEWER.public_key,
     ),
     # --- a proof that does not hold -----------------------------------------------------------------------------------

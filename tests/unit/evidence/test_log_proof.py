@@ -149,11 +149,21 @@ def test_nothing_is_proved_without_a_key_nor_under_another_and_no_word_of_the_en
         assert [line.split(" ")[0] for line in verdict.lines("fr")] == ["NON", "NON"]
 
 
+NEW_YEAR_NS = 1_767_225_600_000_000_000
+
+
 def test_an_earlier_key_proves_by_its_succession_and_a_later_one_never() -> None:
-    succession = sign_succession(SIGNER, OTHER, at_ns=1, reason="yearly")
+    succession = sign_succession(SIGNER, OTHER, at_ns=NEW_YEAR_NS, reason="yearly")
     assert judge_proofs(WHOLE, OTHER.public_key, [succession]).exit_code == 0
     later = proofs_text([prove(0, 2, OTHER)])
     assert judge_proofs(later, SIGNER.public_key, [succession]).exit_code == 1
+
+
+def test_a_key_proves_nothing_after_its_office() -> None:
+    succession = sign_succession(SIGNER, OTHER, at_ns=NEW_YEAR_NS - 2 * 86_400 * 10**9, reason="yearly")
+    verdict = judge_proofs(WHOLE, OTHER.public_key, [succession])
+    assert verdict.exit_code == 1
+    assert "when the key that signed it was not in office" in verdict.lines("en")[0]
 
 
 def test_the_verdict_says_the_entry_the_checkpoint_and_who_was_not_checked() -> None:
