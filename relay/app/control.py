@@ -107,7 +107,10 @@ def _timers(control: Control) -> list[asyncio.Task[None]]:
     services, journal = control.context, control.stores.journal
 
     async def checkpoint() -> None:
-        await journal.checkpoint()
+        try:
+            await control.capture.heads.tick()
+        finally:  # what was entered before must be signed, whatever becomes of the heads
+            await journal.checkpoint()
 
     async def tidy() -> None:
         await services.interventions.close_abandoned(services.streams.interventions)
@@ -130,8 +133,7 @@ def _timers(control: Control) -> list[asyncio.Task[None]]:
         (30.0, services.playbacks.tick),
         (30.0, control.unopened.tick),
         (session_keys.EVERY_SECONDS, control.sessions.tick),
-        (sealed_heads.EVERY_SECONDS, control.capture.heads.tick),
-        (60.0, checkpoint),
+        (sealed_heads.EVERY_SECONDS, checkpoint),
     )
     timers = [asyncio.create_task(every(seconds, work, services.counters)) for seconds, work in periodic]
     return [*timers, asyncio.create_task(control.retention.run()), asyncio.create_task(services.live.run())]
