@@ -58,7 +58,7 @@ def _public_key(data: bytes) -> bytes:
     key = _bare(data)
     if key is not None:
         return key
-    if data[:1] == b"\x30" and not data.isascii():
+    if _is_der(data):
         return _from_der(data)
     text = _text(data)
     blocks = _PEM.findall(text)
@@ -72,6 +72,12 @@ def _public_key(data: bytes) -> bytes:
     if "modulus" in text.lower() or "ASN1 OID" in text:
         raise _refused("it is a key for RSA or elliptic curves (ECDSA)")
     return _digits(_compact(text))
+
+
+def _is_der(data: bytes) -> bool:
+    """Return whether bytes are a DER sequence; a text may begin with the same byte, the digit 0."""
+    long = len(data) > 2 and data[0] == 0x30 and (data[1] > 0x80 or data[1] == len(data) - 2)
+    return long and any(byte < 9 or byte > 126 for byte in data)
 
 
 def _bare(data: bytes) -> bytes | None:
