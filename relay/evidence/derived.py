@@ -25,8 +25,9 @@ from relay.evidence.verdict import Code
 SECOND_NS = 1_000_000_000
 MAX_SHIFT_NS = 50_000_000
 """A sample may be this late or early: remuxers round times."""
-MAX_CUT_NS = {TrackKind.VIDEO: 1_000_000, TrackKind.AUDIO: 20_000_000}
-"""A sample may begin this much before what a player shows: Opus decodes 6.5 ms that nobody hears."""
+MAX_CUT_NS = {TrackKind.VIDEO: 0, TrackKind.AUDIO: 20_000_000}
+"""A sample may begin this much before what a player shows: Opus decodes 6.5 ms that nobody hears; some players leave a
+picture out that begins before."""
 MAX_LENGTH_NS = SECOND_NS // 2
 """The length that a header states may be this much shorter than the track."""
 _TICK_NS = SECOND_NS // 48_000

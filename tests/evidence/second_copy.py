@@ -639,7 +639,7 @@ class Comparison:
             if sample.shown < before + (kind == "video"):
                 raise Shown
             before = sample.shown
-        if samples[0].shown < samples[0].track.empty - (S // 1000 if kind == "video" else S // 50):
+        if samples[0].shown < samples[0].track.empty - (0 if kind == "video" else S // 50):
             raise Shown
         self.last[kind] = samples[-1]
         return None if self.times(part, samples, self.sealed_times(part, plain)) else "derived_time"

@@ -73,6 +73,9 @@ OFFSETS = [
     _forged("black pictures first, in tables with stz2", forgeries.stz2_first, DIFFERS),
     _forged("sizes twice", forgeries.both_sizes, UNREADABLE),
     _forged("chunk offsets twice", forgeries.both_offsets, UNREADABLE, obeyed=False),
+    _forged("a box without length inside another", forgeries.endless_entry, UNREADABLE),
+    _forged("tracks without trex", forgeries.no_trex, UNREADABLE),
+    _forged("a descriptor that moves the chunks", forgeries.moved_chunks, DIFFERS),
     _forged("times for fewer samples", forgeries.short_times, UNREADABLE, obeyed=False),
     _forged("a second moov", lambda: honest() + File.of(honest()).one("moov").raw(), UNREADABLE, None, obeyed=False),
     _forged(
@@ -87,6 +90,11 @@ EDITS = [
         lambda: forgeries.edits(tabled(), (2000, 0, 0), (2000, 180_000, UNITY)),
         SHOWN,
         obeyed=False,
+    ),
+    _forged(
+        "an edit that begins just behind the first picture's beginning",
+        lambda: forgeries.edits(tabled(), (4000, 60, UNITY), kinds=(PICTURE,)),
+        SHOWN,
     ),
     _forged("an edit that repeats", lambda: forgeries.edits(tabled(), (1000, 0, UNITY), (3000, 0, UNITY)), SHOWN),
     _forged("an edit that ends early", lambda: forgeries.edits(tabled(), (1500, 0, UNITY)), SHOWN, None),
@@ -149,6 +157,14 @@ TIMES = [
     _forged("pictures a second later from the middle on", lambda: forgeries.moved(VIDEO, 90_000, since=5), TIME, 7),
     _forged("pictures that stand still inside each fragment", forgeries.frozen, TIME),
     _forged("pictures in another order", forgeries.reordered, SHOWN),
+    _forged("pictures hidden behind the next ones", forgeries.hidden, SHOWN),
+    _forged(
+        "sound that runs 2 % fast",
+        lambda: forgeries.header(SOUND, "mdia/mdhd", 12, _u32(48_960), forgeries.relay_fragments()),
+        TIME,
+        8,
+    ),
+    _forged("one fragment's pictures again in a later one's place", forgeries.replayed, DIFFERS, 5),
     _forged(
         "a remuxer that hides pictures behind others",
         lambda: ffmpeg(honest(), "-movflags", "frag_every_frame+empty_moov+separate_moof"),

@@ -406,6 +406,53 @@ def half_moved() -> bytes:
     return derived_copy(built, shifts=halves)
 
 
+def hidden() -> bytes:
+    """Every second picture at the time of the one after it."""
+
+    def change(file: File) -> None:
+        for moof in file.every("moof"):
+            trun = moof.every("traf")[0].one("trun")
+            for index in range(FRAMES):
+                trun.put(12 + 8 * index, struct.pack(">I", 7200 if index % 2 else 0))
+
+    return edited(relay_fragments(), change)
+
+
+def replayed() -> bytes:
+    """The pictures of the third fragment again in place of those of the fifth, which are left out."""
+    media = list(sealed_media())
+    media[4] = (media[2][0], media[4][1])
+    return head() + b"".join(fragment(number + 1, tracks) for number, tracks in enumerate(fragments(media)))
+
+
+def endless_entry() -> bytes:
+    """A sample description whose length is 0: some readers take it to the end of its parent."""
+    data = honest()
+    at = data.index(b"Opus") - 4
+    return data[:at] + bytes(4) + data[at + 4 :]
+
+
+def no_trex() -> bytes:
+    """Fragments of tracks that `mvex` does not name."""
+
+    def change(file: File) -> None:
+        for trex in file.one("moov/mvex").every("trex"):
+            trex.put(4, struct.pack(">I", int.from_bytes(trex.head[4:8], "big") + 10))
+
+    return edited(honest(), change)
+
+
+def moved_chunks() -> bytes:
+    """The chunks of the pictures in reverse order."""
+
+    def change(file: File) -> None:
+        stco = file.track(b"vide").one("mdia/minf/stbl/stco")
+        places = struct.unpack(f">{(len(stco.head) - 8) // 4}I", stco.head[8:])
+        stco.head = stco.head[:8] + struct.pack(f">{len(places)}I", *places[::-1])
+
+    return with_moov(tabled(), change)
+
+
 def reordered() -> bytes:
     """Composition offsets that show pictures in another order."""
 
