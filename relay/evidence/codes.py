@@ -221,6 +221,14 @@ class Code(Enum):
         "the signed list of the files handed over (extraction) is not signed by the trusted key: neither what it says nor "
         "manifest.json is proved",
     )
+    EXTRACTION_MISSING = (
+        Axis.COMPLETENESS,
+        True,
+        "la liste signée des fichiers remis (extraction) manque : manifest.json (requérant, fondement, procédure) n'est pas "
+        "prouvé, ni la copie de lecture",
+        "the signed list of the files handed over (extraction) is missing: neither manifest.json (requester, basis, "
+        "procedure) nor the playable copy is proved by it",
+    )
     EXTRACTION_NEWER = (
         Axis.ORIGIN,
         True,
@@ -251,8 +259,8 @@ class Code(Enum):
     LISTED_MISSING = (
         Axis.COMPLETENESS,
         True,
-        "le fichier {file}, remis avec cet enregistrement, manque ou ne peut être lu",
-        "file {file}, which was handed over with this recording, is missing or cannot be read",
+        "le fichier {file}, remis avec cet enregistrement, manque",
+        "file {file}, which was handed over with this recording, is missing",
     )
     JOURNAL_PROOF_FALSE = (
         Axis.ORIGIN,

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from relay.base.errors import Kind, RelayError, TheirError
+from relay.base.errors import Kind, TheirError
 from relay.evidence.codes import Code
 from relay.evidence.findings import FindingCollector
 from relay.evidence.media import Reader
@@ -22,6 +22,8 @@ EXTRACTION = "extraction"
 MANIFEST = "manifest.json"
 MAGIC = b"BCREXTRA"
 VERSION = b"\0\1"
+LAST_WITHOUT = 1
+"""Format version of the last chains that were exported without a list."""
 MAX_EXTRACTION = 65_536
 """Bytes; the document is no longer."""
 MAX_LISTED = 200
@@ -110,11 +112,14 @@ class ExtractionCheck:
         self._names = set(names)
         self._collector = collector
         self._found: Extraction | None = None
+        self._always_listed = False
+        """Whether every export of a chain of this version has a list."""
         self.believed = False
         """Whether the list is signed by a trusted key and is about this chain."""
 
     def read(self, trust: Trust) -> None:
         """Read the list and judge its signature; before the chain is read."""
+        self._always_listed = trust.version > LAST_WITHOUT and not any(name.endswith(".seg") for name in self._names)
         if EXTRACTION not in self._names:
             return
         try:
@@ -134,7 +139,7 @@ class ExtractionCheck:
         found = self._found
         if found is None:
             if MANIFEST in self._names and EXTRACTION not in self._names:
-                self._collector.add(Code.MANIFEST_UNSIGNED)
+                self._collector.add(Code.EXTRACTION_MISSING if self._always_listed else Code.MANIFEST_UNSIGNED)
             return
         if found.head != head or (recording is not None and found.recording != recording):
             self._collector.add(Code.EXTRACTION_MISMATCH)
@@ -155,14 +160,11 @@ class ExtractionCheck:
             self._collector.add(Code.LISTED_ALTERED, file=file.name)
         return digest == file.digest
 
-    def _digest(self, file: ListedFile) -> bytes | None:
-        """Return a file's SHA-256, nothing known where its length differs, None where it cannot be read."""
-        try:
-            if self._reader.size(file.name) != file.length:
-                return b""
-            digest = hashlib.sha256()
-            for at in range(0, file.length, _CHUNK):
-                digest.update(self._reader.read(file.name, at, _CHUNK))
-            return digest.digest()
-        except (OSError, RelayError):
-            return None
+    def _digest(self, file: ListedFile) -> bytes:
+        """Return a file's SHA-256, no bytes where its length differs; raises TheirError or OSError where it cannot be read."""
+        if self._reader.size(file.name) != file.length:
+            return b""
+        digest = hashlib.sha256()
+        for at in range(0, file.length, _CHUNK):
+            digest.update(self._reader.read(file.name, at, _CHUNK))
+        return digest.digest()

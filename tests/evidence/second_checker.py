@@ -51,6 +51,7 @@ C_CODES = set(
         "gap_unexplained",
         "statement_mismatch",
         "listed_missing",
+        "extraction_missing",
         "journal_entry_foreign",
         "journal_head_differs",
     ]
@@ -543,6 +544,9 @@ class Check:
     def extraction(self, keys: dict[bytes, bytes]) -> None:
         data = self.files.get("extraction")
         if data is None:
+            stored = any(name.endswith(".seg") for name in self.files)
+            if "manifest.json" in self.files and self.version > 1 and not stored:
+                self.findings.add("extraction_missing")
             return
         if data[:8] == b"BCREXTRA" and data[8:10] > b"\0\1":
             self.findings.add("extraction_newer")

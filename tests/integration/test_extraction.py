@@ -47,6 +47,13 @@ SERVICE = "PM Ville"
 COMMANDER = Person("carl", "Carl", Role.COMMANDER, SERVICE)
 
 
+class LaterClock(SystemClock):
+    """A minute later: the scene is fed faster than it would last, and no document may be dated before what it names."""
+
+    def utc_ns(self) -> int:
+        return super().utc_ns() + 60_000_000_000
+
+
 @dataclass(frozen=True)
 class Post:
     """A command post with one closed recording of two seconds of real picture and sound."""
@@ -85,7 +92,7 @@ async def post(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
         authorizer,
         vault,
         keyring,
-        clock,
+        LaterClock(),
         counters,
         verifier=single_file().encode(),
         derive=DERIVE,

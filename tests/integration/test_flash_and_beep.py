@@ -257,13 +257,13 @@ async def test_camera_without_reports_counts_as_synchronised_by_arrival_and_is_n
     said = [note for note in verdict.notes if note.code is Code.SYNC_BY_ARRIVAL]
     began = {link.fragment: link.arrival_start_ns for link in scene.links()}
     assert sorted((dict(note.values)["track"], round((began[note.fragment or 0] - EPOCH) / NS)) for note in said) == [
-        ("1", 0),
-        ("1", 11),
-        ("2", 0),
-        ("2", 11),
+        ("audio", 0),
+        ("audio", 11),
+        ("video", 0),
+        ("video", 11),
     ]
-    assert "synchronised by arrival" in said[0].text("en")
-    assert "synchronisée par l'heure d'arrivée" in said[0].text("fr")
+    assert {"synchronised by arrival (sound)" in note.text("en") for note in said} == {True, False}
+    assert {"synchronisation par l'heure d'arrivée (son)" in note.text("fr") for note in said} == {True, False}
     middle = [shift.since / 48_000 for shift in sound_shifts(scene.links())]
     assert [round(since) for since in middle] == [7, 11], "only what has reports is moved"
 
