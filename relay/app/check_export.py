@@ -16,10 +16,11 @@ from relay.app.settings import Settings
 from relay.app.terminal import say
 from relay.archive.delivered import Comparison, Deliveries, Given, compare, file_digests
 from relay.base.errors import TheirError
+from relay.evidence.contents import locate
 from relay.evidence.exits import Exit
 from relay.evidence.statement import successions_in
 from relay.evidence.verdict import Verdict
-from relay.evidence.verify import locate, verify
+from relay.evidence.verify import verify
 from relay.store.readers import open_reader
 
 _CHUNK = 1 << 20

@@ -111,7 +111,7 @@ async def end(process: "subprocess.Popen[bytes] | None") -> None:
         await asyncio.to_thread(process.wait, END_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
-        typer.echo("a process had to be killed; `relay verify` will say *interrupted* for what it held", err=True)
+        typer.echo("a process had to be killed; `relay verify` will say *open* for what it held", err=True)
 
 
 class Demo:

@@ -53,6 +53,9 @@ def verify(
     revocations: Annotated[
         Path | None, typer.Option(help="Signed list of revoked keys about this recording (`relay keys revocations`)")
     ] = None,
+    expect: Annotated[
+        str | None, typer.Option(help="Id of the recording that this should be: another one is a finding")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON")] = False,
     lang: Annotated[Literal["fr", "en"] | None, typer.Option(help="Language of the verdict; default: that of LANG")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings file that pins the public key")] = None,
@@ -77,7 +80,8 @@ def verify(
         revoked = None if home is None or public_key is None else asyncio.run(attested_here(home, public_key))
         lists = [] if revocations is None else [revocations.read_bytes()]
         within = key is not None and lies_within(key, path)
-        verdict = _judge(path, public_key, Documents(found, lists, revoked, within), recording_key, errors)
+        documents = Documents(found, lists, revoked, within, expect)
+        verdict = _judge(path, public_key, documents, recording_key, errors)
     except (TheirError, OSError) as error:
         complain(f"{'illisible' if language == 'fr' else 'unreadable'} : {error}")
         raise typer.Exit(Exit.UNREADABLE) from None
@@ -129,6 +133,8 @@ class Documents:
     revoked: Attested | None
     key_within: bool
     """The trusted key is a file within what is judged."""
+    expected: str | None = None
+    """The recording that this should be."""
 
 
 def _judge(path: Path, public_key: bytes | None, documents: Documents, recording_key: str | None, errors: Console) -> Verdict:
@@ -155,6 +161,7 @@ def _judge(path: Path, public_key: bytes | None, documents: Documents, recording
                 revocations=documents.revocations,
                 revoked=documents.revoked,
                 key_within=documents.key_within,
+                expected=documents.expected,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
                 submit=pool.submit,
             )

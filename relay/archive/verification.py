@@ -75,16 +75,21 @@ class Verification:
             )
         if self._waiting >= MAX_WAITING:
             raise TheirError(Kind.TOO_MANY, "verifications are waiting", retry_after=10.0, code=Code.TOO_MANY_VERIFICATIONS)
+        still_open = await self._sealed(recording) if row.state == "open" else None
         self._waiting += 1
         try:
             async with self._one:
-                verdict = await asyncio.to_thread(self._judge, recording)
+                verdict = await asyncio.to_thread(self._judge, recording, still_open)
         finally:
             self._waiting -= 1
         await self._enter(person, recording, verdict)
         return verdict
 
-    def _judge(self, recording: str) -> dict[str, Any]:
+    async def _sealed(self, recording: str) -> int:
+        """Return how many fragments of an open recording were sealed at least, by its rows: a shorter chain was cut."""
+        return max((row.last_link + 1 for row in await self._catalogue.recordings.segments(recording)), default=0)
+
+    def _judge(self, recording: str, still_open: int | None) -> dict[str, Any]:
         try:
             key = self._keyring.recording_key(recording)
         except TheirError:
@@ -92,7 +97,9 @@ class Verification:
         successions = self._keyring.successions()
         try:
             with closing(FolderReader(self._vault.folder(recording))) as reader:
-                return verify(reader, self._public_key, key, successions=successions, revoked=self._revoked).as_json()
+                return verify(
+                    reader, self._public_key, key, successions=successions, revoked=self._revoked, still_open=still_open
+                ).as_json()
         except FileNotFoundError:
             detail = "the files of this recording are not in the vault: `relay check` says what is missing"
             raise TheirError(Kind.NOT_FOUND, detail, code=Code.RECORDING_FILES_MISSING) from None

@@ -50,18 +50,8 @@ class Code(Enum):
         "l'inscription {record} enfreint une règle du format : {why}",
         "record {record} breaks a rule of the format: {why}",
     )
-    NO_START = (
-        Axis.COMPLETENESS,
-        True,
-        "le début signé manque",
-        "the signed start is missing",
-    )
-    AFTER_END = (
-        Axis.INTEGRITY,
-        True,
-        "quelque chose suit la fin signée",
-        "something follows the signed end",
-    )
+    NO_START = (Axis.COMPLETENESS, True, "le début signé manque", "the signed start is missing")
+    AFTER_END = (Axis.INTEGRITY, True, "quelque chose suit la fin signée", "something follows the signed end")
     COUNTS_DIFFER = (
         Axis.COMPLETENESS,
         True,
@@ -71,8 +61,20 @@ class Code(Enum):
     INTERRUPTED = (
         Axis.COMPLETENESS,
         True,
-        "enregistrement interrompu, sans fin signée : il est couvert jusqu'au {until}",
-        "recording interrupted, without a signed end: it is covered until {until}",
+        "sans fin signée : encore en cours d'enregistrement, interrompu ou coupé ; il est couvert jusqu'au {until}",
+        "without a signed end: still being recorded, interrupted or cut off; it is covered until {until}",
+    )
+    TAIL_NOT_COPIED = (
+        Axis.COMPLETENESS,
+        True,
+        "les {count} derniers fragments scellés, à partir du {fragment}, ne sont pas dans cette copie",
+        "the last {count} sealed fragments, from {fragment} on, are not in this copy",
+    )
+    OTHER_RECORDING = (
+        Axis.ORIGIN,
+        True,
+        "ce n'est pas l'enregistrement {wanted}, dont il porte le nom ou qui était attendu",
+        "this is not recording {wanted}, whose name it bears or which was expected",
     )
     RECOVERED = (
         Axis.COMPLETENESS,
@@ -94,12 +96,7 @@ class Code(Enum):
         "fragment {fragment} altéré ou remplacé",
         "fragment {fragment} was altered or replaced",
     )
-    FRAGMENT_MISSING = (
-        Axis.COMPLETENESS,
-        True,
-        "fragment {fragment} manquant",
-        "fragment {fragment} is missing",
-    )
+    FRAGMENT_MISSING = (Axis.COMPLETENESS, True, "fragment {fragment} manquant", "fragment {fragment} is missing")
     FRAGMENTS_MISSING = (
         Axis.COMPLETENESS,
         True,
@@ -388,6 +385,24 @@ class Code(Enum):
         False,
         "{file} est un lien ou un fichier spécial : il n'a pas été suivi",
         "{file} is a link or a special file: it was not followed",
+    )
+    LEFT_BY_SYSTEM = (
+        Axis.INTEGRITY,
+        False,
+        "le fichier {file} a été laissé là par un système (macOS, Windows) : il n'est pas de l'enregistrement",
+        "file {file} was left there by a system (macOS, Windows): it is not part of the recording",
+    )
+    TAIL_UNFINISHED = (
+        Axis.COMPLETENESS,
+        False,
+        "{file} porte à sa fin {count} octets qui ne sont pas encore scellés",
+        "{file} has {count} bytes at its end that are not sealed yet",
+    )
+    STILL_OPEN = (
+        Axis.COMPLETENESS,
+        False,
+        "encore en cours d'enregistrement, selon le relais : il est couvert jusqu'au {until}",
+        "still being recorded, says the relay: it is covered until {until}",
     )
     NOT_EXPORTED = (
         Axis.COMPLETENESS,

@@ -4,13 +4,34 @@ Owns: FORMAT.md §1a: names that collide or lead astray, what a reader saw besid
 Must never know: chains, fragments, how an archive is read.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 from relay.evidence.codes import Code
 from relay.evidence.findings import FindingCollector
+
+_LEFT_FILES = frozenset({".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", ".directory", ".localized", "icon\r"})
+_LEFT_FOLDERS = frozenset(
+    {
+        "__macosx",
+        ".spotlight-v100",
+        ".trashes",
+        ".fseventsd",
+        ".temporaryitems",
+        ".appledouble",
+        "$recycle.bin",
+        "system volume information",
+        "@eadir",
+    }
+)
+_FILM = re.compile(r"\.(?:mp4|m4v|mov)\Z", re.IGNORECASE)
+_APPLE_DOUBLE = b"\0\5\x16\7"
+"""How the companion `._NAME` begins in which macOS keeps what other file systems cannot (RFC 1740)."""
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class OddityKind(Enum):
@@ -33,12 +54,58 @@ class Oddity:
     detail: str = ""
 
 
-def report_oddities(oddities: Iterable[Oddity], names: Sequence[str], collector: FindingCollector) -> None:
-    """Add a finding or a note for each oddity, and one for each name that a file system may take for another."""
-    for oddity in oddities:
+class Holder(Protocol):
+    """A reader, as far as this module uses one."""
+
+    def names(self) -> list[str]:
+        """Return every file's name."""
+        ...
+
+    def read(self, name: str, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes from `offset`."""
+        ...
+
+    def oddities(self) -> Sequence[Oddity]:
+        """Return what is there besides files."""
+        ...
+
+
+def report_container(reader: Holder, left: Iterable[str], collector: FindingCollector) -> None:
+    """Add a finding or a note for each oddity, each name that a file system may take for another, each file `left`."""
+    for oddity in reader.oddities():
         collector.add(oddity.kind.value, file=oddity.name, detail=oddity.detail)
-    for first, second in clashes(names):
+    for first, second in clashes(reader.names()):
         collector.add(Code.NAME_TWICE, file=second, detail=first)
+    for name in left:
+        collector.add(Code.LEFT_BY_SYSTEM, file=name)
+
+
+def left_by_systems(reader: Holder) -> list[str]:
+    """Return the files that macOS, Windows and network storage leave in folders: nobody put them there on purpose.
+
+    A name alone does not make a film such a file: a forger could choose it.  Raises TheirError or OSError.
+    """
+    return [
+        name
+        for name in reader.names()
+        if is_left_by_name(name) and not (_FILM.search(name) and not _is_apple_double(reader, name))
+    ]
+
+
+def is_left_by_name(name: str) -> bool:
+    """Whether a file has such a name."""
+    *folders, last = name.casefold().split("/")
+    return last in _LEFT_FILES or last.startswith("._") or any(folder in _LEFT_FOLDERS for folder in folders)
+
+
+def _is_apple_double(reader: Holder, name: str) -> bool:
+    return name.rpartition("/")[2].startswith("._") and reader.read(name, 0, len(_APPLE_DOUBLE)) == _APPLE_DOUBLE
+
+
+def names_a_recording(folder: str) -> str | None:
+    """Return the recording whose id a folder has as its name, None where its name is something else."""
+    last = folder.rpartition("/")[2]
+    return last if _ID.fullmatch(last) else None
 
 
 def clashes(names: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -44,6 +44,10 @@ class Reader(Protocol):
         """Return what is there besides files, once everything else was read.  Raises TheirError or OSError."""
         ...
 
+    def folder(self) -> str:
+        """Return the name of the folder that holds the files, nothing where it has none."""
+        ...
+
 
 class WatchedReader:
     """A reader that remembers its first failure: a disk that does not give a file must not pass for a file that is missing."""
@@ -68,9 +72,20 @@ class WatchedReader:
             self.failure = self.failure or error
             raise
 
+    def read_if_readable(self, name: str, size: int) -> bytes:
+        """Return up to `size` bytes of a file that the verdict does not need, nothing where it cannot be read."""
+        try:
+            return self._reader.read(name, 0, size)
+        except (OSError, TheirError):
+            return b""
+
     def oddities(self) -> Sequence[Oddity]:
         """Return what is there besides files."""
         return self._reader.oddities()
+
+    def folder(self) -> str:
+        """Return the name of the folder that holds the files."""
+        return self._reader.folder()
 
 
 class SubfolderReader:
@@ -78,6 +93,7 @@ class SubfolderReader:
 
     def __init__(self, reader: Reader, folder: str) -> None:
         self._reader = reader
+        self._folder = folder
         self._names = {_seen_from(folder, name): name for name in reader.names()}
 
     def names(self) -> list[str]:
@@ -95,6 +111,10 @@ class SubfolderReader:
     def oddities(self) -> Sequence[Oddity]:
         """Return what is there besides files."""
         return self._reader.oddities()
+
+    def folder(self) -> str:
+        """Return the name of the folder."""
+        return self._folder
 
 
 def _seen_from(folder: str, name: str) -> str:
@@ -216,21 +236,21 @@ class MediaCheck:
         self._stored_end, self._last = link.offset + link.stored_length, link.fragment
         return unseen
 
-    def close_segment(self) -> None:
-        """Judge the segment's file as a whole, after its last link."""
+    def close_segment(self, more: Code = Code.EXTRA_BYTES) -> None:
+        """Judge the segment's file as a whole, after its last link; `more`: what bytes after the last fragment are."""
         self._settle(0, 0)
         if self._pieces:
-            self._judge_segment(self.name(self._segment), self._size())
+            self._judge_segment(self.name(self._segment), self._size(), more)
         self._pieces, self._end, self._segment = [], 0, -1
 
-    def _judge_segment(self, name: str, size: int) -> None:
+    def _judge_segment(self, name: str, size: int, more: Code) -> None:
         self.known.add(name)
         whole = all(piece.mark is Mark.INTACT for piece in self._pieces)
         found = None if whole or not size else Search(self._pieces, size, self._read).run()
         if found is None:
-            self._report_in_place(name, size)
+            self._report_in_place(name, size, more)
         else:
-            self._report_found(found, name, size)
+            self._report_found(found, name, size, more)
 
     def _settle(self, most: int, most_bytes: int) -> None:
         """Wait until no more than `most` comparisons are running, of no more than `most_bytes` bytes."""
@@ -244,12 +264,12 @@ class MediaCheck:
             elif code is not None:
                 self._collector.add(code, piece.fragment)
 
-    def _report_in_place(self, name: str, size: int) -> None:
+    def _report_in_place(self, name: str, size: int, more: Code) -> None:
         for piece in self._pieces:
             if piece.mark is Mark.ALTERED:
                 self._collector.add(Code.FRAGMENT_ALTERED, piece.fragment)
         if size > self._end:
-            self._collector.add(Code.EXTRA_BYTES, file=name, count=size - self._end)
+            self._collector.add(more, file=name, count=size - self._end)
 
     def _size(self) -> int:
         return self._sizes.get(self.name(self._segment), 0)
@@ -264,7 +284,7 @@ class MediaCheck:
 
     # --- what happened to the fragments of a segment that does not match ----------------------------------------------
 
-    def _report_found(self, found: Found, name: str, size: int) -> None:
+    def _report_found(self, found: Found, name: str, size: int, more: Code) -> None:
         there = set(found.order)
         for piece in self._pieces:
             number = piece.fragment
@@ -276,7 +296,7 @@ class MediaCheck:
         self._report_duplicates(found.order)
         self._report_moves(dict.fromkeys(piece.fragment for piece in self._pieces if piece.fragment in there), found.order)
         if size > found.end:
-            self._collector.add(Code.EXTRA_BYTES, file=name, count=size - found.end)
+            self._collector.add(more, file=name, count=size - found.end)
 
     def _report_duplicates(self, found: list[int]) -> None:
         seen: set[int] = set()

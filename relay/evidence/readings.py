@@ -60,6 +60,10 @@ class HashingReader:
         """Return what is there besides files."""
         return self._reader.oddities()
 
+    def folder(self) -> str:
+        """Return the name of the folder that holds the files."""
+        return self._reader.folder()
+
     def _take(self, name: str, offset: int, data: bytes) -> None:
         file = self._files.setdefault(name, _File())
         if offset <= file.position < offset + len(data):

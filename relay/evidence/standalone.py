@@ -50,6 +50,8 @@ MODULES = (
     "relay.evidence.container",
     "relay.evidence.search",
     "relay.evidence.media",
+    "relay.evidence.chain_file",
+    "relay.evidence.contents",
     "relay.evidence.order",
     "relay.evidence.trust",
     "relay.evidence.extraction",
@@ -80,7 +82,7 @@ _HEAD = '''#!/usr/bin/env python3
 """Vérificateur autonome des enregistrements scellés / standalone verifier of sealed recordings.
 
     python3 verify.py DOSSIER_OU_ZIP --key CLÉ_PUBLIQUE [--recording-key CLÉ] [--successions FICHIER]
-            [--revocations FICHIER] [--json] [--lang fr|en]
+            [--revocations FICHIER] [--expect ENREGISTREMENT] [--json] [--lang fr|en]
     python3 verify.py PREUVE_DU_JOURNAL --key CLÉ_PUBLIQUE [--successions FICHIER] [--json] [--lang fr|en]
 
 Needs Python 3.11 or later and the package `cryptography`.  The public key must come from the service that recorded, not
@@ -268,7 +270,15 @@ def _judge(options: argparse.Namespace, open_reader: Callable[[Path], AbstractCo
     lists = [] if options.revocations is None else [Path(options.revocations).read_bytes()]
     within = options.key is not None and lies_within(options.key, Path(options.path))
     with open_reader(Path(options.path)) as reader, closing(HashingReader(reader)) as hashing:
-        verdict = verify(hashing, public_key, recording_key, successions=successions, revocations=lists, key_within=within)
+        verdict = verify(
+            hashing,
+            public_key,
+            recording_key,
+            successions=successions,
+            revocations=lists,
+            key_within=within,
+            expected=options.expect,
+        )
         return replace(verdict, read=hashing.finish())
 
 
@@ -291,6 +301,7 @@ def _options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--successions", help="successions de clés du relais : fichier / the relay's key successions: file")
     parser.add_argument("--revocations", help="liste de clés révoquées, signée / signed list of revoked keys: file")
+    parser.add_argument("--expect", help="enregistrement attendu : 32 chiffres / the recording that this should be: its id")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--lang", choices=("fr", "en"), default="fr" if os.environ.get("LANG", "fr").startswith("fr") else "en")
     return parser

@@ -161,6 +161,7 @@ ANSWERS: dict[str, tuple[str, str]] = {
     "complete": ("complet", "complete"),
     "complete for this interval": ("complet pour cet intervalle", "complete for this interval"),
     "interrupted": ("INTERROMPU", "INTERRUPTED"),
+    "open": ("OUVERT, sans fin signée", "OPEN, without a signed end"),
     "incomplete": ("INCOMPLET", "INCOMPLETE"),
     "proved": ("prouvée", "proved"),
     "not proved": ("NON PROUVÉE", "NOT PROVED"),

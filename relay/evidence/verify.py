@@ -11,12 +11,14 @@ The rules are FORMAT.md §7.  Parts: `order` (signatures and sequence), `trust` 
 import contextlib
 import math
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relay.base.errors import Kind, TheirError
-from relay.evidence.chain import MAX_RECORD, PREAMBLE, Record, parse_record, record_length, version_of
-from relay.evidence.container import report_oddities
+from relay.evidence.chain import PREAMBLE, Record, version_of
+from relay.evidence.chain_file import CHAIN, ChainEnd, read_records
+from relay.evidence.container import left_by_systems, names_a_recording, report_container
+from relay.evidence.contents import PLAYABLE, SEGMENT, form_of, locate
 from relay.evidence.continuity import Continuity, Scope
 from relay.evidence.derived import Derived
 from relay.evidence.extraction import EXTRACTION, ExtractionCheck
@@ -24,7 +26,7 @@ from relay.evidence.findings import FindingCollector
 from relay.evidence.journal_proofs import JOURNAL, JournalProofs
 from relay.evidence.keys import public_key_from
 from relay.evidence.lipsync import Shift, sound_shifts
-from relay.evidence.media import MAX_FRAGMENT, MediaCheck, Reader, SubfolderReader, Submit, WatchedReader, run_inline
+from relay.evidence.media import MAX_FRAGMENT, MediaCheck, Reader, Submit, WatchedReader, run_inline
 from relay.evidence.order import Order
 from relay.evidence.records import Body, End, Gap, KeyRollover, Link, Original, Recovery, Start
 from relay.evidence.seal import SessionCertificate, key_id
@@ -32,14 +34,10 @@ from relay.evidence.statement import MAX_DOCUMENT, Statement, read_statement
 from relay.evidence.trust import Trust
 from relay.evidence.verdict import Axis, Code, Form, Mark, Verdict, utc_text
 
-CHAIN = "chain"
 STATEMENT = "statement"
 REVOCATIONS = "revocations"
 MAX_KEY_BESIDE = 4096
 """Bytes; a longer file beside the chain is not searched for the trusted key."""
-_CHUNK = 1 << 20
-_SEGMENT = re.compile(r"\d{5}\.(seg|mp4)")
-_PLAYABLE = re.compile(r"(?:.*/)?[^/]+\.(mp4|m4v|mov)", re.IGNORECASE)
 
 MAX_COPIES = 32
 """Playable copies that are compared: the work is in proportion to copies times links."""
@@ -60,6 +58,8 @@ def verify(
     revoked: Mapping[bytes, Collection[bytes]] | None = None,
     revocations: Sequence[bytes] = (),
     key_within: bool = False,
+    expected: str | None = None,
+    still_open: int | None = None,
     progress: Progress | None = None,
     submit: Submit = run_inline,
 ) -> Verdict:
@@ -71,16 +71,24 @@ def verify(
     `revoked`: for each revoked public key, the chain heads that a journal checkpoint held before its revocation.  Where it is
     None, a list beside the recording or in `revocations` is used (FORMAT.md §6a); without any list there is a note.
     `key_within`: the public key was read from a file within what is judged, which is a finding.
+    `expected`: the recording that this should be.  A folder whose name is a recording's id should be that recording besides.
+    `still_open`: the relay that holds the recording says that it is being recorded now, and that at least this many fragments
+    were sealed (FORMAT.md §7.9); never taken from the recording, nor from whoever hands it over.
     `submit`: runs the comparison of a fragment, for example on another core (`ThreadPoolExecutor.submit`).
     Raises TheirError where nothing can be read as a recording, and OSError or UnreadableError where a file that is there cannot
     be read (exit code 2).
     """
-    reader = watched = WatchedReader(locate(reader))
-    names = reader.names()
+    watched = WatchedReader(locate(reader))
+    left = left_by_systems(watched)
+    names = sorted(set(watched.names()) - set(left))
     if CHAIN not in names:
         return _without_chain(names)
-    form = _form(names, recording_key)
-    judging = _Verification(reader, names, form, public_key, recording_key, successions, revocations, revoked, progress, submit)
+    form = form_of(names, recording_key)
+    wanted = {name for name in (expected, names_a_recording(watched.folder())) if name is not None}
+    context = _Context(frozenset(wanted), still_open, tuple(left))
+    judging = _Verification(
+        watched, names, form, public_key, recording_key, successions, revocations, revoked, progress, submit, context
+    )
     if key_within:
         judging.collector.add(Code.KEY_FROM_RECORDING)
     verdict = judging.run()
@@ -89,33 +97,8 @@ def verify(
     return verdict
 
 
-def locate(reader: Reader) -> Reader:
-    """Return a reader whose `chain` is at the top: exports put the sealed files in a folder named after the recording.
-
-    Raises TheirError where there are several recordings: each has its own verdict.
-    """
-    names = reader.names()
-    folders = [name.removesuffix(f"/{CHAIN}") for name in names if name.endswith(f"/{CHAIN}")]
-    if CHAIN in names or not folders:
-        return reader
-    if len(folders) > 1:
-        raise TheirError(Kind.INVALID, f"{len(folders)} recordings: verify one at a time")
-    return SubfolderReader(reader, folders[0])
-
-
-def _form(names: list[str], recording_key: bytes | None) -> Form:
-    kinds = {found[1] for name in names if (found := _SEGMENT.fullmatch(name))}
-    if "seg" in kinds:
-        return Form.STORED if recording_key is None else Form.OPENED
-    if "mp4" in kinds:
-        return Form.EXPORT
-    if any(_PLAYABLE.fullmatch(name) for name in names):
-        return Form.DERIVED
-    return Form.STORED
-
-
 def _without_chain(names: list[str]) -> Verdict:
-    if not any(_PLAYABLE.fullmatch(name) or _SEGMENT.fullmatch(name) for name in names):
+    if not any(PLAYABLE.fullmatch(name) or SEGMENT.fullmatch(name) for name in names):
         raise TheirError(Kind.INVALID, "no recording: neither a chain nor media")
     collector = FindingCollector()
     collector.add(Code.UNSIGNED)
@@ -124,35 +107,21 @@ def _without_chain(names: list[str]) -> Verdict:
     return Verdict(Form.UNSIGNED, "", "", *answers, "", findings, notes, 0, "", None, None, 0, 0, "")
 
 
-def read_records(reader: Reader, collector: FindingCollector) -> Iterator[Record]:
-    """Yield the records of the file `chain`, reading it in pieces; a record that cannot be parsed is a finding, and the last.
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What is known of the recording besides its files."""
 
-    Raises TheirError where its first bytes are not those of a chain.
-    """
-    version = version_of(reader.read(CHAIN, 0, len(PREAMBLE)))
-    position, base, buffer, size = len(PREAMBLE), 0, b"", reader.size(CHAIN)
-    while True:
-        at = position - base
-        if len(buffer) - at < min(MAX_RECORD + 3, size - position):
-            base, buffer, at = position, reader.read(CHAIN, position, _CHUNK), 0
-        if at == len(buffer):
-            return
-        try:
-            length = record_length(buffer[at : at + 3], position)
-            if at + length > len(buffer):
-                raise TheirError(Kind.INVALID, f"byte {position}: record of {length} bytes, {len(buffer) - at} left")
-            record = parse_record(buffer[at : at + length], position, version)
-        except TheirError as error:
-            collector.add(Code.CHAIN_UNREADABLE, why=error.detail)
-            return
-        yield record
-        position += length
+    expected: frozenset[str]
+    still_open: int | None
+    left: tuple[str, ...]
+    """Files that a system left beside it."""
 
 
-def _holds_key(reader: Reader, name: str, public_key: bytes) -> bool:
+def _holds_key(reader: WatchedReader, name: str, public_key: bytes) -> bool:
     """Return whether a file is a copy of the trusted key."""
     with contextlib.suppress(TheirError, OSError):
-        return reader.size(name) <= MAX_KEY_BESIDE and public_key_from(reader.read(name, 0, MAX_KEY_BESIDE)) == public_key
+        key = public_key_from(reader.read_if_readable(name, MAX_KEY_BESIDE))
+        return reader.size(name) <= MAX_KEY_BESIDE and key == public_key
     return False
 
 
@@ -160,7 +129,7 @@ def _holds_key(reader: Reader, name: str, public_key: bytes) -> bool:
 class _Verification:
     """One verification from beginning to end."""
 
-    reader: Reader
+    reader: WatchedReader
     names: list[str]
     form: Form
     public_key: bytes | None
@@ -170,7 +139,9 @@ class _Verification:
     revoked: Mapping[bytes, Collection[bytes]] | None
     progress: Progress | None
     submit: Submit
+    context: _Context
     collector: FindingCollector = field(default_factory=FindingCollector)
+    chain_end: ChainEnd = field(default_factory=ChainEnd)
     start: Start | None = None
     certificate: SessionCertificate | None = None
     close: End | Recovery | None = None
@@ -204,7 +175,7 @@ class _Verification:
     def run(self) -> Verdict:
         """Read everything once and return the verdict."""
         self._read_beside()
-        for record in read_records(self.reader, self.collector):
+        for record in read_records(self.reader, self.collector, self.chain_end):
             for judged in self.order.feed(record):
                 self._judge(judged)
         for judged in self.order.finish():
@@ -231,7 +202,7 @@ class _Verification:
             else:
                 self.trust.statement(self.statement)
         self.extraction.read(self.trust)
-        names = [name for name in self.names if _PLAYABLE.fullmatch(name) and not _SEGMENT.fullmatch(name)]
+        names = [name for name in self.names if PLAYABLE.fullmatch(name) and not SEGMENT.fullmatch(name)]
         shifts = self._shifts() if names else ()
         self.copies = [Derived(self.reader, name, self.collector, shifts) for name in sorted(names)[:MAX_COPIES]]
         self.comparing = list(self.copies)
@@ -242,7 +213,7 @@ class _Verification:
     def _shifts(self) -> tuple[Shift, ...]:
         """Return by how much sound is moved (FORMAT.md §7.7), from the links up to the end of the interval."""
         last = math.inf if self.statement is None else self.statement.last
-        bodies = (record.body for record in read_records(self.reader, FindingCollector()))
+        bodies = (record.body for record in read_records(self.reader, FindingCollector(), ChainEnd()))
         return sound_shifts(body for body in bodies if isinstance(body, Link) and body.fragment <= last)
 
     def _inside(self, fragment: int) -> bool:
@@ -365,7 +336,10 @@ class _Verification:
     def _finish(self) -> None:
         if self.start is None:
             self.collector.add_once(Code.NO_START)
-        self.media.close_segment()
+        for wanted in sorted(self.context.expected - {self.start.recording}) if self.start is not None else ():
+            self.collector.add(Code.OTHER_RECORDING, wanted=wanted)
+        self._torn()
+        self.media.close_segment(Code.TAIL_UNFINISHED if self._unfinished else Code.EXTRA_BYTES)
         self.times.finish(len(self.collector.marks) - 1)
         if isinstance(self.close, End):
             self._counts(self.close)
@@ -380,8 +354,19 @@ class _Verification:
         self.trust.revocations(self.head, self.latest_ns)
         self.extraction.finish(self.start.recording if self.start else None, self.head)
         self._missing()
-        report_oddities(self.reader.oddities(), self.reader.names(), self.collector)
+        report_container(self.reader, self.context.left, self.collector)
         self._other_files()
+
+    @property
+    def _unfinished(self) -> bool:
+        """Whether this is a vault folder whose recorder may have been writing when it was copied (FORMAT.md §7.9)."""
+        return self.close is None and self.start is not None and form_of(self.names, None) is Form.STORED
+
+    def _torn(self) -> None:
+        if self.chain_end.torn and self._unfinished:
+            self.collector.add(Code.TAIL_UNFINISHED, file=CHAIN, count=self.chain_end.torn)
+        elif self.chain_end.torn:
+            self.collector.add(Code.CHAIN_UNREADABLE, why=self.chain_end.why)
 
     def _counts(self, end: End) -> None:
         if self.collector.codes & _EXPLAINS_COUNTS:
@@ -402,6 +387,8 @@ class _Verification:
                 fragments, seconds = self.close.missing_tail
                 self.collector.add(Code.TAIL_MISSING, fragments=fragments, seconds=seconds)
             self.times.recovery(self.close, len(self.collector.marks) - 1)
+        elif self.start is not None and self.context.still_open is not None and self.links >= self.context.still_open:
+            self.collector.add(Code.STILL_OPEN, until=until)
         else:
             self.collector.add(Code.INTERRUPTED, until=until)
 
@@ -418,7 +405,9 @@ class _Verification:
         """Report each run of missing fragments once."""
         for run in re.finditer(Mark.MISSING.encode() + b"+", bytes(self.collector.marks)):
             first, last = run.start(), run.end() - 1
-            if first == last:
+            if last == len(self.collector.marks) - 1 and self._unfinished and self.context.still_open is None:
+                self.collector.add(Code.TAIL_NOT_COPIED, first, count=last - first + 1)
+            elif first == last:
                 self.collector.add(Code.FRAGMENT_MISSING, first)
             else:
                 self.collector.add(Code.FRAGMENTS_MISSING, first, last=last, count=last - first + 1)
@@ -426,8 +415,10 @@ class _Verification:
     def _other_files(self) -> None:
         documents = {STATEMENT, REVOCATIONS, EXTRACTION, JOURNAL} | {copy.name for copy in self.copies}
         for name in sorted(set(self.names) - self.media.known - {CHAIN}):
-            if _SEGMENT.fullmatch(name):
-                if self.start is not None:
+            if SEGMENT.fullmatch(name):
+                if self._unfinished and int(name[:5]) >= self.segments:
+                    self.collector.add(Code.TAIL_UNFINISHED, file=name, count=self.reader.size(name))
+                elif self.start is not None:
                     self.collector.add(Code.FOREIGN_FILE, file=name)
             elif self.extraction.believed:
                 if name != EXTRACTION and not self.extraction.lists(name):
@@ -474,10 +465,10 @@ class _Verification:
 
     def _completeness(self) -> str:
         against = {code for code in self.collector.codes if code.against and code.axis is Axis.COMPLETENESS}
-        if against - {Code.INTERRUPTED, Code.RECOVERED}:
+        if against - {Code.INTERRUPTED, Code.RECOVERED, Code.TAIL_NOT_COPIED}:
             return "incomplete"
-        if against:
-            return "interrupted"
+        if against or Code.STILL_OPEN in self.collector.codes:
+            return "interrupted" if Code.RECOVERED in against else "open"
         return "complete" if self.statement is None else "complete for this interval"
 
     def _time(self) -> str:

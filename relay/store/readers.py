@@ -24,10 +24,16 @@ METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 9
 
 
 class FolderReader:
-    """Every regular file below a folder; links, pipes and devices are not followed.  The file read last stays open."""
+    """Every regular file below a folder; links, pipes and devices are not followed.  The file read last stays open.
 
-    def __init__(self, folder: Path) -> None:
+    The length of the file `first` is taken before everything else, and nothing after it is read: of a folder that grows, such a
+    file speaks of nothing that the others do not hold yet.
+    """
+
+    def __init__(self, folder: Path, first: str = "chain") -> None:
         self._folder = folder
+        self._first = first
+        self._first_size = (folder / first).stat().st_size if (folder / first).is_file() else 0
         self._oddities: list[Oddity] = []
         self._names = sorted(self._walk())
         self._open: tuple[str, BinaryIO] | None = None
@@ -59,15 +65,21 @@ class FolderReader:
         """Return what is in the folder besides files."""
         return self._oddities
 
+    def folder(self) -> str:
+        """Return the folder's own name."""
+        return self._folder.resolve().name
+
     def size(self, name: str) -> int:
         """Return a file's length in bytes."""
-        return (self._folder / name).stat().st_size
+        return self._first_size if name == self._first else (self._folder / name).stat().st_size
 
     def read(self, name: str, offset: int, size: int) -> bytes:
         """Return up to `size` bytes from `offset`; raises OSError."""
         if self._open is None or self._open[0] != name:
             self.close()
             self._open = name, (self._folder / name).open("rb", buffering=0)
+        if name == self._first:
+            size = max(min(size, self._first_size - offset), 0)
         return _read_at(self._open[1], offset, size)
 
     def close(self) -> None:
@@ -88,7 +100,7 @@ class ZipReader:
         except BaseException:
             self._file.close()
             raise
-        top = _common_top([member.name for member in layout.members])
+        self._top = top = _common_top([member.name for member in layout.members])
         self._members: dict[str, Member] = {}
         self._oddities = layout.oddities
         for member in layout.members:
@@ -111,6 +123,10 @@ class ZipReader:
             if member.method == DEFLATED and not member.encrypted and not self._inflate(name, member).ends_where_it_should()
         ]
         return [*self._oddities, *hidden]
+
+    def folder(self) -> str:
+        """Return the name of the common top folder, nothing where there is none."""
+        return self._top.removesuffix("/")
 
     def size(self, name: str) -> int:
         """Return a file's length in bytes, as the archive says."""

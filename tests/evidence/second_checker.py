@@ -45,6 +45,7 @@ C_CODES = set(
         "records_missing",
         "counts_differ",
         "interrupted",
+        "tail_not_copied",
         "recovered",
         "tail_missing",
         "fragment_missing",
@@ -58,6 +59,7 @@ C_CODES = set(
 )
 O_CODES = set(
     [
+        "other_recording",
         "no_public_key",
         "foreign_key",
         "bad_certificate",
@@ -94,6 +96,10 @@ WEAK = {
 
 class Bad(Exception):
     """The bytes are not of the format."""
+
+
+class Torn(Exception):
+    """The file ends in the middle of a record."""
 
 
 def sha(data: bytes) -> bytes:
@@ -313,8 +319,12 @@ def records(chain: bytes) -> Iterator[Rec]:
     at = 10
     while at < len(chain):
         length = int.from_bytes(chain[at : at + 3], "big")
-        if at + 3 > len(chain) or not 65 <= length <= 65536 or at + 3 + length > len(chain):
+        if at + 3 > len(chain):
+            raise Torn
+        if not 65 <= length <= 65536:
             raise Bad("length")
+        if at + 3 + length > len(chain):
+            raise Torn
         raw = chain[at : at + 3 + length]
         r = In(raw[3:-64])
         code = r.u(1)
@@ -351,6 +361,10 @@ class Check:
     where: dict[int, tuple[str, int]] = field(default_factory=dict)
     version: int = 0
     offices: dict[bytes, tuple[int | None, int | None]] = field(default_factory=dict)
+    expected: frozenset[str] = frozenset()
+    still_open: int | None = None
+    torn: bool = False
+    notes: set[str] = field(default_factory=set)
 
     def run(self) -> tuple[int, str, str, str, str, str]:
         chain = self.files["chain"]
@@ -463,6 +477,8 @@ class Check:
                 every.append(rec)
         except Bad:
             self.findings.add("chain_unreadable")
+        except Torn:
+            self.torn = True
         key: bytes | None = None
         expected: int = 0
         previous: bytes | None = bytes(32)
@@ -636,9 +652,17 @@ class Check:
         links = [rec.body for rec in self.good if rec.kind == "link"]
         last = max((one["time"] + one["span"] for one in links if not one["init"]), default=None)
         kinds = {rec.kind: rec for rec in self.good}
+        if self.torn and not self.unfinished():
+            self.findings.add("chain_unreadable")
+        if "start" in kinds and self.expected - {kinds["start"].body["recording"]}:
+            self.findings.add("other_recording")
         short = self.statement is not None and last is not None and self.statement["to"] <= last
         if "end" not in kinds and not short:
-            self.findings.add("recovered" if "recovery" in kinds else "interrupted")
+            told = "start" in kinds and self.still_open is not None and len(links) >= self.still_open
+            if "recovery" in kinds or not told:
+                self.findings.add("recovered" if "recovery" in kinds else "interrupted")
+            else:
+                self.notes.add("still_open")
         if "recovery" in kinds and "end" not in kinds and not short:
             self.recovered(kinds["recovery"].body, links, last)
         if "start" not in kinds:
@@ -654,6 +678,16 @@ class Check:
             fits = self.statement["head"] == self.head and self.statement["last"] <= max(self.marks, default=-1)
             if not fits or ("start" in kinds and kinds["start"].body["recording"] != self.statement["recording"]):
                 self.findings.add("statement_mismatch")
+
+    # §7.9
+    def unfinished(self) -> bool:
+        kinds = {rec.kind for rec in self.good}
+        media = {name.rsplit(".", 1)[-1].lower() for name in self.files} & {"seg", "mp4", "m4v", "mov"}
+        vault = any(re.fullmatch(r"\d{5}\.seg", name) for name in self.files) or not media - {"seg"}
+        return vault and "start" in kinds and not kinds & {"end", "recovery"}
+
+    def last_segment(self) -> int:
+        return max((rec.body["segment"] for rec in self.good if rec.kind == "link"), default=-1)
 
     # §7.4, of the recovery
     def recovered(self, body: dict[str, Any], links: list[dict[str, Any]], last: int | None) -> None:
@@ -772,7 +806,9 @@ class Check:
             if there:
                 known.add(name)
                 self.segment(name, members, there, begin["recording"])
-        if any(re.fullmatch(r"\d{5}\.(seg|mp4)", name) and name not in known for name in self.files):
+        later = self.last_segment() if self.unfinished() else 99_999
+        strange = [name for name in self.files if re.fullmatch(r"\d{5}\.(seg|mp4)", name) and name not in known]
+        if any(int(name[:5]) <= later for name in strange):
             self.findings.add("foreign_file")
 
     def segment(self, name: str, members: list[dict[str, Any]], there: list[dict[str, Any]], recording: str) -> None:
@@ -804,7 +840,7 @@ class Check:
             return
         else:
             stop = self.scan(data, there, places, fits, size)
-        if len(data) > stop:
+        if len(data) > stop and not (self.unfinished() and int(name[:5]) == self.last_segment()):
             self.findings.add("extra_bytes")
 
     def open(self, data: bytes, one: dict[str, Any], recording: str, plain: bool) -> None:
@@ -923,7 +959,11 @@ class Check:
     def result(self) -> tuple[int, str, str, str, str, str]:
         count = max(self.marks, default=-1) + 1
         marks = "".join(self.marks.get(number, "M") for number in range(count))
-        if "M" in marks:
+        sealed = marks
+        if self.unfinished() and self.still_open is None and marks.endswith("M"):
+            self.findings.add("tail_not_copied")
+            sealed = marks.rstrip("M")
+        if "M" in sealed:
             self.findings.add("fragment_missing")
         begun = any(rec.kind == "start" for rec in self.good)
         stored = any(name.endswith(".seg") for name in self.files) and self.opener is None
@@ -936,7 +976,11 @@ class Check:
             integrity = "altered"
         completeness = "complete" if self.statement is None else "complete for this interval"
         if found := self.findings & C_CODES:
-            completeness = "interrupted" if found <= {"interrupted", "recovered"} else "incomplete"
+            completeness = "interrupted" if "recovered" in found else "open"
+            if not found <= {"interrupted", "recovered", "tail_not_copied"}:
+                completeness = "incomplete"
+        elif "still_open" in self.notes:
+            completeness = "open"
         origin = "proved" if begun and not self.findings & O_CODES else "not proved"
         time = "suspect" if self.suspect else "consistent"
         if not begun or self.findings & T_CODES:
@@ -944,16 +988,40 @@ class Check:
         return (1 if self.findings else 0), integrity, completeness, origin, time, marks
 
 
+# §1a
+LEFT = {".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", ".directory", ".localized", "icon\r"}
+LEFT_FOLDERS = {"__macosx", ".spotlight-v100", ".trashes", ".fseventsd", ".temporaryitems", ".appledouble", "$recycle.bin"}
+LEFT_FOLDERS |= {"system volume information", "@eadir"}
+
+
+def left_by_a_system(name: str, data: bytes) -> bool:
+    *folders, last = name.casefold().split("/")
+    if not (last in LEFT or last.startswith("._") or LEFT_FOLDERS & set(folders)):
+        return False
+    return not last.endswith((".mp4", ".m4v", ".mov")) or (last.startswith("._") and data.startswith(b"\0\5\x16\7"))
+
+
 def check(
-    files: Files, trusted: bytes | None, opener: bytes | None = None, revoked: dict[bytes, frozenset[bytes]] | None = None
+    files: Files,
+    trusted: bytes | None,
+    opener: bytes | None = None,
+    revoked: dict[bytes, frozenset[bytes]] | None = None,
+    *,
+    expected: str | None = None,
+    still_open: int | None = None,
+    folder: str = "",
 ) -> tuple[int, str, str, str, str, str]:
     """Return exit code, integrity, completeness, origin, time and marks; raises Bad where the exit code is 2."""
+    files = {name: data for name, data in files.items() if not left_by_a_system(name, data)}
     folders = {name.rsplit("/", 1)[0] for name in files if name.endswith("/chain")}
     if "chain" not in files and len(folders) == 1:
-        folder = folders.pop() + "/"
-        files = {name.removeprefix(folder) if name.startswith(folder) else f"../{name}": data for name, data in files.items()}
+        folder = folders.pop()
+        inside = folder + "/"
+        files = {name.removeprefix(inside) if name.startswith(inside) else f"../{name}": data for name, data in files.items()}
     if "chain" not in files:
         if folders or not any(re.search(r"\.(mp4|m4v|mov|seg)$", name, re.I) for name in files):
             raise Bad("nothing here")
         return 1, "not judged", "not judged", "not proved", "time not proved", ""
-    return Check(files, trusted, opener, revoked or {}).run()
+    wanted = {folder.rsplit("/", 1)[-1]} if re.fullmatch(r"(.*/)?[0-9a-f]{32}", folder) else set()
+    wanted |= {expected} if expected is not None else set()
+    return Check(files, trusted, opener, revoked or {}, expected=frozenset(wanted), still_open=still_open).run()

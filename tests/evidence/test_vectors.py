@@ -12,7 +12,14 @@ from tests.support.recordings import MemoryReader
 
 
 def judge(vector: Vector) -> Verdict:
-    return verify(MemoryReader(vector.files()), vector.public_key, vector.recording_key, revoked=vector.revoked)
+    return verify(
+        MemoryReader(vector.files()),
+        vector.public_key,
+        vector.recording_key,
+        revoked=vector.revoked,
+        expected=vector.expected,
+        still_open=vector.still_open,
+    )
 
 
 def findings_of(verdict: Verdict) -> str:
@@ -43,7 +50,15 @@ def test_on_many_cores_the_verdicts_are_the_same() -> None:
         for vector in VECTORS:
             if vector.exit_code < 2:
                 reader = MemoryReader(vector.files())
-                there = verify(reader, vector.public_key, vector.recording_key, revoked=vector.revoked, submit=pool.submit)
+                there = verify(
+                    reader,
+                    vector.public_key,
+                    vector.recording_key,
+                    revoked=vector.revoked,
+                    expected=vector.expected,
+                    still_open=vector.still_open,
+                    submit=pool.submit,
+                )
                 assert there == judge(vector)
 
 

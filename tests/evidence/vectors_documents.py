@@ -294,7 +294,7 @@ VECTORS: list[Vector] = [
         SCRIPT,
         delivered(cut_records(1)),
         "....",
-        "ATPC",
+        "AOPC",
         "interrupted extraction_mismatch",
     ),
     Vector("a list of a later version", SCRIPT, delivered(version(b"\0\2")), "....", "ICNC", "extraction_newer"),

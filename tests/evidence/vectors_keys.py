@@ -474,7 +474,7 @@ VECTORS: list[Vector] = [
         "SIPPE",
         taken_over(anybody(IDENTITY)),
         "..X",
-        "ATNC",
+        "AONC",
         "weak_key rollover_forged record_altered@2 record_altered interrupted",
     ),
     Vector(
@@ -482,7 +482,7 @@ VECTORS: list[Vector] = [
         "SIPPE",
         recovered(anybody(IDENTITY)),
         "...",
-        "ATNC",
+        "AONC",
         "weak_key record_altered interrupted",
     ),
     # --- keys beside --------------------------------------------------------------------------------------------------

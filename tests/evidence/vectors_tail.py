@@ -110,17 +110,17 @@ VECTORS: list[Vector] = [
         "an interval of a recording without its tail", "SIPPPPE", interval_of_recovered(DIED + MISSING, 2, 3), ".-..-", "IVPC"
     ),
     # --- a forger who has no key ----------------------------------------------------------------------------------------
-    Vector("he cuts the recovery off, too", "SIPPPE", stored(without_the_recovery), "....", "STPC", "interrupted"),
+    Vector("he cuts the recovery off, too", "SIPPPE", stored(without_the_recovery), "....", "SOPC", "interrupted"),
     Vector("he signs another recovery", "SIPPPE", stored(with_a_recovery_of_his_own), "....", "STNC", "foreign_key recovered"),
     Vector(
-        "he changes a letter of the phrase", "SIPPPE", stored(without_the_phrase), "....", "ATPC", "record_altered interrupted"
+        "he changes a letter of the phrase", "SIPPPE", stored(without_the_phrase), "....", "AOPC", "record_altered interrupted"
     ),
     Vector(
         "he takes the recovery of an earlier cut",
         "SIPPPE",
         stored(with_the_recovery_of_an_earlier_cut),
         "....",
-        "ATPC",
+        "AOPC",
         "record_misplaced interrupted",
     ),
     Vector(

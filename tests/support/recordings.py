@@ -140,6 +140,9 @@ class MemoryReader:
     def oddities(self) -> list[Oddity]:
         return []
 
+    def folder(self) -> str:
+        return ""
+
 
 @dataclass
 class Built:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from relay.app.verify_cmd import verify
 from relay.evidence.statement import sign_revocations
-from tests.support.recordings import DAY, LONGTERM, OTHER_LONGTERM, RECORDING_KEY, T0, build
+from tests.support.recordings import DAY, LONGTERM, OTHER_LONGTERM, RECORDING, RECORDING_KEY, T0, build
 
 app = typer.Typer()
 app.command()(verify)
@@ -155,3 +155,11 @@ def test_an_unreadable_key_or_recording_exits_2(folder: Path, tmp_path: Path, co
 def test_the_standalone_verifier_is_written(tmp_path: Path) -> None:
     assert run("--emit-standalone", tmp_path / "verify.py").exit_code == 0
     compile((tmp_path / "verify.py").read_text(), "verify.py", "exec")
+
+
+def test_another_recording_than_expected_is_a_finding(folder: Path) -> None:
+    assert run(folder, "--key", KEY, "--expect", RECORDING).exit_code == 0
+    result = run(folder, "--key", KEY, "--expect", "0" * 32, "--lang", "en")
+    assert (result.exit_code, "this is not recording" in result.output) == (1, True)
+    named = folder.rename(folder.parent / ("0" * 32))
+    assert run(named, "--key", KEY).exit_code == 1

@@ -8,6 +8,7 @@ import pytest
 from relay.archive.verification import Verification
 from relay.base.codes import Code
 from relay.base.errors import OurError, TheirError
+from relay.evidence.chain import iterate
 from relay.policy.roles import Person
 from relay.store.readers import FolderReader
 from tests.support.services import ADMINISTRATOR, AUDITOR, COMMANDER, OPERATOR, House
@@ -79,3 +80,35 @@ async def test_a_disk_that_does_not_give_the_files_is_our_error(
     monkeypatch.setattr(FolderReader, "read", fails)
     with pytest.raises(OurError, match="cannot be read"):
         await verification.verify(AUDITOR, recording)
+
+
+async def reopened(house: House, cut: int) -> str:
+    """A recording that the catalogue holds for open, its last `cut` records not written."""
+    recording = await house.record()
+    await house.catalogue.recordings.update(recording, {"state": "open", "head": None, "ended_ns": None})
+    path = house.vault.folder(recording) / "chain"
+    records = list(iterate(path.read_bytes()))
+    path.write_bytes(path.read_bytes()[: records[-cut].position] + b"\0\0")
+    return recording
+
+
+async def test_a_recording_that_is_made_now_is_open_and_nothing_speaks_against_it(
+    house: House, verification: Verification
+) -> None:
+    verdict = await verification.verify(AUDITOR, await reopened(house, 1))
+    assert (verdict["exit_code"], verdict["integrity"], verdict["completeness"]) == (0, "intact", "open")
+    assert {"still_open", "tail_unfinished"} <= {note["code"] for note in verdict["notes"]}
+
+
+async def test_an_open_recording_that_is_shorter_than_its_rows_was_cut(house: House, verification: Verification) -> None:
+    verdict = await verification.verify(AUDITOR, await reopened(house, 2))
+    assert (verdict["exit_code"], verdict["completeness"]) == (1, "open")
+    assert [finding["code"] for finding in verdict["findings"]] == ["interrupted"]
+
+
+async def test_a_folder_that_was_put_in_the_place_of_another_is_found(house: House, verification: Verification) -> None:
+    mine, other = await house.record(), await house.record()
+    shutil.rmtree(house.vault.folder(mine))
+    shutil.copytree(house.vault.folder(other), house.vault.folder(mine))
+    verdict = await verification.verify(AUDITOR, mine)
+    assert "other_recording" in [finding["code"] for finding in verdict["findings"]]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.base.errors import TheirError
+from relay.base.errors import Kind, TheirError
 from relay.evidence.extraction import (
     MAX_EXTRACTION,
     MAX_LISTED,
@@ -86,15 +86,28 @@ def test_a_listed_name_leads_nowhere_but_to_a_file_that_was_given(name: str) -> 
     assert [finding.code for finding in verdict.findings] == [Code.LISTED_MISSING]
 
 
-def test_a_listed_file_that_cannot_be_read_gives_no_verdict() -> None:
-    class Damaged(MemoryReader):
-        def read(self, name: str, offset: int, size: int) -> bytes:
-            if name == "verify.py":
-                raise OSError("input/output error")
-            return super().read(name, offset, size)
+class Damaged(MemoryReader):
+    """An archive, or a disk, that does not give one file."""
 
+    def __init__(self, error: Exception) -> None:
+        super().__init__(dict(EXPORT))
+        self.error = error
+
+    def read(self, name: str, offset: int, size: int) -> bytes:
+        if name == "verify.py":
+            raise self.error
+        return super().read(name, offset, size)
+
+
+def test_a_listed_file_that_is_damaged_is_missing_not_altered() -> None:
+    verdict = verify(Damaged(TheirError(Kind.INVALID, "compressed bytes are damaged")), LONGTERM.public_key)
+    assert [finding.code for finding in verdict.findings] == [Code.LISTED_MISSING]
+    assert verdict.integrity == "intact"
+
+
+def test_a_disk_that_does_not_give_a_listed_file_gives_no_verdict() -> None:
     with pytest.raises(OSError, match="input/output"):
-        verify(Damaged(dict(EXPORT)), LONGTERM.public_key)
+        verify(Damaged(OSError("input/output error")), LONGTERM.public_key)
 
 
 def test_without_a_list_the_manifest_is_said_to_be_unsigned_and_with_one_the_files_are_said_to_be_those() -> None:

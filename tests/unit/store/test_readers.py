@@ -98,6 +98,15 @@ def test_damaged_compression_is_refused(tmp_path: Path) -> None:
         reader.read("chain", 0, 10_240)
 
 
+def test_of_a_folder_that_grows_the_chain_names_nothing_that_is_not_there(folder: Path) -> None:
+    with closing(FolderReader(folder)) as reader:
+        with (folder / "chain").open("ab") as chain:
+            chain.write(b"more")
+        assert reader.size("chain") == 10
+        assert reader.read("chain", 8, 99) == b"89"
+        assert reader.read("chain", 11, 99) == b""
+
+
 def test_a_pipe_is_named_and_never_opened(folder: Path) -> None:
     os.mkfifo(folder / "00000.seg")
     with closing(FolderReader(folder)) as reader:
