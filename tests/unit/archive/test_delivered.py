@@ -12,8 +12,8 @@ import pytest
 
 from relay.archive.delivered import Comparison, Deliveries, Given, compare, file_digests
 from relay.archive.exports import ExportRequest, Exports
+from relay.evidence.contents import locate
 from relay.evidence.seal import sha256
-from relay.evidence.verify import locate
 from relay.store import journal_rows
 from relay.store.readers import FolderReader
 from tests.support.services import COMMANDER, House
