@@ -68,6 +68,7 @@ MODULES = (
     "relay.evidence.derived",
     "relay.evidence.readings",
     "relay.evidence.report",
+    "relay.evidence.answers",
     "relay.evidence.verify",
     "relay.evidence.exits",
     "relay.evidence.proof_report",

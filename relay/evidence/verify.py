@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relay.base.errors import Kind, TheirError
+from relay.evidence.answers import completeness_of, integrity_of, time_of
 from relay.evidence.chain import PREAMBLE, Record, version_of
 from relay.evidence.chain_file import CHAIN, ChainEnd, read_records
 from relay.evidence.container import left_by_systems, names_a_recording, report_container
@@ -431,15 +432,15 @@ class _Verification:
     # --- adding up ----------------------------------------------------------------------------------------------------
 
     def _verdict(self) -> Verdict:
-        start, times = self.start, self.times
+        start, times, codes = self.start, self.times, self.collector.codes
         return Verdict(
             form=self.form,
             recording=start.recording if start else "",
             camera=start.camera if start else "",
-            integrity=self._integrity(),
-            completeness=self._completeness(),
+            integrity=integrity_of(codes, start is not None, self.form),
+            completeness=completeness_of(codes, interval=self.statement is not None),
             origin="not proved" if start is None or Axis.ORIGIN in self.collector.against else "proved",
-            time=self._time(),
+            time=time_of(codes, start is not None),
             marks=self.collector.marks.decode(),
             findings=tuple(self.collector.findings),
             notes=tuple(self.collector.notes),
@@ -454,24 +455,3 @@ class _Verification:
             close=self.close,
             trusted="" if self.public_key is None else key_id(self.public_key).hex(),
         )
-
-    def _integrity(self) -> str:
-        against = {code for code in self.collector.codes if code.against and code.axis is Axis.INTEGRITY}
-        if against - {Code.DERIVED_ONLY, Code.DERIVED_UNJUDGED}:
-            return "altered"
-        if against or self.start is None:
-            return "not judged"
-        return "intact as stored" if self.form is Form.STORED else "intact"
-
-    def _completeness(self) -> str:
-        against = {code for code in self.collector.codes if code.against and code.axis is Axis.COMPLETENESS}
-        if against - {Code.INTERRUPTED, Code.RECOVERED, Code.TAIL_NOT_COPIED}:
-            return "incomplete"
-        if against or Code.STILL_OPEN in self.collector.codes:
-            return "interrupted" if Code.RECOVERED in against else "open"
-        return "complete" if self.statement is None else "complete for this interval"
-
-    def _time(self) -> str:
-        if self.start is None or Axis.TIME in self.collector.against:
-            return "time not proved"
-        return "suspect" if Code.CLOCK_SUSPECT in self.collector.codes else "consistent"
