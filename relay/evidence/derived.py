@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice, pairwise
 
 from relay.base.errors import RelayError, TheirError
-from relay.evidence.boxes import movie_tracks, walk
+from relay.evidence.boxes import TrackHeader, movie_tracks, walk
 from relay.evidence.findings import FindingCollector
 from relay.evidence.layout import Remarks
 from relay.evidence.lipsync import MAX_OFFSET_NS, Shift, offset_at
@@ -18,7 +18,7 @@ from relay.evidence.movie import Entry, read_movie
 from relay.evidence.parameters import PictureConfiguration, carries
 from relay.evidence.playable import CopySamples, Placed
 from relay.evidence.records import Link, TrackKind, TrackPart
-from relay.evidence.samples import FragmentReader
+from relay.evidence.samples import FragmentReader, Run
 from relay.evidence.seal import sample_digest
 from relay.evidence.verdict import Code
 
@@ -105,27 +105,31 @@ class Sealed:
         """Whether the first picture of this segment brings its own parameter sets."""
         self.begun = False
         """Whether a picture of this segment was seen."""
-        self._init = b""
+        self._headers: dict[int, TrackHeader] = {}
+        self._runs: list[Run] = []
 
     def init(self, plain: bytes | None) -> None:
         """Take the init segment of the next segment."""
         self.earlier |= set(self.entries.values())
-        self.entries, self._init, self.begun, self.carried = {}, plain or b"", False, False
-        for _, box in walk(self._init):
-            if box.kind == b"moov":
-                movie = read_movie(self._init[box.start : box.end], Remarks())
+        self.entries, self._headers, self.begun, self.carried = {}, {}, False, False
+        for _, box in walk(plain or b""):
+            if plain is not None and box.kind == b"moov":
+                movie = read_movie(plain[box.start : box.end], Remarks())
+                self._headers = movie_tracks(plain[box.start : box.end])
                 self.entries = {track.kind: track.entries[0] for track in movie.tracks.values() if track.entries}
 
-    def times(self, plain: bytes | None, part: TrackPart) -> list[int] | None:
+    def fragment(self, plain: bytes | None) -> None:
+        """Take the next sealed fragment, where it could be read."""
+        self._runs = [] if plain is None or not self._headers else list(FragmentReader(self._headers).runs(plain))
+
+    def times(self, part: TrackPart) -> list[int] | None:
         """Return the decode time of each sample of a part in ticks, None where they could not be read."""
-        if plain is None or not self._init:
-            return None
-        headers = movie_tracks(self._init)
-        runs = [run for run in FragmentReader(headers).runs(plain) if run.track == part.track]
+        runs = [run for run in self._runs if run.track == part.track]
         samples = list(islice((sample for run in runs for sample in run.samples()), part.samples + 1))
-        if len(samples) != part.samples or part.track not in headers:
+        if len(samples) != part.samples or part.track not in self._headers:
             return None
-        return [sample.time * part.kind.clock_rate // headers[part.track].timescale for sample in samples]
+        rate, scale = part.kind.clock_rate, self._headers[part.track].timescale
+        return [sample.time * rate // scale for sample in samples]
 
     def allows(self, entry: Entry, kind: TrackKind) -> bool:
         """Return whether a decoder that is configured so shows the samples of this segment as they were sealed."""
@@ -154,9 +158,10 @@ class Derived:
     def link(self, link: Link, plain: bytes | None) -> None:
         """Compare the samples of one fragment; `plain`: its sealed bytes, where they could be read."""
         try:
+            self._sealed.fragment(plain)
             for part in link.tracks:
                 if not self.differs:
-                    self._part(link.fragment, part, plain)
+                    self._part(link.fragment, part)
         except (RelayError, OSError) as error:
             self._fail(Code.DERIVED_UNREADABLE, link.fragment, why=str(error))
 
@@ -184,7 +189,7 @@ class Derived:
 
     # --- one fragment -------------------------------------------------------------------------------------------------
 
-    def _part(self, fragment: int, part: TrackPart, plain: bytes | None) -> None:
+    def _part(self, fragment: int, part: TrackPart) -> None:
         placed = [found for _ in range(part.samples) if (found := self._samples.next(part.kind)) is not None]
         if self._samples.remarks.shown:
             self._fail(Code.DERIVED_SHOWN, fragment, what=self._samples.remarks.shown)
@@ -193,7 +198,7 @@ class Derived:
         elif placed:
             self._configuration(fragment, part.kind, placed)
             if not self.differs:
-                self._times(fragment, part, placed, self._sealed.times(plain, part))
+                self._times(fragment, part, placed, self._sealed.times(part))
 
     def _configuration(self, fragment: int, kind: TrackKind, placed: Sequence[Placed]) -> None:
         """Compare the decoder configurations of a part's samples with the sealed one."""

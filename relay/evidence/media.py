@@ -180,6 +180,7 @@ class MediaCheck:
         self._submit = submit
         self._running: deque[tuple[StoredFragment, PendingOutcome]] = deque()
         self._running_bytes = 0
+        self._latest: tuple[Link, bytes, PendingOutcome] | None = None
         self._sizes = {name: reader.size(name) for name in reader.names()}
         self._segment = -1
         self._pieces: list[StoredFragment] = []
@@ -208,19 +209,19 @@ class MediaCheck:
         self.checked_bytes += len(data)
         self._running_bytes += piece.length
         key = self._key
-        self._running.append((piece, self._submit(lambda: compare(data, piece, link, recording, key))))
+        later = self._submit(lambda: compare(data, piece, link, recording, key))
+        self._running.append((piece, later))
+        self._latest = link, data, later
 
     def plain(self, link: Link, recording: str) -> bytes | None:
         """Return the plain bytes of the link compared last; None where they cannot be read, or are not as sealed."""
-        piece = self._pieces[-1] if self._pieces else None
-        if piece is None or piece.fragment != link.fragment or (self._form is not Form.EXPORT and self._key is None):
+        latest, self._latest = self._latest, None
+        if latest is None or latest[0] is not link or (self._form is not Form.EXPORT and self._key is None):
             return None
-        data = self._read(piece.offset, piece.length)
-        try:
-            plain = data if self._key is None else decrypt_fragment(self._key, recording, link.fragment, data)
-        except TheirError:
+        _, data, later = latest
+        if later.result() != (Mark.INTACT, None):
             return None
-        return plain if sha256(plain) == link.plain_digest else None
+        return data if self._key is None else decrypt_fragment(self._key, recording, link.fragment, data)
 
     def skip(self, link: Link) -> None:
         """Take a genuine link whose fragment is not compared."""
