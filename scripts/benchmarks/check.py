@@ -89,7 +89,7 @@ async def measure(root: Path, gigabytes: float, mbit: float, minutes: float) -> 
     assert camera is not None
     its = await Interventions(catalogue, journal, authorizer, clock).open_by_camera("cam-1", "Bench", "bench")
     now = clock.utc_ns()
-    session = new_session(keyring.signer, role="recorder", index=0, not_before_ns=now - SECOND, not_after_ns=now + 10**17)
+    session = new_session(keyring.signer, role="recorder", index=0, not_before_ns=now - SECOND, not_after_ns=now + 8 * 10**13)
     size, fragments = int(mbit * 1e6 / 8 * 0.4), int(minutes * 60 / 0.4)
     count = max(1, round(gigabytes * 1e9 / (size * fragments)))
     for _ in range(count):

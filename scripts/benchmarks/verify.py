@@ -23,7 +23,7 @@ from relay.evidence.records import Link, Reason, TrackKind, TrackPart
 from relay.evidence.seal import encrypt_fragment, sha256
 from relay.evidence.verify import verify
 from relay.store.readers import open_reader
-from tests.support.recordings import LONGTERM, RECORDING, RECORDING_KEY, SECOND, T0, session, start_record
+from tests.support.recordings import LONGTERM, RECORDING, RECORDING_KEY, T0, session, start_record
 
 FRAGMENT_NS = 400_000_000
 PER_SEGMENT = 150
@@ -34,7 +34,7 @@ def write(folder: Path, plain: Path, minutes: float, mbit: float) -> tuple[int, 
     folder.mkdir()
     plain.mkdir()
     size, count = int(mbit * 1e6 / 8 * 0.4), int(minutes * 60 / 0.4)
-    signer = session(not_after_ns=T0 + 30 * 86_400 * SECOND)
+    signer = session()
     writer = ChainWriter(signer, start_record(signer))
     spent, noise = 0.0, hashlib.shake_256(b"noise").digest(size)
     with (folder / "chain").open("wb") as chain:

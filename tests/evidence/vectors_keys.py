@@ -55,6 +55,18 @@ def stated(issued_ns: int, later_ns: int = 0) -> Tamper:
     return exported(put_statement(issued_ns, later_ns), 2, 4)
 
 
+def handed_over(issued_ns: int, *more: Change) -> Tamper:
+    """An export with a signed list of its files, of that date."""
+
+    def change(built: Built, files: Files) -> None:
+        files["manifest.json"] = b"{}"
+        for each in more:
+            each(built, files)
+        files.update(built.handed_over(dict(files), issued_ns=issued_ns))
+
+    return exported(change)
+
+
 def listed(issued_ns: int, *revoked: MemorySigner, longterm: MemorySigner = LONGTERM) -> Change:
     """Put a list of revoked keys of that date beside the chain."""
 
@@ -430,6 +442,17 @@ VECTORS: list[Vector] = [
         exported(both(put_statement(T0 + 300 * DAY), followed(T0 + HOUR)), 2, 4),
         ".-...",
         "IVNC",
+        "key_retired",
+        OTHER,
+    ),
+    Vector("a list of files dated before its recording", "SIPPE", handed_over(T0 - DAY), "...", "ICPN", "document_early"),
+    Vector("a list of files of the second in which it ended", "SIPPE", handed_over(T0 + SECOND // 2), "...", "ICPC"),
+    Vector(
+        "a list of files by a key that was followed long ago",
+        "SIPPE",
+        handed_over(T0 + 300 * DAY, followed(T0 + HOUR)),
+        "...",
+        "ICNC",
         "key_retired",
         OTHER,
     ),

@@ -178,7 +178,13 @@ class Built:
         return files
 
     def handed_over(
-        self, files: dict[str, bytes], longterm: MemorySigner | None = None, *, head: bytes | None = None, recording: str = ""
+        self,
+        files: dict[str, bytes],
+        longterm: MemorySigner | None = None,
+        *,
+        head: bytes | None = None,
+        recording: str = "",
+        issued_ns: int = T0 + DAY,
     ) -> dict[str, bytes]:
         """Return an export with its signed list of the files that the chain does not cover."""
         sealed = {"chain", EXTRACTION} | {f"{link.segment:05d}.mp4" for link in self.links}
@@ -188,7 +194,7 @@ class Built:
             recording=recording or self.recording,
             head=head or self.records()[-1].head,
             files=listed,
-            issued_ns=T0 + DAY,
+            issued_ns=issued_ns,
         )
         return {**files, EXTRACTION: extraction}
 
