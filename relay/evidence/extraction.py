@@ -11,7 +11,7 @@ from itertools import pairwise
 from relay.base.errors import Kind, TheirError
 from relay.evidence.codes import Code
 from relay.evidence.findings import FindingCollector
-from relay.evidence.media import Reader
+from relay.evidence.media import Reader, UnreadableError
 from relay.evidence.seal import DIGEST, DOMAIN_EXTRACTION, SIGNATURE, Signer, key_id, signature_holds
 from relay.evidence.trust import Trust
 from relay.evidence.verdict import utc_text
@@ -160,11 +160,19 @@ class ExtractionCheck:
             self._collector.add(Code.LISTED_ALTERED, file=file.name)
         return digest == file.digest
 
-    def _digest(self, file: ListedFile) -> bytes:
-        """Return a file's SHA-256, no bytes where its length differs; raises TheirError or OSError where it cannot be read."""
+    def _digest(self, file: ListedFile) -> bytes | None:
+        """Return a file's SHA-256, no bytes where its length differs, None where the archive holds it damaged.
+
+        Raises UnreadableError or OSError where archive or disk do not give it: that says nothing about the file.
+        """
         if self._reader.size(file.name) != file.length:
             return b""
         digest = hashlib.sha256()
-        for at in range(0, file.length, _CHUNK):
-            digest.update(self._reader.read(file.name, at, _CHUNK))
+        try:
+            for at in range(0, file.length, _CHUNK):
+                digest.update(self._reader.read(file.name, at, _CHUNK))
+        except UnreadableError:
+            raise
+        except TheirError:
+            return None
         return digest.digest()
