@@ -9,9 +9,11 @@ bytes added by sealing.  The machine should be idle; say so when quoting numbers
 import argparse
 import hashlib
 import os
+import random
 import resource
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -27,6 +29,8 @@ from tests.support.recordings import LONGTERM, RECORDING, RECORDING_KEY, T0, ses
 
 FRAGMENT_NS = 400_000_000
 PER_SEGMENT = 150
+MOST_GROWTH = 8
+"""Four times the bytes may cost this many times as much; beginning again for each read would cost sixteen times."""
 
 
 def write(folder: Path, plain: Path, minutes: float, mbit: float) -> tuple[int, float]:
@@ -88,6 +92,28 @@ def measure(name: str, path: Path, key: bytes | None, count: int, size: int, cor
     print(f"{name:<12} {size / best / 1e6:7.0f} MB/s   {best / count * 1e6:6.1f} µs per fragment")
 
 
+def zipped(plain: Path, method: int, path: Path) -> Path:
+    """Return the export as an archive."""
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for file in sorted(plain.iterdir()):
+            archive.write(file, file.name)
+    return path
+
+
+def in_turn(folder: Path, megabytes: int) -> float:
+    """Return the seconds of CPU for two deflated members that are read in turn, as a segment and its copy are."""
+    path, size = folder / f"{megabytes}.zip", megabytes << 20
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("segment", "copy"):
+            archive.writestr(name, random.Random(name).randbytes(size))
+    begun = time.process_time()
+    with open_reader(path) as reader:
+        for at in range(0, size, 100_000):
+            for name in ("segment", "copy"):
+                reader.read(name, at, 100_000)
+    return time.process_time() - begun
+
+
 def timed(work: Callable[[], object], rounds: int) -> float:
     """Return µs of CPU per round."""
     begun = time.process_time()
@@ -112,6 +138,12 @@ def main() -> None:
         measure("as stored", folder, None, count, stored)
         measure("with key", folder, RECORDING_KEY, count, stored)
         measure("export", plain, None, count, media)
+        for name, method in (("stored zip", zipfile.ZIP_STORED), ("deflated zip", zipfile.ZIP_DEFLATED)):
+            measure(name, zipped(plain, method, Path(folder.parent, f"{name}.zip")), None, count, media)
+        short, long = in_turn(folder.parent, 32), in_turn(folder.parent, 128)
+        print(f"in turn      32 MiB {short:.2f} s, 128 MiB {long:.2f} s of CPU for two deflated members")
+        if long > MOST_GROWTH * short:
+            raise SystemExit(f"deflated members: four times the bytes cost {long / short:.1f} times as much")
         measure(f"key, {os.cpu_count()} cores", folder, RECORDING_KEY, count, stored, os.cpu_count() or 1)
         added, tags = chain / media * 100, (stored - media) / media * 100
         print(f"sealing    {added:.3f} % of the media ({chain / count:.0f} bytes per link); cipher tags {tags:.3f} %")
