@@ -210,6 +210,12 @@ class Code(Enum):
         "l'attestation d'intervalle ne correspond pas à cette chaîne : {why}",
         "the statement of the interval does not fit this chain: {why}",
     )
+    STATEMENT_UNLISTED = (
+        Axis.COMPLETENESS,
+        True,
+        "l'attestation d'intervalle ne figure pas dans la liste signée des fichiers remis : elle vient d'une autre remise",
+        "the statement of the interval is not in the signed list of the files handed over: it is of another delivery",
+    )
     EXTRACTION_FOREIGN = (
         Axis.ORIGIN,
         True,
@@ -276,6 +282,12 @@ class Code(Enum):
         True,
         "le point de contrôle du journal est signé par une clé révoquée : rien n'atteste qu'il existait avant",
         "the journal checkpoint is signed by a revoked key: nothing attests that it existed before",
+    )
+    JOURNAL_FORKED = (
+        Axis.ORIGIN,
+        True,
+        "deux points de contrôle du journal, signés pour {size} inscriptions, se contredisent : il existe deux journaux",
+        "two journal checkpoints, signed for {size} entries, contradict each other: there are two journals",
     )
     JOURNAL_ENTRY_FOREIGN = (
         Axis.COMPLETENESS,

@@ -20,6 +20,7 @@ from relay.evidence.wire import Fixed, Raw, Repeat, Struct, Text, UInt, decode, 
 EXTRACTION = "extraction"
 """The file's name."""
 MANIFEST = "manifest.json"
+STATEMENT = "statement"
 MAGIC = b"BCREXTRA"
 VERSION = b"\0\1"
 LAST_WITHOUT = 1
@@ -145,6 +146,8 @@ class ExtractionCheck:
             self._collector.add(Code.EXTRACTION_MISMATCH)
             return
         self.believed = True
+        if STATEMENT in self._names and not self.lists(STATEMENT):
+            self._collector.add(Code.STATEMENT_UNLISTED)
         if all([self._is_same(file) for file in found.files]):
             self._collector.add(Code.EXTRACTION_CHECKED, at=utc_text(found.issued_ns), count=len(found.files))
 

@@ -41,6 +41,7 @@ class JournalProofs:
     def judge(self, start: Start | None, statement: Statement | None, head: bytes) -> None:
         """Compare each entry with the chain's Start, its final head and the interval's statement."""
         notes: dict[str, None] = {}
+        roots: dict[tuple[str, int], bytes] = {}
         for proof in self._proofs:
             try:
                 checkpoint, key = signed_checkpoint(proof, self.trust.known_keys())
@@ -48,6 +49,8 @@ class JournalProofs:
                 self.collector.add(Code.JOURNAL_FOREIGN, leaf=proof.index)
                 continue
             self.trust.signed_journal(key, checkpoint_ns(checkpoint))
+            if roots.setdefault((checkpoint.origin, checkpoint.size), checkpoint.root) != checkpoint.root:
+                self.collector.add_once(Code.JOURNAL_FORKED, size=checkpoint.size)
             why = objection(proof, checkpoint)
             if why:
                 self.collector.add(Code.JOURNAL_PROOF_FALSE, why=why)

@@ -84,6 +84,9 @@ def _judge(proof: Proof, keys: Sequence[bytes], offices: Offices) -> ProvedEntry
     except TheirError as error:
         return ProvedEntry(proof, error.detail)
     at_ns = checkpoint_ns(checkpoint)
+    ways = [] if key == keys[0] else offices.rests_on(key, keys[0], keys)
+    if any(offices.fault(new, followed_ns, DAY_NS) for new, followed_ns in ways):
+        return ProvedEntry(proof, "a key made the signing key trusted by a succession outside its own office")
     if at_ns is not None and offices.fault(key, at_ns, DAY_NS) is not None:
         return ProvedEntry(proof, f"the checkpoint is of {utc_text(at_ns)}, when the key that signed it was not in office")
     return ProvedEntry(proof, objection(proof, checkpoint), checkpoint, key)

@@ -48,8 +48,10 @@ class Trust:
     _used: set[bytes] = field(default_factory=set)
     _loggers: set[bytes] = field(default_factory=set)
     """Keys that signed a journal checkpoint beside the chain."""
-    _extractor: bytes | None = None
-    """The key that signed the list of the extraction."""
+    _extractors: set[bytes] = field(default_factory=set)
+    """The key that signed the list of the extraction, and the keys that it rests on."""
+    _resting: dict[bytes, set[bytes]] = field(default_factory=dict)
+    """For each long-term key in use, itself and the keys that it rests on."""
     _lists: list[Revocations] = field(default_factory=list)
     _dated: list[tuple[str, int]] = field(default_factory=list)
     """Documents about the chain, each with its file and the time of its issue."""
@@ -63,7 +65,7 @@ class Trust:
     def learn(self, reader: Reader, names: Collection[str], given: Sequence[bytes] = ()) -> None:
         """Read successions, `given` and beside the chain: a key that a trusted key attests is trusted too."""
         successions = [read_succession(encoded) for encoded in given]
-        for name in sorted(names)[:MAX_SUCCESSIONS]:
+        for name in sorted(names, key=str.encode)[:MAX_SUCCESSIONS]:
             try:
                 successions.append(read_succession(reader.read(name, 0, MAX_DOCUMENT + 1)))
             except TheirError as error:
@@ -97,7 +99,7 @@ class Trust:
 
     def signed_journal(self, key: bytes, at_ns: int | None) -> None:
         """Judge the office of the key that signed a checkpoint beside the chain; `at_ns`: when, as the checkpoint says."""
-        self._loggers.add(key)
+        self._loggers |= self._use(key)
         if at_ns is not None:
             self._in_office(key, at_ns, DAY_NS)
 
@@ -127,7 +129,7 @@ class Trust:
         elif not certificate.issued_by(key):
             self.collector.add(Code.BAD_CERTIFICATE, record=sequence, key=certificate.issuer.hex())
         else:
-            self._used.add(key)
+            self._used |= self._use(key)
             self._in_office(key, certificate.not_before_ns, 0)
 
     def _judge_form(self, sequence: int, certificate: SessionCertificate) -> None:
@@ -139,6 +141,15 @@ class Trust:
             self.collector.add(Code.CERTIFICATE_LONG, record=sequence, days=days, most=most // DAY_NS)
         elif certificate.life_ns > DAY_NS:
             self.collector.add_once(Code.CERTIFICATE_LASTING, days=days)
+
+    def _use(self, key: bytes) -> set[bytes]:
+        """Return a trusted key that signed something, with the keys that its trust rests on; judge them the first time."""
+        if key not in self._resting:
+            ways = self.offices.rests_on(key, self.public_key or b"", self.known_keys())
+            self._resting[key] = {key, *(new for new, _ in ways)}
+            for new, at_ns in ways:
+                self._in_office(new, at_ns, DAY_NS)
+        return self._resting[key]
 
     def _in_office(self, key: bytes, utc_ns: int, grace_ns: int) -> None:
         """Check that a long-term key was in office at that time."""
@@ -162,7 +173,7 @@ class Trust:
         if key is None or not statement_holds(statement, key):
             self.collector.add(Code.STATEMENT_FOREIGN)
         else:
-            self._used.add(key)
+            self._used |= self._use(key)
             self._in_office(key, statement.issued_ns, DAY_NS)
 
     def extraction(self, issuer: bytes, issued_ns: int, holds: Callable[[bytes], bool]) -> bool:
@@ -171,7 +182,7 @@ class Trust:
         if key is None or not holds(key):
             self.collector.add(Code.EXTRACTION_FOREIGN)
             return False
-        self._extractor = key
+        self._extractors = self._use(key)
         self._dated.append(("extraction", issued_ns))
         self._in_office(key, issued_ns, DAY_NS)
         return True
@@ -188,7 +199,7 @@ class Trust:
         for key in sorted(self._used & set(revoked)):
             if head not in revoked[key]:
                 self.collector.add(Code.KEY_REVOKED, key=key_id(key).hex())
-        if self._extractor in revoked:
+        if self._extractors & set(revoked):
             # A checkpoint held the chain's head, but never this list: a thief can sign another one today.
             self.collector.add(Code.EXTRACTION_REVOKED)
         if self._loggers & set(revoked):

@@ -22,7 +22,7 @@ from relay.evidence.container import left_by_systems, names_a_recording, report_
 from relay.evidence.contents import PLAYABLE, SEGMENT, form_of, locate
 from relay.evidence.continuity import Continuity, Scope
 from relay.evidence.derived import Derived
-from relay.evidence.extraction import EXTRACTION, ExtractionCheck
+from relay.evidence.extraction import EXTRACTION, STATEMENT, ExtractionCheck
 from relay.evidence.findings import FindingCollector
 from relay.evidence.journal_proofs import JOURNAL, JournalProofs
 from relay.evidence.keys import public_key_from
@@ -35,8 +35,9 @@ from relay.evidence.statement import MAX_DOCUMENT, Statement, read_statement
 from relay.evidence.trust import Trust
 from relay.evidence.verdict import Axis, Code, Form, Mark, Verdict, utc_text
 
-STATEMENT = "statement"
 REVOCATIONS = "revocations"
+SUCCESSION = "succession-"
+"""How the names of successions begin."""
 MAX_KEY_BESIDE = 4096
 """Bytes; a longer file beside the chain is not searched for the trusted key."""
 
@@ -188,7 +189,7 @@ class _Verification:
     # --- before the chain ---------------------------------------------------------------------------------------------
 
     def _read_beside(self) -> None:
-        beside = [name for name in self.names if name.split("-")[0] == "succession"]
+        beside = [name for name in self.names if name.startswith(SUCCESSION)]
         self.trust.learn(self.reader, beside, self.successions)
         listed = self.reader.read(REVOCATIONS, 0, MAX_DOCUMENT + 1) if REVOCATIONS in self.names else None
         self.trust.learn_revocations(listed, self.revocations)
@@ -424,7 +425,7 @@ class _Verification:
             elif self.extraction.believed:
                 if name != EXTRACTION and not self.extraction.lists(name):
                     self.collector.add(Code.NOT_LISTED, file=name)
-            elif name not in documents and name.split("-")[0] != "succession":
+            elif name not in documents and not name.startswith(SUCCESSION):
                 self.collector.add(Code.NOT_COVERED, file=name)
             if self.public_key is not None and _holds_key(self.reader, name, self.public_key):
                 self.collector.add_once(Code.KEY_BESIDE, file=name)

@@ -51,6 +51,7 @@ C_CODES = set(
         "fragment_missing",
         "gap_unexplained",
         "statement_mismatch",
+        "statement_unlisted",
         "listed_missing",
         "extraction_missing",
         "journal_entry_foreign",
@@ -73,6 +74,7 @@ O_CODES = set(
         "journal_proof_false",
         "journal_foreign",
         "journal_revoked",
+        "journal_forked",
         "weak_key",
         "certificate_role",
         "certificate_long",
@@ -337,6 +339,21 @@ def records(chain: bytes) -> Iterator[Rec]:
         at += 3 + length
 
 
+def succession(data: bytes) -> tuple[bytes, bytes, int] | None:
+    """§6: old key, new key, time of one that is whole and holds."""
+    if data[:10] != b"BCRSUCCN\0\1" or len(data) > 4096:
+        return None
+    try:
+        r = In(data[10:])
+        old, new, at, _ = r.raw(32), r.raw(32), r.u(8), r.text(200)
+        body = b"bodycam-relay key succession 1\n" + data[10 : 10 + r.at]
+        both = signed(old, body, r.raw(64)) and signed(new, body, r.raw(64))
+        r.done()
+    except Bad:
+        return None
+    return (old, new, at) if both else None
+
+
 def explained(gaps: list[dict[str, Any]], track: int | None) -> int:
     """How much of a hole these Gap records explain, in ns: those of every track, and those of this one."""
     return sum(one["length"] for one in gaps if one["cause"] != "unknown" and one["track"] in (None, track))
@@ -358,6 +375,7 @@ class Check:
     statement: dict[str, Any] | None = None
     suspect: bool = False
     all_revoked: set[bytes] = field(default_factory=set)
+    statement_keys: set[bytes] = field(default_factory=set)
     where: dict[int, tuple[str, int]] = field(default_factory=dict)
     version: int = 0
     offices: dict[bytes, tuple[int | None, int | None]] = field(default_factory=dict)
@@ -365,6 +383,7 @@ class Check:
     still_open: int | None = None
     torn: bool = False
     notes: set[str] = field(default_factory=set)
+    known: list[tuple[bytes, bytes, int]] = field(default_factory=list)
 
     def run(self) -> tuple[int, str, str, str, str, str]:
         chain = self.files["chain"]
@@ -390,23 +409,26 @@ class Check:
         if self.trusted is None:
             return {}
         keys = {sha(self.trusted): self.trusted}
-        holding = []
-        for _ in range(9):
-            for name, data in self.files.items():
-                if name.startswith("succession-") and data[:10] == b"BCRSUCCN\0\1" and len(data) <= 4096:
-                    r = In(data[10:])
-                    old, new, at, _ = r.raw(32), r.raw(32), r.u(8), r.text(200)
-                    body = b"bodycam-relay key succession 1\n" + data[10 : 10 + r.at]
-                    if not (signed(old, body, r.raw(64)) and signed(new, body, r.raw(64))):
-                        continue
-                    holding.append((old, new, at))
-                    if sha(new) in keys:
-                        keys[sha(old)] = old
+        names = sorted((name for name in self.files if name.startswith("succession-")), key=str.encode)[:32]
+        holding = [one for one in map(succession, (self.files[name] for name in names)) if one is not None]
+        for _ in holding:
+            keys |= {sha(old): old for old, new, _ in holding if sha(new) in keys}
+        self.known = [(old, new, at) for old, new, at in holding if sha(new) in keys]
         for key in keys.values():
             begins = [at for _, new, at in holding if new == key]
             finishes = [at for old, _, at in holding if old == key]
             self.offices[key] = max(begins, default=None), min(finishes, default=None)
         return keys
+
+    # §7.2: what a key rests on
+    def used(self, key: bytes, seen: frozenset[bytes] = frozenset()) -> set[bytes]:
+        """The key and the keys that it rests on; their successions are compared with the offices."""
+        every = {key}
+        for old, new, at in self.known:
+            if old == key and key != self.trusted and key not in seen:
+                self.office(new, at, DAY)
+                every |= self.used(new, seen | {key})
+        return every
 
     # §7.2: offices
     def office(self, key: bytes | None, at: int, grace: int) -> None:
@@ -437,6 +459,7 @@ class Check:
             self.findings.add("document_early")
         if s is not None and "statement_foreign" not in self.findings:
             self.office(keys[s["issuer"]], s["issued"], DAY)
+            self.statement_keys = self.used(keys[s["issuer"]])
 
     def latest(self) -> int:
         """The chain's latest time (§7.2)."""
@@ -532,7 +555,7 @@ class Check:
 
     # §7.2
     def certificates(self, keys: dict[bytes, bytes]) -> None:
-        used = set()
+        used = set(self.statement_keys)
         for rec in self.good:
             if rec.kind not in ("start", "rollover", "recovery"):
                 continue
@@ -545,7 +568,7 @@ class Check:
             elif not signed(keys[c.issuer], b"bodycam-relay session certificate 1\n" + c.body, c.signature):
                 self.findings.add("bad_certificate")
             else:
-                used.add(keys[c.issuer])
+                used |= self.used(keys[c.issuer])
             taken = b"bodycam-relay session rollover 1\n" + rec.previous + c.whole()
             if rec.kind == "rollover" and not signed(c.key, taken, rec.body["consent"]):
                 self.findings.add("rollover_forged")
@@ -590,12 +613,14 @@ class Check:
         if issued < self.latest() - S:
             self.findings.add("document_early")
         self.office(keys[issuer], issued, DAY)
-        if keys[issuer] in self.all_revoked:
+        if self.used(keys[issuer]) & self.all_revoked:
             self.findings.add("extraction_revoked")
         begin = next((rec.body for rec in self.good if rec.kind == "start"), None)
         if head != self.head or (begin is not None and begin["recording"] != recording):
             self.findings.add("extraction_mismatch")
             return
+        if "statement" in self.files and b"statement" not in files:
+            self.findings.add("statement_unlisted")
         for name, (length, digest) in files.items():
             there = self.files.get(name.decode())
             if there is None:
@@ -613,7 +638,7 @@ class Check:
         for key, at in used:
             if at is not None:
                 self.office(key, at, DAY)
-        return {key for key, _ in used}
+        return {rested for key, _ in used for rested in self.used(key)}
 
     # §6a
     def listed(self, keys: dict[bytes, bytes]) -> dict[bytes, bool]:

@@ -201,6 +201,7 @@ def judge(
     """Return the findings of §8.3, the keys that signed and when; `start` has recording, camera, intervention, expires."""
     findings: set[str] = set()
     used: list[tuple[bytes, int | None]] = []
+    roots: dict[tuple[str, int], bytes] = {}
     try:
         every = proofs(data)
     except Unreadable:
@@ -211,6 +212,8 @@ def judge(
             findings.add("journal_foreign")
             continue
         used.append((key, proof.time()))
+        if roots.setdefault((proof.origin, proof.size), proof.root) != proof.root:
+            findings.add("journal_forked")
         if not proof.holds():
             findings.add("journal_proof_false")
         elif proof.entry is not None and start is not None:

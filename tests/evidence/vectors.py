@@ -996,6 +996,7 @@ from tests.evidence import (  # noqa: E402  (they need the above)
     vectors_containers,
     vectors_copy,
     vectors_documents,
+    vectors_forger,
     vectors_journal,
     vectors_keys,
     vectors_people,
@@ -1009,3 +1010,4 @@ VECTORS += vectors_journal.VECTORS
 VECTORS += vectors_copy.VECTORS
 VECTORS += vectors_tail.VECTORS
 VECTORS += vectors_keys.VECTORS
+VECTORS += vectors_forger.VECTORS
