@@ -50,6 +50,12 @@ def test_files_stay_under_500_lines() -> None:
     assert not long
 
 
+def test_no_text_holds_what_a_merge_left() -> None:
+    marks = re.compile(r"^(?:<{7} |>{7} |={7}$)", re.MULTILINE)
+    texts = tracked("*.py", "*.md", "*.ts", "*.css", "*.html", "*.toml", "*.sql", "*.lock", "scripts/*")
+    assert [path for path in texts if path.suffix != ".png" and marks.search(path.read_text(errors="replace"))] == []
+
+
 def test_functions_are_short() -> None:
     lengths = function_lengths()
     ordered = sorted(lengths.values())
