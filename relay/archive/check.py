@@ -59,6 +59,9 @@ class _JournalFacts:
 
     begun: frozenset[str]
     closed: dict[str, str]
+    """By recording, the head of the first end that was entered."""
+    again: frozenset[str]
+    """Recordings with another end entered after the first."""
     erased: frozenset[str]
     unopened: frozenset[str]
     views: frozenset[str]
@@ -142,7 +145,7 @@ class Check:
                 reached = ReachedHeads(
                     await self._catalogue.recordings.segments(row.recording), await self._catalogue.heads.of(row.recording)
                 )
-                found += await asyncio.to_thread(self._open, row, folder, reached)
+                found += await asyncio.to_thread(self._open, row, folder, reached, entries.closed.get(row.recording))
         found += _heads(entries.heads) + await self._views(entries)
         foreign = await asyncio.to_thread(self._keyring.foreign_entries)
         found += [Disagreement("key_folder_strange", name, "stands among the keys' days and is none") for name in foreign]
@@ -165,6 +168,7 @@ class Check:
         unopened: set[str] = set()
         views: set[str] = set()
         closed: dict[str, str] = {}
+        again: set[str] = set()
         heads = HeadEntries()
         after = -1
         while leaves := await self._journal.read(after, 1000):
@@ -181,12 +185,14 @@ class Check:
                 if event == "recording begun":
                     begun.add(name)
                 elif event == "recording closed" and isinstance(details, dict):
-                    closed[name] = str(details.get("head"))
+                    if closed.setdefault(name, str(details.get("head"))) != str(details.get("head")):
+                        again.add(name)
                 elif event == "recording not opened":
                     unopened.add(name)
                 elif body.get("operation") == "effacement" and body.get("object_type") == "recording":
                     erased.add(name)
-        return _JournalFacts(frozenset(begun), closed, frozenset(erased), frozenset(unopened), frozenset(views), heads)
+        its = frozenset(begun), closed, frozenset(again), frozenset(erased), frozenset(unopened), frozenset(views)
+        return _JournalFacts(*its, heads)
 
     async def _compare_heads(self, leaves: Sequence[Leaf], found: HeadEntries) -> None:
         """Compare entries of heads with their rows: few at a time, because each may have hundreds, and in a thread."""
@@ -211,8 +217,8 @@ class Check:
         """Return whether no recorder holds an open recording any more."""
         return row.recording not in self._recording_now() and row.started_ns < self._clock.utc_ns() - SETTLED_NS
 
-    def _open(self, row: Recording, folder: bool, reached: ReachedHeads) -> list[Disagreement]:
-        """Compare an open row that no recorder holds; `reached`: the heads that are known of it."""
+    def _open(self, row: Recording, folder: bool, reached: ReachedHeads, closed: str | None) -> list[Disagreement]:
+        """Compare an open row that no recorder holds; `reached`: the heads that are known of it; `closed`: its entered end."""
         name = row.recording
         if not folder:
             detail = "open in the catalogue, nobody records it and nothing of it is in the vault"
@@ -224,6 +230,9 @@ class Check:
         except RelayError:
             end = None
         found = _chain(name, facts, reached)
+        if closed is not None and closed != facts.head.hex():
+            detail = "open in the catalogue, and the journal knows an end of it that its chain does not have: it was cut (I1)"
+            return [Disagreement("reopened", name, detail), *found]
         if end is None:
             detail = "open, nobody records it, and its chain has no end: its recorder recovers it at its next start"
             return [Disagreement("left_open", name, detail), *found]
@@ -243,7 +252,7 @@ class Check:
             found = read_orphan(self._vault, self._keyring, name)
         except RelayError as error:
             return Disagreement("folder_without_row", name, f"{detail}, and no row can be made: {error.detail}")
-        if entries.closed.get(name, found.end.head.hex()) != found.end.head.hex():
+        if name in entries.again or entries.closed.get(name, found.end.head.hex()) != found.end.head.hex():
             return Disagreement("folder_without_row", name, f"{detail}, and the journal knows another end of it")
         return Disagreement("folder_without_row", name, f"{detail}; its start, end, key and term are known", safe=True)
 
@@ -384,6 +393,9 @@ def _against_journal(row: Recording, entries: _JournalFacts) -> list[Disagreemen
         found.append(Disagreement("no_begin_entry", name, "the journal does not know when it began (JRN-01)"))
     if row.state == "erased" and name not in entries.erased:
         found.append(Disagreement("no_erase_entry", name, "erased without an entry in the journal (JRN-01)"))
-    if row.state == "closed" and row.head is not None and entries.closed.get(name) != row.head.hex():
+    if name in entries.again:
+        detail = "the journal knows two ends of it: it was closed, and later cut or replaced, and closed again (I1)"
+        found.append(Disagreement("closed_twice", name, detail))
+    elif row.state == "closed" and entries.closed.get(name) != (None if row.head is None else row.head.hex()):
         found.append(Disagreement("no_close_entry", name, "the journal knows another end, or none"))
     return found

@@ -6,6 +6,7 @@ Two kinds of rows name a head: a sealed segment's, and those that were entered i
 reports a head once it is durable.  So a chain that lacks one was cut short or replaced, whatever signed record closes it now.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -74,7 +75,8 @@ class HeadEntries:
     altered: list[tuple[int, str]] = field(default_factory=list)
     """Entries (by leaf number) whose rows are not those that were entered."""
     _entered: int = 0
-    _there: int = 0
+    _there: Counter[str] = field(default_factory=Counter)
+    """By recording, how many of its entered heads have a row."""
     _erased: dict[str, int] = field(default_factory=dict)
     """By recording, how many of its heads its erasure deleted."""
 
@@ -98,7 +100,7 @@ class HeadEntries:
         self._entered += count if isinstance(count, int) else 0
         if row is None:
             return  # all of its recordings may be erased: the sum tells
-        self._there += len(row.heads)
+        self._there.update(its.its.recording for its in row.heads)
         if root_of(row.leaves).hex() != details.get("root"):
             self.altered.append((entry, "the rows of its heads do not have the root that was entered"))
         elif any(not 0 <= its.leaf < len(row.leaves) or head_leaf(its.its) != row.leaves[its.leaf] for its in row.heads):
@@ -107,4 +109,6 @@ class HeadEntries:
     @property
     def missing(self) -> int:
         """How many entered heads have no row although no erasure in the journal deleted them."""
-        return max(0, self._entered - self._there - sum(self._erased.values()))
+        # A row of a recording whose erasure is entered counts with the erasure: put back, it must not stand for another's.
+        there = sum(count for recording, count in self._there.items() if recording not in self._erased)
+        return max(0, self._entered - there - sum(self._erased.values()))

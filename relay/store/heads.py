@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, select
 
-from relay.evidence.heads import SealedHead
+from relay.evidence.heads import SealedHead, head_leaf
 from relay.store.catalogue_table import CatalogueTable
 from relay.store.tables import head_entries, heads, recordings, segments
 
@@ -100,10 +100,15 @@ class HeadTable(CatalogueTable):
         return await self._database.read(work, deadline=self._deadline)
 
     async def counted(self, recording: str) -> tuple[int, int]:
-        """Return how many heads of a recording there are, and the leaf number of the last entry of one (-1 for none)."""
-        query = select(func.count(), func.coalesce(func.max(heads.c.entry), -1)).where(heads.c.recording == recording)
-        found = await self._one(query)
-        return int(found[0]), int(found[1])
+        """Return how many heads of a recording there are, and the leaf number of the last entry of one (-1 for none).
+
+        A row that is not the head that was entered there does not count: it may be another recording's under this name.
+        """
+        leaf = func.substr(head_entries.c.leaves, heads.c.leaf * LEAF + 1, LEAF)
+        query = select(heads, leaf.label("entered")).join(head_entries, head_entries.c.entry == heads.c.entry, isouter=True)
+        rows = await self._all(query.where(heads.c.recording == recording))
+        genuine = sum(row.entered == head_leaf(_entered(row).its) for row in rows)
+        return genuine, max((row.entry for row in rows), default=-1)
 
     async def erase(self, recording: str, last: int) -> None:
         """Delete the heads of a recording up to an entry, and what was kept of entries that have no other head left."""
