@@ -28,8 +28,10 @@ MAX_SHIFT_NS = 50_000_000
 MAX_CUT_NS = {TrackKind.VIDEO: 0, TrackKind.AUDIO: 20_000_000}
 """A sample may begin this much before what a player shows: Opus decodes 6.5 ms that nobody hears; some players leave a
 picture out that begins before."""
-MAX_LENGTH_NS = SECOND_NS // 2
-"""The length that a header states may be this much shorter than the track."""
+ROUNDING_NS = 1_000_000
+"""Remuxers round times to milliseconds."""
+MAX_LENGTH_NS = {TrackKind.VIDEO: ROUNDING_NS, TrackKind.AUDIO: SECOND_NS // 2}
+"""The last sample may begin this much after the length that a header states; FFmpeg forgets by how much sound was moved."""
 _TICK_NS = SECOND_NS // 48_000
 UNREAD = "decoder configuration and times inside fragments, for want of the sealed segments in plain"
 
@@ -147,6 +149,8 @@ class Derived:
         self._sealed = Sealed()
         self._pace = _Pace(shifts)
         self._last: dict[TrackKind, Placed] = {}
+        self._before: tuple[int, int] | None = None
+        """When the last picture is shown, and when it was sealed (ns)."""
 
     def init(self, plain: bytes | None) -> None:
         """Take the sealed init segment that the next links belong to, where it could be read."""
@@ -227,17 +231,32 @@ class Derived:
             self._fail(Code.DERIVED_SHOWN, fragment, what=f"beginning of the track ({part.kind.value})")
         elif not self._pace.fits(part, shown, ticks):
             self._fail(Code.DERIVED_TIME, fragment, track=part.kind.value)
+        elif part.kind is TrackKind.VIDEO and self._hidden(shown, ticks):
+            self._fail(Code.DERIVED_SHOWN, fragment, what="pictures too short to be seen")
         self._sealed.complete = self._sealed.complete and ticks is not None
+
+    def _hidden(self, shown: Sequence[int], ticks: Sequence[int] | None) -> bool:
+        """Whether a picture follows the one before in less than half of its sealed time, with 1 ms for rounding."""
+        if ticks is None:
+            self._before = None
+            return False
+        sealed = [tick * SECOND_NS // TrackKind.VIDEO.clock_rate for tick in ticks]
+        pairs = list(zip(shown, sealed, strict=True))
+        known = [self._before, *pairs] if self._before is not None else pairs
+        self._before = pairs[-1]
+        return any(2 * (late[0] - early[0] + ROUNDING_NS) < late[1] - early[1] for early, late in pairwise(known))
 
     def _ends(self) -> None:
         """Compare the lengths that headers and edits state with where the tracks end."""
         movie = self._samples.movie
         for sample, track in self._last.values():
             end = track.shown_ns(sample.time + sample.shift)
-            stated = [] if movie is None or movie.fragmented else list(track.ends_ns)
+            stated = []
+            if movie is not None:
+                stated += movie.fragments_ns if self._samples.fragmented else (*track.ends_ns, *movie.length_ns)
             if track.edit.length_ns is not None:
                 stated.append(track.edit.empty_ns + track.edit.length_ns)
-            if any(length + MAX_LENGTH_NS < end for length in stated):
+            if any(length + MAX_LENGTH_NS[track.kind] < end for length in stated):
                 self._fail(Code.DERIVED_SHOWN, None, what=f"length of the track ({track.kind.value})")
                 return
         if self._samples.remarks.shown:

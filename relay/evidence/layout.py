@@ -7,6 +7,7 @@ Must never know: samples, times, the chain.  A box that may change what a player
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from relay.base.errors import TheirError
 from relay.evidence.boxes import MAX_BOXES, Box, box_header, fail, number
 
 _FILLER = frozenset({b"free", b"skip", b"wide"})
@@ -35,6 +36,22 @@ _BEFORE_CHILDREN = {b"dref": 8, b"stsd": 8, b"avc1": 78, b"avc3": 78, b"Opus": 2
 _MANY = frozenset({b"trak", b"trex", b"traf", b"trun", b"url ", b"avc1", b"avc3", b"Opus", b"udta"}) | _FILLER | _GROUPS
 HARMLESS_GROUPS = frozenset({b"roll", b"prol", b"rap ", b"tele", b"sync"})
 """Sample groups that say where decoding may begin; others may change how samples are shown."""
+_VERSIONS = {
+    **dict.fromkeys((b"mvhd", b"tkhd", b"mdhd", b"elst", b"ctts", b"mehd", b"tfdt", b"trun"), 1),
+    **dict.fromkeys((b"hdlr", b"vmhd", b"smhd", b"dref", b"url ", b"stsd", b"stts", b"stss", b"stsz", b"stz2", b"stsc"), 0),
+    **dict.fromkeys((b"stco", b"co64", b"trex", b"mfhd", b"tfhd"), 0),
+}
+"""The highest version that is defined: readers take a later one for this or for that."""
+_TEXTS = {
+    b"udta": frozenset({b"meta", b"name", b"titl", b"auth", b"dscp", b"cprt", b"perf", b"gnre", b"loci", b"date", b"yrrc"})
+    | frozenset({b"albm", b"kywd", b"clsf", b"rtng", b"kind", b"Xtra"})
+    | _FILLER,
+    b"meta": frozenset({b"hdlr", b"keys", b"ilst"}) | _FILLER,
+    b"ilst": frozenset({b"----", b"desc", b"ldes", b"cprt", b"trkn", b"disk", b"aART", b"gnre", b"tmpo", b"keyw", b"catg"})
+    | _FILLER,
+}
+"""What holds texts.  FFmpeg obeys any other box in them as if it stood where it belongs: an edit list, a table, a decoder."""
+_TEXT_HANDLERS = frozenset({b"mdir", b"mdta"})
 _OBEYED = (b"covr", b"iTunSMPB", b"LOOP", b"AllF", b"SelO", b"WLOC", b"rotate")
 """Values among a file's texts that some players obey."""
 
@@ -91,6 +108,7 @@ def read_tree(data: bytes, remarks: Remarks, *, origin: int = 0) -> Tree:
     Raises TheirError for boxes that do not fit, and where a box stands twice of which readers use the first or the last.
     """
     root = Tree(box_header(data, 0, len(data), origin=origin))
+    _readable(data, root.box, origin)
     waiting, seen = [root], 0
     while waiting:
         parent = waiting.pop()
@@ -103,6 +121,7 @@ def read_tree(data: bytes, remarks: Remarks, *, origin: int = 0) -> Tree:
             seen += 1
             if seen > MAX_BOXES:
                 raise fail(origin + at, f"more than {MAX_BOXES} boxes")
+            _readable(data, box, origin)
             if box.kind in once and box.kind not in _MANY:
                 raise fail(origin + at, f"a second {box.kind.decode('latin-1')}, of which readers use one or the other")
             once.add(box.kind)
@@ -118,8 +137,41 @@ def read_tree(data: bytes, remarks: Remarks, *, origin: int = 0) -> Tree:
     return root
 
 
+def _readable(data: bytes, box: Box, origin: int) -> None:
+    """Refuse what readers take differently: FFmpeg counts offsets from 8 bytes before the end of a `moof`'s header."""
+    if box.payload - box.start == 16:
+        raise fail(origin + box.start, "a length of 64 bits")
+    if box.kind in _VERSIONS and number(data, box.payload, 1, box.end) > _VERSIONS[box.kind]:
+        raise fail(origin + box.start, f"a {box.kind.decode('latin-1')} of an unknown version")
+
+
+def _texts(data: bytes, box: Box, remarks: Remarks) -> None:
+    """Look whether only texts stand in a `udta`, `meta` or `ilst`."""
+    waiting = [box]
+    while waiting:
+        parent = waiting.pop()
+        at = parent.payload
+        if parent.kind == b"meta":
+            at += 0 if any(data[at : at + 4]) else 4
+            if data[at + 4 : at + 8] != b"hdlr" or data[at + 16 : at + 20] not in _TEXT_HANDLERS:
+                remarks.doubt("a meta that holds no texts")
+        while at < parent.end and any(data[at : parent.end]):
+            try:
+                child = box_header(data, at, parent.end)
+            except TheirError:
+                remarks.doubt(f"a {parent.kind.decode()} that cannot be read")
+                break
+            item = child.kind[0] == 0xA9 or (parent.kind == b"ilst" and child.kind[0] == 0)
+            if not (item or child.kind in _TEXTS[parent.kind]) or child.payload - child.start == 16:
+                remarks.doubt(f"box {parent.kind.decode()}/{child.kind.decode('latin-1')}")
+            elif child.kind in _TEXTS:
+                waiting.append(child)
+            at = child.end
+
+
 def _look_inside(data: bytes, box: Box, remarks: Remarks) -> None:
     if box.kind in _TEXT:
+        _texts(data, box, remarks)
         obeyed = next((word for word in _OBEYED if data.find(word, box.payload, box.end) >= 0), None)
         if obeyed is not None:
             remarks.doubt(f"{obeyed.decode()} in {box.kind.decode()}")

@@ -20,12 +20,14 @@ from relay.evidence.parameters import (
     sound_configuration,
 )
 from relay.evidence.records import TrackKind
-from relay.evidence.samples import TABLES
+from relay.evidence.samples import MAX_TIME, TABLES
 
 _UNITY = b"".join(value.to_bytes(4, "big") for value in (0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000))
 _ENDLESS = (0, (1 << 32) - 1, (1 << 64) - 1)
 """Durations that say that the length is not known."""
 _SECOND = 1_000_000_000
+_TRUE_COLOUR = 0x0018FFFF
+"""Depth 24 and no table of colours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,10 @@ class Movie:
 
     data: bytes
     tracks: Mapping[int, Track]
-    fragmented: bool
+    length_ns: tuple[int, ...]
+    """The length that the movie's header states; none where it is not known."""
+    fragments_ns: tuple[int, ...]
+    """The length that it states for a movie in fragments."""
 
 
 def read_movie(data: bytes, remarks: Remarks, *, origin: int = 0) -> Movie:
@@ -79,7 +84,11 @@ def read_movie(data: bytes, remarks: Remarks, *, origin: int = 0) -> Movie:
     if len(headers) != sum(1 for _ in tree.every(b"trak")):
         raise fail(origin, "two tracks with one number")
     scale = _movie_header(data, tree.need(b"mvhd"), remarks)
-    fragmented = tree.one(b"mvex") is not None
+    extended = [number(data, trex.box.payload + 4, 4, trex.box.end) for trex in tree.every(b"mvex", b"trex")]
+    if len(set(extended)) < len(extended):
+        raise fail(origin, "two trex of one track, of which readers use one or the other")
+    if max(scale, *(header.timescale for header in headers.values()), 0) >= MAX_TIME:
+        raise fail(origin, "a timescale of 2^31 or more")
     tracks = {}
     for trak in tree.every(b"trak"):
         track = _track(data, trak, headers, scale, remarks)
@@ -87,7 +96,21 @@ def read_movie(data: bytes, remarks: Remarks, *, origin: int = 0) -> Movie:
             tracks[track.header.track] = track
     if len({track.kind for track in tracks.values()}) < len(tracks):
         remarks.show("several tracks of one kind")
-    return Movie(data, tracks, fragmented)
+    _chosen(data, tree, remarks)
+    mehd = tree.one(b"mvex", b"mehd")
+    stated = () if mehd is None else _stated(data, mehd.box, 4, 4, scale)
+    return Movie(data, tracks, _stated(data, tree.need(b"mvhd"), 16, 24, scale), stated)
+
+
+def _chosen(data: bytes, tree: Tree, remarks: Remarks) -> None:
+    """Judge which tracks are played: those in the movie (flag 2 of `tkhd`), one of each alternate group."""
+    boxes = [trak.need(b"tkhd") for trak in tree.every(b"trak")]
+    flags = [full_box(data, box)[1] & 6 for box in boxes]
+    if any(flags) and not all(flag & 2 for flag in flags):
+        remarks.show("a track that is not in the movie")
+    groups = [number(data, box.payload + (46 if full_box(data, box)[0] == 1 else 34), 2, box.end) for box in boxes]
+    if len({group for group in groups if group}) < sum(1 for group in groups if group):
+        remarks.show("tracks of which players choose one")
 
 
 def _movie_header(data: bytes, box: Box, remarks: Remarks) -> int:
@@ -211,6 +234,8 @@ def _picture_entry(data: bytes, tree: Tree, remarks: Remarks) -> Entry:
     box, inner = tree.box, tree.need(b"avcC")
     width, height = number(data, box.payload + 24, 2, box.end), number(data, box.payload + 26, 2, box.end)
     entry = Entry(picture_configuration(data[inner.payload : inner.end]), width, height)
+    if number(data, box.payload + 74, 4, box.end) != _TRUE_COLOUR:
+        remarks.show("a table of colours")  # readers of one look for the configuration behind it
     if (shape := tree.one(b"pasp")) is not None:
         pixel = number(data, shape.box.payload, 4, shape.box.end), number(data, shape.box.payload + 4, 4, shape.box.end)
         wanted = _look(entry).pixel
@@ -247,12 +272,16 @@ def _edit(data: bytes, trak: Tree, scale: int, remarks: Remarks) -> Edit:
     number(data, box.payload + 8, row * count, box.end)
     empty, edits = 0, 0
     last = Edit()
+    if full_box(data, box)[1]:
+        remarks.show("edit list")
     for at in range(box.payload + 8, box.payload + 8 + row * count, row):
         width = 8 if long else 4
         length, start = number(data, at, width, box.end), number(data, at + width, width, box.end, signed=True)
         if edits or number(data, at + 2 * width, 4, box.end) != 0x10000:
             remarks.show("edit list")
         if start < 0:
+            if start != -1 or empty or edits:
+                remarks.show("edit list")  # players leave out all empty edits but the first
             empty += length * _SECOND // scale
             continue
         edits += 1

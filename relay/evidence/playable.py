@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from itertools import repeat
 
 from relay.base.errors import Kind, TheirError
-from relay.evidence.boxes import box_header, fail
-from relay.evidence.layout import TOP, Remarks, read_tree
+from relay.evidence.boxes import Box, box_header, fail, full_box, number
+from relay.evidence.layout import TOP, Remarks, Tree, read_tree
 from relay.evidence.media import Reader
 from relay.evidence.movie import Entry, Movie, Track, read_movie
 from relay.evidence.records import TrackKind
@@ -24,6 +24,9 @@ MAX_SAMPLE = 64 << 20
 SMALL_BOX = 32
 MAX_SMALL_BOXES = 100_000
 """Reading a file box by box costs time for each: a file of nothing but tiny boxes is refused."""
+
+_EMPTY = 0x10000
+"""Flag of a `tfhd`: no samples, only time."""
 
 Placed = tuple[Sample, Track]
 """A sample, and the track that shows it."""
@@ -53,6 +56,8 @@ class CopySamples:
         self._boxes = top_boxes(reader, name)
         self._fragments: FragmentReader | None = None
         self._indexed = False
+        self.fragmented = False
+        """Whether a `moof` was seen."""
         self._waiting: dict[TrackKind, deque[Iterator[Placed]]] = {kind: deque() for kind in TrackKind}
 
     def next(self, kind: TrackKind) -> Placed | None:
@@ -112,12 +117,15 @@ class CopySamples:
     @staticmethod
     def _tabled(data: bytes, track: Track) -> Iterator[Placed]:
         there = track.tables.keys()
+        if track.kind is TrackKind.AUDIO and b"stts" in there and _in_ticks(data, track.tables[b"stts"]):
+            raise fail(track.tables[b"stts"].start, "sound in which each sample lasts a tick, which some readers cut anew")
         if there >= {b"stts", b"stsc"} and there & {b"stsz", b"stz2"} and there & {b"stco", b"co64"}:
             yield from zip(tabled_samples(data, track.tables), repeat(track))
 
     def _fragment(self, data: bytes, start: int, movie: Movie) -> None:
         assert self._fragments is not None
-        read_tree(data, self.remarks, origin=start)
+        self.fragmented = True
+        _tracks_of(data, read_tree(data, self.remarks, origin=start), start)
         for run in self._fragments.runs(data, origin=start, limit=self._reader.size(self._name) - start):
             if run.track not in movie.tracks:
                 raise fail(start, f"track {run.track} is not in moov")
@@ -127,3 +135,21 @@ class CopySamples:
             self._waiting[track.kind].append(zip(run.samples(), repeat(track)))
         if self._indexed and self._fragments.untimed:
             raise fail(start, "an index of times, and a fragment without its own, which readers place differently")
+
+
+def _in_ticks(data: bytes, stts: Box) -> bool:
+    """Whether a table says of all samples at once that each lasts one tick: FFmpeg takes them for plain numbers."""
+    return number(data, stts.payload + 4, 4, stts.end) == 1 and number(data, stts.payload + 12, 4, stts.end) == 1
+
+
+def _tracks_of(data: bytes, moof: Tree, origin: int) -> None:
+    """Refuse track fragments that readers place differently (§8.8.7, §8.8.12)."""
+    seen: set[int] = set()
+    for traf in moof.every(b"traf"):
+        box = traf.need(b"tfhd")
+        track = number(data, box.payload + 4, 4, box.end)
+        if track in seen and traf.one(b"tfdt") is None:
+            raise fail(origin + box.start, "a second traf of a track without its own time")
+        if full_box(data, box)[1] & _EMPTY and traf.one(b"trun") is not None:
+            raise fail(origin + box.start, "an empty traf that has samples")
+        seen.add(track)

@@ -19,6 +19,8 @@ Column: TypeAlias = "array[int] | int"
 """One number for each sample, or the number of all of them."""
 MAX_TIME = 1 << 31
 """A longer duration or later composition is read as negative by some readers."""
+MAX_SHIFT = 1 << 28
+"""A composition offset beyond this, in a table, makes FFmpeg drop the table."""
 
 
 class Sample(NamedTuple):
@@ -256,6 +258,8 @@ def _spread(data: bytes, box: Box, count: int, too_long: str) -> Iterator[int]:
     if sum(table[0::2]) != count:
         raise fail(box.start, f"times of {sum(table[0::2])} samples, sizes of {count}")
     values = table[1::2]
+    if not too_long and any(MAX_SHIFT <= value <= (1 << 32) - MAX_SHIFT for value in values):
+        raise fail(box.start, "a composition offset of 2^28 or more, at which some readers drop the table")
     if too_long or version == 0:
         signed(box, values if too_long else 0, 0 if too_long else values, 0)
     for many, value in zip(table[0::2], values, strict=True):

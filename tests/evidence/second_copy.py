@@ -5,6 +5,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 S = 1_000_000_000
@@ -26,6 +27,14 @@ INSIDE = {
     "mvex": "mehd trex trep",
     "moof": "mfhd traf",
     "traf": "tfhd tfdt trun sdtp sgpd sbgp",
+}
+VERSIONS = dict.fromkeys(["mvhd", "tkhd", "mdhd", "elst", "ctts", "mehd", "tfdt", "trun"], 1)
+VERSIONS |= dict.fromkeys(["hdlr", "vmhd", "smhd", "dref", "url", "stsd", "stts", "stss", "stsz", "stz2", "stsc", "stco"], 0)
+VERSIONS |= dict.fromkeys(["co64", "trex", "mfhd", "tfhd"], 0)
+TEXTS = {
+    "udta": "meta name titl auth dscp cprt perf gnre loci date yrrc albm kywd clsf rtng kind Xtra",
+    "meta": "hdlr keys ilst",
+    "ilst": "---- desc ldes cprt trkn disk aART gnre tmpo keyw catg",
 }
 SEVERAL = ["trak", "trex", "traf", "trun", "url", "avc1", "avc3", "Opus", "udta", "sgpd", "sbgp", "free", "skip", "wide"]
 START = {"dref": 8, "stsd": 8, "avc1": 78, "avc3": 78, "Opus": 28}
@@ -100,6 +109,8 @@ def boxes(data: bytes, begin: int, parent: str, doubts: Doubts) -> Iterator[Node
             size, head = u(data, at + 8, 8), 16
         if size == 0 and parent:
             raise Unreadable("no length")
+        if head == 16 and (parent or kind in ("moov", "moof")):
+            raise Unreadable("64 bits")
         size = len(data) - at if size == 0 else size
         if size < head or at + size > len(data):
             raise Unreadable("size")
@@ -108,6 +119,8 @@ def boxes(data: bytes, begin: int, parent: str, doubts: Doubts) -> Iterator[Node
         seen.add(kind)
         node = Node(kind, data[at + head : at + size], begin + at + head)
         known = kind in INSIDE[parent].split()
+        if known and parent and kind in VERSIONS and u(node.data, 0, 1) > VERSIONS[kind]:
+            raise Unreadable("version")
         if not known and kind not in ("free", "skip", "wide"):
             doubts.append(kind)
         if known and kind in INSIDE and parent:
@@ -119,10 +132,28 @@ def boxes(data: bytes, begin: int, parent: str, doubts: Doubts) -> Iterator[Node
         ):
             doubts.append("group")
         if known and kind in ("udta", "meta"):
+            texts(node.data, kind, doubts)
             doubts += [
                 word for word in ["covr", "iTunSMPB", "LOOP", "AllF", "SelO", "WLOC", "rotate"] if word.encode() in node.data
             ]
         yield node
+        at += size
+
+
+def texts(data: bytes, kind: str, doubts: Doubts) -> None:
+    at = 4 if kind == "meta" and data[:4] == bytes(4) else 0
+    if kind == "meta" and (data[at + 4 : at + 8] != b"hdlr" or data[at + 16 : at + 20] not in (b"mdir", b"mdta")):
+        doubts.append("handler")
+    while data[at:].strip(b"\0"):
+        size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8].decode("latin-1")
+        if len(name) < 4 or size < 8 or at + size > len(data):
+            doubts.append("text")
+            return
+        allowed = [*TEXTS[kind].split(), "free", "skip", "wide"]
+        if name not in allowed and name[0] != "\xa9" and not (kind == "ilst" and name[0] == "\0"):
+            doubts.append(name)
+        elif name in TEXTS:
+            texts(data[at + 8 : at + size], name, doubts)
         at += size
 
 
@@ -252,12 +283,13 @@ def movie(moov: Node, doubts: Doubts, wrong: list[str]) -> dict[int, Track]:
         raise Unreadable("timescale")
     if head[rest : rest + 6] != b"\0\1\0\0\1\0" or head[rest + 16 : rest + 52] != UNITY:
         wrong.append("mvhd")
+    chosen(moov, wrong)
     tracks: dict[int, Track] = {}
     numbers = []
     for trak in moov.all("trak"):
         tkhd, mdhd, hdlr = trak.get("tkhd").data, trak.get("mdia/mdhd").data, trak.get("mdia/hdlr").data
         numbers.append(number := u(tkhd, 20 if u(tkhd, 0, 1) else 12))
-        if not number or not u(mdhd, 20 if u(mdhd, 0, 1) else 12):
+        if not number or not 0 < u(mdhd, 20 if u(mdhd, 0, 1) else 12) < 1 << 31 or scale >> 31:
             raise Unreadable("track")
         u(hdlr, 8)
         if hdlr[8:12] not in (b"vide", b"soun"):
@@ -291,6 +323,17 @@ def movie(moov: Node, doubts: Doubts, wrong: list[str]) -> dict[int, Track]:
     return tracks
 
 
+def chosen(moov: Node, wrong: list[str]) -> None:
+    extended = [u(trex.data, 4) for trex in moov.all("mvex/trex")]
+    if len(set(extended)) != len(extended):
+        raise Unreadable("two trex")
+    headers = [trak.get("tkhd").data for trak in moov.all("trak")]
+    groups = [group for header in headers if (group := u(header, 46 if u(header, 0, 1) else 34, 2))]
+    flags = [u(header, 0) & 6 for header in headers]
+    if len(set(groups)) != len(groups) or (any(flags) and not all(flag & 2 for flag in flags)):
+        wrong.append("chosen")
+
+
 def describe(entry: Node, track: Track, doubts: Doubts, wrong: list[str]) -> None:
     if entry.kind not in (("avc1", "avc3") if track.kind == "video" else ("Opus",)):
         wrong.append("codec")
@@ -306,6 +349,8 @@ def describe(entry: Node, track: Track, doubts: Doubts, wrong: list[str]) -> Non
         return
     configuration = avcc(entry.get("avcC").data)
     width, height = u(entry.data, 24, 2), u(entry.data, 26, 2)
+    if u(entry.data, 74, 2) != 24 or u(entry.data, 76, 2) != 0xFFFF:
+        wrong.append("depth")
     shape, colours, full = bits_of(configuration[2][0]) if configuration[2] else ((0, 0), [2, 2, 2], 0)
     for pasp in entry.all("pasp"):
         if u(pasp.data, 0) * (shape[1] or 1) != u(pasp.data, 4) * (shape[0] or 1):
@@ -344,12 +389,16 @@ def edit(trak: Node, track: Track, scale: int, wrong: list[str]) -> None:
         wide = u(elst.data, 0, 1) == 1
         width = 8 if wide else 4
         real = 0
+        if u(elst.data, 0) & 0xFFFFFF:
+            wrong.append("flags")
         for n in range(u(elst.data, 4)):
             at = 8 + n * (2 * width + 4)
             length, media, rate = u(elst.data, at, width), u(elst.data, at + width, width), u(elst.data, at + 2 * width)
             if rate != 65536 or real:
                 wrong.append("elst")
             if media >> (8 * width - 1):
+                if media != (1 << 8 * width) - 1 or track.empty:
+                    wrong.append("empty edit")
                 track.empty += length * S // scale
                 continue
             real += 1
@@ -381,7 +430,14 @@ def tabled(track: Track) -> Iterator[Sample]:
         raise Unreadable("both")
     if not (set(tables) & {"stsz", "stz2"} and set(tables) & {"stco", "co64"} and {"stts", "stsc"} <= set(tables)):
         return
+    if track.kind == "audio" and (u(tables["stts"], 4) == 1 == u(tables["stts"], 12)):
+        raise Unreadable("ticks")
     sizes, count = sizes_of(tables)
+    if "ctts" in tables and count:
+        for n in range(u(tables["ctts"], 4)):
+            value = u(tables["ctts"], 12 + 8 * n)
+            if min(value, 2**32 - value) >= 1 << 28:
+                raise Unreadable("composition")
     durations = spread(tables["stts"], count, signed=True)
     shifts = (
         spread(tables["ctts"], count, signed=tables["ctts"][:1] == b"\0")
@@ -439,6 +495,7 @@ def spread(table: bytes, count: int, *, signed: bool) -> Iterator[int]:
 def fragment(moof: Node, tracks: dict[int, Track], reached: dict[int, int], limit: int) -> Iterator[tuple[Sample, bool]]:
     """Yield samples, each with whether its traf had no tfdt."""
     begin = end = moof.at - 8
+    seen = []
     for traf in moof.all("traf"):
         kinds = [child.kind for child in traf.inner if child.kind in ("tfhd", "tfdt", "trun")]
         if kinds[:1] != ["tfhd"] and kinds:
@@ -449,6 +506,9 @@ def fragment(moof: Node, tracks: dict[int, Track], reached: dict[int, int], limi
             continue
         tfhd = traf.get("tfhd").data
         flags, number, at = u(tfhd, 0) & 0xFFFFFF, u(tfhd, 4), 8
+        if (number in seen and "tfdt" not in kinds) or (flags & 0x10000 and "trun" in kinds):
+            raise Unreadable("traf")
+        seen.append(number)
         known = tracks[number].trex if number in tracks else None
         entry, duration, size = known or (1, 0, 0)
         base = begin if flags & 0x20000 else end
@@ -507,6 +567,7 @@ class Copy:
         self.data, self.doubts, self.wrong = data, Doubts(), list[str]()
         self.tracks: dict[int, Track] | None = None
         self.fragmented = False
+        self.whole, self.pieces = list[int](), list[int]()
         self.top = boxes(data, 0, "", self.doubts)
         self.queues: dict[str, list[Iterator[Sample]]] = {"video": [], "audio": []}
         self.reached: dict[int, int] = {}
@@ -539,11 +600,18 @@ class Copy:
             raise Unreadable("second moov")
         unfold(node, self.doubts)
         self.tracks = movie(node, self.doubts, self.wrong)
-        self.fragmented = bool(node.all("mvex"))
+        self.whole = scaled(node.get("mvhd"), 16, 24, self.scale(node))
+        self.pieces = [end for mehd in node.all("mvex/mehd") for end in scaled(mehd, 4, 4, self.scale(node))]
         for track in self.tracks.values():
             self.queues[track.kind].append(tabled(track))
 
+    @staticmethod
+    def scale(moov: Node) -> int:
+        head = moov.get("mvhd").data
+        return u(head, 20 if head[0] else 12)
+
     def moof(self, node: Node) -> None:
+        self.fragmented = True
         if self.tracks is None:
             raise Unreadable("moof before moov")
         unfold(node, self.doubts)
@@ -598,6 +666,7 @@ class Comparison:
     plain_sound: Way = field(default_factory=Way)
     moved_sound: Way = field(default_factory=Way)
     last: dict[str, Sample] = field(default_factory=dict)
+    pictures: list[tuple[int, int]] = field(default_factory=list)
 
     def init(self, plain: bytes | None) -> None:
         self.earlier += self.sealed.values()
@@ -642,7 +711,17 @@ class Comparison:
         if samples[0].shown < samples[0].track.empty - (0 if kind == "video" else S // 50):
             raise Shown
         self.last[kind] = samples[-1]
-        return None if self.times(part, samples, self.sealed_times(part, plain)) else "derived_time"
+        sealed = self.sealed_times(part, plain)
+        if not self.times(part, samples, sealed):
+            return "derived_time"
+        if kind == "video":
+            pairs = [] if sealed is None else [(one.shown, at * S // 90_000) for one, at in zip(samples, sealed, strict=True)]
+            chain = [*self.pictures, *pairs] if sealed is not None else []
+            self.pictures = pairs[-1:]
+            for (early, was), (late, then) in pairwise(chain):
+                if late - early < (then - was) / 2 - S // 1000:
+                    raise Shown
+        return None
 
     def decoders(self, kind: str, samples: list[Sample]) -> None:
         for sample in samples:
@@ -706,9 +785,9 @@ class Comparison:
             return "extra_bytes"
         for sample in self.last.values():
             track = sample.track
-            ends = [] if self.copy.fragmented else list(track.lengths)
+            ends = [*self.copy.pieces] if self.copy.fragmented else [*track.lengths, *self.copy.whole]
             ends += [] if track.end is None else [track.end]
-            if any(end + S // 2 < sample.shown for end in ends):
+            if any(end + (S // 1000 if track.kind == "video" else S // 2) < sample.shown for end in ends):
                 return "derived_shown"
         if self.copy.wrong:
             return "derived_shown"

@@ -11,7 +11,7 @@ from functools import cache
 
 from relay.evidence.records import Link
 from tests.evidence.vectors import Files, Vector
-from tests.support import copies, forgeries
+from tests.support import copies, disagreements, forgeries
 from tests.support.copies import derived_copy, ffmpeg, recording
 from tests.support.forgeries import honest, tabled
 from tests.support.mp4_editor import File
@@ -175,6 +175,36 @@ TIMES = [
     Case("sound moved by half of what the chain says", forgeries.half_moved, "ICPN", "derived_time@1", built=shifted),
 ]
 
+READERS = [
+    _forged("an avcC behind a table of colours", disagreements.colour_table, SHOWN),
+    _forged("an edit list among the texts", lambda: disagreements.cut_by_texts(b"udta"), UNJUDGED, None),
+    _forged("an edit list in meta", lambda: disagreements.cut_by_texts(b"meta"), UNJUDGED, None),
+    _forged("an avcC among the texts", disagreements.decoder_in_texts, UNJUDGED, None),
+    _forged("a track header among the texts", disagreements.turned_by_texts, UNJUDGED, None),
+    _forged("sizes among the texts", disagreements.sizes_in_texts, UNJUDGED, None, obeyed=False),
+    _forged("texts that make pictures sound", disagreements.pictures_as_sound, UNJUDGED, None),
+    _forged("an avcC with a length of 64 bits", disagreements.wide_entry, UNREADABLE, obeyed=False),
+    _forged("fragments with a length of 64 bits", disagreements.wide_moof, UNREADABLE),
+    _forged("two trex of one track", disagreements.two_defaults, UNREADABLE, obeyed=False),
+    _forged("a tfdt of version 2", disagreements.unknown_time_version, UNREADABLE),
+    _forged("a media header of version 2", disagreements.unknown_media_version, UNREADABLE),
+    _forged("a second traf of a track without a time", lambda: disagreements.two_parts(timed=False), UNREADABLE),
+    _forged("an empty traf with samples", disagreements.empty_with_samples, UNREADABLE, obeyed=False),
+    _forged("composition offsets beyond 2^28", disagreements.late_composition, UNREADABLE),
+    _forged("sound of one tick a sample", disagreements.sound_in_ticks, UNREADABLE),
+    _forged("a timescale beyond 2^31", disagreements.vast_timescale, UNREADABLE),
+    _forged("two empty edits", lambda: disagreements.late_sound((1, -1), (59, -1), (0, 0)), SHOWN),
+    _forged("an edit from before the beginning", lambda: disagreements.late_sound((60, -2), (0, 0)), SHOWN),
+    _forged("an edit that leaves out the last half second", disagreements.cut_at_the_end, SHOWN, None),
+    _forged("an edit list that repeats", disagreements.repeated, SHOWN, obeyed=False),
+    _forged("pictures too short to be seen", disagreements.unseen_pictures, SHOWN),
+    _forged("pictures or sound, as the player likes", disagreements.one_group, SHOWN, obeyed=False),
+    _forged("pictures that are not in the movie", disagreements.not_in_movie, SHOWN, obeyed=False),
+    _forged("a short track with an mvex but no fragments", disagreements.short_in_tables, SHOWN, None, obeyed=False),
+    _forged("a short movie", disagreements.short_movie, SHOWN, None, obeyed=False),
+    _forged("a short mehd", disagreements.short_fragments, SHOWN, None, obeyed=False),
+]
+
 HONEST = [
     Case("the relay's own copy", honest),
     Case("its fragments of 0.4 s", forgeries.relay_fragments),
@@ -199,6 +229,13 @@ HONEST = [
         "colours stated as unspecified",
         lambda: forgeries.in_entry(PICTURE, box(b"colr", b"nclx", struct.pack(">HHHB", 2, 2, 2, 0))),
     ),
+    Case("texts of every common kind", disagreements.texts),
+    Case("texts under names of their own", disagreements.keyed_texts),
+    Case("two track fragments of a track with their times", lambda: disagreements.two_parts(timed=True)),
+    Case("a timescale of milliseconds", lambda: ffmpeg(honest(), "-video_track_timescale", "1000")),
+    Case("negative composition offsets", lambda: ffmpeg(honest(), "-movflags", "negative_cts_offsets")),
+    Case("fragments that are not interleaved", lambda: ffmpeg(honest(), "-movflags", "frag_keyframe+separate_moof")),
+    Case("through NUT", lambda: ffmpeg(honest(), again="x.nut")),
     Case("a second description that nothing uses", lambda: forgeries.second_description("nothing")),
     Case("sound moved as the chain says", lambda: derived_copy(shifted()), built=shifted),
     Case("the same through ffmpeg", lambda: ffmpeg(derived_copy(shifted())), built=shifted),
@@ -208,7 +245,8 @@ HONEST = [
     Case("the same in tables", lambda: ffmpeg(derived_copy(resized())), built=resized),
 ]
 
-FORGED = OFFSETS + EDITS + HEADERS + DECODERS + TIMES
+SHIFTED_COPY = next(case for case in HONEST if case.name == "sound moved as the chain says")
+FORGED = OFFSETS + EDITS + HEADERS + DECODERS + TIMES + READERS
 CASES = FORGED + HONEST
 
 
@@ -248,13 +286,13 @@ VECTORS: list[Vector] = [
     *[_export(case) for case in CASES],
     _alone(HONEST[0], "?" * 12, "?CPC", ""),
     _alone(HONEST[2], "?" * 12, "?CPC", ""),
-    _alone(HONEST[19], "?" * 12, "?CPC", ""),
+    _alone(SHIFTED_COPY, "?" * 12, "?CPC", ""),
     _alone(OFFSETS[0], "?" + "X" * 11, "ACPC", "derived_differs@1"),
     _alone(HEADERS[0], "?" + "X" * 11, "ACPC", "derived_shown@1"),
     _alone(TIMES[0], "?" + "X" * 11, "?CPN", "derived_time@1"),
     _interval(HONEST[0], 3, 9),
-    _interval(HONEST[19], 3, 9),
-    _interval(HONEST[19], 2, 4),
+    _interval(SHIFTED_COPY, 3, 9),
+    _interval(SHIFTED_COPY, 2, 4),
     _folder(HONEST[0], RECORDING_KEY),
     _folder(HONEST[0], None),
     _folder(DECODERS[0], RECORDING_KEY),

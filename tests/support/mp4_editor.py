@@ -105,6 +105,8 @@ def playable(init: bytes) -> bytes:
         for trak in file.one("moov").every("trak"):
             trak.one("tkhd").put(36, b"\1\0")
             trak.one("tkhd").put(40, UNITY)
+            for entry in trak.every("mdia/minf/stbl/stsd/avc1"):
+                entry.put(74, struct.pack(">Hh", 24, -1))
             for entry in trak.every("mdia/minf/stbl/stsd/Opus"):
                 entry.put(24, struct.pack(">I", 48_000 << 16))
             minf = trak.one("mdia/minf")
