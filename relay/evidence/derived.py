@@ -251,7 +251,7 @@ class Derived:
         movie = self._samples.movie
         for sample, track in self._last.values():
             end = track.shown_ns(sample.time + sample.shift)
-            stated = []
+            stated: list[int] = []
             if movie is not None:
                 stated += movie.fragments_ns if self._samples.fragmented else (*track.ends_ns, *movie.length_ns)
             if track.edit.length_ns is not None:

@@ -6,8 +6,7 @@ Owns: box surgery on copies of `copies.recording()`.  Must never know: what a ch
 import struct
 from collections.abc import Callable
 
-from tests.support import forgeries
-from tests.support.copies import FRAMES, pictures
+from tests.support.copies import FRAMES, ffmpeg, pictures
 from tests.support.forgeries import ENTRY, TURNED, avcc, edits, fragments, head, honest, relay_fragments, sealed_media, tabled
 from tests.support.mp4_editor import File, Node, edited, with_moov
 from tests.support.recordings import AUDIO, VIDEO, Samples, box, fragment, full
@@ -265,7 +264,12 @@ def unseen_pictures() -> bytes:
 
 def one_group() -> bytes:
     """Pictures and sound in one alternate group, of which a player takes one track."""
-    return edited(honest(), lambda file: [file.track(kind).one("tkhd").put(34, b"\0\1") for kind in (PICTURE, SOUND)][0])
+
+    def change(file: File) -> None:
+        for kind in (PICTURE, SOUND):
+            file.track(kind).one("tkhd").put(34, b"\0\1")
+
+    return edited(honest(), change)
 
 
 def not_in_movie() -> bytes:
@@ -304,9 +308,9 @@ def texts() -> bytes:
         *("-metadata", "title=Caméra 4", "-metadata", "comment=opus elst", "-metadata", "location=+48.8-002.3/"),
         *("-metadata:s:v:0", "title=Image", "-metadata:s:a:0", "language=fra", "-disposition:v", "default"),
     )
-    return forgeries.ffmpeg(honest(), *more)
+    return ffmpeg(honest(), *more)
 
 
 def keyed_texts() -> bytes:
     """An honest copy with texts under names of their own."""
-    return forgeries.ffmpeg(honest(), "-metadata", "camera=4", "-movflags", "use_metadata_tags")
+    return ffmpeg(honest(), "-metadata", "camera=4", "-movflags", "use_metadata_tags")
