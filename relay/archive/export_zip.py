@@ -35,7 +35,7 @@ from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.chain import iterate
 from relay.evidence.extraction import EXTRACTION, MANIFEST, ListedFile
 from relay.evidence.lipsync import Shift, sound_shifts
-from relay.evidence.records import Link, Start, TrackKind
+from relay.evidence.records import Body, End, Link, Recovery, Start, TrackKind
 from relay.runtime.cage import program_environment
 
 DERIVE = (sys.executable, "-m", "relay.recorder.derive")
@@ -58,6 +58,8 @@ class Selection:
     start: Start | None
     began_ns: int
     """When the first of its fragments arrived."""
+    latest_ns: int
+    """The latest time in the whole chain: a document about it must not be older (FORMAT.md §7.2), whatever the clock says."""
 
 
 def select_interval(chain: Iterable[bytes], from_ns: int, to_ns: int, read: Callable[[Link], bytes] | None = None) -> Selection:
@@ -70,8 +72,10 @@ def select_interval(chain: Iterable[bytes], from_ns: int, to_ns: int, read: Call
     links: list[Link] = []
     head = b""
     start: Start | None = None
+    latest_ns = 0
     for record in iterate(data):
         head = record.head
+        latest_ns = max(latest_ns, _time_of(record.body))
         if isinstance(record.body, Start):
             start = record.body
         elif isinstance(record.body, Link):
@@ -87,7 +91,14 @@ def select_interval(chain: Iterable[bytes], from_ns: int, to_ns: int, read: Call
     wanted = [link for link in links if (link.init and link.segment in touched) or first <= link.fragment <= last]
     before = [link for link in links if link.fragment <= last]
     began = next(link.arrival_start_ns for link in wanted if not link.init)
-    return Selection(data, head, first, last, tuple(wanted), sound_shifts(before), start, began)
+    return Selection(data, head, first, last, tuple(wanted), sound_shifts(before), start, began, latest_ns)
+
+
+def _time_of(body: Body) -> int:
+    """Return the time (UTC ns) up to which a record reaches, 0 where it has none that counts."""
+    if isinstance(body, Link):
+        return 0 if body.clock_suspect else body.arrival_end_ns
+    return body.end_ns if isinstance(body, End) else body.recovered_ns if isinstance(body, Recovery) else 0
 
 
 @dataclass(slots=True)

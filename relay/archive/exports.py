@@ -253,6 +253,8 @@ class Exports:
     def _parts(self, export: Export, row: Recording) -> Parts:
         plain = partial(self._plain, export.recording)
         selection = select_interval(self._vault.chain(export.recording), export.from_ns, export.to_ns, plain)
+        # The clock may have been put back since: then the documents are of the moment of the recording's end.
+        now_ns = max(self._clock.utc_ns(), selection.latest_ns)
         statement = sign_statement(
             self._keyring.signer,
             recording=export.recording,
@@ -261,15 +263,14 @@ class Exports:
             to_ns=export.to_ns,
             first=selection.first,
             last=selection.last,
-            issued_ns=self._clock.utc_ns(),
+            issued_ns=now_ns,
         )
-        keys, now_ns = self._keyring, self._clock.utc_ns()
+        keys = self._keyring
         signer = keys.signer
 
         def sign_list(files: Sequence[ListedFile]) -> bytes:
-            return sign_extraction(
-                signer, recording=export.recording, head=selection.head, files=files, issued_ns=self._clock.utc_ns()
-            )
+            issued_ns = max(self._clock.utc_ns(), selection.latest_ns)
+            return sign_extraction(signer, recording=export.recording, head=selection.head, files=files, issued_ns=issued_ns)
 
         return Parts(
             export.recording,

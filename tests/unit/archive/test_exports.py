@@ -349,3 +349,17 @@ async def test_an_end_that_was_entered_days_later_is_found_and_one_much_later_is
     events = [entry_fields(proof)["details"]["event"] for proof in proofs]
     closed = ["recording closed"] if there else []
     assert events == ["recording begun", *closed, "extraction requested", "extraction requested"]
+
+
+async def test_documents_are_not_dated_before_their_recording_although_the_clock_was_put_back(
+    house: House, tmp_path: Path
+) -> None:
+    recording, exports = await house.record(seconds=5), _exports(house, None)
+    house.clock.step_utc(-1800)  # the clock was ahead while it was recorded, and was set right afterwards
+    wanted = await _wanted(house, recording)
+    house.clock.step_utc(-3600)
+    with zipfile.ZipFile(io.BytesIO(await _deliver(exports, await exports.request(COMMANDER, recording, wanted)))) as archive:
+        archive.extractall(tmp_path)
+    with closing(FolderReader(tmp_path / recording)) as reader:
+        verdict = verify(reader, house.keyring.public_key)
+    assert verdict.findings == ()
