@@ -14,7 +14,7 @@ import typer
 from relay.app.journal_cmd import journal_verdict, trusted_keys, unreadable
 from relay.app.settings import Settings
 from relay.app.terminal import say
-from relay.archive.delivered import Comparison, Deliveries, Given, compare, file_digests
+from relay.archive.delivered import Comparison, Deliveries, Given, compare, file_digests, hidden_in
 from relay.base.errors import TheirError
 from relay.evidence.contents import locate
 from relay.evidence.exits import Exit
@@ -71,7 +71,7 @@ def _by_files(settings: Settings, path: Path, archive: str, deliveries: Deliveri
     """Compare the files; where they differ, add what the verdict on the recording says of them."""
     with open_reader(path) as reader:
         inside = locate(reader)
-        given = Given(archive, file_digests(inside))
+        given = Given(archive, file_digests(inside), hidden_in(inside))
         first = compare(given, deliveries, signed)
         if first.same:
             return first

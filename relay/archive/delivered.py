@@ -75,6 +75,8 @@ class Given:
 
     archive: str
     files: Mapping[str, bytes] = field(default_factory=dict)
+    hidden: Sequence[str] = ()
+    """What an archive may show to another program beside these files (FORMAT.md §1a)."""
 
     @property
     def junk(self) -> list[str]:
@@ -86,6 +88,11 @@ class Given:
         """Digest of the other files (`contents`)."""
         junk = set(self.junk)
         return content_digest({name: digest for name, digest in self.files.items() if name not in junk})
+
+
+def hidden_in(reader: Reader) -> list[str]:
+    """Return what a reader saw that another program may show otherwise; raises TheirError or OSError."""
+    return [f"{one.name}: {one.kind.name.lower()} {one.detail}".strip() for one in reader.oddities() if one.kind.value.against]
 
 
 def file_digests(reader: Reader) -> dict[str, bytes]:
@@ -123,6 +130,9 @@ def compare(given: Given, deliveries: Deliveries, signed: int, recording: str = 
         return Comparison(False, tuple(_unknown(given, deliveries, recording)))
     matching = whole or packed
     lines = [said] + [f"not of the delivery, and harmless: {name}" for name in ([] if whole else given.junk)]
+    if given.hidden and not whole:
+        lines += [f"but another program may show other files of this archive: {what}" for what in given.hidden]
+        return Comparison(False, tuple(lines))
     if min(one.leaf for one in matching) >= signed:
         lines.append(
             f"entry {matching[-1].leaf} stands under no signed checkpoint yet: ask again in a minute, with the relay running"

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from relay.archive.delivered import Comparison, Deliveries, Given, compare, file_digests
+from relay.archive.delivered import Comparison, Deliveries, Given, compare, file_digests, hidden_in
 from relay.archive.exports import ExportRequest, Exports
 from relay.evidence.contents import locate
 from relay.evidence.seal import sha256
 from relay.store import journal_rows
-from relay.store.readers import FolderReader
+from relay.store.readers import FolderReader, ZipReader
 from tests.support.services import COMMANDER, House
 
 NS = 1_000_000_000
@@ -72,6 +72,34 @@ def test_unpacked_or_packed_anew_its_files_are_recognised(handed: Handed) -> Non
     found = handed.of_folder(handed.unpacked())
     assert found.same
     assert found.lines[0].startswith("packed anew or unpacked, but every file is as it was delivered")
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        (lambda data: data, True),
+        (lambda data: b"PK\3\4 another film" + data, False),  # a program that reads from the front sees it
+        (
+            lambda data: data[: data.index(b"manifest.json")] + b"Manifest.json" + data[data.index(b"manifest.json") + 13 :],
+            False,
+        ),
+    ],
+    ids=["as it is", "bytes in front", "another name in a header"],
+)
+def test_an_archive_that_shows_another_program_something_else_is_not_what_was_delivered(
+    handed: Handed, change: Callable[[bytes], bytes], same: bool, tmp_path: Path
+) -> None:
+    anew = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(handed.data)) as old, zipfile.ZipFile(anew, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    path = tmp_path / "anew.zip"
+    path.write_bytes(change(anew.getvalue()))
+    with closing(ZipReader(path)) as reader:
+        inside = locate(reader)
+        found = compare(Given("", file_digests(inside), hidden_in(inside)), handed.deliveries, handed.size, handed.recording)
+    assert found.same == same
+    assert any("another program" in line for line in found.lines) != same
 
 
 def test_what_a_desktop_adds_is_named_and_harmless(handed: Handed) -> None:
