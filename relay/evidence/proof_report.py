@@ -3,7 +3,7 @@
 Owns: the verdict and its words in French and English.  Must never know: files, arguments, when a proof holds (`log_proof`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +75,23 @@ def judge_proofs(data: bytes, public_key: bytes | None, successions: Sequence[by
     for succession in map(read_succession, successions):
         if succession_holds(succession):
             offices.learn(succession)
-    return ProofVerdict(tuple(_judge(proof, keys, offices) for proof in read_proofs(mended_text(data))))
+    return ProofVerdict(tuple(_without_forks([_judge(proof, keys, offices) for proof in read_proofs(mended_text(data))])))
+
+
+def _without_forks(entries: Sequence[ProvedEntry]) -> Iterator[ProvedEntry]:
+    """Take back what two checkpoints of one name and length prove whose roots differ: there are two journals."""
+    roots: dict[tuple[str, int], set[bytes]] = {}
+    for its in (entry.checkpoint for entry in entries):
+        if its is not None:
+            roots.setdefault((its.origin, its.size), set()).add(its.root)
+    for entry in entries:
+        its = entry.checkpoint
+        if its is not None and not entry.why and len(roots[its.origin, its.size]) > 1:
+            yield ProvedEntry(
+                entry.proof, f"two checkpoints for {its.size} entries contradict each other: there are two journals"
+            )
+        else:
+            yield entry
 
 
 def _judge(proof: Proof, keys: Sequence[bytes], offices: Offices) -> ProvedEntry:

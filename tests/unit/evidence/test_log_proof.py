@@ -193,3 +193,25 @@ def test_a_hostile_text_in_an_entry_cannot_look_like_a_line_of_the_verdict() -> 
     lines = judge_proofs(proofs_text([proof_of(0, bytes(32), entry, [], note)]), SIGNER.public_key).lines("fr")
     assert all("\n" not in line and "\x1b" not in line for line in lines)
     assert sum(line.startswith("PROUVÉE") for line in lines) == 1
+
+
+def test_two_checkpoints_of_one_length_that_differ_prove_nothing() -> None:
+    other = Tree(leaf_hash(commitment(salt(leaf), body(leaf) + b" ")) for leaf in range(9))
+    note = sign_checkpoint(Checkpoint("relay.test/journal", 9, other.root(), ("2026-01-01T00:00:00Z",)), SIGNER)
+    purged = Proof(3, leaf_hash(commitment(salt(3), body(3) + b" ")), tuple(other.inclusion(3)), note)
+    for file in (proofs_text([prove(7, 9), purged]), proofs_text([purged, prove(7, 9)])):
+        verdict = judge_proofs(file, SIGNER.public_key)
+        assert verdict.exit_code == 1
+        assert all("two journals" in entry.why for entry in verdict.entries)
+    assert judge_proofs(proofs_text([prove(7, 9), prove(3, 8)]), SIGNER.public_key).exit_code == 0
+
+
+def test_a_key_that_a_retired_one_vouched_for_proves_nothing() -> None:
+    thief, day = MemorySigner(sha256(b"thief")), 86_400_000_000_000
+    at_ns = 1_767_225_600_000_000_000
+    followed = sign_succession(SIGNER, OTHER, at_ns=at_ns - 300 * day, reason="yearly")
+    forged = sign_succession(thief, SIGNER, at_ns=at_ns + day, reason="yearly")
+    file = proofs_text([prove(3, 9, thief)])
+    assert judge_proofs(file, OTHER.public_key, [followed, forged]).exit_code == 1
+    in_time = sign_succession(SIGNER, OTHER, at_ns=at_ns + 2 * day, reason="yearly")
+    assert judge_proofs(file, OTHER.public_key, [in_time, forged]).exit_code == 0
