@@ -13,11 +13,11 @@ from relay.evidence.log import Checkpoint, sign_checkpoint
 from relay.evidence.log_proof import Proof, proof_of, proofs_text
 from relay.evidence.seal import MemorySigner
 from relay.evidence.statement import sign_succession
-from tests.evidence.vectors import Files, Vector, append, both, exported, remove, stored
+from tests.evidence.vectors import Files, Tamper, Vector, append, both, exported, listing, remove, stored
 from tests.evidence.vectors_documents import delivered, signed_again
 from tests.evidence.vectors_journal import GOOD, ORIGIN, WHOLE, log_of, told, with_journal
-from tests.evidence.vectors_keys import THIEF, THIRD, THIRD_LONGTERM, followed, put_statement
-from tests.support.recordings import DAY, HOUR, LONGTERM, OTHER_LONGTERM, SECOND, T0, Built, build, session
+from tests.evidence.vectors_keys import THIEF, THIRD, THIRD_LONGTERM, followed, put_statement, taken_over
+from tests.support.recordings import DAY, HOUR, LIFE, LONGTERM, OTHER_LONGTERM, SECOND, T0, Built, build, session
 
 OTHER = OTHER_LONGTERM.public_key
 BY_THIEF: dict[str, Any] = {"signer": session(longterm=THIEF)}
@@ -90,6 +90,24 @@ def grown(built: Built) -> Files:
         note = sign_checkpoint(Checkpoint(ORIGIN, tree.size, tree.root(), ("2026-01-02T00:00:00Z",)), LONGTERM)
         proofs.append(proof_of(leaf, salts[leaf], bodies[leaf], tree.inclusion(leaf), note))
     return {**built.export(), "journal": proofs_text(proofs)}
+
+
+BY_OTHER: dict[str, Any] = {"signer": session(longterm=OTHER_LONGTERM)}
+
+
+def nothing_beside(built: Built, files: Files) -> None:
+    """Leave everything as it is."""
+
+
+def both_keys(change: Change) -> Tamper:
+    """A recording that a session of the next long-term key takes over, with something beside it."""
+
+    def tamper(built: Built) -> Files:
+        files = taken_over(session("second", OTHER_LONGTERM))(built)
+        change(built, files)
+        return files
+
+    return tamper
 
 
 HEAD = build("SIPPE").records()[-1].head
@@ -391,5 +409,89 @@ VECTORS: list[Vector] = [
         exported(put_statement(T0 + 16 * SECOND // 10 - SECOND), 2, 4),
         ".-...",
         "IVPC",
+    ),
+    # --- dates on the border, changes in mid-recording ------------------------------------------------------------------
+    Vector(
+        "forger: neighbour: a certificate of the nanosecond of the succession",
+        "SIPPE",
+        stored(followed(LIFE[2][0])),
+        "...",
+        "SCPC",
+        "",
+        OTHER,
+    ),
+    Vector(
+        "forger: a certificate of the nanosecond after the succession",
+        "SIPPE",
+        stored(followed(LIFE[2][0] - 1)),
+        "...",
+        "SCNC",
+        "key_retired",
+        OTHER,
+    ),
+    Vector(
+        "forger: neighbour: a certificate of exactly a day before its key's office",
+        "SIPPE",
+        stored(followed(LIFE[2][0] + DAY)),
+        "...",
+        "SCPC",
+        "",
+        OTHER,
+        start=BY_OTHER,
+    ),
+    Vector(
+        "forger: a certificate of a day and a nanosecond before its key's office",
+        "SIPPE",
+        stored(followed(LIFE[2][0] + DAY + 1)),
+        "...",
+        "SCNC",
+        "key_early",
+        OTHER,
+        start=BY_OTHER,
+    ),
+    Vector(
+        "forger: neighbour: the long-term key is followed in mid-recording",
+        "SIPPE",
+        both_keys(followed(T0 + SECOND // 2)),
+        "...",
+        "SCPC",
+        "",
+        OTHER,
+    ),
+    Vector(
+        "forger: the same, the succession left out", "SIPPE", both_keys(nothing_beside), "...", "SCNC", "foreign_key", OTHER
+    ),
+    Vector(
+        "forger: the same, under the key that was followed",
+        "SIPPE",
+        both_keys(followed(T0 + SECOND // 2)),
+        "...",
+        "SCNC",
+        "foreign_key",
+    ),
+    Vector(
+        "forger: neighbour: one succession under two names",
+        "SIPPE",
+        stored(both(followed(T0 + DAY), followed(T0 + DAY, name="2"))),
+        "...",
+        "SCPC",
+        "",
+        OTHER,
+    ),
+    Vector(
+        "forger: the statement of a recording of another relay with the same id",
+        "SIPPPPE",
+        exported(lambda b, f: f.update({"statement": b.statement(2, 4, OTHER_LONGTERM)}), 2, 4),
+        ".-...",
+        "IVNC",
+        "statement_foreign",
+    ),
+    Vector(
+        "forger: today's list of a shorter chain of the same recording",
+        "SIPPPPE",
+        stored(listing({}, head=build("SIPPPE").records()[-1].head)),
+        ".....",
+        "SCNC",
+        "revocations_foreign",
     ),
 ]
