@@ -196,7 +196,7 @@ def radio_gaps(gaps: list[Row], begun: float) -> Row:
 
     `begun`: when the run began, UTC seconds; the note has seconds from then (the recording is longer than the run).
     """
-    video = [gap for gap in gaps if gap["track"] == "1"]
+    video = [gap for gap in gaps if gap["track"] == "video"]
     radio = [float(gap["seconds"]) for gap in video if gap["cause"] == "radio"]
     notes = [f"{gap['cause']} {gap['seconds']} s at {_seconds(gap['at']) - begun:+.1f} s" for gap in video]
     return {"gaps": len(radio), "gaps_s": sum(radio), "note": ", ".join(notes)}

@@ -9,7 +9,7 @@ from tests.support.chromium import Chromium, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-SOUND = "2"
+SOUND = "audio"
 RADIO = ("--loss", "0.03", "--delay", "0.02")
 
 
