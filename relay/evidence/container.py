@@ -28,9 +28,10 @@ _LEFT_FOLDERS = frozenset(
         "@eadir",
     }
 )
-_FILM = re.compile(r"\.(?:mp4|m4v|mov)\Z", re.IGNORECASE)
-_APPLE_DOUBLE = b"\0\5\x16\7"
+_FILM = re.compile(r"\.(?:mp4|m4v|mov)[. ]*\Z", re.IGNORECASE)
+_APPLE_DOUBLE = b"\0\5\x16\7\0\2\0\0"
 """How the companion `._NAME` begins in which macOS keeps what other file systems cannot (RFC 1740)."""
+_MAX_COMPANION = 1 << 16
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -99,7 +100,10 @@ def is_left_by_name(name: str) -> bool:
 
 
 def _is_apple_double(reader: Holder, name: str) -> bool:
-    return name.rpartition("/")[2].startswith("._") and reader.read(name, 0, len(_APPLE_DOUBLE)) == _APPLE_DOUBLE
+    if not name.rpartition("/")[2].startswith("._"):
+        return False
+    data = reader.read(name, 0, _MAX_COMPANION + 1)  # its beginning is also the length of a box: a film could begin so
+    return data.startswith(_APPLE_DOUBLE) and len(data) <= _MAX_COMPANION and b"moov" not in data
 
 
 def names_a_recording(folder: str) -> str | None:

@@ -14,8 +14,8 @@ from relay.evidence.verdict import Form
 
 SEGMENT = re.compile(r"\d{5}\.(seg|mp4)")
 """The file of a segment."""
-PLAYABLE = re.compile(r"(?:.*/)?[^/]+\.(mp4|m4v|mov)", re.IGNORECASE)
-"""A file that plays: a segment of an export, else a derived copy."""
+PLAYABLE = re.compile(r"(?:.*/)?[^/]+\.(mp4|m4v|mov)[. ]*", re.IGNORECASE | re.DOTALL)
+"""A file that plays: a segment of an export, else a derived copy.  Windows leaves out dots and spaces at the end."""
 
 
 def locate(reader: Reader) -> Reader:

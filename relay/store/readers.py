@@ -108,6 +108,8 @@ class ZipReader:
             if name in self._members:
                 self._oddities.append(Oddity(OddityKind.TWICE, name, name))
             self._members[name] = member
+        links = [name.removeprefix(top) for name in layout.links]
+        self._oddities += [Oddity(OddityKind.TWICE, link, link) for link in links if link in self._members]
         self._allowance = Allowance(size)
         self._inflated: OrderedDict[str, InflatedFile] = OrderedDict()
 

@@ -8,6 +8,7 @@ own module reads the first way and forgives much.  Here both must tell the same,
 
 import stat
 import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -18,7 +19,10 @@ MAX_FILES = 20_000
 """Members of one archive; more are refused."""
 MAX_DIRECTORY = 64 << 20
 """Bytes of the central directory; a longer one is refused."""
+MAX_TARGET = 4096
+"""Bytes of what a link names."""
 STORED, DEFLATED = 0, 8
+_NOTHING_DEFLATED = 2
 
 _END, _END64, _LOCATOR, _CENTRAL, _LOCAL, _DESCRIPTOR = (
     b"PK\5\6",
@@ -55,6 +59,8 @@ class Layout:
 
     members: list[Member] = field(default_factory=list)
     oddities: list[Oddity] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    """Names of links, which some programs unpack as files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,7 @@ class _Entry:
     link: bool
     comment: bytes
     other_name: bool
+    unicode_path: bytes
 
 
 def read_layout(read: Read, size: int, archive: str) -> Layout:
@@ -138,6 +145,9 @@ def _end64(
         raise TheirError(Kind.INVALID, f"{archive}: its zip64 records cannot be read")
     count, length, start = struct.unpack_from("<QQQ", record, 32)
     owned += [(at, end)]
+    # Programs that follow the locator must come to this record: data before the archive moves all offsets alike.
+    if struct.unpack_from("<Q", locator, 8)[0] != start + length:
+        layout.oddities.append(Oddity(OddityKind.HIDDEN, archive, "its end names another end record"))
     wide = zip((count, length, start), told, (_MAX16, _MAX32, _MAX32), strict=True)
     if any(old not in (new, most) for new, old, most in wide):
         layout.oddities.append(Oddity(OddityKind.HIDDEN, archive, "its two end records differ"))
@@ -162,10 +172,26 @@ def _entries(data: bytes, end: _End, archive: str) -> list[_Entry]:
         raw, extra = data[name_at:extra_at], _extras(data[extra_at:comment_at])
         size, packed, offset = _wide(extra.get(_ZIP64, b""), (size, packed, offset), archive)
         name, other_name = _name(raw, flags, extra.get(_UNICODE_PATH))
+        other_name = other_name or _twice(data[extra_at:comment_at])
         made_by_unix = data[at + 5] == 3
         link = made_by_unix and stat.S_IFMT(attributes >> 16) == stat.S_IFLNK
         comment = data[comment_at : comment_at + comments]
-        entries.append(_Entry(raw, name, flags, method, crc, packed, size, offset + end.shift, link, comment, other_name))
+        entries.append(
+            _Entry(
+                raw,
+                name,
+                flags,
+                method,
+                crc,
+                packed,
+                size,
+                offset + end.shift,
+                link,
+                comment,
+                other_name,
+                extra.get(_UNICODE_PATH, b""),
+            )
+        )
         at = comment_at + comments
     if at != len(data):
         raise TheirError(Kind.INVALID, f"{archive}: its list of files is longer than it says")
@@ -180,6 +206,15 @@ def _extras(data: bytes) -> dict[int, bytes]:
         found.setdefault(kind, data[at + 4 : at + 4 + length])
         at += 4 + length
     return found
+
+
+def _twice(data: bytes) -> bool:
+    """Whether a name or lengths stand twice among extra fields: programs take the first or the last."""
+    kinds, at = [], 0
+    while at + 4 <= len(data):
+        kinds.append(struct.unpack_from("<H", data, at)[0])
+        at += 4 + int(struct.unpack_from("<H", data, at + 2)[0])
+    return kinds.count(_ZIP64) > 1 or kinds.count(_UNICODE_PATH) > 1
 
 
 def _wide(extra: bytes, values: tuple[int, int, int], archive: str) -> tuple[int, int, int]:
@@ -200,7 +235,17 @@ def _name(raw: bytes, flags: int, unicode_path: bytes | None) -> tuple[str, bool
     if unicode_path is None or len(unicode_path) < 5:
         return _plain(name), False
     other = unicode_path[5:].decode("utf-8", "surrogateescape")
-    return (_plain(name), other != name) if raw.isascii() or flags & _UTF8 else (_plain(other), False)
+    if raw.isascii() or flags & _UTF8:
+        return _plain(name), other != name
+    # A program that does not believe the field, or does not know it, shows the name of code page 437.
+    ignored = unicode_path[0] != 1 or struct.unpack_from("<I", unicode_path, 1)[0] != zlib.crc32(raw)
+    return _plain(other), ignored or _ending(name) != _ending(other)
+
+
+def _ending(name: str) -> str:
+    """Return what follows the last dot, where it is ASCII: by it a program is chosen that opens the file."""
+    ending = name.rpartition(".")[2]
+    return ending if "." in name and ending.isascii() else ""
 
 
 def _plain(name: str) -> str:
@@ -219,22 +264,33 @@ def _take(read: Read, entry: _Entry, size: int, layout: Layout, owned: list[tupl
         return
     names, extras = struct.unpack_from("<2H", local, 26)
     data = entry.offset + _LOCAL_SIZE + names + extras
-    extra = _extras(read(entry.offset + _LOCAL_SIZE + names, extras))
+    fields = read(entry.offset + _LOCAL_SIZE + names, extras)
+    extra = _extras(fields)
     end = data + entry.packed
     if end > size:
         raise TheirError(Kind.INVALID, f"{entry.name}: the archive ends before it: it was cut off")
-    if not _agrees(local, extra, entry):
+    if not _agrees(local, extra, entry) or _twice(fields):
         _odd(layout, OddityKind.HIDDEN, entry, "its own header tells another name, method or length than the list at the end")
     if struct.unpack_from("<H", local, 6)[0] & _DEFERRED:
         end += _descriptor(read(end, 24), entry)
     owned.append((entry.offset, end))
     if entry.comment:
         _odd(layout, OddityKind.COMMENT, entry, _text(entry.comment))
+    _keep(read, entry, data, layout)
+
+
+def _keep(read: Read, entry: _Entry, data: int, layout: Layout) -> None:
+    """Add the member whose bytes begin at `data`, unless it is a folder, a link, or has a name that leads astray."""
     if entry.name.endswith("/") and entry.size == 0:
         if leads_astray(entry.name.removesuffix("/")):
             _odd(layout, OddityKind.ASTRAY, entry)
+        elif entry.packed > _NOTHING_DEFLATED:
+            _odd(layout, OddityKind.HIDDEN, entry, "a folder that holds bytes")
     elif entry.link:
         _odd(layout, OddityKind.LINK, entry)
+        if entry.packed > MAX_TARGET or b"\0" in read(data, entry.packed):
+            _odd(layout, OddityKind.HIDDEN, entry, "a link that is none, which some programs unpack as a file")
+        layout.links.append(entry.name)
     elif leads_astray(entry.name):
         _odd(layout, OddityKind.ASTRAY, entry)
     else:
@@ -250,8 +306,8 @@ def _agrees(local: bytes, extra: dict[int, bytes], entry: _Entry) -> bool:
     telling = _ENCRYPTED | (0 if entry.raw_name.isascii() else _UTF8)
     if (flags ^ entry.flags) & telling or entry.other_name:
         return False
-    unicode_path = extra.get(_UNICODE_PATH, b"")[5:]
-    if unicode_path and entry.raw_name.isascii() and unicode_path != entry.raw_name:
+    unicode_path = extra.get(_UNICODE_PATH, b"")
+    if unicode_path[5:] and unicode_path != (entry.unicode_path or unicode_path[:5] + entry.raw_name):
         return False
     if entry.method == STORED and entry.packed != entry.size and not entry.flags & _ENCRYPTED:
         return False

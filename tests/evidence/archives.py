@@ -193,6 +193,43 @@ NFC, NFD = (unicodedata.normalize(form, "relevé.txt").encode() for form in ("NF
 HIDDEN = Item(b"00000.mp4", FORGED, listed=False)
 A, H = "ACPC", "archive_hides"
 
+LINK = 0o120777 << 16
+N = "not_covered"
+
+
+def path_field(name: bytes, other: bytes, crc: int | None = None, version: int = 1) -> bytes:
+    return struct.pack("<HHBI", 0x7075, 5 + len(other), version, zlib.crc32(name) if crc is None else crc) + other
+
+
+def named(name: bytes, *paths: bytes, crc: int | None = None, version: int = 1) -> bytes:
+    """The export and a forged film under a name with these Unicode paths."""
+    extra = b"".join(path_field(name, path, crc, version) for path in paths)
+    return Zip(added(Item(name, FORGED, extra=extra))).bytes()
+
+
+def other_path() -> bytes:
+    """A text whose own header gives the Unicode path of a film."""
+    made, path = named(b"relev\x82.txt", NFC), path_field(b"relev\x82.txt", NFC)
+    return made.replace(path, path[:-3] + b"mp4", 1)
+
+
+def second_list() -> bytes:
+    """A zip64 locator that leads into a member, to another list, in which the film is a forged one."""
+    rows, out, at = items(), b"", 0
+    inside = sum(len(header(item)) for item in rows) + 30 + len(b"note.bin")
+    film = Item(b"00000.mp4", FORGED)
+    for item in rows:
+        out += entry(film, inside) if item.name == film.name else entry(item, at)
+        at += len(header(item))
+    start = inside + len(header(film))
+    end = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, len(rows), len(rows), len(out), start)
+    note = Item(b"note.bin", header(film) + out + end)
+    most = {"count": 0xFFFF, "length": 0xFFFFFFFF, "start": 0xFFFFFFFF}
+    made = Zip([*rows, note], with_end64=True, end=most).bytes()
+    place = made.rindex(b"PK\6\7") + 8
+    return made[:place] + struct.pack("<Q", start + len(out)) + made[place + 8 :]
+
+
 ARCHIVES = [
     # --- as honest programs write them --------------------------------------------------------------------------------
     Archive("stored", lambda: written(zipfile.ZIP_STORED)),
@@ -294,6 +331,66 @@ ARCHIVES = [
         answers=A,
         findings=H,
     ),
+    # --- another content for programs that follow another field -------------------------------------------------------
+    Archive("a second list that the end names", second_list, answers=A, findings=H, notes="not_covered"),
+    Archive("a Unicode path twice", lambda: named(b"note.txt", b"note.txt", b"film.mp4"), answers=A, findings=H, notes=N),
+    Archive(
+        "a Unicode path that does not fit its name",
+        lambda: named(b"\x82.mp4", b"note.txt", crc=1),
+        answers=A,
+        findings=H,
+        notes=N,
+    ),
+    Archive("a Unicode path of version 2", lambda: named(b"\x82.txt", b"note.txt", version=2), answers=A, findings=H, notes=N),
+    Archive("a film by its name, a text by its path", lambda: named(b"\x82.mp4", b"note.txt"), answers=A, findings=H, notes=N),
+    Archive("a header with another Unicode path", other_path, answers=A, findings=H, notes=N),
+    Archive(
+        "a film that is marked as a link",
+        raw(lambda: Zip(added(Item(b"derived/playable.mp4", FORGED, attributes=LINK)))),
+        answers=A,
+        findings=H,
+        notes="link_not_followed",
+    ),
+    Archive(
+        "a link with the name of the film",
+        raw(lambda: Zip(added(Item(b"00000.mp4", b"../film", attributes=LINK)))),
+        answers=A,
+        findings="name_twice",
+        notes="link_not_followed",
+    ),
+    Archive(
+        "a folder that holds a film", raw(lambda: Zip(added(Item(b"x/", FORGED, method=8, size=0)))), answers=A, findings=H
+    ),
+    Archive("an empty folder, deflated", raw(lambda: Zip(added(Item(b"x/", b"", method=8))))),
+    Archive(
+        "lengths twice",
+        raw(lambda: Zip(media(wide=True, extra=struct.pack("<HHQQ", 1, 16, *[len(FILES["00000.mp4"])] * 2)))),
+        answers=A,
+        findings=H,
+    ),
+    Archive(
+        "a film in a folder whose name has two lines",
+        raw(lambda: Zip(added(Item(b"a\nb/film.mp4", FORGED)))),
+        answers=A,
+        findings="derived_shown@1",
+    ),
+    Archive(
+        "a film whose name ends in a dot and a space",
+        raw(lambda: Zip(added(Item(b"film.mp4. ", FORGED)))),
+        answers=A,
+        findings="derived_shown@1",
+    ),
+    Archive(
+        "a film that begins like what macOS leaves",
+        raw(lambda: Zip(added(Item(b"._film.mp4", bytes.fromhex("0005160700020000") + FORGED)))),
+        answers=A,
+        findings="derived_unreadable@1",
+    ),
+    Archive(
+        "what macOS leaves beside a film",
+        raw(lambda: Zip(added(Item(b"._00000.mp4", bytes.fromhex("0005160700020000") + bytes(90))))),
+        notes="left_by_system",
+    ),
     # --- names --------------------------------------------------------------------------------------------------------
     Archive(
         "a name twice, the later forged",
@@ -333,8 +430,7 @@ ARCHIVES = [
         "a name with a dot at its end",
         raw(lambda: Zip(added(Item(b"00000.mp4. ", FORGED)))),
         answers=A,
-        findings="name_twice",
-        notes="not_covered",
+        findings="derived_shown@1 name_twice",
     ),
     Archive(
         "a name that leaves the folder",

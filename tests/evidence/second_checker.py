@@ -707,7 +707,7 @@ class Check:
     # §7.9
     def unfinished(self) -> bool:
         kinds = {rec.kind for rec in self.good}
-        media = {name.rsplit(".", 1)[-1].lower() for name in self.files} & {"seg", "mp4", "m4v", "mov"}
+        media = {name.rstrip(". ").rsplit(".", 1)[-1].lower() for name in self.files} & {"seg", "mp4", "m4v", "mov"}
         vault = any(re.fullmatch(r"\d{5}\.seg", name) for name in self.files) or not media - {"seg"}
         return vault and "start" in kinds and not kinds & {"end", "recovery"}
 
@@ -801,7 +801,7 @@ class Check:
         if begin is None:
             return
         kinds = {name[5:] for name in self.files if re.fullmatch(r"\d{5}\.(seg|mp4)", name)}
-        copies = [name for name in self.files if re.search(r"[^/]\.(mp4|m4v|mov)$", name, re.I) and name[5:] not in kinds]
+        copies = [name for name in self.files if re.search(r"[^/]\.(mp4|m4v|mov)[. ]*\Z", name, re.I) and name[5:] not in kinds]
         copies = sorted(name for name in copies if not re.fullmatch(r"\d{5}\.mp4", name))
         if copies[32:]:
             self.findings.add("derived_unjudged")
@@ -993,7 +993,7 @@ class Check:
         begun = any(rec.kind == "start" for rec in self.good)
         stored = any(name.endswith(".seg") for name in self.files) and self.opener is None
         camera = begun and self.good[0].body["original"] == "camera"
-        nothing = not any(re.search(r"\.(seg|mp4|m4v|mov)$", name) for name in self.files)
+        nothing = not any(re.search(r"\.(seg|mp4|m4v|mov)[. ]*\Z", name) for name in self.files)
         integrity = "intact as stored" if (stored or nothing) and not camera else "intact"
         if not begun or self.findings & {"derived_only", "derived_unjudged"}:
             integrity = "not judged"
@@ -1023,7 +1023,9 @@ def left_by_a_system(name: str, data: bytes) -> bool:
     *folders, last = name.casefold().split("/")
     if not (last in LEFT or last.startswith("._") or LEFT_FOLDERS & set(folders)):
         return False
-    return not last.endswith((".mp4", ".m4v", ".mov")) or (last.startswith("._") and data.startswith(b"\0\5\x16\7"))
+    companion = last.startswith("._") and data.startswith(bytes.fromhex("0005160700020000"))
+    companion = companion and len(data) <= 65_536 and b"moov" not in data
+    return companion or not last.rstrip(". ").endswith((".mp4", ".m4v", ".mov"))
 
 
 def check(
@@ -1044,7 +1046,7 @@ def check(
         inside = folder + "/"
         files = {name.removeprefix(inside) if name.startswith(inside) else f"../{name}": data for name, data in files.items()}
     if "chain" not in files:
-        if folders or not any(re.search(r"\.(mp4|m4v|mov|seg)$", name, re.I) for name in files):
+        if folders or not any(re.search(r"\.(mp4|m4v|mov|seg)[. ]*\Z", name, re.I) for name in files):
             raise Bad("nothing here")
         return 1, "not judged", "not judged", "not proved", "time not proved", ""
     wanted = {folder.rsplit("/", 1)[-1]} if re.fullmatch(r"(.*/)?[0-9a-f]{32}", folder) else set()

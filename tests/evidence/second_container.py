@@ -27,6 +27,20 @@ def extra_fields(data: bytes) -> dict[int, bytes]:
     return fields
 
 
+def doubled(data: bytes) -> bool:
+    kinds = []
+    while len(data) >= 4:
+        kind, length = struct.unpack("<HH", data[:4])
+        kinds.append(kind)
+        data = data[4 + length :]
+    return kinds.count(1) > 1 or kinds.count(0x7075) > 1
+
+
+def ending(name: str) -> str:
+    last = name.rsplit(".", 1)[-1]
+    return last if "." in name and last.isascii() else ""
+
+
 def wide(field: bytes, *numbers: int) -> list[int]:
     """The numbers, each from the zip64 field where it is 2³²−1."""
     out = []
@@ -45,6 +59,7 @@ class Archive:
         self.findings: set[str] = set()
         self.files: Files = {}
         self.unreadable: set[str] = set()
+        self.links: set[str] = set()
         self.taken: list[tuple[int, int]] = []
         self.read()
 
@@ -69,6 +84,8 @@ class Archive:
             for was, now, most in zip(small, (count, length, offset), (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF), strict=True):
                 if was not in (now, most):
                     self.findings.add("archive_hides")
+            if find(data, end - 12, "Q")[0] != length + offset:
+                self.findings.add("archive_hides")
             self.taken.append((before, end))
         if disk != start_disk or here not in (count, 0xFFFF) or count > 20_000:
             raise Bad("several parts, or too many members")
@@ -96,6 +113,13 @@ class Archive:
         raw, fields = data[at + 46 : at + 46 + names], extra_fields(data[at + 46 + names : at + 46 + names + extras])
         size, packed, offset = wide(fields.get(1, b""), size, packed, offset)
         said = {"raw": raw, "flags": flags, "method": method, "crc": crc, "packed": packed, "size": size}
+        said["twice"] = doubled(data[at + 46 + names : at + 46 + names + extras])
+        if 0x7075 in fields and len(fields[0x7075]) >= 5 and not raw.isascii() and not flags & 2048:
+            version, crc_of_name = struct.unpack("<BI", fields[0x7075][:5])
+            path = fields[0x7075][5:].decode("utf-8", "surrogateescape")
+            if version != 1 or crc_of_name != zlib.crc32(raw) or ending(raw.decode("cp437")) != ending(path):
+                self.findings.add("archive_hides")
+        said["field"] = fields.get(0x7075, b"")
         said |= {"path": fields.get(0x7075, b"")[5:], "link": made_by == 3 and attributes >> 28 == 0xA}
         self.member(said, offset + shift)
         return int(stop)
@@ -119,6 +143,11 @@ class Archive:
         same = same and (raw.isascii() or not (flags ^ said["flags"]) & 2048)
         for path in (said["path"], fields.get(0x7075, b"")[5:]):
             same = same and not (path and path != said["raw"] and (raw.isascii() or flags & 2048))
+        own = fields.get(0x7075, b"")
+        if own[5:] and own != (said["field"] or own[:5] + raw):
+            same = False
+        if said["twice"] or doubled(data[at + 30 + names : begin]):
+            same = False
         if said["method"] == 0 and said["packed"] != said["size"] and not said["flags"] & 1:
             same = False
         if not same:
@@ -147,6 +176,12 @@ class Archive:
         astray = any(part in ("", ".", "..") for part in parts) or "\0" in name or (name[1:2] == ":" and name[:1].isalpha())
         if folder or said["link"] or astray:
             self.findings.update({"name_astray"} if astray and not (said["link"] and not folder) else ())
+            if folder and len(packed) > 2 and not astray:
+                self.findings.add("archive_hides")
+            if said["link"] and not folder:
+                self.links.add(name)
+                if len(packed) > 4096 or b"\0" in packed:
+                    self.findings.add("archive_hides")
             return
         if name in self.files or name in self.unreadable:
             self.findings.add("name_twice")
@@ -192,5 +227,7 @@ def open_archive(data: bytes) -> tuple[Files, set[str], set[str]]:
     tops = {name.split("/")[0] if "/" in name else "" for name in names}
     top = f"{tops.pop()}/" if len(tops) == 1 and "" not in tops else ""
     findings = archive.findings | name_findings(names)
+    if {name.removeprefix(top) for name in archive.links} & {name.removeprefix(top) for name in names}:
+        findings.add("name_twice")
     files = {name.removeprefix(top): content for name, content in archive.files.items()}
     return files, findings, {name.removeprefix(top) for name in archive.unreadable}
