@@ -138,19 +138,19 @@ def main() -> None:
         measure("as stored", folder, None, count, stored)
         measure("with key", folder, RECORDING_KEY, count, stored)
         measure("export", plain, None, count, media)
+        measure(f"key, {os.cpu_count()} cores", folder, RECORDING_KEY, count, stored, os.cpu_count() or 1)
+        added, tags = chain / media * 100, (stored - media) / media * 100
+        print(f"sealing    {added:.3f} % of the media ({chain / count:.0f} bytes per link); cipher tags {tags:.3f} %")
+        print(f"sealing    {spent / count * 1e6:.0f} µs of CPU per fragment (encrypt, four digests, link, sign)")
+        print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
         for name, method in (("stored zip", zipfile.ZIP_STORED), ("deflated zip", zipfile.ZIP_DEFLATED)):
             measure(name, zipped(plain, method, Path(folder.parent, f"{name}.zip")), None, count, media)
         short, long = in_turn(folder.parent, 32), in_turn(folder.parent, 128)
         print(f"in turn      32 MiB {short:.2f} s, 128 MiB {long:.2f} s of CPU for two deflated members")
         if long > MOST_GROWTH * short:
             raise SystemExit(f"deflated members: four times the bytes cost {long / short:.1f} times as much")
-        measure(f"key, {os.cpu_count()} cores", folder, RECORDING_KEY, count, stored, os.cpu_count() or 1)
-        added, tags = chain / media * 100, (stored - media) / media * 100
-        print(f"sealing    {added:.3f} % of the media ({chain / count:.0f} bytes per link); cipher tags {tags:.3f} %")
-        print(f"sealing    {spent / count * 1e6:.0f} µs of CPU per fragment (encrypt, four digests, link, sign)")
         block = bytes(1 << 20)
         print(f"this machine now: SHA-256 {(1 << 20) / timed(lambda: sha256(block), 200):.0f} MB/s")
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 
 if __name__ == "__main__":
