@@ -33,6 +33,8 @@ PROCESSES = ("process", "cpu_share", "memory_first_mb", "memory_last_mb", "mb_pe
 KBPS, CAMERAS, WALLS, TILES = 500, 100, 4, 16
 CAMERAS_PER_PROCESS = 100
 """Cameras that one process of the load sends.  Each process connects its cameras beside the others."""
+BEGIN_AT_ONCE, BEGIN_SECONDS = 5, 0.5
+"""So many cameras of each process begin to film at once, and so long after the ones before."""
 SETTLE_SECONDS = 3.0
 SETUP_SECONDS, SETUP_SECONDS_PER_CAMERA = 300.0, 3.0
 """Seconds that connecting, stopping and verifying may take beside the run."""
@@ -87,9 +89,15 @@ async def one_fleet(cameras: int, kbps: int, walls: int, tiles: int, seconds: fl
 
 
 async def connect(found: Whole, field: LoadProcess, names: list[str], kbps: int) -> None:
-    """Connect the cameras of one process, one after the other."""
+    """Connect the cameras of one process, one after the other, and have them film a few at a time.
+
+    A process that waits for a handshake sends nothing; so that its other cameras are not silent then, none films before all
+    are connected.
+    """
     for camera in names:
-        await found.publish(field, camera, kbps=kbps)
+        await found.publish(field, camera, kbps=kbps, held=True)
+    while (await field.ask("begin", count=BEGIN_AT_ONCE))["begun"]:
+        await asyncio.sleep(BEGIN_SECONDS)
 
 
 @contextlib.asynccontextmanager

@@ -46,6 +46,8 @@ class Source:
         self.key_ranges: list[tuple[int, int]] = []
         self.queue: deque[tuple[float, bytes]] = deque()
         self.connected = False
+        self.is_held = False
+        """It sends checks, and no media yet."""
 
     def start(self, now: float) -> None:
         """Begin to send."""
@@ -67,7 +69,7 @@ class Source:
 
     def tick(self, now: float) -> float:
         """Send what is due; return when to be called again."""
-        while now >= self.next_frame:
+        while now >= self.next_frame and not self.is_held:
             self._make_frame(self.next_frame)
             self.next_frame += self.interval
         while self.queue and now >= self.queue[0][0]:
@@ -75,7 +77,7 @@ class Source:
         if now >= self.next_check:
             self.peer.check()
             self.next_check = now + 2
-        return min([self.next_frame, *([self.queue[0][0]] if self.queue else [])])
+        return self.next_check if self.is_held else min([self.next_frame, *([self.queue[0][0]] if self.queue else [])])
 
     def _send(self, packet: bytes) -> None:
         self.sent_at.append(time.time_ns())
@@ -235,9 +237,15 @@ class Load:
         self.sources: list[Source] = []
         self.sinks: list[Sink] = []
 
-    def add_source(self, kbps: int = 2000, fps: int = 30, spread: bool = False, trick: str = "") -> dict[str, Any]:
-        """Make a camera, one that plays a trick (`hostile`) where it is given; answers with its offer."""
+    def add_source(
+        self, kbps: int = 2000, fps: int = 30, spread: bool = False, trick: str = "", held: bool = False
+    ) -> dict[str, Any]:
+        """Make a camera, one that plays a trick (`hostile`) where it is given; answers with its offer.
+
+        A camera that is `held` sends no media before `begin`.
+        """
         source = Source(self.host, len(self.sources), kbps, fps, spread) if not trick else self._hostile(trick)
+        source.is_held = held
         self.sources.append(source)
         return {"index": len(self.sources) - 1, "offer": source.peer.offer("active")}
 
@@ -245,6 +253,13 @@ class Load:
         from scripts.benchmarks.hostile import Hostile  # which builds on this module
 
         return Hostile(self.host, len(self.sources), trick)
+
+    def begin(self, count: int) -> dict[str, Any]:
+        """Have the next so many held cameras send media; answers with how many there were."""
+        held = [source for source in self.sources if source.is_held][:count]
+        for source in held:
+            source.is_held = False
+        return {"begun": len(held)}
 
     def add_sink(self, videos: int = 1, setup: str = "actpass", audio: bool = True, controlling: bool = True) -> dict[str, Any]:
         """Make a viewer; answers with its offer."""

@@ -114,6 +114,7 @@ def test_ctrl_c_is_no_finding(command: list[str], folder: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell ignores it for what it runs behind
     )
     until = time.monotonic() + 30
     while "pipe_read" not in waits_in(process.pid) and time.monotonic() < until:

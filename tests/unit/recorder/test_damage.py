@@ -75,8 +75,20 @@ def test_a_damaged_start_costs_nothing(tmp_path: Path, byte: int) -> None:
     assert reported.reason == "damaged"
 
 
-@pytest.mark.parametrize("byte", [0, 1, 3, 6, 20, 60, -1])
+@pytest.mark.parametrize("byte", [0, 3, 6, 20, 60, -1])
 def test_a_damaged_record_before_whole_ones_costs_nothing(tmp_path: Path, byte: int) -> None:
+    damage_a_record(tmp_path, byte)
+    assert judge(tmp_path).integrity == "altered"
+
+
+def test_a_length_that_leads_beyond_the_end_costs_nothing_and_reads_as_a_chain_that_was_cut_off(tmp_path: Path) -> None:
+    damage_a_record(tmp_path, 1)
+    verdict = judge(tmp_path)
+    assert (verdict.completeness, verdict.exit_code) == ("open", 1)
+
+
+def damage_a_record(tmp_path: Path, byte: int) -> None:
+    """Flip a byte of the sixth record and recover: nothing is lost, and the recording is damaged."""
     record(tmp_path)
     its = records(tmp_path)[5]
     flip(tmp_path / RECORDING / CHAIN, its.position + byte % its.size)
@@ -85,7 +97,6 @@ def test_a_damaged_record_before_whole_ones_costs_nothing(tmp_path: Path, byte: 
     assert_kept(tmp_path, before)
     assert reported is not None
     assert reported.reason == "damaged"
-    assert judge(tmp_path).integrity == "altered"
 
 
 def test_damaged_media_of_an_old_fragment_costs_nothing_and_the_recovery_names_it(tmp_path: Path) -> None:

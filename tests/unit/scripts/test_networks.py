@@ -39,7 +39,7 @@ def gap(track: str, cause: str, seconds: str) -> dict[str, object]:
 
 
 def test_radio_gaps_are_gaps_of_the_picture_that_the_radio_made_and_each_gap_is_dated() -> None:
-    notes = [gap("1", "radio", "0.3"), gap("2", "radio", "0.02"), gap("1", "reconnect", "2.1")]
+    notes = [gap("video", "radio", "0.3"), gap("audio", "radio", "0.02"), gap("video", "reconnect", "2.1")]
     found = radio_gaps(gaps_of({"notes": [*notes, {"code": "sync_by_arrival", "values": {}}]}), begun=100.0)
     assert found == {"gaps": 1, "gaps_s": 0.3, "note": "radio 0.3 s at +2.5 s, reconnect 2.1 s at +2.5 s"}
     assert radio_gaps([], 100.0) == {"gaps": 0, "gaps_s": 0, "note": ""}
