@@ -14,7 +14,7 @@ import typer
 from relay.app.journal_cmd import journal_verdict, trusted_keys, unreadable
 from relay.app.settings import Settings
 from relay.app.terminal import say
-from relay.archive.delivered import Comparison, Deliveries, Given, compare, file_digests, hidden_in
+from relay.archive.delivered import Comparison, Deliveries, Given, compare
 from relay.base.errors import TheirError
 from relay.evidence.contents import locate
 from relay.evidence.exits import Exit
@@ -23,7 +23,6 @@ from relay.evidence.verdict import Verdict
 from relay.evidence.verify import verify
 from relay.store.readers import open_reader
 
-_CHUNK = 1 << 20
 MAX_LINES = 20
 """Findings of the recording's own verdict that are printed."""
 
@@ -60,18 +59,15 @@ def _digest(path: Path) -> str:
     """Return the SHA-256 of an archive, nothing for a folder; raises TheirError or OSError."""
     if path.is_dir():
         return ""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _by_files(settings: Settings, path: Path, archive: str, deliveries: Deliveries, signed: int) -> Comparison:
     """Compare the files; where they differ, add what the verdict on the recording says of them."""
     with open_reader(path) as reader:
         inside = locate(reader)
-        given = Given(archive, file_digests(inside), hidden_in(inside))
+        given = Given.of(archive, inside)
         first = compare(given, deliveries, signed)
         if first.same:
             return first

@@ -3,24 +3,20 @@
 Owns: the comparison and its words.  Must never know: arguments, the database, whose journal it is.
 
 An archive that another program packed anew has other bytes around the same files.  So an entry of a delivery holds two digests:
-of the archive, and of its files (`contents`).
+of the archive, and of its files (`evidence/readings`).
 """
 
-import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from relay.archive.contents import content_digest
 from relay.base.clock import rfc3339
-from relay.evidence.media import Reader
+from relay.evidence.container import left_by_systems
+from relay.evidence.media import Reader, file_digest
+from relay.evidence.readings import content_digest
 from relay.store.journal_rows import Row
 
 _EVENT = b'"event":"extraction delivered"'
-_CHUNK = 1 << 20
-_JUNK = re.compile(r"(?:.*/)?(?:\.DS_Store|Thumbs\.db|desktop\.ini|\._[^/]*)|(?:.*/)?__MACOSX/.*", re.IGNORECASE)
-"""Files that desktops put beside others by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,34 +73,25 @@ class Given:
     files: Mapping[str, bytes] = field(default_factory=dict)
     hidden: Sequence[str] = ()
     """What an archive may show to another program beside these files (FORMAT.md §1a)."""
+    left: Sequence[str] = ()
+    """Names of the files that a system left there by itself (FORMAT.md §1a)."""
 
-    @property
-    def junk(self) -> list[str]:
-        """Names of files that a desktop put there by itself."""
-        return sorted(name for name in self.files if _JUNK.fullmatch(name))
+    @classmethod
+    def of(cls, archive: str, reader: Reader) -> "Given":
+        """Return what a reader of the recording's folder gives; raises TheirError or OSError."""
+        files = {name: file_digest(reader, name) for name in reader.names()}
+        return cls(archive, files, hidden_in(reader), sorted(left_by_systems(reader)))
 
     @property
     def content(self) -> str:
-        """Digest of the other files (`contents`)."""
-        junk = set(self.junk)
-        return content_digest({name: digest for name, digest in self.files.items() if name not in junk})
+        """Digest of the files that no system left (FORMAT.md §7.8)."""
+        left = set(self.left)
+        return content_digest({name: digest for name, digest in self.files.items() if name not in left})
 
 
 def hidden_in(reader: Reader) -> list[str]:
     """Return what a reader saw that another program may show otherwise; raises TheirError or OSError."""
     return [f"{one.name}: {one.kind.name.lower()} {one.detail}".strip() for one in reader.oddities() if one.kind.value.against]
-
-
-def file_digests(reader: Reader) -> dict[str, bytes]:
-    """Return the SHA-256 of every file; raises TheirError or OSError."""
-    return {name: _digest(reader, name) for name in reader.names()}
-
-
-def _digest(reader: Reader, name: str) -> bytes:
-    digest = hashlib.sha256()
-    for at in range(0, reader.size(name), _CHUNK):
-        digest.update(reader.read(name, at, _CHUNK))
-    return digest.digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +116,7 @@ def compare(given: Given, deliveries: Deliveries, signed: int, recording: str = 
     else:
         return Comparison(False, tuple(_unknown(given, deliveries, recording)))
     matching = whole or packed
-    lines = [said] + [f"not of the delivery, and harmless: {name}" for name in ([] if whole else given.junk)]
+    lines = [said] + [f"not of the delivery, and harmless: {name}" for name in ([] if whole else given.left)]
     if given.hidden and not whole:
         lines += [f"but another program may show other files of this archive: {what}" for what in given.hidden]
         return Comparison(False, tuple(lines))

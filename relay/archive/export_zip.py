@@ -28,13 +28,13 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from relay.archive import notice
-from relay.archive.contents import content_digest
 from relay.archive.key_pictures import first_decodable
 from relay.base.codes import Code
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.chain import iterate
 from relay.evidence.extraction import EXTRACTION, MANIFEST, ListedFile
 from relay.evidence.lipsync import Shift, sound_shifts
+from relay.evidence.readings import content_digest
 from relay.evidence.records import Body, End, Link, Recovery, Start, TrackKind
 from relay.runtime.cage import program_environment
 
@@ -161,7 +161,7 @@ class ExportZip:
 
     @property
     def content(self) -> str:
-        """Digest of the files written so far, apart from the zip around them (`contents`)."""
+        """Digest of the files written so far, apart from the zip around them (FORMAT.md §7.8)."""
         return content_digest({file.name: file.digest for file in self._files})
 
     def _manifest(self) -> bytes:

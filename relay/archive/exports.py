@@ -63,7 +63,7 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Digests:
-    """SHA-256 (hex) of a delivered archive, and of its files apart from the archive (`contents`)."""
+    """SHA-256 (hex) of a delivered archive, and of its files apart from the archive (FORMAT.md §7.8)."""
 
     archive: str
     content: str

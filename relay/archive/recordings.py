@@ -18,13 +18,13 @@ from typing import Literal, cast
 from msgspec.structs import replace
 
 from relay.archive.heads import Heads
+from relay.base.clip import clip
 from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
 from relay.base.errors import OurError, TheirError
 from relay.base.ids import new_id
 from relay.channel.messages import GapSeen, Plan, RecordingClosed, SegmentSealed
 from relay.evidence.records import MAX_TEXT, MAX_THREAT
-from relay.evidence.wire import clip
 from relay.people.authorize import Authorizer
 from relay.policy.access import Facts, in_scope
 from relay.policy.motives import check_threat

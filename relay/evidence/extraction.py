@@ -3,7 +3,6 @@
 Owns: FORMAT.md §5a, to the byte, and the comparison with the files.  Must never know: who asked for an extraction, the chain.
 """
 
-import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -11,7 +10,7 @@ from itertools import pairwise
 from relay.base.errors import Kind, TheirError
 from relay.evidence.codes import Code
 from relay.evidence.findings import FindingCollector
-from relay.evidence.media import Reader, UnreadableError
+from relay.evidence.media import Reader, UnreadableError, file_digest
 from relay.evidence.seal import DIGEST, DOMAIN_EXTRACTION, SIGNATURE, Signer, key_id, signature_holds
 from relay.evidence.trust import Trust
 from relay.evidence.verdict import utc_text
@@ -29,7 +28,6 @@ MAX_EXTRACTION = 65_536
 """Bytes; the document is no longer."""
 MAX_LISTED = 200
 """Files in one list at most."""
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +168,9 @@ class ExtractionCheck:
         """
         if self._reader.size(file.name) != file.length:
             return b""
-        digest = hashlib.sha256()
         try:
-            for at in range(0, file.length, _CHUNK):
-                digest.update(self._reader.read(file.name, at, _CHUNK))
+            return file_digest(self._reader, file.name)
         except UnreadableError:
             raise
         except TheirError:
             return None
-        return digest.digest()

@@ -4,6 +4,7 @@ Owns: reading segments in order, comparing digests, naming altered, missing, mov
 Must never know: signatures, times.  It holds the fragments of one segment as a list, and the bytes of a few.
 """
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from relay.evidence.seal import TAG, decrypt_fragment, sha256
 from relay.evidence.search import Found, Search
 from relay.evidence.verdict import Code, Form, Mark
 
+_CHUNK = 1 << 20
 MAX_FRAGMENT = 64 << 20
 """Bytes; a fragment that is longer according to its link is not read."""
 
@@ -47,6 +49,14 @@ class Reader(Protocol):
     def folder(self) -> str:
         """Return the name of the folder that holds the files, nothing where it has none."""
         ...
+
+
+def file_digest(reader: Reader, name: str) -> bytes:
+    """Return the SHA-256 of a whole file, read in pieces; raises TheirError or OSError."""
+    digest = hashlib.sha256()
+    for at in range(0, reader.size(name), _CHUNK):
+        digest.update(reader.read(name, at, _CHUNK))
+    return digest.digest()
 
 
 class WatchedReader:

@@ -7,7 +7,7 @@ it is about.  Bytes are digested as they pass to the verifier; what the verifier
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -23,7 +23,7 @@ _CHUNK = 1 << 20
 class _Hasher(Protocol):
     def update(self, data: memoryview, /) -> None: ...
 
-    def hexdigest(self) -> str: ...
+    def digest(self) -> bytes: ...
 
 
 @dataclass(slots=True)
@@ -31,6 +31,21 @@ class _File:
     hasher: _Hasher = field(default_factory=hashlib.sha256)
     position: int = 0
     """Bytes that were digested, from the beginning."""
+
+
+def content_digest(files: Mapping[str, bytes]) -> str:
+    """Return the SHA-256 (hex) of the list that `sha256sum` prints of these files, sorted by the bytes of their names.
+
+    `files`: name, relative to the folder, to the SHA-256 (32 bytes) of its content.
+    """
+    listing = hashlib.sha256()
+    for name in sorted(files, key=_bytes_of):
+        listing.update(files[name].hex().encode() + b"  " + _bytes_of(name) + b"\n")
+    return listing.hexdigest()
+
+
+def _bytes_of(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
 
 
 class HashingReader:
@@ -79,17 +94,14 @@ class HashingReader:
 
     def finish(self) -> Readings:
         """Read what nobody asked for, and return the digest of the list."""
-        names = sorted(self.names(), key=lambda name: name.encode("utf-8", "surrogateescape"))
-        whole, length, listing = True, 0, hashlib.sha256()
+        names, whole, length = sorted(self.names(), key=_bytes_of), True, 0
         for name in names:
             whole = self._read_rest(name) and whole
             length += self._files[name].position if name in self._files else 0
         if self._running is not None:
             self._running.result()
-        for name in names:
-            listing.update(self._files.setdefault(name, _File()).hasher.hexdigest().encode() + b"  ")
-            listing.update(name.encode("utf-8", "surrogateescape") + b"\n")
-        return Readings(len(names), length, listing.hexdigest() if whole else "")
+        digests = {name: self._files.setdefault(name, _File()).hasher.digest() for name in names}
+        return Readings(len(names), length, content_digest(digests) if whole else "")
 
     def _read_rest(self, name: str) -> bool:
         """Return whether the file could be read to its end."""

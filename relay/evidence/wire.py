@@ -179,11 +179,6 @@ class Text:
             raise cursor.fail("text is not UTF-8") from None
 
 
-def clip(text: str, maximum: int) -> str:
-    """Return as much of `text` as fits into `Text(maximum)`, cut between characters; a lone surrogate becomes `?`."""
-    return text.encode("utf-8", "replace")[:maximum].decode("utf-8", "ignore")
-
-
 class Flag:
     """One byte, 0 or 1."""
 

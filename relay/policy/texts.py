@@ -10,6 +10,7 @@ because that is what is stored.
 
 import unicodedata
 
+from relay.base.clip import clip
 from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 
@@ -47,11 +48,11 @@ def clean_text(text: str, field: str, *, max_bytes: int = MAX_BYTES, required: b
 
 def trimmed_text(text: str, *, max_bytes: int = MAX_BYTES) -> str:
     """Return a text without what `clean_text` refuses, cut to `max_bytes`: no text can cost a camera its alarm."""
-    text = _cut(text, max_bytes * MAX_GROWTH)
+    text = clip(text, max_bytes * MAX_GROWTH)
     normal = unicodedata.normalize("NFC", text)
     if not _is_clean(normal):
         normal = "".join(" " if unicodedata.category(char) in _UNSEEN else char for char in _few_marks(normal))
-    return _cut(" ".join(normal.split()), max_bytes).strip()
+    return clip(" ".join(normal.split()), max_bytes).strip()
 
 
 def visible_text(text: str) -> str:
@@ -89,10 +90,6 @@ def _few_marks(text: str) -> str:
 
 def _length(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
-
-
-def _cut(text: str, max_bytes: int) -> str:
-    return text.encode("utf-8", "replace")[:max_bytes].decode("utf-8", "ignore")
 
 
 def _too_long(field: str, max_bytes: int) -> TheirError:

@@ -7,11 +7,11 @@ import logging
 from collections.abc import Callable
 from typing import Literal
 
+from relay.base.clip import clip
 from relay.base.counters import Counters, declare
 from relay.base.errors import OurError
 from relay.channel.messages import Plan, RecordMeta, TapDropped, TapOpen, TapPackets, TapSender
 from relay.evidence.chain import Cause, ClockMap, Reason, SyncSource
-from relay.evidence.wire import clip
 from relay.record.cut import Fragment, InitParameters
 from relay.record.line import AUDIO, VIDEO, KeyframeRequest, Line, LineSettings, MediaGap, Output, TappedStream
 from relay.record.wall_clock import WallClock

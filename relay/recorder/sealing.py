@@ -10,12 +10,12 @@ import contextlib
 from dataclasses import replace
 from pathlib import Path
 
+from relay.base.clip import clip
 from relay.channel.messages import Plan
 from relay.evidence.chain import ChainWriter, Gap, Link, Original, Start
 from relay.evidence.records import MAX_SEGMENT, MAX_TEXT
 from relay.evidence.seal import TAG, SessionSigner, encrypt_fragment, sha256
 from relay.evidence.span import Span
-from relay.evidence.wire import clip
 from relay.recorder.jobs import EndJob, FragmentJob, GapJob, GapSealed, Progress, RecordingEnded, SegmentEnded, VaultEvent
 from relay.store.vault import FileOps, RecordingWriter
 

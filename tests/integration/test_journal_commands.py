@@ -13,9 +13,9 @@ import pytest
 
 from relay.app.offline import enter
 from relay.app.settings import settings_of
-from relay.archive.contents import content_digest
 from relay.evidence.keys import public_key_from
 from relay.evidence.log import Checkpoint, Tree, commitment, leaf_hash, sign_checkpoint
+from relay.evidence.readings import content_digest
 from relay.evidence.seal import MemorySigner, sha256
 from relay.evidence.standalone import single_file
 from relay.store.keyring import Keyring

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.archive.delivered import Comparison, Deliveries, Given, compare, file_digests, hidden_in
+from relay.archive.delivered import Comparison, Deliveries, Given, compare
 from relay.archive.exports import ExportRequest, Exports
 from relay.evidence.contents import locate
 from relay.evidence.seal import sha256
@@ -38,7 +38,7 @@ class Handed:
 
     def of_folder(self, folder: Path, signed: int | None = None) -> Comparison:
         with closing(FolderReader(folder)) as reader:
-            given = Given("", file_digests(locate(reader)))
+            given = Given.of("", locate(reader))
         return compare(given, self.deliveries, self.size if signed is None else signed, self.recording)
 
 
@@ -97,7 +97,7 @@ def test_an_archive_that_shows_another_program_something_else_is_not_what_was_de
     path.write_bytes(change(anew.getvalue()))
     with closing(ZipReader(path)) as reader:
         inside = locate(reader)
-        found = compare(Given("", file_digests(inside), hidden_in(inside)), handed.deliveries, handed.size, handed.recording)
+        found = compare(Given.of("", inside), handed.deliveries, handed.size, handed.recording)
     assert found.same == same
     assert any("another program" in line for line in found.lines) != same
 
@@ -106,13 +106,19 @@ def test_what_a_desktop_adds_is_named_and_harmless(handed: Handed) -> None:
     folder = handed.unpacked()
     (folder / ".DS_Store").write_bytes(b"x")
     (folder / "derived").mkdir()
-    (folder / "derived" / "._playable.mp4").write_bytes(b"x")
+    (folder / "derived" / "._playable.mp4").write_bytes(bytes.fromhex("0005160700020000") + bytes(90))  # as macOS writes it
     found = handed.of_folder(folder)
     assert found.same
     assert found.lines[1:] == (
         "not of the delivery, and harmless: .DS_Store",
         "not of the delivery, and harmless: derived/._playable.mp4",
     )
+
+
+def test_a_film_under_the_name_of_what_a_desktop_leaves_was_not_delivered(handed: Handed) -> None:
+    folder = handed.unpacked()
+    (folder / "._film.mp4").write_bytes((folder / "00000.mp4").read_bytes())
+    assert not handed.of_folder(folder).same
 
 
 def _rewrite(folder: Path) -> None:

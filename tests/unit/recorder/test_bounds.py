@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.base.clip import clip
 from relay.base.clock import ManualClock, SystemClock
 from relay.base.counters import Counters
 from relay.base.errors import OurError
 from relay.evidence import seal
 from relay.evidence.chain import Body, Cause, End, Gap, Link, iterate
 from relay.evidence.records import MAX_SEGMENT, MAX_TEXT
-from relay.evidence.wire import Text, clip, encode
+from relay.evidence.wire import Text, encode
 from relay.recorder import backlog, sealing
 from relay.recorder.backlog import Backlog
 from relay.recorder.job_executor import JobExecutor
