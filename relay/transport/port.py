@@ -67,8 +67,9 @@ class PortSettings:
     socket_buffer: int = 8 << 20
     handshake_after: float = 10.0
     """A peer not connected this long after `add` is closed."""
-    silence_after: float = 5.0
-    """A peer without an authenticated packet this long is closed; `Port.add` may give another value per peer."""
+    silence_after: float = 30.0
+    """A peer without an authenticated packet this long is closed: its consent is over (RFC 7675 §5.1).  `Port.add` may give
+    another value per peer."""
     work_per_second: float = WORK_PER_SECOND
     """Work that each peer may cause, in media packets; what is more is dropped unread."""
     batch: int = 64

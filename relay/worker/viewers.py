@@ -4,6 +4,7 @@ Owns: which viewers there are, and the pace at which their replays are sent.  Mu
 somebody may watch, how packets are sealed.
 """
 
+import logging
 from asyncio import TimerHandle
 from collections.abc import Callable
 
@@ -23,6 +24,11 @@ from relay.worker.viewer_peer import ViewerEvents, ViewerPeer
 
 PACE_SECONDS = 0.002
 """Between two pieces of a paced replay."""
+CONSENT_SECONDS = 30.0
+"""Seconds for which a viewer's last authentic packet says that it wants media (RFC 7675 §5.1).  Viewers may be silent for long:
+RTCP reports come every 2.5 to 7.5 s (RFC 3550 §6.2), checks of consent every 4 to 6 s."""
+
+logger = logging.getLogger(__name__)
 
 
 class Viewers:
@@ -62,7 +68,7 @@ class Viewers:
         viewer = ViewerPeer(
             message.session, answer, self._port, self._clock, self._counters, self._events, self._playout_delay_max_ms
         )
-        viewer.peer = self._port.add(local, answer.remote, viewer, self._clock.monotonic())
+        viewer.peer = self._port.add(local, answer.remote, viewer, self._clock.monotonic(), CONSENT_SECONDS)
         self.by_session[message.session] = viewer
         return m.Answer(answer.text, local.ufrag, len(answer.videos), answer.audio is not None)
 
@@ -85,6 +91,8 @@ class Viewers:
 
     def _on_closed(self, viewer: ViewerPeer, reason: str) -> None:
         if self.by_session.pop(viewer.session, None) is not None:
+            views = ", ".join(slot.view for slot in viewer.slots if slot.camera is not None)
+            logger.info("a viewer session ended: %s; its views: %s", reason, views or "none")
             self._legs.drop(viewer, reason)
             self._post(m.ViewerState(viewer.session, "closed", reason))
             viewer.release()

@@ -11,12 +11,14 @@ from relay.base.clock import Clock, ManualClock
 from relay.base.counters import Counters
 from relay.transport import dtls
 from relay.transport.ice_lite import Address
-from relay.transport.port import Port, PortSettings
+from relay.transport.port import Peer, Port, PortSettings
 from relay.transport.sdp import Remote, Setup
 from relay.transport.srtp import SrtpSession
 from tests.support.ports import IDENTITY, Remembering, bound_socket
 
 CLIENT_IDENTITY = dtls.new_identity()
+UFRAG, PWD = "them", "p" * 22
+"""ICE credentials of every client."""
 
 
 @contextlib.contextmanager
@@ -53,15 +55,20 @@ class Client:
     clock: Clock
     setup: Setup = "actpass"
     silence_after: float | None = None
+    expected: Peer | None = None
+    """The peer that this client is, where the port knows it already; its offer said `UFRAG` and `CLIENT_IDENTITY`."""
     sockets: list[socket.socket] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         context = dtls.Context(CLIENT_IDENTITY)
         self.handler = Remembering()
-        self.local = self.port.new_local()
-        self.ufrag = "them"
-        remote = Remote(self.ufrag, "p" * 22, (context.fingerprint,), self.setup)
-        self.peer = self.port.add(self.local, remote, self.handler, self.now, self.silence_after)
+        self.ufrag = UFRAG
+        if self.expected is None:
+            self.local = self.port.new_local()
+            remote = Remote(self.ufrag, PWD, (context.fingerprint,), self.setup)
+            self.peer = self.port.add(self.local, remote, self.handler, self.now, self.silence_after)
+        else:
+            self.peer, self.local = self.expected, self.expected.local
         role: dtls.Role = "server" if self.setup == "passive" else "client"
         self.dtls = dtls.Endpoint(context, role, (self.local.fingerprint,))
         self.open_socket()

@@ -14,11 +14,23 @@ from relay.rtp import header as rtp
 from relay.transport import dtls
 from relay.transport.sdp_types import Fingerprint
 from relay.transport.srtp import SrtpSession
-from tests.support.clients import CLIENT_IDENTITY, binding_request
+from tests.support.clients import CLIENT_IDENTITY, PWD, UFRAG, binding_request
 from tests.support.ports import bound_socket
 
 OFFERS = Path(__file__).resolve().parents[1] / "unit/transport/offers"
-UFRAG, PWD = "them", "p" * 22
+
+
+def offer_of(name: str, context: dtls.Context) -> str:
+    """Return a kept offer with the credentials and the certificate of our test clients."""
+    digest = ":".join(f"{byte:02X}" for byte in context.fingerprint.digest)
+    text = (OFFERS / name).read_text()
+    for pattern, value in (
+        ("ice-ufrag:.*", f"ice-ufrag:{UFRAG}"),
+        ("ice-pwd:.*", f"ice-pwd:{PWD}"),
+        ("fingerprint:.*", f"fingerprint:sha-256 {digest}"),
+    ):
+        text = re.sub(pattern, value, text)
+    return "\r\n".join(text.split("\n")).replace("\r\r", "\r")
 
 
 class PlainPeer:
@@ -26,15 +38,7 @@ class PlainPeer:
 
     def __init__(self, offer: str) -> None:
         self._context = dtls.Context(CLIENT_IDENTITY)
-        digest = ":".join(f"{byte:02X}" for byte in self._context.fingerprint.digest)
-        text = (OFFERS / offer).read_text()
-        for pattern, value in (
-            ("ice-ufrag:.*", f"ice-ufrag:{UFRAG}"),
-            ("ice-pwd:.*", f"ice-pwd:{PWD}"),
-            ("fingerprint:.*", f"fingerprint:sha-256 {digest}"),
-        ):
-            text = re.sub(pattern, value, text)
-        self.offer = "\r\n".join(text.split("\n")).replace("\r\r", "\r")
+        self.offer = offer_of(offer, self._context)
         self.sock: socket.socket = bound_socket()
         self.srtp: SrtpSession
         self.answer = ""
