@@ -76,9 +76,10 @@ def is_rtcp(packet: bytes) -> bool:
 
 
 def extensions(packet: bytes, header: RtpHeader) -> Iterator[tuple[int, int, int]]:
-    """Yield (id, start, length) of every header extension; raises TheirError when an element leaves its block.
+    """Yield (id, start, length) of every header extension up to the first one that is malformed.
 
-    Unknown profiles yield nothing (RFC 3550 §5.3.1: ignore what is not understood).
+    A malformed element costs itself and those after it, never the packet (RFC 8285 §4.2: an element of id 0 with a length, or of
+    id 15, ends the list).  Unknown profiles yield nothing (RFC 3550 §5.3.1: ignore what is not understood).
     """
     if header.extension_profile == ONE_BYTE:
         yield from _one_byte(packet, header.extension_start, header.extension_end)
@@ -93,12 +94,9 @@ def _one_byte(packet: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]
             at += 1
             continue
         identifier, length = byte >> 4, (byte & 15) + 1
-        if identifier == 15:
+        if not 0 < identifier < 15 or at + 1 + length > end:
             return
-        if at + 1 + length > end:
-            raise TheirError(Kind.INVALID, "RTP header extension leaves its block")
-        if identifier:
-            yield identifier, at + 1, length
+        yield identifier, at + 1, length
         at += 1 + length
 
 
@@ -109,13 +107,13 @@ def _two_byte(packet: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]
             at += 1
             continue
         if at + 2 > end or at + 2 + packet[at + 1] > end:
-            raise TheirError(Kind.INVALID, "RTP header extension leaves its block")
+            return
         yield identifier, at + 2, packet[at + 1]
         at += 2 + packet[at + 1]
 
 
 def extension(packet: bytes, header: RtpHeader, identifier: int) -> bytes | None:
-    """Return the value of one extension, None where it is absent; raises TheirError like `extensions`."""
+    """Return the value of one extension, None where it is absent, malformed, or behind a malformed one."""
     if header.extension_profile == ONE_BYTE:
         return _one_byte_value(packet, header.extension_start, header.extension_end, identifier)
     for found, start, length in extensions(packet, header):
@@ -132,13 +130,11 @@ def _one_byte_value(packet: bytes, at: int, end: int, identifier: int) -> bytes 
         if not byte:
             continue
         found = byte >> 4
-        if found == 15:
-            return None
         after = at + (byte & 15) + 1
-        if after > end:
-            raise TheirError(Kind.INVALID, "RTP header extension leaves its block")
         if found == identifier:
-            return packet[at:after]
+            return packet[at:after] if after <= end else None
+        if not 0 < found < 15:
+            return None
         at = after
     return None
 

@@ -1,5 +1,6 @@
 """A camera as the relay receives it: which stream a packet belongs to, and what is said back."""
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -64,6 +65,18 @@ def test_a_packet_of_no_agreed_stream_is_counted_and_dropped() -> None:
     assert camera.sends(1, payload_type=50) is None
     assert camera.sends(1, ext={1: b"other"}) is None
     assert camera.counters.values["inbound_unknown"] == 2
+
+
+def test_a_packet_with_a_malformed_header_extension_is_taken() -> None:
+    camera = Camera(replace(VIDEO, transport_cc_id=5), AUDIO)
+    head = bytes((0x90, 0x80 | 96)) + (1).to_bytes(2, "big") + (3000).to_bytes(4, "big") + (1).to_bytes(4, "big")
+    for sequence in (1, 2):
+        broken = head[:2] + sequence.to_bytes(2, "big") + head[4:] + bytes.fromhex("bede0001 1030000f") + SLICE
+        stream = camera.source.receive(broken, 1.0)
+        assert stream is not None
+        assert stream.spec.kind == "video"
+        assert camera.tapped[-1] == broken
+    assert camera.counters.values["inbound_malformed"] == 0
 
 
 def test_layers_are_distinguished_by_rid_and_a_packet_without_one_is_not_guessed() -> None:

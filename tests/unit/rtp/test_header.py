@@ -55,6 +55,42 @@ def _read_all(data: bytes) -> None:
     assert all(header.extension_start < at <= at + size <= header.extension_end for _, at, size in found)
 
 
+ONE_BYTE, TWO_BYTE = "bede", "1000"
+MALFORMED = [
+    (ONE_BYTE, "10 30 00 0f", [(1, "30")]),  # id 0 with a length that leaves the block
+    (ONE_BYTE, "10 30 01 ff ff 21 aa bb", [(1, "30")]),  # id 0 with a length ends the list, though it fits
+    (ONE_BYTE, "10 30 f0 00 21 aa bb 00", [(1, "30")]),  # so does id 15
+    (ONE_BYTE, "10 30 00 3f", [(1, "30")]),  # an element that leaves the block
+    (ONE_BYTE, "2f 00 00 00", []),
+    (TWO_BYTE, "01 01 30 05", [(1, "30")]),  # no length
+    (TWO_BYTE, "01 01 30 05 04 00 00 00", [(1, "30")]),
+    ("abac", "10 30 00 0f", []),
+]
+
+
+@pytest.mark.parametrize(("profile", "block", "found"), MALFORMED)
+def test_a_malformed_extension_costs_itself_and_not_its_packet(profile: str, block: str, found: list[tuple[int, str]]) -> None:
+    body = bytes.fromhex(block)
+    packet = bytes((0x90, 96)) + bytes(10) + bytes.fromhex(profile) + (len(body) // 4).to_bytes(2, "big") + body + b"picture"
+    header = rtp.parse(packet)
+    assert header.payload(packet) == b"picture"
+    assert [(name, packet[at : at + size].hex()) for name, at, size in rtp.extensions(packet, header)] == found
+    read = {name: value for name in range(1, 15) if (value := rtp.extension(packet, header, name)) is not None}
+    assert read == {name: bytes.fromhex(value) for name, value in found}
+
+
+@given(st.binary(max_size=60), st.sampled_from([0xBEDE, 0x1000, 0x1234]))
+def test_one_extension_is_found_where_all_of_them_are_read(block: bytes, profile: int) -> None:
+    block = block[: len(block) // 4 * 4]
+    packet = bytes((0x90, 96)) + bytes(10) + profile.to_bytes(2, "big") + (len(block) // 4).to_bytes(2, "big") + block
+    header = rtp.parse(packet)
+    first: dict[int, bytes] = {}
+    for identifier, at, size in rtp.extensions(packet, header):
+        first.setdefault(identifier, packet[at : at + size])
+    for identifier in range(1, 15):
+        assert rtp.extension(packet, header, identifier) == first.get(identifier)
+
+
 @given(U16, U32, U32, SHORT, st.binary(min_size=1, max_size=50))
 def test_aiortc_reads_the_same(sequence: int, timestamp: int, ssrc: int, values: dict[int, bytes], payload: bytes) -> None:
     block = rtp.build_extensions(values)
