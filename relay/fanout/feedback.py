@@ -29,6 +29,11 @@ class TransportFeedback:
         self._count = 0
         self._due = 0.0
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether any packet carried a transport-wide number: its sender wants arrivals, and no other limit."""
+        return bool(self._arrivals) or self._unwrap.last is not None
+
     def poll(self, sender: int, media: int, now: float) -> list[bytes]:
         """Return the RTCP packets due now."""
         if not self._arrivals or now < self._due and len(self._arrivals) < BURST:

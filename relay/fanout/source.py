@@ -19,6 +19,8 @@ from relay.rtp import header as rtp
 from relay.rtp import rtcp
 
 REPORT_SECONDS = 1.0
+UNSTAMPED_BELIEVED = 50
+"""Packets without a transport-wide number after which an agreed one is not waited for any more."""
 MAX_REPAIR_STREAMS = 16
 STREAMS_BURST = 8
 STREAMS_PER_SECOND = 0.5
@@ -288,9 +290,21 @@ class Source:
         self._counters.count("inbound_recovered", max(0, recovered - self._recovered))
         self._recovered = recovered
         self._count_overruns()
-        if any(spec.remb and spec.transport_cc_id is None for spec in self._tracks):
+        if self._is_limit_told():
             out += rtcp.build_remb(self._local_ssrc, bitrate, list(self._streams))
         return out
+
+    def _is_limit_told(self) -> bool:
+        """Whether the camera is sent a REMB: it knows REMB, and its packets carry no transport-wide numbers, agreed or not.
+
+        An encoder that stamps its packets must never get one: libwebrtc keeps it as a limit for good.
+        """
+        if self._feedback.has_begun or not any(spec.remb for spec in self._tracks):
+            return False
+        if all(spec.transport_cc_id is None for spec in self._tracks):
+            return True
+        unstamped = [stream for stream in self._streams.values() if stream.spec.transport_cc_id is not None]
+        return sum(stream.inbound.reception.received for stream in unstamped) >= UNSTAMPED_BELIEVED
 
     def _count_overruns(self) -> None:
         for stream in self._streams.values():

@@ -78,8 +78,8 @@ def is_rtcp(packet: bytes) -> bool:
 def extensions(packet: bytes, header: RtpHeader) -> Iterator[tuple[int, int, int]]:
     """Yield (id, start, length) of every header extension up to the first one that is malformed.
 
-    A malformed element costs itself and those after it, never the packet (RFC 8285 §4.2: an element of id 0 with a length, or of
-    id 15, ends the list).  Unknown profiles yield nothing (RFC 3550 §5.3.1: ignore what is not understood).
+    A malformed element costs itself and those after it, never the packet.  An element of id 0 with a length, or of id 15, ends
+    the list (RFC 8285 §4.2).  Unknown profiles yield nothing (RFC 3550 §5.3.1: ignore what is not understood).
     """
     if header.extension_profile == ONE_BYTE:
         yield from _one_byte(packet, header.extension_start, header.extension_end)

@@ -64,7 +64,7 @@ def track_spec(media: MediaIn) -> TrackSpec:
         mid_id=extensions.mid,
         rid_id=extensions.rid,
         rrid_id=extensions.rrid,
-        transport_cc_id=extensions.transport_cc,
+        transport_cc_id=extensions.transport_cc if "transport-cc" in codec.feedback else None,
         nack="nack" in codec.feedback,
         pli="nack pli" in codec.feedback,
         fir="ccm fir" in codec.feedback,

@@ -162,6 +162,27 @@ def test_reports_go_out_once_a_second_with_the_round_trip_of_the_camera() -> Non
     assert full[0][1].delay == 65536 // 4
 
 
+def limits(camera: Camera, seconds: int, **fields: Any) -> list[rtcp.Remb]:
+    """The REMBs that a camera gets in so many seconds, in each of which it sends 30 packets."""
+    said: list[rtcp.Report] = []
+    for at in range(30 * seconds):
+        camera.sends(at, now=1 + at / 30, **{name: make(at) for name, make in fields.items()})
+        said += camera.says(1 + at / 30)
+    return [report for report in said if isinstance(report, rtcp.Remb)]
+
+
+def test_a_camera_that_agreed_on_transport_wide_feedback_and_stamps_nothing_is_told_a_limit() -> None:
+    agreed = replace(VIDEO, transport_cc_id=5)
+    assert len(limits(Camera(agreed, AUDIO), 5)) >= 3
+    assert limits(Camera(replace(agreed, remb=False), AUDIO), 5) == []
+
+
+def test_a_camera_that_stamps_its_packets_is_never_told_a_limit() -> None:
+    camera = Camera(replace(VIDEO, transport_cc_id=5), replace(AUDIO, remb=True))
+    assert limits(camera, 5, ext=lambda at: {5: at.to_bytes(2, "big")}) == []
+    assert [report for second in range(10, 20) for report in camera.says(second) if isinstance(report, rtcp.Remb)] == []
+
+
 def test_of_many_sender_reports_in_one_compound_the_last_of_each_stream_counts() -> None:
     camera = Camera(VIDEO)
     camera.sends(1)
