@@ -23,7 +23,20 @@ MAX_LATE = 1024
 REMEMBERED_SECONDS = 2.0
 """How long a burst is remembered; no viewer waits longer for a picture."""
 MIN_AGAIN_SECONDS = 0.015
-"""Pause before the same packet is resent again: viewers ask twice when the first answer is under way."""
+"""Pause before the same packet is resent again where the round trip is shorter, or not known yet."""
+MAX_AGAIN_SECONDS = 1.0
+"""The longest such pause, however long a round trip a viewer reports."""
+RESENT_AT_MOST = 10
+"""How often one packet is resent: as often as libwebrtc asks for it (its kMaxNackRetries)."""
+RESENT_TO_BLIND = 2
+BLIND_SAMPLE = 10
+"""Packets resent after which a viewer is judged."""
+BLIND_MEMORY = 64
+"""Packets resent of which the older count half."""
+BLIND_SHARE = 0.75
+"""Share of the packets resent once that a viewer asks for again, above which it does not look at its answers."""
+BLIND_LOSS = 0.3
+"""Reported loss from which on answers may well be lost as often as that."""
 RESENT_PER_SECOND = 600
 """Packets resent per second and leg: a hostile viewer must not make unbounded work."""
 ASKED_AT_ONCE = 256
@@ -39,15 +52,35 @@ _first = itemgetter(0)
 
 
 class Allowance:
-    """The ration of one leg: numbers looked for, and packets resent."""
+    """The ration of one leg: numbers looked for, and packets resent.
+
+    A packet is not resent again within the viewer's round trip, because the first answer may still be under way.
+
+    Some viewers ask on for packets that they have: Pion's does not see that its RTX arrived, and asks every 100 ms until the
+    packet is 512 packets old.  Such a viewer asks twice for nearly every packet, although its reports name few losses.  It
+    gets each packet `RESENT_TO_BLIND` times.
+    """
 
     def __init__(self) -> None:
-        self._resent: dict[int, float] = {}
+        self._resent: dict[int, tuple[float, int]] = {}
+        """Index -> (when it was resent last, how often)."""
         self._window = 0.0
         self._used = 0
         self._room = float(ASKED_AT_ONCE)
         self._asked_at = 0.0
+        self._pause = MIN_AGAIN_SECONDS
+        self._loss = 0.0
+        self._once = 0.0
+        """Packets resent for the first time, lately."""
+        self._twice = 0.0
+        """Packets resent for the second time, lately."""
         self.refused = 0
+
+    def learn(self, loss: float, rtt: float | None) -> None:
+        """Take what the viewer's receiver report said: share of packets lost, round trip in seconds."""
+        self._loss = loss
+        if rtt is not None:
+            self._pause = min(MAX_AGAIN_SECONDS, max(MIN_AGAIN_SECONDS, rtt))
 
     def ask(self, wanted: int, now: float) -> int:
         """Return how many of so many numbers may be looked for now."""
@@ -61,17 +94,35 @@ class Allowance:
     def grant(self, index: int, now: float) -> bool:
         """Whether this index may be resent now."""
         if now - self._window >= 1.0:
-            self._window = now
-            self._used = 0
-            self._resent = {key: at for key, at in self._resent.items() if now - at < 1.0}
+            self._begin_window(now)
         if self._used >= RESENT_PER_SECOND:
             self.refused += 1
             return False
-        if now - self._resent.get(index, -1.0) < MIN_AGAIN_SECONDS:
+        at, times = self._resent.get(index, (-self._pause, 0))
+        if now - at < self._pause or times >= (RESENT_TO_BLIND if self._is_blind else RESENT_AT_MOST):
             return False
         self._used += 1
-        self._resent[index] = now
+        self._resent[index] = now, times + 1
+        self._note(times)
         return True
+
+    def _note(self, times: int) -> None:
+        """A packet is resent that was resent so many times before."""
+        self._once += times == 0
+        self._twice += times == 1
+        if self._once >= BLIND_MEMORY:
+            self._once /= 2
+            self._twice /= 2
+
+    @property
+    def _is_blind(self) -> bool:
+        """Whether the viewer asks on for packets that it has."""
+        return self._once >= BLIND_SAMPLE and self._twice > BLIND_SHARE * self._once and self._loss < BLIND_LOSS
+
+    def _begin_window(self, now: float) -> None:
+        self._window = now
+        self._used = 0
+        self._resent = {index: entry for index, entry in self._resent.items() if now - entry[0] < REMEMBERED_SECONDS}
 
 
 class _Sent(Generic[E]):

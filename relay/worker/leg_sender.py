@@ -14,7 +14,7 @@ from typing import Protocol
 from relay.base.counters import Counters, declare
 from relay.fanout.leg import Leg
 from relay.fanout.limit import QualityLevel
-from relay.fanout.resend import SealedHistory
+from relay.fanout.resend import Allowance, SealedHistory
 from relay.fanout.stream import Stream
 from relay.rtp import rtcp
 from relay.rtp.burst import Burst, LayoutKey, MediaPacket
@@ -206,7 +206,7 @@ class LegSender:
         peer = self._peer
         if peer is None:
             return
-        allowance = self.leg.history.allowance if self._sealed is None else self._sealed.allowance
+        allowance = self._allowance
         refused = allowance.refused
         if self._sealed is not None:
             packets = list(self._sealed.answer(sequences, self.leg.high, now))
@@ -216,6 +216,14 @@ class LegSender:
         if packets:
             self._counters.count("leg_resent", len(packets))
             self._port.send(peer, packets)
+
+    def learn(self, loss: float, rtt: float | None) -> None:
+        """Take what the viewer's receiver report said: share of packets lost, round trip in seconds."""
+        self._allowance.learn(loss, rtt)
+
+    @property
+    def _allowance(self) -> Allowance:
+        return self.leg.history.allowance if self._sealed is None else self._sealed.allowance
 
     def expire(self, now: float) -> None:
         """Once a second: forget packets that no viewer asks for any more."""

@@ -123,6 +123,7 @@ class Slot:
             round_trip = (ntp_now - block.last_sr - block.delay) & 0xFFFFFFFF
             if round_trip < MAX_ROUND_TRIP:
                 self.feedback.rtt = round_trip / 65536
+        self.sender.learn(self.feedback.loss, self.feedback.rtt)
 
     def report(self) -> LegReport:
         """Return this leg's part of the worker's report, for the last second."""

@@ -1,8 +1,10 @@
 """What a leg remembers, and how often it repeats itself."""
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,6 +72,78 @@ def test_the_same_packet_is_not_repeated_while_the_first_answer_is_on_its_way() 
     assert indices(history, [5, 5], 9, 1.0) == [5]
     assert indices(history, [5], 9, 1.0 + rules.MIN_AGAIN_SECONDS / 2) == []
     assert indices(history, [5], 9, 1.001 + rules.MIN_AGAIN_SECONDS) == [5]
+
+
+@pytest.mark.parametrize("rtt", [0.001, 0.08, 0.4])
+def test_the_same_packet_is_not_resent_within_a_round_trip(rtt: float) -> None:
+    history = sealed(0, 10)
+    history.allowance.learn(0.05, rtt)
+    pause = max(rtt, rules.MIN_AGAIN_SECONDS)
+    assert indices(history, [5], 9, 1.0) == [5]
+    assert [indices(history, [5], 9, 1.0 + pause * share) for share in (0.1, 0.5, 0.99)] == [[], [], []]
+    assert indices(history, [5], 9, 1.001 + pause) == [5]
+
+
+def test_a_round_trip_of_many_seconds_is_not_waited_for() -> None:
+    history = sealed(0, 10)
+    history.allowance.learn(0.05, 9.0)
+    assert indices(history, [5], 9, 1.0) == [5]
+    assert indices(history, [5], 9, 2.01) == [5]
+
+
+class Watching:
+    """A viewer on a path that loses packets, answers too; it asks at every tick for what it thinks is missing."""
+
+    def __init__(self, *, rtt: float, loss: float, blind: bool, seed: int = 1) -> None:
+        self.history = History()
+        self.lost = self.resent = self.unrepaired = 0
+        self._rtt, self._loss, self._is_blind = rtt, loss, blind
+        self._dice = random.Random(seed)
+        self._next = 0
+
+    def watch(self, seconds: int, tick: float) -> None:
+        """Send it 200 packets a second, one by one; it asks every `tick` seconds for packets at most 2 s old."""
+        missing: dict[int, float] = {}
+        asked, first = 0.0, self._next
+        self._next += 200 * seconds
+        for index in range(first, self._next):
+            now = 10 + index / 200
+            self.history.keep(Burst([MediaPacket(index, 0, False, b"x", now)]), 0, 0)
+            if self._dice.random() < self._loss:
+                self.lost += 1
+                missing[index] = now
+            if index % 200 == 199:
+                self.history.allowance.learn(self._loss, self._rtt)
+                self.history.expire(now)
+            if now >= asked + tick:
+                asked = now
+                self._ask(missing, index, now)
+
+    def _ask(self, missing: dict[int, float], high: int, now: float) -> None:
+        for index in [index for index, since in missing.items() if now - since > 1.9]:
+            del missing[index]
+            self.unrepaired += not self._is_blind
+        for media, _, _ in list(self.history.answer([index & 0xFFFF for index in missing], high, now)):
+            self.resent += 1
+            if not self._is_blind and self._dice.random() >= self._loss:
+                del missing[media.index]
+
+
+@pytest.mark.parametrize("loss", [0.01, 0.05, 0.1])
+def test_a_viewer_that_asks_on_for_packets_it_has_gets_few_of_them_again(loss: float) -> None:
+    viewer = Watching(rtt=0.02, loss=loss, blind=True)
+    viewer.watch(10, 0.1)
+    assert viewer.resent <= rules.RESENT_AT_MOST * viewer.lost
+    viewer.lost = viewer.resent = 0
+    viewer.watch(20, 0.1)
+    assert 1.8 * viewer.lost < viewer.resent < 2.2 * viewer.lost
+
+
+@pytest.mark.parametrize(("rtt", "loss"), [(0.02, 0.05), (0.1, 0.05), (0.02, 0.2), (0.1, 0.3), (0.05, 0.5)])
+def test_a_viewer_that_loses_answers_too_gets_every_packet_it_still_asks_for(rtt: float, loss: float) -> None:
+    viewer = Watching(rtt=rtt, loss=loss, blind=False)
+    viewer.watch(20, rtt + 0.006)
+    assert viewer.unrepaired <= max(1, 0.002 * viewer.lost)
 
 
 def test_a_greedy_viewer_is_bounded_and_served_again_a_second_later() -> None:
