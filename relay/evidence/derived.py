@@ -250,13 +250,18 @@ class Derived:
         """Compare the lengths that headers and edits state with where the tracks end."""
         movie = self._samples.movie
         for sample, track in self._last.values():
-            end = track.shown_ns(sample.time + sample.shift)
+            end, media = track.shown_ns(sample.time + sample.shift), track.media_time_ns(sample.time + sample.shift)
             stated: list[int] = []
-            if movie is not None:
-                stated += movie.fragments_ns if self._samples.fragmented else (*track.ends_ns, *movie.length_ns)
+            within: tuple[int, ...] = ()
+            if movie is not None and self._samples.fragmented:
+                stated += movie.fragments_ns
+            elif movie is not None:
+                stated += (*track.length_ns, *movie.length_ns)
+                within = track.media_ns
             if track.edit.length_ns is not None:
                 stated.append(track.edit.empty_ns + track.edit.length_ns)
-            if any(length + MAX_LENGTH_NS[track.kind] < end for length in stated):
+            late = MAX_LENGTH_NS[track.kind]
+            if any(length + late < end for length in stated) or any(length + late < media for length in within):
                 self._fail(Code.DERIVED_SHOWN, None, what=f"length of the track ({track.kind.value})")
                 return
         if self._samples.remarks.shown:

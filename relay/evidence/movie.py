@@ -57,12 +57,18 @@ class Track:
     entries: tuple[Entry, ...]
     edit: Edit
     tables: Mapping[bytes, Box]
-    ends_ns: tuple[int, ...]
-    """The lengths that headers state; none where it is not known."""
+    length_ns: tuple[int, ...]
+    """The length that the track's header states, its edits included (ISO/IEC 14496-12 §8.3.2); none where it is not known."""
+    media_ns: tuple[int, ...]
+    """The length that the media's header states, before any edit (§8.4.2); none where it is not known."""
 
     def shown_ns(self, time: int) -> int:
         """Return when a player shows what has this time in the track, in ns from the beginning of the copy."""
-        return self.edit.empty_ns + (time - self.edit.media_time) * _SECOND // self.header.timescale
+        return self.edit.empty_ns + self.media_time_ns(time - self.edit.media_time)
+
+    def media_time_ns(self, time: int) -> int:
+        """Return a time in the track in ns."""
+        return time * _SECOND // self.header.timescale
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +148,9 @@ def _track(data: bytes, trak: Tree, headers: Mapping[int, TrackHeader], scale: i
     _mixing(data, trak, remarks)
     tables = {child.box.kind: child.box for child in trak.every(b"mdia", b"minf", b"stbl") for child in child.children}
     edit = _edit(data, trak, scale, remarks)
-    ends = _stated(data, box, 20, 28, scale) + _stated(data, trak.need(b"mdia", b"mdhd"), 16, 24, header.timescale)
-    return Track(header, kind, entries, edit, {name: tables[name] for name in TABLES & tables.keys()}, ends)
+    length = _stated(data, box, 20, 28, scale)
+    media = _stated(data, trak.need(b"mdia", b"mdhd"), 16, 24, header.timescale)
+    return Track(header, kind, entries, edit, {name: tables[name] for name in TABLES & tables.keys()}, length, media)
 
 
 def _stated(data: bytes, box: Box, at: int, long_at: int, scale: int) -> tuple[int, ...]:

@@ -50,6 +50,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--walls", type=int, help="`fleet`: how many walls, each with its page (4)")
     parser.add_argument("--tiles", type=int, help="`fleet`: how many tiles each wall has (16)")
     parser.add_argument("--kbps", type=int, help="`fleet`: kbit/s of each camera (500)")
+    parser.add_argument("--fps", type=int, help="`fleet`: pictures a second of each camera (30)")
     parser.add_argument("--count", type=int, help="`join`, `switch`: how many times (40)")
     parser.add_argument("--only", help="`networks`: rows whose name contains this")
     parser.add_argument("--json", help="write the rows to this file")

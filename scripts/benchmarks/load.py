@@ -42,12 +42,15 @@ class Source:
         self.units = frames(kbps, fps, width=1280 if kbps > 800 else 640, height=720 if kbps > 800 else 360)
         self.interval, self.spread = 1 / fps, spread
         self.sequence = self.number = self.frame = 0
+        self.stamp = 0.0
         self.sent_at = array("q")
         self.key_ranges: list[tuple[int, int]] = []
         self.queue: deque[tuple[float, bytes]] = deque()
         self.connected = False
         self.is_held = False
         """It sends checks, and no media yet."""
+        self.slower = 1
+        """It films so many times fewer pictures a second than it was made for."""
 
     def start(self, now: float) -> None:
         """Begin to send."""
@@ -59,7 +62,8 @@ class Source:
     def resume(self, now: float) -> None:
         """Skip the pictures that were due between two runs."""
         late = max(0.0, now - self.next_frame)
-        self.next_frame += -(-late // self.interval) * self.interval  # cameras do not tick together: each keeps its phase
+        step = self.interval * self.slower
+        self.next_frame += -(-late // step) * step  # cameras do not tick together: each keeps its phase
 
     def flush(self) -> None:
         """Send the rest of the last picture: a run has whole pictures."""
@@ -71,7 +75,7 @@ class Source:
         """Send what is due; return when to be called again."""
         while now >= self.next_frame and not self.is_held:
             self._make_frame(self.next_frame)
-            self.next_frame += self.interval
+            self.next_frame += self.interval * self.slower
         while self.queue and now >= self.queue[0][0]:
             self._send(self.queue.popleft()[1])
         if now >= self.next_check:
@@ -85,7 +89,8 @@ class Source:
 
     def _make_frame(self, due: float) -> None:
         unit = self.units[self.frame % len(self.units)]
-        stamp = self.frame * 3000 & 0xFFFFFFFF
+        stamp = int(self.stamp) & 0xFFFFFFFF
+        self.stamp += 90_000 * self.interval * self.slower
         if self.frame % len(self.units) % GOP == 0:
             self.key_ranges.append((self.number, self.number + len(unit)))
         step = self.interval / len(unit) if self.spread else 0.0
@@ -254,12 +259,19 @@ class Load:
 
         return Hostile(self.host, len(self.sources), trick)
 
-    def begin(self, count: int) -> dict[str, Any]:
-        """Have the next so many held cameras send media; answers with how many there were."""
+    def begin(self, count: int, slower: int = 1) -> dict[str, Any]:
+        """Have the next so many held cameras film (so many times `slower`); answers with how many there were."""
         held = [source for source in self.sources if source.is_held][:count]
         for source in held:
-            source.is_held = False
+            source.is_held, source.slower = False, slower
         return {"begun": len(held)}
+
+    def quicken(self, count: int) -> dict[str, Any]:
+        """Have the next so many slow cameras film as many pictures as they were made for; answers with how many there were."""
+        slow = [source for source in self.sources if source.slower > 1][:count]
+        for source in slow:
+            source.slower = 1
+        return {"quickened": len(slow)}
 
     def add_sink(self, videos: int = 1, setup: str = "actpass", audio: bool = True, controlling: bool = True) -> dict[str, Any]:
         """Make a viewer; answers with its offer."""

@@ -198,10 +198,10 @@ def gaps_by_camera(relay: RelayUnderTest) -> dict[str, list[Row]]:
 
 
 @contextlib.contextmanager
-def loads(count: int) -> Iterator[list[LoadProcess]]:
-    """So many load processes on 127.0.0.1, ended afterwards."""
+def loads(count: int, *, is_background: bool = False) -> Iterator[list[LoadProcess]]:
+    """So many load processes on 127.0.0.1, ended afterwards; those in the background get what the relay leaves (`give_way`)."""
     hosts = Hosts(loopback=True)
-    processes = [LoadProcess(hosts) for _ in range(count)]
+    processes = [LoadProcess(hosts, is_background=is_background) for _ in range(count)]
     try:
         yield processes
     finally:

@@ -261,6 +261,7 @@ class Track:
     media: int = 0
     end: int | None = None
     lengths: list[int] = field(default_factory=list)
+    medias: list[int] = field(default_factory=list)
     trex: tuple[int, int, int] | None = None
 
     def at(self, time: int) -> int:
@@ -311,7 +312,8 @@ def movie(moov: Node, doubts: Doubts, wrong: list[str]) -> dict[int, Track]:
             if any(u(one.data, 4, width) for one in trak.all("mdia/minf/" + name)):
                 wrong.append(name)
         edit(trak, track, scale, wrong)
-        track.lengths = scaled(trak.get("tkhd"), 20, 28, scale) + scaled(trak.get("mdia/mdhd"), 16, 24, track.scale)
+        track.lengths = scaled(trak.get("tkhd"), 20, 28, scale)
+        track.medias = scaled(trak.get("mdia/mdhd"), 16, 24, track.scale)
         for trex in moov.all("mvex/trex"):
             if u(trex.data, 4) == number:
                 track.trex = u(trex.data, 8), u(trex.data, 12), u(trex.data, 16)
@@ -787,7 +789,11 @@ class Comparison:
             track = sample.track
             ends = [*self.copy.pieces] if self.copy.fragmented else [*track.lengths, *self.copy.whole]
             ends += [] if track.end is None else [track.end]
-            if any(end + (S // 1000 if track.kind == "video" else S // 2) < sample.shown for end in ends):
+            late = S // 1000 if track.kind == "video" else S // 2
+            undone = sample.shown - track.empty + track.media * S // track.scale
+            if not self.copy.fragmented and any(media + late < undone for media in track.medias):
+                return "derived_shown"
+            if any(end + late < sample.shown for end in ends):
                 return "derived_shown"
         if self.copy.wrong:
             return "derived_shown"

@@ -202,6 +202,14 @@ READERS = [
     _forged("pictures that are not in the movie", disagreements.not_in_movie, SHOWN, obeyed=False),
     _forged("a short track with an mvex but no fragments", disagreements.short_in_tables, SHOWN, None, obeyed=False),
     _forged("a short movie", disagreements.short_movie, SHOWN, None, obeyed=False),
+    Case(
+        "moved sound with a header of a second",
+        lambda: forgeries.header(SOUND, "tkhd", 20, _u32(1000), ffmpeg(derived_copy(shifted()), "-copyts")),
+        "ACPC",
+        "derived_shown",
+        built=shifted,
+        obeyed=False,
+    ),
     _forged("a short mehd", disagreements.short_fragments, SHOWN, None, obeyed=False),
 ]
 
@@ -240,6 +248,7 @@ HONEST = [
     Case("sound moved as the chain says", lambda: derived_copy(shifted()), built=shifted),
     Case("the same through ffmpeg", lambda: ffmpeg(derived_copy(shifted())), built=shifted),
     Case("the same through Matroska", lambda: ffmpeg(derived_copy(shifted()), again="x.mkv"), built=shifted),
+    Case("the same through ffmpeg that keeps times", lambda: ffmpeg(derived_copy(shifted()), "-copyts"), built=shifted),
     Case("sound left as it was sealed", lambda: derived_copy(shifted(), moved=False), built=shifted),
     Case("another resolution in mid-recording", lambda: derived_copy(resized()), built=resized),
     Case("the same in tables", lambda: ffmpeg(derived_copy(resized())), built=resized),
