@@ -42,7 +42,7 @@ class Source:
         self.units = frames(kbps, fps, width=1280 if kbps > 800 else 640, height=720 if kbps > 800 else 360)
         self.interval, self.spread = 1 / fps, spread
         self.sequence = self.number = self.frame = 0
-        self.stamp = 0.0
+        self.media_time = 0.0
         self.sent_at = array("q")
         self.key_ranges: list[tuple[int, int]] = []
         self.queue: deque[tuple[float, bytes]] = deque()
@@ -89,8 +89,8 @@ class Source:
 
     def _make_frame(self, due: float) -> None:
         unit = self.units[self.frame % len(self.units)]
-        stamp = int(self.stamp) & 0xFFFFFFFF
-        self.stamp += 90_000 * self.interval * self.slower
+        stamp = int(self.media_time) & 0xFFFFFFFF
+        self.media_time += 90_000 * self.interval * self.slower
         if self.frame % len(self.units) % GOP == 0:
             self.key_ranges.append((self.number, self.number + len(unit)))
         step = self.interval / len(unit) if self.spread else 0.0
