@@ -10,9 +10,9 @@ from relay.channel.message import Message
 
 
 class Track(Message, frozen=True):
-    """One RTP stream of the tap."""
+    """One track that was agreed with the camera; `ssrc` is None until its first packet tells its RTP stream."""
 
-    ssrc: int
+    ssrc: int | None
     kind: Literal["video", "audio"]
     payload_type: int
     clock_rate: int
@@ -20,7 +20,10 @@ class Track(Message, frozen=True):
 
 
 class TapOpen(Message, frozen=True):
-    """Packets of this recording will follow; again after a reconnection, with new SSRCs."""
+    """Packets of this recording will follow: all tracks that were agreed.
+
+    Again, on the same connection, where the stream of a track became known or is another one now: the other tracks go on.
+    """
 
     recording: str
     camera: str

@@ -71,7 +71,8 @@ class Source:
         self.audio: Stream | None = None
         self.layers: dict[str, Stream] = {}
         """Layers by rid; "" where the camera sends only one."""
-        self._tracks = tracks
+        self.tracks = tracks
+        """What was agreed, whether or not a packet of it has come."""
         self._local_ssrc = local_ssrc
         self._counters = counters
         self._on_packet = on_packet
@@ -161,7 +162,7 @@ class Source:
     # --- which stream is this? -----------------------------------------------------------------------------------------
 
     def _discover(self, packet: bytes, header: rtp.RtpHeader, now: float) -> tuple[Stream | None, bool]:
-        for spec in self._tracks:
+        for spec in self.tracks:
             if header.payload_type == spec.payload_type and self._fits(spec, packet, header):
                 return self._new_stream(spec, _text(packet, header, spec.rid_id), header.ssrc, now), False
             if header.payload_type == spec.rtx_payload_type and self._fits(spec, packet, header):
@@ -299,9 +300,9 @@ class Source:
 
         An encoder that stamps its packets must never get one: libwebrtc keeps it as a limit for good.
         """
-        if self._feedback.has_begun or not any(spec.remb for spec in self._tracks):
+        if self._feedback.has_begun or not any(spec.remb for spec in self.tracks):
             return False
-        if all(spec.transport_cc_id is None for spec in self._tracks):
+        if all(spec.transport_cc_id is None for spec in self.tracks):
             return True
         unstamped = [stream for stream in self._streams.values() if stream.spec.transport_cc_id is not None]
         return sum(stream.inbound.reception.received for stream in unstamped) >= UNSTAMPED_BELIEVED

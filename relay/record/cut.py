@@ -101,6 +101,14 @@ class Cutter:
         self._restart = True
         self._requested_at = None
 
+    def expect_sound(self) -> None:
+        """There is a sound track from now on.  Where the open segment has none, the next IDR begins one that has."""
+        self._has_audio = True
+
+    @property
+    def _lacks_sound(self) -> bool:
+        return self._has_audio and self._parameters is not None and not self._parameters.audio
+
     def keeps(self, keyframe: bool, sps: bytes | None, pps: bytes | None) -> bool:
         """Return whether an access unit can be kept: pictures before the first IDR of a segment cannot be decoded."""
         return not self.needs_keyframe or (keyframe and self._parameters_of(sps, pps) is not None)
@@ -161,7 +169,7 @@ class Cutter:
 
     def keyframe_due(self, now: int) -> bool:
         """Return whether to request an IDR now; requests are `REQUEST_PERIOD_NS` apart."""
-        due = self.needs_keyframe or (self.has_video and self._is_over(now))
+        due = self.needs_keyframe or (self.has_video and (self._is_over(now) or self._lacks_sound))
         if not due or (self._requested_at is not None and now - self._requested_at < REQUEST_PERIOD_NS):
             return False
         self._requested_at = now

@@ -8,31 +8,25 @@ What one camera can make the disk do in a second is bounded here.  A segment tha
 allowance.  Where none is left, the sample is not kept, and the open gap of its track grows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from relay.base.allowance import Allowance
 from relay.base.serials import unwrap
 from relay.record.assemble import Event, H264Track, OpusTrack, Sample, TrackGap
+from relay.record.connected_track import AUDIO, CLOCKS, PAUSE_NS, VIDEO, ConnectedTrack, OpenGap, TappedStream
 from relay.record.cut import Cutter, Fragment, InitParameters, Placed
 from relay.record.gaps import GapCause, GapSums, MediaGap, RelayDrops
-from relay.record.timeline import Fix, Place, Timeline
+from relay.record.timeline import Fix, Timeline
 
 SECOND = 1_000_000_000
-VIDEO, AUDIO = 1, 2
-"""Track ids, in the MP4 and in the chain."""
-CLOCKS = {VIDEO: 90_000, AUDIO: 48_000}
-PAUSE_NS = SECOND * 9 // 10
-"""A longer pause of the sender is a gap.  The verifier wants a gap for every jump in time of more than 1 s (FORMAT.md §7.4)."""
 MIN_TRACK_GAP_NS = SECOND // 10
 """After a pause in all tracks, each track resumes at its own time.  A rest shorter than this is no gap of its own."""
 JUMP_RATE, JUMP_BURST = 1.0, 10
 """Jumps of a camera's clocks a second that are followed, and how many at once."""
 DROPPED_NS = SECOND // 10
 """Where a packet that was not used came at least so often, the camera was not silent."""
-DRIFT_NS = 3 * SECOND
-"""Media time and arrival may part by so much without a gap; then a gap of length 0 says so.  The verifier wants one at 5 s."""
 
 __all__ = [
     "AUDIO",
@@ -47,13 +41,6 @@ __all__ = [
     "Output",
     "TappedStream",
 ]
-
-
-class TappedStream(NamedTuple):
-    """One RTP stream of the source."""
-
-    ssrc: int
-    track: int
 
 
 class KeyframeRequest(NamedTuple):
@@ -74,66 +61,6 @@ class LineSettings:
     segment_ns: int = 60 * SECOND
 
 
-@dataclass(slots=True)
-class _OpenGap:
-    """A gap in one track that the next sample to be kept will close."""
-
-    start: int
-    until: int
-    cause: GapCause
-    detail: str
-
-
-class _Source:
-    """One track of the camera as it is connected now."""
-
-    def __init__(self, track: int, assembler: H264Track | OpusTrack, timeline: Timeline, opened: int) -> None:
-        self.track = track
-        self.opened = opened
-        """When (monotonic ns) it was connected."""
-        self.assembler = assembler
-        self.timeline = timeline
-        self.last: Sample | None = None
-        """The last sample that was kept."""
-        self.reached = 0
-        """Decode time of the last sample that was kept, in ticks."""
-        self.reported_ns = 0
-        """Nanoseconds of gaps of this track that were given out since that sample."""
-        self.seen: Sample | None = None
-        """The last sample, kept or not: sender reports are unwrapped near its timestamp."""
-        self.open_gap: _OpenGap | None = None
-        self.tie: tuple[int, int] | None = None
-        """Media time and arrival (ns) of the first sample that was kept since the last gap of this track."""
-        self.dropped_before = 0
-        """`dropped` when the last sample was kept."""
-
-    @property
-    def dropped(self) -> int:
-        """Packets that came and were not used: late, doubled, malformed, or of a picture that was given up."""
-        return self.assembler.late + self.assembler.malformed + self.assembler.unusable
-
-    def kept(self, sample: Sample, time: int) -> None:
-        """Take note of a sample that was kept, at this decode time (ticks)."""
-        self.last, self.reached, self.reported_ns, self.dropped_before = sample, time, 0, self.dropped
-        if self.tie is None:
-            self.tie = (self.ns(time), sample.arrival)
-
-    def ns(self, ticks: int) -> int:
-        """Return ticks of this track in nanoseconds."""
-        return ticks * SECOND // CLOCKS[self.track]
-
-    def drifted(self, time: int, arrival: int) -> bool:
-        """Return whether media time and arrival have parted since the last gap."""
-        return self.tie is not None and abs(self.ns(time) - self.tie[0] - (arrival - self.tie[1])) > DRIFT_NS
-
-    def note_gap(self, start: int, until: int, cause: GapCause, detail: str) -> None:
-        """Begin a gap, or extend the one that is open."""
-        if self.open_gap is None:
-            self.open_gap = _OpenGap(start, until, cause, detail)
-        else:
-            self.open_gap.until = max(self.open_gap.until, until)
-
-
 class Line:
     """Makes fragments of one recording's packets.  No input of a camera can stop it for good."""
 
@@ -141,7 +68,9 @@ class Line:
         """`origin`: the instant that is 0 on the recording's timeline."""
         self._settings = settings
         self._origin = origin
-        self._sources: dict[int, _Source] = {}
+        self._sources: dict[int, ConnectedTrack] = {}
+        """By SSRC: the tracks of which a packet has come on this connection."""
+        self._connected = False
         self._cutter: Cutter | None = None
         self._floors = {VIDEO: 0, AUDIO: 0}
         self._overflow = 0
@@ -165,37 +94,76 @@ class Line:
         self._malformed = 0
 
     def open(self, streams: Sequence[TappedStream], now: int) -> list[Output]:
-        """The camera connected, or connected again, with these streams."""
-        out = self._leave()
-        self._sources = {stream.ssrc: self._source(stream.track, now) for stream in streams}
-        tracks = {stream.track for stream in streams}
+        """The camera connected with these tracks; or, while it is connected, one of them began or has another RTP stream.
+
+        A track whose stream stays the same goes on undisturbed.
+        """
+        out: list[Output] = []
+        reconnected, self._connected = not self._connected, True
+        wanted = {stream.track: stream.ssrc for stream in streams}
+        gone = [source for source in self._sources.values() if wanted.get(source.track) != source.ssrc]
+        out += self._leave(gone)
+        known = {source.track for source in self._sources.values()}
+        for stream in streams:
+            if stream.ssrc is not None and stream.track not in known:
+                self._sources[stream.ssrc] = self._join(stream.ssrc, stream.track, now, reconnected=reconnected)
+        self._announce(wanted, begins_again=reconnected or any(source.track == VIDEO for source in gone))
+        return self._summed(out) + self._keyframe_requests(now)
+
+    def _announce(self, tracks: Container[int], *, begins_again: bool) -> None:
+        """Tell the cutter which tracks there are; `begins_again`: the picture is of another RTP stream than before."""
         has_video, has_audio = VIDEO in tracks, AUDIO in tracks
         if self._cutter is None:
             self._cutter = Cutter(
                 self._settings.fragment_ns, self._settings.segment_ns, has_video=has_video, has_audio=has_audio
             )
-        else:
+        elif begins_again:
             self._cutter.restart(has_video=has_video, has_audio=has_audio)
-        for source in self._sources.values():
-            if source.track in self._kept:
-                source.reached = self._reached[source.track]
-                since = self._kept[source.track]
-                source.note_gap(since, since, "reconnect", "the camera reconnected")
-        return self._summed(out) + self._keyframe_requests(now)
+        elif has_audio:
+            self._cutter.expect_sound()
+
+    def _join(self, ssrc: int, track: int, now: int, *, reconnected: bool) -> ConnectedTrack:
+        """Return a track whose RTP stream has just become known."""
+        window = self._settings.reorder_ns
+        assembler = H264Track(window) if track == VIDEO else OpusTrack(window)
+        timeline = Timeline(CLOCKS[track], self._origin, self._floors[track])
+        source = ConnectedTrack(ssrc, track, assembler, timeline, now)
+        if track in self._kept:
+            source.reached = self._reached[track]
+            since = self._kept[track]
+            detail = "the camera reconnected" if reconnected else "the camera sends this track in another RTP stream"
+            source.note_gap(since, since, "reconnect", detail)
+        return source
 
     def close(self) -> list[Output]:
         """The camera is gone, perhaps for now only: return everything that waits."""
-        return [*self._summed(self._leave()), *self._gaps.take()]
+        self._connected = False
+        out = self._leave(list(self._sources.values()))
+        return [*self._summed(out + self._flush()), *self._gaps.take()]
 
-    def _leave(self) -> list[Output]:
-        out = self._drain()
-        self._late, self._malformed = self.late, self.malformed
-        self._sources = {}
+    def _flush(self) -> list[Output]:
+        """End the open fragment: what follows must stand behind it."""
+        return [] if self._cutter is None else [*self._cutter.flush()]
+
+    def _leave(self, gone: Sequence[ConnectedTrack]) -> list[Output]:
+        """Let go of tracks; return what waited of them."""
+        out: list[Output] = []
+        for source in gone:
+            now = source.seen.arrival if source.seen is not None else self._origin
+            self._events(source, source.assembler.flush(), now, out)
+            self._floors[source.track] = max(source.timeline.end, self._floors[source.track])
+            self._late += source.assembler.late
+            self._malformed += source.assembler.malformed
+        for source in gone:
+            if source.open_gap is not None and source.open_gap.until > source.open_gap.start:
+                out += self._flush()
+                self._close_gap(source, source.open_gap, source.open_gap.until, out)
+            del self._sources[source.ssrc]
         return out
 
     def finish(self, now: int) -> list[Output]:
         """The recording ends: return everything that waits, and the pauses at its end, of all tracks and of each."""
-        connected, dropped = bool(self._sources), {each.track: _came(each) for each in self._sources.values()}
+        connected, dropped = self._connected, {each.track: _came(each) for each in self._sources.values()}
         came = any(each.dropped for each in self._sources.values()) or self.unknown_packets
         out = self.close()
         if not self._kept:
@@ -285,30 +253,12 @@ class Line:
         found = ((source.track, source.timeline.take_fix(now, utc_minus_mono)) for source in self._sources.values())
         return [(track, fix) for track, fix in found if fix is not None]
 
-    def _source(self, track: int, now: int) -> _Source:
-        window = self._settings.reorder_ns
-        assembler = H264Track(window) if track == VIDEO else OpusTrack(window)
-        return _Source(track, assembler, Timeline(CLOCKS[track], self._origin, self._floors[track]), now)
-
-    def _drain(self) -> list[Output]:
-        out: list[Output] = []
-        for source in self._sources.values():
-            now = source.seen.arrival if source.seen is not None else self._origin
-            self._events(source, source.assembler.flush(), now, out)
-            self._floors[source.track] = max(source.timeline.end, self._floors[source.track])
-        if self._cutter is not None:
-            out += self._cutter.flush()
-        for source in self._sources.values():
-            if source.open_gap is not None and source.open_gap.until > source.open_gap.start:
-                self._close_gap(source, source.open_gap, source.open_gap.until, out)
-        return out
-
     def _keyframe_requests(self, now: int) -> list[Output]:
         if self._cutter is None or not self._sources or not self._cutter.keyframe_due(now):
             return []
         return [KeyframeRequest("segment")]
 
-    def _events(self, source: _Source, events: list[Event], now: int, out: list[Output]) -> None:
+    def _events(self, source: ConnectedTrack, events: list[Event], now: int, out: list[Output]) -> None:
         for event in events:
             if isinstance(event, TrackGap):
                 self._track_gap(source, event)
@@ -317,7 +267,7 @@ class Line:
             else:
                 self._sample(source, event, now, out)
 
-    def _track_gap(self, source: _Source, gap: TrackGap) -> None:
+    def _track_gap(self, source: ConnectedTrack, gap: TrackGap) -> None:
         cause: GapCause = "radio"
         detail = f"{gap.packets} packets"
         if self._overflow_until is not None and gap.after.arrival > self._overflow_until:
@@ -333,12 +283,12 @@ class Line:
             since = min(source.opened, until)
         source.note_gap(since, until, cause, detail)
 
-    def _sample(self, source: _Source, sample: Sample, now: int, out: list[Output]) -> None:
+    def _sample(self, source: ConnectedTrack, sample: Sample, now: int, out: list[Output]) -> None:
         assert self._cutter is not None
         source.seen = sample
         place = source.timeline.foresee(sample.timestamp, sample.arrival)
         drifted = source.drifted(place.time, sample.arrival)
-        if (drifted or self._leaps(source, place, sample)) and not self._jumps.take(now / SECOND):
+        if (drifted or source.leaps(place, sample)) and not self._jumps.take(now / SECOND):
             self._refuse(source, sample, "clock", "the camera's clock jumps again and again")
             return
         time, jump = source.timeline.place(sample.timestamp, sample.arrival)
@@ -360,14 +310,7 @@ class Line:
         source.kept(sample, time)
         self._kept[source.track], self._reached[source.track] = sample.arrival, time
 
-    def _leaps(self, source: _Source, place: Place, sample: Sample) -> bool:
-        """Return whether a sample's timestamp jumps, or skips time that did not pass."""
-        if source.last is None:
-            return False  # how it connects is what the first sample of a connection says
-        passed = sample.arrival - source.last.arrival
-        return place.jump or (source.ns(place.time - source.reached) > PAUSE_NS and passed < PAUSE_NS // 2)
-
-    def _refuse(self, source: _Source, sample: Sample, cause: GapCause, detail: str) -> None:
+    def _refuse(self, source: ConnectedTrack, sample: Sample, cause: GapCause, detail: str) -> None:
         """Do not keep a sample, nor the pictures that depend on it, because it would cost a record or a file too many."""
         assert self._cutter is not None
         self.refused += 1
@@ -375,7 +318,7 @@ class Line:
         if source.track == VIDEO:
             self._cutter.skip()
 
-    def _keeps(self, source: _Source, sample: Sample, now: int) -> bool:
+    def _keeps(self, source: ConnectedTrack, sample: Sample, now: int) -> bool:
         """Return whether a sample can be kept; where it cannot, its track's gap grows."""
         assert self._cutter is not None
         sets = sample.keyframe, sample.sps, sample.pps
@@ -387,7 +330,7 @@ class Line:
             return False
         return True
 
-    def _gaps_before(self, source: _Source, sample: Sample, out: list[Output]) -> None:
+    def _gaps_before(self, source: ConnectedTrack, sample: Sample, out: list[Output]) -> None:
         """Give out the gaps before a sample that is kept: of all tracks, then of its own."""
         arrival, open_gap = sample.arrival, source.open_gap
         before = source.last
@@ -395,9 +338,9 @@ class Line:
             if arrival - before.arrival <= PAUSE_NS:
                 return  # then the pause in all tracks together was as short
             cause, detail = _silence(_came(source), arrival - before.arrival, "the camera sent nothing", "paused")
-            open_gap = _OpenGap(before.arrival, arrival, cause, detail)
+            open_gap = OpenGap(before.arrival, arrival, cause, detail)
         if open_gap is None and not self._kept and _is_foreign(self.unknown_packets, arrival - source.opened):
-            open_gap = _OpenGap(source.opened, arrival, "recorder", "packets of no announced stream")
+            open_gap = OpenGap(source.opened, arrival, "recorder", "packets of no announced stream")
         assert self._cutter is not None
         last = max(self._kept.values(), default=arrival)
         if arrival - last > PAUSE_NS:
@@ -409,7 +352,7 @@ class Line:
         if open_gap is not None:
             self._close_gap(source, open_gap, arrival, out)
 
-    def _skipped_time(self, source: _Source, placed: Placed, out: list[Output]) -> None:
+    def _skipped_time(self, source: ConnectedTrack, placed: Placed, out: list[Output]) -> None:
         """Give out the time that a track skips beyond the gaps found by arrival: delays before a pause make it look shorter."""
         for item in out:
             for each in self._sources.values():
@@ -425,7 +368,7 @@ class Line:
             out.append(MediaGap(since, rest, source.track, cause, detail))
             source.tie = None
 
-    def _close_gap(self, source: _Source, open_gap: _OpenGap, until: int, out: list[Output]) -> None:
+    def _close_gap(self, source: ConnectedTrack, open_gap: OpenGap, until: int, out: list[Output]) -> None:
         """Give out the open gap of one track, without the part that is already a gap of all tracks."""
         source.open_gap = None
         start = open_gap.start
@@ -439,7 +382,7 @@ class Line:
         out.append(MediaGap(start, max(until - start, 0), source.track, cause, detail))
 
 
-def _came(source: _Source) -> int:
+def _came(source: ConnectedTrack) -> int:
     """Return how many packets of a track came since the last sample that was kept, and were not used."""
     return source.dropped - source.dropped_before
 

@@ -70,7 +70,7 @@ class Recording:
         self._stopped_at: int | None = None
 
     def open(self, tap: TapOpen, now: int) -> None:
-        """The camera connected, or connected again."""
+        """The camera connected, connected again, or one of its tracks began or has another RTP stream."""
         self.lost_since = self._promised = None
         streams = [TappedStream(track.ssrc, VIDEO if track.kind == "video" else AUDIO) for track in tap.tracks]
         self._handle(self._line.open(streams, now), now)

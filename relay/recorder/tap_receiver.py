@@ -48,6 +48,8 @@ class TapReceiver:
         if recording is None:
             self._not_open(named if isinstance(message, messages.TapOpen) else None)
         elif isinstance(message, messages.TapOpen):
+            if self._taps.get(message.recording) is not connection:
+                recording.lost(self._recordings.now())  # the worker behind another connection knows nothing of the one before
             self._taps[message.recording] = connection
             recording.open(message, self._recordings.now())
             self._request_keyframe(recording)

@@ -307,7 +307,10 @@ class CameraPeer:
         self._drops, self._drops_noted_at = drops, now
 
     def _retrack(self, feed: TapFeed, now: float) -> None:
-        """The recorder takes the best picture and the sound.  Where they change too often, it learns of it a little later."""
+        """The recorder takes the best picture and the sound.  Where they change too often, it learns of it a little later.
+
+        It is told of every track that was agreed, so that one that begins later joins those that are being recorded.
+        """
         if not self._retracks.take(now):
             return
         self.source.take_change()
@@ -315,9 +318,11 @@ class CameraPeer:
         if best is not None and self._best is not None and best is not self._best:
             best.keyframes.want(self._clock.monotonic())
         self._best = best
-        streams = [stream for stream in (self._best, self.source.audio) if stream is not None]
-        specs = [(stream.ssrc, stream.spec) for stream in streams]
-        tracks = tuple(Track(ssrc, spec.kind, spec.payload_type, spec.clock_rate, spec.fmtp) for ssrc, spec in specs)
+        streams = {"video": best, "audio": self.source.audio}
+        ssrcs = {kind: None if stream is None else stream.ssrc for kind, stream in streams.items()}
+        tracks = tuple(
+            Track(ssrcs[spec.kind], spec.kind, spec.payload_type, spec.clock_rate, spec.fmtp) for spec in self.source.tracks
+        )
         self._tap.retrack(feed, tracks)
 
     # --- reports -------------------------------------------------------------------------------------------------------

@@ -380,3 +380,90 @@ def test_what_is_late_or_malformed_is_counted_across_reconnections() -> None:
         tape.play([Timed(0.0, b"\x00" * 8 + VIDEO_SSRC.to_bytes(4, "big"))])
     assert tape.line.late >= 2
     assert tape.line.malformed == 2
+
+
+def test_sound_that_begins_a_moment_after_the_picture_costs_no_picture() -> None:
+    """One keyframe in ten seconds, and nobody answers requests for another one."""
+    tape = Tape()
+    tape.open([TappedStream(VIDEO_SSRC, VIDEO), TappedStream(None, AUDIO)])
+    frames = list(video(encode_video(300, gop=300)))
+    sounds = [Timed(timed.at + 0.03, timed.packet) for timed in sound_packets(encode_audio(490))]
+    packets = interleave(iter(frames), iter(sounds))
+    first = next(index for index, timed in enumerate(packets) if timed.packet[8:12] == AUDIO_SSRC.to_bytes(4, "big"))
+    tape.play(packets[:first])
+    tape.open(BOTH)
+    tape.play(packets[first:], START)
+    tape.close()
+    assert (tape.pictures(), tape.sounds(), tape.gaps) == (300, 490, [])
+    assert {fragment.segment for fragment in tape.fragments} == {0}
+
+
+def test_picture_that_begins_after_the_sound_costs_neither() -> None:
+    tape = Tape()
+    tape.open([TappedStream(None, VIDEO), TappedStream(AUDIO_SSRC, AUDIO)])
+    frames = [Timed(timed.at + 0.5, timed.packet) for timed in video(encode_video(90, gop=90))]
+    packets = interleave(iter(frames), sound_packets(encode_audio(175)))
+    first = next(index for index, timed in enumerate(packets) if timed.packet[8:12] == VIDEO_SSRC.to_bytes(4, "big"))
+    tape.play(packets[:first])
+    tape.open(BOTH)
+    tape.play(packets[first:], START)
+    tape.close()
+    assert (tape.pictures(), tape.sounds(), tape.gaps) == (90, 175, [])
+    assert {fragment.segment for fragment in tape.fragments} == {0}
+
+
+def test_sound_that_begins_hours_late_joins_the_open_segment() -> None:
+    tape = Tape()
+    tape.open([TappedStream(VIDEO_SSRC, VIDEO), TappedStream(None, AUDIO)])
+    frames = list(video(encode_video(240, gop=240)))
+    late = [Timed(timed.at + 5.0, timed.packet) for timed in sound_packets(encode_audio(140))]
+    tape.play([timed for timed in frames if timed.at < 5.0])
+    tape.open(BOTH)
+    tape.play(interleave(iter([timed for timed in frames if timed.at >= 5.0]), iter(late)), START)
+    tape.close()
+    assert (tape.pictures(), tape.sounds()) == (240, 140)
+    assert [gap for gap in tape.gaps if gap.track != AUDIO] == []
+
+
+def test_picture_that_comes_from_another_stream_costs_no_sound() -> None:
+    """A camera changes to another layer: only its picture begins again, at a keyframe."""
+    tape = Tape()
+    tape.open(BOTH)
+    sounds = list(sound_packets(encode_audio(150)))
+    first = list(video(encode_video(45)))
+    second = [Timed(timed.at + 1.5, timed.packet) for timed in video(encode_video(45), ssrc=9, timestamp=5)]
+    tape.play(interleave(iter(first), iter([timed for timed in sounds if timed.at < 1.5])))
+    tape.open([TappedStream(9, VIDEO), TappedStream(AUDIO_SSRC, AUDIO)])
+    tape.play(interleave(iter(second), iter([timed for timed in sounds if timed.at >= 1.5])), START)
+    tape.close()
+    assert (tape.pictures(), tape.sounds()) == (90, 150)
+    assert [gap for gap in tape.gaps if gap.track != VIDEO] == []
+    times = [sample.time for fragment in tape.fragments for sample in fragment.audio]
+    assert all(later - earlier == 960 for earlier, later in zip(times, times[1:], strict=False))
+
+
+def test_sound_that_nobody_announced_begins_at_the_next_keyframe_and_costs_no_picture() -> None:
+    tape = Tape()
+    tape.open(BOTH[:1])
+    packets = [Timed(timed.at + 0.5, timed.packet) for timed in sound_packets(encode_audio(75))]
+    frames = list(video(encode_video(60)))
+    tape.play([timed for timed in frames if timed.at < 0.5])
+    tape.open(BOTH)
+    tape.play(interleave(iter([timed for timed in frames if timed.at >= 0.5]), iter(packets)), START)
+    tape.close()
+    assert (tape.pictures(), tape.sounds()) == (60, 50)
+    assert KeyframeRequest("segment") in tape.out, "the camera is asked for the keyframe"
+    (gap,) = tape.gaps
+    assert gap.track == AUDIO
+    assert 0.4 * SECOND < gap.length < 0.6 * SECOND
+
+
+def test_announcing_the_same_streams_again_changes_nothing() -> None:
+    tape = Tape()
+    tape.open(BOTH)
+    packets = scene(2.0)
+    tape.play([timed for timed in packets if timed.at < 0.9])
+    tape.open(BOTH)
+    tape.play([timed for timed in packets if timed.at >= 0.9], START)
+    tape.close()
+    assert (tape.pictures(), tape.sounds(), tape.gaps) == (60, 100, [])

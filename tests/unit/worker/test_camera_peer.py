@@ -93,6 +93,14 @@ async def test_picture_and_sound_are_announced_at_once(camera: tuple[CameraPeer,
     assert [track.ssrc for track in tap.streams[-1]] == [1, 2]
 
 
+async def test_the_recorder_learns_at_the_first_packet_which_other_track_was_agreed(
+    camera: tuple[CameraPeer, Told, ManualClock],
+) -> None:
+    peer, tap, clock = camera
+    peer.source.receive(rtp(111, 1, 0, 2, True, b"\xf8" + bytes(9)), clock.monotonic())
+    assert [(track.kind, track.ssrc) for track in tap.streams[0]] == [("video", None), ("audio", 2)]
+
+
 async def test_a_flood_of_sender_reports_reaches_the_recorder_at_a_bounded_rate(
     camera: tuple[CameraPeer, Told, ManualClock],
 ) -> None:
