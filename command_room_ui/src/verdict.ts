@@ -45,7 +45,7 @@ export interface Said {
   readonly label: string;
   readonly bearer: string;
   readonly trigger: string;
-  /** Why the recording ended, as a key; `interrupted` without a signed end. */
+  /** Why the recording ended, as a key; `interrupted` where a recovery closed it, null where nothing did. */
   readonly reason: (typeof REASONS)[number] | null;
   /** The person who ended it. */
   readonly author: string;
@@ -89,9 +89,14 @@ export function readVerdict(value: unknown): Verdict {
   };
 }
 
-/** Whether an answer is good, a warning or speaks against the recording. */
-export function tone(answer: string): "good" | "warn" | "bad" {
+/**
+ * Whether an answer is good, a warning or speaks against the recording.
+ *
+ * An end that is not there yet (`open`, exit code 0) speaks against nothing: the recording goes on.
+ */
+export function tone(answer: string, exitCode: number): "good" | "warn" | "bad" {
   if (GOOD.has(answer)) return "good";
+  if (answer === "open" && exitCode === 0) return "warn";
   return answer === "suspect" || answer === "not judged" ? "warn" : "bad";
 }
 
@@ -153,9 +158,16 @@ function readSaid(from: Fields): Said | null {
     label: textOr(said, "label", ""),
     bearer: textOr(said, "bearer", ""),
     trigger: textOr(said, "trigger", ""),
-    reason: textOr(end, "how", "") === "end" ? oneOf(end, "reason", REASONS, null) : "interrupted",
+    reason: readReason(end),
     author: textOr(end, "author", ""),
   };
+}
+
+/** A recording that nothing closes has no reason: it goes on, or its end is missing, which the answers say. */
+function readReason(end: Fields): Said["reason"] {
+  const how = textOr(end, "how", "");
+  if (how === "recovery") return "interrupted";
+  return how === "end" ? oneOf(end, "reason", REASONS, null) : null;
 }
 
 function readFinding(value: unknown): Finding {

@@ -47,7 +47,7 @@ describe("reading a verdict", () => {
     const { exit_code: _left_out, ...rest } = GIVEN;
     expect(readVerdict(rest).exitCode).toBe(1);
     expect(readVerdict({ ...GIVEN, marks: ".Z" }).marks).toEqual([".", "?"]);
-    expect(tone("splendid")).toBe("bad");
+    expect(tone("splendid", 0)).toBe("bad");
   });
 
   it("refuses a verdict without answers or marks", () => {
@@ -56,14 +56,15 @@ describe("reading a verdict", () => {
   });
 
   it("distinguishes good, doubtful and bad answers", () => {
-    expect(["intact", "complete for this interval", "proved", "consistent"].map(tone)).toEqual([
+    expect(["intact", "complete for this interval", "proved", "consistent"].map((answer) => tone(answer, 1))).toEqual([
       "good",
       "good",
       "good",
       "good",
     ]);
-    expect(["suspect", "not judged"].map(tone)).toEqual(["warn", "warn"]);
-    expect(["altered", "interrupted", "incomplete", "not proved", "time not proved"].map(tone)).toEqual([
+    expect([tone("open", 0), tone("open", 1)]).toEqual(["warn", "bad"]);
+    expect(["suspect", "not judged"].map((answer) => tone(answer, 1))).toEqual(["warn", "warn"]);
+    expect(["altered", "interrupted", "incomplete", "not proved", "time not proved"].map((answer) => tone(answer, 1))).toEqual([
       "bad",
       "bad",
       "bad",

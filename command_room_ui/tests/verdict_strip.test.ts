@@ -85,6 +85,9 @@ describe("a verdict", () => {
     }
     expect(text(element)).toContain("cd34");
     expect(text(element)).not.toContain("n'est pas prouvée");
+    const open = await shown({ ...GOOD, recorded: { ...recorded, trigger: "button pressed" }, completeness: "open" });
+    expect(text(byId(open, "said"))).toContain("bouton d'alerte actionné");
+    expect(text(byId(open, "said"))).not.toContain("arrêté net");
     const interrupted = await shown({ ...GOOD, recorded, origin: "not proved", closed: { how: "recovery", cause: "x" } });
     expect(text(byId(interrupted, "said"))).toContain("enregistreur arrêté net, repris");
     expect(text(interrupted)).toContain("dont l'origine n'est pas prouvée");

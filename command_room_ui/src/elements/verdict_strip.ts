@@ -6,7 +6,7 @@
 
 import { css, html, nothing, type TemplateResult } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
-import { dateTime, type Key, language, t } from "../i18n";
+import { dateTime, type Key, language, t, tCode } from "../i18n";
 import { AXES, countMarks, type Finding, MARKS, type Mark, strip, tone, type Verdict } from "../verdict";
 import { controls, LocalizedElement } from "./base";
 
@@ -153,7 +153,7 @@ export class VerdictStrip extends LocalizedElement {
     const rows: [Key, string][] = [
       ["verify.camera", said.label],
       ["recording.bearer", said.bearer],
-      ["recording.trigger", said.trigger],
+      ["recording.trigger", tCode("trigger", said.trigger)],
       ["recording.reason", end.join(" · ")],
     ];
     return html`<div>
@@ -165,7 +165,7 @@ export class VerdictStrip extends LocalizedElement {
   #answers(): TemplateResult {
     const words = this.verdict.words[language()];
     return html`<dl>${AXES.map((axis) => {
-      const how = tone(this.verdict.answers[axis]);
+      const how = tone(this.verdict.answers[axis], this.verdict.exitCode);
       return html`<div data-testid="answer-${axis}"><dt>${t(`verify.${axis}` as Key)}</dt><dd class=${how}>${TONES[how]} ${words[axis]}</dd></div>`;
     })}</dl>`;
   }
