@@ -28,6 +28,8 @@ class TapOpen(Message, frozen=True):
     recording: str
     camera: str
     tracks: tuple[Track, ...]
+    sets: tuple[bytes, ...] = ()
+    """H.264 parameter sets in force, from the offer and from what the camera sent so far: it may never send them again."""
 
 
 class TapPackets(Message, frozen=True):

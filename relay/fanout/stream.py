@@ -18,6 +18,7 @@ from relay.fanout.tracks import TrackSpec
 from relay.rtp import h264
 from relay.rtp.burst import MAX_BURST_PACKETS, MediaPacket
 from relay.rtp.header import RtpHeader
+from relay.rtp.parameter_sets import ParameterSets, offered_sets
 from relay.rtp.rtcp import ReportBlock, SenderReport, ns_from_ntp
 
 MAX_PENDING = 2048
@@ -171,7 +172,11 @@ class Inbound:
 class KeyframeCache:
     """The packets of one video stream since its last IDR, in order, without duplicates."""
 
-    def __init__(self) -> None:
+    def __init__(self, sets: ParameterSets | None = None) -> None:
+        """`sets`: those in force in the stream; its owner keeps them up to date."""
+        self._sets = ParameterSets() if sets is None else sets
+        self._needed: tuple[bytes, ...] = ()
+        """Those that were in force when the IDR came."""
         self._packets: list[MediaPacket] = []
         self._bytes = 0
         self._start: int | None = None
@@ -195,8 +200,18 @@ class KeyframeCache:
         return overruns
 
     def replay(self) -> list[MediaPacket]:
-        """Return what a new viewer needs before the live packets; empty where there is no IDR to start from."""
-        return list(self._packets) if self._start is not None else []
+        """Return what a new viewer needs before the live packets; empty where there is no IDR to start from.
+
+        Parameter sets that the camera sent before, or in its offer only, go first, each in a packet of its own.
+        """
+        if self._start is None:
+            return []
+        carried = {unit for media in self._packets if media.timestamp == self._start for unit in _sets_in(media.payload)}
+        missing = [unit for unit in self._needed if unit not in carried]
+        first = self._packets[0]
+        index = first.index - len(missing)
+        ahead = [MediaPacket(index + at, self._start, False, unit, first.arrival, idr=True) for at, unit in enumerate(missing)]
+        return ahead + self._packets
 
     def clear(self) -> None:
         """Forget everything; the next IDR begins a new cache."""
@@ -218,6 +233,7 @@ class KeyframeCache:
         self._packets = same
         self._bytes = sum(len(packet.payload) + PACKET_BYTES for packet in same)
         self._start = media.timestamp
+        self._needed = self._sets.units
 
     def _remember_head(self, media: MediaPacket) -> None:
         """Without an IDR keep the current access unit only, whose next packet may turn out to be one."""
@@ -238,6 +254,19 @@ class KeyframeCache:
         self._bytes += len(media.payload) + PACKET_BYTES
 
 
+def _sets_in(payload: bytes) -> list[bytes]:
+    """Return the whole parameter sets that a payload carries."""
+    kind = payload[0] & 31 if payload else 0
+    if kind == h264.FU_A and len(payload) > 1 and payload[1] >= 0x80:
+        kind = payload[1] & 31
+    if kind not in (h264.SPS, h264.PPS, h264.STAP_A):
+        return []
+    try:
+        return [unit.data for unit in h264.units(payload) if unit.kind in (h264.SPS, h264.PPS) and unit.start and unit.end]
+    except TheirError:
+        return []
+
+
 class Pictures:
     """The facts of a stream's H.264 pictures, read from its packets in order of arrival."""
 
@@ -252,10 +281,13 @@ class Pictures:
         "height",
         "keyed_at",
         "malformed",
+        "sets",
         "width",
     )
 
-    def __init__(self, cache: KeyframeCache, keyframes: KeyframeRequester) -> None:
+    def __init__(self, cache: KeyframeCache, keyframes: KeyframeRequester, sets: ParameterSets) -> None:
+        self.sets = sets
+        """In force: those of the offer, until the camera sends others."""
         self.width = 0
         self.height = 0
         self.droppable = 0
@@ -286,7 +318,7 @@ class Pictures:
             self._take_slice(media, payload[1])
         else:
             self._inspect_units(media, now)
-        media.idr = media.timestamp == self._key_timestamp
+        media.idr = media.idr or media.timestamp == self._key_timestamp
         self._cache.add(media)
 
     def _take_slice(self, media: MediaPacket, first_byte: int) -> None:
@@ -309,10 +341,13 @@ class Pictures:
         except TheirError:
             self.malformed += 1
             return
-        media.keyframe = found.keyframe
+        media.keyframe = found.idr
         media.droppable = found.droppable
         self.droppable += found.droppable and found.slice is not None
-        if found.keyframe and media.timestamp != self._key_timestamp:
+        for unit in _sets_in(media.payload):
+            media.idr = True
+            self.sets.take(unit)
+        if found.idr and media.timestamp != self._key_timestamp:
             self._key_timestamp = media.timestamp
             self.keyed_at = now
             self._keyframes.seen(now)
@@ -341,9 +376,10 @@ class Stream:
         self.spec = spec
         self.inbound = Inbound(spec.clock_rate, nack=spec.nack, rtx=spec.rtx_payload_type is not None)
         self.clock = TrackClock(spec.clock_rate, camera)
-        self.cache = KeyframeCache()
+        sets = ParameterSets(offered_sets(spec.fmtp) if spec.kind == "video" else ())
+        self.cache = KeyframeCache(sets)
         self.keyframes = KeyframeRequester()
-        self.pictures = Pictures(self.cache, self.keyframes)
+        self.pictures = Pictures(self.cache, self.keyframes, sets)
         self.pending: list[MediaPacket] = []
         self.octets = 0
         self.frames = 0

@@ -17,6 +17,7 @@ from relay.record.reorder import Delivered, Reorder
 from relay.rtp import header as rtp
 from relay.rtp import opus
 from relay.rtp.h264 import AUD, FU_A, IDR, PPS, SLICE, SPS, units
+from relay.rtp.parameter_sets import ParameterSets, Sets
 
 MAX_UNIT_BYTES = 8 << 20
 """A longer access unit is dropped.  No camera that the relay accepts makes one."""
@@ -40,9 +41,8 @@ class Sample(NamedTuple):
     keyframe: bool
     duration: int
     """In ticks where the packet itself states it (Opus), else 0."""
-    sps: bytes | None
-    pps: bytes | None
-    """With a keyframe: the latest parameter sets, from the keyframe itself or from before it."""
+    sets: Sets | None = None
+    """With a keyframe: the parameter sets in force, whenever they came; its own SPS is the first one."""
 
 
 class TrackGap(NamedTuple):
@@ -164,13 +164,14 @@ class OpusTrack(_Track):
             return
         duration = opus.samples(payload)
         timestamp = self._clock.extend(ticks)
-        self._complete(Sample(timestamp, arrival, payload, True, duration, None, None), out)
+        self._complete(Sample(timestamp, arrival, payload, True, duration), out)
 
 
 class H264Track(_Track):
     """H.264 of packetization-mode 1: an access unit ends with the marker bit or with the next timestamp."""
 
-    def __init__(self, window_ns: int) -> None:
+    def __init__(self, window_ns: int, sets: ParameterSets | None = None) -> None:
+        """`sets`: those in force already, from the offer or from an earlier connection; it is kept up to date."""
         super().__init__(window_ns)
         self._timestamp: int | None = None
         self._arrival = 0
@@ -182,8 +183,10 @@ class H264Track(_Track):
         self._pieces: list[bytes] | None = None
         self._bytes = 0
         self._damaged = False
-        self._sps: bytes | None = None
-        self._pps: bytes | None = None
+        self._sets = ParameterSets() if sets is None else sets
+        self._fresh: list[bytes] = []
+        """Sets that came in force since the last sample."""
+        self._first_slice = b""
         self._keyframe = self._pictured = self._marks = False
         self._ended = True
 
@@ -280,12 +283,11 @@ class H264Track(_Track):
             self._damaged, self._units = True, []
             return
         if kind <= IDR:
-            self._pictured = True
+            if not self._pictured:
+                self._pictured, self._first_slice = True, data
             self._keyframe = self._keyframe or kind == IDR
-        elif kind == SPS:
-            self._sps = data
-        elif kind == PPS:
-            self._pps = data
+        elif kind in (SPS, PPS) and self._sets.take(data):
+            self._fresh.append(data)
         self._units.append(len(data).to_bytes(4, "big"))
         self._units.append(data)
 
@@ -298,17 +300,19 @@ class H264Track(_Track):
                 self._lost = self._broken = 1
             self._pieces = None
         elif self._pictured and self._timestamp is not None:
-            sample = Sample(
-                self._clock.extend(self._timestamp),
-                self._arrival,
-                b"".join(self._units),
-                self._keyframe,
-                0,
-                self._sps if self._keyframe else None,
-                self._pps if self._keyframe else None,
-            )
-            self._complete(sample, out)
+            self._take_fresh_sets()
+            sets = (self._sets.sets(self._first_slice) or self._sets.sets()) if self._keyframe else None
+            data = b"".join(self._units)
+            self._complete(Sample(self._clock.extend(self._timestamp), self._arrival, data, self._keyframe, 0, sets), out)
         self._units = []
+
+    def _take_fresh_sets(self) -> None:
+        """Put sets that came alone, or in a picture that was lost, before this picture: it may be the first that uses them."""
+        missing = [unit for unit in self._fresh if unit not in self._units]
+        self._fresh.clear()
+        if missing:
+            at = 2 if self._units[1][0] & 31 == AUD else 0
+            self._units[at:at] = [part for unit in missing for part in (len(unit).to_bytes(4, "big"), unit)]
 
 
 def _begins_picture(payload: bytes) -> bool:

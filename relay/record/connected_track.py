@@ -25,6 +25,8 @@ class TappedStream(NamedTuple):
 
     ssrc: int | None
     track: int
+    sets: tuple[bytes, ...] = ()
+    """H.264 parameter sets in force when it began: those of the camera's offer, and those that it sent before."""
 
 
 @dataclass(slots=True)

@@ -4,17 +4,21 @@ Owns: where to cut, and when a keyframe is requested for it.  Must never know: M
 
 A fragment ends when its first sample is `fragment_seconds` old by the relay's clock, or when one more sample would make it
 longer than that on the timeline of the sample's track.  A segment ends at the first IDR after `segment_seconds`; from then on
-an IDR is requested once a second.  A new resolution, a new parameter set, or a camera that came back begins a new segment at
-its IDR.  Pictures before that IDR cannot be decoded and are not kept.  Each such segment is a new file, so a camera may force
-no more than one a second, after a first few; an IDR that would need another one is not kept, nor what depends on it.  Where
-video was negotiated, the first sound waits for the first IDR, so that a recording begins with both.  After `FIRST_IDR_NS` it
-begins with a segment of sound alone.
+an IDR is requested once a second.  A new resolution, a parameter set that the init segment does not hold, or a camera that came
+back begins a new segment at its IDR.  An init segment holds all parameter sets in force, so sets that repeat or take turns
+begin no segment.  Pictures before that IDR cannot be decoded and are not kept.  Each such segment is a new file, so a camera
+may force no more than one a second, after a first few; an IDR that would need another one is not kept, nor what depends on it.
+Where video was negotiated, the first sound waits for the first IDR, so that a recording begins with both.  After
+`FIRST_IDR_NS` it begins with a segment of sound alone.
 """
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from relay.base.allowance import Allowance
+from relay.base.errors import TheirError
+from relay.rtp.h264 import parse_sps
+from relay.rtp.parameter_sets import Sets
 
 SECOND = 1_000_000_000
 REQUEST_PERIOD_NS = SECOND
@@ -43,11 +47,17 @@ class Placed(NamedTuple):
 
 
 class InitParameters(NamedTuple):
-    """The contents of an init segment; parameter sets are None where there is no video."""
+    """The contents of an init segment; `sets` is None where there is no video."""
 
-    sps: bytes | None
-    pps: bytes | None
+    sets: Sets | None
     audio: bool
+
+    def serves(self, fresh: "InitParameters") -> bool:
+        """Return whether an init segment with these contents serves pictures that need `fresh`."""
+        if self.sets is None or fresh.sets is None:
+            return self == fresh
+        same = self.audio == fresh.audio and set(self.sets.units) >= set(fresh.sets.units)
+        return same and (self.sets.sps[0] == fresh.sets.sps[0] or _size(self.sets.sps[0]) == _size(fresh.sets.sps[0]))
 
 
 @dataclass(slots=True)
@@ -91,7 +101,7 @@ class Cutter:
     @property
     def needs_keyframe(self) -> bool:
         """Whether no picture can be kept before the next IDR."""
-        undecodable = self._parameters is None or self._parameters.sps is None or self._restart or self._skipping
+        undecodable = self._parameters is None or self._parameters.sets is None or self._restart or self._skipping
         return self.has_video and undecodable
 
     def restart(self, *, has_video: bool, has_audio: bool) -> None:
@@ -109,13 +119,13 @@ class Cutter:
     def _lacks_sound(self) -> bool:
         return self._has_audio and self._parameters is not None and not self._parameters.audio
 
-    def keeps(self, keyframe: bool, sps: bytes | None, pps: bytes | None) -> bool:
+    def keeps(self, keyframe: bool, sets: Sets | None) -> bool:
         """Return whether an access unit can be kept: pictures before the first IDR of a segment cannot be decoded."""
-        return not self.needs_keyframe or (keyframe and self._parameters_of(sps, pps) is not None)
+        return not self.needs_keyframe or (keyframe and self._parameters_of(sets) is not None)
 
-    def forces_too_much(self, keyframe: bool, sps: bytes | None, pps: bytes | None, now: int) -> bool:
+    def forces_too_much(self, keyframe: bool, sets: Sets | None, now: int) -> bool:
         """Return whether an access unit that can be kept would begin another segment, so soon that it must not."""
-        fresh = self._parameters_of(sps, pps) if keyframe else None
+        fresh = self._parameters_of(sets) if keyframe else None
         return fresh is not None and self._is_forced(fresh, now) and not self._forced.has(now / SECOND)
 
     def skip(self) -> None:
@@ -126,10 +136,10 @@ class Cutter:
         """Return whether sound can be kept: the open segment may have no sound track."""
         return self._parameters is None or self._parameters.audio
 
-    def video(self, sample: Placed, sps: bytes | None, pps: bytes | None, now: int) -> list[Fragment]:
+    def video(self, sample: Placed, sets: Sets | None, now: int) -> list[Fragment]:
         """Take an access unit that can be kept; return the fragments that it ended."""
         out: list[Fragment] = []
-        if sample.keyframe and (fresh := self._parameters_of(sps, pps)) is not None:
+        if sample.keyframe and (fresh := self._parameters_of(sets)) is not None:
             self._skipping = False
             if self._is_forced(fresh, now):
                 self._forced.take(now / SECOND)
@@ -163,7 +173,7 @@ class Cutter:
         """End the open fragment and return it."""
         out: list[Fragment] = []
         if self._parameters is None and self._waiting:
-            self._begin_segment(InitParameters(None, None, audio=True), self._waiting[0].arrival)
+            self._begin_segment(InitParameters(None, audio=True), self._waiting[0].arrival)
         self._close(out)
         return out
 
@@ -175,16 +185,13 @@ class Cutter:
         self._requested_at = now
         return True
 
-    def _parameters_of(self, sps: bytes | None, pps: bytes | None) -> InitParameters | None:
-        """Return the parameters for an IDR: its own parameter sets, else those of the open segment; None without any."""
-        if sps is not None and pps is not None:
-            return InitParameters(sps, pps, self._has_audio)
-        if self._parameters is None or self._parameters.sps is None:
-            return None
-        return InitParameters(sps or self._parameters.sps, pps or self._parameters.pps, self._has_audio)
+    def _parameters_of(self, sets: Sets | None) -> InitParameters | None:
+        """Return the parameters for an IDR: the sets in force, else those of the open segment; None without any."""
+        sets = sets or (self._parameters.sets if self._parameters is not None else None)
+        return None if sets is None else InitParameters(sets, self._has_audio)
 
     def _segment_is_due(self, fresh: InitParameters, now: int) -> bool:
-        return self._is_over(now) or self._restart or fresh != self._parameters
+        return self._is_over(now) or self._restart or self._parameters is None or not self._parameters.serves(fresh)
 
     def _is_forced(self, fresh: InitParameters, now: int) -> bool:
         """Return whether an IDR begins a segment before the last one is over.  The first of a recording is not forced."""
@@ -211,7 +218,7 @@ class Cutter:
         """Begin a segment of sound alone where the first IDR is late, where there is no video, or where too much waits."""
         is_late = now - self._waiting[0].arrival >= FIRST_IDR_NS
         if not self.has_video or is_late or self._waiting_bytes > MAX_FRAGMENT_BYTES:
-            self._begin_segment(InitParameters(None, None, audio=True), now)
+            self._begin_segment(InitParameters(None, audio=True), now)
 
     def _add(self, sample: Placed, video: bool, now: int, out: list[Fragment]) -> None:
         current = self._open
@@ -243,6 +250,14 @@ class Cutter:
         if self._open is not None:
             out.append(self._open)
             self._open = None
+
+
+def _size(sps: bytes) -> tuple[int, int] | None:
+    try:
+        parsed = parse_sps(sps)
+    except TheirError:
+        return None
+    return parsed.width, parsed.height
 
 
 def durations(samples: list[Placed], typical: int) -> list[int]:

@@ -19,6 +19,7 @@ from relay.record.connected_track import AUDIO, CLOCKS, PAUSE_NS, VIDEO, Connect
 from relay.record.cut import Cutter, Fragment, InitParameters, Placed
 from relay.record.gaps import GapCause, GapSums, MediaGap, RelayDrops
 from relay.record.timeline import Fix, Timeline
+from relay.rtp.parameter_sets import ParameterSets
 
 SECOND = 1_000_000_000
 MIN_TRACK_GAP_NS = SECOND // 10
@@ -71,6 +72,8 @@ class Line:
         self._sources: dict[int, ConnectedTrack] = {}
         """By SSRC: the tracks of which a packet has come on this connection."""
         self._connected = False
+        self._sets = ParameterSets()
+        """H.264 parameter sets in force; a camera that comes back need not send them again."""
         self._cutter: Cutter | None = None
         self._floors = {VIDEO: 0, AUDIO: 0}
         self._overflow = 0
@@ -106,7 +109,7 @@ class Line:
         known = {source.track for source in self._sources.values()}
         for stream in streams:
             if stream.ssrc is not None and stream.track not in known:
-                self._sources[stream.ssrc] = self._join(stream.ssrc, stream.track, now, reconnected=reconnected)
+                self._sources[stream.ssrc] = self._join(stream.ssrc, stream, now, reconnected=reconnected)
         self._announce(wanted, begins_again=reconnected or any(source.track == VIDEO for source in gone))
         return self._summed(out) + self._keyframe_requests(now)
 
@@ -122,10 +125,12 @@ class Line:
         elif has_audio:
             self._cutter.expect_sound()
 
-    def _join(self, ssrc: int, track: int, now: int, *, reconnected: bool) -> ConnectedTrack:
+    def _join(self, ssrc: int, stream: TappedStream, now: int, *, reconnected: bool) -> ConnectedTrack:
         """Return a track whose RTP stream has just become known."""
-        window = self._settings.reorder_ns
-        assembler = H264Track(window) if track == VIDEO else OpusTrack(window)
+        window, track = self._settings.reorder_ns, stream.track
+        if stream.sets:
+            self._sets = ParameterSets(stream.sets)
+        assembler = H264Track(window, self._sets) if track == VIDEO else OpusTrack(window)
         timeline = Timeline(CLOCKS[track], self._origin, self._floors[track])
         source = ConnectedTrack(ssrc, track, assembler, timeline, now)
         if track in self._kept:
@@ -304,7 +309,7 @@ class Line:
         self._skipped_time(source, placed, gaps)
         out += gaps
         if source.track == VIDEO:
-            out += self._cutter.video(placed, sample.sps, sample.pps, now)
+            out += self._cutter.video(placed, sample.sets, now)
         else:
             out += self._cutter.audio(placed, now)
         source.kept(sample, time)
@@ -321,7 +326,7 @@ class Line:
     def _keeps(self, source: ConnectedTrack, sample: Sample, now: int) -> bool:
         """Return whether a sample can be kept; where it cannot, its track's gap grows."""
         assert self._cutter is not None
-        sets = sample.keyframe, sample.sps, sample.pps
+        sets = sample.keyframe, sample.sets
         if not (self._cutter.keeps(*sets) if source.track == VIDEO else self._cutter.keeps_sound()):
             source.note_gap(sample.arrival, sample.arrival, "reconnect", "before a keyframe")
             return False

@@ -162,7 +162,7 @@ class Remuxer:
         if not self._sound or container.streams.audio:
             self._open(list(container.streams))
             return
-        with av.open(io.BytesIO(Muxer(InitParameters(None, None, audio=True)).init), "r", format="mp4") as opus:
+        with av.open(io.BytesIO(Muxer(InitParameters(None, audio=True)).init), "r", format="mp4") as opus:
             self._open([*container.streams, opus.streams.audio[0]])
 
     def _open(self, streams: list[Stream]) -> None:

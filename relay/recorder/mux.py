@@ -109,15 +109,15 @@ def _full(kind: bytes, version: int, flags: int, body: bytes) -> bytes:
 def _init_segment(parameters: InitParameters) -> bytes:
     sink = io.BytesIO()
     container = av.open(sink, "w", format="mp4", options=_OPTIONS)
-    if parameters.sps is not None and parameters.pps is not None:
-        width, height = _size(parameters.sps)
+    if parameters.sets is not None:
+        width, height = _size(parameters.sets.sps[0])
         video = container.add_mux_stream("h264", width=width, height=height, time_base=_BASES[VIDEO])
         video.id = VIDEO
     if parameters.audio:
         audio = container.add_stream("libopus", rate=CLOCKS[AUDIO])
         audio.id = AUDIO
-    if parameters.sps is not None and parameters.pps is not None:
-        packet = av.Packet(_START_CODE + parameters.sps + _START_CODE + parameters.pps)
+    if parameters.sets is not None:
+        packet = av.Packet(b"".join(_START_CODE + unit for unit in parameters.sets.units))
         packet.stream, packet.time_base, packet.is_keyframe = video, _BASES[VIDEO], True
         packet.pts = packet.dts = 0
         packet.duration = _TYPICAL[VIDEO]

@@ -17,6 +17,7 @@ from relay.record.line import AUDIO, VIDEO, KeyframeRequest, Line, LineSettings,
 from relay.record.wall_clock import WallClock
 from relay.recorder.jobs import EndJob, FragmentJob, GapJob, Job, Progress
 from relay.recorder.mux import Muxer
+from relay.rtp.parameter_sets import offered_sets
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,12 @@ class Recording:
     def open(self, tap: TapOpen, now: int) -> None:
         """The camera connected, connected again, or one of its tracks began or has another RTP stream."""
         self.lost_since = self._promised = None
-        streams = [TappedStream(track.ssrc, VIDEO if track.kind == "video" else AUDIO) for track in tap.tracks]
+        streams = [
+            TappedStream(track.ssrc, VIDEO, tap.sets or offered_sets(track.fmtp))
+            if track.kind == "video"
+            else TappedStream(track.ssrc, AUDIO)
+            for track in tap.tracks
+        ]
         self._handle(self._line.open(streams, now), now)
 
     def packets(self, tap: TapPackets, now: int) -> None:

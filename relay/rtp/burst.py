@@ -60,9 +60,9 @@ class MediaPacket:
         self.payload = payload
         self.arrival = arrival
         self.keyframe = keyframe
-        """A decoder may start in the access unit that this packet belongs to."""
+        """Begins a picture in which a decoder may start."""
         self.idr = idr
-        """Belongs to the access unit of an IDR picture."""
+        """Belongs to the access unit of such a picture, or carries parameter sets."""
         self.droppable = droppable
         """No other picture refers to this one."""
 

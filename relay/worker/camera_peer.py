@@ -318,6 +318,7 @@ class CameraPeer:
         if best is not None and self._best is not None and best is not self._best:
             best.keyframes.want(self._clock.monotonic())
         self._best = best
+        feed.sets = None if best is None else best.pictures.sets
         streams = {"video": best, "audio": self.source.audio}
         ssrcs = {kind: None if stream is None else stream.ssrc for kind, stream in streams.items()}
         tracks = tuple(

@@ -33,6 +33,7 @@ from relay.channel.messages import (
     TapSender,
     Track,
 )
+from relay.rtp.parameter_sets import ParameterSets
 from relay.worker.held_back import HeldBack, WaitingRoom
 
 RETRY_SECONDS = 0.25
@@ -68,6 +69,7 @@ class TapFeed:
         "lost",
         "pending",
         "recording",
+        "sets",
         "tracks",
         "waiting",
         "waiting_bytes",
@@ -81,6 +83,8 @@ class TapFeed:
         """Whether the recording's signed start is durable; before, no viewer is shown anything (LIV-02)."""
         self.camera = camera
         self.tracks: tuple[Track, ...] = ()
+        self.sets: ParameterSets | None = None
+        """The camera's parameter sets in force."""
         self.announced: tuple[Track, ...] | None = None
         """The streams that the recorder knows; None before any."""
         self.lost = 0
@@ -220,7 +224,7 @@ class Tap:
     def switch(self, feed: TapFeed, by: TapFeed) -> None:
         """Feed another recording from now on: send the packets taken so far; those that cannot be sent are lost to both."""
         self.flush(feed)
-        by.tracks = feed.tracks
+        by.tracks, by.sets = feed.tracks, feed.sets
         if feed.held_back is not None:
             by.lost += feed.held_back.drop()
             feed.held_back = None
@@ -271,7 +275,8 @@ class Tap:
 
     def _ready(self, feed: TapFeed, tracks: tuple[Track, ...]) -> bool:
         if feed.announced != tracks:
-            feed.announced = tracks if self._post(TapOpen(feed.recording, feed.camera, tracks)) else None
+            sets = feed.sets.units if feed.sets is not None else ()
+            feed.announced = tracks if self._post(TapOpen(feed.recording, feed.camera, tracks, sets)) else None
         if feed.announced and feed.lost and self._post(TapLost(feed.recording, feed.lost)):
             feed.lost = 0
         if feed.announced and feed.drops is not None and self._post(replace(feed.drops, recording=feed.recording)):

@@ -24,7 +24,6 @@ OWED = {
     "a marker on each of four slices",
     "a marker on each unit",
     "markers now and then",
-    "sets in the offer only",
     "sets and IDR in one unit with start codes",
 }
 """What the recorder does not do yet."""

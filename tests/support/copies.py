@@ -24,6 +24,7 @@ from relay.evidence.seal import encrypt_fragment, sha256
 from relay.record.cut import Fragment, InitParameters, Placed
 from relay.recorder.derive import derive
 from relay.recorder.mux import Muxer
+from relay.rtp.parameter_sets import Sets
 from tests.support.recordings import RECORDING_KEY, SECOND, T0, Built, session, start_record
 from tests.support.rtp_source import annexb_units, encode_audio
 
@@ -83,7 +84,7 @@ def recording(*, late_sound_ms: int = 0, other_sets: bool = False, silent: bool 
         segment, at = divmod(number, PER_SEGMENT)
         mine = shot[segment]
         if at == 0:
-            parameters = InitParameters(mine.sps, mine.pps, not silent)
+            parameters = InitParameters(Sets((mine.sps,), (mine.pps,)), not silent)
             muxer = Muxer(parameters)
             init = muxer.init
             _seal(built, writer, init, segment, number, init)

@@ -1,5 +1,7 @@
 """How long a stream waits for the rest of a picture."""
 
+import base64
+
 import pytest
 
 from relay.fanout.clocks import CameraClock
@@ -46,3 +48,68 @@ def test_sound_repairs_and_full_bursts_are_not_waited_with() -> None:
     for sequence in range(MAX_BURST_PACKETS):
         take(full, sequence, 1.0)
     assert full.gathering(1.0) == 0.0
+
+
+SPS, PPS, OTHER_PPS = bytes.fromhex("6742c01fda014016e840000003004000000c83c60ca8"), b"\x68\xce\x3c\x80", b"\x68\x58\x80"
+IDR, SLICE = b"\x65\xb8\x40", b"\x41\xe0\x40"
+
+
+def sent(into: Stream, pictures: list[tuple[bytes, ...]], first: int = 1) -> None:
+    """Take pictures, one unit a packet."""
+    number = first
+    for place, payloads in enumerate(pictures):
+        for payload in payloads:
+            packet = rtp.build(
+                payload_type=96, sequence=number, timestamp=3000 * (first + place), ssrc=7, marker=payload is payloads[-1]
+            )
+            assert into.receive(packet + payload, rtp.parse(packet + payload), 1.0)
+            number += 1
+
+
+def aggregated(*units: bytes) -> bytes:
+    return b"\x78" + b"".join(len(unit).to_bytes(2, "big") + unit for unit in units)
+
+
+def replayed(of: Stream) -> list[bytes]:
+    """The payloads that a late viewer is sent; their indices rise without a gap."""
+    packets = of.cache.replay()
+    assert [media.index for media in packets] == list(range(packets[0].index, packets[0].index + len(packets)))
+    return [media.payload for media in packets]
+
+
+def test_a_late_viewer_gets_the_sets_that_the_camera_sent_once_long_ago() -> None:
+    picture = stream()
+    sent(picture, [(aggregated(SPS, PPS), IDR), (OTHER_PPS, SLICE), (IDR,), (SLICE,)])
+    assert replayed(picture) == [SPS, PPS, OTHER_PPS, IDR, SLICE]
+    sent(picture, [(SPS, PPS, IDR)], 100)
+    assert replayed(picture) == [OTHER_PPS, SPS, PPS, IDR]
+
+
+def test_a_late_viewer_gets_the_sets_that_only_the_offer_has() -> None:
+    offer = f"packetization-mode=1;sprop-parameter-sets={base64.b64encode(SPS).decode()},{base64.b64encode(PPS).decode()}"
+    spec = TrackSpec(kind="video", mid="0", payload_type=96, clock_rate=90_000, fmtp=offer, nack=True)
+    picture = Stream(7, "", spec, CameraClock())
+    sent(picture, [(IDR,), (SLICE,)])
+    assert replayed(picture) == [SPS, PPS, IDR, SLICE]
+
+
+def test_sets_that_change_after_the_keyframe_do_not_replace_those_that_it_needs() -> None:
+    picture, other = stream(), b"\x68\xce\x06\xe2"
+    sent(picture, [(SPS, PPS, SLICE), (IDR,), (other, SLICE)])
+    assert replayed(picture) == [SPS, PPS, IDR, other, SLICE]
+
+
+def test_sets_without_an_idr_are_no_beginning() -> None:
+    """A camera may repeat its sets every second: a viewer that began there could decode nothing."""
+    picture = stream()
+    sent(picture, [(SPS, PPS, SLICE)])
+    assert picture.cache.replay() == []
+    picture.keyframes.want(1.0)
+    sent(picture, [(SPS, PPS, SLICE)], 100)
+    assert picture.keyframes.poll(1.0).value == "pli", "the wish for a keyframe is not answered by sets"
+
+
+def test_the_sets_of_a_keyframe_go_to_viewers_that_get_only_keyframes() -> None:
+    picture = stream()
+    sent(picture, [(SPS, PPS, IDR), (SLICE,)])
+    assert [media.idr for media in picture.pending] == [True, True, True, False]

@@ -4,9 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.record.cut import MAX_FRAGMENT_BYTES, Cutter, Fragment, Placed, durations
+from relay.rtp.parameter_sets import Sets
 
 MS = 1_000_000
-SPS, PPS = b"sps", b"pps"
+SETS = Sets((b"sps",), (b"pps",))
+OTHER = Sets((b"other",), (b"pps",))
 
 
 def cutter(segment_ms: int = 2000, *, video: bool = True, audio: bool = True) -> Cutter:
@@ -27,8 +29,8 @@ def play(cut: Cutter, until: int, *, keys: set[int], fps_ms: int = 40, sound_ms:
     for ms in range(0, until, 10):
         if ms % fps_ms == 0:
             key = ms in keys
-            if cut.keeps(key, SPS if key else None, PPS if key else None):
-                out += cut.video(frame(ms, key=key), SPS if key else None, PPS if key else None, ms * MS)
+            if cut.keeps(key, SETS if key else None):
+                out += cut.video(frame(ms, key=key), SETS if key else None, ms * MS)
         if ms % sound_ms == 0:
             out += cut.audio(sound(ms), ms * MS)
         out += cut.advance(ms * MS)
@@ -54,32 +56,32 @@ def test_segments_begin_with_an_idr_and_only_the_first_fragment_opens_them() -> 
 
 def test_keyframe_is_asked_before_the_segment_is_over_then_each_second() -> None:
     cut = cutter(2000)
-    cut.video(frame(0, key=True), SPS, PPS, 0)
+    cut.video(frame(0, key=True), SETS, 0)
     asked = [ms for ms in range(0, 4000, 100) if cut.keyframe_due(ms * MS)]
     assert asked == [1500, 2500, 3500]
 
 
 def test_new_parameter_sets_begin_a_new_segment_at_once() -> None:
     cut = cutter()
-    cut.video(frame(0, key=True), SPS, PPS, 0)
-    cut.video(frame(40, key=True), SPS, PPS, 40 * MS)
-    closed = cut.video(frame(80, key=True), b"other", PPS, 80 * MS)
+    cut.video(frame(0, key=True), SETS, 0)
+    cut.video(frame(40, key=True), SETS, 40 * MS)
+    closed = cut.video(frame(80, key=True), OTHER, 80 * MS)
     assert [(fragment.segment, len(fragment.video)) for fragment in closed] == [(0, 2)]
     (last,) = cut.flush()
-    assert (last.segment, last.opens, last.parameters.sps) == (1, True, b"other")
+    assert (last.segment, last.opens, last.parameters.sets) == (1, True, OTHER)
 
 
 def test_idr_without_parameter_sets_uses_those_of_its_segment() -> None:
     cut = cutter()
-    assert not cut.keeps(True, None, None)
-    cut.video(frame(0, key=True), SPS, PPS, 0)
-    assert cut.keeps(True, None, None)
-    assert cut.video(frame(40, key=True), None, None, 40 * MS) == []
+    assert not cut.keeps(True, None)
+    cut.video(frame(0, key=True), SETS, 0)
+    assert cut.keeps(True, None)
+    assert cut.video(frame(40, key=True), None, 40 * MS) == []
 
 
 def test_sound_waits_for_the_first_idr_so_that_both_begin_the_recording() -> None:
     out = play(cutter(10_000), 3000, keys={1200})
-    assert (out[0].segment, out[0].opens, out[0].parameters.sps) == (0, True, SPS)
+    assert (out[0].segment, out[0].opens, out[0].parameters.sets) == (0, True, SETS)
     assert (out[0].audio[0].time, out[0].video[0].time) == (0, 90 * 1200)
     assert {fragment.segment for fragment in out} == {0}
     assert [sample.time for fragment in out for sample in fragment.audio] == [48 * ms for ms in range(0, 3000, 20)]
@@ -87,7 +89,7 @@ def test_sound_waits_for_the_first_idr_so_that_both_begin_the_recording() -> Non
 
 def test_sound_does_not_wait_for_ever_for_the_first_idr() -> None:
     out = play(cutter(10_000), 4000, keys={3200})
-    assert (out[0].parameters.sps, out[0].audio[0].time) == (None, 0)
+    assert (out[0].parameters.sets, out[0].audio[0].time) == (None, 0)
     assert [sample.time for fragment in out for sample in fragment.audio] == [48 * ms for ms in range(0, 4000, 20)]
     first = next(fragment for fragment in out if fragment.video)
     assert (first.segment, first.opens, first.video[0].time) == (1, True, 90 * 3200)
@@ -95,12 +97,12 @@ def test_sound_does_not_wait_for_ever_for_the_first_idr() -> None:
 
 def test_camera_that_came_back_begins_a_new_segment_at_its_idr_while_sound_goes_on() -> None:
     cut = cutter()
-    cut.video(frame(0, key=True), SPS, PPS, 0)
+    cut.video(frame(0, key=True), SETS, 0)
     cut.restart(has_video=True, has_audio=True)
     assert cut.keyframe_due(10 * MS)
-    assert not cut.keeps(False, None, None)
+    assert not cut.keeps(False, None)
     cut.audio(sound(20), 20 * MS)
-    closed = cut.video(frame(40, key=True), SPS, PPS, 40 * MS)
+    closed = cut.video(frame(40, key=True), SETS, 40 * MS)
     assert [(fragment.segment, len(fragment.audio)) for fragment in closed] == [(0, 1)]
 
 
@@ -114,14 +116,14 @@ def test_recording_of_sound_alone_has_segments_too() -> None:
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 700), st.booleans()), max_size=150))
 def test_any_cadence_keeps_every_sample_once_and_in_order(steps: list[tuple[bool, int, bool]]) -> None:
     cut = cutter()
-    cut.video(frame(0, key=True), SPS, PPS, 0)
+    cut.video(frame(0, key=True), SETS, 0)
     out: list[Fragment] = []
     ms, pictures, sounds = 0, [0], []
     for is_video, later, key in steps:
         ms += later
         out += cut.advance(ms * MS)
         if is_video:
-            out += cut.video(frame(ms, key=key), SPS if key else None, PPS if key else None, ms * MS)
+            out += cut.video(frame(ms, key=key), SETS if key else None, ms * MS)
             pictures.append(90 * ms)
         else:
             out += cut.audio(sound(ms), ms * MS)
@@ -145,12 +147,12 @@ def test_a_camera_forces_one_segment_a_second_after_the_first_few() -> None:
     cut = cutter()
     begun = 0
     for number in range(1000):
-        now, sps = number * 10 * MS, SPS + bytes((number % 2,))
-        if cut.forces_too_much(True, sps, PPS, now):
+        now, sets = number * 10 * MS, Sets((b"sps" + bytes((number % 2,)),), SETS.pps)
+        if cut.forces_too_much(True, sets, now):
             cut.skip()
-            assert not cut.keeps(False, None, None), "a picture that depends on one that was not kept"
+            assert not cut.keeps(False, None), "a picture that depends on one that was not kept"
             continue
-        out = cut.video(Placed(number * 900, b"i", True, 0, now), sps, PPS, now)
+        out = cut.video(Placed(number * 900, b"i", True, 0, now), sets, now)
         begun += sum(fragment.opens for fragment in out)
     assert begun <= 1 + 3 + 10
 
@@ -158,9 +160,9 @@ def test_a_camera_forces_one_segment_a_second_after_the_first_few() -> None:
 def test_the_segment_that_is_due_is_never_refused_to_a_camera_that_forced_many() -> None:
     cut = cutter(segment_ms=2000)
     for number in range(4):
-        cut.video(Placed(number * 90, b"i", True, 0, number), SPS + bytes((number,)), PPS, number)
-    assert cut.forces_too_much(True, SPS, PPS, 5)
-    assert not cut.forces_too_much(True, SPS, PPS, 2000 * MS)
+        cut.video(Placed(number * 90, b"i", True, 0, number), Sets((bytes((number,)),), SETS.pps), number)
+    assert cut.forces_too_much(True, SETS, 5)
+    assert not cut.forces_too_much(True, SETS, 2000 * MS)
 
 
 def test_a_fragment_ends_before_it_gets_too_large() -> None:
@@ -169,7 +171,7 @@ def test_a_fragment_ends_before_it_gets_too_large() -> None:
     out = [
         fragment
         for number in range(9)
-        for fragment in cut.video(Placed(number * 90, large, number == 0, 0, number), SPS, PPS, number)
+        for fragment in cut.video(Placed(number * 90, large, number == 0, 0, number), SETS, number)
     ]
     assert [len(fragment.video) for fragment in out] == [3, 3]
     assert all(fragment.size <= MAX_FRAGMENT_BYTES for fragment in out)
@@ -180,3 +182,28 @@ def test_sound_that_waits_for_the_first_keyframe_does_not_wait_beyond_a_fragment
     for number in range(5):
         cut.audio(Placed(number, bytes(MAX_FRAGMENT_BYTES // 4), True, 960, number), number)
     assert [len(fragment.audio) for fragment in cut.flush()] == [5]
+
+
+def test_sets_that_repeat_or_take_turns_begin_no_segment_once_the_init_segment_holds_them() -> None:
+    both, turned = Sets((b"sps", b"sps2"), (b"pps", b"pps2")), Sets((b"sps2", b"sps"), (b"pps", b"pps2"))
+    cut = cutter(60_000)
+    closed = [
+        fragment
+        for number in range(20)
+        for fragment in cut.video(
+            frame(number * 500, key=True), (SETS, both, turned)[min(number, 1 + number % 2)], number * 500 * MS
+        )
+    ]
+    assert [fragment.segment for fragment in closed if fragment.opens] == [0, 1]
+    assert {fragment.parameters.sets for fragment in closed if fragment.segment == 1} == {both}
+
+
+def test_another_size_begins_a_segment_even_where_its_sets_are_known() -> None:
+    """An init segment says the size of its pictures."""
+    small = bytes.fromhex("6742c015da0507e84000000300400000078080")
+    large = bytes.fromhex("6742c01fda014016e840000003004000000c83c60ca8")
+    cut = cutter(60_000)
+    cut.video(frame(0, key=True), Sets((small, large), (b"pps",)), 0)
+    cut.video(frame(900, key=True), Sets((large, small), (b"pps",)), 900 * MS)
+    (last,) = cut.flush()
+    assert (last.segment, last.opens) == (1, True)

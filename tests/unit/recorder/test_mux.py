@@ -16,6 +16,7 @@ from relay.evidence.seal import sample_digest
 from relay.record.cut import Fragment, InitParameters, Placed
 from relay.record.line import Line, LineSettings, TappedStream
 from relay.recorder.mux import Muxed, Muxer
+from relay.rtp.parameter_sets import Sets
 from tests.support.rtp_source import AUDIO_SSRC, VIDEO_SSRC, Timed, encode_audio, encode_video, interleave, scene, video
 from tests.support.rtp_source import audio as sound
 
@@ -122,7 +123,7 @@ def test_size_of_the_picture_is_in_the_init_segment() -> None:
 @pytest.mark.parametrize("sps", [b"", b"\x67", b"\x67\xff\xff\xff\xff", b"\x67\x42\x00\x1f"])
 def test_parameter_sets_that_say_nothing_are_refused(sps: bytes) -> None:
     with pytest.raises(OurError):
-        Muxer(InitParameters(sps, b"\x68\xce", True))
+        Muxer(InitParameters(Sets((sps,), (b"\x68\xce",)), True))
 
 
 def test_time_beyond_32_bits_is_written_whole() -> None:
