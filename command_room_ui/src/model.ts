@@ -17,6 +17,9 @@ export type SourceState = (typeof SOURCE_STATES)[number];
 export const REC_STATES = ["none", "waiting", "recording", "stalled", "full"] as const;
 export type RecState = (typeof REC_STATES)[number];
 
+export const STREAM_WARNINGS = ["b_frames"] as const satisfies live.CameraState["warnings"];
+export type StreamWarning = (typeof STREAM_WARNINGS)[number];
+
 export const DISK_STATES = ["ok", "stalled", "full", "gone"] as const;
 
 /** The disk of the recordings; `fullInS` at the present rate, null while it does not fill. */
@@ -56,6 +59,8 @@ export interface Camera {
   readonly width: number | null;
   readonly height: number | null;
   readonly lastFrameAge: number | null;
+  /** What its encoder does that spoils live pictures; a word that this page does not know is left out. */
+  readonly warnings: readonly StreamWarning[];
   readonly clockOffsetMs: number | null;
   readonly clockUncertaintyMs: number | null;
   /** The shortest time that camera to relay took; null where the camera's clock is unknown. */
@@ -209,6 +214,7 @@ export function readCamera(value: unknown): Camera {
     width: numberOr(from, "width", null),
     height: numberOr(from, "height", null),
     lastFrameAge: numberOr(from, "last_frame_age", null),
+    warnings: list(from, "warnings", String).flatMap((word) => STREAM_WARNINGS.filter((known) => known === word)),
     clockOffsetMs: numberOr(from, "clock_offset_ms", null),
     clockUncertaintyMs: numberOr(from, "clock_uncertainty_ms", null),
     uplinkMs: numberOr(from, "uplink_ms", null),

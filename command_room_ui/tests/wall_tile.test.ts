@@ -110,6 +110,14 @@ describe("a tile", () => {
     expect(await shown({ ...LIVE, leg }, false)).toContain("IMAGES CLÉS UNIQUEMENT");
   });
 
+  it("says that live pictures may stutter, and on a large tile what to set on the encoder", async () => {
+    const shaky = { ...LIVE, camera: camera("a", { warnings: ["b_frames", "of the future"] }) };
+    expect(await shown(shaky, false)).toContain("⚠ direct saccadé (B-frames)");
+    expect(await shown(shaky, true)).toContain("Désactiver les B-frames dans son encodeur");
+    expect(await shown({ ...shaky, fresh: false }, true)).not.toContain("B-frames");
+    expect(await shown(LIVE, true)).not.toContain("B-frames");
+  });
+
   it.each([true, false])("says when the transmission ends, and offers to confirm it (large: %s)", async (large) => {
     const asked: string[] = [];
     tile.addEventListener("confirm-wanted", (event) => asked.push((event as CustomEvent<string>).detail));

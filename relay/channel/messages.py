@@ -38,6 +38,9 @@ Layer: TypeAlias = Literal["high", "low", "key"]
 
 SourceState: TypeAlias = Literal["connecting", "live", "frozen", "lost", "ended"]
 
+StreamWarning: TypeAlias = Literal["b_frames"]
+"""What a camera's encoder does that spoils live pictures: `b_frames`: they may stutter, the recording is whole."""
+
 
 # --- control -> worker ------------------------------------------------------------------------------------------------
 
@@ -290,6 +293,7 @@ class SourceReport(Message, frozen=True):
     viewers: int
     last_frame_age: float
     layers: int
+    warnings: tuple[StreamWarning, ...] = ()
 
 
 class LegReport(Message, frozen=True):

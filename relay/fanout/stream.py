@@ -274,13 +274,14 @@ class Pictures:
         "_b_slices",
         "_cache",
         "_key_timestamp",
+        "_is_in_order",
         "_keyframes",
         "_slice_timestamp",
-        "are_reordered",
         "droppable",
         "height",
         "keyed_at",
         "malformed",
+        "reordered_at",
         "sets",
         "width",
     )
@@ -294,12 +295,14 @@ class Pictures:
         """Pictures seen that no other refers to."""
         self.keyed_at = 0.0
         """When the last keyframe began to arrive."""
-        self.are_reordered = False
-        """B pictures were seen: such a stream cannot be shown with low delay and is refused."""
+        self.reordered_at: float | None = None
+        """When the last B picture came of a stream whose pictures are shown in another order than they come."""
         self.malformed = 0
         self._cache = cache
         self._keyframes = keyframes
         self._b_slices = 0
+        self._is_in_order = False
+        """The parameter set says that pictures are shown in the order in which they come, B pictures too."""
         self._key_timestamp: int | None = None
         self._slice_timestamp: int | None = None
 
@@ -329,11 +332,12 @@ class Pictures:
         if media.timestamp != self._slice_timestamp:
             self._slice_timestamp = media.timestamp
             if first_byte in h264.B_SLICE_FIRST_BYTES:
-                self._count_b_slice()
+                self._take_b_slice(media.arrival)
 
-    def _count_b_slice(self) -> None:
+    def _take_b_slice(self, now: float) -> None:
         self._b_slices += 1
-        self.are_reordered = self._b_slices >= _B_SLICES_BELIEVED
+        if self._b_slices >= _B_SLICES_BELIEVED and not self._is_in_order:
+            self.reordered_at = now
 
     def _inspect_units(self, media: MediaPacket, now: float) -> None:
         try:
@@ -356,7 +360,7 @@ class Pictures:
         if found.slice is not None and media.timestamp != self._slice_timestamp:
             self._slice_timestamp = media.timestamp
             if h264.is_b_slice(found.slice):
-                self._count_b_slice()
+                self._take_b_slice(now)
 
     def _measure(self, sps: bytes) -> None:
         try:
@@ -365,6 +369,7 @@ class Pictures:
             self.malformed += 1
             return
         self.width, self.height = parsed.width, parsed.height
+        self._is_in_order = parsed.reorder is False
 
 
 class Stream:

@@ -73,6 +73,7 @@ class CameraStates:
             width=report.width if report is not None else 0,
             height=report.height if report is not None else 0,
             last_frame_age=report.last_frame_age if report is not None else None,
+            warnings=report.warnings if report is not None else (),
         )
 
     def _clock_of(self, camera: str, report: SourceReport | None) -> tuple[float | None, float | None]:

@@ -29,14 +29,13 @@ from relay.fanout.tracks import TrackSpec
 from relay.rtp.burst import MediaPacket
 from relay.transport.port import Peer
 from relay.transport.sdp import MediaIn, PublisherAnswer
+from relay.worker.stream_warnings import StreamWarnings
 from relay.worker.tap import Tap, TapFeed
 
 FROZEN_SECONDS = 1.5
 """Without a media packet for so long a connected camera counts as frozen."""
 LAYER_SILENT_SECONDS = 1.5
 """Silence after which a layer counts as no longer sent: browsers stop the large one where their network is too narrow."""
-B_FRAMES = "the stream has B-frames, which cannot be shown with low delay: turn them off in the camera's encoder"
-
 FEEDBACK_SECONDS = 0.004
 """Between two looks at the feedback that is due, while packets come."""
 
@@ -139,6 +138,7 @@ class CameraPeer:
         """Drops of which the tap knows."""
         self._drops_noted_at = self.since_mono
         self._last_video: float | None = None
+        self._warnings = StreamWarnings(request.camera)
         self._reported = (0, 0, 0, 0)
         self._reported_at = clock.monotonic()
 
@@ -166,9 +166,6 @@ class CameraPeer:
         """Hand over the packets of this drain: to the legs first, then to the tap; then send the camera its feedback."""
         touched, self._touched = self._touched, {}
         for stream in touched:
-            if stream.pictures.are_reordered:
-                self.close("ended", B_FRAMES)
-                return
             self._serve(stream, now)
         if self.feed is not None and (len(self.feed.pending) >= TAP_BATCH or not self.feed.is_open):
             self._tap.flush(self.feed)
@@ -379,6 +376,7 @@ class CameraPeer:
             viewers=viewers,
             last_frame_age=now - self._last_video if self._last_video is not None else -1.0,
             layers=len(self.source.layers),
+            warnings=self._warnings.of(self.source.layers.values(), now),
         )
 
     def _clock_offset(self, now: float) -> float | None:

@@ -221,11 +221,19 @@ async def test_losses_on_the_way_to_the_viewer_are_resent(line: Line) -> None:
         await watching.picture()
 
 
-async def test_a_stream_with_b_frames_is_closed_with_the_reason(line: Line) -> None:
-    async with camera(line, "cam", film(2, bframes=2)):
-        await until(lambda: [fact for fact in line.of(m.PublisherState) if fact.state == "ended"])
-        assert "B-frames" in line.of(m.PublisherState)[-1].reason
-    assert line.recorder.of(m.TapClose)[-1].reason == "stopped"
+async def test_a_stream_with_b_frames_is_shown_and_recorded_and_its_operator_warned(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with camera(line, "cam", film(2, bframes=2)), viewer(line, "v") as watching:
+        await line.assign("v", 0, "cam", "view-1")
+        await watching.picture()
+        await until(lambda: any(source.warnings for report in line.of(m.WorkerReport) for source in report.sources))
+        (source,) = line.of(m.WorkerReport)[-1].sources
+        assert (source.state, source.warnings) == ("live", ("b_frames",))
+        await until(lambda: line.recorder.packets > 60)
+    warned = [record.getMessage() for record in caplog.records if "B-frames" in record.getMessage()]
+    assert len(warned) == 1
+    assert "camera cam" in warned[0]
 
 
 async def test_a_camera_that_hangs_up_is_lost_and_its_recording_waits(line: Line) -> None:

@@ -111,7 +111,7 @@ export class WallTile extends LocalizedElement {
       ${live ? this.#delay(view) : nothing}
       ${live && view.stats !== null ? html`<span data-testid="bitrate">${t("tile.bitrate", { kbps: Math.round(view.stats.kbps) })}</span>` : nothing}
       ${live && view.stats !== null ? html`<span data-testid="loss" class=${view.stats.loss > 0.02 ? "warn" : ""}>${t("tile.loss", { percent: decimal(view.stats.loss * 100, 1) })}</span>` : nothing}
-      ${this.#limits(view)}
+      ${this.#limits(view)} ${this.#warnings(view, "help")}
     </div>`;
   }
 
@@ -119,7 +119,7 @@ export class WallTile extends LocalizedElement {
   #shortFigures(view: TileView): TemplateResult {
     const broken = view.fresh && isBroken(view.camera);
     return html`<div class="bottom">
-      ${broken ? this.#recording(view) : nothing} ${this.#limits(view)}
+      ${broken ? this.#recording(view) : nothing} ${this.#limits(view)} ${this.#warnings(view, "short")}
     </div>`;
   }
 
@@ -128,6 +128,15 @@ export class WallTile extends LocalizedElement {
     return html`${view.audible ? html`<span class="heard" data-testid="heard">♪ ${t("tile.heard")}</span>` : nothing}
       ${key ? html`<span class="warn">⚠ ${t("tile.keyOnly")}</span>` : nothing}
       ${!key && view.leg?.limited ? html`<span class="warn">⚠ ${t("tile.limited")}</span>` : nothing}`;
+  }
+
+  /** What the camera's encoder does that spoils live pictures; a large tile also says what to set. */
+  #warnings({ camera, fresh }: TileView, form: "short" | "help"): readonly TemplateResult[] {
+    const words = fresh && camera !== null ? camera.warnings : [];
+    return words.map(
+      (word) =>
+        html`<span class="warn" title=${t(`warning.${word}.help`)} data-testid="warning">⚠ ${t(`warning.${word}.${form}`)}</span>`,
+    );
   }
 
   #delay(view: TileView): TemplateResult {

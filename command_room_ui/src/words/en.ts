@@ -142,6 +142,10 @@ export const en: Catalogue = {
   "cause.camera_idle": "camera available, no transmission",
   "cause.stalled": "no more frames received",
 
+  "warning.b_frames.short": "live may stutter (B-frames)",
+  "warning.b_frames.help":
+    "The camera sends B-frames: the recording is whole, live pictures may stutter. Turn B-frames off in its encoder (profile Baseline, or B-frames = 0).",
+
   "rec.none": "NOT RECORDED",
   "rec.waiting": "REC waiting",
   "rec.recording": "REC",

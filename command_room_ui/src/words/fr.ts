@@ -142,6 +142,10 @@ export const fr = {
   "cause.camera_idle": "caméra disponible, aucune transmission",
   "cause.stalled": "plus aucune image reçue",
 
+  "warning.b_frames.short": "direct saccadé (B-frames)",
+  "warning.b_frames.help":
+    "La caméra envoie des B-frames : l'enregistrement est complet, le direct peut saccader. Désactiver les B-frames dans son encodeur (profil Baseline, ou B-frames = 0).",
+
   "rec.none": "NON ENREGISTRÉ",
   "rec.waiting": "REC en attente",
   "rec.recording": "REC",

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -203,12 +204,21 @@ def test_a_probe_of_padding_holds_its_number_and_carries_nothing() -> None:
     assert rtp.parse(camera.tapped[-1]).sequence == 2
 
 
-def test_b_pictures_are_noticed() -> None:
+IN_ORDER = bytes.fromhex("6742c00dda0507e840000003004000000ca3c50aa8")
+MAY_REORDER = bytes.fromhex("674d400deca0a0fd080000030008000003019078a14cb0")
+"""Parameter sets of x264 for 320 by 240: pictures are shown as they come, or not."""
+B_SLICE = b"\x01\xa8" + b"s" * 20
+
+
+@pytest.mark.parametrize(("sps", "is_reordered"), [(b"", True), (MAY_REORDER, True), (IN_ORDER, False)])
+def test_b_pictures_are_noticed_where_pictures_are_shown_in_another_order(sps: bytes, is_reordered: bool) -> None:
     camera = Camera(VIDEO)
-    b_slice = b"\x01\xa8" + b"s" * 20
-    for sequence in range(1, 4):
-        stream = camera.sends(sequence, b_slice)
-    assert stream.pictures.are_reordered
+    if sps:
+        camera.sends(1, sps)
+    for sequence in range(2, 5):
+        stream = camera.sends(sequence, B_SLICE, now=float(sequence))
+    assert stream.pictures.reordered_at == (4.0 if is_reordered else None)
+    assert len(stream.take()) == (4 if sps else 3)
 
 
 def test_a_camera_that_starts_anew_with_another_ssrc_replaces_its_picture() -> None:
