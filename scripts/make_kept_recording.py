@@ -12,11 +12,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from relay.evidence.chain import VERSION
 from relay.evidence.seal import key_id
 from relay.evidence.verify import verify
 from tests.support.recordings import LONGTERM, RECORDING_KEY, Built, build
 
-SCRIPT = "SIPPPGKPPIPAPE"
+SCRIPTS = {1: "SIPPPGKPPIPAPE", 2: "SIPPPGKPPIPAPE", 3: "SIPPPCGKPPIlpPsVVVAPCE"}
+SCRIPT = SCRIPTS[VERSION]
 
 
 def write(built: Built, folder: Path) -> None:

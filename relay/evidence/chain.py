@@ -17,16 +17,18 @@ from dataclasses import dataclass
 
 from relay.base.errors import Kind, TheirError
 from relay.evidence.records import (
-    BODY_BY_TYPE,
+    BODIES,
     TYPE_OF,
     Body,
     Cause,
     ClockMap,
+    Correction,
     End,
     Gap,
     KeyRollover,
     Link,
     Original,
+    Point,
     Reason,
     Recovery,
     Start,
@@ -53,11 +55,13 @@ __all__ = [
     "Cause",
     "ChainWriter",
     "ClockMap",
+    "Correction",
     "End",
     "Gap",
     "KeyRollover",
     "Link",
     "Original",
+    "Point",
     "Reason",
     "Record",
     "Recovery",
@@ -78,8 +82,9 @@ __all__ = [
 ]
 
 MAGIC = b"BCRCHAIN"
-VERSION = 2
-"""The version that is written.  Since version 2 a session certificate lives a day at most (FORMAT.md §7.2)."""
+VERSION = 3
+"""The version that is written.  Since version 2 a session certificate lives a day at most (FORMAT.md §7.2).  Since version 3
+there are corrections of clocks, and four more causes of gaps."""
 PREAMBLES = {version: MAGIC + version.to_bytes(2, "big") for version in DOMAIN_RECORDS}
 PREAMBLE = PREAMBLES[VERSION]
 MAX_RECORD = 1 << 16
@@ -124,7 +129,9 @@ def frame(sequence: int, previous: bytes, body: Body, signer: Signer, version: i
     out.append(TYPE_OF[type(body)])
     _SEQUENCE.write(out, sequence)
     _PREVIOUS.write(out, previous)
-    BODY_BY_TYPE[TYPE_OF[type(body)]].write(out, body)
+    if (layout := BODIES[version].get(TYPE_OF[type(body)])) is None:
+        raise ValueError(f"no {type(body).__name__} in format version {version}")
+    layout.write(out, body)
     length = len(out) - _LENGTH + SIGNATURE
     if length > MAX_RECORD:
         raise ValueError(f"record of {length} bytes")
@@ -145,12 +152,12 @@ def parse_record(data: bytes, position: int = 0, version: int = VERSION) -> Reco
     if int.from_bytes(cursor.take(_LENGTH), "big") != len(data) - _LENGTH or len(data) < _LENGTH + 1 + SIGNATURE:
         raise cursor.fail("length does not match the record")
     code = cursor.take(1)[0]
-    if code not in BODY_BY_TYPE:
+    if code not in BODIES[version]:
         raise cursor.fail(f"unknown record type {code}")
     inner = Cursor(data[:-SIGNATURE], position)
     inner.position = cursor.position
     sequence, previous = _SEQUENCE.read(inner), _PREVIOUS.read(inner)
-    body = BODY_BY_TYPE[code].read(inner)
+    body = BODIES[version][code].read(inner)
     inner.finish()
     return Record(sequence, previous, body, data[-SIGNATURE:], domain + data[:-SIGNATURE], sha256(data), position, len(data))
 
@@ -196,7 +203,7 @@ class ChainWriter:
         """Raise ValueError where this link could not be signed, whatever its digests; called before its number is used."""
         if link.fragment != self.links:
             raise ValueError(f"fragment {link.fragment} where {self.links} belongs")
-        frame(self._sequence, self.head, link, _Unsigned())
+        frame(self._sequence, self.head, link, _Unsigned(), self._version)
 
     def link(self, link: Link) -> bytes:
         """Return the signed link of the next fragment; raises ValueError when its number is not the next."""
@@ -214,6 +221,10 @@ class ChainWriter:
         record = self._append(gap)
         self.gaps += 1
         return record
+
+    def correction(self, correction: Correction) -> bytes:
+        """Return a signed correction of the tracks' clocks."""
+        return self._append(correction)
 
     @property
     def records(self) -> int:
@@ -355,7 +366,7 @@ def newest_head(data: bytes) -> bytes:
             if position + length > len(data):
                 break
             last, position = (position, position + length), position + length
-    return parse_record(data[last[0] : last[1]], last[0]).head
+    return parse_record(data[last[0] : last[1]], last[0], version_of(data)).head
 
 
 def recover(

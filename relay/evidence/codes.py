@@ -362,6 +362,30 @@ class Code(Enum):
         "synchronisation par l'heure d'arrivée ({track}) à partir du fragment {fragment}, faute de rapport de la caméra",
         "synchronised by arrival ({track}) from fragment {fragment} on, for want of a report from the camera",
     )
+    NOT_RECORDED = (
+        Axis.COMPLETENESS,
+        True,
+        "reçu, mais non enregistré : {seconds} s à partir du {at} ({track})",
+        "received, not recorded: {seconds} s from {at} on ({track})",
+    )
+    CLOCK_CORRECTED = (
+        Axis.TIME,
+        False,
+        "à la lecture, la piste {track} est décalée d'au plus {seconds} s : son horloge a été comparée à {source}",
+        "where it is played, the track {track} is moved by at most {seconds} s: its clock was compared with {source}",
+    )
+    RECOVERY_POINT = (
+        Axis.COMPLETENESS,
+        False,
+        "images reprises en cours de route le {at} : pendant {seconds} s elles peuvent être incomplètes",
+        "pictures joined at a recovery point at {at}: for {seconds} s they may be incomplete",
+    )
+    SILENCE = (
+        Axis.COMPLETENESS,
+        False,
+        "silence déclaré par la caméra à partir du {at} ({track})",
+        "silence declared by the camera from {at} on ({track})",
+    )
     NOT_COVERED = (
         Axis.INTEGRITY,
         False,

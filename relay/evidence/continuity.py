@@ -8,7 +8,7 @@ Three signed clocks are compared: each track's decode time, the relay's arrival 
 from dataclasses import dataclass, field
 
 from relay.evidence.findings import FindingCollector
-from relay.evidence.records import Cause, Gap, Link, Recovery, SyncSource, TrackPart
+from relay.evidence.records import Cause, Correction, Gap, Link, Recovery, SyncSource, TrackPart
 from relay.evidence.statement import Statement
 from relay.evidence.verdict import Code, utc_text
 
@@ -16,6 +16,14 @@ TOLERANCE_NS = 1_000_000_000
 """A gap up to 1 s is none: frame cadence, discontinuous transmission of Opus (400 ms) and reordering stay below it."""
 DRIFT_NS = 5_000_000_000
 """Allowed between media time and arrival since the last gap: buffers, and a camera's clock off by 100 ppm for half a day."""
+
+_EXPLAINS_NOTHING = (Cause.UNKNOWN, Cause.RECOVERY_POINT)
+_NAMED = {
+    Cause.NOT_RECORDED: Code.NOT_RECORDED,
+    Cause.SILENCE: Code.SILENCE,
+    Cause.RECOVERY_POINT: Code.RECOVERY_POINT,
+}
+"""Causes with a finding or a note of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,8 @@ class _Track:
     shared: "_Shared"
     """The Gap records about every track up to that link: what came since is the difference to now."""
     explained_ns: int = 0
+    silent: bool = False
+    """Whether its last Gap record declares silence: what is missing since needs no other explanation."""
 
 
 @dataclass(slots=True)
@@ -80,6 +90,8 @@ class Continuity:
     _waiting: list[Gap] = field(default_factory=list)
     _kinds: dict[int, str] = field(default_factory=dict)
     """Whether a track is picture or sound, as its links say."""
+    _corrected: dict[tuple[str, str], int] = field(default_factory=dict)
+    """By how much (ns) each track is moved at most where it is played, by what that was measured against."""
     suspect: bool = False
     """Whether the last link's times are not to be trusted."""
 
@@ -87,13 +99,14 @@ class Continuity:
         """Take a Gap record: it explains a gap in the media up to its length, unless its cause is unknown."""
         self.gaps += 1
         self._waiting.append(gap)
-        explains = 0 if gap.cause is Cause.UNKNOWN else gap.length_ns
+        explains = 0 if gap.cause in _EXPLAINS_NOTHING else gap.length_ns
         if gap.track is None:
             # Counted once for all tracks: a chain of many gaps and many tracks would take the product of both.
             self._shared = _Shared(self._shared.gaps + 1, self._shared.explained_ns + explains)
         elif gap.track in self._tracks:
             track = self._tracks[gap.track]
             track.explained_ns += explains
+            track.silent = gap.cause is Cause.SILENCE
             track.first_ns = -1
 
     def link(self, link: Link) -> None:
@@ -117,6 +130,12 @@ class Continuity:
             self.collector.add(Code.GAP_UNEXPLAINED, link.fragment, seconds=_seconds(gap_ns), at=utc_text(start_ns))
         self._before = self._shared
 
+    def correction(self, correction: Correction) -> None:
+        """Take a Correction: where the recording is played, its tracks are moved."""
+        for point in correction.points:
+            key = self._kinds.get(point.track, str(point.track)), point.source.value
+            self._corrected[key] = max(abs(point.moved_ns), self._corrected.get(key, 0))
+
     def recovery(self, recovery: Recovery, last_fragment: int) -> None:
         """Take the Recovery that closes the chain: its time must not lie before the last arrival that it closes."""
         before = (self.last_ns or 0) - recovery.recovered_ns
@@ -130,6 +149,9 @@ class Continuity:
         self._report_gaps(last_fragment + 1)
         for track in sorted(self._untied):
             self._anchored(track)
+        for (name, source), moved_ns in self._corrected.items():
+            if moved_ns:
+                self.collector.add(Code.CLOCK_CORRECTED, track=name, seconds=_seconds(moved_ns), source=source)
 
     def _clocks(self, link: Link, inside: bool) -> None:
         """Source arrival anchors a track again; a sender report ties all of the track since its anchor."""
@@ -154,7 +176,10 @@ class Continuity:
                 continue
             track = "*" if gap.track is None else self._kinds.get(gap.track, str(gap.track))
             at, seconds = utc_text(gap.start_ns), _seconds(gap.length_ns)
-            if gap.length_ns:
+            code = _NAMED.get(gap.cause)
+            if code is not None:
+                self.collector.add(code, fragment, seconds=seconds, at=at, track=track)
+            elif gap.length_ns:
                 self.collector.add(Code.GAP, fragment, seconds=seconds, at=at, cause=gap.cause.value, track=track)
             if gap.cause is Cause.UNKNOWN:
                 self.collector.add(Code.GAP_UNEXPLAINED, fragment, seconds=seconds, at=at)
@@ -189,7 +214,7 @@ class Continuity:
         if inside and max(abs(drift), track.end_ns - first_ns) > DRIFT_NS:
             self.collector.add_once(Code.RETIMED, link.fragment, seconds=_seconds(max(abs(drift), track.end_ns - first_ns)))
         track.end_ns, track.explained_ns, track.shared = end_ns, 0, self._shared
-        return gap_ns
+        return 0 if track.silent else gap_ns
 
 
 def _seconds(length_ns: int) -> str:

@@ -1,10 +1,11 @@
 """The records of a chain: their dataclasses and, field by field, their layout.
 
-Owns: FORMAT.md §3.2 to §3.7, to the byte.
+Owns: FORMAT.md §3.2 to §3.7 and §3.9, to the byte.
 Must never know: who signs a record, which record may follow which, files.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
@@ -33,7 +34,11 @@ class TrackKind(Enum):
 
 
 class Cause(Enum):
-    """Why media was not recorded."""
+    """Why media was not recorded; the last four since format version 3.
+
+    SILENCE explains what is missing of its track up to the track's next gap of another cause, whatever its length.
+    RECOVERY_POINT explains nothing: the pictures in it are recorded, and may be incomplete.
+    """
 
     RADIO = "radio"
     RECONNECT = "reconnect"
@@ -43,6 +48,14 @@ class Cause(Enum):
     CLOCK = "clock"
     PAUSED = "paused"
     UNKNOWN = "unknown"
+    NOT_RECORDED = "not_recorded"
+    LATE_TRACK = "late_track"
+    SILENCE = "silence"
+    RECOVERY_POINT = "recovery_point"
+
+
+CAUSES_OF_OLD = tuple(Cause)[:8]
+"""The causes that format versions 1 and 2 know."""
 
 
 class Reason(Enum):
@@ -238,7 +251,28 @@ class KeyRollover:
     consent: bytes
 
 
-Body: TypeAlias = Start | Link | Gap | End | Recovery | KeyRollover
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where a track is played: what was decoded at `time` is to be shown `moved_ns` later (earlier if negative)."""
+
+    track: int
+    source: SyncSource
+    """What it was measured against: the camera's sender reports, or the arrival of packets."""
+    time: int
+    """Decode time in ticks of the track's clock, on the recording's timeline."""
+    moved_ns: int
+    gradual: bool
+    """Between the point before and this one the track moves evenly; otherwise the point before holds up to here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """Corrects the clocks of tracks where they are played; sealed bytes never change (FORMAT.md §3.9).  Since version 3."""
+
+    points: tuple[Point, ...]
+
+
+Body: TypeAlias = Start | Link | Gap | End | Recovery | KeyRollover | Correction
 
 MAX_TEXT = 200
 """Bytes of UTF-8 in a short text: a label, a trigger, a gap's detail."""
@@ -246,6 +280,8 @@ MAX_THREAT = 2000
 """Bytes of UTF-8 in a threat."""
 MAX_SEGMENT = 99_999
 """Highest number of a segment."""
+MAX_POINTS = 200
+"""Points in one correction."""
 
 _NS = Fixed(8)
 _TEXT = Text(MAX_TEXT)
@@ -311,16 +347,21 @@ _LINK = Struct(
         ("metadata", Pairs(32, 64, 500)),
     ),
 )
-_GAP = Struct(
-    Gap,
-    (
-        ("start_ns", _NS),
-        ("length_ns", UInt()),
-        ("track", Maybe(UInt(0xFFFF_FFFF))),
-        ("cause", Choice(Cause)),
-        ("detail", _TEXT),
-    ),
-)
+
+
+def _gap(causes: Iterable[Cause]) -> Struct[Gap]:
+    return Struct(
+        Gap,
+        (
+            ("start_ns", _NS),
+            ("length_ns", UInt()),
+            ("track", Maybe(UInt(0xFFFF_FFFF))),
+            ("cause", Choice(causes)),
+            ("detail", _TEXT),
+        ),
+    )
+
+
 _END = Struct(
     End,
     (
@@ -348,5 +389,29 @@ _RECOVERY = Struct(
 )
 _ROLLOVER = Struct(KeyRollover, (("certificate", CERTIFICATE), ("consent", Raw(SIGNATURE))))
 
-BODY_BY_TYPE: dict[int, Codec[Any]] = {1: _START, 2: _LINK, 3: _GAP, 4: _END, 5: _RECOVERY, 6: _ROLLOVER}
-TYPE_OF: dict[type[Body], int] = {Start: 1, Link: 2, Gap: 3, End: 4, Recovery: 5, KeyRollover: 6}
+_CORRECTION = Struct(
+    Correction,
+    (
+        (
+            "points",
+            Repeat(
+                Struct(
+                    Point,
+                    (
+                        ("track", UInt(0xFFFF_FFFF)),
+                        ("source", Choice(SyncSource)),
+                        ("time", UInt()),
+                        ("moved_ns", SInt()),
+                        ("gradual", Flag()),
+                    ),
+                ),
+                MAX_POINTS,
+            ),
+        ),
+    ),
+)
+
+_OLD: dict[int, Codec[Any]] = {1: _START, 2: _LINK, 3: _gap(CAUSES_OF_OLD), 4: _END, 5: _RECOVERY, 6: _ROLLOVER}
+BODIES: dict[int, dict[int, Codec[Any]]] = {1: _OLD, 2: _OLD, 3: {**_OLD, 3: _gap(Cause), 7: _CORRECTION}}
+"""By format version of the chain: the layout of a record's body by its type."""
+TYPE_OF: dict[type[Body], int] = {Start: 1, Link: 2, Gap: 3, End: 4, Recovery: 5, KeyRollover: 6, Correction: 7}

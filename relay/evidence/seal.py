@@ -20,8 +20,8 @@ from relay.base.errors import Kind, TheirError
 from relay.evidence.wire import Fixed, Raw, Struct, Text, UInt, encode
 
 DOMAIN_CERTIFICATE = b"bodycam-relay session certificate 1\n"
-DOMAIN_RECORDS = {1: b"bodycam-relay chain record 1\n", 2: b"bodycam-relay chain record 2\n"}
-"""By format version of the chain: a record of one version cannot be passed off as a record of the other."""
+DOMAIN_RECORDS = {version: b"bodycam-relay chain record %d\n" % version for version in (1, 2, 3)}
+"""By format version of the chain: a record of one version cannot be passed off as a record of another."""
 DOMAIN_ROLLOVER = b"bodycam-relay session rollover 1\n"
 DOMAIN_STATEMENT = b"bodycam-relay interval statement 1\n"
 DOMAIN_SUCCESSION = b"bodycam-relay key succession 1\n"
@@ -37,7 +37,7 @@ TAG = 16
 NO_DIGEST = bytes(DIGEST)
 
 DAY_NS = 86_400_000_000_000
-LONGEST_LIFE_NS = {1: 32 * DAY_NS, 2: DAY_NS}
+LONGEST_LIFE_NS = {1: 32 * DAY_NS, 2: DAY_NS, 3: DAY_NS}
 """For how long a session certificate may be valid, by format version of the chain (FORMAT.md §3.1)."""
 
 _PRIME = 2**255 - 19

@@ -202,7 +202,16 @@ CAUSES: dict[str, tuple[str, str]] = {
     "clock": ("horloge", "clock"),
     "paused": ("pause", "pause"),
     "unknown": ("cause inconnue", "unknown cause"),
+    "not_recorded": ("reçu, mais non enregistré", "received, not recorded"),
+    "late_track": ("piste commencée plus tard", "track that began later"),
+    "silence": ("silence déclaré", "declared silence"),
+    "recovery_point": ("reprise en cours de route", "recovery point"),
 }
+SOURCES: dict[str, tuple[str, str]] = {
+    "sender_report": ("l'horloge de la caméra", "the camera's clock"),
+    "arrival": ("leur arrivée", "their arrival"),
+}
+"""What the clock of a track was measured against."""
 EVENTS: dict[str, tuple[str, str]] = {
     "recording begun": ("enregistrement commencé", "recording begun"),
     "recording closed": ("enregistrement clos, avec cette fin même", "recording closed, with this very end"),
@@ -223,7 +232,7 @@ def _in_words(key: str, value: str, language: Language, time: Callable[[str], st
         return time(moment_text(value, language))
     if key == "seconds" and language == "fr":
         return foreign_text(value.replace(".", ","))
-    words = {"cause": CAUSES, "track": TRACKS, "event": EVENTS}.get(key, {})
+    words = {"cause": CAUSES, "track": TRACKS, "event": EVENTS, "source": SOURCES}.get(key, {})
     return _word(words[value], language) if value in words else foreign_text(value)
 
 

@@ -29,7 +29,7 @@ from relay.evidence.keys import public_key_from
 from relay.evidence.lipsync import Shift, sound_shifts
 from relay.evidence.media import MAX_FRAGMENT, MediaCheck, Reader, Submit, WatchedReader, run_inline
 from relay.evidence.order import Order
-from relay.evidence.records import Body, End, Gap, KeyRollover, Link, Original, Recovery, Start
+from relay.evidence.records import Body, Correction, End, Gap, KeyRollover, Link, Original, Recovery, Start
 from relay.evidence.seal import SessionCertificate, key_id
 from relay.evidence.statement import MAX_DOCUMENT, Statement, read_statement
 from relay.evidence.trust import Trust
@@ -237,6 +237,8 @@ class _Verification:
             self._start(record, body)
         elif isinstance(body, KeyRollover):
             self.certificate = body.certificate
+        elif isinstance(body, Correction):
+            self.times.correction(body)
         else:
             self.close = body
             self._closing(record, body)

@@ -7,7 +7,7 @@ A codec writes a value to a `bytearray` and reads it back from a `Cursor`.  Read
 first byte that breaks the format; writing raises `ValueError`, because a value out of bounds is our bug.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields as dataclass_fields
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
@@ -257,14 +257,16 @@ class Pairs:
 
 
 class Choice(Generic[E]):
-    """One byte, from 1, in the order in which the enumeration declares its members."""
+    """One byte, from 1, in the order in which the enumeration (or a part of it) gives its members."""
 
-    def __init__(self, members: type[E]) -> None:
+    def __init__(self, members: Iterable[E]) -> None:
         self._by_code: dict[int, E] = dict(enumerate(members, 1))
         self._codes = {member: code for code, member in self._by_code.items()}
 
     def write(self, out: bytearray, value: E) -> None:
-        """Append one byte."""
+        """Append one byte; raises ValueError for a member that has no code here."""
+        if value not in self._codes:
+            raise ValueError(f"{value} has no code")
         out.append(self._codes[value])
 
     def read(self, cursor: Cursor) -> E:

@@ -18,7 +18,18 @@ MAX_LONG = 3
 NOTED_NS = SECOND // 20
 """How exactly the worker notes the time of a drop: its longest round."""
 
-GapCause: TypeAlias = Literal["radio", "reconnect", "tap_overflow", "clock", "paused", "recorder"]
+GapCause: TypeAlias = Literal[
+    "radio",
+    "reconnect",
+    "tap_overflow",
+    "clock",
+    "paused",
+    "recorder",
+    "not_recorded",
+    "late_track",
+    "silence",
+    "recovery_point",
+]
 
 
 class MediaGap(NamedTuple):

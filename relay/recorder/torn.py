@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from relay.base.errors import Kind, TheirError
-from relay.evidence.chain import MAX_RECORD, Record, TornChain, iterate, parse_record, survey
+from relay.evidence.chain import MAX_RECORD, VERSION, Record, TornChain, iterate, parse_record, survey, version_of
 from relay.evidence.heads import SealedHead
 from relay.evidence.records import TYPE_OF, End, KeyRollover, Link, Recovery, Start
 from relay.evidence.seal import NO_DIGEST, sha256, signature_holds
@@ -32,7 +32,7 @@ CHECKED_LINKS = 256
 _LONGEST = 3 + MAX_RECORD
 _TYPE = 3
 """Offset of a record's type."""
-_RECORD = re.compile(rb"(?=([\x00\x01]..)[\x01-\x06])", re.DOTALL)
+_RECORD = re.compile(rb"(?=([\x00\x01]..)[\x01-\x07])", re.DOTALL)
 """Where a record may begin: length (at most 2^16), type."""
 _NOTHING = TornChain(0, 0, NO_DIGEST, None, 0, 0, False)
 
@@ -65,7 +65,7 @@ def examine(data: bytes, sizes: Mapping[int, int], read: Read, known: SealedHead
     lost = _lost(chain, known)
     if len(rest) > MAX_UNSYNCED_RECORDS * _LONGEST:
         return _left(chain, f"the chain at byte {chain.end}", lost)
-    later = _newest(rest)
+    later = _newest(rest, chain.version)
     total = max(chain.count + bool(rest), later + 1)
     if not chain.trusted:
         if known is None and total <= 1 and later < 0 and not any(sizes.values()):
@@ -152,16 +152,16 @@ def _there(link: Link, sizes: Mapping[int, int], read: Read | None) -> bool:
     return read is None or not link.stored_length or sha256(read(link)) == link.stored_digest
 
 
-def _newest(rest: bytes) -> int:
+def _newest(rest: bytes, version: int) -> int:
     """Return the highest sequence number of the records found in bytes that do not follow the chain; -1 where there is none.
 
-    Their signatures are not checked: a forged record only makes recovery keep more.
+    `version`: the format version of the chain.  Signatures are not checked: a forged record only makes recovery keep more.
     """
     newest = -1
     for found in _RECORD.finditer(rest):
         at, length = found.start(), 3 + int.from_bytes(found[1], "big")
         try:
-            newest = max(newest, parse_record(rest[at : at + length]).sequence)
+            newest = max(newest, parse_record(rest[at : at + length], 0, version).sequence)
         except TheirError:
             continue
     return newest
@@ -174,6 +174,7 @@ class _Chain:
     data: bytes
     known: bytes = b""
     """A head that was durable; empty where none is known."""
+    version: int = VERSION
     durable: int = 0
     """Records up to that head, itself included; 0 where the chain does not have it."""
     count: int = 0
@@ -197,6 +198,7 @@ class _Chain:
 
     def __post_init__(self) -> None:
         with contextlib.suppress(TheirError):
+            self.version = version_of(self.data)
             for record in iterate(self.data):
                 self._take(record)
 

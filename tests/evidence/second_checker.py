@@ -50,6 +50,7 @@ C_CODES = set(
         "tail_missing",
         "fragment_missing",
         "gap_unexplained",
+        "not_recorded",
         "statement_mismatch",
         "statement_unlisted",
         "listed_missing",
@@ -134,8 +135,8 @@ def later(data: bytes, magic: bytes) -> bool:
 class In:
     """Reads the encodings of §2."""
 
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at = data, 0
+    def __init__(self, data: bytes, version: int = 3) -> None:
+        self.data, self.at, self.version = data, 0, version
 
     def raw(self, n: int) -> bytes:
         if self.at + n > len(self.data):
@@ -267,6 +268,7 @@ def link(r: In) -> dict[str, Any]:
 
 def gap(r: In) -> dict[str, Any]:
     causes = "radio reconnect tap_overflow disk recorder clock paused unknown"
+    causes += " not_recorded late_track silence recovery_point" if r.version > 2 else ""
     return {
         "at": r.u(8),
         "length": r.var(),
@@ -289,6 +291,20 @@ def rollover(r: In) -> dict[str, Any]:
     return {"cert": cert(r), "consent": r.raw(64)}
 
 
+def correction(r: In) -> dict[str, Any]:
+    points = [
+        {
+            "track": r.var(N32),
+            "source": r.code("sender_report arrival"),
+            "time": r.var(),
+            "moved": r.svar(),
+            "gradual": r.flag(),
+        }
+        for _ in range(r.var(200))
+    ]
+    return {"points": points}
+
+
 TYPES = {
     1: ("start", start),
     2: ("link", link),
@@ -296,6 +312,7 @@ TYPES = {
     4: ("end", end),
     5: ("recovery", recovery),
     6: ("rollover", rollover),
+    7: ("correction", correction),
 }
 
 
@@ -328,9 +345,9 @@ def records(chain: bytes) -> Iterator[Rec]:
         if at + 3 + length > len(chain):
             raise Torn
         raw = chain[at : at + 3 + length]
-        r = In(raw[3:-64])
+        r = In(raw[3:-64], chain[9])
         code = r.u(1)
-        if code not in TYPES:
+        if code not in TYPES or (code == 7 and chain[9] < 3):
             raise Bad("type")
         sequence, previous, (kind, read) = r.var(N32), r.raw(32), TYPES[code]
         body = read(r)
@@ -354,9 +371,15 @@ def succession(data: bytes) -> tuple[bytes, bytes, int] | None:
     return (old, new, at) if both else None
 
 
+NAMED = {"unknown": "gap_unexplained", "not_recorded": "not_recorded"}
+"""Causes of gaps that are findings themselves."""
+
+
 def explained(gaps: list[dict[str, Any]], track: int | None) -> int:
     """How much of a hole these Gap records explain, in ns: those of every track, and those of this one."""
-    return sum(one["length"] for one in gaps if one["cause"] != "unknown" and one["track"] in (None, track))
+    return sum(
+        one["length"] for one in gaps if one["cause"] not in ("unknown", "recovery_point") and one["track"] in (None, track)
+    )
 
 
 # --- §7 ---------------------------------------------------------------------------------------------------------------
@@ -387,7 +410,7 @@ class Check:
 
     def run(self) -> tuple[int, str, str, str, str, str]:
         chain = self.files["chain"]
-        if chain[:8] != b"BCRCHAIN" or chain[8:10] not in (b"\0\1", b"\0\2"):
+        if chain[:8] != b"BCRCHAIN" or chain[8:10] not in (b"\0\1", b"\0\2", b"\0\3"):
             raise Bad("magic or a newer format")
         self.version = chain[9]
         if self.trusted is not None and weak(self.trusted):
@@ -440,7 +463,7 @@ class Check:
 
     # §7.2: what is dated, and for how long certificates live
     def in_time(self, keys: dict[bytes, bytes]) -> None:
-        most = DAY if self.version == 2 else 32 * DAY
+        most = DAY if self.version > 1 else 32 * DAY
         last: Cert | None = None
         for rec in self.good:
             if "cert" in rec.body:
@@ -742,6 +765,7 @@ class Check:
         base: dict[int, tuple[int, int]] = {}
         since: dict[int, list[dict[str, Any]]] = {}
         unknown: list[dict[str, Any]] = []
+        silent: set[int] = set()
         for rec in self.good:
             body = rec.body
             if "cert" in body:
@@ -754,13 +778,15 @@ class Check:
                     since.setdefault(track, []).append(body)
                     if body["track"] in (None, track):
                         base.pop(track, None)
-                if body["cause"] == "unknown":
+                if body["track"] in ends:
+                    (silent.add if body["cause"] == "silence" else silent.discard)(body["track"])
+                if body["cause"] in NAMED:
                     unknown.append(body)
             if rec.kind != "link":
                 continue
             for one in unknown:
                 if self.touches(body["fragment"], one["at"], one["at"] + one["length"]):
-                    self.findings.add("gap_unexplained")
+                    self.findings.add(NAMED[one["cause"]])
             unknown = []
             inside = self.inside(body["fragment"])
             self.suspect |= inside and body["suspect"]
@@ -777,7 +803,8 @@ class Check:
                 rate, track = (90_000 if part["kind"] == "video" else 48_000), part["track"]
                 first, over = part["first"] * S // rate, (part["first"] + part["duration"]) * S // rate
                 if track in ends:
-                    hole = max(hole, first - ends[track] - explained(since.pop(track, []), track))
+                    missing = first - ends[track] - explained(since.pop(track, []), track)
+                    hole = hole if track in silent else max(hole, missing)
                     if track not in base or body["suspect"]:
                         base[track] = first, body["time"]
                     drift = abs((first - base[track][0]) - (body["time"] - base[track][1]))
@@ -791,8 +818,7 @@ class Check:
             s = self.statement
             if s is not None and not inside and not body["suspect"] and s["from"] < body["time"] + body["span"]:
                 self.findings.update({"statement_mismatch"} if body["time"] < s["to"] else ())
-        if unknown:
-            self.findings.add("gap_unexplained")
+        self.findings |= {NAMED[one["cause"]] for one in unknown}
 
     # §7.3
     def fragments(self) -> None:

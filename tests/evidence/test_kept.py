@@ -8,7 +8,7 @@ import pytest
 from relay.evidence.chain import PREAMBLES
 from relay.evidence.verify import verify
 from relay.store.readers import open_reader
-from scripts.make_kept_recording import SCRIPT, vectors
+from scripts.make_kept_recording import SCRIPT, SCRIPTS, vectors
 from tests.evidence.second_checker import check
 from tests.support.recordings import build
 
@@ -54,7 +54,8 @@ def test_the_vectors_of_the_format_are_those_of_the_file() -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_kept_recording_can_be_made_again_to_the_byte(version: str) -> None:
-    built = build(SCRIPT, version=int(version.removeprefix("v")))
+    number = int(version.removeprefix("v"))
+    built = build(SCRIPTS[number], version=number)
     assert {path.name: path.read_bytes() for path in (KEPT / version / "vault").iterdir()} == built.files
 
 

@@ -95,7 +95,7 @@ def test_openssl_finds_every_signature_of_a_recording_right(tmp_path: Path) -> N
         if record.sequence == 0:
             key = record.body.certificate.session_key  # type: ignore[union-attr]
         assert _openssl(tmp_path, key, record.signed, record.signature)
-        assert not _openssl(tmp_path, key, record.signed.replace(b"record 2\n", b"record 1\n"), record.signature)
+        assert not _openssl(tmp_path, key, record.signed.replace(b"record 3\n", b"record 1\n"), record.signature)
         certificate = getattr(record.body, "certificate", None)
         if certificate is not None:
             assert certificate.signed_bytes().startswith(DOMAIN_CERTIFICATE)

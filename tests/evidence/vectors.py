@@ -953,7 +953,7 @@ VECTORS: list[Vector] = [
     Vector(
         "a chain of a later version",
         "SIPPE",
-        stored(lambda b, f: f.update({"chain": b"BCRCHAIN\0\3" + f["chain"][10:]})),
+        stored(lambda b, f: f.update({"chain": b"BCRCHAIN\0\4" + f["chain"][10:]})),
         "unreadable",
         "",
     ),
@@ -1001,6 +1001,7 @@ from tests.evidence import (  # noqa: E402  (they need the above)
     vectors_keys,
     vectors_people,
     vectors_tail,
+    vectors_time,
 )
 
 VECTORS += vectors_documents.VECTORS
@@ -1011,3 +1012,4 @@ VECTORS += vectors_copy.VECTORS
 VECTORS += vectors_tail.VECTORS
 VECTORS += vectors_keys.VECTORS
 VECTORS += vectors_forger.VECTORS
+VECTORS += vectors_time.VECTORS

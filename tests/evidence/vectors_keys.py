@@ -359,7 +359,7 @@ VECTORS: list[Vector] = [
     Vector(
         "the older format passed off as this one",
         "SIPPE",
-        stored(preamble(2)),
+        stored(preamble(3)),
         "???",
         "AMNN",
         "record_altered no_start",

@@ -1,10 +1,12 @@
 """Small synthetic recordings, described by a string, with real fragmented-MP4 bytes; no encoder needed.
 
 A script is one letter per thing, in order: `S` start, `I` a new segment's init, `P` a fragment (0.4 s of picture and sound),
-`A` a fragment with sound only, `L` one with long frames, `G` a jump in time of 3 s with its signed gap, `g` the same with a gap
-of unknown cause, `h` a jump in time without a gap, `K` another session key takes over, `E` the signed end, `R` a recovery.
-`build("SIPPPGPPE")` gives the files of a vault folder; `.export()` those of an export.  Everything is deterministic, keys
-included.
+`A` a fragment with sound only, `V` one with picture only, `L` one with long frames, `G` a jump in time of 3 s with its signed
+gap, `g` the same with a gap of unknown cause, `n` one of media that was received and not recorded, `l` one of a track that
+began later, `h` a jump in time without a gap, `s` the mark that a silence of the sound begins, `t` a gap of no length in the
+sound, `p` the mark of a recovery point, `C` a correction of both tracks' clocks by what came so far (0.4 s a fragment), `K`
+another session key takes over, `E` the signed end, `R` a recovery. `build("SIPPPGPPE")` gives the files of a vault folder;
+`.export()` those of an export. Everything is deterministic, keys included.
 """
 
 import struct
@@ -17,7 +19,7 @@ from relay.base.errors import Kind, TheirError
 from relay.evidence.chain import VERSION, ChainWriter, Record, iterate, recover, survey
 from relay.evidence.container import Oddity
 from relay.evidence.extraction import EXTRACTION, ListedFile, sign_extraction
-from relay.evidence.records import Cause, ClockMap, Gap, Link, Original, Reason, Start, SyncSource, TrackKind
+from relay.evidence.records import Cause, ClockMap, Correction, Gap, Link, Original, Point, Reason, Start, SyncSource, TrackKind
 from relay.evidence.samples import track_parts
 from relay.evidence.seal import MemorySigner, SessionSigner, encrypt_fragment, issue_certificate, sha256
 from relay.evidence.statement import sign_statement
@@ -27,11 +29,13 @@ T0 = 1_767_225_600_000_000_000
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
 HOUR = 3600 * SECOND
-LIFE = {1: (T0 - DAY, T0 + DAY), 2: (T0 - 2 * HOUR, T0 + 22 * HOUR)}
+LIFE = {1: (T0 - DAY, T0 + DAY)} | dict.fromkeys((2, 3), (T0 - 2 * HOUR, T0 + 22 * HOUR))
 """From when to when a session certificate is valid, by format version of the chain."""
 FRAGMENT_NS = 400_000_000
 VIDEO, AUDIO = 1, 2
 FRAMES, PACKETS = 4, 20
+JUMPS = {"G": Cause.RADIO, "g": Cause.UNKNOWN, "n": Cause.NOT_RECORDED, "l": Cause.LATE_TRACK, "h": None}
+"""Letters that are a jump in time, and the cause of its gap."""
 LONG_FRAME = 25_600
 RECORDING = "0190a1b2c3d4e5f60718293a4b5c6d7e"
 
@@ -235,11 +239,20 @@ class Builder:
 
     def run(self, script: str) -> Built:
         """Do every letter."""
-        steps = {"S": self._start, "I": self._begin, "K": self._rollover, "E": self._end, "R": self._recover}
+        steps = {
+            "S": self._start,
+            "I": self._begin,
+            "K": self._rollover,
+            "E": self._end,
+            "R": self._recover,
+            "C": self._correct,
+        }
+        steps |= {"t": lambda: self._mark(AUDIO, 0, Cause.RADIO)}
+        steps |= {"s": lambda: self._mark(AUDIO, 0, Cause.SILENCE), "p": lambda: self._mark(VIDEO, 200, Cause.RECOVERY_POINT)}
         for letter in script:
-            if letter in "PAL":
-                self._fragment(with_video=letter != "A", frame_bytes=LONG_FRAME if letter == "L" else self._frame_bytes)
-            elif letter in "Ggh":
+            if letter in "PALV":
+                self._fragment(letter, frame_bytes=LONG_FRAME if letter == "L" else self._frame_bytes)
+            elif letter in JUMPS:
                 self._time_jump(letter)
             else:
                 steps[letter]()
@@ -256,7 +269,7 @@ class Builder:
         self._init = init_segment(self._segment)
         self._add(self._init, init=True)
 
-    def _fragment(self, *, with_video: bool, frame_bytes: int) -> None:
+    def _fragment(self, letter: str, frame_bytes: int) -> None:
         number = self._writer.links
         video = Samples(
             VIDEO,
@@ -270,7 +283,7 @@ class Builder:
             960,
             tuple(sample(f"a{number}.{n}", 40) for n in range(PACKETS)),
         )
-        self._add(fragment(number, [video, audio] if with_video else [audio]), init=False)
+        self._add(fragment(number, {"A": [audio], "V": [video]}.get(letter, [video, audio])), init=False)
         self._now += FRAGMENT_NS
         self._elapsed += FRAGMENT_NS
 
@@ -301,11 +314,21 @@ class Builder:
         self.built.links.append(link)
 
     def _time_jump(self, letter: str) -> None:
-        if letter != "h":
-            cause = Cause.RADIO if letter == "G" else Cause.UNKNOWN
+        cause = JUMPS[letter]
+        if cause is not None:
             self._append(self._writer.gap(Gap(self._now, 3 * SECOND, None, cause)))
         self._now += 3 * SECOND
         self._elapsed += 3 * SECOND
+
+    def _mark(self, track: int, ms: int, cause: Cause) -> None:
+        self._append(self._writer.gap(Gap(self._now, ms * 1_000_000, track, cause)))
+
+    def _correct(self) -> None:
+        points = [
+            Point(VIDEO, SyncSource.ARRIVAL, self._elapsed * 90_000 // SECOND, 300_000_000, gradual=True),
+            Point(AUDIO, SyncSource.SENDER_REPORT, self._elapsed * 48_000 // SECOND, -20_000_000, gradual=False),
+        ]
+        self._append(self._writer.correction(Correction(tuple(points))))
 
     def _rollover(self) -> None:
         self._append(self._writer.rollover(session("second session", version=self._version)))

@@ -21,7 +21,7 @@ from relay.evidence.chain import (
     stream,
     survey,
 )
-from relay.evidence.records import Cause, Gap, Link, Reason, Recovery, Start, TrackKind
+from relay.evidence.records import CAUSES_OF_OLD, Cause, Gap, Link, Reason, Recovery, Start, TrackKind
 from relay.evidence.seal import (
     MemorySigner,
     decrypt_fragment,
@@ -72,7 +72,8 @@ def test_a_number_out_of_bounds_is_our_bug(value: int) -> None:
         (Raw(3), b"ab"),
         (Fixed(4), b"abc"),
         (Choice(Cause), b"\x00"),
-        (Choice(Cause), b"\x09"),
+        (Choice(Cause), b"\x0d"),
+        (Choice(CAUSES_OF_OLD), b"\x09"),
         (Repeat(Flag(), 2), b"\x03\x01\x01\x01"),
         (Pairs(4, 9, 9), b"\x02\x01b\x01x\x01a\x01x"),
         (Pairs(4, 9, 9), b"\x02\x01a\x01x\x01a\x01y"),
