@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 
-_UFRAG = re.compile(r"^a=ice-ufrag:([A-Za-z0-9+/]{4,256})\s*$", re.MULTILINE)
+_UFRAG = re.compile(r"(?:^|[\r\n])a=ice-ufrag:[ \t]*([!-~]{1,256})(?=[ \t]*(?:[\r\n]|$))")
 
 
-def ufrag_of(sdp: str) -> str | None:
-    """Return the first ICE user fragment of an offer or fragment, None where there is none."""
-    found = _UFRAG.search(sdp)
-    return found[1] if found else None
+def ufrags_of(sdp: str) -> frozenset[str]:
+    """Return the ICE user fragments of an offer or fragment: one for each transport that the other side had to offer."""
+    return frozenset(_UFRAG.findall(sdp))
 
 
 @dataclass(slots=True)
@@ -23,12 +22,12 @@ class IceGeneration:
     """The ICE credentials in force between a worker and a camera or viewer (RFC 9725 §4.3)."""
 
     etag: str
-    ufrag: str | None = None
-    """User fragment of the other side; None where the offer was accepted before control restarted."""
+    ufrags: frozenset[str] = frozenset()
+    """User fragments of the other side; none where the offer was accepted before control restarted."""
 
     def begins(self, fragment: str, if_match: str | None) -> bool:
         """Return whether a PATCH begins a new generation; raises TheirError PRECONDITION_REQUIRED or STALE if it may not."""
-        restart = is_restart(fragment, self.ufrag, if_match)
+        restart = is_restart(fragment, self.ufrags, if_match)
         if restart:
             check_etag(self.etag, if_match)
         return restart
@@ -36,20 +35,20 @@ class IceGeneration:
     def replace(self, etag: str | None, fragment: str) -> None:
         """Note the generation that the worker's answer names; None: it is still the same one."""
         if etag is not None:
-            self.etag, self.ufrag = etag, ufrag_of(fragment)
+            self.etag, self.ufrags = etag, ufrags_of(fragment)
 
 
-def is_restart(fragment: str, known: str | None, if_match: str | None) -> bool:
-    """Return whether a PATCH begins a new generation: its user fragment is not the one of the offer.
+def is_restart(fragment: str, known: frozenset[str], if_match: str | None) -> bool:
+    """Return whether a PATCH begins a new generation: it has user fragments, and none of them is the offer's.
 
-    Where the offer was accepted before control restarted, `known` is None.  Then `If-Match: *` (RFC 9725 §4.3.3), or
+    Where the offer was accepted before control restarted, `known` is empty.  Then `If-Match: *` (RFC 9725 §4.3.3), or
     credentials without a candidate, mean a restart.
     """
-    sent = ufrag_of(fragment)
-    if sent is None:
+    sent = ufrags_of(fragment)
+    if not sent:
         return False
-    if known is not None:
-        return sent != known
+    if known:
+        return sent.isdisjoint(known)
     trickle = "a=candidate:" in fragment or "a=end-of-candidates" in fragment
     return _is_any(if_match) or not trickle
 

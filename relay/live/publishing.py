@@ -17,7 +17,7 @@ from relay.live.admission import Admission
 from relay.live.camera_sockets import CameraSockets
 from relay.live.capture import Capture, Circumstances, CloseReason
 from relay.live.claims import Kept
-from relay.live.ice_restart import IceGeneration, ufrag_of
+from relay.live.ice_restart import IceGeneration, ufrags_of
 from relay.live.processes import ProcessClient, Processes
 from relay.live.publish_sessions import Opened, PublishSession
 from relay.live.rules import LiveRules
@@ -140,7 +140,7 @@ class Publishing:
             await worker.ask(m.PeerClose(secret, PeerCloseReason.ADMISSION_FAILED), m.Done)
             raise
         self._counters.count("publications_resumed", int(resumed is not None))
-        ice = IceGeneration(answer.etag, ufrag_of(offer))
+        ice = IceGeneration(answer.etag, ufrags_of(offer))
         publish_session = PublishSession(camera, secret, index, resumed, circumstances, self._clock.monotonic(), ice)
         former = self._registry.placement.recent(camera.camera)
         publish_session.reserved = reserved

@@ -4,19 +4,26 @@ Owns: what we agree to, and the text that says so.  Must never know: sockets, ca
 
 Towards cameras: transport-wide feedback, so that a phone's encoder follows its radio.  Towards viewers it is left out,
 because with it Chromium sends no REMB; `playout-delay` and abs-send-time are answered.
+
+Nothing of an offer comes back in an answer but names of visible ASCII that both sides must write alike: kinds, protocols, mids,
+rids, formats, known parameters.
 """
 
 import secrets
+from dataclasses import replace
 from typing import Final
 
-from relay.transport.sdp_codecs import ACCEPTED, URIS, choose_codec, cname_of, extensions_of, rids_of, ssrcs_of
-from relay.transport.sdp_offer import MediaOffer, not_acceptable, parse_offer
+from relay.transport.sdp_codecs import URIS, cname_of, extensions_of, rids_of, rtpmap_of, ssrcs_of
+from relay.transport.sdp_fmtp import repeated
+from relay.transport.sdp_lines import Choice, Wanted, choose_lines
+from relay.transport.sdp_offer import MAX_BYTES, MediaOffer, Offer, is_visible, parse_offer
 from relay.transport.sdp_types import (
     Codec,
     Extensions,
     Fingerprint,
     Local,
     MediaIn,
+    MediaKind,
     MediaOut,
     PublisherAnswer,
     Remote,
@@ -31,55 +38,57 @@ _HOST: Final = 126
 _HOST_TCP: Final = 90
 _CAMERA_EXTENSIONS: Final = frozenset({"mid", "abs_send_time", "transport_cc", "rid", "rrid"})
 _VIEWER_EXTENSIONS: Final = frozenset({"mid", "abs_send_time", "playout_delay"})
+_SHORT_MID: Final = 16
+"""Bytes of a value in the one-byte form of header extensions, the only form in which we send them (RFC 8285 §4.2)."""
+_CAMERA: Final = Wanted(("sendonly", "sendrecv"), 1, _FROM_CAMERA)
 
 
 def answer_publisher(offer: str, local: Local, *, sound: bool = True) -> PublisherAnswer:
     """Answer a camera; without `sound` its audio m-line is answered inactive, and is no part of what was agreed.
 
-    Raises `TheirError`: INVALID (cannot be parsed or breaks WebRTC's rules), TOO_LARGE, NOT_ACCEPTABLE (two videos, no H.264
-    with packetization-mode 1, no BUNDLE ...; the detail says what is accepted).
+    The first video line that can be served is taken, and the first such audio line of its transport; others are declined.
+    Raises `TheirError`: INVALID (cannot be read, or breaks WebRTC's rules), TOO_LARGE, NOT_ACCEPTABLE; the detail names what
+    the relay needs and the offer lacks.
     """
     parsed = parse_offer(offer)
-    videos = [media for media in parsed.media if media.kind == "video"]
-    audios = [media for media in parsed.media if media.kind == "audio"]
-    if len(videos) != 1 or len(audios) > 1:
-        raise not_acceptable(f"accepted: exactly one video and at most one audio; {ACCEPTED}")
+    choice = choose_lines(parsed, _CAMERA)
+    taken = {media: _media_in(media, codec) for media, codec in choice.taken.items()}
+    lines = _session(local, parsed, choice)
     for media in parsed.media:
-        if media.direction not in ("sendonly", "sendrecv"):
-            raise not_acceptable("a camera must offer to send (sendonly)")
-    video = _media_in(videos[0])
-    heard = _media_in(audios[0]) if audios else None
-    audio = heard if sound else None
-    by_mid = {entry.mid: entry for entry in (video, heard) if entry is not None}
-    lines = _session(local, parsed.media)
-    for media in parsed.media:
-        entry = by_mid[media.mid]
-        lines += _transport(media, local, parsed.remote, entry.codec)
+        entry = taken.get(media)
+        if entry is None:
+            lines += _not_taken(media, local, choice)
+            continue
+        lines += _transport(media, local, choice.remote, entry.codec)
         # Inactive rather than refused with port 0: the bundle's transport may hang on this very m-line.
-        lines += ["a=inactive", *_codec_lines(entry.codec)] if entry is heard and not sound else _received(entry)
-    return PublisherAnswer(_text(lines), parsed.remote, video, audio)
+        is_muted = entry.kind == "audio" and not sound
+        lines += ["a=inactive", *_codec_lines(entry.codec)] if is_muted else _received(entry)
+    video = next(entry for entry in taken.values() if entry.kind == "video")
+    audio = next((entry for entry in taken.values() if entry.kind == "audio" and sound), None)
+    return PublisherAnswer(_text(lines), choice.remote, video, audio, choice.declined)
 
 
 def answer_viewer(offer: str, local: Local, max_slots: int = 16) -> ViewerAnswer:
-    """Answer a viewer: every video m-line is a slot, one audio m-line at most.  Raises as `answer_publisher`."""
+    """Answer a viewer: every video m-line is a slot, at most `max_slots`, one audio m-line.  Raises as `answer_publisher`."""
     parsed = parse_offer(offer)
-    kinds = [media.kind for media in parsed.media]
-    if not 1 <= kinds.count("video") <= max_slots or kinds.count("audio") > 1:
-        raise not_acceptable(f"accepted: 1 to {max_slots} video m-lines and at most one audio; {ACCEPTED}")
-    if any(media.direction == "sendonly" for media in parsed.media):
-        raise not_acceptable("a viewer must offer to receive (recvonly)")
+    choice = choose_lines(parsed, Wanted(("recvonly", "sendrecv", "inactive"), max_slots, _FROM_VIEWER, _VIEWERS_PROFILE))
     cname = secrets.token_hex(8)
-    ssrcs = _new_ssrcs(2 * len(parsed.media))
-    out = [_media_out(media, ssrcs) for media in parsed.media]
-    lines = _session(local, parsed.media)
-    for media, entry in zip(parsed.media, out, strict=True):
-        lines += _transport(media, local, parsed.remote, entry.codec)
+    ssrcs = _new_ssrcs(2 * len(choice.taken))
+    taken = {media: _media_out(media, codec, ssrcs) for media, codec in choice.taken.items()}
+    is_wall = len(choice.of_kind("video")) > 1
+    lines = _session(local, parsed, choice)
+    for media in parsed.media:
+        entry = taken.get(media)
+        if entry is None:
+            lines += _not_taken(media, local, choice)
+            continue
+        lines += _transport(media, local, choice.remote, entry.codec)
         # Chromium plays sound and picture of one stream id in step: right for a single camera, wrong across a wall's slots.
-        stream = "relay" if kinds.count("video") == 1 else f"relay-{entry.mid}"
-        lines += _sent(entry, stream, cname)
-    videos = tuple(entry for entry in out if entry.kind == "video")
-    audio = next((entry for entry in out if entry.kind == "audio"), None)
-    return ViewerAnswer(_text(lines), parsed.remote, videos, audio, cname)
+        name = entry.mid if len(entry.mid) in range(1, _SHORT_MID + 1) else str(media.number)
+        lines += _sent(entry, f"relay-{name}" if is_wall else "relay", f"{entry.kind}-{name}", cname)
+    videos = tuple(entry for entry in taken.values() if entry.kind == "video")
+    audio = next((entry for entry in taken.values() if entry.kind == "audio"), None)
+    return ViewerAnswer(_text(lines), choice.remote, videos, audio, cname, choice.declined)
 
 
 def setup_for(remote: Remote) -> str:
@@ -110,15 +119,16 @@ def credential_lines(local: Local) -> list[str]:
     return [f"a=ice-ufrag:{local.ufrag}", f"a=ice-pwd:{local.pwd}"]
 
 
-def _media_in(media: MediaOffer) -> MediaIn:
-    rids = rids_of(media)
-    wanted = _CAMERA_EXTENSIONS if rids else _CAMERA_EXTENSIONS - {"rid", "rrid"}
+def _media_in(media: MediaOffer, codec: Codec) -> MediaIn:
+    extensions = extensions_of(media, _CAMERA_EXTENSIONS if media.mid else _CAMERA_EXTENSIONS - {"mid"}, "recvonly")
+    # Without the header extension the layers could not be told apart: then the camera sends one stream.
+    rids = rids_of(media, codec.payload_type) if extensions.rid is not None else ()
     primaries, repairs = ssrcs_of(media)
     return MediaIn(
-        kind=media.kind,
+        kind=_kind(media),
         mid=media.mid,
-        codec=choose_codec(media, _FROM_CAMERA),
-        extensions=extensions_of(media, wanted),
+        codec=codec,
+        extensions=extensions if rids else replace(extensions, rid=None, rrid=None),
         ssrcs=primaries,
         rtx=repairs,
         rids=rids,
@@ -126,17 +136,21 @@ def _media_in(media: MediaOffer) -> MediaIn:
     )
 
 
-def _media_out(media: MediaOffer, ssrcs: list[int]) -> MediaOut:
-    codec = choose_codec(media, _FROM_VIEWER, _VIEWERS_PROFILE)
+def _media_out(media: MediaOffer, codec: Codec, ssrcs: list[int]) -> MediaOut:
+    has_short_mid = 0 < len(media.mid) <= _SHORT_MID
     return MediaOut(
-        kind=media.kind,
+        kind=_kind(media),
         mid=media.mid,
         codec=codec,
-        extensions=extensions_of(media, _VIEWER_EXTENSIONS),
+        extensions=extensions_of(media, _VIEWER_EXTENSIONS if has_short_mid else _VIEWER_EXTENSIONS - {"mid"}, "sendonly"),
         ssrc=ssrcs.pop(),
         rtx_ssrc=None if codec.rtx_payload_type is None else ssrcs.pop(),
         active=media.direction != "inactive",
     )
+
+
+def _kind(media: MediaOffer) -> MediaKind:
+    return "video" if media.kind == "video" else "audio"
 
 
 def _new_ssrcs(count: int) -> list[int]:
@@ -147,30 +161,60 @@ def _new_ssrcs(count: int) -> list[int]:
     return list(found)
 
 
-def _session(local: Local, media: tuple[MediaOffer, ...]) -> list[str]:
+def _session(local: Local, offer: Offer, choice: Choice) -> list[str]:
+    """The session part.  Of several transports we have one, so that there is one group at most (RFC 9143 §7.3)."""
+    mids = [media.mid for media in choice.group if media in choice.taken or _is_kept(media, choice)]
     return [
         "v=0",
         f"o=- {secrets.randbits(62)} 1 IN IP4 0.0.0.0",
         "s=-",
         "t=0 0",
         "a=ice-lite",
-        f"a=group:BUNDLE {' '.join(entry.mid for entry in media)}",
+        *([f"a=group:BUNDLE {' '.join(mids)}"] if choice.has_group else []),
         "a=msid-semantic: WMS *",
     ]
 
 
+def _is_kept(media: MediaOffer, choice: Choice) -> bool:
+    """Whether a line that is not wanted stays, inactive, because it is the first of its bundle.
+
+    A line that is declined takes its transport with it (RFC 9143 §7.3.1).  That is the bundle's: bundle-only lines have none of
+    their own, and Chromium under the policy max-bundle cannot apply such an answer.
+    """
+    is_first = choice.has_group and media is choice.group[0] and media not in choice.taken
+    return bool(is_first and media.kind in ("video", "audio") and not media.is_disabled and media.payload_types)
+
+
+def _not_taken(media: MediaOffer, local: Local, choice: Choice) -> list[str]:
+    """A line that is not wanted: port 0 (RFC 8829 §5.3.1), or kept inactive for the sake of its bundle."""
+    if _is_kept(media, choice):
+        payload_type = media.payload_types[0]
+        lines = [*_transport_lines(media, local, choice.remote, str(payload_type)), "a=inactive"]
+        return [*lines, *rtpmap_of(media, payload_type)]
+    form = media.formats[0] if is_visible(media.formats[0], 64) else "0"
+    # aiortc wants credentials on every line, also on one that is declined.
+    return [*_transport_lines(media, local, choice.remote, form, port=0), "a=inactive"]
+
+
 def _transport(media: MediaOffer, local: Local, remote: Remote, codec: Codec) -> list[str]:
-    """Candidates stand in every section, not in the bundle's first alone: aiortc takes those of the last one."""
-    host, port = local.candidates[0]
     formats = [codec.payload_type] if codec.rtx_payload_type is None else [codec.payload_type, codec.rtx_payload_type]
+    return _transport_lines(media, local, remote, " ".join(map(str, formats)))
+
+
+def _transport_lines(media: MediaOffer, local: Local, remote: Remote, formats: str, port: int | None = None) -> list[str]:
+    """Candidates stand in every section, not in the bundle's first alone: aiortc takes those of the last one.
+
+    `port`: 0 declines the line; None is the port of our first candidate.
+    """
+    host, ours = local.candidates[0]
     return [
-        f"m={media.kind} {port} {media.protocol} {' '.join(map(str, formats))}",
+        f"m={media.kind} {ours if port is None else port} {media.protocol} {formats}",
         f"c=IN {'IP6' if ':' in host else 'IP4'} {host}",
         *candidate_lines(local),
         *credential_lines(local),
         f"a=fingerprint:{_fingerprint(local.fingerprint)}",
         f"a=setup:{setup_for(remote)}",
-        f"a=mid:{media.mid}",
+        *([f"a=mid:{media.mid}"] if is_visible(media.mid, MAX_BYTES) else []),
         "a=rtcp-mux",
         *(["a=rtcp-rsize"] if media.section.has("rtcp-rsize") else []),
     ]
@@ -184,11 +228,11 @@ def _received(entry: MediaIn) -> list[str]:
     return lines
 
 
-def _sent(entry: MediaOut, stream: str, cname: str) -> list[str]:
+def _sent(entry: MediaOut, stream: str, track: str, cname: str) -> list[str]:
     lines = [*_extension_lines(entry.extensions), *_codec_lines(entry.codec)]
     if not entry.active:
         return ["a=inactive", *lines]
-    lines = ["a=sendonly", f"a=msid:{stream} {entry.kind}-{entry.mid}", *lines]
+    lines = ["a=sendonly", f"a=msid:{stream} {track}", *lines]
     if entry.rtx_ssrc is not None:
         lines.append(f"a=ssrc-group:FID {entry.ssrc} {entry.rtx_ssrc}")
         return [*lines, f"a=ssrc:{entry.ssrc} cname:{cname}", f"a=ssrc:{entry.rtx_ssrc} cname:{cname}"]
@@ -200,8 +244,9 @@ def _codec_lines(codec: Codec) -> list[str]:
     channels = f"/{codec.channels}" if codec.channels > 1 else ""
     lines = [f"a=rtpmap:{payload_type} {codec.name}/{codec.clock_rate}{channels}"]
     lines += [f"a=rtcp-fb:{payload_type} {feedback}" for feedback in sorted(codec.feedback)]
-    if codec.fmtp:
-        lines.append(f"a=fmtp:{payload_type} {codec.fmtp}")
+    fmtp = repeated(codec.fmtp)
+    if fmtp:
+        lines.append(f"a=fmtp:{payload_type} {fmtp}")
     if codec.rtx_payload_type is not None:
         lines.append(f"a=rtpmap:{codec.rtx_payload_type} rtx/{codec.clock_rate}")
         lines.append(f"a=fmtp:{codec.rtx_payload_type} apt={payload_type}")

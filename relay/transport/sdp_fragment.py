@@ -4,23 +4,25 @@ Owns: their syntax and our answer.  Must never know: whether the session exists,
 """
 
 from relay.transport.sdp_answer import candidate_lines, credential_lines
-from relay.transport.sdp_offer import check_candidates, check_mid, credentials_of, invalid, sections_of, split_lines
+from relay.transport.sdp_offer import MAX_BYTES, invalid, is_visible, sections_of, split_lines
+from relay.transport.sdp_remote import credentials_of
 from relay.transport.sdp_types import Local, SdpFragment
 
 
 def parse_fragment(text: str) -> SdpFragment:
-    """Validate a trickle-ICE or restart fragment (RFC 8840).  Raises `TheirError` INVALID or TOO_LARGE."""
-    lines = split_lines(text)
-    if not lines or any(line[0] not in "am" for line in lines):
-        raise invalid("a fragment has a= and m= lines only")
-    sections = sections_of(lines)
-    credentials = credentials_of(sections) or (None, None)
-    count = check_candidates(sections)
+    """Read a trickle-ICE or restart fragment (RFC 8840), or a whole description in its place.
+
+    Candidates are counted only: an ICE-lite agent sends no checks.  Raises `TheirError` INVALID where it says nothing that a
+    fragment is for, or TOO_LARGE.
+    """
+    sections = sections_of(split_lines(text))
+    credentials = credentials_of(sections)
+    count = sum(1 for section in sections for _ in section.all("candidate"))
     complete = any(section.has("end-of-candidates") for section in sections)
-    if credentials[0] is None and count == 0 and not complete:
-        raise invalid("a fragment without credentials, candidates or end-of-candidates")
-    mids = tuple(check_mid(mid) for section in sections for mid in section.all("mid"))
-    return SdpFragment(credentials[0], credentials[1], count, complete, mids)
+    if credentials is None and count == 0 and not complete:
+        raise invalid("a fragment needs ice-ufrag, a candidate or end-of-candidates")
+    mids = tuple(mid for section in sections for mid in section.all("mid") if is_visible(mid, MAX_BYTES))
+    return SdpFragment(credentials[0] if credentials is not None else None, count, complete, mids)
 
 
 def answer_fragment(local: Local, fragment: SdpFragment) -> str:

@@ -20,7 +20,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """What the transport needs of an offer."""
+    """What the transport needs of an offer.  `pwd` is "" where the offer has none: an ICE-lite agent never uses it."""
 
     ufrag: str
     pwd: str
@@ -44,7 +44,11 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """One chosen payload type and the RTX payload type that repairs it.  `feedback` e.g. {"nack", "nack pli"}."""
+    """One chosen payload type and the RTX payload type that repairs it.
+
+    `fmtp`: all parameters as offered, sprop-parameter-sets among them (`sdp_fmtp`).  `feedback` e.g. {"nack", "nack pli"}.
+    `packetization_mode`: of H.264, 1, or 0 (single units only) where the peer knows nothing else; None for sound.
+    """
 
     payload_type: int
     name: str
@@ -53,6 +57,7 @@ class Codec:
     fmtp: str
     feedback: frozenset[str]
     rtx_payload_type: int | None
+    packetization_mode: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class Extensions:
 
 @dataclass(frozen=True, slots=True)
 class MediaIn:
-    """One m-line of a camera.
+    """One m-line of a camera; `mid` is "" where it has none.
 
     `ssrcs`: primary streams as announced (may be empty: learn from the first packet by mid/rid or payload type);
     `rtx`: RTX SSRC -> primary SSRC; `rids`: simulcast layers in the camera's own order, else empty.
@@ -103,31 +108,35 @@ class MediaOut:
 
 @dataclass(frozen=True, slots=True)
 class PublisherAnswer:
-    """Answer to a camera (WHIP)."""
+    """Answer to a camera (WHIP).  `declined`: a sentence for each m-line that was answered with port 0, for people."""
 
     text: str
     remote: Remote
     video: MediaIn
     audio: MediaIn | None
+    declined: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ViewerAnswer:
-    """Answer to a viewer (WHEP or wall): slot i is `videos[i]`, in the order of the video m-lines.  `cname` for SDES."""
+    """Answer to a viewer (WHEP or wall): slot i is `videos[i]`, in the order of the video m-lines that were taken.
+
+    `cname` for SDES; `declined` as for a camera.
+    """
 
     text: str
     remote: Remote
     videos: tuple[MediaOut, ...]
     audio: MediaOut | None
     cname: str
+    declined: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SdpFragment:
-    """An RFC 8840 fragment: credentials (None where it has none), number of candidates, whether more will come."""
+    """An RFC 8840 fragment: ufrag (None where it has none), number of candidates, whether there are no more."""
 
     ufrag: str | None
-    pwd: str | None
     candidates: int
     complete: bool
     mids: tuple[str, ...]

@@ -15,7 +15,7 @@ from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, RelayError, TheirError
 from relay.channel import messages as m
 from relay.channel.messages import PeerCloseReason as Reason
-from relay.live.ice_restart import IceGeneration, ufrag_of
+from relay.live.ice_restart import IceGeneration, ufrags_of
 from relay.live.processes import Processes
 from relay.live.streams import Streams
 from relay.people.authorize import Authorizer
@@ -123,7 +123,7 @@ class Viewing:
             )
         secret = sessions.make_secret(viewer.person.user)
         answer = await self._processes.workers[worker].ask(m.ViewerOpen(secret, offer), m.Answer)
-        ice = IceGeneration(answer.etag, ufrag_of(offer))
+        ice = IceGeneration(answer.etag, ufrags_of(offer))
         viewer_session = ViewerSession(secret, viewer.person.user, worker, ice, answer.slots, single)
         viewer_session.belong(viewer.sign_in, viewer.expires_ns, viewer.person.valid_to_ns)
         self.registry.add(viewer_session)

@@ -3,6 +3,7 @@
 Owns: which camera holds which session.  Must never know: viewers, why a camera may publish, files.
 """
 
+import logging
 from asyncio import TimerHandle
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,8 @@ from relay.worker.fan import Fan
 from relay.worker.held_back import HeldBack
 from relay.worker.legs import Legs
 from relay.worker.tap import Tap, TapFeed
+
+logger = logging.getLogger(__name__)
 
 DEPARTED_SECONDS = 15.0
 """How long the packets of a camera that left wait for a recording that is being opened: longer than the recorder takes."""
@@ -67,6 +70,8 @@ class Publishers:
         """Answer a camera's offer and expect it; a session that the camera had is lost."""
         local = self._port.new_local()
         answer = answer_publisher(message.offer, local, sound=message.sound)
+        for line in answer.declined:
+            logger.info("camera %s: declined of its offer: %s", message.camera, line)
         previous = self.by_camera.get(message.camera)
         if previous is not None:
             previous.close("lost", "taken over by a new session")

@@ -341,7 +341,7 @@ def _wait(world: World, program: Program) -> None:
 def _restart(world: World, program: Program) -> None:
     which = program.byte()
     if world.peers and not (peer := world.peers[which % len(world.peers)]).closed:
-        world.locals[which % len(world.peers)].append(peer.restart(SdpFragment("them", "p" * 22, 0, True, ())))
+        world.locals[which % len(world.peers)].append(peer.restart(SdpFragment("them", 0, True, ())))
 
 
 def _close(world: World, program: Program) -> None:

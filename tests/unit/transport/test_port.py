@@ -195,7 +195,7 @@ def test_an_ice_restart_keeps_media_flowing_until_and_after_the_new_credentials_
     port, clock = still
     with Client(port, clock) as client:
         client.connect()
-        fresh = client.peer.restart(SdpFragment("them2", "p" * 22, 0, False, ("0",)))
+        fresh = client.peer.restart(SdpFragment("them2", 0, False, ("0",)))
         assert client.peer.local == client.local
         client.deliver(client.rtp(1))
         old = client.local
@@ -217,7 +217,7 @@ def test_an_abandoned_restart_leaves_nothing_behind(still: tuple[Port, ManualClo
     with Client(port, clock) as client:
         client.connect()
         for at in range(5):
-            client.peer.restart(SdpFragment(f"them{at}", "p" * 22, 0, False, ()))
+            client.peer.restart(SdpFragment(f"them{at}", 0, False, ()))
         assert len(port.table.by_ufrag) == 2
         client.peer.close("done")
         assert not port.table.by_ufrag
@@ -225,7 +225,7 @@ def test_an_abandoned_restart_leaves_nothing_behind(still: tuple[Port, ManualClo
 
 def test_a_restart_without_credentials_is_theirs_to_mend(still: tuple[Port, ManualClock]) -> None:
     with Client(*still) as client, pytest.raises(TheirError):
-        client.peer.restart(SdpFragment(None, None, 1, False, ()))
+        client.peer.restart(SdpFragment(None, 1, False, ()))
 
 
 def test_handshakes_are_queued_bounded_per_peer_and_worked_off_a_few_per_drain(still: tuple[Port, ManualClock]) -> None:

@@ -144,11 +144,13 @@ def test_a_fourth_simulcast_layer_is_not_asked_for() -> None:
     assert publisher(offer.replace("l,x;~m;h;x", "l,m;~m;h;x")).video.rids == ("l", "m", "h")
 
 
-@pytest.mark.parametrize("value", ["send q", "send l;l", "send ", "send", "send ;", "recv l"])
-def test_simulcast_that_makes_no_sense_is_refused_or_ignored(value: str) -> None:
+@pytest.mark.parametrize("value", ["send q", "send ", "send", "send ;", "recv l"])
+def test_simulcast_that_makes_no_sense_is_ignored(value: str) -> None:
     offer = re.sub(r"a=simulcast:.*", f"a=simulcast:{value}", OFFERS["chromium_simulcast"])
-    with contextlib.suppress(TheirError):
-        assert publisher(offer).video.rids == ()
+    answer = publisher(offer)
+    assert answer.video.rids == ()
+    assert answer.video.extensions.rid is None
+    assert "simulcast" not in answer.text
 
 
 @pytest.mark.parametrize("profile", ["64001f", "4d0028", "640c1f", "42e01f", "f4001f", ""])
@@ -168,26 +170,11 @@ def test_a_camera_keeps_its_own_preference_a_viewer_gets_the_profile_that_chromi
     assert "42001f" in viewer(baseline_later).videos[0].codec.fmtp
 
 
-@pytest.mark.parametrize("names", [("VP8", "rtx"), ("AV1", "VP9"), ()])
+@pytest.mark.parametrize("names", [("VP8", "rtx"), ("AV1", "VP9")])
 def test_without_h264_the_refusal_says_what_is_accepted(names: tuple[str, ...]) -> None:
-    detail = refused(only_codecs(CAMERA, "video", *names), Kind.NOT_ACCEPTABLE, "H264/90000 with packetization-mode=1")
+    detail = refused(only_codecs(CAMERA, "video", *names), Kind.NOT_ACCEPTABLE, "H264/90000")
     assert all(name in detail for name in names)
     refused(only_codecs(VIEWER, "video", *names), Kind.NOT_ACCEPTABLE, "H264/90000", as_viewer=True)
-
-
-def test_h264_without_packetization_mode_1_is_refused() -> None:
-    refused(CAMERA.replace("packetization-mode=1", "packetization-mode=0"), Kind.NOT_ACCEPTABLE, "packetization-mode=1")
-    refused(CAMERA.replace("packetization-mode=1;", ""), Kind.NOT_ACCEPTABLE, "packetization-mode=1")
-
-
-def test_sound_other_than_opus_is_refused() -> None:
-    refused(only_codecs(CAMERA, "audio", "PCMU"), Kind.NOT_ACCEPTABLE, "opus")
-
-
-def test_two_videos_are_refused_for_a_camera_and_are_slots_for_a_viewer() -> None:
-    two = wall(2).replace("a=recvonly", "a=sendonly")
-    refused(two, Kind.NOT_ACCEPTABLE, "exactly one video")
-    assert len(viewer(wall(2)).videos) == 2
 
 
 @pytest.mark.parametrize("slots", [1, 4, 16])
@@ -225,16 +212,28 @@ def test_chromium_as_viewer_gets_remb_and_no_transport_wide_feedback() -> None:
     assert slot.codec.rtx_payload_type is not None
 
 
-def test_too_many_slots_or_sounds_are_refused() -> None:
-    refused(wall(17), Kind.NOT_ACCEPTABLE, "1 to 16 video", as_viewer=True)
-    refused(only_mids(wall(1), video=False), Kind.NOT_ACCEPTABLE, "1 to 16 video", as_viewer=True)
-
-
 def only_mids(offer: str, video: bool) -> str:
     session, *sections = re.split(r"(?m)^(?=m=)", offer)
     kept = [section for section in sections if section.startswith("m=video") is video]
     mids = " ".join(re.findall(r"a=mid:(\S+)", "".join(kept)))
     return re.sub("BUNDLE .*?\r", f"BUNDLE {mids}\r", session) + "".join(kept)
+
+
+def test_a_wall_has_a_slot_for_each_video_line_and_declines_those_beyond_the_sixteenth() -> None:
+    assert len(viewer(wall(2)).videos) == 2
+    answer = viewer(wall(17))
+    assert len(answer.videos) == 16
+    assert answer.declined == ("m-line 17 (video) is one video more than the relay takes",)
+    assert [media.port for media in SessionDescription.parse(answer.text).media].count(0) == 1
+
+
+def test_an_offer_of_sound_alone_is_refused() -> None:
+    refused(only_mids(wall(1), video=False), Kind.NOT_ACCEPTABLE, "no video line", as_viewer=True)
+
+
+def test_directions_that_cannot_work_are_named() -> None:
+    refused(VIEWER, Kind.NOT_ACCEPTABLE, "is recvonly; needed: sendonly or sendrecv")
+    refused(CAMERA, Kind.NOT_ACCEPTABLE, "is sendonly; needed: recvonly", as_viewer=True)
 
 
 def test_a_slot_that_the_viewer_holds_inactive_stays_so() -> None:
@@ -243,59 +242,8 @@ def test_a_slot_that_the_viewer_holds_inactive_stays_so() -> None:
     assert "a=inactive" in answer.text
 
 
-def test_directions_that_cannot_work_are_refused() -> None:
-    refused(VIEWER, Kind.NOT_ACCEPTABLE, "offer to send")
-    refused(CAMERA, Kind.NOT_ACCEPTABLE, "offer to receive", as_viewer=True)
-
-
 def test_a_viewer_that_offers_both_ways_only_receives() -> None:
     assert "a=sendrecv" not in viewer(VIEWER.replace("a=recvonly", "a=sendrecv")).text
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "kind", "word"),
-    [
-        ("v=0", "v=1", Kind.INVALID, "v=0"),
-        ("a=group:BUNDLE 0 1", "a=group:BUNDLE 0", Kind.NOT_ACCEPTABLE, "BUNDLE"),
-        ("a=group:BUNDLE 0 1", "a=group:LS 0 1", Kind.NOT_ACCEPTABLE, "BUNDLE"),
-        ("a=group:BUNDLE 0 1", "a=group:BUNDLE 0\r\na=group:BUNDLE 1", Kind.NOT_ACCEPTABLE, "BUNDLE"),
-        ("a=group:BUNDLE 0 1", "a=group:BUNDLE 0 1\r\na=ice-lite", Kind.NOT_ACCEPTABLE, "ICE-lite"),
-        ("a=rtcp-mux\r\n", "", Kind.NOT_ACCEPTABLE, "rtcp-mux"),
-        ("a=mid:1", "a=mid:0", Kind.INVALID, "mid"),
-        ("a=mid:1", "a=mid:" + "x" * 17, Kind.INVALID, "mid"),
-        ("a=mid:1", "a=mid: ", Kind.INVALID, "mid"),
-        ("a=mid:1\r\n", "", Kind.INVALID, "mid"),
-        ("a=setup:actpass", "a=setup:holdconn", Kind.INVALID, "setup"),
-        ("a=setup:actpass\r\n", "", Kind.INVALID, "setup"),
-        ("a=ice-ufrag:", "a=ice-ufrag:x y", Kind.INVALID, "ice"),
-        ("a=ice-pwd:", "a=nothing:", Kind.INVALID, "ice"),
-        ("a=fingerprint:sha-256", "a=fingerprint:md5", Kind.NOT_ACCEPTABLE, "sha-256"),
-        ("a=fingerprint:sha-256 ", "a=fingerprint:sha-256 00:", Kind.INVALID, "fingerprint"),
-        ("m=video 9 ", "m=video 0 ", Kind.NOT_ACCEPTABLE, "disabled"),
-        ("m=video 9 ", "m=video 65536 ", Kind.INVALID, "port"),
-        ("m=video 9 ", "m=video -1 ", Kind.INVALID, "port"),
-        ("m=video 9 ", "m=application 9 ", Kind.NOT_ACCEPTABLE, "video and audio"),
-        ("m=audio 9 UDP/TLS/RTP/SAVPF", "m=audio 9 RTP/AVP", Kind.NOT_ACCEPTABLE, "SAVPF"),
-        ("m=audio 9 UDP/TLS/RTP/SAVPF 111", "m=audio 9 UDP/TLS/RTP/SAVPF 72 111", Kind.INVALID, "RFC 5761"),
-        ("m=audio 9 UDP/TLS/RTP/SAVPF 111", "m=audio 9 UDP/TLS/RTP/SAVPF 128 111", Kind.INVALID, "payload type"),
-        ("m=audio 9 UDP/TLS/RTP/SAVPF 111", "m=audio 9 UDP/TLS/RTP/SAVPF x 111", Kind.INVALID, "payload type"),
-        ("a=extmap:2 ", "a=extmap:1 ", Kind.INVALID, "twice"),
-        ("a=extmap:2 ", "a=extmap:0 ", Kind.INVALID, "extmap"),
-        ("a=extmap:2 http", "a=extmap:2http", Kind.INVALID, "extmap"),
-        ("a=rtpmap:111 opus/48000/2", "a=rtpmap:111 opus", Kind.INVALID, "rtpmap"),
-        ("a=rtpmap:111 opus/48000/2", "a=rtpmap:111 opus/0/2", Kind.INVALID, "clock rate"),
-        ("a=rtpmap:111 opus/48000/2", "a=rtpmap:111 op us/48000/2", Kind.INVALID, "rtpmap"),
-        ("a=fmtp:111 ", "a=fmtp:999 ", Kind.INVALID, "payload type"),
-        ("a=ssrc:", "a=ssrc:9999999999", Kind.INVALID, "SSRC"),
-        ("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=candidate:1 1 udp\r\n", Kind.INVALID, "candidate"),
-        ("a=rtcp-mux\r\n", "a=rtcp-mux\r\nrubbish\r\n", Kind.INVALID, "line"),
-        ("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=x:\xe9\r\n", Kind.INVALID, "ASCII"),
-        ("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=x:" + "y" * 1100 + "\r\n", Kind.TOO_LARGE, "line"),
-    ],
-)
-def test_an_offer_that_breaks_a_rule_is_refused_with_the_rule(old: str, new: str, kind: Kind, word: str) -> None:
-    assert old in CAMERA
-    refused(CAMERA.replace(old, new), kind, word)
 
 
 @pytest.mark.parametrize("text", ["", "\r\n", "v=0", "v=0\r\n", "hello", "v=0\r\nm=\r\n", "v=0\r\nm=video\r\n", "\0" * 10])
@@ -307,15 +255,6 @@ def test_sizes_are_bounded() -> None:
     refused(CAMERA + "a=x\r\n" * 40_000, Kind.TOO_LARGE, "bytes")
     refused(CAMERA + "a=x\r\n" * 7_000, Kind.TOO_LARGE, "lines")
     refused(CAMERA + "m=video 9 UDP/TLS/RTP/SAVPF 96\r\n" * 40, Kind.TOO_LARGE, "m-lines")
-    refused(CAMERA + "a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n" * 101, Kind.TOO_LARGE, "candidates")
-    refused(CAMERA + "".join(f"a=ssrc:{at} cname:x\r\n" for at in range(20)), Kind.INVALID, "SSRCs")
-
-
-def test_two_transports_in_one_bundle_are_refused() -> None:
-    first = re.search(r"a=ice-ufrag:(.*)", CAMERA)
-    assert first is not None
-    head, tail = CAMERA.rsplit(first[0], 1)
-    refused(head + "a=ice-ufrag:another" + tail, Kind.INVALID, "ice-ufrag")
 
 
 def test_attributes_of_the_transport_may_stand_in_the_session_part() -> None:
@@ -330,10 +269,6 @@ def test_attributes_of_the_transport_may_stand_in_the_session_part() -> None:
 def test_bundle_only_lines_of_port_0_are_welcome() -> None:
     offer = wall(3).replace("m=video 9", "m=video 0").replace("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=bundle-only\r\n")
     assert len(viewer(offer).videos) == 3
-
-
-def test_a_hostile_fmtp_is_not_echoed() -> None:
-    refused(OFFERS["ffmpeg_camera"].replace("level-asymmetry-allowed=1;", "x=<script>;"), Kind.NOT_ACCEPTABLE, "offered")
 
 
 def test_lines_may_end_in_a_single_newline() -> None:
@@ -351,41 +286,50 @@ a=end-of-candidates\r
 """
 
 
-def test_a_trickled_fragment_is_read() -> None:
-    fragment = sdp.parse_fragment(FRAGMENT)
-    assert fragment == sdp.SdpFragment("EsAw", "P2uYro0UCOQ4zxjKXaWCBui1", 3, True, ("0",))
-    assert sdp.parse_fragment("m=audio 9 RTP/AVP 0\na=mid:0\na=end-of-candidates\n").ufrag is None
-
-
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
         ("", Kind.INVALID),
         ("v=0\r\n", Kind.INVALID),
         ("a=mid:0\r\n", Kind.INVALID),
-        ("a=ice-ufrag:EsAw\r\n", Kind.INVALID),
-        ("a=ice-ufrag:EsAw\r\na=ice-pwd:short\r\n", Kind.INVALID),
-        (FRAGMENT.replace("2122260223", "99999999999"), Kind.INVALID),
-        (FRAGMENT.replace("61764", "70000"), Kind.INVALID),
-        (FRAGMENT.replace("typ host generation", "type host"), Kind.INVALID),
-        (FRAGMENT.replace("1387637174 1 ", "1387637174 999 "), Kind.INVALID),
-        (FRAGMENT.replace("1387637174", "!"), Kind.INVALID),
-        (FRAGMENT.replace("192.0.2.1", "\x01"), Kind.INVALID),
-        (FRAGMENT.replace("a=mid:0", "a=mid:" + "0" * 20), Kind.INVALID),
-        ("a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n" * 101, Kind.TOO_LARGE),
+        ("a=ice-pwd:aaaaaaaaaaaaaaaaaaaaaaaa\r\n", Kind.INVALID),
+        ("a=end-of-candidates\r\n" * 8_000, Kind.TOO_LARGE),
         ("a=end-of-candidates\r\n" * 30_000, Kind.TOO_LARGE),
     ],
 )
-def test_a_fragment_that_breaks_a_rule_is_refused(text: str, kind: Kind) -> None:
+def test_a_fragment_that_says_nothing_or_too_much_is_refused(text: str, kind: Kind) -> None:
     with pytest.raises(TheirError) as caught:
         sdp.parse_fragment(text)
     assert caught.value.kind is kind
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("a=candidate:1387637174 1 udp 2122260223 192.0.2.1 61764 typ host", "a=candidate:"),
+        ("1387637174", "host-1_udp"),
+        ("2122260223", "99999999999"),
+        ("a=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\r\n", ""),
+        ("a=mid:0", "a=mid:6f1f2c1e-0d55-4f3b-9a5e-2f7f0c1d9f11"),
+        ("a=ice-ufrag", "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=Caméra\r\nt=0 0\r\na=ice-ufrag"),
+    ],
+)
+def test_what_an_ice_lite_relay_does_not_need_of_a_fragment_is_not_read(old: str, new: str) -> None:
+    assert old in FRAGMENT
+    fragment = sdp.parse_fragment(FRAGMENT.replace(old, new))
+    assert (fragment.ufrag, fragment.candidates, fragment.complete) == ("EsAw", 3, True)
+
+
+def test_a_trickled_fragment_is_read() -> None:
+    fragment = sdp.parse_fragment(FRAGMENT)
+    assert fragment == sdp.SdpFragment("EsAw", 3, True, ("0",))
+    assert sdp.parse_fragment("m=audio 9 RTP/AVP 0\na=mid:0\na=end-of-candidates\n").ufrag is None
+
+
 def test_the_answer_to_a_restart_carries_our_new_credentials_and_is_itself_a_fragment() -> None:
     text = sdp.answer_fragment(LOCAL, sdp.parse_fragment(FRAGMENT))
-    assert sdp.parse_fragment(text) == sdp.SdpFragment(LOCAL.ufrag, LOCAL.pwd, 2, True, ("0",))
-    bare = sdp.answer_fragment(LOCAL, sdp.SdpFragment("them", "p" * 22, 0, False, ()))
+    assert sdp.parse_fragment(text) == sdp.SdpFragment(LOCAL.ufrag, 2, True, ("0",))
+    bare = sdp.answer_fragment(LOCAL, sdp.SdpFragment("them", 0, False, ()))
     assert sdp.parse_fragment(bare).mids == ("0",)
 
 
