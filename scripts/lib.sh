@@ -70,17 +70,27 @@ ui_stamp() {
         $(find src index.html *.ts *.json -type f -not -path 'src/generated/*' | sort)) | sha256sum | cut -d' ' -f1
 }
 
+# ensure_npm FOLDER WHAT: node_modules as locked; again only when the lock changed.
+ensure_npm() {
+    ensure_node
+    local want have
+    want=$(sha256sum <"$root/$1/package-lock.json")
+    have=$(cat "$root/$1/node_modules/.stamp" 2>/dev/null || true)
+    [ "$want" = "$have" ] && return
+    say "installing $2 ..."
+    (cd "$root/$1" && npm ci --no-audit --no-fund --loglevel=error >/dev/null)
+    echo "$want" >"$root/$1/node_modules/.stamp"
+}
+
+# ensure_client_packages: the clients of the tests that npm has.
+ensure_client_packages() {
+    ensure_npm tests/clients "the clients of the tests"
+}
+
 # ensure_ui_packages / ensure_ui_types VENV / ensure_ui VENV: node_modules as locked; the types of the relay that VENV runs; the
 # page built.  Each again only when a source changed.
 ensure_ui_packages() {
-    ensure_node
-    local want have
-    want=$(sha256sum <"$root/command_room_ui/package-lock.json")
-    have=$(cat "$root/command_room_ui/node_modules/.stamp" 2>/dev/null || true)
-    [ "$want" = "$have" ] && return
-    say "installing the page's packages ..."
-    (cd "$root/command_room_ui" && npm ci --no-audit --no-fund --loglevel=error >/dev/null)
-    echo "$want" >"$root/command_room_ui/node_modules/.stamp"
+    ensure_npm command_room_ui "the page's packages"
 }
 
 ensure_ui_types() {

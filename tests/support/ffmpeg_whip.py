@@ -34,7 +34,7 @@ _SOUNDS_PER_PICTURE = SAMPLE_RATE // FRAME_SAMPLES / _FPS
 @contextlib.asynccontextmanager
 async def ffmpeg_whip(url: str, token: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """Publish to `url` inside the block; `folder` takes the certificate.  Leaving it ends the session with a DELETE."""
-    certificate, key = _write_certificate(folder)
+    certificate, key = write_certificate(folder)
     arguments = ("-m", "tests.support.ffmpeg_whip", url, str(certificate), str(key))
     process = await asyncio.create_subprocess_exec(
         sys.executable, *arguments, cwd=Path(__file__).parents[2], stdin=asyncio.subprocess.PIPE
@@ -55,7 +55,7 @@ async def ffmpeg_whip(url: str, token: str, folder: Path) -> AsyncIterator[async
             await process.wait()
 
 
-def _write_certificate(folder: Path) -> tuple[Path, Path]:
+def write_certificate(folder: Path) -> tuple[Path, Path]:
     """Write a self-signed P-256 certificate: the muxer's own choice of curve is refused by OpenSSL peers."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "camera")])

@@ -221,6 +221,11 @@ class Person:
             assert response.status == 201, f"POST {path}: {response.status} {text}"
             return text, response.headers["Location"]
 
+    async def leave(self, location: str) -> int:
+        """Delete a viewer session; return the status (404: it had ended before)."""
+        async with self._http.delete(self._relay.url + location, headers=self.headers()) as response:
+            return response.status
+
     async def live(self) -> aiohttp.ClientWebSocketResponse:
         """Open the page's live socket, as the page does."""
         return await self._http.ws_connect(f"{self._relay.url}/live?states=batch")

@@ -16,6 +16,7 @@ LOCKS = (
     "locks/node.lock",
     "locks/footage.lock",
     "command_room_ui/package-lock.json",
+    "tests/clients/package-lock.json",
 )
 
 
