@@ -6,7 +6,8 @@ Owns: what is known of a track between two samples that were kept.  Must never k
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from relay.record.assemble import H264Track, OpusTrack, Sample
+from relay.record.access_units import H264Track
+from relay.record.assemble import OpusTrack, Sample
 from relay.record.gaps import GapCause
 from relay.record.timeline import Place, Timeline
 
@@ -65,8 +66,8 @@ class ConnectedTrack:
 
     @property
     def dropped(self) -> int:
-        """Packets that came and were not used: late, doubled, malformed, or of a picture that was given up."""
-        return self.assembler.late + self.assembler.malformed + self.assembler.unusable
+        """Packets that came and were not used: late, doubled, malformed, ignored, or of a picture that was given up."""
+        return self.assembler.late + self.assembler.malformed + self.assembler.ignored + self.assembler.unusable
 
     def kept(self, sample: Sample, time: int) -> None:
         """Take note of a sample that was kept, at this decode time (ticks)."""

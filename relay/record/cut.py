@@ -149,6 +149,15 @@ class Cutter:
         self._add(sample, True, now, out)
         return out
 
+    def extend(self, rest: bytes) -> bool:
+        """Add bytes to the last access unit; return False where its fragment has ended already."""
+        if self._open is None or not self._open.video:
+            return False
+        last = self._open.video[-1]
+        self._open.video[-1] = last._replace(data=last.data + rest)
+        self._open.size += len(rest)
+        return True
+
     def audio(self, sample: Placed, now: int) -> list[Fragment]:
         """Take a sound packet that can be kept; return the fragments that it ended."""
         out: list[Fragment] = []
@@ -222,7 +231,9 @@ class Cutter:
 
     def _add(self, sample: Placed, video: bool, now: int, out: list[Fragment]) -> None:
         current = self._open
-        if current is not None and (self._is_too_large(current, sample) or self._is_too_long(current, sample, video, now)):
+        if current is not None and (
+            current.size + len(sample.data) > MAX_FRAGMENT_BYTES or self._is_too_long(current, sample, video, now)
+        ):
             self._close(out)
         fragment = self._fragment(now)
         fragment.size += len(sample.data)
@@ -234,10 +245,6 @@ class Cutter:
         if not same or 2 * sample.time - same[0].time - same[-1].time <= self._span[video]:
             return False
         return self._splits.take(now / SECOND)
-
-    @staticmethod
-    def _is_too_large(current: Fragment, sample: Placed) -> bool:
-        return current.size + len(sample.data) > MAX_FRAGMENT_BYTES
 
     def _fragment(self, now: int) -> Fragment:
         if self._open is None:

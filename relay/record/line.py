@@ -14,7 +14,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from relay.base.allowance import Allowance
 from relay.base.serials import unwrap
-from relay.record.assemble import Event, H264Track, OpusTrack, Sample, TrackGap
+from relay.record.access_units import H264Track
+from relay.record.assemble import Event, OpusTrack, Rest, Sample, TrackGap
 from relay.record.connected_track import AUDIO, CLOCKS, PAUSE_NS, VIDEO, ConnectedTrack, OpenGap, TappedStream
 from relay.record.cut import Cutter, Fragment, InitParameters, Placed
 from relay.record.gaps import GapCause, GapSums, MediaGap, RelayDrops
@@ -269,6 +270,8 @@ class Line:
                 self._track_gap(source, event)
                 if source.track == VIDEO and not event.after.keyframe:
                     out.append(KeyframeRequest("loss"))
+            elif isinstance(event, Rest):
+                _complete_picture(self._cutter, source, event, out)
             else:
                 self._sample(source, event, now, out)
 
@@ -344,8 +347,10 @@ class Line:
                 return  # then the pause in all tracks together was as short
             cause, detail = _silence(_came(source), arrival - before.arrival, "the camera sent nothing", "paused")
             open_gap = OpenGap(before.arrival, arrival, cause, detail)
-        if open_gap is None and not self._kept and _is_foreign(self.unknown_packets, arrival - source.opened):
+        if open_gap is None and not self._kept and _explains(self.unknown_packets, arrival - source.opened):
             open_gap = OpenGap(source.opened, arrival, "recorder", "packets of no announced stream")
+        if open_gap is None and not self._kept and _explains(source.assembler.ignored, arrival - source.opened):
+            open_gap = OpenGap(source.opened, arrival, "recorder", "packets that a receiver ignores (RFC 6184)")
         assert self._cutter is not None
         last = max(self._kept.values(), default=arrival)
         if arrival - last > PAUSE_NS:
@@ -387,6 +392,16 @@ class Line:
         out.append(MediaGap(start, max(until - start, 0), source.track, cause, detail))
 
 
+def _complete_picture(cutter: Cutter | None, source: ConnectedTrack, rest: Rest, out: list[Output]) -> None:
+    """Add the rest of the last picture.  Where its fragment has left already, the picture is destroyed, and that is a gap."""
+    if rest.of is not source.last or cutter is None:
+        return  # it was not kept
+    if not cutter.extend(rest.data):
+        since = source.last.arrival
+        source.note_gap(since, since, "recorder", "a picture whose marker bit was wrong")
+        out.append(KeyframeRequest("loss"))
+
+
 def _came(source: ConnectedTrack) -> int:
     """Return how many packets of a track came since the last sample that was kept, and were not used."""
     return source.dropped - source.dropped_before
@@ -399,6 +414,6 @@ def _silence(dropped: int, length: int, detail: str, cause: GapCause) -> tuple[G
     return cause, detail
 
 
-def _is_foreign(unknown: int, length: int) -> bool:
-    """Return whether `unknown` packets of no announced stream explain that nothing was kept for so long (`length` in ns)."""
-    return length > PAUSE_NS and unknown * DROPPED_NS >= length
+def _explains(packets: int, length: int) -> bool:
+    """Return whether so many packets that cannot be used explain that nothing was kept for so long (`length` in ns)."""
+    return length > PAUSE_NS and packets * DROPPED_NS >= length

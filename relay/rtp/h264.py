@@ -8,8 +8,17 @@ from typing import NamedTuple
 
 from relay.base.errors import Kind, TheirError
 
-SLICE, IDR, SEI, SPS, PPS, AUD = 1, 5, 6, 7, 8, 9
-STAP_A, FU_A = 24, 28
+SLICE, PARTITION_A, IDR, SEI, SPS, PPS, AUD = 1, 2, 5, 6, 7, 8, 9
+"""`PARTITION_A` begins a slice whose data is partitioned (Extended profile): its header is a slice's."""
+STAP_A, STAP_B, MTAP_16, MTAP_24, FU_A, FU_B = 24, 25, 26, 27, 28, 29
+IGNORED = frozenset({0, 30, 31})
+"""Types that a receiver ignores, also as members of aggregation packets (RFC 6184 §5.2, Table 1)."""
+START_CODE = b"\x00\x00\x01"
+_INTERLEAVED = {STAP_B: 5, MTAP_16: 8, MTAP_24: 9}
+"""Packet types of packetization-mode 2, and where the header of their first unit lies."""
+_PICTURE = frozenset(range(1, 6))
+_NEEDED = _PICTURE | {SPS, PPS}
+"""Units without which a picture cannot be shown."""
 _HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 
 
@@ -39,39 +48,80 @@ class Payload(NamedTuple):
 
 
 def units(payload: bytes) -> list[Unit]:
-    """Return the units of a payload in order; raises TheirError for shapes outside packetization-mode 1."""
+    """Return the units of a payload in order, without those that a receiver ignores (RFC 6184 §5.2).
+
+    A payload with start codes inside is split there: the camera packed a byte stream.  Raises TheirError for a payload that
+    carries a part of a picture, or a parameter set, in a shape outside packetization-mode 1."""
     if not payload:
         raise TheirError(Kind.INVALID, "empty H.264 payload")
     kind = payload[0] & 31
     if 0 < kind < STAP_A:
+        if START_CODE in payload:
+            return _whole(split(payload))
         return [Unit(kind, payload[0] >> 5 & 3, True, True, payload)]
     if kind == STAP_A:
         return _aggregate(payload)
     if kind == FU_A:
         return [_fragment(payload)]
-    raise TheirError(Kind.INVALID, f"H.264 packet type {kind} is not of packetization-mode 1")
+    return _odd(kind, payload)
+
+
+def _whole(found: list[bytes]) -> list[Unit]:
+    return [Unit(unit[0] & 31, unit[0] >> 5 & 3, True, True, unit) for unit in found if unit[0] & 31 not in IGNORED]
+
+
+def split(data: bytes) -> list[bytes]:
+    """Return the units of a byte stream (H.264 Annex B), without the zeroes after them; the first may lack its start code."""
+    return [unit for each in data.split(START_CODE) if (unit := each.rstrip(b"\x00"))]
+
+
+def _odd(kind: int, payload: bytes) -> list[Unit]:
+    """Return nothing, or the units of a byte stream; raises TheirError where a part of a picture would be left out."""
+    if payload[:3] == START_CODE or payload[:4] == b"\x00" + START_CODE:
+        return _whole(split(payload))
+    if kind in _INTERLEAVED:
+        at = _INTERLEAVED[kind]
+        is_needed = at < len(payload) and (
+            payload[at] & 31 in _NEEDED or len(payload) > at + int.from_bytes(payload[3:5], "big")
+        )
+    else:
+        is_needed = kind == FU_B and len(payload) > 1 and payload[1] & 31 in _NEEDED
+    if is_needed:
+        raise TheirError(Kind.INVALID, f"H.264 packet type {kind} is not of packetization-mode 1")
+    return []
 
 
 def _aggregate(payload: bytes) -> list[Unit]:
+    """Members of no bytes, and what is left behind the last one, are left out."""
     found = []
     at = 1
-    while at < len(payload):
+    while at + 2 < len(payload):
         size = int.from_bytes(payload[at : at + 2], "big")
         unit = payload[at + 2 : at + 2 + size]
-        if at + 2 > len(payload) or not size or len(unit) != size:
-            raise TheirError(Kind.INVALID, "H.264 aggregation packet is cut")
-        found.append(Unit(unit[0] & 31, unit[0] >> 5 & 3, True, True, unit))
         at += 2 + size
-    if not found:
-        raise TheirError(Kind.INVALID, "empty H.264 aggregation packet")
+        if not size:
+            continue
+        kind = unit[0] & 31
+        if len(unit) != size:
+            if kind in _NEEDED:
+                raise TheirError(Kind.INVALID, "H.264 aggregation packet is cut")
+        elif START_CODE in unit:
+            found += _whole(split(unit))
+        elif STAP_A <= kind <= FU_B:
+            raise TheirError(Kind.INVALID, f"H.264 packet type {kind} inside an aggregation packet")
+        elif kind not in IGNORED:
+            found.append(Unit(kind, unit[0] >> 5 & 3, True, True, unit))
     return found
 
 
 def _fragment(payload: bytes) -> Unit:
-    if len(payload) < 3:
-        raise TheirError(Kind.INVALID, "H.264 fragment without a payload")
+    """A fragment may be empty (RFC 6184 §5.8)."""
+    if len(payload) < 2:
+        raise TheirError(Kind.INVALID, "H.264 fragment without a header")
     indicator, fu = payload[0], payload[1]
     kind, reference = fu & 31, indicator >> 5 & 3
+    if STAP_A <= kind <= FU_B:
+        raise TheirError(Kind.INVALID, f"H.264 packet type {kind} inside fragments")
     if fu & 0x80:
         return Unit(kind, reference, True, bool(fu & 0x40), bytes((indicator & 0xE0 | kind,)) + payload[2:])
     return Unit(kind, reference, False, bool(fu & 0x40), payload[2:])
@@ -124,6 +174,15 @@ class Bits:
         return (value + 1) // 2 if value & 1 else -(value // 2)
 
 
+class PictureOrder(NamedTuple):
+    """How slices state the order of their picture: pic_order_cnt_type, bits of pic_order_cnt_lsb (type 0)."""
+
+    kind: int
+    bits: int
+    always_zero: bool
+    """delta_pic_order_always_zero_flag (type 1)."""
+
+
 class Sps(NamedTuple):
     """The facts of a sequence parameter set that the relay uses."""
 
@@ -133,15 +192,21 @@ class Sps(NamedTuple):
     height: int
     reorder: bool | None
     """Whether pictures leave the decoder in another order than they came; None where the set does not say."""
+    number: int
+    """seq_parameter_set_id, by which picture parameter sets name it."""
+    frame_num_bits: int
+    separate_planes: bool
+    frames_only: bool
+    order: PictureOrder
 
 
 def parse_sps(unit: bytes) -> Sps:
     """Read an SPS with its NAL header (§7.3.2.1.1); raises TheirError where it is cut or absurd."""
     bits = Bits(unit)
     profile, _, level = bits.u(8), bits.u(8), bits.u(8)
-    bits.ue()
-    chroma = _chroma(bits) if profile in _HIGH_PROFILES else 1
-    bits.ue()
+    number = bits.ue()
+    chroma, separate = _chroma(bits) if profile in _HIGH_PROFILES else (1, False)
+    frame_num_bits = bits.ue() + 4
     order = _picture_order(bits)
     bits.ue()
     bits.u(1)
@@ -156,13 +221,14 @@ def parse_sps(unit: bytes) -> Sps:
         height -= y * (bits.ue() + bits.ue())
     if not (0 < width <= 16384 and 0 < height <= 16384):
         raise TheirError(Kind.INVALID, "H.264 picture size is absurd")
-    return Sps(profile, level, width, height, False if order == 2 else _reorder(bits))
+    reorder = False if order.kind == 2 else _reorder(bits)
+    return Sps(profile, level, width, height, reorder, number, frame_num_bits, separate, bool(frames_only), order)
 
 
-def _chroma(bits: Bits) -> int:
+def _chroma(bits: Bits) -> tuple[int, bool]:
+    """Return chroma_format_idc and separate_colour_plane_flag."""
     chroma = bits.ue()
-    if chroma == 3:
-        bits.u(1)
+    separate = bool(chroma == 3 and bits.u(1))
     bits.ue()
     bits.ue()
     bits.u(1)
@@ -170,7 +236,7 @@ def _chroma(bits: Bits) -> int:
         for index in range(12 if chroma == 3 else 8):
             if bits.u(1):
                 _skip_scaling(bits, 16 if index < 6 else 64)
-    return chroma
+    return chroma, separate
 
 
 def _skip_scaling(bits: Bits, size: int) -> None:
@@ -181,12 +247,12 @@ def _skip_scaling(bits: Bits, size: int) -> None:
         last = following or last
 
 
-def _picture_order(bits: Bits) -> int:
-    order = bits.ue()
-    if order == 0:
-        bits.ue()
-    elif order == 1:
-        bits.u(1)
+def _picture_order(bits: Bits) -> PictureOrder:
+    kind, lsb, always_zero = bits.ue(), 0, False
+    if kind == 0:
+        lsb = bits.ue() + 4
+    elif kind == 1:
+        always_zero = bool(bits.u(1))
         bits.se()
         bits.se()
         cycle = bits.ue()
@@ -194,7 +260,7 @@ def _picture_order(bits: Bits) -> int:
             raise TheirError(Kind.INVALID, "H.264 picture order cycle is too long")
         for _ in range(cycle):
             bits.se()
-    return order
+    return PictureOrder(kind, lsb, always_zero)
 
 
 def _reorder(bits: Bits) -> bool | None:

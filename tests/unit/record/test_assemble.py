@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.record.assemble import IDLE_NS, H264Track, OpusTrack, Sample, TrackGap
+from relay.record.access_units import IDLE_NS, H264Track
+from relay.record.assemble import OpusTrack, Sample, TrackGap
 from relay.rtp.parameter_sets import ParameterSets, Sets
 from tests.support.rtp_source import encode_audio, encode_video, h264_payloads, rtp
 
@@ -195,7 +196,7 @@ def test_any_payloads_raise_nothing_and_count_as_lost(payloads: list[tuple[int, 
 
 
 def test_unit_without_end_is_given_up_at_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.record.assemble.MAX_UNIT_BYTES", 10_000)
+    monkeypatch.setattr("relay.record.access_units.MAX_UNIT_BYTES", 10_000)
     track = H264Track(WINDOW)
     for number in range(100):
         track.push(rtp(96, number, 0, 5, False, bytes((0x7C, 0x85 if number == 0 else 0x05)) + bytes(1000)), 0, 0)

@@ -91,10 +91,69 @@ def test_an_aggregate_carries_its_units() -> None:
     assert [(unit.kind, unit.data) for unit in found] == [(h264.SPS, b"\x67s"), (h264.PPS, b"\x68pp")]
 
 
-@pytest.mark.parametrize("payload", [b"", b"\x78", b"\x78\0", b"\x78\0\5abc", b"\x78\0\0", b"\x7c\x85", b"\x79abc", b"\x60abc"])
-def test_shapes_outside_packetization_mode_1_are_their_error(payload: bytes) -> None:
+STAP_B, MTAP_16, MTAP_24 = b"\x79\0\0", b"\x7a\0\0", b"\x7b\0\0"
+"""With a decoding order number of 0."""
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\x78\0\5\x61bc",
+        b"\x78\0\5\x67bc",
+        b"\x78\0\2\x79a",
+        b"\x7c",
+        b"\x7c\x98abc",
+        STAP_B + b"\0\3\x65ab",
+        STAP_B + b"\0\2\x06a\0\2\x65a",
+        MTAP_16 + b"\0\2\0\0\0\x41a",
+        MTAP_24 + b"\0\2\0\0\0\0\x67a",
+        b"\x7d\x85\0\0abc",
+    ],
+)
+def test_a_piece_of_a_picture_in_a_shape_outside_packetization_mode_1_is_their_error(payload: bytes) -> None:
     with pytest.raises(TheirError):
         h264.units(payload)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\x60abc",
+        b"\x7e",
+        b"\x7fabc",
+        b"\x78",
+        b"\x78\0",
+        b"\x78\0\0",
+        b"\x78\0\1\x60\0\2\x7fa",
+        b"\x78\0\5\x06bc",
+        b"\x79abc",
+        STAP_B + b"\0\2\x06a",
+        MTAP_16 + b"\0\2\0\0\0\x09a",
+        b"\x7d\x86\0\0abc",
+    ],
+)
+def test_what_is_no_piece_of_a_picture_and_not_to_be_understood_is_left_out(payload: bytes) -> None:
+    assert h264.units(payload) == []
+
+
+def test_members_of_no_bytes_and_those_to_be_ignored_cost_the_others_nothing() -> None:
+    found = h264.units(b"\x78\0\2\x67s\0\0\0\1\x7f\0\3\x68pp\0\1\x60\0\2\x65i\0")
+    assert [unit.data for unit in found] == [b"\x67s", b"\x68pp", b"\x65i"]
+
+
+@pytest.mark.parametrize("start", [b"\0\0\1", b"\0\0\0\1"])
+def test_start_codes_inside_a_payload_part_its_units(start: bytes) -> None:
+    units = [b"\x67ss", b"\x68p", b"\x65iii"]
+    assert [unit.data for unit in h264.units(start.join(units))] == units
+    assert [unit.data for unit in h264.units(start + start.join(units) + b"\0")] == units
+    whole = start.join(units)
+    assert [unit.data for unit in h264.units(b"\x78" + len(whole).to_bytes(2, "big") + whole)] == units
+
+
+def test_a_fragment_may_be_empty() -> None:
+    assert [(unit.start, unit.data) for unit in h264.units(b"\x7c\x85")] == [(True, b"\x65")]
+    assert [(unit.end, unit.data) for unit in h264.units(b"\x7c\x45")] == [(True, b"")]
 
 
 @given(st.binary(max_size=80))
