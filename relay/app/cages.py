@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 _ADDRESSES: Final = ("/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf", "/etc/resolv.conf", "/etc/gai.conf")
 _DEVICES: Final = ("/dev/null",)
 _FAMILIES: Final = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6)
+_CHILDRENS_FAMILIES: Final = (*_FAMILIES, socket.AF_NETLINK)
+"""Control and workers ask the kernel for the machine's addresses, by a socket that they open before their own cage."""
 
 
 def control_cage(settings: Settings) -> Cage:
@@ -29,7 +31,7 @@ def control_cage(settings: Settings) -> Cage:
     With a PKCS#11 token files and connections stay open, because only the token's maker knows which of them its module needs;
     a database elsewhere keeps its folder, or, on another machine, connections.
     """
-    return _cage(settings, _http_ports(settings), signals=False)
+    return _cage(settings, _http_ports(settings), _FAMILIES, signals=False)
 
 
 def supervisor_cage(settings: Settings) -> Cage:
@@ -39,7 +41,8 @@ def supervisor_cage(settings: Settings) -> Cage:
     """
     workers = settings.workers
     bound = None if workers.port_base == 0 else tuple(workers.port_base + index for index in range(workers.count))
-    return _cage(settings, None if bound is None else (*bound, *_http_ports(settings)), signals=True)
+    ports = None if bound is None else (*bound, *_http_ports(settings))
+    return _cage(settings, ports, _CHILDRENS_FAMILIES, signals=True)
 
 
 def enter(cage: Cage) -> Confined:
@@ -54,7 +57,7 @@ def _http_ports(settings: Settings) -> tuple[int, ...]:
     return (settings.http.port,)
 
 
-def _cage(settings: Settings, tcp_bind: tuple[int, ...] | None, *, signals: bool) -> Cage:
+def _cage(settings: Settings, tcp_bind: tuple[int, ...] | None, families: tuple[int, ...], *, signals: bool) -> Cage:
     has_token, url = settings.keys.pkcs11_module is not None, settings.store.url or ""
     is_remote = bool(url) and not url.startswith("sqlite:")
     http = settings.http
@@ -76,7 +79,7 @@ def _cage(settings: Settings, tcp_bind: tuple[int, ...] | None, *, signals: bool
         tcp_connect=None if has_token or is_remote else (),
         signals=signals,
     )
-    return Cage(rules, _FAMILIES, starts_programs=True)
+    return Cage(rules, families, starts_programs=True)
 
 
 def _absolute(path: Path) -> Path:

@@ -81,7 +81,7 @@ def _worker(settings: Settings, keyring: Keyring, passes: Passes, index: int) ->
         certificate=str(keyring.dtls_pem().resolve()),
         control_pass=b"",
         tap_pass=b"",
-        host=workers.host,
+        host=settings.media_host,
         port=workers.port_base + index if workers.port_base else 0,
         advertise=workers.advertise,
         tcp=workers.tcp,

@@ -26,6 +26,7 @@ from relay.live import sealed_heads, session_keys
 from relay.runtime.cage import Confined, harden
 from relay.runtime.deadlines import background_settled
 from relay.runtime.descriptors import raise_limit
+from relay.runtime.host_addresses import HostAddresses
 from relay.runtime.tasks import every
 from relay.viewing.leases import RENEW_SECONDS
 
@@ -48,31 +49,34 @@ def main() -> int:
     logs.configure(settings.log.level, settings.log.format, "control")
     # SQLite writes large sorts into temporary files: into the data folder, which nobody else reads and the cage leaves open.
     os.environ["SQLITE_TMPDIR"] = os.environ["TMPDIR"] = str(settings.run.resolve())
+    addresses = HostAddresses()
     confined = enter(control_cage(settings))
     try:
-        uvloop.run(_main(settings, confined))
+        uvloop.run(_main(settings, confined, addresses))
     except RelayError as error:
         logger.error("control ends", extra={"detail": error.detail})
         return 1
     return 0
 
 
-async def _main(settings: Settings, confined: Confined) -> None:
+async def _main(settings: Settings, confined: Confined, addresses: HostAddresses) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run(settings, stop, confined)
+    await run(settings, stop, confined, addresses)
 
 
-async def run(settings: Settings, stop: asyncio.Event, confined: Confined | None = None) -> None:
+async def run(
+    settings: Settings, stop: asyncio.Event, confined: Confined | None = None, addresses: HostAddresses | None = None
+) -> None:
     """Run control until `stop`.  When this returns, everything is on disk.  Raises OurError if control cannot start.
 
-    `confined`: the cage of this process, for the metric; None where it has none.
+    `confined`: the cage of this process, for the metric; None where it has none.  `addresses`: opened before the cage.
     """
     settings.run.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = PidLock(settings.run / "control.pid")
     try:
-        control = await wire(settings)
+        control = await wire(settings, addresses=addresses)
         if confined is not None:
             confined.count(control.context.counters)
         try:
@@ -151,6 +155,7 @@ async def shut(control: Control) -> None:
     with contextlib.suppress(RelayError):
         await control.stores.journal.close()
     await control.stores.database.close()
+    control.context.media_addresses.close()
 
 
 if __name__ == "__main__":

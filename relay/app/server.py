@@ -22,6 +22,7 @@ from relay.http.connections import Connections
 from relay.http.context import Context
 from relay.http.malformed import Runner
 from relay.http.proxies import networks
+from relay.runtime.host_addresses import WILDCARDS
 
 logger = logging.getLogger(__name__)
 
@@ -99,16 +100,21 @@ async def _public(runner: Runner, services: Context, settings: Settings) -> tupl
 
 
 def _bound(host: str, port: int) -> Iterator[socket.socket]:
-    """Yield a bound socket for each address of a host; raises OSError, and then leaves none open."""
+    """Yield a bound socket for each address of a host, `::` being every address; raises OSError, and then leaves none open."""
     with contextlib.ExitStack() as opened:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        made = []
+        found = [
+            each
+            for name in WILDCARDS.get(host, (host,))
+            for each in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        ]
+        made: list[socket.socket] = []
         for family, kind, protocol, _name, address in dict.fromkeys(found):
             sock = opened.enter_context(socket.socket(family, kind, protocol))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind(address)
+            # With port 0 the system chooses one for the first address; the others take the same.
+            sock.bind((address[0], made[0].getsockname()[1], *address[2:]) if made else address)
             made.append(sock)
         opened.pop_all()
     yield from made

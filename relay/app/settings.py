@@ -108,11 +108,19 @@ class Workers(Section):
     """The processes that move packets."""
 
     count: int = Field(default=1, ge=1, le=64, description="Workers (and recorders); one per core at most")
-    host: str = Field(default="127.0.0.1", description="Address of the UDP sockets")
+    host: str | None = Field(
+        default=None,
+        description="Address for media (UDP, and TCP): `0.0.0.0` every IPv4 address of the machine, `::` every address; "
+        "default: `http.host`",
+    )
     port_base: int = Field(
         default=8500, ge=0, le=65000, description="UDP port of worker 0; worker i uses the i-th port after it; 0: any"
     )
-    advertise: tuple[str, ...] = Field(default=(), description="Addresses announced as ICE candidates (NAT); default: `host`")
+    advertise: tuple[str, ...] = Field(
+        default=(),
+        description="Addresses at which cameras and viewers reach the media ports from outside (NAT): offered as candidates "
+        "beside the address that their request came to",
+    )
     tcp: bool = Field(
         default=True, description="Also take media over TCP on the same port numbers, for networks that block UDP"
     )
@@ -253,6 +261,11 @@ class Settings(Section):
     policy: Policy = Policy()
     lockout: Lockout = Lockout()
     log: Log = Log()
+
+    @property
+    def media_host(self) -> str:
+        """The address that workers bind."""
+        return self.workers.host or self.http.host
 
     @property
     def run(self) -> Path:

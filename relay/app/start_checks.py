@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from relay.app.settings import Settings
 from relay.app.supervise import is_locked
 from relay.base.errors import Kind, OurError, TheirError
+from relay.runtime.host_addresses import resolve
 from relay.store.vault import FileOps, sync_folder
 from relay.store.vault_probe import CANNOT, TrialError, try_vault
 
@@ -62,13 +63,13 @@ def doors(settings: Settings) -> Iterator[Door]:
     for index, port in enumerate(_media_ports(settings)):
         kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM) if workers.tcp else (socket.SOCK_DGRAM,)
         for kind in kinds:
-            yield Door(f"worker-{index}", kind, workers.host, port, "workers.host", "workers.port_base")
+            yield Door(f"worker-{index}", kind, settings.media_host, port, "workers.host", "workers.port_base")
 
 
 def check_ports_differ(settings: Settings) -> None:
     """Raises TheirError (INVALID) where HTTP and a worker would share a TCP port."""
     http, workers = settings.http, settings.workers
-    if not workers.tcp or http.port not in _media_ports(settings) or _are_apart(http.host, workers.host):
+    if not workers.tcp or http.port not in _media_ports(settings) or _are_apart(http.host, settings.media_host):
         return
     last = workers.port_base + workers.count - 1
     raise TheirError(
@@ -91,19 +92,25 @@ def check_socket_paths(settings: Settings) -> None:
 
 
 def check_bind(door: Door) -> None:
-    """Bind a socket as its process will, and close it.  Raises OurError."""
+    """Bind sockets as its process will, and close them.  Raises OurError."""
     try:
-        found = socket.getaddrinfo(door.host, door.port, type=door.kind, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise OurError(f"{door.host_setting} {door.host}: {error.strerror}. Name an address of this machine") from error
-    family, kind, _, _, address = found[0]
-    with socket.socket(family, kind) as trial:
-        if kind is socket.SOCK_STREAM:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        hosts = resolve(door.host)
+    except OurError as error:
+        raise OurError(f"{door.host_setting} {error.detail}") from error
+    for host in hosts:
         try:
-            trial.bind(address)
+            _try_bind(host, door)
         except OSError as error:
-            raise OurError(_why(door, error)) from error
+            raise OurError(_why(door._replace(host=host), error)) from error
+
+
+def _try_bind(host: str, door: Door) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, door.kind) as trial:
+        if trial.family == socket.AF_INET6:
+            trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if door.kind is socket.SOCK_STREAM:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        trial.bind((host, door.port))
 
 
 def check_file_system(vault: Path) -> None:
@@ -162,6 +169,8 @@ def _why(door: Door, error: OSError) -> str:
         return f"{where} is in use by another program: stop that program, or change {door.port_setting}"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"{where} needs a right that this user lacks: use a port above 1023 ({door.port_setting}), or grant the right"
+    if error.errno == errno.EAFNOSUPPORT or (error.errno == errno.EADDRNOTAVAIL and door.host == "::"):
+        return f"this machine has no IPv6: set {door.host_setting} to 0.0.0.0, every IPv4 address"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"{door.host} is not an address of this machine: change {door.host_setting}"
     return f"{where} cannot be bound: {error.strerror}"

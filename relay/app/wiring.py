@@ -40,6 +40,7 @@ from relay.live.cages import Cages
 from relay.live.camera_intents import CameraIntents
 from relay.live.camera_sockets import CameraSockets
 from relay.live.capture import Capture
+from relay.live.media_addresses import MediaAddresses
 from relay.live.offer_refusals import OfferRefusals
 from relay.live.processes import ProcessClient, Processes
 from relay.live.rules import LiveRules
@@ -60,6 +61,7 @@ from relay.protocol.page import AlarmReason, CageReport, InterventionsChanged, W
 from relay.runtime.background import Background
 from relay.runtime.deadlines import Deadline
 from relay.runtime.descriptors import limit_now
+from relay.runtime.host_addresses import HostAddresses, resolve
 from relay.store.accounts import Accounts
 from relay.store.catalogue import Catalogue
 from relay.store.database import Database
@@ -155,11 +157,12 @@ async def wire(
     clock: Clock | None = None,
     deadline: Deadline | None = None,
     passwords: Passwords | None = None,
+    addresses: HostAddresses | None = None,
 ) -> Control:
     """Open the stores and construct all services; `workers` is 0 for a console without workers.  Raises OurError.
 
-    `deadline`: how long a request waits for the disk; that of the settings where none is given.  `passwords`: how passwords
-    are hashed; Argon2id at its full cost where nothing is given.
+    `deadline`: how long a request waits for the disk; `passwords`: how passwords are hashed; where not given, as the settings
+    say and by Argon2id at its full cost.  `addresses`: of this machine, opened before a cage.
     """
     clock, counters = clock or SystemClock(), Counters()
     deadline = deadline or Deadline(settings.store.patience_seconds)
@@ -171,9 +174,7 @@ async def wire(
     interventions = Interventions(stores.catalogue, stores.journal, authorizer, clock, deadline=deadline)
     recordings, playbacks = _recordings(basis)
     capture = Capture(processes, recordings, counters, deadline=deadline)
-    camera_sockets = CameraSockets(
-        CameraIntents(interventions, stores.catalogue, clock, counters), interventions, authorizer, clock, counters
-    )
+    camera_sockets = _camera_sockets(basis, interventions)
     rules = _rules(settings)
     streams = _streams(basis, processes, capture, camera_sockets, rules)
     Telemetry(camera_sockets, capture, streams.live, clock)
@@ -203,7 +204,7 @@ async def wire(
         live_sockets=Shares(LIVE_PER_SIGN_IN, LIVE_PER_PERSON, counters), ready=reports.ready, gauges=reports.gauges,
         downloads=Shares(DOWNLOADS_PER_SIGN_IN, DOWNLOADS_PER_PERSON, counters), console_pass=stores.passes.of(CONSOLE),
         vault_probe=VaultProbe(stores.vault.root, clock, deadline), process_counters=reports.counters,
-        cages=Cages(processes, counters),
+        cages=Cages(processes, counters), media_addresses=await _media_addresses(basis, workers, addresses),
     )  # fmt: skip
     background, unopened = Background(counters), _unopened(basis, recordings, capture, processes)
     refusals = OfferRefusals(stores.journal, background, counters)
@@ -213,6 +214,17 @@ async def wire(
 def _processes(settings: Settings, workers: int | None, stores: Stores, counters: Counters) -> Processes:
     count = settings.workers.count if workers is None else workers
     return Processes(settings.run, count, counters, lambda name: stores.passes.of(control_of(name)))
+
+
+def _camera_sockets(basis: _Basis, interventions: Interventions) -> CameraSockets:
+    intents = CameraIntents(interventions, basis.stores.catalogue, basis.clock, basis.counters)
+    return CameraSockets(intents, interventions, basis.authorizer, basis.clock, basis.counters)
+
+
+async def _media_addresses(basis: _Basis, workers: int | None, addresses: HostAddresses | None) -> MediaAddresses:
+    settings, machine = basis.settings, addresses or HostAddresses()
+    bound = () if workers == 0 else await asyncio.to_thread(resolve, settings.media_host)
+    return MediaAddresses(bound, settings.workers.advertise, machine, basis.clock.monotonic, basis.counters)
 
 
 def _streams(basis: _Basis, processes: Processes, capture: Capture, camera_sockets: CameraSockets, rules: LiveRules) -> Streams:

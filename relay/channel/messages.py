@@ -20,6 +20,9 @@ from relay.channel.message import Ping as Ping
 from relay.channel.message import Pong as Pong
 from relay.channel.message import Refused as Refused
 from relay.channel.message import Shutdown as Shutdown
+from relay.channel.opening import PeerPatch as PeerPatch
+from relay.channel.opening import PublishOpen as PublishOpen
+from relay.channel.opening import ViewerOpen as ViewerOpen
 from relay.channel.recovery import KnownHead as KnownHead
 from relay.channel.recovery import RecorderInventory as RecorderInventory
 from relay.channel.recovery import RecordingHeld as RecordingHeld
@@ -43,43 +46,6 @@ StreamWarning: TypeAlias = Literal["b_frames"]
 
 
 # --- control -> worker ------------------------------------------------------------------------------------------------
-
-
-class PublishOpen(Message, frozen=True):
-    """Accept a camera's SDP offer (WHIP); without `sound` (VID-01) its audio is answered inactive, and dropped where it comes.
-
-    Answered by `Answer` or `Refused`.  `recording`: what the tap feeds; None: nothing.  While `is_recording_open` is False no
-    recorder has opened it: packets wait, bounded, no viewer is shown any (LIV-02), and the worker posts `RecordingWanted` when
-    the first authenticated media packet came.  `RecordingSwitch` ends the wait.
-    """
-
-    session: str
-    camera: str
-    offer: str
-    live_audio: bool
-    recording: str | None
-    silence_after: float
-    """Seconds without an authenticated packet after which the camera is declared lost."""
-    sound: bool = True
-    is_recording_open: bool = True
-
-
-class ViewerOpen(Message, frozen=True):
-    """Accept a viewer's SDP offer (WHEP or wall): every video m-line is a slot, one audio m-line at most.
-
-    Answered by `Answer`.  No media flows before a `SlotAssign`.  A WHEP player has one slot.
-    """
-
-    session: str
-    offer: str
-
-
-class PeerPatch(Message, frozen=True):
-    """Trickle or ICE restart (RFC 8840 fragment).  Answered by `Patched` or `Refused`."""
-
-    session: str
-    fragment: str
-    restart: bool
 
 
 class PeerClose(Message, frozen=True):

@@ -31,6 +31,7 @@ from relay.http.proxies import caller as caller_of
 from relay.http.shares import Shares
 from relay.live.cages import Cages
 from relay.live.camera_sockets import CameraSockets
+from relay.live.media_addresses import MediaAddresses
 from relay.live.processes import Processes
 from relay.live.streams import Streams
 from relay.live.time_limit import TimeLimit
@@ -128,6 +129,8 @@ class Context:
     live_sockets: Shares
     downloads: Shares
     processes: Processes
+    media_addresses: MediaAddresses
+    """At which addresses cameras and viewers find the workers."""
     ready: Callable[[], Mapping[str, bool]]
     vault_probe: VaultProbe
     cages: Cages

@@ -18,7 +18,8 @@ from relay.base.counters import declare
 from relay.base.errors import Kind, OurError, RelayError, TheirError
 from relay.base.ids import token_digest
 from relay.http.context import COOKIE, Access, Context, Handler, Route, bearer, caller, context, is_https, remember, source
-from relay.http.proxies import is_forwarded, is_trusted, networks
+from relay.http.proxies import is_trusted, networks
+from relay.http.reached import is_proxied
 from relay.people.sign_ins import CONSOLE, SignedIn
 
 logger = logging.getLogger(__name__)
@@ -244,11 +245,7 @@ async def _metrics(request: web.Request, services: Context) -> None:
 
 def is_local(request: web.Request) -> bool:
     """Return whether a program on this machine asks by itself: a proxy on this machine has a loopback address, too."""
-    options = context(request).options
-    peer = request.remote
-    if options.behind_proxy or is_trusted(peer, options.trusted_proxies) or is_forwarded(request.headers.keys()):
-        return False
-    return is_console(request) or is_trusted(peer, LOOPBACK)
+    return not is_proxied(request) and (is_console(request) or is_trusted(request.remote, LOOPBACK))
 
 
 async def _secret(_request: web.Request, _services: Context) -> None:

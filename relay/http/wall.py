@@ -9,6 +9,7 @@ from relay.channel.messages import Patched
 from relay.http.bodies import SDP, created, number, read_text
 from relay.http.context import Access, Route, context, signed_in
 from relay.http.endpoints import options, patched
+from relay.http.reached import media_hosts
 from relay.policy.roles import Action
 from relay.viewing.sessions import Viewer
 
@@ -21,7 +22,7 @@ async def open_wall(request: web.Request) -> web.StreamResponse:
     worker = number(request, "worker", 0, 0, 63)
     offer = await read_text(request, SDP)
     viewer = Viewer(found.person, found.sign_in, found.expires_ns)
-    opened = await services.viewing.open_session(viewer, worker, offer)
+    opened = await services.viewing.open_session(viewer, worker, offer, hosts=media_hosts(request))
     return created(opened.answer.sdp, f"/wall/{opened.secret}", opened.answer.etag, services.options.ice_servers)
 
 
@@ -32,7 +33,7 @@ async def patch(request: web.Request) -> web.StreamResponse:
     services.viewing.claim(Viewer(found.person, found.sign_in, found.expires_ns), secret)
 
     async def send(fragment: str, if_match: str | None) -> Patched:
-        return await services.viewing.patch(secret, fragment, if_match)
+        return await services.viewing.patch(secret, fragment, if_match, media_hosts(request))
 
     return await patched(request, send)
 

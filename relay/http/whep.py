@@ -12,6 +12,7 @@ from relay.http.bodies import SDP, created, read_text
 from relay.http.connections import recognise
 from relay.http.context import Access, Route, bearer, context, signed_in
 from relay.http.endpoints import options, patched
+from relay.http.reached import media_hosts
 from relay.viewing.sessions import Viewer
 
 
@@ -35,7 +36,7 @@ async def watch(request: web.Request) -> web.StreamResponse:
     offer = await read_text(request, SDP)
     services = context(request)
     camera = request.match_info["camera"]
-    opened = await services.viewing.open_single(viewer, camera, intervention, offer)
+    opened = await services.viewing.open_single(viewer, camera, intervention, offer, media_hosts(request))
     location = f"/whep/{camera}/{opened.secret}"
     return created(opened.answer.sdp, location, opened.answer.etag, services.options.ice_servers)
 
@@ -45,7 +46,7 @@ async def patch(request: web.Request) -> web.StreamResponse:
 
     async def send(fragment: str, if_match: str | None) -> Patched:
         secret = request.match_info["secret"]
-        return await context(request).viewing.patch(secret, fragment, if_match)
+        return await context(request).viewing.patch(secret, fragment, if_match, media_hosts(request))
 
     return await patched(request, send)
 

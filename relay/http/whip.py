@@ -11,6 +11,7 @@ from relay.channel.messages import Patched
 from relay.http.bodies import SDP, created, read_text
 from relay.http.context import Access, Route, bearer, context, remember_camera
 from relay.http.endpoints import options, patched
+from relay.http.reached import media_hosts
 from relay.store.accounts import Camera
 
 
@@ -29,7 +30,7 @@ async def publish(request: web.Request) -> web.StreamResponse:
     camera = await _camera(request)
     offer = await read_text(request, SDP)
     services = context(request)
-    opened = await services.streams.publish(camera, offer)
+    opened = await services.streams.publish(camera, offer, media_hosts(request))
     location = f"/whip/{camera.camera}/{opened.secret}"
     return created(opened.answer.sdp, location, opened.answer.etag, services.options.ice_servers)
 
@@ -40,7 +41,7 @@ async def patch(request: web.Request) -> web.StreamResponse:
 
     async def send(fragment: str, if_match: str | None) -> Patched:
         secret = request.match_info["secret"]
-        return await context(request).streams.patch(camera.camera, secret, fragment, if_match)
+        return await context(request).streams.patch(camera.camera, secret, fragment, if_match, media_hosts(request))
 
     return await patched(request, send)
 

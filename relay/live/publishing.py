@@ -70,21 +70,21 @@ class Publishing:
         self._counters = counters
         self._deadline = deadline
 
-    async def publish(self, camera: Camera, offer: str) -> Opened:
+    async def publish(self, camera: Camera, offer: str, hosts: tuple[str, ...] = ()) -> Opened:
         """Accept a camera's offer; raises as `Streams.publish` says."""
         try:
-            return await self._publish(camera, offer)
+            return await self._publish(camera, offer, hosts)
         except TheirError as error:
             self._registry.on.notify_refused(camera.camera, error)
             raise
 
-    async def _publish(self, camera: Camera, offer: str) -> Opened:
+    async def _publish(self, camera: Camera, offer: str, hosts: tuple[str, ...]) -> Opened:
         revocations = self._admission.revocations(camera.camera)
         async with self._registry.lock(camera.camera):
             await self._take_over(camera.camera)
             placement = self._registry.placement
             with placement.reserve(camera.camera, self._processes.usable(), self._occupied()) as index:
-                publish_session, opened = await self._open(camera, index, offer)
+                publish_session, opened = await self._open(camera, index, offer, hosts)
                 await self._admit(publish_session, revocations)
             self._registry.add(publish_session)
         secret, worker = publish_session.secret, publish_session.worker
@@ -120,7 +120,7 @@ class Publishing:
         inventory = await process.ask(m.InventoryAsk(), m.WorkerInventory)
         return next((held for held in inventory.publishers if held.session == secret), None)
 
-    async def _open(self, camera: Camera, index: int, offer: str) -> tuple[PublishSession, Opened]:
+    async def _open(self, camera: Camera, index: int, offer: str, hosts: tuple[str, ...]) -> tuple[PublishSession, Opened]:
         """Open the publish session at the worker, which judges the offer; nothing is written for an offer that it refuses."""
         resumed = self._capture.resumable(camera.camera, index)
         if resumed is None:
@@ -131,7 +131,7 @@ class Publishing:
         worker = self._processes.workers[index]
         opening = m.PublishOpen(
             secret, camera.camera, offer, camera.live_audio and sound, resumed or reserved, self._rules.silence_after, sound,
-            resumed is not None,
+            resumed is not None, hosts,
         )  # fmt: skip
         answer = await worker.ask(opening, m.Answer)
         try:

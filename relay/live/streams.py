@@ -97,20 +97,22 @@ class Streams:
 
     # --- orders of cameras --------------------------------------------------------------------------------------------
 
-    async def publish(self, camera: Camera, offer: str) -> Opened:
-        """Accept a camera's offer.
+    async def publish(self, camera: Camera, offer: str, hosts: tuple[str, ...] = ()) -> Opened:
+        """Accept a camera's offer; `hosts`: the addresses of ours that become candidates, () for the worker's.
 
         Raises TheirError (INVALID, NOT_ACCEPTABLE from the worker; with `retry_after` CONFLICT while the camera is live, and
         TOO_MANY where it began new recordings too fast) and OurError (no worker, no recorder, no journal).
         """
-        return await self._publishing.publish(camera, offer)
+        return await self._publishing.publish(camera, offer, hosts)
 
-    async def patch(self, camera: str, secret: str, fragment: str, if_match: str | None) -> m.Patched:
+    async def patch(
+        self, camera: str, secret: str, fragment: str, if_match: str | None, hosts: tuple[str, ...] = ()
+    ) -> m.Patched:
         """Trickle or restart ICE.  Raises TheirError NOT_FOUND, PRECONDITION_REQUIRED, STALE or the worker's refusal."""
         publish_session = self.registry.require(camera, secret)
         restart = publish_session.ice.begins(fragment, if_match)
         worker = self._processes.workers[publish_session.worker]
-        patched = await worker.ask(m.PeerPatch(secret, fragment, restart), m.Patched)
+        patched = await worker.ask(m.PeerPatch(secret, fragment, restart, hosts), m.Patched)
         publish_session.ice.replace(patched.etag, fragment)
         return patched
 

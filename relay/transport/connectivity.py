@@ -6,6 +6,7 @@ A check finds its peer by our ufrag.  No state and no work beyond that look-up a
 authentic check (I9).
 """
 
+import socket
 from collections.abc import Callable
 from typing import Final
 
@@ -33,7 +34,10 @@ CONTESTED_SECONDS: Final = 2.0
 class ConnectivityChecks:
     """Takes binding requests for the peers of a table, and answers them."""
 
-    def __init__(self, table: PeerTable, sender: Sender, counters: Counters) -> None:
+    def __init__(self, table: PeerTable, sender: Sender, counters: Counters, sock: socket.socket) -> None:
+        """`sock`: the port's first socket."""
+        self.came_by = sock
+        """The socket that is being read: the answer leaves from the address that was asked."""
         self.on_evicted: Callable[[Address], None] = lambda address: None
         """Called with an address that is no longer its peer's, because the peer has newer ones."""
         self._table = table
@@ -71,6 +75,8 @@ class ConnectivityChecks:
         if outcome is None:
             self._count_failure("stun_forged", peer, source)
             return
+        if outcome.nominated or self._table.by_address.get(source) is not peer:
+            self._sender.take_way(source, self.came_by)
         self._table.take_address(source, peer)
         if outcome.evicted is not None:
             self._table.drop_address(outcome.evicted)
@@ -78,7 +84,7 @@ class ConnectivityChecks:
         if outcome.retired is not None:
             self._table.retire(outcome.retired)
         self._counters.count("stun_accepted")
-        self._sender.send((outcome.answer,), source)
+        self._sender.answer(outcome.answer, source, self.came_by)
         peer.validated(now)
 
     def _count_failure(self, counter: str, peer: Peer, source: Address) -> None:

@@ -106,8 +106,8 @@ class PeerOwner(Protocol):
         """The peer is closed: drop its ufrags and addresses."""
         ...
 
-    def renew(self, peer: "Peer", remote_ufrag: str) -> Local:
-        """Make and register credentials for an ICE restart."""
+    def renew(self, peer: "Peer", remote_ufrag: str, hosts: Sequence[str]) -> Local:
+        """Make and register credentials for an ICE restart; `hosts`: our addresses for candidates, () for the usual ones."""
         ...
 
 
@@ -181,14 +181,16 @@ class Peer:
         self.handler = _GONE
         self._owner.forget(self)
 
-    def restart(self, fragment: SdpFragment) -> Local:
+    def restart(self, fragment: SdpFragment, hosts: Sequence[str] = ()) -> Local:
         """ICE restart: return new local credentials; the old stay valid until the new are first used.
+
+        `hosts`: our addresses for candidates, the best first.
 
         Raises `TheirError` INVALID where the fragment carries no credentials.
         """
         if fragment.ufrag is None:
             raise TheirError(Kind.INVALID, "SDP: a restart needs ice-ufrag and ice-pwd", code=Code.SDP_INVALID)
-        return self._owner.renew(self, fragment.ufrag)
+        return self._owner.renew(self, fragment.ufrag, hosts)
 
     def send_rtcp(self, compound: bytes, now: float) -> None:
         """Seal and send one compound; nothing happens while the peer has no address."""

@@ -3,6 +3,8 @@
 Owns: both maps, so that no entry outlives its peer.  Must never know: sockets, STUN, DTLS.
 """
 
+from collections.abc import Callable
+
 from relay.transport.ice_lite import TCP_PREFIX, Address
 from relay.transport.peer import Peer
 from relay.transport.sdp_types import Local
@@ -15,6 +17,8 @@ class PeerTable:
         self.peers: dict[Peer, None] = {}
         self.by_ufrag: dict[bytes, Peer] = {}
         self.by_address: dict[Address, Peer] = {}
+        self.on_dropped: Callable[[Address], None] = lambda address: None
+        """Called with each address that is nobody's any more."""
         self._has_changed = False
         self._addresses_of: dict[str, int] = {}
         """Host -> how many of `by_address` are there, by UDP or TCP."""
@@ -55,11 +59,18 @@ class PeerTable:
         """Forget an address; returns the peer that held it."""
         holder = self.by_address.pop(address, None)
         if holder is not None:
+            self.on_dropped(address)
             host = _host(address)
             self._addresses_of[host] -= 1
             if not self._addresses_of[host]:
                 del self._addresses_of[host]
         return holder
+
+    def by_udp(self) -> list[Address]:
+        """Return the addresses of peers in good standing, without those of TCP connections."""
+        return [
+            address for address, peer in self.by_address.items() if not (peer.is_demoted or address[0].startswith(TCP_PREFIX))
+        ]
 
     def is_known_host(self, host: str) -> bool:
         """Return whether a peer has an address of this host, by UDP or TCP."""

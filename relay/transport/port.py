@@ -1,6 +1,6 @@
-"""One UDP socket for all peers of a worker.
+"""One UDP port for all peers of a worker: one socket, or one for each address of the machine (`binding`).
 
-Owns: the socket, the order in which its datagrams are served.  Must never know: cameras, viewers, codecs,
+Owns: the sockets, the order in which their datagrams are served.  Must never know: cameras, viewers, codecs,
 policy.
 
 Demultiplexing (RFC 7983): first byte 0-3 STUN, 20-63 DTLS, 128-191 SRTP or SRTCP, anything else is dropped.  STUN finds its
@@ -18,6 +18,7 @@ import secrets
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from relay.base.clock import Clock
@@ -28,7 +29,7 @@ from relay.transport import tcp
 from relay.transport.connectivity import ConnectivityChecks
 from relay.transport.dtls import Context, Identity
 from relay.transport.dtls_queue import DtlsQueue
-from relay.transport.ice_lite import TCP_PREFIX, Address
+from relay.transport.ice_lite import Address
 from relay.transport.peer import WORK_PER_SECOND, Peer, PeerHandler
 from relay.transport.peer_table import PeerTable
 from relay.transport.sdp_types import Local, Remote
@@ -80,31 +81,42 @@ class Port:
     """All peers of one worker.  Not thread-safe: lives on one event loop."""
 
     def __init__(
-        self, sock: socket.socket, identity: Identity, clock: Clock, counters: Counters, settings: PortSettings
+        self,
+        sock: socket.socket,
+        identity: Identity,
+        clock: Clock,
+        counters: Counters,
+        settings: PortSettings,
+        further: Sequence[socket.socket] = (),
     ) -> None:
-        """Take a bound, non-blocking UDP socket; raises `OurError` where the identity is unusable."""
+        """Take a bound, non-blocking UDP socket, and `further` ones on the same port number of other addresses.
+
+        Raises `OurError` where the identity is unusable.
+        """
         self.counters = counters
         self.context = Context(identity)
         self.work_per_second = settings.work_per_second
         self.port: int = sock.getsockname()[1]
-        self.receive_buffer, self.send_buffer = set_buffers(sock, settings.socket_buffer)
+        self._sockets = (sock, *further)
+        granted = [set_buffers(each, settings.socket_buffer) for each in self._sockets]
+        self.receive_buffer, self.send_buffer = granted[0]
         self.table = PeerTable()
         self.handshakes = DtlsQueue(counters)
         self.touched: dict[PeerHandler, None] = {}
         """Handlers that this drain brought something."""
-        self.strangers: StrangersQueue | None = None
-        """The queue of strangers, between `start` and `stop`."""
-        self._sock = sock
+        self.strangers: list[StrangersQueue] = []
+        """The queue of strangers of each socket, between `start` and `stop`."""
         self._clock = clock
         self._settings = settings
         self._sender = Sender(sock, counters)
-        self._checks = ConnectivityChecks(self.table, self._sender, counters)
+        self._checks = ConnectivityChecks(self.table, self._sender, counters, sock)
+        self.table.on_dropped = self._sender.forget_way
         self._addresses = self.table.by_address
         self._loop: asyncio.AbstractEventLoop | None = None
         self._on_turn: Callable[[float], None] = lambda now: None
         self._next_log = 0.0
         self._next_look = 0.0
-        self._overflow_before = overflow(sock)
+        self._overflow_before = sum(map(overflow, self._sockets))
         self._tcp: tcp.TcpListener | None = None
 
     # --- life ----------------------------------------------------------------------------------------------------------
@@ -113,26 +125,24 @@ class Port:
         """Begin reading: registers with the running asyncio loop.  `on_turn(now)` is called after every drain."""
         self._loop = asyncio.get_running_loop()
         self._on_turn = on_turn
-        self._loop.add_reader(self._sock.fileno(), self._on_readable)
-        self.strangers = StrangersQueue(self._loop, self._sock, self._drain)
+        for sock in self._sockets:
+            self._loop.add_reader(sock.fileno(), self._on_readable, sock)
+            self.strangers.append(StrangersQueue(self._loop, sock, partial(self._drain, sock)))
 
     async def start_tcp(self) -> None:
-        """Also take ICE over TCP on the same address and port number; from then on candidates say so.
+        """Also take ICE over TCP on the same addresses and port number; from then on candidates say so.
 
         Raises `OurError` where that TCP port is taken.
         """
-        listening = socket.socket(self._sock.family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.setblocking(False)
         try:
-            listening.bind(self._sock.getsockname())
+            listening = tcp.bind_beside(self._sockets)
         except OSError as error:
-            listening.close()
             raise OurError(f"TCP port {self.port} cannot be bound: {error.strerror}") from error
         self._tcp = tcp.TcpListener(self, self._clock.monotonic, self.counters)
         self._sender.streams = self._tcp.connections
         self._checks.on_evicted = self._tcp.retire
-        await self._tcp.listen(listening)
+        for sock in listening:
+            await self._tcp.listen(sock)
 
     def stop(self) -> None:
         """Close every peer and stop reading; the socket stays the caller's."""
@@ -142,23 +152,21 @@ class Port:
             self._tcp.close()
             self._tcp = None
         if self._loop is not None:
-            self._loop.remove_reader(self._sock.fileno())
+            for sock in self._sockets:
+                self._loop.remove_reader(sock.fileno())
             self._loop = None
-        if self.strangers is not None:
-            self.strangers.close()
-            self.strangers = None
+        while self.strangers:
+            self.strangers.pop().close()
 
     def tick(self, now: float) -> None:
         """Every 20-50 ms: DTLS retransmission, silence, handshakes that never ended."""
         for peer in list(self.table.peers):
             peer.tick(now, self._settings.handshake_after)
             self._judge(peer, now)
-        if self.strangers is not None and self.table.take_change():
-            self.strangers.know(
-                address
-                for address, peer in self._addresses.items()
-                if not (peer.is_demoted or address[0].startswith(TCP_PREFIX))
-            )
+        if self.strangers and self.table.take_change():
+            known = self.table.by_udp()
+            for queue in self.strangers:
+                queue.know(known)
         if self._tcp is not None:
             self._tcp.expire(self.is_proved, now)
         if now >= self._next_look:
@@ -176,19 +184,25 @@ class Port:
             self.table.note_change()
 
     def _look_at_overflow(self) -> None:
-        self.counters.values["udp_overflow"] = overflow(self._sock) - self._overflow_before
-        if self.strangers is not None:
-            self.counters.values["udp_strangers_overflow"] = self.strangers.overflow
+        self.counters.values["udp_overflow"] = sum(map(overflow, self._sockets)) - self._overflow_before
+        self.counters.values["udp_strangers_overflow"] = sum(queue.overflow for queue in self.strangers)
 
     # --- peers ---------------------------------------------------------------------------------------------------------
 
-    def new_local(self) -> Local:
-        """Fresh credentials (RFC 8445 §5.3: at least 24 and 128 bits), our fingerprint and candidates, for `sdp.answer_*`."""
+    def new_local(self, hosts: Sequence[str] = ()) -> Local:
+        """Fresh credentials (RFC 8445 §5.3: at least 24 and 128 bits), our fingerprint and candidates, for `sdp.answer_*`.
+
+        `hosts`: the addresses for this peer, the best first; those of the settings where there are none.  Raises OurError
+        without any.
+        """
+        chosen = hosts or self._settings.advertise
+        if not chosen:
+            raise OurError("no address of this machine is known: set workers.advertise")
         return Local(
             ufrag=secrets.token_hex(4),
             pwd=secrets.token_hex(16),
             fingerprint=self.context.fingerprint,
-            candidates=tuple((host, self.port) for host in self._settings.advertise),
+            candidates=tuple((host, self.port) for host in chosen),
             has_tcp=self._tcp is not None,
         )
 
@@ -203,9 +217,9 @@ class Port:
         """See `PeerOwner`."""
         self.table.remove(peer)
 
-    def renew(self, peer: Peer, remote_ufrag: str) -> Local:
+    def renew(self, peer: Peer, remote_ufrag: str, hosts: Sequence[str]) -> Local:
         """See `PeerOwner`."""
-        local = self.new_local()
+        local = self.new_local(hosts)
         void = peer.ice.restart(local, remote_ufrag)
         if void is not None:
             self.table.retire(void)
@@ -287,15 +301,19 @@ class Port:
             except Exception:
                 self._our_error(now)
         if self.handshakes and self.handshakes.work_off(now) and self._loop is not None:
-            self._loop.call_soon(self._on_readable)
+            self._loop.call_soon(self._on_readable, self._sockets[0])
         self._on_turn(now)
 
-    def _on_readable(self) -> None:
+    def _on_readable(self, sock: socket.socket) -> None:
         if self._loop is not None:
-            self._drain(self._sock, self._settings.batch)
+            self._drain(sock, sock, self._settings.batch)
 
-    def _drain(self, sock: socket.socket, batch: int) -> int:
-        """Read up to a batch of datagrams and serve them; returns how many there were."""
+    def _drain(self, answering: socket.socket, sock: socket.socket, batch: int) -> int:
+        """Read up to a batch of datagrams and serve them; returns how many there were.
+
+        `answering`: the socket of the same address that is not the strangers'.
+        """
+        self._checks.came_by = answering
         now = self._clock.monotonic()
         received = self._read(sock, batch, now)
         self.counters.values["udp_received"] += received

@@ -32,7 +32,8 @@ class ReuseportFilter:
     def __init__(self, sock: socket.socket, buffer: int) -> None:
         """Open the strangers' socket beside a bound one; raises OSError where the kernel refuses.
 
-        `sock` must have been bound without SO_REUSEPORT, so that a second process still cannot take the port unnoticed.
+        The port's first socket must have been bound without SO_REUSEPORT, so that a second process still cannot take the port
+        unnoticed.
         """
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self.strangers = socket.socket(sock.family, socket.SOCK_DGRAM)
@@ -41,6 +42,9 @@ class ReuseportFilter:
             self.strangers.setblocking(False)
             self.strangers.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             self.strangers.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            if sock.family == socket.AF_INET6:
+                only = sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+                self.strangers.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
             self.strangers.bind(sock.getsockname())
             self.know(())
         except OSError:

@@ -1,7 +1,7 @@
 """Datagrams out, as few system calls as the kernel allows.
 
-Owns: segmentation (UDP_SEGMENT, udp(7)) and what to do when the kernel refuses.  Must never know: who the
-datagrams are for.
+Owns: segmentation (UDP_SEGMENT, udp(7)), by which of our sockets an address is served, and what to do when the kernel refuses.
+Must never know: who the datagrams are for.
 
 A run of packets of one size, the last one maybe shorter, leaves in one `sendmsg`.  Refusals cost the addressee its own
 packets only: they are dropped and counted, nothing waits.
@@ -50,11 +50,14 @@ class DatagramStream(Protocol):
 
 
 class Sender:
-    """The sending half of one UDP socket; addresses in `streams` go over their connections instead."""
+    """The sending half of a port's UDP sockets; addresses in `streams` go over their connections instead."""
 
     def __init__(self, sock: socket.socket, counters: Counters) -> None:
+        """`sock`: the port's first socket; addresses that came by another one are in the map of ways (`take_way`)."""
         self.streams: Mapping[Address, DatagramStream] = {}
         self._sock = sock
+        self._ways: dict[Address, socket.socket] = {}
+        """A peer takes an answer only from the address of ours that it asked."""
         self._counters = counters
         self._refusals: dict[Address, int] = {}
         """In a row, by address.  What the kernel refuses depends on the route (its MTU, IPsec, a device without checksums): no
@@ -69,12 +72,37 @@ class Sender:
         """Whether UDP_SEGMENT is (still) used towards an address."""
         return not self._refusals or self._refusals.get(address, 0) < _MAX_REFUSALS
 
+    def take_way(self, address: Address, sock: socket.socket) -> None:
+        """Serve an address by the socket that it reached us at."""
+        if sock is self._sock:
+            self._ways.pop(address, None)
+        else:
+            self._ways[address] = sock
+
+    def forget_way(self, address: Address) -> None:
+        """An address is nobody's any more."""
+        self._ways.pop(address, None)
+
+    @property
+    def ways(self) -> int:
+        """How many addresses are served by another socket than the first."""
+        return len(self._ways)
+
+    def answer(self, datagram: bytes, address: Address, sock: socket.socket) -> int:
+        """Send one datagram by the socket at which its question came; returns how many the kernel took."""
+        if self.streams and (stream := self.streams.get(address)) is not None:
+            return self._counted(int(stream.send(datagram)))
+        return self._send_one(datagram, address, sock)
+
+    def _sock_of(self, address: Address) -> socket.socket:
+        return self._ways.get(address, self._sock) if self._ways else self._sock
+
     def send(self, datagrams: Sequence[bytes], address: Address) -> int:
         """Send datagrams to one address, in order; returns how many the kernel took."""
         if self.streams and (stream := self.streams.get(address)) is not None:
             return self._counted(sum(stream.send(datagram) for datagram in datagrams))
         if len(datagrams) == 1:
-            return self._send_one(datagrams[0], address)
+            return self._send_one(datagrams[0], address, self._sock_of(address))
         taken = 0
         for first, last in runs([len(datagram) for datagram in datagrams]):
             taken += self._send_run(datagrams[first:last], address)
@@ -103,6 +131,7 @@ class Sender:
         prepared = layout.prepared
         if not isinstance(prepared, list):
             prepared = layout.prepared = _prepare(layout)
+        sock = self._sock_of(address)
         sent = taken = 0
         for parts, control, sizes in prepared:
             if self._refusals and not self.is_segmenting(address):
@@ -110,9 +139,9 @@ class Sender:
                 continue
             try:
                 if control is None:
-                    self._sock.sendto(parts[0], address)
+                    sock.sendto(parts[0], address)
                 else:
-                    self._sock.sendmsg(parts, control, 0, address)
+                    sock.sendmsg(parts, control, 0, address)
                     if self._refusals:
                         self._refusals.pop(address, None)
             except OSError as error:
@@ -135,13 +164,14 @@ class Sender:
 
     def _send_run(self, datagrams: Sequence[bytes], address: Address) -> int:
         if len(datagrams) == 1 or not self.is_segmenting(address):
-            return sum(self._send_one(datagram, address) for datagram in datagrams)
+            sock = self._sock_of(address)
+            return sum(self._send_one(datagram, address, sock) for datagram in datagrams)
         return self._segmented(datagrams, [len(datagram) for datagram in datagrams], address)
 
     def _segmented(self, parts: Sequence[bytes | memoryview], sizes: Sequence[int], address: Address) -> int:
         control = ((_SOL_UDP, _UDP_SEGMENT, _PACK(sizes[0])),)
         try:
-            self._sock.sendmsg(parts, control, 0, address)
+            self._sock_of(address).sendmsg(parts, control, 0, address)
         except OSError as error:
             return self._refused_run(error, parts, sizes, address)
         if self._refusals:
@@ -159,15 +189,16 @@ class Sender:
         return self._one_by_one(memoryview(b"".join(parts)), sizes, address)
 
     def _one_by_one(self, view: memoryview, sizes: Sequence[int], address: Address) -> int:
+        sock = self._sock_of(address)
         taken = at = 0
         for size in sizes:
-            taken += self._send_one(view[at : at + size], address)
+            taken += self._send_one(view[at : at + size], address, sock)
             at += size
         return taken
 
-    def _send_one(self, datagram: bytes | memoryview, address: Address) -> int:
+    def _send_one(self, datagram: bytes | memoryview, address: Address, sock: socket.socket) -> int:
         try:
-            self._sock.sendto(datagram, address)
+            sock.sendto(datagram, address)
         except OSError as error:
             return self._dropped(error, 1)
         self._counters.values["udp_sent"] += 1

@@ -16,11 +16,13 @@ over a few per turn, and meanwhile it is not read.
 """
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol, cast
 
 from relay.base.counters import Counters, declare
+from relay.transport.binding import tcp_addresses
 from relay.transport.ice_lite import TCP_PREFIX, Address
 from relay.transport.tcp_places import Places
 
@@ -74,6 +76,29 @@ class Receiver(Protocol):
         ...
 
 
+def bound(address: Address) -> socket.socket:
+    """Return a non-blocking TCP socket that is bound to an address; raises OSError."""
+    sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setblocking(False)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def bind_beside(udp: Sequence[socket.socket]) -> list[socket.socket]:
+    """Return TCP sockets on the addresses and port of these UDP sockets; raises OSError, and then leaves none open."""
+    with contextlib.ExitStack() as opened:
+        found = [opened.enter_context(bound(address)) for address in tcp_addresses([sock.getsockname()[:2] for sock in udp])]
+        opened.pop_all()
+    return found
+
+
 class TcpListener:
     """The listening side.  `monotonic` reads the clock of the port."""
 
@@ -83,17 +108,17 @@ class TcpListener:
         self.counters = counters
         self.connections: dict[Address, Connection] = {}
         self._places = Places()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
 
     async def listen(self, sock: socket.socket) -> None:
-        """Accept on a bound TCP socket, which is ours from now on."""
+        """Accept on one more bound TCP socket, which is ours from now on."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=_BACKLOG)
+        self._servers.append(await loop.create_server(lambda: Connection(self), sock=sock, backlog=_BACKLOG))
 
     def close(self) -> None:
         """Stop listening and drop every connection."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for connection in list(self.connections.values()):
             connection.abort()
 

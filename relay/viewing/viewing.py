@@ -110,8 +110,10 @@ class Viewing:
 
     # --- viewer sessions ----------------------------------------------------------------------------------------------
 
-    async def open_session(self, viewer: Viewer, worker: int, offer: str, *, single: bool = False) -> Opened:
-        """Accept a viewer's offer; no media flows before a slot is assigned.
+    async def open_session(
+        self, viewer: Viewer, worker: int, offer: str, *, single: bool = False, hosts: tuple[str, ...] = ()
+    ) -> Opened:
+        """Accept a viewer's offer; no media flows before a slot is assigned.  `hosts`: as in `Streams.publish`.
 
         Raises TheirError (no such worker, too many viewer sessions, INVALID, NOT_ACCEPTABLE) and OurError (worker away).
         """
@@ -122,7 +124,7 @@ class Viewing:
                 Kind.TOO_MANY, "too many viewer sessions of one person", retry_after=5.0, code=Code.TOO_MANY_VIEWER_SESSIONS
             )
         secret = sessions.make_secret(viewer.person.user)
-        answer = await self._processes.workers[worker].ask(m.ViewerOpen(secret, offer), m.Answer)
+        answer = await self._processes.workers[worker].ask(m.ViewerOpen(secret, offer, hosts), m.Answer)
         ice = IceGeneration(answer.etag, ufrags_of(offer))
         viewer_session = ViewerSession(secret, viewer.person.user, worker, ice, answer.slots, single)
         viewer_session.belong(viewer.sign_in, viewer.expires_ns, viewer.person.valid_to_ns)
@@ -130,14 +132,16 @@ class Viewing:
         self._counters.count("viewer_sessions")
         return Opened(secret, answer)
 
-    async def open_single(self, viewer: Viewer, camera: str, intervention: str | None, offer: str) -> Opened:
+    async def open_single(
+        self, viewer: Viewer, camera: str, intervention: str | None, offer: str, hosts: tuple[str, ...] = ()
+    ) -> Opened:
         """Accept a WHEP viewer: a viewer session of one slot, assigned at once.
 
         Raises TheirError: INCOMPLETE without a joined intervention (422), NOT_FOUND for a camera that is not live.
         """
         # Decided before the offer is looked at: who may not watch learns nothing about the camera from its answer.
         publish_session, _ = await self._opening.decide(viewer.person, camera, intervention)
-        opened = await self.open_session(viewer, publish_session.worker, offer, single=True)
+        opened = await self.open_session(viewer, publish_session.worker, offer, single=True, hosts=hosts)
         try:
             await self.assign(viewer.person, opened.secret, 0, camera, intervention, "high")
             if opened.answer.has_audio and publish_session.camera.live_audio:
@@ -148,12 +152,12 @@ class Viewing:
             raise
         return opened
 
-    async def patch(self, secret: str, fragment: str, if_match: str | None) -> m.Patched:
+    async def patch(self, secret: str, fragment: str, if_match: str | None, hosts: tuple[str, ...] = ()) -> m.Patched:
         """Trickle or restart ICE.  Raises TheirError NOT_FOUND, PRECONDITION_REQUIRED, STALE or the worker's refusal."""
         viewer_session = self.require(secret)
         restart = viewer_session.ice.begins(fragment, if_match)
         worker = self._processes.workers[viewer_session.worker]
-        patched = await worker.ask(m.PeerPatch(secret, fragment, restart), m.Patched)
+        patched = await worker.ask(m.PeerPatch(secret, fragment, restart, hosts), m.Patched)
         viewer_session.ice.replace(patched.etag, fragment)
         return patched
 

@@ -23,6 +23,8 @@ from relay.base.errors import OurError
 from relay.channel import framing
 from relay.runtime.cage import Cage, Rules, code_folders, confine, harden
 from relay.runtime.descriptors import raise_limit
+from relay.runtime.host_addresses import HostAddresses, resolve
+from relay.transport.binding import bind_all, reachable
 from relay.transport.dtls import Identity
 from relay.transport.peer import WORK_PER_SECOND
 from relay.transport.port import Port, PortSettings
@@ -62,13 +64,17 @@ async def serve(config: WorkerConfig, *, own_process: bool = False) -> None:
     `own_process`: it also enters its cage, handles SIGTERM and SIGINT, and controls garbage collection.
     """
     counters = Counters()
-    sock = _bind(config)
-    advertise = config.advertise or (config.host,)
+    addresses = HostAddresses()
+    bound, machine = resolve(config.host), addresses.now()
+    addresses.close()
+    socks = _bind(config, bound, machine)
     settings = PortSettings(
-        advertise=advertise, socket_buffer=config.socket_buffer, work_per_second=_work_per_second(config.max_camera_kbps)
+        advertise=config.advertise or reachable(bound, machine),
+        socket_buffer=config.socket_buffer,
+        work_per_second=_work_per_second(config.max_camera_kbps),
     )
     listening = framing.bind(Path(config.run_dir) / f"worker-{config.index}.sock")
-    port = Port(sock, _identity(config), SystemClock(), counters, settings)
+    port = Port(socks[0], _identity(config), SystemClock(), counters, settings, socks[1:])
     worker = Worker(config, port, SystemClock(), counters, listening)
     tasks = [asyncio.create_task(_own(worker, counters))] if own_process else []
     try:
@@ -76,7 +82,8 @@ async def serve(config: WorkerConfig, *, own_process: bool = False) -> None:
     finally:
         for task in tasks:
             task.cancel()
-        sock.close()
+        for sock in socks:
+            sock.close()
 
 
 def cage() -> Cage:
@@ -110,16 +117,11 @@ def _work_per_second(max_camera_kbps: int) -> float:
     return max(WORK_PER_SECOND, max_camera_kbps / 8 * 1.5)
 
 
-def _bind(config: WorkerConfig) -> socket.socket:
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM)
-    sock.setblocking(False)
+def _bind(config: WorkerConfig, bound: tuple[str, ...], machine: tuple[str, ...]) -> list[socket.socket]:
     try:
-        sock.bind((config.host, config.port))
+        return bind_all(bound, machine, config.port)
     except OSError as error:
-        sock.close()
         raise OurError(f"worker {config.index} cannot bind UDP port {config.port}: {error.strerror}") from error
-    return sock
 
 
 def _identity(config: WorkerConfig) -> Identity:

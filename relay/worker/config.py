@@ -25,11 +25,11 @@ class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tap_pass: bytes
     """What this worker shows to the recorder beside it."""
     host: str = "127.0.0.1"
-    """Address the UDP socket is bound to."""
+    """Address to bind; `0.0.0.0` every IPv4 address, `::` every address, a name all of its addresses."""
     port: int = 0
     """UDP port; 0 lets the kernel choose."""
     advertise: tuple[str, ...] = ()
-    """Addresses put into candidates; empty means `host`."""
+    """Addresses put into candidates where control names none; empty means those that are bound."""
     tcp: bool = False
     """Whether ICE over TCP is taken too, on the same port number."""
     socket_buffer: int = 4 << 20

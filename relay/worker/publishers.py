@@ -68,7 +68,7 @@ class Publishers:
 
     def open(self, message: m.PublishOpen) -> m.Message:
         """Answer a camera's offer and expect it; a session that the camera had is lost."""
-        local = self._port.new_local()
+        local = self._port.new_local(message.hosts)
         answer = answer_publisher(message.offer, local, sound=message.sound)
         for line in answer.declined:
             logger.info("camera %s: declined of its offer: %s", message.camera, line)

@@ -63,7 +63,7 @@ class Viewers:
 
     def open(self, message: m.ViewerOpen) -> m.Message:
         """Answer a viewer's offer and expect it."""
-        local = self._port.new_local()
+        local = self._port.new_local(message.hosts)
         answer = answer_viewer(message.offer, local)
         viewer = ViewerPeer(
             message.session, answer, self._port, self._clock, self._counters, self._events, self._playout_delay_max_ms

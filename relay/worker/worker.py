@@ -214,7 +214,7 @@ class Worker:
         fragment = parse_fragment(message.fragment)
         if not message.restart:
             return m.Patched(None, None)
-        local = holder.peer.restart(fragment)
+        local = holder.peer.restart(fragment, message.hosts)
         return m.Patched(answer_fragment(local, fragment), local.ufrag)
 
     def _on_close(self, message: m.PeerClose) -> m.Message:

@@ -70,7 +70,7 @@ class SteadyPort(Port):
 
     made = 0
 
-    def new_local(self) -> Local:
+    def new_local(self, hosts: Sequence[str] = ()) -> Local:
         """Return the next credentials."""
         self.made += 1
         return Local(f"u{self.made:07}", "p" * 24 + f"{self.made:08}", self.context.fingerprint, (("127.0.0.1", self.port),))

@@ -112,7 +112,7 @@ async def test_strangers_queue_apart_from_those_who_stream() -> None:
     async with live_port() as port:
         handler = Remembering()
         camera = await _connect_camera(port, handler)
-        queue = port.strangers
+        queue = port.strangers[0]
         assert queue is not None
         await until(lambda: any(peer.ice.selected in queue.known for peer in port.table.peers))
         await handler.has_rtp(len(handler.rtp) + 5)
