@@ -161,6 +161,7 @@ class PublisherHeld(Message, frozen=True):
     etag: str
     since_mono: float
     silent_for: float
+    """Seconds since its last authenticated packet; infinite once it closed its connection."""
     confirmed_mono: float | None = None
     """As `PublisherChange` said last."""
     is_recording_open: bool = True
@@ -205,6 +206,8 @@ class PublisherState(Message, frozen=True):
     state: SourceState
     reason: str
     at_ns: int
+    is_stop: bool = False
+    """`ended` because the camera closed the connection itself, and nothing followed: as if it had sent DELETE."""
 
 
 class RecordingWanted(Message, frozen=True):

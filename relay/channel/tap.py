@@ -73,10 +73,14 @@ class TapDropped(Message, frozen=True):
 
 
 class TapClose(Message, frozen=True):
-    """The camera's session is over: `stopped` on purpose closes the recording, `lost` opens the 60 s window."""
+    """The camera's session is over: `stopped` on purpose closes the recording, `lost` opens the 60 s window.
+
+    `at_ns`: when it ended (CLOCK_MONOTONIC nanoseconds), where that was before now.
+    """
 
     recording: str
     reason: Literal["stopped", "lost", "shutdown"]
+    at_ns: int | None = None
 
 
 TapMessage: TypeAlias = TapOpen | TapPackets | TapSender | TapLost | TapDropped | TapClose

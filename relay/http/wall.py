@@ -42,8 +42,7 @@ async def delete(request: web.Request) -> web.StreamResponse:
     """Close the wall; its views end."""
     services = context(request)
     secret = request.match_info["secret"]
-    services.viewing.require(secret, signed_in(request).person.user)
-    await services.viewing.close(secret)
+    await services.viewing.close(secret, user=signed_in(request).person.user)
     return web.Response(status=200)
 
 

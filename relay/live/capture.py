@@ -184,6 +184,12 @@ class Capture:
         self._counters.count("recordings_opened")
         return plan.recording
 
+    def refuse_more(self, recording: str | None) -> None:
+        """From now on no publication continues this recording: its end is about to be ordered."""
+        held = self.held(recording)
+        if held is not None:
+            held.closing = True
+
     async def finish(self, recording: str | None, reason: CloseReason, author: str | None = None) -> None:
         """Order a recorder to close a recording.
 

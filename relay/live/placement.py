@@ -38,6 +38,8 @@ class SessionPlacement:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._former: dict[str, FormerPlace] = {}
+        self._left: dict[str, PublishSession] = {}
+        """By camera: its last publish session that is over and that no DELETE has ended."""
         self._reserved: dict[str, int] = {}
 
     def leave(self, publish_session: PublishSession) -> None:
@@ -49,6 +51,15 @@ class SessionPlacement:
             publish_session.circumstances.intervention,
             publish_session.confirmed,
         )
+
+    def note_left(self, publish_session: PublishSession) -> None:
+        """Remember a publish session that is over, for a DELETE that comes after it."""
+        self._left[publish_session.camera.camera] = publish_session
+
+    def take_left(self, camera: str, secret: str) -> PublishSession | None:
+        """Return once a camera's last publish session that is over, if this is its secret; None otherwise."""
+        found = self._left.get(camera)
+        return self._left.pop(camera) if found is not None and found.secret == secret else None
 
     def resume(self, publish_session: PublishSession) -> None:
         """Carry on the time limit of a camera that was lost and is back within the minute (LIV-07)."""

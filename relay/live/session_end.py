@@ -5,8 +5,9 @@ Owns: the order of an end, and what an end on purpose forgets.  Must never know:
 
 import logging
 
+from relay.base.codes import Code
 from relay.base.counters import Counters, declare
-from relay.base.errors import RelayError
+from relay.base.errors import Kind, RelayError, TheirError
 from relay.channel import messages as m
 from relay.channel.messages import PeerCloseReason
 from relay.live.camera_sockets import CameraSockets
@@ -71,6 +72,32 @@ class SessionEnd:
             logger.warning("worker did not confirm an end", extra={"camera": camera, "detail": error.detail})
             self.pending.add(publish_session.secret, reason)
         await run_and_wait(self._capture.finish(publish_session.recording, close_reason, author), deadline)
+
+    async def end_left(self, camera: str, secret: str, *, deadline: Deadline = NO_DEADLINE) -> None:
+        """End a publish session whose connection is gone: browsers close their peer connection before they send DELETE.
+
+        A recording that waits for the camera to come back ends, *stopped*.  A newer session of the camera goes on.
+        Raises TheirError(NOT_FOUND) where this is not the camera's last session.
+        """
+        async with self._registry.lock(camera):
+            publish_session = self._registry.placement.take_left(camera, secret)
+            if publish_session is None:
+                raise TheirError(Kind.NOT_FOUND, "no such session", code=Code.SESSION_NOT_FOUND)
+            if self._registry.live(camera) is None:
+                self._registry.placement.forget(camera)
+                self._sockets.intents.finished(camera)
+                publish_session.ended = publish_session.ended or SessionEnding("stopped", camera)
+                await run_and_wait(self._capture.finish(publish_session.recording, "stopped", camera), deadline)
+
+    def stopped(self, publish_session: PublishSession, reason: str) -> None:
+        """The camera closed its connection and did not come back: an end on purpose.  Its worker has closed the session."""
+        camera = publish_session.camera.camera
+        self._registry.remove(publish_session, reason)
+        self._registry.placement.forget(camera)
+        self._sockets.intents.finished(camera)
+        publish_session.ended = SessionEnding("stopped", camera)
+        self._capture.refuse_more(publish_session.recording)
+        self._background.spawn(self._capture.finish(publish_session.recording, "stopped", camera))
 
     def abandon(self, publish_session: PublishSession) -> None:
         """End a publish session whose worker is away, so that the camera may go to another worker.

@@ -71,5 +71,6 @@ class SessionRegistry:
         del self._sessions[camera]
         self.on.notify_removed(publish_session)
         self.placement.leave(publish_session)
+        self.placement.note_left(publish_session)
         self._counters.count("publications_ended")
         self.on.notify_gone(camera, reason)

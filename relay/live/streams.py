@@ -117,9 +117,16 @@ class Streams:
         return patched
 
     async def close(self, camera: str, secret: str, reason: PeerCloseReason = PeerCloseReason.STOPPED_BY_CAMERA) -> None:
-        """End a publish session on purpose: its recording closes with it.  Raises TheirError(NOT_FOUND)."""
-        publish_session = self.registry.require(camera, secret)
+        """End a publish session on purpose: its recording closes with it, also after the connection ended.
+
+        Raises TheirError(NOT_FOUND) for a session that never was, or that a DELETE has ended.
+        """
+        publish_session = self.live(camera)
+        if publish_session is None or publish_session.secret != secret:
+            await self._session_end.end_left(camera, secret, deadline=self._deadline)
+            return
         await self._session_end.end(publish_session, reason, "stopped", camera, deadline=self._deadline)
+        self.registry.placement.take_left(camera, secret)
 
     # --- orders of people and of the law ------------------------------------------------------------------------------
 

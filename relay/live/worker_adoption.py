@@ -87,7 +87,9 @@ class WorkerAdoption:
         if publish_session is None or publish_session.secret != message.session:
             return
         publish_session.reported.state = message.state
-        if message.state in {"ended", "lost"}:
+        if message.is_stop:
+            self._session_end.stopped(publish_session, message.reason)
+        elif message.state in {"ended", "lost"}:
             self._registry.remove(publish_session, message.reason)
         else:
             self._registry.on.notify_change(message.camera)

@@ -99,10 +99,13 @@ class LiveRecordings:
             raise TheirError(Kind.NOT_FOUND, "this recording is not open")
         await asyncio.shield(ending)
 
-    def stop(self, recording: Recording) -> None:
-        """Its session ended on purpose: control's order says why.  If none comes (`end_stopped`), it ends all the same."""
+    def stop(self, recording: Recording, at: int | None = None) -> None:
+        """Its session ended on purpose: control's order says why.  If none comes (`end_stopped`), it ends all the same.
+
+        `at`: as in `close`; it is never before the last packets.
+        """
         name, now = recording.plan.recording, self.now()
-        recording.stop(now)
+        recording.stop(now if at is None else min(now, max(at, recording.fed_at)))
         self._stopped[name] = recording, now
         self._ends[name] = asyncio.get_running_loop().create_future()
         del self._recordings[name]

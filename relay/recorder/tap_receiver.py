@@ -104,7 +104,7 @@ class TapReceiver:
     def _close(self, recording: Recording, message: messages.TapClose) -> None:
         self._leave(message.recording)
         if message.reason == "stopped":
-            self._recordings.stop(recording)
+            self._recordings.stop(recording, message.at_ns)
         else:
             recording.lost(self._recordings.now())
 

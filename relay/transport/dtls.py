@@ -30,7 +30,12 @@ DIGESTS: Final[dict[str, hashes.HashAlgorithm]] = {
     "sha-384": hashes.SHA384(),
     "sha-512": hashes.SHA512(),
 }
-_CIPHERS: Final = b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA"
+_CIPHERS: Final = ":".join(
+    f"ECDHE-{key}-{cipher}"
+    for key in ("ECDSA", "RSA")
+    for cipher in ("AES128-GCM-SHA256", "CHACHA20-POLY1305", "AES256-GCM-SHA384", "AES128-SHA", "AES256-SHA")
+).encode()
+"""All with forward secrecy.  Our own key is P-256; the RSA suites serve passive peers whose key is RSA."""
 _DTLS1_2: Final = 0xFEFD
 _EXPORTER: Final = b"EXTRACTOR-dtls_srtp"
 _MTU: Final = 1200

@@ -130,6 +130,7 @@ class Peer:
         "ice",
         "paced",
         "remote",
+        "said_goodbye",
         "silence_after",
         "srtp",
     )
@@ -145,6 +146,8 @@ class Peer:
         self.silence_after = silence_after
         self.connected = False
         self.closed = False
+        self.said_goodbye = False
+        """Whether the peer ended the connection itself (DTLS close_notify)."""
         self._owner = owner
         self._dtls: Endpoint | None = None
         self._gate = RecordGate()
@@ -316,6 +319,7 @@ class Peer:
             self._owner.counters.count("dtls_failed")
             self.lose(endpoint.failure, now)
         elif endpoint.closed:
+            self.said_goodbye = True
             self.lose("the peer said goodbye", now)
         elif endpoint.session is not None and not self.connected:
             self.srtp = endpoint.session

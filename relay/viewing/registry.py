@@ -11,6 +11,9 @@ from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
 from relay.viewing.sessions import LiveView, ViewerSession, belongs_to
 
+MAX_LEFT = 1024
+"""Viewer sessions that are over and are remembered for a DELETE that comes after it."""
+
 
 class Shown(NamedTuple):
     """A live view and the viewer session whose slot shows it."""
@@ -29,6 +32,7 @@ class ViewerRegistry:
 
     def __init__(self) -> None:
         self._sessions: dict[str, ViewerSession] = {}
+        self._left: dict[str, None] = {}
         self._views: dict[str, Shown] = {}
         self.on_watched: list[Callable[[str, int], None]] = []
         """Notified with camera and number of open views, at each change."""
@@ -70,7 +74,17 @@ class ViewerRegistry:
 
     def remove(self, viewer_session: ViewerSession) -> None:
         """Remove a viewer session, if it is there; its views stay until `remove_view`."""
-        self._sessions.pop(viewer_session.secret, None)
+        if self._sessions.pop(viewer_session.secret, None) is not None:
+            self._left[viewer_session.secret] = None
+            if len(self._left) > MAX_LEFT:
+                del self._left[next(iter(self._left))]
+
+    def take_left(self, secret: str, user: str | None = None) -> bool:
+        """Return once whether a viewer session of this secret, and of this person where one is named, is over."""
+        found = secret in self._left and (user is None or belongs_to(secret, user))
+        if found:
+            del self._left[secret]
+        return found
 
     # --- live views ---------------------------------------------------------------------------------------------------
 

@@ -161,9 +161,15 @@ class Viewing:
         viewer_session.ice.replace(patched.etag, fragment)
         return patched
 
-    async def close(self, secret: str, reason: Reason = Reason.CLOSED_BY_VIEWER) -> None:
-        """Close a viewer session; the ends of its views are journalled once the disk answers.  Raises TheirError(NOT_FOUND)."""
-        await self._ends.close(self.require(secret), reason, self._deadline)
+    async def close(self, secret: str, reason: Reason = Reason.CLOSED_BY_VIEWER, *, user: str | None = None) -> None:
+        """Close a viewer session, of this person where one is named.
+
+        The ends of its views are journalled once the disk answers.  A session that is over already may be closed by this once,
+        because browsers close their peer connection before they send DELETE.  Raises TheirError(NOT_FOUND) for any other.
+        """
+        if not self.registry.take_left(secret, user):
+            await self._ends.close(self.require(secret, user), reason, self._deadline)
+            self.registry.take_left(secret)
 
     def require(self, secret: str, user: str | None = None) -> ViewerSession:
         """Return a viewer session, of this person where one is named; raises TheirError(NOT_FOUND)."""

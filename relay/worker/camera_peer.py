@@ -3,6 +3,7 @@
 Owns: one publish session.  Must never know: who watches and why, files, HTTP.
 """
 
+import math
 import secrets
 from asyncio import TimerHandle
 from collections.abc import Callable
@@ -36,6 +37,11 @@ FROZEN_SECONDS = 1.5
 """Without a media packet for so long a connected camera counts as frozen."""
 LAYER_SILENT_SECONDS = 1.5
 """Silence after which a layer counts as no longer sent: browsers stop the large one where their network is too narrow."""
+GOODBYE_SECONDS = 5.0
+"""How long a camera that closed its connection (DTLS close_notify) may take to publish again.  Then it has stopped: browsers
+close their peer connection before they send DELETE, or send none."""
+GOODBYE = "the camera closed its connection and did not publish again"
+
 FEEDBACK_SECONDS = 0.004
 """Between two looks at the feedback that is due, while packets come."""
 
@@ -85,10 +91,11 @@ class CameraEvents:
     """Return the feed of a recording that is open, or is not."""
 
 
-def _tap_close(recording: str, state: SourceState, *, shutdown: bool) -> TapClose:
-    if state == "lost":
-        return TapClose(recording, "lost")
-    return TapClose(recording, "shutdown" if shutdown else "stopped")
+def _tap_close(recording: str, state: SourceState, at: float | None, *, shutdown: bool) -> TapClose:
+    """`at`: when the camera closed its connection, where it did."""
+    if state == "lost" or shutdown:
+        return TapClose(recording, "lost" if state == "lost" else "shutdown")
+    return TapClose(recording, "stopped", None if at is None else int(at * 1e9))
 
 
 class CameraPeer:
@@ -111,6 +118,10 @@ class CameraPeer:
         self.state: SourceState = "connecting"
         self.since_mono = clock.monotonic()
         self.confirmed: float | None = None
+        self.closed_at: float | None = None
+        """When the camera closed its connection (monotonic seconds); its session ends `GOODBYE_SECONDS` later."""
+        self.has_stopped = False
+        """Whether the session ended that way."""
         self.kept = b""
         """What control has this worker keep for its restart."""
         self.feed: TapFeed | None = None
@@ -207,14 +218,23 @@ class CameraPeer:
             self._repairing = self._events.later(MIN_RETRY_SECONDS, self._repair)
 
     def on_closed(self, peer: Peer, reason: str, now: float) -> None:
-        """The camera is gone without a goodbye."""
-        self.finish("lost", reason)
+        """The camera is gone.  After a goodbye its session waits for DELETE or another offer; then it has stopped."""
+        if not peer.said_goodbye:
+            self.finish("lost", reason)
+            return
+        self.closed_at = now
+        if self.state == "live":
+            self._enter("frozen", "the camera closed its connection")
 
     # --- life ----------------------------------------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
         """Do what is due by time: feedback, the frozen state, a change of the best layer."""
         self._note_drops(now)
+        if self.closed_at is not None and now - self.closed_at > GOODBYE_SECONDS:
+            self.has_stopped = True
+            self.finish("ended", GOODBYE)
+            return
         if self.peer is not None and self.peer.connected:
             self._send_feedback(now)
         if self.state == "live" and self._last_video is not None and now - self._last_video > FROZEN_SECONDS:
@@ -235,7 +255,7 @@ class CameraPeer:
         self.state = state
         if self.feed is not None:
             self._note_drops(self._clock.monotonic())
-            self._tap.close(self.feed, _tap_close(self.feed.recording, state, shutdown=shutdown))
+            self._tap.close(self.feed, _tap_close(self.feed.recording, state, self.closed_at, shutdown=shutdown))
         self.source.close()
         self._events.over(self, reason)
 
@@ -342,7 +362,7 @@ class CameraPeer:
             live_audio=self.live_audio,
             etag=peer.ice.local.ufrag if peer is not None else "",
             since_mono=self.since_mono,
-            silent_for=peer.silent_for(now) if peer is not None else 0.0,
+            silent_for=math.inf if self.closed_at is not None else peer.silent_for(now) if peer is not None else 0.0,
             confirmed_mono=self.confirmed,
             is_recording_open=self.is_shown,
             kept=self.kept,

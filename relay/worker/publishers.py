@@ -188,7 +188,8 @@ class Publishers:
         return camera
 
     def _on_changed(self, camera: CameraPeer, reason: str) -> None:
-        self._post(m.PublisherState(camera.session, camera.camera, camera.state, reason, self._clock.utc_ns()))
+        utc_ns = self._clock.utc_ns()
+        self._post(m.PublisherState(camera.session, camera.camera, camera.state, reason, utc_ns, camera.has_stopped))
 
     def _on_over(self, camera: CameraPeer, reason: str) -> None:
         self._keep_departed(camera)

@@ -180,6 +180,25 @@ async def test_the_signed_end_says_why_and_by_whom_although_the_session_ended_fi
     assert (end.reason, end.author) == ((Reason.REVOKED, "marie") if ordered else (Reason.STOPPED, None))
 
 
+@pytest.mark.parametrize("is_said", [True, False])
+async def test_a_recording_ends_when_its_camera_said_so_and_not_when_the_wait_for_it_ended(place: Place, is_said: bool) -> None:
+    recording = new_id(time.time_ns())
+    async with running(place.config()) as recorder:
+        control, tap = await place.connect(), await place.connect()
+        await control.ask(messages.RecordOpen(plan(recording), KEY))
+        tap.post(messages.TapOpen(recording, "cam-1", TRACKS))
+        await feed(tap, recording, scene(0.5))
+        await taken(tap, recorder)
+        goodbye = time.monotonic_ns()
+        await asyncio.sleep(1.5)  # nothing came meanwhile
+        tap.post(messages.TapClose(recording, "stopped", goodbye if is_said else None))
+        await until(lambda: any(isinstance(message, messages.RecordingClosed) for message in place.heard), 30)
+    assert (place.bodies(recording, Gap) == []) is is_said
+    end = place.chain(recording)[-1].body
+    assert isinstance(end, End)
+    assert end.reason is Reason.STOPPED
+
+
 async def test_a_worker_that_goes_on_sending_after_the_end_was_ordered_leaves_a_signed_gap(place: Place) -> None:
     recording = new_id(time.time_ns())
     async with running(place.config()):

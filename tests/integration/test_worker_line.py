@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import math
 import sys
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -17,6 +18,7 @@ from relay.base.counters import Counters
 from relay.base.errors import Kind, TheirError
 from relay.channel import messages as m
 from relay.channel.framing import Connection, connect
+from relay.worker import camera_peer
 from relay.worker.config import WorkerConfig
 from sim_cameras.impair import Network
 from tests.support.passes import CONTROL, TAP
@@ -236,12 +238,58 @@ async def test_a_stream_with_b_frames_is_shown_and_recorded_and_its_operator_war
     assert "camera cam" in warned[0]
 
 
-async def test_a_camera_that_hangs_up_is_lost_and_its_recording_waits(line: Line) -> None:
+async def test_a_camera_that_closes_its_connection_has_stopped_if_nothing_follows(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(camera_peer, "GOODBYE_SECONDS", 1.0)
     async with camera(line, "cam", FILM):
         await until(lambda: line.recorder.packets > 10)
-    await until(lambda: line.of(m.PublisherState)[-1].state == "lost")
+    hung_up = SystemClock().monotonic()
+    await until(lambda: line.of(m.PublisherState)[-1].state == "frozen")
+    assert line.recorder.of(m.TapClose) == []
+    held = (await line.ask(m.InventoryAsk())).publishers[0]
+    assert held.silent_for == math.inf, "another session may take its place at once"
+    await until(lambda: line.of(m.PublisherState)[-1].state == "ended")
+    assert line.of(m.PublisherState)[-1].is_stop
+    await until(lambda: line.recorder.of(m.TapClose))
+    closed = line.recorder.of(m.TapClose)[-1]
+    assert closed.reason == "stopped"
+    assert closed.at_ns is not None
+    assert closed.at_ns / 1e9 == pytest.approx(hung_up, abs=0.9), "it ended when the camera said so"
+
+
+async def test_a_camera_that_closes_its_connection_and_publishes_again_goes_on(line: Line) -> None:
+    async with camera(line, "cam", FILM):
+        await until(lambda: line.recorder.packets > 10)
+    await until(lambda: line.of(m.PublisherState)[-1].state == "frozen")
+    await line.ask(m.PeerClose("s-cam", m.PeerCloseReason.LOST_TAKEN_OVER))
     await until(lambda: line.recorder.of(m.TapClose))
     assert line.recorder.of(m.TapClose)[-1].reason == "lost"
+    before = line.recorder.packets
+    async with camera(line, "cam", FILM):
+        await until(lambda: line.recorder.packets > before + 10)
+
+
+async def test_a_camera_that_closes_its_connection_and_sends_delete_has_stopped_at_its_goodbye(line: Line) -> None:
+    async with camera(line, "cam", FILM):
+        await until(lambda: line.recorder.packets > 10)
+    await until(lambda: line.of(m.PublisherState)[-1].state == "frozen")
+    await line.ask(m.PeerClose("s-cam", m.PeerCloseReason.STOPPED_BY_CAMERA))
+    await until(lambda: line.recorder.of(m.TapClose))
+    closed = line.recorder.of(m.TapClose)[-1]
+    assert (closed.reason, closed.at_ns is None) == ("stopped", False)
+
+
+async def test_a_worker_that_ends_in_order_says_goodbye_to_every_peer(tmp_path: Path) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        async with Line(tmp_path).serving() as line:
+            filming = await stack.enter_async_context(camera(line, "cam", FILM))
+            watching = await stack.enter_async_context(viewer(line, "v"))
+            idle = await stack.enter_async_context(viewer(line, "w"))
+            await line.assign("v", 0, "cam", "view-1")
+            await watching.picture()
+        await until(lambda: {watching.peer.connectionState, idle.peer.connectionState} == {"closed"})
+        await until(lambda: filming.peer.connectionState == "closed")
 
 
 async def test_a_new_control_finds_everything_again(line: Line) -> None:

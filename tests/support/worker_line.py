@@ -80,6 +80,8 @@ class LoopTrack(MediaStreamTrack):
         self._start = time.monotonic()
         self._jump = False
         self.answers_keyframes = True
+        self.peer: RTCPeerConnection
+        """The connection that sends it."""
         self.paused = False
 
     def ask_keyframe(self) -> None:
@@ -218,6 +220,7 @@ async def camera(
     webrtc.gather_only("127.0.0.1")
     peer = webrtc.new_peer()
     track = LoopTrack("video", units, 1 / FPS, 90_000)
+    track.peer = peer
     sender = _add(peer, track, "video", ("video/H264", "video/rtx"))
     hooks = webrtc.SenderHooks(sender, 90_000, lambda: (time.time_ns(), 0))
     hooks.on_keyframe = track.ask_keyframe

@@ -1,12 +1,14 @@
 """Publish sessions against workers and recorders that go away and come back."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from relay.base.clock import SECOND_NS, ManualClock
@@ -71,6 +73,9 @@ class Recorders:
         self.begun.append(more.get("recording"))
         self.known[recording] = OpenRecording(recording, found.camera, index)
         return recording
+
+    def refuse_more(self, recording: str | None) -> None:
+        """Nothing continues it: `finish` follows at once."""
 
     async def finish(self, recording: str | None, reason: str, author: str | None = None) -> None:
         self.finished.append((recording, reason))
@@ -214,6 +219,11 @@ class Scene:
         """The worker reports that the radio cut the camera off."""
         worker = self.worker(live.worker)
         worker.on_message(worker, m.PublisherState(live.secret, live.camera.camera, "lost", "silent", 0))
+
+    def say_goodbye(self, live: PublishSession) -> None:
+        """The worker reports that the camera closed its connection and did not come back."""
+        worker = self.worker(live.worker)
+        worker.on_message(worker, m.PublisherState(live.secret, live.camera.camera, "ended", "closed", 0, True))
 
     def live(self, name: str = "pm-1") -> PublishSession:
         found = self.streams.live(name)
@@ -605,3 +615,69 @@ async def test_a_camera_hears_that_it_must_stop_before_its_session_is_taken_away
     worker.answer = close
     await scene.streams.stop("pm-1", m.PeerCloseReason.INTERVENTION_CLOSED, "stopped", None)
     assert stopped == [["pm-1"]]
+
+
+async def test_a_camera_that_closes_its_connection_and_does_not_come_back_has_stopped(scene: Scene) -> None:
+    live = await scene.publish()
+    scene.say_goodbye(live)
+    await scene.streams.settled()
+    assert scene.streams.live("pm-1") is None
+    assert scene.capture.finished == [(live.recording, "stopped")]
+    again = await scene.publish()
+    assert again.recording != live.recording
+    assert scene.capture.previous == [None, None], "the next publication has nothing to do with the last one"
+
+
+async def test_a_delete_after_the_connection_was_lost_ends_the_recording_as_stopped(scene: Scene) -> None:
+    live = await scene.publish()
+    scene.lose(live)
+    assert scene.capture.finished == []
+    await scene.streams.close("pm-1", live.secret)
+    assert scene.capture.finished == [(live.recording, "stopped")]
+    with pytest.raises(TheirError) as refused:
+        await scene.streams.close("pm-1", live.secret)
+    assert refused.value.kind is Kind.NOT_FOUND
+
+
+async def test_a_delete_after_a_goodbye_finds_its_session_over(scene: Scene) -> None:
+    live = await scene.publish()
+    scene.say_goodbye(live)
+    await scene.streams.settled()
+    await scene.streams.close("pm-1", live.secret)
+    assert {reason for _, reason in scene.capture.finished} == {"stopped"}
+
+
+async def test_a_delete_of_the_session_before_leaves_a_newer_one_and_its_recording_alone(scene: Scene) -> None:
+    first = await scene.publish()
+    scene.lose(first)
+    second = await scene.publish()
+    assert second.recording == first.recording
+    await scene.streams.close("pm-1", first.secret)
+    assert scene.streams.live("pm-1") is second
+    assert scene.capture.finished == []
+
+
+async def test_a_delete_with_a_wrong_secret_ends_nothing(scene: Scene) -> None:
+    live = await scene.publish()
+    scene.lose(live)
+    for camera_name, secret in (("pm-1", "wrong"), ("pm-2", live.secret)):
+        with pytest.raises(TheirError):
+            await scene.streams.close(camera_name, secret)
+    assert scene.capture.finished == []
+    assert (await scene.publish()).recording == live.recording
+
+
+async def test_a_delete_while_the_recording_of_a_lost_camera_is_being_opened_closes_it(scene: Scene) -> None:
+    await scene.streams.publish(camera(), OFFER)
+    live = scene.live()
+    scene.lose(live)
+    await scene.streams.close("pm-1", live.secret)
+    assert live.ended is not None
+    assert live.ended.reason == "stopped"
+
+
+async def test_a_camera_that_closed_its_connection_a_moment_ago_may_publish_again_at_once(scene: Scene) -> None:
+    live = await scene.publish()
+    scene.held[live.worker] = [msgspec.structs.replace(held, silent_for=math.inf) for held in scene.held[live.worker]]
+    again = await scene.publish()
+    assert again.recording == live.recording

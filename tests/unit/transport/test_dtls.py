@@ -1,10 +1,11 @@
 """Handshakes by hand: two endpoints, a list of losses, invented time."""
 
+import datetime
 from dataclasses import dataclass
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -103,6 +104,92 @@ def test_fingerprints_of_three_digests_are_known(algorithm: str) -> None:
     assert wire.server.session is not None
 
 
+def make_key(kind: str) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
+    if kind.startswith("RSA"):
+        return rsa.generate_private_key(public_exponent=65537, key_size=int(kind[4:]))
+    curves = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
+    return ec.generate_private_key(curves[kind])
+
+
+def their_context(kind: str, ciphers: bytes | None = None) -> Context:
+    """The context of a peer of another make: its key and, where they are given, its ciphers."""
+    context = Context(dtls.new_identity())
+    key = make_key(kind)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "camera")])
+    now = datetime.datetime.now(tz=datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=30))
+        .sign(key, hashes.SHA256())
+    )
+    # As libraries of other makes set up their contexts: OpenSSL's own list of ciphers.
+    context.ssl = SSL.Context(SSL.DTLS_METHOD)
+    context.ssl.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: True)
+    context.ssl.use_certificate(certificate)
+    context.ssl.use_privatekey(key)
+    context.ssl.set_tlsext_use_srtp(b"SRTP_AEAD_AES_128_GCM:SRTP_AES128_CM_SHA1_80")
+    if ciphers is not None:
+        context.ssl.set_cipher_list(ciphers)
+    context.fingerprint = Fingerprint("sha-256", certificate.fingerprint(hashes.SHA256()))
+    return context
+
+
+def shake(ours: dtls.Role, theirs: Context) -> Endpoint:
+    us = Endpoint(BOB, ours, (theirs.fingerprint,))
+    them = Endpoint(theirs, "server" if ours == "client" else "client", (BOB.fingerprint,))
+    Wire(us, them, []).run() if ours == "client" else Wire(them, us, []).run()
+    return us
+
+
+@pytest.mark.parametrize("role", ["client", "server"])
+@pytest.mark.parametrize("kind", ["RSA-2048", "RSA-4096", "P-256", "P-384", "P-521"])
+def test_certificates_of_every_kind_are_taken_in_both_roles(kind: str, role: dtls.Role) -> None:
+    us = shake(role, their_context(kind))
+    assert us.session is not None, us.failure
+
+
+@pytest.mark.parametrize(
+    "cipher",
+    [
+        b"ECDHE-RSA-AES128-GCM-SHA256",
+        b"ECDHE-RSA-CHACHA20-POLY1305",
+        b"ECDHE-RSA-AES256-GCM-SHA384",
+        b"ECDHE-RSA-AES128-SHA",
+        b"ECDHE-RSA-AES256-SHA",
+    ],
+)
+def test_a_passive_peer_with_an_rsa_key_finds_its_cipher_in_our_hello(cipher: bytes) -> None:
+    us = shake("client", their_context("RSA-2048", cipher))
+    assert us.session is not None, us.failure
+
+
+@pytest.mark.parametrize("role", ["client", "server"])
+@pytest.mark.parametrize("cipher", [b"ECDHE-ECDSA-AES256-GCM-SHA384", b"ECDHE-ECDSA-AES128-GCM-SHA256"])
+def test_a_peer_that_allows_one_cipher_only_is_met(cipher: bytes, role: dtls.Role) -> None:
+    us = shake(role, their_context("P-256", cipher))
+    assert us.session is not None, us.failure
+
+
+def test_keys_without_forward_secrecy_are_not_taken() -> None:
+    us = shake("client", their_context("RSA-2048", b"AES128-GCM-SHA256"))
+    assert us.session is None
+    assert us.failure is not None
+
+
+def test_any_one_of_several_fingerprints_is_enough() -> None:
+    others = tuple(Fingerprint("sha-512", bytes([at]) * 64) for at in range(3))
+    client = Endpoint(ALICE, "client", (BOB.fingerprint, *others))
+    wire = Wire(client, Endpoint(BOB, "server", (*others, ALICE.fingerprint)), [])
+    wire.run()
+    assert wire.client.session is not None, wire.client.failure
+    assert wire.server.session is not None, wire.server.failure
+
+
 def test_a_peer_that_only_knows_the_old_profile_gets_it() -> None:
     identity = Context(dtls.new_identity())
     identity.ssl.set_tlsext_use_srtp(b"SRTP_AES128_CM_SHA1_80")
@@ -126,7 +213,7 @@ def test_a_peer_without_a_common_profile_is_recognised() -> None:
 
 def test_a_peer_without_common_ciphers_ends_in_openssls_reason() -> None:
     identity = Context(dtls.new_identity())
-    identity.ssl.set_cipher_list(b"ECDHE-ECDSA-AES256-GCM-SHA384")
+    identity.ssl.set_cipher_list(b"ECDHE-ECDSA-AES128-CCM")
     client = Endpoint(identity, "client", (BOB.fingerprint,))
     wire = Wire(client, Endpoint(BOB, "server", (identity.fingerprint,)), [])
     wire.run()

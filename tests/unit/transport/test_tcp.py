@@ -275,6 +275,23 @@ async def test_a_peer_that_comes_over_tcp_connects_and_media_goes_both_ways() ->
             assert port.send(client.peer, [b"x"]) == 0
 
 
+async def test_a_peer_over_tcp_is_sent_a_goodbye_when_the_port_stops() -> None:
+    async with live_port() as port:
+        await port.start_tcp()
+        with Client(port, SystemClock()) as client:
+            async with _over_tcp(port, client) as (reader, writer):
+                await _shake(client, reader, writer)
+                await until(lambda: client.peer.connected)
+                port.stop()
+                data = await asyncio.wait_for(reader.read(), 10)
+            while data:
+                end = 2 + int.from_bytes(data[:2], "big")
+                if data[2] >= 20:
+                    client.dtls.feed(data[2:end], client.now)
+                data = data[end:]
+            assert client.dtls.closed
+
+
 async def test_one_peer_has_few_places_however_many_connections_it_proves() -> None:
     async with live_port() as port, contextlib.AsyncExitStack() as stack:
         await port.start_tcp()

@@ -19,6 +19,7 @@ from relay.policy.roles import Person, Role
 from relay.runtime.deadlines import NO_DEADLINE, Deadline
 from relay.store.catalogue import Catalogue, View
 from relay.store.journal import Entry, Journal
+from relay.viewing.registry import MAX_LEFT
 from relay.viewing.sessions import Viewer, ViewerSession, make_secret
 from relay.viewing.viewing import Viewing
 
@@ -223,3 +224,26 @@ async def test_a_view_whose_worker_died_is_entered_with_the_longest_span_that_it
     await scene.up()
     closed = scene.entries[-1]
     assert (closed["first_ns"], closed["last_ns"], closed["upper_bound"]) == (opened, opened + 3600 * 10**9, True)
+
+
+async def test_a_viewer_that_closes_its_connection_before_it_sends_delete_is_answered_once() -> None:
+    scene = Scene()
+    viewer_session = scene.viewer_session()
+    scene.viewing.registry.remove(viewer_session)
+    for secret, user in (("another", None), (viewer_session.secret, "carl")):
+        with pytest.raises(TheirError):
+            await scene.viewing.close(secret, user=user)
+    await scene.viewing.close(viewer_session.secret, user="olga")
+    with pytest.raises(TheirError) as refused:
+        await scene.viewing.close(viewer_session.secret)
+    assert refused.value.kind is Kind.NOT_FOUND
+
+
+def test_viewer_sessions_that_are_over_are_remembered_up_to_a_bound() -> None:
+    scene = Scene()
+    sessions = [scene.viewer_session() for _ in range(MAX_LEFT + 1)]
+    for each in sessions:
+        scene.viewing.registry.remove(each)
+    assert [scene.viewing.registry.take_left(each.secret) for each in (sessions[0], sessions[1], sessions[-1])] == [
+        False, True, True,
+    ]  # fmt: skip
