@@ -3,7 +3,7 @@
 Owns: finding key pictures (IDR, ITU-T H.264 §7.4.1.2.4) in sealed fragments.  Must never know: people, files, keys.
 
 A segment begins with a key picture; a camera sends further ones only when asked.  So the pictures of an interval that begins
-inside a segment need fragments from before it.
+inside a segment need fragments from before it.  Where the camera sends no IDR, the segment begins at a recovery point.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,8 +19,8 @@ _IDR = 5
 def first_decodable(links: Sequence[Link], first: Link, read: Callable[[Link], bytes]) -> int:
     """Return the number of the fragment at or before `first`, in its segment, from which its pictures can be decoded.
 
-    `links` are all of the recording; `read` returns a link's plain bytes.  Where fragments before `first` cannot be read, or
-    hold no key picture, it is `first` itself.
+    `links` are all of the recording; `read` returns a link's plain bytes.  Where no fragment before `first` holds a key picture,
+    it is the first one of the segment; where they cannot be read, it is `first` itself.
     """
     segment = [link for link in links if link.segment == first.segment and link.fragment <= first.fragment]
     video = [part.track for link in segment for part in link.tracks if part.kind is TrackKind.VIDEO]
@@ -32,9 +32,9 @@ def first_decodable(links: Sequence[Link], first: Link, read: Callable[[Link], b
             keys = _key_pictures(read(link), headers, video[0])
             if keys[:1] == [True] or (link is not first and any(keys)):
                 return link.fragment
+        return segment[min(1, len(segment) - 1)].fragment
     except (RelayError, OSError):
         return first.fragment
-    return first.fragment
 
 
 def _key_pictures(fragment: bytes, headers: dict[int, TrackHeader], track: int) -> list[bool]:

@@ -4,12 +4,12 @@ Owns: where to cut, and when a keyframe is requested for it.  Must never know: M
 
 A fragment ends when its first sample is `fragment_seconds` old by the relay's clock, or when one more sample would make it
 longer than that on the timeline of the sample's track.  A segment ends at the first IDR after `segment_seconds`; from then on
-an IDR is requested once a second.  A new resolution, a parameter set that the init segment does not hold, or a camera that came
-back begins a new segment at its IDR.  An init segment holds all parameter sets in force, so sets that repeat or take turns
-begin no segment.  Pictures before that IDR cannot be decoded and are not kept.  Each such segment is a new file, so a camera
-may force no more than one a second, after a first few; an IDR that would need another one is not kept, nor what depends on it.
-Where video was negotiated, the first sound waits for the first IDR, so that a recording begins with both.  After
-`FIRST_IDR_NS` it begins with a segment of sound alone.
+an IDR is requested once a second.  Where none comes, another picture in which decoding may begin serves (`beginnings`).  A new
+resolution, a parameter set that the init segment does not hold, or a camera that came back begins a new segment at its IDR.  An
+init segment holds all parameter sets in force, so sets that repeat or take turns begin no segment.  Pictures before that IDR
+cannot be decoded and are not kept.  Each such segment is a new file, so a camera may force no more than one a second, after a
+first few; an IDR that would need another one is not kept, nor what depends on it.  Where video was negotiated, the first sound
+waits for the first IDR, so that a recording begins with both.  After `FIRST_IDR_NS` it begins with a segment of sound alone.
 """
 
 from dataclasses import dataclass, field
@@ -41,6 +41,7 @@ class Placed(NamedTuple):
     time: int
     data: bytes
     keyframe: bool
+    """Decoding may begin in it: of pictures an IDR, or the recovery point where a segment begins."""
     duration: int
     """In ticks where the sample itself states it, else 0."""
     arrival: int
@@ -119,13 +120,17 @@ class Cutter:
     def _lacks_sound(self) -> bool:
         return self._has_audio and self._parameters is not None and not self._parameters.audio
 
-    def keeps(self, keyframe: bool, sets: Sets | None) -> bool:
-        """Return whether an access unit can be kept: pictures before the first IDR of a segment cannot be decoded."""
-        return not self.needs_keyframe or (keyframe and self._parameters_of(sets) is not None)
+    def wants_beginning(self, now: int) -> bool:
+        """Return whether the next picture in which decoding may begin will begin a segment."""
+        return self.needs_keyframe or (self.has_video and self._is_over(now))
 
-    def forces_too_much(self, keyframe: bool, sets: Sets | None, now: int) -> bool:
+    def keeps(self, begins: bool, sets: Sets | None) -> bool:
+        """Return whether an access unit can be kept: pictures before the first beginning of a segment cannot be decoded."""
+        return not self.needs_keyframe or (begins and self._parameters_of(sets) is not None)
+
+    def forces_too_much(self, begins: bool, sets: Sets | None, now: int) -> bool:
         """Return whether an access unit that can be kept would begin another segment, so soon that it must not."""
-        fresh = self._parameters_of(sets) if keyframe else None
+        fresh = self._parameters_of(sets) if begins else None
         return fresh is not None and self._is_forced(fresh, now) and not self._forced.has(now / SECOND)
 
     def skip(self) -> None:
@@ -137,7 +142,7 @@ class Cutter:
         return self._parameters is None or self._parameters.audio
 
     def video(self, sample: Placed, sets: Sets | None, now: int) -> list[Fragment]:
-        """Take an access unit that can be kept; return the fragments that it ended."""
+        """Take an access unit that can be kept (`keyframe`: decoding may begin in it); return the fragments that it ended."""
         out: list[Fragment] = []
         if sample.keyframe and (fresh := self._parameters_of(sets)) is not None:
             self._skipping = False

@@ -16,6 +16,7 @@ from relay.base.allowance import Allowance
 from relay.base.serials import unwrap
 from relay.record.access_units import H264Track
 from relay.record.assemble import Event, OpusTrack, Rest, Sample, TrackGap
+from relay.record.beginnings import Beginnings, Start
 from relay.record.connected_track import AUDIO, CLOCKS, PAUSE_NS, VIDEO, ConnectedTrack, OpenGap, TappedStream
 from relay.record.cut import Cutter, Fragment, InitParameters, Placed
 from relay.record.gaps import GapCause, GapSums, MediaGap, RelayDrops
@@ -75,6 +76,7 @@ class Line:
         self._connected = False
         self._sets = ParameterSets()
         """H.264 parameter sets in force; a camera that comes back need not send them again."""
+        self._beginnings = Beginnings()
         self._cutter: Cutter | None = None
         self._floors = {VIDEO: 0, AUDIO: 0}
         self._overflow = 0
@@ -300,19 +302,24 @@ class Line:
             self._refuse(source, sample, "clock", "the camera's clock jumps again and again")
             return
         time, jump = source.timeline.place(sample.timestamp, sample.arrival)
-        if not self._keeps(source, sample, now):
+        start = self._start(source, sample, now)
+        if not self._keeps(source, sample, start, now):
             return
         gaps: list[Output] = []
         if jump or drifted:
             detail = "the camera's RTP clock jumped" if jump else "the camera's RTP clock and the relay's clock have parted"
             gaps += self._cutter.flush() if drifted else []
             gaps.append(MediaGap(sample.arrival, 0, source.track, "clock", detail))
-        placed = Placed(time, sample.data, sample.keyframe, sample.duration, sample.arrival)
+        placed = Placed(time, sample.data, start is not None, sample.duration, sample.arrival)
         self._gaps_before(source, sample, gaps)
         self._skipped_time(source, placed, gaps)
         out += gaps
         if source.track == VIDEO:
-            out += self._cutter.video(placed, sample.sets, now)
+            needed = self._cutter.needs_keyframe
+            out += self._cutter.video(placed, None if start is None else start.sets, now)
+            if start is not None and not start.is_key:
+                length = source.ns(start.incomplete) if needed else 0
+                out.append(MediaGap(sample.arrival, length, VIDEO, "recovery_point", start.detail))
         else:
             out += self._cutter.audio(placed, now)
         source.kept(sample, time)
@@ -326,10 +333,18 @@ class Line:
         if source.track == VIDEO:
             self._cutter.skip()
 
-    def _keeps(self, source: ConnectedTrack, sample: Sample, now: int) -> bool:
+    def _start(self, source: ConnectedTrack, sample: Sample, now: int) -> Start | None:
+        """Return how decoding may begin in a sample, None where it may not; in any sound it may."""
+        assert self._cutter is not None
+        if source.track != VIDEO:
+            return Start(None)
+        wanted, kept_anyway = self._cutter.wants_beginning(now), not self._cutter.needs_keyframe
+        return self._beginnings.of(sample, self._sets, wanted=wanted, kept_anyway=kept_anyway, now=now)
+
+    def _keeps(self, source: ConnectedTrack, sample: Sample, start: Start | None, now: int) -> bool:
         """Return whether a sample can be kept; where it cannot, its track's gap grows."""
         assert self._cutter is not None
-        sets = sample.keyframe, sample.sets
+        sets = start is not None, None if start is None else start.sets
         if not (self._cutter.keeps(*sets) if source.track == VIDEO else self._cutter.keeps_sound()):
             source.note_gap(sample.arrival, sample.arrival, "reconnect", "before a keyframe")
             return False

@@ -42,6 +42,8 @@ class Habits:
     interlaced: bool = False
     refresh: bool = False
     """No IDR but the first: a column of intra blocks wanders, and a recovery point says when it is through."""
+    open_gop: bool = False
+    """No IDR but the first: I pictures with a recovery point."""
     crf: int = 28
     """Quality of x264; the smaller, the larger the keyframes."""
     markers: str = "right"
@@ -154,6 +156,7 @@ def _encoded(habits: Habits, identifier: int = 0) -> tuple[tuple[bytes, int, boo
         f"sps-id={identifier}",
     ]
     detail += ["intra-refresh=1"] if habits.refresh else []
+    detail += ["open-gop=1"] if habits.open_gop else []
     detail += ["interlaced=1"] if habits.interlaced else []
     options = {"preset": "ultrafast", "crf": str(habits.crf), "x264-params": ":".join(detail)}
     encoder.options = options if habits.b_frames else {**options, "tune": "zerolatency"}
@@ -191,7 +194,9 @@ def _pictures(habits: Habits) -> tuple[tuple[Picture, ...], tuple[bytes, ...]]:
         data, shown, key = second if groups % 2 else first
         units = annexb_units(data)
         sets += [unit for unit in units if unit[0] & 31 in SETS and unit not in sets]
-        kept = tuple(unit for unit in units if unit[0] & 31 in SLICES or (unit[0] & 31 == 6 and habits.refresh))
+        kept = tuple(
+            unit for unit in units if unit[0] & 31 in SLICES or (unit[0] & 31 == 6 and (habits.refresh or habits.open_gop))
+        )
         pictures.append(Picture(shown, number / habits.fps, kept, key))
     return tuple(pictures), tuple(sets)
 

@@ -30,6 +30,14 @@ def test_a_segment_of_sound_alone_begins_where_it_was_asked() -> None:
     assert first_decodable(links, links[5], read) == 5
 
 
+def test_a_segment_without_an_idr_is_decoded_from_its_beginning() -> None:
+    def refreshed(link: Link) -> bytes:
+        return read(link).replace(b"\x65\x88", b"\x61\x88")
+
+    assert first_decodable(BUILT.links, BUILT.links[5], refreshed) == 1
+    assert first_decodable(BUILT.links, BUILT.links[10], refreshed) == 7
+
+
 def test_fragments_that_cannot_be_read_are_no_reason_to_fail() -> None:
     def gone(link: Link) -> bytes:
         raise TheirError(Kind.NOT_FOUND, "gone")
