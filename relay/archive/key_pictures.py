@@ -19,7 +19,7 @@ _IDR = 5
 def first_decodable(links: Sequence[Link], first: Link, read: Callable[[Link], bytes]) -> int:
     """Return the number of the fragment at or before `first`, in its segment, from which its pictures can be decoded.
 
-    `links` are all of the recording; `read` returns a link's plain bytes.  Where no fragment before `first` holds a key picture,
+    `links` are all of the recording; `read` returns a link's plain bytes.  Where no fragment before `first` has a key picture,
     it is the first one of the segment; where they cannot be read, it is `first` itself.
     """
     segment = [link for link in links if link.segment == first.segment and link.fragment <= first.fragment]
