@@ -116,13 +116,10 @@ class Cutter:
         """There is a sound track from now on.  Where the open segment has none, the next IDR begins one that has."""
         self._has_audio = True
 
-    @property
-    def _lacks_sound(self) -> bool:
-        return self._has_audio and self._parameters is not None and not self._parameters.audio
-
     def wants_beginning(self, now: int) -> bool:
         """Return whether the next picture in which decoding may begin will begin a segment."""
-        return self.needs_keyframe or (self.has_video and self._is_over(now))
+        lacks_sound = self._has_audio and not self.keeps_sound()
+        return self.needs_keyframe or (self.has_video and (self._is_over(now) or lacks_sound))
 
     def keeps(self, begins: bool, sets: Sets | None) -> bool:
         """Return whether an access unit can be kept: pictures before the first beginning of a segment cannot be decoded."""
@@ -193,8 +190,7 @@ class Cutter:
 
     def keyframe_due(self, now: int) -> bool:
         """Return whether to request an IDR now; requests are `REQUEST_PERIOD_NS` apart."""
-        due = self.needs_keyframe or (self.has_video and (self._is_over(now) or self._lacks_sound))
-        if not due or (self._requested_at is not None and now - self._requested_at < REQUEST_PERIOD_NS):
+        if not self.wants_beginning(now) or (self._requested_at is not None and now - self._requested_at < REQUEST_PERIOD_NS):
             return False
         self._requested_at = now
         return True

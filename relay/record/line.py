@@ -302,7 +302,10 @@ class Line:
             self._refuse(source, sample, "clock", "the camera's clock jumps again and again")
             return
         time, jump = source.timeline.place(sample.timestamp, sample.arrival)
-        start = self._start(source, sample, now)
+        start: Start | None = Start(None)
+        if source.track == VIDEO:
+            wanted, kept_anyway = self._cutter.wants_beginning(now), not self._cutter.needs_keyframe
+            start = self._beginnings.of(sample, self._sets, wanted=wanted, kept_anyway=kept_anyway, now=now)
         if not self._keeps(source, sample, start, now):
             return
         gaps: list[Output] = []
@@ -332,14 +335,6 @@ class Line:
         source.note_gap(source.last.arrival if source.last is not None else sample.arrival, sample.arrival, cause, detail)
         if source.track == VIDEO:
             self._cutter.skip()
-
-    def _start(self, source: ConnectedTrack, sample: Sample, now: int) -> Start | None:
-        """Return how decoding may begin in a sample, None where it may not; in any sound it may."""
-        assert self._cutter is not None
-        if source.track != VIDEO:
-            return Start(None)
-        wanted, kept_anyway = self._cutter.wants_beginning(now), not self._cutter.needs_keyframe
-        return self._beginnings.of(sample, self._sets, wanted=wanted, kept_anyway=kept_anyway, now=now)
 
     def _keeps(self, source: ConnectedTrack, sample: Sample, start: Start | None, now: int) -> bool:
         """Return whether a sample can be kept; where it cannot, its track's gap grows."""
