@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from relay.app import backup_cmd, check_cmd, journal_cmd, keys_cmd, logs, verify_cmd
+from relay.app import backup_cmd, check_cmd, doctor, journal_cmd, keys_cmd, logs, verify_cmd
 from relay.app.keyrings import keyring_of
 from relay.app.private import make_private
 from relay.app.settings import Settings, documentation, settings_of
@@ -32,10 +32,11 @@ app.add_typer(journal_cmd.app, name="journal")
 app.add_typer(keys_cmd.app, name="keys")
 app.command("verify")(verify_cmd.verify)
 app.command("check")(check_cmd.check)
+app.command("doctor")(doctor.doctor)
 app.command("backup")(backup_cmd.backup)
 app.command("restore")(backup_cmd.restore)
 
-JUDGING = (["verify"], ["check"], ["journal"])
+JUDGING = (["verify"], ["check"], ["journal"], ["doctor"])
 """Commands that give a verdict: their exit codes are those of `evidence.exits`."""
 
 TEMPLATE = """# Settings of this relay; `relay settings` documents all of them.  Unknown keys are refused.

@@ -15,6 +15,7 @@ import uvloop
 from relay.app import start_checks
 from relay.app.cages import enter, supervisor_cage
 from relay.app.children import children
+from relay.app.doctor import note_at_start
 from relay.app.installation import require_installation
 from relay.app.keyrings import keyring_of
 from relay.app.private import make_private
@@ -39,6 +40,7 @@ def serve(settings: Settings, *, one_process: bool) -> None:
     with _only_one(settings):
         forget_seeds(settings.run)
         start_checks.check(settings)
+        note_at_start(settings)
         if one_process:
             # Imported here, because a supervisor needs neither the packet path nor FFmpeg's code in its memory.
             from relay.app.one_process import run_all

@@ -47,12 +47,17 @@ class Door(NamedTuple):
 
 def check(settings: Settings) -> None:
     """Check everything; raises RelayError with a sentence that says what to change."""
-    check_ports_differ(settings)
     check_socket_paths(settings)
+    check_ports(settings)
+    check_file_system(settings.data / "vault")
+
+
+def check_ports(settings: Settings) -> None:
+    """Check the ports and addresses; raises RelayError."""
+    check_ports_differ(settings)
     for door in doors(settings):
         if not _runs(settings.run / f"{door.process}.pid"):
             check_bind(door)
-    check_file_system(settings.data / "vault")
 
 
 def doors(settings: Settings) -> Iterator[Door]:

@@ -8,9 +8,7 @@ from collections.abc import Callable
 from relay.base.counters import Counters
 from relay.channel.messages import RecorderReport, WorkerReport
 from relay.live.processes import ProcessClient, Processes
-
-MISSING = "cage_missing"
-"""The counter of the parts that the kernel did not give a process."""
+from relay.runtime.cage import MISSING
 
 
 class Cages:

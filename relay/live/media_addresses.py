@@ -5,10 +5,11 @@ Owns: which addresses are offered, and in which order.  Must never know: HTTP, s
 Theory.  A caller that got its request through knows one good address: the one that the request came to.  It goes first, because
 some clients try the first candidate only (FFmpeg).  The order:
 
-1. the address that the caller wrote into its URL, if it is one (before a NAT or a container only this one is right);
+1. the address that the caller wrote into its URL, if it is one (before a NAT or a container only this one is right), and if it
+   is not one of this machine's at which media are not served;
 2. `workers.advertise`, for callers from the internet;
 3. the address at which the request came in, if media are served there; a proxy's connection says nothing of the caller's way;
-4. the other addresses at which media are served, those of the same family first; with `workers.advertise` none of them;
+4. the other addresses at which media are served, those of the same family first; not where 2 and 3 are known;
 5. `workers.advertise`, for callers from a private network.
 
 Loopback is offered to callers that came in by loopback, or where there is nothing else.  IPv6 addresses that are valid on one
@@ -34,8 +35,8 @@ MAX_HOSTS: Final = 12
 """Each makes two lines in every m-line of an answer."""
 WARN_SECONDS: Final = 60.0
 UNREACHABLE: Final = (
-    "media are offered on loopback only, and a caller elsewhere cannot reach them: set workers.host to an address of this "
-    "machine (0.0.0.0 or :: for all), or workers.advertise behind NAT"
+    "a caller on another machine is offered no address that it can reach: set workers.host, and workers.advertise behind NAT; "
+    "`relay doctor` lists what is offered"
 )
 
 
@@ -91,9 +92,12 @@ def offered(reach: Reach, bound: tuple[str, ...], advertise: tuple[str, ...], ma
     local = _plain(reach.local)
     served = _served(local, bound, machine)
     direct = [local] if local is not None and local in served else []
-    own = direct if advertise else _ordered(served, direct)
+    own = direct if advertise and direct else _ordered(served, direct)
+    if advertise and not direct:
+        own = [host for host in own if not _is_loopback(host)]
     is_outside = _is_outside(parse_address(reach.caller))
-    found = [*_named(reach.named), *(advertise if is_outside else ()), *own, *advertise]
+    named = [host for host in _named(reach.named) if host in served or host not in (local, *machine)]
+    found = [*named, *(advertise if is_outside else ()), *own, *advertise]
     return tuple(dict.fromkeys(found))[:MAX_HOSTS]
 
 

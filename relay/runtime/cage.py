@@ -57,6 +57,8 @@ class _Loaded(ctypes.Structure):
 
 _VISIT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Loaded), ctypes.c_size_t, ctypes.c_void_p)
 
+MISSING: Final = "cage_missing"
+
 declare(
     cage_missing="parts of the cage that the kernel did not give this process (Landlock, seccomp): 0 is right, each is logged",
 )
@@ -83,7 +85,7 @@ class Confined:
 
     def count(self, counters: Counters) -> None:
         """Count what is missing, for the metric."""
-        counters.values["cage_missing"] = len(self.missing)
+        counters.values[MISSING] = len(self.missing)
 
 
 def keep_private() -> None:
