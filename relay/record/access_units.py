@@ -10,7 +10,8 @@ them ends nothing.  Units that a receiver ignores (RFC 6184 §5.2) are left out 
 """
 
 from relay.record.assemble import Event, Packet, Rest, Sample, Track
-from relay.rtp.h264 import AUD, FU_A, IDR, IGNORED, PPS, SPS, START_CODE, split, units
+from relay.record.decode_times import DecodeTimes
+from relay.rtp.h264 import AUD, FU_A, IDR, IGNORED, PPS, SPS, START_CODE, is_b_slice, split, units
 from relay.rtp.parameter_sets import ParameterSets, Sets
 from relay.rtp.picture_ends import HEADED, TRAILING, PictureEnds, Relation, is_beginning
 
@@ -25,6 +26,42 @@ IDLE_NS = 800_000_000
 which arrival times may go back in the chain (FORMAT.md §7.4)."""
 
 
+class _Pending:
+    """Units that came after the last slice, and go with the next one."""
+
+    __slots__ = ("_bytes", "_units")
+
+    def __init__(self) -> None:
+        self._units: list[bytes] = []
+        self._bytes = 0
+
+    def put(self, kind: int, unit: bytes) -> int:
+        """Add a unit; return how many had to be dropped for it.  A delimiter comes first (H.264 §7.4.1.2.3)."""
+        dropped = 0
+        if len(self._units) >= MAX_PENDING or self._bytes + len(unit) > MAX_PENDING_BYTES:
+            dropped = len(self.take())
+        if kind == AUD:
+            self._units[: self._delimiters] = [unit]
+        else:
+            self._units.append(unit)
+        self._bytes += len(unit)
+        return dropped
+
+    def precede(self, sets: list[bytes]) -> None:
+        """Put parameter sets before the units, those that are not among them: the next picture may be the first to use them."""
+        missing = [unit for unit in sets if unit not in self._units]
+        self._units[self._delimiters : self._delimiters] = missing
+
+    def take(self) -> list[bytes]:
+        """Return all, and keep none."""
+        units, self._units, self._bytes = self._units, [], 0
+        return units
+
+    @property
+    def _delimiters(self) -> int:
+        return int(bool(self._units) and self._units[0][0] & 31 == AUD)
+
+
 class H264Track(Track):
     """H.264 of packetization-mode 1 and 0."""
 
@@ -32,6 +69,7 @@ class H264Track(Track):
         """`sets`: those in force already, from the offer or from an earlier connection; it is kept up to date."""
         super().__init__(window_ns)
         self._ends = PictureEnds()
+        self._decoded = DecodeTimes()
         self._sets = ParameterSets() if sets is None else sets
         for unit in self._sets.units:
             self._ends.learn(unit)
@@ -42,17 +80,15 @@ class H264Track(Track):
         self._in_force: Sets | None = None
         """With a keyframe: the parameter sets in force when it began."""
         self._timestamp: int | None = None
-        """Of the last packet.  `_time` is the picture's."""
-        self._time = 0
-        self._arrival = 0
+        """Of the last packet."""
+        self._time = self._arrival = 0
+        """Of the picture: its timestamp, and when it came."""
         self._touched = 0
         """Arrival of the last packet of the access unit."""
         self._timed_out = False
         """Whether the last access unit ended because nothing more of it came."""
         self._units: list[bytes] = []
-        self._pending: list[bytes] = []
-        """Units that came after the last slice, and go with the next one."""
-        self._pending_bytes = 0
+        self._pending = _Pending()
         self._first: bytes | None = None
         """The first slice of the access unit."""
         self._pieces: list[bytes] | None = None
@@ -61,6 +97,8 @@ class H264Track(Track):
         self._keyframe = False
         self._marks = False
         """Whether the camera sets the marker bit at all."""
+        self._omits = False
+        """Whether a whole picture had none."""
         self._marked = False
         """Whether the last packet had it."""
         self._ended = True
@@ -101,11 +139,11 @@ class H264Track(Track):
     @property
     def _waits_for_the_next(self) -> bool:
         """Whether only the next picture ends this one, because no marker does."""
-        return not self._ended and (not self._marks or not self._ends.trusted)
+        return not self._ended and (not self._marks or self._omits or not self._ends.trusted)
 
     def _end_unmarked(self, out: list[Event]) -> None:
-        """End an access unit of which nothing more came: it is whole where its last packet, or no packet ever, had a marker."""
-        if not self._marked and (self._marks or self._last is None):
+        """End an access unit of which no more came: it is whole where it has a marker, or where the camera omits markers."""
+        if not (self._marked or self._omits) and (self._marks or self._last is None):
             self._damaged = True
         self._finish(out)
 
@@ -113,7 +151,7 @@ class H264Track(Track):
         if not self._ended:
             self._damaged = True
         self._pieces = None
-        self._pending, self._pending_bytes = [], 0
+        self._pending.take()
 
     def _depacketise(self, item: Packet, after_loss: bool, out: list[Event]) -> None:
         timestamp, marker, payload, arrival = item
@@ -148,6 +186,7 @@ class H264Track(Track):
             return
         if not after_loss:
             self._complete_pieces(out)
+            self._omits = self._omits or not (self._ended or self._damaged or self._marked or self._first is None)
         if arrival - self._touched > IDLE_NS:
             self._end_unmarked(out)
         self._finish(out)
@@ -195,9 +234,17 @@ class H264Track(Track):
             if self._carried:
                 self._fresh = [unit for unit in self._fresh if unit not in self._carried]
             time, data = self._clock.extend(self._time), b"".join(self._units)
-            self._complete(Sample(time, self._arrival, data, self._keyframe, 0, self._in_force), out)
+            lead = self._lead(time, self._first)
+            self._complete(Sample(time, self._arrival, data, self._keyframe, 0, self._in_force, lead), out)
             self._given = True
         self._units = []
+
+    def _lead(self, time: int, first: bytes) -> int | None:
+        decoded = self._decoded
+        if self._keyframe:
+            decoded.state(self._ends.held_back(first) or 0)
+        lead = decoded.take(time, reordered=decoded.goes_back(time) and is_b_slice(first))
+        return lead if decoded.frames else None
 
     # --- units ---------------------------------------------------------------------------------------------------------
 
@@ -252,22 +299,13 @@ class H264Track(Track):
         if self._first is None:
             self._first = data
             self._carried = self._fresh[:]
-            self._take_fresh_sets()
-        if self._pending:
-            for unit in self._pending:
-                self._append(unit)
-            self._pending, self._pending_bytes = [], 0
+            self._pending.precede(self._fresh)
+        for unit in self._pending.take():
+            self._append(unit)
         if kind == IDR and not self._keyframe:
             self._keyframe = True
             self._in_force = self._sets.sets(data) or self._sets.sets()
         self._append(data)
-
-    def _take_fresh_sets(self) -> None:
-        """Put sets that came in a picture that was lost before this picture: it may be the first that uses them."""
-        missing = [unit for unit in self._fresh if unit not in self._pending]
-        if missing:
-            at = 1 if self._pending and self._pending[0][0] & 31 == AUD else 0
-            self._pending[at:at] = missing
 
     def _append(self, data: bytes) -> None:
         self._units.append(len(data).to_bytes(4, "big"))
@@ -277,14 +315,7 @@ class H264Track(Track):
         """Keep a unit for the picture that it goes before."""
         if kind in (SPS, PPS):
             self._learn(data)
-        if len(self._pending) >= MAX_PENDING or self._pending_bytes + len(data) > MAX_PENDING_BYTES:
-            self.unusable += len(self._pending)
-            self._pending, self._pending_bytes = [], 0
-        if kind == AUD:  # it comes first (§7.4.1.2.3)
-            self._pending[: 1 if self._pending and self._pending[0][0] & 31 == AUD else 0] = [data]
-        else:
-            self._pending.append(data)
-        self._pending_bytes += len(data)
+        self.unusable += self._pending.put(kind, data)
 
     def _learn(self, data: bytes) -> None:
         if self._sets.take(data):

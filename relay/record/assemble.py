@@ -32,6 +32,8 @@ class Sample(NamedTuple):
     """In ticks where the packet itself states it (Opus), else 0."""
     sets: Sets | None = None
     """With a keyframe: the parameter sets in force, whenever they came; its own SPS is the first one."""
+    lead: int | None = None
+    """How many ticks before its timestamp it is decoded, where pictures are shown in another order (B pictures); else None."""
 
 
 class TrackGap(NamedTuple):

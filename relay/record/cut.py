@@ -45,6 +45,8 @@ class Placed(NamedTuple):
     duration: int
     """In ticks where the sample itself states it, else 0."""
     arrival: int
+    shift: int = 0
+    """How many ticks after its decode time it is shown."""
 
 
 class InitParameters(NamedTuple):

@@ -296,12 +296,12 @@ class Line:
     def _sample(self, source: ConnectedTrack, sample: Sample, now: int, out: list[Output]) -> None:
         assert self._cutter is not None
         source.seen = sample
-        place = source.timeline.foresee(sample.timestamp, sample.arrival)
+        place = source.timeline.foresee(sample.timestamp, sample.arrival, sample.lead or 0)
         drifted = source.drifted(place.time, sample.arrival)
         if (drifted or source.leaps(place, sample)) and not self._jumps.take(now / SECOND):
             self._refuse(source, sample, "clock", "the camera's clock jumps again and again")
             return
-        time, jump = source.timeline.place(sample.timestamp, sample.arrival)
+        time, jump = source.timeline.place(sample.timestamp, sample.arrival, sample.lead or 0)
         start: Start | None = Start(None)
         if source.track == VIDEO:
             wanted, kept_anyway = self._cutter.wants_beginning(now), not self._cutter.needs_keyframe
@@ -313,7 +313,8 @@ class Line:
             detail = "the camera's RTP clock jumped" if jump else "the camera's RTP clock and the relay's clock have parted"
             gaps += self._cutter.flush() if drifted else []
             gaps.append(MediaGap(sample.arrival, 0, source.track, "clock", detail))
-        placed = Placed(time, sample.data, start is not None, sample.duration, sample.arrival)
+        shift = (source.timeline.time_of(sample.timestamp) or 0) - time if sample.lead is not None else 0
+        placed = Placed(time, sample.data, start is not None, sample.duration, sample.arrival, shift)
         self._gaps_before(source, sample, gaps)
         self._skipped_time(source, placed, gaps)
         out += gaps

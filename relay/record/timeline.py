@@ -74,8 +74,8 @@ class Timeline:
         """The lowest decode time that a further sample may take."""
         return self._floor
 
-    def place(self, timestamp: int, arrival: int) -> Place:
-        """Return where the sample of this (unwrapped) timestamp lies; decode times only grow."""
+    def place(self, timestamp: int, arrival: int, lead: int = 0) -> Place:
+        """Return where the sample of this (unwrapped) timestamp lies, decoded `lead` ticks earlier; decode times only grow."""
         jump = False
         if self._base is None:
             self._anchor(timestamp, arrival)
@@ -84,17 +84,17 @@ class Timeline:
             jump = True
         else:
             self._follow(timestamp, arrival, lateness)
-        time = timestamp + self._shift
+        time = timestamp - lead + self._shift
         if time < self._floor:
             time = self._floor
         self._floor = time + 1
         return Place(time, jump)
 
-    def foresee(self, timestamp: int, arrival: int) -> Place:
+    def foresee(self, timestamp: int, arrival: int, lead: int = 0) -> Place:
         """Return what `place` would return, and change nothing."""
         jump = self._base is not None and self._jumps(timestamp, self._lateness(timestamp, arrival))
         shift = self._shift if self._base is not None and not jump else self._shift_at(timestamp, arrival)
-        return Place(max(timestamp + shift, self._floor), jump)
+        return Place(max(timestamp - lead + shift, self._floor), jump)
 
     def _lateness(self, timestamp: int, arrival: int) -> float:
         """Return how much later a sample came than the least delayed one, in nanoseconds."""
@@ -110,7 +110,7 @@ class Timeline:
         return max((arrival - self._origin) * self.clock_rate // SECOND, self._floor) - timestamp
 
     def time_of(self, timestamp: int) -> int | None:
-        """Return the decode time of a timestamp under the present anchor, None before the first sample."""
+        """Return when a timestamp is shown under the present anchor, in ticks; None before the first sample."""
         return None if self._base is None else timestamp + self._shift
 
     def report(self, timestamp: int, camera_ns: int, arrival_utc_ns: int, rtt_ns: int | None) -> None:

@@ -186,7 +186,8 @@ class Remuxer:
         time = max(time, self._last.get(packet.stream.type, -1) + 1)
         self._last[packet.stream.type] = time
         copy = av.Packet(bytes(packet))
-        copy.dts = copy.pts = time
+        copy.dts = time
+        copy.pts = time + max((packet.pts or packet.dts) - packet.dts, 0)
         copy.duration = packet.duration
         copy.time_base = base
         copy.is_keyframe = packet.is_keyframe

@@ -37,6 +37,8 @@ _BASE_IS_MOOF = 0x020000
 _DEFAULT_FLAGS = 0x000020
 _TRUN = 0x000001 | 0x000100 | 0x000200 | 0x000400
 """Data offset; duration, size and flags of each sample (ISO/IEC 14496-12 §8.8.8)."""
+_SHIFTS = 0x000800
+"""A composition offset of each sample, too."""
 _SYNC = 0x02000000
 _NOT_SYNC = 0x01010000
 
@@ -89,12 +91,16 @@ def _moof(number: int, runs: list[_Run], offset: int) -> bytes:
 
 
 def _traf(track: int, samples: list[Placed], lengths: list[int], offset: int) -> bytes:
+    shifted = any(sample.shift for sample in samples)
     table: list[int] = []
     for sample, length in zip(samples, lengths, strict=True):
         table += (length, len(sample.data), _SYNC if sample.keyframe else _NOT_SYNC)
+        if shifted:
+            table.append(sample.shift & 0xFFFFFFFF)
     header = _full(b"tfhd", 0, _BASE_IS_MOOF | _DEFAULT_FLAGS, struct.pack(">II", track, _SYNC))
     decode_time = _full(b"tfdt", 1, 0, struct.pack(">Q", samples[0].time))
-    run = _full(b"trun", 0, _TRUN, struct.pack(f">II{len(table)}I", len(samples), offset, *table))
+    flags = _TRUN | (_SHIFTS if shifted else 0)
+    run = _full(b"trun", int(shifted), flags, struct.pack(f">II{len(table)}I", len(samples), offset, *table))
     return _box(b"traf", header + decode_time + run)
 
 

@@ -190,14 +190,19 @@ class Sps(NamedTuple):
     level: int
     width: int
     height: int
-    reorder: bool | None
-    """Whether pictures leave the decoder in another order than they came; None where the set does not say."""
+    held_back: int | None
+    """How many pictures the decoder may hold back until earlier ones were shown; None where the set does not say."""
     number: int
     """seq_parameter_set_id, by which picture parameter sets name it."""
     frame_num_bits: int
     separate_planes: bool
     frames_only: bool
     order: PictureOrder
+
+    @property
+    def reorder(self) -> bool | None:
+        """Whether pictures leave the decoder in another order than they came; None where the set does not say."""
+        return None if self.held_back is None else self.held_back > 0
 
 
 def parse_sps(unit: bytes) -> Sps:
@@ -221,8 +226,8 @@ def parse_sps(unit: bytes) -> Sps:
         height -= y * (bits.ue() + bits.ue())
     if not (0 < width <= 16384 and 0 < height <= 16384):
         raise TheirError(Kind.INVALID, "H.264 picture size is absurd")
-    reorder = False if order.kind == 2 else _reorder(bits)
-    return Sps(profile, level, width, height, reorder, number, frame_num_bits, separate, bool(frames_only), order)
+    held_back = 0 if order.kind == 2 else _held_back(bits)
+    return Sps(profile, level, width, height, held_back, number, frame_num_bits, separate, bool(frames_only), order)
 
 
 def _chroma(bits: Bits) -> tuple[int, bool]:
@@ -263,15 +268,15 @@ def _picture_order(bits: Bits) -> PictureOrder:
     return PictureOrder(kind, lsb, always_zero)
 
 
-def _reorder(bits: Bits) -> bool | None:
+def _held_back(bits: Bits) -> int | None:
     """Read max_num_reorder_frames from the VUI (§E.1.1); None where there is none, or where it cannot be reached."""
     try:
-        return _vui_reorder(bits) if bits.u(1) else None
+        return _vui_held_back(bits) if bits.u(1) else None
     except TheirError:
         return None
 
 
-def _vui_reorder(bits: Bits) -> bool | None:
+def _vui_held_back(bits: Bits) -> int | None:
     if bits.u(1) and bits.u(8) == 255:
         bits.u(32)
     if bits.u(1):
@@ -290,7 +295,7 @@ def _vui_reorder(bits: Bits) -> bool | None:
     bits.u(1)
     for _ in range(4):
         bits.ue()
-    return bits.ue() > 0
+    return bits.ue()
 
 
 def _skip_hrds(bits: Bits) -> None:

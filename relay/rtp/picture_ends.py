@@ -150,6 +150,16 @@ class PictureEnds:
             return not begins_with_macroblock_0(unit)
         return relation is not Relation.OTHER
 
+    def held_back(self, unit: bytes) -> int | None:
+        """Return how many pictures the decoder of a slice may hold back (`Sps.held_back`), None where it is not known."""
+        bits = Bits(unit, _HEADER_BYTES)
+        try:
+            bits.ue()
+            bits.ue()
+            return self._sps[self._pps[bits.ue()].sps].held_back
+        except (TheirError, KeyError):
+            return None
+
     def _header(self, unit: bytes) -> _Header:
         """Read the beginning of a slice header (H.264 §7.3.3)."""
         kind, reference = unit[0] & 31, unit[0] >> 5 & 3

@@ -17,6 +17,7 @@ from relay.record.cut import Fragment, InitParameters, Placed
 from relay.record.line import Line, LineSettings, TappedStream
 from relay.recorder.mux import Muxed, Muxer
 from relay.rtp.parameter_sets import Sets
+from tests.support.camera_streams import Habits, made
 from tests.support.rtp_source import AUDIO_SSRC, VIDEO_SSRC, Timed, encode_audio, encode_video, interleave, scene, video
 from tests.support.rtp_source import audio as sound
 
@@ -249,3 +250,31 @@ def test_derive_refuses_what_is_no_film(junk: bytes) -> None:
     made = derive(junk)
     assert made.returncode == 2
     assert made.stderr.startswith(b"derive: ")
+
+
+def coded_with_b_pictures(count: int) -> list[Timed]:
+    """Return a picture track as x264 makes it with two B pictures between others, with the timestamps of showing."""
+    habits = Habits(b_frames=2, seconds=count / 30)
+    return made(habits).packets
+
+
+def test_b_pictures_are_recorded_with_the_times_at_which_they_are_shown() -> None:
+    (segment,) = mux(coded_with_b_pictures(45), [BOTH[0]])
+    placed = [one for fragment, _ in segment.fragments for one in fragment.video]
+    shown = [one.time + one.shift for one in placed]
+    assert len(placed) == 45
+    assert all(one.shift >= 0 for one in placed)
+    assert sorted(shown) == [min(shown) + 3000 * number for number in range(45)]
+    with av.open(io.BytesIO(segment.data), "r") as container:
+        frames = [frame.pts for frame in container.decode(video=0)]
+    assert frames == sorted(shown)
+
+
+def test_derived_copy_shows_b_pictures_in_their_order() -> None:
+    segments = mux(coded_with_b_pictures(90), [BOTH[0]], segment_seconds=1)
+    made_copy = derive(b"".join(segment.data for segment in segments))
+    assert (made_copy.returncode, made_copy.stderr) == (0, b"")
+    with av.open(io.BytesIO(made_copy.stdout), "r") as container:
+        frames = [frame.pts for frame in container.decode(video=0) if frame.pts is not None]
+    assert len(frames) == 90
+    assert {late - early for early, late in zip(frames, frames[1:], strict=False)} == {3000}
