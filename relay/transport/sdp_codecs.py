@@ -6,6 +6,7 @@ Owns: reading an m-line's attributes into facts, and the choice of one payload t
 An attribute that cannot be read is as good as absent.  It costs what it would have brought, never the offer.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ URIS: Final = {
 }
 MAX_LAYERS: Final = 3
 MAX_SSRCS: Final = 16
+MAX_EXTMAPS: Final = 128
+"""Lines that are read for one m-line; browsers offer less than twenty."""
 MAX_RID: Final = 255
 """Bytes that a header extension can carry (RFC 8285 §4.3)."""
 _STATIC: Final = {0: "PCMU", 3: "GSM", 4: "G723", 5: "DVI4", 7: "LPC", 8: "PCMA", 9: "G722", 13: "CN", 18: "G729", 26: "JPEG",
@@ -127,7 +130,7 @@ def extensions_of(media: MediaOffer, wanted: frozenset[str], not_for_us: str) ->
 
 def _extmaps(media: MediaOffer) -> Iterator[tuple[int, str, str]]:
     """Yield (id, URI, direction or "")."""
-    for value in media.all("extmap"):
+    for value in itertools.islice(media.all("extmap"), MAX_EXTMAPS):
         words = value.split()
         text, _, direction = words[0].partition("/") if words else ("", "", "")
         identifier = number(text, 1, 14)
@@ -224,7 +227,7 @@ def _repairs(entry: _Format, payload_type: int) -> bool:
 
 def _feedback(media: MediaOffer, payload_type: int) -> frozenset[str]:
     found = set()
-    for value in media.all("rtcp-fb"):
+    for value in media.section.all("rtcp-fb"):
         text, _, rest = value.partition(" ")
         if text in ("*", str(payload_type)):
             found.add(" ".join(rest.split()).lower())

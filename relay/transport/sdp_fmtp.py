@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+MAX_PARAMETERS: Final = 128
+"""Parameters that are read of one payload type: RFC 6184 has about thirty."""
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NUMBER: Final = re.compile(r"[0-9]{1,10}")
 _PROFILE: Final = re.compile(r"[0-9A-Fa-f]{6}")
@@ -57,7 +59,7 @@ def _is_repeated(name: str, value: str) -> bool:
 
 
 def _items(text: str) -> Iterator[tuple[str, str]]:
-    for item in text.split(";"):
+    for item in text.split(";", MAX_PARAMETERS)[:MAX_PARAMETERS]:
         name, _, value = (part.strip() for part in item.partition("="))
         if _NAME.fullmatch(name):
             yield name.lower(), value.strip('"').strip()

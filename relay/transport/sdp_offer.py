@@ -10,6 +10,7 @@ The parser is ours because `aiortc.sdp` answers hostile text with AssertionError
 rid nor simulcast, and would bring FFmpeg into the packets' process; it stays the oracle of the tests.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -90,7 +91,7 @@ class MediaOffer:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A whole offer.  `bundles`: the mids of each BUNDLE group, in its order."""
+    """A whole offer.  `bundles`: the mids of each BUNDLE group, in its order, as far as they are those of m-lines."""
 
     session: Section
     media: tuple[MediaOffer, ...]
@@ -102,7 +103,7 @@ class Offer:
         if group is None:
             return (media,)
         by_mid = {entry.mid: entry for entry in reversed(self.media)}
-        return tuple(by_mid[mid] for mid in dict.fromkeys(group) if mid in by_mid)
+        return tuple(by_mid[mid] for mid in group)
 
 
 def invalid(detail: str) -> TheirError:
@@ -129,8 +130,12 @@ def parse_offer(text: str) -> Offer:
     if not sections:
         raise invalid("it has no m-line")
     media = tuple(_media(number, section, session) for number, section in enumerate(sections, 1))
-    groups = (value.split() for value in session.all("group"))
-    return Offer(session, media, tuple(tuple(words[1:]) for words in groups if words[:1] == ["BUNDLE"]))
+    return Offer(session, media, _bundles(session, {entry.mid for entry in media}))
+
+
+def _bundles(session: Section, mids: set[str]) -> tuple[tuple[str, ...], ...]:
+    groups = itertools.islice((value.split() for value in session.all("group")), MAX_MEDIA)
+    return tuple(tuple(mid for mid in dict.fromkeys(words[1:]) if mid in mids) for words in groups if words[:1] == ["BUNDLE"])
 
 
 def split_lines(text: str) -> list[str]:

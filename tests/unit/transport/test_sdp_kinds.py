@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from relay.base.errors import Kind, TheirError
 from relay.transport import sdp
 from relay.transport.sdp import Fingerprint, Local, MediaIn, MediaOut, PublisherAnswer, ViewerAnswer
+from relay.transport.sdp_fmtp import MAX_PARAMETERS
 
 FOLDER = Path(__file__).parent / "offers"
 LOCAL = Local("abcd1234", "p" * 32, Fingerprint("sha-256", bytes(range(32))), (("203.0.113.7", 4000),))
@@ -172,6 +173,17 @@ def test_all_fmtp_lines_of_a_payload_type_count() -> None:
     assert answer.video.codec.packetization_mode == 1
     assert "sprop-parameter-sets=Z00AKJWoHgCJ+WE=,aO48gA==" in answer.video.codec.fmtp
     assert "a=fmtp:96 packetization-mode=1;profile-level-id=4d0028\r\n" in answer.text
+
+
+def test_of_endless_lists_no_more_is_read_than_any_client_sends() -> None:
+    """Each would cost a worker hundreds of milliseconds."""
+    plain = CAMERAS["mode_0"]
+    endless = "a=fmtp:96 packetization-mode=0;" + ";".join(f"a{at}=1" for at in range(9000))
+    assert camera(plain + endless).video.codec.fmtp.count(";") < MAX_PARAMETERS
+    group = "a=group:BUNDLE " + " ".join(f"x{at}" for at in range(9000)) + " 0 0 0"
+    assert "a=group:BUNDLE 0\r\n" in camera(plain.replace("a=group:BUNDLE 0", group)).text
+    extmaps = "".join(f"a=extmap:{at % 14 + 1} urn:{at % 14}\r\n" for at in range(5000))
+    assert camera(plain.replace("a=group", extmaps + "a=group")).video.extensions == sdp.Extensions()
 
 
 @pytest.mark.parametrize(
