@@ -15,7 +15,7 @@ from relay.evidence.layout import Remarks
 from relay.evidence.lipsync import MAX_OFFSET_NS, Shift, offset_at
 from relay.evidence.media import Reader
 from relay.evidence.movie import Entry, read_movie
-from relay.evidence.parameters import PictureConfiguration, carries
+from relay.evidence.parameters import HeldSets, PictureConfiguration
 from relay.evidence.playable import CopySamples, Placed
 from relay.evidence.records import Link, TrackKind, TrackPart
 from relay.evidence.samples import FragmentReader, Run
@@ -103,8 +103,10 @@ class Sealed:
         self.earlier: set[Entry] = set()
         self.complete = True
         """Whether everything so far could be read."""
-        self.carried = False
-        """Whether the first picture of this segment brings its own parameter sets."""
+        self.held = HeldSets()
+        """What a decoder of the copy has."""
+        self.is_held = False
+        """Whether it has the parameter sets of this segment, from its first picture on."""
         self.begun = False
         """Whether a picture of this segment was seen."""
         self._headers: dict[int, TrackHeader] = {}
@@ -113,7 +115,7 @@ class Sealed:
     def init(self, plain: bytes | None) -> None:
         """Take the init segment of the next segment."""
         self.earlier |= set(self.entries.values())
-        self.entries, self._headers, self.begun, self.carried = {}, {}, False, False
+        self.entries, self._headers, self.begun, self.is_held = {}, {}, False, False
         for _, box in walk(plain or b""):
             if plain is not None and box.kind == b"moov":
                 movie = read_movie(plain[box.start : box.end], Remarks())
@@ -135,7 +137,7 @@ class Sealed:
 
     def allows(self, entry: Entry, kind: TrackKind) -> bool:
         """Return whether a decoder that is configured so shows the samples of this segment as they were sealed."""
-        return entry == self.entries[kind] or (kind is TrackKind.VIDEO and self.carried and entry in self.earlier)
+        return entry == self.entries[kind] or (kind is TrackKind.VIDEO and self.is_held and entry in self.earlier)
 
 
 class Derived:
@@ -212,11 +214,18 @@ class Derived:
         if sealed is None:
             self._sealed.complete = False
             return
-        if kind is TrackKind.VIDEO and not self._sealed.begun and isinstance(sealed.configuration, PictureConfiguration):
-            self._sealed.begun = True
-            self._sealed.carried = carries(self._samples.read(placed[0][0]), sealed.configuration)
+        if kind is TrackKind.VIDEO:
+            self._play(placed, sealed)
         if not all(self._sealed.allows(entry, kind) for entry in entries):
             self._fail(Code.DERIVED_SHOWN, fragment, what=f"decoder configuration ({kind.value})")
+
+    def _play(self, placed: Sequence[Placed], sealed: Entry) -> None:
+        """Follow the parameter sets in force in the copy; judge them at the first picture of the segment."""
+        for sample, track in placed:
+            self._sealed.held.play(self._samples.read(sample), self._samples.entry(sample, track).configuration)
+            if not self._sealed.begun and isinstance(sealed.configuration, PictureConfiguration):
+                self._sealed.begun = True
+                self._sealed.is_held = self._sealed.held.hold(sealed.configuration)
 
     def _times(self, fragment: int, part: TrackPart, placed: Sequence[Placed], ticks: list[int] | None) -> None:
         """Compare when samples are shown; the copy may begin at another time, but must keep the pace."""

@@ -4,6 +4,7 @@ Owns: reading them so that two can be compared; colours and shape of pixels acco
 Must never know: samples, files, the chain.  Raises TheirError for bytes that are no configuration.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from relay.base.errors import Kind, TheirError
@@ -15,6 +16,9 @@ _PIXEL_SHAPES = (
 )
 _OTHER_SHAPE = 255
 UNSPECIFIED = 2
+_SPS, _PPS = 7, 8
+_MAX_UNITS = 1000
+"""Units of a picture that are looked at for parameter sets."""
 
 
 def _bad(why: str) -> TheirError:
@@ -77,16 +81,50 @@ def sound_configuration(data: bytes) -> SoundConfiguration:
     )
 
 
-def carries(sample: bytes, configuration: PictureConfiguration) -> bool:
-    """Return whether a sample brings the parameter sets of a configuration itself, each as it is, and no other."""
-    found: dict[int, set[bytes]] = {7: set(), 8: set()}
+class HeldSets:
+    """The parameter sets in force in a decoder that plays a copy from its beginning, by number (§7.4.1.2.1)."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[int, int], bytes] = {}
+        self._configured: Configuration | None = None
+
+    def play(self, sample: bytes, configuration: Configuration) -> None:
+        """Take the next picture and the configuration that it is decoded with."""
+        if configuration != self._configured:
+            self._configured = configuration
+            if isinstance(configuration, PictureConfiguration):
+                self._take((*configuration.sps, *configuration.pps))
+        self._take(_leading_sets(sample))
+
+    def _take(self, units: Iterable[bytes]) -> None:
+        for unit in units:
+            if (number := _number(unit)) is not None:
+                self._held[number] = unit
+
+    def hold(self, configuration: PictureConfiguration) -> bool:
+        """Return whether each set of a configuration is in force."""
+        return all(self._held.get(_number(unit) or (0, 0)) == unit for unit in (*configuration.sps, *configuration.pps))
+
+
+def _leading_sets(sample: bytes) -> Iterator[bytes]:
+    """Yield the parameter sets among the first units of a picture, before its first slice."""
     at = 0
-    while at + 4 < len(sample):
+    for _ in range(_MAX_UNITS):
+        if at + 4 >= len(sample) or 1 <= sample[at + 4] & 31 <= 5:
+            return
         size = int.from_bytes(sample[at : at + 4], "big")
-        unit, at = sample[at + 4 : at + 4 + size], at + 4 + size
-        if unit and unit[0] & 31 in found:
-            found[unit[0] & 31].add(unit)
-    return found[7] == set(configuration.sps) and found[8] == set(configuration.pps)
+        if sample[at + 4] & 31 in (_SPS, _PPS) and size:
+            yield sample[at + 4 : at + 4 + size]
+        at += 4 + size
+
+
+def _number(unit: bytes) -> tuple[int, int] | None:
+    """Return the type and number of a parameter set (§7.3.2.1.1, §7.3.2.2), None where it has none."""
+    kind = unit[0] & 31 if unit else 0
+    try:
+        return (kind, _Bits(unit[4 if kind == _SPS else 1 :][:16]).ue()) if kind in (_SPS, _PPS) else None
+    except TheirError:
+        return None
 
 
 # --- an SPS -----------------------------------------------------------------------------------------------------------

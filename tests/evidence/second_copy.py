@@ -245,6 +245,17 @@ def avcc(data: bytes) -> tuple[Any, ...]:
     return data[1:4], data[4] & 3, *sets
 
 
+def set_id(unit: bytes) -> tuple[int, int] | None:
+    """Return type and number of an SPS or PPS."""
+    kind = unit[0] & 31 if unit else 0
+    if kind not in (7, 8):
+        return None
+    text = "".join(f"{byte:08b}" for byte in unit[4 if kind == 7 else 1 :][:16].replace(b"\0\0\3", b"\0\0"))
+    zeros = len(text) - len(text.lstrip("0"))
+    digits = text[zeros : 2 * zeros + 1]
+    return (kind, int(digits, 2) - 1) if len(digits) == zeros + 1 and zeros <= 32 else None
+
+
 def dops(data: bytes) -> tuple[Any, ...]:
     if len(data) < 11 or data[0]:
         raise Unreadable("dOps")
@@ -664,6 +675,8 @@ class Comparison:
     earlier: list[tuple[Any, ...]] = field(default_factory=list)
     tracks: dict[int, Track] = field(default_factory=dict)
     carries: bool | None = None
+    decoder: Any = None
+    forced: dict[Any, bytes] = field(default_factory=dict)
     picture: Way = field(default_factory=Way)
     plain_sound: Way = field(default_factory=Way)
     moved_sound: Way = field(default_factory=Way)
@@ -681,6 +694,11 @@ class Comparison:
             except Unreadable:
                 self.tracks = {}
             self.sealed = {track.kind: track.entries[0] for track in self.tracks.values() if track.entries}
+
+    def force(self, *units: bytes) -> None:
+        for unit in units:
+            if (name := set_id(unit)) is not None:
+                self.forced[name] = unit
 
     def part(self, part: dict[str, Any], plain: bytes | None) -> str | None:
         """Return a finding."""
@@ -733,14 +751,21 @@ class Comparison:
         if own is None:
             self.full = False
             return
-        if kind == "video" and self.carries is None:
-            data, found, at = self.copy.bytes(samples[0]), {7: set[bytes](), 8: set[bytes]()}, 0
-            while at + 4 < len(data):
+        for sample in samples if kind == "video" else []:
+            entry = sample.track.entries[sample.entry - 1]
+            if entry != self.decoder:
+                self.decoder = entry
+                self.force(*entry[0][2], *entry[0][3])
+            data, at = self.copy.bytes(sample), 0
+            for _ in range(1000):
+                if at + 4 >= len(data) or data[at + 4] & 31 in range(1, 6):
+                    break
                 size = u(data, at)
-                unit, at = data[at + 4 : at + 4 + size], at + 4 + size
-                if unit and unit[0] & 31 in found:
-                    found[unit[0] & 31].add(unit)
-            self.carries = (found[7], found[8]) == (set(own[0][2]), set(own[0][3]))
+                self.force(data[at + 4 : at + 4 + size])
+                at += 4 + size
+            if self.carries is None:
+                wanted = [*own[0][2], *own[0][3]]
+                self.carries = all(set_id(unit) is not None and self.forced.get(set_id(unit)) == unit for unit in wanted)
         for sample in samples:
             entry = sample.track.entries[sample.entry - 1]
             if entry != own and not (kind == "video" and self.carries and entry in self.earlier):

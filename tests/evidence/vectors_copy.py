@@ -58,6 +58,16 @@ def resized() -> Built:
     return recording(other_sets=True)
 
 
+def numbered() -> Built:
+    """A recording whose second segment has parameter sets of another number beside those of the first."""
+    return recording(second_number=True)
+
+
+def untold() -> Built:
+    """The same; its pictures do not bring them."""
+    return recording(second_number=True, told=False)
+
+
 def _forged(name: str, copy: Callable[[], bytes], said: tuple[str, str], at: int | None = 1, *, obeyed: bool = True) -> Case:
     return Case(name, copy, said[0], said[1] + ("" if at is None else f"@{at}"), obeyed)
 
@@ -125,7 +135,10 @@ HEADERS = [
     ),
 ]
 
+SHOWN_THERE = ("ACPC", "derived_shown@7")
+
 DECODERS = [
+    Case("without the sets of its second half", lambda: derived_copy(untold()), *SHOWN_THERE, obeyed=False, built=untold),
     _forged("another avcC", forgeries.other_avcc, SHOWN),
     _forged("another picture parameter set", forgeries.flipped_pps, SHOWN),
     _forged("a second description by trex", lambda: forgeries.second_description("trex"), SHOWN, obeyed=False),
@@ -252,6 +265,8 @@ HONEST = [
     Case("sound left as it was sealed", lambda: derived_copy(shifted(), moved=False), built=shifted),
     Case("another resolution in mid-recording", lambda: derived_copy(resized()), built=resized),
     Case("the same in tables", lambda: ffmpeg(derived_copy(resized())), built=resized),
+    Case("sets of another number in mid-recording", lambda: derived_copy(numbered()), built=numbered),
+    Case("sets of another number, in tables", lambda: ffmpeg(derived_copy(numbered())), built=numbered),
 ]
 
 SHIFTED_COPY = next(case for case in HONEST if case.name == "sound moved as the chain says")

@@ -43,12 +43,14 @@ class Pictures:
 
 
 @lru_cache
-def pictures(count: int, width: int = 96, height: int = 64, *, black: bool = False, in_band: bool = False) -> Pictures:
-    """Encode noise that moves, or black; parameter sets are only beside the pictures unless `in_band`."""
+def pictures(
+    count: int, width: int = 96, height: int = 64, *, black: bool = False, in_band: bool = False, number: int = 0
+) -> Pictures:
+    """Encode noise that moves, or black; parameter sets, of this number, are only beside the pictures unless `in_band`."""
     encoder: Any = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base, encoder.framerate, encoder.gop_size = Fraction(1, FPS), Fraction(FPS), FPS
-    encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "crf=30:scenecut=0:sei=0"}
+    encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": f"crf=30:scenecut=0:sei=0:sps-id={number}"}
     if not in_band:
         encoder.flags |= av.codec.context.Flags.global_header
     noise, units = np.random.default_rng(7), []
@@ -68,14 +70,20 @@ def length_prefixed(unit: bytes) -> bytes:
 
 
 @lru_cache
-def recording(*, late_sound_ms: int = 0, other_sets: bool = False, silent: bool = False) -> Built:
+def recording(
+    *, late_sound_ms: int = 0, other_sets: bool = False, silent: bool = False, second_number: bool = False, told: bool = True
+) -> Built:
     """Seal four seconds in two segments.
 
     `late_sound_ms`: the camera's reports say that sound belongs so much later (from 1.2 s on: 100 ms more).
     `other_sets`: the second segment has another resolution; its parameter sets are in its pictures too.
+    `second_number`: its pictures have sets of another number, which its init segment lists before those of the first.
+    `told`: these are in its first picture, too.
     """
     half = FRAMES * PER_SEGMENT
     shot = [pictures(2 * half)] * 2 if not other_sets else [pictures(half, in_band=True), pictures(half, 128, 80, in_band=True)]
+    if second_number:
+        shot = [pictures(half, in_band=True), pictures(half, in_band=told, number=1)]
     sound = encode_audio(PACKETS * FRAGMENTS)
     writer = ChainWriter(session(), start_record(session()))
     built = Built({"chain": writer.start()}, {})
@@ -84,7 +92,7 @@ def recording(*, late_sound_ms: int = 0, other_sets: bool = False, silent: bool 
         segment, at = divmod(number, PER_SEGMENT)
         mine = shot[segment]
         if at == 0:
-            parameters = InitParameters(Sets((mine.sps,), (mine.pps,)), not silent)
+            parameters = InitParameters(_sets(shot, segment, both=second_number), not silent)
             muxer = Muxer(parameters)
             init = muxer.init
             _seal(built, writer, init, segment, number, init)
@@ -92,7 +100,7 @@ def recording(*, late_sound_ms: int = 0, other_sets: bool = False, silent: bool 
         video = [
             Placed(
                 (base + n) * 3600,
-                length_prefixed(mine.units[base + n - (half * segment if other_sets else 0)]),
+                length_prefixed(mine.units[base + n - (half * segment if other_sets or second_number else 0)]),
                 (base + n) % FPS == 0,
                 3600,
                 0,
@@ -112,6 +120,12 @@ def recording(*, late_sound_ms: int = 0, other_sets: bool = False, silent: bool 
         _seal(built, writer, init, segment, number, plain, clocks if late_sound_ms and number in (1, 3) else ())
     built.files["chain"] += writer.end(Reason.STOPPED, "op-1", T0 + 4 * SECOND)
     return built
+
+
+def _sets(shot: list[Pictures], segment: int, *, both: bool) -> Sets:
+    """The sets in force in a segment, its own first; `both`: those of the segment before, too."""
+    used = shot[: segment + 1][::-1] if both else [shot[segment]]
+    return Sets(tuple(each.sps for each in used), tuple(each.pps for each in used))
 
 
 def _seal(
