@@ -19,6 +19,8 @@ from tests.support.rtp_source import VIDEO_SSRC
 
 NEAR = 0.15
 """A gap is found by arrival; jitter may move its ends by so much, seconds."""
+SUMMED = 0.6
+"""Short gaps before one fragment are one record, which begins with the first of them: the others lie so much later at most."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def _unexplained(stream: Stream, found: Recorded, missing: set[str], first: int)
         if stream.shown[picture.number] not in missing:
             damaged = max(0, damaged - 1) if stream.habits.refresh else 0
             continue
-        if any(begin - NEAR <= picture.at <= end + NEAR for begin, end, _ in found.gaps):
+        if any(begin - NEAR <= picture.at <= end + SUMMED for begin, end, _ in found.gaps):
             damaged = 2 * stream.habits.gop if stream.habits.refresh else 1 << 30
         elif not damaged:
             out.append(picture)
