@@ -270,7 +270,7 @@ class _Packer:
         unit = group[0]
         if self.habits.mode == 0 or len(unit) <= self.habits.mtu:
             return [unit]
-        room = self.habits.mtu
+        room = self.habits.mtu - 2  # so that a unit that does not fit has two pieces at least
         pieces = [unit[1 + at : 1 + at + room] for at in range(0, len(unit) - 1, room)]
         ends = {0: 0x80, len(pieces) - 1: 0x40}
         head = unit[0] & 0xE0 | 28
