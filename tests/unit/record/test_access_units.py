@@ -154,6 +154,13 @@ def test_a_fragmented_unit_without_an_end_bit_is_whole_where_no_packet_was_lost(
     assert [type(event) for event in out] == [Sample, TrackGap, Sample]
 
 
+def test_the_last_picture_needs_no_marker_where_the_camera_leaves_markers_out() -> None:
+    out = play(SETS, KEY, (9, False, slice_of(1)), (18, True, slice_of(2)), (27, False, slice_of(3)))
+    assert [units(event)[-1] for event in out] == [IDR, slice_of(1), slice_of(2), slice_of(3)]
+    honest = play(SETS, KEY, (9, True, slice_of(1)), (18, False, slice_of(2)))
+    assert [units(event)[-1] for event in honest] == [IDR, slice_of(1)], "its second slice may be missing"
+
+
 def test_a_marker_that_was_lost_costs_its_picture_only() -> None:
     out = play(SETS, KEY, (9, False, slice_of(1)), None, (18, False, slice_of(2)), (18, True, slice_of(2, 1)))
     assert [type(event) for event in out] == [Sample, TrackGap, Sample]
