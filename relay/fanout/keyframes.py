@@ -1,11 +1,13 @@
-"""Asking a camera for a keyframe (RFC 4585 PLI, RFC 5104 FIR).
+"""Asking a camera for a keyframe (RFC 4585 PLI and SLI, RFC 5104 FIR).
 
 Owns: when a request is sent and repeated.  Must never know: which viewer wants a picture.
 
-Twenty viewers that join cost one request.  A camera that never answers keeps working: viewers begin at the next IDR that it
-sends on its own.
+Twenty viewers that join cost one request.  A camera is asked in the words that it agreed to.  Where one brings no answer, the
+others take turns.  A camera that never answers keeps working: viewers begin at the next IDR, or at the next recovery point,
+that it sends on its own.
 """
 
+from collections.abc import Sequence
 from enum import Enum
 
 from relay.base.counters import declare
@@ -22,6 +24,7 @@ class KeyframeFeedback(Enum):
     NOTHING = "nothing"
     PLI = "pli"
     FIR = "fir"
+    SLI = "sli"
 
 
 MIN_PAUSE_SECONDS = 0.5
@@ -30,14 +33,18 @@ FIRST_RETRY_SECONDS = 0.4
 MAX_RETRY_SECONDS = 5.0
 _DOUBLINGS = 4
 """From the first pause to the longest; the exponent stays there however long a camera sends no keyframe."""
-FIR_AFTER = 3
-"""Requests in vain after which FIR is tried in turn: some cameras know only that (Janus #233)."""
+SAME_WORDS = 2
+"""Requests in the same words before the others take turns: some cameras know FIR only, whatever they agreed to."""
+ALWAYS = (KeyframeFeedback.PLI, KeyframeFeedback.FIR)
+"""Tried in the end even where the camera agreed to neither."""
 
 
 class KeyframeRequester:
     """Coalesces wishes for a keyframe into few requests, and repeats those that were not answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, agreed: Sequence[KeyframeFeedback] = ()) -> None:
+        """`agreed`: what the camera's offer has, the best first."""
+        self._words = tuple(dict.fromkeys((*agreed, *ALWAYS)))
         self._wanted = False
         self._asked_at: float | None = None
         self._due = 0.0
@@ -67,4 +74,4 @@ class KeyframeRequester:
         self._due = now + min(
             MAX_RETRY_SECONDS, max(MIN_PAUSE_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(self._tries - 1, _DOUBLINGS))
         )
-        return KeyframeFeedback.FIR if self._tries > FIR_AFTER and self._tries % 2 == 0 else KeyframeFeedback.PLI
+        return self._words[max(0, self._tries - SAME_WORDS) % len(self._words)]

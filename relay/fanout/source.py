@@ -273,6 +273,8 @@ class Source:
         if ask is KeyframeFeedback.FIR:
             self._fir += 1
             return [rtcp.build_fir(self._local_ssrc, stream.ssrc, self._fir)]
+        if ask is KeyframeFeedback.SLI:
+            return [rtcp.build_sli(self._local_ssrc, stream.ssrc)]
         return [rtcp.build_pli(self._local_ssrc, stream.ssrc)]
 
     def _reports(self, now: float) -> bytes:

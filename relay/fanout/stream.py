@@ -12,7 +12,7 @@ from bisect import insort
 from relay.base.errors import TheirError
 from relay.base.serials import unwrap
 from relay.fanout.clocks import CameraClock, TrackClock
-from relay.fanout.keyframes import KeyframeRequester
+from relay.fanout.keyframes import KeyframeFeedback, KeyframeRequester
 from relay.fanout.repair import RepairSchedule
 from relay.fanout.tracks import TrackSpec
 from relay.rtp import h264
@@ -372,6 +372,12 @@ class Pictures:
         self._is_in_order = parsed.reorder is False
 
 
+def _agreed(spec: TrackSpec) -> list[KeyframeFeedback]:
+    """Return the ways to ask for a keyframe that a camera agreed to."""
+    ways = ((spec.pli, KeyframeFeedback.PLI), (spec.fir, KeyframeFeedback.FIR), (spec.sli, KeyframeFeedback.SLI))
+    return [way for is_agreed, way in ways if is_agreed]
+
+
 class Stream:
     """One SSRC; `pending` holds the packets that came since the last batch was taken."""
 
@@ -383,7 +389,7 @@ class Stream:
         self.clock = TrackClock(spec.clock_rate, camera)
         sets = ParameterSets(offered_sets(spec.fmtp) if spec.kind == "video" else ())
         self.cache = KeyframeCache(sets)
-        self.keyframes = KeyframeRequester()
+        self.keyframes = KeyframeRequester(_agreed(spec))
         self.pictures = Pictures(self.cache, self.keyframes, sets)
         self.pending: list[MediaPacket] = []
         self.octets = 0

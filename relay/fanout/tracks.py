@@ -28,4 +28,5 @@ class TrackSpec:
     nack: bool = False
     pli: bool = False
     fir: bool = False
+    sli: bool = False
     remb: bool = False

@@ -198,6 +198,12 @@ class Sps(NamedTuple):
     separate_planes: bool
     frames_only: bool
     order: PictureOrder
+    macroblocks: tuple[int, int]
+    """Of a frame: columns and rows, before cropping."""
+    chroma: int
+    """chroma_format_idc."""
+    is_adaptive: bool
+    """mb_adaptive_frame_field_flag."""
 
     @property
     def reorder(self) -> bool | None:
@@ -218,7 +224,9 @@ def parse_sps(unit: bytes) -> Sps:
     width, height = 16 * (bits.ue() + 1), 16 * (bits.ue() + 1)
     frames_only = bits.u(1)
     height *= 2 - frames_only
-    bits.u(1 if frames_only else 2)
+    is_adaptive = not frames_only and bool(bits.u(1))
+    macroblocks = width // 16, height // 16
+    bits.u(1)
     if bits.u(1):
         x, y = (1, 1) if chroma in (0, 3) else ((2, 2) if chroma == 1 else (2, 1))
         y *= 2 - frames_only
@@ -227,7 +235,8 @@ def parse_sps(unit: bytes) -> Sps:
     if not (0 < width <= 16384 and 0 < height <= 16384):
         raise TheirError(Kind.INVALID, "H.264 picture size is absurd")
     held_back = 0 if order.kind == 2 else _held_back(bits)
-    return Sps(profile, level, width, height, held_back, number, frame_num_bits, separate, bool(frames_only), order)
+    form = bool(frames_only), order, macroblocks, chroma, is_adaptive
+    return Sps(profile, level, width, height, held_back, number, frame_num_bits, separate, *form)
 
 
 def _chroma(bits: Bits) -> tuple[int, bool]:

@@ -302,6 +302,11 @@ def build_fir(sender: int, media: int, command: int) -> bytes:
     return _head(4, PSFB, struct.pack(">IIIB3x", sender, 0, media, command & 255))
 
 
+def build_sli(sender: int, media: int) -> bytes:
+    """Return a slice loss indication (RFC 4585 §6.3.2) that names all macroblocks of the last picture."""
+    return _head(2, PSFB, struct.pack(">III", sender, media, 0x1FFF << 6))
+
+
 def build_remb(sender: int, bitrate: int, ssrcs: Sequence[int]) -> bytes:
     """Return a REMB packet; the bitrate (bit/s) is rounded down to 18 significant bits."""
     exponent = max(0, bitrate.bit_length() - 18)

@@ -30,7 +30,7 @@ from relay.transport.sdp_types import (
     ViewerAnswer,
 )
 
-_FROM_CAMERA: Final = frozenset({"nack", "nack pli", "ccm fir", "goog-remb", "transport-cc"})
+_FROM_CAMERA: Final = frozenset({"nack", "nack pli", "nack sli", "ccm fir", "goog-remb", "transport-cc"})
 _FROM_VIEWER: Final = frozenset({"nack", "nack pli", "ccm fir", "goog-remb"})
 _VIEWERS_PROFILE: Final = "42001f"
 """Chromium never offers High, yet decodes it, and anything else, on this one's payload type."""

@@ -73,6 +73,7 @@ def track_spec(media: MediaIn) -> TrackSpec:
         nack="nack" in codec.feedback,
         pli="nack pli" in codec.feedback,
         fir="ccm fir" in codec.feedback,
+        sli="nack sli" in codec.feedback,
         remb="goog-remb" in codec.feedback,
     )
 

@@ -1,5 +1,7 @@
 """The cache since the last IDR, and the rhythm of keyframe requests."""
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -131,3 +133,21 @@ def test_a_camera_that_sends_no_keyframe_for_days_is_asked_at_the_longest_pause_
     requester.want(0.0)
     asks = [requester.poll(rules.MAX_RETRY_SECONDS * step) for step in range(50_000)]
     assert KeyframeFeedback.NOTHING not in asks
+
+
+def words(*agreed: KeyframeFeedback) -> Sequence[KeyframeFeedback]:
+    """How a camera that never answers is asked, the first times."""
+    requester = KeyframeRequester(agreed)
+    requester.want(0.0)
+    return [
+        ask for step in range(20) if (ask := requester.poll(step * rules.MAX_RETRY_SECONDS)) is not KeyframeFeedback.NOTHING
+    ][:7]
+
+
+def test_a_camera_is_asked_first_as_it_agreed_and_then_in_every_other_way() -> None:
+    pli, fir, sli = KeyframeFeedback.PLI, KeyframeFeedback.FIR, KeyframeFeedback.SLI
+    assert words() == [pli, pli, fir, pli, fir, pli, fir]
+    assert words(pli) == [pli, pli, fir, pli, fir, pli, fir]
+    assert words(fir) == [fir, fir, pli, fir, pli, fir, pli]
+    assert words(pli, fir, sli) == [pli, pli, fir, sli, pli, fir, sli]
+    assert words(sli) == [sli, sli, pli, fir, sli, pli, fir]
