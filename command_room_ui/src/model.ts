@@ -17,7 +17,7 @@ export type SourceState = (typeof SOURCE_STATES)[number];
 export const REC_STATES = ["none", "waiting", "recording", "stalled", "full"] as const;
 export type RecState = (typeof REC_STATES)[number];
 
-export const STREAM_WARNINGS = ["b_frames"] as const satisfies live.CameraState["warnings"];
+export const STREAM_WARNINGS = ["b_frames", "sound_declined"] as const satisfies live.CameraState["warnings"];
 export type StreamWarning = (typeof STREAM_WARNINGS)[number];
 
 export const DISK_STATES = ["ok", "stalled", "full", "gone"] as const;

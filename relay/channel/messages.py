@@ -41,8 +41,9 @@ Layer: TypeAlias = Literal["high", "low", "key"]
 
 SourceState: TypeAlias = Literal["connecting", "live", "frozen", "lost", "ended"]
 
-StreamWarning: TypeAlias = Literal["b_frames"]
-"""What a camera's encoder does that spoils live pictures: `b_frames`: they may stutter, the recording is whole."""
+StreamWarning: TypeAlias = Literal["b_frames", "sound_declined"]
+"""What an operator must know of a camera's stream.  `b_frames`: live pictures may stutter, the recording is whole.
+`sound_declined`: the camera offered sound that the relay cannot take, and there is none, neither live nor recorded."""
 
 
 # --- control -> worker ------------------------------------------------------------------------------------------------

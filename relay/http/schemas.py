@@ -115,7 +115,7 @@ class CameraState(Out):
     width: int
     height: int
     last_frame_age: float | None
-    warnings: tuple[Literal["b_frames"], ...]
+    warnings: tuple[Literal["b_frames", "sound_declined"], ...]
     clock_offset_ms: float | None
     clock_uncertainty_ms: float | None
     uplink_ms: float | None

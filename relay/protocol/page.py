@@ -24,7 +24,7 @@ Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=128)]
 Layer: TypeAlias = Literal["high", "low", "key"]
 SourceState: TypeAlias = Literal["offline", "idle", "connecting", "live", "frozen", "lost", "ended"]
 RecordingState: TypeAlias = Literal["none", "waiting", "recording", "stalled", "full"]
-StreamWarning: TypeAlias = Literal["b_frames"]
+StreamWarning: TypeAlias = Literal["b_frames", "sound_declined"]
 DiskState: TypeAlias = Literal["ok", "stalled", "full", "gone"]
 
 # --- relay to page ----------------------------------------------------------------------------------------------------
@@ -103,8 +103,10 @@ class CameraState(msgspec.Struct, frozen=True, kw_only=True):
     last_frame_age: float | None
     """Seconds since the last picture arrived; null before the first report of the session."""
     warnings: tuple[StreamWarning, ...] = ()
-    """What its encoder does that spoils live pictures; more words may come.  `b_frames`: live pictures may stutter, because
-    they come in another order than they are shown; the recording is whole.  Turn B-frames off in the encoder."""
+    """What is to be set otherwise on the camera; more words may come.  `b_frames`: live pictures may stutter, because
+    they come in another order than they are shown; the recording is whole.  Turn B-frames off in the encoder.
+    `sound_declined`: the camera offered sound that the relay cannot take, and nothing of it is recorded.  Set its sound to
+    Opus, and its lines into one BUNDLE group."""
 
 
 class Cameras(Message, frozen=True, tag="cameras"):

@@ -60,7 +60,8 @@ def type_text(annotation: Any, names: dict[type, str]) -> str:
     if get_origin(annotation) is Literal:
         return " | ".join(f'"{value}"' for value in get_args(annotation))
     if get_origin(annotation) is tuple:
-        return f"readonly {type_text(get_args(annotation)[0], names)}[]"
+        element = type_text(get_args(annotation)[0], names)
+        return f"readonly ({element})[]" if " | " in element else f"readonly {element}[]"
     if get_origin(annotation) is dict:
         key, value = (type_text(part, names) for part in get_args(annotation))
         return f"Readonly<Record<{key}, {value}>>"

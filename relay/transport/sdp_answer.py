@@ -65,7 +65,13 @@ def answer_publisher(offer: str, local: Local, *, sound: bool = True) -> Publish
         lines += ["a=inactive", *_codec_lines(entry.codec)] if is_muted else _received(entry)
     video = next(entry for entry in taken.values() if entry.kind == "video")
     audio = next((entry for entry in taken.values() if entry.kind == "audio" and sound), None)
-    return PublisherAnswer(_text(lines), choice.remote, video, audio, choice.declined)
+    has_other_sound = any(media.kind == "audio" and _would_send(media) for media in choice.reasons)
+    is_sound_declined = sound and audio is None and has_other_sound
+    return PublisherAnswer(_text(lines), choice.remote, video, audio, choice.declined, is_sound_declined)
+
+
+def _would_send(media: MediaOffer) -> bool:
+    return not media.is_disabled and media.direction in _CAMERA.directions
 
 
 def answer_viewer(offer: str, local: Local, max_slots: int = 16) -> ViewerAnswer:

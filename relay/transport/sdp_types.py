@@ -108,13 +108,17 @@ class MediaOut:
 
 @dataclass(frozen=True, slots=True)
 class PublisherAnswer:
-    """Answer to a camera (WHIP).  `declined`: a sentence for each m-line that was answered with port 0, for people."""
+    """Answer to a camera (WHIP).  `declined`: a sentence for each m-line that was not taken, for people.
+
+    `is_sound_declined`: whether the camera would send sound, and none was taken although it was wanted.
+    """
 
     text: str
     remote: Remote
     video: MediaIn
     audio: MediaIn | None
     declined: tuple[str, ...] = ()
+    is_sound_declined: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,7 @@ class CameraPeer:
         """Drops of which the tap knows."""
         self._drops_noted_at = self.since_mono
         self._last_video: float | None = None
-        self._warnings = StreamWarnings(request.camera)
+        self._warnings = StreamWarnings(request.camera, is_sound_declined=answer.is_sound_declined)
         self._reported = (0, 0, 0, 0)
         self._reported_at = clock.monotonic()
 

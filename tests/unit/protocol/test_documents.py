@@ -46,3 +46,4 @@ def test_the_page_gets_every_message_field_and_code_as_a_type() -> None:
     assert "readonly cameras: readonly CameraState[];" in made
     assert 'readonly layer?: "high" | "low" | "key";' in made
     assert "readonly echo: number | null;" in made
+    assert 'readonly warnings?: readonly ("b_frames" | "sound_declined")[];' in made

@@ -238,6 +238,14 @@ def test_the_first_line_of_a_bundle_stays_inactive_because_the_transport_stands_
     assert "a=group:BUNDLE 0 1\r\n" in answer.text
 
 
+def test_sound_that_a_camera_would_send_and_that_cannot_be_taken_is_told() -> None:
+    told = {name for name, offer in CAMERAS.items() if camera(offer).is_sound_declined}
+    assert told == {
+        "bundle_first_line_g711", "bundle_of_picture_only", "bundle_policy_none", "g711_beside_h264", "static_payload_types",
+    }  # fmt: skip
+    assert not sdp.answer_publisher(CAMERAS["g711_beside_h264"], LOCAL, sound=False).is_sound_declined
+
+
 def test_where_there_is_no_group_none_is_answered() -> None:
     for name in ("one_line_without_bundle", "one_line_without_bundle_and_mid", "bundle_policy_none"):
         answer = camera(CAMERAS[name])
