@@ -39,6 +39,7 @@ declare(
     inbound_overrun="packets of cameras that reached no viewer because the worker could not follow (counted once a second)",
     keyframe_cache_overrun="keyframe caches dropped because the camera sent no IDR for 4 s or 2.5 MB (counted once a second)",
     inbound_recovered="packets of cameras that came after they had been asked for again (counted once a second)",
+    markers_corrected="markers and timestamps of pictures put right on the way to viewers (counted once a second)",
     nack_sent="packets asked for again at cameras",
 )
 
@@ -313,6 +314,7 @@ class Source:
         for stream in self._streams.values():
             self._counters.count("inbound_overrun", stream.take_overrun())
             self._counters.count("keyframe_cache_overrun", stream.cache.take_overruns())
+            self._counters.count("markers_corrected", stream.markers.take_corrected())
 
 
 def _text(packet: bytes, header: rtp.RtpHeader, identifier: int | None) -> str:

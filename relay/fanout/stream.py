@@ -7,18 +7,23 @@ A datagram passes through this file on its way to the viewers.  What lies beside
 repair (`repair`), keyframe requests (`keyframes`), the map of RTP time to our clock (`clocks`).
 """
 
-from bisect import insort
+from bisect import bisect_right, insort
+from collections.abc import Callable
+from operator import attrgetter
 
-from relay.base.errors import TheirError
 from relay.base.serials import unwrap
 from relay.fanout.clocks import CameraClock, TrackClock
+from relay.fanout.inspection import Inspection, sets_in
 from relay.fanout.keyframes import KeyframeFeedback, KeyframeRequester
+from relay.fanout.markers import Markers
 from relay.fanout.repair import RepairSchedule
 from relay.fanout.tracks import TrackSpec
 from relay.rtp import h264
 from relay.rtp.burst import MAX_BURST_PACKETS, MediaPacket
+from relay.rtp.h264 import FU_A, SLICE
 from relay.rtp.header import RtpHeader
 from relay.rtp.parameter_sets import ParameterSets, offered_sets
+from relay.rtp.picture_ends import PictureEnds
 from relay.rtp.rtcp import ReportBlock, SenderReport, ns_from_ntp
 
 MAX_PENDING = 2048
@@ -30,9 +35,13 @@ MAX_GAP = 1000
 """A jump further than this (either way) is a restart of the sender, not a loss (RFC 3550 A.1, MAX_DROPOUT)."""
 MAX_CACHE_BYTES = 5 << 19
 MAX_CACHE_SECONDS = 4.0
+MAX_HEAD = 8
+"""Packets that are kept of a picture before it is known to be an IDR."""
+TAIL = 8
+"""Packets that are looked at for the last slice of a picture."""
 PACKET_BYTES = 250
 """Bytes that a packet costs beside its payload: a stream of tiny packets must not fill more memory than one of large ones."""
-_B_SLICES_BELIEVED = 2
+_index = attrgetter("index")
 
 
 class ReceptionStatistics:
@@ -177,7 +186,8 @@ class KeyframeCache:
         self._sets = ParameterSets() if sets is None else sets
         self._needed: tuple[bytes, ...] = ()
         """Those that were in force when the IDR came."""
-        self._packets: list[MediaPacket] = []
+        self.packets: list[MediaPacket] = []
+        """In order of their indices; before the first IDR the first few of the newest picture, and its last one."""
         self._bytes = 0
         self._start: int | None = None
         self._overruns = 0
@@ -190,7 +200,7 @@ class KeyframeCache:
             self._remember_head(media)
             return
         self._insert(media)
-        if self._bytes > MAX_CACHE_BYTES or media.arrival - self._packets[0].arrival > MAX_CACHE_SECONDS:
+        if self._bytes > MAX_CACHE_BYTES or media.arrival - self.packets[0].arrival > MAX_CACHE_SECONDS:
             self.clear()
             self._overruns += 1
 
@@ -206,16 +216,22 @@ class KeyframeCache:
         """
         if self._start is None:
             return []
-        carried = {unit for media in self._packets if media.timestamp == self._start for unit in _sets_in(media.payload)}
+        carried = {unit for media in self.packets if media.timestamp == self._start for unit in sets_in(media.payload)}
         missing = [unit for unit in self._needed if unit not in carried]
-        first = self._packets[0]
+        first = self.packets[0]
         index = first.index - len(missing)
         ahead = [MediaPacket(index + at, self._start, False, unit, first.arrival, idr=True) for at, unit in enumerate(missing)]
-        return ahead + self._packets
+        return ahead + self.packets
+
+    def behind(self, media: MediaPacket) -> MediaPacket | None:
+        """Return the packet behind one, None where it is not there."""
+        at = bisect_right(self.packets, media.index, key=_index)
+        found = self.packets[at] if at < len(self.packets) else None
+        return found if found is not None and found.index == media.index + 1 else None
 
     def clear(self) -> None:
         """Forget everything; the next IDR begins a new cache."""
-        self._packets = []
+        self.packets = []
         self._bytes = 0
         self._start = None
 
@@ -225,151 +241,99 @@ class KeyframeCache:
         return self._start is not None
 
     def _is_newer(self, media: MediaPacket) -> bool:
-        return not self._packets or media.index > self._packets[0].index
+        return not self.packets or media.index > self.packets[0].index
 
     def _begin(self, media: MediaPacket) -> None:
         """Start again at the first packet of this access unit: delimiter and SEI may have come before the SPS."""
-        same = [packet for packet in self._packets if packet.timestamp == media.timestamp]
-        self._packets = same
+        same = [packet for packet in self.packets if packet.timestamp == media.timestamp]
+        self.packets = same
         self._bytes = sum(len(packet.payload) + PACKET_BYTES for packet in same)
         self._start = media.timestamp
         self._needed = self._sets.units
 
     def _remember_head(self, media: MediaPacket) -> None:
         """Without an IDR keep the current access unit only, whose next packet may turn out to be one."""
-        if self._packets and self._packets[-1].timestamp != media.timestamp:
-            self._packets.clear()
-        if len(self._packets) < 8:
-            self._packets.append(media)
+        if self.packets and self.packets[-1].timestamp != media.timestamp:
+            self.packets.clear()
+        if len(self.packets) >= MAX_HEAD:
+            self.packets.pop()
+        self.packets.append(media)
         self._bytes = 0
 
     def _insert(self, media: MediaPacket) -> None:
-        packets = self._packets
+        packets = self.packets
         if packets and media.index < packets[-1].index:
             if media.index < packets[0].index and media.timestamp != self._start:
                 return
-            insort(packets, media, key=lambda packet: packet.index)
+            insort(packets, media, key=_index)
         else:
             packets.append(media)
         self._bytes += len(media.payload) + PACKET_BYTES
 
 
-def _sets_in(payload: bytes) -> list[bytes]:
-    """Return the whole parameter sets that a payload carries."""
-    kind = payload[0] & 31 if payload else 0
-    if kind == h264.FU_A and len(payload) > 1 and payload[1] >= 0x80:
-        kind = payload[1] & 31
-    if kind not in (h264.SPS, h264.PPS, h264.STAP_A):
-        return []
-    try:
-        return [unit.data for unit in h264.units(payload) if unit.kind in (h264.SPS, h264.PPS) and unit.start and unit.end]
-    except TheirError:
-        return []
+class Pictures(Inspection):
+    """What a packet carries.  Ordinary ones are read here; `cache` gets all of them."""
 
+    __slots__ = ("_cache", "_on_doubt")
 
-class Pictures:
-    """The facts of a stream's H.264 pictures, read from its packets in order of arrival."""
+    def __init__(
+        self,
+        cache: KeyframeCache,
+        keyframes: KeyframeRequester,
+        sets: ParameterSets,
+        ends: PictureEnds,
+        on_torn: Callable[[MediaPacket], None],
+        on_doubt: Callable[[MediaPacket, MediaPacket], None],
+    ) -> None:
+        """`on_torn`: see `Inspection`.  `on_doubt`: called with the newest packet and the next one, where a unit begins and
 
-    __slots__ = (
-        "_b_slices",
-        "_cache",
-        "_key_timestamp",
-        "_is_in_order",
-        "_keyframes",
-        "_slice_timestamp",
-        "droppable",
-        "height",
-        "keyed_at",
-        "malformed",
-        "reordered_at",
-        "sets",
-        "width",
-    )
-
-    def __init__(self, cache: KeyframeCache, keyframes: KeyframeRequester, sets: ParameterSets) -> None:
-        self.sets = sets
-        """In force: those of the offer, until the camera sends others."""
-        self.width = 0
-        self.height = 0
-        self.droppable = 0
-        """Pictures seen that no other refers to."""
-        self.keyed_at = 0.0
-        """When the last keyframe began to arrive."""
-        self.reordered_at: float | None = None
-        """When the last B picture came of a stream whose pictures are shown in another order than they come."""
-        self.malformed = 0
+        the marker of the newest says otherwise than their timestamps.  Both before the packet is taken.
+        """
+        super().__init__(keyframes, sets, ends, on_torn)
         self._cache = cache
-        self._keyframes = keyframes
-        self._b_slices = 0
-        self._is_in_order = False
-        """The parameter set says that pictures are shown in the order in which they come, B pictures too."""
-        self._key_timestamp: int | None = None
-        self._slice_timestamp: int | None = None
+        self._on_doubt = on_doubt
 
     def inspect(self, media: MediaPacket, now: float) -> None:
         """Mark what the packet carries.  Pieces and first slices of ordinary pictures are the rule, and read without calls."""
         payload = media.payload
         kind = payload[0] & 31
-        if len(payload) > 2 and kind == h264.FU_A:
+        if len(payload) > 2 and kind == FU_A:
             if payload[1] < 0x80:
                 media.droppable = not payload[0] & 0x60
-            elif payload[1] & 31 == h264.SLICE and payload[2] & 0x80:
+            elif payload[1] & 31 == SLICE and payload[2] & 0x80:
                 self._take_slice(media, payload[2])
             else:
+                self._check(media)
                 self._inspect_units(media, now)
-        elif len(payload) > 1 and kind == h264.SLICE and payload[1] & 0x80:
+        elif len(payload) > 1 and kind == SLICE and payload[1] & 0x80:
             self._take_slice(media, payload[1])
         else:
+            self._check(media)
             self._inspect_units(media, now)
         media.idr = media.idr or media.timestamp == self._key_timestamp
         self._cache.add(media)
+
+    def _check(self, media: MediaPacket) -> None:
+        """A unit begins: after a packet with a marker that is another picture, after one without it is the same picture."""
+        packets = self._cache.packets
+        if packets:
+            newest, payload = packets[-1], media.payload
+            if (newest.timestamp == media.timestamp) is newest.marker or (
+                media.marker and payload[0] & 31 == FU_A and not payload[1] & 0x40  # the unit goes on, and so its picture
+            ):
+                self._on_doubt(newest, media)
 
     def _take_slice(self, media: MediaPacket, first_byte: int) -> None:
         """The first slice of a picture that is no IDR; `first_byte` of its slice header begins with first_mb_in_slice = 0."""
         if not media.payload[0] & 0x60:
             media.droppable = True
             self.droppable += 1
+        self._check(media)
         if media.timestamp != self._slice_timestamp:
             self._slice_timestamp = media.timestamp
+            self.first_slice = media
             if first_byte in h264.B_SLICE_FIRST_BYTES:
                 self._take_b_slice(media.arrival)
-
-    def _take_b_slice(self, now: float) -> None:
-        self._b_slices += 1
-        if self._b_slices >= _B_SLICES_BELIEVED and not self._is_in_order:
-            self.reordered_at = now
-
-    def _inspect_units(self, media: MediaPacket, now: float) -> None:
-        try:
-            found = h264.inspect(media.payload)
-        except TheirError:
-            self.malformed += 1
-            return
-        media.keyframe = found.idr
-        media.droppable = found.droppable
-        self.droppable += found.droppable and found.slice is not None
-        for unit in _sets_in(media.payload):
-            media.idr = True
-            self.sets.take(unit)
-        if found.idr and media.timestamp != self._key_timestamp:
-            self._key_timestamp = media.timestamp
-            self.keyed_at = now
-            self._keyframes.seen(now)
-        if found.sps is not None:
-            self._measure(found.sps)
-        if found.slice is not None and media.timestamp != self._slice_timestamp:
-            self._slice_timestamp = media.timestamp
-            if h264.is_b_slice(found.slice):
-                self._take_b_slice(now)
-
-    def _measure(self, sps: bytes) -> None:
-        try:
-            parsed = h264.parse_sps(sps)
-        except TheirError:
-            self.malformed += 1
-            return
-        self.width, self.height = parsed.width, parsed.height
-        self._is_in_order = parsed.reorder is False
 
 
 def _agreed(spec: TrackSpec) -> list[KeyframeFeedback]:
@@ -385,12 +349,17 @@ class Stream:
         self.ssrc = ssrc
         self.rid = rid
         self.spec = spec
+        self._is_video = spec.kind == "video"
         self.inbound = Inbound(spec.clock_rate, nack=spec.nack, rtx=spec.rtx_payload_type is not None)
         self.clock = TrackClock(spec.clock_rate, camera)
         sets = ParameterSets(offered_sets(spec.fmtp) if spec.kind == "video" else ())
         self.cache = KeyframeCache(sets)
         self.keyframes = KeyframeRequester(_agreed(spec))
-        self.pictures = Pictures(self.cache, self.keyframes, sets)
+        self.markers = Markers()
+        for unit in sets.units:
+            self.markers.ends.learn(unit)
+        self.pictures = Pictures(self.cache, self.keyframes, sets, self.markers.ends, self._tear, self._doubt)
+        self._inspect = self.pictures.inspect
         self.pending: list[MediaPacket] = []
         self.octets = 0
         self.frames = 0
@@ -418,27 +387,65 @@ class Stream:
         if not (self.clock.is_reported or repair) and timestamp != self._clock_timestamp:
             self._clock_timestamp = timestamp  # of a picture, the packet that came first had the shortest way
             self.clock.packet(timestamp, now)
-        if self.spec.kind == "video" and media.payload:
-            self.pictures.inspect(media, now)
+        if self._is_video and media.payload:
+            self._inspect(media, now)
         if len(self.pending) < MAX_PENDING:
             self.pending.append(media)
         else:
             self._overrun += 1
         return True
 
+    def _doubt(self, newest: MediaPacket, media: MediaPacket) -> None:
+        """Find out whether the stream sets its markers wrong."""
+        if media.index == self.inbound.high > newest.index and not self.markers.are_wrong:
+            tail = self.cache.packets[-TAIL:]
+            if self.markers.doubt(newest, media, self.pictures.first_slice, tail):
+                self._mistrust(media)
+
+    def _tear(self, media: MediaPacket) -> None:
+        """A slice in the middle of a picture has a timestamp of its own: it goes to the picture before it, if it is of it."""
+        tail = self.cache.packets[-TAIL:]
+        if self.markers.are_wrong or not tail or media.index != tail[-1].index + 1:
+            return
+        if self.markers.doubt(tail[-1], media, self.pictures.first_slice, tail):
+            media.timestamp = tail[-1].timestamp
+            self._mistrust(media)
+
+    def _mistrust(self, media: MediaPacket) -> None:
+        """From this packet on every one is looked at, and the newest is held back."""
+        self._inspect = self._put_right
+        self.frames += self.markers.decide(media)
+
+    def _put_right(self, media: MediaPacket, now: float) -> None:
+        if media.index < self.inbound.high:
+            self.markers.decide_late(media, self.cache.behind(media))
+        else:
+            said = media.marker
+            self.frames += self.markers.decide(media) - said
+        self.pictures.inspect(media, now)
+
     def gathering(self, now: float) -> float:
         """Return for how many seconds to wait for the rest of a picture that is still coming in; 0 where there is none."""
         pending = self.pending
         if not pending or self.spec.kind != "video" or len(pending) >= MAX_BURST_PACKETS or pending[-1].marker:
             return 0.0
+        if self.markers.are_wrong:
+            self.frames += self.markers.release(now)
+            return self.markers.wait(pending, now)
         if pending[-1].index < self.inbound.high:  # repaired: late enough already
             return 0.0
         return max(0.0, pending[0].arrival + HOLD_SECONDS - now)
 
     def take(self) -> list[MediaPacket]:
-        """Return the packets that came since the last call."""
-        pending, self.pending = self.pending, []
-        return pending
+        """Return the packets that came since the last call; where markers are wrong, without the one that must wait."""
+        pending, held = self.pending, self.markers.held
+        self.pending = [] if held is None else [held]
+        return pending if held is None else [media for media in pending if media is not held]
+
+    def replay(self) -> list[MediaPacket]:
+        """Return what a new viewer needs before the packets of the next `take`; empty where there is nothing to start from."""
+        held, packets = self.markers.held, self.cache.replay()
+        return packets if held is None else [media for media in packets if media is not held]
 
     def take_overrun(self) -> int:
         """Return how many packets were not kept for the legs since the last call."""

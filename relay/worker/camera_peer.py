@@ -48,6 +48,8 @@ FEEDBACK_SECONDS = 0.004
 RETRACK_RATE, RETRACK_BURST = 1.0, 6
 """Changes of streams a second that the recorder is told of, and how many at once: each ends a fragment, perhaps a segment."""
 
+MIN_PAUSE_SECONDS = 0.001
+"""The shortest wait for the end of a picture whose markers are wrong."""
 SHUTDOWN = "shutdown"
 TAP_BATCH = 128
 """Packets that may wait for the recorder; fewer are handed over together with those of all cameras (`worker`)."""
@@ -187,29 +189,27 @@ class CameraPeer:
             if self._repairing is None and self.source.has_missing:
                 self._repairing = self._events.later(REORDER_SLACK_SECONDS, self._repair)
 
-    def _serve(self, stream: Stream, now: float) -> None:
+    def _serve(self, stream: Stream, now: float, *, waited: bool = False) -> None:
         """Hand a stream's packets to the legs, now or when its picture is whole."""
-        pause = stream.gathering(now)
-        if pause:
-            if stream not in self._gathering:
-                self._gathering[stream] = self._events.later(pause, partial(self._gathered, stream))
-            return
-        timer = self._gathering.pop(stream, None)
-        if timer is not None:
-            timer.cancel()
-        batch = stream.take()
-        if batch and self.is_shown:
-            self._note_media(stream, now)
-            self._events.batch(self, stream, batch, now)
+        pause = 0.0 if waited and not stream.markers.are_wrong else stream.gathering(now)
+        if not pause:
+            timer = self._gathering.pop(stream, None)
+            if timer is not None:
+                timer.cancel()
+            batch = stream.take()
+            if batch and self.is_shown:
+                self._note_media(stream, now)
+                self._events.batch(self, stream, batch, now)
+            if stream.pending:  # its markers are wrong: the last packet waits
+                pause = max(MIN_PAUSE_SECONDS, stream.gathering(now))
+        if pause and stream not in self._gathering:
+            self._gathering[stream] = self._events.later(pause, partial(self._gathered, stream))
 
     def _gathered(self, stream: Stream) -> None:
         """The rest of the picture did not come in time."""
         del self._gathering[stream]
-        batch = stream.take()
-        if batch and self.is_shown and self.state not in ("lost", "ended"):
-            now = self._clock.monotonic()
-            self._note_media(stream, now)
-            self._events.batch(self, stream, batch, now)
+        if self.state not in ("lost", "ended"):
+            self._serve(stream, self._clock.monotonic(), waited=True)
 
     def _repair(self) -> None:
         """Ask for missing packets as soon as they are late, and again; no other packet may come to wake us."""

@@ -139,7 +139,7 @@ class LegSender:
         if self._peer is None:
             return
         newest = list(burst.packets[-1:]) if burst is not None else []
-        replay = stream.cache.replay() if stream.spec.kind == "video" else newest
+        replay = stream.replay() if stream.spec.kind == "video" else newest
         if not replay:
             stream.keyframes.want(now)
             return

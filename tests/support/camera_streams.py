@@ -268,7 +268,7 @@ class _Packer:
                 return [b"\x78" + whole]
             return [payload for unit in group for payload in self._payloads([unit])]
         unit = group[0]
-        if self.habits.mode == 0 or len(unit) <= self.habits.mtu:
+        if self.habits.mode == 0 or len(unit) <= self.habits.mtu + 1:  # a fragment alone is none (RFC 6184 §5.8)
             return [unit]
         room = self.habits.mtu - 2  # so that a unit that does not fit has two pieces at least
         pieces = [unit[1 + at : 1 + at + room] for at in range(0, len(unit) - 1, room)]

@@ -1,0 +1,124 @@
+"""The facts of a stream's H.264 pictures, read from its packets in order of arrival.
+
+Owns: what payloads say that cannot be told from their first bytes alone.  Must never know: legs, which packets are kept, time.
+
+`stream.Pictures` reads ordinary packets without calls, and gives all others to `_inspect_units`.
+"""
+
+from collections.abc import Callable
+
+from relay.base.errors import TheirError
+from relay.fanout.keyframes import KeyframeRequester
+from relay.rtp import h264
+from relay.rtp.burst import MediaPacket
+from relay.rtp.parameter_sets import ParameterSets
+from relay.rtp.picture_ends import PictureEnds, is_beginning
+
+_B_SLICES_BELIEVED = 2
+
+
+def sets_in(payload: bytes) -> list[bytes]:
+    """Return the whole parameter sets that a payload carries."""
+    kind = payload[0] & 31 if payload else 0
+    if kind == h264.FU_A and len(payload) > 1 and payload[1] >= 0x80:
+        kind = payload[1] & 31
+    if kind not in (h264.SPS, h264.PPS, h264.STAP_A):
+        return []
+    try:
+        return [unit.data for unit in h264.units(payload) if unit.kind in (h264.SPS, h264.PPS) and unit.start and unit.end]
+    except TheirError:
+        return []
+
+
+class Inspection:
+    """The facts, and the slow way to them."""
+
+    __slots__ = (
+        "_b_slices",
+        "_ends",
+        "_is_in_order",
+        "_key_timestamp",
+        "_keyframes",
+        "_on_torn",
+        "_slice_timestamp",
+        "droppable",
+        "first_slice",
+        "height",
+        "keyed_at",
+        "malformed",
+        "reordered_at",
+        "sets",
+        "width",
+    )
+
+    def __init__(
+        self,
+        keyframes: KeyframeRequester,
+        sets: ParameterSets,
+        ends: PictureEnds,
+        on_torn: Callable[[MediaPacket], None],
+    ) -> None:
+        """`on_torn`: called with a slice in the middle of a picture under a new timestamp, before it is taken."""
+        self.first_slice: MediaPacket | None = None
+        """The packet in which the newest picture's first slice begins."""
+        self._ends = ends
+        self._on_torn = on_torn
+        self.sets = sets
+        """In force: those of the offer, until the camera sends others."""
+        self.width = 0
+        self.height = 0
+        self.droppable = 0
+        """Pictures seen that no other refers to."""
+        self.keyed_at = 0.0
+        """When the last keyframe began to arrive."""
+        self.reordered_at: float | None = None
+        """When the last B picture came of a stream whose pictures are shown in another order than they come."""
+        self.malformed = 0
+        self._keyframes = keyframes
+        self._b_slices = 0
+        self._is_in_order = False
+        """The parameter set says that pictures are shown in the order in which they come, B pictures too."""
+        self._key_timestamp: int | None = None
+        self._slice_timestamp: int | None = None
+
+    def _take_b_slice(self, now: float) -> None:
+        self._b_slices += 1
+        if self._b_slices >= _B_SLICES_BELIEVED and not self._is_in_order:
+            self.reordered_at = now
+
+    def _inspect_units(self, media: MediaPacket, now: float) -> None:
+        try:
+            found = h264.inspect(media.payload)
+        except TheirError:
+            self.malformed += 1
+            return
+        if media.timestamp not in (self._slice_timestamp, self._key_timestamp) and not is_beginning(media.payload):
+            self._on_torn(media)
+        media.keyframe = found.idr
+        media.droppable = found.droppable
+        self.droppable += found.droppable and found.slice is not None
+        for unit in sets_in(media.payload):
+            media.idr = True
+            if self.sets.take(unit):
+                self._ends.learn(unit)
+        if found.idr and media.timestamp != self._key_timestamp:
+            self._key_timestamp = media.timestamp
+            self.first_slice = media
+            self.keyed_at = now
+            self._keyframes.seen(now)
+        if found.sps is not None:
+            self._measure(found.sps)
+        if found.slice is not None and media.timestamp != self._slice_timestamp:
+            self._slice_timestamp = media.timestamp
+            self.first_slice = media
+            if h264.is_b_slice(found.slice):
+                self._take_b_slice(now)
+
+    def _measure(self, sps: bytes) -> None:
+        try:
+            parsed = h264.parse_sps(sps)
+        except TheirError:
+            self.malformed += 1
+            return
+        self.width, self.height = parsed.width, parsed.height
+        self._is_in_order = parsed.reorder is False
