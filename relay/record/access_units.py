@@ -11,7 +11,7 @@ them ends nothing.  Units that a receiver ignores (RFC 6184 §5.2) are left out 
 
 from relay.record.assemble import Event, Packet, Rest, Sample, Track
 from relay.record.decode_times import DecodeTimes
-from relay.rtp.h264 import AUD, FU_A, IDR, IGNORED, PPS, SPS, START_CODE, is_b_slice, split, units
+from relay.rtp.h264 import AUD, FU_A, IDR, IGNORED, PARTITION_A, PPS, SLICE, SPS, START_CODE, is_b_slice, split, units
 from relay.rtp.parameter_sets import ParameterSets, Sets
 from relay.rtp.picture_ends import HEADED, TRAILING, PictureEnds, Relation, is_beginning
 
@@ -24,6 +24,10 @@ MAX_PENDING_BYTES, MAX_PENDING = 1 << 18, 256
 IDLE_NS = 800_000_000
 """Where markers cannot be trusted, an access unit ends when nothing of it came for so long.  It is less than the second by
 which arrival times may go back in the chain (FORMAT.md §7.4)."""
+
+
+_SEARCHED = 300
+"""Units: ten seconds of pictures and more."""
 
 
 class _Pending:
@@ -92,8 +96,9 @@ class H264Track(Track):
         self._first: bytes | None = None
         """The first slice of the access unit."""
         self._pieces: list[bytes] | None = None
-        self._bytes = 0
-        self._damaged = False
+        self._search = _SEARCHED
+        """In how many further fragmented units start codes are looked for, whatever their kind."""
+        self._bytes, self._damaged = 0, False
         self._keyframe = False
         self._marks = False
         """Whether the camera sets the marker bit at all."""
@@ -139,10 +144,12 @@ class H264Track(Track):
     @property
     def _waits_for_the_next(self) -> bool:
         """Whether only the next picture ends this one, because no marker does."""
-        return not self._ended and (not self._marks or self._omits or not self._ends.trusted)
+        return not self._ended and (not self._marks or self._omits or self._marked or not self._ends.trusted)
 
     def _end_unmarked(self, out: list[Event]) -> None:
         """End an access unit of which no more came: it is whole where it has a marker, or where the camera omits markers."""
+        if self._marked:
+            self._complete_pieces(out)
         if not (self._marked or self._omits) and (self._marks or self._last is None):
             self._damaged = True
         self._finish(out)
@@ -169,8 +176,7 @@ class H264Track(Track):
             self._add(payload, out)
         if marker:
             self._marks = True
-            self._complete_pieces(out)
-            if self._first is not None and self._ends.trusted:
+            if self._first is not None and self._ends.trusted and self._pieces is None:
                 self._finish(out)
 
     # --- where one picture ends and another begins ---------------------------------------------------------------------
@@ -265,8 +271,21 @@ class H264Track(Track):
         if self._pieces is None:
             return
         data, self._pieces = b"".join(self._pieces), None
-        for unit in split(data) if START_CODE in data else (data,):
-            self._unit(unit[0] & 31, unit, out)
+        if self._is_searched(data[0] & 31) and START_CODE in data:
+            self._search = _SEARCHED
+            for unit in split(data):
+                self._unit(unit[0] & 31, unit, out)
+        else:
+            self._unit(data[0] & 31, data, out)
+
+    def _is_searched(self, kind: int) -> bool:
+        """Return whether to look for start codes in a fragmented unit.
+
+        A camera that packs a byte stream does so in keyframes, too.  So ordinary slices are searched only at the beginning, and
+        for a while after one was found: that costs as much as everything else about a picture.
+        """
+        self._search -= self._search > 0
+        return self._search > 0 or kind not in (SLICE, PARTITION_A)
 
     def _add(self, payload: bytes, out: list[Event]) -> None:
         self._complete_pieces(out)

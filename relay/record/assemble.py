@@ -9,6 +9,7 @@ two whole samples before and after it is one `TrackGap`.
 
 import struct
 from abc import ABC, abstractmethod
+from operator import add
 from typing import NamedTuple
 
 from relay.base.errors import TheirError
@@ -57,6 +58,23 @@ class Rest(NamedTuple):
 Event = Sample | TrackGap | Rest
 
 
+class Oddities(NamedTuple):
+    """What the packets of a track had that they should not have."""
+
+    late: int = 0
+    """Packets that came after they were given up as lost, or twice."""
+    malformed: int = 0
+    """Packets that broke the rules of RTP, H.264 or Opus; each counts as lost."""
+    ignored: int = 0
+    """Units that a receiver ignores (RFC 6184 §5.2), and packets without any other; none counts as lost."""
+    wrong_markers: int = 0
+    """Marker bits that came before the end of their picture."""
+
+    def plus(self, other: "Oddities") -> "Oddities":
+        """Return the sums."""
+        return Oddities(*map(add, self, other))
+
+
 Packet = tuple[int, bool, bytes, int]
 """RTP timestamp, marker, payload, arrival: a packet that is in order needs no sequence number any more."""
 
@@ -93,6 +111,16 @@ class Track(ABC):
     def late(self) -> int:
         """How many packets came too late or twice."""
         return self._reorder.late
+
+    @property
+    def wrong_markers(self) -> int:
+        """Marker bits that came before the end of their picture."""
+        return 0
+
+    @property
+    def oddities(self) -> Oddities:
+        """What was odd so far."""
+        return Oddities(self.late, self.malformed, self.ignored, self.wrong_markers)
 
     def push(self, packet: bytes, arrival: int, now: int) -> list[Event]:
         """Take one plain RTP packet; times in monotonic nanoseconds.  Return the events that became complete, in order."""

@@ -10,12 +10,13 @@ allowance.  Where none is left, the sample is not kept, and the open gap of its 
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal, NamedTuple, TypeAlias
 
 from relay.base.allowance import Allowance
 from relay.base.serials import unwrap
 from relay.record.access_units import H264Track
-from relay.record.assemble import Event, OpusTrack, Rest, Sample, TrackGap
+from relay.record.assemble import Event, Oddities, OpusTrack, Rest, Sample, TrackGap
 from relay.record.beginnings import Beginnings, Start
 from relay.record.connected_track import AUDIO, CLOCKS, PAUSE_NS, VIDEO, ConnectedTrack, OpenGap, TappedStream
 from relay.record.cut import Cutter, Fragment, InitParameters, Placed
@@ -96,8 +97,8 @@ class Line:
         self.refused = 0
         """Samples that were not kept because the camera's clocks jumped, or its picture format changed, too often."""
         self.unknown_packets = 0
-        self._late = 0
-        self._malformed = 0
+        self._oddities = Oddities()
+        """Of tracks that are gone."""
 
     def open(self, streams: Sequence[TappedStream], now: int) -> list[Output]:
         """The camera connected with these tracks; or, while it is connected, one of them began or has another RTP stream.
@@ -160,8 +161,7 @@ class Line:
             now = source.seen.arrival if source.seen is not None else self._origin
             self._events(source, source.assembler.flush(), now, out)
             self._floors[source.track] = max(source.timeline.end, self._floors[source.track])
-            self._late += source.assembler.late
-            self._malformed += source.assembler.malformed
+            self._oddities = self._oddities.plus(source.assembler.oddities)
         for source in gone:
             if source.open_gap is not None and source.open_gap.until > source.open_gap.start:
                 out += self._flush()
@@ -247,14 +247,9 @@ class Line:
         return found
 
     @property
-    def late(self) -> int:
-        """Packets that came after they were given up as lost, or twice."""
-        return self._late + sum(source.assembler.late for source in self._sources.values())
-
-    @property
-    def malformed(self) -> int:
-        """Packets that broke the rules of RTP, H.264 or Opus."""
-        return self._malformed + sum(source.assembler.malformed for source in self._sources.values())
+    def oddities(self) -> Oddities:
+        """What was odd about the packets of all tracks so far."""
+        return reduce(Oddities.plus, (source.assembler.oddities for source in self._sources.values()), self._oddities)
 
     def fixes(self, now: int, utc_minus_mono: int) -> list[tuple[int, Fix]]:
         """Return (track, fix) for each track whose clock the next link should describe."""

@@ -28,6 +28,8 @@ declare(
     record_unknown_packets="tapped packets of a stream that their recording does not know",
     record_late_packets="tapped packets that came twice, or after they were given up as lost",
     record_malformed_packets="tapped packets that broke the rules of RTP, H.264 or Opus; each counts as lost",
+    record_ignored_units="H.264 units that a receiver ignores (RFC 6184), and packets without any other; no picture is lost",
+    record_wrong_markers="RTP marker bits that came before the end of their picture; the picture is recorded whole",
     record_refused_samples="samples not kept because their camera's clock or format changed too often; each lies in a gap",
     record_clock_steps="recordings during which the relay's wall clock was stepped (marked suspect)",
 )
@@ -136,8 +138,11 @@ class Recording:
             start, length = self._promised
             self._gap(start, length, "packets came before the signed start, and the worker could not hand them over")
         self._counters.count("record_unknown_packets", self._line.unknown_packets)
-        self._counters.count("record_late_packets", self._line.late)
-        self._counters.count("record_malformed_packets", self._line.malformed)
+        odd = self._line.oddities
+        self._counters.count("record_late_packets", odd.late)
+        self._counters.count("record_malformed_packets", odd.malformed)
+        self._counters.count("record_ignored_units", odd.ignored)
+        self._counters.count("record_wrong_markers", odd.wrong_markers)
         self._counters.count("record_refused_samples", self._line.refused)
 
     def finish(self, reason: Reason, author: str | None, now: int) -> None:

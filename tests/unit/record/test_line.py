@@ -378,8 +378,8 @@ def test_what_is_late_or_malformed_is_counted_across_reconnections() -> None:
         packets = scene(1.0)
         tape.play([*packets, Timed(1.0, packets[0].packet), Timed(1.0, rtp(96, 1, 1, VIDEO_SSRC, True, b"")[:12] + b"")])
         tape.play([Timed(0.0, b"\x00" * 8 + VIDEO_SSRC.to_bytes(4, "big"))])
-    assert tape.line.late >= 2
-    assert tape.line.malformed == 2
+    assert tape.line.oddities.late >= 2
+    assert tape.line.oddities.malformed == 2
 
 
 def test_sound_that_begins_a_moment_after_the_picture_costs_no_picture() -> None:
