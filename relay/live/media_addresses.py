@@ -7,10 +7,12 @@ some clients try the first candidate only (FFmpeg).  The order:
 
 1. the address that the caller wrote into its URL, if it is one (before a NAT or a container only this one is right), and if it
    is not one of this machine's at which media are not served;
-2. `workers.advertise`, for callers from the internet;
-3. the address at which the request came in, if media are served there; a proxy's connection says nothing of the caller's way;
-4. the other addresses at which media are served, those of the same family first; not where 2 and 3 are known;
-5. `workers.advertise`, for callers from a private network.
+2. the addresses of `workers.advertise` that are of the caller's kind: public ones for callers from the internet (the outside of
+   a NAT), private ones for callers from a private network (the host of a container);
+3. for callers from the internet the other addresses of `workers.advertise`;
+4. the address at which the request came in, if media are served there; a proxy's connection says nothing of the caller's way;
+5. the other addresses at which media are served, those of the same family first; not where `workers.advertise` and 4 are known;
+6. what is left of `workers.advertise`.
 
 Loopback is offered to callers that came in by loopback, or where there is nothing else.  IPv6 addresses that are valid on one
 link only are never offered: they need an interface of the caller's beside them.
@@ -22,7 +24,7 @@ import math
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from relay.base.addresses import Address, parse_address
+from relay.base.addresses import parse_address
 from relay.base.counters import Counters, declare
 from relay.runtime.host_addresses import HostAddresses
 from relay.transport.binding import reachable
@@ -95,9 +97,10 @@ def offered(reach: Reach, bound: tuple[str, ...], advertise: tuple[str, ...], ma
     own = direct if advertise and direct else _ordered(served, direct)
     if advertise and not direct:
         own = [host for host in own if not _is_loopback(host)]
-    is_outside = _is_outside(parse_address(reach.caller))
+    is_outside = _is_public(reach.caller)
+    alike = [host for host in advertise if _is_public(host) is is_outside]
     named = [host for host in _named(reach.named) if host in served or host not in (local, *machine)]
-    found = [*named, *(advertise if is_outside else ()), *own, *advertise]
+    found = [*named, *alike, *(advertise if is_outside else ()), *own, *advertise]
     return tuple(dict.fromkeys(found))[:MAX_HOSTS]
 
 
@@ -132,9 +135,10 @@ def _plain(host: str | None) -> str | None:
     return None if address is None else str(address)
 
 
-def _is_outside(caller: Address | None) -> bool:
-    """Whether a caller comes from the internet; one whose address is not known counts as such."""
-    return caller is None or caller.is_global
+def _is_public(host: str) -> bool:
+    """Whether an address belongs to the internet; one that is not known counts as such."""
+    address = parse_address(host)
+    return address is None or address.is_global
 
 
 def _is_loopback(host: str) -> bool:

@@ -39,10 +39,10 @@ def test_media_on_loopback_behind_a_proxy_are_a_finding(tmp_path: Path) -> None:
     found = examine(settings(tmp_path, http=proxied), MACHINE, runs=False)
     assert found.http[0] == "https://relay.example"
     assert "Set workers.host" in found.findings[0]
-    served = settings(tmp_path, http=proxied, workers={"host": "::", "advertise": ["203.0.113.5"]})
+    served = settings(tmp_path, http=proxied, workers={"host": "::", "advertise": ["5.39.0.5"]})
     found = examine(served, MACHINE, runs=False)
     assert found.findings == []
-    assert found.candidates["through the proxy, from the internet"][0] == "203.0.113.5"
+    assert found.candidates["through the proxy, from the internet"][0] == "5.39.0.5"
     assert found.candidates["through the proxy, from inside"][0] == "10.0.0.5"
     assert not any("NAT" in hint for hint in found.hints)
     assert found.hints[0].startswith("let in: the proxy's TCP port")

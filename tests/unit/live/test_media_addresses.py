@@ -14,7 +14,8 @@ from relay.runtime.host_addresses import HostAddresses
 MACHINE = ("127.0.0.1", "10.0.0.5", "172.17.0.1", "::1", "2001:db8::5")
 V4, EVERY = ("0.0.0.0",), ("::", "0.0.0.0")
 OUTSIDE, INSIDE = "198.18.0.9", "10.0.0.77"
-INTERNET = "8.8.8.8"
+INTERNET, PUBLIC = "8.8.8.8", "5.39.0.5"
+"""Of the internet: the addresses of documentation (RFC 5737) are of none."""
 
 
 @pytest.mark.parametrize(
@@ -31,19 +32,22 @@ INTERNET = "8.8.8.8"
         (Reach("127.0.0.1", "127.0.0.1", "localhost"), V4, (), ("127.0.0.1", "10.0.0.5", "172.17.0.1")),
         (Reach(None, INTERNET, None), V4, (), ("10.0.0.5", "172.17.0.1")),
         (Reach(None, INTERNET, "relay.example"), ("127.0.0.1",), (), ("127.0.0.1",)),
-        (Reach("10.0.0.5", INTERNET, "relay.example"), V4, ("203.0.113.5",), ("203.0.113.5", "10.0.0.5")),
-        (Reach("10.0.0.5", INSIDE, "relay.example"), V4, ("203.0.113.5",), ("10.0.0.5", "203.0.113.5")),
-        (Reach(None, INTERNET, None), V4, ("203.0.113.5",), ("203.0.113.5", "10.0.0.5", "172.17.0.1")),
-        (Reach(None, INSIDE, None), V4, ("203.0.113.5",), ("10.0.0.5", "172.17.0.1", "203.0.113.5")),
-        (Reach(None, INTERNET, None), ("127.0.0.1",), ("203.0.113.5",), ("203.0.113.5",)),
+        (Reach("10.0.0.5", INTERNET, "relay.example"), V4, (PUBLIC,), (PUBLIC, "10.0.0.5")),
+        (Reach("10.0.0.5", INSIDE, "relay.example"), V4, (PUBLIC,), ("10.0.0.5", PUBLIC)),
+        (Reach(None, INTERNET, None), V4, (PUBLIC,), (PUBLIC, "10.0.0.5", "172.17.0.1")),
+        (Reach(None, INSIDE, None), V4, (PUBLIC,), ("10.0.0.5", "172.17.0.1", PUBLIC)),
+        (Reach(None, INTERNET, None), ("127.0.0.1",), (PUBLIC,), (PUBLIC,)),
         (Reach("172.17.0.1", INSIDE, "192.168.9.9"), ("172.17.0.1",), (), ("192.168.9.9", "172.17.0.1")),
+        (Reach("172.17.0.1", INSIDE, None), ("172.17.0.1",), ("192.168.9.9", PUBLIC), ("192.168.9.9", "172.17.0.1", PUBLIC)),
+        (Reach("172.17.0.1", INTERNET, None), ("172.17.0.1",), ("192.168.9.9", PUBLIC), (PUBLIC, "192.168.9.9", "172.17.0.1")),
         (Reach("fe80::1%eth0", "fe80::2%eth0", "fe80::1"), EVERY, (), ("10.0.0.5", "172.17.0.1", "2001:db8::5")),
     ],
     ids=[
         "every address, the one that was asked first", "a name in the URL", "IPv6 too", "by IPv6", "IPv4 seen as IPv6",
         "an address that came later", "media elsewhere", "loopback", "loopback of a machine with more", "behind a proxy",
         "behind a proxy, media on loopback", "NAT, from the internet", "NAT, from inside", "NAT and a proxy",
-        "NAT and a proxy, from inside", "NAT to loopback", "a container, asked at its host's address", "an address of one link",
+        "NAT and a proxy, from inside", "NAT to loopback", "a container, asked at its host's address",
+        "a container, from inside", "a container, from the internet", "an address of one link",
     ],
 )  # fmt: skip
 def test_candidates_follow_the_request(
