@@ -3,8 +3,9 @@
 Owns: which sockets are bound, and in which order.  Must never know: peers, datagrams.
 
 A socket that is bound to one address answers from that address.  A socket that is bound to all answers from the one that the
-kernel chooses, and a peer that asked another one drops the answer.  IP_PKTINFO would say and set the address for each datagram,
-and made each read a third dearer; a socket for each address costs nothing per datagram.
+kernel chooses, and a peer that asked another one drops the answer.  IP_PKTINFO says and sets the address for each datagram, but
+makes each read a third dearer; a socket for each address costs nothing per datagram.  So the addresses that are known at the
+start have sockets of their own, and `pktinfo` serves the rest.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import socket
 from typing import Final
 
 from relay.runtime.host_addresses import WILDCARDS
+from relay.transport.pktinfo import tell
 
 MAX_ADDRESSES: Final = 32
 """Addresses of the machine with a socket of their own; the rest is served by the socket of all addresses."""
@@ -22,7 +24,7 @@ def bind_all(bound: tuple[str, ...], machine: tuple[str, ...], port: int) -> lis
     """Bind one non-blocking UDP socket for each address; behind a wildcard also one for each address of `machine`.
 
     Each answers from its own address, whatever address the kernel would choose.  The wildcard's own sockets, first in the list,
-    take what comes to addresses that the machine gets later.  Raises OSError, and then leaves no socket open.
+    take what comes to all other addresses.  Raises OSError, and then leaves no socket open.
     """
     with contextlib.ExitStack() as opened:
         made = []
@@ -32,6 +34,7 @@ def bind_all(bound: tuple[str, ...], machine: tuple[str, ...], port: int) -> lis
             if host in WILDCARDS:
                 # Only after it was bound, so that no other process can hold this port before us.
                 made[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                tell(made[-1])
         for host in behind(bound, machine)[:MAX_ADDRESSES]:
             try:
                 made.append(opened.enter_context(_udp(host, port, shares=True)))

@@ -15,6 +15,7 @@ from relay.transport import stun
 from relay.transport.ice_lite import Address
 from relay.transport.peer import Peer
 from relay.transport.peer_table import PeerTable
+from relay.transport.pktinfo import SendingSocket
 from relay.transport.send import Sender
 
 declare(
@@ -36,8 +37,8 @@ class ConnectivityChecks:
 
     def __init__(self, table: PeerTable, sender: Sender, counters: Counters, sock: socket.socket) -> None:
         """`sock`: the port's first socket."""
-        self.came_by = sock
-        """The socket that is being read: the answer leaves from the address that was asked."""
+        self.came_by: SendingSocket = sock
+        """By what the datagram came that is being served: the answer leaves from the address that was asked."""
         self.on_evicted: Callable[[Address], None] = lambda address: None
         """Called with an address that is no longer its peer's, because the peer has newer ones."""
         self._table = table

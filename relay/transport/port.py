@@ -25,6 +25,7 @@ from relay.base.clock import Clock
 from relay.base.counters import Counters, declare
 from relay.base.errors import OurError
 from relay.rtp.burst import Layout
+from relay.runtime.host_addresses import WILDCARDS
 from relay.transport import tcp
 from relay.transport.connectivity import ConnectivityChecks
 from relay.transport.dtls import Context, Identity
@@ -32,6 +33,7 @@ from relay.transport.dtls_queue import DtlsQueue
 from relay.transport.ice_lite import Address
 from relay.transport.peer import WORK_PER_SECOND, Peer, PeerHandler
 from relay.transport.peer_table import PeerTable
+from relay.transport.pktinfo import ToldSocket
 from relay.transport.sdp_types import Local, Remote
 from relay.transport.send import Sender
 from relay.transport.socket_options import overflow, set_buffers
@@ -98,6 +100,7 @@ class Port:
         self.work_per_second = settings.work_per_second
         self.port: int = sock.getsockname()[1]
         self._sockets = (sock, *further)
+        self._of_all = frozenset(each for each in self._sockets if each.getsockname()[0] in WILDCARDS)
         granted = [set_buffers(each, settings.socket_buffer) for each in self._sockets]
         self.receive_buffer, self.send_buffer = granted[0]
         self.table = PeerTable()
@@ -315,12 +318,12 @@ class Port:
         """
         self._checks.came_by = answering
         now = self._clock.monotonic()
-        received = self._read(sock, batch, now)
+        received = self._read(ToldSocket(sock, answering, self._checks) if answering in self._of_all else sock, batch, now)
         self.counters.values["udp_received"] += received
         self.end_batch(now)
         return received
 
-    def _read(self, sock: socket.socket, batch: int, now: float) -> int:
+    def _read(self, sock: socket.socket | ToldSocket, batch: int, now: float) -> int:
         receive = sock.recvfrom
         received = 0
         for _ in range(batch):

@@ -14,7 +14,9 @@ import struct
 from collections.abc import Iterable
 from typing import Final
 
+from relay.runtime.host_addresses import WILDCARDS
 from relay.transport.ice_lite import Address
+from relay.transport.pktinfo import tell
 
 MAX_KNOWN: Final = 2000
 """Addresses that fit into a program of at most 4096 instructions; the rest queue with strangers."""
@@ -42,6 +44,8 @@ class ReuseportFilter:
             self.strangers.setblocking(False)
             self.strangers.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             self.strangers.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            if sock.getsockname()[0] in WILDCARDS:
+                tell(self.strangers)
             if sock.family == socket.AF_INET6:
                 only = sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
                 self.strangers.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)

@@ -16,6 +16,7 @@ from typing import Final, Protocol, TypeAlias
 from relay.base.counters import Counters, declare
 from relay.rtp.burst import Layout
 from relay.transport.ice_lite import Address
+from relay.transport.pktinfo import SendingSocket
 
 declare(
     udp_sent="datagrams that the kernel took (over TCP: that a connection took)",
@@ -56,7 +57,7 @@ class Sender:
         """`sock`: the port's first socket; addresses that came by another one are in the map of ways (`take_way`)."""
         self.streams: Mapping[Address, DatagramStream] = {}
         self._sock = sock
-        self._ways: dict[Address, socket.socket] = {}
+        self._ways: dict[Address, SendingSocket] = {}
         """A peer takes an answer only from the address of ours that it asked."""
         self._counters = counters
         self._refusals: dict[Address, int] = {}
@@ -72,7 +73,7 @@ class Sender:
         """Whether UDP_SEGMENT is (still) used towards an address."""
         return not self._refusals or self._refusals.get(address, 0) < _MAX_REFUSALS
 
-    def take_way(self, address: Address, sock: socket.socket) -> None:
+    def take_way(self, address: Address, sock: SendingSocket) -> None:
         """Serve an address by the socket that it reached us at."""
         if sock is self._sock:
             self._ways.pop(address, None)
@@ -88,13 +89,13 @@ class Sender:
         """How many addresses are served by another socket than the first."""
         return len(self._ways)
 
-    def answer(self, datagram: bytes, address: Address, sock: socket.socket) -> int:
+    def answer(self, datagram: bytes, address: Address, sock: SendingSocket) -> int:
         """Send one datagram by the socket at which its question came; returns how many the kernel took."""
         if self.streams and (stream := self.streams.get(address)) is not None:
             return self._counted(int(stream.send(datagram)))
         return self._send_one(datagram, address, sock)
 
-    def _sock_of(self, address: Address) -> socket.socket:
+    def _sock_of(self, address: Address) -> SendingSocket:
         return self._ways.get(address, self._sock) if self._ways else self._sock
 
     def send(self, datagrams: Sequence[bytes], address: Address) -> int:
@@ -196,7 +197,7 @@ class Sender:
             at += size
         return taken
 
-    def _send_one(self, datagram: bytes | memoryview, address: Address, sock: socket.socket) -> int:
+    def _send_one(self, datagram: bytes | memoryview, address: Address, sock: SendingSocket) -> int:
         try:
             sock.sendto(datagram, address)
         except OSError as error:

@@ -9,6 +9,7 @@ import pytest
 
 from relay.base.clock import SystemClock
 from relay.base.counters import Counters
+from relay.transport import pktinfo
 from relay.transport.binding import bind_all, reachable, tcp_addresses
 from relay.transport.port import Port, PortSettings
 from relay.transport.sdp import Remote
@@ -16,6 +17,8 @@ from tests.support.clients import binding_request
 from tests.support.ports import IDENTITY, Remembering, bound_socket
 
 MACHINE = ("127.0.0.1", "127.0.0.2", "::1")
+LATE = "127.0.0.3"
+"""Ours, and without a socket of its own."""
 EVERY = ("::", "0.0.0.0")
 REMOTE = Remote("abcd", "p" * 24, (), "actpass")
 
@@ -89,7 +92,7 @@ async def test_the_answer_leaves_from_the_address_that_was_asked(socks: list[soc
         with bound_socket() as client, socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as by_ipv6:
             by_ipv6.bind(("::1", 0))
             by_ipv6.setblocking(False)
-            for host in ("127.0.0.1", "127.0.0.2", "127.0.0.1"):
+            for host in ("127.0.0.1", "127.0.0.2", LATE, "127.0.0.1", LATE):
                 assert await asked(port, client, host, local.ufrag, local.pwd, nominates=False) == host
             assert await asked(port, by_ipv6, "::1", local.ufrag, local.pwd) == "::1"
 
@@ -105,14 +108,41 @@ async def test_media_leave_from_the_address_that_the_peer_nominated(socks: list[
                 ("127.0.0.1", False, "127.0.0.2"),
                 ("127.0.0.1", True, "127.0.0.1"),
                 ("127.0.0.2", True, "127.0.0.2"),
+                (LATE, True, LATE),
             ):
                 await asked(port, client, host, local.ufrag, local.pwd, nominates=nominates)
-                sender = port.transmit((bytes(100), bytes(100), bytes(100)), client.getsockname())
-                assert sender == 3
-                for _ in range(3):
+                assert port.transmit((bytes(100), bytes(100), bytes(100)), client.getsockname()) == 3
+                assert port.transmit((bytes(100),), client.getsockname()) == 1
+                for _ in range(4):
                     assert (await loop.sock_recvfrom(client, 1500))[1][0] == expected
             peer.close("over")
             assert port._sender.ways == 0, "nothing of a peer that is gone"
+
+
+async def test_by_ipv6_too_addresses_without_a_socket_answer_for_themselves() -> None:
+    socks = bind_all(EVERY, (), 0)
+    try:
+        async with running(socks) as port:
+            local = port.new_local(("::1",))
+            port.add(local, REMOTE, Remembering(), SystemClock().monotonic())
+            with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
+                client.bind(("::1", 0))
+                client.setblocking(False)
+                assert await asked(port, client, "::1", local.ufrag, local.pwd) == "::1"
+                assert port.transmit((bytes(100), bytes(100)), client.getsockname()[:2]) == 2
+                assert (await asyncio.get_running_loop().sock_recvfrom(client, 1500))[1][0] == "::1"
+    finally:
+        for sock in socks:
+            sock.close()
+
+
+@pytest.mark.parametrize(
+    "told", [[], [(0, 8, b"short")], [(1, 8, bytes(12))], [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, b"")]]
+)
+def test_where_the_kernel_tells_nothing_of_use_it_chooses_the_address(
+    told: list[tuple[int, int, bytes]], socks: list[socket.socket]
+) -> None:
+    assert pktinfo.answering(socks[0], told) is socks[0]
 
 
 async def test_tcp_listens_on_every_address(socks: list[socket.socket]) -> None:
