@@ -33,7 +33,7 @@ from relay.base.codes import Code
 from relay.base.errors import Kind, OurError, TheirError
 from relay.evidence.chain import iterate
 from relay.evidence.extraction import EXTRACTION, MANIFEST, ListedFile
-from relay.evidence.lipsync import Shift, sound_shifts
+from relay.evidence.lipsync import Moves, Shift, moves_of, thinned
 from relay.evidence.readings import content_digest
 from relay.evidence.records import Body, End, Link, Recovery, Start, TrackKind
 from relay.runtime.cage import program_environment
@@ -41,6 +41,10 @@ from relay.runtime.cage import program_environment
 DERIVE = (sys.executable, "-m", "relay.recorder.derive")
 """Command that makes the playable copy, in a process of its own: FFmpeg's code must not run in control."""
 _PIPE_CHUNK = 1 << 18
+MAX_ARGUMENT = 100_000
+"""Bytes of one command-line argument; Linux takes 128 KiB."""
+MAX_TOLERANCE_NS = 20_000_000
+"""How exactly a copy follows a drift at least."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every zip member; the true times are in the chain."""
 
@@ -54,7 +58,7 @@ class Selection:
     first: int
     last: int
     links: tuple[Link, ...]
-    shifts: tuple[Shift, ...]
+    moves: Moves
     start: Start | None
     began_ns: int
     """When the first of its fragments arrived."""
@@ -89,9 +93,9 @@ def select_interval(chain: Iterable[bytes], from_ns: int, to_ns: int, read: Call
     touched = {link.segment for link in inside}
     # All fragments between the first and the last are included: a clock step inside must not leave fragments out.
     wanted = [link for link in links if (link.init and link.segment in touched) or first <= link.fragment <= last]
-    before = [link for link in links if link.fragment <= last]
     began = next(link.arrival_start_ns for link in wanted if not link.init)
-    return Selection(data, head, first, last, tuple(wanted), sound_shifts(before), start, began, latest_ns)
+    moves = moves_of(lambda: (record.body for record in iterate(data)), last)
+    return Selection(data, head, first, last, tuple(wanted), moves, start, began, latest_ns)
 
 
 def _time_of(body: Body) -> int:
@@ -114,7 +118,7 @@ class Parts:
     verifier: bytes
     derive: Sequence[str] | None
     """Command that reads the sealed plain bytes on its standard input and writes the playable copy on its standard output;
-    it is given `--sound-shifts TICKS:NS,…`, `--sound` where there is any, and what the copy is of."""
+    it is given by how much to move tracks (`relay.recorder.derive`), `--sound` where there is any, and what the copy is of."""
     sign_list: Callable[[Sequence[ListedFile]], bytes]
     """Returns the signed list of these files (`evidence.extraction`); called last, when every digest is known."""
     beside: Mapping[str, bytes] = field(default_factory=dict)
@@ -221,7 +225,8 @@ class ExportZip:
 
 
 def _options(selection: Selection) -> Iterator[str]:
-    yield "--sound-shifts=" + ",".join(f"{shift.since}:{shift.offset_ns}" for shift in selection.shifts)
+    for name, shifts in zip(("picture-drift", "sound-drift", "sound-shifts"), selection.moves, strict=True):
+        yield f"--{name}={_shifts_text(shifts)}"
     if any(part.kind is TrackKind.AUDIO for link in selection.links for part in link.tracks):
         yield "--sound"
     if selection.start is not None:
@@ -229,6 +234,17 @@ def _options(selection: Selection) -> Iterator[str]:
         yield f"--recording={selection.start.recording}"
         yield f"--camera={selection.start.camera}"
         yield f"--began-ns={selection.began_ns}"
+
+
+def _shifts_text(shifts: Sequence[Shift]) -> str:
+    """Return shifts for the command line, within what one argument may have; half a day of drift is a few numbers then."""
+    tolerance_ns = 1_000_000
+    while True:
+        kept = thinned(shifts, tolerance_ns)
+        text = ",".join(f"{shift.since}:{shift.offset_ns}" + (":even" if shift.gradual else "") for shift in kept)
+        if len(text) < MAX_ARGUMENT or tolerance_ns > MAX_TOLERANCE_NS:
+            return text
+        tolerance_ns *= 2
 
 
 def _by_segment(links: Sequence[Link]) -> Iterator[tuple[int, list[Link]]]:

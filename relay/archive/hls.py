@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from relay.base.clock import SECOND_NS
 from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
-from relay.evidence.boxes import walk
 from relay.evidence.chain import iterate
-from relay.evidence.lipsync import Shift, offset_at, sound_shifts
-from relay.evidence.records import Link, TrackKind
+from relay.evidence.lipsync import Moves, moves_of
+from relay.evidence.records import Link, TrackPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,36 +30,15 @@ class Index:
     """The pieces of a recording, read from its chain."""
 
     pieces: tuple[Piece, ...]
-    shifts: tuple[Shift, ...]
-    """How far the sound is moved so that it plays with its picture."""
+    moves: Moves
+    """How far picture and sound are moved so that they play together, and at the pace of the camera."""
 
 
 def index_chain(chain: Iterable[bytes]) -> Index:
     """Return the pieces of a recording; raises TheirError(INVALID) where the chain cannot be read."""
-    links = [record.body for record in iterate(b"".join(chain)) if isinstance(record.body, Link)]
-    return Index(tuple(_pieces(links)), sound_shifts(links))
-
-
-def move_sound(data: bytes, link: Link, shifts: Sequence[Shift]) -> bytes:
-    """Return a plain fragment for a player: its sound is moved by the offset that the chain's sender reports give.
-
-    If sound moves to an earlier time anywhere in the recording, all tracks are delayed by that time, so that no time is below
-    zero.  Raises TheirError(INVALID) for bytes that are no fragment.
-    """
-    if not shifts:
-        return data
-    delay = max(0, -min(shift.offset_ns for shift in shifts))
-    times = {}
-    for part in link.tracks:
-        offset = offset_at(shifts, part.first) if part.kind is TrackKind.AUDIO else 0
-        times[part.track] = part.first + (delay + offset) * part.kind.clock_rate // SECOND_NS
-    track, moved = 0, bytearray(data)
-    for _, box in walk(data):
-        if box.kind == b"tfhd":
-            track = int.from_bytes(data[box.payload + 4 : box.payload + 8], "big")
-        elif box.kind == b"tfdt" and track in times:
-            moved[box.payload + 4 : box.payload + 12] = times[track].to_bytes(8, "big")  # our own boxes: always 64 bits
-    return bytes(moved)
+    bodies = [record.body for record in iterate(b"".join(chain))]
+    moves = moves_of(lambda: bodies)
+    return Index(tuple(_pieces([body for body in bodies if isinstance(body, Link)], moves)), moves)
 
 
 def runs(segments: Iterable[int]) -> str:
@@ -74,25 +52,30 @@ def runs(segments: Iterable[int]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
 
 
-def _pieces(links: Iterable[Link]) -> list[Piece]:
+def _pieces(links: Iterable[Link], moves: Moves) -> list[Piece]:
     by_segment: dict[int, list[Link]] = {}
     for link in links:
         by_segment.setdefault(link.segment, []).append(link)
-    return [piece for number, links in sorted(by_segment.items()) if (piece := _piece(number, links)) is not None]
+    return [piece for number, links in sorted(by_segment.items()) if (piece := _piece(number, links, moves)) is not None]
 
 
-def _piece(segment: int, links: list[Link]) -> Piece | None:
+def _piece(segment: int, links: list[Link], moves: Moves) -> Piece | None:
     fragments = tuple(link for link in links if not link.init)
     init = next((link for link in links if link.init), None)
     if init is None or not fragments:
         return None
-    return Piece(segment, init, fragments, _seconds(fragments))
+    return Piece(segment, init, fragments, _seconds(fragments, moves))
 
 
-def _seconds(fragments: tuple[Link, ...]) -> float:
+def _seconds(fragments: tuple[Link, ...], moves: Moves) -> float:
+    """Return how long these fragments are shown; each track where it is moved to."""
     parts = [part for link in fragments for part in link.tracks]
-    first = min((part.first / part.kind.clock_rate for part in parts), default=0.0)
-    return max((part.end / part.kind.clock_rate for part in parts), default=0.0) - first
+    first = min((_shown(part, part.first, moves) for part in parts), default=0.0)
+    return max((_shown(part, part.end, moves) for part in parts), default=0.0) - first
+
+
+def _shown(part: TrackPart, time: int, moves: Moves) -> float:
+    return time / part.kind.clock_rate + moves.at(part.kind, time) / SECOND_NS
 
 
 def playlist(pieces: Sequence[Piece]) -> str:

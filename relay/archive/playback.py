@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 from relay.archive import hls
+from relay.archive.moved import move_tracks
 from relay.archive.stored_facts import stored_facts
 from relay.base.clock import Clock
 from relay.base.codes import Code
@@ -164,7 +165,7 @@ class Playbacks:
                 return  # closed meanwhile: no further fragment is served
             data = await self._plain(view.recording, link)
             view.served.add(piece.segment)
-            yield hls.move_sound(data, link, view.index.shifts)
+            yield move_tracks(data, link, view.index.moves)
 
     async def _plain(self, recording: str, link: Link) -> bytes:
         def read() -> bytes:

@@ -88,7 +88,7 @@ class Continuity:
     _untied: dict[int, int | None] = field(default_factory=dict)
     """Tracks that no sender report has tied to wall time since their last anchor, with the first judged fragment after it."""
     _waiting: list[Gap] = field(default_factory=list)
-    _kinds: dict[int, str] = field(default_factory=dict)
+    _kinds: dict[int, str] = field(default_factory=lambda: {1: "video", 2: "audio"})
     """Whether a track is picture or sound, as its links say."""
     _corrected: dict[tuple[str, str], int] = field(default_factory=dict)
     """By how much (ns) each track is moved at most where it is played, by what that was measured against."""

@@ -12,7 +12,7 @@ from relay.base.errors import RelayError, TheirError
 from relay.evidence.boxes import TrackHeader, movie_tracks, walk
 from relay.evidence.findings import FindingCollector
 from relay.evidence.layout import Remarks
-from relay.evidence.lipsync import MAX_OFFSET_NS, Shift, offset_at
+from relay.evidence.lipsync import MAX_OFFSET_NS, Moves
 from relay.evidence.media import Reader
 from relay.evidence.movie import Entry, read_movie
 from relay.evidence.parameters import HeldSets, PictureConfiguration
@@ -64,35 +64,55 @@ class _Timing:
 
 
 @dataclass(slots=True)
-class _Pace:
-    """The times of a copy: pictures as sealed; sound as sealed, or moved as the chain's clock records say (§7.7)."""
+class _Way:
+    """One way to place both tracks."""
 
-    shifts: Sequence[Shift]
     picture: _Timing = field(default_factory=_Timing)
-    sealed: _Timing = field(default_factory=_Timing)
-    moved: _Timing = field(default_factory=_Timing)
+    sound: _Timing = field(default_factory=_Timing)
+    holds: bool = True
+
+    def judge(self) -> None:
+        """Hold on only while each track keeps its pace, and both their distance."""
+        self.holds = self.holds and self.picture.holds and self.sound.holds and self.sound.agrees(self.picture)
+
+
+@dataclass(slots=True)
+class _Pace:
+    """The times of a copy: both tracks as sealed, or both moved as the chain says (§7.7)."""
+
+    moves: Moves
+    sealed: _Way = field(default_factory=_Way)
+    moved: _Way = field(default_factory=_Way)
 
     def fits(self, part: TrackPart, shown: Sequence[int], ticks: Sequence[int] | None) -> bool:
         """Take a part's samples: when each is shown (ns), and the sealed decode time of each (ticks); None: only the link's."""
         rate, every = part.kind.clock_rate, ticks is not None
         for at, tick in zip(shown, [part.first] if ticks is None else ticks, strict=False):
             time = tick * SECOND_NS // rate
+            moved = time + self.moves.at(part.kind, tick)
             if part.kind is TrackKind.VIDEO:
-                self.picture.see(at, time, time, every=every)
+                self.sealed.picture.see(at, time, time, every=every)
+                self.moved.picture.see(at, moved, moved, every=every)
             else:
-                self._sound(at, time, tick, every)
-        if part.kind is TrackKind.AUDIO and not every and self.moved.last is not None:
-            self.moved.last += part.duration * SECOND_NS // rate
-        for way in (self.sealed, self.moved):
-            way.holds = way.holds and way.agrees(self.picture)
-        return self.picture.holds and (self.sealed.holds or self.moved.holds)
+                self.sealed.sound.see(at, time, time, every=every)
+                self._moved_sound(at, moved, every)
+        if part.kind is TrackKind.AUDIO and not every and self.moved.sound.last is not None:
+            self.moved.sound.last += part.duration * SECOND_NS // rate
+        self.sealed.judge()
+        self.moved.judge()
+        return self.sealed.holds or self.moved.holds
 
-    def _sound(self, at: int, time: int, tick: int, every: bool) -> None:
-        self.sealed.see(at, time, time, every=every)
-        earliest = time + offset_at(self.shifts, tick)
-        latest = earliest if self.moved.last is None else max(earliest, self.moved.last + _TICK_NS)
-        self.moved.see(at, earliest, latest, every=every)
-        self.moved.last = latest
+    def _moved_sound(self, at: int, earliest: int, every: bool) -> None:
+        sound = self.moved.sound
+        latest = earliest if sound.last is None else max(earliest, sound.last + _TICK_NS)
+        sound.see(at, earliest, latest, every=every)
+        sound.last = latest
+
+    def shortest(self, early: int, late: int) -> int:
+        """Return the time between two pictures (decode times in ticks), sealed or moved, whichever is less, in ns."""
+        kind = TrackKind.VIDEO
+        sealed = (late - early) * SECOND_NS // kind.clock_rate
+        return min(sealed, sealed + self.moves.at(kind, late) - self.moves.at(kind, early))
 
 
 class Sealed:
@@ -143,16 +163,16 @@ class Sealed:
 class Derived:
     """One copy, compared link by link; the first difference ends the comparison."""
 
-    def __init__(self, reader: Reader, name: str, collector: FindingCollector, shifts: Sequence[Shift]) -> None:
+    def __init__(self, reader: Reader, name: str, collector: FindingCollector, moves: Moves) -> None:
         self.name = name
         self.differs = False
         self._collector = collector
         self._samples = CopySamples(reader, name)
         self._sealed = Sealed()
-        self._pace = _Pace(shifts)
+        self._pace = _Pace(moves)
         self._last: dict[TrackKind, Placed] = {}
         self._before: tuple[int, int] | None = None
-        """When the last picture is shown, and when it was sealed (ns)."""
+        """When the last picture is shown (ns), and its sealed decode time (ticks)."""
 
     def init(self, plain: bytes | None) -> None:
         """Take the sealed init segment that the next links belong to, where it could be read."""
@@ -245,15 +265,16 @@ class Derived:
         self._sealed.complete = self._sealed.complete and ticks is not None
 
     def _hidden(self, shown: Sequence[int], ticks: Sequence[int] | None) -> bool:
-        """Whether a picture follows the one before in less than half of its sealed time, with 1 ms for rounding."""
+        """Whether a picture follows the one before in less than half of its sealed or moved time, with 1 ms for rounding."""
         if ticks is None:
             self._before = None
             return False
-        sealed = [tick * SECOND_NS // TrackKind.VIDEO.clock_rate for tick in ticks]
-        pairs = list(zip(shown, sealed, strict=True))
+        pairs = list(zip(shown, ticks, strict=True))
         known = [self._before, *pairs] if self._before is not None else pairs
         self._before = pairs[-1]
-        return any(2 * (late[0] - early[0] + ROUNDING_NS) < late[1] - early[1] for early, late in pairwise(known))
+        return any(
+            2 * (late[0] - early[0] + ROUNDING_NS) < self._pace.shortest(early[1], late[1]) for early, late in pairwise(known)
+        )
 
     def _ends(self) -> None:
         """Compare the lengths that headers and edits state with where the tracks end."""

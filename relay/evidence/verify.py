@@ -26,7 +26,7 @@ from relay.evidence.extraction import EXTRACTION, STATEMENT, ExtractionCheck
 from relay.evidence.findings import FindingCollector
 from relay.evidence.journal_proofs import JOURNAL, JournalProofs
 from relay.evidence.keys import public_key_from
-from relay.evidence.lipsync import Shift, sound_shifts
+from relay.evidence.lipsync import Moves, moves_of
 from relay.evidence.media import MAX_FRAGMENT, MediaCheck, Reader, Submit, WatchedReader, run_inline
 from relay.evidence.order import Order
 from relay.evidence.records import Body, Correction, End, Gap, KeyRollover, Link, Original, Recovery, Start
@@ -205,18 +205,17 @@ class _Verification:
                 self.trust.statement(self.statement)
         self.extraction.read(self.trust)
         names = [name for name in self.names if PLAYABLE.fullmatch(name) and not SEGMENT.fullmatch(name)]
-        shifts = self._shifts() if names else ()
-        self.copies = [Derived(self.reader, name, self.collector, shifts) for name in sorted(names)[:MAX_COPIES]]
+        moves = self._moves() if names else Moves()
+        self.copies = [Derived(self.reader, name, self.collector, moves) for name in sorted(names)[:MAX_COPIES]]
         self.comparing = list(self.copies)
         for name in sorted(names)[MAX_COPIES:]:
             self.collector.add(Code.DERIVED_UNJUDGED, file=name, what=f"more than {MAX_COPIES} copies")
         self.times = Continuity(self.collector, Scope(self.statement))
 
-    def _shifts(self) -> tuple[Shift, ...]:
-        """Return by how much sound is moved (FORMAT.md §7.7), from the links up to the end of the interval."""
+    def _moves(self) -> Moves:
+        """Return by how much tracks are moved (FORMAT.md §7.7), from the links up to the end of the interval."""
         last = math.inf if self.statement is None else self.statement.last
-        bodies = (record.body for record in read_records(self.reader, FindingCollector(), ChainEnd()))
-        return sound_shifts(body for body in bodies if isinstance(body, Link) and body.fragment <= last)
+        return moves_of(lambda: (one.body for one in read_records(self.reader, FindingCollector(), ChainEnd())), last)
 
     def _inside(self, fragment: int) -> bool:
         return self.times.scope.includes(fragment)

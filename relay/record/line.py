@@ -20,6 +20,7 @@ from relay.record.assemble import Event, Oddities, OpusTrack, Rest, Sample, Trac
 from relay.record.beginnings import Beginnings, Start
 from relay.record.connected_track import AUDIO, CLOCKS, PAUSE_NS, VIDEO, ConnectedTrack, OpenGap, TappedStream
 from relay.record.cut import Cutter, Fragment, InitParameters, Placed
+from relay.record.drift import Drifts
 from relay.record.gaps import GapCause, GapSums, MediaGap, RelayDrops
 from relay.record.timeline import Fix, Timeline
 from relay.rtp.parameter_sets import ParameterSets
@@ -93,6 +94,8 @@ class Line:
         self._gaps = GapSums()
         self.relay_drops = RelayDrops()
         """What the relay dropped before its tap; tell it."""
+        self.drifts = Drifts(origin)
+        """By how much the tracks are to be moved where they are played; ask it with each fragment and at the end."""
         self._jumps = Allowance(JUMP_RATE, JUMP_BURST)
         self.refused = 0
         """Samples that were not kept because the camera's clocks jumped, or its picture format changed, too often."""
@@ -137,6 +140,7 @@ class Line:
         assembler = H264Track(window, self._sets) if track == VIDEO else OpusTrack(window)
         timeline = Timeline(CLOCKS[track], self._origin, self._floors[track])
         source = ConnectedTrack(ssrc, track, assembler, timeline, now)
+        self.drifts.anchor(track, CLOCKS[track])
         if track in self._kept:
             source.reached = self._reached[track]
             since = self._kept[track]
@@ -213,7 +217,9 @@ class Line:
         """Take a sender report of one stream (RFC 3550 §6.4.1)."""
         source = self._sources.get(ssrc)
         if source is not None and source.seen is not None:
-            source.timeline.report(unwrap(rtp, source.seen.timestamp, 32), camera_ns, arrival_utc_ns, rtt_ns)
+            fix = source.timeline.report(unwrap(rtp, source.seen.timestamp, 32), camera_ns, arrival_utc_ns, rtt_ns)
+            if fix is not None:
+                self.drifts.report(source.track, fix)
 
     def overflow(self, packets: int) -> None:
         """The tap dropped packets: what is missing just before the next packets is `tap_overflow`, not `radio`."""
@@ -297,6 +303,8 @@ class Line:
             self._refuse(source, sample, "clock", "the camera's clock jumps again and again")
             return
         time, jump = source.timeline.place(sample.timestamp, sample.arrival, sample.lead or 0)
+        if jump:
+            self.drifts.anchor(source.track, CLOCKS[source.track])
         start: Start | None = Start(None)
         if source.track == VIDEO:
             wanted, kept_anyway = self._cutter.wants_beginning(now), not self._cutter.needs_keyframe
@@ -322,6 +330,7 @@ class Line:
         else:
             out += self._cutter.audio(placed, now)
         source.kept(sample, time)
+        self.drifts.sample(source.track, time, sample.arrival)
         self._kept[source.track], self._reached[source.track] = sample.arrival, time
 
     def _refuse(self, source: ConnectedTrack, sample: Sample, cause: GapCause, detail: str) -> None:

@@ -113,14 +113,18 @@ class Timeline:
         """Return when a timestamp is shown under the present anchor, in ticks; None before the first sample."""
         return None if self._base is None else timestamp + self._shift
 
-    def report(self, timestamp: int, camera_ns: int, arrival_utc_ns: int, rtt_ns: int | None) -> None:
-        """Take a sender report: the camera's clock said `camera_ns` (UTC) at `timestamp`; it came at `arrival_utc_ns`."""
+    def report(self, timestamp: int, camera_ns: int, arrival_utc_ns: int, rtt_ns: int | None) -> Fix | None:
+        """Take a sender report: the camera's clock said `camera_ns` (UTC) at `timestamp`; it came at `arrival_utc_ns`.
+
+        Return what it says; None where it is of no use.
+        """
         time = self.time_of(timestamp)
         if time is None or time < 0 or camera_ns <= 0 or abs(time - self._floor) * self._tick > ASTRAY_NS:
-            return
+            return None
         trip = UNKNOWN_RTT_NS if rtt_ns is None else max(rtt_ns, 0)
         offset = camera_ns + trip // 2 - arrival_utc_ns
         self._fix = Fix(True, camera_ns, timestamp & 0xFFFFFFFF, time, offset, trip // 2 + SECOND // self.clock_rate)
+        return self._fix
 
     def take_fix(self, now: int, utc_minus_mono: int) -> Fix | None:
         """Return the fix that the next link should carry, None while nothing new is known."""

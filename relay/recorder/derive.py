@@ -1,12 +1,13 @@
-"""`python -m relay.recorder.derive [--sound] [--sound-shifts TICKS:NS,…] [--recording ID] [--camera NAME] [--began-ns NS]
-[IN...]`: plain segments in, one playable MP4 out.
+"""`python -m relay.recorder.derive [--sound] [--picture-drift SHIFTS] [--sound-drift SHIFTS] [--sound-shifts SHIFTS]
+[--recording ID] [--camera NAME] [--began-ns NS] [IN...]`: plain segments in, one playable MP4 out.  SHIFTS is
+`TICKS:NS,…`, or `TICKS:NS:even` where the track moves there evenly since the shift before.
 
 Owns: remuxing for an export.  Must never know: keys, chains, folders.  It reads the named files, or
 standard input where none is named (segments one after the other, each beginning with its init segment), writes standard output
 and leaves nothing on disk.  Once its inputs are open it enters a cage: no file but the program's own, no socket.
 
-The copy is derived: it proves nothing.  Nothing is re-encoded.  It begins at time zero.  The sound is moved, piece by piece, by
-the offsets from the chain's sender reports (`evidence.lipsync`).  The copy is fragmented, because a pipe cannot be rewound to
+The copy is derived: it proves nothing.  Nothing is re-encoded.  It begins at time zero.  Tracks are moved as the chain's
+corrections and sender reports say (`evidence.lipsync`).  The copy is fragmented, because a pipe cannot be rewound to
 complete an index.  `--sound` announces a sound track, even where sound begins after hours of video alone: no track can be added
 once the first bytes have gone out.  The file's metadata says what it is a copy of: title (camera), comment (recording id) and
 creation time.  They are not sealed.
@@ -17,7 +18,7 @@ import contextlib
 import io
 import itertools
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -30,12 +31,14 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from relay.evidence.lipsync import Shift, offset_at
+from relay.evidence.lipsync import Moves, Shift
+from relay.evidence.records import TrackKind
 from relay.record.cut import InitParameters
 from relay.recorder.mux import Muxer
 from relay.runtime.cage import Cage, Rules, code_folders, confine
 
 MAX_BOX = 1 << 30
+NOT_MOVED = Moves()
 HELD_SEGMENTS = 16
 """How many segments of sound alone may come before the first picture."""
 
@@ -47,7 +50,8 @@ _OPTIONS = {
 """With `delay_moov` FFmpeg would hold everything until each track has its first packet; sound may come after hours, or never.
 `frag_discont` lets a track that begins later keep its time; FFmpeg does so only with `use_editlist`, but writes none."""
 _SECOND = 1_000_000_000
-_SOUND_RATE = 48_000
+_ROOM = Fraction(1)
+"""Seconds before the first sample of a copy whose tracks drifted: a track may have begun so much earlier than the other one."""
 _PRE_SKIP = 312
 """FFmpeg states the times of Opus so many ticks early."""
 
@@ -117,14 +121,13 @@ def segments(stream: BinaryIO) -> Iterator[InputContainer]:
 class Remuxer:
     """Writes packets of many segments into one file."""
 
-    def __init__(
-        self, out: BinaryIO, shifts: Sequence[Shift], *, sound: bool = False, metadata: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, out: BinaryIO, moves: Moves, *, sound: bool = False, metadata: Mapping[str, str] | None = None) -> None:
         self._out = out
         self._metadata = dict(metadata or {})
         self._sound = sound
-        self._shifts = shifts
-        self._margin = Fraction(max((abs(shift.offset_ns) for shift in shifts), default=0), _SECOND)
+        self._moves = moves
+        self._margin = Fraction(max((abs(shift.offset_ns) for shift in moves.lips), default=0), _SECOND)
+        self._margin += _ROOM if moves.picture or moves.sound else 0
         self._container: OutputContainer | None = None
         self._streams: dict[str, Stream] = {}
         self._origin: Fraction | None = None
@@ -177,28 +180,40 @@ class Remuxer:
         if packet.dts is None or packet.time_base is None or target is None or self._container is None:
             return
         base = packet.time_base
+        kind = TrackKind(packet.stream.type)
         shift = Fraction(0)
-        if packet.stream.type == "audio" and self._shifts:
-            shift = Fraction(offset_at(self._shifts, round(packet.dts * base * _SOUND_RATE) + _PRE_SKIP), _SECOND)
+        if self._moves.moves(kind):
+            pre_skip = _PRE_SKIP if kind is TrackKind.AUDIO else 0
+            shift = Fraction(self._moves.at(kind, round(packet.dts * base * kind.clock_rate) + pre_skip), _SECOND)
         if self._origin is None:
-            self._origin = packet.dts * base - self._margin
+            drift = shift if kind is TrackKind.VIDEO else Fraction(0)
+            self._origin = packet.dts * base + drift - self._margin
         time = round((packet.dts * base + shift - self._origin) / base)
         time = max(time, self._last.get(packet.stream.type, -1) + 1)
         self._last[packet.stream.type] = time
         copy = av.Packet(bytes(packet))
         copy.dts = time
-        copy.pts = time + max((packet.pts or packet.dts) - packet.dts, 0)
+        copy.pts = time + self._lead(packet, packet.dts, shift)
         copy.duration = packet.duration
         copy.time_base = base
         copy.is_keyframe = packet.is_keyframe
         copy.stream = target
         self._container.mux_one(copy)
 
+    def _lead(self, packet: "Packet[Stream]", dts: int, shift: Fraction) -> int:
+        """Return how long before it is shown a packet is decoded, in its own ticks; `shift`: by how much it is moved (s)."""
+        lead = max((packet.pts or dts) - dts, 0)
+        if not lead or not self._moves.picture or packet.time_base is None:
+            return lead
+        base = packet.time_base
+        shown = Fraction(self._moves.at(TrackKind.VIDEO, round((dts + lead) * base * TrackKind.VIDEO.clock_rate)), _SECOND)
+        return max(lead + round((shown - shift) / base), 0)
+
 
 def derive(
     inputs: Iterator[BinaryIO],
     out: BinaryIO,
-    shifts: Sequence[Shift] = (),
+    moves: Moves = NOT_MOVED,
     *,
     sound: bool = False,
     metadata: Mapping[str, str] | None = None,
@@ -207,7 +222,7 @@ def derive(
 
     `metadata`: texts of the file, by FFmpeg's names (`title`, `comment`, `creation_time`).
     """
-    remuxer = Remuxer(out, shifts, sound=sound, metadata=metadata)
+    remuxer = Remuxer(out, moves, sound=sound, metadata=metadata)
     for stream in inputs:
         for container in segments(stream):
             remuxer.segment(container)
@@ -215,9 +230,15 @@ def derive(
 
 
 def _shifts(text: str) -> tuple[Shift, ...]:
-    """Read `TICKS:NS,…`; raises ValueError."""
-    pairs = (piece.split(":") for piece in text.split(",") if piece)
-    return tuple(Shift(int(since), int(offset)) for since, offset in pairs)
+    """Read `TICKS:NS,…` or `TICKS:NS:even,…`; raises ValueError."""
+    found = []
+    for piece in text.split(","):
+        if piece:
+            since, offset, *even = piece.split(":")
+            if even not in ([], ["even"]):
+                raise ValueError(piece)
+            found.append(Shift(int(since), int(offset), bool(even)))
+    return tuple(found)
 
 
 def _metadata(recording: str | None, camera: str | None, began_ns: int | None) -> dict[str, str]:
@@ -235,7 +256,8 @@ def main() -> int:
     """Return the exit code: 0, or 2 for input that cannot be read."""
     parser = argparse.ArgumentParser(prog="relay.recorder.derive", description="remux plain segments into one playable MP4")
     parser.add_argument("--sound", action="store_true", help="there is sound, perhaps later")
-    parser.add_argument("--sound-shifts", type=_shifts, default=())
+    for name in ("picture-drift", "sound-drift", "sound-shifts"):
+        parser.add_argument(f"--{name}", type=_shifts, default=())
     parser.add_argument("--recording", help="id of the recording, for the file's metadata")
     parser.add_argument("--camera", help="name of the camera, for the file's metadata")
     parser.add_argument("--began-ns", type=int, help="when the first fragment arrived (UTC ns), for the file's metadata")
@@ -248,7 +270,8 @@ def main() -> int:
                 print(f"derive: {missing}", file=sys.stderr)  # noqa: T201 - a command
             told = _metadata(arguments.recording, arguments.camera, arguments.began_ns)
             inputs = iter(files or [sys.stdin.buffer])
-            derive(inputs, sys.stdout.buffer, arguments.sound_shifts, sound=arguments.sound, metadata=told)
+            moves = Moves(arguments.picture_drift, arguments.sound_drift, arguments.sound_shifts)
+            derive(inputs, sys.stdout.buffer, moves, sound=arguments.sound, metadata=told)
     except (ValueError, OSError, av.FFmpegError) as error:
         print(f"derive: {error}", file=sys.stderr)  # noqa: T201 - a command
         return 2

@@ -19,7 +19,7 @@ from relay.base.errors import OurError, RelayError
 from relay.evidence.chain import Cause, ChainWriter, Reason, newest_head
 from relay.evidence.seal import SessionSigner
 from relay.recorder.backlog import gap_in_place_of
-from relay.recorder.jobs import EndJob, FragmentJob, GapJob, Job, OpenJob, RenewKeyJob, VaultEvent
+from relay.recorder.jobs import CorrectionJob, EndJob, FragmentJob, GapJob, Job, OpenJob, RenewKeyJob, VaultEvent
 from relay.recorder.marks import mark_closed, mark_open, read_clocks
 from relay.recorder.sealing import Exhausted, SealedRecording, start_of
 from relay.recorder.vault_disk import VaultDisk
@@ -76,6 +76,8 @@ class JobExecutor:
             return self._seal(recording, job)
         if isinstance(job, GapJob):
             recording.gap(job)
+        elif isinstance(job, CorrectionJob):
+            recording.correct(job.correction)
         elif isinstance(job, RenewKeyJob):
             recording.renew(job.signer)
         else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from relay.channel.messages import Plan
-from relay.evidence.chain import Cause, ClockMap, Reason, TrackPart
+from relay.evidence.chain import Cause, ClockMap, Correction, Reason, TrackPart
 from relay.evidence.seal import SessionSigner
 
 MAX_APART_NS = 1_000_000_000
@@ -73,6 +73,14 @@ class GapJob:
 
 
 @dataclass(slots=True)
+class CorrectionJob:
+    """By how much tracks are to be moved where the recording is played."""
+
+    recording: str
+    correction: Correction
+
+
+@dataclass(slots=True)
 class OpenJob:
     """Begin a recording.  `done` is called with None once the signed start is durable, or with the error."""
 
@@ -107,7 +115,7 @@ class EndJob:
     end_ns: int
 
 
-Job: TypeAlias = FragmentJob | GapJob | OpenJob | EndJob | RenewKeyJob
+Job: TypeAlias = FragmentJob | GapJob | CorrectionJob | OpenJob | EndJob | RenewKeyJob
 
 
 @dataclass(frozen=True, slots=True)

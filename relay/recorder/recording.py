@@ -11,11 +11,13 @@ from relay.base.clip import clip
 from relay.base.counters import Counters, declare
 from relay.base.errors import OurError
 from relay.channel.messages import Plan, RecordMeta, TapDropped, TapOpen, TapPackets, TapSender
-from relay.evidence.chain import Cause, ClockMap, Reason, SyncSource
+from relay.evidence.chain import Cause, ClockMap, Correction, Point, Reason, SyncSource
+from relay.evidence.records import MAX_POINTS
 from relay.record.cut import Fragment, InitParameters
+from relay.record.drift import Moved
 from relay.record.line import AUDIO, VIDEO, KeyframeRequest, Line, LineSettings, MediaGap, Output, TappedStream
 from relay.record.wall_clock import WallClock
-from relay.recorder.jobs import EndJob, FragmentJob, GapJob, Job, Progress
+from relay.recorder.jobs import CorrectionJob, EndJob, FragmentJob, GapJob, Job, Progress
 from relay.recorder.mux import Muxer
 from relay.rtp.parameter_sets import offered_sets
 
@@ -133,6 +135,7 @@ class Recording:
         """Hand over everything that waits, and the gaps at the end.  Nothing but `finish` follows."""
         self._stopped_at = now
         self._handle(self._line.finish(now), now)
+        self._correct(self._line.drifts.finish())
         self._put_unmuxed(0)
         if self._promised is not None:
             start, length = self._promised
@@ -182,6 +185,7 @@ class Recording:
             self._unmuxed = min(since, start), max(until, end), f"not muxable: {error.detail}"[:200]
             return
         self._put_unmuxed(start)
+        self._correct(self._line.drifts.take())
         self.seen_media = True
         metadata, self._metadata = tuple(sorted(self._metadata.items())), {}
         self._put(
@@ -199,6 +203,15 @@ class Recording:
                 metadata=metadata,
             )
         )
+
+    def _correct(self, moved: list[Moved]) -> None:
+        """Put by how much the tracks are to be moved where the recording is played."""
+        for first in range(0, len(moved), MAX_POINTS):
+            points = [
+                Point(each.track, SyncSource.ARRIVAL, each.time, each.moved_ns, each.gradual)
+                for each in moved[first : first + MAX_POINTS]
+            ]
+            self._put(CorrectionJob(self.plan.recording, Correction(tuple(points))))
 
     def _put_unmuxed(self, until_ns: int) -> None:
         """Put the gap of what could not be muxed: until the next fragment that could, or until the next gap."""

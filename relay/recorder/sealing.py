@@ -12,7 +12,7 @@ from pathlib import Path
 
 from relay.base.clip import clip
 from relay.channel.messages import Plan
-from relay.evidence.chain import ChainWriter, Gap, Link, Original, Start
+from relay.evidence.chain import ChainWriter, Correction, Gap, Link, Original, Start
 from relay.evidence.records import MAX_SEGMENT, MAX_TEXT
 from relay.evidence.seal import TAG, SessionSigner, encrypt_fragment, sha256
 from relay.evidence.span import Span
@@ -180,6 +180,11 @@ class SealedRecording:
         self._events.append(GapSealed(job))
         gap = Gap(job.start_ns, max(job.length_ns, 0), job.track, job.cause, clip(job.detail, MAX_TEXT))
         self._append(self._chain.gap(gap))
+
+    def correct(self, correction: Correction) -> None:
+        """Sign by how much the tracks are to be moved where the recording is played.  Raises OSError before it is signed."""
+        self._append_unwritten()
+        self._append(self._chain.correction(correction))
 
     def renew(self, signer: SessionSigner) -> None:
         """Sign with another session key from here on; nothing happens where that key signs already.  Raises OSError."""

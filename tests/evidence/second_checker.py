@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tests.evidence import second_journal
-from tests.evidence.second_copy import Comparison, Copy, sound_shifts
+from tests.evidence.second_copy import Comparison, Copy, Moves
 
 Files = dict[str, bytes]
 S = 1_000_000_000
@@ -969,8 +969,8 @@ class Check:
     # §7.6
     def copy(self, name: str, links: list[dict[str, Any]], *, alone: bool) -> None:
         last = N32 if self.statement is None else self.statement["last"]
-        every = [one for one in links if one["fragment"] <= last]
-        comparison, bad = Comparison(Copy(self.files[name]), sound_shifts(every)), None
+        points = [point for rec in self.good if rec.kind == "correction" for point in rec.body["points"]]
+        comparison, bad = Comparison(Copy(self.files[name]), Moves(links, points, last)), None
         for one in links:
             plain = None if alone else self.plain(one)
             if one["init"]:

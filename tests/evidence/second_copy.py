@@ -2,7 +2,7 @@
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -669,7 +669,7 @@ class Comparison:
     """Compares a copy with the links it is given."""
 
     copy: Copy
-    shifts: list[tuple[int, int]]
+    moves: "Moves"
     full: bool = True
     sealed: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     earlier: list[tuple[Any, ...]] = field(default_factory=list)
@@ -677,7 +677,8 @@ class Comparison:
     carries: bool | None = None
     decoder: Any = None
     forced: dict[Any, bytes] = field(default_factory=dict)
-    picture: Way = field(default_factory=Way)
+    plain_picture: Way = field(default_factory=Way)
+    moved_picture: Way = field(default_factory=Way)
     plain_sound: Way = field(default_factory=Way)
     moved_sound: Way = field(default_factory=Way)
     last: dict[str, Sample] = field(default_factory=dict)
@@ -735,11 +736,13 @@ class Comparison:
         if not self.times(part, samples, sealed):
             return "derived_time"
         if kind == "video":
-            pairs = [] if sealed is None else [(one.shown, at * S // 90_000) for one, at in zip(samples, sealed, strict=True)]
+            pairs = [] if sealed is None else [(one.shown, at) for one, at in zip(samples, sealed, strict=True)]
             chain = [*self.pictures, *pairs] if sealed is not None else []
             self.pictures = pairs[-1:]
             for (early, was), (late, then) in pairwise(chain):
-                if late - early < (then - was) / 2 - S // 1000:
+                apart = (then - was) * S // 90_000
+                apart = min(apart, apart + self.moves.at("video", then) - self.moves.at("video", was))
+                if late - early < apart / 2 - S // 1000:
                     raise Shown
         return None
 
@@ -787,20 +790,22 @@ class Comparison:
         self.full &= every
         for sample, tick in zip(samples, ticks if ticks is not None else [part["first"]], strict=False):
             time = tick * S // rate
+            low = time + self.moves.at(part["kind"], tick)
             if part["kind"] == "video":
-                self.picture.take(sample.shown, time, time, every=every)
+                self.plain_picture.take(sample.shown, time, time, every=every)
+                self.moved_picture.take(sample.shown, low, low, every=every)
                 continue
             self.plain_sound.take(sample.shown, time, time, every=every)
-            low = time + next((by for since, by in reversed(self.shifts) if since <= tick), 0)
             high = low if self.moved_sound.last is None else max(low, self.moved_sound.last + S // 48_000)
             self.moved_sound.take(sample.shown, low, high, every=every)
             self.moved_sound.last = high
         if part["kind"] == "audio" and not every and self.moved_sound.last is not None:
             self.moved_sound.last += part["duration"] * S // rate
-        for way in (self.plain_sound, self.moved_sound):
-            if way.base is not None and self.picture.base is not None:
-                way.right &= abs(way.base - self.picture.base) <= S // 20
-        return self.picture.right and (self.plain_sound.right or self.moved_sound.right)
+        pairs = ((self.plain_picture, self.plain_sound), (self.moved_picture, self.moved_sound))
+        for picture, sound in pairs:
+            if sound.base is not None and picture.base is not None:
+                sound.right &= abs(sound.base - picture.base) <= S // 20
+        return any(picture.right and sound.right for picture, sound in pairs)
 
     def finish(self, *, alone: bool) -> str | None:
         """Return a finding."""
@@ -825,8 +830,35 @@ class Comparison:
         return "derived_unjudged" if self.copy.doubts or not (self.full or alone) else None
 
 
-def sound_shifts(links: list[dict[str, Any]]) -> list[tuple[int, int]]:
-    """§7.7: (decode time of the sound, by how many ns it is moved from there on)."""
+class Moves:
+    """§7.7: by how many ns what has a decode time (ticks) is moved."""
+
+    def __init__(self, links: list[dict[str, Any]], points: list[dict[str, Any]], last: int) -> None:
+        kinds = {part["track"]: part["kind"] for link in links for part in link["tracks"]}
+        self.drift: dict[str, list[tuple[int, int, bool]]] = {"video": [], "audio": []}
+        for point in points:
+            if point["track"] in kinds:
+                mine = self.drift[kinds[point["track"]]]
+                mine[:] = [one for one in mine if one[0] < point["time"]]
+                mine.append((point["time"], point["moved"], point["gradual"]))
+        self.lips = sound_shifts([link for link in links if link["fragment"] <= last], self.drifted)
+
+    def drifted(self, kind: str, tick: int) -> int:
+        before = [one for one in self.drift[kind] if one[0] <= tick]
+        if not before:
+            return 0
+        since, moved, _ = before[-1]
+        for then, by, gradual in self.drift[kind][len(before) : len(before) + 1]:
+            return moved + ((by - moved) * (tick - since) // (then - since) if gradual else 0)
+        return moved
+
+    def at(self, kind: str, tick: int) -> int:
+        lips = 0 if kind == "video" else next((by for since, by in reversed(self.lips) if since <= tick), 0)
+        return self.drifted(kind, tick) + lips
+
+
+def sound_shifts(links: list[dict[str, Any]], drifted: Callable[[str, int], int]) -> list[tuple[int, int]]:
+    """§7.7: (decode time of the sound, by how many ns it is moved from there on besides)."""
     out: list[tuple[int, int]] = []
     ties: dict[str, tuple[int, int]] = {}
     kinds: dict[int, str] = {}
@@ -853,7 +885,7 @@ def sound_shifts(links: list[dict[str, Any]]) -> list[tuple[int, int]]:
                 change(since, 0)
             else:
                 rate = 90_000 if kind == "video" else 48_000
-                ties[kind] = clock["wall"] - clock["time"] * S // rate, clock["offset"]
+                ties[kind] = clock["wall"] - clock["time"] * S // rate - drifted(kind, clock["time"]), clock["offset"]
         if link["clocks"] and len(ties) == 2 and abs(ties["audio"][1] - ties["video"][1]) <= S // 4:
             by = ties["audio"][0] - ties["video"][0]
             if abs(by) <= 5 * S and (known is None or abs(by - known) > 5_000_000):

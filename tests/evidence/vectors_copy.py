@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+from relay.evidence.lipsync import moves_of
 from relay.evidence.records import Link
 from tests.evidence.vectors import Files, Vector
 from tests.support import copies, disagreements, forgeries
@@ -51,6 +52,17 @@ def _u32(*values: int) -> bytes:
 def shifted() -> Built:
     """A recording whose clock records move the sound."""
     return recording(late_sound_ms=300)
+
+
+def drifted() -> Built:
+    """A recording whose correction moves picture and sound."""
+    return recording(drifted=True)
+
+
+def half_corrected(sound: bool) -> bytes:
+    """A copy in which the drift of one track is corrected, and that of the other is not."""
+    moves = moves_of(lambda: [record.body for record in drifted().records()])
+    return derived_copy(drifted(), moves=moves._replace(**{"picture" if sound else "sound": ()}))
 
 
 def resized() -> Built:
@@ -186,6 +198,8 @@ TIMES = [
     ),
     Case("sound moved where the chain does not", lambda: derived_copy(shifted()), "ICPN", "derived_time@1"),
     Case("sound moved by half of what the chain says", forgeries.half_moved, "ICPN", "derived_time@1", built=shifted),
+    Case("the drift of the picture alone corrected", lambda: half_corrected(False), "ICPN", "derived_time@2", built=drifted),
+    Case("the drift of the sound alone corrected", lambda: half_corrected(True), "ICPN", "derived_time@2", built=drifted),
 ]
 
 READERS = [
@@ -263,12 +277,16 @@ HONEST = [
     Case("the same through Matroska", lambda: ffmpeg(derived_copy(shifted()), again="x.mkv"), built=shifted),
     Case("the same through ffmpeg that keeps times", lambda: ffmpeg(derived_copy(shifted()), "-copyts"), built=shifted),
     Case("sound left as it was sealed", lambda: derived_copy(shifted(), moved=False), built=shifted),
+    Case("drift corrected as the chain says", lambda: derived_copy(drifted()), built=drifted),
+    Case("the drift through ffmpeg", lambda: ffmpeg(derived_copy(drifted())), built=drifted),
+    Case("drift left as it was sealed", lambda: derived_copy(drifted(), moved=False), built=drifted),
     Case("another resolution in mid-recording", lambda: derived_copy(resized()), built=resized),
     Case("the same in tables", lambda: ffmpeg(derived_copy(resized())), built=resized),
     Case("sets of another number in mid-recording", lambda: derived_copy(numbered()), built=numbered),
     Case("sets of another number, in tables", lambda: ffmpeg(derived_copy(numbered())), built=numbered),
 ]
 
+DRIFTED_COPY = next(case for case in HONEST if case.name == "drift corrected as the chain says")
 SHIFTED_COPY = next(case for case in HONEST if case.name == "sound moved as the chain says")
 FORGED = OFFSETS + EDITS + HEADERS + DECODERS + TIMES + READERS
 CASES = FORGED + HONEST
@@ -317,6 +335,8 @@ VECTORS: list[Vector] = [
     _interval(HONEST[0], 3, 9),
     _interval(SHIFTED_COPY, 3, 9),
     _interval(SHIFTED_COPY, 2, 4),
+    _interval(DRIFTED_COPY, 3, 9),
+    _alone(DRIFTED_COPY, "?" * 12, "?CPC", ""),
     _folder(HONEST[0], RECORDING_KEY),
     _folder(HONEST[0], None),
     _folder(DECODERS[0], RECORDING_KEY),

@@ -14,7 +14,8 @@ import av
 import pytest
 
 from relay.archive.export_zip import DERIVE, ExportZip, Parts, select_interval
-from relay.archive.hls import index_chain, move_sound, playlist
+from relay.archive.hls import index_chain, playlist
+from relay.archive.moved import move_tracks
 from relay.base.clock import ManualClock
 from relay.base.ids import new_id
 from relay.channel import messages
@@ -100,7 +101,7 @@ class Scene:
         index = index_chain(self.chain())
         for piece in index.pieces:
             (folder / f"{piece.segment}.init.mp4").write_bytes(self.plain(piece.init))
-            moved = b"".join(move_sound(self.plain(link), link, index.shifts) for link in piece.fragments)
+            moved = b"".join(move_tracks(self.plain(link), link, index.moves) for link in piece.fragments)
             (folder / f"{piece.segment}.m4s").write_bytes(moved)
         path = folder / "index.m3u8"
         path.write_text(playlist(index.pieces))

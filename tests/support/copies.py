@@ -17,8 +17,8 @@ import av
 import numpy as np
 
 from relay.evidence.chain import ChainWriter
-from relay.evidence.lipsync import Shift, sound_shifts
-from relay.evidence.records import ClockMap, Link, Reason, SyncSource
+from relay.evidence.lipsync import Moves, Shift, moves_of
+from relay.evidence.records import ClockMap, Correction, Link, Point, Reason, SyncSource, TrackKind
 from relay.evidence.samples import track_parts
 from relay.evidence.seal import encrypt_fragment, sha256
 from relay.record.cut import Fragment, InitParameters, Placed
@@ -69,13 +69,31 @@ def length_prefixed(unit: bytes) -> bytes:
     return b"".join(len(nal).to_bytes(4, "big") + nal for nal in annexb_units(unit) if nal[0] & 31 != 6)
 
 
+def _point(kind: TrackKind, seconds: int, moved_ms: int) -> Point:
+    track, source = (1 if kind is TrackKind.VIDEO else 2), SyncSource.ARRIVAL
+    return Point(track, source, seconds * kind.clock_rate, moved_ms * 1_000_000, gradual=seconds > 0)
+
+
+DRIFTED = (
+    *(_point(TrackKind.VIDEO, 0, 0), _point(TrackKind.VIDEO, 4, 400)),
+    *(_point(TrackKind.AUDIO, 0, 0), _point(TrackKind.AUDIO, 2, -200)),
+)
+
+
 @lru_cache
 def recording(
-    *, late_sound_ms: int = 0, other_sets: bool = False, silent: bool = False, second_number: bool = False, told: bool = True
+    *,
+    late_sound_ms: int = 0,
+    other_sets: bool = False,
+    silent: bool = False,
+    drifted: bool = False,
+    second_number: bool = False,
+    told: bool = True,
 ) -> Built:
     """Seal four seconds in two segments.
 
     `late_sound_ms`: the camera's reports say that sound belongs so much later (from 1.2 s on: 100 ms more).
+    `drifted`: a correction says that pictures ran a tenth too fast, and sound a tenth too slow for two seconds.
     `other_sets`: the second segment has another resolution; its parameter sets are in its pictures too.
     `second_number`: its pictures have sets of another number, which its init segment lists before those of the first.
     `told`: these are in its first picture, too.
@@ -118,6 +136,7 @@ def recording(
             ClockMap(2, SyncSource.SENDER_REPORT, T0 + number * 400_000_000 + offset, 0, number * PACKETS * 960, 0, 0),
         )
         _seal(built, writer, init, segment, number, plain, clocks if late_sound_ms and number in (1, 3) else ())
+    built.files["chain"] += writer.correction(Correction(DRIFTED)) if drifted else b""
     built.files["chain"] += writer.end(Reason.STOPPED, "op-1", T0 + 4 * SECOND)
     return built
 
@@ -164,13 +183,23 @@ def sealed_files(built: Built) -> list[bytes]:
 
 
 def derived_copy(
-    built: Built, *, moved: bool = True, of: Sequence[Link] | None = None, shifts: Sequence[Shift] | None = None
+    built: Built,
+    *,
+    moved: bool = True,
+    of: Sequence[Link] | None = None,
+    shifts: Sequence[Shift] | None = None,
+    moves: Moves | None = None,
 ) -> bytes:
     """Return the relay's own playable copy; `of`: the links whose clock records move the sound, if not its own."""
     out = io.BytesIO()
-    if shifts is None:
-        shifts = sound_shifts(built.links if of is None else of) if moved else ()
-    derive(iter([io.BytesIO(b"".join(sealed_files(built)))]), out, shifts, sound=True)
+    if shifts is not None:
+        moves = Moves(lips=tuple(shifts))
+    elif moves is None and moved:
+        bodies = [record.body for record in built.records()]
+        if of is not None:
+            bodies = [*of, *(body for body in bodies if not isinstance(body, Link))]
+        moves = moves_of(lambda: bodies)
+    derive(iter([io.BytesIO(b"".join(sealed_files(built)))]), out, moves or Moves(), sound=True)
     return out.getvalue()
 
 

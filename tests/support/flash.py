@@ -72,6 +72,8 @@ class Life:
     camera_clock: int = 0
     """The camera's wall clock minus true time."""
     loss: float = 0.0
+    pace: tuple[float, float] = (1.0, 1.0)
+    """How fast the RTP clocks of picture and sound run: 1.01 is 1 % too fast."""
     dtx: bool = False
     """Silence is not sent: 0.7 s and 1.3 s by turns."""
 
@@ -100,7 +102,7 @@ def arrivals(life: Life, seed: int, numbers: list[int]) -> list[Arrival]:
         delay = life.late[track] + chance.randrange(15 * MS)
         for place, payload in enumerate(payloads):
             marker = track == 0 and place == len(payloads) - 1
-            timestamp = life.first_rtp[track] + unit.pts
+            timestamp = (life.first_rtp[track] + round(unit.pts * life.pace[track])) & 0xFFFFFFFF
             packet = rtp((102, 111)[track], numbers[track], timestamp, life.ssrcs[track], marker, payload)
             numbers[track] += 1
             if chance.random() >= life.loss:
@@ -119,7 +121,7 @@ def _reports(life: Life) -> Iterator[Arrival]:
     for second in range(life.start, life.end - 1):
         at = second * NS + 1_500 * MS
         for track, rate in enumerate((90_000, _RATE)):
-            stamp = (life.first_rtp[track] + at * rate // NS) & 0xFFFFFFFF
+            stamp = (life.first_rtp[track] + round(at * life.pace[track]) * rate // NS) & 0xFFFFFFFF
             yield Arrival(at + 30 * MS, None, (life.ssrcs[track], EPOCH + at + life.camera_clock, stamp))
 
 

@@ -182,7 +182,7 @@ async def test_the_maker_of_the_copy_is_given_sound_only_where_there_is_some(hou
     export = await exports.request(COMMANDER, recording, await _wanted(house, recording))
     with zipfile.ZipFile(io.BytesIO(await _deliver(exports, export))) as archive:
         told = archive.read(f"{recording}/derived/playable.mp4")
-    assert told.startswith(b"['--sound-shifts=', ")
+    assert told.startswith(b"['--picture-drift=', '--sound-drift=', '--sound-shifts=', ")
     assert b"'--sound'" not in told
 
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from relay.archive.hls import move_sound, runs
-from relay.evidence.lipsync import Shift
+from relay.archive.hls import runs
+from relay.archive.moved import move_tracks
+from relay.evidence.lipsync import Moves, Shift
 from relay.evidence.records import Link, TrackKind
 from relay.evidence.samples import track_parts
 from tests.support.recordings import AUDIO, VIDEO, Samples, build, fragment, init_segment
@@ -26,7 +27,7 @@ def _first(data: bytes) -> dict[TrackKind, int]:
 
 def test_fragment_of_a_recording_without_reports_is_sent_as_it_was_sealed() -> None:
     data, link = _fragment()
-    assert move_sound(data, link, ()) is data
+    assert move_tracks(data, link, Moves()) is data
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_fragment_of_a_recording_without_reports_is_sent_as_it_was_sealed() -> N
 )
 def test_only_where_the_tracks_begin_is_changed(shifts: tuple[Shift, ...], picture: int, sound: int) -> None:
     data, link = _fragment()
-    moved = move_sound(data, link, shifts)
+    moved = move_tracks(data, link, Moves(lips=shifts))
     assert _first(moved) == {TrackKind.VIDEO: 180_000 + picture, TrackKind.AUDIO: 96_000 + sound}
     assert [part.digest for part in track_parts(init_segment(), moved)] == [part.digest for part in link.tracks]
     assert sum(old != new for old, new in zip(data, moved, strict=True)) <= 16

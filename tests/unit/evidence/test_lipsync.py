@@ -4,8 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.evidence.lipsync import MAX_OFFSET_NS, MAX_SHIFTS, MIN_CHANGE_NS, Shift, offset_at, sound_shifts
-from relay.evidence.records import ClockMap, Link, SyncSource, TrackKind, TrackPart
+from relay.evidence.lipsync import (
+    MAX_OFFSET_NS,
+    MAX_SHIFTS,
+    MIN_CHANGE_NS,
+    Moves,
+    Shift,
+    moves_of,
+    offset_at,
+    sound_shifts,
+    thinned,
+)
+from relay.evidence.records import ClockMap, Correction, Link, Point, SyncSource, TrackKind, TrackPart
 
 NS = 1_000_000_000
 MS = 1_000_000
@@ -141,3 +151,51 @@ def test_each_anchor_is_played_by_its_own_true_offset(anchors: list[tuple[int, i
     for offset, later in anchors:
         assert all(offset_at(shifts, STEP * number) == offset for number in range(first, first + later + 2))
         first += later + 2
+
+
+def correction(*points: tuple[int, float, int, bool]) -> Correction:
+    """Points as (track, seconds, milliseconds, gradual)."""
+    return Correction(
+        tuple(
+            Point(track, SyncSource.ARRIVAL, round(seconds * (90_000 if track == VIDEO else 48_000)), moved * MS, gradual)
+            for track, seconds, moved, gradual in points
+        )
+    )
+
+
+def moves(*bodies: Link | Correction) -> Moves:
+    return moves_of(lambda: bodies)
+
+
+def test_a_correction_moves_its_track_evenly_between_two_points() -> None:
+    found = moves(link(0), link(1), correction((VIDEO, 0, 0, False), (VIDEO, 10, 500, True)))
+    seen = [found.at(TrackKind.VIDEO, seconds * 90_000) // MS for seconds in (0, 5, 10, 20)]
+    assert seen == [0, 250, 500, 500]
+    assert found.at(TrackKind.AUDIO, 240_000) == 0
+
+
+def test_a_later_point_takes_away_those_at_its_time_and_after_it() -> None:
+    found = moves(link(0), correction((VIDEO, 0, 0, False), (VIDEO, 10, 500, True)), correction((VIDEO, 4, 80, False)))
+    assert [found.at(TrackKind.VIDEO, seconds * 90_000) // MS for seconds in (2, 4, 12)] == [0, 80, 80]
+
+
+def test_a_point_of_a_track_without_media_is_ignored() -> None:
+    assert moves(link(0), correction((7, 0, 90, False))) == Moves()
+
+
+def test_reports_lay_sound_beside_a_picture_that_was_corrected() -> None:
+    """Stamps of the picture run 20 % fast: its report says 5 s where 6 s were decoded.  Corrected, nothing is left to move."""
+    reports = (report(VIDEO, 6.0, late_ns=-NS), report(AUDIO, 5.0))
+    found = moves(link(0, *ANCHORS), link(1, *reports), correction((VIDEO, 0, 0, False), (VIDEO, 6, -1000, True)))
+    assert found.lips == ()
+    assert moves(link(0, *ANCHORS), link(1, *reports)).lips[0].offset_ns == NS
+
+
+def test_a_straight_line_of_points_is_thinned_to_its_ends() -> None:
+    line = [Shift(0, 0), *(Shift(n * 1000, n * 10 * MS, gradual=True) for n in range(1, 90))]
+    bent = [*line, *(Shift(90_000 + n * 1000, 890 * MS, gradual=True) for n in range(5))]
+    assert thinned(line, MS) == [line[0], line[-1]]
+    assert len(thinned(bent, MS)) <= 4
+    kept = thinned(bent, MS)
+    assert all(abs(offset_at(kept, shift.since) - shift.offset_ns) <= MS for shift in bent)
+    assert thinned([], MS) == []
