@@ -21,6 +21,7 @@ from relay.protocol import camera as live_camera
 from relay.protocol import page as live_page
 from relay.protocol import wire
 from relay.rtp import h264, header, opus, rtcp
+from relay.rtp.picture_ends import PictureEnds, Relation
 from relay.transport import dtls, sdp, srtp, srtp_keys, stun
 from tests.fuzz import handshake, live_socket, port, recording
 from tests.support.clients import CLIENT_IDENTITY, Client, binding_request, still_port
@@ -67,6 +68,12 @@ def fuzz_h264(data: bytes) -> None:
     for parse in (h264.units, h264.inspect, h264.parse_sps, h264.is_b_slice):
         with contextlib.suppress(TheirError):
             parse(data)
+    ends = PictureEnds()
+    for unit in h264.split(data):
+        ends.learn(unit)
+        assert ends.relation(unit, data) in Relation
+        with contextlib.suppress(TheirError):
+            ends.continues(unit, data)
 
 
 def fuzz_opus(data: bytes) -> None:
