@@ -39,6 +39,7 @@ class Inspection:
         "_is_in_order",
         "_key_timestamp",
         "_keyframes",
+        "_on_joined",
         "_on_torn",
         "_slice_timestamp",
         "droppable",
@@ -57,8 +58,13 @@ class Inspection:
         sets: ParameterSets,
         ends: PictureEnds,
         on_torn: Callable[[MediaPacket], None],
+        on_joined: Callable[[MediaPacket], None],
     ) -> None:
-        """`on_torn`: called with a slice in the middle of a picture under a new timestamp, before it is taken."""
+        """Both are called with a packet before it is taken.
+
+        `on_torn`: with a slice in the middle of a picture under a new timestamp.  `on_joined`: with start codes inside a unit.
+        """
+        self._on_joined = on_joined
         self.first_slice: MediaPacket | None = None
         """The packet in which the newest picture's first slice begins."""
         self._ends = ends
@@ -87,6 +93,8 @@ class Inspection:
             self.reordered_at = now
 
     def _inspect_units(self, media: MediaPacket, now: float) -> None:
+        if h264.START_CODE in media.payload:
+            self._on_joined(media)
         try:
             found = h264.inspect(media.payload)
         except TheirError:

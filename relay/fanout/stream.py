@@ -7,13 +7,15 @@ A datagram passes through this file on its way to the viewers.  What lies beside
 repair (`repair`), keyframe requests (`keyframes`), the map of RTP time to our clock (`clocks`).
 """
 
-from bisect import bisect_right, insort
+from bisect import insort
 from collections.abc import Callable
 from operator import attrgetter
 
 from relay.base.serials import unwrap
+from relay.fanout.cached_packets import PACKET_BYTES, CachedPackets
 from relay.fanout.clocks import CameraClock, TrackClock
-from relay.fanout.inspection import Inspection, sets_in
+from relay.fanout.inspection import Inspection
+from relay.fanout.joined import JoinedUnits
 from relay.fanout.keyframes import KeyframeFeedback, KeyframeRequester
 from relay.fanout.markers import Markers
 from relay.fanout.repair import RepairSchedule
@@ -35,12 +37,8 @@ MAX_GAP = 1000
 """A jump further than this (either way) is a restart of the sender, not a loss (RFC 3550 A.1, MAX_DROPOUT)."""
 MAX_CACHE_BYTES = 5 << 19
 MAX_CACHE_SECONDS = 4.0
-MAX_HEAD = 8
-"""Packets that are kept of a picture before it is known to be an IDR."""
 TAIL = 8
 """Packets that are looked at for the last slice of a picture."""
-PACKET_BYTES = 250
-"""Bytes that a packet costs beside its payload: a stream of tiny packets must not fill more memory than one of large ones."""
 _index = attrgetter("index")
 
 
@@ -164,6 +162,14 @@ class Inbound:
         self.reception.restarted()
         return self.high + 1
 
+    def leave_room(self, now: float) -> int:
+        """Give the newest packet the next index, so that another may go before it; returns it.  What is missing is given up."""
+        if self.repair.missing:
+            self.repair.restarted(now)
+        self.high += 1
+        self._base += 1
+        return self.high
+
     def report(self, ssrc: int, last_sr: int, delay: int) -> ReportBlock:
         """Return the report block since the last call; `last_sr` and `delay` as RFC 3550 §6.4.1 wants them."""
         highest = self.high & 0xFFFF0000 | self._last_sequence
@@ -178,19 +184,8 @@ class Inbound:
         return 0 if self._next is None else self._next - 1 & 0xFFFF
 
 
-class KeyframeCache:
-    """The packets of one video stream since its last IDR, in order, without duplicates."""
-
-    def __init__(self, sets: ParameterSets | None = None) -> None:
-        """`sets`: those in force in the stream; its owner keeps them up to date."""
-        self._sets = ParameterSets() if sets is None else sets
-        self._needed: tuple[bytes, ...] = ()
-        """Those that were in force when the IDR came."""
-        self.packets: list[MediaPacket] = []
-        """In order of their indices; before the first IDR the first few of the newest picture, and its last one."""
-        self._bytes = 0
-        self._start: int | None = None
-        self._overruns = 0
+class KeyframeCache(CachedPackets):
+    """The packets of one video stream since its last IDR."""
 
     def add(self, media: MediaPacket) -> None:
         """Take a packet that `Inbound` accepted."""
@@ -203,62 +198,6 @@ class KeyframeCache:
         if self._bytes > MAX_CACHE_BYTES or media.arrival - self.packets[0].arrival > MAX_CACHE_SECONDS:
             self.clear()
             self._overruns += 1
-
-    def take_overruns(self) -> int:
-        """Return how often the cache was dropped since the last call."""
-        overruns, self._overruns = self._overruns, 0
-        return overruns
-
-    def replay(self) -> list[MediaPacket]:
-        """Return what a new viewer needs before the live packets; empty where there is no IDR to start from.
-
-        Parameter sets that the camera sent before, or in its offer only, go first, each in a packet of its own.
-        """
-        if self._start is None:
-            return []
-        carried = {unit for media in self.packets if media.timestamp == self._start for unit in sets_in(media.payload)}
-        missing = [unit for unit in self._needed if unit not in carried]
-        first = self.packets[0]
-        index = first.index - len(missing)
-        ahead = [MediaPacket(index + at, self._start, False, unit, first.arrival, idr=True) for at, unit in enumerate(missing)]
-        return ahead + self.packets
-
-    def behind(self, media: MediaPacket) -> MediaPacket | None:
-        """Return the packet behind one, None where it is not there."""
-        at = bisect_right(self.packets, media.index, key=_index)
-        found = self.packets[at] if at < len(self.packets) else None
-        return found if found is not None and found.index == media.index + 1 else None
-
-    def clear(self) -> None:
-        """Forget everything; the next IDR begins a new cache."""
-        self.packets = []
-        self._bytes = 0
-        self._start = None
-
-    @property
-    def ready(self) -> bool:
-        """Whether a viewer can start now."""
-        return self._start is not None
-
-    def _is_newer(self, media: MediaPacket) -> bool:
-        return not self.packets or media.index > self.packets[0].index
-
-    def _begin(self, media: MediaPacket) -> None:
-        """Start again at the first packet of this access unit: delimiter and SEI may have come before the SPS."""
-        same = [packet for packet in self.packets if packet.timestamp == media.timestamp]
-        self.packets = same
-        self._bytes = sum(len(packet.payload) + PACKET_BYTES for packet in same)
-        self._start = media.timestamp
-        self._needed = self._sets.units
-
-    def _remember_head(self, media: MediaPacket) -> None:
-        """Without an IDR keep the current access unit only, whose next packet may turn out to be one."""
-        if self.packets and self.packets[-1].timestamp != media.timestamp:
-            self.packets.clear()
-        if len(self.packets) >= MAX_HEAD:
-            self.packets.pop()
-        self.packets.append(media)
-        self._bytes = 0
 
     def _insert(self, media: MediaPacket) -> None:
         packets = self.packets
@@ -283,13 +222,15 @@ class Pictures(Inspection):
         sets: ParameterSets,
         ends: PictureEnds,
         on_torn: Callable[[MediaPacket], None],
+        on_joined: Callable[[MediaPacket], None],
         on_doubt: Callable[[MediaPacket, MediaPacket], None],
     ) -> None:
-        """`on_torn`: see `Inspection`.  `on_doubt`: called with the newest packet and the next one, where a unit begins and
+        """`on_torn`, `on_joined`: see `Inspection`.
 
-        the marker of the newest says otherwise than their timestamps.  Both before the packet is taken.
+        `on_doubt`: called with the newest packet and the next one before it is taken, where a unit begins and the marker of the
+        newest says otherwise than their timestamps.
         """
-        super().__init__(keyframes, sets, ends, on_torn)
+        super().__init__(keyframes, sets, ends, on_torn, on_joined)
         self._cache = cache
         self._on_doubt = on_doubt
 
@@ -358,8 +299,11 @@ class Stream:
         self.markers = Markers()
         for unit in sets.units:
             self.markers.ends.learn(unit)
-        self.pictures = Pictures(self.cache, self.keyframes, sets, self.markers.ends, self._tear, self._doubt)
-        self._inspect = self.pictures.inspect
+        ends = self.markers.ends
+        self.pictures = Pictures(self.cache, self.keyframes, sets, ends, self._tear, self._join, self._doubt)
+        self._joined = JoinedUnits(sets, ends)
+        self._look = self._inspect = self.pictures.inspect
+        """`_look` is the last step of `_inspect`, which may part units before."""
         self.pending: list[MediaPacket] = []
         self.octets = 0
         self.frames = 0
@@ -395,6 +339,28 @@ class Stream:
             self._overrun += 1
         return True
 
+    def _join(self, media: MediaPacket) -> None:
+        """The camera sends several units as one: from this packet on every one is looked at."""
+        if self._inspect != self._part:
+            self._inspect = self._part
+            self._part_units(media, media.arrival)
+
+    def _part(self, media: MediaPacket, now: float) -> None:
+        self._part_units(media, now)
+        self._look(media, now)
+
+    def _part_units(self, media: MediaPacket, now: float) -> None:
+        """Part the units of a packet; those before the last one get packets of their own before it."""
+        if media.index < self.inbound.high:
+            self._joined.part_late(media, self.cache.before(media))
+            return
+        for payload in self._joined.part(media):
+            ahead = MediaPacket(media.index, media.timestamp, False, payload, now)
+            media.index = self.inbound.leave_room(now)
+            self._look(ahead, now)
+            if len(self.pending) < MAX_PENDING:
+                self.pending.append(ahead)
+
     def _doubt(self, newest: MediaPacket, media: MediaPacket) -> None:
         """Find out whether the stream sets its markers wrong."""
         if media.index == self.inbound.high > newest.index and not self.markers.are_wrong:
@@ -413,7 +379,9 @@ class Stream:
 
     def _mistrust(self, media: MediaPacket) -> None:
         """From this packet on every one is looked at, and the newest is held back."""
-        self._inspect = self._put_right
+        self._look = self._put_right
+        if self._inspect != self._part:
+            self._inspect = self._look
         self.frames += self.markers.decide(media)
 
     def _put_right(self, media: MediaPacket, now: float) -> None:
