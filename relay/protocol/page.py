@@ -106,7 +106,7 @@ class CameraState(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be set otherwise on the camera; more words may come.  `b_frames`: live pictures may stutter, because
     they come in another order than they are shown; the recording is whole.  Turn B-frames off in the encoder.
     `sound_declined`: the camera offered sound that the relay cannot take, and nothing of it is recorded.  Set its sound to
-    Opus, and its lines into one BUNDLE group."""
+    Opus."""
 
 
 class Cameras(Message, frozen=True, tag="cameras"):

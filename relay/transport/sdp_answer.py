@@ -10,12 +10,13 @@ rids, formats, known parameters.
 """
 
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 from relay.transport.sdp_codecs import URIS, cname_of, extensions_of, rids_of, rtpmap_of, ssrcs_of
 from relay.transport.sdp_fmtp import repeated
-from relay.transport.sdp_lines import Choice, Wanted, choose_lines
+from relay.transport.sdp_lines import Choice, Wanted, choose_lines, is_srtp
 from relay.transport.sdp_offer import MAX_BYTES, MediaOffer, Offer, is_visible, parse_offer
 from relay.transport.sdp_types import (
     Codec,
@@ -43,31 +44,39 @@ _SHORT_MID: Final = 16
 _CAMERA: Final = Wanted(("sendonly", "sendrecv"), 1, _FROM_CAMERA)
 
 
-def answer_publisher(offer: str, local: Local, *, sound: bool = True) -> PublisherAnswer:
+def answer_publisher(
+    offer: str, local: Local, *, sound: bool = True, more: Callable[[], Local] | None = None
+) -> PublisherAnswer:
     """Answer a camera; without `sound` its audio m-line is answered inactive, and is no part of what was agreed.
 
     The first video line that can be served is taken, and the first such audio line of its transport; others are declined.
-    Raises `TheirError`: INVALID (cannot be read, or breaks WebRTC's rules), TOO_LARGE, NOT_ACCEPTABLE; the detail names what
-    the relay needs and the offer lacks.
+    `more` makes credentials for the sound of a camera that does not bundle it; without `more` such sound is declined.  Raises
+    `TheirError`: INVALID (cannot be read, or breaks WebRTC's rules), TOO_LARGE, NOT_ACCEPTABLE; the detail names what the relay
+    needs and the offer lacks.
     """
     parsed = parse_offer(offer)
-    choice = choose_lines(parsed, _CAMERA)
-    taken = {media: _media_in(media, codec) for media, codec in choice.taken.items()}
+    choice = choose_lines(parsed, _CAMERA if more is None or not sound else replace(_CAMERA, sound_apart=True))
+    taken = {media: (_media_in(media, codec), local, choice.remote) for media, codec in choice.taken.items()}
+    apart = choice.apart
+    sound_apart = (more(), apart.remote) if more is not None and apart is not None else None
+    if apart is not None and sound_apart is not None:
+        taken[apart.media] = (_media_in(apart.media, apart.codec), *sound_apart)
     lines = _session(local, parsed, choice)
     for media in parsed.media:
-        entry = taken.get(media)
-        if entry is None:
+        if media not in taken:
             lines += _not_taken(media, local, choice)
             continue
-        lines += _transport(media, local, choice.remote, entry.codec)
+        entry, ours, theirs = taken[media]
+        lines += _transport(media, ours, theirs, entry.codec)
         # Inactive rather than refused with port 0: the bundle's transport may hang on this very m-line.
         is_muted = entry.kind == "audio" and not sound
         lines += ["a=inactive", *_codec_lines(entry.codec)] if is_muted else _received(entry)
-    video = next(entry for entry in taken.values() if entry.kind == "video")
-    audio = next((entry for entry in taken.values() if entry.kind == "audio" and sound), None)
+    entries = [entry for entry, *_ in taken.values()]
+    video = next(entry for entry in entries if entry.kind == "video")
+    audio = next((entry for entry in entries if entry.kind == "audio" and sound), None)
     has_other_sound = any(media.kind == "audio" and _would_send(media) for media in choice.reasons)
     is_sound_declined = sound and audio is None and has_other_sound
-    return PublisherAnswer(_text(lines), choice.remote, video, audio, choice.declined, is_sound_declined)
+    return PublisherAnswer(_text(lines), choice.remote, video, audio, choice.declined, is_sound_declined, sound_apart)
 
 
 def _would_send(media: MediaOffer) -> bool:
@@ -188,7 +197,8 @@ def _is_kept(media: MediaOffer, choice: Choice) -> bool:
     their own, and Chromium under the policy max-bundle cannot apply such an answer.
     """
     is_first = choice.has_group and media is choice.group[0] and media not in choice.taken
-    return bool(is_first and media.kind in ("video", "audio") and not media.is_disabled and media.payload_types)
+    can_stay = media.kind in ("video", "audio") and is_srtp(media) and not media.is_disabled
+    return bool(is_first and can_stay and media.payload_types)
 
 
 def _not_taken(media: MediaOffer, local: Local, choice: Choice) -> list[str]:
@@ -197,9 +207,16 @@ def _not_taken(media: MediaOffer, local: Local, choice: Choice) -> list[str]:
         payload_type = media.payload_types[0]
         lines = [*_transport_lines(media, local, choice.remote, str(payload_type)), "a=inactive"]
         return [*lines, *rtpmap_of(media, payload_type)]
-    form = media.formats[0] if is_visible(media.formats[0], 64) else "0"
     # aiortc wants credentials on every line, also on one that is declined.
-    return [*_transport_lines(media, local, choice.remote, form, port=0), "a=inactive"]
+    return [*_transport_lines(media, local, choice.remote, _first_format(media), port=0), "a=inactive"]
+
+
+def _first_format(media: MediaOffer) -> str:
+    """One format, which an answer needs on a declined line too; those of RTP are numbers."""
+    if media.payload_types:
+        return str(media.payload_types[0])
+    is_name = media.kind not in ("video", "audio") and is_visible(media.formats[0], 64)
+    return media.formats[0] if is_name else "0"
 
 
 def _transport(media: MediaOffer, local: Local, remote: Remote, codec: Codec) -> list[str]:

@@ -5,14 +5,16 @@ Owns: that choice, and the reasons that refusals name.  Must never know: answers
 A line that is not wanted is declined, and the others are served.  An offer is refused only where it has no video line that we
 can serve, or where its transport lacks what we need.
 
-Without BUNDLE each line has a transport of its own.  The first video line that we can serve decides which transport is ours;
-lines of other transports are declined.
+Without BUNDLE each line has a transport of its own (bundle policy none).  The first video line that we can serve decides which
+transport is ours.  One sound line may have another one, where its role wants that; lines of other transports are declined.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from relay.base.errors import TheirError
 from relay.transport.sdp_codecs import NEEDED, choose_codec, offered_names
 from relay.transport.sdp_offer import MAX_BYTES, MediaOffer, Offer, invalid, is_visible, not_acceptable
 from relay.transport.sdp_remote import lacks_mux, remote_of
@@ -25,6 +27,11 @@ _PROTOCOLS: Final = frozenset(
 """RFC 8829 §5.1.2: all of these mean DTLS-SRTP where there is a fingerprint."""
 
 
+def is_srtp(media: MediaOffer) -> bool:
+    """Whether the line's protocol means DTLS-SRTP."""
+    return media.protocol in _PROTOCOLS
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What one role wants of an offer.  `feedback` and `first_choice`: see `choose_codec`."""
@@ -34,6 +41,17 @@ class Wanted:
     """How many video lines are taken."""
     feedback: frozenset[str]
     first_choice: str = ""
+    sound_apart: bool = False
+    """Whether a sound line is taken that has a transport of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """A sound line that is not bundled with the picture, and its own transport."""
+
+    media: MediaOffer
+    codec: Codec
+    remote: Remote
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +67,7 @@ class Choice:
     group: tuple[MediaOffer, ...]
     has_group: bool
     reasons: dict[MediaOffer, str]
+    apart: Apart | None = None
 
     def of_kind(self, kind: str) -> list[MediaOffer]:
         """Return the lines taken of one kind."""
@@ -77,12 +96,30 @@ def choose_lines(offer: Offer, wanted: Wanted) -> Choice:
     first = next((media for media in usable if media.kind == "video"), None)
     if first is None:
         raise not_acceptable(_without_video(reasons))
-    _check_mids(list(usable))
+    _check_mids(offer, usable)
     group = offer.bundle_of(first)
     taken = dict(_within(usable, group, wanted.videos, reasons.__setitem__))
+    has_sound = any(media.kind == "audio" for media in taken)
+    apart = _sound_apart(offer, usable, group, taken[first]) if wanted.sound_apart and not has_sound else None
+    if apart is not None:
+        del reasons[apart.media]
     lines = [media for media in group if media in taken] + [media for media in group if media not in taken]
     order = {media: reasons[media] for media in offer.media if media in reasons}
-    return Choice(remote_of(offer.session, lines), taken, group, any(first.mid in each for each in offer.bundles), order)
+    has_group = any(first.mid in each for each in offer.bundles)
+    return Choice(remote_of(offer.session, lines), taken, group, has_group, order, apart)
+
+
+def _sound_apart(offer: Offer, usable: dict[MediaOffer, Codec], group: tuple[MediaOffer, ...], picture: Codec) -> Apart | None:
+    """Return the first sound line outside the picture's transport that has one itself.
+
+    Its payload type must not be one of the picture's, because packets are told apart by that.
+    """
+    for media, codec in usable.items():
+        its_own = codec.payload_type not in (picture.payload_type, picture.rtx_payload_type)
+        if media.kind == "audio" and media not in group and its_own:
+            with contextlib.suppress(TheirError):
+                return Apart(media, codec, remote_of(offer.session, offer.bundle_of(media)))
+    return None
 
 
 def _within(
@@ -93,7 +130,7 @@ def _within(
     taken = []
     for media, codec in usable.items():
         if media not in group:
-            decline(media, "is not in the BUNDLE group of the picture: the relay has one transport for all")
+            decline(media, "is not in the BUNDLE group of the picture")
         elif left[media.kind] == 0:
             decline(media, f"is one {media.kind} more than the relay takes")
         else:
@@ -119,7 +156,7 @@ def _lack(offer: Offer, media: MediaOffer, wanted: Wanted) -> str:
         return "is disabled (port 0)"
     if media.direction not in wanted.directions:
         return f"is {media.direction}; needed: {' or '.join(wanted.directions)}"
-    if media.protocol.upper() not in _PROTOCOLS:
+    if not is_srtp(media):
         return f"is over {media.protocol}; needed: UDP/TLS/RTP/SAVPF"
     if media.mid and not is_visible(media.mid, MAX_BYTES):
         return "has a mid that is not of visible ASCII characters"
@@ -128,9 +165,10 @@ def _lack(offer: Offer, media: MediaOffer, wanted: Wanted) -> str:
     return ""
 
 
-def _check_mids(usable: list[MediaOffer]) -> None:
-    mids = [media.mid for media in usable if media.mid]
-    if len(set(mids)) != len(mids):
+def _check_mids(offer: Offer, usable: Iterable[MediaOffer]) -> None:
+    """No other line, wanted or not, may have the mid of a line that can be taken."""
+    mids = [media.mid for media in offer.media if media.mid]
+    if any(mids.count(media.mid) > 1 for media in usable):
         raise invalid("two m-lines have the same mid")
 
 

@@ -110,7 +110,8 @@ class MediaOut:
 class PublisherAnswer:
     """Answer to a camera (WHIP).  `declined`: a sentence for each m-line that was not taken, for people.
 
-    `is_sound_declined`: whether the camera would send sound, and none was taken although it was wanted.
+    `is_sound_declined`: whether the camera would send sound, and none was taken although it was wanted.  `sound_apart`: both
+    sides' transport of the sound, where it is not bundled with the picture.
     """
 
     text: str
@@ -119,6 +120,7 @@ class PublisherAnswer:
     audio: MediaIn | None
     declined: tuple[str, ...] = ()
     is_sound_declined: bool = False
+    sound_apart: tuple[Local, Remote] | None = None
 
 
 @dataclass(frozen=True, slots=True)

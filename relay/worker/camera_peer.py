@@ -104,6 +104,9 @@ def _tap_close(recording: str, state: SourceState, at: float | None, *, shutdown
 class CameraPeer:
     """The transport's handler of one camera."""
 
+    sound_peer: Peer | None = None
+    """The transport of its sound, where it has one of its own; its loss costs the sound, and not the session."""
+
     def __init__(
         self,
         request: PublishOpen,
@@ -220,6 +223,8 @@ class CameraPeer:
 
     def on_closed(self, peer: Peer, reason: str, now: float) -> None:
         """The camera is gone.  After a goodbye its session waits for DELETE or another offer; then it has stopped."""
+        if peer is self.sound_peer:
+            return
         if not peer.said_goodbye:
             self.finish("lost", reason)
             return
@@ -254,6 +259,8 @@ class CameraPeer:
         if self.state in ("lost", "ended"):
             return
         self.state = state
+        if self.sound_peer is not None:
+            self.sound_peer.close(reason)
         if self.feed is not None:
             self._note_drops(self._clock.monotonic())
             self._tap.close(self.feed, _tap_close(self.feed.recording, state, self.closed_at, shutdown=shutdown))
@@ -292,6 +299,8 @@ class CameraPeer:
         if peer is not None and peer.connected and not peer.closed:
             for compound in self.source.poll(now):
                 peer.send_rtcp(compound, now)
+                if self.sound_peer is not None:
+                    self.sound_peer.send_rtcp(compound, now)
 
     # --- layers and the tap --------------------------------------------------------------------------------------------
 
@@ -319,7 +328,8 @@ class CameraPeer:
 
     def _note_drops(self, now: float) -> None:
         """Tell the tap how many packets were dropped before it since the last call: their gap is of the relay's making."""
-        drops = self._not_tapped + self.source.paced + (self.peer.paced if self.peer is not None else 0)
+        paced = sum(peer.paced for peer in (self.peer, self.sound_peer) if peer is not None)
+        drops = self._not_tapped + self.source.paced + paced
         if drops != self._drops and self.feed is not None:
             self._tap.note_drops(self.feed, drops - self._drops, int(self._drops_noted_at * 1e9), int(now * 1e9))
         self._drops, self._drops_noted_at = drops, now

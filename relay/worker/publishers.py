@@ -69,7 +69,8 @@ class Publishers:
     def open(self, message: m.PublishOpen) -> m.Message:
         """Answer a camera's offer and expect it; a session that the camera had is lost."""
         local = self._port.new_local(message.hosts)
-        answer = answer_publisher(message.offer, local, sound=message.sound)
+        more = partial(self._port.new_local, message.hosts)
+        answer = answer_publisher(message.offer, local, sound=message.sound, more=more)
         for line in answer.declined:
             logger.info("camera %s: declined of its offer: %s", message.camera, line)
         previous = self.by_camera.get(message.camera)
@@ -78,6 +79,8 @@ class Publishers:
         camera = CameraPeer(message, answer, self._clock, self._counters, self._tap, self._events, self._max_bitrate)
         now = self._clock.monotonic()
         camera.peer = self._port.add(local, answer.remote, camera, now, message.silence_after)
+        if answer.sound_apart is not None:
+            camera.sound_peer = self._port.add(*answer.sound_apart, camera, now, message.silence_after)
         self.by_camera[message.camera] = camera
         self._on_changed(camera, "")
         return m.Answer(answer.text, local.ufrag, 0, answer.audio is not None)

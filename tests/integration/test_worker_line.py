@@ -238,6 +238,20 @@ async def test_a_stream_with_b_frames_is_shown_and_recorded_and_its_operator_war
     assert "camera cam" in warned[0]
 
 
+async def test_a_camera_that_bundles_nothing_is_recorded_with_its_sound(line: Line) -> None:
+    def payload_types() -> set[int]:
+        return {packet[1] & 127 for message in line.recorder.of(m.TapPackets) for _, packet in message.packets}
+
+    async with camera(line, "cam", FILM, sound=True, bundled=False):
+        await until(lambda: len(payload_types()) == 2)
+        held = line.worker.publishers.by_camera["cam"]
+        assert held.sound_peer is not None
+        assert held.sound_peer.ice.selected != held.peer.ice.selected if held.peer is not None else False
+    await until(lambda: line.of(m.PublisherState)[-1].state == "frozen")
+    await line.ask(m.PeerClose("s-cam", m.PeerCloseReason.STOPPED_BY_CAMERA))
+    assert held.sound_peer.closed
+
+
 async def test_a_camera_that_closes_its_connection_has_stopped_if_nothing_follows(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import av
 import numpy as np
-from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamTrack
 
 from relay.base.clock import SystemClock
@@ -214,11 +214,12 @@ async def camera(
     sound: bool = False,
     records_sound: bool = True,
     network: Network | None = None,
+    bundled: bool = True,
     **changes: Any,
 ) -> AsyncIterator[LoopTrack]:
     """An aiortc camera that publishes encoded units; its hooks answer PLI."""
     webrtc.gather_only("127.0.0.1")
-    peer = webrtc.new_peer()
+    peer = webrtc.new_peer() if bundled else _unbundled_peer()
     track = LoopTrack("video", units, 1 / FPS, 90_000)
     track.peer = peer
     sender = _add(peer, track, "video", ("video/H264", "video/rtx"))
@@ -228,7 +229,9 @@ async def camera(
         _add(peer, LoopTrack("audio", [(packet, True) for packet in tone()], 0.02, 48_000), "audio", ("audio/opus",))
     await peer.setLocalDescription(await peer.createOffer())
     wire = webrtc.Wire(webrtc.ice_connection(peer), network or Network(), 7)
-    answer = await line.publish(name, peer.localDescription.sdp, sound=records_sound, **changes)
+    offer = peer.localDescription.sdp
+    offer = offer if bundled else "".join(each for each in offer.splitlines(keepends=True) if not each.startswith("a=group"))
+    answer = await line.publish(name, offer, sound=records_sound, **changes)
     await peer.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))
     await until(lambda: peer.connectionState in ("connected", "failed"))
     try:
@@ -236,6 +239,11 @@ async def camera(
     finally:
         await peer.close()
         wire.close()
+
+
+def _unbundled_peer() -> RTCPeerConnection:
+    """Return a peer with a transport for each of its lines."""
+    return RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_COMPAT))
 
 
 def _add(peer: RTCPeerConnection, track: LoopTrack, kind: str, wanted: tuple[str, ...]) -> RTCRtpSender:

@@ -246,6 +246,45 @@ def test_sound_that_a_camera_would_send_and_that_cannot_be_taken_is_told() -> No
     assert not sdp.answer_publisher(CAMERAS["g711_beside_h264"], LOCAL, sound=False).is_sound_declined
 
 
+OTHER = Local("other567", "q" * 32, LOCAL.fingerprint, LOCAL.candidates)
+
+
+@pytest.mark.parametrize("name", ["bundle_policy_none", "bundle_of_picture_only"])
+def test_sound_with_a_transport_of_its_own_gets_one_of_ours(name: str) -> None:
+    answer = sdp.answer_publisher(CAMERAS[name], LOCAL, more=lambda: OTHER)
+    assert answer.audio is not None
+    assert answer.declined == ()
+    assert answer.sound_apart is not None
+    local, remote = answer.sound_apart
+    assert (local, remote.ufrag == answer.remote.ufrag) == (OTHER, False)
+    parsed = {media.kind: media for media in SessionDescription.parse(answer.text).media}
+    assert {kind: media.ice.usernameFragment for kind, media in parsed.items() if media.ice} == {
+        "video": LOCAL.ufrag, "audio": OTHER.ufrag,
+    }  # fmt: skip
+    assert ("a=group:BUNDLE 1\r\n" in answer.text) is (name == "bundle_of_picture_only")
+
+
+def test_sound_apart_that_could_not_be_told_from_the_picture_or_has_no_transport_is_declined() -> None:
+    offer = CAMERAS["bundle_policy_none"]
+    for changed in (offer.replace("111", "96"), re.sub(r"a=fingerprint.*\r\n(?=.*\r\na=mid:audio1)", "", offer)):
+        assert changed != offer
+        answer = sdp.answer_publisher(changed, LOCAL, more=lambda: OTHER)
+        assert (answer.audio, answer.sound_apart, answer.is_sound_declined) == (None, None, True)
+
+
+def test_bundled_sound_needs_no_second_transport() -> None:
+    assert sdp.answer_publisher(HONEST["chromium_camera"], LOCAL, more=lambda: OTHER).sound_apart is None
+    assert sdp.answer_publisher(CAMERAS["bundle_policy_none"], LOCAL, sound=False, more=lambda: OTHER).sound_apart is None
+
+
+def test_a_line_that_is_not_wanted_may_not_have_the_mid_of_one_that_is() -> None:
+    for name in ("h265_line_beside_h264", "g711_beside_h264", "data_channel_first"):
+        for answer in (camera, viewer):
+            offer = CAMERAS[name].replace("a=mid:1", "a=mid:0")
+            text = offer if answer is camera else offer.replace("a=sendonly", "a=recvonly")
+            assert "two m-lines have the same mid" in refusal(text, answer)
+
+
 def test_where_there_is_no_group_none_is_answered() -> None:
     for name in ("one_line_without_bundle", "one_line_without_bundle_and_mid", "bundle_policy_none"):
         answer = camera(CAMERAS[name])
