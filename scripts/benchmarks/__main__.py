@@ -26,7 +26,7 @@ METHODS = {
     "glass": "glass to glass in Chromium, read from the burnt-in time code",
     "networks": "freezes and gaps on bad networks, before and behind the relay",
 }
-ALONE = ("flood", "verify", "check", "doors", "heads", "way")
+ALONE = ("flood", "verify", "check", "doors", "heads", "way", "addresses")
 """Methods with command lines of their own."""
 
 
