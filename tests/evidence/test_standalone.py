@@ -84,7 +84,7 @@ def plain(text: str) -> str:
 
 def run(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
     """Run as a stranger would: isolated, from a folder with nothing of the relay in it."""
-    return subprocess.run([sys.executable, "-I", *arguments], capture_output=True, text=True, cwd="/", timeout=60, input=given)
+    return subprocess.run([sys.executable, "-I", *arguments], capture_output=True, text=True, cwd="/", timeout=600, input=given)
 
 
 def test_as_a_process_it_verifies_a_zipped_export(verifier: Path, tmp_path: Path) -> None:
