@@ -23,7 +23,10 @@ def larger(seed: int) -> Habits:
     dice = random.Random(seed ^ 0x5EED)
     width, height = dice.choice(LARGE)
     seconds = 1.0 if width == 3840 else dice.choice([2.0, 4.0, 10.0]) if width < 1000 else 2.0
-    return replace(drawn(seed), width=width, height=height, seconds=seconds, crf=dice.choice([14, 23, 28]))
+    habits = drawn(seed)
+    mtu = habits.mtu if width < 1000 else 1200  # thousands of slices a picture are no camera's
+    crf = dice.choice([14, 23, 28] if width < 1000 else [28, 32, 36])
+    return replace(habits, width=width, height=height, seconds=seconds, crf=crf, mtu=mtu)
 
 
 async def one(seed: int, habits: Habits) -> list[str]:

@@ -135,9 +135,10 @@ async def feed(connection: Connection, recording: str, packets: list[Timed], *, 
     batch: list[tuple[int, bytes]] = []
     until = 0.02
     for timed in packets:
-        if timed.at >= until:
+        if timed.at >= until or len(batch) >= 256:
             connection.post(messages.TapPackets(recording, batch))
-            batch, until = [], timed.at + 0.02
+            await connection.drain()
+            batch, until = [], max(until, timed.at + 0.02)
             await asyncio.sleep(0.02 * realtime)
         batch.append((origin + int(timed.at * 1e9), timed.packet))
     connection.post(messages.TapPackets(recording, batch))
