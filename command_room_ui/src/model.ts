@@ -14,7 +14,9 @@ export type Role = (typeof ROLES)[number];
 export const SOURCE_STATES = ["offline", "idle", "connecting", "live", "frozen", "lost", "ended"] as const;
 export type SourceState = (typeof SOURCE_STATES)[number];
 
-export const REC_STATES = ["none", "waiting", "recording", "stalled", "full"] as const;
+export const REC_STATES = ["none", "waiting", "recording", "unrecorded", "stalled", "full"] as const;
+export const MEDIA_KINDS = ["video", "audio"] as const;
+export type MediaKind = (typeof MEDIA_KINDS)[number];
 export type RecState = (typeof REC_STATES)[number];
 
 export const STREAM_WARNINGS = ["b_frames", "sound_declined"] as const satisfies live.CameraState["warnings"];
@@ -66,6 +68,8 @@ export interface Camera {
   /** The shortest time that camera to relay took; null where the camera's clock is unknown. */
   readonly uplinkMs: number | null;
   readonly rec: RecState;
+  /** Tracks of which packets arrive and nothing is recorded. */
+  readonly unrecorded: readonly MediaKind[];
   readonly sealedAge: number | null;
   readonly battery: number | null;
   readonly viewers: number;
@@ -219,6 +223,7 @@ export function readCamera(value: unknown): Camera {
     clockUncertaintyMs: numberOr(from, "clock_uncertainty_ms", null),
     uplinkMs: numberOr(from, "uplink_ms", null),
     rec: oneOf(from, "rec", REC_STATES, "none"),
+    unrecorded: mediaKinds(raw(from, "unrecorded")),
     sealedAge: numberOr(from, "sealed_age", null),
     battery: numberOr(from, "battery", null),
     viewers: numberOr(from, "viewers", 0),
@@ -228,6 +233,11 @@ export function readCamera(value: unknown): Camera {
     revoked: moment(from, "revoked") !== null,
     endsAt: moment(from, "ends"),
   };
+}
+
+/** Read a list of kinds; an enrolment has none. */
+function mediaKinds(value: unknown): readonly MediaKind[] {
+  return Array.isArray(value) ? MEDIA_KINDS.filter((kind) => value.includes(kind)) : [];
 }
 
 export function readIntervention(value: unknown): Intervention {

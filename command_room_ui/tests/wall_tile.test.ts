@@ -87,6 +87,20 @@ describe("a tile", () => {
     expect(text).toContain("REC INTERROMPU");
   });
 
+  it("says what arrives and is not recorded in every size, and never REC and seal with it", async () => {
+    for (const large of [true, false]) {
+      const rec = { rec: "unrecorded" as const };
+      const picture = await shown({ ...LIVE, camera: camera("a", { ...rec, unrecorded: ["video"] }) }, large);
+      expect(picture).toContain("⚠ IMAGE NON ENREGISTRÉE");
+      expect(picture).not.toContain("◉");
+      expect(picture).not.toContain("scellé");
+      const sound = await shown({ ...LIVE, camera: camera("a", { ...rec, unrecorded: ["audio"] }) }, large);
+      expect(sound).toContain("⚠ SON NON ENREGISTRÉ");
+      const both = await shown({ ...LIVE, camera: camera("a", { ...rec, unrecorded: ["video", "audio"] }) }, large);
+      expect(both).toContain("⚠ REÇU, NON ENREGISTRÉ");
+    }
+  });
+
   it("shows the recording as unknown while the state is not fresh", async () => {
     const text = await shown({ ...LIVE, fresh: false });
     expect(text).toContain("REC inconnu");

@@ -456,7 +456,7 @@ class _Reports:
 
     def gauges(self) -> dict[str, dict[str, float]]:
         """Return gauges by name and process."""
-        disk = self._capture.disk
+        disk, held = self._capture.disk, map(self._capture.held, self._capture.open())
         return {
             "relay_live_cameras": {"control": len(self._streams.all())},
             "relay_open_views": {"control": self._viewing.open_views},
@@ -466,6 +466,7 @@ class _Reports:
             "relay_session_seconds": self._sessions.remaining(),
             "relay_disk_free_bytes": {f"recorder-{index}": free for index, free in disk.free.items()},
             "relay_disk_full_in_seconds": {} if disk.outlook.full_in is None else {"control": disk.outlook.full_in},
+            "relay_unrecorded_cameras": {"control": sum(each is not None and each.state == "unrecorded" for each in held)},
             "relay_disk_troubled": {"control": float(disk.outlook.state != "ok")},
             "relay_retention_sweep_age_seconds": {"control": self._retention.seconds_since_complete()},
             "relay_retention_late": {"control": self._retention.status().late_total},

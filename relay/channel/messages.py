@@ -27,6 +27,7 @@ from relay.channel.recovery import KnownHead as KnownHead
 from relay.channel.recovery import RecorderInventory as RecorderInventory
 from relay.channel.recovery import RecordingHeld as RecordingHeld
 from relay.channel.recovery import RecoverLeft as RecoverLeft
+from relay.channel.tap import MediaKind as MediaKind
 from relay.channel.tap import TapClose as TapClose
 from relay.channel.tap import TapDropped as TapDropped
 from relay.channel.tap import TapLost as TapLost
@@ -38,7 +39,6 @@ from relay.channel.tap import Track as Track
 
 Layer: TypeAlias = Literal["high", "low", "key"]
 """`key`: keyframes only, for a viewer that cannot keep up."""
-
 SourceState: TypeAlias = Literal["connecting", "live", "frozen", "lost", "ended"]
 
 StreamWarning: TypeAlias = Literal["b_frames", "sound_declined"]
@@ -381,21 +381,24 @@ class RecordingClosed(Message, frozen=True):
 
 
 class RecordingReport(Message, frozen=True):
-    """Once a second per open recording."""
+    """Once a second per open recording.  `sealed_until_mono`: arrival of the last durable packet; None before the first."""
 
     recording: str
     camera: str
-    sealed_until_mono: float
+    sealed_until_mono: float | None
     links: int
     gaps: int
     stored_bytes: int
-    state: Literal["waiting", "recording", "stalled", "full"]
+    state: Literal["waiting", "recording", "unrecorded", "stalled", "full"]
+    """`recording`: what comes is sealed; `unrecorded`: packets come and a track is not recorded; `waiting`: none come."""
     head: bytes = b""
     """Of the last durable record; empty where none is known yet."""
     records: int = 0
     """How many records are durable."""
     sealed_until_ns: int = 0
     """Arrival (UTC) of the last packet in them."""
+    unrecorded: tuple[MediaKind, ...] = ()
+    """Tracks of which packets came and nothing was recorded, now or since the last report."""
 
 
 class SessionRenew(Message, frozen=True):

@@ -8,12 +8,14 @@ from typing import Literal, TypeAlias
 
 from relay.channel.message import Message
 
+MediaKind: TypeAlias = Literal["video", "audio"]
+
 
 class Track(Message, frozen=True):
     """One track that was agreed with the camera; `ssrc` is None until its first packet tells its RTP stream."""
 
     ssrc: int | None
-    kind: Literal["video", "audio"]
+    kind: MediaKind
     payload_type: int
     clock_rate: int
     fmtp: str

@@ -119,7 +119,8 @@ class CameraState(Out):
     clock_offset_ms: float | None
     clock_uncertainty_ms: float | None
     uplink_ms: float | None
-    rec: Literal["none", "waiting", "recording", "stalled", "full"]
+    rec: Literal["none", "waiting", "recording", "unrecorded", "stalled", "full"]
+    unrecorded: tuple[Literal["video", "audio"], ...]
     sealed_age: float | None
     battery: float | None
     viewers: int

@@ -34,6 +34,7 @@ GAUGES = {
     "relay_session_seconds": "seconds until a recorder's session certificate ends; renewed with 12 h left",
     "relay_disk_free_bytes": "bytes free for recordings where the vault is",
     "relay_disk_full_in_seconds": "seconds until no byte is free at the present rate; absent while free space does not shrink",
+    "relay_unrecorded_cameras": "cameras of which packets come and a track is not recorded",
     "relay_disk_troubled": "1 while the disk does not accept recordings (slow, full, gone, read-only)",
     "relay_retention_sweep_age_seconds": "seconds since the last retention sweep without a failure; alarm above 7200",
     "relay_retention_late": "recordings erased after their expiry day, since the start of control",

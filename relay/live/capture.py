@@ -19,6 +19,7 @@ from relay.channel.messages import (
     Done,
     GapSeen,
     InventoryAsk,
+    MediaKind,
     RecordClose,
     RecorderInventory,
     RecorderReport,
@@ -61,6 +62,8 @@ class OpenRecording:
     sealed_until_mono: float | None = None
     """Monotonic seconds up to which it is sealed; None before the first seal."""
     state: str = "waiting"
+    unrecorded: tuple[MediaKind, ...] = ()
+    """Tracks of which packets come and nothing is recorded."""
     closing: bool = False
     """Whether its end was ordered, though it may wait for the disk: no publication continues it."""
 
@@ -266,7 +269,7 @@ class Capture:
             self._claims.refused(process.name, f"recording {report.recording} is {report.state}")
             return False
         held.sealed_until_mono = report.sealed_until_mono
-        held.state = report.state
+        held.state, held.unrecorded = report.state, report.unrecorded
         if not self.heads.note(process.index, report):
             self._claims.refused(process.name, f"recording {report.recording} is durable up to what cannot be")
         return True

@@ -41,7 +41,13 @@ logger = logging.getLogger(__name__)
 START_SECONDS = 10.0
 """How long a recording may take to begin where no grace would end its transmission."""
 
-declare(recordings_failed="transmissions ended because their recording did not come back in time")
+UNRECORDED_AGAIN_SECONDS = 30.0
+"""After so long without it, the same track that is received and not recorded is another alarm."""
+
+declare(
+    recordings_failed="transmissions ended because their recording did not come back in time",
+    recordings_unrecorded="alarms that packets of a camera came and nothing of a track was recorded",
+)
 
 
 @dataclass(slots=True)
@@ -52,8 +58,12 @@ class RecordingWatch:
     """Ends the transmission when the grace period has run out."""
     alarmed: str | None = None
     """The recording for which the alarm was raised that no recorder holds it."""
-    shown: str = ""
-    """The state of the recording that pages were sent last."""
+    shown: tuple[str, tuple[str, ...]] = "", ()
+    """The state of the recording, and the tracks that are not recorded, that pages were sent last."""
+    unrecorded: tuple[str, ...] = ()
+    """The tracks for which the alarm was raised last that packets come and nothing is recorded."""
+    unrecorded_at: float = 0.0
+    """When (monotonic seconds) this was so last."""
 
     def cancel_grace(self) -> None:
         """The recording is written again, or the session is over: nothing ends it any more."""
@@ -137,6 +147,7 @@ class RecordingSupervisor:
     def _on_state(self, index: int, recording: str, state: State) -> None:
         for publish_session in self._feeding(index, recording):
             self._notify_written(publish_session)
+            self._notify_unrecorded(publish_session)
             if state == "written":
                 self._watch(publish_session).cancel_grace()
                 continue
@@ -165,10 +176,27 @@ class RecordingSupervisor:
     def _notify_written(self, publish_session: PublishSession) -> None:
         """Notify of each change of the recording's state; each second while the worker is away, because it reports nothing."""
         watch, held = self._watch(publish_session), self._capture.held(publish_session.recording)
-        written = held.state if held is not None else ""
+        written = (held.state, held.unrecorded) if held is not None else ("", ())
         if written != watch.shown or publish_session.reported.state == "lost":
             watch.shown = written
             self._registry.on.notify_change(publish_session.camera.camera)
+
+    def _notify_unrecorded(self, publish_session: PublishSession) -> None:
+        """Raise an alarm where packets come and nothing of a track is recorded; again for another track, or after a while.
+
+        The transmission goes on: who watches it may be the only one who sees what happens.
+        """
+        watch, held = self._watch(publish_session), self._capture.held(publish_session.recording)
+        if held is None or not held.unrecorded:
+            return
+        now, camera = self._clock.monotonic(), publish_session.camera.camera
+        is_over = now - watch.unrecorded_at >= UNRECORDED_AGAIN_SECONDS
+        known: tuple[str, ...] = () if is_over else watch.unrecorded
+        watch.unrecorded, watch.unrecorded_at = tuple({*known, *held.unrecorded}), now
+        if not set(held.unrecorded) <= set(known):
+            self._counters.count("recordings_unrecorded")
+            logger.warning("received, not recorded", extra={"camera": camera, "tracks": ", ".join(held.unrecorded)})
+            self._registry.on.notify_alarm(camera, AlarmReason.NOT_RECORDED)
 
     # --- replacement --------------------------------------------------------------------------------------------------
 

@@ -23,7 +23,8 @@ Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=128)]
 """A text that the relay made itself: a longer one refuses the message."""
 Layer: TypeAlias = Literal["high", "low", "key"]
 SourceState: TypeAlias = Literal["offline", "idle", "connecting", "live", "frozen", "lost", "ended"]
-RecordingState: TypeAlias = Literal["none", "waiting", "recording", "stalled", "full"]
+MediaKind: TypeAlias = Literal["video", "audio"]
+RecordingState: TypeAlias = Literal["none", "waiting", "recording", "unrecorded", "stalled", "full"]
 StreamWarning: TypeAlias = Literal["b_frames", "sound_declined"]
 DiskState: TypeAlias = Literal["ok", "stalled", "full", "gone"]
 
@@ -87,7 +88,11 @@ class CameraState(msgspec.Struct, frozen=True, kw_only=True):
     uplink_ms: float | None
     """Shortest time from camera to relay that its sender reports took; null while unknown."""
     rec: RecordingState
-    """`none`: no session; `waiting`: nothing arrives to be recorded; `stalled`, `full`: the disk does not take it."""
+    """`none`: no session; `waiting`: nothing arrives to be recorded, or nothing of it is sealed yet; `recording`: all that
+    arrives is sealed within seconds; `unrecorded`: packets arrive, and a track is not recorded; `stalled`, `full`: the disk
+    takes nothing."""
+    unrecorded: tuple[MediaKind, ...]
+    """Tracks of which packets arrive and nothing is recorded: `video`, `audio`."""
     sealed_age: float | None
     """Seconds since the end of the newest sealed part of the recording; null before the first."""
     kbps: float
@@ -231,6 +236,8 @@ class AlarmReason(StrEnum):
     """The recording did not come back in time: the transmission was ended."""
     RECORDING_MISSING = "recording_missing"
     """The recorder does not have the recording open: a new one begins."""
+    NOT_RECORDED = "not_recorded"
+    """Packets of a camera arrive and nothing of a track is recorded: received, not recorded.  The transmission goes on."""
     RECORDING_DAMAGED = "recording_damaged"
     """A recording was found altered or damaged."""
     ENDS_SOON = "ends_soon"

@@ -118,9 +118,10 @@ class H264Track(Track):
         return self._ends.wrong
 
     @property
-    def piece_bytes(self) -> int:
-        """Bytes of the fragmented unit (FU-A) that is not complete yet."""
-        return sum(map(len, self._pieces or []))
+    def is_arriving(self) -> bool:
+        """Whether an access unit has begun to come that may still become whole."""
+        begun = self._first is not None or self._pieces is not None
+        return begun and not self._ended and not self._damaged
 
     def advance(self, now: int) -> list[Event]:
         """Let time pass; return the events that became complete."""

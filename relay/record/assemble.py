@@ -153,6 +153,16 @@ class Track(ABC):
         """Return when `advance` has something to do (monotonic nanoseconds), None while nothing waits."""
         return self._reorder.deadline()
 
+    @property
+    def is_arriving(self) -> bool:
+        """Whether a sample has begun to come that may still become whole."""
+        return False
+
+    @property
+    def missing(self) -> tuple[int, int]:
+        """Packets that are missing since the last whole sample, and how many of these came and broke the rules."""
+        return self._lost, self._broken
+
     def _take(self, delivered: list[Delivered[Packet]], out: list[Event]) -> None:
         for lost, item in delivered:
             if lost:

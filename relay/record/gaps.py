@@ -92,6 +92,31 @@ class RelayDrops:
         return "recorder", f"the relay dropped {self._packets} packets: the camera sent more than a camera may"
 
 
+class TapOverflow:
+    """The packets that the tap dropped, and which gaps they explain: what is missing up to 1 s after the next packets."""
+
+    def __init__(self) -> None:
+        self._packets = 0
+        self._until: int | None = None
+        """Arrival (monotonic ns) up to which a gap may come from them; None until the next packets come."""
+
+    def note(self, packets: int) -> None:
+        """The tap dropped packets."""
+        self._packets += packets
+        self._until = None
+
+    def go_on(self, arrival: int) -> None:
+        """Packets come again."""
+        if self._packets and self._until is None:
+            self._until = arrival + SECOND
+
+    def explains(self, arrival: int) -> bool:
+        """Return whether a gap that ends here is of the tap's making."""
+        if self._until is not None and arrival > self._until:
+            self._packets = 0
+        return self._packets > 0
+
+
 class GapSums:
     """The gaps since the last fragment."""
 

@@ -21,8 +21,9 @@ from relay.record.beginnings import Beginnings, Start
 from relay.record.connected_track import AUDIO, CLOCKS, PAUSE_NS, VIDEO, ConnectedTrack, OpenGap, TappedStream
 from relay.record.cut import Cutter, Fragment, InitParameters, Placed
 from relay.record.drift import Drifts
-from relay.record.gaps import GapCause, GapSums, MediaGap, RelayDrops
+from relay.record.gaps import GapCause, GapSums, MediaGap, RelayDrops, TapOverflow
 from relay.record.timeline import Fix, Timeline
+from relay.rtp.header import FIXED
 from relay.rtp.parameter_sets import ParameterSets
 
 SECOND = 1_000_000_000
@@ -79,15 +80,18 @@ class Line:
         self._sets = ParameterSets()
         """H.264 parameter sets in force; a camera that comes back need not send them again."""
         self._beginnings = Beginnings()
-        self._cutter: Cutter | None = None
+        self._announced: set[int] = set()
+        """Every track that the camera ever announced."""
+        self.begun: set[int] = set()
+        """Every track of which a packet ever came."""
+        self._cutter = Cutter(settings.fragment_ns, settings.segment_ns, has_video=False, has_audio=False)
         self._floors = {VIDEO: 0, AUDIO: 0}
-        self._overflow = 0
-        self._overflow_until: int | None = None
-        """Arrival (monotonic ns) up to which a gap may come from `_overflow`: 1 s after the next packet that is taken."""
         self._kept: dict[int, int] = {}
         """Arrival of the last sample that was kept, per track."""
         self._reached: dict[int, int] = {}
         """Its time on the track, in ticks."""
+        self._settled: dict[int, int] = {}
+        """Per track: arrival up to which everything is kept or in a gap that was given out."""
         self._common_pause: tuple[int, int] | None = None
         """Begin and end (monotonic ns) of the last pause in all tracks, which was given out as one gap of all tracks."""
         self._next_timer = 0
@@ -96,6 +100,8 @@ class Line:
         """What the relay dropped before its tap; tell it."""
         self.drifts = Drifts(origin)
         """By how much the tracks are to be moved where they are played; ask it with each fragment and at the end."""
+        self.tap_overflow = TapOverflow()
+        """What the tap dropped: the recorder was too slow; tell it."""
         self._jumps = Allowance(JUMP_RATE, JUMP_BURST)
         self.refused = 0
         """Samples that were not kept because the camera's clocks jumped, or its picture format changed, too often."""
@@ -117,17 +123,14 @@ class Line:
         for stream in streams:
             if stream.ssrc is not None and stream.track not in known:
                 self._sources[stream.ssrc] = self._join(stream.ssrc, stream, now, reconnected=reconnected)
+        self._announced |= wanted.keys()
         self._announce(wanted, begins_again=reconnected or any(source.track == VIDEO for source in gone))
-        return self._summed(out) + self._keyframe_requests(now)
+        return self._summed(out) + _keyframe_requests(self._cutter, now)
 
     def _announce(self, tracks: Container[int], *, begins_again: bool) -> None:
         """Tell the cutter which tracks there are; `begins_again`: the picture is of another RTP stream than before."""
         has_video, has_audio = VIDEO in tracks, AUDIO in tracks
-        if self._cutter is None:
-            self._cutter = Cutter(
-                self._settings.fragment_ns, self._settings.segment_ns, has_video=has_video, has_audio=has_audio
-            )
-        elif begins_again:
+        if begins_again:
             self._cutter.restart(has_video=has_video, has_audio=has_audio)
         elif has_audio:
             self._cutter.expect_sound()
@@ -141,9 +144,10 @@ class Line:
         timeline = Timeline(CLOCKS[track], self._origin, self._floors[track])
         source = ConnectedTrack(ssrc, track, assembler, timeline, now)
         self.drifts.anchor(track, CLOCKS[track])
+        self.begun.add(track)
         if track in self._kept:
             source.reached = self._reached[track]
-            since = self._kept[track]
+            since = self._settled[track]
             detail = "the camera reconnected" if reconnected else "the camera sends this track in another RTP stream"
             source.note_gap(since, since, "reconnect", detail)
         return source
@@ -152,11 +156,7 @@ class Line:
         """The camera is gone, perhaps for now only: return everything that waits."""
         self._connected = False
         out = self._leave(list(self._sources.values()))
-        return [*self._summed(out + self._flush()), *self._gaps.take()]
-
-    def _flush(self) -> list[Output]:
-        """End the open fragment: what follows must stand behind it."""
-        return [] if self._cutter is None else [*self._cutter.flush()]
+        return [*self._summed([*out, *self._cutter.flush()]), *self._gaps.take()]
 
     def _leave(self, gone: Sequence[ConnectedTrack]) -> list[Output]:
         """Let go of tracks; return what waited of them."""
@@ -164,50 +164,68 @@ class Line:
         for source in gone:
             now = source.seen.arrival if source.seen is not None else self._origin
             self._events(source, source.assembler.flush(), now, out)
+            if source.is_unrecorded or source.is_without() or source.track not in self._kept:
+                self._give_up(source, source.give_up(self.relay_drops, self.tap_overflow), out)
             self._floors[source.track] = max(source.timeline.end, self._floors[source.track])
             self._oddities = self._oddities.plus(source.assembler.oddities)
         for source in gone:
             if source.open_gap is not None and source.open_gap.until > source.open_gap.start:
-                out += self._flush()
+                out += self._cutter.flush()
                 self._close_gap(source, source.open_gap, source.open_gap.until, out)
             del self._sources[source.ssrc]
         return out
+
+    def _give_up(self, source: ConnectedTrack, gaps: list[MediaGap], out: list[Output]) -> None:
+        """Give out the gaps of a track that is received, not recorded."""
+        if gaps:
+            out += [*_late(source, self._settled, self._origin), *gaps]
+            self._settled[source.track] = gaps[-1].start + gaps[-1].length
 
     def finish(self, now: int) -> list[Output]:
         """The recording ends: return everything that waits, and the pauses at its end, of all tracks and of each."""
         connected, dropped = self._connected, {each.track: _came(each) for each in self._sources.values()}
         came = any(each.dropped for each in self._sources.values()) or self.unknown_packets
         out = self.close()
-        if not self._kept:
+        if not self._settled:
             if came and not any(isinstance(item, MediaGap) for item in out):
-                out.append(MediaGap(self._origin, now - self._origin, None, "recorder", "nothing of what came could be kept"))
+                detail = "nothing of what came could be kept"
+                out.append(MediaGap(self._origin, now - self._origin, None, "not_recorded", detail))
             return out
-        last = max(self._kept.values())
+        last = max(self._settled.values())
         if now - last > PAUSE_NS:
             usual: GapCause = "paused" if connected else "radio"
             cause, detail = _silence(sum(dropped.values()), now - last, "nothing came until the end", usual)
             cause, detail = self.relay_drops.explain(last, now, cause, detail, silence=True)
             out.append(MediaGap(last, now - last, None, cause, detail))
-        for track, since in self._kept.items():
+        for track, since in self._settled.items():
             if last - since > PAUSE_NS:
                 cause, detail = _silence(
                     dropped.get(track, 0), last - since, "nothing of this track came until the end", "paused"
                 )
                 cause, detail = self.relay_drops.explain(since, last, cause, detail)
                 out.append(MediaGap(since, last - since, track, cause, detail))
+        if last - self._origin > PAUSE_NS:
+            for track in self._announced - self._settled.keys():
+                out.append(
+                    MediaGap(self._origin, last - self._origin, track, "late_track", "announced, and nothing of it came")
+                )
         return out
 
     def packets(self, packets: Sequence[tuple[int, bytes]], now: int) -> list[Output]:
         """Take (arrival, packet) pairs in order of arrival."""
         out: list[Output] = []
         sources = self._sources
-        if self._overflow and self._overflow_until is None and packets:
-            self._overflow_until = packets[0][0] + SECOND
+        if packets:
+            self.tap_overflow.go_on(packets[0][0])
         for arrival, packet in packets:
             source = sources.get(int.from_bytes(packet[8:12], "big"))
             if source is None:
                 self.unknown_packets += 1
                 continue
+            if len(packet) > FIXED:  # a probe is no media
+                source.came_at = arrival
+                if source.unkept_since is None:
+                    source.note_packet(arrival, now)
             events = source.assembler.push(packet, arrival, now)
             if events:
                 self._events(source, events, now, out)
@@ -221,24 +239,25 @@ class Line:
             if fix is not None:
                 self.drifts.report(source.track, fix)
 
-    def overflow(self, packets: int) -> None:
-        """The tap dropped packets: what is missing just before the next packets is `tap_overflow`, not `radio`."""
-        self._overflow += packets
-        self._overflow_until = None
-
     def advance(self, now: int) -> list[Output]:
         """Let time pass."""
         if now < self._next_timer:
             return []
         self._next_timer = now + 20_000_000
         out: list[Output] = []
+        unrecorded: list[Output] = []
         for source in self._sources.values():
             deadline = source.assembler.deadline()
             if deadline is not None and deadline <= now:
                 self._events(source, source.assembler.advance(now), now, out)
-        if self._cutter is not None:
-            out += self._cutter.advance(now)
-        return self._summed(out) + self._keyframe_requests(now)
+            self._give_up(source, source.unrecorded(now, self.relay_drops, self.tap_overflow), unrecorded)
+        out += self._cutter.advance(now)
+        return self._summed(out) + unrecorded + _keyframe_requests(self._cutter, now)
+
+    @property
+    def unrecorded(self) -> frozenset[int]:
+        """The tracks of which packets come, and nothing is kept."""
+        return frozenset(source.track for source in self._sources.values() if source.is_unrecorded)
 
     def _summed(self, out: list[Output]) -> list[Output]:
         """Hold the gaps back until the next fragment: before it they are few."""
@@ -262,11 +281,6 @@ class Line:
         found = ((source.track, source.timeline.take_fix(now, utc_minus_mono)) for source in self._sources.values())
         return [(track, fix) for track, fix in found if fix is not None]
 
-    def _keyframe_requests(self, now: int) -> list[Output]:
-        if self._cutter is None or not self._sources or not self._cutter.keyframe_due(now):
-            return []
-        return [KeyframeRequest("segment")]
-
     def _events(self, source: ConnectedTrack, events: list[Event], now: int, out: list[Output]) -> None:
         for event in events:
             if isinstance(event, TrackGap):
@@ -281,9 +295,7 @@ class Line:
     def _track_gap(self, source: ConnectedTrack, gap: TrackGap) -> None:
         cause: GapCause = "radio"
         detail = f"{gap.packets} packets"
-        if self._overflow_until is not None and gap.after.arrival > self._overflow_until:
-            self._overflow = 0
-        if self._overflow:
+        if self.tap_overflow.explains(gap.after.arrival):
             cause = "tap_overflow"
         elif gap.broken >= gap.packets:
             cause, detail = "recorder", f"{gap.packets} packets that break the rules of their codec"
@@ -295,7 +307,6 @@ class Line:
         source.note_gap(since, until, cause, detail)
 
     def _sample(self, source: ConnectedTrack, sample: Sample, now: int, out: list[Output]) -> None:
-        assert self._cutter is not None
         source.seen = sample
         place = source.timeline.foresee(sample.timestamp, sample.arrival, sample.lead or 0)
         drifted = source.drifted(place.time, sample.arrival)
@@ -318,8 +329,12 @@ class Line:
             gaps.append(MediaGap(sample.arrival, 0, source.track, "clock", detail))
         shift = (source.timeline.time_of(sample.timestamp) or 0) - time if sample.lead is not None else 0
         placed = Placed(time, sample.data, start is not None, sample.duration, sample.arrival, shift)
-        self._gaps_before(source, sample, gaps)
-        self._skipped_time(source, placed, gaps)
+        gaps += _late(source, self._settled, self._origin)
+        if not jump and source.is_silent(time):
+            gaps += source.silence(sample.arrival)
+        else:
+            self._gaps_before(source, sample, gaps)
+            self._skipped_time(source, placed, gaps)
         out += gaps
         if source.track == VIDEO:
             needed = self._cutter.needs_keyframe
@@ -331,11 +346,11 @@ class Line:
             out += self._cutter.audio(placed, now)
         source.kept(sample, time)
         self.drifts.sample(source.track, time, sample.arrival)
-        self._kept[source.track], self._reached[source.track] = sample.arrival, time
+        self._kept[source.track] = self._settled[source.track] = sample.arrival
+        self._reached[source.track] = time
 
     def _refuse(self, source: ConnectedTrack, sample: Sample, cause: GapCause, detail: str) -> None:
         """Do not keep a sample, nor the pictures that depend on it, because it would cost a record or a file too many."""
-        assert self._cutter is not None
         self.refused += 1
         source.note_gap(source.last.arrival if source.last is not None else sample.arrival, sample.arrival, cause, detail)
         if source.track == VIDEO:
@@ -343,7 +358,6 @@ class Line:
 
     def _keeps(self, source: ConnectedTrack, sample: Sample, start: Start | None, now: int) -> bool:
         """Return whether a sample can be kept; where it cannot, its track's gap grows."""
-        assert self._cutter is not None
         sets = start is not None, None if start is None else start.sets
         if not (self._cutter.keeps(*sets) if source.track == VIDEO else self._cutter.keeps_sound()):
             source.note_gap(sample.arrival, sample.arrival, "reconnect", "before a keyframe")
@@ -363,13 +377,14 @@ class Line:
             cause, detail = _silence(_came(source), arrival - before.arrival, "the camera sent nothing", "paused")
             open_gap = OpenGap(before.arrival, arrival, cause, detail)
         if open_gap is None and not self._kept and _explains(self.unknown_packets, arrival - source.opened):
-            open_gap = OpenGap(source.opened, arrival, "recorder", "packets of no announced stream")
-        if open_gap is None and not self._kept and _explains(source.assembler.ignored, arrival - source.opened):
-            open_gap = OpenGap(source.opened, arrival, "recorder", "packets that a receiver ignores (RFC 6184)")
-        assert self._cutter is not None
-        last = max(self._kept.values(), default=arrival)
+            open_gap = OpenGap(source.opened, arrival, "not_recorded", "packets of no announced stream")
+        # The verifier judges a track that it has not seen by the arrival of the others, and by gaps of all tracks.
+        settled = self._settled if source.track in self._kept else self._kept
+        last = max(settled.values(), default=arrival)
         if arrival - last > PAUSE_NS:
             cause, detail = (open_gap.cause, open_gap.detail) if open_gap is not None else ("paused", "nothing came")
+            if last < max(self._settled.values()):
+                cause, detail = "not_recorded", "nothing of what came could be kept"
             cause, detail = self.relay_drops.explain(last, arrival, cause, detail, silence=True)
             out += self._cutter.flush()
             out.append(MediaGap(last, arrival - last, None, cause, detail))
@@ -384,9 +399,9 @@ class Line:
                 if isinstance(item, MediaGap) and item.track in (None, each.track):
                     each.reported_ns += item.length
                     each.tie = None
+                    each.silent_at = None if item.track == each.track else each.silent_at
         rest = source.ns(placed.time - source.reached) - source.reported_ns
         if source.track in self._kept and rest > PAUSE_NS:
-            assert self._cutter is not None
             out += self._cutter.flush()
             since, detail = placed.arrival - rest, "the camera's timestamps go on after a pause that delays made shorter"
             cause, detail = self.relay_drops.explain(since, placed.arrival, "paused", detail)
@@ -405,11 +420,16 @@ class Line:
                 return
         cause, detail = self.relay_drops.explain(start, until, open_gap.cause, open_gap.detail)
         out.append(MediaGap(start, max(until - start, 0), source.track, cause, detail))
+        self._settled[source.track] = until
 
 
-def _complete_picture(cutter: Cutter | None, source: ConnectedTrack, rest: Rest, out: list[Output]) -> None:
+def _keyframe_requests(cutter: Cutter, now: int) -> list[Output]:
+    return [KeyframeRequest("segment")] if cutter.keyframe_due(now) else []
+
+
+def _complete_picture(cutter: Cutter, source: ConnectedTrack, rest: Rest, out: list[Output]) -> None:
     """Add the rest of the last picture.  Where its fragment has left already, the picture is destroyed, and that is a gap."""
-    if rest.of is not source.last or cutter is None:
+    if rest.of is not source.last:
         return  # it was not kept
     if not cutter.extend(rest.data):
         since = source.last.arrival
@@ -420,6 +440,12 @@ def _complete_picture(cutter: Cutter | None, source: ConnectedTrack, rest: Rest,
 def _came(source: ConnectedTrack) -> int:
     """Return how many packets of a track came since the last sample that was kept, and were not used."""
     return source.dropped - source.dropped_before
+
+
+def _late(source: ConnectedTrack, settled: Container[int], origin: int) -> list[MediaGap]:
+    """Return the gap before the first sample, or the first gap, of a track that began later than the others."""
+    gap = source.late(origin) if settled and source.track not in settled else None
+    return [] if gap is None else [gap]
 
 
 def _silence(dropped: int, length: int, detail: str, cause: GapCause) -> tuple[GapCause, str]:

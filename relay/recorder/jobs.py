@@ -63,9 +63,15 @@ class GapJob:
         return True
 
     def merge(self, more: "GapJob") -> None:
-        """Merge another gap, of any track and cause, into this one, because only one fits in the queue."""
+        """Merge another gap, of any track and cause, into this one, because only one fits in the queue.
+
+        What was received and not recorded stays that, because no verdict may be *complete* over it.  A declared silence gives
+        way: it explains no other loss.
+        """
         if self.track != more.track:
             self.track = None
+        if self.cause is Cause.SILENCE or more.cause is Cause.NOT_RECORDED:
+            self.cause, self.detail = more.cause, more.detail
         end_ns, self.start_ns = max(self.end_ns, more.end_ns), min(self.start_ns, more.start_ns)
         self.length_ns = end_ns - self.start_ns
         self.fragments += more.fragments

@@ -4,13 +4,13 @@ Owns: from tapped packets to jobs.  Must never know: sockets, files, keys.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Literal
 
 from relay.base.clip import clip
 from relay.base.counters import Counters, declare
 from relay.base.errors import OurError
-from relay.channel.messages import Plan, RecordMeta, TapDropped, TapOpen, TapPackets, TapSender
+from relay.channel.messages import MediaKind, Plan, RecordMeta, TapDropped, TapOpen, TapPackets, TapSender
 from relay.evidence.chain import Cause, ClockMap, Correction, Point, Reason, SyncSource
 from relay.evidence.records import MAX_POINTS
 from relay.record.cut import Fragment, InitParameters
@@ -19,11 +19,19 @@ from relay.record.line import AUDIO, VIDEO, KeyframeRequest, Line, LineSettings,
 from relay.record.wall_clock import WallClock
 from relay.recorder.jobs import CorrectionJob, EndJob, FragmentJob, GapJob, Job, Progress
 from relay.recorder.mux import Muxer
+from relay.rtp.header import FIXED
 from relay.rtp.parameter_sets import offered_sets
 
 logger = logging.getLogger(__name__)
 
 MAX_METADATA = 32
+SECOND = 1_000_000_000
+FED_NS = 2 * SECOND
+UNSEALED_NS = 4 * SECOND
+"""Where media comes and nothing was sealed for so long, nothing is being recorded.  A fragment takes 2.5 s at most."""
+TELL_UNMUXED_NS, TELL_UNMUXED_SELDOM_NS = SECOND, 60 * SECOND
+"""How long fragments may be unmuxable until their gap is signed: at first, and at most."""
+KINDS: dict[int, MediaKind] = {VIDEO: "video", AUDIO: "audio"}
 
 declare(
     record_unmuxable="fragments that could not be muxed (absurd parameter sets); each lies in a signed gap",
@@ -33,6 +41,7 @@ declare(
     record_ignored_units="H.264 units that a receiver ignores (RFC 6184), and packets without any other; no picture is lost",
     record_wrong_markers="RTP marker bits that came before the end of their picture; the picture is recorded whole",
     record_refused_samples="samples not kept because their camera's clock or format changed too often; each lies in a gap",
+    record_unrecorded="gaps of what was received for a second or more and not recorded; each is an alarm on the page",
     record_clock_steps="recordings during which the relay's wall clock was stepped (marked suspect)",
 )
 
@@ -63,19 +72,27 @@ class Recording:
         """Fragments of the segment so far: the sequence number of its `mfhd`."""
         self._unmuxed: tuple[int, int, str] | None = None
         """First and last arrival (UTC ns) of fragments that could not be muxed and are in no gap yet, and why."""
+        self._tell_unmuxed = TELL_UNMUXED_NS
+        self._unrecorded: set[int] = set()
+        """Tracks of which nothing was recorded although packets came, since the last `take_unrecorded`."""
         self._metadata: dict[str, str] = {}
         self.lost_since: int | None = now
         """Since when (monotonic ns) no camera feeds it; None while one does."""
         self.progress = Progress(plan.recording, 0, 0, 0, plan.started_ns, b"", 0)
         self.keyframe_wanted: Literal["segment", "loss"] | None = None
         """Why a keyframe is wanted; the owner of the tap requests it and sets this to None."""
-        self.seen_media = False
+        self._is_muxed = False
+        """Whether any fragment was muxed."""
         self.fed_at = now
         """When its last packets came (monotonic ns)."""
+        self._media_at = self._fed_since = now
+        """When media came last, and since when it comes without a pause of `FED_NS`; probes are none."""
         self._stopped_at: int | None = None
 
     def open(self, tap: TapOpen, now: int) -> None:
         """The camera connected, connected again, or one of its tracks began or has another RTP stream."""
+        if self.lost_since is not None:
+            self._fed_since = now
         self.lost_since = self._promised = None
         streams = [
             TappedStream(track.ssrc, VIDEO, tap.sets or offered_sets(track.fmtp))
@@ -87,6 +104,10 @@ class Recording:
 
     def packets(self, tap: TapPackets, now: int) -> None:
         """Take packets."""
+        if any(len(packet) > FIXED for _, packet in tap.packets):
+            if now - self._media_at > FED_NS:
+                self._fed_since = now
+            self._media_at = now
         self.fed_at = now
         self._handle(self._line.packets(tap.packets, now), now)
 
@@ -96,7 +117,7 @@ class Recording:
 
     def overflow(self, packets: int) -> None:
         """The tap dropped packets."""
-        self._line.overflow(packets)
+        self._line.tap_overflow.note(packets)
 
     def dropped(self, message: TapDropped) -> None:
         """The worker dropped packets before its tap."""
@@ -127,9 +148,29 @@ class Recording:
             logger.warning("the wall clock was stepped; a recording is marked suspect from here")
 
     @property
-    def sealed_until_mono(self) -> float:
-        """Arrival (monotonic seconds) of the last durable packet; no step of the wall clock makes it look old."""
-        return (self.progress.sealed_until_ns - self._wall.offset) / 1e9
+    def sealed_until_mono(self) -> float | None:
+        """Arrival (monotonic seconds) of the last durable packet; None before the first.
+
+        No step of the wall clock makes it look old.
+        """
+        return None if not self.progress.links else (self.progress.sealed_until_ns - self._wall.offset) / 1e9
+
+    def is_fed(self, now: int) -> bool:
+        """Return whether media comes."""
+        return self.lost_since is None and now - self._media_at < FED_NS
+
+    def is_sealed(self, now: int) -> bool:
+        """Return whether what came a moment ago is durable."""
+        until = self.sealed_until_mono
+        return until is not None and now - until * 1e9 < UNSEALED_NS
+
+    def take_unrecorded(self, now: int) -> tuple[MediaKind, ...]:
+        """Return the tracks of which packets come, and nothing is recorded: now, or at any time since the last call."""
+        found = self._line.unrecorded | self._unrecorded
+        self._unrecorded.clear()
+        if not found and self.is_fed(now) and not self.is_sealed(now) and now - self._fed_since >= UNSEALED_NS:
+            found = frozenset(self._line.begun)
+        return tuple(KINDS[track] for track in sorted(found))
 
     def stop(self, now: int) -> None:
         """Hand over everything that waits, and the gaps at the end.  Nothing but `finish` follows."""
@@ -139,7 +180,8 @@ class Recording:
         self._put_unmuxed(0)
         if self._promised is not None:
             start, length = self._promised
-            self._gap(start, length, "packets came before the signed start, and the worker could not hand them over")
+            detail = "packets came before the signed start, and the worker could not hand them over"
+            self._gap(start, length, detail, Cause.NOT_RECORDED)
         self._counters.count("record_unknown_packets", self._line.unknown_packets)
         odd = self._line.oddities
         self._counters.count("record_late_packets", odd.late)
@@ -158,8 +200,8 @@ class Recording:
         """Its end was ordered, and the worker still sent packets: what it sends after the last ones is a gap."""
         self._gap(self._wall.utc(self.fed_at), now - self.fed_at, "the worker did not end the session in time")
 
-    def _gap(self, start_ns: int, length_ns: int, detail: str) -> None:
-        self._put(GapJob(self.plan.recording, start_ns, length_ns, None, Cause.RECORDER, detail))
+    def _gap(self, start_ns: int, length_ns: int, detail: str, cause: Cause = Cause.RECORDER) -> None:
+        self._put(GapJob(self.plan.recording, start_ns, length_ns, None, cause, detail))
 
     def _handle(self, outputs: list[Output], now: int) -> None:
         for output in outputs:
@@ -169,6 +211,8 @@ class Recording:
                 start = self._wall.utc(output.start)
                 self._put_unmuxed(start)
                 self._put(GapJob(self.plan.recording, start, output.length, output.track, Cause(output.cause), output.detail))
+                if output.cause == "not_recorded":
+                    self._note_unrecorded(self._line.begun if output.track is None else {output.track})
             elif isinstance(output, KeyframeRequest):
                 self.keyframe_wanted = output.cause
 
@@ -183,10 +227,13 @@ class Recording:
             self._counters.count("record_unmuxable")
             since, until, _ = self._unmuxed or (start, end, "")
             self._unmuxed = min(since, start), max(until, end), f"not muxable: {error.detail}"[:200]
+            if max(until, end) - min(since, start) >= self._tell_unmuxed:
+                self._tell_unmuxed = min(2 * self._tell_unmuxed, TELL_UNMUXED_SELDOM_NS)
+                self._put_unmuxed(0)
             return
         self._put_unmuxed(start)
         self._correct(self._line.drifts.take())
-        self.seen_media = True
+        self._is_muxed, self._tell_unmuxed = True, TELL_UNMUXED_NS
         metadata, self._metadata = tuple(sorted(self._metadata.items())), {}
         self._put(
             FragmentJob(
@@ -213,11 +260,19 @@ class Recording:
             ]
             self._put(CorrectionJob(self.plan.recording, Correction(tuple(points))))
 
+    def _note_unrecorded(self, tracks: Collection[int]) -> None:
+        self._unrecorded.update(tracks)
+        self._counters.count("record_unrecorded")
+
     def _put_unmuxed(self, until_ns: int) -> None:
         """Put the gap of what could not be muxed: until the next fragment that could, or until the next gap."""
         if self._unmuxed is not None:
             (since, end, detail), self._unmuxed = self._unmuxed, None
-            self._gap(since, max(until_ns, end) - since, detail)
+            length = max(until_ns, end) - since
+            lasts = length >= TELL_UNMUXED_NS or not self._is_muxed
+            self._gap(since, length, detail, Cause.NOT_RECORDED if lasts else Cause.RECORDER)
+            if lasts:
+                self._note_unrecorded(self._line.begun)
 
     def _muxer_of(self, fragment: Fragment, start_ns: int, now: int) -> Muxer:
         """Return the segment's muxer; before the first fragment of a segment, put its init segment."""

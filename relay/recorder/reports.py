@@ -14,7 +14,7 @@ from relay.recorder.recording import Recording
 from relay.recorder.tap_receiver import TapReceiver
 from relay.recorder.writer import VaultThread
 
-RecordingState: TypeAlias = Literal["waiting", "recording", "stalled", "full"]
+RecordingState: TypeAlias = Literal["waiting", "recording", "unrecorded", "stalled", "full"]
 
 
 def report(
@@ -35,7 +35,7 @@ def report(
     return messages.RecorderReport(
         unheld=tap.take_unheld(),
         index=index,
-        recordings=tuple(_report_of(recording, disk) for recording in recordings),
+        recordings=tuple(_report_of(recording, disk, recordings.now()) for recording in recordings),
         counters=dict(counters.snapshot()),
         cpu_seconds=time.process_time(),
         disk_free=max(0, vault.free_bytes - keep_free_bytes),
@@ -62,8 +62,8 @@ def inventory(recordings: LiveRecordings, tap: TapReceiver, left: tuple[str, ...
     )
 
 
-def _report_of(recording: Recording, disk: DiskReport) -> messages.RecordingReport:
-    progress = recording.progress
+def _report_of(recording: Recording, disk: DiskReport, now: int) -> messages.RecordingReport:
+    progress, unrecorded = recording.progress, recording.take_unrecorded(now)
     return messages.RecordingReport(
         recording=recording.plan.recording,
         camera=recording.plan.camera,
@@ -71,16 +71,20 @@ def _report_of(recording: Recording, disk: DiskReport) -> messages.RecordingRepo
         links=progress.links,
         gaps=progress.gaps,
         stored_bytes=progress.stored_bytes,
-        state=_state_of(recording, disk),
+        state=_state_of(recording, disk, now, unrecorded=bool(unrecorded)),
         head=progress.head,
         records=progress.records,
         sealed_until_ns=progress.sealed_until_ns,
+        unrecorded=unrecorded,
     )
 
 
-def _state_of(recording: Recording, disk: DiskReport) -> RecordingState:
+def _state_of(recording: Recording, disk: DiskReport, now: int, *, unrecorded: bool) -> RecordingState:
+    """Return the state: `recording` only where everything that comes is sealed within seconds."""
     if disk == "full":
         return "full"
     if disk != "ok":
         return "stalled"
-    return "recording" if recording.seen_media and recording.lost_since is None else "waiting"
+    if unrecorded:
+        return "unrecorded"
+    return "recording" if recording.lost_since is None and recording.is_sealed(now) else "waiting"

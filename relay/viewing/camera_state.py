@@ -17,6 +17,9 @@ from relay.protocol.page import CameraState, RecordingState
 from relay.store.accounts import Camera
 from relay.viewing.viewing import Viewing
 
+UNSEALED_SECONDS = 7.0
+"""Age of the newest seal at which nothing counts as being recorded, whatever its recorder said last."""
+
 
 class CameraStates:
     """Answers what is known of a camera now."""
@@ -45,6 +48,7 @@ class CameraStates:
         online = unit is not None and unit.online
         clock_offset_ms, clock_uncertainty_ms = self._clock_of(camera.camera, report)
         rec, sealed_age = self._recording_of(publish_session)
+        held = self._capture.held(publish_session.recording) if publish_session is not None else None
         return CameraState(
             camera=camera.camera,
             label=camera.label,
@@ -67,6 +71,7 @@ class CameraStates:
             uplink_ms=_uplink(clock_offset_ms, report),
             rec=rec,
             sealed_age=sealed_age,
+            unrecorded=held.unrecorded if held is not None and rec == "unrecorded" else (),
             kbps=report.kbps if report is not None else 0.0,
             fps=report.fps if report is not None else 0.0,
             loss=report.loss if report is not None else 0.0,
@@ -96,8 +101,11 @@ class CameraStates:
         sealed = held.sealed_until_mono
         age = max(0.0, self._clock.monotonic() - sealed) if sealed is not None else None
         # A recorder notices only after a moment that no packets arrive.
-        nothing_comes = publish_session.reported.state == "lost" and held.state == "recording"
-        return "waiting" if nothing_comes else cast(RecordingState, held.state), age
+        if publish_session.reported.state == "lost" and held.state in ("recording", "unrecorded"):
+            return "waiting", age
+        if held.state == "recording" and (age is None or age > UNSEALED_SECONDS):
+            return "stalled", age  # its recorder says nothing any more: it would have said by now that nothing is sealed
+        return cast(RecordingState, held.state), age
 
 
 def _uplink(offset_ms: float | None, report: SourceReport | None) -> float | None:

@@ -18,7 +18,7 @@ def camera_state(camera: str = "pm-1", **more: Any) -> CameraState:
         camera=camera, label=camera.upper(), regime="bodycam_pm", live_audio=False, original="relay", bearer=None, battery=None,
         viewers=0, online=False, pressed=False, pressed_age=None, state="offline", worker=None, recording=None, ends_ns=None,
         intervention=None, clock_offset_ms=None, clock_uncertainty_ms=None, uplink_ms=None, rec="none", sealed_age=None,
-        kbps=0.0, fps=0.0, loss=0.0, width=0, height=0, last_frame_age=None,
+        unrecorded=(), kbps=0.0, fps=0.0, loss=0.0, width=0, height=0, last_frame_age=None,
     )  # fmt: skip
     return msgspec.structs.replace(state, **more)
 

@@ -11,6 +11,7 @@ import { isTechnical } from "../alarms";
 import { age, clock, type Key, t, tCode } from "../i18n";
 import { isOnAir, type LiveState, type Standing, sorted, standing } from "../live_state";
 import type { Camera } from "../model";
+import { recordingWords } from "../rec_words";
 import type { TransmissionEnd } from "../transmission_end";
 import { controls, LocalizedElement } from "./base";
 
@@ -217,11 +218,11 @@ export class CameraList extends LocalizedElement {
     const broken =
       isOnAir(camera) &&
       camera.original === "relay" &&
-      (camera.rec === "stalled" || camera.rec === "full" || camera.rec === "none");
+      (camera.rec === "unrecorded" || camera.rec === "stalled" || camera.rec === "full" || camera.rec === "none");
     const battery = camera.battery === null ? "" : ` · ${t("list.battery", { percent: Math.round(camera.battery) })}`;
     const still = camera.state === "frozen" || camera.state === "lost" ? ` · ${tCode("cause", `camera_${camera.state}`)}` : "";
     return html`${still}${camera.rec === "recording" ? html` · REC` : nothing}${
-      broken ? html` · <span class="bad">${t(`rec.${camera.rec}` as Key)}</span>` : nothing
+      broken ? html` · <span class="bad">${t(recordingWords(camera))}</span>` : nothing
     }${battery}`;
   }
 

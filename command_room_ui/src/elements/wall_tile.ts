@@ -12,6 +12,7 @@ import { customElement, property, query } from "lit/decorators.js";
 import { age, clock, decimal, type Key, refusal, t } from "../i18n";
 import { type PresentedFrame, shownAt } from "../liveness";
 import type { Camera } from "../model";
+import { recordingWords } from "../rec_words";
 import type { TileView } from "../tile_view";
 import { controls, LocalizedElement } from "./base";
 import { CAMERA_TYPE } from "./camera_list";
@@ -156,7 +157,7 @@ export class WallTile extends LocalizedElement {
         ? html``
         : html`<span class="soft" data-testid="rec" data-rec="unknown">? ${t("rec.unknown")}</span>`;
     const on = camera.rec === "recording";
-    return html`<span class="rec ${on ? "on" : "off"}" data-testid="rec" data-rec=${camera.rec}>${on ? "◉" : "⚠"} ${t(`rec.${camera.rec}` as Key)}</span>
+    return html`<span class="rec ${on ? "on" : "off"}" data-testid="rec" data-rec=${camera.rec}>${on ? "◉" : "⚠"} ${t(recordingWords(camera))}</span>
       ${on ? html`<span class=${sealIsLate(sealedAge) ? "warn" : ""} data-testid="seal">${seal(sealedAge)}</span>` : nothing}`;
   }
 

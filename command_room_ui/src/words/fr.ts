@@ -152,6 +152,9 @@ export const fr = {
   "rec.none": "NON ENREGISTRÉ",
   "rec.waiting": "REC en attente",
   "rec.recording": "REC",
+  "rec.unrecorded": "REÇU, NON ENREGISTRÉ",
+  "rec.unrecorded.video": "IMAGE NON ENREGISTRÉE",
+  "rec.unrecorded.audio": "SON NON ENREGISTRÉ",
   "rec.stalled": "REC INTERROMPU",
   "rec.full": "REC : DISQUE PLEIN",
   "rec.unknown": "REC inconnu",
@@ -236,6 +239,7 @@ export const fr = {
   "trigger.publication without a live socket": "transmission lancée par la caméra, sans appui signalé",
   "trigger.request of the command post": "demande du poste de commandement",
   "alarm.ends_soon": "fin prochaine de la transmission, sauf confirmation",
+  "alarm.not_recorded": "reçu, mais non enregistré : l'image ou le son arrive, et rien ne peut en être enregistré",
   "alarm.recording_failed": "enregistrement interrompu : transmission arrêtée",
   "alarm.recording_damaged":
     "un enregistrement a été trouvé altéré ou endommagé sur le disque : rien n'en a été effacé, voir relay check",

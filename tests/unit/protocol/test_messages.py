@@ -18,8 +18,8 @@ STATE: dict[str, Any] = {
     "camera": "pm-1", "label": "PM-1", "regime": "bodycam_pm", "live_audio": False, "original": "relay", "bearer": None,
     "battery": None, "viewers": 0, "online": False, "pressed": False, "pressed_age": None, "state": "offline", "worker": None,
     "recording": None, "ends_ns": None, "intervention": None, "clock_offset_ms": None, "clock_uncertainty_ms": None,
-    "uplink_ms": None, "rec": "none", "sealed_age": None, "kbps": 0.0, "fps": 0.0, "loss": 0.0, "width": 0, "height": 0,
-    "last_frame_age": None, "warnings": [],
+    "uplink_ms": None, "rec": "none", "unrecorded": [], "sealed_age": None, "kbps": 0.0, "fps": 0.0, "loss": 0.0, "width": 0,
+    "height": 0, "last_frame_age": None, "warnings": [],
 }  # fmt: skip
 
 TO_PAGE: list[tuple[Message, dict[str, Any]]] = [

@@ -146,7 +146,7 @@ def test_tap_that_overflowed_is_blamed_for_the_gap_that_follows() -> None:
     packets = list(video(encode_video(60)))
     middle = len(packets) // 2
     tape.play(packets[:middle])
-    tape.line.overflow(20)
+    tape.line.tap_overflow.note(20)
     tape.play(packets[middle + 20 :], START)
     tape.close()
     assert [gap.cause for gap in tape.gaps] == ["tap_overflow"]
@@ -155,7 +155,7 @@ def test_tap_that_overflowed_is_blamed_for_the_gap_that_follows() -> None:
 def test_tap_that_overflowed_long_ago_is_not_blamed_for_a_loss_by_radio() -> None:
     tape = Tape()
     tape.open(BOTH)
-    tape.line.overflow(20)
+    tape.line.tap_overflow.note(20)
     tape.play([timed for timed in scene(4.0) if not 3.0 < timed.at < 3.3])
     tape.close()
     assert {gap.cause for gap in tape.gaps} == {"radio"}
@@ -166,7 +166,7 @@ def test_tap_that_overflowed_is_blamed_for_what_is_missing_of_picture_and_sound(
     tape.open(BOTH)
     packets = [timed for timed in scene(4.0) if not 1.0 < timed.at < 1.3]
     tape.play([timed for timed in packets if timed.at <= 1.0])
-    tape.line.overflow(20)
+    tape.line.tap_overflow.note(20)
     tape.play([timed for timed in packets if timed.at >= 1.3], START)
     tape.close()
     assert {(gap.track, gap.cause) for gap in tape.gaps} == {(VIDEO, "tap_overflow"), (AUDIO, "tap_overflow")}
@@ -422,7 +422,9 @@ def test_sound_that_begins_hours_late_joins_the_open_segment() -> None:
     tape.play(interleave(iter([timed for timed in frames if timed.at >= 5.0]), iter(late)), START)
     tape.close()
     assert (tape.pictures(), tape.sounds()) == (240, 140)
-    assert [gap for gap in tape.gaps if gap.track != AUDIO] == []
+    (gap,) = tape.gaps
+    assert (gap.track, gap.cause, gap.start) == (AUDIO, "late_track", START)
+    assert abs(gap.length - 5 * SECOND) < SECOND // 10
 
 
 def test_picture_that_comes_from_another_stream_costs_no_sound() -> None:
@@ -467,3 +469,61 @@ def test_announcing_the_same_streams_again_changes_nothing() -> None:
     tape.play([timed for timed in packets if timed.at >= 0.9], START)
     tape.close()
     assert (tape.pictures(), tape.sounds(), tape.gaps) == (60, 100, [])
+
+
+def test_sound_that_was_announced_and_never_came_is_said_at_the_end() -> None:
+    tape = Tape()
+    tape.open([TappedStream(VIDEO_SSRC, VIDEO), TappedStream(None, AUDIO)])
+    tape.play(list(video(encode_video(60))))
+    tape.out += tape.line.finish(tape.now)
+    (gap,) = tape.gaps
+    assert (gap.track, gap.cause) == (AUDIO, "late_track")
+    assert abs(gap.length - 2 * SECOND) < SECOND // 10
+
+
+def muted(seconds: int, period: float = 1.0, since: float = 0.0, first: int = 10) -> list[Timed]:
+    """Comfort noise: one packet a period, numbers that run on, timestamps that follow the clock."""
+    payload = encode_audio(1)[0]
+    return [
+        Timed(since + at * period, rtp(111, first + at, 77 + int((since + at * period) * 48_000), AUDIO_SSRC, True, payload))
+        for at in range(int(seconds / period))
+    ]
+
+
+def test_declared_silence_is_one_entry_however_many_packets_come_in_it() -> None:
+    for period in (1.0, 2.5, 0.4):
+        tape = Tape()
+        tape.open(BOTH)
+        tape.play(interleave(video(encode_video(510)), iter(muted(17, period))))
+        tape.close()
+        assert [(gap.track, gap.cause, gap.length) for gap in tape.gaps] == [(AUDIO, "silence", 0)] * (period > 0.5)
+        assert tape.sounds() == int(17 / period)
+
+
+def test_declared_silence_of_sound_alone_is_one_entry() -> None:
+    tape = Tape()
+    tape.open(BOTH[1:])
+    tape.play(muted(17))
+    tape.out += tape.line.finish(tape.now)
+    assert [(gap.track, gap.cause) for gap in tape.gaps] == [(AUDIO, "silence")]
+
+
+def test_a_packet_that_is_lost_in_silence_is_a_loss_and_the_silence_is_declared_again() -> None:
+    tape = Tape()
+    tape.open(BOTH)
+    sounds = muted(17)
+    tape.play(interleave(video(encode_video(510)), iter(sounds[:6] + sounds[7:])))
+    tape.close()
+    assert [gap.cause for gap in tape.gaps] == ["silence", "radio", "silence"]
+
+
+def test_each_mute_has_an_entry() -> None:
+    tape = Tape()
+    tape.open(BOTH)
+    speech = [
+        Timed(timed.at + 6, timed.packet) for timed in sound_packets(encode_audio(600), sequence=16, timestamp=77 + 288_000)
+    ]
+    sounds = [*muted(6), *speech, *muted(5, since=18.0, first=616)]
+    tape.play(interleave(video(encode_video(690)), iter(sounds)))
+    tape.close()
+    assert [gap.cause for gap in tape.gaps] == ["silence", "silence"]
