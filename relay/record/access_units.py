@@ -193,9 +193,10 @@ class H264Track(Track):
             return
         if not after_loss:
             self._complete_pieces(out)
-            self._omits = self._omits or not (self._ended or self._damaged or self._marked or self._first is None)
         if arrival - self._touched > IDLE_NS:
             self._end_unmarked(out)
+        elif not (after_loss or self._ended or self._damaged or self._marked or self._first is None):
+            self._omits = True
         self._finish(out)
         is_rest = self._timed_out and timestamp == self._timestamp
         self._begin(timestamp, arrival)
