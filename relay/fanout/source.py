@@ -122,14 +122,15 @@ class Source:
         if stream is None:
             self._counters.count("inbound_unknown")
             return None
-        if stream.spec.transport_cc_id is not None:
-            self._note_transport(stream.spec.transport_cc_id, packet, header, now)
+        spec = stream.spec
+        if spec.transport_cc_id is not None:
+            self._note_transport(spec.transport_cc_id, packet, header, now)
         if repair:
-            original = rtp.unwrap_rtx(packet, header, stream.ssrc, stream.spec.payload_type)
+            original = rtp.unwrap_rtx(packet, header, stream.ssrc, spec.payload_type)
             if original is None:
                 return None
             packet, header = original, rtp.parse(original)
-        elif header.payload_type != stream.spec.payload_type or header.size == len(packet) - header.padding:
+        elif header.payload_type != spec.payload_type or header.size == len(packet) - header.padding:
             return self._other(stream, header, now)
         return self._accept(stream, packet, header, now, repair=repair)
 

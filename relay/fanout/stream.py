@@ -251,7 +251,8 @@ class Pictures(Inspection):
         else:
             self._check(media)
             self._inspect_units(media, now)
-        media.idr = media.idr or media.timestamp == self._key_timestamp
+        if media.timestamp == self._key_timestamp:
+            media.idr = True
         self._cache.add(media)
 
     def _check(self, media: MediaPacket) -> None:

@@ -138,13 +138,18 @@ class LegSender:
         """Start, or change layer: a picture from the last keyframe on, sound from its newest packet on."""
         if self._peer is None:
             return
-        newest = list(burst.packets[-1:]) if burst is not None else []
-        replay = stream.replay() if stream.spec.kind == "video" else newest
+        replay = self.start_of(stream, burst)
         if not replay:
             stream.keyframes.want(now)
             return
         self.stream = stream
         self.replay(self.leg.start(replay, now), now)
+
+    def start_of(self, stream: Stream, burst: Burst | None) -> list[MediaPacket]:
+        """Return the packets that this leg begins with."""
+        if stream.spec.kind == "video":
+            return stream.replay()
+        return list(burst.packets[-1:]) if burst is not None else []
 
     def send(self, burst: Burst, now: float) -> None:
         """Seal and send a burst that the leg admitted; where others wait, it waits behind them."""

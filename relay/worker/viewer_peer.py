@@ -20,6 +20,7 @@ from relay.rtp.burst import HeaderTemplate
 from relay.transport.port import Peer, Port
 from relay.transport.sdp import MediaOut, ViewerAnswer
 from relay.worker.leg_sender import LegSender
+from relay.worker.single_unit_sender import SingleUnitSender
 from relay.worker.slot import SOUND, Slot
 
 KEYFRAME_SECONDS = 2.0
@@ -42,6 +43,15 @@ def leg_spec(media: MediaOut, playout_delay_max_ms: int) -> LegSpec:
         (playout_delay_max_ms // 10).to_bytes(3, "big"),
     )
     return LegSpec(media.ssrc, media.codec.clock_rate, template, media.rtx_ssrc, media.codec.rtx_payload_type)
+
+
+def takes_single_units(media: MediaOut) -> bool:
+    """Whether a viewer asks for single units: it says packetization-mode 0, and offers nothing else.
+
+    Where it says nothing, which means 0 by RFC 6184 §8.1, it gets the packets as they come: GStreamer's whepsrc says nothing
+    and takes fragments, and single units that IP has to fragment are lost on many networks.
+    """
+    return media.codec.packetization_mode == 0 and "packetization-mode" in media.codec.fmtp.lower()
 
 
 def _template(*fields: Any) -> HeaderTemplate:
@@ -96,7 +106,8 @@ class ViewerPeer:
     def _slot(self, number: int, media: MediaOut, playout_delay_max_ms: int) -> Slot:
         first, rtx, timestamp = secrets.randbits(15), secrets.randbits(15), secrets.randbits(32)
         leg = Leg(leg_spec(media, playout_delay_max_ms), first, timestamp, rtx)
-        return Slot(number, LegSender(leg, self._port, self._counters, self))
+        make = SingleUnitSender if takes_single_units(media) else LegSender
+        return Slot(number, make(leg, self._port, self._counters, self))
 
     @property
     def all_slots(self) -> list[Slot]:

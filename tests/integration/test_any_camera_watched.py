@@ -9,7 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from relay.fanout.single_units import SingleUnits
 from relay.fanout.tracks import TrackSpec
+from relay.rtp.h264 import STAP_A
 from tests.support.camera_streams import Habits, Stream, drawn, made, shown_in
 from tests.support.strict_viewer import Watched, watch
 
@@ -80,3 +82,13 @@ def test_a_viewer_sees_every_picture_of_a_camera_of_drawn_habits(seed: int) -> N
     stream = made(habits, seed)
     watched = watch(stream.packets, since=SINCE, spec=spec(stream))
     assert faults(stream, watched) == [], habits
+
+
+@pytest.mark.parametrize(
+    "kind", ["a browser", "a marker on each of four slices", "sets and IDR in one unit with start codes", "B-frames"]
+)
+def test_a_viewer_that_takes_single_units_only_sees_every_picture(kind: str) -> None:
+    stream = made(replace(KINDS[kind], seconds=2.5))
+    watched = watch(stream.packets, since=SINCE, spec=spec(stream), units=SingleUnits())
+    assert faults(stream, watched) == []
+    assert all(0 < sent.payload[0] & 31 < STAP_A for sent in watched.packets)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from relay.base.counters import Counters
 from relay.fanout.leg import Leg, LegSpec
+from relay.fanout.single_units import SingleUnits
 from relay.fanout.source import Source
 from relay.fanout.stream import Stream
 from relay.fanout.tracks import TrackSpec
@@ -42,6 +43,7 @@ class Watched:
     packets: list[Sent] = field(default_factory=list)
     counters: Counters = field(default_factory=Counters)
     stream: Stream | None = None
+    units: SingleUnits | None = None
 
     def pictures(self) -> Iterator[list[bytes]]:
         """Yield the units of each picture: the packets of one timestamp that follow one another, the last with a marker."""
@@ -81,9 +83,11 @@ def _units(payloads: Iterable[bytes]) -> Iterator[bytes]:
                 yield b"".join(pieces)
 
 
-def watch(packets: list[Timed], *, since: float = 0.0, spec: TrackSpec | None = None) -> Watched:
-    """Send a camera's packets through the relay's cores to a viewer that comes at `since` seconds."""
-    watched = Watched()
+def watch(
+    packets: list[Timed], *, since: float = 0.0, spec: TrackSpec | None = None, units: SingleUnits | None = None
+) -> Watched:
+    """Send a camera's packets through the relay's cores to a viewer that comes at `since` seconds; with `units` in mode 0."""
+    watched = Watched(units=units)
     video = spec or TrackSpec("video", "0", 102, 90_000, nack=True)
     source = Source((video,), 7, watched.counters, 8_000_000, lambda stream, packet, now: None)
     leg = Leg(LegSpec(9, 90_000, HeaderTemplate(102)), 1, 1, 1)
@@ -113,9 +117,9 @@ def _serve(watched: Watched, leg: Leg, now: float, since: float, waiting: list[f
         batch = stream.take()
         if now - 10 >= since and batch:
             if not leg.running:
-                replay = stream.replay()
+                replay = stream.replay() if watched.units is None else watched.units.take(stream.replay())
                 _send(watched, leg, leg.start(replay, now) if replay else [], now)
-            for burst in bursts(batch):
+            for burst in bursts(batch if watched.units is None else watched.units.take(batch)):
                 admitted = leg.admit(burst, now)
                 _send(watched, leg, [admitted] if admitted is not None else [], now)
         pause = max(0.001, stream.gathering(now)) if stream.pending else 0.0

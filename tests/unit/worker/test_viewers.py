@@ -14,6 +14,7 @@ from relay.transport import dtls
 from relay.transport.port import Port
 from relay.worker.fan import Audience
 from relay.worker.legs import Legs
+from relay.worker.single_unit_sender import SingleUnitSender
 from relay.worker.viewers import CONSENT_SECONDS, Viewers
 from tests.support.clients import CLIENT_IDENTITY, Client, still_port
 from tests.support.plain_peer import offer_of
@@ -82,3 +83,22 @@ def test_a_viewer_that_says_goodbye_is_let_go_at_once(world: World) -> None:
             client.deliver(datagram)
         assert "wall" not in world.viewers.by_session
     assert world.posted[-1] == m.ViewerState("wall", "closed", "the peer said goodbye")
+
+
+def offered(mode: str) -> str:
+    """An offer of one H.264 format with these parameters."""
+    lines = [line for line in OFFER.split("\r\n") if not line.startswith(("a=fmtp", "a=rtpmap", "a=rtcp-fb"))]
+    at = next(at for at, line in enumerate(lines) if line.startswith("m=video"))
+    lines[at] = " ".join([*lines[at].split(" ")[:3], "96"])
+    return "\r\n".join(
+        [*lines[: at + 1], "a=rtpmap:96 H264/90000", f"a=fmtp:96 profile-level-id=42e01f{mode}", *lines[at + 1 :]]
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_single"), [(";packetization-mode=0", True), (";packetization-mode=1", False), ("", False)]
+)
+def test_single_units_are_for_viewers_that_ask_for_them(world: World, mode: str, is_single: bool) -> None:
+    world.viewers.open(m.ViewerOpen("wall", offered(mode)))
+    (slot, *_) = world.viewers.by_session["wall"].slots
+    assert isinstance(slot.sender, SingleUnitSender) is is_single
