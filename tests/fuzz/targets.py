@@ -8,6 +8,7 @@ of their own, which say what must hold after each step.
 import contextlib
 import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -85,7 +86,7 @@ def fuzz_opus(data: bytes) -> None:
 def fuzz_sdp(data: bytes) -> None:
     """Offers of cameras and viewers."""
     text = data.decode("latin-1")
-    for answer in (sdp.answer_publisher, sdp.answer_viewer):
+    for answer in (partial(sdp.answer_publisher, more=lambda: LOCAL), sdp.answer_viewer):
         with contextlib.suppress(TheirError):
             answer(text, LOCAL)
 
