@@ -1,13 +1,14 @@
 """The packets of one video stream since its last IDR, and what a new viewer gets of them.
 
-Owns: where the cache begins, and the parameter sets that go before it.  Must never know: legs, sockets.
+Owns: where the cache begins: at an IDR, and where none comes, at another picture in which a decoder may begin.
+Must never know: legs, sockets.
 
 `stream.KeyframeCache` puts packets in, one by one.
 """
 
 from bisect import bisect_right
 
-from relay.fanout.inspection import sets_in
+from relay.fanout.replay import Beginning, beginning, packets_ahead
 from relay.rtp.burst import MediaPacket
 from relay.rtp.parameter_sets import ParameterSets
 
@@ -23,12 +24,16 @@ class CachedPackets:
     def __init__(self, sets: ParameterSets | None = None) -> None:
         """`sets`: those in force in the stream; its owner keeps them up to date."""
         self._sets = ParameterSets() if sets is None else sets
-        self._needed: tuple[bytes, ...] = ()
-        """Those that were in force when the IDR came."""
+        self._begun = Beginning(0, False, (), b"", None)
+        """Its first picture."""
+        self.recovery: int | None = None
+        """Timestamp of the newest picture that is no IDR, and in which a decoder may begin; the owner sets it."""
         self.packets: list[MediaPacket] = []
         """In order of their indices; before the first IDR the first few of the newest picture, and its last one."""
         self._bytes = 0
         self._start: int | None = None
+        self.is_idr = False
+        """Whether a viewer can start at an IDR."""
         self._overruns = 0
 
     def take_overruns(self) -> int:
@@ -37,18 +42,8 @@ class CachedPackets:
         return overruns
 
     def replay(self) -> list[MediaPacket]:
-        """Return what a new viewer needs before the live packets; empty where there is no IDR to start from.
-
-        Parameter sets that the camera sent before, or in its offer only, go first, each in a packet of its own.
-        """
-        if self._start is None:
-            return []
-        carried = {unit for media in self.packets if media.timestamp == self._start for unit in sets_in(media.payload)}
-        missing = [unit for unit in self._needed if unit not in carried]
-        first = self.packets[0]
-        index = first.index - len(missing)
-        ahead = [MediaPacket(index + at, self._start, False, unit, first.arrival, idr=True) for at, unit in enumerate(missing)]
-        return ahead + self.packets
+        """Return what a new viewer needs before the live packets; empty where there is no picture to start from."""
+        return [] if self._start is None else packets_ahead(self._begun, self.packets) + self.packets
 
     def behind(self, media: MediaPacket) -> MediaPacket | None:
         """Return the packet behind one, None where it is not there."""
@@ -62,26 +57,35 @@ class CachedPackets:
         return self.packets[at] if at >= 0 and self.packets[at].index == media.index - 1 else None
 
     def clear(self) -> None:
-        """Forget everything; the next IDR begins a new cache."""
+        """Forget everything; the next beginning begins a new cache."""
         self.packets = []
         self._bytes = 0
         self._start = None
+        self.is_idr = False
 
     @property
     def ready(self) -> bool:
         """Whether a viewer can start now."""
         return self._start is not None
 
-    def _is_newer(self, media: MediaPacket) -> bool:
-        return not self.packets or media.index > self.packets[0].index
+    def _begins(self, media: MediaPacket) -> bool:
+        """Begin again where a packet is of a picture in which a viewer may start; an IDR is left for another IDR only."""
+        if media.timestamp == self._start and (self.is_idr or not media.keyframe):
+            return False
+        if not (media.keyframe or media.timestamp == self.recovery):
+            return False
+        if self.packets and media.index <= self.packets[0].index:
+            return False
+        self._begin(media)
+        return True
 
     def _begin(self, media: MediaPacket) -> None:
         """Start again at the first packet of this access unit: delimiter and SEI may have come before the SPS."""
         same = [packet for packet in self.packets if packet.timestamp == media.timestamp]
         self.packets = same
         self._bytes = sum(len(packet.payload) + PACKET_BYTES for packet in same)
-        self._start = media.timestamp
-        self._needed = self._sets.units
+        self._start, self.is_idr = media.timestamp, media.keyframe
+        self._begun = beginning(media, self._sets)
 
     def _remember_head(self, media: MediaPacket) -> None:
         """Without an IDR keep the current access unit only, whose next packet may turn out to be one."""

@@ -8,26 +8,22 @@ Owns: what payloads say that cannot be told from their first bytes alone.  Must 
 from collections.abc import Callable
 
 from relay.base.errors import TheirError
+from relay.fanout.cached_packets import CachedPackets
 from relay.fanout.keyframes import KeyframeRequester
 from relay.rtp import h264
 from relay.rtp.burst import MediaPacket
-from relay.rtp.parameter_sets import ParameterSets
+from relay.rtp.parameter_sets import ParameterSets, sets_in
 from relay.rtp.picture_ends import PictureEnds, is_beginning
+from relay.rtp.recovery import recovery_pictures
 
 _B_SLICES_BELIEVED = 2
 
 
-def sets_in(payload: bytes) -> list[bytes]:
-    """Return the whole parameter sets that a payload carries."""
-    kind = payload[0] & 31 if payload else 0
-    if kind == h264.FU_A and len(payload) > 1 and payload[1] >= 0x80:
-        kind = payload[1] & 31
-    if kind not in (h264.SPS, h264.PPS, h264.STAP_A):
-        return []
-    try:
-        return [unit.data for unit in h264.units(payload) if unit.kind in (h264.SPS, h264.PPS) and unit.start and unit.end]
-    except TheirError:
-        return []
+def is_recovery_point(payload: bytes) -> bool:
+    """Return whether a payload carries a recovery point SEI."""
+    if payload[0] & 31 not in (h264.SEI, h264.STAP_A):
+        return False
+    return any(unit.kind == h264.SEI and recovery_pictures(unit.data) is not None for unit in h264.units(payload))
 
 
 class Inspection:
@@ -35,8 +31,10 @@ class Inspection:
 
     __slots__ = (
         "_b_slices",
+        "_cached",
         "_ends",
         "_is_in_order",
+        "_is_recovery",
         "_key_timestamp",
         "_keyframes",
         "_on_joined",
@@ -59,12 +57,14 @@ class Inspection:
         ends: PictureEnds,
         on_torn: Callable[[MediaPacket], None],
         on_joined: Callable[[MediaPacket], None],
+        cached: CachedPackets,
     ) -> None:
-        """Both are called with a packet before it is taken.
+        """`cached` is told of recovery points.  The functions are called with a packet before it is taken.
 
         `on_torn`: with a slice in the middle of a picture under a new timestamp.  `on_joined`: with start codes inside a unit.
         """
         self._on_joined = on_joined
+        self._cached = cached
         self.first_slice: MediaPacket | None = None
         """The packet in which the newest picture's first slice begins."""
         self._ends = ends
@@ -85,6 +85,8 @@ class Inspection:
         self._is_in_order = False
         """The parameter set says that pictures are shown in the order in which they come, B pictures too."""
         self._key_timestamp: int | None = None
+        self._is_recovery = False
+        """Whether it is that of a recovery point."""
         self._slice_timestamp: int | None = None
 
     def _take_b_slice(self, now: float) -> None:
@@ -105,12 +107,10 @@ class Inspection:
         media.keyframe = found.idr
         media.droppable = found.droppable
         self.droppable += found.droppable and found.slice is not None
-        for unit in sets_in(media.payload):
-            media.idr = True
-            if self.sets.take(unit):
-                self._ends.learn(unit)
-        if found.idr and media.timestamp != self._key_timestamp:
+        self._take_leading(media)
+        if found.idr and (media.timestamp != self._key_timestamp or self._is_recovery):
             self._key_timestamp = media.timestamp
+            self._is_recovery = False
             self.first_slice = media
             self.keyed_at = now
             self._keyframes.seen(now)
@@ -121,6 +121,23 @@ class Inspection:
             self.first_slice = media
             if h264.is_b_slice(found.slice):
                 self._take_b_slice(now)
+
+    def _take_leading(self, media: MediaPacket) -> None:
+        """Take what goes before a picture: its parameter sets, and that a viewer may begin in it."""
+        for unit in sets_in(media.payload):
+            media.idr = True
+            if self.sets.take(unit):
+                self._ends.learn(unit)
+        if is_recovery_point(media.payload):
+            self._take_recovery(media)
+
+    def _take_recovery(self, media: MediaPacket) -> None:
+        """A viewer may begin in this picture although it is no IDR; it serves as a keyframe while no IDR comes."""
+        if media.timestamp == self._key_timestamp or self._cached.is_idr:
+            return
+        self._cached.recovery = self._key_timestamp = media.timestamp
+        self._is_recovery = True
+        self.keyed_at = media.arrival
 
     def _measure(self, sps: bytes) -> None:
         try:

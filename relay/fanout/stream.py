@@ -26,6 +26,7 @@ from relay.rtp.h264 import FU_A, SLICE
 from relay.rtp.header import RtpHeader
 from relay.rtp.parameter_sets import ParameterSets, offered_sets
 from relay.rtp.picture_ends import PictureEnds
+from relay.rtp.recovery import I_SLICE_FIRST_BYTES
 from relay.rtp.rtcp import ReportBlock, SenderReport, ns_from_ntp
 
 MAX_PENDING = 2048
@@ -185,13 +186,11 @@ class Inbound:
 
 
 class KeyframeCache(CachedPackets):
-    """The packets of one video stream since its last IDR."""
+    """The packets of one video stream since its last IDR; since a recovery point where none comes."""
 
     def add(self, media: MediaPacket) -> None:
         """Take a packet that `Inbound` accepted."""
-        if media.keyframe and media.timestamp != self._start and self._is_newer(media):
-            self._begin(media)
-        elif self._start is None:
+        if (media.keyframe or not self.is_idr) and not self._begins(media) and self._start is None:
             self._remember_head(media)
             return
         self._insert(media)
@@ -230,7 +229,7 @@ class Pictures(Inspection):
         `on_doubt`: called with the newest packet and the next one before it is taken, where a unit begins and the marker of the
         newest says otherwise than their timestamps.
         """
-        super().__init__(keyframes, sets, ends, on_torn, on_joined)
+        super().__init__(keyframes, sets, ends, on_torn, on_joined, cache)
         self._cache = cache
         self._on_doubt = on_doubt
 
@@ -276,6 +275,8 @@ class Pictures(Inspection):
             self.first_slice = media
             if first_byte in h264.B_SLICE_FIRST_BYTES:
                 self._take_b_slice(media.arrival)
+            elif first_byte in I_SLICE_FIRST_BYTES:
+                self._take_recovery(media)
 
 
 def _agreed(spec: TrackSpec) -> list[KeyframeFeedback]:

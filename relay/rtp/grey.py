@@ -51,6 +51,12 @@ def grey_idr(sps: bytes, pps: int) -> bytes | None:
     return _IDR_HEADER + _unit(header + _macroblocks(width * height, parsed.chroma, parsed.is_adaptive))
 
 
+def grey_picture(sps: bytes, number: int) -> tuple[bytes, bytes] | None:
+    """Return a PPS of this number and a grey IDR slice that uses it, for an SPS; None where there can be none."""
+    idr = grey_idr(sps, number)
+    return None if idr is None else (grey_pps(number, parse_sps(sps).number), idr)
+
+
 def _macroblocks(count: int, chroma: int, is_adaptive: bool) -> str:
     """Return the macroblock layer of so many grey macroblocks (§7.3.5): no coefficient anywhere."""
     one = _ue(3) + (_ue(0) if chroma in (1, 2) else "") + _ue(0) + "1" + ("11" if chroma == 3 else "")

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from relay.base.errors import TheirError
-from relay.rtp.h264 import PPS, SPS, Bits
+from relay.rtp.h264 import FU_A, PPS, SPS, STAP_A, Bits, units
 
 MAX_SPS, MAX_PPS = 31, 255
 """As many as an `avcC` can list (ISO/IEC 14496-15 §5.3.3.1)."""
@@ -112,10 +112,28 @@ class ParameterSets:
             return None
 
     @property
+    def free_pps(self) -> int | None:
+        """The highest number that no PPS has; None where all are taken."""
+        return next((number for number in range(255, -1, -1) if number not in self._pps), None)
+
+    @property
     def units(self) -> tuple[bytes, ...]:
         """Every set in force, SPS first."""
         found = [unit for _, unit in sorted(self._sps.items())]
         return (*found, *(unit for _, (_, unit) in sorted(self._pps.items())))
+
+
+def sets_in(payload: bytes) -> list[bytes]:
+    """Return the whole parameter sets that a payload carries."""
+    kind = payload[0] & 31 if payload else 0
+    if kind == FU_A and len(payload) > 1 and payload[1] >= 0x80:
+        kind = payload[1] & 31
+    if kind not in (SPS, PPS, STAP_A):
+        return []
+    try:
+        return [unit.data for unit in units(payload) if unit.kind in (SPS, PPS) and unit.start and unit.end]
+    except TheirError:
+        return []
 
 
 def offered_sets(fmtp: str) -> tuple[bytes, ...]:

@@ -5,10 +5,12 @@ import base64
 import pytest
 
 from relay.fanout.clocks import CameraClock
+from relay.fanout.replay import FRAGMENT_BYTES, GREY_TICKS
 from relay.fanout.stream import HOLD_SECONDS, Stream
 from relay.fanout.tracks import TrackSpec
 from relay.rtp import header as rtp
 from relay.rtp.burst import MAX_BURST_PACKETS
+from relay.rtp.grey import grey_idr, grey_pps
 
 PAYLOAD = b"\x7c\x05" + bytes(50)
 
@@ -113,3 +115,44 @@ def test_the_sets_of_a_keyframe_go_to_viewers_that_get_only_keyframes() -> None:
     picture = stream()
     sent(picture, [(SPS, PPS, IDR), (SLICE,)])
     assert [media.idr for media in picture.pending] == [True, True, True, False]
+
+
+I_PICTURE, RECOVERY = b"\x61\x88\x80", b"\x06\x06\x01\x30\x80"
+
+
+@pytest.mark.parametrize("begins", [(RECOVERY, SLICE), (I_PICTURE,)])
+def test_a_viewer_of_a_camera_without_an_idr_begins_with_a_grey_one_at_a_recovery_point(begins: tuple[bytes, ...]) -> None:
+    picture = stream()
+    sent(picture, [(SPS, PPS, SLICE), (SLICE,), begins, (SLICE,)])
+    packets = picture.cache.replay()
+    grey = grey_idr(SPS, 255)
+    assert grey is not None
+    made, live = packets[: -len(begins) - 1], packets[-len(begins) - 1 :]
+    assert [media.payload for media in made[:3]] == [SPS, PPS, grey_pps(255, 0)]
+    pieces = [media.payload for media in made[3:]]
+    assert bytes((pieces[0][0] & 0xE0 | pieces[0][1] & 31,)) + b"".join(piece[2:] for piece in pieces) == grey
+    assert max(map(len, pieces)) <= FRAGMENT_BYTES + 2
+    assert [media.payload for media in live] == [*begins, SLICE]
+    assert [media.marker for media in made] == [False] * (len(made) - 1) + [True]
+    assert {media.timestamp for media in made} == {live[0].timestamp - GREY_TICKS}
+    assert all(media.idr for media in packets[:-1]), "a viewer that gets keyframes only gets these"
+
+
+def test_an_idr_replaces_a_recovery_point_and_is_left_only_for_another_idr() -> None:
+    picture = stream()
+    sent(picture, [(SPS, PPS, RECOVERY, SLICE), (SLICE,)])
+    assert not picture.cache.is_idr
+    picture.keyframes.want(1.0)
+    sent(picture, [(RECOVERY, SLICE)], 50)
+    assert replayed(picture)[-2:] == [RECOVERY, SLICE]
+    assert picture.keyframes.poll(1.0).value == "pli", "an IDR is still wanted"
+    sent(picture, [(IDR,), (RECOVERY, SLICE), (SLICE,)], 100)
+    assert replayed(picture) == [SPS, PPS, IDR, RECOVERY, SLICE, SLICE]
+    assert picture.keyframes.poll(9.0).value == "nothing"
+
+
+def test_a_recovery_point_in_an_idr_picture_is_an_idr() -> None:
+    picture = stream()
+    sent(picture, [(SPS, PPS, RECOVERY, IDR), (SLICE,)])
+    assert picture.cache.is_idr
+    assert replayed(picture) == [SPS, PPS, RECOVERY, IDR, SLICE]
