@@ -1,8 +1,11 @@
 // Writes what a viewer's RTP packets hold: pictures as Annex B (RFC 6184), sound as packets with their length before them.
-// Packets are taken in the order of their sequence numbers; one that is still missing after WAIT later ones is given up.
+// Packets are taken in the order of their sequence numbers; one that is still missing after WAIT later ones is given up, and
+// pictures go on with the next keyframe.
 const WAIT = 256;
 
 class InOrder {
+  lost = 0;
+  broken = false; // something was lost: what refers to it is of no use
   #out;
   #next = null;
   #waiting = new Map();
@@ -17,7 +20,12 @@ class InOrder {
     this.#next ??= sequence;
     if (((sequence - this.#next) & 0xffff) >= 0x8000) return; // twice, or given up
     this.#waiting.set(sequence, Buffer.from(packet));
-    if (this.#waiting.size > WAIT) while (!this.#waiting.has(this.#next)) this.#next = (this.#next + 1) & 0xffff;
+    if (this.#waiting.size > WAIT) {
+      for (; !this.#waiting.has(this.#next); this.#next = (this.#next + 1) & 0xffff) {
+        this.lost++;
+        this.broken = true;
+      }
+    }
     for (let found; (found = this.#waiting.get(this.#next)); this.#next = (this.#next + 1) & 0xffff) {
       this.#waiting.delete(this.#next);
       const data = payload(found);
@@ -46,6 +54,9 @@ const START = Buffer.from([0, 0, 0, 1]);
 export class Pictures extends InOrder {
   write(data) {
     const type = data[0] & 31;
+    const [first, begins] = type === 24 ? [data[3] & 31, true] : type === 28 ? [data[1] & 31, data[1] & 128] : [type, true];
+    if (this.broken && !(begins && [5, 7].includes(first))) return;
+    this.broken = false;
     if (type < 24) this.put(START, data);
     else if (type === 24) {
       for (let at = 1; at + 2 <= data.length; at += 2 + data.readUInt16BE(at)) this.put(START, data.subarray(at + 2, at + 2 + data.readUInt16BE(at)));

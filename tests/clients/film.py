@@ -3,8 +3,8 @@
 Owns: the film's files, and the judgement of what came of them.  Must never know: the relay, a client.
 
 FFmpeg makes the film and judges it.  No two of its pictures and no two of its sound packets are alike, so that a digest says
-which one was seen.  Its pictures have no references to later ones and a keyframe each second: clients that replay a file
-answer no PLI.
+which one was seen.  It has a keyframe each second, because clients that replay a file answer no PLI, and B-frames only where
+they are asked for.
 """
 
 import functools
@@ -19,11 +19,13 @@ from typing import Any, Literal, NamedTuple
 import av
 
 FPS = 15
-_SECONDS = 150
+_SECONDS = 120
 _PICTURE = f"testsrc2=size=320x180:rate={FPS}:duration={_SECONDS}"
 _SOUND = f"anoisesrc=sample_rate=48000:duration={_SECONDS}:seed=9:amplitude=0.2"
 _HEAD = struct.Struct(">BII")
-_X264 = ("-preset", "veryfast", "-profile:v", "baseline", "-pix_fmt", "yuv420p", "-sc_threshold", "0", "-b:v", "150k")
+_X264 = ("-preset", "veryfast", "-pix_fmt", "yuv420p", "-sc_threshold", "0", "-b:v", "150k")
+_PLAIN = ("-profile:v", "baseline")
+_B_FRAMES = ("-profile:v", "main", "-bf", "2", "-x264-params", "open-gop=0")
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,24 @@ class Film:
     sounds: tuple[str, ...]
 
 
-def make(folder: Path) -> Film:
+def make(folder: Path, *, b_frames: bool = False) -> Film:
     """Let FFmpeg make the film in `folder`."""
-    path, units = folder / "film.mp4", folder / "film.units"
+    path, units = folder / f"film{b_frames:d}.mp4", folder / f"film{b_frames:d}.units"
     inputs = ("-f", "lavfi", "-i", _PICTURE, "-f", "lavfi", "-i", _SOUND)
-    codecs = ("-c:v", "libx264", *_X264, "-g", str(FPS), "-c:a", "libopus", "-b:a", "32k", "-ac", "2")
+    codecs = (
+        "-c:v",
+        "libx264",
+        *_X264,
+        *(_B_FRAMES if b_frames else _PLAIN),
+        "-g",
+        str(FPS),
+        "-c:a",
+        "libopus",
+        "-b:a",
+        "32k",
+        "-ac",
+        "2",
+    )
     _ffmpeg(*inputs, *codecs, str(path))
     _write_units(path, units)
     return Film(path, units, tuple(pictures_of(path)), tuple(sounds_of(path)))

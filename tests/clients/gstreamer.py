@@ -4,6 +4,9 @@
 input.  `gstreamer.py watch PICTURES SOUND` prints its offer, reads the answer (a line of JSON each) and writes the pictures
 (Annex B) and the sound (Ogg) that come.  Both end with their standard input; a camera then says so by DELETE.
 `gstreamer.py version` says whether all that they need is installed.
+
+Habits of GStreamer's users, given first: `--sets-in-offer` sends parameter sets in the offer alone, as `rtph264pay` does unless
+it is told otherwise; `--no-mode` offers H.264 without a word on its packetization mode, as `whepsrc` does.
 """
 
 import json
@@ -26,7 +29,7 @@ except (ImportError, ValueError) as _error:
 _PEER = "webrtcbin name=peer bundle-policy=max-bundle "
 _FILM = (
     "filesrc location={} ! qtdemux name=film "
-    "film.video_0 ! queue ! h264parse config-interval=-1 ! identity sync=true ! rtph264pay aggregate-mode=zero-latency ! "
+    "film.video_0 ! queue ! h264parse config-interval={} ! identity sync=true ! rtph264pay aggregate-mode=zero-latency ! "
     "application/x-rtp,media=video,encoding-name=H264,payload=96 ! peer. "
     "film.audio_0 ! queue ! opusparse ! identity sync=true ! rtpopuspay ! "
     "application/x-rtp,media=audio,encoding-name=OPUS,payload=97 ! peer."
@@ -37,7 +40,7 @@ _TAKERS = {
     "audio": "rtpopusdepay ! opusparse ! oggmux ! filesink location={}",
 }
 _WATCHED = {
-    "video": "application/x-rtp,media=video,encoding-name=H264,payload=96,clock-rate=90000,packetization-mode=(string)1",
+    "video": "application/x-rtp,media=video,encoding-name=H264,payload=96,clock-rate=90000",
     "audio": "application/x-rtp,media=audio,encoding-name=OPUS,payload=97,clock-rate=48000,encoding-params=(string)2",
 }
 
@@ -123,7 +126,7 @@ class Camera(Peer):
     """Publishes a film by WHIP."""
 
     def __init__(self, url: str, film: str) -> None:
-        super().__init__(_PEER + _FILM.format(film))
+        super().__init__(_PEER + _FILM.format(film, 0 if "--sets-in-offer" in _habits else -1))
         self._url = url
         self._token = sys.stdin.readline().strip()
         self._location = ""
@@ -149,7 +152,9 @@ class Viewer(Peer):
     def __init__(self, *paths: str) -> None:
         super().__init__(_PEER)
         self._paths = dict(zip(("video", "audio"), paths, strict=True))
-        for caps in _WATCHED.values():
+        for kind, caps in _WATCHED.items():
+            if kind == "video" and "--no-mode" not in _habits:
+                caps += ",packetization-mode=(string)1"
             direction = GstWebRTC.WebRTCRTPTransceiverDirection.RECVONLY
             self.bin.emit("add-transceiver", direction, Gst.Caps.from_string(caps))
         self.bin.connect("pad-added", self._take)
@@ -172,5 +177,7 @@ if __name__ == "__main__":
     if _lacking := [name for name in _ELEMENTS if Gst.ElementFactory.find(name) is None]:
         sys.exit(f"{_MISSING}{', '.join(_lacking)}")
     _say(version=Gst.version_string())
-    if sys.argv[1:] != ["version"]:
-        {"publish": Camera, "watch": Viewer}[sys.argv[1]](*sys.argv[2:]).run()
+    _habits = {argument for argument in sys.argv[1:] if argument.startswith("--")}
+    _given = [argument for argument in sys.argv[1:] if argument not in _habits]
+    if _given != ["version"]:
+        {"publish": Camera, "watch": Viewer}[_given[0]](*_given[1:]).run()

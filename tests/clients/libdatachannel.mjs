@@ -2,6 +2,7 @@
 //
 // node libdatachannel.mjs publish URL FILM: publishes as OBS Studio does, with libdatachannel's own packetizers, reports and answers to NACK;
 //   begins once it is connected; answers no PLI.  The token is the first line of standard input; when that ends, DELETE.
+//   With --closes-first it closes its peer before, as most browsers' libraries do.
 // node libdatachannel.mjs watch PICTURES SOUND: prints its offer, reads the answer (a line of JSON each); writes what comes until its
 //   standard input ends.
 import { createWriteStream } from "node:fs";
@@ -73,9 +74,13 @@ async function publish(url, film) {
   peer.setRemoteDescription(answer, "answer");
   await connected;
   const sent = await play(film, (kind, data, seconds) => send[kind](data, seconds), ended);
+  if (habits.has("--closes-first")) {
+    peer.close();
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
   const deleted = await fetch(new URL(response.headers.get("Location"), url), { method: "DELETE", headers });
   say({ sent, deleted: deleted.status });
-  peer.close();
+  if (!habits.has("--closes-first")) peer.close();
 }
 
 async function watch(pictures, sounds) {
@@ -97,10 +102,12 @@ async function watch(pictures, sounds) {
   await ended;
   peer.close();
   for (const taker of Object.values(takers)) await taker.end();
+  say({ lost: takers.video.lost + takers.audio.lost });
 }
 
 say({ version: `libdatachannel ${rtc.getLibraryVersion()}` });
-const [what, ...given] = process.argv.slice(2);
+const habits = new Set(process.argv.slice(2).filter((argument) => argument.startsWith("--")));
+const [what, ...given] = process.argv.slice(2).filter((argument) => !habits.has(argument));
 await { publish, watch }[what](...given);
 rtc.cleanup();
 process.exit(0);

@@ -152,10 +152,17 @@ def _no_viewer(*_: Path) -> Any:
     raise AssertionError("FFmpeg has no WHEP client")
 
 
+_GSTREAMER = ("/usr/bin/python3", str(_HERE / "gstreamer.py"))
+_LIBDATACHANNEL = (node(), str(_HERE / "libdatachannel.mjs"))
+
 PROGRAMS = {
-    "gstreamer": program("/usr/bin/python3", str(_HERE / "gstreamer.py"), film="path", saw=_saw_ogg),
-    "libdatachannel": program(node(), str(_HERE / "libdatachannel.mjs"), film="units", saw=saw_packets),
+    "gstreamer": program(*_GSTREAMER, film="path", saw=_saw_ogg),
+    "gstreamer-sets-in-offer": program(*_GSTREAMER, "--sets-in-offer", film="path", saw=_saw_ogg),
+    "gstreamer-no-mode": program(*_GSTREAMER, "--no-mode", film="path", saw=_saw_ogg),
+    "gstreamer-b-frames": program(*_GSTREAMER, film="path", saw=_saw_ogg),
+    "libdatachannel": program(*_LIBDATACHANNEL, film="units", saw=saw_packets),
+    "libdatachannel-closes-first": program(*_LIBDATACHANNEL, "--closes-first", film="units", saw=saw_packets),
     "aiortc": program(sys.executable, "-m", "tests.clients.aiortc_client", film="units", saw=_saw_digests),
     "ffmpeg": Program(_ffmpeg, _no_viewer, _no_viewer),
 }
-"""By make."""
+"""By make and habit."""

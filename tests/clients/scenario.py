@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,22 +24,28 @@ WATCHED_SECONDS = 12
 
 
 @dataclass
-class Filmed:
-    """What became of a camera."""
+class Outcome:
+    """What became of a client."""
 
     said: list[dict[str, Any]] = field(default_factory=list)
     fault: str = ""
-    """Why the client failed."""
+    """Why it failed."""
+
+    def word(self, key: str) -> Any:
+        """Return what the client said last under a name; None where it said nothing."""
+        return next((line[key] for line in reversed(self.said) if key in line), None)
+
+
+@dataclass
+class Filmed(Outcome):
+    """What became of a camera."""
+
     recording: dict[str, Any] = field(default_factory=dict)
     """As the catalogue shows it at the end."""
     verdict: dict[str, Any] = field(default_factory=dict)
     pictures: list[str] = field(default_factory=list)
     """Digests of what FFmpeg decodes of the recording as it is played back, in order; `sounds`: of its packets."""
     sounds: list[str] = field(default_factory=list)
-
-    def word(self, key: str) -> Any:
-        """Return what the client said last under a name; None where it said nothing."""
-        return next((line[key] for line in reversed(self.said) if key in line), None)
 
     @property
     def gap_seconds(self) -> float:
@@ -49,11 +55,9 @@ class Filmed:
 
 
 @dataclass
-class Watched:
+class Watched(Outcome):
     """What became of a viewer."""
 
-    said: list[dict[str, Any]] = field(default_factory=list)
-    fault: str = ""
     left: int = 0
     """The status of its DELETE."""
     seen: Seen | None = None
@@ -71,19 +75,25 @@ class Afternoon:
 
 
 async def spend(
-    relay: RelayUnderTest, passwords: dict[str, str], film: Film, folder: Path, cameras: Sequence[str], viewers: Sequence[str]
+    relay: RelayUnderTest,
+    passwords: dict[str, str],
+    cameras: Mapping[str, Film],
+    viewers: Iterable[tuple[str, str]],
+    folder: Path,
 ) -> Afternoon:
-    """Run the afternoon on a relay that is not started; `passwords`: of `alice` (administrator) and `marie` (commander)."""
-    afternoon = Afternoon(
-        {camera: Filmed() for camera in cameras}, {(camera, make): Watched() for camera in cameras for make in viewers}
-    )
+    """Run the afternoon on a relay that is not started.
+
+    `passwords`: of `alice` (administrator) and `marie` (commander); `cameras`: what each publishes; `viewers`: cameras with the
+    client that watches each.
+    """
+    afternoon = Afternoon({camera: Filmed() for camera in cameras}, {pair: Watched() for pair in viewers})
     await relay.start()
     try:
         async with contextlib.AsyncExitStack() as stack:
             alice, marie = [
                 await stack.enter_async_context(signed_in(relay, who, passwords[who])) for who in ("alice", "marie")
             ]
-            stage = Stage(relay, marie, film, folder, afternoon)
+            stage = Stage(relay, marie, cameras, folder, afternoon)
             tokens = {camera: await _enrol(alice, camera) for camera in cameras}
             await stage.film_and_watch(tokens)
             for camera in cameras:
@@ -107,10 +117,12 @@ async def _enrol(alice: Person, camera: str) -> str:
 class Stage:
     """The running part of the afternoon."""
 
-    def __init__(self, relay: RelayUnderTest, marie: Person, film: Film, folder: Path, afternoon: Afternoon) -> None:
+    def __init__(
+        self, relay: RelayUnderTest, marie: Person, films: Mapping[str, Film], folder: Path, afternoon: Afternoon
+    ) -> None:
         self._relay = relay
         self._marie = marie
-        self._film = film
+        self._films = films
         self._folder = folder
         self._afternoon = afternoon
         self._watched_enough = asyncio.Event()
@@ -177,7 +189,7 @@ class Stage:
                 return
             folder = self._folder / camera
             folder.mkdir()
-            async with running(PROGRAMS[camera].publish(url, self._film, folder), filmed.said) as client:
+            async with running(PROGRAMS[camera].publish(url, self._films[camera], folder), filmed.said) as client:
                 client.tell(token)
                 await self._filmed_enough.wait()
 
@@ -214,7 +226,7 @@ class Stage:
 
 
 @contextlib.contextmanager
-def _noting(outcome: Filmed | Watched) -> Any:
+def _noting(outcome: Outcome) -> Any:
     """Note a failure with its client instead of ending the others."""
     try:
         yield

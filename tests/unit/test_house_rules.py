@@ -17,6 +17,7 @@ LOCKS = (
     "locks/footage.lock",
     "command_room_ui/package-lock.json",
     "tests/clients/package-lock.json",
+    "tests/clients/others/package-lock.json",
 )
 
 
