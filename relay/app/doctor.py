@@ -15,7 +15,7 @@ from typing import Final
 
 import typer
 
-from relay.app import start_checks
+from relay.app import start_checks, tls
 from relay.app.installation import installed_settings
 from relay.app.settings import Settings, is_loopback
 from relay.app.supervise import is_locked
@@ -23,7 +23,7 @@ from relay.app.terminal import AsJson, ConfigOption, DataOption, say
 from relay.base.addresses import parse_address
 from relay.base.errors import RelayError
 from relay.live.media_addresses import Reach, offered
-from relay.runtime.host_addresses import HostAddresses, resolve
+from relay.runtime.host_addresses import machine_addresses, resolve
 from relay.transport.binding import reachable
 
 OUTSIDE: Final = "8.8.8.8"
@@ -65,7 +65,7 @@ def doctor(config: ConfigOption = None, data: DataOption = None, as_json: AsJson
     """Say which addresses cameras and pages get, and what to set behind NAT; exit 1 where something keeps them away."""
     settings = installed_settings(config, data)
     running = running_settings(settings)
-    report = examine(running or settings, _machine(), runs=running is not None)
+    report = examine(running or settings, machine_addresses(), runs=running is not None)
     if running is None:
         try:
             start_checks.check_ports(settings)
@@ -92,7 +92,7 @@ def running_settings(settings: Settings) -> Settings | None:
 def note_at_start(settings: Settings) -> None:
     """Log what `relay doctor` would find; addresses are for the terminal, not for the log."""
     try:
-        report = examine(settings, _machine(), runs=False)
+        report = examine(settings, machine_addresses(), runs=False)
     except RelayError:
         return  # the start checks say so
     if report.findings:
@@ -169,7 +169,22 @@ def _hints(settings: Settings, report: Report, machine: tuple[str, ...]) -> Iter
         )
     if settings.media_host == "0.0.0.0" and any(":" in host and not is_loopback(host) for host in machine):  # noqa: S104
         yield 'this machine has IPv6, and "0.0.0.0" serves IPv4 only: "::" serves both'
+    yield from _certificate_hint(settings, report)
     yield from _buffer_hint(settings.workers.socket_buffer, RMEM_MAX)
+
+
+def _certificate_hint(settings: Settings, report: Report) -> Iterator[str]:
+    """Only the certificate of `--tls`: one from elsewhere is mostly for a name."""
+    made = settings.data / "keys" / "tls.crt"
+    if settings.http.tls_cert is None or settings.http.tls_cert.resolve() != made.resolve():
+        return
+    asked = [way.removeprefix("asked at ") for way in report.candidates if way.startswith("asked at ")]
+    unnamed = [host for host in asked if not tls.is_named(made, host)]
+    if unnamed:
+        yield (
+            f"the certificate of --tls does not name {', '.join(unnamed)}: clients that check it refuse to connect there. "
+            f"Remove {made}, and start again; clients that were given the old one need the new one"
+        )
 
 
 def _buffer_hint(wanted: int, limit: Path) -> Iterator[str]:
@@ -183,11 +198,3 @@ def _buffer_hint(wanted: int, limit: Path) -> Iterator[str]:
             f"the system allows UDP buffers of {most >> 10} KiB, and {wanted >> 10} KiB are wanted for bursts of many cameras: "
             f"sysctl net.core.rmem_max={wanted} net.core.wmem_max={wanted}"
         )
-
-
-def _machine() -> tuple[str, ...]:
-    addresses = HostAddresses()
-    try:
-        return addresses.now()
-    finally:
-        addresses.close()

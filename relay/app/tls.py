@@ -14,13 +14,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from relay.runtime.host_addresses import WILDCARDS, machine_addresses
+
 DAYS = 397
 """The longest validity that browsers accept of a server certificate."""
 RENEW_DAYS = 30
 
 
 def ensure_certificate(keys: Path, host: str) -> tuple[Path, Path]:
-    """Return (certificate, key) in PEM for `host` and this machine, made or renewed if needed; raises OSError."""
+    """Return (certificate, key) in PEM for `host` and this machine, made or renewed if needed; raises OSError.
+
+    For a wildcard it names the addresses that the machine has when it is made.  Another address later makes no new certificate:
+    clients may have been given this one.
+    """
     certificate, key = keys / "tls.crt", keys / "tls.key"
     if not _still_good(certificate, host) or not key.exists():
         keys.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -37,13 +43,26 @@ def _still_good(path: Path, host: str) -> bool:
         return False
     if found.not_valid_after_utc < datetime.now(UTC) + timedelta(days=RENEW_DAYS):
         return False
-    return _name(host) in found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return _name(host) in _names_in(found)
+
+
+def is_named(path: Path, host: str) -> bool:
+    """Return whether a certificate is for a host; True where it cannot be read."""
+    try:
+        return _name(host) in _names_in(x509.load_pem_x509_certificate(path.read_bytes()))
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return True
+
+
+def _names_in(certificate: x509.Certificate) -> x509.SubjectAlternativeName:
+    return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
 
 
 def _make(host: str) -> tuple[bytes, bytes]:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Body-camera relay")])
-    names = dict.fromkeys([_name(host), *map(_name, ("localhost", "127.0.0.1", "::1", socket.gethostname()))])
+    behind = machine_addresses() if host in WILDCARDS else ()
+    names = dict.fromkeys(map(_name, (host, *behind, "localhost", "127.0.0.1", "::1", socket.gethostname())))
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()

@@ -78,6 +78,15 @@ class HostAddresses:
                 return
 
 
+def machine_addresses() -> tuple[str, ...]:
+    """Return the addresses that this machine has now, asked once."""
+    addresses = HostAddresses()
+    try:
+        return addresses.now()
+    finally:
+        addresses.close()
+
+
 def parse(read: bytes) -> tuple[list[HostAddress], bool]:
     """Return the usable addresses of one netlink read, and whether the list ends with it.
 

@@ -23,7 +23,7 @@ from relay.base.errors import OurError
 from relay.channel import framing
 from relay.runtime.cage import Cage, Rules, code_folders, confine, harden
 from relay.runtime.descriptors import raise_limit
-from relay.runtime.host_addresses import HostAddresses, resolve
+from relay.runtime.host_addresses import machine_addresses, resolve
 from relay.transport.binding import bind_all, reachable
 from relay.transport.dtls import Identity
 from relay.transport.peer import WORK_PER_SECOND
@@ -64,9 +64,7 @@ async def serve(config: WorkerConfig, *, own_process: bool = False) -> None:
     `own_process`: it also enters its cage, handles SIGTERM and SIGINT, and controls garbage collection.
     """
     counters = Counters()
-    addresses = HostAddresses()
-    bound, machine = resolve(config.host), addresses.now()
-    addresses.close()
+    bound, machine = resolve(config.host), machine_addresses()
     socks = _bind(config, bound, machine)
     settings = PortSettings(
         advertise=config.advertise or reachable(bound, machine),

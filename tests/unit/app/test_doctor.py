@@ -10,6 +10,7 @@ from relay.app import cli, doctor
 from relay.app.doctor import examine, note_at_start, running_settings
 from relay.app.settings import Settings
 from relay.app.supervise import PidLock, write_private
+from relay.app.tls import ensure_certificate
 
 MACHINE = ("127.0.0.1", "10.0.0.5", "192.168.1.5", "::1", "2001:db8::5")
 
@@ -64,6 +65,14 @@ def test_a_relay_for_this_machine_alone_has_no_finding(tmp_path: Path) -> None:
     found = examine(settings(tmp_path), MACHINE, runs=False)
     assert found.findings == []
     assert [hint.partition(".")[0] for hint in found.hints] == ["only this machine reaches the relay"]
+
+
+def test_a_certificate_of_ours_that_does_not_name_an_address_is_a_hint(tmp_path: Path) -> None:
+    certificate, key = ensure_certificate(tmp_path / "keys", "10.0.0.5")
+    own: dict[str, object] = {"host": "0.0.0.0", "tls_cert": certificate, "tls_key": key}
+    found = examine(Settings.model_validate({"data": tmp_path, "http": own}), MACHINE, runs=True)
+    assert any("does not name 192.168.1.5: clients" in hint for hint in found.hints)
+    assert not any("10.0.0.5" in hint for hint in found.hints)
 
 
 def test_small_buffers_of_the_system_are_named(tmp_path: Path) -> None:

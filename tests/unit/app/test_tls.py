@@ -4,9 +4,11 @@ import ssl
 import stat
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 
-from relay.app.tls import ensure_certificate
+from relay.app import tls
+from relay.app.tls import ensure_certificate, is_named
 
 
 def test_it_is_made_once_for_this_host_and_loopback_and_kept(tmp_path: Path) -> None:
@@ -29,3 +31,14 @@ def test_another_host_or_a_damaged_file_gets_a_new_one(tmp_path: Path) -> None:
     certificate.write_bytes(b"damaged")
     ensure_certificate(tmp_path, "relay.example")
     assert b"BEGIN CERTIFICATE" in certificate.read_bytes()
+
+
+def test_for_all_addresses_it_names_each_of_this_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls, "machine_addresses", lambda: ("127.0.0.1", "10.0.0.5", "2001:db8::5"))
+    certificate, _ = ensure_certificate(tmp_path, "0.0.0.0")
+    assert [is_named(certificate, host) for host in ("10.0.0.5", "2001:db8::5", "10.0.0.6")] == [True, True, False]
+    before = certificate.read_bytes()
+    monkeypatch.setattr(tls, "machine_addresses", lambda: ("127.0.0.1", "10.0.0.6"))
+    ensure_certificate(tmp_path, "0.0.0.0")
+    assert certificate.read_bytes() == before, "clients may have been given it"
+    assert is_named(tmp_path / "none", "10.0.0.5"), "nothing is said of what cannot be read"
