@@ -252,15 +252,20 @@ class Drifts:
             self._moved.add(track)
         self._tracks[track] = Track(track, rate)
 
-    def sample(self, track: int, ticks: int, arrival: int) -> None:
-        """Take a sample that was kept: its decode time (ticks) and its arrival (monotonic ns)."""
+    def sample(self, track: int, ticks: int, arrival: int) -> bool:
+        """Take a sample that was kept: its decode time (ticks) and its arrival (monotonic ns).
+
+        Return whether it lies on the line of a clock that was corrected: it is not late, however far behind its stamp is.
+        """
         each = self._tracks[track]
         time = ticks * SECOND // each.rate
         if track in self._moved:
             self._moved.discard(track)
             self._points.append(Moved(track, ticks, 0, False))
-        if each.take(time, arrival - self._origin - time, arrival):
+        late = arrival - self._origin - time
+        if each.take(time, late, arrival):
             self._judge(each)
+        return each.corrected and abs(late - each.line.at(time)) < LATE_NS
 
     def report(self, track: int, fix: Fix) -> None:
         """Take what a sender report of a track says."""

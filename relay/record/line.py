@@ -345,7 +345,8 @@ class Line:
         else:
             out += self._cutter.audio(placed, now)
         source.kept(sample, time)
-        self.drifts.sample(source.track, time, sample.arrival)
+        if self.drifts.sample(source.track, time, sample.arrival):
+            source.timeline.refer(sample.timestamp, sample.arrival)
         self._kept[source.track] = self._settled[source.track] = sample.arrival
         self._reached[source.track] = time
 

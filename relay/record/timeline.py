@@ -7,7 +7,7 @@ Each track stays on its own RTP clock.  It is anchored once, by arrival.  It is 
 no network can do: run ahead of arrival by more than 1 s, fall behind by more than 10 s, or go back.  Then the jump is a gap,
 and the next link carries a fix by arrival for the new anchor, before it carries any fix by sender report (RFC 3550 §6.4.1).
 The anchor follows the packet that was delayed least in the last 30 s, so that neither jitter nor a drifting crystal looks like
-a jump.
+a jump.  Where the clock is known to drift further (`drift`), lateness is measured from the samples that came in time.
 """
 
 from typing import NamedTuple
@@ -95,6 +95,10 @@ class Timeline:
         jump = self._base is not None and self._jumps(timestamp, self._lateness(timestamp, arrival))
         shift = self._shift if self._base is not None and not jump else self._shift_at(timestamp, arrival)
         return Place(max(timestamp - lead + shift, self._floor), jump)
+
+    def refer(self, timestamp: int, arrival: int) -> None:
+        """Measure lateness from this sample: the clock is known to run wrong, and this sample to have come in time."""
+        self._reference, self._candidate, self._window_ends = (timestamp, arrival), None, arrival + WINDOW_NS
 
     def _lateness(self, timestamp: int, arrival: int) -> float:
         """Return how much later a sample came than the least delayed one, in nanoseconds."""

@@ -42,6 +42,7 @@ declare(
     record_wrong_markers="RTP marker bits that came before the end of their picture; the picture is recorded whole",
     record_refused_samples="samples not kept because their camera's clock or format changed too often; each lies in a gap",
     record_unrecorded="gaps of what was received for a second or more and not recorded; each is an alarm on the page",
+    record_clock_corrections="recordings with a camera's clock that ran wrong: tracks are moved where they are played",
     record_clock_steps="recordings during which the relay's wall clock was stepped (marked suspect)",
 )
 
@@ -76,6 +77,8 @@ class Recording:
         self._unrecorded: set[int] = set()
         """Tracks of which nothing was recorded although packets came, since the last `take_unrecorded`."""
         self._metadata: dict[str, str] = {}
+        self._corrected = False
+        """Whether a track's clock was corrected."""
         self.lost_since: int | None = now
         """Since when (monotonic ns) no camera feeds it; None while one does."""
         self.progress = Progress(plan.recording, 0, 0, 0, plan.started_ns, b"", 0)
@@ -253,6 +256,10 @@ class Recording:
 
     def _correct(self, moved: list[Moved]) -> None:
         """Put by how much the tracks are to be moved where the recording is played."""
+        if moved and not self._corrected:
+            self._corrected = True
+            self._counters.count("record_clock_corrections")
+            logger.warning("the RTP clock of a camera runs wrong: where its recording is played, its tracks are moved")
         for first in range(0, len(moved), MAX_POINTS):
             points = [
                 Point(each.track, SyncSource.ARRIVAL, each.time, each.moved_ns, each.gradual)

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 
 from tests.evidence.vectors import VECTORS
-from tests.evidence.vectors_copy import FORGED, HONEST, Case, numbered, resized, shifted
+from tests.evidence.vectors_copy import FORGED, HONEST, Case, drifted, numbered, resized, shifted
 from tests.support.copies import Shown, derived_copy, recording, sealed_files, shown
 from tests.support.recordings import Built
 
@@ -49,8 +49,7 @@ def test_an_accepted_copy_shows_what_was_sealed(case: Case) -> None:
     assert built in (resized(), numbered()) or heard[:-1] == sounds[: len(heard) - 1]
     moved, kept = times(shown(derived_copy(built))), times(shown(derived_copy(built, moved=False)))
     (picture_times, sound_times) = times(found)
-    assert near(picture_times, moved[0])
-    assert near(sound_times, moved[1]) or near(sound_times, kept[1])
+    assert any(near(picture_times, way[0]) and near(sound_times, way[1]) for way in (moved, kept))
 
 
 @pytest.mark.parametrize("case", FORGED, ids=[case.name for case in FORGED])
@@ -65,4 +64,4 @@ def test_there_are_variants_of_each_kind() -> None:
     assert len(FORGED) >= 40
     assert len({case.name for case in FORGED + HONEST}) == len(FORGED) + len(HONEST)
     assert {f"copy: {case.name}" for case in FORGED + HONEST} <= {vector.name for vector in VECTORS}
-    assert {case.built for case in HONEST} == {recording, shifted, resized, numbered}
+    assert {case.built for case in HONEST} == {recording, shifted, resized, numbered, drifted}

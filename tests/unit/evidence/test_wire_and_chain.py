@@ -21,7 +21,19 @@ from relay.evidence.chain import (
     stream,
     survey,
 )
-from relay.evidence.records import CAUSES_OF_OLD, Cause, Gap, Link, Reason, Recovery, Start, TrackKind
+from relay.evidence.records import (
+    CAUSES_OF_OLD,
+    Cause,
+    Correction,
+    Gap,
+    Link,
+    Point,
+    Reason,
+    Recovery,
+    Start,
+    SyncSource,
+    TrackKind,
+)
 from relay.evidence.seal import (
     MemorySigner,
     decrypt_fragment,
@@ -319,3 +331,39 @@ def test_clocks_are_those_of_the_codecs() -> None:
     assert SCRIPT.links[1].tracks[0].end == 36_000
     assert SCRIPT.links[1].arrival_end_ns == T0 + 2 * SECOND // 5
     assert isinstance(SCRIPT.records()[0].body, Start)
+
+
+POINTS = st.builds(
+    Point,
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(SyncSource),
+    st.integers(0, 2**64 - 1),
+    st.integers(-(2**63), 2**63 - 1),
+    st.booleans(),
+)
+
+
+@given(st.lists(POINTS, max_size=200))
+def test_a_correction_is_read_as_it_was_written(points: list[Point]) -> None:
+    writer = ChainWriter(session(), start_record(session()))
+    chain = writer.start() + writer.correction(Correction(tuple(points)))
+    assert list(iterate(chain))[1].body == Correction(tuple(points))
+
+
+@pytest.mark.parametrize("cause", [Cause.NOT_RECORDED, Cause.LATE_TRACK, Cause.SILENCE, Cause.RECOVERY_POINT])
+def test_a_chain_of_an_earlier_version_takes_no_cause_that_its_readers_do_not_know(cause: Cause) -> None:
+    signer = session(version=2)
+    writer = ChainWriter(signer, start_record(signer), version=2)
+    writer.start()
+    with pytest.raises(ValueError, match="no code"):
+        writer.gap(Gap(T0, 1, 1, cause))
+    with pytest.raises(ValueError, match="version 2"):
+        writer.correction(Correction(()))
+
+
+def test_a_correction_has_a_bounded_number_of_points() -> None:
+    point = Point(1, SyncSource.ARRIVAL, 0, 0, gradual=False)
+    writer = ChainWriter(session(), start_record(session()))
+    writer.start()
+    with pytest.raises(ValueError, match="201"):
+        writer.correction(Correction((point,) * 201))

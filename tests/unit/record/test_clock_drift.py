@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from relay.record.drift import LIMIT_NS, Drifts, Moved, lower_hull, simplified
 from relay.record.drift import _Bucket as Bucket
+from relay.record.line import Line, LineSettings, MediaGap, TappedStream
 from relay.record.timeline import SECOND, Fix
+from tests.support.copies import pictures
+from tests.support.rtp_source import AUDIO_SSRC, VIDEO_SSRC, h264_payloads, rtp
 
 VIDEO, AUDIO = 1, 2
 RATES = {VIDEO: 90_000, AUDIO: 48_000}
@@ -204,3 +207,25 @@ def test_the_hull_lies_below_every_bucket_and_bends_upwards(pairs: list[tuple[in
             for before, after in over
         )
     assert len(simplified(hull)) <= 18
+
+
+@pytest.mark.parametrize("fps", [6, 12, 21, 25, 30])
+def test_stamps_of_25_fps_make_no_false_gap_whatever_the_true_rate(fps: int) -> None:
+    """A camera that films 6 pictures a second in the dark and stamps 25 falls behind by 46 s in a minute."""
+    line = Line(LineSettings(), 0)
+    gaps: list[MediaGap] = []
+    line.open([TappedStream(VIDEO_SSRC, VIDEO), TappedStream(AUDIO_SSRC, AUDIO)], 0)
+    payloads, sound = h264_payloads(pictures(1, in_band=True).units[0]), bytes([0x78, 1, 2])
+    numbers = {VIDEO: 0, AUDIO: 0}
+    for at in range(0, 60 * SECOND, 20_000_000):
+        packets = [(at, rtp(111, numbers[AUDIO], at * 48_000 // SECOND, AUDIO_SSRC, False, sound))]
+        numbers[AUDIO] += 1
+        if at * fps // SECOND != (at - 20_000_000) * fps // SECOND:
+            stamp = (at * fps // SECOND) * 3600
+            for place, payload in enumerate(payloads):
+                marker = place == len(payloads) - 1
+                packets.append((at, rtp(102, numbers[VIDEO], stamp, VIDEO_SSRC, marker, payload)))
+                numbers[VIDEO] += 1
+        gaps += [item for item in line.packets(packets, at) if isinstance(item, MediaGap)]
+    assert sum(gap.length for gap in gaps) == 0
+    assert any(moved.track == VIDEO for moved in line.drifts.finish()) == (fps != 25)
