@@ -40,10 +40,10 @@ def first_decodable(links: Sequence[Link], first: Link, read: Callable[[Link], b
 def _key_pictures(fragment: bytes, headers: dict[int, TrackHeader], track: int) -> list[bool]:
     """Return of each picture whether it is a key picture."""
     samples = fragment_samples(fragment, headers).get(track, [])
-    return [_IDR in _unit_kinds(fragment[sample.offset : sample.offset + sample.size]) for sample in samples]
+    return [_IDR in unit_kinds(fragment[sample.offset : sample.offset + sample.size]) for sample in samples]
 
 
-def _unit_kinds(sample: bytes) -> list[int]:
+def unit_kinds(sample: bytes) -> list[int]:
     """Return the type of each NAL unit of a sample with 4-byte lengths."""
     at, kinds = 0, []
     while at + 4 < len(sample):

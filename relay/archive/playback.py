@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 from relay.archive import hls
+from relay.archive.grey_start import grey_before
 from relay.archive.moved import move_tracks
 from relay.archive.stored_facts import stored_facts
 from relay.base.clock import Clock
@@ -56,6 +57,8 @@ class Playback:
     """Monotonic seconds of the same instant: no step of the wall clock makes a playback idle."""
     served: set[int] = field(default_factory=set)
     """Segments of which at least one fragment was decrypted for it."""
+    newest: list[int] = field(default_factory=list)
+    """The segment that was asked for last, if any was: a player that plays on needs no new beginning in the next one."""
 
 
 class Playbacks:
@@ -160,12 +163,17 @@ class Playbacks:
         return self._fragments(found, piece)
 
     async def _fragments(self, view: Playback, piece: hls.Piece) -> AsyncIterator[bytes]:
+        goes_on = view.newest == [piece.segment - 1]
+        view.newest[:] = [piece.segment]
         for link in piece.fragments:
             if view.view not in self._open:
                 return  # closed meanwhile: no further fragment is served
             data = await self._plain(view.recording, link)
             view.served.add(piece.segment)
-            yield move_tracks(data, link, view.index.moves)
+            moved = move_tracks(data, link, view.index.moves)
+            if link is piece.fragments[0] and not goes_on:
+                moved = grey_before(await self._plain(view.recording, piece.init), moved) + moved
+            yield moved
 
     async def _plain(self, recording: str, link: Link) -> bytes:
         def read() -> bytes:
