@@ -36,6 +36,12 @@ _CIPHERS: Final = ":".join(
     for cipher in ("AES128-GCM-SHA256", "CHACHA20-POLY1305", "AES256-GCM-SHA384", "AES128-SHA", "AES256-SHA")
 ).encode()
 """All with forward secrecy.  Our own key is P-256; the RSA suites serve passive peers whose key is RSA."""
+_ADVICE: Final = {
+    "wrong curve": (
+        "give the peer a certificate of P-256 or RSA (FFmpeg makes itself one of P-224: set its -cert_file and -key_file)"
+    ),
+    "no shared cipher": "give the peer a certificate of P-256 or RSA, and ciphers with ECDHE",
+}
 _DTLS1_2: Final = 0xFEFD
 _EXPORTER: Final = b"EXTRACTOR-dtls_srtp"
 _MTU: Final = 1200
@@ -261,7 +267,8 @@ def _matches(certificate: x509.Certificate, fingerprints: tuple[Fingerprint, ...
 
 
 def _reason(error: SSL.Error) -> str:
-    """OpenSSL's own words, e.g. `sslv3 alert handshake failure`; constant texts only, nothing of the peer's."""
+    """OpenSSL's own words, e.g. `sslv3 alert handshake failure`, and what to do; constant texts only, nothing of the peer's."""
     queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
     words = [entry[2] for entry in queue if isinstance(entry, tuple) and len(entry) == 3 and entry[2]]
-    return f"DTLS handshake failed: {', '.join(words) or type(error).__name__}"
+    advice = "".join(f"; {_ADVICE[word]}" for word in words if word in _ADVICE)
+    return f"DTLS handshake failed: {', '.join(words) or type(error).__name__}{advice}"

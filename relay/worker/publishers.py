@@ -195,6 +195,7 @@ class Publishers:
         self._post(m.PublisherState(camera.session, camera.camera, camera.state, reason, utc_ns, camera.has_stopped))
 
     def _on_over(self, camera: CameraPeer, reason: str) -> None:
+        logger.info("camera %s: session %s: %s", camera.camera, camera.state, reason)
         self._keep_departed(camera)
         if self.by_camera.get(camera.camera) is camera:
             del self.by_camera[camera.camera]

@@ -29,12 +29,12 @@ out.close()
 
 
 @contextlib.contextmanager
-def _ffmpeg(url: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the muxer in a process of its own: its header write blocks."""
+def _ffmpeg(url: str, folder: Path, *files: Path, muxer: str = MUXER) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the muxer in a process of its own: its header write blocks.  `files`: certificate and key, where not of P-256."""
     identity = dtls.new_identity()
     (folder / "cert.pem").write_bytes(identity.certificate)
     (folder / "key.pem").write_bytes(identity.private_key)
-    command = [sys.executable, "-c", MUXER, url, str(folder / "cert.pem"), str(folder / "key.pem")]
+    command = [sys.executable, "-c", muxer, url, *map(str, files or (folder / "cert.pem", folder / "key.pem"))]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         try:
             yield process
@@ -55,3 +55,30 @@ async def test_ffmpegs_whip_muxer_publishes_through_an_active_handshake_of_ours(
             assert isinstance(camera.answer, sdp.PublisherAnswer)
             assert camera.answer.video.codec.payload_type in kinds
             assert {int.from_bytes(packet[8:12], "big") for packet in camera.handler.rtp} == set(camera.answer.video.ssrcs)
+
+
+def _rsa_files(folder: Path) -> tuple[Path, Path]:
+    """Write a certificate and a key as OpenSSL's command makes them."""
+    files = folder / "rsa-cert.pem", folder / "rsa-key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=camera", "-days", "30"]
+    subprocess.run([*command, "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
+    return files
+
+
+async def test_ffmpeg_with_an_rsa_certificate_waits_for_our_handshake_and_publishes(tmp_path: Path) -> None:
+    async with live_port() as port, Endpoints(port).serving() as endpoints:
+        with _ffmpeg(f"{endpoints.url}/whip", tmp_path, *_rsa_files(tmp_path)):
+            await until(lambda: endpoints.sessions, 60)
+            camera = endpoints.sessions[0]
+            assert camera.peer.remote.setup == "passive"
+            await asyncio.wait_for(camera.handler.connected.wait(), 30)
+            await camera.handler.has_rtp(20)
+
+
+async def test_a_certificate_that_ffmpeg_makes_itself_is_refused_with_what_to_set(tmp_path: Path) -> None:
+    """It is of P-224, which TLS has given up (RFC 8422 §5.1.1)."""
+    async with live_port() as port, Endpoints(port).serving() as endpoints:
+        muxer = MUXER.replace(', options={"cert_file": cert, "key_file": key}', "")
+        with _ffmpeg(f"{endpoints.url}/whip", tmp_path, muxer=muxer):
+            await until(lambda: endpoints.sessions and endpoints.sessions[0].handler.closed.is_set(), 60)
+        assert "set its -cert_file" in str(endpoints.sessions[0].handler.reason)

@@ -217,7 +217,8 @@ def test_a_peer_without_common_ciphers_ends_in_openssls_reason() -> None:
     client = Endpoint(identity, "client", (BOB.fingerprint,))
     wire = Wire(client, Endpoint(BOB, "server", (identity.fingerprint,)), [])
     wire.run()
-    assert wire.server.failure == "DTLS handshake failed: no shared cipher"
+    assert wire.server.failure is not None
+    assert wire.server.failure.startswith("DTLS handshake failed: no shared cipher; give the peer")
     assert wire.client.failure is not None
 
 
