@@ -8,6 +8,7 @@ is terminated.  FFmpeg offers
 import asyncio
 import contextlib
 import datetime
+import re
 import signal
 import sys
 import time
@@ -32,10 +33,16 @@ _SOUNDS_PER_PICTURE = SAMPLE_RATE // FRAME_SAMPLES / _FPS
 
 
 @contextlib.asynccontextmanager
-async def ffmpeg_whip(url: str, token: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Publish to `url` inside the block; `folder` takes the certificate.  Leaving it ends the session with a DELETE."""
+async def ffmpeg_whip(
+    url: str, token: str, folder: Path, *, spoilt_after: float | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Publish to `url` inside the block; `folder` takes the certificate.  Leaving it ends the session with a DELETE.
+
+    `spoilt_after`: from this second on, no unit of its picture is one that a receiver may use (type 30, RFC 6184 §5.2).
+    """
     certificate, key = write_certificate(folder)
-    arguments = ("-m", "tests.support.ffmpeg_whip", url, str(certificate), str(key))
+    spoilt = () if spoilt_after is None else (str(spoilt_after),)
+    arguments = ("-m", "tests.support.ffmpeg_whip", url, str(certificate), str(key), *spoilt)
     process = await asyncio.create_subprocess_exec(
         sys.executable, *arguments, cwd=Path(__file__).parents[2], stdin=asyncio.subprocess.PIPE
     )
@@ -77,7 +84,7 @@ def write_certificate(folder: Path) -> tuple[Path, Path]:
     return paths
 
 
-def _publish(url: str, token: str, certificate: str, key: str) -> None:
+def _publish(url: str, token: str, certificate: str, key: str, spoilt_after: str = "inf") -> None:
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
     options = {"authorization": token, "cert_file": certificate, "key_file": key}
@@ -87,10 +94,21 @@ def _publish(url: str, token: str, certificate: str, key: str) -> None:
         video.options = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "g": str(_FPS * 2)}
         audio = container.add_stream("libopus", rate=SAMPLE_RATE)
         audio.layout, audio.format, audio.bit_rate = "stereo", "s16", 32_000
-        _film(container, video, audio, stopping)
+        _film(container, video, audio, stopping, float(spoilt_after))
 
 
-def _film(container: OutputContainer, video: VideoStream, audio: AudioStream, stopping: list[int]) -> None:
+def _spoilt(packet: av.Packet) -> av.Packet:
+    """Return a packet whose units all have type 30."""
+    data = re.sub(
+        rb"(\x00\x00\x01)(.)", lambda unit: unit[1] + bytes((unit[2][0] & 0xE0 | 30,)), bytes(packet), flags=re.DOTALL
+    )
+    made = av.Packet(data)
+    made.pts, made.dts, made.time_base, made.stream = packet.pts, packet.dts, packet.time_base, packet.stream
+    made.is_keyframe = packet.is_keyframe
+    return made
+
+
+def _film(container: OutputContainer, video: VideoStream, audio: AudioStream, stopping: list[int], spoilt_after: float) -> None:
     """Film until `stopping` holds something."""
     picture, scene = Picture(_WIDTH, _HEIGHT), Patrol(_WIDTH, _HEIGHT, 9)
     overlay, sound = Overlay(_WIDTH, _HEIGHT, "ffmpeg", None), Sound(9, None)
@@ -105,7 +123,8 @@ def _film(container: OutputContainer, video: VideoStream, audio: AudioStream, st
         overlay.draw(picture, time.time_ns())
         frame = av.VideoFrame.from_ndarray(picture.data, format="yuv420p")
         frame.pts, frame.time_base = pictures, Fraction(1, _FPS)
-        container.mux(video.encode(frame))
+        packets = video.encode(frame)
+        container.mux(packets if pictures < spoilt_after * _FPS else [_spoilt(packet) for packet in packets])
         pictures += 1
         while sounds < pictures * _SOUNDS_PER_PICTURE:
             samples = sound.frame(time.time_ns()).repeat(2).reshape(1, -1)

@@ -1,0 +1,49 @@
+"""A camera of which something arrives that cannot be recorded: the page, the log, the metrics and the verdict all say so."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+
+from tests.e2e.conftest import Scene
+from tests.support.chromium import until
+from tests.support.ffmpeg_whip import ffmpeg_whip
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+async def test_a_picture_that_arrives_and_cannot_be_recorded_is_an_alarm_and_never_complete(
+    scene: Scene, tmp_path: Path
+) -> None:
+    heard: list[dict[str, Any]] = []
+    async with scene.person("marie") as marie:
+        page = await marie.live()
+
+        async def listen() -> None:
+            async for message in page:
+                heard.append(msgpack.unpackb(message.data))
+
+        listening = asyncio.create_task(listen())
+        async with ffmpeg_whip(scene.whip("cam1"), scene.tokens["cam1"], tmp_path, spoilt_after=12):
+
+            async def rec_is(rec: str) -> bool:
+                return bool((await marie.camera("cam1"))["rec"] == rec)
+
+            await until(lambda: rec_is("recording"), 60, "the first seal")
+            await until(lambda: rec_is("unrecorded"), 60, "the picture to be spoilt")
+            assert (await marie.camera("cam1"))["unrecorded"] == ["video"], "the sound is recorded"
+            reasons = [(message["camera"], message["reason"]) for message in heard if message["t"] == "alarm"]
+            assert reasons == [("cam1", "not_recorded")], "one alarm, however long it lasts"
+            metrics = await marie.text("/metrics")
+            assert 'relay_recordings_unrecorded_total{process="control"} 1.0' in metrics
+            assert 'relay_unrecorded_cameras{process="control"} 1.0' in metrics
+        listening.cancel()
+        (folder,) = scene.relay.recordings()
+    assert await scene.relay.stop() == 0
+    assert "received, not recorded" in scene.relay.log()
+    code, verdict = scene.relay.verify(folder)
+    assert code == 1, verdict
+    assert {finding["code"] for finding in verdict["findings"]} == {"not_recorded"}
+    assert verdict["completeness"] == "incomplete"
