@@ -178,7 +178,7 @@ class Line:
     def _give_up(self, source: ConnectedTrack, gaps: list[MediaGap], out: list[Output]) -> None:
         """Give out the gaps of a track that is received, not recorded."""
         if gaps:
-            out += [*_late(source, self._settled, self._origin), *gaps]
+            out += [*_late(source, self._settled, self._origin, self.unknown_packets), *gaps]
             self._settled[source.track] = gaps[-1].start + gaps[-1].length
 
     def finish(self, now: int) -> list[Output]:
@@ -329,7 +329,7 @@ class Line:
             gaps.append(MediaGap(sample.arrival, 0, source.track, "clock", detail))
         shift = (source.timeline.time_of(sample.timestamp) or 0) - time if sample.lead is not None else 0
         placed = Placed(time, sample.data, start is not None, sample.duration, sample.arrival, shift)
-        gaps += _late(source, self._settled, self._origin)
+        gaps += _late(source, self._settled, self._origin, self.unknown_packets)
         if not jump and source.is_silent(time):
             gaps += source.silence(sample.arrival)
         else:
@@ -377,8 +377,6 @@ class Line:
                 return  # then the pause in all tracks together was as short
             cause, detail = _silence(_came(source), arrival - before.arrival, "the camera sent nothing", "paused")
             open_gap = OpenGap(before.arrival, arrival, cause, detail)
-        if open_gap is None and not self._kept and _explains(self.unknown_packets, arrival - source.opened):
-            open_gap = OpenGap(source.opened, arrival, "not_recorded", "packets of no announced stream")
         # The verifier judges a track that it has not seen by the arrival of the others, and by gaps of all tracks.
         settled = self._settled if source.track in self._kept else self._kept
         last = max(settled.values(), default=arrival)
@@ -443,10 +441,20 @@ def _came(source: ConnectedTrack) -> int:
     return source.dropped - source.dropped_before
 
 
-def _late(source: ConnectedTrack, settled: Container[int], origin: int) -> list[MediaGap]:
-    """Return the gap before the first sample, or the first gap, of a track that began later than the others."""
-    gap = source.late(origin) if settled and source.track not in settled else None
-    return [] if gap is None else [gap]
+def _late(source: ConnectedTrack, settled: Container[int], origin: int, unknown: int) -> list[MediaGap]:
+    """Return the gap before the first sample, or the first gap, of a track that began later than the others.
+
+    Before the first of all tracks: where `unknown` packets of no announced stream came.
+    """
+    if source.track in settled:
+        return []
+    if settled:
+        gap = source.late(origin)
+        return [] if gap is None else [gap]
+    length = 0 if source.began is None else source.began - origin
+    if not _explains(unknown, length):
+        return []
+    return [MediaGap(origin, length, None, "not_recorded", "packets of no announced stream")]
 
 
 def _silence(dropped: int, length: int, detail: str, cause: GapCause) -> tuple[GapCause, str]:

@@ -92,6 +92,6 @@ async def test_a_recording_that_got_nothing_of_what_waited_for_it_says_so(place:
     await control.ask(m.RecordOpen(plan(recording, started_ns=started_ns), KEY, time.monotonic() - 3.0))
     await control.ask(m.RecordClose(recording, "stopped", None))
     (gap,) = await ended(place, recording)
-    assert (gap.cause, gap.track) == (Cause.RECORDER, None)
+    assert (gap.cause, gap.track) == (Cause.NOT_RECORDED, None)
     assert abs(gap.start_ns - started_ns) < 50_000_000
     assert 2.9e9 < gap.length_ns < 10e9

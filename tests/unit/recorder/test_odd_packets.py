@@ -184,6 +184,7 @@ def test_what_is_not_kept_lies_in_a_gap_with_a_cause_and_costs_a_few_jobs_a_seco
 
 @given(st.lists(st.sampled_from([honest, *TRICKS]), min_size=2, max_size=6), st.integers(0, 1 << 32))
 @settings(max_examples=10, deadline=None)
+@example([of_no_stream, times_at_random], 0)
 @example([of_no_stream, honest], 0)
 def test_tricks_one_after_the_other_leave_nothing_unexplained_and_an_honest_minute_is_whole(
     tricks: list[Trick], seed: int
