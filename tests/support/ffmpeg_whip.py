@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.audio.stream import AudioStream
@@ -97,12 +98,12 @@ def _publish(url: str, token: str, certificate: str, key: str, spoilt_after: str
         _film(container, video, audio, stopping, float(spoilt_after))
 
 
-def _spoilt(packet: av.Packet) -> av.Packet:
+def _spoilt(packet: "av.Packet[Any]") -> "av.Packet[Any]":
     """Return a packet whose units all have type 30."""
     data = re.sub(
         rb"(\x00\x00\x01)(.)", lambda unit: unit[1] + bytes((unit[2][0] & 0xE0 | 30,)), bytes(packet), flags=re.DOTALL
     )
-    made = av.Packet(data)
+    made: av.Packet[Any] = av.Packet(data)
     made.pts, made.dts, made.time_base, made.stream = packet.pts, packet.dts, packet.time_base, packet.stream
     made.is_keyframe = packet.is_keyframe
     return made
