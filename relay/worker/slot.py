@@ -14,6 +14,8 @@ from relay.worker.leg_sender import LegSender
 
 SOUND = -1
 """Number of the slot that carries a viewer's sound."""
+REORDERED_SECONDS = 2.0
+"""How long after a B picture a wish for a keyframe may be because of it."""
 MAX_ROUND_TRIP = 10 << 16
 """1/65536 s; a longer round trip is a report of another stream's time."""
 
@@ -40,6 +42,8 @@ class Slot:
         self.kbps = 0.0
         self._is_layered = False
         """Its camera sends more than one layer."""
+        self._is_confused = False
+        """The viewer cannot show pictures that come in another order than they are shown."""
         self._octets = 0
 
     @property
@@ -64,7 +68,7 @@ class Slot:
         """Show nothing; the caller has reported how the view ended."""
         self.sender.clear()
         self.camera = None
-        self._is_layered = False
+        self._is_layered = self._is_confused = False
         self.view = ""
 
     def span(self, utc_ns: int, now: float) -> tuple[int | None, int | None]:
@@ -89,6 +93,21 @@ class Slot:
         if (layer == "key") != (self.level is QualityLevel.KEYFRAMES):
             self.sender.set_level(QualityLevel.KEYFRAMES if layer == "key" else QualityLevel.ALL)
 
+    def note_keyframe_wish(self, now: float) -> None:
+        """The viewer asks for a keyframe.  B pictures are why, where its camera sends them: it gets none that can be left out.
+
+        Chromium's decoder gives up at each picture that is to be shown before the one it had last.
+        """
+        at = self.stream.pictures.reordered_at if self.stream is not None else None
+        if at is not None and now - at < REORDERED_SECONDS and not self._is_confused:
+            self._is_confused = True
+            self.set_level(self.level)
+
+    def set_level(self, level: QualityLevel) -> None:
+        """Send more or less from now on, as the viewer's limit says."""
+        is_all = level is QualityLevel.ALL
+        self.sender.set_level(QualityLevel.NO_DROPPABLE if is_all and self._is_confused else level)
+
     def choose_layer(self, wanted: Stream | None, now: float) -> Stream | None:
         """Choose between the layers of its camera; returns the one to send now.
 
@@ -101,6 +120,12 @@ class Slot:
         wanted.keyframes.want(now)
         return present
 
+    @property
+    def _limit(self) -> QualityLevel:
+        """The level as the viewer's network asks for it."""
+        is_of_order = self._is_confused and self.level is QualityLevel.NO_DROPPABLE
+        return QualityLevel.ALL if is_of_order else self.level
+
     def load(self) -> Load:
         """Return what this leg costs, measured since the last call (a second ago)."""
         octets = self.sender.leg.octets - self._octets
@@ -112,7 +137,7 @@ class Slot:
         loss = self.feedback.loss
         if stream is not None:
             loss = max(0.0, loss - stream.inbound.reception.loss)
-        return Load(self.level, self.kbps, loss, droppable=droppable, layered=self._is_layered)
+        return Load(self._limit, self.kbps, loss, droppable=droppable, layered=self._is_layered)
 
     # --- reports -------------------------------------------------------------------------------------------------------
 
@@ -134,7 +159,7 @@ class Slot:
             loss=self.feedback.loss,
             rtt_ms=None if rtt is None else rtt * 1000,
             layer=self.layer,
-            limited=self.level is not QualityLevel.ALL,
+            limited=self._limit is not QualityLevel.ALL,
             delay_ms=self.sender.take_delay() * 1000,
             stamp=self.sender.report_stamp,
         )

@@ -13,8 +13,8 @@ from relay.fanout.stream import Stream
 WARNED_SECONDS = 10.0
 """How long a warning stands after its cause was seen last."""
 B_FRAMES = (
-    "camera %s sends B-frames: it is recorded whole, but live pictures may stutter. Turn them off in its encoder"
-    " (x264: bframes=0 or tune=zerolatency; elsewhere: profile Baseline, or GOP without B-frames)"
+    "camera %s sends B-frames: it is recorded whole, but live pictures may stutter, in browsers down to key pictures."
+    " Turn them off in its encoder (x264: bframes=0 or tune=zerolatency; elsewhere: profile Baseline, or GOP without B-frames)"
 )
 
 logger = logging.getLogger(__name__)

@@ -178,6 +178,7 @@ class ViewerPeer:
         slot = self._by_ssrc.get(ssrc)
         if slot is not None and slot.stream is not None:
             slot.stream.keyframes.want(now)
+            slot.note_keyframe_wish(now)
 
     # --- events of its senders -----------------------------------------------------------------------------------------
 
@@ -203,7 +204,7 @@ class ViewerPeer:
         showing = [slot for slot in self.slots if slot.camera is not None and slot.wanted != "key"]
         move = self._limit.update(self._remb, [slot.load() for slot in showing], now)
         if move is not None:
-            showing[move[0]].sender.set_level(move[1])
+            showing[move[0]].set_level(move[1])
         for slot in self.slots:
             stream = slot.stream
             if (

@@ -144,7 +144,7 @@ export const en: Catalogue = {
 
   "warning.b_frames.short": "live may stutter (B-frames)",
   "warning.b_frames.help":
-    "The camera sends B-frames: the recording is whole, live pictures may stutter. Turn B-frames off in its encoder (profile Baseline, or B-frames = 0).",
+    "The camera sends B-frames: the recording is whole, live pictures may stutter, or be key pictures only. Turn B-frames off in its encoder (profile Baseline, or B-frames = 0).",
   "warning.sound_declined.short": "no sound (codec)",
   "warning.sound_declined.help":
     "The camera offers sound that the relay cannot take: neither live nor in the recording is there any. Set the camera's sound to Opus.",

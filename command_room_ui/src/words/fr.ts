@@ -144,7 +144,7 @@ export const fr = {
 
   "warning.b_frames.short": "direct saccadé (B-frames)",
   "warning.b_frames.help":
-    "La caméra envoie des B-frames : l'enregistrement est complet, le direct peut saccader. Désactiver les B-frames dans son encodeur (profil Baseline, ou B-frames = 0).",
+    "La caméra envoie des B-frames : l'enregistrement est complet, le direct peut saccader, ou ne montrer que des images clés. Désactiver les B-frames dans son encodeur (profil Baseline, ou B-frames = 0).",
   "warning.sound_declined.short": "pas de son (codec)",
   "warning.sound_declined.help":
     "La caméra propose un son que le relais ne sait pas prendre : il n'y en a ni en direct ni dans l'enregistrement. Régler le son de la caméra sur Opus.",

@@ -118,6 +118,24 @@ def test_a_slow_viewer_loses_droppable_frames_and_then_all_but_keyframes(slot: S
     assert (slot.layer, slot.report().limited) == ("key", True)
 
 
+def test_a_viewer_that_asks_for_keyframes_because_of_b_pictures_gets_none_that_can_be_left_out(
+    slot: Slot, sender: Recording
+) -> None:
+    source = stream(packet(1, keyframe=True))
+    slot.sender.deliver(source, Burst([packet(2)]), 1.0)
+    slot.note_keyframe_wish(1.0)
+    slot.sender.deliver(source, Burst([packet(3, droppable=True)]), 1.1)
+    source.pictures.reordered_at = 1.2
+    slot.note_keyframe_wish(1.3)
+    slot.sender.deliver(source, Burst([packet(4, droppable=True), packet(5)]), 1.4)
+    slot.set_level(QualityLevel.ALL)
+    slot.sender.deliver(source, Burst([packet(6, droppable=True), packet(7)]), 1.5)
+    assert sender.sent == [b"3", b"5", b"7"]
+    assert not slot.report().limited
+    slot.assign("other", "view", "high", 1e9)
+    assert slot.level is QualityLevel.ALL
+
+
 def test_from_keyframes_only_it_begins_again_at_a_keyframe(slot: Slot, sender: Recording) -> None:
     source = stream(packet(1, keyframe=True))
     slot.sender.deliver(source, Burst([packet(1)]), 1.0)
