@@ -105,9 +105,12 @@ def offered(reach: Reach, bound: tuple[str, ...], advertise: tuple[str, ...], ma
 
 
 def is_astray(hosts: tuple[str, ...], reach: Reach) -> bool:
-    """Return whether a caller elsewhere is offered nothing but loopback, or nothing at all."""
-    caller = parse_address(reach.caller)
-    return caller is not None and not caller.is_loopback and all(_is_loopback(host) for host in hosts)
+    """Return whether a caller elsewhere is offered nothing but loopback, or nothing at all.
+
+    Behind a proxy that the settings do not name, the caller's address is the proxy's: such callers count as elsewhere.
+    """
+    is_elsewhere = reach.local is None or not _is_loopback(reach.caller)
+    return is_elsewhere and all(_is_loopback(host) for host in hosts)
 
 
 def _served(local: str | None, bound: tuple[str, ...], machine: tuple[str, ...]) -> list[str]:

@@ -77,18 +77,20 @@ def test_every_candidate_is_an_address_that_can_be_asked(
 
 
 @pytest.mark.parametrize(
-    ("found", "caller", "astray"),
+    ("found", "local", "caller", "astray"),
     [
-        (("127.0.0.1",), INSIDE, True),
-        (("127.0.0.1", "::1"), INSIDE, True),
-        ((), INSIDE, True),
-        (("127.0.0.1",), "127.0.0.9", False),
-        (("127.0.0.1", "10.0.0.5"), INSIDE, False),
-        (("127.0.0.1",), "?", False),
+        (("127.0.0.1",), "10.0.0.5", INSIDE, True),
+        (("127.0.0.1", "::1"), "10.0.0.5", INSIDE, True),
+        ((), "10.0.0.5", INSIDE, True),
+        (("127.0.0.1",), "127.0.0.1", "127.0.0.9", False),
+        (("127.0.0.1",), None, "127.0.0.1", True),
+        (("127.0.0.1", "10.0.0.5"), None, INSIDE, False),
     ],
 )
-def test_loopback_for_a_caller_elsewhere_leads_nowhere(found: tuple[str, ...], caller: str, astray: bool) -> None:
-    assert is_astray(found, Reach(None, caller)) is astray
+def test_loopback_for_a_caller_elsewhere_leads_nowhere(
+    found: tuple[str, ...], local: str | None, caller: str, astray: bool
+) -> None:
+    assert is_astray(found, Reach(local, caller)) is astray
 
 
 def test_it_is_told_once_a_minute_and_counted_each_time(caplog: pytest.LogCaptureFixture) -> None:
