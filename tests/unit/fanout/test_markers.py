@@ -11,6 +11,7 @@ from relay.fanout.stream import HOLD_SECONDS, Stream
 from relay.fanout.tracks import TrackSpec
 from relay.rtp import header as rtp
 from relay.rtp.burst import MediaPacket
+from tests.support.steps import steps
 
 SPS, PPS = bytes.fromhex("6742c00dda0507e840000003004000000f23c50aa8"), bytes.fromhex("68ce09c8")
 IDR_FIRST, IDR_NEXT = bytes.fromhex("6588843a08601601b428"), bytes.fromhex("6501422210e831805401")
@@ -195,3 +196,23 @@ def test_pictures_are_counted_as_they_are(camera: Camera) -> None:
     for number in range(4, 24):
         camera.sends(*picture(3000 * number, FIRST, NEXT, NEXT, markers="MMM"))
     assert stream.frames - before == 20
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        [(FIRST, 3000, True), (NEXT, 3000, True)] * 50,
+        [(FIRST, 3000 * at, False) for at in range(100)],
+        [(FIRST, 3000, True), (AUD, 3000, False)] * 50,
+        [(FIRST if at % 2 else b"\x5c\x81\x9a" + b"\0\0\1\x41\x9a" * 250, 3000 * (at // 2), True) for at in range(100)],
+    ],
+    ids=["markers on slices", "no markers", "delimiters behind markers", "units of start codes"],
+)
+def test_a_camera_that_sets_markers_wrong_makes_a_bounded_number_of_steps(hostile: list[tuple[bytes, int, bool]]) -> None:
+    honest, camera = Camera(), Camera()
+    for each in (honest, camera):
+        each.sends(*picture(100, SPS, PPS, IDR_FIRST, IDR_NEXT, markers="...M"))
+    usual = steps(
+        lambda: honest.sends(*(packet for at in range(50) for packet in picture(3000 * at, FIRST, NEXT, markers=".M")))
+    )
+    assert steps(lambda: camera.sends(*hostile)) < 8 * usual
