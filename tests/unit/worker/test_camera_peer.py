@@ -141,3 +141,21 @@ async def test_every_packet_of_streams_that_begin_too_fast_is_tapped_or_told_as_
     peer.tick(clock.monotonic())
     assert peer.feed.drops is not None
     assert len(peer.feed.pending) + peer.feed.lost + peer.feed.drops.packets == 500
+
+
+async def test_another_recording_gets_the_parameter_sets_that_came_before_it(
+    camera: tuple[CameraPeer, Told, ManualClock],
+) -> None:
+    """A camera may send them once: the recorder that begins an hour later must know them."""
+    peer, tap, clock = camera
+    sps, pps = bytes.fromhex("6742c01fda014016e840000003004000000c83c60ca8"), b"\x68\xce\x3c\x80"
+    for number, payload in enumerate((sps, pps, SLICE)):
+        peer.source.receive(rtp(96, number, 0, 1, payload is SLICE, payload), clock.monotonic())
+    assert peer.feed is not None
+    assert peer.feed.sets is not None
+    assert peer.feed.sets.units == (sps, pps)
+    following = TapFeed("another", "cam")
+    peer.feed_next(following)
+    assert following.sets is not None
+    assert following.sets.units == (sps, pps)
+    assert following.tracks == tap.streams[-1]
