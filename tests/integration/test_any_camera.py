@@ -48,7 +48,6 @@ OWED_BY_VIEWERS = {
     "a marker on each unit",
     "no marker at all",
     "markers now and then",
-    "sets and IDR in one unit with start codes",
 }
 """What the fan-out does not do yet."""
 
