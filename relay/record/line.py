@@ -331,7 +331,7 @@ class Line:
         placed = Placed(time, sample.data, start is not None, sample.duration, sample.arrival, shift)
         gaps += _late(source, self._settled, self._origin, self.unknown_packets)
         if not jump and source.is_silent(time):
-            gaps += source.silence(sample.arrival)
+            gaps += _behind(self._cutter, source.silence(sample.arrival))
         else:
             self._gaps_before(source, sample, gaps)
             self._skipped_time(source, placed, gaps)
@@ -434,6 +434,11 @@ def _complete_picture(cutter: Cutter, source: ConnectedTrack, rest: Rest, out: l
         since = source.last.arrival
         source.note_gap(since, since, "recorder", "a picture whose marker bit was wrong")
         out.append(KeyframeRequest("loss"))
+
+
+def _behind(cutter: Cutter, gaps: list[MediaGap]) -> list[Output]:
+    """Return gaps that stand behind what is in the open fragment: a silence explains what is missing after it."""
+    return [*cutter.flush(), *gaps] if gaps else []
 
 
 def _came(source: ConnectedTrack) -> int:
