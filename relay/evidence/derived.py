@@ -6,7 +6,8 @@ Must never know: signatures, how boxes are laid out.  A copy is never an origina
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice, pairwise
+from itertools import islice, pairwise, repeat
+from operator import itemgetter
 
 from relay.base.errors import RelayError, TheirError
 from relay.evidence.boxes import TrackHeader, movie_tracks, walk
@@ -15,7 +16,7 @@ from relay.evidence.layout import Remarks
 from relay.evidence.lipsync import MAX_OFFSET_NS, Moves
 from relay.evidence.media import Reader
 from relay.evidence.movie import Entry, read_movie
-from relay.evidence.parameters import HeldSets, PictureConfiguration
+from relay.evidence.parameters import HeldSets, PictureConfiguration, is_b_picture
 from relay.evidence.playable import CopySamples, Placed
 from relay.evidence.records import Link, TrackKind, TrackPart
 from relay.evidence.samples import FragmentReader, Run
@@ -30,6 +31,10 @@ MAX_CUT_NS = {TrackKind.VIDEO: 0, TrackKind.AUDIO: 20_000_000}
 picture out that begins before."""
 ROUNDING_NS = 1_000_000
 """Remuxers round times to milliseconds."""
+ORDER_NS = SECOND_NS // 2
+"""Pictures that are shown in another order than they are decoded may be decoded so much earlier than they are shown."""
+MAX_ORDER = 16
+"""H.264 holds back no more pictures (§A.3)."""
 MAX_LENGTH_NS = {TrackKind.VIDEO: ROUNDING_NS, TrackKind.AUDIO: SECOND_NS // 2}
 """The last sample may begin this much after the length that a header states; FFmpeg forgets by how much sound was moved."""
 _TICK_NS = SECOND_NS // 48_000
@@ -45,6 +50,8 @@ class _Timing:
     """The distance of the very first sample, which some remuxers show too early where its track begins later than others."""
     last: int | None = None
     """Where the last sample belongs (sound that is moved)."""
+    slack: int = 0
+    """How much further from the sealed time it may be where only decode times are known, and pictures are reordered."""
     holds: bool = True
 
     def see(self, shown: int, earliest: int, latest: int, *, every: bool) -> None:
@@ -56,11 +63,13 @@ class _Timing:
         if self.base is None:
             self.base = shown - earliest
             self.holds = self.holds and -MAX_OFFSET_NS <= self.first - self.base <= MAX_SHIFT_NS
-        self.holds = self.holds and earliest - MAX_SHIFT_NS <= shown - self.base <= latest + MAX_SHIFT_NS
+        most = MAX_SHIFT_NS + self.slack
+        self.holds = self.holds and earliest - most <= shown - self.base <= latest + most
 
     def agrees(self, other: "_Timing") -> bool:
         """Return whether two tracks keep their distance from one another."""
-        return self.base is None or other.base is None or abs(self.base - other.base) <= MAX_SHIFT_NS
+        most = MAX_SHIFT_NS + self.slack + other.slack
+        return self.base is None or other.base is None or abs(self.base - other.base) <= most
 
 
 @dataclass(slots=True)
@@ -85,7 +94,7 @@ class _Pace:
     moved: _Way = field(default_factory=_Way)
 
     def fits(self, part: TrackPart, shown: Sequence[int], ticks: Sequence[int] | None) -> bool:
-        """Take a part's samples: when each is shown (ns), and the sealed decode time of each (ticks); None: only the link's."""
+        """Take a part's samples: when each is shown (ns), and the sealed time of each (ticks); None: only the link's."""
         rate, every = part.kind.clock_rate, ticks is not None
         for at, tick in zip(shown, [part.first] if ticks is None else ticks, strict=False):
             time = tick * SECOND_NS // rate
@@ -102,6 +111,10 @@ class _Pace:
         self.moved.judge()
         return self.sealed.holds or self.moved.holds
 
+    def loosen(self) -> None:
+        """Pictures are shown in another order than they are decoded, and only the decode time of each link is known."""
+        self.sealed.picture.slack = self.moved.picture.slack = ORDER_NS
+
     def _moved_sound(self, at: int, earliest: int, every: bool) -> None:
         sound = self.moved.sound
         latest = earliest if sound.last is None else max(earliest, sound.last + _TICK_NS)
@@ -109,7 +122,7 @@ class _Pace:
         sound.last = latest
 
     def shortest(self, early: int, late: int) -> int:
-        """Return the time between two pictures (decode times in ticks), sealed or moved, whichever is less, in ns."""
+        """Return the time between two pictures (sealed times in ticks), sealed or moved, whichever is less, in ns."""
         kind = TrackKind.VIDEO
         sealed = (late - early) * SECOND_NS // kind.clock_rate
         return min(sealed, sealed + self.moves.at(kind, late) - self.moves.at(kind, early))
@@ -147,17 +160,22 @@ class Sealed:
         self._runs = [] if plain is None or not self._headers else list(FragmentReader(self._headers).runs(plain))
 
     def times(self, part: TrackPart) -> list[int] | None:
-        """Return the decode time of each sample of a part in ticks, None where they could not be read."""
+        """Return when each sample of a part is shown, in ticks; None where that could not be read."""
         runs = [run for run in self._runs if run.track == part.track]
         samples = list(islice((sample for run in runs for sample in run.samples()), part.samples + 1))
         if len(samples) != part.samples or part.track not in self._headers:
             return None
         rate, scale = part.kind.clock_rate, self._headers[part.track].timescale
-        return [sample.time * rate // scale for sample in samples]
+        return [(sample.time + sample.shift) * rate // scale for sample in samples]
 
     def allows(self, entry: Entry, kind: TrackKind) -> bool:
         """Return whether a decoder that is configured so shows the samples of this segment as they were sealed."""
         return entry == self.entries[kind] or (kind is TrackKind.VIDEO and self.is_held and entry in self.earlier)
+
+
+def _shown(placed: Placed) -> int:
+    sample, track = placed
+    return track.shown_ns(sample.time + sample.shift)
 
 
 class Derived:
@@ -171,8 +189,11 @@ class Derived:
         self._sealed = Sealed()
         self._pace = _Pace(moves)
         self._last: dict[TrackKind, Placed] = {}
-        self._before: tuple[int, int] | None = None
-        """When the last picture is shown (ns), and its sealed decode time (ticks)."""
+        """The sample that is shown last."""
+        self._before: dict[TrackKind, tuple[int, int | None]] = {}
+        """When the sample before, in decode order, is shown (ns), and its sealed time (ticks)."""
+        self._recent: list[tuple[int, int]] = []
+        """The same of the last pictures whose sealed times are known, in the order of these."""
 
     def init(self, plain: bytes | None) -> None:
         """Take the sealed init segment that the next links belong to, where it could be read."""
@@ -249,14 +270,12 @@ class Derived:
 
     def _times(self, fragment: int, part: TrackPart, placed: Sequence[Placed], ticks: list[int] | None) -> None:
         """Compare when samples are shown; the copy may begin at another time, but must keep the pace."""
-        shown = [track.shown_ns(sample.time + sample.shift) for sample, track in placed]
-        before = self._last.get(part.kind)
-        behind = shown[0] - 1 if before is None else before[1].shown_ns(before[0].time + before[0].shift)
-        self._last[part.kind] = placed[-1]
-        least = 1 if part.kind is TrackKind.VIDEO else 0
-        if any(late - early < least for early, late in pairwise([behind, *shown])):
+        shown = [_shown(each) for each in placed]
+        last = self._last.get(part.kind)
+        self._last[part.kind] = max(placed if last is None else [last, *placed], key=_shown)
+        if not self._is_in_order(part.kind, placed, shown, ticks):
             self._fail(Code.DERIVED_SHOWN, fragment, what=f"composition offsets ({part.kind.value})")
-        elif shown[0] < placed[0][1].edit.empty_ns - MAX_CUT_NS[part.kind]:
+        elif min(shown) < placed[0][1].edit.empty_ns - MAX_CUT_NS[part.kind]:
             self._fail(Code.DERIVED_SHOWN, fragment, what=f"beginning of the track ({part.kind.value})")
         elif not self._pace.fits(part, shown, ticks):
             self._fail(Code.DERIVED_TIME, fragment, track=part.kind.value)
@@ -264,14 +283,32 @@ class Derived:
             self._fail(Code.DERIVED_SHOWN, fragment, what="pictures too short to be seen")
         self._sealed.complete = self._sealed.complete and ticks is not None
 
+    def _is_in_order(
+        self, kind: TrackKind, placed: Sequence[Placed], shown: Sequence[int], ticks: Sequence[int] | None
+    ) -> bool:
+        """Whether samples are shown in the order of their sealed times; where these are not known, only B pictures go back."""
+        for (sample, _), at, tick in zip(placed, shown, repeat(None) if ticks is None else ticks, strict=False):
+            before, was = self._before.get(kind, (at - 1, None))
+            self._before[kind] = at, tick
+            if kind is TrackKind.AUDIO:
+                if at < before:
+                    return False
+            elif tick is not None and was is not None:
+                if (at > before) != (tick >= was):
+                    return False
+            elif at <= before:
+                if at == before or not is_b_picture(self._samples.read(sample)):
+                    return False
+                self._pace.loosen()
+        return True
+
     def _hidden(self, shown: Sequence[int], ticks: Sequence[int] | None) -> bool:
         """Whether a picture follows the one before in less than half of its sealed or moved time, with 1 ms for rounding."""
         if ticks is None:
-            self._before = None
+            self._recent = []
             return False
-        pairs = list(zip(shown, ticks, strict=True))
-        known = [self._before, *pairs] if self._before is not None else pairs
-        self._before = pairs[-1]
+        known = sorted([*self._recent, *zip(shown, ticks, strict=True)], key=itemgetter(1))
+        self._recent = known[-MAX_ORDER:]
         return any(
             2 * (late[0] - early[0] + ROUNDING_NS) < self._pace.shortest(early[1], late[1]) for early, late in pairwise(known)
         )

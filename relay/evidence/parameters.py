@@ -130,6 +130,24 @@ def _number(unit: bytes) -> tuple[int, int] | None:
 # --- an SPS -----------------------------------------------------------------------------------------------------------
 
 
+def is_b_picture(sample: bytes) -> bool:
+    """Return whether the first slice of a picture is a B slice (H.264 §7.4.3): no other is shown before earlier ones."""
+    at = 0
+    for _ in range(_MAX_UNITS):
+        if at + 4 >= len(sample):
+            return False
+        size = int.from_bytes(sample[at : at + 4], "big")
+        if 1 <= sample[at + 4] & 31 <= 5:
+            bits = _Bits(sample[at + 5 : at + min(4 + size, 24)])
+            try:
+                bits.ue()
+                return bits.ue() % 5 == 1
+            except TheirError:
+                return False
+        at += 4 + size
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """How pictures want to be shown: the shape of a pixel (width, height; 0 unspecified) and their colours.

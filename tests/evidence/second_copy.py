@@ -435,6 +435,7 @@ class Sample:
     shown: int
     start: int
     size: int
+    shift: int
 
 
 def tabled(track: Track) -> Iterator[Sample]:
@@ -472,7 +473,8 @@ def tabled(track: Track) -> Iterator[Sample]:
             at = u(tables[chunk], 8 + width * (index - 1), width)
             for _ in range(row[1]):
                 duration, size = next(durations), sizes[number] if isinstance(sizes, list) else sizes
-                yield Sample(track, row[2], time, track.at(time + next(shifts)), at, size)
+                shift = next(shifts)
+                yield Sample(track, row[2], time, track.at(time + shift), at, size, shift)
                 at, time, number = at + size, time + duration, number + 1
 
 
@@ -565,7 +567,9 @@ def fragment(moof: Node, tracks: dict[int, Track], reached: dict[int, int], limi
                 shift -= shift >> 31 << 32
                 if known is None:
                     raise Unreadable("no such track")
-                out.append((Sample(tracks[number], entry, time, tracks[number].at(time + shift), end, values[1]), untimed))
+                out.append(
+                    (Sample(tracks[number], entry, time, tracks[number].at(time + shift), end, values[1], shift), untimed)
+                )
                 end, time = end + values[1], time + values[0]
             if count and (place < 0 or end > limit):
                 raise Unreadable("outside")
@@ -641,6 +645,28 @@ class Copy:
         return self.data[sample.start : sample.start + sample.size]
 
 
+def b_slice(data: bytes) -> bool:
+    """§7.6, Times: whether the first slice of a picture is a B slice."""
+    at = 0
+    for _ in range(1000):
+        if at + 4 >= len(data):
+            return False
+        size = u(data, at)
+        if data[at + 4] & 31 in range(1, 6):
+            plain = data[at + 5 : at + min(4 + size, 24)].replace(b"\0\0\3", b"\0\0")
+            bits = "".join(f"{byte:08b}" for byte in plain)
+            numbers = []
+            for _ in range(2):
+                zeros = len(bits) - len(bits.lstrip("0"))
+                if zeros > 32 or 2 * zeros + 1 > len(bits):
+                    return False
+                numbers.append(int(bits[: 2 * zeros + 1], 2) - 1)
+                bits = bits[2 * zeros + 1 :]
+            return numbers[1] % 5 == 1
+        at += 4 + size
+    return False
+
+
 # --- comparing --------------------------------------------------------------------------------------------------------
 
 
@@ -652,6 +678,7 @@ class Way:
     seen: int | None = None
     base: int | None = None
     last: int | None = None
+    loose: int = 0
 
     def take(self, shown: int, low: int, high: int, *, every: bool) -> None:
         if self.seen is None:
@@ -661,7 +688,8 @@ class Way:
         if self.base is None:
             self.base = shown - low
             self.right &= -5 * S <= self.seen - self.base <= S // 20
-        self.right &= low - S // 20 <= shown - self.base <= high + S // 20
+        most = S // 20 + self.loose
+        self.right &= low - most <= shown - self.base <= high + most
 
 
 @dataclass
@@ -682,6 +710,7 @@ class Comparison:
     plain_sound: Way = field(default_factory=Way)
     moved_sound: Way = field(default_factory=Way)
     last: dict[str, Sample] = field(default_factory=dict)
+    before: dict[str, tuple[int, int | None]] = field(default_factory=dict)
     pictures: list[tuple[int, int]] = field(default_factory=list)
 
     def init(self, plain: bytes | None) -> None:
@@ -724,21 +753,31 @@ class Comparison:
         if not samples:
             return None
         self.decoders(kind, samples)
-        before = self.last[kind].shown if kind in self.last else samples[0].shown - 1
-        for sample in samples:
-            if sample.shown < before + (kind == "video"):
-                raise Shown
-            before = sample.shown
-        if samples[0].shown < samples[0].track.empty - (0 if kind == "video" else S // 50):
-            raise Shown
-        self.last[kind] = samples[-1]
         sealed = self.sealed_times(part, plain)
+        for number, sample in enumerate(samples):
+            tick = None if sealed is None else sealed[number]
+            before, was = self.before.get(kind, (sample.shown - 1, None))
+            self.before[kind] = (sample.shown, tick)
+            if kind == "audio":
+                wrong = sample.shown < before
+            elif tick is not None and was is not None:
+                wrong = (sample.shown > before) != (tick >= was)
+            elif sample.shown > before:
+                wrong = False
+            else:
+                wrong = sample.shown == before or not b_slice(self.copy.bytes(sample))
+                self.plain_picture.loose = self.moved_picture.loose = S // 2
+            if wrong:
+                raise Shown
+        if min(sample.shown for sample in samples) < samples[0].track.empty - (0 if kind == "video" else S // 50):
+            raise Shown
+        self.last[kind] = max([*samples, *([self.last[kind]] if kind in self.last else [])], key=lambda one: one.shown)
         if not self.times(part, samples, sealed):
             return "derived_time"
         if kind == "video":
             pairs = [] if sealed is None else [(one.shown, at) for one, at in zip(samples, sealed, strict=True)]
-            chain = [*self.pictures, *pairs] if sealed is not None else []
-            self.pictures = pairs[-1:]
+            chain = sorted([*self.pictures, *pairs], key=lambda pair: pair[1]) if sealed is not None else []
+            self.pictures = chain[-16:]
             for (early, was), (late, then) in pairwise(chain):
                 apart = (then - was) * S // 90_000
                 apart = min(apart, apart + self.moves.at("video", then) - self.moves.at("video", was))
@@ -783,7 +822,7 @@ class Comparison:
             found = [one for one, _ in fragment(unfold(moof, Doubts()), self.tracks, {}, len(plain)) if one.track is track]
         except (Unreadable, StopIteration):
             return None
-        return [one.time * rate // track.scale for one in found] if len(found) == part["samples"] else None
+        return [(one.time + one.shift) * rate // track.scale for one in found] if len(found) == part["samples"] else None
 
     def times(self, part: dict[str, Any], samples: list[Sample], ticks: list[int] | None) -> bool:
         every, rate = ticks is not None, (90_000 if part["kind"] == "video" else 48_000)
@@ -804,7 +843,7 @@ class Comparison:
         pairs = ((self.plain_picture, self.plain_sound), (self.moved_picture, self.moved_sound))
         for picture, sound in pairs:
             if sound.base is not None and picture.base is not None:
-                sound.right &= abs(sound.base - picture.base) <= S // 20
+                sound.right &= abs(sound.base - picture.base) <= S // 20 + picture.loose
         return any(picture.right and sound.right for picture, sound in pairs)
 
     def finish(self, *, alone: bool) -> str | None:

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 
 from tests.evidence.vectors import VECTORS
-from tests.evidence.vectors_copy import FORGED, HONEST, Case, drifted, numbered, resized, shifted
+from tests.evidence.vectors_copy import FORGED, HONEST, Case, drifted, numbered, reordered, resized, shifted
 from tests.support.copies import Shown, derived_copy, recording, sealed_files, shown
 from tests.support.recordings import Built
 
@@ -64,4 +64,4 @@ def test_there_are_variants_of_each_kind() -> None:
     assert len(FORGED) >= 40
     assert len({case.name for case in FORGED + HONEST}) == len(FORGED) + len(HONEST)
     assert {f"copy: {case.name}" for case in FORGED + HONEST} <= {vector.name for vector in VECTORS}
-    assert {case.built for case in HONEST} == {recording, shifted, resized, numbered, drifted}
+    assert {case.built for case in HONEST} == {recording, shifted, resized, numbered, drifted, reordered}

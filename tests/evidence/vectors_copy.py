@@ -54,6 +54,11 @@ def shifted() -> Built:
     return recording(late_sound_ms=300)
 
 
+def reordered() -> Built:
+    """A recording of a camera that makes B pictures."""
+    return recording(b_pictures=True)
+
+
 def drifted() -> Built:
     """A recording whose correction moves picture and sound."""
     return recording(drifted=True)
@@ -237,10 +242,19 @@ READERS = [
         built=shifted,
         obeyed=False,
     ),
+    Case(
+        "B pictures in the order of decoding",
+        lambda: disagreements.in_decode_order(derived_copy(reordered())),
+        "ACPC",
+        "derived_shown@1",
+        built=reordered,
+    ),
     _forged("a short mehd", disagreements.short_fragments, SHOWN, None, obeyed=False),
 ]
 
 HONEST = [
+    Case("B pictures", lambda: derived_copy(reordered()), built=reordered),
+    Case("B pictures, ffmpeg -c copy", lambda: ffmpeg(derived_copy(reordered())), built=reordered),
     Case("the relay's own copy", honest),
     Case("its fragments of 0.4 s", forgeries.relay_fragments),
     Case("ffmpeg -c copy", tabled),

@@ -40,28 +40,44 @@ class Pictures:
     units: tuple[bytes, ...]
     sps: bytes
     pps: bytes
+    places: tuple[int, ...]
+    """The place of each in the order of showing."""
 
 
 @lru_cache
 def pictures(
-    count: int, width: int = 96, height: int = 64, *, black: bool = False, in_band: bool = False, number: int = 0
+    count: int,
+    width: int = 96,
+    height: int = 64,
+    *,
+    black: bool = False,
+    in_band: bool = False,
+    number: int = 0,
+    b_pictures: int = 0,
 ) -> Pictures:
-    """Encode noise that moves, or black; parameter sets, of this number, are only beside the pictures unless `in_band`."""
+    """Encode noise that moves, or black; parameter sets, of this number, are only beside the pictures unless `in_band`.
+
+    `b_pictures`: so many between others, in decode order.
+    """
     encoder: Any = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base, encoder.framerate, encoder.gop_size = Fraction(1, FPS), Fraction(FPS), FPS
     encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": f"crf=30:scenecut=0:sei=0:sps-id={number}"}
+    if b_pictures:
+        encoder.options = {"preset": "ultrafast", "x264-params": f"crf=30:scenecut=0:sei=0:bframes={b_pictures}:b-adapt=0"}
     if not in_band:
         encoder.flags |= av.codec.context.Flags.global_header
-    noise, units = np.random.default_rng(7), []
+    noise, coded = np.random.default_rng(7), []
     for index in range(count):
         picture = np.zeros((height, width, 3), np.uint8) if black else noise.integers(0, 255, (height, width, 3), np.uint8)
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
         frame.pts = index
-        units += [bytes(packet) for packet in encoder.encode(frame)]
+        coded += encoder.encode(frame)
+    coded += encoder.encode(None)
+    units = [bytes(packet) for packet in coded]
     header = annexb_units(bytes(encoder.extradata or b"") + (units[0] if in_band else b""))
     sps, pps = (next(unit for unit in header if unit[0] & 31 == kind) for kind in (7, 8))
-    return Pictures(tuple(units), sps, pps)
+    return Pictures(tuple(units), sps, pps, tuple(int(packet.pts) for packet in coded))
 
 
 def length_prefixed(unit: bytes) -> bytes:
@@ -89,6 +105,7 @@ def recording(
     drifted: bool = False,
     second_number: bool = False,
     told: bool = True,
+    b_pictures: bool = False,
 ) -> Built:
     """Seal four seconds in two segments.
 
@@ -97,11 +114,14 @@ def recording(
     `other_sets`: the second segment has another resolution; its parameter sets are in its pictures too.
     `second_number`: its pictures have sets of another number, which its init segment lists before those of the first.
     `told`: these are in its first picture, too.
+    `b_pictures`: two are shown before one that came before them.
     """
     half = FRAMES * PER_SEGMENT
     shot = [pictures(2 * half)] * 2 if not other_sets else [pictures(half, in_band=True), pictures(half, 128, 80, in_band=True)]
     if second_number:
         shot = [pictures(half, in_band=True), pictures(half, in_band=told, number=1)]
+    if b_pictures:
+        shot = [pictures(2 * half, b_pictures=2)] * 2
     sound = encode_audio(PACKETS * FRAGMENTS)
     writer = ChainWriter(session(), start_record(session()))
     built = Built({"chain": writer.start()}, {})
@@ -122,6 +142,7 @@ def recording(
                 (base + n) % FPS == 0,
                 3600,
                 0,
+                3600 * (mine.places[base + n] - base - n + 1) if b_pictures else 0,
             )
             for n in range(FRAMES)
         ]

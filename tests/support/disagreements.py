@@ -314,3 +314,17 @@ def texts() -> bytes:
 def keyed_texts() -> bytes:
     """An honest copy with texts under names of their own."""
     return ffmpeg(honest(), "-metadata", "camera=4", "-movflags", "use_metadata_tags")
+
+
+def in_decode_order(data: bytes) -> bytes:
+    """Show the pictures of a copy in fragments as they are decoded."""
+
+    def change(file: File) -> None:
+        for run in file.every("moof/traf/trun"):
+            flags, count = int.from_bytes(run.head[1:4], "big"), int.from_bytes(run.head[4:8], "big")
+            if flags & 0x800:
+                width, at = 4 * (flags >> 8 & 15).bit_count(), 8 + (4 if flags & 1 else 0) + (4 if flags & 4 else 0)
+                for number in range(count):
+                    run.put(at + width * number + width - 4, (3600).to_bytes(4, "big"))
+
+    return edited(data, change)
