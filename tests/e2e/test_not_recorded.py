@@ -7,6 +7,7 @@ from typing import Any
 import msgpack
 import pytest
 
+from relay.evidence.chain import Gap, iterate
 from tests.e2e.conftest import Scene
 from tests.support.chromium import until
 from tests.support.ffmpeg_whip import ffmpeg_whip
@@ -47,3 +48,21 @@ async def test_a_picture_that_arrives_and_cannot_be_recorded_is_an_alarm_and_nev
     assert code == 1, verdict
     assert {finding["code"] for finding in verdict["findings"]} == {"not_recorded"}
     assert verdict["completeness"] == "incomplete"
+
+
+async def test_the_recordings_of_cameras_that_begin_with_picture_and_sound_begin_without_a_gap(
+    scene: Scene, tmp_path: Path
+) -> None:
+    filming = ffmpeg_whip(scene.whip("cam2"), scene.tokens["cam2"], tmp_path)
+    async with scene.person("marie") as marie, filming, scene.simulated("cam1"):
+        await asyncio.gather(marie.sees_live("cam1"), marie.sees_live("cam2"))
+        await asyncio.gather(*(scene.relay.sealed(folder, 20_000) for folder in scene.relay.recordings()))
+    assert await scene.relay.stop() == 0
+    folders = scene.relay.recordings()
+    assert len(folders) == 2
+    for folder in folders:
+        code, verdict = scene.relay.verify(folder)
+        assert code == 0, verdict
+        gaps = [record.body for record in iterate((folder / "chain").read_bytes()) if isinstance(record.body, Gap)]
+        # A camera that this machine starves leaves pictures out: that is a pause.
+        assert {gap.cause.value for gap in gaps} <= {"paused", "silence", "radio"}, gaps
