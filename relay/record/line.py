@@ -130,7 +130,7 @@ class Line:
     def _announce(self, tracks: Container[int], *, begins_again: bool) -> None:
         """Tell the cutter which tracks there are; `begins_again`: the picture is of another RTP stream than before."""
         has_video, has_audio = VIDEO in tracks, AUDIO in tracks
-        if begins_again:
+        if begins_again or (has_video and not self._cutter.has_video):
             self._cutter.restart(has_video=has_video, has_audio=has_audio)
         elif has_audio:
             self._cutter.expect_sound()
