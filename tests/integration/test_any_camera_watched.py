@@ -4,21 +4,18 @@ The viewer ends pictures where markers say so and tells key pictures by the type
 judge: it decodes what the viewer assembled, and it decoded the source.
 """
 
-import base64
 from dataclasses import replace
 
 import pytest
 
 from relay.fanout.single_units import SingleUnits
-from relay.fanout.tracks import TrackSpec
 from relay.rtp.h264 import STAP_A
-from tests.support.camera_streams import Habits, Stream, drawn, made, shown_in
-from tests.support.strict_viewer import Watched, watch
+from tests.support.any_viewer import faults, spec
+from tests.support.camera_streams import Habits, drawn, made
+from tests.support.strict_viewer import watch
 
 SINCE = 1.2
 """The viewer comes so many seconds after the camera."""
-NEAR = 0.15
-"""A key picture so near to that may be the first one, or not."""
 KINDS = {
     "a browser": Habits(),
     "units of type 0 before each picture": Habits(ignored="0"),
@@ -48,30 +45,11 @@ KINDS = {
 HONEST = {name for name, habits in KINDS.items() if habits.markers == "right"}
 
 
-def spec(stream: Stream) -> TrackSpec:
-    """The video track as the camera offers it."""
-    fmtp = f"packetization-mode={stream.habits.mode}"
-    if stream.habits.sets == "offer":
-        fmtp += ";sprop-parameter-sets=" + ",".join(base64.b64encode(unit).decode() for unit in stream.parameter_sets)
-    return TrackSpec("video", "0", 102, 90_000, fmtp, nack=True)
-
-
-def faults(stream: Stream, watched: Watched) -> list[str]:
-    """Return what a viewer missed of the pictures since the last key picture before it came."""
-    keys = [picture for picture in stream.pictures if picture.key]
-    sure = max(picture.number for picture in keys if picture.at <= SINCE - NEAR)
-    near = max(picture.number for picture in keys if picture.at <= SINCE + NEAR)
-    expected, found = stream.shown[near:], shown_in(watched.film())
-    missing = [near + number for number, digest in enumerate(expected) if digest not in found]
-    extra = len(found) - len(stream.shown[sure:])
-    return [f"missing: {missing}" for _ in [0] if missing] + [f"{extra} more pictures" for _ in [0] if extra > 0]
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_viewer_sees_every_picture_of_a_camera_of_one_habit(kind: str) -> None:
     stream = made(replace(KINDS[kind], seconds=2.5))
     watched = watch(stream.packets, since=SINCE, spec=spec(stream))
-    assert faults(stream, watched) == []
+    assert faults(stream, watched, SINCE) == []
     assert watched.stream is not None
     assert watched.stream.markers.are_wrong is (kind not in HONEST)
 
@@ -81,7 +59,7 @@ def test_a_viewer_sees_every_picture_of_a_camera_of_drawn_habits(seed: int) -> N
     habits = replace(drawn(seed, most_seconds=2.5), loss=0.0, refresh=False)
     stream = made(habits, seed)
     watched = watch(stream.packets, since=SINCE, spec=spec(stream))
-    assert faults(stream, watched) == [], habits
+    assert faults(stream, watched, SINCE) == [], habits
 
 
 @pytest.mark.parametrize(
@@ -90,5 +68,5 @@ def test_a_viewer_sees_every_picture_of_a_camera_of_drawn_habits(seed: int) -> N
 def test_a_viewer_that_takes_single_units_only_sees_every_picture(kind: str) -> None:
     stream = made(replace(KINDS[kind], seconds=2.5))
     watched = watch(stream.packets, since=SINCE, spec=spec(stream), units=SingleUnits())
-    assert faults(stream, watched) == []
+    assert faults(stream, watched, SINCE) == []
     assert all(0 < sent.payload[0] & 31 < STAP_A for sent in watched.packets)

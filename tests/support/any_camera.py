@@ -4,7 +4,6 @@ Owns: recording a made stream with a real recorder, and the comparison.  Must ne
 judge is FFmpeg: it decodes the sealed media, and it decoded the source.
 """
 
-import base64
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,11 +34,7 @@ class Recorded:
 
 def tracks(stream: Stream) -> tuple[messages.Track, ...]:
     """Return the video track as the camera offers it."""
-    fmtp = f"packetization-mode={stream.habits.mode};profile-level-id=42e01f"
-    if stream.habits.sets == "offer":
-        sets = ",".join(base64.b64encode(unit).decode() for unit in stream.parameter_sets)
-        fmtp += f";sprop-parameter-sets={sets}"
-    return (messages.Track(VIDEO_SSRC, "video", 102, 90_000, fmtp),)
+    return (messages.Track(VIDEO_SSRC, "video", 102, 90_000, stream.fmtp),)
 
 
 async def recorded(root: Path, stream: Stream) -> Recorded:

@@ -5,12 +5,13 @@ the relay.  The bitstream is made by x264, changed as encoders of cameras make t
 FFmpeg decodes from it before anything was packed.
 """
 
+import base64
 import random
 import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -97,7 +98,13 @@ class Stream:
     parameter_sets: tuple[bytes, ...]
     lost: frozenset[int] = frozenset()
     """Pictures of which the radio lost a packet."""
-    extras: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def fmtp(self) -> str:
+        """Format parameters of its offer (RFC 6184 §8.1)."""
+        sets = ",".join(base64.b64encode(unit).decode() for unit in self.parameter_sets)
+        told = f";sprop-parameter-sets={sets}" if self.habits.sets == "offer" else ""
+        return f"packetization-mode={self.habits.mode};profile-level-id=42e01f{told}"
 
 
 def drawn(seed: int, *, most_seconds: float = 3.0) -> Habits:
