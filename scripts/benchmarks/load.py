@@ -19,7 +19,7 @@ from typing import Any
 
 from scripts.benchmarks.silences import silences
 from scripts.benchmarks.thin import UDP_GRO, VIDEO_PT, Answer, Media, ThinPeer
-from scripts.benchmarks.video import GOP, MARK, frames
+from scripts.benchmarks.video import GOP, MARK_BYTES, frames, mark, marked
 
 SO_TIMESTAMPNS = 35
 SWEEP_SECONDS = 0.005
@@ -97,7 +97,7 @@ class Source:
         for position, payload in enumerate(unit):
             marker = 0x80 if position == len(unit) - 1 else 0
             header = HEADER.pack(0x80, VIDEO_PT | marker, self.sequence & 0xFFFF, stamp, self.ssrc)
-            body = payload[: -MARK.size] + MARK.pack(self.mark | self.number) if len(payload) > 100 else payload
+            body = payload[:-MARK_BYTES] + mark(self.mark | self.number) if len(payload) > 100 else payload
             self.queue.append((due + step * position, self.seal(header + body)))
             self.sequence, self.number = self.sequence + 1, self.number + 1
         self.frame += 1
@@ -133,8 +133,8 @@ class Looking:
             self.key = self.key or (payload[1] & 31 == 5 and bool(payload[1] & 0x80))
         else:
             self.key = self.key or kind == 5
-        whole = self.key and bool(packet[1] & 0x80) and len(payload) > MARK.size
-        return whole and MARK.unpack(payload[-MARK.size :])[0] >> NUMBER_BITS == self.camera
+        whole = self.key and bool(packet[1] & 0x80) and len(payload) > MARK_BYTES
+        return whole and marked(payload[-MARK_BYTES:]) >> NUMBER_BITS == self.camera
 
 
 def payload_of(packet: bytes) -> bytes:
@@ -230,7 +230,7 @@ class Sink:
         except Exception:
             return
         end = len(plain) - (plain[-1] if plain[0] & 0x20 else 0)
-        self.delays.append((MARK.unpack(plain[end - MARK.size : end])[0], stamp))
+        self.delays.append((marked(plain[end - MARK_BYTES : end]), stamp))
 
 
 class Load:
@@ -399,9 +399,9 @@ class Load:
         delays: list[float] = []
         worst: dict[int, float] = {}
         for sink in self.sinks:
-            for mark, stamp in sink.delays:
-                number = mark & (1 << NUMBER_BITS) - 1
-                if mark >> NUMBER_BITS == index and number < len(source.sent_at) and stamp:
+            for told, stamp in sink.delays:
+                number = told & (1 << NUMBER_BITS) - 1
+                if told >> NUMBER_BITS == index and number < len(source.sent_at) and stamp:
                     delay = (stamp - source.sent_at[number]) / 1e6
                     delays.append(delay)
                     worst[number] = max(worst.get(number, 0.0), delay)

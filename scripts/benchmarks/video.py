@@ -6,16 +6,32 @@ there.
 """
 
 import functools
-import struct
 from fractions import Fraction
 
 import av
 import numpy as np
 
 MTU = 1060
-MARK = struct.Struct("!Q")
+MARK_BYTES = 8
+"""Length of the number that the last bytes of a payload carry."""
 GOP = 60
 """Pictures from keyframe to keyframe."""
+
+
+def mark(number: int) -> bytes:
+    """Return a number of 56 bits in eight bytes, seven bits in each: a byte of zero may begin a start code inside a unit."""
+    number = number & 0xFFFFFFF | (number >> 28) << 32
+    number = number & 0x00003FFF00003FFF | (number & 0x0FFFC0000FFFC000) << 2
+    number = number & 0x007F007F007F007F | (number & 0x3F803F803F803F80) << 1
+    return (number | 0x8080808080808080).to_bytes(MARK_BYTES, "big")
+
+
+def marked(data: bytes) -> int:
+    """Return the number in eight bytes of `mark`."""
+    number = int.from_bytes(data, "big")
+    number = number & 0x007F007F007F007F | (number & 0x7F007F007F007F00) >> 1
+    number = number & 0x00003FFF00003FFF | (number & 0x3FFF00003FFF0000) >> 2
+    return number & 0xFFFFFFF | (number >> 32) << 28
 
 
 @functools.cache

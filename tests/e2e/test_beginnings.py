@@ -1,5 +1,5 @@
-"""Cameras that send their parameter sets once, or only in their offer, or no IDR at all, on a whole relay: a viewer who comes
-late sees them, and what was recorded is what was filmed."""
+"""Cameras that send their parameter sets once, or only in their offer, or no IDR at all, whose markers are wrong, or who send
+units that are to be ignored, on a whole relay: a viewer who comes late sees them, and what was recorded is what was filmed."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ SMALL = Habits(width=320, height=192, fps=15, gop=15, seconds=60)
 REACHED = 5
 """The picture with which the relay is reached by a camera whose only IDR came before."""
 CAMERAS = {
-    "cam1": (replace(SMALL, sets="first"), 0),
+    "cam1": (replace(SMALL, sets="first", slices=4, markers="slice", ignored="31"), 0),
     "cam2": (replace(SMALL, sets="offer"), 0),
     "cam3": (replace(SMALL, sets="offer", refresh=True), REACHED),
 }

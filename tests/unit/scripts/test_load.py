@@ -1,7 +1,7 @@
 """The load generator's own reading of packets: a wrong one would measure something else."""
 
 from scripts.benchmarks.load import HEADER, NUMBER_BITS, Looking, payload_of
-from scripts.benchmarks.video import MARK, packetize
+from scripts.benchmarks.video import MARK_BYTES, mark, marked, packetize
 
 VIDEO = 96
 CAMERA = 3
@@ -14,7 +14,7 @@ def stream(*units: bytes, first: int = 65_534) -> list[bytes]:
         payloads = packetize(unit)
         for place, payload in enumerate(payloads):
             marker = 0x80 if place == len(payloads) - 1 else 0
-            body = payload[: -MARK.size] + MARK.pack(CAMERA << NUMBER_BITS | len(packets)) if len(payload) > 100 else payload
+            body = payload[:-MARK_BYTES] + mark(CAMERA << NUMBER_BITS | len(packets)) if len(payload) > 100 else payload
             packets.append(HEADER.pack(0x80, VIDEO | marker, first + len(packets) & 0xFFFF, 0, 1) + body)
     return packets
 
@@ -56,3 +56,9 @@ def test_a_payload_is_what_extensions_and_padding_leave() -> None:
     extended = bytes([0xB0, VIDEO]) + bytes(10) + b"\xbe\xde\0\1" + b"\x10\xaa\0\0" + b"media" + b"\0\0\3"
     assert payload_of(extended) == b"media"
     assert payload_of(HEADER.pack(0x80, VIDEO, 1, 2, 3) + b"media") == b"media"
+
+
+def test_a_mark_is_read_again_and_makes_no_start_code() -> None:
+    for number in (0, 1, 127, 128, 1 << 28, (1 << 56) - 1, 3 << NUMBER_BITS | 65_537):
+        assert marked(mark(number)) == number
+        assert 0 not in mark(number)
