@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 import msgpack
 
+from relay.evidence.records import Cause
 from scripts.benchmarks.crash_report import taken
 from scripts.benchmarks.rig import Hosts, LoadProcess
 from scripts.benchmarks.tables import Row
@@ -178,8 +179,10 @@ def verdicts(relay: RelayUnderTest) -> tuple[list[int], list[Row]]:
 
 
 def gaps_of(verdict: Row) -> list[Row]:
-    """Return the gaps that a verdict names: `at`, `cause`, `seconds`, `track`."""
-    return [dict(note["values"]) for note in verdict.get("notes", ()) if note["code"] == "gap"]
+    """Return the gaps that a verdict names: `at`, `cause`, `seconds`, `track`; not that of the sound which thin cameras
+    announce and never send."""
+    found = [dict(note["values"]) for note in verdict.get("notes", ()) if note["code"] == "gap"]
+    return [gap for gap in found if gap["cause"] != Cause.LATE_TRACK.value]
 
 
 def gaps_by_camera(relay: RelayUnderTest) -> dict[str, list[Row]]:
