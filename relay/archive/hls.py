@@ -7,6 +7,7 @@ One HLS segment is one vault segment (about 60 s, beginning with an IDR), so eve
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from relay.archive.quiet import heard_span
 from relay.base.clock import SECOND_NS
 from relay.base.codes import Code
 from relay.base.errors import Kind, TheirError
@@ -32,13 +33,16 @@ class Index:
     pieces: tuple[Piece, ...]
     moves: Moves
     """How far picture and sound are moved so that they play together, and at the pace of the camera."""
+    heard: tuple[int, int] | None
+    """From when to when there is sound (`quiet.heard_span`)."""
 
 
 def index_chain(chain: Iterable[bytes]) -> Index:
     """Return the pieces of a recording; raises TheirError(INVALID) where the chain cannot be read."""
     bodies = [record.body for record in iterate(b"".join(chain))]
     moves = moves_of(lambda: bodies)
-    return Index(tuple(_pieces([body for body in bodies if isinstance(body, Link)], moves)), moves)
+    links = [body for body in bodies if isinstance(body, Link)]
+    return Index(tuple(_pieces(links, moves)), moves, heard_span(links))
 
 
 def runs(segments: Iterable[int]) -> str:

@@ -17,14 +17,14 @@ from dataclasses import dataclass, field, replace
 from relay.archive import hls
 from relay.archive.grey_start import grey_before
 from relay.archive.moved import move_tracks
-from relay.archive.quiet import names_sound, with_silence
+from relay.archive.quiet import names_sound, silent_ticks, with_silence
 from relay.archive.stored_facts import stored_facts
 from relay.base.clock import Clock
 from relay.base.codes import Code
 from relay.base.counters import Counters, declare
 from relay.base.errors import Kind, OurError, TheirError
 from relay.base.ids import new_id
-from relay.evidence.records import Link, TrackKind
+from relay.evidence.records import Link
 from relay.people.authorize import Authorizer
 from relay.policy.motives import check_motive
 from relay.policy.roles import Action, Person
@@ -173,9 +173,8 @@ class Playbacks:
             data = await self._plain(view.recording, link)
             view.served.add(piece.segment)
             moved = move_tracks(data, link, view.index.moves)
-            pictures = [part for part in link.tracks if part.kind is TrackKind.VIDEO]
-            alone = names_sound(init) and len(link.tracks) == len(pictures) == 1
-            shown = with_silence(moved, pictures[0].duration) if alone else moved
+            silent = silent_ticks(link, view.index.heard) if names_sound(init) else 0
+            shown = with_silence(moved, silent) if silent else moved
             if link is piece.fragments[0] and not goes_on:
                 shown = grey_before(init, moved) + shown
             yield shown

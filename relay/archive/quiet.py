@@ -8,9 +8,11 @@ to a player, and nowhere else.
 """
 
 import struct
+from collections.abc import Iterable
 from typing import Final
 
 from relay.evidence.boxes import walk
+from relay.evidence.records import Link, TrackKind
 
 SOUND_TRACK: Final = 2
 PICTURE_RATE, SOUND_RATE = 90_000, 48_000
@@ -24,6 +26,29 @@ MAX_PACKETS: Final = 3000
 def names_sound(init: bytes) -> bool:
     """Return whether an init segment has a track of sound."""
     return b"vide" in init and b"soun" in init  # handler types (ISO/IEC 14496-12 §8.4.3); the relay made these bytes itself
+
+
+def heard_span(links: Iterable[Link]) -> tuple[int, int] | None:
+    """Return from when to when a recording has sound (ticks of the picture's clock), None where it has none."""
+    parts = [part for link in links for part in link.tracks if part.kind is TrackKind.AUDIO]
+    if not parts:
+        return None
+    first, last = min(part.first for part in parts), max(part.end for part in parts)
+    return first * PICTURE_RATE // SOUND_RATE, last * PICTURE_RATE // SOUND_RATE
+
+
+def silent_ticks(link: Link, heard: tuple[int, int] | None) -> int:
+    """Return how long (ticks of the picture's clock) a fragment has silence beside its pictures, from its beginning.
+
+    Only before the recording's first sound and behind its last (`heard_span`).  Between them a fragment of pictures alone has
+    its sound in another one, because it came earlier or later.
+    """
+    if len(link.tracks) != 1 or link.tracks[0].kind is not TrackKind.VIDEO:
+        return 0
+    pictures = link.tracks[0]
+    if heard is None or pictures.first >= heard[1]:
+        return pictures.duration
+    return max(0, min(pictures.end, heard[0]) - pictures.first)
 
 
 def with_silence(data: bytes, ticks: int) -> bytes:

@@ -1,6 +1,7 @@
 """A fragment of pictures alone gets silence for a player: its pictures stay as they are, and every moment has sound."""
 
 import io
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.archive.quiet import names_sound, with_silence
+from relay.archive.quiet import heard_span, names_sound, silent_ticks, with_silence
 from relay.base.errors import TheirError
 from relay.record.line import AUDIO, VIDEO, TappedStream
+from tests.support.recordings import build
 from tests.support.rtp_source import VIDEO_SSRC, Timed, encode_audio, encode_video, interleave, video
 from tests.support.rtp_source import audio as sound
 from tests.unit.recorder.test_mux import BOTH, mux, read
@@ -70,3 +72,17 @@ def test_the_silence_is_as_long_as_the_pictures(ticks: int) -> None:
     (segment,) = mux(list(video(encode_video(10))), ANNOUNCED)
     found = read(segment.init + with_silence(segment.fragments[0][1].data, ticks))
     assert len(found["audio"]) == max(ticks * 48_000 // 90_000 // 960, 1)
+
+
+def test_silence_stands_before_the_first_sound_and_behind_the_last_and_never_between_them() -> None:
+    """A camera that sends its pictures in bursts puts pictures and their sound into different fragments."""
+    built = build("SIPPPPE")
+    alone, first, second, last = (link for link in built.links if not link.init)
+    only = [replace(link, tracks=link.tracks[:1]) for link in (alone, second)]
+    links = [only[0], first, only[1], last]
+    heard = heard_span(links)
+    assert heard is not None
+    assert [silent_ticks(link, heard) for link in links[1:]] == [0, 0, 0]
+    assert silent_ticks(only[0], heard) == heard[0] - only[0].tracks[0].first > 0
+    assert silent_ticks(only[1], (0, only[1].tracks[0].first)) == only[1].tracks[0].duration
+    assert silent_ticks(only[0], None) == only[0].tracks[0].duration
