@@ -40,15 +40,16 @@ def heard_span(links: Iterable[Link]) -> tuple[int, int] | None:
 def silent_ticks(link: Link, heard: tuple[int, int] | None) -> int:
     """Return how long (ticks of the picture's clock) a fragment has silence beside its pictures, from its beginning.
 
-    Only before the recording's first sound and behind its last (`heard_span`).  Between them a fragment of pictures alone has
-    its sound in another one, because it came earlier or later.
+    Only before the recording's first sound and behind its last (`heard_span`), in whole packets.  Between them a fragment of
+    pictures alone has its sound in another one, because it came earlier or later.
     """
     if len(link.tracks) != 1 or link.tracks[0].kind is not TrackKind.VIDEO:
         return 0
     pictures = link.tracks[0]
     if heard is None or pictures.first >= heard[1]:
         return pictures.duration
-    return max(0, min(pictures.end, heard[0]) - pictures.first)
+    packet = PACKET_TICKS * PICTURE_RATE // SOUND_RATE
+    return max(0, min(pictures.end, heard[0]) - pictures.first) // packet * packet
 
 
 def with_silence(data: bytes, ticks: int) -> bytes:

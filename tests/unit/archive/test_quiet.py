@@ -83,6 +83,7 @@ def test_silence_stands_before_the_first_sound_and_behind_the_last_and_never_bet
     heard = heard_span(links)
     assert heard is not None
     assert [silent_ticks(link, heard) for link in links[1:]] == [0, 0, 0]
-    assert silent_ticks(only[0], heard) == heard[0] - only[0].tracks[0].first > 0
+    assert silent_ticks(only[0], heard) == (heard[0] - only[0].tracks[0].first) // 1800 * 1800 > 0
+    assert silent_ticks(only[0], (only[0].tracks[0].first + 345, heard[1])) == 0, "a packet would lie over the sound"
     assert silent_ticks(only[1], (0, only[1].tracks[0].first)) == only[1].tracks[0].duration
     assert silent_ticks(only[0], None) == only[0].tracks[0].duration
