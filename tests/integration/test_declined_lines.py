@@ -1,21 +1,17 @@
 """Chromium and aiortc with m-lines that the relay declines: what it takes of the offer must flow all the same."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import aioice.ice
 import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
-from playwright.async_api import Page, async_playwright
 
 from relay.transport import sdp
 from sim_cameras import webrtc
-from tests.support.chromium import executable
+from tests.support.chromium import page_at
 from tests.support.endpoints import Endpoints
 from tests.support.ports import Remembering, TestSender, admit_camera, encode, live_port
-
-FLAGS = ["--no-sandbox", "--disable-background-networking", "--autoplay-policy=no-user-gesture-required"]
 
 SCRIPT = """async ([path, policy, before, after]) => {
   const pc = window.pc = new RTCPeerConnection({bundlePolicy: policy});
@@ -57,24 +53,12 @@ def _loopback_only() -> Iterator[None]:
     aioice.ice.get_host_addresses = before
 
 
-@contextlib.asynccontextmanager
-async def _page(endpoints: Endpoints) -> AsyncIterator[Page]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable(), headless=True, args=FLAGS)
-        try:
-            page = await browser.new_page()
-            await page.goto(endpoints.url)
-            yield page
-        finally:
-            await browser.close()
-
-
 LINES: list[tuple[list[str], list[str]]] = [(["data"], []), (["pcmu"], []), (["vp8", "other"], ["data"]), (["other"], ["pcmu"])]
 
 
 @pytest.mark.e2e
 async def test_chromium_as_camera_streams_beside_lines_that_are_declined() -> None:
-    async with live_port() as port, Endpoints(port).serving() as endpoints, _page(endpoints) as page:
+    async with live_port() as port, Endpoints(port).serving() as endpoints, page_at(endpoints.url) as page:
         for policy in ("balanced", "max-compat", "max-bundle"):
             for before, after in LINES:
                 offer = await page.evaluate(SCRIPT, ["/whip", policy, before, after])
@@ -89,7 +73,7 @@ async def test_chromium_as_camera_streams_beside_lines_that_are_declined() -> No
 @pytest.mark.e2e
 async def test_chromium_as_viewer_watches_beside_lines_that_are_declined() -> None:
     frames = encode(60)
-    async with live_port() as port, Endpoints(port).serving() as endpoints, _page(endpoints) as page:
+    async with live_port() as port, Endpoints(port).serving() as endpoints, page_at(endpoints.url) as page:
         for policy in ("balanced", "max-bundle"):
             for before, after in LINES:
                 await page.evaluate(SCRIPT, ["/whep", policy, before, after])

@@ -1,42 +1,18 @@
 """Chromium as viewer and as camera, against endpoints of a few lines."""
 
 import asyncio
-import contextlib
 import re
-from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
 from relay.transport import sdp
-from tests.support.chromium import executable
+from tests.support.chromium import page_at
 from tests.support.endpoints import Admitted, Endpoints
 from tests.support.nat import Nat
 from tests.support.ports import TestSender, encode, live_port, until
 
 pytestmark = pytest.mark.e2e
-
-FLAGS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-quic",
-    "--autoplay-policy=no-user-gesture-required",
-]
-
-
-@contextlib.asynccontextmanager
-async def _page(endpoints: Endpoints) -> AsyncIterator[Page]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable(), headless=True, args=FLAGS)
-        try:
-            page = await browser.new_page()
-            await page.goto(endpoints.url)
-            yield page
-        finally:
-            await browser.close()
 
 
 async def _watch(page: Page, endpoints: Endpoints, slots: int) -> tuple[Admitted, sdp.ViewerAnswer]:
@@ -59,7 +35,7 @@ async def _decoded(page: Page, least: int, slots: int = 1) -> list[int]:
 @pytest.mark.parametrize("profile", ["baseline", "high"])
 async def test_chromium_decodes_any_profile_on_the_payload_type_we_choose(profile: str) -> None:
     frames = encode(60, profile=profile)
-    async with live_port() as port, Endpoints(port).serving() as endpoints, _page(endpoints) as page:
+    async with live_port() as port, Endpoints(port).serving() as endpoints, page_at(endpoints.url) as page:
         viewer, answer = await _watch(page, endpoints, 1)
         assert "42001f" in answer.videos[0].codec.fmtp
         assert viewer.peer.srtp.profile == "SRTP_AEAD_AES_128_GCM"
@@ -71,7 +47,7 @@ async def test_chromium_decodes_any_profile_on_the_payload_type_we_choose(profil
 
 async def test_a_wall_of_four_slots_shows_all_of_them_over_one_connection() -> None:
     frames = encode(60)
-    async with live_port() as port, Endpoints(port).serving() as endpoints, _page(endpoints) as page:
+    async with live_port() as port, Endpoints(port).serving() as endpoints, page_at(endpoints.url) as page:
         viewer, answer = await _watch(page, endpoints, 4)
         senders = [TestSender(port, viewer.peer, slot, frames) for slot in answer.videos]
         tasks = [asyncio.create_task(sender.run()) for sender in senders]
@@ -82,7 +58,7 @@ async def test_a_wall_of_four_slots_shows_all_of_them_over_one_connection() -> N
 
 async def test_an_ice_restart_by_fragment_keeps_the_picture() -> None:
     frames = encode(60)
-    async with live_port() as port, Endpoints(port).serving() as endpoints, _page(endpoints) as page:
+    async with live_port() as port, Endpoints(port).serving() as endpoints, page_at(endpoints.url) as page:
         viewer, answer = await _watch(page, endpoints, 1)
         sending = asyncio.create_task(TestSender(port, viewer.peer, answer.videos[0], frames).run())
         before = await _decoded(page, 10)
@@ -97,7 +73,7 @@ async def test_a_viewer_whose_nat_changes_its_mapping_gets_its_picture_back() ->
     frames = encode(60)
     async with live_port() as port, Nat(("127.0.0.1", port.port)).running() as nat:
         endpoints = Endpoints(port, rewrite=lambda text: text.replace(f" {port.port} ", f" {nat.port} "))
-        async with endpoints.serving(), _page(endpoints) as page:
+        async with endpoints.serving(), page_at(endpoints.url) as page:
             viewer, answer = await _watch(page, endpoints, 1)
             sending = asyncio.create_task(TestSender(port, viewer.peer, answer.videos[0], frames).run())
             await _decoded(page, 10)
@@ -110,7 +86,7 @@ async def test_a_viewer_whose_nat_changes_its_mapping_gets_its_picture_back() ->
 
 
 async def test_chromium_publishes_h264_and_its_simulcast_layers_are_distinguished() -> None:
-    async with live_port() as port, Endpoints(port).serving() as endpoints, _page(endpoints) as page:
+    async with live_port() as port, Endpoints(port).serving() as endpoints, page_at(endpoints.url) as page:
         await page.evaluate("publish([{rid: 'l', scaleResolutionDownBy: 2}, {rid: 'h'}])")
         camera = endpoints.sessions[-1]
         assert isinstance(camera.answer, sdp.PublisherAnswer)
@@ -127,7 +103,7 @@ async def test_chromium_watches_over_tcp_where_udp_is_blocked() -> None:
     async with live_port() as port:
         await port.start_tcp()
         endpoints = Endpoints(port, rewrite=lambda text: re.sub(r"a=candidate:\S+ 1 udp .*\r\n", "", text))
-        async with endpoints.serving(), _page(endpoints) as page:
+        async with endpoints.serving(), page_at(endpoints.url) as page:
             viewer, answer = await _watch(page, endpoints, 1)
             assert viewer.peer.ice.selected is not None
             assert viewer.peer.ice.selected[0] == "tcp!127.0.0.1"

@@ -198,6 +198,19 @@ async def chromium(*flags: str) -> AsyncIterator[Chromium]:
             await browser.close()
 
 
+@contextlib.asynccontextmanager
+async def page_at(url: str) -> AsyncIterator[Page]:
+    """Run a browser with one page that shows an address, until the block ends."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=executable(), args=[*FLAGS])
+        try:
+            page = await browser.new_page()
+            await page.goto(url)
+            yield page
+        finally:
+            await browser.close()
+
+
 async def until(condition: Any, seconds: float, what: str) -> None:
     """Poll an async condition until it holds; raises TimeoutError that says what was waited for."""
     try:
